@@ -81,9 +81,9 @@ pub struct DaemonSetStatus {
     pub number_ready: i32,
     /// Nodes whose pod is of the current revision.
     pub updated_number_scheduled: i32,
-    /// Nodes whose pod is ready for `minReadySeconds`.
+    /// Nodes whose pod has been ready for at least `minReadySeconds`.
     pub number_available: i32,
-    /// Nodes that should run a pod and have none that is available.
+    /// Nodes that should run a pod but have no available one.
     pub number_unavailable: i32,
 }
 

@@ -32,7 +32,7 @@ pub struct DeploymentSpec {
     pub replicas: i32,
     /// Selects the pods that belong to it.
     pub selector: Selector,
-    /// What the pods are made from, without the `pod-template-hash` label.
+    /// The pod template, without the `pod-template-hash` label.
     pub template: PodTemplate,
     /// `spec.strategy`.
     pub strategy: DeploymentStrategy,

@@ -31,7 +31,7 @@ plain_object!(LimitRange, LimitRangeSpec);
 /// Scope of a LimitRange item (`LimitType`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LimitType {
-    /// Containers, each by itself.
+    /// Individual containers.
     #[default]
     Container,
     /// Pods, by the sum over their containers.

@@ -13,9 +13,9 @@ pub type NodeId = Id<Node>;
 pub struct Node {
     /// Object metadata.
     pub meta: ObjectMeta,
-    /// What the machine has (`status.capacity`).
+    /// Total resources of the machine (`status.capacity`).
     pub capacity: ResourceList,
-    /// What pods may use (`status.allocatable`).
+    /// Resources available to pods (`status.allocatable`).
     pub allocatable: ResourceList,
     /// `spec.unschedulable`: cordoned.
     pub unschedulable: bool,
@@ -75,7 +75,7 @@ pub struct Taint {
     pub value: Name,
     /// Its effect.
     pub effect: TaintEffect,
-    /// When it was set, if that is known.
+    /// When it was set, if known.
     pub time_added: Option<SimTime>,
 }
 
@@ -106,7 +106,7 @@ impl Node {
     }
 }
 
-/// What a kubelet reports of its node, and its heartbeats.
+/// Other conditions of a node and its kubelet's heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeHealth {
     /// When the kubelet last posted a changed status of the node; absent if it never did.
@@ -165,7 +165,7 @@ impl Lease {
     /// Renewal interval: a quarter of the kubelet's `nodeLeaseDurationSeconds` of 40 s.
     pub const PERIOD: SimDuration = SimDuration::from_secs(10);
 
-    /// `spec.renewTime` as it stands at `now`; absent if the kubelet never ran.
+    /// `spec.renewTime` at `now`; absent if the kubelet never ran.
     pub fn renew_time(&self, now: SimTime) -> Option<SimTime> {
         let started = self.started?;
         let end = self.silent_since.map_or(now, |silent| silent.min(now));
@@ -209,7 +209,7 @@ pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 pub const REGION_LABEL: &str = "topology.kubernetes.io/region";
 /// Well-known label of a node's name.
 pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
-/// Set by the node lifecycle controller when the kubelet says that it is not ready.
+/// Set by the node lifecycle controller while the kubelet reports NotReady.
 pub const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
 /// Set by the node lifecycle controller while the kubelet's heartbeats are missing.
 pub const UNREACHABLE_TAINT: &str = "node.kubernetes.io/unreachable";

@@ -15,7 +15,7 @@ use super::objects::ObjectId;
 use super::store::Store;
 use engine::{Id, SimTime, Table};
 
-/// An object of the store that is written by the generic verbs.
+/// An object written through the generic verbs.
 pub trait Object: Clone + fmt::Debug + Sized + 'static {
     /// Its kind.
     const KIND: Kind;
@@ -82,13 +82,13 @@ pub trait Object: Clone + fmt::Debug + Sized + 'static {
     }
 }
 
-/// Where the store keeps the objects of a kind. Implemented by `objects!`.
+/// Access to the table of a kind in the store. Implemented by `objects!`.
 pub trait Stored: Object {
     /// The objects of the kind.
     fn collection(store: &Store) -> &Collection<Self>;
     /// The objects of the kind, to change them.
     fn collection_mut(store: &mut Store) -> &mut Collection<Self>;
-    /// A key among those of all kinds.
+    /// Converts a typed id into an [`ObjectId`].
     fn object_id(id: Id<Self>) -> ObjectId;
 }
 

@@ -23,11 +23,11 @@ pub(super) struct Overlaps {
     targets: BTreeMap<Name, Targets>,
     /// All scale targets of HPAs.
     known_targets: BTreeSet<ScaleTarget>,
-    /// The templates that have a label. Looked up only, never iterated.
+    /// Templates by label. Lookups only, never iterated.
     templates_by_label: FxHashMap<Label, Vec<TemplateId>>,
     /// Number of templates indexed by label so far.
     templates_known: usize,
-    /// Those of a namespace whose selectors match a template's labels. Looked up only, never iterated.
+    /// Targets in a namespace whose selectors match a template's labels. Lookups only, never iterated.
     by_template: FxHashMap<(Name, TemplateId), Vec<ScaleTarget>>,
     /// Pods matched by a target's selector that it does not own.
     unowned: BTreeMap<ScaleTarget, BTreeSet<PodId>>,

@@ -20,9 +20,9 @@ pub type PodId = Id<Pod>;
 pub struct Pod {
     /// Namespace and name.
     pub id: NamespacedName,
-    /// Stands for `metadata.uid`: unique in a run; the lower goes first where controllers compare UIDs.
+    /// Stands for `metadata.uid`: unique in a run. Controllers that compare UIDs compare these numbers.
     pub uid: u64,
-    /// What it is made from.
+    /// Its template.
     pub template: TemplateId,
     /// The controller that owns it.
     pub owner: Option<Owner>,
@@ -48,9 +48,9 @@ pub struct Pod {
     pub disruption_target: Option<&'static str>,
     /// The largest restart counts, as compared by controllers.
     pub restarts: RestartCounts,
-    /// What the kubelet reports of each container.
+    /// Container statuses reported by the kubelet.
     pub containers: ContainerStatuses,
-    /// The conditions beside Ready.
+    /// The conditions other than Ready.
     pub conditions: PodConditions,
     /// `status.reason`, such as `Evicted`, for a pod that its kubelet ended or refused.
     pub status_reason: Option<&'static str>,
@@ -66,11 +66,11 @@ pub struct Pod {
 /// whole pods are scattered in memory, and reading them costs cache misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodState {
-    /// What the pod is made from.
+    /// The pod's template.
     pub template: TemplateId,
     /// `status.phase`.
     pub phase: PodPhase,
-    /// Whether a deletion was asked for.
+    /// Whether its deletion was requested.
     pub is_terminating: bool,
     /// The Ready condition, absent until the kubelet writes it.
     pub ready: Option<PodCondition>,
@@ -87,7 +87,7 @@ pub struct PodOverrides {
     pub annotations: Labels,
 }
 
-/// Who owns a pod.
+/// The controller that owns a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// A ReplicaSet.
@@ -114,7 +114,7 @@ impl From<Owner> for ObjectId {
 /// `metadata.finalizers`; only that of Jobs is modeled (`batch.kubernetes.io/job-tracking`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Finalizer {
-    /// There is none.
+    /// No finalizer.
     #[default]
     Absent,
     /// The finalizer is present.
@@ -157,10 +157,10 @@ impl PodPhase {
     }
 }
 
-/// A deletion that was asked for.
+/// A requested deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deletion {
-    /// When it was asked for.
+    /// Time of the request.
     pub requested_at: SimTime,
     /// `deletionTimestamp`: when the grace ends, cut to whole seconds.
     pub deadline: SimTime,
@@ -176,7 +176,7 @@ pub struct PodCondition {
 }
 
 impl PodCondition {
-    /// Whether it holds.
+    /// True if its status is True.
     pub fn is_true(self) -> bool {
         self.status == ConditionStatus::True
     }
@@ -202,7 +202,7 @@ impl Pod {
         self.ready.is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
-    /// Whether a deletion was asked for.
+    /// Whether its deletion was requested.
     pub const fn is_terminating(&self) -> bool {
         self.deletion.is_some()
     }

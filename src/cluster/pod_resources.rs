@@ -8,8 +8,8 @@ pub fn is_pod_level_resource(resource: &str) -> bool {
     matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-")
 }
 
-/// The requests of the whole pod (`PodRequests`): those of the containers, replaced by the
-/// pod-level ones where there are any, and the overhead on top.
+/// The requests of the whole pod (`PodRequests`): container requests, overridden by pod-level ones if present, plus
+/// the overhead.
 pub fn pod_requests(spec: &PodSpec) -> ResourceList {
     let mut requests = container_requests(spec, &ResourceList::default());
     for (name, amount) in spec.pod_requests.iter() {

@@ -54,7 +54,7 @@ pub struct PodSpec {
     pub pod_limits: ResourceList,
     /// Added to the requests by the RuntimeClass.
     pub overhead: ResourceList,
-    /// When the kubelet restarts ended containers.
+    /// `spec.restartPolicy`.
     pub restart_policy: RestartPolicy,
     /// Time from the deletion request to the kill, unless the containers exit earlier.
     pub termination_grace_period: SimDuration,
@@ -68,7 +68,7 @@ pub struct PodSpec {
     pub affinity: Affinity,
     /// Tolerations of the pods.
     pub tolerations: Vec<Toleration>,
-    /// How pods are to be spread; empty = the scheduler's defaults.
+    /// `spec.topologySpreadConstraints`; empty = the scheduler's defaults.
     pub topology_spread: Vec<TopologySpreadConstraint>,
     /// `spec.priority`, as admission fills it in; absent counts as 0.
     pub priority: Option<i32>,
@@ -76,7 +76,7 @@ pub struct PodSpec {
     pub priority_class_name: Name,
     /// Whether the pod may preempt others.
     pub preemption_policy: PreemptionPolicy,
-    /// Which scheduler profile places it.
+    /// `spec.schedulerName`: the scheduler profile that places it.
     pub scheduler_name: Name,
     /// Names of the gates that hold it back from scheduling.
     pub scheduling_gates: Vec<Name>,
@@ -191,7 +191,7 @@ pub struct Container {
     pub image: Name,
     /// When the image is pulled.
     pub image_pull_policy: ImagePullPolicy,
-    /// Requests, with those that default from limits filled in.
+    /// Requests, including those defaulted from limits.
     pub requests: ResourceList,
     /// Limits.
     pub limits: ResourceList,
@@ -209,7 +209,7 @@ pub struct Container {
     pub post_start_sleep: Option<SimDuration>,
     /// An init container with `restartPolicy: Always`.
     pub is_sidecar: bool,
-    /// When it is started again, if it says so itself.
+    /// Its own restart policy and rules, if any.
     pub restart: Option<Box<ContainerRestart>>,
     /// `resizePolicy`: the resources whose resize restarts the container.
     pub restarts_on_resize: Vec<Name>,
@@ -253,7 +253,7 @@ pub enum RestartPolicy {
     /// Restart every ended container.
     #[default]
     Always,
-    /// Restart those that failed.
+    /// Restart containers that failed.
     OnFailure,
     /// Restart none.
     Never,
@@ -277,7 +277,7 @@ pub enum PreemptionPolicy {
     /// May remove pods of lower priority.
     #[default]
     PreemptLowerPriority,
-    /// Waits instead.
+    /// Never preempts; the pod waits.
     Never,
 }
 
@@ -287,11 +287,11 @@ pub enum PreemptionPolicy {
 pub struct Toleration {
     /// Taint key; empty with `Exists` matches all.
     pub key: Name,
-    /// How the value is compared.
+    /// Comparison of the value.
     pub operator: TolerationOperator,
     /// The value for `Equal`.
     pub value: Name,
-    /// Which effect; absent = all.
+    /// The tolerated effect; absent = all.
     pub effect: Option<TaintEffect>,
     /// For `NoExecute`: how long the pod stays; absent = indefinitely, negative counts as 0.
     pub toleration_seconds: Option<i64>,
@@ -309,7 +309,7 @@ impl Toleration {
     }
 }
 
-/// How a toleration compares.
+/// Operator of a toleration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TolerationOperator {
     /// Key and value are equal.
@@ -319,7 +319,7 @@ pub enum TolerationOperator {
     Exists,
 }
 
-/// What a taint does to pods that do not tolerate it.
+/// Effect of a taint on pods that do not tolerate it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -361,7 +361,7 @@ pub struct NodeSelectorTerm {
 /// One term of pod (anti-)affinity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PodAffinityTerm {
-    /// Which pods; absent matches none. As written, without the label keys.
+    /// Selects the pods; absent matches none. As written, without the label keys.
     pub selector: Option<Selector>,
     /// Labels that must have the same value as the pod's own; see [`merge_label_keys`].
     pub match_label_keys: Vec<Name>,
@@ -382,9 +382,9 @@ pub struct TopologySpreadConstraint {
     pub max_skew: i32,
     /// Label whose value is the domain.
     pub topology_key: Name,
-    /// Whether it is a filter or a score.
+    /// Whether it filters or scores.
     pub when_unsatisfiable: WhenUnsatisfiable,
-    /// Which pods count; absent matches none. As written, without the label keys.
+    /// Selects the pods that count; absent matches none. As written, without the label keys.
     pub selector: Option<Selector>,
     /// Labels that must have the same value as the pod's own; see [`merge_label_keys`].
     pub match_label_keys: Vec<Name>,
@@ -444,7 +444,7 @@ pub struct Reference {
     pub kind: Kind,
     /// Its name, in the pod's namespace.
     pub name: Name,
-    /// The key in it, where one is asked for.
+    /// The required key, if any.
     pub key: Option<Name>,
     /// The volume that it provides; absent if it is used in a container's environment.
     pub volume: Option<Name>,

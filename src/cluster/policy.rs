@@ -30,7 +30,7 @@ pub struct PodDisruptionBudget {
 /// `spec` of a PodDisruptionBudget, defaulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodDisruptionBudgetSpec {
-    /// Which pods it protects; absent = none.
+    /// Selects the pods it protects; absent = none.
     pub selector: Option<Selector>,
     /// The number of pods that must stay healthy or may be unavailable.
     pub budget: Budget,
@@ -74,7 +74,7 @@ pub const SYNC_FAILED: &str = "SyncFailed";
 /// A pod whose eviction was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DisruptedPod {
-    /// Which one.
+    /// The pod.
     pub pod: PodId,
     /// When, cut to whole seconds.
     pub since: SimTime,

@@ -49,7 +49,7 @@ pub struct ReplicaSetStatus {
     pub observed_generation: i64,
     /// Active pods: neither finished nor terminating.
     pub replicas: i32,
-    /// Those with all the labels of the template.
+    /// Pods with all labels of the template.
     pub fully_labeled_replicas: i32,
     /// Pods that are ready.
     pub ready_replicas: i32,

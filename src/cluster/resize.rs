@@ -185,7 +185,7 @@ fn invalid(pod: &Pod, why: &str) -> Refused {
     Refused::Forbidden(format!("Pod \"{}\" is invalid: spec: {why}", pod.name()))
 }
 
-/// What a kubelet did with a resize.
+/// Records a kubelet's step in a resize.
 pub(super) fn step_resize(
     store: &mut Store,
     now: SimTime,

@@ -37,7 +37,7 @@ impl Store {
         self.revisions.autoscalers
     }
 
-    /// Grows whenever a node appears, changes or goes.
+    /// Grows whenever a node is added, changed or removed.
     pub const fn nodes_revision(&self) -> u64 {
         self.revisions.nodes
     }
@@ -130,7 +130,7 @@ impl Store {
         changes.extend(owners.into_iter().map(Change::PodSamples));
     }
 
-    /// Keeps the state of a pod beside those of its siblings.
+    /// Stores the state of a pod next to those of its siblings.
     fn note_state(&mut self, id: PodId) {
         let Some(pod) = self.pods.get(id) else { return };
         let siblings = pod.owner.and_then(|owner| self.index.pods_by_owner.get_mut(&owner));

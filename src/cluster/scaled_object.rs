@@ -25,7 +25,7 @@ pub type ScaledObjectId = Id<ScaledObject>;
 pub struct ScaledObject {
     /// Object metadata.
     pub meta: ObjectMeta,
-    /// What it asks for.
+    /// Its spec.
     pub spec: ScaledObjectSpec,
     /// As KEDA last wrote it.
     pub status: ScaledObjectStatus,
@@ -46,7 +46,7 @@ pub struct ScaledObjectStatus {
 /// (`GetInitializedConditions`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KedaConditions {
-    /// `Ready`: the triggers can be asked.
+    /// `Ready`: the triggers can be queried.
     pub ready: KedaCondition,
     /// `Active`: one of them is active.
     pub active: KedaCondition,
@@ -90,7 +90,7 @@ impl Default for KedaConditions {
 pub struct ScaledObjectSpec {
     /// The workload to scale.
     pub scale_target: ObjectReference,
-    /// From one look at the triggers to the next.
+    /// `pollingInterval`: time between evaluations of the triggers.
     pub polling_interval: SimDuration,
     /// From the last activity to the scaling to zero.
     pub cooldown_period: SimDuration,
@@ -102,7 +102,7 @@ pub struct ScaledObjectSpec {
     pub min_replicas: i32,
     /// Upper limit.
     pub max_replicas: i32,
-    /// What makes it scale.
+    /// `triggers`.
     pub triggers: Vec<Trigger>,
     /// `advanced.horizontalPodAutoscalerConfig.behavior`.
     pub behavior: Option<Behavior>,
@@ -112,14 +112,14 @@ pub struct ScaledObjectSpec {
     pub fallback: Option<Fallback>,
     /// Scaling paused by annotations.
     pub pause: Pause,
-    /// `advanced.scalingModifiers`: one number in place of all triggers but those on CPU and memory.
+    /// `advanced.scalingModifiers`: a formula that replaces all triggers except those on CPU and memory.
     pub modifiers: Option<ScalingModifiers>,
 }
 
 /// `advanced.scalingModifiers` of a ScaledObject.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScalingModifiers {
-    /// The number, from those of the triggers by their names.
+    /// The formula over the values of named triggers.
     pub formula: Formula,
     /// Target of the HPA's metric.
     pub target: super::hpa::MetricTarget,
@@ -213,17 +213,17 @@ impl Pause {
 /// One trigger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
-    /// The name by which a formula asks for it.
+    /// Its name in the formula.
     pub name: Option<Name>,
     /// Its type, such as `prometheus`.
     pub kind: Name,
     /// Name of its metric in the HPA, such as `s0-prometheus`; empty for cpu and memory.
     pub metric_name: Name,
-    /// Where its value comes from.
+    /// Source of its value.
     pub source: TriggerSource,
 }
 
-/// Where a trigger's value comes from.
+/// Source of a trigger's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TriggerSource {
     /// CPU or memory, which the HPA reads itself.
@@ -248,9 +248,9 @@ pub enum TriggerSource {
     },
     /// A calendar window with a minimum number of replicas.
     Cron {
-        /// When it begins.
+        /// Start of the window.
         start: Schedule,
-        /// When it ends.
+        /// End of the window.
         end: Schedule,
         /// In which time zone.
         time_zone: TimeZone,
@@ -284,7 +284,7 @@ impl Object for ScaledObject {
         Ok(object::replace((&mut object.meta, &mut object.spec), meta, spec))
     }
 
-    /// Its HPA goes with it.
+    /// Deletes its HPA.
     fn removed(
         self,
         store: &mut Store,

@@ -37,12 +37,12 @@ pub struct Store {
     pub(super) collections: Collections,
     /// Claims deleted with a pod: terminating ones, and those owned by a pod.
     pub(super) leaving_claims: BTreeSet<ClaimId>,
-    /// What the metrics API serves.
+    /// Samples of the resource metrics API.
     pub(super) pod_metrics: PodMetricsTable,
-    /// What the custom and external metrics APIs serve.
+    /// Values of the custom and external metrics APIs.
     pub(super) custom_metrics: CustomMetrics,
     pub(super) metrics_apis: MetricsApis,
-    /// Custom and external metrics whose source does not answer.
+    /// Custom and external metrics whose source is failing.
     pub(super) failing_metrics: BTreeSet<Name>,
     /// The calendar instant at which simulated time is zero.
     start: Timestamp,
@@ -75,12 +75,12 @@ pub(super) struct Index {
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<IdSet<Pod>>,
     pub(super) jobs_by_cron_job: BTreeMap<CronJobId, BTreeSet<JobId>>,
-    /// By namespace, kind and name of what they scale. Only ever looked up, never iterated.
+    /// By namespace, kind and name of the scale target. Lookups only, never iterated.
     pub(super) hpas_by_target: FxHashMap<(Name, Name, Name), BTreeSet<HpaId>>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
     /// By the template's slot, of the templates that anything has selected.
     pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
-    /// Pods whose labels are not their template's.
+    /// Pods whose labels differ from their template's.
     pub(super) pods_with_own_labels: BTreeSet<PodId>,
     pub(super) selections: Selections,
     /// Lookups only, never iterated, so its order cannot affect results.
@@ -138,12 +138,12 @@ impl Store {
         &self.templates
     }
 
-    /// What the resource metrics API serves.
+    /// Samples of the resource metrics API.
     pub const fn pod_metrics(&self) -> &PodMetricsTable {
         &self.pod_metrics
     }
 
-    /// What the custom and external metrics APIs have; whether they answer, say [`Self::metrics_apis`].
+    /// Values of the custom and external metrics APIs; their availability is in [`Self::metrics_apis`].
     pub const fn custom_metrics(&self) -> &CustomMetrics {
         &self.custom_metrics
     }

@@ -22,7 +22,7 @@ pub trait Controller: fmt::Debug + Send + Sync {
     /// Enqueues the keys that a change affects.
     fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>);
 
-    /// How its work queue is set up; always the same for one controller.
+    /// Configuration of its work queue; constant for a controller.
     fn queue(&self) -> QueueSettings {
         QueueSettings::default()
     }
@@ -95,7 +95,7 @@ pub trait Explain {
 /// A decision as a row of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// When it was taken.
+    /// Time of the decision.
     pub at: SimTime,
     /// Column titles and cell texts.
     pub cells: Vec<(&'static str, String)>,

@@ -14,9 +14,9 @@ use cluster::selector::{Operator, Selector};
 /// Ways to the classes of pods.
 #[derive(Clone, Debug, Default)]
 pub struct ClassIndex {
-    /// By namespace, ascending. Only ever looked up, never iterated.
+    /// By namespace, ascending. Lookups only, never iterated.
     by_namespace: FxHashMap<Name, Vec<ClassId>>,
-    /// By namespace, key and value of a label, ascending. Only ever looked up, never iterated.
+    /// By namespace, key and value of a label, ascending. Lookups only, never iterated.
     by_label: FxHashMap<(Name, Name, Name), Vec<ClassId>>,
     /// Whether pods are counted by node; enabled by the first query that needs it.
     counts_by_node: bool,

@@ -41,7 +41,7 @@ pub struct Rejection {
     pub refusal: Refusal,
 }
 
-/// Which nodes do.
+/// The feasible nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Feasibility {
     /// Slots of the nodes that do, in the order in which they were found.
@@ -57,7 +57,7 @@ pub struct Feasibility {
 /// Why nodes do not do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// How many nodes there are.
+    /// Number of nodes.
     pub node_count: usize,
     /// The nodes that filters rejected.
     pub rejected: Vec<Rejection>,

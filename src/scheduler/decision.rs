@@ -48,9 +48,9 @@ pub enum Verdict {
 pub struct Attempt {
     /// The pod.
     pub pod: PodId,
-    /// Which try it was, from 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
-    /// Where it was nominated to before.
+    /// Its previous nomination, if any.
     pub nominated_node: Option<NodeId>,
     /// The decision.
     pub decision: Decision,

@@ -97,7 +97,7 @@ pub struct PreemptionCandidate {
     pub node: String,
     /// The pods to be preempted, most important first.
     pub victims: Vec<String>,
-    /// How many of them a PodDisruptionBudget would keep.
+    /// Number of victims protected by a PodDisruptionBudget.
     pub budget_violations: usize,
     /// Whether room is made here.
     pub is_chosen: bool,

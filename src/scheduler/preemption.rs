@@ -53,7 +53,7 @@ pub enum PostFilter {
     Failed {
         /// The plugin to which the failure is attributed.
         plugin: Option<PluginName>,
-        /// Whether it broke down rather than found nothing.
+        /// Whether it failed with an error rather than finding no candidate.
         is_error: bool,
         /// Text for the event.
         message: String,
@@ -69,7 +69,7 @@ pub struct Candidate {
     pub node: usize,
     /// The pods to remove, the most important first.
     pub victims: Vec<Victim>,
-    /// How many of them a PodDisruptionBudget would keep.
+    /// Number of victims protected by a PodDisruptionBudget.
     pub budget_violations: usize,
 }
 
@@ -80,7 +80,7 @@ pub struct Victim {
     pub pod: PlacedPod,
     /// Its priority.
     pub priority: i32,
-    /// When it started; now, if it did not.
+    /// Its start time; the current time if it has not started.
     pub started: SimTime,
 }
 

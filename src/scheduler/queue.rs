@@ -26,9 +26,9 @@ pub struct QueuedPod {
     pub class: ClassId,
     /// Its priority.
     pub priority: i32,
-    /// When it came into the queue, or back to it.
+    /// When it entered the queue, or returned to it.
     pub timestamp: SimTime,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
     /// Number of rejected attempts, which determines the back-off (`UnschedulableCount`).
     pub rejections: u32,
@@ -43,7 +43,7 @@ pub struct QueuedPod {
 }
 
 impl QueuedPod {
-    /// How often a try found no node for it.
+    /// Number of attempts that found no node for it.
     const fn failures(&self) -> u32 {
         self.rejections + self.errors
     }
@@ -207,12 +207,12 @@ impl SchedulingQueue {
         all.filter(|queued| queued.failures() > 0).map(|queued| queued.pod)
     }
 
-    /// How often a try found no node for a pod.
+    /// Number of attempts that found no node for a pod.
     pub fn failures_of(&self, pod: PodId) -> u32 {
         self.pods.get(&pod).map_or(0, QueuedPod::failures)
     }
 
-    /// How many pods wait for something to change.
+    /// Number of pods waiting for a change.
     pub fn unschedulable_len(&self) -> usize {
         self.waiting[Place::Unschedulable as usize].len()
     }

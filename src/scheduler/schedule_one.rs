@@ -38,7 +38,7 @@ pub struct Scheduler {
     index: PlacementIndex,
     /// Whether every pod gets a full cycle, for comparison.
     always_full: bool,
-    /// Whether it writes no Events about pods that it places.
+    /// Whether Events of scheduled pods are suppressed.
     is_silent: bool,
     /// By slot of the pod's id.
     pub(super) tracked: Vec<Option<Tracked>>,
@@ -49,9 +49,9 @@ pub struct Scheduler {
 pub(super) struct Tracked {
     pub(super) pod: PodId,
     pub(super) class: ClassId,
-    /// Where it is, or is assumed to be.
+    /// The node to which it is bound, or assumed to be.
     pub(super) node: Option<NodeId>,
-    /// Where the API server has it nominated to.
+    /// The node to which the API server has it nominated.
     pub(super) nominated: Option<NodeId>,
 }
 

@@ -1,5 +1,5 @@
-//! How a Deployment's change of size is shared among its ReplicaSets (`scale` of
-//! `pkg/controller/deployment/sync.go`, 1.36).
+//! Distributes a Deployment's change of size among its ReplicaSets (`scale` of `pkg/controller/deployment/sync.go`,
+//! 1.36).
 
 use std::cmp::Reverse;
 

@@ -25,13 +25,13 @@ pub struct Decision {
     pub max_replicas: i32,
     /// The band in which nothing changes.
     pub tolerances: Tolerances,
-    /// How the number came about.
+    /// Derivation of the number.
     pub course: Course,
     /// The write of the scale, where the number changed.
     pub scale_write: Option<ScaleWrite>,
     /// The status from now on.
     pub status: HpaStatus,
-    /// Whether that differs from the status before, so that it is sent to the API server.
+    /// Whether the status changed, so that it is sent to the API server.
     pub is_status_changed: bool,
     /// Events in their order.
     pub events: Vec<HpaEvent>,
@@ -48,7 +48,7 @@ pub struct ScaleReplicas {
     pub status: i32,
 }
 
-/// How a decision came about.
+/// Derivation of a decision.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Course {

@@ -60,7 +60,7 @@ impl IdlePeriod {
         self.ends().map_or(Requeue::No, Requeue::At)
     }
 
-    /// How many syncs were not made up to `now`. One at the instant of a change came before it.
+    /// Number of syncs skipped up to `now`. A sync at the instant of a change precedes the change.
     pub fn passed(&self, now: SimTime) -> i64 {
         let due = match now - self.first {
             since if since < SimDuration::ZERO => 0,
@@ -72,7 +72,7 @@ impl IdlePeriod {
         }
     }
 
-    /// When the sync of this number, from 0, would have been.
+    /// Time at which the skipped sync with this number, from 0, would have been.
     pub fn sync(&self, number: i64) -> SimTime {
         self.first + self.period * number
     }

@@ -35,7 +35,7 @@ pub struct Limiting {
 pub struct RateLimit {
     /// The number of replicas.
     pub limit: i32,
-    /// Which policy was taken; `None` without a behavior.
+    /// The selected policy; `None` without a behavior.
     pub select_policy: Option<PolicySelect>,
     /// Limits of the individual policies.
     pub policies: Vec<PolicyLimit>,
@@ -52,7 +52,7 @@ pub struct PolicyLimit {
     pub removed: i32,
     /// Replicas at the start of its period.
     pub period_start_replicas: i32,
-    /// How far the count may move.
+    /// Resulting bound on the replica count.
     pub limit: i32,
 }
 

@@ -37,11 +37,11 @@ pub struct Proposal {
     pub replicas: i32,
     /// The measured value, as the status shows it.
     pub current: MetricValue,
-    /// How it came about.
+    /// Derivation of the number.
     pub calculation: Calculation,
 }
 
-/// How a number of replicas was calculated.
+/// Method by which a number of replicas was calculated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Calculation {

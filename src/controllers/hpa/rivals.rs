@@ -17,7 +17,7 @@ pub struct Rivals<'a> {
 }
 
 impl Rivals<'_> {
-    /// Whether its pods are its target's alone, and its target is its alone.
+    /// True if its pods belong to its target alone, and no other HPA scales that target.
     pub fn are_none(self, view: ClusterView<'_>, hpa: &HpaObject, pods: &Pods<'_>) -> bool {
         let (store, target) = (view.store(), &hpa.spec.scale_target);
         let mut all = view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name);

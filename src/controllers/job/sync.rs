@@ -150,7 +150,7 @@ impl<'a> Sync<'a> {
         judge(spec.pod_failure_policy.as_deref(), pod, template, has_limit_per_index)
     }
 
-    /// When a pod ended.
+    /// Finish time of a pod.
     pub(super) fn finished_at(&self, pod: &Pod) -> SimTime {
         finished_at(pod, &self.view.store().template_of(pod).spec)
     }

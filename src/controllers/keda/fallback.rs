@@ -57,8 +57,7 @@ fn units_of(milli: i64) -> f64 {
     if milli % 1000 == 0 { (milli / 1000) as f64 } else { milli as f64 * 0.001 }
 }
 
-/// The `Fallback` condition when a reading is written down. It is after what is stored by then, without
-/// that very reading.
+/// The `Fallback` condition when a reading is recorded. It reflects the failures stored so far, without this reading.
 pub fn condition(fallback: Fallback, stored: &BTreeMap<Name, u32>) -> KedaCondition {
     if stored.values().any(|failures| *failures > fallback.failure_threshold) {
         KedaCondition::new(True, "FallbackExists")

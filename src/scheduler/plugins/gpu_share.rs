@@ -17,7 +17,7 @@ pub const NAME: &str = "Open-Gpu-Share";
 /// The plugin with its arguments.
 #[derive(Clone, Debug, Default)]
 pub struct GpuShare {
-    /// Which of the devices that have room a pod gets that shares one.
+    /// Choice among the devices with room for a pod that shares one.
     pub selection: DeviceSelection,
     /// The typical pods, for [`DeviceSelection::Fragmentation`].
     pub fragmentation: Fragmentation,

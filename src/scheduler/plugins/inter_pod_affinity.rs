@@ -110,7 +110,7 @@ impl FilterPlugin for InterPodAffinity {
     }
 }
 
-/// How the pods of a class bear on the incoming pod: the topology keys of the terms that match.
+/// Effect of the pods of a class on the incoming pod: the topology keys of the matching terms.
 #[derive(Clone, Debug, Default)]
 struct Bearing {
     /// Keys of the required affinity terms, if the pods match all of them.

@@ -22,7 +22,7 @@ impl ResourceWeight {
     }
 }
 
-/// How full a node may become.
+/// Direction in which utilization affects the score.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScoringStrategy {
     /// The emptier the better.

@@ -47,7 +47,7 @@ fn skipped_or_refused<'c>(cycle: &CycleContext<'c>) -> Option<PreFilter<'c>> {
     Some(PreFilter::Refuse(Refusal::unresolvable(reason)))
 }
 
-/// How many of these claims a pod names.
+/// Number of these claims named by a pod.
 fn count_named(claims: &[&Name], namespace: &Name, pod: &PodClass) -> usize {
     if pod.claims.is_empty() || pod.namespace != *namespace {
         return 0;
@@ -93,7 +93,7 @@ struct OfOnePod<'c> {
     /// Claims usable by only one pod.
     claims: Vec<&'c Name>,
     namespace: &'c Name,
-    /// How many times pods that have a node name one of them (`conflictingPVCRefCount`).
+    /// Number of times that pods with a node name one of them (`conflictingPVCRefCount`).
     in_use: usize,
 }
 
