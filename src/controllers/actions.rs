@@ -8,7 +8,7 @@ use engine::SimTime;
 #[derive(Debug, Default)]
 pub struct Actions {
     requests: Vec<Action>,
-    /// Where batches end, ascending.
+    /// Ends of the batches, ascending.
     ends: Vec<usize>,
     /// Keys to reconcile again later.
     requeues: Vec<(Key, SimTime)>,

@@ -11,7 +11,7 @@ use engine::SimTime;
 /// The rule of every decision is a free function of its inputs and `now` in the controller's file;
 /// `reconcile` only gathers the inputs and translates the decision into actions.
 pub trait Controller: fmt::Debug + Send + Sync {
-    /// Its name in the audit trail, as kube-controller-manager calls it (`deployment-controller`).
+    /// Its name in the audit trail, as in kube-controller-manager (`deployment-controller`).
     fn name(&self) -> &'static str;
 
     /// The changes it watches: no others are passed to [`Self::wakes_on`].
@@ -50,17 +50,17 @@ pub trait Controller: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Itself, if it reuses decisions while nothing changes that they rest on.
+    /// `Some(self)` if it reuses decisions while their inputs are unchanged.
     fn memoized(&self) -> Option<&dyn Memoize> {
         None
     }
 
-    /// Itself, if it can account for its decisions.
+    /// `Some(self)` if it can explain its decisions.
     fn explanations(&self) -> Option<&dyn Explain> {
         None
     }
 
-    /// A copy with all that it remembers, for snapshots.
+    /// A copy including its state, for snapshots.
     fn boxed_clone(&self) -> Box<dyn Controller>;
 }
 
@@ -74,12 +74,12 @@ pub trait Memoize {
     fn invalidates_on(&self, view: ClusterView<'_>, change: &Change, invalidated: &mut Vec<Key>);
 }
 
-/// A controller that can account for its decisions.
+/// A controller that can explain its decisions.
 pub trait Explain {
-    /// Its last decision about a key up to `now` in words, with the numbers filled in.
+    /// Its last decision for a key up to `now`, as text with the actual numbers.
     fn explain(&self, key: Key, now: SimTime) -> Option<String>;
 
-    /// The same with every number under its name, where the decision has such a form.
+    /// The same with named numbers, if the decision has such a form.
     fn explain_as_json(&self, key: Key, now: SimTime) -> Option<serde_json::Value> {
         let _ = (key, now);
         None

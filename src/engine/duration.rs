@@ -1,4 +1,4 @@
-//! How a person writes a length of time: `90s`, `1h30m`, `250ms`, or a bare number of seconds.
+//! Durations as written by users: `90s`, `1h30m`, `250ms`, or a bare number of seconds.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -21,7 +21,7 @@ const UNITS: [(&str, i64); 7] = [
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Reads a duration such as `1h30m`, `250ms`, `1.5s`, `2d` or `90` (seconds).
+/// Parses a duration such as `1h30m`, `250ms`, `1.5s`, `2d` or `90` (seconds).
 pub fn parse_duration(text: &str) -> Result<SimDuration, DurationError> {
     let mistake = |is_too_long| DurationError { text: text.to_owned(), is_too_long };
     let seconds = parse(text.trim()).filter(|seconds| *seconds >= 0.0);

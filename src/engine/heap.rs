@@ -46,7 +46,7 @@ impl<T> Heap<T> {
         self.entries.is_empty()
     }
 
-    /// All entries, in no order that means something.
+    /// All entries, in unspecified order.
     pub fn entries(&self) -> &[T] {
         &self.entries
     }

@@ -1,4 +1,4 @@
-//! Sets of ids, in their order.
+//! Ordered sets of ids.
 
 use super::table::Id;
 
@@ -19,25 +19,25 @@ impl<T> IdSet<T> {
         }
     }
 
-    /// Takes an id out, if it is there.
+    /// Removes an id, if present.
     pub fn remove(&mut self, id: Id<T>) {
         if let Ok(place) = self.ids.binary_search(&id) {
             self.ids.remove(place);
         }
     }
 
-    /// Takes all ids out.
+    /// Removes all ids.
     pub fn clear(&mut self) {
         self.ids.clear();
     }
 
-    /// All ids, in their order.
+    /// All ids, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Id<T>> {
         self.ids.iter().copied()
     }
 }
 
-// Written out because a derive would ask the same of `T`.
+// Implemented manually because a derive would require `T: Clone`.
 impl<T> Clone for IdSet<T> {
     fn clone(&self) -> Self {
         Self { ids: self.ids.clone() }

@@ -1,4 +1,4 @@
-//! The event calendar: one total order. The meaning of events plays no part.
+//! The event calendar: a total order of events, regardless of their meaning.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
@@ -61,7 +61,7 @@ impl<E> Default for EventQueue<E> {
 }
 
 impl<E> EventQueue<E> {
-    /// Enters `event` at `time`; among equal times and lanes, first in is first out.
+    /// Adds `event` at `time`; events with equal time and lane are first in, first out.
     pub fn push(&mut self, time: SimTime, lane: Lane, event: E) {
         assert!(self.inserted < 1 << LANE_SHIFT, "an event number stays below 2^56");
         let rank = u64::from(lane) << LANE_SHIFT | self.inserted;
@@ -116,7 +116,7 @@ impl<E> EventQueue<E> {
 
     /// Whether no event is waiting.
     pub const fn is_empty(&self) -> bool {
-        // No event has the number of the last key.
+        // No event has the rank of the maximum key.
         self.next.1 == LAST.1
     }
 }

@@ -30,7 +30,7 @@ impl Streams {
         self.seed
     }
 
-    /// The stream of the process `name` with this index (0 if there is only one).
+    /// The stream of the process `name` with this `index` (0 if there is only one).
     pub fn stream(self, name: &str, index: u64) -> Stream {
         let named = mix(self.seed ^ Digest::of(name.as_bytes()));
         Stream::seed_from_u64(mix(named.wrapping_add(mix(index.wrapping_add(1)))))

@@ -33,7 +33,7 @@ pub struct Cache {
     alike: Vec<ClassId>,
     /// Lookups only, never iterated.
     by_demand: FxHashMap<NodeDemand, ClassId>,
-    /// How many pods of each class are on nodes.
+    /// Number of pods of each class on nodes.
     placed: Vec<u32>,
     /// The classes with any term of pod affinity or anti-affinity.
     with_affinity: Vec<ClassId>,
@@ -41,7 +41,7 @@ pub struct Cache {
     tallies: Tallies,
     /// Classes by label, and their pods by node.
     index: ClassIndex,
-    /// How many nodes have a taint that keeps pods off.
+    /// Number of nodes with a taint that repels pods.
     hard_tainted: usize,
     /// Lookups only, never iterated.
     class_of: FxHashMap<ClassKey, ClassId>,
@@ -59,7 +59,7 @@ pub struct Cache {
     positions: Vec<u32>,
     /// By slot: the rank of its node's name among all names, computed on first use.
     name_ranks: OnceLock<Vec<u32>>,
-    /// How many nodes have a taint that keeps no pod off (`PreferNoSchedule`).
+    /// Number of nodes with a `PreferNoSchedule` taint.
     softly_tainted: usize,
 }
 
@@ -68,21 +68,21 @@ pub struct Cache {
 struct ClassKey {
     template: TemplateId,
     namespace: Name,
-    /// Where they differ from the template's.
+    /// The pod's own labels if they differ from the template's.
     labels: Option<Labels>,
 }
 
 /// An image on the nodes of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageState {
-    /// Its size, as the first node that had it gave it.
+    /// Size reported by the first node that had it.
     pub size: Bytes,
-    /// How many nodes have it.
+    /// Number of nodes that have it.
     pub nodes: u32,
 }
 
 impl Cache {
-    /// A cache without nodes that knows the topology keys that plugins' arguments name.
+    /// An empty cache with the topology keys named in plugin arguments.
     pub fn new(topology_keys: impl IntoIterator<Item = Name>) -> Self {
         let mut cache = Self::default();
         for key in topology_keys {
@@ -129,7 +129,7 @@ impl Cache {
         self.generation
     }
 
-    /// The slots of the nodes that changed after a generation and are there, each once.
+    /// The slots of existing nodes that changed after a generation, each once.
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
         let known = self.generation - self.changes.len() as u64;
         // If the change log no longer reaches back far enough, each node's own generation is checked.
@@ -146,12 +146,12 @@ impl Cache {
         all.iter().copied().filter(changed).chain(recent.filter_map(last_change))
     }
 
-    /// Whether any node has a taint that keeps pods off.
+    /// Whether any node has a taint that repels pods.
     pub const fn has_hard_taints(&self) -> bool {
         self.hard_tainted > 0
     }
 
-    /// Pods by class and domain, for the keys that affinity and spreading name.
+    /// Pods by class and domain, for the topology keys used by affinity and spreading.
     pub const fn tallies(&self) -> &Tallies {
         &self.tallies
     }
@@ -162,7 +162,7 @@ impl Cache {
         placed.map(|(class, _)| ClassId(class))
     }
 
-    /// Whether any node has a taint that keeps no pod off (`PreferNoSchedule`).
+    /// Whether any node has a `PreferNoSchedule` taint.
     pub const fn has_soft_taints(&self) -> bool {
         self.softly_tainted > 0
     }
@@ -182,7 +182,7 @@ impl Cache {
         self.order.iter().map(|slot| self.node(*slot))
     }
 
-    /// How many nodes there are.
+    /// Number of nodes.
     pub fn node_count(&self) -> usize {
         self.order.len()
     }
@@ -207,7 +207,7 @@ impl Cache {
         self.alike[id.index()]
     }
 
-    /// How many pod classes there are: the length of a side table indexed by [`ClassId`].
+    /// Number of pod classes: the length of a side table indexed by [`ClassId`].
     pub fn class_count(&self) -> usize {
         self.classes.len()
     }
@@ -229,7 +229,7 @@ impl Cache {
         })
     }
 
-    /// The pods of a class by the slot of their node, ascending; `None` where they are not counted so.
+    /// The pods of a class by the slot of their node, ascending; `None` if they are not counted by node.
     pub fn pods_by_node(
         &self,
         class: ClassId,
@@ -242,7 +242,7 @@ impl Cache {
         self.index.counts_by_node()
     }
 
-    /// Counts pods by node from now on, so that [`Self::pods_by_node`] knows.
+    /// Starts counting pods by node, as needed by [`Self::pods_by_node`].
     pub fn count_by_node(&mut self) {
         if !self.index.counts_by_node() {
             self.index.count_by_node(self.nodes.iter().flatten());
@@ -256,7 +256,7 @@ impl Cache {
 
     /// The class of a pod of the store.
     pub fn class_of(&mut self, view: ClusterView<'_>, pod: &Pod) -> ClassId {
-        // While a pod is resized, the most that it may have counts.
+        // During a resize, the reserved (maximum) amounts count.
         let id = pod.reserved();
         let template = &view.templates()[id];
         let namespace = &pod.id.namespace;
@@ -277,7 +277,7 @@ impl Cache {
         class
     }
 
-    /// The class of the pods of a template in a namespace, with other labels if they have such.
+    /// The class of the pods of a template in a namespace, optionally with other labels.
     pub fn intern(
         &mut self,
         id: TemplateId,
@@ -316,7 +316,7 @@ impl Cache {
         }
     }
 
-    /// The number of a topology key, which all nodes know from then on.
+    /// Registers a topology key, which all nodes resolve from then on.
     pub fn register_topology(&mut self, key: &Name) -> TopologyKey {
         let (number, is_new) = self.topology.register(key);
         if is_new {
@@ -343,7 +343,7 @@ impl Cache {
         self.order_changed(position);
     }
 
-    /// Takes over another state of a Node object.
+    /// Applies an updated Node object.
     pub fn update_node(&mut self, id: NodeId, node: &Node) {
         let generation = self.next_generation(id);
         let Some(mut info) = self.take(id) else { return };
@@ -398,7 +398,7 @@ impl Cache {
         }
     }
 
-    /// Takes a pod of a class off a node.
+    /// Removes a pod of a class from a node.
     pub fn remove_pod(&mut self, node: NodeId, pod: PodId, class: ClassId) {
         let generation = self.next_generation(node);
         if let Some(info) = node_mut(&mut self.nodes, node)
@@ -433,7 +433,7 @@ impl Cache {
         slot.take_if(|node| node.id == id)
     }
 
-    /// Positions from `from` on moved.
+    /// Updates the positions from `from` on.
     fn order_changed(&mut self, from: usize) {
         self.order_version += 1;
         self.name_ranks = OnceLock::new();
@@ -453,7 +453,7 @@ impl Cache {
         self.generation
     }
 
-    /// Counts a node's taints and images.
+    /// Adds a node's taints and images to the counts.
     fn count(&mut self, node: &NodeInfo) {
         self.softly_tainted += usize::from(node.has_soft_taint());
         self.hard_tainted += usize::from(node.has_hard_taint());
@@ -464,7 +464,7 @@ impl Cache {
         }
     }
 
-    /// Takes them off the counts again.
+    /// Subtracts a node's taints and images from the counts.
     fn discount(&mut self, node: &NodeInfo) {
         self.softly_tainted -= usize::from(node.has_soft_taint());
         self.hard_tainted -= usize::from(node.has_hard_taint());

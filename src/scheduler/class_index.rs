@@ -11,7 +11,7 @@ use super::tally::Tally;
 use cluster::Name;
 use cluster::selector::{Operator, Selector};
 
-/// Ways to the classes of pods.
+/// Indexes of pod classes.
 #[derive(Clone, Debug, Default)]
 pub struct ClassIndex {
     /// By namespace, ascending. Lookups only, never iterated.
@@ -25,7 +25,7 @@ pub struct ClassIndex {
 }
 
 impl ClassIndex {
-    /// Enters the next class.
+    /// Adds the next class.
     pub fn add(&mut self, id: ClassId, class: &PodClass) {
         self.by_namespace.entry(class.namespace.clone()).or_default().push(id);
         for (key, value) in class.labels.iter() {
@@ -67,7 +67,7 @@ impl ClassIndex {
         }
     }
 
-    /// The pods of a class by the node's slot; none where they are not counted.
+    /// The pods of a class by the node's slot; empty if they are not counted by node.
     pub fn on_nodes(&self, class: ClassId) -> impl Iterator<Item = (usize, Tally)> {
         self.on_nodes[class.index()].iter().map(|(slot, tally)| (*slot as usize, *tally))
     }
@@ -86,7 +86,7 @@ impl ClassIndex {
         }
     }
 
-    /// Forgets the pods of a node.
+    /// Removes the pods of a node.
     pub fn leave(&mut self, node: &NodeInfo) {
         for count in &node.classes {
             self.change(node, count.class, |tally| *tally = Tally::default());

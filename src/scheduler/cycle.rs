@@ -26,11 +26,11 @@ pub struct PreFilterRefusal {
     pub plugin: PluginName,
     /// Its status.
     pub refusal: Refusal,
-    /// Whether DynamicResources had its turn before.
+    /// Whether DynamicResources had already run.
     pub after_dynamic_resources: bool,
 }
 
-/// A node that does not do.
+/// An infeasible node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// Its slot.
@@ -44,7 +44,7 @@ pub struct Rejection {
 /// The feasible nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Feasibility {
-    /// Slots of the nodes that do, in the order in which they were found.
+    /// Slots of the feasible nodes, in the order in which they were found.
     pub feasible: Vec<usize>,
     /// Rejections of the other nodes.
     pub diagnosis: Diagnosis,
@@ -54,14 +54,14 @@ pub struct Feasibility {
     pub is_nominated_node: bool,
 }
 
-/// Why nodes do not do.
+/// Reasons why nodes are infeasible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
     /// Number of nodes.
     pub node_count: usize,
-    /// The nodes that filters rejected.
+    /// Nodes rejected by filters.
     pub rejected: Vec<Rejection>,
-    /// The refusal of all nodes by PreFilter.
+    /// Rejection of all nodes by PreFilter.
     pub pre_filter: Option<PreFilterRefusal>,
     /// Plugins that narrowed the candidate nodes in PreFilter.
     pub narrowed_by: Vec<PluginName>,
@@ -143,8 +143,8 @@ fn intersection(earlier: Option<Vec<usize>>, later: Vec<usize>) -> Vec<usize> {
     }
 }
 
-/// Runs Filter on a node: with the pods nominated to it that count, and then without them, because
-/// a pod may need one of them, or may be in its way.
+/// Runs Filter on a node: first with the nominated pods that count, then without them, because a pod may depend on
+/// one of them or conflict with it.
 pub fn check(
     filters: &[(PluginName, Box<dyn NodeFilter + '_>)],
     cycle: &CycleContext<'_>,
@@ -186,8 +186,8 @@ fn run_filters(
     Ok(())
 }
 
-/// Finds nodes that do, looking from the node at position `start` of the order on. Stops when it
-/// has as many as are scored; a nominated node that does is taken alone.
+/// Finds feasible nodes, starting at position `start` of the order. Stops at the number of nodes to score; a feasible
+/// nominated node is taken alone.
 pub fn find_feasible(
     profile: &Profile,
     cycle: &CycleContext<'_>,
@@ -233,8 +233,8 @@ pub fn find_feasible(
     for step in 0..nodes.len() {
         let slot = nodes[(start + step) % nodes.len()];
         match check(&prepared.filters, cycle, nominations, cache.node(slot)) {
-            // The real one only notices that it has enough when it meets one too many, so that it
-            // passes over the unfit nodes before that.
+            // The real scheduler only notices that it has enough when it finds one too many, and so also passes over
+            // the infeasible nodes before that one.
             Ok(()) if found.feasible.len() == wanted => break,
             Ok(()) => found.feasible.push(slot),
             Err((plugin, refusal)) => {

@@ -27,7 +27,7 @@ pub enum Verdict {
     Placed {
         /// Its slot.
         node: usize,
-        /// The scores; absent if only one node does, because then none are worked out.
+        /// The scores; absent if only one node is feasible, since none are computed then.
         scores: Option<ScoreTable>,
         /// The nodes (slots) with the best total.
         top: Vec<usize>,
@@ -43,7 +43,7 @@ pub enum Verdict {
     },
 }
 
-/// One try to place a pod, with all that led to its end.
+/// One attempt to place a pod, with all intermediate results.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// The pod.

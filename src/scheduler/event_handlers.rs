@@ -37,7 +37,7 @@ impl Scheduler {
 
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.store().nodes().get(id) else { return };
-        // The copy is only for the pods that may wake up.
+        // The copy is only needed if pods might be requeued.
         let waits = self.queue.unschedulable_len() > 0;
         let before = self.cache.get(id).filter(|_| waits).cloned();
         self.cache.update_node(id, node);
@@ -128,7 +128,7 @@ impl Scheduler {
             }
             _ => self.nominations.remove(id),
         }
-        // For pods that matter no more it is as if it had left its old node.
+        // To pods of equal or lower priority it looks as if it had left its old node.
         if tracked.nominated.is_some() && tracked.nominated != pod.nominated_node {
             self.wake(view, Some(priority), |cache| {
                 Some(ClusterEvent::NominationGone(cache.class(tracked.class)))

@@ -27,16 +27,15 @@ pub struct Explanation {
     pub node: Option<String>,
     /// Message of its FailedScheduling event; absent if it has a node.
     pub message: Option<String>,
-    /// The plugins that score, in the order of the profile; absent if only one node does, because
-    /// then none is scored.
+    /// The scoring plugins, in profile order; absent if only one node is feasible, since none is scored then.
     pub plugins: Vec<PluginName>,
-    /// The nodes that do, the best first.
+    /// The feasible nodes, best first.
     pub feasible: Vec<FeasibleNode>,
-    /// The nodes that do not.
+    /// The infeasible nodes.
     pub rejected: Vec<RejectedNode>,
     /// Nodes that were not examined: enough others were feasible, or PreFilter excluded them.
     pub not_looked_at: usize,
-    /// The attempt to make room, if there was one.
+    /// The preemption attempt, if there was one.
     pub preemption: Option<Preemption>,
 }
 
@@ -46,7 +45,7 @@ pub struct Explanation {
 pub enum PodResult {
     /// Bound to a node.
     Scheduled,
-    /// Room is made for it on a node.
+    /// Nominated to a node on which pods are being preempted.
     Nominated,
     /// No node does.
     #[default]
@@ -57,7 +56,7 @@ pub enum PodResult {
     Named,
 }
 
-/// A node that does.
+/// A feasible node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FeasibleNode {
     /// Its name.
@@ -70,7 +69,7 @@ pub struct FeasibleNode {
     pub is_chosen: bool,
 }
 
-/// A node that does not do.
+/// An infeasible node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RejectedNode {
     /// Its name.
@@ -81,16 +80,16 @@ pub struct RejectedNode {
     pub reasons: Vec<String>,
 }
 
-/// The attempt to make room by removing less important pods.
+/// An attempt to preempt less important pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preemption {
-    /// Why nothing can be done; absent if something can.
+    /// Why preemption is impossible; absent if it is possible.
     pub failure: Option<String>,
-    /// The nodes on which room can be made.
+    /// The nodes on which preemption would help.
     pub candidates: Vec<PreemptionCandidate>,
 }
 
-/// A node on which room can be made.
+/// A node on which preemption would help.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PreemptionCandidate {
     /// Its name.
@@ -99,7 +98,7 @@ pub struct PreemptionCandidate {
     pub victims: Vec<String>,
     /// Number of victims protected by a PodDisruptionBudget.
     pub budget_violations: usize,
-    /// Whether room is made here.
+    /// Whether preemption takes place here.
     pub is_chosen: bool,
 }
 
@@ -195,7 +194,7 @@ impl Explanation {
         });
     }
 
-    /// How many nodes share the best total.
+    /// Number of nodes sharing the best total.
     fn equals(&self) -> usize {
         let best = self.feasible.first().map(|node| node.total);
         self.feasible.iter().filter(|node| Some(node.total) == best).count()

@@ -22,7 +22,7 @@ pub const MAX_NODE_SCORE: i64 = 100;
 /// Name of a plugin, as in a KubeSchedulerConfiguration.
 pub type PluginName = &'static str;
 
-/// Why a node does not do, as far as preemption is concerned.
+/// Whether preemption can resolve a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     /// Removing pods from the node may help.
@@ -59,12 +59,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal that preemption may resolve.
+    /// A rejection that preemption may resolve.
     pub fn unschedulable(reason: &'static str) -> Self {
         Self { code: Code::Unschedulable, reasons: vec![Reason::Text(Cow::Borrowed(reason))] }
     }
 
-    /// A refusal that preemption cannot resolve.
+    /// A rejection that preemption cannot resolve.
     pub fn unresolvable(reason: impl Into<Cow<'static, str>>) -> Self {
         let reasons = vec![Reason::Text(reason.into())];
         Self { code: Code::UnschedulableAndUnresolvable, reasons }
@@ -87,7 +87,7 @@ pub struct CycleContext<'a> {
     pub pod: PodToPlace<'a>,
 }
 
-/// The pod that a cycle is about. It need not exist: autoscalers ask for pods to come.
+/// The pod to schedule. It need not exist: autoscalers ask about hypothetical pods.
 #[derive(Clone, Copy, Debug)]
 pub struct PodToPlace<'a> {
     /// The pod object, if it exists.
@@ -103,8 +103,8 @@ pub struct PodToPlace<'a> {
 /// Inputs of a plugin's verdict on a node, besides the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// That node and the pods on it, and of the pod no more than its class' `NodeDemand`: the verdict holds
-    /// for all pods of that demand until the node changes. A score of this scope is not normalised.
+    /// Only that node with its pods, and the pod's `NodeDemand`: the verdict holds for all pods with that demand
+    /// until the node changes. A score of this scope is not normalized.
     Node,
     /// Anything in the cluster.
     Cluster,
@@ -120,12 +120,12 @@ pub trait FilterPlugin: fmt::Debug + Send + Sync {
     /// Examines the pod before any node.
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c>;
 
-    /// Whether an event may make a pod schedulable that this plugin rejected (`EventsToRegister`
-    /// with its `QueueingHintFn`s).
+    /// Whether an event may make a pod rejected by this plugin schedulable (`EventsToRegister` with its
+    /// `QueueingHintFn`s).
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool;
 }
 
-/// Something that happened to the cluster while pods wait.
+/// A change of the cluster while pods are waiting.
 #[derive(Clone, Copy, Debug)]
 pub enum ClusterEvent<'a> {
     /// A node appeared.
@@ -164,7 +164,7 @@ pub enum PreFilter<'c> {
     Refuse(Refusal),
     /// Each node must be checked with a filter.
     Check {
-        /// The only nodes that may do, ascending by slot; absent = all.
+        /// The only candidate nodes, ascending by slot; absent = all.
         only: Option<Vec<usize>>,
         /// Checks a node.
         filter: Box<dyn NodeFilter + 'c>,
@@ -203,7 +203,7 @@ impl<F: Fn(&NodeInfo) -> bool + Clone> NodeFilter for Condition<F> {
     }
 }
 
-/// A filter that needs no more than the node.
+/// A filter that depends only on the node.
 impl<F: Fn(&NodeInfo) -> Result<(), Refusal> + Clone> NodeFilter for F {
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
         self(node)
@@ -226,7 +226,7 @@ pub trait NodeFilter: BoxedClone {
         self.passes(cache.node(slot))
     }
 
-    /// PreFilterExtensions: a pod of this class is assumed on the node as well.
+    /// PreFilterExtensions: assumes that a pod of this class is added to the node.
     fn add_pod(&mut self, pod: &PodClass, node: &NodeInfo) {
         let _ = (pod, node);
     }
@@ -290,7 +290,7 @@ pub trait NodeScore {
     /// The raw score of a node.
     fn score(&self, node: &NodeInfo) -> i64;
 
-    /// The raw scores of nodes of the cache (slots), each as [`Self::score`] gives it.
+    /// The raw scores of cached nodes (slots), equal to those of [`Self::score`].
     fn score_each(&self, cache: &Cache, slots: &[usize]) -> Vec<i64> {
         slots.iter().map(|slot| self.score(cache.node(*slot))).collect()
     }

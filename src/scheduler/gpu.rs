@@ -11,13 +11,13 @@ use cluster::pod_template::PodTemplate;
 use cluster::{Labels, Name};
 use units::Quantity;
 
-/// A whole GPU, in the unit in which GPUs are shared.
+/// A whole GPU, in the unit used for sharing.
 pub const WHOLE_GPU_MILLI: i64 = 1000;
-/// Annotation of a pod: how much of each of its GPUs it takes, in thousandths.
+/// Annotation of a pod: the share of each of its GPUs, in thousandths.
 pub const GPU_MILLI: &str = "alibabacloud.com/gpu-milli";
-/// Annotation of a pod: how many GPUs it takes; resource of a node: how many it has.
+/// Annotation of a pod: the number of GPUs it uses; resource of a node: the number it has.
 pub const GPU_COUNT: &str = "alibabacloud.com/gpu-count";
-/// Annotation of a pod: the models that do, joined by `|`; label of a node: its model.
+/// Annotation of a pod: acceptable models, joined by `|`; label of a node: its model.
 pub const GPU_MODEL: &str = "alibabacloud.com/gpu-card-model";
 /// Maximum number of devices per node that are tracked individually.
 const MAX_DEVICES: usize = 32;
@@ -25,16 +25,16 @@ const MAX_DEVICES: usize = 32;
 /// GPU request of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GpuRequest {
-    /// On how many devices, at least 1.
+    /// Number of devices, at least 1.
     pub count: usize,
-    /// How much of each, in thousandths, 1 to 1000.
+    /// Share of each device, in thousandths, 1 to 1000.
     pub milli_each: i64,
-    /// The models that do, joined by `|`; empty = all.
+    /// Acceptable models, joined by `|`; empty = all.
     pub models: Name,
 }
 
 impl GpuRequest {
-    /// The request in a template's annotations; `None` without one that makes sense.
+    /// The request in a template's annotations; `None` without a valid one.
     pub fn of(template: &PodTemplate) -> Option<Self> {
         let number = |key| {
             let text = template.annotations.get(key)?;
@@ -58,7 +58,7 @@ impl GpuRequest {
         annotations.into_iter().collect()
     }
 
-    /// All that it takes, in thousandths.
+    /// Total over all devices, in thousandths.
     pub fn total_milli(&self) -> i64 {
         i64::try_from(self.count).unwrap_or(i64::MAX).saturating_mul(self.milli_each)
     }
@@ -68,7 +68,7 @@ impl GpuRequest {
         self.count == 1 && self.milli_each < WHOLE_GPU_MILLI
     }
 
-    /// Whether a model does.
+    /// Whether a model is acceptable.
     pub fn accepts(&self, model: &str) -> bool {
         self.models.is_empty() || self.models.split('|').any(|one| one == model)
     }
@@ -98,7 +98,7 @@ impl DeviceSet {
         )
     }
 
-    /// Whether there is none.
+    /// True if it is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -110,7 +110,7 @@ impl DeviceSet {
 }
 
 impl fmt::Display for DeviceSet {
-    /// As the annotation `alibabacloud.com/gpu-index` has it: `0-1-2`.
+    /// In the form of the annotation `alibabacloud.com/gpu-index`: `0-1-2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, index) in self.iter().enumerate() {
             let dash = if position == 0 { "" } else { "-" };
@@ -150,12 +150,12 @@ impl GpuDevices {
         self.free.iter().filter(|free| **free == WHOLE_GPU_MILLI).count()
     }
 
-    /// Whether there are as many devices with enough left as the request takes.
+    /// Whether enough devices have sufficient free capacity for the request.
     pub fn fits(&self, request: &GpuRequest) -> bool {
         self.fitting(request).nth(request.count - 1).is_some()
     }
 
-    /// The devices with enough left, ascending.
+    /// The devices with sufficient free capacity, ascending.
     pub fn fitting(&self, request: &GpuRequest) -> impl Iterator<Item = usize> {
         let each = request.milli_each;
         self.free.iter().enumerate().filter(move |(_, free)| **free >= each).map(|(index, _)| index)
@@ -169,13 +169,13 @@ impl GpuDevices {
         DeviceSet::of(fitting.into_iter().take(request.count))
     }
 
-    /// How many different kinds of pods are there, and whether this one is among them.
+    /// Number of different kinds of pods present, and whether this one is among them.
     pub fn kinds_with(&self, kind: usize) -> (usize, bool) {
         let present = self.kinds.iter().filter(|pods| **pods > 0).count();
         (present, self.kinds.get(kind).is_some_and(|pods| *pods > 0))
     }
 
-    /// Gives these devices to a pod.
+    /// Allocates these devices to a pod.
     pub fn take(&mut self, request: &GpuRequest, devices: DeviceSet) {
         self.change(devices, -request.milli_each);
         let kind = request.kind().min(MAX_DEVICES);

@@ -1,5 +1,4 @@
-//! The texts of the Scheduled and FailedScheduling events (`framework.FitError`, 1.36), and how events cut
-//! theirs.
+//! Texts of the Scheduled and FailedScheduling events (`framework.FitError`, 1.36), and their truncation.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +8,10 @@ use cluster::NamespacedName;
 
 /// Message if there are no nodes.
 pub const NO_NODES: &str = "no nodes available to schedule pods";
-/// Events cut their messages at this many bytes (`message.NoteLengthLimit`).
+/// Length in bytes to which events truncate their messages (`message.NoteLengthLimit`).
 const NOTE_LENGTH_LIMIT: usize = 1024;
 
-/// Where a pod was placed.
+/// Message about a pod's placement.
 pub fn assigned(pod: &NamespacedName, node: &str) -> String {
     // Concatenated, because this runs for every pod and `format!` is several times slower.
     ["Successfully assigned ", &pod.namespace, "/", &pod.name, " to ", node].concat()
@@ -64,7 +63,7 @@ fn nodes_available(node_count: usize) -> String {
     format!("0/{node_count} nodes are available:")
 }
 
-/// A message as events keep it (`truncateMessage`).
+/// A message truncated as in events (`truncateMessage`).
 pub(super) fn cut(message: &str) -> String {
     const SUFFIX: &str = " ...";
     if message.len() <= NOTE_LENGTH_LIMIT {

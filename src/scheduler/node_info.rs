@@ -39,7 +39,7 @@ pub struct NodeInfo {
     pub unschedulable: bool,
     /// Allocatable resources.
     pub allocatable: Resources,
-    /// How many pods may be there.
+    /// Maximum number of pods.
     pub allowed_pods: usize,
     /// Images that it holds.
     pub images: Vec<(Name, Bytes)>,
@@ -49,7 +49,7 @@ pub struct NodeInfo {
     pub non_zero: (i64, i64),
     /// The pods, in no particular order.
     pub pods: Vec<PlacedPod>,
-    /// How many pods of each class are there.
+    /// Number of pods per class.
     pub classes: Vec<ClassCount>,
     /// Host ports in use, each once, however many pods have it (`UsedPorts`).
     pub ports: Vec<HostPort>,
@@ -78,7 +78,7 @@ fn allowed_pods(node: &Node) -> usize {
 /// A pod on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlacedPod {
-    /// Its key in the store; `None` for a pod that a dry run assumed.
+    /// Its key in the store; `None` for a pod assumed in a dry run.
     pub id: Option<PodId>,
     /// Its class.
     pub class: ClassId,
@@ -88,7 +88,7 @@ pub struct PlacedPod {
     pub devices: DeviceSet,
 }
 
-/// How many pods of a class are on a node.
+/// Number of pods of a class on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassCount {
     /// The class.
@@ -131,7 +131,7 @@ impl NodeInfo {
         info
     }
 
-    /// Takes over another state of the Node object.
+    /// Applies an updated Node object.
     pub fn set_node(&mut self, node: &Node) {
         self.labels = node.meta.labels.clone();
         self.taints.clone_from(&node.taints);
@@ -159,12 +159,12 @@ impl NodeInfo {
         }
     }
 
-    /// Whether it has a taint that keeps no pod off (`PreferNoSchedule`).
+    /// Whether it has a `PreferNoSchedule` taint.
     pub fn has_soft_taint(&self) -> bool {
         self.taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
     }
 
-    /// Whether it has a taint that keeps pods off.
+    /// Whether it has a taint that repels pods.
     pub fn has_hard_taint(&self) -> bool {
         self.taints.iter().any(|taint| taint.effect != TaintEffect::PreferNoSchedule)
     }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use cluster::cron_schedule::Schedule;
 
-/// More missed times than these are worth a warning.
+/// Number of missed times above which a warning is emitted.
 const MANY: i64 = 100;
 
 /// The last scheduled time up to now.
@@ -19,9 +19,8 @@ pub struct MostRecent {
     pub are_some: bool,
 }
 
-/// Looks for the last scheduled time after `earliest` and not after `now`. How many were missed is
-/// estimated from the distance of the first two, as in the real controller; `Err` for a schedule
-/// that never comes.
+/// Finds the last scheduled time after `earliest` and not after `now`. The number of missed times is estimated from
+/// the distance of the first two, as in the real controller; `Err` for a schedule that never fires.
 pub fn most_recent(
     schedule: &Schedule,
     zone: &TimeZone,

@@ -18,7 +18,7 @@ use engine::{SimDuration, SimTime};
 
 /// Jobs start this long after their time (`nextScheduleDelta`).
 const SCHEDULE_DELTA: SimDuration = SimDuration::from_millis(100);
-/// Annotation of a Job with the time for which it was made.
+/// Annotation of a Job with its scheduled time.
 const SCHEDULED_AT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
 /// State of one sync.
@@ -65,8 +65,7 @@ impl<'a> Sync<'a> {
         self.next(&zone, self.calendar(self.view.now))
     }
 
-    /// Takes Jobs that have ended off the list of active ones and notes successes; Jobs that the list
-    /// lacks join it.
+    /// Removes finished Jobs from the list of active ones and records successes; adds Jobs missing from the list.
     fn follow_jobs(&mut self, actions: &mut Actions) {
         for (id, job) in self.jobs.clone() {
             let was_active = self.status.active.contains(&id);
@@ -178,7 +177,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// The time from which missed ones count.
+    /// The time from which missed runs count.
     fn earliest(&self) -> Timestamp {
         let last = self.status.last_schedule_time;
         self.calendar(last.unwrap_or(self.cron_job.meta.created))
@@ -196,7 +195,7 @@ impl<'a> Sync<'a> {
         Some(self.simulated(schedule.next(from, zone)?) + SCHEDULE_DELTA)
     }
 
-    /// Deletes Jobs that have ended above the limits, the oldest first.
+    /// Deletes finished Jobs above the history limits, the oldest first.
     fn clean_up(&mut self, actions: &mut Actions) {
         let spec = &self.cron_job.spec;
         for (limit, is_complete) in

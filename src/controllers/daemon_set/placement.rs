@@ -12,8 +12,8 @@ pub struct Placement {
     pub should_continue: bool,
 }
 
-/// Judges a node for the pods of a DaemonSet: by name, selector and affinity, and by taints. Taints
-/// that only keep new pods away leave the running one alone.
+/// Evaluates a node for the pods of a DaemonSet: by name, selector and affinity, and by taints. Taints that only
+/// repel new pods do not affect a running one.
 pub fn placement(template: &PodTemplate, node: &Node) -> Placement {
     let spec = &template.spec;
     let is_named = spec.node_name.as_ref().is_none_or(|name| name == node.meta.name());

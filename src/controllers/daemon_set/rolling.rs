@@ -4,14 +4,14 @@
 use cluster::daemon_set::DaemonSetUpdate;
 use cluster::pod::PodId;
 
-/// The pods of one node that do not terminate.
+/// The non-terminating pods of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodePods {
     /// Of the current revision.
     pub(super) new: Option<RevisionPod>,
     /// Of an earlier one.
     pub(super) old: Option<RevisionPod>,
-    /// There are several of one sort.
+    /// There are several pods of the same revision.
     pub(super) is_crowded: bool,
     /// Whether a pod should be created there.
     pub(super) should_run: bool,

@@ -39,7 +39,7 @@ pub(super) struct Sync<'a> {
     pods: Vec<(PodId, &'a Pod)>,
     /// By the node's slot: range of its pods in that list.
     ranges: Vec<Range<usize>>,
-    /// Pods for nodes that are not there, by the name of the node.
+    /// Pods for missing nodes, by the name of the node.
     lost: BTreeMap<&'a Name, Vec<(PodId, &'a Pod)>>,
 }
 
@@ -178,7 +178,7 @@ impl<'a> Sync<'a> {
                     && !pod.phase.is_terminal()
                     && !pod.is_terminating()
                 {
-                    // As it mostly is.
+                    // The common case.
                     continue;
                 }
                 let pods = pods.to_vec();
@@ -238,7 +238,7 @@ impl<'a> Sync<'a> {
         !running.is_empty()
     }
 
-    /// The Event that a daemon pod was found that has ended.
+    /// The Event about a finished daemon pod.
     fn tell_ended(&self, pod: &Pod, node: &Node, has_failed: bool) -> Action {
         let (reason, how, what) = if has_failed {
             ("FailedDaemonPod", "failed", "kill")

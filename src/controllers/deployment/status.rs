@@ -6,9 +6,9 @@ use cluster::deployment::{Deployment, DeploymentStatus, WorkloadCondition};
 use cluster::node::ConditionStatus;
 use engine::{SimDuration, SimTime};
 
-/// Condition kind: enough pods are available.
+/// Condition type: enough pods are available.
 pub const AVAILABLE: &str = "Available";
-/// Condition kind: the rollout moves.
+/// Condition type: the rollout is progressing.
 pub const PROGRESSING: &str = "Progressing";
 /// The rollout is complete.
 pub const NEW_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
@@ -84,7 +84,7 @@ pub const fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> 
         && status.observed_generation >= deployment.meta.generation
 }
 
-/// Whether the new status is further than the old one (`DeploymentProgressing`).
+/// Whether the new status shows progress over the old one (`DeploymentProgressing`).
 pub const fn is_further(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
     new.updated_replicas > old.updated_replicas
         || new.replicas - new.updated_replicas < old.replicas - old.updated_replicas
@@ -132,7 +132,7 @@ pub fn judge_progress(
         let message = format!("{} is progressing.", name());
         let mut moving =
             condition(PROGRESSING, ConditionStatus::True, "ReplicaSetUpdated", message, now);
-        // Each progress sets the clock back, so the condition is written even if its reason stays.
+        // Progress restarts the deadline, so the condition is written even if its reason is unchanged.
         if let Some(current) = current
             && current.status == ConditionStatus::True
         {
@@ -147,7 +147,7 @@ pub fn judge_progress(
     }
 }
 
-/// The Progressing condition that a pause or its end brings, if any (`checkPausedConditions`).
+/// The Progressing condition set by a pause or its end, if any (`checkPausedConditions`).
 pub fn pause_condition(
     is_paused: bool,
     progressing: Option<&WorkloadCondition>,
@@ -186,7 +186,7 @@ pub fn find_condition<'a>(
     conditions.iter().find(|condition| condition.kind == kind)
 }
 
-/// Writes a condition unless one of its status and reason is there (`SetDeploymentCondition`).
+/// Sets a condition unless one with the same status and reason is present (`SetDeploymentCondition`).
 pub fn set_condition(conditions: &mut Vec<WorkloadCondition>, mut condition: WorkloadCondition) {
     if let Some(current) = find_condition(conditions, condition.kind)
         && current.status == condition.status
@@ -200,7 +200,7 @@ pub fn set_condition(conditions: &mut Vec<WorkloadCondition>, mut condition: Wor
     conditions.push(condition);
 }
 
-/// Takes a condition away.
+/// Removes a condition.
 pub fn remove_condition(conditions: &mut Vec<WorkloadCondition>, kind: &str) {
     conditions.retain(|condition| condition.kind != kind);
 }

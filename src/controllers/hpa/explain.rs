@@ -1,5 +1,5 @@
-//! A decision in words and numbers, the formula filled in: for `wavetank explain` and for whoever
-//! wants to learn how an HPA thinks. Decides nothing.
+//! Explains a decision in words, with the numbers filled into the formulas: for `wavetank explain` and anyone
+//! studying the behavior of an HPA. Makes no decisions.
 
 use std::fmt::{self, Display};
 
@@ -18,7 +18,7 @@ use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, PolicyKind};
 use cluster::hpa_status::HpaConditionReason;
 use cluster::meta::Name;
 
-/// As many pods of one class are named.
+/// Maximum number of pods listed by name per class.
 const NAMED_PODS: usize = 5;
 
 impl Decision {

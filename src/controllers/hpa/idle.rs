@@ -18,12 +18,12 @@ pub struct Basis {
     pub scale: Scale,
     pub pods_revision: u64,
     pub autoscalers_revision: u64,
-    /// Until then no pod becomes another class by its age alone.
+    /// Until then no pod changes its class by age alone.
     pub holds_until: SimTime,
 }
 
 impl Basis {
-    /// Whether everything is as it was.
+    /// True if all inputs are unchanged.
     pub fn holds(&self, view: ClusterView<'_>) -> bool {
         view.now < self.holds_until
             && self.autoscalers_revision == view.autoscalers_revision()
@@ -83,7 +83,7 @@ fn ceil_div(span: SimDuration, period: SimDuration) -> i64 {
     span / period + i64::from(span % period != 0)
 }
 
-/// The HPAs that sleep.
+/// The idle HPAs.
 #[derive(Clone, Debug, Default)]
 pub struct IdleHpas {
     /// By the HPA's slot.
@@ -98,7 +98,7 @@ impl IdleHpas {
         self.periods.get(id.index()).copied().flatten().filter(|period| period.id == id)
     }
 
-    /// An HPA sleeps from now on.
+    /// Marks an HPA as idle.
     pub fn insert(&mut self, period: IdlePeriod) {
         let slot = period.id.index();
         if self.periods.len() <= slot {
@@ -111,7 +111,7 @@ impl IdleHpas {
         self.by_target.entry(period.basis.target).or_default().push(period.id);
     }
 
-    /// An HPA sleeps no more, if it did.
+    /// Ends the idle period of an HPA, if any.
     pub fn remove(&mut self, id: HpaId) -> Option<IdlePeriod> {
         let period = self.periods.get_mut(id.index())?.take_if(|period| period.id == id)?;
         self.forget(period);

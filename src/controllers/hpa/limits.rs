@@ -30,7 +30,7 @@ pub struct Limiting {
     pub reason: HpaConditionReason,
 }
 
-/// The furthest that the count may move now.
+/// The furthest replica count currently allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RateLimit {
     /// The number of replicas.

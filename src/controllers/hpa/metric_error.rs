@@ -1,4 +1,4 @@
-//! Why a metric gives no number, in the controller's words.
+//! Errors of metrics in the controller's words.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use cluster::hpa::{MetricIdentifier, MetricSource, MetricSpec, MetricTarget};
 use cluster::hpa_status::HpaConditionReason;
 use cluster::meta::Name;
 
-/// A metric that gives no number.
+/// A metric that yields no number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MetricError {
     /// The problem.

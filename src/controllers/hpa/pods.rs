@@ -32,7 +32,7 @@ pub struct PodMetric {
     pub value_milli: i64,
     /// When it was measured.
     pub timestamp: SimTime,
-    /// The time that it is a mean over.
+    /// Its averaging window.
     pub window: SimDuration,
 }
 
@@ -44,9 +44,9 @@ pub enum PodClass {
     Counted,
     /// Not started or not ready: counts as idle, and only when scaling up.
     Unready,
-    /// Without a sample: counts as idle upwards, as fully used downwards.
+    /// Without a sample: counts as idle when scaling up, as fully used when scaling down.
     Missing,
-    /// Failed or terminating: as if it were not there.
+    /// Failed or terminating: not counted.
     Ignored,
 }
 
