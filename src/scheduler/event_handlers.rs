@@ -1,5 +1,5 @@
-//! The scheduler hears of changes (`pkg/scheduler/eventhandlers.go`, 1.36): its cache and its queue follow, and
-//! waiting pods try again that a change may help.
+//! Event handlers of the scheduler (`pkg/scheduler/eventhandlers.go`, 1.36): update its cache and queue, and requeue
+//! waiting pods that a change may help.
 
 use super::cache::Cache;
 use super::framework::ClusterEvent;
@@ -13,7 +13,7 @@ use cluster::pod::{Pod, PodId};
 use cluster::{Change, ClusterView, ObjectId, PodChanges, Write};
 
 impl Scheduler {
-    /// Hears of a change, and lets the pods try again that it may help.
+    /// Handles a change, and requeues the pods that it may help.
     pub fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
         match *change {
             Change::NodeAdded(node) => self.node_added(view, node),
@@ -37,7 +37,7 @@ impl Scheduler {
 
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.store().nodes().get(id) else { return };
-        // The copy is only for the pods that may wake up.
+        // The copy is only needed if pods might be requeued.
         let waits = self.queue.unschedulable_len() > 0;
         let before = self.cache.get(id).filter(|_| waits).cloned();
         self.cache.update_node(id, node);
@@ -128,7 +128,7 @@ impl Scheduler {
             }
             _ => self.nominations.remove(id),
         }
-        // For pods that matter no more it is as if it had left its old node.
+        // To pods of equal or lower priority it looks as if it had left its old node.
         if tracked.nominated.is_some() && tracked.nominated != pod.nominated_node {
             self.wake(view, Some(priority), |cache| {
                 Some(ClusterEvent::NominationGone(cache.class(tracked.class)))
@@ -158,7 +158,7 @@ impl Scheduler {
         });
     }
 
-    /// What a pod gives back is room for others.
+    /// Resources released by a resize are available to other pods.
     fn pod_resized(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
         let class = self.cache.class_of(view, pod);
         let known = self.tracked(id).copied().filter(|known| known.class != class);
@@ -191,7 +191,7 @@ impl Scheduler {
         });
     }
 
-    /// Lets the waiting pods try again that an event may help, of those whose priority is not above `up_to`.
+    /// Requeues the waiting pods that an event may help, limited to priorities up to `up_to`.
     fn wake(
         &mut self,
         view: ClusterView<'_>,
@@ -204,7 +204,7 @@ impl Scheduler {
         }
     }
 
-    /// The waiting pods that an event may help, of those whose priority is not above `up_to`.
+    /// The waiting pods that an event may help, limited to priorities up to `up_to`.
     fn woken(
         &self,
         view: ClusterView<'_>,

@@ -1,5 +1,5 @@
-//! kube-scheduler 1.36: which node a pod goes to, and why not to the others. Decides; it never
-//! writes, holds no clock and draws only from the stream that it is given.
+//! kube-scheduler 1.36: chooses nodes for pods and gives reasons for rejecting the others. It only decides: it never
+//! writes, holds no clock, and draws only from the random stream passed to it.
 
 pub mod cache;
 pub mod class_index;

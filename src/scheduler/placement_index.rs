@@ -1,5 +1,5 @@
-//! The quick way to a decision: what each node is worth to each kind of pod is kept, and worked out
-//! again only for nodes that changed. Decides exactly as [`super::decision::decide`] does, or not at all.
+//! Fast path for decisions: scores of each node are cached per pod class and recomputed only for changed nodes.
+//! Either decides exactly as [`super::decision::decide`] does, or not at all.
 
 use super::cache::Cache;
 use super::framework::{CycleContext, NodeFilter, NodeScore, PluginName, PreFilter, Scope};
@@ -10,32 +10,32 @@ use super::sampling::nodes_to_find;
 use super::score_blocks::{INFEASIBLE, ScoreBlocks};
 use super::tie_break::TieBreaker;
 
-/// Where a pod goes.
+/// Placement of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// The node's slot.
     pub node: usize,
-    /// Position in the order of nodes at which the next cycle starts to look.
+    /// Start position of the next cycle's search in the node order.
     pub next_start: usize,
 }
 
-/// What all nodes are worth to all kinds of pods that were placed so far.
+/// Cached scores of all nodes for all classes of pods placed so far.
 #[derive(Clone, Debug, Default)]
 pub struct PlacementIndex {
-    /// By class; classes that every node judges alike share the table of the first of them.
+    /// By class; classes that every node treats identically share the table of the first of them.
     tables: Vec<Option<Box<ClassTable>>>,
 }
 
-/// What all nodes are worth to the pods of one class, as far as it follows from each node alone.
+/// Scores of all nodes for one class, limited to the plugins that depend on each node alone.
 #[derive(Clone, Debug)]
 struct ClassTable {
-    /// The cache's generation that the scores are of.
+    /// The cache generation of the scores.
     generation: u64,
-    /// The version of the order of nodes that the positions are of.
+    /// The node-order version of the positions.
     order_version: u64,
     /// By position in the order of nodes.
     scores: ScoreBlocks,
-    /// Whether it cannot stand for the class: a score is too large, or PreFilter names certain nodes.
+    /// True if the table cannot represent the class: a score is too large, or PreFilter restricts the nodes.
     is_unfit: bool,
 }
 
@@ -43,8 +43,8 @@ type Filters<'c> = Vec<(PluginName, Box<dyn NodeFilter + 'c>)>;
 type Scorers<'c> = Vec<(i64, Box<dyn NodeScore + 'c>)>;
 
 impl PlacementIndex {
-    /// Where the pod goes; `None` where that takes a full cycle to say: if no node does, if pods are
-    /// nominated, or if a plugin looks at more than the index holds.
+    /// The placement of the pod; `None` if that requires a full cycle: no node is feasible, pods are nominated, or a
+    /// plugin needs data that the index lacks.
     pub fn place(
         &mut self,
         profile: &Profile,
@@ -91,7 +91,7 @@ impl Default for ClassTable {
 }
 
 impl ClassTable {
-    /// Works out anew what changed since the last time.
+    /// Recomputes the scores of nodes changed since the last update.
     fn update(&mut self, profile: &Profile, cycle: &CycleContext<'_>) {
         let cache = cycle.cache;
         if self.order_version != cache.order_version() {
@@ -121,7 +121,7 @@ impl ClassTable {
         self.generation = cache.generation();
     }
 
-    /// The best node, where nothing counts beside each node's own worth.
+    /// The best node if only node-scoped scores count.
     fn best(
         &self,
         profile: &Profile,
@@ -133,7 +133,7 @@ impl ClassTable {
         let nodes = scores.len();
         let wanted = nodes_to_find(profile.percentage_of_nodes_to_score, nodes);
         let start = if nodes == 0 { 0 } else { start % nodes };
-        // The nodes that a search from `start` on looks at before it meets one more than it wants.
+        // The nodes examined by a search from `start` until it finds one more feasible node than wanted.
         let (behind, before) = if wanted >= nodes {
             (start..nodes, 0..start)
         } else {
@@ -169,7 +169,7 @@ impl ClassTable {
         Some(Placement { node, next_start: (start + looked_at) % nodes })
     }
 
-    /// The best node, with plugins that look at more than one node.
+    /// The best node, taking into account plugins that depend on several nodes.
     fn search(
         &self,
         profile: &Profile,
@@ -212,7 +212,7 @@ impl ClassTable {
     }
 }
 
-/// The filters that look at more than one node; `None` if a full cycle is needed.
+/// The filters that depend on several nodes; `None` if a full cycle is needed.
 fn cluster_filters<'c>(profile: &'c Profile, cycle: &CycleContext<'c>) -> Option<Filters<'c>> {
     let mut found = Vec::new();
     for entry in &profile.pre_filters {
@@ -279,7 +279,7 @@ impl<'c> Worth<'c> {
         Some(Self { filters, scorers })
     }
 
-    /// What a node is worth; `None` if that is more than fits.
+    /// Score of a node; `None` if it exceeds the range.
     fn of(&self, node: &NodeInfo) -> Option<i16> {
         if !self.filters.iter().all(|(_, filter)| filter.passes(node)) {
             return Some(INFEASIBLE);

@@ -1,5 +1,5 @@
-//! Pods that wait for a node: the active queue, the back-off queue and the unschedulable pods
-//! (`backend/queue/scheduling_queue.go` and its neighbours, 1.36).
+//! Pods waiting to be scheduled: the active queue, the back-off queue and the unschedulable pods
+//! (`backend/queue/scheduling_queue.go` and related files, 1.36).
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use engine::{SimDuration, SimTime};
 /// After so long among the unschedulable pods, a pod is tried again whatever happened
 /// (`podMaxInUnschedulablePodsDuration`).
 const MAX_UNSCHEDULABLE: SimDuration = SimDuration::from_secs(5 * 60);
-/// How often the unschedulable pods are looked through for those.
+/// Interval at which the unschedulable pods are checked for that.
 const FLUSH_PERIOD_SECONDS: i64 = 30;
 
 /// A pod in the queue, with its history.
@@ -22,17 +22,17 @@ const FLUSH_PERIOD_SECONDS: i64 = 30;
 pub struct QueuedPod {
     /// The pod.
     pub pod: PodId,
-    /// What it is made from.
+    /// Its class.
     pub class: ClassId,
     /// Its priority.
     pub priority: i32,
-    /// When it came into the queue, or back to it.
+    /// When it entered the queue, or returned to it.
     pub timestamp: SimTime,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// How often it was tried and rejected: what the back-off grows with (`UnschedulableCount`).
+    /// Number of rejected attempts, which determines the back-off (`UnschedulableCount`).
     pub rejections: u32,
-    /// How often in a row its try ended without any plugin's verdict: what the back-off then grows with
+    /// Consecutive attempts that ended without any plugin's verdict, which then determine the back-off
     /// (`ConsecutiveErrorsCount`).
     pub errors: u32,
     /// The plugins that rejected it last.
@@ -43,18 +43,18 @@ pub struct QueuedPod {
 }
 
 impl QueuedPod {
-    /// How often a try found no node for it.
+    /// Number of attempts that found no node for it.
     const fn failures(&self) -> u32 {
         self.rejections + self.errors
     }
 }
 
-/// Where a pod waits.
+/// Queue holding a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Active,
     Backoff,
-    /// For pods whose try ended without a verdict; not tried early (`podErrorBackoffQ`).
+    /// For pods whose attempt ended without a verdict; not retried early (`podErrorBackoffQ`).
     ErrorBackoff,
     /// For something to change.
     Unschedulable,
@@ -72,10 +72,10 @@ type Waiting = BTreeSet<(SimTime, Order)>;
 pub struct SchedulingQueue {
     initial_backoff: SimDuration,
     max_backoff: SimDuration,
-    /// Whether pods are tried again of themselves: those that have waited for too long, and those whose try
-    /// ended without a verdict.
+    /// Whether pods are retried without a change: those that waited too long, and those whose attempt ended without a
+    /// verdict.
     pub(super) retries: bool,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     pods: FxHashMap<PodId, QueuedPod>,
     /// By [`Place`], each as [`Self::position`] has it.
     waiting: [Waiting; 5],
@@ -116,8 +116,8 @@ impl SchedulingQueue {
         Some(queued)
     }
 
-    /// Takes back a pod that no node took, to wait until something changes; or, if no plugin rejected it (there
-    /// are no nodes at all), until its back-off is over (`AddUnschedulablePodIfNotPresent`).
+    /// Returns an unschedulable pod to the queue, to wait for a change; or, if no plugin rejected it (there are no
+    /// nodes), until its back-off expires (`AddUnschedulablePodIfNotPresent`).
     pub fn add_unschedulable(
         &mut self,
         mut queued: QueuedPod,
@@ -168,7 +168,7 @@ impl SchedulingQueue {
         }
     }
 
-    /// Lets a pod in whose gates are gone. Its place in the queue is that of its creation.
+    /// Admits a pod whose gates were removed. Its position in the queue follows its creation.
     pub fn ungate(&mut self, pod: PodId, class: ClassId) {
         if self.pods.get(&pod).is_some_and(|queued| queued.place == Place::Gated)
             && let Some(mut queued) = self.take(pod)
@@ -200,19 +200,19 @@ impl SchedulingQueue {
         self.waiting[Place::Unschedulable as usize].iter().map(|(_, order)| &self.pods[&order.3])
     }
 
-    /// The pods that a try found no node for, wherever they wait now: those whose condition `PodScheduled` is
-    /// False for the reason `Unschedulable`.
+    /// Pods for which an attempt found no node, in any queue: their condition `PodScheduled` is False for the reason
+    /// `Unschedulable`.
     pub fn found_no_node(&self) -> impl Iterator<Item = PodId> {
         let all = self.waiting.iter().flatten().map(|(_, order)| &self.pods[&order.3]);
         all.filter(|queued| queued.failures() > 0).map(|queued| queued.pod)
     }
 
-    /// How often a try found no node for a pod.
+    /// Number of attempts that found no node for a pod.
     pub fn failures_of(&self, pod: PodId) -> u32 {
         self.pods.get(&pod).map_or(0, QueuedPod::failures)
     }
 
-    /// How many pods wait for something to change.
+    /// Number of pods waiting for a change.
     pub fn unschedulable_len(&self) -> usize {
         self.waiting[Place::Unschedulable as usize].len()
     }
@@ -227,7 +227,7 @@ impl SchedulingQueue {
         self.pods.is_empty()
     }
 
-    /// When there is something to pop next, if nothing changes until then.
+    /// Time at which the next pod can be popped, if nothing changes until then.
     pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
         if [Place::Active, Place::Backoff].into_iter().any(|place| self.first(place).is_some()) {
             return Some(now);
@@ -238,7 +238,7 @@ impl SchedulingQueue {
         let flush = self.first(Place::Unschedulable).map(|(failed, _)| {
             let due = (failed + MAX_UNSCHEDULABLE).as_nanos();
             let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
-            // The look through the unschedulable pods takes those that have waited longer than that.
+            // The periodic flush takes pods that have waited strictly longer than that.
             SimTime::from_nanos((due.div_euclid(period) + 1) * period)
         });
         // Back-offs are over when the second in which they end is.
@@ -247,8 +247,8 @@ impl SchedulingQueue {
         Some(flush.into_iter().chain(ends).min()?.max(now))
     }
 
-    /// Moves pods whose back-off is over to the active queue, and those that have waited for too
-    /// long among the unschedulable ones to either.
+    /// Moves pods with an expired back-off to the active queue, and unschedulable pods that waited too long to either
+    /// queue.
     fn flush(&mut self, now: SimTime) {
         let places = if self.retries {
             &[Place::Backoff, Place::ErrorBackoff][..]
@@ -273,9 +273,8 @@ impl SchedulingQueue {
         }
     }
 
-    /// When a pod's back-off ends: the initial one after the first rejection, doubled by each
-    /// further one, up to the longest. If its last tries ended without a verdict, those count alone
-    /// (`getBackoffTime`).
+    /// End of a pod's back-off: the initial duration after the first rejection, doubled by each further one, up to
+    /// the maximum. If its last attempts ended without a verdict, only those count (`getBackoffTime`).
     fn backoff_end(&self, queued: &QueuedPod) -> SimTime {
         let count = if queued.errors > 0 { queued.errors } else { queued.rejections };
         if count == 0 {
@@ -291,8 +290,8 @@ impl SchedulingQueue {
         self.backoff_end(queued) >= now.floor_to_second()
     }
 
-    /// Where a pod stands among those in its place: in the order of the active queue, in back-off first by the
-    /// second in which that ends; pods that wait for a change by the time of their failure.
+    /// Sort key of a pod within its queue: the active queue by its order; back-off queues first by the second in
+    /// which the back-off ends; unschedulable pods by the time of their failure.
     fn position(&self, queued: &QueuedPod) -> (SimTime, Order) {
         let QueuedPod { pod, timestamp, .. } = *queued;
         let order = (Reverse(queued.priority), timestamp, queued.sequence, pod);
@@ -305,7 +304,7 @@ impl SchedulingQueue {
         }
     }
 
-    /// The first pod in a place, with the time by which it stands there.
+    /// The first pod of a queue, with the time in its sort key.
     fn first(&self, place: Place) -> Option<(SimTime, PodId)> {
         self.waiting[place as usize].first().map(|(at, order)| (*at, order.3))
     }

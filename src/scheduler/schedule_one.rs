@@ -1,4 +1,4 @@
-//! The scheduler of a simulation: places one pod at a time. How it hears of changes is in `event_handlers`.
+//! The scheduler of a simulation: places one pod at a time. Its reaction to changes is in `event_handlers`.
 
 use std::sync::Arc;
 
@@ -31,14 +31,14 @@ pub struct Scheduler {
     pub(super) cache: Cache,
     pub(super) queue: SchedulingQueue,
     pub(super) nominations: Nominations,
-    /// Position in the order of nodes at which the next cycle starts to look.
+    /// Start position of the next cycle's search in the node order.
     start: usize,
     ties: TieBreaker,
     pub(super) retries_waiting_pods: bool,
     index: PlacementIndex,
     /// Whether every pod gets a full cycle, for comparison.
     always_full: bool,
-    /// Whether it writes no Events about pods that it places.
+    /// Whether Events of scheduled pods are suppressed.
     is_silent: bool,
     /// By slot of the pod's id.
     pub(super) tracked: Vec<Option<Tracked>>,
@@ -49,9 +49,9 @@ pub struct Scheduler {
 pub(super) struct Tracked {
     pub(super) pod: PodId,
     pub(super) class: ClassId,
-    /// Where it is, or is assumed to be.
+    /// The node to which it is bound, or assumed to be.
     pub(super) node: Option<NodeId>,
-    /// Where the API server has it nominated to.
+    /// The node to which the API server has it nominated.
     pub(super) nominated: Option<NodeId>,
 }
 
@@ -91,7 +91,7 @@ impl Scheduler {
         &self.queue
     }
 
-    /// When there is something to do next, if nothing changes until then.
+    /// Time of the next attempt, if nothing changes until then.
     pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
         self.queue.wake_time(now)
     }
@@ -106,18 +106,18 @@ impl Scheduler {
         self.queue.activate(pod);
     }
 
-    /// Gives every pod a full cycle, though what follows from the nodes alone is known: for comparison.
+    /// Forces a full cycle for every pod, bypassing the placement index; for comparison.
     pub const fn always_full(&mut self) {
         self.always_full = true;
     }
 
-    /// Writes no Events about pods that are placed, where nobody reads them.
+    /// Suppresses the Events of scheduled pods if they are not read.
     pub const fn be_silent(&mut self) {
         self.is_silent = true;
     }
 
-    /// Tries to place the next pod of the queue, which it returns; `None` if there is none to try.
-    /// Decides as [`Self::next`] does, and keeps no account of it.
+    /// Tries to place the next pod of the queue and returns it; `None` if there is none to try. Decides as
+    /// [`Self::next`] does, without recording the decision.
     pub fn place_next(
         &mut self,
         view: ClusterView<'_>,
@@ -139,7 +139,7 @@ impl Scheduler {
         Some(self.attempt(view, profile, queued, pod, actions))
     }
 
-    /// The next pod that still waits, with its profile.
+    /// The next pod that is still waiting, with its profile.
     fn pop<'v>(&mut self, view: ClusterView<'v>) -> Option<(QueuedPod, &'v Pod, usize)> {
         loop {
             let queued = self.queue.pop(view.now)?;
@@ -169,7 +169,7 @@ impl Scheduler {
         placed.map_or(DeviceSet::NONE, |placed| placed.devices)
     }
 
-    /// Places a pod where what is known of the nodes is enough to say where; else does nothing.
+    /// Places a pod if the placement index suffices to decide; otherwise does nothing.
     fn place_by_index(
         &mut self,
         view: ClusterView<'_>,
@@ -193,8 +193,8 @@ impl Scheduler {
         true
     }
 
-    /// What the scheduler would decide about a pod now; about one that has its node, as if it were
-    /// not there. `None` if it does not know of the pod.
+    /// The decision that the scheduler would currently make about a pod; one that is already placed is treated as if
+    /// it were not. `None` if it does not know the pod.
     pub fn examine(&self, view: ClusterView<'_>, pod: PodId) -> Option<Decision> {
         let tracked = self.tracked(pod)?;
         let object = view.store().pods().get(pod)?;
@@ -267,8 +267,8 @@ impl Scheduler {
         actions.extend(message.map(|message| event(pod, false, "Scheduled", message)));
     }
 
-    /// Asks for the victims to go, takes the nomination from those that the pod outranks on the
-    /// node, and nominates it.
+    /// Requests deletion of the victims, clears the nominations of lower-priority pods on the node, and nominates the
+    /// pod.
     fn preempt(
         &mut self,
         view: ClusterView<'_>,
@@ -325,7 +325,7 @@ impl Scheduler {
     }
 }
 
-/// All that plugins may look at while a pod of a class is placed.
+/// Everything plugins may read while placing a pod of a class.
 pub(super) fn cycle<'a>(
     cache: &'a Cache,
     view: ClusterView<'a>,

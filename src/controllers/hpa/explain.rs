@@ -1,5 +1,5 @@
-//! A decision in words and numbers, the formula filled in: for `wavetank explain` and for whoever
-//! wants to learn how an HPA thinks. Decides nothing.
+//! Explains a decision in words, with the numbers filled into the formulas: for `wavetank explain` and anyone
+//! studying the behavior of an HPA. Makes no decisions.
 
 use std::fmt::{self, Display};
 
@@ -18,7 +18,7 @@ use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, PolicyKind};
 use cluster::hpa_status::HpaConditionReason;
 use cluster::meta::Name;
 
-/// As many pods of one class are named.
+/// Maximum number of pods listed by name per class.
 const NAMED_PODS: usize = 5;
 
 impl Decision {
@@ -287,8 +287,8 @@ impl Explanation<'_> {
     }
 }
 
-/// What the current value is the quotient of: usage and requests, or usage and samples; the assumed ones
-/// included where they are.
+/// Numerator and denominator of the current value: usage and requests, or usage and samples; including assumed ones
+/// if any.
 struct Filled<'a> {
     spec: &'a MetricSpec,
     pods: &'a PodGroups,
@@ -304,7 +304,7 @@ impl Filled<'_> {
         if self.is_percentage() { "" } else { " per pod" }
     }
 
-    /// CPU always in thousandths of a core: usage and requests are to be compared.
+    /// CPU is always shown in thousandths of a core, so that usage and requests are comparable.
     fn amount(&self, milli: i64) -> String {
         match &*self.spec.source {
             MetricSource::Resource { resource, .. } if &**resource == "cpu" => format!("{milli}m"),
@@ -360,7 +360,7 @@ fn fmt_assumptions(
             "  assumed: {} missing pods use their request, or the target where that is higher",
             pods.missing.pods
         )?,
-        // Of any other metric there is no request (`calcPlainMetricReplicas`).
+        // Other metrics have no request (`calcPlainMetricReplicas`).
         Some(AssumedUsage::RequestOrTarget) => {
             writeln!(f, "  assumed: {} missing pods are at the target", pods.missing.pods)?;
         }

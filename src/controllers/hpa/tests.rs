@@ -97,7 +97,7 @@ impl World {
         then(&inputs, &mut self.history)
     }
 
-    /// One sync, whose status and count stay.
+    /// Runs one sync; its status and count are kept.
     fn sync(&mut self) -> Decision {
         let now = self.now;
         let decision = self.plan(|inputs, history| reconcile(inputs, history, now));
@@ -115,7 +115,7 @@ fn pod_name(index: usize) -> Name {
 #[test]
 fn the_count_is_that_of_counted_pods_and_not_of_the_spec() {
     let mut world = World::new(&[Some(450), Some(450), Some(450)]);
-    // Somebody has just asked for 4, of which one is not there yet.
+    // 4 replicas were requested just now, one of which does not exist yet.
     world.replicas = 4;
     let decision = world.sync();
     assert_eq!(decision.raw_recommendation(), Some(5));
