@@ -1,4 +1,4 @@
-//! HPAs that ask for metrics which the scenario's adapter does not serve.
+//! HPAs that use metrics which the scenario's adapter does not serve.
 
 use cluster::hpa::MetricSource;
 use cluster::scaled_object::TriggerSource;
@@ -7,8 +7,8 @@ use controllers::keda::rule_of;
 use manifest::Diagnostic;
 use metrics::MetricRule;
 
-/// A warning for each metric of each HPA that no rule serves: the HPA will fail to read it, as in a
-/// cluster without such a rule.
+/// A warning for each HPA metric that no rule serves: the HPA will fail to read it, as in a cluster without such a
+/// rule.
 pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = unserved_triggers(objects, rules);
     let hpas = objects.iter().filter_map(|action| match action {
@@ -33,7 +33,7 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
     warnings
 }
 
-/// A warning for each trigger of KEDA that nothing stands for.
+/// A warning for each KEDA trigger whose metric the scenario does not model.
 fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for action in objects {

@@ -1,4 +1,4 @@
-//! The story of one node: why it was asked for, how it came, why it is kept, why it went.
+//! The story of one node: why it was requested, how it was launched, why it is kept, why it was removed.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use cluster_autoscaler::{UnremovableReason, Utilization};
 use engine::{SimDuration, SimTime};
 use units::HourlyPrice;
 
-/// Pods that are named; of others only the number is told.
+/// Most pods listed by name; of others only the number is given.
 const NAMED: usize = 5;
 
-/// All that is known of a node.
+/// All known facts about a node.
 #[derive(Clone, Debug)]
 pub struct NodeStory {
     name: Name,
-    /// Type, way of buying, price, zone.
+    /// Type, capacity type, price, zone.
     machine: String,
     group: Option<Name>,
     life: Option<MachineLife>,
@@ -35,12 +35,12 @@ pub struct NodeStory {
 #[derive(Clone, Debug)]
 struct Added {
     scale_up: ScaleUp,
-    /// The criteria by which the option was chosen.
+    /// The expanders that chose the option.
     expanders: Vec<&'static str>,
 }
 
 impl NodeStory {
-    /// The story of a node of this name; absent if there never was one.
+    /// The story of the node with this name; absent if there never was one.
     pub(crate) fn new(
         view: ClusterView<'_>,
         cloud: &Cloud,
@@ -79,13 +79,13 @@ impl NodeStory {
         })
     }
 
-    /// The same with what Karpenter has to say.
+    /// Adds Karpenter's part of the story.
     pub(crate) fn with_karpenter(self, karpenter: Option<ClaimStory>) -> Self {
         let kept = karpenter.as_ref().and_then(ClaimStory::kept).or(self.kept);
         Self { kept, karpenter, ..self }
     }
 
-    /// The same with every figure under its name.
+    /// As JSON, with all figures named.
     pub fn to_json(&self) -> Value {
         json!({
             "node": &*self.name,
@@ -230,7 +230,7 @@ impl fmt::Display for Removal {
 }
 
 impl NodeAutoscaler {
-    /// Why the node is not removed, as of the last loop.
+    /// Why the node was not removed, as of the last loop.
     fn why_kept(&self, name: &Name, now: SimTime) -> String {
         if let Some(unneeded) = self.autoscaler.unneeded().get(name) {
             let since = SimDuration::from_secs((now - unneeded.since).as_secs());
