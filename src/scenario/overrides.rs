@@ -135,7 +135,7 @@ pub(super) fn steps_of(path: &str) -> Option<Vec<String>> {
     loop {
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
         let (step, tail) = rest.split_at(end);
-        // Only a bracket may directly follow a closing bracket or start an empty step.
+        // An empty step is valid only between two brackets.
         if !step.is_empty() {
             steps.push(step.to_owned());
         } else if steps.is_empty() || !tail.starts_with('[') {

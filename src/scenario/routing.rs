@@ -1,11 +1,11 @@
-//! Which Services the requests to a host and path go to, as Ingresses and HTTPRoutes say.
+//! Routing of requests to hosts and paths to Services, as Ingresses and HTTPRoutes define it.
 //!
-//! Ingress: `networking.k8s.io/v1` with the precedence of its documentation (exact hosts before
-//! wildcards before none, exact paths before the longest prefix, the default backend last). HTTPRoute:
-//! `gateway.networking.k8s.io/v1`, hosts and paths with the same precedence, weights of `backendRefs`.
-//! Rules that ask for methods, headers or query parameters match nothing here, as no request has any.
-//! `ingress` and `http_route` read the objects and say what is wrong in each by itself, `nginx` the annotations of
-//! ingress-nginx, `targets` says where rules do not lead where they seem to.
+//! Ingress: `networking.k8s.io/v1` with the precedence of its documentation (exact hosts before wildcards before none,
+//! exact paths before the longest prefix, the default backend last). HTTPRoute: `gateway.networking.k8s.io/v1`, hosts
+//! and paths with the same precedence, weights of `backendRefs`. Rules that match on methods, headers or query
+//! parameters match nothing here, as simulated requests have none. `ingress` and `http_route` read the objects and
+//! validate each on its own, `nginx` reads the annotations of ingress-nginx, and `targets` finds rules that do not
+//! route requests as they appear to.
 
 mod canary;
 mod http_route;
