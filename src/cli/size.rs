@@ -30,8 +30,8 @@ pub struct Arguments {
     scenario: String,
 
     /// Settings to tune: hpa, behavior, replicas, requests, limits, nodes, node-types, separated by commas, or any
-    /// setting as PATH=A,B,C with the leanest value first; can be given several times [default: hpa,replicas,nodes,
-    /// node-types]
+    /// setting as PATH=A,B,C with the leanest value first; can be given several times
+    /// [default: hpa,replicas,nodes,node-types]
     #[arg(long, value_name = "WHAT")]
     tune: Vec<TuneList>,
 
