@@ -2,8 +2,8 @@
 //! cluster and a traffic trace, runs the whole system in a deterministic discrete-event engine, and
 //! reports latency, cost and availability.
 //!
-//! This page is the guide to the library; the program is `wavetank --help`. Start with [`Scenario`] and [`Run`].
-//! Each folder of the source is a crate of the same name: [`sim`] connects the parts, [`controllers`], [`scheduler`] and
+//! This page is the guide to the library; the program is `wavetank --help`. Start with [`Scenario`] and [`Run`]. Each
+//! folder of the source is a crate of the same name: [`sim`] connects the parts, [`controllers`], [`scheduler`] and
 //! [`kubelet`] make the decisions, [`cluster`] holds the objects, and [`traffic`] simulates the requests.
 //!
 //! # Run a scenario
@@ -24,10 +24,10 @@
 //! # }
 //! ```
 //!
-//! Invalid input never panics: [`Scenario::load`] returns every mistake in the scenario, its manifests and its traces at
-//! once, each with file, line, field and correction. [`report::json`], [`report::text`] and [`report::charts`]
-//! convert a [`report::Report`] to the output formats of `wavetank run`, and [`Scenario::load_with`] accepts the overrides
-//! of its option `--set`. [`sweep::run_all`] runs many seeds or settings in parallel on all cores.
+//! Invalid input never panics: [`Scenario::load`] returns every mistake in the scenario, its manifests and its traces
+//! at once, each with file, line, field and correction. [`report::json`], [`report::text`] and [`report::charts`]
+//! convert a [`report::Report`] to the output formats of `wavetank run`, and [`Scenario::load_with`] accepts the
+//! overrides of its option `--set`. [`sweep::run_all`] runs many seeds or settings in parallel on all cores.
 //!
 //! # Add a controller
 //!
@@ -158,9 +158,9 @@
 //!
 //! # An arrival process alone
 //!
-//! [`traffic`] models services, the pods' request engines and time, and is independent of Kubernetes. One pod with one worker under Poisson
-//! arrivals is an M/M/1 queue, with a mean response time of 1 / (service rate - arrival rate): 50 ms for
-//! 80 requests per second and a capacity of 100.
+//! [`traffic`] models services, the pods' request engines and time, and is independent of Kubernetes. One pod with one
+//! worker under Poisson arrivals is an M/M/1 queue, with a mean response time of 1 / (service rate - arrival rate): 50
+//! ms for 80 requests per second and a capacity of 100.
 //!
 //! ```
 //! use serde_json::{from_value, json};
@@ -202,8 +202,8 @@
 //!
 //! # The scheduler alone
 //!
-//! [`pack::placer::Placer`] consists of an API server and kube-scheduler only; [`pack::Plan`] places lists of pods under
-//! several policies for comparison.
+//! [`pack::placer::Placer`] consists of an API server and kube-scheduler only; [`pack::Plan`] places lists of pods
+//! under several policies for comparison.
 //!
 //! ```
 //! use wavetank::manifest::Source;

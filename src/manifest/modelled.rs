@@ -105,7 +105,7 @@ const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Top-level objects whose fields besides metadata are not only `spec`.
+/// Simulated top-level fields of objects; `*` is the row of all kinds not listed.
 const OBJECTS: [(&str, &str); 6] = [
     ("StorageClass", "apiVersion kind metadata provisioner volumeBindingMode allowedTopologies"),
     ("PersistentVolumeClaim", "apiVersion kind metadata spec"),
