@@ -1,15 +1,14 @@
-//! Which fields of the API play a part in the simulation, and what it means that the others do not.
+//! Lists the API fields that are simulated, and the consequences for those that are not.
 //!
-//! When a field comes to play a part, add it to [`MODELLED`] and take it out of [`MEANINGS`]: a test walks every field of
-//! every kind that is simulated.
+//! When a field becomes simulated, add it to [`MODELLED`] and remove it from [`MEANINGS`]: a test walks every field of
+//! every simulated kind.
 
 use serde_json::Value;
 
 use super::schema::{Findings, UnmodelledField};
 use cluster::Kind;
 
-/// For each type that the kinds which are simulated reach: the fields that play a part; `*` stands for all that are
-/// named in no other table.
+/// The simulated fields of each type reachable from simulated kinds; `*` stands for all fields not in any other table.
 const MODELLED: [(&str, &str); 54] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
@@ -94,7 +93,7 @@ const MODELLED: [(&str, &str); 54] = [
     ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
 ];
 
-/// More of them, of kinds with their own types.
+/// The same for kinds with their own types.
 const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
     ("AdvancedConfig", "horizontalPodAutoscalerConfig scalingModifiers"),
     ("HorizontalPodAutoscalerConfig ScalingModifiers Fallback", "*"),
@@ -106,7 +105,7 @@ const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Objects: what they are, and a spec. Those whose other fields are no spec are named.
+/// Simulated top-level fields of objects; `*` is the row of all kinds not listed.
 const OBJECTS: [(&str, &str); 6] = [
     ("StorageClass", "apiVersion kind metadata provisioner volumeBindingMode allowedTopologies"),
     ("PersistentVolumeClaim", "apiVersion kind metadata spec"),
@@ -116,7 +115,7 @@ const OBJECTS: [(&str, &str); 6] = [
     ("*", "apiVersion kind metadata spec status"),
 ];
 
-/// Fields that ask for nothing in a run, and why.
+/// Fields without effect on a run, with the reason.
 const NEUTRAL: [(&str, &str, &str); 27] = [
     (
         "ObjectMeta",
@@ -164,7 +163,7 @@ const NEUTRAL: [(&str, &str, &str); 27] = [
     ("PodSpec", "ephemeralContainers", "no object may bring them"),
 ];
 
-/// What it means that fields play no part, by type and fields.
+/// Consequences of fields that are not simulated, by type and fields.
 const MEANINGS: [(&str, &str, &str); 26] = [
     (
         "StorageClass",
@@ -231,8 +230,8 @@ const MEANINGS: [(&str, &str, &str); 26] = [
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
 ];
 
-/// Annotations, and labels, that would act in a cluster and do not here: by key, or by how keys begin where the name
-/// ends in `*`.
+/// Annotations and labels that are effective in a cluster but not simulated, by key, or by prefix if the name ends in
+/// `*`.
 const MARKS: [(&str, &str); 26] = [
     (
         "cluster-autoscaler.kubernetes.io/*",
@@ -271,8 +270,8 @@ const MARKS: [(&str, &str); 26] = [
     ("volume.beta.kubernetes.io/storage-class", "a claim gets a new volume of the default class"),
 ];
 
-/// Fields of routes that would act in a cluster and do not here, and what that means: by kind, where they are (a list on
-/// the way stands for each of its items) and name.
+/// Fields of routes that are effective in a cluster but not simulated, with the consequence: by kind, path (lists on
+/// the path stand for each item) and name.
 const OF_ROUTES: [(Kind, &str, &str, &str); 4] = [
     (Kind::Ingress, "/spec", "tls", "TLS takes neither time nor CPU, and needs no certificate"),
     (
@@ -295,18 +294,18 @@ const OF_ROUTES: [(Kind, &str, &str, &str); 4] = [
     ),
 ];
 
-/// The part that a field plays.
+/// How a field is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// It acts.
+    /// It is simulated.
     Modelled,
-    /// It asks for nothing in a run.
+    /// It has no effect on a run.
     Neutral,
-    /// It would act in a cluster, or is not looked at, and is listed.
+    /// It is effective in a cluster, or ignored, and reported.
     Listed,
 }
 
-/// Which part a field plays.
+/// How a field is treated.
 pub(super) fn part(type_name: &str, field: &str) -> Part {
     let in_neutral = NEUTRAL
         .iter()
@@ -323,7 +322,7 @@ pub(super) fn part(type_name: &str, field: &str) -> Part {
     }
 }
 
-/// What it means for the result that a field plays no part.
+/// The consequence of a field that is not simulated.
 pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
     if let Some((_, meaning)) = MARKS.iter().find(|(key, _)| type_name == MARK && *key == field) {
         return meaning;
@@ -338,7 +337,7 @@ pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
     found.map_or("it changes nothing in the simulation", |(.., meaning)| meaning)
 }
 
-/// The fields of a route that play no part.
+/// The fields of a route that are not simulated.
 pub(super) fn fields_of_route(kind: Kind, route: &Value) -> Findings {
     let mut findings = Findings::default();
     for (_, place, field, _) in OF_ROUTES.iter().filter(|row| row.0 == kind) {
@@ -363,10 +362,10 @@ pub(super) fn fields_of_route(kind: Kind, route: &Value) -> Findings {
     findings
 }
 
-/// The name under which annotations and labels are told.
+/// The name under which annotations and labels are reported.
 pub(super) const MARK: &str = "annotation";
 
-/// The row of an annotation or label that would act in a cluster and does not here.
+/// The consequence of an annotation or label that is effective in a cluster but not simulated.
 pub(super) fn mark(key: &str) -> Option<&'static str> {
     let is_meant = |row: &str| match row.strip_suffix('*') {
         Some(begin) => key.starts_with(begin),
@@ -375,7 +374,7 @@ pub(super) fn mark(key: &str) -> Option<&'static str> {
     MARKS.iter().map(|(row, _)| *row).find(|row| is_meant(row))
 }
 
-/// The fields of a type that play a part.
+/// The simulated fields of a type.
 fn fields(type_name: &str) -> Option<&'static str> {
     let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..5]);
     tables.into_iter().find(|(of, _)| lists(of, type_name)).map(|(_, fields)| *fields)

@@ -1,5 +1,5 @@
-//! Values beyond their bounds: one check of all numbers and durations, by the bounds that the JSON Schema names
-//! for each of them, so that none can make a run endless or use up the memory.
+//! Checks every number and duration of a document against the bounds in the JSON Schema, so that no value can
+//! make a run endless or exhaust the memory.
 
 use serde_json::{Map, Value};
 
@@ -7,22 +7,22 @@ use engine::{SimDuration, format_duration, parse_duration};
 
 use super::typing::Step;
 
-/// The definition of durations in schemas.
+/// The schema definition of durations.
 const DURATION: &str = "#/definitions/Duration";
 
-/// The least value of a field, in its schema.
+/// The schema keyword for the least allowed value of a field.
 const LEAST: &str = "x-minimum";
 
-/// A value that is beyond its bounds.
+/// A value outside its bounds.
 #[derive(Debug, PartialEq)]
 pub(super) struct OutOfBounds {
-    /// The way to it.
+    /// The path to the value.
     pub(super) steps: Vec<Step>,
-    /// Both bounds, and on which side of them it is.
+    /// States both bounds and which one the value violates.
     pub(super) message: String,
 }
 
-/// All values of a document that are beyond the bounds in its schema, of which the types of values are right.
+/// All values of a document outside the bounds of its schema. The types of the values must be correct.
 pub(super) fn out_of_bounds(schema: &Value, document: &Value) -> Vec<OutOfBounds> {
     let mut walk = Walk { root: schema, steps: Vec::new(), found: Vec::new() };
     walk.value(schema, document);
@@ -87,7 +87,7 @@ impl<'a> Walk<'a> {
 
     fn number(&mut self, schema: &Map<String, Value>, value: f64) {
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
-        // Of too small a number, the check of the setting itself says what it would mean.
+        // `minimum` is left to the check of the setting itself, which explains the consequences.
         let (least, most) = (bound(LEAST), bound("maximum"));
         if least.is_some_and(|least| value < least) {
             self.report(format!("{value} is less than the least, {}", between(least, most)));
@@ -128,7 +128,7 @@ impl<'a> Walk<'a> {
         self.root.get("definitions")?.get(name)
     }
 
-    /// Whether a value can be of a branch of a choice, by its type and the names of its fields.
+    /// True if a value can match a branch of a choice, judged by its type and field names.
     fn admits(&self, schema: &Value, value: &Value) -> bool {
         let Value::Object(schema) = schema else { return true };
         if let Some(definition) = self.definition(schema) {
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    /// The first branch of a choice is taken that the value can be of, and no other one's bounds.
+    /// Only the bounds of the first branch that the value can match apply.
     #[test]
     fn only_the_branch_of_a_choice_that_a_value_is_of_bounds_it() {
         let schema = serde_json::json!({

@@ -4,10 +4,10 @@ use super::layout::{Paint, Style, paragraph};
 use crate::figures::{clock, count, number, percent, span};
 use crate::model::{BurnRateAlert, ErrorBudget, Report};
 
-/// Alerts that are told of each budget.
+/// Maximum number of alerts shown per budget.
 const ALERTS: usize = 4;
 
-/// How much of each budget is used, by what, and when somebody would have been called.
+/// Used share of each budget, its causes, and the alerts.
 pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     if report.error_budgets.is_empty() {
         return Vec::new();
@@ -48,7 +48,7 @@ fn used_by(budget: &ErrorBudget) -> Option<String> {
     (!shares.is_empty()).then(|| shares.join(", "))
 }
 
-/// The alerts that would have fired; where none did though the budget is gone, why.
+/// The alerts that would have fired; if none did although the budget is exhausted, the reason.
 fn alerts(budget: &ErrorBudget) -> Vec<String> {
     let mut told: Vec<String> = budget.alerts.iter().take(ALERTS).map(alert).collect();
     if budget.alerts.len() > ALERTS {

@@ -1,11 +1,12 @@
-//! What is made elsewhere: objects of the right kinds, which no manifest has and some pod needs.
+//! Checks `assumePresent`: the objects are of the right kinds, absent from the manifests, and
+//! needed by some pod.
 
 use super::Checker;
 use crate::assumed::ASSUMABLE;
 use manifest::FieldPath;
 
 impl Checker<'_> {
-    /// `assumePresent`.
+    /// Checks `assumePresent`.
     pub(super) fn assumed(&mut self) {
         let list = FieldPath::ROOT.field("assumePresent");
         let needed = self.ever.needed();

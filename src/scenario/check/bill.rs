@@ -1,4 +1,4 @@
-//! Prices and sizes of the invoice.
+//! Checks the prices and sizes of the invoice.
 
 use super::Checker;
 use crate::bill::{BillPart, unit_of};
@@ -7,7 +7,7 @@ use capacity::reserved::Provider;
 use manifest::FieldPath;
 
 impl Checker<'_> {
-    /// What the invoice has beside the nodes.
+    /// Checks `bill`.
     pub(super) fn bill(&mut self) {
         let at = FieldPath::ROOT.field("bill");
         let bill = &self.text.scenario.bill;
