@@ -1,7 +1,7 @@
 //! One scheduling cycle as pure functions: which nodes do, why the others do not, what each scores
 //! (`pkg/scheduler/schedule_one.go` and `framework/runtime/framework.go`, 1.36).
 
-use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Refusal};
+use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Reason, Refusal};
 use super::gpu::DeviceSet;
 use super::node_info::{NodeInfo, PlacedPod};
 use super::nominations::Nominations;
@@ -76,6 +76,16 @@ impl Diagnosis {
         plugins.sort_unstable();
         plugins.dedup();
         plugins
+    }
+
+    /// The reasons that any node has, each once.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let rejected = self.rejected.iter().map(|one| &one.refusal);
+        let all = rejected.chain(self.pre_filter.iter().map(|refused| &refused.refusal));
+        let mut reasons: Vec<&Reason> = all.flat_map(|refusal| &refusal.reasons).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons.into_iter().cloned().collect()
     }
 
     /// What holds for the nodes that were not looked at.
