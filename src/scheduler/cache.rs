@@ -1,7 +1,7 @@
 //! The scheduler's cache of the cluster: nodes with their pods, pod classes, image counts. Kept up to date by its
 //! owner; includes assumed pods that the API server does not know of yet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
@@ -35,6 +35,8 @@ pub struct Cache {
     by_demand: FxHashMap<NodeDemand, ClassId>,
     /// Number of pods of each class on nodes.
     placed: Vec<u32>,
+    /// How many pods of each priority are on nodes.
+    on_nodes_of_priority: BTreeMap<i32, u32>,
     /// The classes with any term of pod affinity or anti-affinity.
     with_affinity: Vec<ClassId>,
     /// Pods by class and domain.
@@ -217,7 +219,17 @@ impl Cache {
         self.with_affinity.iter().copied().filter(|class| self.placed[class.index()] > 0)
     }
 
-    /// The classes of a namespace matched by a selector that have pods on nodes.
+    /// Whether there is any class of pods that keeps others away (required anti-affinity), on nodes or not.
+    pub fn knows_anti_affinity(&self) -> bool {
+        self.with_affinity.iter().any(|class| !self.class(*class).affinity.required_anti.is_empty())
+    }
+
+    /// The least priority of a pod on a node.
+    pub fn least_priority(&self) -> Option<i32> {
+        self.on_nodes_of_priority.first_key_value().map(|(priority, _)| *priority)
+    }
+
+    /// The classes of a namespace that a selector matches and of which pods are on nodes.
     pub fn placed_matching(
         &self,
         namespace: &Name,
@@ -371,7 +383,7 @@ impl Cache {
     pub fn remove_node(&mut self, id: NodeId) {
         let Some(info) = self.take(id) else { return };
         for count in &info.classes {
-            self.placed[count.class.index()] -= count.pods;
+            self.count_placed(count.class, |placed| *placed -= count.pods);
         }
         self.discount(&info);
         self.tallies.leave_all(&info);
@@ -394,7 +406,7 @@ impl Cache {
             };
             self.tallies.change(info, pod.class, enter);
             self.index.change(info, pod.class, enter);
-            self.placed[pod.class.index()] += 1;
+            self.count_placed(pod.class, |placed| *placed += 1);
         }
     }
 
@@ -411,7 +423,18 @@ impl Cache {
             };
             self.tallies.change(info, gone.class, leave);
             self.index.change(info, gone.class, leave);
-            self.placed[class.index()] -= 1;
+            self.count_placed(class, |placed| *placed -= 1);
+        }
+    }
+
+    /// Changes how many pods of a class are on nodes.
+    fn count_placed(&mut self, class: ClassId, change: impl Fn(&mut u32)) {
+        change(&mut self.placed[class.index()]);
+        let priority = self.classes[class.index()].priority;
+        let of_priority = self.on_nodes_of_priority.entry(priority).or_default();
+        change(of_priority);
+        if *of_priority == 0 {
+            self.on_nodes_of_priority.remove(&priority);
         }
     }
 

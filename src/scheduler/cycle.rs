@@ -1,7 +1,7 @@
 //! One scheduling cycle as pure functions: feasible nodes, reasons for rejecting the others, and scores
 //! (`pkg/scheduler/schedule_one.go` and `framework/runtime/framework.go`, 1.36).
 
-use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Refusal};
+use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Reason, Refusal};
 use super::gpu::DeviceSet;
 use super::node_info::{NodeInfo, PlacedPod};
 use super::nominations::Nominations;
@@ -78,7 +78,17 @@ impl Diagnosis {
         plugins
     }
 
-    /// Status of the nodes that were not examined.
+    /// The reasons that any node has, each once.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let rejected = self.rejected.iter().map(|one| &one.refusal);
+        let all = rejected.chain(self.pre_filter.iter().map(|refused| &refused.refusal));
+        let mut reasons: Vec<&Reason> = all.flat_map(|refusal| &refusal.reasons).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons.into_iter().cloned().collect()
+    }
+
+    /// What holds for the nodes that were not looked at.
     pub fn of_absent(&self) -> Option<Refusal> {
         match &self.pre_filter {
             Some(refused) => Some(refused.refusal.clone()),

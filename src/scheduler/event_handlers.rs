@@ -2,7 +2,8 @@
 //! waiting pods that a change may help.
 
 use super::cache::Cache;
-use super::framework::ClusterEvent;
+use super::cohorts::Common;
+use super::framework::{ClusterEvent, PluginName};
 use super::gpu::DeviceSet;
 use super::node_info::PlacedPod;
 use super::nominations::Nominated;
@@ -44,7 +45,7 @@ impl Scheduler {
         if let (Some(before), Some(after)) = (before, self.cache.get(id)) {
             let event = ClusterEvent::NodeUpdated { before: &before, after };
             let woken = self.woken(view, &event, None);
-            self.queue.requeue_all(woken, view.now);
+            self.queue.release(&woken, view.now);
         }
     }
 
@@ -198,36 +199,47 @@ impl Scheduler {
         up_to: Option<i32>,
         event: impl FnOnce(&Cache) -> Option<ClusterEvent<'_>>,
     ) {
+        if self.queue.unschedulable_len() == 0 {
+            return;
+        }
         if let Some(event) = event(&self.cache) {
             let woken = self.woken(view, &event, up_to);
-            self.queue.requeue_all(woken, view.now);
+            self.queue.release(&woken, view.now);
         }
     }
 
-    /// The waiting pods that an event may help, limited to priorities up to `up_to`.
+    /// The cohorts of waiting pods that an event may help, of those whose priority is not above `up_to`. What helps one
+    /// pod of a cohort helps all.
     fn woken(
         &self,
         view: ClusterView<'_>,
         event: &ClusterEvent<'_>,
         up_to: Option<i32>,
-    ) -> Vec<PodId> {
+    ) -> Vec<u32> {
         if !self.retries_waiting_pods {
             return Vec::new();
         }
-        let waiting = self.queue.unschedulable();
-        let counts = |queued: &&QueuedPod| {
-            up_to.is_none_or(|up_to| queued.priority <= up_to) && self.helps(view, event, queued)
+        let counts = |common: &Common, queued: &QueuedPod| {
+            up_to.is_none_or(|up_to| common.priority <= up_to)
+                && self.helps(view, event, &common.rejected_by, queued)
         };
-        waiting.filter(counts).map(|queued| queued.pod).collect()
+        let waiting = self.queue.waiting_cohorts();
+        waiting.filter(|(_, common, queued)| counts(common, queued)).map(|(id, ..)| id).collect()
     }
 
-    fn helps(&self, view: ClusterView<'_>, event: &ClusterEvent<'_>, queued: &QueuedPod) -> bool {
+    fn helps(
+        &self,
+        view: ClusterView<'_>,
+        event: &ClusterEvent<'_>,
+        rejected_by: &[PluginName],
+        queued: &QueuedPod,
+    ) -> bool {
         let Some(pod) = view.store().pods().get(queued.pod) else { return false };
         let Some(profile) = self.profile_of(queued.class) else { return false };
         let Some(tracked) = self.tracked(queued.pod) else { return false };
         let cycle = cycle(&self.cache, view, queued.pod, tracked.class, pod);
         self.profiles[profile].pre_filters.iter().any(|entry| {
-            queued.rejected_by.contains(&entry.name)
+            rejected_by.contains(&entry.name)
                 && entry.plugin.as_ref().is_some_and(|plugin| plugin.queueing_hint(&cycle, event))
         })
     }

@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod class_index;
+pub mod cohorts;
 pub mod cycle;
 pub mod decision;
 mod event_handlers;
@@ -19,12 +20,15 @@ pub mod pod_class;
 pub mod preemption;
 pub mod profile;
 pub mod queue;
+pub mod refusals;
+mod reject_alike;
 pub mod resources;
 pub mod sampling;
 pub mod schedule_one;
 mod score_blocks;
 pub mod tally;
 pub mod tie_break;
+pub mod told;
 pub mod topology;
 
 pub use decision::Attempt;

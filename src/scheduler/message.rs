@@ -39,12 +39,21 @@ pub fn histogram<'a>(
     refusals: impl Iterator<Item = &'a Refusal>,
     absent: Option<&Refusal>,
 ) -> String {
+    histogram_of_counts(node_count, refusals.map(|refusal| (refusal, 1)), absent)
+}
+
+/// The same of refusals of which each comes so often.
+pub fn histogram_of_counts<'a>(
+    node_count: usize,
+    refusals: impl Iterator<Item = (&'a Refusal, usize)>,
+    absent: Option<&Refusal>,
+) -> String {
     let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
     let mut explicit = 0;
-    for refusal in refusals {
-        explicit += 1;
+    for (refusal, nodes) in refusals {
+        explicit += nodes;
         for reason in &refusal.reasons {
-            *counts.entry(reason).or_default() += 1;
+            *counts.entry(reason).or_default() += nodes;
         }
     }
     if explicit < node_count {

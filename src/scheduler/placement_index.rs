@@ -2,10 +2,13 @@
 //! Either decides exactly as [`super::decision::decide`] does, or not at all.
 
 use super::cache::Cache;
-use super::framework::{CycleContext, NodeFilter, NodeScore, PluginName, PreFilter, Scope};
+use super::framework::{
+    CycleContext, NodeFilter, NodeScore, PluginName, PreFilter, Refusal, Scope,
+};
 use super::node_info::{ClassId, NodeInfo};
 use super::nominations::Nominations;
 use super::profile::{Profile, Scorer};
+use super::refusals::RefusalCounts;
 use super::sampling::nodes_to_find;
 use super::score_blocks::{INFEASIBLE, ScoreBlocks};
 use super::tie_break::TieBreaker;
@@ -33,9 +36,13 @@ struct ClassTable {
     generation: u64,
     /// The node-order version of the positions.
     order_version: u64,
+    /// The slots in that order.
+    order: Vec<usize>,
     /// By position in the order of nodes.
     scores: ScoreBlocks,
-    /// True if the table cannot represent the class: a score is too large, or PreFilter restricts the nodes.
+    /// Why those do not do that do not, once somebody has asked.
+    refusals: Option<RefusalCounts>,
+    /// Whether it cannot stand for the class: a score is too large, or PreFilter names certain nodes.
     is_unfit: bool,
 }
 
@@ -78,13 +85,55 @@ impl PlacementIndex {
     }
 }
 
+impl PlacementIndex {
+    /// Why no node does, if none does and nothing but the nodes themselves has a say: where pods are nominated, or a
+    /// plugin looks at more than one node, or there are less important pods, it takes a full cycle to tell.
+    pub fn refusal(
+        &mut self,
+        profile: &Profile,
+        cycle: &CycleContext<'_>,
+        class: ClassId,
+        nominations: &Nominations,
+    ) -> Option<&RefusalCounts> {
+        let cache = cycle.cache;
+        let has_lesser =
+            cache.least_priority().is_some_and(|least| least < cycle.pod.class.priority);
+        if !nominations.is_empty()
+            || cycle.pod.nominated_node.is_some()
+            || has_lesser
+            || profile.post_filters.is_empty()
+            || cache.node_count() == 0
+            || !cluster_filters(profile, cycle)?.is_empty()
+        {
+            return None;
+        }
+        let shared = cache.alike(class).index();
+        if self.tables.len() <= shared {
+            self.tables.resize_with(shared + 1, || None);
+        }
+        let table = self.tables[shared].get_or_insert_with(Box::default);
+        table.update(profile, cycle);
+        if table.is_unfit || table.scores.best(0..table.scores.len()).score != INFEASIBLE {
+            return None;
+        }
+        if table.refusals.is_none() {
+            let worth = Worth::new(profile, cycle)?;
+            let nodes = cache.nodes().map(|node| worth.refusal(node));
+            table.refusals = Some(RefusalCounts::new(nodes));
+        }
+        table.refusals.as_ref()
+    }
+}
+
 impl Default for ClassTable {
     fn default() -> Self {
         // No order has this version, so that everything is worked out at the first use.
         Self {
             generation: 0,
             order_version: u64::MAX,
+            order: Vec::new(),
             scores: ScoreBlocks::default(),
+            refusals: None,
             is_unfit: false,
         }
     }
@@ -94,34 +143,49 @@ impl ClassTable {
     /// Recomputes the scores of nodes changed since the last update.
     fn update(&mut self, profile: &Profile, cycle: &CycleContext<'_>) {
         let cache = cycle.cache;
-        if self.order_version != cache.order_version() {
-            *self = Self { order_version: cache.order_version(), ..Self::default() };
-            if let Some(worth) = Worth::new(profile, cycle) {
-                let scores = cache.order().iter().map(|slot| worth.of(cache.node(*slot)));
-                match scores.collect::<Option<Vec<i16>>>() {
-                    Some(scores) => self.scores = ScoreBlocks::new(scores),
-                    None => self.is_unfit = true,
-                }
-            } else {
-                self.is_unfit = true;
-            }
-        } else if self.generation != cache.generation() && !self.is_unfit {
-            let Some(worth) = Worth::new(profile, cycle) else {
-                self.is_unfit = true;
-                return;
-            };
-            for slot in cache.changed_since(self.generation) {
-                let Some(score) = worth.of(cache.node(slot)) else {
-                    self.is_unfit = true;
-                    return;
-                };
-                self.scores.set(cache.position(slot), score);
-            }
+        let is_reordered = self.order_version != cache.order_version();
+        if is_reordered {
+            self.reorder(cache);
+        }
+        if (is_reordered || self.generation != cache.generation()) && !self.is_unfit {
+            self.is_unfit = !self.judge_changed(profile, cycle);
         }
         self.generation = cache.generation();
     }
 
-    /// The best node if only node-scoped scores count.
+    /// Nodes came, went or changed places: what the others are worth goes with them.
+    fn reorder(&mut self, cache: &Cache) {
+        let mut positions = vec![u32::MAX; cache.slots()];
+        for (position, slot) in (0..).zip(&self.order) {
+            positions[*slot] = position;
+        }
+        let old = cache.order().iter().map(|slot| positions[*slot] as usize);
+        let old: Vec<Option<usize>> =
+            old.map(|position| Some(position).filter(|at| *at < self.order.len())).collect();
+        let score = |old: &Option<usize>| old.map_or(INFEASIBLE, |at| self.scores.get(at));
+        self.scores = ScoreBlocks::new(old.iter().map(score).collect());
+        if let Some(refusals) = &mut self.refusals {
+            refusals.reorder(&old);
+        }
+        self.order = cache.order().to_vec();
+        self.order_version = cache.order_version();
+    }
+
+    /// Judges the nodes that changed; false if the table cannot stand for the class.
+    fn judge_changed(&mut self, profile: &Profile, cycle: &CycleContext<'_>) -> bool {
+        let cache = cycle.cache;
+        let Some(worth) = Worth::new(profile, cycle) else { return false };
+        for slot in cache.changed_since(self.generation) {
+            let Some(score) = worth.of(cache.node(slot)) else { return false };
+            self.scores.set(cache.position(slot), score);
+            if let Some(refusals) = &mut self.refusals {
+                refusals.set(cache.position(slot), worth.refusal(cache.node(slot)));
+            }
+        }
+        true
+    }
+
+    /// The best node, where nothing counts beside each node's own worth.
     fn best(
         &self,
         profile: &Profile,
@@ -272,14 +336,22 @@ impl<'c> Worth<'c> {
                 PreFilter::Refuse(_) | PreFilter::Check { .. } => return None,
             }
         }
-        filters.retain(|(name, _)| profile.filters.contains(name));
+        // In the order in which they look at a node: the first that rejects it tells why.
+        let place = |name: &PluginName| profile.filters.iter().position(|one| one == name);
+        filters.retain(|(name, _)| place(name).is_some());
+        filters.sort_by_key(|(name, _)| place(name));
         let local = profile.scorers.iter().filter(|one| one.plugin.scope() == Scope::Node);
         let scorers =
             local.filter_map(|one| Some((one.weight, one.plugin.pre_score(cycle, &[])?))).collect();
         Some(Self { filters, scorers })
     }
 
-    /// Score of a node; `None` if it exceeds the range.
+    /// The first plugin that rejects a node, and why; `None` if none does.
+    fn refusal(&self, node: &NodeInfo) -> Option<(PluginName, Refusal)> {
+        self.filters.iter().find_map(|(name, filter)| Some((*name, filter.filter(node).err()?)))
+    }
+
+    /// What a node is worth; `None` if that is more than fits.
     fn of(&self, node: &NodeInfo) -> Option<i16> {
         if !self.filters.iter().all(|(_, filter)| filter.passes(node)) {
             return Some(INFEASIBLE);

@@ -291,6 +291,15 @@ impl PodClass {
         }
     }
 
+    /// Whether it asks for nothing that takes more than one node to judge: no affinity to pods, no hard spread and no
+    /// volumes.
+    pub fn looks_at_one_node(&self) -> bool {
+        self.affinity.required.is_empty()
+            && self.affinity.required_anti.is_empty()
+            && self.hard_spread.is_empty()
+            && self.claims.is_empty()
+    }
+
     /// The topology keys of its affinity and its spread constraints; some may come twice.
     pub fn topology_keys(&self) -> impl Iterator<Item = TopologyKey> {
         let PodAffinity { required, required_anti, preferred, preferred_anti } = &self.affinity;

@@ -20,6 +20,11 @@ use engine::SimTime;
 /// Reason of the DisruptionTarget condition that preemption sets.
 pub const PREEMPTION_BY_SCHEDULER: &str = "PreemptionByScheduler";
 
+/// What is said of nodes on which removing pods cannot help.
+pub(super) const HELPS_NOT: &str = "Preemption is not helpful for scheduling";
+/// What is said of a pod that may not preempt others.
+pub(super) const NEVER: &str = "not eligible due to preemptionPolicy=Never.";
+
 /// `DefaultPreemptionArgs`: how many candidates are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -148,8 +153,8 @@ fn preempt(
     let mut refusals = Vec::new();
     let mut without_victims = 0;
     let mut violating = 0;
-    let priorities = cycle.cache.placed_classes().map(|class| cycle.cache.class(class).priority);
-    let has_lesser = priorities.min().is_some_and(|least| least < cycle.pod.class.priority);
+    let least = cycle.cache.least_priority();
+    let has_lesser = least.is_some_and(|least| least < cycle.pod.class.priority);
     for step in 0..potential.len() {
         let node = cycle.cache.node(potential[(offset + step) % potential.len()]);
         if !has_lesser || lesser_pods(cycle, node).next().is_none() {
@@ -175,7 +180,7 @@ fn preempt(
     if !candidates.is_empty() {
         return Ok(candidates);
     }
-    let others = Refusal::unresolvable("Preemption is not helpful for scheduling");
+    let others = Refusal::unresolvable(HELPS_NOT);
     let no_victims = no_victims();
     let refusals = refusals.iter().chain(std::iter::repeat_n(&no_victims, without_victims));
     let message = histogram(diagnosis.node_count, refusals, Some(&others));
@@ -186,7 +191,7 @@ fn preempt(
 pub fn is_eligible(cycle: &CycleContext<'_>, diagnosis: &Diagnosis) -> Result<(), &'static str> {
     let class = cycle.pod.class;
     if class.preemption_policy == PreemptionPolicy::Never {
-        return Err("not eligible due to preemptionPolicy=Never.");
+        return Err(NEVER);
     }
     let Some(node) = cycle.pod.nominated_node.and_then(|node| cycle.cache.get(node)) else {
         return Ok(());
@@ -293,7 +298,7 @@ fn lesser_pods<'c>(
     node.pods.iter().filter(move |pod| cache.class(pod.class).priority < priority)
 }
 
-fn no_victims() -> Refusal {
+pub(super) fn no_victims() -> Refusal {
     Refusal::unresolvable("No preemption victims found for incoming pod")
 }
 

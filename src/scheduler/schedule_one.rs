@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::cohorts::Alike;
 use super::decision::{Attempt, Decision, Verdict, decide};
-use super::framework::{CycleContext, PodToPlace};
+use super::framework::{CycleContext, PluginName, PodToPlace, Scope};
 use super::gpu::DeviceSet;
 use super::message::{assigned, cut};
 use super::node_info::{ClassId, PlacedPod};
@@ -13,8 +14,9 @@ use super::placement_index::PlacementIndex;
 use super::plugins::topology_spread::may_count_by_node;
 use super::preemption::{Candidate, PREEMPTION_BY_SCHEDULER, PostFilter};
 use super::profile::{Profile, ProfileError, SchedulerConfiguration};
-use super::queue::{QueuedPod, SchedulingQueue};
+use super::queue::{QueuedPod, Rejection, SchedulingQueue};
 use super::tie_break::TieBreaker;
+use super::told::Told;
 use cluster::action::{Event, PodDeletion};
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
@@ -31,11 +33,12 @@ pub struct Scheduler {
     pub(super) cache: Cache,
     pub(super) queue: SchedulingQueue,
     pub(super) nominations: Nominations,
-    /// Start position of the next cycle's search in the node order.
-    start: usize,
-    ties: TieBreaker,
+    /// Position in the order of nodes at which the next cycle starts to look.
+    pub(super) start: usize,
+    pub(super) ties: TieBreaker,
     pub(super) retries_waiting_pods: bool,
-    index: PlacementIndex,
+    pub(super) index: PlacementIndex,
+    pub(super) told: Told,
     /// Whether every pod gets a full cycle, for comparison.
     always_full: bool,
     /// Whether Events of scheduled pods are suppressed.
@@ -75,6 +78,7 @@ impl Scheduler {
             ties,
             retries_waiting_pods: configuration.retries_waiting_pods,
             index: PlacementIndex::default(),
+            told: Told::default(),
             always_full: false,
             is_silent: false,
             tracked: Vec::new(),
@@ -123,10 +127,16 @@ impl Scheduler {
         view: ClusterView<'_>,
         actions: &mut Vec<Action>,
     ) -> Option<PodId> {
+        if !self.always_full {
+            self.reject_together(view, actions);
+        }
         let (queued, pod, profile) = self.pop(view)?;
         let id = queued.pod;
         self.prepare_counts(view, &queued, pod);
-        if self.always_full || !self.place_by_index(view, profile, &queued, pod, actions) {
+        let is_done = !self.always_full
+            && (self.place_by_index(view, profile, &queued, pod, actions)
+                || self.reject_by_index(view, profile, &queued, pod, actions));
+        if !is_done {
             self.attempt(view, profile, queued, pod, actions);
         }
         Some(id)
@@ -235,12 +245,36 @@ impl Scheduler {
                     self.nominations.remove(queued.pod);
                     actions.push(Action::NominatePod(queued.pod, None));
                 }
-                actions.push(event(pod, true, "FailedScheduling", cut(message)));
-                let rejected_by = decision.feasibility.diagnosis.rejecting_plugins();
-                self.queue.add_unschedulable(queued, rejected_by, view.now);
+                let diagnosis = &decision.feasibility.diagnosis;
+                let reasons = self.told.reasons(diagnosis.reasons());
+                let told = self.told.and(queued.told, reasons);
+                if told.is_some() {
+                    actions.push(event(pod, true, "FailedScheduling", cut(message)));
+                }
+                let by: Arc<[PluginName]> = diagnosis.rejecting_plugins().into();
+                let alike = self.alike_of(profile, queued.class, &by);
+                let told = told.unwrap_or(queued.told);
+                self.queue.add_unschedulable(queued, Rejection { alike, by, told }, view.now);
             }
         }
         Attempt { pod: id, number, nominated_node, decision }
+    }
+
+    /// Which pods are rejected alike, as one of this class was by these plugins.
+    pub(super) fn alike_of(&self, profile: &Profile, class: ClassId, by: &[PluginName]) -> Alike {
+        let of_one_node = |name: &PluginName| {
+            let entry = profile.pre_filters.iter().find(|entry| entry.name == *name);
+            let plugin = entry.and_then(|entry| entry.plugin.as_ref());
+            plugin.is_some_and(|plugin| plugin.scope() == Scope::Node)
+        };
+        let looks_at_nodes_alone = !self.cache.knows_anti_affinity()
+            && self.cache.class(class).looks_at_one_node()
+            && by.iter().all(of_one_node);
+        if looks_at_nodes_alone {
+            Alike { class: self.cache.alike(class), is_shared: true }
+        } else {
+            Alike { class, is_shared: false }
+        }
     }
 
     fn place(
@@ -338,7 +372,7 @@ pub(super) fn cycle<'a>(
     CycleContext { cache, view, pod }
 }
 
-fn event(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {
+pub(super) fn event(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {
     let object = pod.id.clone();
     Action::Event(Box::new(Event { kind: Kind::Pod, object, is_warning, reason, message }))
 }
