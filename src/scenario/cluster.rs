@@ -12,6 +12,7 @@ use super::machines::{MachineSettings, Preset};
 use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
 use super::pool_size::{PoolSize, SizeBounds};
 use capacity::catalog::{self, FindError};
+use capacity::machine_prices::MachinePrices;
 use capacity::node_type::{
     ARCHITECTURE_LABEL, Gpus, INSTANCE_TYPE_LABEL, NodeType, OPERATING_SYSTEM_LABEL,
 };
@@ -50,6 +51,9 @@ pub struct Cluster {
     /// How machines come and go.
     #[serde(skip_serializing_if = "is_default")]
     pub machines: MachineSettings,
+    /// The prices of the file that `bill.priceList` names.
+    #[serde(skip)]
+    pub own_prices: MachinePrices,
     /// Pools of equal nodes. Node objects among the manifests are nodes too, and cost nothing.
     pub node_pools: Vec<NodePool>,
 }
@@ -157,7 +161,9 @@ impl Cluster {
     /// The settings of Karpenter, which runs if there is a NodePool.
     pub fn karpenter_settings(&self) -> KarpenterSettings {
         let given = self.autoscaler.as_ref().and_then(|one| one.karpenter.clone());
-        given.unwrap_or_default()
+        let mut settings = given.unwrap_or_default();
+        settings.take_prices(&self.own_prices);
+        settings
     }
 }
 

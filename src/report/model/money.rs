@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use units::{HourlyPrice, Money};
 
-/// Money over the run; `total = nodes + charges`, `nodes = pools = workloads + idle`, to the last digit.
+/// Money over the run, to the last digit: `total = nodes + unused commitments + charges + discounts of charges`,
+/// `nodes = pools = workloads + idle`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CostReport {
     /// In all, US dollars.
@@ -13,8 +14,16 @@ pub struct CostReport {
     pub month_usd: Money,
     /// Per million answered requests of clients; absent if none was answered.
     pub million_requests_usd: Option<Money>,
-    /// The nodes alone.
+    /// The nodes alone, discounts taken off: `nodes = list + discounts of nodes`.
     pub nodes_usd: Money,
+    /// The nodes at list price.
+    pub nodes_list_usd: Money,
+    /// What is taken off, below zero.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<DiscountLine>,
+    /// What was committed, paid for, and covered nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unused_commitments: Vec<DiscountLine>,
     /// Per pool.
     pub pools: Vec<PoolCost>,
     /// Per type of machine and way of buying it.
@@ -29,6 +38,29 @@ pub struct CostReport {
     pub idle_usd: Money,
     /// Pools without a price, which are left out of all sums.
     pub unpriced: Vec<String>,
+}
+
+/// A discount, or a commitment that was not used.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DiscountLine {
+    /// What it is, in words.
+    pub what: String,
+    /// What it is taken off.
+    pub of: DiscountOf,
+    /// What it changes over the run; below zero for what is taken off.
+    pub usd: Money,
+    /// Scaled to a month of 730 hours.
+    pub month_usd: Money,
+}
+
+/// What a discount is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiscountOf {
+    /// The nodes.
+    Nodes,
+    /// What the invoice has beside them.
+    Charges,
 }
 
 /// A line of the invoice beside the nodes.

@@ -13,7 +13,7 @@ const AZURE_ENDS: [&str; 9] =
 
 /// The cloud and the region of a zone whose name is like those of a cloud: `us-east-1a`, `us-central1-a`,
 /// `eastus-1`.
-fn region_of(zone: &str) -> Option<(Provider, &str)> {
+pub(crate) fn region_of(zone: &str) -> Option<(Provider, &str)> {
     let (region, last) = zone.rsplit_once('-')?;
     let is_letter =
         |text: &str| text.len() == 1 && text.bytes().all(|one| one.is_ascii_lowercase());
