@@ -4,7 +4,9 @@
 pub mod catalog;
 pub mod charges;
 pub mod cost;
+pub mod discounts;
 pub mod failures;
+pub mod machine_prices;
 pub mod node_type;
 pub mod price_list;
 pub mod reserved;

@@ -45,7 +45,7 @@ impl Loader {
         settings: &[Override],
     ) -> Result<ResolvedScenario, Diagnostics> {
         let (text, mut problems) = ScenarioText::read(source, settings);
-        let Some(text) = text else { return Err(problems) };
+        let Some(mut text) = text else { return Err(problems) };
         let paths = text.paths();
         let known =
             self.files.iter().find(|(name, others, _)| *name == *source.name && *others == paths);
@@ -60,6 +60,9 @@ impl Loader {
             (files, unread)
         };
         let of_pools = text.scenario.cluster.node_pools_of_karpenter();
+        if let Some(list) = &files.price_list {
+            problems.append(text.take_prices(list));
+        }
         let files = if of_pools.is_empty() {
             files
         } else {
@@ -124,6 +127,10 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnost
     if let Some(named) = &paths.scheduler_config {
         let read = read_source(&beside(scenario, &named.path)).map(Some);
         files.scheduler_config = or_report(read, named, &mut problems);
+    }
+    if let Some(named) = &paths.price_list {
+        let read = read_source(&beside(scenario, &named.path)).map(Some);
+        files.price_list = or_report(read, named, &mut problems);
     }
     (files, problems)
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::model::{
-    Attention, Balancing, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report,
-    RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, Balancing, ClusterReport, CostReport, DiscountLine, DiscountOf, JobsReport,
+    LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost, WorkloadReport,
+    WorkloadSeries,
 };
+use super::node_bill::NodeCosts;
 use super::{node_changes, node_costs, reasons};
-use capacity::cost::{self, Claim, CostAllocation, NodeBill};
+use capacity::cost::{self, CostAllocation};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
@@ -99,7 +101,8 @@ impl ServiceFacts {
 
 /// Builds the report of a run.
 pub fn build(facts: Facts<'_>) -> Report {
-    let allocation = allocate(facts);
+    let node_bill = NodeCosts::of(facts);
+    let allocation = node_bill.allocate(facts);
     let services = super::build_services::of(facts, &allocation);
     let mut report = Report {
         format_version: super::FORMAT_VERSION,
@@ -108,7 +111,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         workloads: facts.recorder.workloads.iter().map(|one| workload(facts, one)).collect(),
         cluster: cluster(facts),
         error_budgets: Vec::new(),
-        cost: cost_report(facts, &allocation, &services),
+        cost: cost_report(facts, &node_bill, &allocation, &services),
         attention: Vec::new(),
         phases: None,
         assumptions: Vec::new(),
@@ -136,35 +139,9 @@ pub(super) fn end(facts: Facts<'_>) -> SimTime {
     SimTime::ZERO + facts.duration
 }
 
-fn allocate(facts: Facts<'_>) -> CostAllocation {
-    let nodes: Vec<NodeBill> = facts
-        .recorder
-        .nodes
-        .iter()
-        .map(|node| NodeBill {
-            pool: pool_of(node).clone(),
-            price: node.machine.price.unwrap_or_default(),
-            capacity: node.capacity,
-            existed: node.paid(end(facts)),
-        })
-        .collect();
-    let workload = |position: usize| facts.recorder.workloads[position].workload.to_string();
-    let claims: Vec<Claim> = facts
-        .recorder
-        .holdings
-        .iter()
-        .map(|((position, node), held)| Claim {
-            workload: workload(*position).into(),
-            node: *node,
-            requested: held.charged,
-            used: ResourceTime::default(),
-        })
-        .collect();
-    cost::allocate(&nodes, &claims)
-}
-
 fn cost_report(
     facts: Facts<'_>,
+    node_bill: &NodeCosts,
     allocation: &CostAllocation,
     services: &[super::model::ServiceReport],
 ) -> CostReport {
@@ -174,7 +151,14 @@ fn cost_report(
     // Both must cover the same time, or the figure would depend on the length of the warm-up: costs are
     // those of the whole run, answered requests those after the warm-up.
     let bill = bill::of(facts);
-    let total = allocation.total + bill.total.usd;
+    let (discounts, unused_commitments) = node_bill.lines(facts, bill.total);
+    let beside = bill.total.usd
+        + sum(&unused_commitments, |line| line.usd)
+        + off_charges(&discounts, |line| line.usd);
+    let beside_month = bill.total.month_usd
+        + sum(&unused_commitments, |line| line.month_usd)
+        + off_charges(&discounts, |line| line.month_usd);
+    let total = allocation.total + beside;
     let nodes_month = cost::per_month(allocation.total, facts.duration).unwrap_or_default();
     let counted_cost = while_counted(facts, total);
     let mut workloads: Vec<WorkloadCost> = allocation
@@ -185,9 +169,12 @@ fn cost_report(
     workloads.sort_by_key(|workload| std::cmp::Reverse(workload.usd));
     CostReport {
         total_usd: total,
-        month_usd: nodes_month + bill.total.month_usd,
+        month_usd: nodes_month + beside_month,
         million_requests_usd: cost::per_million(counted_cost, answered),
         nodes_usd: allocation.total,
+        nodes_list_usd: node_bill.list_price(),
+        discounts,
+        unused_commitments,
         pools: node_costs::by_pool(facts, allocation),
         machines: node_costs::by_machine(facts),
         charges: bill.lines,
@@ -196,6 +183,14 @@ fn cost_report(
         idle_usd: allocation.idle,
         unpriced: node_costs::unpriced(facts),
     }
+}
+
+fn sum(lines: &[DiscountLine], of: fn(&DiscountLine) -> Money) -> Money {
+    lines.iter().map(of).sum()
+}
+
+fn off_charges(discounts: &[DiscountLine], of: fn(&DiscountLine) -> Money) -> Money {
+    discounts.iter().filter(|line| line.of == DiscountOf::Charges).map(of).sum()
 }
 
 /// The time after the warm-up.

@@ -344,6 +344,9 @@ fn cost() -> CostReport {
         total_usd: total + plane,
         month_usd: (total + plane).share(730, 1),
         nodes_usd: total,
+        nodes_list_usd: total,
+        discounts: Vec::new(),
+        unused_commitments: Vec::new(),
         charges: vec![ChargeLine {
             item: "control-plane".to_owned(),
             what: "1 control plane".to_owned(),

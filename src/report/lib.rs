@@ -20,6 +20,7 @@ pub mod json;
 mod llm;
 mod milestone;
 mod model;
+mod node_bill;
 mod node_changes;
 mod node_costs;
 mod reasons;

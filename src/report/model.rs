@@ -13,7 +13,10 @@ use super::llm::LlmReport;
 pub use assumption::{Answer, Assumption};
 pub use budgets::{BurnRateAlert, ErrorBudget, GoodAndFast};
 pub use classes::ClassReport;
-pub use money::{ChargeLine, CostReport, MachineCost, PoolCost, Provenance, WorkloadCost};
+pub use money::{
+    ChargeLine, CostReport, DiscountLine, DiscountOf, MachineCost, PoolCost, Provenance,
+    WorkloadCost,
+};
 
 /// Version of the JSON output: the minor version grows with added fields, the major version with changed ones.
 pub const FORMAT_VERSION: &str = "1.4";

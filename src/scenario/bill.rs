@@ -6,10 +6,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
+use capacity::discounts::{Discounts, Millionths, Reservation, SavingsPlan};
+use capacity::machine_prices::without_cloud;
 use capacity::price_list::{Price, PriceList};
 use capacity::reserved::Provider;
 use cluster::{Name, ServiceReference};
-use units::{Money, Quantity};
+use engine::SimDuration;
+use units::{HourlyPrice, Money, Quantity};
+
+const HOUR: SimDuration = SimDuration::from_secs(3_600);
+
+/// As clouds spread what is paid upfront.
+const HOURS_OF_A_YEAR: i128 = 8_760;
 
 /// The items of the cloud's invoice besides nodes. If the nodes are cloud machines (`instanceType`), everything that
 /// follows from nodes, manifests and traffic is billed by default at the cloud's list prices (`wavetank catalog
@@ -27,7 +35,26 @@ pub struct Bill {
     /// `wavetank catalog --prices` lists items and units. `logs` is priced per GiB.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<Name, f64>,
-    /// Number of NAT gateways. Default: 1 on AWS, as created by eksctl; 0 on Azure and Google.
+    /// A CSV file of machines' prices in place of the catalog's, relative to this file, with the columns type,region,price and,
+    /// if there is one, spot: US dollars an hour. A row without a region holds for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_list: Option<String>,
+    /// Percent off everything that no reservation or savings plan covers: machines, and all else on the invoice. Default 0.
+    #[schemars(range(min = 0, max = 100))]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub percent_off: f64,
+    /// Machines that are paid for whether they run or not: Reserved Instances, Azure reservations, Google's resource-based
+    /// commitments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reservations: Vec<MachineReservation>,
+    /// Dollars an hour that are paid whether they are used or not: savings plans, Google's flexible commitments. They are
+    /// applied after the reservations, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub savings_plans: Vec<SpendCommitment>,
+    /// Whether Google's sustained use discounts are taken off machines of N1, N2, N2D, C2, M1 and M2. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sustained_use: Option<bool>,
+    /// NAT gateways. Default: one on AWS, as eksctl makes it, and none on Azure and Google.
     #[schemars(range(max = 1000))]
     pub nat_gateways: Option<u32>,
     /// Size of each node's root disk. Default: 20Gi on AWS (managed node groups), 128Gi on Azure, 100Gi on Google.
@@ -46,7 +73,50 @@ pub struct Bill {
     pub services: Vec<ServiceSizes>,
 }
 
-/// Request and response sizes of one service.
+/// Machines of a type that are paid for whether they run or not, for as long as the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MachineReservation {
+    /// The type, such as aws/m5.large.
+    pub instance_type: String,
+    /// How many machines.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub count: u32,
+    /// What is paid for each of them, US dollars an hour. Either this, `upfront` or `percentOff` must be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<HourlyPrice>,
+    /// What was paid for each of them at the beginning, US dollars: it is spread over the hours of `years`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upfront: Option<f64>,
+    /// The term that `upfront` pays for. Default 1.
+    #[schemars(range(min = 1, max = 10))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub years: Option<u32>,
+    /// In place of both: percent off the on-demand price.
+    #[schemars(range(min = 0, max = 100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_off: Option<f64>,
+}
+
+/// Dollars an hour that are paid whether they are used or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpendCommitment {
+    /// What is paid, US dollars an hour: usage counts against it at the plan's rates.
+    pub per_hour: HourlyPrice,
+    /// Percent off the on-demand price of types that are not among `rates`. Default 0.
+    #[schemars(range(min = 0, max = 100))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub percent_off: f64,
+    /// The plan's rates, US dollars an hour, by type, such as {m5.large: 0.069}.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<Name, HourlyPrice>,
+    /// The only family of machines that it is for, such as m5. Default: it is for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<Name>,
+}
+
+/// Sizes of the requests to one service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceSizes {
@@ -130,8 +200,70 @@ impl BillPart {
     ];
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+impl MachineReservation {
+    /// What an hour of one machine comes to, if that follows from what is given; `list` is the on-demand price of its type.
+    pub fn hourly(&self, list: Option<HourlyPrice>) -> Option<Money> {
+        if let Some(percent) = self.percent_off {
+            let list = list?.over(HOUR);
+            return Some(list - Millionths::from_percent(percent).of(list));
+        }
+        let hours = i128::from(self.years.unwrap_or(1).max(1)) * HOURS_OF_A_YEAR;
+        let upfront = self.upfront.and_then(money).map(|usd| usd.share(1, hours));
+        match (self.price_per_hour, upfront) {
+            (None, None) => None,
+            (price, upfront) => {
+                Some(price.unwrap_or_default().over(HOUR) + upfront.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Dollars as they are written if they have 18 decimals at most, else rounded to so many; `None` below zero.
+fn money(usd: f64) -> Option<Money> {
+    let exact = Money::from_decimal(&usd.to_string());
+    exact.or_else(|| Money::from_decimal(&format!("{usd:.18}")))
+}
+
 impl Bill {
-    /// The cloud whose list prices apply.
+    /// What was agreed with the cloud; `list` tells the on-demand price of a type.
+    pub fn discounts(&self, list: impl Fn(&str) -> Option<HourlyPrice>) -> Discounts {
+        let reservations = self.reservations.iter().filter_map(|one| {
+            let per_hour = one.hourly(list(&one.instance_type))?;
+            let kind = without_cloud(&one.instance_type).into();
+            Some(Reservation { kind, count: one.count, per_hour })
+        });
+        let plans = self.savings_plans.iter().map(|one| SavingsPlan {
+            per_hour: one.per_hour.over(HOUR),
+            family: one.family.clone(),
+            rates: one
+                .rates
+                .iter()
+                .map(|(kind, rate)| (without_cloud(kind).into(), rate.over(HOUR)))
+                .collect(),
+            percent_off: Millionths::from_percent(one.percent_off),
+        });
+        Discounts {
+            reservations: reservations.collect(),
+            savings_plans: plans.collect(),
+            sustained_use: self.sustained_use.unwrap_or(true),
+            percent_off: Millionths::from_percent(self.percent_off),
+        }
+    }
+
+    /// Whether machines may cost something else than the catalog says.
+    pub fn changes_machine_prices(&self) -> bool {
+        self.price_list.is_some()
+            || self.percent_off > 0.0
+            || !self.reservations.is_empty()
+            || !self.savings_plans.is_empty()
+    }
+
+    /// The cloud whose prices hold.
     pub fn provider(&self, cluster: &Cluster) -> Option<Provider> {
         let named = self.cloud.map(|cloud| match cloud {
             Cloud::Aws => Provider::Aws,
@@ -154,10 +286,7 @@ impl Bill {
     pub fn price_list(&self, provider: Option<Provider>) -> PriceList {
         let mut list = provider.map_or_else(PriceList::default, |one| PriceList::of(one).clone());
         for (item, usd) in &self.prices {
-            // Exact up to 18 decimals, rounded beyond.
-            let exact = Money::from_decimal(&usd.to_string());
-            let usd = exact.or_else(|| Money::from_decimal(&format!("{usd:.18}")));
-            let Some(usd) = usd else { continue };
+            let Some(usd) = money(*usd) else { continue };
             let unit = unit_of(item).or_else(|| list.find(item).map(|known| known.unit));
             let Some(unit) = unit else { continue };
             list.set(Price {

@@ -12,6 +12,7 @@ use super::machines::{MachineSettings, Preset};
 use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
 use super::pool_size::{PoolSize, SizeBounds};
 use capacity::catalog::{self, FindError};
+use capacity::machine_prices::MachinePrices;
 use capacity::node_type::{
     ARCHITECTURE_LABEL, Gpus, INSTANCE_TYPE_LABEL, NodeType, OPERATING_SYSTEM_LABEL,
 };
@@ -49,7 +50,10 @@ pub struct Cluster {
     /// How machines are created and deleted.
     #[serde(skip_serializing_if = "is_default")]
     pub machines: MachineSettings,
-    /// Pools of identical nodes. Node objects in the manifests are also nodes of the cluster, at no cost.
+    /// The prices of the file that `bill.priceList` names.
+    #[serde(skip)]
+    pub own_prices: MachinePrices,
+    /// Pools of equal nodes. Node objects among the manifests are nodes too, and cost nothing.
     pub node_pools: Vec<NodePool>,
 }
 
@@ -156,7 +160,9 @@ impl Cluster {
     /// The Karpenter settings; Karpenter runs if there is a NodePool.
     pub fn karpenter_settings(&self) -> KarpenterSettings {
         let given = self.autoscaler.as_ref().and_then(|one| one.karpenter.clone());
-        given.unwrap_or_default()
+        let mut settings = given.unwrap_or_default();
+        settings.take_prices(&self.own_prices);
+        settings
     }
 }
 

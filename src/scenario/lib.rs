@@ -12,6 +12,7 @@ pub mod inference;
 pub mod inventory;
 pub mod karpenter;
 pub mod limits;
+mod machine_prices;
 pub mod machines;
 pub mod node_autoscaler;
 pub mod objectives;

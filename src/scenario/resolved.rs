@@ -31,6 +31,8 @@ pub struct ScenarioPaths {
     pub histograms: Vec<NamedPath>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<NamedPath>,
+    /// The user's own prices of machines.
+    pub price_list: Option<NamedPath>,
 }
 
 /// A path in a scenario, relative to the scenario's file.
@@ -67,6 +69,8 @@ pub struct ScenarioFiles {
     pub histograms: BTreeMap<String, HistogramFile>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<Source>,
+    /// The user's own prices of machines.
+    pub price_list: Option<Source>,
 }
 
 /// A trace file that was read.
@@ -150,6 +154,11 @@ impl ScenarioText {
                 .config
                 .as_ref()
                 .map(|path| self.named(path, &scheduler.field("config"))),
+            price_list: scenario
+                .bill
+                .price_list
+                .as_ref()
+                .map(|path| self.named(path, &root.field("bill").field("priceList"))),
         }
     }
 
@@ -380,6 +389,9 @@ impl ResolvedScenario {
             digest.word(file.fingerprint);
         }
         texts(&mut digest, self.files.scheduler_config.as_slice());
+        if self.files.price_list.is_some() {
+            texts(&mut digest, self.files.price_list.as_slice());
+        }
         for setting in &self.manifest_settings {
             digest.bytes(setting.to_string().as_bytes());
         }

@@ -22,6 +22,7 @@ mod cpu_limit;
 mod cron_schedules;
 mod custom_kinds;
 mod determinism;
+mod discounts;
 mod end_to_end_facts;
 mod faults;
 mod hpa_selectors;

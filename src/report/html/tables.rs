@@ -4,7 +4,7 @@ use super::assumptions::mark;
 use super::markup::{Cell, escape, row, section, table};
 use crate::cells;
 use crate::figures::{ABSENT, WARM_UP_NOTE, clock, count, percent, percent_or_absent, span};
-use crate::model::{ObjectiveResult, Report, ServiceReport};
+use crate::model::{DiscountLine, DiscountOf, ObjectiveResult, Report, ServiceReport};
 use crate::text::{miss, missed_minutes};
 use units::Money;
 
@@ -164,12 +164,21 @@ pub fn cost(report: &Report) -> String {
         let pools = escape(&cost.unpriced.join(", "));
         parts.push(format!("<p class=\"warn\">Without a price, in no total: {pools}</p>\n"));
     }
-    let nodes = cost_row("nodes", cost.nodes_usd, cost.total_usd, "");
+    let has_discounts = cost.nodes_list_usd != cost.nodes_usd;
+    let list_price = has_discounts
+        .then(|| cost_row("nodes, list price", cost.nodes_list_usd, cost.total_usd, ""));
+    let line = |line: &DiscountLine| cost_row(&line.what, line.usd, cost.total_usd, "");
+    let of = |of: DiscountOf| cost.discounts.iter().filter(move |line| line.of == of).map(line);
+    let after = if has_discounts { "nodes, after discounts" } else { "nodes" };
+    let nodes = cost_row(after, cost.nodes_usd, cost.total_usd, "");
+    let unused = cost.unused_commitments.iter().map(line);
     let charges = cost.charges.iter().map(|line| {
         let name = format!("{}: {}{}", line.item, line.what, cells::assumed(line.known));
         cost_row(&name, line.usd, cost.total_usd, "")
     });
-    let invoice: Vec<_> = std::iter::once(nodes).chain(charges).collect();
+    let of_nodes = list_price.into_iter().chain(of(DiscountOf::Nodes)).chain([nodes]);
+    let beside = unused.chain(charges).chain(of(DiscountOf::Charges));
+    let invoice: Vec<_> = of_nodes.chain(beside).collect();
     parts.push(table(&["Invoice", "Cost", "Share", ""], &invoice));
     if !cost.not_counted.is_empty() {
         let reasons = escape(&cost.not_counted.join("; "));

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use units::{HourlyPrice, Money};
 
-/// Costs of the run; `total = nodes + charges`, `nodes = pools = workloads + idle`, exactly.
+/// Money over the run, to the last digit: `total = nodes + unused commitments + charges + discounts of charges`,
+/// `nodes = pools = workloads + idle`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CostReport {
     /// Total, US dollars.
@@ -13,8 +14,16 @@ pub struct CostReport {
     pub month_usd: Money,
     /// Per million answered requests of clients; absent if none was answered.
     pub million_requests_usd: Option<Money>,
-    /// Cost of the nodes only.
+    /// The nodes alone, discounts taken off: `nodes = list + discounts of nodes`.
     pub nodes_usd: Money,
+    /// The nodes at list price.
+    pub nodes_list_usd: Money,
+    /// What is taken off, below zero.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<DiscountLine>,
+    /// What was committed, paid for, and covered nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unused_commitments: Vec<DiscountLine>,
     /// Per pool.
     pub pools: Vec<PoolCost>,
     /// Per instance type and capacity type.
@@ -31,7 +40,30 @@ pub struct CostReport {
     pub unpriced: Vec<String>,
 }
 
-/// An invoice item other than nodes.
+/// A discount, or a commitment that was not used.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DiscountLine {
+    /// What it is, in words.
+    pub what: String,
+    /// What it is taken off.
+    pub of: DiscountOf,
+    /// What it changes over the run; below zero for what is taken off.
+    pub usd: Money,
+    /// Scaled to a month of 730 hours.
+    pub month_usd: Money,
+}
+
+/// What a discount is taken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiscountOf {
+    /// The nodes.
+    Nodes,
+    /// What the invoice has beside them.
+    Charges,
+}
+
+/// A line of the invoice beside the nodes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChargeLine {
     /// The item, as `wavetank catalog --prices` lists it.

@@ -4,7 +4,7 @@ use super::layout::{Align, Paint, Style, Table, paragraph};
 use super::tables::{ROWS, more, painted};
 use crate::cells;
 use crate::figures::{number, percent_or_absent};
-use crate::model::Report;
+use crate::model::{DiscountOf, Report};
 use units::Money;
 
 /// A month of 730 hours [ms].
@@ -19,7 +19,6 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
     };
     let title = format!("COST  {}; {} a month; {million}", cost.total_usd, cost.month_usd);
     let mut lines = vec![style.paint(Paint::Heading, &title)];
-    let beside: Money = cost.charges.iter().map(|line| line.month_usd).sum();
     let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
     table.row(["", "price", "a month", ""].map(str::to_owned));
     let mut row = |name: String, price: String, month: Money| {
@@ -33,12 +32,25 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
         let hours = number(machine.node_hours);
         row(format!("nodes: {kind}, {capacity}, {hours} hours"), String::new(), month);
     }
-    if cost.machines.len() != 1 {
-        row("nodes, all".to_owned(), String::new(), cost.month_usd - beside);
+    let (of_nodes, of_charges): (Vec<_>, Vec<_>) =
+        cost.discounts.iter().partition(|line| line.of == DiscountOf::Nodes);
+    for line in &of_nodes {
+        row(line.what.clone(), String::new(), line.month_usd);
+    }
+    if cost.machines.len() != 1 || !of_nodes.is_empty() {
+        let nodes = cost.nodes_usd.share(MONTH_MS, i128::from(report.run.duration_ms.max(1)));
+        let after = if of_nodes.is_empty() { "" } else { ", after discounts" };
+        row(format!("nodes, all{after}"), String::new(), nodes);
+    }
+    for line in &cost.unused_commitments {
+        row(line.what.clone(), String::new(), line.month_usd);
     }
     for line in &cost.charges {
         let name = format!("{}: {}{}", line.item, line.what, cells::assumed(line.known));
         row(name, format!("{}/{}", price(line.unit_usd), line.unit), line.month_usd);
+    }
+    for line in of_charges {
+        row(line.what.clone(), String::new(), line.month_usd);
     }
     for (position, line) in table.lines().into_iter().enumerate() {
         lines.push(if position == 0 { style.paint(Paint::Dim, &line) } else { line });

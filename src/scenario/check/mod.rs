@@ -6,6 +6,7 @@ mod bill;
 mod bytes;
 mod calls;
 mod cluster;
+mod discounts;
 mod faults;
 mod ingress;
 pub(crate) mod karpenter;
@@ -18,6 +19,8 @@ mod services;
 mod timeline;
 mod traffic;
 mod workloads;
+
+pub(crate) use regions::region_of;
 
 use std::collections::BTreeSet;
 
@@ -56,6 +59,7 @@ impl ResolvedScenario {
         checker.containers();
         checker.objectives();
         checker.bill();
+        checker.discounts();
         checker.bytes();
         checker.problems
     }

@@ -11,9 +11,9 @@ use manifest::FieldPath;
 const AZURE_ENDS: [&str; 9] =
     ["us", "europe", "asia", "india", "east", "west", "north", "south", "central"];
 
-/// The cloud and region of a zone whose name follows a cloud's naming scheme: `us-east-1a`,
-/// `us-central1-a`, `eastus-1`.
-fn region_of(zone: &str) -> Option<(Provider, &str)> {
+/// The cloud and the region of a zone whose name is like those of a cloud: `us-east-1a`, `us-central1-a`,
+/// `eastus-1`.
+pub(crate) fn region_of(zone: &str) -> Option<(Provider, &str)> {
     let (region, last) = zone.rsplit_once('-')?;
     let is_letter =
         |text: &str| text.len() == 1 && text.bytes().all(|one| one.is_ascii_lowercase());

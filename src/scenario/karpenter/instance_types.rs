@@ -61,7 +61,8 @@ pub(super) fn ec2_types(
 }
 
 fn ec2_type(one: &NodeType, settings: &KarpenterSettings, max_pods: Option<i64>) -> InstanceType {
-    let on_demand = one.on_demand.as_usd();
+    let listed = settings.on_demand_prices.get(&*one.name).copied();
+    let on_demand = listed.unwrap_or(one.on_demand).as_usd();
     let own = settings.spot_prices.get(&*one.name).map(|price| price.as_usd());
     let spot = own.or_else(|| settings.spot_share.map(|share| on_demand * share));
     let prices = [(ON_DEMAND, Some(on_demand)), (SPOT, spot)];

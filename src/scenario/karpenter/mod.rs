@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use self::instance_types::{ec2_types, known_labels, kwok_types};
 pub(crate) use self::own_pool::{manifests_of, problem};
+use super::check::region_of;
+use capacity::machine_prices::MachinePrices;
 use cluster::{Kind, Name};
 use engine::SimDuration;
 use karpenter::api::{ApiError, node_class_label, node_pool, set_defaults};
@@ -32,7 +34,10 @@ pub struct KarpenterSettings {
     /// spot prices for AWS; types without one are offered on demand only. KWOK types have their own prices.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub spot_prices: BTreeMap<Name, HourlyPrice>,
-    /// Spot price of all other types as a fraction of their on-demand price, 0 to 1. Default: no spot offering.
+    /// The on-demand prices of a user's own list.
+    #[serde(skip)]
+    pub on_demand_prices: BTreeMap<Name, HourlyPrice>,
+    /// Spot price of all other types as a share of their on-demand price, 0 to 1. Default: they have none.
     #[schemars(range(min = 0, max = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spot_share: Option<f64>,
@@ -49,11 +54,27 @@ pub struct KarpenterSettings {
     pub first_loop: LoopPhase,
 }
 
+impl KarpenterSettings {
+    /// Takes the prices of a user's own list in the region of the first zone; spot prices that are set here stand.
+    pub fn take_prices(&mut self, prices: &MachinePrices) {
+        let region = self.zones.first().and_then(|zone| region_of(zone));
+        let region = region.map_or("", |(_, region)| region).to_owned();
+        for (kind, _, _) in prices.iter() {
+            let Some(price) = prices.find(kind, &region) else { continue };
+            self.on_demand_prices.insert(kind.into(), price.on_demand);
+            if let Some(spot) = price.spot {
+                self.spot_prices.entry(kind.into()).or_insert(spot);
+            }
+        }
+    }
+}
+
 impl Default for KarpenterSettings {
     fn default() -> Self {
         Self {
             zones: ["us-east-1a", "us-east-1b", "us-east-1c"].map(Name::from).to_vec(),
             spot_prices: BTreeMap::new(),
+            on_demand_prices: BTreeMap::new(),
             spot_share: None,
             batch_idle_duration: SimDuration::from_secs(1),
             batch_max_duration: SimDuration::from_secs(10),
