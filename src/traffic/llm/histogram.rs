@@ -6,7 +6,7 @@ use csv::StringRecord;
 
 use crate::trace::TraceError;
 
-/// Tolerance for the sum of a field's probabilities: published files are rounded.
+/// Tolerance by which the probabilities of one field may deviate from 1: published files are rounded.
 const SUM_TOLERANCE: f64 = 0.01;
 
 /// Maximum number of bins.
