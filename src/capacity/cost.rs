@@ -1,9 +1,9 @@
-//! Who pays for the nodes: pools, workloads, idle capacity. Pure arithmetic over intervals that are
-//! given; knows neither how long anything lived nor what it asked for.
+//! Cost allocation of nodes: pools, workloads, idle capacity. Pure arithmetic over given intervals, independent of the
+//! source of lifetimes and requests.
 //!
-//! The method is that of the OpenCost specification 0.1: a container pays for the larger of what it
-//! requested and what it used, at its node's price, which is split over CPU, memory and GPUs in the
-//! ratio of OpenCost's default prices. `docs/cost.md` has the formulas with an example.
+//! The method is that of the OpenCost specification 0.1: a container pays for the larger of its request and its usage,
+//! at its node's price, which is split over CPU, memory and GPUs in the ratio of OpenCost's default prices.
+//! `docs/cost.md` has the formulas with an example.
 
 use std::collections::BTreeMap;
 
@@ -17,61 +17,61 @@ const CORE_MICRO_USD: i128 = 31_611;
 const GIB_MICRO_USD: i128 = 4_237;
 const GPU_MICRO_USD: i128 = 950_000;
 
-/// A month as clouds bill it.
+/// A billing month.
 const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
 
-/// A node, as far as its bill goes.
+/// The inputs for a node's bill.
 #[derive(Clone, Debug)]
 pub struct NodeBill {
     /// The pool that it belongs to.
     pub pool: Name,
-    /// Price for each hour that it exists.
+    /// Price per hour of existence.
     pub price: HourlyPrice,
     /// `status.capacity`.
     pub capacity: Resources,
-    /// Time for which its machine was paid.
+    /// Time for which its machine was billed.
     pub existed: SimDuration,
 }
 
-/// What one workload held on one node; a workload may have several of these on the same node, one for
-/// each container if requests and usage are to be compared for each.
+/// Resources that one workload held on one node; a workload may have several on the same node, one per container if
+/// requests and usage are to be compared per container.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The workload, as the report names it.
+    /// Name of the workload in the report.
     pub workload: Name,
-    /// Index of the node among those that are billed.
+    /// Index of the node among those billed.
     pub node: usize,
-    /// Requests of its pods times the time for which they were bound to the node.
+    /// Requests of its pods multiplied by the time for which they were bound to the node.
     pub requested: ResourceTime,
     /// Usage of its pods over the same time.
     pub used: ResourceTime,
 }
 
-/// A bill that adds up to the last digit: `total` is the sum of the pools' totals, and the sum of the
+/// A cost allocation that is exact to the last digit: `total` is the sum of the pools' totals, and the sum of the
 /// workloads and of `idle`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CostAllocation {
-    /// Price of all nodes over the time that they existed.
+    /// Price of all nodes over their lifetimes.
     pub total: Money,
-    /// Part of it that no workload pays for.
+    /// Idle cost, not allocated to any workload.
     pub idle: Money,
     /// By workload; only those that had a claim.
     pub workloads: BTreeMap<Name, Money>,
-    /// By workload, *fully loaded*: with its part of what was idle on the nodes where it had claims, in the ratio of what
-    /// the claims there cost. A node that one workload has for itself is all its own.
+    /// By workload, *fully loaded*: including its share of the idle cost of the nodes where it had claims, in
+    /// proportion to the cost of the claims there. A node used by a single workload is allocated to it completely.
     pub fully_loaded: BTreeMap<Name, Money>,
     /// By pool; only those that had a node.
     pub pools: BTreeMap<Name, PoolAllocation>,
 }
 
-/// The bill of a pool.
+/// The cost of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolAllocation {
-    /// Price of its nodes over the time that they existed.
+    /// Price of its nodes over their lifetimes.
     pub total: Money,
-    /// Part of it that no workload pays for.
+    /// Idle cost, not allocated to any workload.
     pub idle: Money,
-    /// Node hours: sum of the times for which its nodes existed.
+    /// Node hours: sum of its nodes' lifetimes.
     pub node_time: SimDuration,
 }
 
@@ -140,7 +140,7 @@ pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
     allocation
 }
 
-/// Each node's whole price by workload, in the ratio of what their claims cost.
+/// Each node's whole price by workload, in proportion to the cost of their claims.
 fn fully_loaded(claims: &[Claim], costs: &[NodeCost]) -> BTreeMap<Name, Money> {
     let cost = |claim: &Claim| {
         let node = costs.get(claim.node)?;
@@ -163,18 +163,18 @@ fn fully_loaded(claims: &[Claim], costs: &[NodeCost]) -> BTreeMap<Name, Money> {
     loaded
 }
 
-/// `cost` over `span`, scaled to a month of 730 hours; `None` for no time at all.
+/// `cost` over `span`, scaled to a month of 730 hours; `None` for an empty span.
 pub fn per_month(cost: Money, span: SimDuration) -> Option<Money> {
     let (month, span) = (i128::from(MONTH.as_nanos()), i128::from(span.as_nanos()));
     (span > 0).then(|| cost.share(month, span))
 }
 
-/// What a million requests, or tokens, cost if `count` of them cost `cost`; `None` for none.
+/// Cost per million requests or tokens, if `count` of them cost `cost`; `None` if there were none.
 pub fn per_million(cost: Money, count: u64) -> Option<Money> {
     (count > 0).then(|| cost.share(1_000_000, i128::from(count)))
 }
 
-/// What a node cost, by resource, and the amounts among which that is shared out.
+/// Cost of a node by resource, and the amounts over which it is shared.
 struct NodeCost {
     cpu: Money,
     memory: Money,
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn who_has_all_gpus_of_a_node_pays_for_all_of_it_fully_loaded() {
-        // p5.48xlarge: 8 GPUs, of whose node CPU and memory are mostly idle.
+        // p5.48xlarge: 8 GPUs, with the node's CPU and memory mostly idle.
         let nodes =
             [node("gpu", 55.04, resources(192, 2_048, 8)), node("web", 1.0, resources(4, 16, 0))];
         let claims = [
