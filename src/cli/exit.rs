@@ -27,7 +27,7 @@ Exit codes:
   0  done; `check`: all objectives met
   1  `check`: an objective missed; `size`: no setting holds the objectives; `compare`: it failed; `conform`: a decision not reproduced;
      `rollout status`: the rollout is past its progress deadline; `validate --strict`: warnings;
-     `get`, `describe`, `rollout`, `top`: what is named is not there
+     `get`, `describe`, `rollout`, `top`: the object was not found
   2  wrong input or wrong usage
   3  an error in wavetank itself";
 

@@ -201,7 +201,7 @@ impl Planned {
         if format!("{:016x}", resolved.fingerprint()) != planned.scenario_hash {
             return Err(self.wrong(&format!(
                 "{path} or a file that it names is not what it was when the plan was made; take the files of then, or \
-                 make the plan anew"
+                 make a new plan"
             )));
         }
         Ok(resolved)
@@ -289,7 +289,7 @@ fn from_engine(
 ) -> Result<Shard, Failure> {
     let number = |name: &str| -> Result<Option<usize>, Failure> {
         let Some(text) = variable(name) else { return Ok(None) };
-        let wrong = || Failure::Input(format!("{name} is {text:?}, which is no number from 0"));
+        let wrong = || Failure::Input(format!("{name} is {text:?}, which is not a number from 0"));
         text.trim().parse().map(Some).map_err(|_| wrong())
     };
     let shards = shards.map(|count| count as usize);

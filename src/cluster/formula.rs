@@ -144,7 +144,7 @@ impl Formula {
     pub fn evaluate(&self, value_of: &dyn Fn(&str) -> Option<f64>) -> Result<f64, String> {
         match evaluate(&self.root, value_of, None)? {
             Value::Number(number) => Ok(number),
-            other => Err(format!("the formula gives {}, not a number", other.kind())),
+            other => Err(format!("the formula yields {}, not a number", other.kind())),
         }
     }
 }
@@ -395,7 +395,7 @@ mod tests {
             assert_eq!(value(text), Ok(expected), "{text}");
         }
         for (text, expected) in [
-            ("best ?? slower", "the formula gives nothing, not a number"),
+            ("best ?? slower", "the formula yields nothing, not a number"),
             ("best + 1", "nothing is used where a number belongs"),
             ("best ?? backup + 1", "?? cannot be mixed with other operators"),
             ("best ?? backup || true", "?? cannot be mixed with other operators"),
@@ -413,8 +413,8 @@ mod tests {
             ("(trig_one", "\")\" is missing at the end"),
             ("trig_three", "there are trig_one, trig_two"),
             ("keys(trig_one)", "there is no function \"keys\" here"),
-            ("trig_one trig_two", "\"trig_two\" was not expected here"),
-            ("trig_one > 1", "the formula gives true or false, not a number"),
+            ("trig_one trig_two", "\"trig_two\" is unexpected here"),
+            ("trig_one > 1", "the formula yields true or false, not a number"),
             ("# + 1", "# is used outside of a predicate"),
             ("1 ? 2 : 3", "a number is used where true or false belongs"),
             ("mean([])", "was given none"),

@@ -261,7 +261,7 @@ impl Flag for bool {
 
 impl Flag for i64 {
     fn read(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("{text:?} is no whole number"))
+        text.parse().map_err(|_| format!("{text:?} is not a whole number"))
     }
 
     fn show(&self) -> String {
@@ -272,7 +272,7 @@ impl Flag for i64 {
 impl Flag for f64 {
     fn read(text: &str) -> Result<Self, String> {
         let number = text.parse().ok().filter(|number: &Self| number.is_finite());
-        number.ok_or_else(|| format!("{text:?} is no number"))
+        number.ok_or_else(|| format!("{text:?} is not a number"))
     }
 
     fn show(&self) -> String {
@@ -292,7 +292,7 @@ impl Flag for SimDuration {
 
 impl Flag for Limits {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no range; such as 0:320000 would be one");
+        let wrong = || format!("{text:?} is not a range such as 0:320000");
         let (min, max) = text.split_once(':').ok_or_else(wrong)?;
         let (min, max) = (i64::read(min)?, i64::read(max)?);
         if min < 0 || max < min {

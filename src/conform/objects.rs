@@ -60,7 +60,7 @@ pub(crate) fn life(
 /// The simulated time of a date; `zero` is the date of time zero.
 pub(crate) fn time(date: &str, zero: &str) -> Result<SimTime, String> {
     let parse = |text: &str| {
-        text.parse::<Timestamp>().map_err(|error| format!("{text:?} is no date: {error}"))
+        text.parse::<Timestamp>().map_err(|error| format!("{text:?} is not a date: {error}"))
     };
     Ok(SimTime::from_secs(parse(date)?.as_second() - parse(zero)?.as_second()))
 }

@@ -120,7 +120,8 @@ fn nillable(text: &str, field: &str) -> Result<Option<SimDuration>, ApiError> {
     if text == "Never" {
         return Ok(None);
     }
-    let problem = || error(field, format!("{text:?} is no duration such as 720h, and not Never"));
+    let problem =
+        || error(field, format!("{text:?} is not a duration such as 720h, and not Never"));
     parse_go_duration(text).map(Some).ok_or_else(problem)
 }
 
@@ -176,7 +177,7 @@ fn budget(one: &NodePoolBudget, at: &str) -> Result<Budget, ApiError> {
                 error(format!("{at}.schedule"), format!("{schedule:?}: {problem}"))
             })?;
             let period = parse_go_duration(duration).ok_or_else(|| {
-                let message = format!("{duration:?} is no duration such as 8h");
+                let message = format!("{duration:?} is not a duration such as 8h");
                 error(format!("{at}.duration"), message)
             })?;
             Some((schedule, period))
@@ -186,7 +187,7 @@ fn budget(one: &NodePoolBudget, at: &str) -> Result<Budget, ApiError> {
     Ok(Budget {
         reasons: one.reasons.iter().map(reason).collect::<Result<_, _>>()?,
         nodes: nodes.ok_or_else(|| {
-            let message = format!("{:?} is no number of nodes, such as 3 or 10%", one.nodes);
+            let message = format!("{:?} is not a number of nodes, such as 3 or 10%", one.nodes);
             error(format!("{at}.nodes"), message)
         })?,
         window,

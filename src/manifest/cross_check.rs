@@ -215,7 +215,7 @@ fn references_exist(
             reference.kind == *kind && reference.id == id
         };
         let (message, written, help) = if !known.has(kind.name(), namespace, name) {
-            let message = format!("{kind} {id} is not here: pods wait for it and do not start");
+            let message = format!("{kind} {id} does not exist: pods that need it cannot start");
             (message, name, missing_help(*kind, &id))
         } else if let Some(key) = key
             && let Some(keys) = objects.iter().find(is_id).and_then(|other| keys_of(&other.spec))
@@ -268,7 +268,7 @@ fn service_account_exists(
         return;
     }
     let message =
-        format!("ServiceAccount {namespace}/{name} is not here: a cluster would create no pods");
+        format!("ServiceAccount {namespace}/{name} does not exist: a cluster would create no pods");
     let field = pod_path(object.manifest.reference.kind, "serviceAccountName");
     let help = "add the ServiceAccount, or leave serviceAccountName out";
     diagnostics.push(warning("missing-reference", message, object, field).help(help));

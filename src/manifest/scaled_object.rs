@@ -292,7 +292,7 @@ fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
         let annotations = FieldPath::ROOT.field("metadata");
         let text = annotation("paused-replicas").unwrap_or_default();
         let at = annotations.field("annotations");
-        let problem = format!("{text:?} is no number of replicas");
+        let problem = format!("{text:?} is not a number of replicas");
         errors.push(&at.field(&format!("{PREFIX}paused-replicas")), problem);
     }
     pause

@@ -90,9 +90,9 @@ impl<'a> Walk<'a> {
         // `minimum` is left to the check of the setting itself, which explains the consequences.
         let (least, most) = (bound(LEAST), bound("maximum"));
         if least.is_some_and(|least| value < least) {
-            self.report(format!("{value} is less than the least, {}", between(least, most)));
+            self.report(format!("{value} is below the minimum, {}", between(least, most)));
         } else if most.is_some_and(|most| value > most) {
-            self.report(format!("{value} is more than the most, {}", between(least, most)));
+            self.report(format!("{value} is above the maximum, {}", between(least, most)));
         }
     }
 
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
                 format_duration(least),
                 format_duration(SimDuration::LONGEST_WRITTEN)
             );
-            self.report(format!("{} is less than the least, {bounds}", format_duration(written)));
+            self.report(format!("{} is below the minimum, {bounds}", format_duration(written)));
         }
     }
 
@@ -218,23 +218,23 @@ mod tests {
         for (settings, expected) in [
             (
                 "timing: {cpuSharingPeriod: 0s}",
-                "a.yaml:6: timing.cpuSharingPeriod: 0s is less than the least, 1ms: write from 1ms to 36500d",
+                "a.yaml:6: timing.cpuSharingPeriod: 0s is below the minimum, 1ms: write from 1ms to 36500d",
             ),
             (
                 "verticalPodAutoscaler: {updaterInterval: 0.5}",
-                "verticalPodAutoscaler.updaterInterval: 500ms is less than the least, 1s",
+                "verticalPodAutoscaler.updaterInterval: 500ms is below the minimum, 1s",
             ),
             (
                 "controllerManager: {horizontalPodAutoscaler: {syncPeriod: 1ns}}",
-                "syncPeriod: 1ns is less than the least, 100ms",
+                "syncPeriod: 1ns is below the minimum, 100ms",
             ),
             (
                 "traffic: [{service: a/b, load: {users: 1000001, thinkTime: 1s}}]",
-                "traffic[0].load.users: 1000001 is more than the most, write 1000000 or less",
+                "traffic[0].load.users: 1000001 is above the maximum, write 1000000 or less",
             ),
             (
                 "verticalPodAutoscaler: {memoryAggregationIntervalCount: 0}",
-                "memoryAggregationIntervalCount: 0 is less than the least, write from 1 to 100000",
+                "memoryAggregationIntervalCount: 0 is below the minimum, write from 1 to 100000",
             ),
             (
                 "timing: {watch: 106751d}",
@@ -242,7 +242,7 @@ mod tests {
             ),
             (
                 "timeline: [{at: 1m, every: 1ns, drain: a}]",
-                "timeline[0].every: 1ns is less than the least, 1s",
+                "timeline[0].every: 1ns is below the minimum, 1s",
             ),
         ] {
             let told = problems(settings);

@@ -155,9 +155,9 @@ impl Explanation {
         let spec = &view.template_of(pod).spec;
         let (result, message) = if let Some(name) = &spec.node_name {
             let message = match pod.node {
-                Some(_) => format!("spec.nodeName is {name}: its kubelet takes it or rejects it"),
+                Some(_) => format!("spec.nodeName is {name}: its kubelet admits or rejects it"),
                 None => format!(
-                    "spec.nodeName is {name}, and there is no such node: the pod garbage collector removes it"
+                    "spec.nodeName is {name}, but that node does not exist: the pod garbage collector deletes the pod"
                 ),
             };
             (PodResult::Named, message)
@@ -233,22 +233,28 @@ impl fmt::Display for Explanation {
             PodResult::Scheduled => {
                 write!(f, "pod {} goes to {node}: ", self.pod)?;
                 match (self.feasible.as_slice(), self.equals()) {
-                    ([_], _) => writeln!(f, "no other node that was looked at does")?,
-                    (many, 1) => writeln!(f, "the best of {} nodes that do", many.len())?,
+                    ([_], _) => writeln!(f, "the only feasible node examined")?,
+                    (many, 1) => writeln!(f, "the best of {} feasible nodes", many.len())?,
                     (many, equals) => writeln!(
                         f,
-                        "drawn among {equals} equally good ones of {} nodes that do",
+                        "drawn among {equals} equally scored of {} feasible nodes",
                         many.len()
                     )?,
                 }
             }
             PodResult::Nominated => {
-                writeln!(f, "pod {} waits: less important pods leave {node} for it", self.pod)?;
+                writeln!(
+                    f,
+                    "pod {} waits: lower-priority pods are preempted from {node} for it",
+                    self.pod
+                )?;
             }
-            PodResult::Unschedulable => writeln!(f, "pod {} waits: no node does", self.pod)?,
-            PodResult::Gated => writeln!(f, "pod {} waits: it is gated", self.pod)?,
+            PodResult::Unschedulable => {
+                writeln!(f, "pod {} is unschedulable: no feasible node", self.pod)?
+            }
+            PodResult::Gated => writeln!(f, "pod {} has scheduling gates", self.pod)?,
             PodResult::Named => {
-                writeln!(f, "pod {} is not scheduled: it names its node", self.pod)?;
+                writeln!(f, "pod {} bypasses the scheduler: spec.nodeName is set", self.pod)?;
             }
         }
         if let Some(message) = &self.message {

@@ -442,7 +442,7 @@ fn set_in_manifests(manifests: &mut [Manifest], setting: &Override, problems: &m
         }
     }
     if !found {
-        let message = format!("{setting}: no manifest has this object");
+        let message = format!("{setting}: no manifest defines this object");
         problems.push(Diagnostic::error("setting", message));
     }
 }

@@ -112,7 +112,7 @@ impl Environment {
         }
         let Some(earlier) = earlier_template(store, workload, revision) else {
             let which = revision.map_or_else(|| "earlier".to_owned(), |one| format!("{one}"));
-            let message = format!("there is no revision {which} to go back to: nothing was done");
+            let message = format!("revision {which} does not exist: nothing was rolled back");
             return self.warn("user", workload, "NoRevision", message);
         };
         let earlier_document = earlier.document.get().cloned();
@@ -166,14 +166,14 @@ impl Environment {
             Ok(None) => {}
             Ok(Some(action)) => {
                 let why = match object.kind {
-                    Kind::Pod => "a pod cannot be changed but for its images",
+                    Kind::Pod => "only the images of a pod can be changed",
                     Kind::Node => "a node is changed by cordon, drain and faults",
                     _ => {
                         self.user(&object, action);
                         return;
                     }
                 };
-                let message = format!("{object} stays as it is: {why}");
+                let message = format!("{object} was not changed: {why}");
                 self.warn("user", &object, "Unchanged", message);
             }
             Err(why) => {
@@ -225,7 +225,7 @@ impl Environment {
         match (mistake, loaded.objects.pop()) {
             (Some(mistake), _) => Err(format!("{}: {}", mistake.field, mistake.message)),
             (None, Some(object)) => Ok(object),
-            (None, None) => Err("it is of a kind that is not simulated".to_owned()),
+            (None, None) => Err("its kind is not simulated".to_owned()),
         }
     }
 

@@ -246,7 +246,7 @@ fn why_down(
     }
     let on_lost_node = |pod: &&Pod| pod.node.is_some_and(|node| kubelet.is_down(node));
     if pods.iter().all(|pod| pod.node.is_none()) {
-        "all pods wait for a node"
+        "all pods are pending"
     } else if pods.iter().any(on_lost_node) {
         "a node is lost"
     } else if pods.iter().all(|pod| pod.is_terminating() || !pod.is_ready()) {

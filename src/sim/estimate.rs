@@ -49,7 +49,7 @@ impl Blueprint<'_> {
             let item = list.item(place);
             let field = item.field("load");
             let message = format!(
-                "the run comes to about {} requests in {}, {} of computing, more than limits.requests: {}",
+                "the run would simulate about {} requests in {}, {} of computing, more than limits.requests: {}",
                 rounded(estimate.requests),
                 format_duration(scenario.duration),
                 hours(estimate.requests / REQUESTS_PER_SECOND),
@@ -66,11 +66,7 @@ impl Blueprint<'_> {
             );
             let root = FieldPath::ROOT;
             let limits = root.field("limits");
-            refuse(
-                &limits.field("pods"),
-                message,
-                "write fewer replicas, or a higher `limits.pods`",
-            );
+            refuse(&limits.field("pods"), message, "reduce the replicas, or raise `limits.pods`");
         }
     }
 

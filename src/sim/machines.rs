@@ -163,7 +163,7 @@ impl Machines {
         if !self.taken_back.insert(node) {
             return;
         }
-        let message = format!("the cloud takes the machine back in {}", reclaim.notice);
+        let message = format!("the cloud reclaims the machine in {}", reclaim.notice);
         warn_of_node(env, node, "SpotInterruption", message);
         let grace = env.world.kubelet.shutdown_grace_period;
         if env.store().nodes()[node].meta.labels.get(NODE_POOL).is_some() {

@@ -84,7 +84,7 @@ pub(super) fn hang(
     duration: SimDuration,
 ) {
     let until = env.now + duration;
-    warn_of_pod(env, pod, "Hangs", format!("the application answers nothing for {duration}"));
+    warn_of_pod(env, pod, "Hangs", format!("the application does not respond for {duration}"));
     data_plane.step(env, |kubelet, view, out| kubelet.hang(view, pod, until, out));
 }
 

@@ -25,7 +25,7 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
     });
     let warning = |(hpa, source): (_, &MetricSource)| {
         let (kind, name) = (source.type_name(), source.name());
-        let message = format!("HPA {hpa} asks for the {kind} metric {name}, which nothing serves");
+        let message = format!("HPA {hpa} uses the {kind} metric {name}, which no rule serves");
         Diagnostic::warning("unserved-metric", message)
             .help(format!("say in the scenario what it is: metrics.custom: [{{name: {name}, measure: requestsPerSecond, service: ...}}]"))
     };
@@ -46,7 +46,7 @@ fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic
                         "unserved-trigger",
                         format!("ScaledObject {object}: triggers of type {kind} are not simulated"),
                     )
-                    .help("it is never active and asks for nothing; the other triggers work"),
+                    .help("it is never active; the other triggers work"),
                 ),
                 TriggerSource::Measured { query, .. }
                     if rule_of(query, rules.iter().map(|rule| &rule.name)).is_none() =>

@@ -372,7 +372,7 @@ fn a_retry_storm_is_told_by_its_further_attempts() {
 #[test]
 fn a_broken_row_of_a_trace_and_time_that_goes_back_are_told_at_their_lines() {
     for (trace, says) in [
-        ("t_s\n1\n2\nx\n4\n", "error: trace.csv:4: \"x\" is no instant"),
+        ("t_s\n1\n2\nx\n4\n", "error: trace.csv:4: \"x\" is not a time"),
         ("t_s\n1\n3\n2\n4\n", "error: trace.csv:4: time goes back from 00:00:03 to 00:00:02"),
         ("hello\n1\n", "trace.csv"),
     ] {
@@ -391,7 +391,7 @@ fn a_trace_with_few_broken_rows_is_played_without_them_and_says_so() {
     let ran = run(&shop, &["run", "scenario.yaml"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let said =
-        "trace.csv: 2 broken rows were left out; the first, line 501: \"soon\" is no instant";
+        "trace.csv: 2 broken rows were left out; the first, line 501: \"soon\" is not a time";
     let on_one_line = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(on_one_line.contains(said), "{}", ran.out);
 
@@ -400,7 +400,7 @@ fn a_trace_with_few_broken_rows_is_played_without_them_and_says_so() {
     shop.write("scenario.yaml", strict);
     let ran = run(&shop, &["run", "scenario.yaml"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("error: trace.csv:501: \"soon\" is no instant"), "{}", ran.err);
+    assert!(ran.err.contains("error: trace.csv:501: \"soon\" is not a time"), "{}", ran.err);
 }
 
 /// A shop whose pods serve a language model, with these tokens of prompts and answers.
@@ -478,7 +478,7 @@ fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_it
             law,
             law,
             &TOKENS.replace("0.25", "much"),
-            "error: tokens.csv:4: probability: \"much\" is no number",
+            "error: tokens.csv:4: probability: \"much\" is not a number",
         ),
         (law, law, "t_s\n1\n2\n", "error: tokens.csv:1: no column `field` among `t_s`"),
     ] {
@@ -610,7 +610,7 @@ fn pods_that_fit_nowhere_are_the_first_thing_in_the_report() {
     reported(
         SCENARIO,
         &large,
-        &["✗ failed Deployment/shop/web: 3 pods still had no node", "all pods wait for a node"],
+        &["✗ failed Deployment/shop/web: 3 pods still had no node", "all pods are pending"],
     );
 }
 

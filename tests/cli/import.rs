@@ -105,7 +105,7 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
             "Prometheus answered with an error: too many points",
         ),
         (vec!["-"], "<html></html>", "looks like none of the known forms"),
-        (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is no instant"),
+        (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is not a time"),
         (vec!["-", "--format", "pcap"], "", "the forms are csv, access-log"),
         (vec!["-", "--every", "0s"], "t_s\n1\n", "--every must be longer"),
         (vec!["-", "-o", file], TOKENS, "line 1: this is a histogram of token counts, not a trace"),

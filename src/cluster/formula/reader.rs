@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
         self.skip_space();
         match &self.text[self.at..] {
             "" => Ok(root),
-            rest => Err(format!("{rest:?} was not expected here")),
+            rest => Err(format!("{rest:?} is unexpected here")),
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         if word.is_empty() {
             return Err(match rest {
                 "" => "it ends too early".to_owned(),
-                rest => format!("{rest:?} was not expected here"),
+                rest => format!("{rest:?} is unexpected here"),
             });
         }
         if word.starts_with(|one: char| one.is_ascii_digit()) {
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         let is_part = |one: char| one.is_ascii_digit() || matches!(one, '.' | '_' | 'e' | 'E');
         let length = rest.find(|one| !is_part(one)).unwrap_or(rest.len());
         let digits = rest[..length].replace('_', "");
-        let number = digits.parse().map_err(|_| format!("{digits:?} is no number"))?;
+        let number = digits.parse().map_err(|_| format!("{digits:?} is not a number"))?;
         self.at += length;
         Ok(Node::Number(number))
     }

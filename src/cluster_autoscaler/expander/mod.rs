@@ -97,10 +97,10 @@ impl ExpanderKind {
             let found = Self::ALL.into_iter().find(|one| one.name() == name);
             let Some(found) = found else {
                 let known: Vec<&str> = Self::ALL.iter().map(|one| one.name()).collect();
-                return Err(format!("{name:?} is no expander; known are {}", known.join(", ")));
+                return Err(format!("{name:?} is not an expander; known are {}", known.join(", ")));
             };
             if chain.contains(&found) {
-                return Err(format!("{name} comes twice; once is enough"));
+                return Err(format!("{name} is listed twice"));
             }
             if chain.last() == Some(&Self::Random) {
                 return Err(format!(

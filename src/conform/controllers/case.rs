@@ -116,7 +116,7 @@ impl Case {
         if self.t0.is_empty() {
             return Ok(Timestamp::default());
         }
-        self.t0.parse().map_err(|_| format!("t0: {} is no date", self.t0))
+        self.t0.parse().map_err(|_| format!("t0: {} is not a date", self.t0))
     }
 
     /// Rejects a case that is too large to be replayed.

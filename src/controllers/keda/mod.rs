@@ -202,30 +202,32 @@ fn explain(
     let spec = &object.spec;
     let (least, most) = (spec.min_replicas, spec.max_replicas);
     let course = match decision {
-        ZeroDecision::Leave if replicas == 0 => "nothing is active: it stays at 0".to_owned(),
+        ZeroDecision::Leave if replicas == 0 => "no trigger is active: it stays at 0".to_owned(),
         ZeroDecision::Leave => format!("the HPA {} decides", spec.hpa_name),
         ZeroDecision::Activate(to) if spec.pause.force_activation => {
             format!("force-activation is set: from {replicas} to {to}")
         }
         ZeroDecision::Activate(to) => format!("a trigger is active: from {replicas} to {to}"),
         ZeroDecision::Deactivate(to) => {
-            format!("nothing was active for {}: from {replicas} to {to}", spec.cooldown_period)
+            format!("no trigger was active for {}: from {replicas} to {to}", spec.cooldown_period)
         }
         ZeroDecision::CoolDown(until) => {
-            format!("nothing is active, but the cooldown lasts until {until}")
+            format!("no trigger is active, but the cooldown lasts until {until}")
         }
         ZeroDecision::RaiseToMinimum(to) => format!("below the minimum: from {replicas} to {to}"),
         ZeroDecision::Fails if spec.fallback.is_some() => {
-            "triggers fail: it stays until the fallback comes to pass".to_owned()
+            "triggers fail: the replica count stays until the fallback applies".to_owned()
         }
         ZeroDecision::Fails => "triggers fail: the replica count stays".to_owned(),
         ZeroDecision::HeldBack if activity.is_active() => {
-            "a trigger is active, but paused-scale-out holds it back".to_owned()
+            "a trigger is active, but paused-scale-out blocks scaling up".to_owned()
         }
-        ZeroDecision::HeldBack => "nothing is active, but paused-scale-in holds it".to_owned(),
+        ZeroDecision::HeldBack => {
+            "no trigger is active, but paused-scale-in blocks scaling down".to_owned()
+        }
         ZeroDecision::Paused => "it is paused, and there is no HPA".to_owned(),
         ZeroDecision::PausedUnreadably => {
-            "paused-replicas is no number, so that nothing is scaled".to_owned()
+            "paused-replicas is not a number: scaling is disabled".to_owned()
         }
         ZeroDecision::PausedAt(to) => format!("it is paused, from {replicas} to {to}"),
     };

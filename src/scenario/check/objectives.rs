@@ -60,7 +60,7 @@ impl Checker<'_> {
             if !(0.0..=100.0).contains(&percent) {
                 self.error(&path, "this is not between 0 and 100", "write percent, such as 99.9");
             } else if percent > 0.0 && percent <= 1.0 {
-                let message = format!("this is {percent} %, which hardly any system misses");
+                let message = format!("this is {percent} %, which almost any system meets");
                 let help = format!("write {} for the ratio {percent}", percent * 100.0);
                 self.warn(&path, message, help);
             }

@@ -103,13 +103,13 @@ impl Blueprint<'_> {
         match (Accelerators::of(template), name) {
             (Accelerators::None, None) => Some(Finding::warning(
                 "",
-                format!("pods of {workload} request no GPU, and their server is on none of a known name"),
+                format!("pods of {workload} request no GPU, and their server names no known GPU"),
                 "right for a server on CPUs; otherwise add `nvidia.com/gpu: 1` to their container's limits"
                     .into(),
             )),
             (Accelerators::None, Some(name)) => Some(Finding::error(
                 ".gpu",
-                format!("pods of {workload} request no GPU, and their server is to run on {name}"),
+                format!("pods of {workload} request no GPU, and their server is configured for {name}"),
                 format!("add `nvidia.com/gpu: {needed}` to their container's resources.limits"),
             )),
             (_, None) | (Accelerators::Others, _) => None,

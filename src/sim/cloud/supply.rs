@@ -102,7 +102,7 @@ impl Supply {
             let own = node.capacity.get(resource).map_or(0, Quantity::nanos);
             let held = self.held.get(resource).copied().unwrap_or(0);
             (own > 0 && held + own > most.nanos()).then(|| {
-                let why = format!("the quota of {most} {resource} is used up");
+                let why = format!("the quota of {most} {resource} is exhausted");
                 (error(true, plan.codes.quota), why)
             })
         })

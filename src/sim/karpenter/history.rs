@@ -102,18 +102,18 @@ pub(super) fn in_words(why: Deletion, command: Option<&Command>) -> String {
             let savings = command.map_or(0.0, Command::estimated_savings);
             match command.map(|one| one.replacements.len()) {
                 Some(1..) => {
-                    format!("{reason}: replaced by a cheaper node or one as its pool has it now")
+                    format!("{reason}: replaced by a cheaper node, or because it drifted")
                 }
                 _ if savings > 0.0 => {
-                    format!("{reason}: its pods have room elsewhere; {savings:.4} $/h less")
+                    format!("{reason}: its pods fit elsewhere; {savings:.4} $/h less")
                 }
                 _ => format!("{reason}: it is not needed"),
             }
         }
         Deletion::Expired => "Expired: it is as old as `expireAfter` lets it become".to_owned(),
-        Deletion::Interrupted => "Interrupted: the cloud takes the machine back".to_owned(),
-        Deletion::NotLaunched => "the cloud gave no instance within 5m".to_owned(),
-        Deletion::NotRegistered => "its node did not join within 15m".to_owned(),
+        Deletion::Interrupted => "Interrupted: the cloud is reclaiming the machine".to_owned(),
+        Deletion::NotLaunched => "no instance was launched within 5m".to_owned(),
+        Deletion::NotRegistered => "its node did not register within 15m".to_owned(),
     }
 }
 
@@ -170,8 +170,8 @@ impl fmt::Display for ClaimStory {
                 added.pods.iter().take(NAMED).map(ToString::to_string).collect();
             let more = added.pods.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            writeln!(f, "  for pods that no node had room for: {}{more}", names.join(", "))?;
-            writeln!(f, "  they ask for {} with the pods of DaemonSets", added.requests)?;
+            writeln!(f, "  for unschedulable pods: {}{more}", names.join(", "))?;
+            writeln!(f, "  they request {}, DaemonSets included", added.requests)?;
             writeln!(
                 f,
                 "  {} instance types of NodePool {} fit; the cheapest:",
@@ -182,7 +182,7 @@ impl fmt::Display for ClaimStory {
                 writeln!(f, "    {price:>8.4} $/h   {name}")?;
             }
             if let Some(chosen) = &added.chosen {
-                writeln!(f, "  the cloud gave {chosen}")?;
+                writeln!(f, "  launched: {chosen}")?;
             }
         }
         if let Some(removed) = &self.removed {

@@ -403,7 +403,7 @@ impl Karpenter {
         let kept = self.operator.claims().get(name).filter(|_| is_there).map(|one| {
             let claim = &one.claim;
             if claim.is_terminating {
-                return "it is on its way out".to_owned();
+                return "it is being deleted".to_owned();
             }
             match self.history.kept.get(name) {
                 Some((at, why)) => format!("{why} (as of {})", at.floor_to_second()),

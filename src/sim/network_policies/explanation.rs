@@ -89,7 +89,7 @@ impl fmt::Display for CallStory {
         for (port, verdict) in &self.ports {
             let verb = if verdict.allows() { "allowed" } else { "denied" };
             match port {
-                0 => writeln!(f, "no port in particular: {verb}")?,
+                0 => writeln!(f, "any port: {verb}")?,
                 port => writeln!(f, "TCP port {port}: {verb}")?,
             }
             write_sides(f, verdict)?;

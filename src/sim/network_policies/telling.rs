@@ -34,7 +34,7 @@ impl NetworkPolicies {
         for ((position, callers), why) in &blocked {
             if self.told.blocked.get(&(*position, callers.clone())) != Some(why) {
                 let service = service_at(env, *position);
-                let message = format!("requests of {callers} do not get through: {why}");
+                let message = format!("requests of {callers} are dropped: {why}");
                 env.warn("network", &service, "ConnectionsDropped", message);
             }
         }

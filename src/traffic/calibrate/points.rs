@@ -105,7 +105,7 @@ fn point(line: u64, columns: &[Option<Column>], record: &StringRecord) -> Result
         if text.is_empty() {
             continue;
         }
-        let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+        let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
         if !number.is_finite() || number <= 0.0 {
             return Err(format!(
                 "{text} must be a number above 0; leave the field empty if unknown"
@@ -279,7 +279,7 @@ mod tests {
             ("a,b\n1,2\n", "line 1: no column of load"),
             ("rps,mean\n1,2\n", "line 1: no column of latency"),
             ("rps,mean_ms\n", "there is a header line but no row"),
-            ("rps,mean_ms\n1,2\n5,x\n", "line 3: \"x\" is no number"),
+            ("rps,mean_ms\n1,2\n5,x\n", "line 3: \"x\" is not a number"),
             ("rps,mean_ms\n1,-2\n", "line 2: -2 must be a number above 0"),
             ("rps,mean_ms\n,2\n", "line 2: the row has no load"),
             ("rps,mean_ms\n1,\n", "line 2: the row has no latency"),

@@ -15,7 +15,7 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
         return Err("no `[date] \"request\"` in it, as access logs have".into());
     };
     let at = Instant::parse_log_date(date)
-        .ok_or_else(|| format!("{date:?} is no date such as 10/Oct/2000:13:55:36 -0700"))?;
+        .ok_or_else(|| format!("{date:?} is not a date such as 10/Oct/2000:13:55:36 -0700"))?;
     // Anything but a request line, such as the bytes of a port scan, has no path.
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());

@@ -58,7 +58,7 @@ impl BrokenRows {
         if self.good + self.count < ROWS_TO_JUDGE { Ok(()) } else { self.judge() }
     }
 
-    /// The first broken row, if there is one: `line 3: "soon" is no instant`.
+    /// The first broken row, if there is one: `line 3: "soon" is not a time`.
     pub fn shown(&self) -> Option<String> {
         self.first.first().map(|row| format!("line {}: {}", row.line, row.message))
     }

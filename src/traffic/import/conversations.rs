@@ -39,7 +39,7 @@ impl Conversations {
             other => return Err(format!("hash_ids: {other} is no list of whole numbers")),
         };
         let hash = |value: &Value| {
-            value.as_u64().ok_or_else(|| format!("hash_ids: {value} is no whole number"))
+            value.as_u64().ok_or_else(|| format!("hash_ids: {value} is not a whole number"))
         };
         let hashes = hashes.iter().map(hash).collect::<Result<Vec<u64>, String>>()?;
         if hashes.is_empty() {
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn hashes_that_are_no_numbers_are_refused() {
         for (hashes, says) in [
-            (json!([0, "a"]), "hash_ids: \"a\" is no whole number"),
+            (json!([0, "a"]), "hash_ids: \"a\" is not a whole number"),
             (json!("a"), "hash_ids: \"a\" is no list of whole numbers"),
         ] {
             assert_eq!(Conversations::default().session(&hashes), Err(says.to_owned()));

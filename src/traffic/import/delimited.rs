@@ -399,12 +399,12 @@ fn field(record: &StringRecord, position: usize) -> Result<&str, String> {
 fn amount(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(amount) if amount.is_finite() && amount >= 0.0 => Ok(amount),
-        _ => Err(format!("{text:?} is no number of requests; give a number of at least 0")),
+        _ => Err(format!("{text:?} is not a number of requests; give a number of at least 0")),
     }
 }
 
 fn token_count(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text:?} is no number of tokens; give a whole number"))
+    text.parse().map_err(|_| format!("{text:?} is not a number of tokens; give a whole number"))
 }
 
 /// The number of a session: its name if numeric, otherwise a hash of it; 0 for none.

@@ -160,7 +160,7 @@ fn mooncake_time(value: &Value) -> Option<Instant> {
 fn tokens(object: &Map<String, Value>, names: &[&'static str]) -> Result<Option<u32>, String> {
     let Some((name, value)) = first_of(object, names) else { return Ok(None) };
     let tokens = value.as_u64().and_then(|tokens| u32::try_from(tokens).ok());
-    tokens.map(Some).ok_or_else(|| format!("{name}: {value} is no number of tokens"))
+    tokens.map(Some).ok_or_else(|| format!("{name}: {value} is not a number of tokens"))
 }
 
 /// Duration of the request; absent if the line does not record it in a known form.
@@ -180,7 +180,7 @@ fn nanos_taken(object: &Map<String, Value>) -> Result<Option<i128>, String> {
 }
 
 fn not_negative(name: &str, number: f64) -> Result<f64, String> {
-    if number >= 0.0 { Ok(number) } else { Err(format!("{name}: {number} is no duration")) }
+    if number >= 0.0 { Ok(number) } else { Err(format!("{name}: {number} is not a duration")) }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped to some thirty years")]
@@ -244,9 +244,9 @@ mod tests {
             ("[]", "the line is no JSON object"),
             ("{}", "no field of its time"),
             (r#"{"time":true}"#, "time: it is neither"),
-            (r#"{"timestamp":1,"input_length":-1}"#, "input_length: -1 is no number"),
-            (r#"{"time":1,"request_time":-3}"#, "request_time: -3 is no duration"),
-            (r#"{"time":1,"duration_ms":"-0.5"}"#, "duration_ms: -0.5 is no duration"),
+            (r#"{"timestamp":1,"input_length":-1}"#, "input_length: -1 is not a number"),
+            (r#"{"time":1,"request_time":-3}"#, "request_time: -3 is not a duration"),
+            (r#"{"time":1,"duration_ms":"-0.5"}"#, "duration_ms: -0.5 is not a duration"),
         ] {
             let error = row(line, &all()).expect_err(line);
             assert!(error.starts_with(says), "{line}: {error}");

@@ -81,12 +81,12 @@ impl Series {
             number.or_else(|| value.as_f64())
         };
         let read = |(at, value): &(f64, Value)| {
-            let at = Instant::from_number(*at).ok_or_else(|| format!("{at} is no instant"))?;
+            let at = Instant::from_number(*at).ok_or_else(|| format!("{at} is not a time"))?;
             match number(value) {
                 Some(number) if number.is_finite() && number >= 0.0 => Ok((at.nanos, number)),
                 // The rate of an empty series: 0/0.
                 Some(number) if number.is_nan() => Ok((at.nanos, 0.0)),
-                _ => Err(format!("{value} is no number of requests")),
+                _ => Err(format!("{value} is not a number of requests")),
             }
         };
         if !is_counter {

@@ -6,7 +6,7 @@ use csv::StringRecord;
 
 use crate::trace::TraceError;
 
-/// Tolerance for the sum of a field's probabilities: published files are rounded.
+/// Tolerance by which the probabilities of one field may deviate from 1: published files are rounded.
 const SUM_TOLERANCE: f64 = 0.01;
 
 /// Maximum number of bins.
@@ -141,14 +141,14 @@ impl Columns {
         let tokens = |column: &str, at: usize| {
             let text = text(record, at);
             text.parse::<u32>().map_err(|_| {
-                format!("{column}: {text:?} is no number of tokens; give a whole number")
+                format!("{column}: {text:?} is not a number of tokens; give a whole number")
             })
         };
         let number = |column: &str, at: usize| {
             let text = text(record, at);
             match text.parse::<f64>() {
                 Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-                _ => Err(format!("{column}: {text:?} is no number of at least 0")),
+                _ => Err(format!("{column}: {text:?} is not a number of at least 0")),
             }
         };
         let (low, high) = (tokens("bin_lo", self.low)?, tokens("bin_hi", self.high)?);
@@ -331,15 +331,15 @@ mod tests {
         for (rows, says) in [
             ("", "there is no row of `input_tokens` or `output_tokens`"),
             ("prompt,1,2,1,1\n", "line 2: `prompt` is none of `input_tokens`"),
-            ("input_tokens,one,2,1,1\n", "line 2: bin_lo: \"one\" is no number of tokens"),
-            ("input_tokens,1,-2,1,1\n", "line 2: bin_hi: \"-2\" is no number of tokens"),
+            ("input_tokens,one,2,1,1\n", "line 2: bin_lo: \"one\" is not a number of tokens"),
+            ("input_tokens,1,-2,1,1\n", "line 2: bin_hi: \"-2\" is not a number of tokens"),
             ("input_tokens,3,2,1,2\n", "line 2: bin_hi: 2 is below bin_lo, which is 3"),
             ("input_tokens,1,2,.5,1\ninput_tokens,2,3,.5,2\n", "line 3: bin_lo: 2 must be above 2"),
-            ("input_tokens,1,2,NaN,1\n", "line 2: probability: \"NaN\" is no number"),
+            ("input_tokens,1,2,NaN,1\n", "line 2: probability: \"NaN\" is not a number"),
             ("input_tokens,1,2,1.5,1\n", "line 2: probability: 1.5 must be a share"),
             ("input_tokens,1,2,0.5,1\n", "probability: those of `input_tokens` add up to 0.5000"),
             ("input_tokens,1,2,1,3\n", "line 2: mean_in_bin: 3 is not in the bin from 1 to 2"),
-            ("input_tokens,1,2,1,\n", "line 2: mean_in_bin: \"\" is no number"),
+            ("input_tokens,1,2,1,\n", "line 2: mean_in_bin: \"\" is not a number"),
             ("input_tokens,1,2,1\n", "line 2: the row has 4 fields, the first line 5"),
         ] {
             let error = read(&format!("{HEADER}{rows}")).expect_err(rows);

@@ -139,7 +139,7 @@ pub(super) fn from_nanos(nanos: i64) -> Ticks {
     u128::from(nanos.max(0).unsigned_abs()) << FRACTION_BITS
 }
 
-/// The time in nanoseconds, rounded up.
+/// `at` in nanoseconds, rounded up.
 pub(super) fn to_nanos(at: Ticks) -> i64 {
     let nanos = (at + (1 << FRACTION_BITS) - 1) >> FRACTION_BITS;
     i64::try_from(nanos).unwrap_or(i64::MAX)

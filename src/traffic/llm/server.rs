@@ -152,18 +152,18 @@ impl LlmServer {
         used_before + SimDuration::from_secs_f64(busy * self.requests.cpu_cores.min(cores))
     }
 
-    /// Its pod has so many cores from `now` on, to which time has passed already.
+    /// Sets the pod's cores from `now` on, where the server must be.
     pub fn set_cores(&mut self, now: SimTime, cores: f64) {
         let (used_before, busy_before) = (self.cpu_used(now), self.busy(now));
         self.cpu = Cpu { cores, used_before, busy_before };
     }
 
-    /// Cores that it would use at this instant.
+    /// Cores that it could use at this instant.
     pub fn cores_wanted(&self) -> f64 {
         if self.is_busy() { self.requests.cpu_cores } else { 0.0 }
     }
 
-    /// Cores that it uses while it is busy, if it has them.
+    /// Cores that it uses while busy, if available.
     pub fn cpu_cores(&self) -> f64 {
         self.requests.cpu_cores
     }
@@ -177,7 +177,7 @@ impl LlmServer {
         self.engine.kv.used() as f64 / self.engine.kv.total().max(1) as f64
     }
 
-    /// Millionths of the KV cache in use.
+    /// Share of the KV cache in use, in millionths.
     pub fn kv_usage_ppm(&self) -> u64 {
         self.engine.kv.used().saturating_mul(1_000_000) / self.engine.kv.total().max(1)
     }
