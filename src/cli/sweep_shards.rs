@@ -444,7 +444,7 @@ mod tests {
         for (set, shards, says) in [
             (&[("JOB_COMPLETION_INDEX", "4")][..], Some(4), "number them from 0"),
             (&[("JOB_COMPLETION_INDEX", "1")], None, "add --shards"),
-            (&[("HQ_TASK_ID", "x")], Some(4), "no number"),
+            (&[("HQ_TASK_ID", "x")], Some(4), "not a number"),
             (&[], Some(4), "nothing says which part"),
         ] {
             let error = shard(set, shards).expect_err("wrong");
