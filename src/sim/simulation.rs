@@ -218,6 +218,7 @@ impl Simulation {
         self.hear_of_reclaims();
         self.follow();
         self.data_plane.wake_looks(&mut self.env, is_look_past);
+        self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, is_look_past);
     }
 
     /// Settles all books at the end.
