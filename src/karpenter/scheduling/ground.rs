@@ -1,6 +1,7 @@
 //! What all passes over one snapshot have in common: the pools that can make nodes, and the nodes as places for pods.
 //! Disruption plays thousands of passes through on the same cluster.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ pub struct Ground<'a> {
     /// The pools that can make nodes, in the order in which they are asked.
     pub(super) pools: Vec<Arc<NodePool>>,
     pub(super) templates: Vec<Template>,
-    /// The domains that new nodes can be in, by label.
-    pub(super) known: BTreeMap<Name, DomainTaints>,
+    /// The domains that new nodes can be in, by label; worked out for the first pod that is bound to any.
+    known: OnceCell<BTreeMap<Name, DomainTaints>>,
     /// The nodes that are not about to go, in the order in which they are tried: those that are ready first, each by
     /// name.
     pub(super) places: Vec<Place<'a>>,
@@ -49,7 +50,7 @@ impl<'a> Ground<'a> {
             key(one).cmp(&key(other)).then_with(|| one.state.name().cmp(other.state.name()))
         });
         Self {
-            known: domains_of(snapshot, &pools),
+            known: OnceCell::new(),
             templates: pools.iter().filter_map(|pool| Template::new(pool, snapshot)).collect(),
             pools,
             places,
@@ -62,6 +63,11 @@ impl<'a> Ground<'a> {
             of_going: snapshot.pods_of_going_nodes(),
             snapshot,
         }
+    }
+
+    /// The domains that new nodes can be in, by label.
+    pub(super) fn known(&self) -> &BTreeMap<Name, DomainTaints> {
+        self.known.get_or_init(|| domains_of(self.snapshot, &self.pools))
     }
 
     /// Whether some pool wants several values of a key.
