@@ -191,6 +191,21 @@ impl Recorder {
         self.log.push(line);
     }
 
+    /// Of pods that wait for a node, the first of each workload.
+    pub fn first_waiting(
+        &mut self,
+        view: ClusterView<'_>,
+        pods: impl Iterator<Item = PodId>,
+    ) -> BTreeMap<usize, PodId> {
+        let mut first = BTreeMap::new();
+        for id in pods {
+            if let Some(pod) = view.pods().get(id) {
+                first.entry(self.workload_position(view, pod)).or_insert(id);
+            }
+        }
+        first
+    }
+
     fn node_added(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.nodes().get(id) else { return };
         if self.node_positions.len() <= id.index() {

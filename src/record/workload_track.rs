@@ -65,6 +65,8 @@ pub struct WorkloadTrack {
     pub percent_of_target_series: Vec<Option<f64>>,
     /// The current value of that metric.
     pub percent_of_target: Option<f64>,
+    /// Why its pods that had no node at the end of the run had none, in the scheduler's words.
+    pub waits_because: Option<String>,
     /// Outcomes of its Jobs, if it is a Job or CronJob.
     pub batch: Option<BatchTrack>,
 }
@@ -89,6 +91,7 @@ impl WorkloadTrack {
             cpu_time_series: vec![SimDuration::ZERO; intervals],
             percent_of_target_series: vec![None; intervals],
             percent_of_target: None,
+            waits_because: None,
             batch: None,
         }
     }

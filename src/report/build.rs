@@ -423,7 +423,8 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
         let name = &workload.workload;
         if workload.pods_without_node > 0 {
             let pods = counted(workload.pods_without_node, "pod");
-            let why = last_words(report, name, "FailedScheduling");
+            let now = track.waits_because.as_ref().map(|why| format!(": {why}"));
+            let why = now.unwrap_or_else(|| last_words(report, name, "FailedScheduling"));
             let message = format!("{name}: {pods} still had no node at the end of the run{why}");
             say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {

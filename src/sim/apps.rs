@@ -380,7 +380,12 @@ impl Apps {
         std::mem::take(&mut self.started)
     }
 
-    /// Takes the pods that a scrape must read, in slot order.
+    /// Whether there are any.
+    pub(super) const fn have_started(&self) -> bool {
+        !self.started.is_empty()
+    }
+
+    /// Takes the pods that a scrape must look at, by their slots.
     pub(super) fn take_restless(&mut self) -> Vec<PodId> {
         let Self { by_pod, restless, .. } = self;
         let mut pods = Vec::new();
