@@ -23,8 +23,8 @@ use manifest::Diagnostics;
 use report::Report;
 use scenario::resolved::ResolvedScenario;
 
-/// A year in seconds.
-const YEAR_SECONDS: f64 = 365.0 * 86_400.0;
+/// A year.
+pub const YEAR: SimDuration = SimDuration::from_secs(365 * 86_400);
 /// Notice of a spot machine that is taken back by chance, as on AWS.
 const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
 
@@ -39,6 +39,8 @@ pub struct Settings {
     pub seed: u64,
     /// Whole years to simulate beside, to hold the composed ones against.
     pub straight: u32,
+    /// What counts as a year: a shorter span makes for less to simulate where composition is held against straight runs.
+    pub year: SimDuration,
 }
 
 /// A kind of failure, and what it does.
@@ -58,6 +60,8 @@ pub struct FailureReport {
     pub down_minutes_per_year: f64,
     /// Requests a year that would not fail without it.
     pub failed_per_year: f64,
+    /// US dollars that one adds to the bill in the mean; below zero where machines are missing that would be paid for.
+    pub usd_each: f64,
 }
 
 /// Mean, 95 % interval of the mean, and the years at the ends.
@@ -108,6 +112,16 @@ pub struct StraightYears {
     pub down_minutes: Spread,
 }
 
+/// What a year costs, whatever the service.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct YearlyCost {
+    /// US dollars of a composed year.
+    pub usd: Spread,
+    /// The same of whole years, if any were simulated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub straight: Option<Spread>,
+}
+
 /// Years of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Years {
@@ -121,6 +135,10 @@ pub struct Years {
     pub probes: u32,
     /// US dollars a year, by a year that goes on like the run without failures.
     pub usd_per_year: f64,
+    /// The distribution of the bill of a year.
+    pub cost: YearlyCost,
+    /// Days of a year.
+    pub days: f64,
     /// The services that clients ask.
     pub services: Vec<ServiceYears>,
 }
@@ -132,8 +150,14 @@ struct Process {
     source: String,
 }
 
-/// What one failure did to each service beyond what goes wrong anyway: requests that failed, seconds down.
-type Effects = Vec<(f64, f64)>;
+/// What one failure did beyond what goes wrong anyway.
+#[derive(Clone, Debug, Default)]
+struct Effects {
+    /// To each service: requests that failed, seconds down.
+    services: Vec<(f64, f64)>,
+    /// To the bill, US dollars.
+    usd: f64,
+}
 
 /// Composes years of a scenario.
 pub fn years(
@@ -144,21 +168,30 @@ pub fn years(
     let quiet = without_failures(resolved);
     let base = run(&quiet, settings.seed, |_| {})?;
     finished();
-    let processes = processes(resolved, &base);
+    let processes = processes(resolved, &base, settings.year);
     let streams = Streams::new(settings.seed);
     let probes: Vec<(usize, u64)> = (0..processes.len())
         .flat_map(|process| (0..u64::from(settings.probes)).map(move |probe| (process, probe)))
         .collect();
+    // The requests of a seed without any failure are the same whatever the failure is.
+    let seeds: Vec<u64> =
+        (0..u64::from(settings.probes)).map(|probe| settings.seed.wrapping_add(probe)).collect();
+    let seeds = if processes.is_empty() { Vec::new() } else { seeds };
+    let without = run_each(&seeds, |seed| {
+        let report = run(&quiet, *seed, |_| {});
+        finished();
+        report
+    });
+    let without = without.into_iter().collect::<Result<Vec<Report>, Diagnostics>>()?;
     let effects = run_each(&probes, |(process, probe)| {
         let index = (*process as u64) << 32 | probe;
         let mut stream = streams.stream("failures around which minutes are simulated", index);
         let struck = struck(&quiet, &processes[*process].fault, &mut stream);
         // Another seed draws other pods; the requests of both runs are those of that seed.
         let seed = settings.seed.wrapping_add(*probe);
-        let effect = run(&struck, seed, |_| {}).and_then(|with| {
-            let without = run(&quiet, seed, |_| {})?;
-            Ok(effect(&with, &without))
-        });
+        let without = usize::try_from(*probe).ok().and_then(|probe| without.get(probe));
+        let effect = run(&struck, seed, |_| {})
+            .map(|with| without.map_or_else(Effects::default, |without| effect(&with, without)));
         finished();
         effect
     });
@@ -177,7 +210,7 @@ fn without_failures(resolved: &ResolvedScenario) -> ResolvedScenario {
 }
 
 /// The kinds of failure: those of the scenario; of pools of which it says nothing, the usual ones.
-fn processes(resolved: &ResolvedScenario, base: &Report) -> Vec<Process> {
+fn processes(resolved: &ResolvedScenario, base: &Report, year: SimDuration) -> Vec<Process> {
     let scenario = resolved.scenario();
     let population = |fault: &RandomFault| {
         let of_pods = fault.workload.as_ref().map(|workload| {
@@ -191,7 +224,7 @@ fn processes(resolved: &ResolvedScenario, base: &Report) -> Vec<Process> {
         })
     };
     let process = |fault: RandomFault, source: String| {
-        let years = fault.mean_time_between.as_secs_f64() / YEAR_SECONDS;
+        let years = fault.mean_time_between.as_secs_f64() / year.as_secs_f64();
         Process { per_year: population(&fault) / years, fault, source }
     };
     let named = scenario.faults.iter().map(|fault| process(fault.clone(), "the scenario".into()));
@@ -287,15 +320,15 @@ fn drawn(stream: &mut Stream, mean: SimDuration) -> SimDuration {
 
 /// What a run had go wrong beyond another.
 fn effect(with: &Report, without: &Report) -> Effects {
-    clients(with)
-        .map(|service| {
-            let name = &service.service;
-            let other = without.services.iter().find(|other| other.service == *name);
-            let (failed, down) = wrong(service);
-            let (failed_anyway, down_anyway) = other.map_or((0.0, 0.0), wrong);
-            (failed - failed_anyway, down - down_anyway)
-        })
-        .collect()
+    let services = clients(with).map(|service| {
+        let name = &service.service;
+        let other = clients(without).find(|one| one.service == *name);
+        let (failed, down) = wrong(service);
+        let (failed_anyway, down_anyway) = other.map_or((0.0, 0.0), wrong);
+        (failed - failed_anyway, down - down_anyway)
+    });
+    let usd = (with.cost.total_usd - without.cost.total_usd).as_usd();
+    Effects { services: services.collect(), usd }
 }
 
 fn wrong(service: &report::ServiceReport) -> (f64, f64) {
@@ -318,7 +351,7 @@ fn straight(
     let mut year = resolved.clone();
     let scenario = &mut year.text.scenario;
     scenario.faults = processes.iter().map(|process| process.fault.clone()).collect();
-    scenario.duration = scenario.warm_up + SimDuration::from_secs(365 * 86_400);
+    scenario.duration = scenario.warm_up + settings.year;
     let seeds: Vec<u64> = (0..u64::from(settings.straight)).collect();
     let reports = run_each(&seeds, |seed| {
         let report = run(&year, settings.seed.wrapping_add(1_000 + seed), |_| {});
@@ -336,7 +369,7 @@ fn composed(
     straight: &[Report],
 ) -> Years {
     let counted = (base.run.duration_ms - base.run.warm_up_ms) as f64 / 1e3;
-    let per_year = YEAR_SECONDS / counted.max(f64::MIN_POSITIVE);
+    let per_year = settings.year.as_secs_f64() / counted.max(f64::MIN_POSITIVE);
     let services = clients(base).enumerate().map(|(position, service)| {
         let (failed, down) = wrong(service);
         let ended = (failed + service.answered as f64) * per_year;
@@ -344,7 +377,9 @@ fn composed(
         let mut totals = Vec::new();
         for year in 0..u64::from(settings.years) {
             let mut stream = Streams::new(settings.seed).stream("composed years", year);
-            totals.push(one_year(&mut stream, processes, effects, position, anyway));
+            let of = |one: &Effects| one.services.get(position).copied().unwrap_or_default();
+            let (failed, down) = one_year(&mut stream, processes, effects, of);
+            totals.push(((anyway.0 + failed).max(0.0), (anyway.1 + down).max(0.0)));
         }
         let available = |failed: f64| 1.0 - failed / ended.max(1.0);
         let straight = (!straight.is_empty()).then(|| of_straight(straight, &service.service));
@@ -357,36 +392,52 @@ fn composed(
             straight,
         }
     });
+    let services: Vec<ServiceYears> = services.collect();
+    // A month of 730 hours, as the report has it.
+    let usd_per_year =
+        base.cost.month_usd.as_usd() * settings.year.as_secs_f64() / (730.0 * 3_600.0);
+    let bills: Vec<f64> = (0..u64::from(settings.years))
+        .map(|year| {
+            let mut stream = Streams::new(settings.seed).stream("composed years", year);
+            usd_per_year + one_year(&mut stream, processes, effects, |one| (one.usd, 0.0)).0
+        })
+        .collect();
+    let straight_usd = (!straight.is_empty()).then(|| {
+        let year_of = |report: &Report| {
+            report.cost.month_usd.as_usd() * settings.year.as_secs_f64() / (730.0 * 3_600.0)
+        };
+        spread(straight.iter().map(year_of))
+    });
     Years {
-        format_version: "1.0",
+        format_version: "1.1",
         scenario: base.run.scenario.clone(),
         years: settings.years,
         probes: settings.probes,
-        usd_per_year: base.cost.month_usd.as_usd() * 12.0,
-        services: services.collect(),
+        usd_per_year,
+        cost: YearlyCost { usd: spread(bills.into_iter()), straight: straight_usd },
+        days: settings.year.as_secs_f64() / 86_400.0,
+        services,
     }
 }
 
-/// Requests that fail in a year, and seconds down.
+/// What the failures of a year do: the sums of two figures of each.
 fn one_year(
     stream: &mut Stream,
     processes: &[Process],
     effects: &[&[Effects]],
-    service: usize,
-    anyway: (f64, f64),
+    of: impl Fn(&Effects) -> (f64, f64),
 ) -> (f64, f64) {
-    let mut sum = anyway;
+    let mut sum = (0.0, 0.0);
     for (process, effects) in processes.iter().zip(effects) {
         let gap = Exponential { mean: 1.0 / process.per_year };
         let mut at = gap.sample(stream);
         while at < 1.0 && !effects.is_empty() {
-            let drawn = effects[index_below(stream, effects.len())].get(service);
-            let (failed, down) = drawn.copied().unwrap_or_default();
-            sum = (sum.0 + failed, sum.1 + down);
+            let (one, other) = of(&effects[index_below(stream, effects.len())]);
+            sum = (sum.0 + one, sum.1 + other);
             at += gap.sample(stream);
         }
     }
-    (sum.0.max(0.0), sum.1.max(0.0))
+    sum
 }
 
 fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Vec<FailureReport> {
@@ -396,8 +447,8 @@ fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Ve
         .map(|(process, effects)| {
             let count = effects.len().max(1) as f64;
             let of = |part: fn(&(f64, f64)) -> f64| {
-                let sum: f64 = effects.iter().filter_map(|one| one.get(service)).map(part).sum();
-                sum / count
+                let own = effects.iter().filter_map(|one| one.services.get(service));
+                own.map(part).sum::<f64>() / count
             };
             let (failed, down) = (of(|one| one.0), of(|one| one.1) / 60.0);
             FailureReport {
@@ -408,6 +459,7 @@ fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Ve
                 failed_each: failed,
                 down_minutes_per_year: down * process.per_year,
                 failed_per_year: failed * process.per_year,
+                usd_each: effects.iter().map(|one| one.usd).sum::<f64>() / count,
             }
         })
         .collect();
@@ -475,11 +527,15 @@ mod tests {
     #[test]
     fn a_year_has_as_many_failures_as_a_poisson_process_brings() {
         let processes = [process(3.0), process(0.5)];
-        let effects: [&[Effects]; 2] = [&[vec![(10.0, 60.0)]], &[vec![(100.0, 0.0)]]];
+        let effects =
+            [(10.0, 60.0), (100.0, 0.0)].map(|one| [Effects { services: vec![one], usd: 0.0 }]);
+        let effects: [&[Effects]; 2] = [&effects[0], &effects[1]];
         let years: Vec<(f64, f64)> = (0..4_000)
             .map(|year| {
                 let mut stream = Streams::new(7).stream("test", year);
-                one_year(&mut stream, &processes, &effects, 0, (5.0, 0.0))
+                let (failed, down) =
+                    one_year(&mut stream, &processes, &effects, |one| one.services[0]);
+                (5.0 + failed, down)
             })
             .collect();
         let mean = |of: fn(&(f64, f64)) -> f64| years.iter().map(of).sum::<f64>() / 4_000.0;
