@@ -1,5 +1,5 @@
-//! Node types with their prices, the clouds' reservations on each, the share of a node's price that each workload
-//! pays, and what else is on the invoice.
+//! Node types with their prices, the clouds' reservations on each, allocation of node cost to workloads, and
+//! other charges.
 
 pub mod catalog;
 pub mod charges;

@@ -1,4 +1,4 @@
-//! `wavetank init`: a commented scenario to start from, written from manifests, and from traces if there are any.
+//! `wavetank init`: writes a commented starter scenario from manifests, and from traces if there are any.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -30,16 +30,16 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE", default_value = "scenario.yaml")]
     output: String,
 
-    /// The scenario's name [default: the name of the folder that it is written to]
+    /// Name of the scenario [default: the name of the folder it is written to]
     #[arg(long)]
     name: Option<String>,
 
-    /// Write over files that exist
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 
-    /// A group of nodes that the Cluster Autoscaler makes larger and smaller, with its instance type (`wavetank catalog`
-    /// lists them), fewest and most nodes; can be given several times. NodePools among the manifests start Karpenter
+    /// A node group scaled by the Cluster Autoscaler, with instance type (listed by `wavetank catalog`), minimum and
+    /// maximum size; can be given several times. NodePools in the manifests enable Karpenter
     #[arg(long, value_name = "NAME=TYPE:MIN:MAX")]
     node_group: Vec<NodeGroup>,
 
@@ -47,7 +47,7 @@ pub struct Arguments {
     traces: TraceArguments,
 }
 
-/// Reads the manifests and writes the scenario, with the schema for editors beside it.
+/// Reads the manifests and writes the scenario, with the JSON Schema for editors beside it.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let (inventory, objects) = inventory(&arguments.manifests)?;
     if inventory.workloads.is_empty() {
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(Exit::Fine)
 }
 
-/// The objects of all paths; documents that are none, such as the settings of some tool, are passed over.
+/// The objects at all paths; YAML documents that are not objects, such as settings of other tools, are skipped.
 fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
     let mut all = Vec::new();
     let mut files = BTreeMap::<ObjectReference, Written>::new();
@@ -151,15 +151,15 @@ fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
     }
 }
 
-/// Files with an object, and what each says of it.
+/// Files that contain an object, with its content in each.
 type Written = Vec<(String, serde_json::Value)>;
 
-/// Whether none of these files says the same: copies of an object are one.
+/// True if the content differs from that in all files: identical copies count as one.
 fn workload_differs(files: &Written, value: &serde_json::Value) -> bool {
     files.iter().all(|(_, other)| other != value)
 }
 
-/// What a run would refuse: a scenario with that is not written.
+/// The errors that a run would report; such a scenario is not written.
 fn refused(path: &str, text: &str) -> Option<Diagnostics> {
     let resolved = load_scenario(&Source::new(path, text), &[]);
     let problems = match &resolved {
@@ -178,8 +178,8 @@ fn refused(path: &str, text: &str) -> Option<Diagnostics> {
     (!errors.is_empty()).then_some(errors)
 }
 
-/// What to say of workloads that stand in several files: a repository often holds the same
-/// installation for several tools, and only its owner knows which of them is meant.
+/// A note about workloads defined in several files: a repository often contains the same installation for several
+/// tools, and only its owner knows which one is meant.
 fn several_installations(files: &BTreeMap<ObjectReference, Vec<String>>) -> Option<String> {
     let (workload, of_first) = files.first_key_value()?;
     let others = match files.len() {
@@ -199,7 +199,7 @@ fn several_installations(files: &BTreeMap<ObjectReference, Vec<String>>) -> Opti
     ))
 }
 
-/// How the scenario file names a path that the person named from where the program runs.
+/// A path given relative to the working directory, as seen from the scenario file.
 fn seen_from(scenario: &str, path: &str) -> String {
     let folder = Path::new(scenario).parent().unwrap_or(Path::new(""));
     if folder.as_os_str().is_empty() || scenario == STANDARD_INPUT {

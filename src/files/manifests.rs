@@ -1,4 +1,4 @@
-//! The manifests that a path stands for: files, folders, patterns, and what kustomizations render.
+//! The manifests at a path: files, folders, glob patterns, and rendered kustomizations.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
 use std::fs;
@@ -11,17 +11,17 @@ use super::disk::{STANDARD_INPUT, in_words, read, read_source};
 use manifest::yaml::to_yaml;
 use manifest::{Source, kustomize};
 
-/// Endings of files that may hold manifests.
+/// Extensions of manifest files.
 const MANIFEST_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// How deep folders of manifests may nest; deeper is a loop of links.
+/// Maximum depth of nested manifest folders; deeper nesting is taken for a loop of links.
 const FOLDER_DEPTH: usize = 32;
 
-/// Name of the JSON Schema that `wavetank init` writes for editors. It is no manifest, whatever its folder.
+/// Name of the JSON Schema that `wavetank init` writes for editors. It is never a manifest, in any folder.
 pub const SCHEMA_FILE: &str = "wavetank.schema.json";
 
-/// Reads the manifests that a path stands for: a file, all manifests in a folder and its subfolders in
-/// the order of their names, or those that match a pattern such as `k8s/*.yaml`.
+/// Reads the manifests at a path: a file, all manifests in a folder and its subfolders in the order of their names,
+/// or those that match a pattern such as `k8s/*.yaml`.
 pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
     if path == STANDARD_INPUT {
         return read_source(path).map(|source| vec![source]);
@@ -39,7 +39,7 @@ pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
             ));
         }
     } else if path.contains(['*', '?', '[']) {
-        // As in a shell, a `*` does not stand for hidden files.
+        // As in a shell, `*` does not match hidden files.
         let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::default() };
         let matches =
             glob_with(path, options).map_err(|error| format!("not a pattern: {}", error.msg))?;
@@ -78,7 +78,7 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), St
     Ok(())
 }
 
-/// Files as kustomizations find them.
+/// File access for kustomizations.
 struct OnDisk;
 
 impl kustomize::Files for OnDisk {
@@ -91,8 +91,8 @@ impl kustomize::Files for OnDisk {
     }
 }
 
-/// The manifests of a folder that has kustomizations: what these render, and the files beside them; `None` if it has
-/// none. Of several that are made of the same, one must be named.
+/// The manifests of a folder with kustomizations: the rendered ones, and the files beside them; `None` if the
+/// folder has no kustomization. If several kustomizations build on the same files, one must be named.
 fn kustomized(path: &str) -> Result<Option<Vec<Source>>, String> {
     let given = Path::new(path);
     let is_kustomization = |name: &str| kustomize::FILE_NAMES.contains(&name);
@@ -138,7 +138,7 @@ fn kustomized(path: &str) -> Result<Option<Vec<Source>>, String> {
         );
         if alike.len() > 1 {
             return Err(format!(
-                "these are variants of the same, of which a cluster has one: give one of {}",
+                "these are variants of one system; give one of {}",
                 alike.join(", ")
             ));
         }
@@ -175,7 +175,7 @@ fn kustomized_folders(path: &Path, depth: usize, found: &mut Vec<String>) -> Res
     Ok(())
 }
 
-/// What the kustomization of a folder renders, as one text.
+/// The rendered kustomization of a folder, as one text.
 fn rendered(folder: &str) -> Result<Source, String> {
     let objects = kustomize::render(folder, &OnDisk).map_err(|problem| problem.to_string())?;
     let texts: Vec<String> = objects.iter().map(to_yaml).collect();

@@ -1,4 +1,4 @@
-//! From what was recorded to the report: sums, means, money. Pure.
+//! Builds the report from the recorded facts: sums, means, costs. Pure.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub struct Facts<'a> {
     pub services: &'a [ServiceFacts],
     /// The scenario's objectives.
     pub objectives: &'a [Objective],
-    /// What the invoice has beside the nodes.
+    /// Inputs of the invoice.
     pub bill: BillFacts<'a>,
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
     pub notes: &'a [Attention],
@@ -46,23 +46,23 @@ pub struct Facts<'a> {
 pub struct ServiceFacts {
     /// `namespace/name`.
     pub service: String,
-    /// Whether clients ask it, and not its fellow services alone.
+    /// True if clients call it; false if only other services do.
     pub has_clients: bool,
-    /// How requests find its pods.
+    /// How requests are balanced over its pods.
     pub balancing: Balancing,
-    /// Services that it called in vain for requests that failed, with the number of those calls, most first.
+    /// Services whose failed calls made its requests fail, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
-    /// NetworkPolicies that kept requests from it.
+    /// NetworkPolicies that blocked requests to it.
     pub blocked_by: Vec<String>,
-    /// Positions of the workloads behind it.
+    /// Indexes of the workloads behind it.
     pub workloads: Vec<usize>,
     /// Totals after the warm-up.
     pub figures: ServiceFigures,
-    /// Interval by interval.
+    /// Figures per interval.
     pub intervals: Vec<IntervalFigures>,
-    /// Minute by minute.
+    /// Figures per minute.
     pub minutes: Vec<MinuteFigures>,
-    /// Class by class, where they are of several.
+    /// Figures per class, if there are several classes.
     pub classes: Vec<ClassFacts>,
 }
 
@@ -73,11 +73,11 @@ pub struct ClassFacts {
     pub class: String,
     /// Totals after the warm-up.
     pub figures: ServiceFigures,
-    /// Minute by minute.
+    /// Figures per minute.
     pub minutes: Vec<MinuteFigures>,
 }
 
-/// Requests that an objective is about: all of a service, or those of a class.
+/// Requests covered by an objective: all of a service, or those of one class.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted<'a> {
     pub figures: &'a ServiceFigures,
@@ -85,14 +85,14 @@ pub(super) struct Counted<'a> {
 }
 
 impl ServiceFacts {
-    /// The counts of its requests by class, or of all where they are alike.
+    /// Outcomes by class, or of all requests if there are no classes.
     pub(super) fn kinds(&self) -> impl Iterator<Item = (Option<&str>, &Outcomes)> {
         let all = self.classes.is_empty().then_some((None, &self.figures.outcomes));
         let classes = self.classes.iter();
         classes.map(|one| (Some(&*one.class), &one.figures.outcomes)).chain(all)
     }
 
-    /// The requests of a class, or all; absent if there is no such class.
+    /// The requests of a class, or all; `None` if there is no such class.
     pub(super) fn counted(&self, class: Option<&str>) -> Option<Counted<'_>> {
         let Some(class) = class else {
             return Some(Counted { figures: &self.figures, minutes: &self.minutes });
@@ -102,7 +102,7 @@ impl ServiceFacts {
     }
 }
 
-/// Makes the report of a run.
+/// Builds the report of a run.
 pub fn build(facts: Facts<'_>) -> Report {
     let node_bill = NodeCosts::of(facts);
     let (allocation, ledger) = node_bill.allocate(facts);
@@ -135,7 +135,7 @@ pub fn build(facts: Facts<'_>) -> Report {
     report
 }
 
-/// The pool of a node: Node objects that were given as such stand for themselves.
+/// The pool of a node; a node given as a Node object is a pool of its own.
 pub(super) fn pool_of(node: &NodeTrack) -> &Name {
     if node.pool.is_empty() { &node.name } else { &node.pool }
 }
@@ -150,11 +150,11 @@ fn cost_report(
     allocation: &CostAllocation,
     services: &[super::model::ServiceReport],
 ) -> CostReport {
-    // A request that calls other services is one request.
+    // A request that calls other services counts once.
     let of_clients = services.iter().filter(|service| service.has_clients);
     let answered = of_clients.map(|service| service.answered).sum();
-    // Costs are those of the whole run, answered requests those after the warm-up: the same span for
-    // both, or the figure would depend on the length of the warm-up.
+    // Both must cover the same time, or the figure would depend on the length of the warm-up: costs are
+    // those of the whole run, answered requests those after the warm-up.
     let bill = bill::of(facts);
     let (discounts, unused_commitments) = node_bill.lines(facts, bill.total);
     let beside = bill.total.usd
@@ -208,7 +208,7 @@ pub(super) fn counted_time(facts: Facts<'_>) -> SimDuration {
     facts.duration - SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
 }
 
-/// The part of a cost of the whole run that falls on the time after the warm-up.
+/// The share of a cost of the whole run that falls on the time after the warm-up.
 pub(super) fn while_counted(facts: Facts<'_>, cost: Money) -> Money {
     let (counted, whole) = (counted_time(facts).as_nanos(), facts.duration.as_nanos());
     cost.share(counted.into(), whole.max(1).into())
@@ -237,7 +237,7 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         .sum();
     let used = track.cpu_time.as_nanos() as f64 * 1000.0;
     let pending = track.pending.value();
-    // A pod of a Job may well end, or begin, just now: what counts is what became of the Jobs.
+    // A pod of a Job may legitimately start or end at this moment; only the outcome of its Job matters.
     let is_batch = track.batch.is_some();
     let not_ready =
         if is_batch { 0 } else { track.desired.value() - track.ready.value() - pending };
@@ -288,7 +288,7 @@ fn jobs(batch: &BatchTrack, end: SimTime) -> JobsReport {
     }
 }
 
-/// Mean cores in each interval, from the CPU time used up to each end.
+/// Mean cores used per interval, from the cumulative CPU time at each end.
 fn cores(cpu_times: &[SimDuration], ends: &[SimTime]) -> Vec<f64> {
     let mut before = (SimDuration::ZERO, SimTime::ZERO);
     cpu_times
@@ -316,7 +316,7 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
     }
 }
 
-/// Capacity, requests and usage of a pool, summed over its nodes and time.
+/// Capacity, requests and usage of a pool, integrated over its nodes and time.
 #[derive(Clone, Copy, Debug, Default)]
 struct PoolSums {
     nodes: TimeWeighted,
@@ -375,9 +375,9 @@ fn log_entry(line: &record::LogLine) -> LogEntry {
     }
 }
 
-/// The HPAs that still complained when the run ended, with their last complaint.
+/// HPAs with a warning that persists at the end of the run, with the last message.
 fn stuck_autoscalers<'a>(facts: Facts<'_>, report: &'a Report) -> BTreeMap<&'a str, &'a str> {
-    // An HPA looks every 15 s by default; a minute is longer than any usual period.
+    // An HPA syncs every 15 s by default; a minute exceeds any usual period.
     let since = facts.duration.as_secs_f64() - 60.0;
     let late = report.log.iter().filter(|entry| entry.at_seconds >= since);
     late.filter(|entry| entry.is_warning && entry.object.starts_with("HorizontalPodAutoscaler "))
@@ -385,7 +385,7 @@ fn stuck_autoscalers<'a>(facts: Facts<'_>, report: &'a Report) -> BTreeMap<&'a s
         .collect()
 }
 
-/// Jobs that did not come to a good end.
+/// Reports Jobs that did not complete.
 fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, String)) {
     if jobs.failed > 0 {
         let reasons: Vec<String> =
@@ -398,7 +398,7 @@ fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, 
         let deleted = jobs.deleted;
         say(Severity::Warning, format!("{name}: {deleted} Jobs were deleted before their end"));
     }
-    // One that runs just now is as it should be; what was never complete, or has piled up, is not.
+    // A Job that happens to be running is fine; one that never completes or piles up is not.
     if jobs.unfinished > 1 || (jobs.unfinished == 1 && jobs.complete == 0) {
         let unfinished = jobs.unfinished;
         let message = format!("{name}: {unfinished} Jobs had not ended at the end of the run");
@@ -406,12 +406,12 @@ fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, 
     }
 }
 
-/// What was said last, for this reason, of the pods of a workload: `: 0/3 nodes are available: ...`;
-/// empty if nothing was.
+/// The last message with this reason about the pods of a workload: `: 0/3 nodes are available: ...`; empty
+/// if there is none.
 fn last_words(report: &Report, workload: &str, reason: &str) -> String {
     let id = |workload: &str| workload.split_once('/').map_or("", |(_, id)| id).to_owned();
     let ids: Vec<String> = report.workloads.iter().map(|one| id(&one.workload)).collect();
-    // Pods and ReplicaSets begin with the name of what makes them; of several such names the longest.
+    // Names of pods and ReplicaSets start with their owner's name; the longest match wins.
     let owner = |object: &str| {
         let name = object.split_once(' ').map_or(object, |(_, name)| name);
         let owners = ids.iter().filter(|id| {
@@ -425,7 +425,7 @@ fn last_words(report: &Report, workload: &str, reason: &str) -> String {
     last.map_or_else(String::new, |entry| format!(": {}", entry.message))
 }
 
-/// Messages that a reader must not overlook, worst first.
+/// Messages that need the user's attention, most severe first.
 fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     let mut found = Vec::new();
     let mut say = |severity, message| found.push(Attention { severity, message });
@@ -438,7 +438,7 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {
             let waited = workload.pending_pod_seconds;
-            say(Severity::Warning, format!("{name}: pods waited {waited:.0} s in all for a node"));
+            say(Severity::Warning, format!("{name}: pods were pending for {waited:.0} s in total"));
         }
         if workload.pods_not_ready > 0 {
             let missing = format!("{} of {} pods", workload.pods_not_ready, track.desired.value());

@@ -1,4 +1,4 @@
-//! What the invoice counts beside the nodes, and at which prices.
+//! The invoice items besides nodes, and their prices.
 
 use std::collections::BTreeMap;
 
@@ -20,19 +20,20 @@ const HOUR: SimDuration = SimDuration::from_secs(3_600);
 /// As clouds spread what is paid upfront.
 const HOURS_OF_A_YEAR: i128 = 8_760;
 
-/// What the cloud's invoice has beside the nodes. Whatever follows from nodes, manifests and traffic is counted by default
-/// if the nodes are of a cloud (`instanceType`), at its list prices (`wavetank catalog --prices`).
+/// The items of the cloud's invoice besides nodes. If the nodes are cloud machines (`instanceType`), everything that
+/// follows from nodes, manifests and traffic is billed by default at the cloud's list prices (`wavetank catalog
+/// --prices`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Bill {
-    /// The cloud whose prices hold. Default: that of the first pool with an instance type; without one nothing is counted
-    /// but nodes, and what `prices` names.
+    /// The cloud whose list prices apply. Default: the cloud of the first pool with an instance type; without one, only
+    /// nodes and the items named in `prices` are billed.
     pub cloud: Option<Cloud>,
-    /// Parts that are not counted, such as [controlPlane, natGateways].
+    /// Items to leave off the bill, such as [controlPlane, natGateways]. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leave_out: Vec<BillPart>,
-    /// Prices in place of the list prices, in US dollars for one of the item's unit, such as {internet-egress: 0.05};
-    /// `wavetank catalog --prices` lists items and units. `logs` is for a GiB.
+    /// Prices that replace the list prices, in US dollars per unit of the item, such as {internet-egress: 0.05};
+    /// `wavetank catalog --prices` lists items and units. `logs` is priced per GiB.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<Name, f64>,
     /// A CSV file of machines' prices in place of the catalog's, relative to this file, with the columns type,region,price and,
@@ -59,15 +60,16 @@ pub struct Bill {
     pub nat_gateways: Option<u32>,
     /// Size of each node's root disk. Default: 20Gi on AWS (managed node groups), 128Gi on Azure, 100Gi on Google.
     pub root_disk: Option<Quantity>,
-    /// Its type, as the list of prices has it after `disk:`. Default: gp3, premium, pd-balanced.
+    /// Type of the root disks, as the price list names it after `disk:`. Default: gp3 on AWS, premium on Azure,
+    /// pd-balanced on Google.
     pub root_disk_type: Option<Name>,
-    /// Bytes of a request, headers included. Default: not known, and no traffic is counted that they make.
+    /// Size of a request in bytes, headers included. Default: unknown, and the traffic of requests is not billed.
     pub request_size: Option<Quantity>,
-    /// Bytes of an answer, headers included. Default: likewise.
+    /// Size of a response in bytes, headers included. Default: unknown, and the traffic of responses is not billed.
     pub response_size: Option<Quantity>,
-    /// Bytes that a request leaves in logs. Default: none are counted; `prices` must name `logs`.
+    /// Bytes written to logs per request. Default: no logs are billed. If set, `prices` must give a price for `logs`.
     pub log_size: Option<Quantity>,
-    /// Sizes that are different for a service.
+    /// Sizes that differ for individual services.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSizes>,
 }
@@ -121,31 +123,32 @@ pub struct SpendCommitment {
 pub struct ServiceSizes {
     /// The service, as namespace/name.
     pub service: ServiceReference,
-    /// Bytes of a request.
+    /// Size of a request in bytes. Default: as for all services.
     pub request_size: Option<Quantity>,
-    /// Bytes of an answer.
+    /// Size of a response in bytes. Default: as for all services.
     pub response_size: Option<Quantity>,
-    /// Sizes that are different for a class of its requests.
+    /// Sizes that differ for individual request classes of the service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassSizes>,
-    /// Whether its clients are inside of the cloud's network: what they get is no egress to the internet. Default false.
+    /// True if the clients of the service are inside the cloud's network, so that its responses are not internet
+    /// egress. Default false.
     #[serde(default)]
     pub internal: bool,
 }
 
-/// Sizes of the requests of one class.
+/// Request and response sizes of one request class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClassSizes {
-    /// The class, by its name.
+    /// Name of the class.
     pub class: String,
-    /// Bytes of a request.
+    /// Size of a request in bytes. Default: as for the service.
     pub request_size: Option<Quantity>,
-    /// Bytes of an answer.
+    /// Size of a response in bytes. Default: as for the service.
     pub response_size: Option<Quantity>,
 }
 
-/// A cloud.
+/// A cloud provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Cloud {
@@ -157,7 +160,7 @@ pub enum Cloud {
     Gcp,
 }
 
-/// A part of the invoice.
+/// An item of the invoice besides nodes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -165,13 +168,13 @@ pub enum Cloud {
 pub enum BillPart {
     /// The managed control plane.
     ControlPlane,
-    /// The nodes' own disks.
+    /// Root disks of nodes.
     RootDisks,
     /// Disks of PersistentVolumeClaims.
     PersistentDisks,
-    /// Load balancers of Services and Ingresses, and what they pass.
+    /// Load balancers of Services and Ingresses, and the traffic they process.
     LoadBalancers,
-    /// Public addresses of load balancers and NAT gateways.
+    /// Public IP addresses of load balancers and NAT gateways.
     PublicAddresses,
     /// NAT gateways.
     NatGateways,
@@ -179,12 +182,12 @@ pub enum BillPart {
     InternetEgress,
     /// Traffic between zones.
     ZoneEgress,
-    /// Logs.
+    /// Log ingestion.
     Logs,
 }
 
 impl BillPart {
-    /// All, with the words of reports.
+    /// All items with their names in reports.
     pub const NAMED: [(&'static str, Self); 9] = [
         ("control plane", Self::ControlPlane),
         ("root disks", Self::RootDisks),
@@ -280,12 +283,12 @@ impl Bill {
         })
     }
 
-    /// Whether a part is counted.
+    /// True if the item is billed.
     pub fn counts(&self, part: BillPart) -> bool {
         !self.leave_out.contains(&part)
     }
 
-    /// The prices of a cloud with those of the scenario in their places.
+    /// The price list of a cloud with the scenario's own prices put in.
     pub fn price_list(&self, provider: Option<Provider>) -> PriceList {
         let mut list = provider.map_or_else(PriceList::default, |one| PriceList::of(one).clone());
         for (item, usd) in &self.prices {
@@ -303,7 +306,7 @@ impl Bill {
         list
     }
 
-    /// Bytes of a request to a service, of this class if it is of one, and of its answer, as far as they are known.
+    /// Size of a request to a service (of the given class, if any) and of its response [bytes]; `None` where unknown.
     pub fn sizes(&self, service: &str, class: Option<&str>) -> (Option<i64>, Option<i64>) {
         let own = self.of_service(service);
         let of_class =
@@ -315,7 +318,7 @@ impl Bill {
         (request.map(Quantity::value), response.map(Quantity::value))
     }
 
-    /// Whether the clients of a service are inside of the cloud's network.
+    /// True if the clients of a service are inside the cloud's network.
     pub fn is_internal(&self, service: &str) -> bool {
         self.of_service(service).is_some_and(|own| own.internal)
     }
@@ -325,7 +328,7 @@ impl Bill {
     }
 }
 
-/// The unit of an item, by the first cloud that has it; `logs` has a price nowhere.
+/// The unit of an item, taken from the first cloud that has it; no cloud lists a price for `logs`.
 pub fn unit_of(item: &str) -> Option<capacity::price_list::Unit> {
     use capacity::price_list::Unit;
     let of_disk = item.starts_with("disk:").then_some(Unit::GibMonth);

@@ -1,4 +1,4 @@
-//! What a user writes: plain data, checked, with a JSON Schema.
+//! The input formats: plain data with checks and a JSON Schema.
 
 mod addresses;
 mod assumed;

@@ -1,4 +1,4 @@
-//! The cells of `kubectl get` for what workloads refer to and what limits them, and for custom resources.
+//! The cells of `kubectl get` for objects that workloads refer to or that limit them, and for custom resources.
 
 use std::collections::BTreeSet;
 
@@ -96,7 +96,7 @@ pub(super) fn http_routes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// Claims. That of a volume is named after the claim's UID, as provisioners do; classes are not defaulted.
+/// Claims. Their volumes are named after the claim's UID, as provisioners do; storage classes are not defaulted.
 pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for claim in sight.view.store().claims().values() {
         rows.of(&claim.meta, || {
@@ -132,7 +132,7 @@ pub(super) fn storage_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// The volumes of claims that are bound; that of a claim is as old as the claim.
+/// The volumes of bound claims; a volume is as old as its claim.
 pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for claim in sight.view.store().claims().values().filter(|one| one.volume.is_some()) {
         let id = NamespacedName::new("", claim.volume_name());
@@ -215,7 +215,7 @@ pub(super) fn vpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// The columns of KEDA's CustomResourceDefinition that a simulation can fill.
+/// Those columns of KEDA's CustomResourceDefinition for which the simulation has values.
 pub(super) fn scaled_objects(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for object in sight.view.store().scaled_objects().values() {
         let spec = &object.spec;
@@ -240,13 +240,13 @@ pub(super) fn labels_of(written: &Value) -> Labels {
     pairs(&written["metadata"]["labels"])
 }
 
-/// The texts of a map.
+/// The string values of a map.
 pub(super) fn pairs(written: &Value) -> Labels {
     let pairs = written.as_object().into_iter().flatten();
     pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect()
 }
 
-/// A claim's access modes as kubectl abbreviates them, in its order.
+/// A claim's access modes with kubectl's abbreviations, in kubectl's order.
 pub(super) fn access_modes(claim: &Claim) -> String {
     let own = AccessMode::NAMED.iter().filter(|(_, mode)| claim.spec.access_modes.contains(mode));
     own.map(|(_, mode)| mode.to_string()).collect::<Vec<_>>().join(",")

@@ -1,4 +1,4 @@
-//! What simulations and the parts of the library do.
+//! Integration tests of simulations and library crates.
 
 #[path = "../support/in_memory.rs"]
 mod in_memory;

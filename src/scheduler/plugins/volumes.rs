@@ -1,7 +1,7 @@
-//! VolumeRestrictions and VolumeBinding, as far as they show where volumes have no more than a zone: a pod
-//! whose claim does not exist, or goes, is refused; a claim of one pod goes to one pod; a volume keeps its
-//! pods in its zone. NodeVolumeLimits and VolumeZone reject nothing: nodes hold any number of volumes,
-//! and volumes name their zone by node affinity, as those of CSI drivers do.
+//! VolumeRestrictions and VolumeBinding, limited to volumes whose only topology is a zone: a pod whose claim is
+//! missing or terminating is rejected; a ReadWriteOncePod claim admits one pod; a volume keeps its pods in its zone.
+//! NodeVolumeLimits and VolumeZone reject nothing: nodes hold any number of volumes, and volumes express their zone
+//! by node affinity, like those of CSI drivers.
 
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
@@ -37,7 +37,7 @@ fn missing_claim<'c>(cycle: &CycleContext<'c>) -> Option<&'c Name> {
     claims(cycle).find(|(_, claim)| claim.is_none()).map(|(name, _)| name)
 }
 
-/// What both plugins find of a pod without claims, or with one that does not exist.
+/// Result of both plugins for a pod without claims, or with a missing one.
 fn skipped_or_refused<'c>(cycle: &CycleContext<'c>) -> Option<PreFilter<'c>> {
     if cycle.pod.class.claims.is_empty() {
         return Some(PreFilter::Skip);
@@ -47,7 +47,7 @@ fn skipped_or_refused<'c>(cycle: &CycleContext<'c>) -> Option<PreFilter<'c>> {
     Some(PreFilter::Refuse(Refusal::unresolvable(reason)))
 }
 
-/// How many of these claims a pod names.
+/// Number of these claims named by a pod.
 fn count_named(claims: &[&Name], namespace: &Name, pod: &PodClass) -> usize {
     if pod.claims.is_empty() || pod.namespace != *namespace {
         return 0;
@@ -90,10 +90,10 @@ impl FilterPlugin for VolumeRestrictions {
 /// No other pod may have the claims.
 #[derive(Clone)]
 struct OfOnePod<'c> {
-    /// Those that only one pod may have.
+    /// Claims usable by only one pod.
     claims: Vec<&'c Name>,
     namespace: &'c Name,
-    /// How many times pods that have a node name one of them (`conflictingPVCRefCount`).
+    /// Number of times that pods with a node name one of them (`conflictingPVCRefCount`).
     in_use: usize,
 }
 
@@ -120,9 +120,9 @@ impl NodeFilter for OfOnePod<'_> {
 /// The volumes must be reachable, or must be allowed to be made where they are.
 #[derive(Clone)]
 struct Volumes<'c> {
-    /// The zones of those that are there.
+    /// Zones of the provisioned volumes.
     zones: Vec<&'c Name>,
-    /// The classes of the others that say where volumes may be.
+    /// Storage classes of the others that restrict the topology.
     classes: Vec<&'c StorageClassSpec>,
 }
 
@@ -166,7 +166,7 @@ impl FilterPlugin for VolumeBinding {
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
         match event {
-            // One of its own claims, which is there anew and has no volume yet.
+            // One of its own claims, recreated and without a volume.
             ClusterEvent::ClaimAdded => {
                 claims(cycle).any(|(_, claim)| claim.is_some_and(|claim| claim.volume.is_none()))
             }
