@@ -97,6 +97,8 @@ fn row(label: &str, spread: &Spread, figure: fn(f64) -> String, high_is_good: bo
 }
 
 fn minutes(minutes: f64) -> String {
+    // A difference that is rounded to nothing has no sign.
+    let minutes = if minutes.abs() < 0.05 { 0.0 } else { minutes };
     format!("{minutes:.1}")
 }
 
