@@ -5,27 +5,23 @@
 //! effect. A year has a Poisson number of failures of each kind, each with the effect of one of those runs. Overlapping
 //! failures are ignored (`--straight` shows how much that matters).
 
+mod failures;
+
 use engine::random::{Exponential, index_below};
 use engine::{SimDuration, Stream, Streams};
-use faults::{
-    ContainerCrash, FaultKind, KubeletRestart, Outage, PodDeletion, RandomFault, SpotReclaim,
-    TimelineAction, TimelineEntry,
-};
 use rand_distr::Distribution;
 use serde::Serialize;
 
+use self::failures::{Process, named, processes, struck, without_failures};
 use super::interval::interval;
 use super::run::run;
 use super::run_each;
-use capacity::failures::{FailureRate, rate_of};
 use manifest::Diagnostics;
 use report::Report;
 use scenario::resolved::ResolvedScenario;
 
 /// A year.
 pub const YEAR: SimDuration = SimDuration::from_secs(365 * 86_400);
-/// Notice for a randomly reclaimed spot machine, as on AWS.
-const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
 
 /// Settings of the composition.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +76,17 @@ pub struct Spread {
     pub min: f64,
     /// The most.
     pub max: f64,
+}
+
+impl Spread {
+    /// The same with an interval that has another, independent error in it.
+    fn widened(mut self, half: f64) -> Self {
+        let [low, high] = self.interval;
+        let own = (high - low) / 2.0;
+        let both = libm::sqrt(own * own + half * half);
+        self.interval = [self.mean - both, self.mean + both];
+        self
+    }
 }
 
 /// One service over the years.
@@ -142,13 +149,6 @@ pub struct Years {
     pub services: Vec<ServiceYears>,
 }
 
-/// A kind of failure that can happen.
-struct Process {
-    fault: RandomFault,
-    per_year: f64,
-    source: String,
-}
-
 /// What one failure did beyond what goes wrong anyway.
 #[derive(Clone, Debug, Default)]
 struct Effects {
@@ -199,122 +199,6 @@ pub fn years(
         effects.chunks(settings.probes.max(1) as usize).take(processes.len()).collect();
     let straight = straight(resolved, &processes, settings, &finished)?;
     Ok(composed(&base, &processes, &by_process, settings, &straight))
-}
-
-/// The same scenario without random faults.
-fn without_failures(resolved: &ResolvedScenario) -> ResolvedScenario {
-    let mut quiet = resolved.clone();
-    quiet.text.scenario.faults.clear();
-    quiet
-}
-
-/// The kinds of failure: those of the scenario; of pools of which it says nothing, the usual ones.
-fn processes(resolved: &ResolvedScenario, base: &Report, year: SimDuration) -> Vec<Process> {
-    let scenario = resolved.scenario();
-    let population = |fault: &RandomFault| {
-        let of_pods = fault.workload.as_ref().map(|workload| {
-            let name = workload.to_string();
-            base.workloads.iter().find(|one| one.workload == name).map_or(0.0, |one| one.ready.mean)
-        });
-        let pools = base.cluster.pools.iter();
-        let is_meant = |pool: &str| fault.pool.as_ref().is_none_or(|own| &**own == pool);
-        of_pods.unwrap_or_else(|| {
-            pools.filter(|pool| is_meant(&pool.pool)).map(|pool| pool.nodes.mean).sum()
-        })
-    };
-    let process = |fault: RandomFault, source: String| {
-        let years = fault.mean_time_between.as_secs_f64() / year.as_secs_f64();
-        Process { per_year: population(&fault) / years, fault, source }
-    };
-    let named = scenario.faults.iter().map(|fault| process(fault.clone(), "the scenario".into()));
-    let has_machines = |pool: &str| {
-        scenario.faults.iter().any(|fault| {
-            let is_meant = fault.pool.as_ref().is_none_or(|own| &**own == pool);
-            matches!(fault.fault, FaultKind::KillNode | FaultKind::ReclaimSpot) && is_meant
-        })
-    };
-    let silent = scenario.cluster.node_pools.iter().filter(|pool| !has_machines(&pool.name));
-    let usual = silent.filter_map(|pool| {
-        let has_gpus = pool.resolve().ok()?.capacity().get("nvidia.com/gpu").is_some();
-        let rate: &FailureRate = rate_of(has_gpus, pool.spot)?;
-        let is_spot = rate.fault == FaultKind::ReclaimSpot.as_str();
-        let fault = RandomFault {
-            fault: if is_spot { FaultKind::ReclaimSpot } else { FaultKind::KillNode },
-            workload: None,
-            pool: Some(pool.name.clone()),
-            mean_time_between: rate.mean_time_between,
-            mean_time_to_repair: SimDuration::from_secs(300),
-            together: 0.0,
-        };
-        Some(process(fault, format!("{} ({})", rate.source, rate.date)))
-    });
-    named.chain(usual).filter(|process| process.per_year > 0.0).collect()
-}
-
-/// The scenario with one failure, somewhere between the warm-up and the end.
-fn struck(quiet: &ResolvedScenario, fault: &RandomFault, stream: &mut Stream) -> ResolvedScenario {
-    let mut struck = quiet.clone();
-    let scenario = &mut struck.text.scenario;
-    let repair = drawn(stream, fault.mean_time_to_repair);
-    let span = (scenario.duration - scenario.warm_up).as_nanos();
-    // In the first half, so that there is time for it to end.
-    let after = index_below(stream, usize::try_from(span / 2).unwrap_or(usize::MAX).max(1));
-    let at = scenario.warm_up + SimDuration::from_nanos(i64::try_from(after).unwrap_or_default());
-    let mut add = |at, action| {
-        scenario.timeline.push(TimelineEntry { at, every: None, action });
-    };
-    if let Some(workload) = fault.workload.clone() {
-        let (count, outage) = (1, |workload| Outage { workload, count: Some(1), duration: repair });
-        add(
-            at,
-            match fault.fault {
-                FaultKind::Hang => TimelineAction::Hang(outage(workload)),
-                FaultKind::FailReadiness => TimelineAction::FailReadiness(outage(workload)),
-                FaultKind::KillPod => {
-                    TimelineAction::DeletePod(PodDeletion { workload, count, force: true })
-                }
-                _ => {
-                    TimelineAction::CrashContainer(ContainerCrash { workload, count, exit_code: 1 })
-                }
-            },
-        );
-        return struck;
-    }
-    let pools = quiet.scenario().cluster.node_pools.iter();
-    let pools = pools.filter(|pool| fault.pool.as_ref().is_none_or(|own| *own == pool.name));
-    let nodes: Vec<(String, &cluster::Name)> =
-        pools.flat_map(|pool| pool.node_names().map(move |node| (node, &pool.name))).collect();
-    let Some((node, pool)) = nodes.get(index_below(stream, nodes.len().max(1))) else {
-        return struck;
-    };
-    let name = || cluster::Name::from(node.as_str());
-    match fault.fault {
-        FaultKind::RestartKubelet => {
-            let down_for = repair;
-            add(at, TimelineAction::RestartKubelet(KubeletRestart { node: name(), down_for }));
-        }
-        FaultKind::ReclaimSpot => add(
-            at,
-            TimelineAction::ReclaimSpot(SpotReclaim {
-                pool: (*pool).clone(),
-                count: 1,
-                notice: SPOT_NOTICE,
-                drain: true,
-                replaced_after: Some(repair),
-            }),
-        ),
-        kind => {
-            let is_kill = kind == FaultKind::KillNode;
-            let kill = || TimelineAction::KillNode(name());
-            add(at, if is_kill { kill() } else { TimelineAction::DisconnectNode(name()) });
-            add(at + repair, TimelineAction::RecoverNode(name()));
-        }
-    }
-    struck
-}
-
-fn drawn(stream: &mut Stream, mean: SimDuration) -> SimDuration {
-    SimDuration::from_secs_f64(Exponential { mean: mean.as_secs_f64() }.sample(stream))
 }
 
 /// What a run had go wrong beyond another.
@@ -373,19 +257,21 @@ fn composed(
         let (failed, down) = wrong(service);
         let ended = (failed + service.answered as f64) * per_year;
         let anyway = (failed * per_year, down * per_year);
+        let service_of = |one: &Effects| one.services.get(position).copied().unwrap_or_default();
         let mut totals = Vec::new();
         for year in 0..u64::from(settings.years) {
             let mut stream = Streams::new(settings.seed).stream("composed years", year);
-            let of = |one: &Effects| one.services.get(position).copied().unwrap_or_default();
-            let (failed, down) = one_year(&mut stream, processes, effects, of);
+            let (failed, down) = one_year(&mut stream, processes, effects, service_of);
             totals.push(((anyway.0 + failed).max(0.0), (anyway.1 + down).max(0.0)));
         }
         let available = |failed: f64| 1.0 - failed / ended.max(1.0);
         let straight = (!straight.is_empty()).then(|| of_straight(straight, &service.service));
         ServiceYears {
             service: service.service.clone(),
-            availability_by_requests: spread(totals.iter().map(|year| available(year.0))),
-            down_minutes: spread(totals.iter().map(|year| year.1 / 60.0)),
+            availability_by_requests: spread(totals.iter().map(|year| available(year.0)))
+                .widened(probe_error(processes, effects, |one| service_of(one).0) / ended.max(1.0)),
+            down_minutes: spread(totals.iter().map(|year| year.1 / 60.0))
+                .widened(probe_error(processes, effects, |one| service_of(one).1) / 60.0),
             failed_without_failures: failed / (failed + service.answered as f64).max(1.0),
             failures: failures(processes, effects, position),
             straight,
@@ -413,10 +299,24 @@ fn composed(
         years: settings.years,
         probes: settings.probes,
         usd_per_year,
-        cost: YearlyCost { usd: spread(bills.into_iter()), straight: straight_usd },
+        cost: YearlyCost {
+            usd: spread(bills.into_iter()).widened(probe_error(processes, effects, |one| one.usd)),
+            straight: straight_usd,
+        },
         days: settings.year.as_secs_f64() / 86_400.0,
         services,
     }
+}
+
+/// Half of the 95 % interval that is due to the few runs around each kind of failure: their means are estimates, however many
+/// years are composed of them.
+fn probe_error(processes: &[Process], effects: &[&[Effects]], of: impl Fn(&Effects) -> f64) -> f64 {
+    let squares = processes.iter().zip(effects).map(|(process, effects)| {
+        let values: Vec<f64> = effects.iter().map(&of).collect();
+        let half = interval(&values).map_or(0.0, |[low, high]| (high - low) / 2.0);
+        process.per_year * half * process.per_year * half
+    });
+    libm::sqrt(squares.sum())
 }
 
 /// What the failures of a year do: the sums of two figures of each.
@@ -466,15 +366,6 @@ fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Ve
     told
 }
 
-fn named(fault: &RandomFault) -> String {
-    let kind = fault.fault.as_str();
-    match (&fault.workload, &fault.pool) {
-        (Some(workload), _) => format!("{kind} of {workload}"),
-        (None, Some(pool)) => format!("{kind} of pool {pool}"),
-        (None, None) => format!("{kind} of all nodes"),
-    }
-}
-
 fn of_straight(reports: &[Report], name: &str) -> StraightYears {
     let services = || {
         let of = reports.iter().flat_map(|report| &report.services);
@@ -510,6 +401,7 @@ fn spread(values: impl Iterator<Item = f64>) -> Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faults::{FaultKind, RandomFault};
 
     fn process(per_year: f64) -> Process {
         let fault = RandomFault {
@@ -543,6 +435,16 @@ mod tests {
         assert!((mean(|year| year.1) / 60.0 - 3.0).abs() < 0.1);
         let variance = mean(|year| (year.1 / 60.0) * (year.1 / 60.0)) - 9.0;
         assert!((variance - 3.0).abs() < 0.6, "{variance}");
+    }
+
+    #[test]
+    fn few_runs_around_a_failure_widen_the_interval() {
+        // Two failures a year, each seen three times: 1, 2 and 3 minutes, that is 2 +- 4.303 / sqrt(3).
+        let effects = [1.0, 2.0, 3.0].map(|usd| Effects { services: Vec::new(), usd });
+        let half = probe_error(&[process(2.0)], &[&effects], |one| one.usd);
+        assert!((half - 2.0 * 4.302_65 / libm::sqrt(3.0)).abs() < 1e-4, "{half}");
+        let wide = Spread { mean: 5.0, interval: [2.0, 8.0], ..Spread::default() }.widened(4.0);
+        assert!((wide.interval[0] - 0.0).abs() < 1e-9 && (wide.interval[1] - 10.0).abs() < 1e-9);
     }
 
     #[test]
