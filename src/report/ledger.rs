@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use capacity::cost::{ByResource, NodeCost};
-use cluster::{Kind, Name, ObjectReference};
+use cluster::{Name, ObjectReference};
 use engine::SimDuration;
 use units::{Money, ResourceTime, Resources};
 
@@ -70,14 +70,16 @@ pub struct LedgerShare {
 impl LedgerWorkload {
     /// Whether a name stands for it: `web`, `shop/web`, `Deployment/shop/web` or `Deployment shop/web`.
     pub fn is_called(&self, name: &str) -> bool {
-        let id = self.object.id.to_string();
-        let kind = self.object.kind.to_string();
-        let short = Kind::spelled(name.split('/').next().unwrap_or_default());
-        let rest = name.split_once('/').map_or("", |(_, rest)| rest);
-        name == id
-            || name == &*self.object.id.name
-            || name == format!("{kind} {id}")
-            || (short == Some(self.object.kind) && (rest == id || rest == &*self.object.id.name))
+        let id = &self.object.id;
+        let is_named = |other: ObjectReference| {
+            // Without a namespace it is the one of that name, wherever it is.
+            let is_there = other.id.namespace == id.namespace || name.split('/').count() == 2;
+            other.kind == self.object.kind && other.id.name == id.name && is_there
+        };
+        name == id.to_string()
+            || name == &*id.name
+            || name == format!("{} {id}", self.object.kind)
+            || name.parse().is_ok_and(is_named)
     }
 }
 

@@ -235,7 +235,7 @@ mod tests {
         assert!(all.contains("$0.181544"), "{all}");
         let web = cost_sums(&example(), Some("web")).unwrap();
         let cpu =
-            "$0.016274 = $0.130196 x 0.500000 / 4.000000   (requested 0.250000, used 0.500000)";
+            "$0.016275 = $0.130196 x 0.500000 / 4.000000   (requested 0.250000, used 0.500000)";
         assert!(web.contains(cpu), "{web}");
         let memory = "$0.002181 = $0.069804 x 0.500000 / 16.000000";
         assert!(web.contains(memory) && web.contains("pays $0.018456"), "{web}");
