@@ -10,6 +10,7 @@ use super::batch_track::JobTrack;
 use super::billed::BilledObjects;
 use super::log::LogLine;
 use super::node_track::NodeTrack;
+use super::pod_run::{PodRun, is_billed};
 use super::pod_track::{PodTrack, requests_of};
 use super::service_track::ServiceTrack;
 use super::workload_track::{WorkloadTrack, workload_of};
@@ -37,6 +38,8 @@ pub struct Recorder {
     /// Resources held by each workload on each node, by (workload, node) positions: of removed pods, and after
     /// [`Self::finish`] of all pods.
     pub holdings: BTreeMap<(usize, usize), Holding>,
+    /// Pods that are paid for in place of their nodes.
+    pub pod_runs: Vec<PodRun>,
     /// Load balancers and disks, and the time for which they existed.
     pub billed: BilledObjects,
     /// Events of the controllers, scheduler and kubelets, and faults, in order of time.
@@ -258,6 +261,9 @@ impl Recorder {
         self.pods[id.index()] = Some(PodTrack::new(id, workload, requests, view.now));
         self.pending_pods += 1;
         let track = &mut self.workloads[workload];
+        if track.pods_created == 0 {
+            track.labels = view.template_of(pod).labels.clone();
+        }
         track.pods_created += 1;
         track.pending.add(view.now, 1);
     }
@@ -286,6 +292,34 @@ impl Recorder {
             }
             self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
         }
+        if pod.phase.is_terminal() || what.has(PodChanges::RESIZED) {
+            self.run_ends(view.now, id);
+        }
+        if !pod.phase.is_terminal() && what.has(PodChanges::BOUND.and(PodChanges::RESIZED)) {
+            self.run_begins(view, id, pod);
+        }
+    }
+
+    /// From now on a pod is paid for, if its node is not.
+    fn run_begins(&mut self, view: ClusterView<'_>, id: PodId, pod: &Pod) {
+        let node = pod.node.and_then(|node| self.node_position(node));
+        let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+        let workload = track.workload;
+        let Some(node) = node.filter(|node| self.nodes[*node].machine.serverless.is_some()) else {
+            return;
+        };
+        if is_billed(&self.workloads[workload].workload) {
+            track.run = Some(self.pod_runs.len());
+            let spec = &view.templates()[pod.allocated()].spec;
+            self.pod_runs.push(PodRun::new(workload, node, spec, view.now));
+        }
+    }
+
+    fn run_ends(&mut self, now: SimTime, id: PodId) {
+        let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+        if let Some(run) = track.run.take() {
+            self.pod_runs[run].until = Some(now);
+        }
     }
 
     fn set_ready(&mut self, now: SimTime, id: PodId, is_ready: bool) {
@@ -298,6 +332,7 @@ impl Recorder {
 
     fn pod_removed(&mut self, now: SimTime, id: PodId) {
         self.settle_pod(now, id);
+        self.run_ends(now, id);
         self.set_ready(now, id, false);
         let Some(track) = self.pods.get_mut(id.index()).and_then(Option::take) else { return };
         if !track.is_bound {

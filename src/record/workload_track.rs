@@ -4,7 +4,7 @@ use super::batch_track::BatchTrack;
 use super::time_weighted::TimeWeighted;
 use cluster::job::{Job, JobId};
 use cluster::pod::Pod;
-use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference};
+use cluster::{ClusterView, Kind, Labels, NamespacedName, ObjectId, ObjectReference};
 use engine::SimDuration;
 
 /// The workload that a pod belongs to: the object that the user wrote, not those that controllers
@@ -35,6 +35,8 @@ pub(super) fn workload_of_job(view: ClusterView<'_>, id: JobId, job: &Job) -> Ob
 pub struct WorkloadTrack {
     /// Kind, namespace and name.
     pub workload: ObjectReference,
+    /// Labels of the first of its pods.
+    pub labels: Labels,
     /// The HPA that scales it, if any.
     pub hpa: Option<NamespacedName>,
     /// Desired pods: `spec.replicas`, nodes of a DaemonSet, active pods of Jobs.
@@ -76,6 +78,7 @@ impl WorkloadTrack {
     pub fn new(workload: ObjectReference, intervals: usize) -> Self {
         Self {
             workload,
+            labels: Labels::default(),
             hpa: None,
             desired: TimeWeighted::default(),
             ready: TimeWeighted::default(),

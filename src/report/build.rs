@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
+use super::ledger::Ledger;
 use super::model::{
     Attention, Balancing, ClusterReport, CostReport, DiscountLine, DiscountOf, JobsReport,
     LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost, WorkloadReport,
@@ -26,6 +27,8 @@ pub struct Facts<'a> {
     pub run: &'a RunInfo,
     /// Length of the run, warm-up included.
     pub duration: SimDuration,
+    /// The calendar instant at which it starts, seconds since 1970.
+    pub start_seconds: i64,
     /// Record of the cluster: workloads, nodes, log.
     pub recorder: &'a Recorder,
     /// Outcomes and latencies of the requests, service by service.
@@ -102,7 +105,7 @@ impl ServiceFacts {
 /// Builds the report of a run.
 pub fn build(facts: Facts<'_>) -> Report {
     let node_bill = NodeCosts::of(facts);
-    let allocation = node_bill.allocate(facts);
+    let (allocation, ledger) = node_bill.allocate(facts);
     let services = super::build_services::of(facts, &allocation);
     let mut report = Report {
         format_version: super::FORMAT_VERSION,
@@ -124,6 +127,8 @@ pub fn build(facts: Facts<'_>) -> Report {
             .collect(),
         services,
     };
+    report.cost.ledger = ledger;
+    report.cost.ledger.beside = report.cost.total_usd - report.cost.nodes_usd;
     report.objectives = super::build_objectives::judge(facts, &report);
     report.error_budgets = super::error_budget::of(facts, &report);
     report.attention = attention(facts, &report);
@@ -158,6 +163,10 @@ fn cost_report(
     let beside_month = bill.total.month_usd
         + sum(&unused_commitments, |line| line.month_usd)
         + off_charges(&discounts, |line| line.month_usd);
+    let mut machines = node_costs::by_machine(facts);
+    machines.extend(node_bill.by_serverless(facts));
+    let mut not_counted = bill.not_counted;
+    not_counted.extend(NodeCosts::unpriced_pods(facts));
     let total = allocation.total + beside;
     let nodes_month = cost::per_month(allocation.total, facts.duration).unwrap_or_default();
     let counted_cost = while_counted(facts, total);
@@ -176,11 +185,12 @@ fn cost_report(
         discounts,
         unused_commitments,
         pools: node_costs::by_pool(facts, allocation),
-        machines: node_costs::by_machine(facts),
+        machines,
         charges: bill.lines,
-        not_counted: bill.not_counted,
+        not_counted,
         workloads,
         idle_usd: allocation.idle,
+        ledger: Ledger::default(),
         unpriced: node_costs::unpriced(facts),
     }
 }

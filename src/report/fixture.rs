@@ -7,6 +7,7 @@ use super::model::{
     PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
     Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
 };
+use crate::ledger::Ledger;
 use engine::SimDuration;
 use units::{HourlyPrice, Money};
 
@@ -347,6 +348,7 @@ fn cost() -> CostReport {
         nodes_list_usd: total,
         discounts: Vec::new(),
         unused_commitments: Vec::new(),
+        ledger: Ledger::default(),
         charges: vec![ChargeLine {
             item: "control-plane".to_owned(),
             what: "1 control plane".to_owned(),

@@ -16,6 +16,7 @@ mod machine_prices;
 pub mod machines;
 pub mod node_autoscaler;
 pub mod objectives;
+mod open_slo;
 pub mod overrides;
 pub mod packing;
 pub mod pool_size;

@@ -7,9 +7,10 @@ use super::figures::{Better, FigureName, REQUESTS, Unit};
 use super::gate::{FALSE_ALARMS, Filter, is_gated, significant};
 use super::interval::{CONFIDENCE, interval, mean, p_value};
 use super::measure::{Measured, Measurement};
+use super::waterfall::Waterfall;
 
 /// Version of the JSON format: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.2";
+const FORMAT_VERSION: &str = "1.3";
 
 /// Minimum number of seeds; with fewer, Student's t is so wide that even a halved speed may not be significant.
 const ENOUGH_SEEDS: usize = 5;
@@ -33,6 +34,8 @@ pub struct Comparison {
     pub false_alarms: f64,
     /// Reasons why the sides are not fully comparable.
     pub notes: Vec<String>,
+    /// What changes the bill of a month; absent where a kept measurement has no bill.
+    pub waterfall: Option<Waterfall>,
     /// Figures that both sides have.
     pub figures: Vec<ComparedFigure>,
 }
@@ -153,6 +156,7 @@ impl Comparison {
             tolerance,
             false_alarms: FALSE_ALARMS,
             notes,
+            waterfall: Waterfall::new(&baseline.bill, &candidate.bill),
             figures,
         }
     }
@@ -278,6 +282,7 @@ mod tests {
             seeds: (1..=values.len() as u64).collect(),
             leading: vec!["service shop/web".into()],
             missed: Vec::new(),
+            bill: Vec::new(),
             figures: vec![Measured { name, values: values.to_vec() }],
         }
     }

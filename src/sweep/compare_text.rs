@@ -4,6 +4,10 @@ use super::compare::{ComparedFigure, Comparison, Verdict};
 use super::figures::Unit;
 use report::figures::{ABSENT, counted, percent};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
+use units::Money;
+
+/// Steps of the bill that are told one by one.
+const STEPS: usize = 12;
 
 /// Maximum number of rows for figures that are not gated, unless all are requested.
 const OTHERS: usize = 8;
@@ -32,6 +36,7 @@ pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
         };
         lines.push(style.paint(paint, line));
     }
+    lines.extend(waterfall(comparison, style));
     lines.push(String::new());
     lines.push(sums(comparison));
     if left_out > 0 {
@@ -39,6 +44,30 @@ pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
         lines.push(style.paint(Paint::Dim, &more));
     }
     lines.join("\n") + "\n"
+}
+
+/// What changes the bill, step by step; nothing where it stays the same.
+fn waterfall(comparison: &Comparison, style: Style) -> Vec<String> {
+    let Some(fall) = comparison.waterfall.as_ref().filter(|fall| !fall.steps.is_empty()) else {
+        return Vec::new();
+    };
+    let mut table = Table::new(&[Align::Left, Align::Right]);
+    table.row(["first".to_owned(), fall.from_usd.to_string()]);
+    let (own, rest) = fall.steps.split_at(fall.steps.len().min(STEPS));
+    let signed = |usd: Money| {
+        let sign = if usd < Money::ZERO { "-" } else { "+" };
+        format!("{sign}{}", if usd < Money::ZERO { Money::ZERO - usd } else { usd })
+    };
+    for step in own {
+        table.row([step.what.clone(), signed(step.usd)]);
+    }
+    if !rest.is_empty() {
+        let usd = rest.iter().map(|step| step.usd).sum();
+        table.row([format!("{} more lines", rest.len()), signed(usd)]);
+    }
+    table.row(["second".to_owned(), fall.to_usd.to_string()]);
+    let heading = style.paint(Paint::Heading, "WHAT CHANGES THE BILL  a month, mean of the seeds");
+    [String::new(), heading].into_iter().chain(table.lines()).collect()
 }
 
 /// The verdict on the gated figures.

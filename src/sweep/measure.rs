@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::{Figure, FigureName, figures};
 use super::interval::mean;
+use super::waterfall::{BillLine, bill_lines};
 use report::{ClassReport, Report};
 
 /// Version of the file format: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.2";
+const FORMAT_VERSION: &str = "1.3";
 
 /// Figures of one scenario over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Measurement {
     /// Reasons for missed objectives: the first reason found for each subject; empty in files before 1.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed>,
+    /// The bill of a month, line by line; empty in files before 1.3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bill: Vec<BillLine>,
     /// Each figure with its values, in the order of the report.
     pub figures: Vec<Measured>,
 }
@@ -63,6 +67,7 @@ impl Measurement {
             seeds: reports.iter().map(|report| report.run.seed).collect(),
             leading: reports.first().map(leading).unwrap_or_default(),
             missed: missed(reports),
+            bill: bill_lines(reports),
             figures: gather(reports.iter().map(figures)),
         }
     }

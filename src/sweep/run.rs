@@ -125,6 +125,7 @@ pub fn report(
     let mut report = build(Facts {
         run: &run,
         duration: scenario.duration,
+        start_seconds: sim::start_of(scenario.start_date.as_ref()).as_second(),
         recorder: simulation.recorder(),
         services: &services,
         objectives: &scenario.objectives,
