@@ -10,6 +10,7 @@ mod pod_run;
 mod pod_track;
 mod recorder;
 mod service_track;
+mod steps;
 mod time_weighted;
 mod workload_track;
 
@@ -20,5 +21,6 @@ pub use node_track::NodeTrack;
 pub use pod_run::PodRun;
 pub use recorder::{ClusterSeries, Holding, Recorder, Used};
 pub use service_track::{Downtime, ServiceTrack};
+pub use steps::Steps;
 pub use time_weighted::TimeWeighted;
 pub use workload_track::{WorkloadTrack, workload_of};

@@ -13,6 +13,7 @@ use super::node_track::NodeTrack;
 use super::pod_run::{PodRun, is_billed};
 use super::pod_track::{PodTrack, requests_of};
 use super::service_track::ServiceTrack;
+use super::steps::Steps;
 use super::workload_track::{WorkloadTrack, workload_of};
 use cluster::change::Change;
 use cluster::hpa::MetricTarget;
@@ -65,7 +66,6 @@ pub struct Recorder {
     pods: Vec<Option<PodTrack>>,
     /// Position in `nodes`, indexed by the node's slot.
     node_positions: Vec<Option<usize>>,
-    pending_pods: i64,
     /// Desired number of pods of each object, with the position of its workload.
     pub(super) wanted: BTreeMap<ObjectId, (usize, i64)>,
     /// The existing Jobs.
@@ -103,13 +103,21 @@ pub struct ClusterSeries {
     pub ready_nodes: Vec<usize>,
     /// Pods that wait for the scheduler.
     pub pending_pods: Vec<i64>,
+    /// Nodes, at the instants at which they come and go.
+    pub node_steps: Steps,
+    /// Ready nodes, likewise.
+    pub ready_node_steps: Steps,
+    /// Pods that wait for the scheduler, likewise.
+    pub pending_pod_steps: Steps,
 }
 
-/// Usage of a pod's application since the pod was bound.
+/// Usage of a pod's application.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
     /// CPU time since the pod was bound.
     pub cpu_time: SimDuration,
+    /// Time since the last booking in which its CPU limit kept requests from the CPU.
+    pub throttled: SimDuration,
 }
 
 impl Recorder {
@@ -142,7 +150,9 @@ impl Recorder {
     pub fn book_usage(&mut self, now: SimTime, pod: PodId, used: Used) {
         let Some(Some(track)) = self.pods.get_mut(pod.index()) else { return };
         if track.pod == pod {
-            self.workloads[track.workload].cpu_time += track.settle(now, Some(used.cpu_time));
+            let workload = &mut self.workloads[track.workload];
+            workload.cpu_time += track.settle(now, Some(used.cpu_time));
+            workload.throttled += used.throttled;
         }
     }
 
@@ -153,7 +163,7 @@ impl Recorder {
         let ready = |status| status == ConditionStatus::True;
         let ready_nodes = view.nodes().values().filter(|node| ready(node.ready.status)).count();
         self.series.ready_nodes.push(ready_nodes);
-        self.series.pending_pods.push(self.pending_pods);
+        self.series.pending_pods.push(self.series.pending_pod_steps.value());
         for workload in &mut self.workloads {
             workload.end_interval(self.interval_ends.len());
         }
@@ -217,6 +227,8 @@ impl Recorder {
         self.node_positions[id.index()] = Some(self.nodes.len());
         let mut track = NodeTrack::new(node, view.now);
         track.added_because = self.coming.remove(&track.name);
+        self.series.node_steps.add(view.now, 1);
+        self.series.ready_node_steps.add(view.now, i64::from(track.is_ready()));
         self.nodes.push(track);
     }
 
@@ -236,14 +248,21 @@ impl Recorder {
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.nodes().get(id) else { return };
         if let Some(position) = self.node_position(id) {
-            self.nodes[position].set_resources(node);
-            self.nodes[position].set_ready(view.now, node.ready.status == ConditionStatus::True);
+            let track = &mut self.nodes[position];
+            let was_ready = track.is_ready();
+            track.set_resources(node);
+            track.set_ready(view.now, node.ready.status == ConditionStatus::True);
+            let by = i64::from(track.is_ready()) - i64::from(was_ready);
+            self.series.ready_node_steps.add(view.now, by);
         }
     }
 
     fn node_removed(&mut self, now: SimTime, id: NodeId) {
         if let Some(position) = self.node_position(id) {
+            let was_ready = self.nodes[position].is_ready();
             self.nodes[position].removed = Some(now);
+            self.series.node_steps.add(now, -1);
+            self.series.ready_node_steps.add(now, -i64::from(was_ready));
             self.node_positions[id.index()] = None;
         }
     }
@@ -259,7 +278,7 @@ impl Recorder {
             .entry(pod.template)
             .or_insert_with(|| requests_of(&view.template_of(pod).spec));
         self.pods[id.index()] = Some(PodTrack::new(id, workload, requests, view.now));
-        self.pending_pods += 1;
+        self.series.pending_pod_steps.add(view.now, 1);
         let track = &mut self.workloads[workload];
         if track.pods_created == 0 {
             track.labels = view.template_of(pod).labels.clone();
@@ -275,7 +294,7 @@ impl Recorder {
         if what.has(PodChanges::BOUND) {
             self.pod_waits.extend(track.bind(view.now, node));
             self.workloads[track.workload].pending.add(view.now, -1);
-            self.pending_pods -= 1;
+            self.series.pending_pod_steps.add(view.now, -1);
         }
         if what.has(PodChanges::RESTARTED) {
             let restarts = u64::from(pod.restarts.containers_max);
@@ -336,7 +355,7 @@ impl Recorder {
         self.set_ready(now, id, false);
         let Some(track) = self.pods.get_mut(id.index()).and_then(Option::take) else { return };
         if !track.is_bound {
-            self.pending_pods -= 1;
+            self.series.pending_pod_steps.add(now, -1);
             self.workloads[track.workload].pending.add(now, -1);
         }
     }

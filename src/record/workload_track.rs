@@ -1,6 +1,7 @@
 //! One workload over the run.
 
 use super::batch_track::BatchTrack;
+use super::steps::Steps;
 use super::time_weighted::TimeWeighted;
 use cluster::job::{Job, JobId};
 use cluster::pod::Pod;
@@ -40,11 +41,11 @@ pub struct WorkloadTrack {
     /// The HPA that scales it, if any.
     pub hpa: Option<NamespacedName>,
     /// Desired pods: `spec.replicas`, nodes of a DaemonSet, active pods of Jobs.
-    pub desired: TimeWeighted,
+    pub desired: Steps,
     /// Ready pods that are not terminating.
-    pub ready: TimeWeighted,
+    pub ready: Steps,
     /// Pods without a node.
-    pub pending: TimeWeighted,
+    pub pending: Steps,
     /// 1 while its HPA is limited by its maximum, else 0.
     pub capped: TimeWeighted,
     /// Number of changes of `spec.replicas` by an autoscaler.
@@ -55,6 +56,8 @@ pub struct WorkloadTrack {
     pub restarts: u64,
     /// CPU time used by its pods' applications.
     pub cpu_time: SimDuration,
+    /// Time in which a CPU limit kept requests in a pod from the CPU, summed over pods.
+    pub throttled: SimDuration,
     /// `spec.replicas` at the end of each interval.
     pub desired_series: Vec<i64>,
     /// Ready pods at the end of each interval.
@@ -80,14 +83,15 @@ impl WorkloadTrack {
             workload,
             labels: Labels::default(),
             hpa: None,
-            desired: TimeWeighted::default(),
-            ready: TimeWeighted::default(),
-            pending: TimeWeighted::default(),
+            desired: Steps::default(),
+            ready: Steps::default(),
+            pending: Steps::default(),
             capped: TimeWeighted::default(),
             rescales: 0,
             pods_created: 0,
             restarts: 0,
             cpu_time: SimDuration::ZERO,
+            throttled: SimDuration::ZERO,
             desired_series: vec![0; intervals],
             ready_series: vec![0; intervals],
             pending_series: vec![0; intervals],

@@ -6,16 +6,16 @@ use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::ledger::Ledger;
 use super::model::{
-    Attention, Balancing, ClusterReport, CostReport, DiscountLine, DiscountOf, JobsReport,
-    LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost, WorkloadReport,
-    WorkloadSeries,
+    Attention, Balancing, ClusterReport, ClusterSteps, CostReport, DiscountLine, DiscountOf,
+    JobsReport, LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost,
+    WorkloadReport, WorkloadSeries, WorkloadSteps,
 };
 use super::node_bill::NodeCosts;
 use super::{node_changes, node_costs, reasons};
 use capacity::cost::{self, CostAllocation};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
-use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
+use record::{BatchTrack, NodeTrack, Recorder, Steps, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
 use traffic::{IntervalFigures, MinuteFigures, Outcomes, ServiceFigures};
 use units::{Money, ResourceTime};
@@ -52,6 +52,8 @@ pub struct ServiceFacts {
     pub balancing: Balancing,
     /// Services whose failed calls made its requests fail, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
+    /// Services that its pods call.
+    pub calls: Vec<String>,
     /// NetworkPolicies that blocked requests to it.
     pub blocked_by: Vec<String>,
     /// Indexes of the workloads behind it.
@@ -246,8 +248,8 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
     WorkloadReport {
         workload: track.workload.to_string(),
         hpa: track.hpa.as_ref().map(ToString::to_string),
-        replicas: spread(&track.desired, end),
-        ready: spread(&track.ready, end),
+        replicas: spread(track.desired.weighted(), end),
+        ready: spread(track.ready.weighted(), end),
         hpa_at_maximum_seconds: track.capped.integral_seconds(end),
         rescales: track.rescales,
         pods_created: track.pods_created,
@@ -256,6 +258,7 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         pods_without_node: whole(pending),
         pods_not_ready: whole(not_ready),
         cpu_utilization: (requested > 0).then(|| used / requested as f64),
+        cpu_throttled: throttled(track, end),
         jobs: track.batch.as_ref().map(|batch| jobs(batch, end)),
         series: WorkloadSeries {
             desired: floats(&track.desired_series),
@@ -263,8 +266,25 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
             pending: floats(&track.pending_series),
             cpu_cores: cores(&track.cpu_time_series, &facts.recorder.interval_ends),
             hpa_percent_of_target: track.percent_of_target_series.clone(),
+            steps: WorkloadSteps {
+                desired: changes(&track.desired),
+                ready: changes(&track.ready),
+                pending: changes(&track.pending),
+            },
         },
     }
+}
+
+/// From when on [s] it had which value.
+fn changes(steps: &Steps) -> Vec<(f64, f64)> {
+    steps.changes().iter().map(|(at, value)| (at.as_secs_f64(), *value as f64)).collect()
+}
+
+/// Share of the time of its ready pods in which a CPU limit kept requests from the CPU; absent if it never did.
+fn throttled(track: &WorkloadTrack, end: SimTime) -> Option<f64> {
+    let ready = track.ready.integral_seconds(end);
+    let throttled = track.throttled.as_secs_f64();
+    (throttled > 0.0 && ready > 0.0).then(|| (throttled / ready).min(1.0))
 }
 
 fn jobs(batch: &BatchTrack, end: SimTime) -> JobsReport {
@@ -313,6 +333,11 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
         series_nodes: counts(&series.nodes),
         series_ready_nodes: counts(&series.ready_nodes),
         series_pending_pods: series.pending_pods.iter().map(|count| *count as f64).collect(),
+        steps: ClusterSteps {
+            nodes: changes(&series.node_steps),
+            ready_nodes: changes(&series.ready_node_steps),
+            pending_pods: changes(&series.pending_pod_steps),
+        },
     }
 }
 

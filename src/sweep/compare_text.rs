@@ -1,6 +1,6 @@
 //! A comparison for the terminal.
 
-use super::compare::{ComparedFigure, Comparison, Verdict};
+use super::compare::{ComparedFigure, Comparison, MissedBy, Verdict};
 use super::figures::Unit;
 use report::figures::{ABSENT, counted, percent};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
@@ -16,6 +16,7 @@ const OTHERS: usize = 8;
 pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
     let mut lines = header(comparison, style);
     lines.extend(summary(comparison, style));
+    lines.extend(objectives(comparison, style));
     let (shown, left_out) = shown(comparison, all);
     let table = table(&shown);
     if !shown.is_empty() {
@@ -106,6 +107,41 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
     );
     lines.extend(paragraph("", &rest));
     lines
+}
+
+/// The objectives that a side missed, and why.
+fn objectives(comparison: &Comparison, style: Style) -> Vec<String> {
+    if comparison.objectives.is_empty() {
+        return Vec::new();
+    }
+    let heading = style.paint(Paint::Heading, "OBJECTIVES MISSED");
+    let mut lines = vec![String::new(), heading];
+    let seeds = comparison.seeds.len();
+    for objective in &comparison.objectives {
+        let (first, second) = (&objective.baseline, &objective.candidate);
+        let paint = match (first, second) {
+            (None, Some(_)) => Paint::Bad,
+            (Some(_), None) => Paint::Good,
+            _ => Paint::Plain,
+        };
+        let name = format!("  {} {} {}", objective.subject, objective.figure, objective.limit);
+        lines.push(style.paint(paint, &name));
+        for (label, side) in [("    first   ", first), ("    second  ", second)] {
+            lines.extend(paragraph(label, &how(side.as_ref(), seeds)));
+        }
+    }
+    lines
+}
+
+/// How a side missed an objective, in words.
+fn how(missed: Option<&MissedBy>, seeds: usize) -> String {
+    let Some(MissedBy { seeds: with, because }) = missed else { return "not missed".to_owned() };
+    let with = if with.len() == seeds {
+        "missed".to_owned()
+    } else {
+        format!("missed with {} of {seeds} seeds", with.len())
+    };
+    if because.is_empty() { with } else { format!("{with} because {because}") }
 }
 
 /// The figures to show, and the number omitted: gated figures that may differ by more than the tolerance, and those
