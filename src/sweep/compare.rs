@@ -7,6 +7,7 @@ use super::figures::{Better, FigureName, REQUESTS, Unit};
 use super::gate::{FALSE_ALARMS, Filter, is_gated, significant};
 use super::interval::{CONFIDENCE, interval, mean, p_value};
 use super::measure::{Measured, Measurement, Missed};
+use super::waterfall::Waterfall;
 
 /// Version of the JSON format: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.3";
@@ -33,6 +34,8 @@ pub struct Comparison {
     pub false_alarms: f64,
     /// Reasons why the sides are not fully comparable.
     pub notes: Vec<String>,
+    /// What changes the bill of a month; absent where a kept measurement has no bill.
+    pub waterfall: Option<Waterfall>,
     /// The objectives that a side missed with any of its seeds.
     pub objectives: Vec<ComparedObjective>,
     /// Figures that both sides have.
@@ -179,6 +182,7 @@ impl Comparison {
             tolerance,
             false_alarms: FALSE_ALARMS,
             notes,
+            waterfall: Waterfall::new(&baseline.bill, &candidate.bill),
             objectives: objectives(baseline, candidate),
             figures,
         }

@@ -49,13 +49,13 @@ impl Display for Explanation<'_> {
         match &decision.course {
             Course::ScaleUnreadable | Course::SelectorUnusable => {}
             Course::Disabled => {
-                writeln!(f, "0 replicas, not set by this HPA: scaling is disabled")?
+                writeln!(f, "0 replicas, not set by this HPA: scaling is disabled")?;
             }
             Course::AboveMax => {
-                writeln!(f, "above maxReplicas: set to maxReplicas without reading metrics")?
+                writeln!(f, "above maxReplicas: set to maxReplicas without reading metrics")?;
             }
             Course::BelowMin => {
-                writeln!(f, "below minReplicas: set to minReplicas without reading metrics")?
+                writeln!(f, "below minReplicas: set to minReplicas without reading metrics")?;
             }
             Course::MetricsFailed(metrics) => {
                 self.fmt_metrics(f, metrics)?;
