@@ -112,6 +112,19 @@ mod tests {
     use engine::{Streams, Table};
 
     #[test]
+    fn the_next_round_is_that_of_the_pod_that_is_due_first() {
+        let mut table: Table<Option<Pod>> = Table::default();
+        let [one, other] = [(); 2].map(|()| PodId::from_bits(table.insert(None).to_bits()));
+        let mut housekeeping = Housekeeping::new(Streams::new(1).stream("housekeeping", 0));
+        assert_eq!(housekeeping.next_due(), None);
+        housekeeping.started(SimTime::from_secs(7), one);
+        housekeeping.started(SimTime::from_secs(3), other);
+        assert_eq!(housekeeping.next_due(), Some(SimTime::from_secs(3)));
+        assert_eq!(housekeeping.take_due(SimTime::from_secs(3)), [other]);
+        assert_eq!(housekeeping.next_due(), Some(SimTime::from_secs(7)));
+    }
+
+    #[test]
     fn a_container_is_read_at_once_and_then_each_10_to_20_seconds() {
         let mut table: Table<Option<Pod>> = Table::default();
         let pod = PodId::from_bits(table.insert(None).to_bits());

@@ -267,7 +267,9 @@ impl Cohorts {
         }
         let empty: Vec<u32> =
             self.all.iter().filter(|(_, one)| one.len == 0).map(|(id, _)| *id).collect();
-        empty.into_iter().for_each(|id| self.close(id));
+        for id in empty {
+            self.close(id);
+        }
         self.most = 2 * self.all.len();
     }
 }

@@ -271,8 +271,8 @@ impl SchedulingQueue {
 
     /// Rejections, as far as the back-off grows with them.
     fn level(&self, rejections: u32) -> u32 {
-        let longest = (1..).find(|count| *count > 40 || self.backoff(*count) >= self.max_backoff);
-        rejections.min(longest.unwrap_or(rejections))
+        let longest = (1..=41).find(|count| self.backoff(*count) >= self.max_backoff);
+        rejections.min(longest.unwrap_or(41))
     }
 
     /// Puts an unschedulable pod back into the active queue, or into the back-off queue if its
