@@ -250,7 +250,7 @@ impl fmt::Display for Explanation {
                 )?;
             }
             PodResult::Unschedulable => {
-                writeln!(f, "pod {} is unschedulable: no feasible node", self.pod)?
+                writeln!(f, "pod {} is unschedulable: no feasible node", self.pod)?;
             }
             PodResult::Gated => writeln!(f, "pod {} has scheduling gates", self.pod)?,
             PodResult::Named => {
