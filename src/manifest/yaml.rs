@@ -31,12 +31,20 @@ pub struct Source {
     pub name: Arc<str>,
     /// All of it.
     pub text: String,
+    /// Whether it lay in a folder that was named, and was not named itself: it may be no manifest at all.
+    pub is_found: bool,
 }
 
 impl Source {
     /// A text under a name.
     pub fn new(name: &str, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), is_found: false }
+    }
+
+    /// Whether it is a file of something else (settings, dashboards, test data) that lies among manifests: nothing in it
+    /// says of which version or kind it is.
+    pub fn is_passed_over(&self) -> bool {
+        self.is_found && !(self.text.contains("apiVersion") && self.text.contains("kind"))
     }
 }
 

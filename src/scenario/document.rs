@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bill::Bill;
 use super::cluster::Cluster;
+use super::helm_chart::HelmChart;
 use super::limits::Limits;
 use super::objectives::Objective;
 use super::provenance::Provenance;
@@ -50,9 +51,17 @@ pub struct Scenario {
     /// 2026-01-05T00:00:00Z.
     pub start_date: Option<StartDate>,
     /// The Kubernetes manifests that are applied at the start: files, folders or patterns such as
-    /// k8s/*.yaml, relative to this file.
+    /// k8s/*.yaml, relative to this file. Kustomizations are rendered; so are Helm charts, by `helm
+    /// template`, where Helm is installed.
     #[serde(default)]
     pub manifests: Vec<String>,
+    /// Objects of the manifests that are left out, such as Deployment/shop/web: those that the API server
+    /// refuses, without which `kubectl apply` goes on. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leave_out: Vec<String>,
+    /// How Helm charts among the manifests are rendered. Default: each with its own values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub helm_charts: Vec<HelmChart>,
     /// ConfigMaps, Secrets and ServiceAccounts that something else than the manifests makes (a person,
     /// a vault, cert-manager), such as Secret/shop/db-password: they are there from the start, with the
     /// keys that pods ask for. Default: none, and pods wait for what the manifests lack.

@@ -80,6 +80,8 @@ pub struct PodShape {
     pub labels: BTreeMap<String, String>,
     /// Containers, sidecars included, with their images.
     pub containers: Vec<(String, String)>,
+    /// How many of these are no init containers: the first ones.
+    pub regular_containers: usize,
     /// What a pod requests; nothing where the template cannot be read.
     pub requests: ResourceList,
     /// Labels that its node must have: those of the node selector, and the first values that the first term of
@@ -198,6 +200,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     };
     let core::PodTemplateSpec { metadata, spec } = decode_silently(written);
     let spec = spec.unwrap_or_default();
+    let regular_containers = spec.containers.len();
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let containers =
         containers.map(|one| (one.name.clone(), one.image.clone().unwrap_or_default()));
@@ -212,6 +215,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         keeps_apart: keeps_apart(&template),
         labels,
         containers: containers.collect(),
+        regular_containers,
         requests: pod_requests(&template.spec),
         replicas: replicas.unwrap_or(1),
         variables: variables(&spec),

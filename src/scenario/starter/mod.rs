@@ -14,6 +14,7 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use super::helm_chart::HelmChart;
 use super::inventory::{Inventory, PodShape};
 use calls::Calls;
 use cluster::{Kind, NamespacedName, ObjectReference};
@@ -27,14 +28,27 @@ use sizing::{Pool, pools};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
-use yaml::{comment, scalar};
+use yaml::{comment, joined, scalar};
 
 /// CPU time that a request is guessed to take [s].
 const CPU_SECONDS: f64 = 0.02;
+/// Files that are not taken of which a scenario tells.
+const MOST_NOT_TAKEN: usize = 12;
+/// Letters of a reason in a scenario; the whole is in the messages of `init`.
+const LONGEST_REASON: usize = 140;
 /// CPU that a pod is guessed to have where it requests none.
 const UNSTATED_CPU: MilliCpu = MilliCpu(250);
 /// Share of the requested CPU that the guessed traffic keeps busy.
 const BUSY: f64 = 0.5;
+
+/// An object that the API server refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its kind, namespace and name, as scenarios name it.
+    pub object: String,
+    /// The first reason.
+    pub why: String,
+}
 
 /// What a starter scenario is made from.
 #[derive(Clone, Debug)]
@@ -43,6 +57,12 @@ pub struct Starter<'a> {
     pub name: &'a str,
     /// Where the manifests are, as the scenario is to name them.
     pub manifests: &'a [String],
+    /// Files and folders among them that are not taken, and why.
+    pub not_taken: &'a [(String, String)],
+    /// Objects that the API server refuses.
+    pub left_out: &'a [LeftOut],
+    /// How charts among them are rendered.
+    pub helm_charts: &'a [HelmChart],
     /// Where editors find the JSON Schema.
     pub schema: &'a str,
     /// What is in the manifests.
@@ -210,6 +230,7 @@ manifests:
         for path in self.manifests {
             writeln!(out, "  - {}", scalar(path))?;
         }
+        self.write_what_is_left(out)?;
         let elsewhere = self.inventory.made_elsewhere();
         if !elsewhere.is_empty() {
             out.write_str(
@@ -222,6 +243,38 @@ assumePresent:
         }
         for object in elsewhere.keys() {
             writeln!(out, "  - {}", scalar(&object.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// What of the manifests is not simulated, and how charts are rendered.
+    fn write_what_is_left(&self, out: &mut String) -> fmt::Result {
+        for (path, why) in self.not_taken.iter().take(MOST_NOT_TAKEN) {
+            writeln!(out, "  # not taken: {}: {}", comment(path), shortened(why))?;
+        }
+        if let Some(more) =
+            self.not_taken.len().checked_sub(MOST_NOT_TAKEN).filter(|more| *more > 0)
+        {
+            writeln!(out, "  # and {more} more")?;
+        }
+        if !self.left_out.is_empty() {
+            out.write_str(
+                "
+# The API server refuses these, and `kubectl apply` goes on without them. Mend them, and take them out here.
+leaveOut:
+",
+            )?;
+        }
+        for LeftOut { object, why } in self.left_out {
+            writeln!(out, "  - {}     # {}", scalar(object), shortened(why))?;
+        }
+        if !self.helm_charts.is_empty() {
+            writeln!(out, "\nhelmCharts:")?;
+        }
+        for chart in self.helm_charts {
+            let files: Vec<String> = chart.values_files.iter().map(|file| scalar(file)).collect();
+            let path = scalar(&chart.path);
+            writeln!(out, "  - {{path: {path}, valuesFiles: [{}]}}", joined(&files, ", "))?;
         }
         Ok(())
     }
@@ -331,6 +384,15 @@ struct Entrance<'a> {
     object: &'a ObjectReference,
     /// Those that get any.
     services: Vec<&'a NamespacedName>,
+}
+
+/// A reason as a comment of bearable length.
+fn shortened(why: &str) -> String {
+    let line = comment(why);
+    match line.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 /// A load of so many requests per second; a wave shows what an autoscaler does.
