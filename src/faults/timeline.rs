@@ -20,6 +20,9 @@ pub struct TimelineEntry {
     pub at: SimDuration,
     /// From one time to the next, where it is done again and again until the end of the run.
     pub every: Option<SimDuration>,
+    /// Who does it; the API server refuses what Roles and bindings do not let this user do.
+    #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// The action.
     #[serde(flatten)]
     pub action: TimelineAction,
@@ -44,12 +47,15 @@ macro_rules! actions {
             }
         }
 
-        /// What is done at an instant of the run: `at`, `every` where it is done again, and exactly one of the
-        /// actions.
+        /// What is done at an instant of the run: `at`, `every` where it is done again, `as` where it matters who does
+        /// it, and exactly one of the actions.
         #[derive(Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        #[schemars(rename = "TimelineEntry", extend("if" = {"required": ["every"]},
-            "then" = {"minProperties": 3, "maxProperties": 3}, "else" = {"minProperties": 2, "maxProperties": 2}))]
+        #[schemars(rename = "TimelineEntry", extend("if" = {"required": ["every", "as"]},
+            "then" = {"minProperties": 4, "maxProperties": 4},
+            "else" = {"if": {"anyOf": [{"required": ["every"]}, {"required": ["as"]}]},
+                "then": {"minProperties": 3, "maxProperties": 3},
+                "else": {"minProperties": 2, "maxProperties": 2}}))]
         struct EntryFields {
             /// When, from the start of the run, warm-up included: 30m, 1h15m.
             at: SimDuration,
@@ -57,6 +63,11 @@ macro_rules! actions {
             /// three of a run that starts at midnight. Default: once.
             #[schemars(extend("x-minimum" = "1s"))]
             every: Option<SimDuration>,
+            /// Who does it, as `kubectl --as` takes it: system:serviceaccount:shop:deployer, or the name of a
+            /// user. What the Roles, ClusterRoles and bindings of the manifests do not let it do is refused, and an
+            /// Event of reason Forbidden says so in the words of the API server. Default: somebody who may do everything.
+            #[serde(rename = "as")]
+            actor: Option<String>,
             $($(#[$doc])+ $field: Option<$of>,)+
         }
 
@@ -146,6 +157,29 @@ actions! {
     "scrapesFail" scrapes_fail: ScrapesFail(Name),
     /// metrics-server can scrape this node again; samples come with the second scrape.
     "scrapesRecover" scrapes_recover: ScrapesRecover(Name),
+}
+
+impl TimelineAction {
+    /// Whether somebody asks the API server for it, with kubectl: that can be refused.
+    pub const fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Cordon(_)
+                | Self::Uncordon(_)
+                | Self::Drain(_)
+                | Self::DeletePod(_)
+                | Self::SetImage(_)
+                | Self::Scale(_)
+                | Self::Resize(_)
+                | Self::RestartRollout(_)
+                | Self::PauseRollout(_)
+                | Self::ResumeRollout(_)
+                | Self::Rollback(_)
+                | Self::Apply(_)
+                | Self::Patch(_)
+                | Self::Delete(_)
+        )
+    }
 }
 
 /// A component that scrapes metrics for the autoscalers.
@@ -244,9 +278,10 @@ impl TryFrom<EntryFields> for TimelineEntry {
 
     fn try_from(fields: EntryFields) -> Result<Self, Self::Error> {
         let EntryFields { at, every, .. } = fields;
+        let actor = fields.actor.clone();
         let mut actions = fields.actions();
         match (actions.next(), actions.next()) {
-            (Some(action), None) => Ok(Self { at, every, action }),
+            (Some(action), None) => Ok(Self { at, every, actor, action }),
             (None, _) => Err("nothing is done at this time; beside `at` an entry has one action, \
                               such as `killNode: general-1`"),
             (Some(_), Some(_)) => {

@@ -58,20 +58,12 @@ impl ReadKind {
     fn api_version(&self) -> String {
         self.other_version.map_or_else(|| self.kind.api_version(), str::to_owned)
     }
-
-    /// The consequence of its objects being read and checked but not simulated; absent if they are.
-    pub(super) fn unsimulated(&self) -> Option<&'static str> {
-        match self.kind.info().role {
-            Role::Checked(meaning) => Some(meaning),
-            _ => None,
-        }
-    }
 }
 
 /// The types of the kinds whose objects a simulation acts on.
 #[cfg(test)]
 pub(super) fn simulated_types() -> impl Iterator<Item = &'static str> {
-    READ.iter().filter(|known| known.unsimulated().is_none()).map(|known| known.type_name)
+    READ.iter().map(|known| known.type_name)
 }
 
 /// Versions that Kubernetes served once, with the release that dropped them.

@@ -10,7 +10,7 @@ use cluster::Kind;
 
 /// For each type that the kinds which are simulated reach: the fields that play a part; `*` stands for all that are
 /// named in no other table.
-const MODELLED: [(&str, &str); 54] = [
+const MODELLED: [(&str, &str); 57] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -63,7 +63,17 @@ const MODELLED: [(&str, &str); 54] = [
     ("RollingUpdateStatefulSetStrategy", "partition"),
     ("DeploymentSpec DeploymentStrategy RollingUpdateDeployment ReplicaSetSpec", "*"),
     ("DaemonSetSpec DaemonSetUpdateStrategy RollingUpdateDaemonSet PodTemplateSpec", "*"),
-    ("PersistentVolumeClaimSpec", "accessModes resources storageClassName"),
+    (
+        "PersistentVolumeClaimSpec",
+        "accessModes resources storageClassName volumeName selector volumeMode",
+    ),
+    (
+        "PersistentVolumeSpec",
+        "accessModes capacity claimRef nodeAffinity persistentVolumeReclaimPolicy storageClassName \
+         volumeMode",
+    ),
+    ("VolumeNodeAffinity", "*"),
+    ("ObjectReference", "name namespace"),
     ("VolumeResourceRequirements", "requests"),
     (
         "JobSpec",
@@ -117,7 +127,7 @@ const OBJECTS: [(&str, &str); 6] = [
 ];
 
 /// Fields that ask for nothing in a run, and why.
-const NEUTRAL: [(&str, &str, &str); 27] = [
+const NEUTRAL: [(&str, &str, &str); 28] = [
     (
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
@@ -126,7 +136,18 @@ const NEUTRAL: [(&str, &str, &str); 27] = [
     ("ServiceSpec", "ipFamilies ipFamilyPolicy", "addresses are made up"),
     ("ServicePort", "appProtocol", "a request is a request"),
     ("StatefulSetSpec", "serviceName", "it names pods in the DNS"),
-    ("PersistentVolumeClaimSpec", "volumeMode", "nothing reads or writes"),
+    (
+        "PersistentVolumeSpec",
+        "awsElasticBlockStore azureDisk azureFile cephfs cinder csi fc flexVolume flocker gcePersistentDisk \
+         glusterfs hostPath iscsi local nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos \
+         vsphereVolume mountOptions",
+        "no disk is simulated",
+    ),
+    (
+        "ObjectReference",
+        "apiVersion fieldPath kind resourceVersion uid",
+        "a claim is known by namespace and name",
+    ),
     ("JobSpec", "selector manualSelector", "pods are found by their owner"),
     ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its way"),
     ("EnvFromSource", "prefix", "no process reads it"),

@@ -153,7 +153,7 @@ pub enum ClusterEvent<'a> {
     PodGone(&'a PodClass),
     /// A pod that waits for room on its nominated node is gone, or no longer nominated to it.
     NominationGone(&'a PodClass),
-    /// A PersistentVolumeClaim was created.
+    /// A PersistentVolumeClaim, a PersistentVolume or a StorageClass was created.
     ClaimAdded,
 }
 

@@ -86,6 +86,8 @@ pub struct Step {
     pub action: TimelineAction,
     /// With `apply`: the objects of the file, in order.
     pub objects: Vec<Action>,
+    /// What the API server refuses of it, by object, as its actor lacks the right.
+    pub forbidden: Vec<(ObjectReference, String)>,
 }
 
 /// From some time on the pods of a workload burn so much CPU together.
@@ -271,7 +273,7 @@ impl World {
 impl From<TimelineAction> for Step {
     /// A step that brings no objects.
     fn from(action: TimelineAction) -> Self {
-        Self { action, objects: Vec::new() }
+        Self { action, objects: Vec::new(), forbidden: Vec::new() }
     }
 }
 

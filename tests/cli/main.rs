@@ -10,6 +10,7 @@ mod command_line;
 mod conform;
 mod explain;
 mod figures;
+mod forbidden;
 mod import;
 mod init;
 mod kubectl;

@@ -31,6 +31,11 @@ impl Checker<'_> {
                 let help = "give the time from one to the next, such as 24h";
                 self.error(&path.field("every"), message, help);
             }
+            if entry.actor.is_some() && !entry.action.is_request() {
+                let message = format!("nobody asks the API server to do {}", entry.action.key());
+                let help = "take `as` out: what fails fails whoever may do what";
+                self.error(&path.field("as"), message, help);
+            }
             self.action(&path, &entry.action);
         }
     }

@@ -1,0 +1,53 @@
+//! VolumeZone: a volume whose labels name its zones keeps its pods there (`pkg/scheduler/framework/plugins/volumezone`, 1.36).
+//! Volumes that are made for a claim have their zone in a node affinity, which is VolumeBinding's.
+
+use super::super::framework::{
+    ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
+};
+use super::super::node_info::NodeInfo;
+use super::volumes::claims;
+use cluster::Name;
+use cluster::node::ZONE_LABEL;
+
+/// The plugin that keeps pods in the zones that the labels of their volumes name.
+#[derive(Clone, Copy, Debug)]
+pub struct VolumeZone;
+
+/// The zones of each volume that names any.
+#[derive(Clone)]
+struct Zones<'c>(Vec<&'c [Name]>);
+
+impl NodeFilter for Zones<'_> {
+    fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        // A node that tells no zone at all is not looked at.
+        let Some(zone) = node.labels.get(ZONE_LABEL) else { return Ok(()) };
+        match self.0.iter().all(|zones| zones.contains(zone)) {
+            true => Ok(()),
+            false => Err(Refusal::unresolvable("node(s) had no available volume zone")),
+        }
+    }
+}
+
+impl FilterPlugin for VolumeZone {
+    fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
+        let volumes = claims(cycle).filter_map(|(_, claim)| claim?.volume.as_ref());
+        let zones: Vec<&[Name]> = volumes
+            .map(|volume| volume.labelled_zones.as_slice())
+            .filter(|zones| !zones.is_empty())
+            .collect();
+        match zones.is_empty() {
+            true => PreFilter::Skip,
+            false => PreFilter::check(Zones(zones)),
+        }
+    }
+
+    fn queueing_hint(&self, _: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
+        match event {
+            ClusterEvent::ClaimAdded | ClusterEvent::NodeAdded(_) => true,
+            ClusterEvent::NodeUpdated { before, after } => {
+                before.labels.get(ZONE_LABEL) != after.labels.get(ZONE_LABEL)
+            }
+            _ => false,
+        }
+    }
+}
