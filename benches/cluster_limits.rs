@@ -1,8 +1,8 @@
-//! A cluster as large as Kubernetes says that one may be, 5,000 nodes with 150,000 pods: it starts, idles
+//! A cluster at the documented size limits of Kubernetes, 5,000 nodes with 150,000 pods: it starts, idles
 //! for a day, loses a zone for an hour, and rolls out all of its Deployments at once.
 //!
-//! `cargo bench --bench cluster_limits`; once, for its CPU seconds and its memory, with the time of each
-//! part: `cargo bench --bench cluster_limits -- --once 5000`.
+//! `cargo bench --bench cluster_limits`; once, with CPU seconds, memory and the time of each part: `cargo
+//! bench --bench cluster_limits -- --once 5000`.
 
 #![expect(clippy::disallowed_methods, reason = "a bench tells how long each part took")]
 
@@ -22,7 +22,7 @@ use wavetank::sim::{Blueprint, Simulation};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Pods on a node, in the mean.
+/// Mean number of pods per node.
 const PODS_PER_NODE: usize = 30;
 /// Pods of a Deployment.
 const REPLICAS: usize = 150;
@@ -87,7 +87,7 @@ spec: {{selector: {{app: {name}}}, ports: [{{port: 80, targetPort: 8080}}]}}
     ResolvedScenario { text, files, manifest_settings: Vec::new() }
 }
 
-/// Runs it all, and says of each part how long it took and how many pods were ready at its end.
+/// Runs all parts, and reports the time of each and the ready pods at its end.
 fn run(nodes: usize) -> String {
     let mut said = String::new();
     let mut began = Instant::now();
@@ -116,7 +116,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--once") {
         for nodes in arguments[at + 1..].iter().filter_map(|argument| argument.parse().ok()) {
-            // Nobody may be reading.
+            // Standard output may be closed.
             let _ = write!(std::io::stdout(), "{}", run(nodes));
         }
         return;

@@ -1,6 +1,6 @@
-//! Any number of requests of a trace of counts per minute, from its text to the histogram: speed, and
-//! memory at its highest. `cargo bench --bench endurance -- [REQUESTS] [ROW]`: 10,000,000 if not said, and
-//! those rows whose name begins so, all if not said.
+//! Processes any number of requests from a trace of counts per minute, from its text to the histogram:
+//! measures speed and peak memory. `cargo bench --bench endurance -- [REQUESTS] [ROW]`: 10,000,000
+//! requests by default; ROW selects rows whose name starts with it, all by default.
 #![expect(clippy::disallowed_methods, reason = "a bench measures time and memory")]
 
 use std::io::{Write, stdout};
@@ -18,7 +18,7 @@ const MEAN_RPS: f64 = 5_000.0;
 
 fn main() -> std::io::Result<()> {
     let requests = std::env::args().find_map(|one| one.parse::<f64>().ok()).unwrap_or(1e7);
-    // `cargo bench` adds arguments of its own, which begin with dashes.
+    // `cargo bench` adds its own arguments, which start with dashes.
     let is_word = |one: &String| one.parse::<f64>().is_err() && !one.starts_with('-');
     let wanted = std::env::args().skip(1).find(is_word).unwrap_or_default();
     let law = json!({"distribution": "exponential", "mean": "14ms"});
@@ -56,7 +56,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// An hour of counts per minute, again and again.
+/// An hour of counts per minute, repeated.
 fn trace() -> Trace {
     let line = |minute: u32| {
         let wave = 0.3 * (f64::from(minute) / 60.0 * std::f64::consts::TAU).sin();
@@ -68,7 +68,7 @@ fn trace() -> Trace {
     Trace::read(text.as_bytes()).expect("a trace of counts")
 }
 
-/// Clients call the first service, and the models say whom that calls.
+/// Clients call the first service; the models define further calls.
 fn services(balancer: &str, models: &[Value]) -> Traffic {
     let streams = Streams::new(1);
     let spec = json!({"service": "shop/0", "load": {"trace": "counts.csv", "repeat": true}});
@@ -101,17 +101,17 @@ fn services(balancer: &str, models: &[Value]) -> Traffic {
     traffic
 }
 
-/// CPU time that the process has used [s], which other work on the machine does not lengthen; the wall
-/// clock's where the system does not tell.
+/// CPU time used by the process [s], independent of other load on the machine; wall-clock time if the
+/// system does not report it.
 fn cpu_seconds(since: &Instant) -> f64 {
-    // Fields 14 and 15 of proc_pid_stat(5), counted behind the name in brackets: ticks of 10 ms.
+    // Fields 14 and 15 of proc_pid_stat(5), counted after the name in brackets: ticks of 10 ms.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|one| one.parse().ok()).collect();
     if ticks.len() == 2 { ticks.iter().sum::<f64>() / 100.0 } else { since.elapsed().as_secs_f64() }
 }
 
-/// The process' memory at its highest, where the system tells.
+/// Peak memory of the process, if the system reports it.
 fn highest_memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM"));

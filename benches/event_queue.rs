@@ -1,5 +1,5 @@
-//! The event calendar under the hold model: one event is taken, and one is entered some time later,
-//! with Q events pending all along.
+//! The event queue under the hold model: one event is removed and another inserted at a later time,
+//! with Q events pending throughout.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand::Rng;

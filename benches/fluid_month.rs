@@ -1,6 +1,6 @@
 //! A month of a million requests per second over 50 services with autoscalers and daily cycles. The cost
-//! depends on scrapes, syncs and rescales, not on requests. `cargo bench --bench fluid_month -- [DAYS]`,
-//! 30 if not said.
+//! depends on scrapes, syncs and rescales, not on requests. `cargo bench --bench fluid_month -- [DAYS]`, 30
+//! by default.
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::fmt::Write as _;
@@ -19,8 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SERVICES: usize = 50;
 
-/// 20,000 requests/s in the mean each, between 8,000 and 32,000, with the peaks spread over the day; 0.4 ms
-/// of CPU each, on pods of four cores.
+/// 20,000 requests/s on average per service, between 8,000 and 32,000, with the peaks spread over the day;
+/// 0.4 ms of CPU per request, on pods of four cores.
 fn scenario(days: u32) -> (Source, Source) {
     let mut scenario = format!(
         "apiVersion: wavetank/v1\nkind: Scenario\nname: fluid-month\nduration: {days}d\nmanifests: [all.yaml]\n\

@@ -43,7 +43,7 @@ fn one_sync(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The inputs of a sync whose metrics ask for more pods.
+/// The inputs of a sync whose metrics call for a scale-up.
 struct Sync {
     spec: HpaSpec,
     settings: HpaSettings,
@@ -152,7 +152,7 @@ fn count(simulation: &Simulation) -> String {
     format!("{rescales} rescales, {created} pods created, {pods} at the end, HPAs")
 }
 
-/// Groups of ten pods at first and a hundred at most, on a thousand nodes of 64 cores.
+/// Groups of initially ten and at most a hundred pods, on a thousand nodes of 64 cores.
 fn world(groups: u32) -> World {
     let numbered = |(number, node): (u32, &Node)| {
         let name = format!("node-{number:04}");
@@ -202,7 +202,7 @@ fn add_group(world: &mut World, group: u32) {
     world.timeline.push((start, step));
     for hour in 0..24_u32 {
         let phase = TAU * f64::from(hour + group % 24) / 24.0;
-        // In pods' worth of their request, half a core each.
+        // In multiples of a pod's request, which is half a core.
         let pods = 20.0 + 15.0 * libm::sin(phase);
         world.cpu_loads.push(CpuLoadStep {
             at: start + SimDuration::from_secs(3600 * i64::from(hour)),
@@ -212,8 +212,8 @@ fn add_group(world: &mut World, group: u32) {
     }
 }
 
-/// The workload's scheduler: whether a pod fits, and the node with most left; of the first hundred
-/// nodes where it does, the fewest that kube-scheduler ever looks at.
+/// The workload's scheduler checks whether a pod fits, and picks the node with most free resources among
+/// the first hundred feasible ones, the minimum that kube-scheduler examines.
 fn scheduler() -> Scheduler {
     let written = serde_json::json!({
         "apiVersion": "kubescheduler.config.k8s.io/v1",
@@ -273,7 +273,7 @@ fn main() {
         for groups in arguments[at + 1..].iter().filter_map(|argument| argument.parse().ok()) {
             let simulation = run(&world(groups));
             let (said, handled) = (count(&simulation), simulation.handled());
-            // Nobody may be reading.
+            // Standard output may be closed.
             let _ = writeln!(std::io::stdout(), "{said}: {groups}; {handled} events");
         }
         return;

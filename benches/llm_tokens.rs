@@ -1,5 +1,5 @@
-//! Tokens of answers per second of one core, from the arrival of a request to the histograms of TTFT and
-//! time per token. `cargo bench --bench llm_tokens -- [REQUESTS]`, 1,000,000 if not said.
+//! Output tokens per second and core, from the arrival of a request to the histograms of TTFT and TPOT.
+//! `cargo bench --bench llm_tokens -- [REQUESTS]`, 1,000,000 by default.
 #![expect(clippy::disallowed_methods, reason = "a bench measures time")]
 
 use std::io::{Write, stdout};
@@ -71,10 +71,10 @@ fn run(name: &str, tokens: &Value, rps: f64, requests: f64) -> std::io::Result<(
     )
 }
 
-/// CPU time that the process has used [s], which other work on the machine does not lengthen; the wall
-/// clock's where the system does not tell.
+/// CPU time used by the process [s], independent of other load on the machine; wall-clock time if the
+/// system does not report it.
 fn cpu_seconds(since: &Instant) -> f64 {
-    // Fields 14 and 15 of proc_pid_stat(5), counted behind the name in brackets: ticks of 10 ms.
+    // Fields 14 and 15 of proc_pid_stat(5), counted after the name in brackets: ticks of 10 ms.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|one| one.parse().ok()).collect();

@@ -1,6 +1,6 @@
-//! A million requests to one service under an autoscaler, as `benches/peers/simpy_hpa.py` has them: one
-//! queue, from which pods with one place each take; every 15 s the number of pods follows from how busy
-//! they were. The answer is known, and is checked.
+//! A million requests to one service under an autoscaler, like `benches/peers/simpy_hpa.py`: one queue,
+//! from which pods take one request each; every 15 s the number of pods is set from their utilization.
+//! The expected result is known and checked.
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -45,7 +45,7 @@ fn main() -> std::io::Result<()> {
         run.pod_seconds,
         run.scalings
     )?;
-    // SimPy's answer; quantiles are exact to three digits.
+    // SimPy's result; quantiles are exact to three digits.
     assert!((mean - 50.016).abs() < 0.0006, "mean");
     assert!((p50 / 34.671 - 1.0).abs() < 0.001, "p50");
     assert!((p99 / 230.282 - 1.0).abs() < 0.001, "p99");
@@ -70,7 +70,7 @@ fn requests() -> RequestTrace {
         at += -(1.0 - unit()).ln() / rate;
         let service = (-(1.0 - unit()).ln() * 50_000.0).round().max(1.0) as u32;
         let micros = (at * 1e6).round() as i64;
-        // A token stands for a microsecond.
+        // A token represents a microsecond.
         (SimTime::from_nanos(micros * 1000), Some(Tokens::of(service, 0)))
     };
     RequestTrace { rows: (0..REQUESTS).map(&mut row).collect(), ..RequestTrace::default() }
@@ -79,11 +79,11 @@ fn requests() -> RequestTrace {
 struct Run {
     traffic: Traffic,
     now: SimTime,
-    /// Pods that take requests.
+    /// Pods that accept requests.
     ready: Vec<BackendId>,
-    /// Those that finish what they have.
+    /// Pods that finish their current requests.
     leaving: Vec<BackendId>,
-    /// When further pods are ready, and how many.
+    /// Times at which further pods become ready, with their number.
     starting: VecDeque<(SimTime, usize)>,
     busy: SimDuration,
     desired: VecDeque<(SimTime, usize)>,
@@ -184,7 +184,7 @@ impl Run {
         self.traffic.set_endpoints(now, SERVICE, &self.ready);
     }
 
-    /// Idle pods go first.
+    /// Idle pods are removed first.
     fn remove_pods(&mut self, count: usize) {
         self.count();
         let (now, traffic) = (self.now, &mut self.traffic);

@@ -22,14 +22,14 @@ use wavetank::sim::{Blueprint, Simulation};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Pods on a node: as many as fit.
+/// Number of pods that fit on a node.
 const PODS_PER_NODE: usize = 30;
 /// Pods of a Deployment.
 const REPLICAS: usize = 150;
-/// The parts of the run, each up to a minute of it.
+/// The parts of the run, with their end in minutes.
 const PARTS: [(&str, i64); 3] = [("empty", 5), ("growing", 60), ("shrinking", 240)];
 
-/// Who makes the cluster larger and smaller.
+/// The node autoscaler under test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Autoscaler {
     ClusterAutoscaler,
@@ -115,7 +115,7 @@ spec:
     ResolvedScenario { text, files, manifest_settings: Vec::new() }
 }
 
-/// Runs it all, and says of each part how long it took, and how many nodes and ready pods there were at its end.
+/// Runs all parts, and reports the time of each and the nodes and ready pods at its end.
 fn run(autoscaler: Autoscaler, nodes: usize) -> String {
     let mut said = String::new();
     let scenario = scenario(autoscaler, nodes);
@@ -146,7 +146,7 @@ fn main() {
             for (_, autoscaler) in
                 known.iter().filter(|(name, _)| given.iter().any(|one| one == name))
             {
-                // Nobody may be reading.
+                // Standard output may be closed.
                 let _ = write!(std::io::stdout(), "{}", run(*autoscaler, nodes));
             }
         }

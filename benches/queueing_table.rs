@@ -1,8 +1,8 @@
-//! The whole table of exact results beside the simulation, by utilization: docs/latency.md has what this
-//! prints.
+//! Compares the whole table of exact results with the simulation, by utilization; the output is in
+//! docs/latency.md.
 //!
-//! `cargo bench --bench queueing_table -- [REQUESTS]`: so many requests per model, 10,000,000 if not
-//! said.
+//! `cargo bench --bench queueing_table -- [REQUESTS]`: number of requests per model, 10,000,000 by
+//! default.
 
 #[path = "../tests/support/theory.rs"]
 mod theory;
@@ -12,7 +12,7 @@ use std::io::{Write, stdout};
 use rayon::prelude::*;
 use theory::{Comparison, Model, models};
 
-/// Upper ends of the bands.
+/// Upper bounds of the utilization bands.
 const BANDS: [f64; 6] = [0.3, 0.5, 0.7, 0.8, 0.9, 1.0];
 
 fn main() -> std::io::Result<()> {

@@ -1,7 +1,7 @@
-//! Requests per second of one core, from the arrival to the histogram.
+//! Requests per second and core, from the arrival to the histogram.
 //!
-//! `cargo bench --bench request_path`. Each figure is of a run that goes on and on: an iteration lets the
-//! time of 10,000 further requests pass.
+//! `cargo bench --bench request_path`. Each figure comes from a single continuing run: an iteration
+//! advances it by the time of another 10,000 requests.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn service(balancer: &str, cores: f64, model: Value) -> Traffic {
     traffic
 }
 
-/// Three services, each with 100 pods, that call each other one after the other.
+/// Three services with 100 pods each that call each other in sequence.
 fn graph() -> Traffic {
     let streams = Streams::new(1);
     let spec = json!({"service": "shop/a", "load": {"pattern": "constant", "rps": RPS}});
@@ -66,7 +66,7 @@ fn graph() -> Traffic {
     traffic
 }
 
-/// 70 % of 100 pods of one core.
+/// 70 % utilization of 100 pods of one core.
 fn exponential() -> Value {
     json!({"distribution": "exponential", "mean": "14ms"})
 }

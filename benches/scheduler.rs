@@ -1,8 +1,8 @@
-//! How fast pods are placed: 5,000 nodes, 100,000 pods under the default profile; and batch workloads of
-//! bare pods that come, run and end, with every node scored and no plugin but NodeResourcesFit.
+//! Scheduling throughput: 5,000 nodes, 100,000 pods under the default profile; and batch workloads of bare
+//! pods that arrive, run and finish, with every node scored and NodeResourcesFit as the only plugin.
 //!
-//! `cargo bench --bench scheduler`. A measurement in CPU seconds, peak memory included:
-//! `cargo bench --bench scheduler -- --once simple`.
+//! `cargo bench --bench scheduler`. A measurement in CPU seconds, including peak memory: `cargo bench
+//! --bench scheduler -- --once simple`.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads its data")]
 
@@ -78,7 +78,7 @@ fn template(milli_cpu: i64, memory: i64) -> PodTemplate {
     }
 }
 
-/// A profile with no plugin but NodeResourcesFit: it looks whether a pod fits and scores what is left.
+/// A profile with NodeResourcesFit as the only plugin, for filtering and scoring.
 fn fit_alone() -> ProfileConfiguration {
     ProfileConfiguration {
         multi_point: PluginSet {
@@ -120,7 +120,7 @@ fn draft(namespace: &Name, name: Name, template: &PodSource) -> PodDraft {
     }
 }
 
-/// Templates of the pods of a measurement of 5,000 nodes.
+/// Pod templates of a measurement on 5,000 nodes.
 fn templates(kind: &str) -> Vec<PodTemplate> {
     let app = |number: usize| format!("app-{}", number % 100);
     let labelled = |number: usize| {
@@ -174,7 +174,7 @@ fn place_all(kind: &str, percentage: i64, pods: usize) -> usize {
     place_in(5_000, kind, percentage, pods)
 }
 
-/// Places pods one after the other, and returns how many have a node.
+/// Places pods one after the other, and returns the number placed.
 fn place_in(nodes: usize, kind: &str, percentage: i64, pods: usize) -> usize {
     let mut placer = placer(nodes, |_| 32, percentage, ProfileConfiguration::default());
     let sources: Vec<PodSource> =
@@ -200,8 +200,8 @@ struct BatchPod {
     duration: SimDuration,
 }
 
-/// Bare pods: Poisson arrivals at 70 % of the CPU, six CPU sizes, three memory ratios, exponential durations
-/// of ten minutes in the mean.
+/// Bare pods: Poisson arrivals at 70 % CPU utilization, six CPU sizes, three memory ratios, exponential
+/// durations with a mean of ten minutes.
 fn batch(nodes: usize, pods: usize, seed: u64) -> (Vec<PodTemplate>, Vec<BatchPod>) {
     const CPU: [(i64, f64); 6] =
         [(250, 0.20), (500, 0.25), (1000, 0.25), (2000, 0.15), (4000, 0.10), (8000, 0.05)];
@@ -247,7 +247,7 @@ fn batch_cores(number: usize) -> i64 {
     [32, 32, 64, 96][number % 4]
 }
 
-/// Lets a batch workload run until all pods have ended, and returns how many did.
+/// Runs a batch workload until all pods have finished, and returns their number.
 fn run_batch(nodes: usize, pods: usize, seed: u64, profile: ProfileConfiguration) -> usize {
     let (templates, list) = batch(nodes, pods, seed);
     let mut placer = placer(nodes, batch_cores, 100, profile);
@@ -313,7 +313,7 @@ fn run_fgd() -> usize {
     plan.run(&policy).expect("its profile makes sense").placed()
 }
 
-/// One of the measurements by its name: how many pods were placed, or ended.
+/// Runs a measurement by name: the number of pods placed or finished.
 fn once(name: &str) -> Option<usize> {
     Some(match name {
         "simple" => place_all("simple", 0, 100_000),
@@ -321,7 +321,7 @@ fn once(name: &str) -> Option<usize> {
         "anti-affinity" => place_all("anti-affinity", 0, 100_000),
         "spread" => place_all("spread", 0, 100_000),
         "fgd" => run_fgd(),
-        // The workload's own scheduler, and the same pods under the default profile.
+        // The workload's own scheduler, and the default profile for comparison.
         "A" => run_batch(100, 10_000, 20261, fit_alone()),
         "B" => run_batch(1_000, 100_000, 20262, fit_alone()),
         "C" => run_batch(10_000, 1_000_000, 20263, fit_alone()),
@@ -336,7 +336,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == "--once") {
         for name in &arguments[at + 1..] {
-            // Nobody may be reading.
+            // Standard output may be closed.
             let _ = writeln!(std::io::stdout(), "{name}: {:?}", once(name));
         }
         return;

@@ -1,4 +1,4 @@
-//! A day of a web shop from its scenario to its report: traffic with the sun, an HPA, a lost node, a
+//! A day of a web shop from its scenario to its report: daily traffic cycle, an HPA, a lost node, a
 //! rollout; 1.7 million requests.
 
 #[path = "../tests/support/shop_texts.rs"]

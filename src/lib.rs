@@ -2,9 +2,9 @@
 //! cluster and a traffic trace, runs the whole system in a deterministic discrete-event engine, and
 //! reports latency, cost and availability.
 //!
-//! This page is the guide to the library; the program is `wavetank --help`. [`Scenario`] and [`Run`] are the way in,
-//! and each folder of the source is a crate under its name: [`sim`] joins the parts, [`controllers`], [`scheduler`]
-//! and [`kubelet`] decide, [`cluster`] holds the objects, [`traffic`] the requests.
+//! This page is the guide to the library; the program is `wavetank --help`. Start with [`Scenario`] and [`Run`]. Each
+//! folder of the source is a crate of the same name: [`sim`] connects the parts, [`controllers`], [`scheduler`] and
+//! [`kubelet`] make the decisions, [`cluster`] holds the objects, and [`traffic`] simulates the requests.
 //!
 //! # Run a scenario
 //!
@@ -24,16 +24,16 @@
 //! # }
 //! ```
 //!
-//! Wrong input never panics: [`Scenario::load`] returns every mistake of the scenario, its manifests and its traces at
-//! once, each with file, line, field and the right form. [`report::json`], [`report::text`] and [`report::charts`]
-//! turn a [`report::Report`] into the forms that `wavetank run` writes, and [`Scenario::load_with`] takes the settings
-//! of its option `--set`. Many seeds or settings side by side on all cores: [`sweep::run_all`].
+//! Invalid input never panics: [`Scenario::load`] returns every mistake in the scenario, its manifests and its traces
+//! at once, each with file, line, field and correction. [`report::json`], [`report::text`] and [`report::charts`]
+//! convert a [`report::Report`] to the output formats of `wavetank run`, and [`Scenario::load_with`] accepts the
+//! overrides of its option `--set`. [`sweep::run_all`] runs many seeds or settings in parallel on all cores.
 //!
 //! # Add a controller
 //!
-//! A [`controllers::Controller`] reads the cluster and asks for [`cluster::Action`]s; it runs beside the fifteen that
-//! [`controllers::all`] lists, under the same work queues, delays and back-offs. Here a team scales by the clock, for
-//! a crowd of which `scenarios/no-autoscaling` drops every fifth request:
+//! A [`controllers::Controller`] reads the cluster and requests [`cluster::Action`]s; it runs alongside the fifteen in
+//! [`controllers::all`], with the same work queues, delays and back-offs. This one scales on a schedule for the peak
+//! load of `scenarios/no-autoscaling`, in which every fifth request fails:
 //!
 //! ```
 //! use wavetank::Scenario;
@@ -86,10 +86,10 @@
 //! # }
 //! ```
 //!
-//! # Step and look
+//! # Step and inspect
 //!
-//! [`Run::step`] takes one event with everything that follows from it at the same instant; in between the whole
-//! cluster can be read. A clone is a snapshot: it goes on by itself, with the same requests and the same chances.
+//! [`Run::step`] processes one event and all its consequences at the same instant; between steps, the whole cluster
+//! can be read. A clone is a snapshot: it continues independently, with the same requests and random numbers.
 //!
 //! ```
 //! use wavetank::Scenario;
@@ -119,8 +119,8 @@
 //!
 //! # A cluster from manifests alone
 //!
-//! A [`sim::World`] needs no scenario file: nodes, objects and a timeline make one, with the defaults of Kubernetes
-//! for everything else.
+//! A [`sim::World`] needs no scenario file: it can be built from nodes, objects and a timeline, with the defaults of
+//! Kubernetes for everything else.
 //!
 //! ```
 //! use wavetank::engine::{SimDuration, SimTime};
@@ -158,9 +158,9 @@
 //!
 //! # An arrival process alone
 //!
-//! [`traffic`] knows services, pods' engines and time, and nothing of Kubernetes. One pod with one worker under Poisson
-//! arrivals is an M/M/1 queue, in which requests take 1 / (service rate - arrival rate) in the mean: at 80 requests
-//! a second, and 100 that the pod could do, 50 ms.
+//! [`traffic`] models services, the pods' request engines and time, and is independent of Kubernetes. One pod with one
+//! worker under Poisson arrivals is an M/M/1 queue, with a mean response time of 1 / (service rate - arrival rate): 50
+//! ms for 80 requests per second and a capacity of 100.
 //!
 //! ```
 //! use serde_json::{from_value, json};
@@ -197,13 +197,13 @@
 //! # }
 //! ```
 //!
-//! `arrivals` can as well be a gamma or Weibull process, a modulated one, a trace, or users who wait for answers:
-//! [`traffic::TrafficSpec`].
+//! `arrivals` can also be a gamma, Weibull or modulated process, a trace, or a closed loop of users who wait for
+//! responses: see [`traffic::TrafficSpec`].
 //!
 //! # The scheduler alone
 //!
-//! [`pack::placer::Placer`] is an API server with kube-scheduler and nothing else; [`pack::Plan`] places whole lists of
-//! pods under several policies side by side.
+//! [`pack::placer::Placer`] consists of an API server and kube-scheduler only; [`pack::Plan`] places lists of pods
+//! under several policies for comparison.
 //!
 //! ```
 //! use wavetank::manifest::Source;

@@ -1,5 +1,5 @@
-//! A scenario file as a library's user opens it. Joins [`files`](crate::files), which reads it, and
-//! [`sweep`](crate::sweep), which runs it.
+//! The scenario API of the library. Connects [`files`](crate::files), which reads scenarios, with
+//! [`sweep`](crate::sweep), which runs them.
 
 use crate::controllers::Controller;
 use crate::files::Loader;
@@ -7,7 +7,7 @@ use crate::manifest::Diagnostics;
 use crate::scenario::{self, Override, ResolvedScenario};
 use crate::sweep::Run;
 
-/// A scenario with the content of every file that it names: all that a run depends on but the seed.
+/// A scenario with the contents of all files that it names: everything that a run depends on except the seed.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     resolved: ResolvedScenario,
@@ -20,28 +20,28 @@ impl Scenario {
         Self::load_with(path, &[])
     }
 
-    /// The same with other settings, each written as for the option `--set`: `"seed=7".parse()`.
+    /// The same with overrides, each written like a value of the option `--set`: `"seed=7".parse()`.
     pub fn load_with(path: &str, settings: &[Override]) -> Result<Self, Diagnostics> {
         Ok(Self { resolved: Loader::default().load(path, settings)? })
     }
 
-    /// The settings.
+    /// The scenario's settings.
     pub const fn settings(&self) -> &scenario::Scenario {
         self.resolved.scenario()
     }
 
-    /// The scenario as [`sim::Blueprint`](crate::sim::Blueprint) and [`sweep::run_all`](crate::sweep::run_all)
-    /// take it.
+    /// The scenario in the form that [`sim::Blueprint`](crate::sim::Blueprint) and
+    /// [`sweep::run_all`](crate::sweep::run_all) take.
     pub const fn resolved(&self) -> &ResolvedScenario {
         &self.resolved
     }
 
-    /// A run at its start. Equal seeds give equal runs to the last byte; [`Self::settings`] has the scenario's own.
+    /// A run at its start. Equal seeds give byte-identical runs; [`Self::settings`] has the scenario's own seed.
     pub fn simulation(&self, seed: u64) -> Result<Run<'_>, Diagnostics> {
         Run::new(&self.resolved, seed)
     }
 
-    /// A run at its start in which these controllers work beside those of kube-controller-manager.
+    /// A run at its start with these controllers in addition to those of kube-controller-manager.
     pub fn simulation_with(
         &self,
         seed: u64,

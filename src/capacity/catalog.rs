@@ -1,5 +1,5 @@
-//! The built-in list of instance types: finding one by name, choosing some by their size, GPUs and price. Where the
-//! figures come from is told in `data/README.md`. Asks no cloud: prices are those of the data.
+//! The built-in catalog of instance types: lookup by name, and selection by size, GPUs and price. `data/README.md`
+//! documents the sources. No cloud is queried: prices are those of the data.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use units::{Bytes, HourlyPrice, MilliCpu};
 
 const MIB: i64 = 1 << 20;
 
-/// A GPU that can be added to any of GCP's n1 machines.
+/// A GPU that can be attached to any of GCP's n1 machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GpuAddOn {
     /// Its model: `nvidia-tesla-t4`.
@@ -22,7 +22,7 @@ pub struct GpuAddOn {
     pub memory: Bytes,
     /// On-demand price of one GPU, added to the machine's.
     pub on_demand: HourlyPrice,
-    /// Price of one on a spot machine.
+    /// Price of one GPU on a spot machine.
     pub spot: HourlyPrice,
 }
 
@@ -37,32 +37,32 @@ pub struct Filter {
     pub min_cpu: MilliCpu,
     /// At least this much memory on the machine.
     pub min_memory: Bytes,
-    /// At least so many GPUs.
+    /// Minimum number of GPUs.
     pub min_gpus: i64,
-    /// A part of the GPU's model name, in any case.
+    /// Substring of the GPU's model name, case-insensitive.
     pub gpu_model: Option<String>,
     /// At most this on-demand price.
     pub max_price: Option<HourlyPrice>,
 }
 
-/// The reason why no type was found.
+/// The reason why a lookup failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FindError {
     /// No type has this name.
     Unknown {
-        /// As it was asked for.
+        /// The requested name.
         name: String,
-        /// Names that are like it, the most alike first.
+        /// Similar names, most similar first.
         nearest: Vec<String>,
     },
-    /// The sources have a price of this type and not its size.
+    /// The sources have a price of this type but not its size.
     SizeUnknown {
-        /// As it was asked for.
+        /// The requested name.
         name: String,
     },
-    /// GPUs were to be added in a way that GCP does not sell.
+    /// A combination of GPUs that GCP does not sell.
     AddOn {
-        /// As it was asked for.
+        /// The requested name.
         name: String,
     },
 }
@@ -72,13 +72,13 @@ pub fn node_types() -> &'static [NodeType] {
     &CATALOG.node_types
 }
 
-/// The GPUs that can be added to GCP's n1 machines.
+/// The GPUs that can be attached to GCP's n1 machines.
 pub fn gpu_add_ons() -> &'static [GpuAddOn] {
     &CATALOG.gpu_add_ons
 }
 
-/// The type with a name such as `m5.large`, `aws/m5.large`, or, with GPUs added,
-/// `gcp/n1-standard-8+2xnvidia-tesla-t4`. Case does not matter.
+/// The type with a name such as `m5.large`, `aws/m5.large`, or, with GPUs attached,
+/// `gcp/n1-standard-8+2xnvidia-tesla-t4`. Case-insensitive.
 pub fn find(name: &str) -> Result<NodeType, FindError> {
     match name.split_once('+') {
         None => find_plain(name).cloned(),
@@ -89,13 +89,13 @@ pub fn find(name: &str) -> Result<NodeType, FindError> {
     }
 }
 
-/// The types that have `part` in their name, in any case, by cloud and name.
+/// The types whose name contains `part`, case-insensitive, by cloud and name.
 pub fn named_like(part: &str) -> Vec<&'static NodeType> {
     node_types().iter().filter(|node_type| contains(&node_type.name, part)).collect()
 }
 
 impl Filter {
-    /// Whether a type offers what is asked.
+    /// Whether a type meets the requirements.
     pub fn accepts(&self, node_type: &NodeType) -> bool {
         let machine = &node_type.machine;
         let gpus = node_type.gpus.as_ref();
@@ -202,7 +202,7 @@ fn with_gpus(base: &NodeType, add_on: &str) -> Option<NodeType> {
     })
 }
 
-/// The three names most like `name`: first those that hold it as a part, then by edit distance.
+/// The three names most similar to `name`: first those that contain it, then by edit distance.
 fn nearest(name: &str) -> Vec<String> {
     let wanted = name.to_ascii_lowercase();
     let mut ranked: Vec<_> = node_types()
@@ -233,7 +233,7 @@ fn rows(data: &'static str) -> impl Iterator<Item = Row> {
 }
 
 impl Row {
-    /// The cell of a column, empty where the file has no such column.
+    /// The cell of a column, empty if the file has no such column.
     fn text(&self, column: &str) -> &'static str {
         let mut cells = self.header.split(',').zip(self.line.split(','));
         cells.find(|(name, _)| *name == column).map_or("", |(_, cell)| cell)

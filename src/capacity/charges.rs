@@ -1,41 +1,41 @@
-//! The invoice beside the nodes: amounts that came up, priced. Pure arithmetic; knows neither the cluster nor the traffic.
+//! Charges besides the nodes: priced amounts. Pure arithmetic, independent of the cluster and the traffic.
 
 use super::price_list::{Charge, Price, PriceList, Unit};
 use engine::SimDuration;
 use units::Money;
 
-/// How an amount is known.
+/// The basis of an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// It follows from what happened in the run.
+    /// Derived from the run.
     Measured,
-    /// The scenario says so.
+    /// Stated in the scenario.
     Stated,
-    /// Nobody says so: it is what is usual.
+    /// A typical value, as nothing was stated.
     Assumed,
 }
 
-/// An amount of an item that came up.
+/// A billable amount of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {
     /// The item, as the price list names it.
     pub item: String,
-    /// What came up, in words: `2 Services of type LoadBalancer`.
+    /// Description: `2 Services of type LoadBalancer`.
     pub what: String,
-    /// How much, in the smallest amounts of the price's unit.
+    /// The amount, in the smallest subdivision of the price's unit.
     pub smallest: i128,
-    /// How it is known.
+    /// Basis of the amount.
     pub basis: Basis,
 }
 
 /// A line of the invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// What was paid for.
+    /// The billed amount.
     pub amount: Amount,
     /// Its price.
     pub price: Price,
-    /// What it came to.
+    /// The resulting charge.
     pub charge: Charge,
 }
 
@@ -51,12 +51,12 @@ impl Line {
     }
 }
 
-/// The invoice beside the nodes.
+/// Charges besides the nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charges {
     /// Its lines, in the order of the amounts.
     pub lines: Vec<Line>,
-    /// Amounts that no price was found for: in no sum.
+    /// Amounts without a price, not included in any sum.
     pub unpriced: Vec<Amount>,
 }
 

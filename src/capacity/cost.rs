@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use cluster::Name;
 use engine::SimDuration;
-use units::{HourlyPrice, Money, ResourceTime, Resources};
+use units::{Money, ResourceTime, Resources};
 
 /// OpenCost's default prices (`configs/default.json`), in micro-dollars: one core for an hour, one GiB
 /// of memory for an hour, one GPU for an hour. Only their ratio matters here.
@@ -25,8 +25,8 @@ const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
 pub struct NodeBill {
     /// The pool that it belongs to.
     pub pool: Name,
-    /// Price for each hour that it exists.
-    pub price: HourlyPrice,
+    /// What it cost over its time, discounts taken off.
+    pub cost: Money,
     /// `status.capacity`.
     pub capacity: Resources,
     /// Time for which its machine was paid.
@@ -93,7 +93,7 @@ pub struct PoolAllocation {
 /// let hour = SimDuration::from_secs(3_600);
 /// let node = NodeBill {
 ///     pool: "web".into(),
-///     price: HourlyPrice::from_usd(0.20),
+///     cost: HourlyPrice::from_usd(0.20).over(hour),
 ///     capacity: amounts(4_000, 16_384),
 ///     existed: hour,
 /// };
@@ -184,7 +184,7 @@ struct NodeCost {
 
 impl NodeCost {
     fn of((node, claimed): (&NodeBill, &ResourceTime)) -> Self {
-        let total = node.price.over(node.existed);
+        let total = node.cost;
         // All three in micro-dollars times 1000 milli-CPU times 2^30 bytes, to stay with integers.
         let cpu_weight = i128::from(node.capacity.cpu.0) * CORE_MICRO_USD * (1 << 30);
         let memory_weight = i128::from(node.capacity.memory.0) * GIB_MICRO_USD * 1_000;
@@ -222,12 +222,17 @@ impl NodeCost {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use units::{Bytes, MilliCpu};
+    use units::{Bytes, HourlyPrice, MilliCpu};
 
     const HOUR: SimDuration = SimDuration::from_secs(3_600);
 
     fn node(pool: &str, usd: f64, capacity: Resources) -> NodeBill {
-        NodeBill { pool: pool.into(), price: HourlyPrice::from_usd(usd), capacity, existed: HOUR }
+        NodeBill {
+            pool: pool.into(),
+            cost: HourlyPrice::from_usd(usd).over(HOUR),
+            capacity,
+            existed: HOUR,
+        }
     }
 
     fn resources(cores: i64, gib: i64, gpus: i64) -> Resources {
@@ -327,12 +332,9 @@ mod tests {
 
     prop_compose! {
         fn any_node()(pool in "[ab]", micro_usd in 0..200_000_000u32, capacity in any_amounts(), nanos in 0..30_000_000_000_000_000i64) -> NodeBill {
-            NodeBill {
-                pool: pool.into(),
-                price: HourlyPrice::from_usd(f64::from(micro_usd) / 1e6),
-                capacity,
-                existed: SimDuration::from_nanos(nanos),
-            }
+            let existed = SimDuration::from_nanos(nanos);
+            let cost = HourlyPrice::from_usd(f64::from(micro_usd) / 1e6).over(existed);
+            NodeBill { pool: pool.into(), cost, capacity, existed }
         }
     }
 
@@ -355,7 +357,7 @@ mod tests {
             claims in prop::collection::vec(any_claim(), 0..20),
         ) {
             let bill = allocate(&nodes, &claims);
-            let of_nodes: Money = nodes.iter().map(|node| node.price.over(node.existed)).sum();
+            let of_nodes: Money = nodes.iter().map(|node| node.cost).sum();
             let of_workloads: Money = bill.workloads.values().copied().sum();
             prop_assert_eq!(bill.total, of_nodes);
             prop_assert_eq!(bill.total, of_workloads + bill.idle);

@@ -1,5 +1,4 @@
-//! How often machines fail, where a scenario does not say: published rates, each with its source. `wavetank catalog
-//! --failures` lists them.
+//! Default machine failure rates: published rates, each with its source. `wavetank catalog --failures` lists them.
 
 use std::sync::LazyLock;
 
@@ -8,24 +7,24 @@ use engine::SimDuration;
 /// Rates as published: `data/failures.csv`.
 const TEXT: &str = include_str!("data/failures.csv");
 
-/// A rate at which something fails.
+/// A published failure rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureRate {
-    /// What fails, in words: `a GPU node`.
+    /// Description of the failure: `a GPU node`.
     pub failure: &'static str,
-    /// The fault that it is, as a scenario's `faults` have it.
+    /// The corresponding fault in a scenario's `faults`.
     pub fault: &'static str,
-    /// Of which machines.
+    /// The machines to which it applies.
     pub of: &'static str,
-    /// Mean time between two failures of one of them.
+    /// Mean time between two failures of one machine.
     pub mean_time_between: SimDuration,
-    /// Where the rate is from.
+    /// Source of the rate.
     pub source: &'static str,
-    /// The date of the source.
+    /// Date of the source.
     pub date: &'static str,
 }
 
-/// All rates; of those that hold for a machine the first counts.
+/// All rates; the first one that applies to a machine is used.
 pub fn rates() -> &'static [FailureRate] {
     static RATES: LazyLock<Vec<FailureRate>> = LazyLock::new(read);
     &RATES
@@ -48,7 +47,7 @@ fn read() -> Vec<FailureRate> {
     lines.filter_map(of).collect()
 }
 
-/// The rate of a machine's failures.
+/// The failure rate of a machine.
 pub fn rate_of(has_gpus: bool, is_spot: bool) -> Option<&'static FailureRate> {
     let of = match (has_gpus, is_spot) {
         (_, true) => "spot nodes",

@@ -1,10 +1,12 @@
-//! Node types with their prices, the clouds' reservations on each, the share of a node's price that each workload
-//! pays, and what else is on the invoice.
+//! Node types with their prices, the clouds' reservations on each, allocation of node cost to workloads, and
+//! other charges.
 
 pub mod catalog;
 pub mod charges;
 pub mod cost;
+pub mod discounts;
 pub mod failures;
+pub mod machine_prices;
 pub mod node_type;
 pub mod price_list;
 pub mod reserved;

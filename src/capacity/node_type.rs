@@ -19,15 +19,15 @@ pub const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 /// An instance type of a cloud in one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeType {
-    /// The cloud's name of it: `m5.large`, `Standard_D4s_v5`, `e2-standard-4`.
+    /// The cloud's name: `m5.large`, `Standard_D4s_v5`, `e2-standard-4`.
     pub name: Cow<'static, str>,
     /// Size, architecture, cloud.
     pub machine: Machine,
-    /// GPUs or other accelerators, if it has whole ones.
+    /// GPUs or other accelerators; absent for fractional ones.
     pub gpus: Option<Gpus>,
-    /// Price without any commitment.
+    /// On-demand price, without any commitment.
     pub on_demand: HourlyPrice,
-    /// Price as a machine that the cloud may take back, where the catalog knows one.
+    /// Spot price, if in the catalog.
     pub spot: Option<HourlyPrice>,
 }
 
@@ -38,12 +38,12 @@ pub struct Gpus {
     pub count: i64,
     /// Model in lower case: `nvidia-a100`, `amd-radeon-pro-v520`, `trainium`.
     pub model: Cow<'static, str>,
-    /// Memory of each, where the catalog knows it.
+    /// Memory of each, if in the catalog.
     pub memory_each: Option<Bytes>,
 }
 
 impl NodeType {
-    /// The region of its price: the one region of each cloud that the catalog holds.
+    /// The region of its price: the catalog has one region per cloud.
     pub const fn region(&self) -> &'static str {
         match self.machine.provider {
             Provider::Aws => "us-east-1",
@@ -62,8 +62,8 @@ impl NodeType {
         self.resource_list(reserved::allocatable(&self.machine))
     }
 
-    /// The labels that the cloud's kubelet sets on a node of this type; hostname and zone are the
-    /// node's own.
+    /// The labels that the cloud's kubelet sets on a node of this type; hostname and zone depend on
+    /// the node.
     pub fn labels(&self) -> Labels {
         [
             (ARCHITECTURE_LABEL, self.machine.architecture.as_str()),
@@ -91,7 +91,7 @@ impl NodeType {
 }
 
 impl Gpus {
-    /// The extended resource under which the vendor's device plugin offers them.
+    /// The extended resource under which the vendor's device plugin advertises them.
     pub fn resource_name(&self) -> &'static str {
         match self.model.split('-').next() {
             Some("amd") => "amd.com/gpu",

@@ -1,5 +1,5 @@
-//! What clouds charge beside their machines: control planes, disks, load balancers, traffic. Each price has its source
-//! and its date; `data/README.md` says what to know before trusting one.
+//! Cloud prices other than machines: control planes, disks, load balancers, traffic. Each price has its source and
+//! date; `data/README.md` lists the caveats.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,16 +11,16 @@ use units::Money;
 /// Prices as published: `data/bill.csv`.
 const TEXT: &str = include_str!("data/bill.csv");
 
-/// A month as clouds bill it.
+/// A billing month.
 pub const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
 
 const HOUR_NANOS: i128 = 3_600 * 1_000_000_000;
 const GIB: i128 = 1 << 30;
 
-/// What a price is for one of.
+/// The unit of a price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
-    /// An hour of a thing that exists.
+    /// An hour of existence of a resource.
     Hour,
     /// A month of 730 hours of a disk of a fixed size.
     DiskMonth,
@@ -32,12 +32,12 @@ pub enum Unit {
     VcpuHour,
     /// A GiB of traffic.
     Gib,
-    /// What a capacity unit of Azure's Application Gateway passes in an hour at 2.22 Mbit/s.
+    /// Throughput of a capacity unit of Azure's Application Gateway in an hour, at 2.22 Mbit/s.
     CapacityUnitHour,
 }
 
 impl Unit {
-    /// All, with the names that tables give them.
+    /// All units with their names in tables.
     pub const NAMED: [(&'static str, Self); 7] = [
         ("hour", Self::Hour),
         ("disk-month", Self::DiskMonth),
@@ -53,7 +53,7 @@ impl Unit {
         Self::NAMED.iter().find(|(_, unit)| *unit == self).map_or("", |(name, _)| name)
     }
 
-    /// How many of the smallest amounts it is: nanoseconds, bytes, bytes times nanoseconds, or thousandths of a CPU times
+    /// The unit in its smallest subdivision: nanoseconds, bytes, bytes times nanoseconds, or thousandths of a CPU times
     /// nanoseconds.
     pub fn smallest(self) -> i128 {
         match self {
@@ -68,24 +68,24 @@ impl Unit {
     }
 }
 
-/// What one item costs.
+/// The price of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
     /// The item: `control-plane`, `disk:gp3`, `internet-egress`, ...
     pub item: String,
-    /// What it is paid for one of.
+    /// The unit of the price.
     pub unit: Unit,
-    /// Units a month from which a price holds for what is beyond, and that price; the first from 0.
+    /// Lower bound of each tier in units per month, and the price within the tier; the first bound is 0.
     pub tiers: Vec<(u64, Money)>,
-    /// Where it is from, such as the name of a page, or `the scenario`.
+    /// Source of the price, such as the name of a page, or `the scenario`.
     pub source: String,
-    /// The date of the source, `undated` if it has none.
+    /// Date of the source, `undated` if it has none.
     pub date: String,
 }
 
 impl Price {
-    /// What so many of its unit's smallest amounts cost that came up in `span`: tiers are looked up as if every month went on
-    /// like it. In `span`, and in a month.
+    /// The charge for an amount, in the unit's smallest subdivision, consumed in `span`: tiers are applied as if every
+    /// month continued at this rate. Returned for `span` and for a month.
     pub fn charge(&self, amount: i128, span: SimDuration) -> Charge {
         let (month, span) = (i128::from(MONTH.as_nanos()), i128::from(span.as_nanos()).max(1));
         let smallest = self.unit.smallest();
@@ -108,24 +108,24 @@ impl Price {
         Charge { usd: month_usd.share(span, month), month_usd }
     }
 
-    /// The first price, of the first unit.
+    /// Price of the first unit.
     pub fn first(&self) -> Money {
         self.tiers.first().map_or(Money::ZERO, |(_, price)| *price)
     }
 }
 
-/// `amount x numerator / denominator` without leaving 128 bits.
+/// `amount x numerator / denominator` without overflowing 128 bits.
 fn scaled(amount: i128, numerator: i128, denominator: i128) -> i128 {
     let (whole, rest) = (amount / denominator, amount % denominator);
     whole.saturating_mul(numerator).saturating_add(rest.saturating_mul(numerator) / denominator)
 }
 
-/// A cost in a span of time, and in a month that goes on like it.
+/// A cost in a time span, and extrapolated to a month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
-    /// In the span.
+    /// Cost in the span.
     pub usd: Money,
-    /// In a month.
+    /// Cost in a month.
     pub month_usd: Money,
 }
 
@@ -148,12 +148,12 @@ impl PriceList {
         self.prices.get(item)
     }
 
-    /// All, by item.
+    /// All prices, by item.
     pub fn iter(&self) -> impl Iterator<Item = &Price> {
         self.prices.values()
     }
 
-    /// Puts a price in place of the one of its item, or beside the others.
+    /// Sets the price of an item, replacing an existing one.
     pub fn set(&mut self, price: Price) {
         self.prices.insert(price.item.clone(), price);
     }
@@ -209,7 +209,7 @@ mod tests {
         let month = egress.charge((10_240 + 40_960 + 5_800) * GIB, MONTH);
         assert_eq!(month.usd.cents(), 92_160 + 348_160 + 40_600);
         assert_eq!(month.usd, month.month_usd);
-        // A day of which every month consists: the same tiers, a thirtieth of the money.
+        // A day representing each month: the same tiers, a fraction of the cost.
         let day = SimDuration::from_secs(73 * 3_600);
         let tenth = egress.charge(5_700 * GIB, day);
         assert_eq!(tenth.month_usd.cents(), month.usd.cents());

@@ -1,5 +1,5 @@
-//! What a managed Kubernetes keeps of a machine for itself: from the machine to `status.capacity` and
-//! `status.allocatable`. Knows the formulas of EKS, GKE and AKS; knows no instance types and no prices.
+//! Resources that managed Kubernetes reserves on a machine: from the machine to `status.capacity` and
+//! `status.allocatable`. Contains the formulas of EKS, GKE and AKS; no instance types and no prices.
 
 use units::{Bytes, MilliCpu};
 
@@ -28,10 +28,10 @@ pub enum Architecture {
 }
 
 impl Provider {
-    /// All of them.
+    /// All providers.
     pub const ALL: [Self; 3] = [Self::Aws, Self::Azure, Self::Gcp];
 
-    /// As it is written in front of a type's name.
+    /// Prefix in the name of an instance type.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
@@ -42,10 +42,10 @@ impl Provider {
 }
 
 impl Architecture {
-    /// All of them.
+    /// All architectures.
     pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
 
-    /// As Kubernetes writes it.
+    /// Value of the label `kubernetes.io/arch`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
@@ -63,7 +63,7 @@ pub struct Machine {
     pub architecture: Architecture,
     /// Virtual CPUs by the price list, before any reservation.
     pub cpu: MilliCpu,
-    /// Memory on the price list, before hypervisor and kernel take their part.
+    /// Memory in the price list, before the shares of hypervisor and kernel.
     pub memory: Bytes,
     /// The kubelet's `maxPods`.
     pub max_pods: i64,
@@ -80,18 +80,18 @@ pub struct NodeResources {
     pub memory: Bytes,
     /// The file system of the kubelet (`ephemeral-storage`).
     pub ephemeral_storage: Bytes,
-    /// Most pods that the kubelet accepts (`maxPods`).
+    /// Maximum number of pods (`maxPods`).
     pub pods: i64,
 }
 
-/// `status.capacity`: what the kubelet sees of the machine.
+/// `status.capacity`: the machine's resources as seen by the kubelet.
 ///
 /// For EKS and AKS this is Karpenter's estimate, 7.5 % below the price list (`VM_MEMORY_OVERHEAD_PERCENT`);
 /// real nodes show one to five per cent more. For GKE it is the Cluster Autoscaler's kernel formula.
 pub fn capacity(machine: &Machine) -> NodeResources {
     let memory = match machine.provider {
         Provider::Aws if machine.architecture == Architecture::Arm64 => {
-            // Graviton machines keep 64 MiB as contiguous memory for devices.
+            // Graviton machines reserve 64 MiB of contiguous memory for devices.
             without_vm_overhead(machine.memory.0 - 64 * MIB)
         }
         Provider::Aws | Provider::Azure => without_vm_overhead(machine.memory.0),
@@ -147,8 +147,8 @@ pub(crate) fn stepped_cpu_reserved(cpu: MilliCpu) -> MilliCpu {
     MilliCpu(stepped(cpu.0, 1_000, &[(1, 600), (1, 100), (2, 50)], 25) / 10_000)
 }
 
-/// kube-reserved memory on EKS: 255 MiB and 11 MiB for each pod (nodeadm `getMemoryMebibytesToReserve`).
-/// 29 pods: 574 MiB.
+/// kube-reserved memory on EKS: 255 MiB plus 11 MiB per pod (nodeadm `getMemoryMebibytesToReserve`). 29
+/// pods: 574 MiB.
 pub(crate) fn eks_memory_reserved(max_pods: i64) -> Bytes {
     Bytes((255 + 11 * max_pods) * MIB)
 }
@@ -176,13 +176,13 @@ pub(crate) fn aks_cpu_reserved(cpu: MilliCpu) -> MilliCpu {
     MilliCpu(stepped(cpu.0, 1_000, &[(1, 6), (1, 4), (2, 2)], 1) / 100)
 }
 
-/// kube-reserved memory on AKS since 1.29: 20 MiB for each pod and 50 MiB, at most a quarter of the
-/// memory (the AKS page on node resource reservations). 8 GiB and 30 pods: 650 MiB.
+/// kube-reserved memory on AKS since 1.29: 20 MiB per pod plus 50 MiB, at most a quarter of the memory (the
+/// AKS page on node resource reservations). 8 GiB and 30 pods: 650 MiB.
 pub(crate) fn aks_memory_reserved(memory: Bytes, max_pods: i64) -> Bytes {
     Bytes(((20 * max_pods + 50) * MIB).min(memory.0 / 4))
 }
 
-/// Sum over the steps of `amount`, each `(units, rate)` wide, and `last_rate` for what lies above.
+/// Sum of `amount` over steps of `(units, rate)`, with `last_rate` for the remainder.
 fn stepped(amount: i64, unit: i64, steps: &[(i64, i64)], last_rate: i64) -> i64 {
     let mut rest = amount;
     let mut sum = 0;
@@ -201,7 +201,7 @@ fn without_vm_overhead(memory: i64) -> i64 {
     memory - overhead_mib * MIB
 }
 
-/// What `/proc/meminfo` lacks on Container-Optimized OS for x86-64 (cluster-autoscaler
+/// Memory missing from `/proc/meminfo` on Container-Optimized OS for x86-64 (cluster-autoscaler
 /// `cloudprovider/gce/gce_reserved.go`, `CalculateKernelReserved`). 4 GiB: 64 + 16 + 64 + 8 + 7.2 MiB.
 fn gke_kernel_memory(physical: i64) -> i64 {
     let mut reserved = physical / 64 + 16 * MIB;
@@ -214,8 +214,8 @@ fn gke_kernel_memory(physical: i64) -> i64 {
     reserved + (physical / 100_000 * 175).min(248 * MIB)
 }
 
-/// The threshold `nodefs.available<10%` in bytes. The kubelet keeps the ratio as a 32-bit float, which
-/// shows in the last digits.
+/// The threshold `nodefs.available<10%` in bytes. The kubelet stores the ratio as a 32-bit float, which
+/// affects the last digits.
 #[expect(clippy::cast_possible_truncation, reason = "as the kubelet cuts it")]
 fn ten_percent(disk: Bytes) -> Bytes {
     Bytes((disk.0 as f64 * f64::from(0.1_f32)) as i64)

@@ -1,5 +1,5 @@
-//! The options by which a command names objects at an instant of a run, as kubectl takes them, and the run up to
-//! it.
+//! Options by which a command selects objects at an instant of a run, with the syntax of kubectl, and the run up
+//! to that instant.
 
 use super::exit::{Exit, Failure};
 use super::output::{self, OutputOptions};
@@ -17,7 +17,7 @@ use views::{OF_ALL, Scope, Sight};
 /// A time of a run.
 #[derive(Debug, clap::Args)]
 pub struct TimeOfRun {
-    /// The time of the run, such as 20m [default: its end]
+    /// Time of the run, such as 20m [default: its end]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     at: Option<SimDuration>,
 
@@ -25,14 +25,14 @@ pub struct TimeOfRun {
     settings: Settings,
 }
 
-/// Namespace and labels of the objects that are meant.
+/// Namespace and label selector.
 #[derive(Debug, clap::Args)]
 pub struct Choice {
     /// Only this namespace
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
 
-    /// All namespaces, which is the default
+    /// All namespaces (the default)
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     all_namespaces: bool,
 
@@ -42,7 +42,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// The objects that are meant, as far as these options say.
+    /// The scope given by these options.
     pub fn scope(&self) -> Result<Scope, Failure> {
         let selector = self.selector.as_ref().map(|text| text.parse::<Selector>());
         let selector = selector.transpose().map_err(Failure::input)?;
@@ -50,7 +50,7 @@ impl Choice {
     }
 }
 
-/// What the words of a command line name: the scenario file, and all else in its order.
+/// The positional arguments: the scenario file, and all others in order.
 pub struct Words<'a> {
     /// The scenario file.
     pub scenario: &'a str,
@@ -59,7 +59,7 @@ pub struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// Tells the file from what else is named.
+    /// Separates the scenario file from the other arguments.
     pub fn new(words: &'a [String]) -> Self {
         let file = words.iter().position(|word| is_file(word));
         let scenario = file.map_or(DEFAULT_SCENARIO, |file| &words[file]);
@@ -68,7 +68,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// What is listed.
+/// The kind of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
     /// The objects of a kind.
@@ -77,19 +77,19 @@ pub enum Listed {
     Events,
 }
 
-/// Kinds, and the names of the objects that are meant: all of the kind if there are none.
+/// A kind with object names; without names, all objects of the kind.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// What is listed.
+    /// The kind to list.
     pub listed: Listed,
-    /// Only in this namespace, where a word says so itself.
+    /// The namespace, if the argument itself gives one.
     pub namespace: Option<String>,
-    /// The names.
+    /// Names of objects; empty for all.
     pub names: Vec<String>,
 }
 
-/// Reads `pods`, `deploy web`, `svc/web`, `deploy/shop/web`, `pods,deploy`, `all`. What kubectl would not know
-/// is in its words.
+/// Parses `pods`, `deploy web`, `svc/web`, `deploy/shop/web`, `pods,deploy`, `all`. Errors are worded as by
+/// kubectl.
 pub fn targets(words: &[&str]) -> Result<Vec<Target>, String> {
     let mut targets: Vec<Target> = Vec::new();
     if words.iter().any(|word| word.contains('/')) {
@@ -139,7 +139,7 @@ fn listed(word: &str) -> Result<Listed, String> {
     }
 }
 
-/// Why there is nothing to show of a kind that the API has.
+/// Message for a kind of the API that the simulation does not hold.
 fn not_held(kind: Kind) -> String {
     let resource = kind.resource();
     match kind.info().role {
@@ -150,7 +150,7 @@ fn not_held(kind: Kind) -> String {
     }
 }
 
-/// One object of a workload's kind, for the commands that are about one.
+/// Parses exactly one workload, for commands that concern a single one.
 pub fn single(words: &[&str]) -> Result<Target, String> {
     match targets(words)?.as_slice() {
         [target] if target.names.len() == 1 => Ok(target.clone()),
@@ -158,13 +158,13 @@ pub fn single(words: &[&str]) -> Result<Target, String> {
     }
 }
 
-/// A simulation that has reached an instant.
+/// A simulation stopped at an instant.
 pub struct Moment {
     simulation: Simulation,
 }
 
 impl TimeOfRun {
-    /// The run of a scenario until this time is over.
+    /// Runs the scenario up to and including this time.
     pub fn simulate(&self, scenario: &str, options: OutputOptions) -> Result<Moment, Failure> {
         let resolved = load(scenario, &self.settings)?;
         let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
@@ -186,7 +186,7 @@ impl TimeOfRun {
     }
 }
 
-/// Refuses a time after the end of a run, of which nothing is known.
+/// Refuses a time after the end of the run.
 pub fn within_run(
     option: &str,
     asked: Option<SimDuration>,
@@ -203,18 +203,18 @@ pub fn within_run(
 }
 
 impl Moment {
-    /// The cluster at that instant.
+    /// The cluster at this instant.
     pub fn sight(&self) -> Sight<'_> {
         Sight { view: self.simulation.view() }
     }
 
-    /// What happened until then.
+    /// Everything logged up to this instant.
     pub fn log(&self) -> &[LogLine] {
         &self.simulation.recorder().log
     }
 
-    /// The objects of a target; those that are named and are not there are told as the API server tells them.
-    /// Objects are looked for in all namespaces if none is said.
+    /// The objects of a target; for named objects that do not exist, the API server's error message. Searches
+    /// all namespaces if none is given.
     pub fn find(&self, kind: Kind, target: &Target, scope: &Scope) -> Found {
         let mut scope = scope.clone();
         scope.names.clone_from(&target.names);
@@ -228,7 +228,7 @@ impl Moment {
                 format!("Error from server (NotFound): {} {name:?} not found", kind.resource())
             })
             .collect();
-        // One that is named needs no column for its namespace.
+        // No namespace column for an object that was named.
         if let [only] = &ids[..]
             && !scope.names.is_empty()
         {
@@ -238,17 +238,17 @@ impl Moment {
     }
 }
 
-/// Objects that were found.
+/// Result of a search for objects.
 pub struct Found {
-    /// Which are meant.
+    /// Scope of the search.
     pub scope: Scope,
-    /// Those that are there.
+    /// Objects that exist.
     pub ids: Vec<NamespacedName>,
-    /// What is said of those that are not.
+    /// Error messages for those that do not exist.
     pub missing: Vec<String>,
 }
 
-/// Says what is missing; the exit code is kubectl's.
+/// Prints the messages about missing objects; the exit code is kubectl's.
 pub fn tell_missing(missing: &[String]) -> Exit {
     for message in missing {
         output::tell(message);
@@ -256,7 +256,7 @@ pub fn tell_missing(missing: &[String]) -> Exit {
     if missing.is_empty() { Exit::Fine } else { Exit::Missed }
 }
 
-/// What kubectl says where there is nothing to list.
+/// Prints kubectl's message for an empty list.
 pub fn tell_nothing(namespace: Option<&str>) {
     output::tell(&match namespace {
         Some(namespace) => format!("No resources found in {namespace} namespace."),
@@ -264,7 +264,7 @@ pub fn tell_nothing(namespace: Option<&str>) {
     });
 }
 
-/// An error in kubectl's words, with its exit code.
+/// Prints an error in kubectl's format and returns its exit code.
 pub fn refuse(message: &str) -> Exit {
     output::complain(message);
     Exit::Missed

@@ -1,4 +1,4 @@
-//! `wavetank auth can-i`: who may do what by the Roles and bindings of manifests.
+//! `wavetank auth can-i`: access according to the Roles and bindings in manifests.
 
 use std::io::Write;
 
@@ -22,10 +22,11 @@ pub struct Arguments {
     question: Question,
 }
 
-/// What can be asked about rights.
+/// Questions about access rights.
 #[derive(Debug, clap::Subcommand)]
 enum Question {
-    /// Say whether a user may do something: yes (exit code 0) or no (1), and by which binding
+    /// Check whether a user may perform an action: yes (exit code 0) or no (1), and which binding
+    /// allows it
     #[command(name = "can-i")]
     CanI(CanI),
 }
@@ -36,7 +37,7 @@ struct CanI {
     /// The verb: get, list, watch, create, update, patch, delete, ...
     verb: String,
 
-    /// To what: pods, deployments.apps, secrets/NAME, or a path such as /metrics
+    /// The resource: pods, deployments.apps, secrets/NAME, or a path such as /metrics
     what: String,
 
     /// Scenarios and manifests: files, folders, patterns [default: scenario.yaml]
@@ -47,7 +48,7 @@ struct CanI {
     #[arg(long = "as", value_name = "USER")]
     user: String,
 
-    /// A group that the user is in, beside those that its name brings; can be given several times
+    /// A group of the user, in addition to those implied by the user name; can be given several times
     #[arg(long = "as-group", value_name = "GROUP")]
     groups: Vec<String>,
 
@@ -63,12 +64,12 @@ struct CanI {
     #[arg(long, default_value = "")]
     subresource: String,
 
-    /// Form of the answer
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 }
 
-/// Answers the question.
+/// Evaluates the request and writes the answer.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let Question::CanI(asked) = &arguments.question;
     let rights = Rights::of(&manifests(&asked.paths)?).map_err(Failure::Problems)?;
@@ -98,7 +99,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(if answer.is_allowed { Exit::Fine } else { Exit::Missed })
 }
 
-/// What is asked for: kinds are known by their names and short names; others have to be named in full.
+/// The requested resource: built-in kinds may be given by name or short name; other kinds need their
+/// full name.
 fn target(asked: &CanI) -> Target {
     if asked.what.starts_with('/') {
         return Target::Url(asked.what.clone());
@@ -122,7 +124,7 @@ fn target(asked: &CanI) -> Target {
     }
 }
 
-/// The objects of manifests, and of those that scenarios name.
+/// The objects in the manifests, and in those that scenarios name.
 fn manifests(paths: &[String]) -> Result<Vec<manifest::Manifest>, Failure> {
     let default = [DEFAULT_SCENARIO.to_owned()];
     let paths = if paths.is_empty() { &default[..] } else { paths };

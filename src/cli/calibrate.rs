@@ -1,4 +1,4 @@
-//! `wavetank calibrate`: a request model from what was measured, and how good it is.
+//! `wavetank calibrate`: fits a request model to measurements, and evaluates the fit.
 
 use std::io::{BufRead, Read, Write};
 
@@ -21,7 +21,7 @@ use traffic::calibrate::{
 };
 use traffic::import::{Format, ImportOptions, import};
 
-/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+/// Version of the JSON output: the minor version grows with added fields, the major version with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 
 /// Options of `wavetank calibrate`.
@@ -34,16 +34,16 @@ model's server (--llm) the columns are `concurrency` or `rps`, `prompt_tokens`, 
 any of `ttft_p50_ms`, `tpot_p50_ms`, `e2e_p50_ms` (or mean, p90, p95, p99). Every second row is kept
 back from the fit and judges it.")]
 pub struct Arguments {
-    /// The measured points, or an access log; plain or packed with gzip or zstd; - for standard input
+    /// The measured points, or an access log; plain or compressed with gzip or zstd; - for standard input
     #[arg(value_name = "FILE")]
     file: String,
 
-    /// Pods that were measured, where a row does not tell
+    /// Number of pods measured, for rows that do not give it
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pods: u32,
 
-    /// Cores that a pod can use at once [default: one for each request that it works on]
+    /// Cores that a pod can use at once [default: one per concurrent request]
     #[arg(long, value_name = "CORES", value_parser = parse_cores)]
     cores: Option<f64>,
 
@@ -51,24 +51,24 @@ pub struct Arguments {
     #[arg(long, value_name = "CORES", value_parser = parse_cores)]
     cpu_limit: Option<f64>,
 
-    /// How long each point was measured
+    /// Duration of the measurement of each point
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     duration: SimDuration,
 
-    /// Requests came at equal distances, as from vegeta or k6 at a constant rate
+    /// Requests were evenly spaced, as from vegeta or k6 at a constant rate
     #[arg(long)]
     even: bool,
 
-    /// How requests found their pods
+    /// How requests were balanced over pods
     #[arg(long, value_enum, value_name = "RULE", default_value_t)]
     balancer: BalancerRule,
 
-    /// Candidates to try for each number of workers
+    /// Candidate models to try for each number of workers
     #[arg(long, value_name = "COUNT", default_value_t = 150)]
     #[arg(value_parser = clap::value_parser!(u32).range(10..=100_000))]
     evaluations: u32,
 
-    /// The pods are servers of a language model
+    /// The pods are inference servers of a language model
     #[arg(long)]
     llm: bool,
 
@@ -80,45 +80,45 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", requires = "llm")]
     gpu: Option<String>,
 
-    /// GPUs of a pod that share every layer
+    /// Tensor parallelism: GPUs of a pod that each layer is split over
     #[arg(long, value_name = "COUNT", requires = "llm", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=64))]
     tensor_parallel_size: u32,
 
-    /// Tokens for which the KV cache has room, where --model and --gpu do not say it
+    /// Capacity of the KV cache in tokens, if --model and --gpu do not determine it
     #[arg(long, value_name = "TOKENS", requires = "llm")]
     kv_cache_tokens: Option<u64>,
 
-    /// Tokens in an iteration at most
+    /// Maximum number of tokens per iteration
     #[arg(long, value_name = "TOKENS", requires = "llm")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     max_num_batched_tokens: Option<u32>,
 
-    /// Sequences in a batch at most [default: 256]
+    /// Maximum number of sequences in a batch [default: 256]
     #[arg(long, value_name = "COUNT", requires = "llm")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     max_num_seqs: Option<u32>,
 
-    /// Whether outputs are processed while the GPU computes, as vLLM does from 0.6 on [default: whichever fits better]
+    /// Whether outputs are processed while the GPU computes, as in vLLM since 0.6 [default: whichever fits better]
     #[arg(long, value_name = "BOOL", requires = "llm")]
     async_output_processing: Option<bool>,
 
-    /// The form of the result
+    /// Output format
     #[arg(short, long, value_enum, value_name = "FORM", default_value_t)]
     output: Form,
 }
 
-/// How requests found their pods.
+/// Load-balancing rule of the measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum BalancerRule {
-    /// Any pod with equal chance, as kube-proxy does.
+    /// A random pod, as with kube-proxy.
     #[default]
     Random,
-    /// One pod after the other.
+    /// Round robin.
     RoundRobin,
     /// The pod with the fewest requests.
     LeastConnections,
-    /// The lesser loaded of two, as Envoy does.
+    /// The less loaded of two random pods, as with Envoy.
     LeastRequest,
 }
 
@@ -133,10 +133,10 @@ impl From<BalancerRule> for Balancer {
     }
 }
 
-/// Form of the result.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// What goes into a scenario, and a table of errors as comments.
+    /// A snippet for a scenario, with a table of errors as comments.
     #[default]
     Yaml,
     /// One JSON object.
@@ -150,7 +150,7 @@ fn parse_cores(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Fits, and writes the model.
+/// Fits and writes the model.
 pub fn run(
     arguments: &Arguments,
     _options: OutputOptions,
@@ -259,7 +259,7 @@ fn write_yaml(out: &mut impl Write, name: &str, calibration: &Calibration) -> Re
     Ok(())
 }
 
-/// The model as a person writes it.
+/// The model as a scenario snippet.
 fn written(calibration: &Calibration) -> Result<serde_json::Value, Failure> {
     let mut requests = serde_json::to_value(&calibration.requests).map_err(Failure::input)?;
     drop_empty_fields(&mut requests);

@@ -17,26 +17,26 @@ use capacity::node_type::NodeType;
 use capacity::reserved::{Architecture, Provider, allocatable};
 use units::{Bytes, HourlyPrice, MilliCpu, Quantity};
 
-/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+/// Version of the JSON output: the minor version grows with added fields, the major version with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 
-/// As many rows as a table has if no limit is given.
+/// Default limit of rows in a table.
 const TABLE_ROWS: usize = 25;
 
 /// Options of `wavetank catalog`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Names of instance types, such as m5.large or gcp/e2-standard-4, or parts of names; GPUs are added
-    /// to n1 types as in n1-standard-8+2xnvidia-tesla-t4
+    /// Names of instance types, such as m5.large or gcp/e2-standard-4, or parts of names; GPUs are added to n1 types
+    /// as in n1-standard-8+2xnvidia-tesla-t4
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// List what clouds charge beside their machines instead, with source and date of each price; names are those of
-    /// items or parts of them
+    /// List cloud prices other than those of machines, with source and date of each; names then select items by name
+    /// or part of a name
     #[arg(long, conflicts_with_all = ["min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
     prices: bool,
 
-    /// List how often machines fail where a scenario does not say, with the source of each rate
+    /// List the default failure rates of machines, with the source of each
     #[arg(long, conflicts_with_all = ["prices", "names", "provider", "min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
     failures: bool,
 
@@ -63,7 +63,7 @@ pub struct Arguments {
     )]
     gpu: Option<i64>,
 
-    /// Only types whose GPU model has this text in its name, such as a100
+    /// Only types whose GPU model contains this text, such as a100
     #[arg(long, value_name = "TEXT")]
     gpu_model: Option<String>,
 
@@ -71,19 +71,19 @@ pub struct Arguments {
     #[arg(long, value_parser = architecture_parser())]
     arch: Option<Architecture>,
 
-    /// At most this on-demand price, in dollars an hour
+    /// At most this on-demand price, in US dollars per hour
     #[arg(long, value_name = "USD", value_parser = parse_price)]
     max_price: Option<HourlyPrice>,
 
-    /// What comes first: the cheapest, the most CPU, the most memory, or the first in the alphabet
+    /// Sort by lowest price, most CPU, most memory, or name
     #[arg(long, value_enum, value_name = "BY", default_value_t)]
     sort: SortBy,
 
-    /// At most this many types, 0 for all [default: 25 in a table, else all]
+    /// At most this many types, 0 for all [default: 25 in a table, otherwise all]
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
@@ -105,7 +105,7 @@ enum Format {
     Csv,
 }
 
-/// Writes the types that pass the options.
+/// Writes the types that match the options.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     if arguments.prices {
         return write_prices(arguments, out);
@@ -157,8 +157,7 @@ fn write_prices(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Fai
     Ok(Exit::Fine)
 }
 
-/// The types that pass the filter; with names, those of them that are called so or have one of the
-/// names as a part of theirs.
+/// The types that match the filters; with names, those among them whose name equals or contains one of the names.
 fn select(arguments: &Arguments) -> Result<Vec<NodeType>, FindError> {
     let filter = Filter {
         provider: arguments.provider,
@@ -192,7 +191,7 @@ fn select(arguments: &Arguments) -> Result<Vec<NodeType>, FindError> {
 }
 
 impl SortBy {
-    /// Sorts types; equals end up by cloud and name.
+    /// Sorts types; ties are ordered by cloud and name.
     fn apply(self, node_types: &mut [NodeType]) {
         node_types
             .sort_by(|a, b| (a.machine.provider, &a.name).cmp(&(b.machine.provider, &b.name)));
@@ -213,7 +212,7 @@ fn write_table(shown: &[NodeType], found: usize, out: &mut impl Write) -> Result
     let mut columns = columns();
     columns.retain(|column| shown.iter().any(|node_type| (column.text)(node_type) != column.usual));
     let mut table = Table::new();
-    // A type is a line, however long the names of its GPUs: nobody finds a name that is broken.
+    // One line per type, even with long GPU names: a wrapped name cannot be searched for.
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|column| column.title));
     for node_type in shown {
@@ -231,7 +230,7 @@ fn write_table(shown: &[NodeType], found: usize, out: &mut impl Write) -> Result
     Ok(())
 }
 
-/// GPUs that can be added to other types are no types of their own, so a search for GPUs mentions them.
+/// GPUs that can be attached to other types are not types themselves, so a search for GPUs mentions them.
 fn write_gpu_add_ons(arguments: &Arguments, out: &mut impl Write) -> Result<(), Failure> {
     let is_asked_for = arguments.gpu.is_some() || arguments.gpu_model.is_some();
     let is_excluded = arguments.provider.is_some_and(|provider| provider != Provider::Gcp)
@@ -256,7 +255,7 @@ struct Column {
     title: &'static str,
     alignment: CellAlignment,
     text: fn(&NodeType) -> String,
-    /// If all types have this text, the column says nothing and is left out.
+    /// The column is left out if all types have this value.
     usual: &'static str,
 }
 
@@ -273,12 +272,12 @@ fn columns() -> Vec<Column> {
         right("POD MEM", |t| gibibytes(allocatable(&t.machine).memory)),
         right("USD/H", |t| format!("{:.4}", t.on_demand.as_usd())),
         right("SPOT", |t| t.spot.map(|spot| format!("{:.4}", spot.as_usd())).unwrap_or_default()),
-        // The only ones whose length has no bound.
+        // The only values of unbounded length.
         left("GPUS", |t| t.gpus.as_ref().map(ToString::to_string).unwrap_or_default(), ""),
     ]
 }
 
-/// `15.2Gi`, cut: a table compares better in one unit.
+/// `15.2Gi`, truncated: a table is easier to compare in one unit.
 fn gibibytes(memory: Bytes) -> String {
     let tenths = (memory.0 * 10) >> 30;
     match (tenths / 10, tenths % 10) {
@@ -287,7 +286,7 @@ fn gibibytes(memory: Bytes) -> String {
     }
 }
 
-/// A type as JSON and CSV show it.
+/// A type in the JSON and CSV output.
 #[derive(Serialize)]
 struct Entry<'a> {
     provider: &'static str,

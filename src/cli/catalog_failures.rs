@@ -1,4 +1,4 @@
-//! `wavetank catalog --failures`: how often machines fail, where a scenario does not say.
+//! `wavetank catalog --failures`: the default failure rates of machines.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::exit::Failure;
 use capacity::failures::{FailureRate, rates};
 
-/// A rate as the JSON form shows it.
+/// A rate in the JSON output.
 #[derive(Serialize)]
 struct Row {
     failure: &'static str,
@@ -24,7 +24,7 @@ fn hours(rate: &FailureRate) -> f64 {
     rate.mean_time_between.as_secs_f64() / 3_600.0
 }
 
-/// Writes them as JSON or as a table.
+/// Writes the rates as JSON or as a table.
 pub fn write(as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
     if as_json {
         let rows = rates().iter().map(|rate| Row {

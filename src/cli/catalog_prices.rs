@@ -1,4 +1,4 @@
-//! `wavetank catalog --prices`: what clouds charge beside their machines, with source and date of each price.
+//! `wavetank catalog --prices`: cloud prices other than those of machines, with source and date of each.
 
 use std::io::Write;
 
@@ -11,20 +11,20 @@ use capacity::price_list::{Price, PriceList};
 use capacity::reserved::Provider;
 use units::Money;
 
-/// A price as the outputs show it: a line for each tier.
+/// A price in the output, one row per tier.
 #[derive(Serialize)]
 pub struct Row {
     cloud: &'static str,
     item: String,
     unit: &'static str,
-    /// Units a month from which it holds.
+    /// Units per month from which the price applies.
     from: u64,
     usd: Money,
     source: String,
     date: String,
 }
 
-/// The prices whose items have one of the names as a part of theirs.
+/// The prices of items whose name contains one of the names.
 pub fn rows(provider: Option<Provider>, names: &[String]) -> Vec<Row> {
     let providers = Provider::ALL.into_iter().filter(|one| provider.is_none_or(|own| own == *one));
     let all = providers.flat_map(|one| PriceList::of(one).iter().map(move |price| (one, price)));
@@ -46,7 +46,7 @@ fn of_price(provider: Provider, price: &Price) -> impl Iterator<Item = Row> {
     })
 }
 
-/// Writes them as a table.
+/// Writes the prices as a table.
 pub fn write_table(rows: &[Row], out: &mut impl Write) -> Result<(), Failure> {
     if rows.is_empty() {
         writeln!(out, "No item is called so.")?;

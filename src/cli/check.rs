@@ -1,4 +1,4 @@
-//! `wavetank check`: scenarios against their objectives, for pipelines.
+//! `wavetank check`: checks scenarios against their objectives, for CI pipelines.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,16 +24,16 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
 
-    /// Run each scenario with so many seeds, one after the other from its own on; an objective must be
+    /// Run each scenario with this many consecutive seeds, starting at its own; an objective must be
     /// met with each of them
     #[arg(long, value_name = "COUNT", default_value = "1")]
     seeds: Seeds,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 
-    /// Write the verdict as JUnit XML too; - is standard output, in place of the text
+    /// Also write the verdict as JUnit XML; - replaces the text on standard output
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -50,7 +50,7 @@ pub fn run(
         let loaded = loader.load(path, &arguments.settings.settings);
         let seeds = match &loaded {
             Ok(resolved) => arguments.seeds.from(arguments.settings.first_seed(resolved)),
-            // Whatever the seed, it is wrong once.
+            // An invalid scenario is invalid for every seed: report it once.
             Err(_) => vec![0],
         };
         jobs.extend(seeds.into_iter().map(|seed| (path.as_str(), loaded.clone(), seed)));

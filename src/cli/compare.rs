@@ -1,4 +1,4 @@
-//! `wavetank compare`: two scenarios, or one with and without a setting, on the same requests.
+//! `wavetank compare`: compares two scenarios, or one with and without a setting, on the same requests.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ Examples:
   wavetank compare scenario.yaml --save baseline.json
   wavetank compare scenario.yaml --baseline baseline.json --fail-on worse")]
 pub struct Arguments {
-    /// The scenario to start from; the other side is a second one, or this with the settings of --set,
-    /// or what --baseline holds
+    /// The scenario of the first side; the second side is another scenario, this one with --set, or the results in
+    /// --baseline
     #[arg(value_name = "SCENARIO")]
     scenario: String,
 
@@ -40,43 +40,43 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
 
-    /// How many seeds, from that of the first side on: each is run on both sides
+    /// Number of seeds, starting at that of the first side; each is run on both sides
     #[arg(long, value_name = "COUNT", default_value = "5")]
     seeds: Seeds,
 
-    /// A file written by --save, as the first side; its seeds are used again
+    /// A file written by --save, used as the first side; its seeds are used again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seed", "seeds"])]
     baseline: Option<String>,
 
-    /// Keep the figures of the last side in a file, for --baseline
+    /// Save the results of the last side to a file, for --baseline
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
-    /// Differences up to this percentage of the first side count as none, and are shown all the same; of a share,
-    /// such as availability, it is the percentage of what is missing to 100 %, where that is less; 0 counts every
-    /// difference that is not chance
+    /// Differences up to this percentage of the first side count as unchanged, but are still shown; for shares such as
+    /// availability, the percentage refers to the distance to 100 % if that is smaller; 0 counts every difference that
+    /// is not random
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = parse_percent)]
     tolerance: f64,
 
-    /// Judge by this service alone, as NAMESPACE/NAME or NAME; given several times, by these. Default: those with
-    /// objectives and those that clients ask
+    /// Judge by this service only, as NAMESPACE/NAME or NAME; can be given several times. Default: services with
+    /// objectives and those that clients call
     #[arg(long = "service", value_name = "SERVICE")]
     services: Vec<String>,
 
-    /// Judge by this figure alone, such as 'latency p95', or by all that begin so, such as latency; given several
-    /// times, by these
+    /// Judge by this figure only, such as 'latency p95', or by all figures with this prefix, such as latency; can be
+    /// given several times
     #[arg(long = "figure", value_name = "FIGURE")]
     figures: Vec<String>,
 
-    /// Show all figures, those that are the same included
+    /// Show all figures, including unchanged ones
     #[arg(long)]
     all: bool,
 
-    /// End with exit code 1 if a figure that the comparison is judged by is worse, or if any figure at all has changed
+    /// Exit with code 1 if a judged figure is worse, or if any figure has changed
     #[arg(long, value_enum, value_name = "WHAT")]
     fail_on: Option<FailOn>,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 }
@@ -84,7 +84,7 @@ pub struct Arguments {
 /// When a comparison fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// A figure is worse that the comparison is judged by
+    /// A judged figure is worse
     Worse,
     /// Any figure is worse, better, or otherwise changed
     Change,
@@ -142,7 +142,7 @@ pub fn run(
     Ok(exit(&comparison, arguments.fail_on))
 }
 
-/// What can be picked.
+/// Message that lists the services and figures to choose from.
 fn nothing_picked(measured: &Measurement) -> String {
     let mut subjects: Vec<&str> = Vec::new();
     let mut figures: Vec<&str> = Vec::new();
@@ -162,7 +162,7 @@ fn nothing_picked(measured: &Measurement) -> String {
     )
 }
 
-/// The sides that are to be run, with what they are called.
+/// The sides to be run, with their names.
 fn sides(arguments: &Arguments) -> Result<Vec<(String, ResolvedScenario)>, Failure> {
     let settings = &arguments.settings.settings;
     let mut loader = Loader::default();

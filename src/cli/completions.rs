@@ -1,4 +1,4 @@
-//! `wavetank completions`: a script that teaches a shell our commands.
+//! `wavetank completions`: prints a shell completion script.
 
 use std::io::Write;
 
@@ -11,14 +11,14 @@ use super::exit::{Exit, Failure};
 /// Options of `wavetank completions`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The shell; put what is printed where it looks for completions
+    /// The shell; save the output where it looks for completions
     #[arg(value_enum)]
     shell: Shell,
 }
 
 /// Writes the script.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    // The generator panics where a write fails, so it writes to memory.
+    // The generator panics on write errors, so it writes to memory.
     let mut script = Vec::new();
     generate(arguments.shell, &mut Cli::command(), "wavetank", &mut script);
     out.write_all(&script)?;

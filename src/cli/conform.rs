@@ -1,4 +1,4 @@
-//! `wavetank conform`: recorded decisions of real controllers, beside what wavetank decides.
+//! `wavetank conform`: compares recorded decisions of real controllers with wavetank's.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -23,14 +23,14 @@ pub struct Arguments {
     recording: Recording,
 }
 
-/// What was recorded.
+/// Types of recordings.
 #[derive(Debug, Subcommand)]
 enum Recording {
     /// Loops of the Cluster Autoscaler; docs/conform-cluster-autoscaler.md describes the files
     ClusterAutoscaler(Files),
-    /// Lives of workloads under kube-controller-manager; docs/conform-controllers.md describes the files
+    /// Workload life cycles under kube-controller-manager; docs/conform-controllers.md describes the files
     Controllers(Files),
-    /// Whole runs of all controllers under load; docs/conform-end-to-end.md describes the folders
+    /// Complete runs of all controllers under load; docs/conform-end-to-end.md describes the folders
     EndToEnd(Folders),
     /// Decisions of the HorizontalPodAutoscaler controller; docs/conform-hpa.md describes the files
     Hpa(Files),
@@ -46,55 +46,55 @@ enum Recording {
     Vpa(Files),
 }
 
-/// Where the recordings are.
+/// Paths of recordings.
 #[derive(Debug, clap::Args)]
 struct Files {
-    /// Recordings: .jsonl files, compressed with gzip or not; folders, for all such files in them; or -
-    /// for standard input
+    /// Recordings: .jsonl files, optionally gzip-compressed; folders, for all such files in them; or - for
+    /// standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
-/// Where the recorded runs are.
+/// Paths of recorded runs.
 #[derive(Debug, clap::Args)]
 struct Folders {
-    /// Folders of recorded runs, each with manifests/, load.csv, params.yaml and expected/, or folders of
-    /// such folders
+    /// Folders of recorded runs, each with manifests/, load.csv, params.yaml and expected/, or folders of such
+    /// folders
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<String>,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
-/// Where the measurements are.
+/// Paths of measurements.
 #[derive(Debug, clap::Args)]
 struct Measured {
-    /// Folders with cases.json and tables such as start-stop.csv and restarts.csv, compressed with gzip or not
+    /// Folders with cases.json and tables such as start-stop.csv and restarts.csv, optionally gzip-compressed
     #[arg(value_name = "DIR", required = true)]
     folders: Vec<String>,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
-/// Form of the output.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line for each case, its first difference, and the sums.
+    /// One line per case with its first difference, and totals.
     #[default]
     Text,
     /// One JSON object.
     Json,
 }
 
-/// Replays all files and writes what became of their cases.
+/// Replays all files and writes the results of their cases.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let (Files { files, output }, replay): (_, fn(&[u8]) -> _) = match &arguments.recording {
         Recording::ClusterAutoscaler(files) => {
@@ -121,7 +121,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
 }
 
-/// Runs all recorded cases and writes what became of them.
+/// Runs all recorded cases and writes the results.
 fn run_cases(arguments: &Folders, out: &mut impl Write) -> Result<Exit, Failure> {
     let mut cases = Vec::new();
     for folder in &arguments.folders {
@@ -140,7 +140,7 @@ fn run_cases(arguments: &Folders, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
 }
 
-/// Simulates what was measured and writes how far it agrees.
+/// Simulates the measured cases and writes how closely they agree.
 fn run_measured(arguments: &Measured, out: &mut impl Write) -> Result<Exit, Failure> {
     let mut steps = Vec::new();
     for folder in &arguments.folders {
@@ -154,7 +154,7 @@ fn run_measured(arguments: &Measured, out: &mut impl Write) -> Result<Exit, Fail
     Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
 }
 
-/// The recordings that a path stands for, with the path of each.
+/// The recordings at a path, each with its own path.
 fn recordings(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     if !Path::new(path).is_dir() {
         let bytes = read_bytes(path).map_err(|problem| in_path(path, &problem))?;
@@ -171,8 +171,7 @@ fn recordings(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     Ok(files.into_iter().map(|(name, bytes)| (format!("{path}/{name}"), bytes)).collect())
 }
 
-/// The files of a folder, as they are if they are a case, or else divided among the folders in it
-/// that are.
+/// The files of a folder as one case if they are one, otherwise grouped by the subfolders that are cases.
 fn by_case(folder: &str, files: CaseContent) -> Vec<(String, CaseContent)> {
     let is_case = |prefix: &str| {
         let parameters = format!("{prefix}params.yaml");

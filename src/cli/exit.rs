@@ -1,4 +1,4 @@
-//! How a command ends: its exit code, or what went wrong. Prints nothing itself.
+//! Exit codes and errors of commands. Prints nothing.
 
 use std::fmt;
 use std::io;
@@ -7,27 +7,27 @@ use std::process::ExitCode;
 
 use manifest::Diagnostics;
 
-/// The exit codes of `wavetank`. They do not change their meaning from version to version.
+/// The exit codes of `wavetank`. Their meaning is stable across versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: the command did what it was asked, and every objective was met.
+    /// 0: the command succeeded, and every objective was met.
     Fine = 0,
-    /// 1: the input is sound; an objective was missed, a comparison or a rollout failed, a recorded decision was
-    /// not reproduced, or there are warnings where none are wanted.
+    /// 1: the input is valid, but an objective was missed, a comparison or rollout failed, a recorded decision
+    /// was not reproduced, or there are warnings in strict mode.
     Missed = 1,
-    /// 2: the input or the command line is wrong.
+    /// 2: the input or the command line is invalid.
     WrongInput = 2,
-    /// 3: an error in wavetank itself.
+    /// 3: an internal error of wavetank.
     Internal = 3,
 }
 
-/// The exit codes in the words of the help text.
+/// The exit codes for the help text.
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done; `check`: all objectives met
   1  `check`: an objective missed; `size`: no setting holds the objectives; `compare`: it failed; `conform`: a decision not reproduced;
      `rollout status`: the rollout is past its progress deadline; `validate --strict`: warnings;
-     `get`, `describe`, `rollout`, `top`: what is named is not there
+     `get`, `describe`, `rollout`, `top`: the object was not found
   2  wrong input or wrong usage
   3  an error in wavetank itself";
 
@@ -37,24 +37,24 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command could not do what it was asked.
+/// Reason why a command failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// What the person gave is wrong. The text says where, what is wrong, and what would be right.
+    /// Invalid user input. The text gives the place, the problem and the correction.
     Input(String),
-    /// What the person gave is wrong in several places, each with its line.
+    /// Several problems in user input, each with its line.
     Problems(Diagnostics),
     /// The result could not be written.
     Output(io::Error),
 }
 
 impl Failure {
-    /// Something about the input, in the words of its own error.
+    /// An input error, worded by its own `Display`.
     pub fn input(error: impl fmt::Display) -> Self {
         Self::Input(error.to_string())
     }
 
-    /// The code with which the program ends. A reader that closed the pipe has what it wanted.
+    /// The exit code of the program. A closed pipe is no failure: its reader has what it wanted.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Fine,
@@ -81,12 +81,12 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Runs `command`; a panic in it, which is always an error of ours, ends in [`Exit::Internal`].
+/// Runs `command`; a panic in it, which is always a bug, results in [`Exit::Internal`].
 pub fn guard(command: impl FnOnce() -> Exit) -> Exit {
     catch_unwind(AssertUnwindSafe(command)).unwrap_or(Exit::Internal)
 }
 
-/// Makes a panic ask for a report after its usual message.
+/// Makes a panic print a request to report it after the usual message.
 pub fn install_panic_hook() {
     let usual = take_hook();
     set_hook(Box::new(move |panic| {

@@ -1,4 +1,4 @@
-//! `wavetank explain`: what a controller decided, when, and why, with the numbers filled in.
+//! `wavetank explain`: a controller's decision, with its time, reasons and numbers.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -16,30 +16,29 @@ use engine::{SimDuration, SimTime};
 use sim::{Blueprint, Simulation, World};
 use views;
 
-/// Version of the JSON forms of explanations.
+/// Version of the JSON output of explanations.
 pub(super) const FORMAT_VERSION: &str = "1.0";
 /// Options of `wavetank explain`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The object: KIND/NAME or KIND/NAMESPACE/NAME; or `call FROM TO`, whose ends are such names of pods, workloads and
-    /// Services, addresses, or `clients`
+    /// The object: KIND/NAME or KIND/NAMESPACE/NAME; or `call FROM TO`, where each end is such a name of a pod,
+    /// workload or Service, an address, or `clients`
     #[arg(value_name = "OBJECT", required = true, num_args = 1..=4)]
     words: Vec<String>,
 
-    /// The decision in force at this time of the run, such as 20m, the second that begins then included
-    /// [default: 1m]
+    /// The decision in force at this time of the run, such as 20m, including decisions within that second [default: 1m]
     #[arg(long, value_parser = parse_duration, value_name = "TIME", conflicts_with_all = ["from", "to"])]
     at: Option<SimDuration>,
 
-    /// All decisions from this time on: a table of them, and those that changed something in full
+    /// All decisions from this time on: a table, with those that changed something in full
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     from: Option<SimDuration>,
 
-    /// The end of that span [default: the end of the run]
+    /// End of the period given by --from [default: the end of the run]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     to: Option<SimDuration>,
 
-    /// Form of the answer
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 
@@ -47,7 +46,7 @@ pub struct Arguments {
     settings: Settings,
 }
 
-/// What is asked about, and in which scenario.
+/// The subject of the question, and the scenario.
 enum Asked<'a> {
     Object(ObjectReference, &'a str),
     Call { from: &'a str, to: &'a str, scenario: &'a str },
@@ -60,7 +59,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// What the words on the command line ask; the scenario's file may stand before or behind the rest.
+/// Parses the positional arguments; the scenario file may come before or after the subject.
 fn asked(words: &[String]) -> Result<Asked<'_>, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (scenario, words) = match words[..] {
@@ -102,7 +101,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         within_run(option, asked, world.duration)?;
     }
     let default = if is_span { SimDuration::ZERO } else { SimDuration::from_secs(60) };
-    // A span shows every sync: none is slept through.
+    // A period shows every sync, so none may be skipped.
     world.controllers.hpa.repeats_quiet_syncs &= !is_span;
     let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
     let from_time = if is_span { from } else { end_of_second(from) };
@@ -150,7 +149,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(Exit::Fine)
 }
 
-/// Why a node was added, is kept, or was removed, as of this time.
+/// Why a node was added, kept or removed, as of this time.
 fn explain_node(
     world: World,
     object: &ObjectReference,
@@ -176,7 +175,7 @@ fn explain_node(
     write_story(at, answer.as_ref(), &story, out)
 }
 
-/// Writes a story as of this time: as JSON if there is an answer in that form, or else in words.
+/// Writes an explanation as of this time, as JSON if it has that form, otherwise as text.
 pub(super) fn write_story(
     at: SimTime,
     answer: Option<&Value>,
@@ -193,8 +192,8 @@ pub(super) fn write_story(
     Ok(Exit::Fine)
 }
 
-/// The last instant of the second that begins at this time, if one does: reports print times so, and a
-/// control loop decides some milliseconds after its second began.
+/// The last instant of the second that begins at this time, if it is a whole second: reports print whole seconds, and a
+/// control loop decides some milliseconds into one.
 fn end_of_second(at: SimTime) -> SimTime {
     let second = SimDuration::from_secs(1).as_nanos();
     match at.as_nanos() % second {
@@ -203,7 +202,7 @@ fn end_of_second(at: SimTime) -> SimTime {
     }
 }
 
-/// The object that is meant by a name without a namespace: the only one of that name, wherever it is.
+/// Resolves a name without namespace to the only object of that name in any namespace.
 fn in_its_namespace(simulation: &Simulation, object: &ObjectReference) -> ObjectReference {
     let all = simulation.autoscalers(object.kind);
     let mut others = all.iter().filter(|other| other.id.name == object.id.name);
@@ -213,8 +212,8 @@ fn in_its_namespace(simulation: &Simulation, object: &ObjectReference) -> Object
     }
 }
 
-/// All decisions from now on until `to`: a table, and those that changed something in full. Decisions
-/// that have no row are written in full.
+/// All decisions from now until `to`: a table, with those that changed something in full. Decisions without a table row
+/// are always written in full.
 fn write_span(
     simulation: &mut Simulation,
     object: &ObjectReference,
@@ -233,7 +232,7 @@ fn write_span(
             Some(_) => {}
             None => {
                 let told = simulation.explain(object);
-                // The same as at the time before is not told again.
+                // Omit decisions identical to the previous one.
                 let content =
                     told.as_ref().and_then(|text| Some(text.split_once(": ")?.1.to_owned()));
                 if content != last {
@@ -263,7 +262,7 @@ fn write_span(
     Ok(Exit::Fine)
 }
 
-/// All decisions from now on until `to`, with the time of each in seconds.
+/// All decisions from now until `to`, with their times in seconds.
 fn write_json(
     simulation: &mut Simulation,
     object: &ObjectReference,

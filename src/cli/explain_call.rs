@@ -1,4 +1,4 @@
-//! `wavetank explain call FROM TO`: whether NetworkPolicies let a call through, and which rule or policy decides.
+//! `wavetank explain call FROM TO`: whether NetworkPolicies allow a connection, and which rule or policy decides.
 
 use std::io::Write;
 
@@ -10,11 +10,11 @@ use cluster::{Kind, ObjectReference};
 use engine::SimTime;
 use sim::{CallEnd, Simulation, World};
 
-/// Ends of a call, as a person writes them.
+/// The accepted forms of the ends of a call.
 const ENDS: &str =
     "write KIND/NAMESPACE/NAME of a pod, a workload or a Service, an address, or clients";
 
-/// One end of a call, and the port behind it.
+/// Parses one end of a call, with an optional port.
 pub fn end_of(text: &str) -> Result<(CallEnd, Option<u16>), Failure> {
     let wrong = |problem: &str| Failure::Input(format!("{text:?} {problem}; {ENDS}"));
     if ["clients", "outside"].contains(&text) {
@@ -40,7 +40,7 @@ pub fn end_of(text: &str) -> Result<(CallEnd, Option<u16>), Failure> {
     if is_end { Ok((CallEnd::Object(object), port)) } else { Err(wrong("takes part in no call")) }
 }
 
-/// Runs the world up to the time, and writes what the policies say of the call then.
+/// Runs the simulation up to the time and writes the verdict of the policies on the call.
 pub fn run(
     world: World,
     (from, to): (&str, &str),

@@ -1,4 +1,4 @@
-//! `wavetank explain pod/NAMESPACE/NAME`: why a pod is where it is, or why it waits.
+//! `wavetank explain pod/NAMESPACE/NAME`: why a pod is on its node, or why it is pending.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use engine::SimTime;
 use scheduler::explanation::Explanation;
 use sim::{Simulation, World};
 
-/// The JSON form.
+/// The JSON output.
 #[derive(Serialize)]
 struct Answer<'e> {
     format_version: &'static str,
@@ -20,8 +20,8 @@ struct Answer<'e> {
     explanation: &'e Explanation,
 }
 
-/// Runs the world up to the time, and writes the decision that put the pod where it is then; or, if it
-/// has no node, what the scheduler would say about it.
+/// Runs the simulation up to the time and writes the decision that placed the pod; for a pod without a
+/// node, the scheduler's verdict at that time.
 pub fn run(
     world: &World,
     pod: &NamespacedName,
@@ -38,8 +38,8 @@ pub fn run(
         }
     }
     let (when, explanation) = match bound {
-        // The same run again, up to the cycle that placed it.
-        // One that names its node has never waited for one.
+        // Repeat the run up to the cycle that placed the pod; a pod that names its node was never
+        // scheduled.
         Some(bound) => (bound, at_binding(world, pod, bound).or_else(|| simulation.examine(pod))),
         None => (at, simulation.examine(pod)),
     };
@@ -62,7 +62,7 @@ pub fn run(
     Ok(Exit::Fine)
 }
 
-/// What the scheduler had to say about the pod in the step that placed it.
+/// The scheduler's explanation in the step that placed the pod.
 fn at_binding(world: &World, pod: &NamespacedName, bound: SimTime) -> Option<Explanation> {
     let mut simulation = Simulation::new(world.clone());
     while simulation.next_time().is_some_and(|next| next < bound) {

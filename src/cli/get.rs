@@ -1,4 +1,4 @@
-//! `wavetank get`, `describe`, `events`: the cluster at an instant of a run, as kubectl prints it.
+//! `wavetank get`, `describe`, `events`: the cluster at an instant of a run, in kubectl's format.
 
 use std::io::Write;
 
@@ -21,8 +21,8 @@ use views::{
 /// Options of `wavetank get`.
 #[derive(Debug, clap::Args)]
 pub struct GetArguments {
-    /// What to list, as kubectl takes it: pods, deploy web, svc/web, deploy/SHOP/web, pods,deploy, all, events; and
-    /// the scenario file [default: scenario.yaml]
+    /// Objects to list, with kubectl's syntax: pods, deploy web, svc/web, deploy/SHOP/web, pods,deploy, all,
+    /// events; and the scenario file [default: scenario.yaml]
     #[arg(value_name = "KIND [NAME] [SCENARIO]", required = true)]
     words: Vec<String>,
 
@@ -32,47 +32,47 @@ pub struct GetArguments {
     #[command(flatten)]
     choice: Choice,
 
-    /// The form of the output: wide, name, yaml, json, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE, or
+    /// Output format: wide, name, yaml, json, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE, or
     /// custom-columns=TITLE:PATH,...
     #[arg(short, long, value_name = "FORM", value_parser = GetForm::new, default_value = "text")]
     #[arg(hide_default_value = true)]
     output: GetForm,
 
-    /// A column with all labels
+    /// Add a column with all labels
     #[arg(long)]
     show_labels: bool,
 
-    /// Columns with the values of these labels
+    /// Add columns with the values of these labels
     #[arg(short = 'L', long, value_name = "LABEL", value_delimiter = ',')]
     label_columns: Vec<String>,
 
-    /// The field by which objects are sorted, such as .metadata.creationTimestamp
+    /// Sort by this field, such as .metadata.creationTimestamp
     #[arg(long, value_name = "PATH")]
     sort_by: Option<String>,
 
-    /// Only objects with these fields, such as status.phase=Running,spec.nodeName!=n1
+    /// Only objects with these field values, such as status.phase=Running,spec.nodeName!=n1
     #[arg(long, value_name = "FIELD=VALUE")]
     field_selector: Option<String>,
 }
 
-/// Forms of a list.
+/// Output formats of a list.
 #[derive(Clone, Debug, PartialEq)]
 enum GetForm {
-    /// A line for each.
+    /// One line per object.
     Text,
-    /// A line for each, with more columns.
+    /// One line per object, with additional columns.
     Wide,
-    /// The names.
+    /// Names only.
     Name,
-    /// A List of objects.
+    /// A List of objects as YAML.
     Yaml,
-    /// The same as JSON.
+    /// A List of objects as JSON.
     Json,
-    /// A template with paths.
+    /// A JSONPath template.
     Template(JsonPath, String),
-    /// The same, with a JSON list for each part.
+    /// A JSONPath template with JSON output.
     TemplateAsJson(JsonPath, String),
-    /// A table of paths.
+    /// A table with one JSONPath per column.
     Columns(CustomColumns),
 }
 
@@ -100,7 +100,7 @@ impl GetForm {
         }
     }
 
-    /// Whether it is made of whole objects.
+    /// True if the format needs complete objects.
     const fn is_of_objects(&self) -> bool {
         !matches!(self, Self::Text | Self::Wide | Self::Name)
     }
@@ -109,7 +109,7 @@ impl GetForm {
 /// Options of `wavetank describe`.
 #[derive(Debug, clap::Args)]
 pub struct DescribeArguments {
-    /// What to describe, as kubectl takes it: pod web-0, svc/web, deploy/SHOP/web, pods; and the scenario file
+    /// Objects to describe, with kubectl's syntax: pod web-0, svc/web, deploy/SHOP/web, pods; and the scenario file
     /// [default: scenario.yaml]
     #[arg(value_name = "KIND [NAME] [SCENARIO]", required = true)]
     words: Vec<String>,
@@ -134,11 +134,11 @@ pub struct EventsArguments {
     #[command(flatten)]
     choice: Choice,
 
-    /// Only those of this object
+    /// Only events of this object
     #[arg(long = "for", value_name = "KIND/NAME")]
     of: Option<String>,
 
-    /// Only those of these types: Normal, Warning
+    /// Only events of these types: Normal, Warning
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,
 }
@@ -175,7 +175,7 @@ pub fn get(
         }
     };
     let Listing { mut tables, items, missing } = found;
-    // One object that is named comes by itself.
+    // A single named object is printed without a List.
     let is_one = items.len() == 1 && targets.iter().all(|target| target.names.len() == 1);
     match &arguments.output {
         GetForm::Text | GetForm::Wide | GetForm::Name => {
@@ -191,7 +191,7 @@ pub fn get(
                 tell_nothing(scope.namespace.as_deref().filter(|_| any));
             }
         }
-        // Of those that are named and are not there nothing is printed.
+        // Nothing is printed if all named objects are missing.
         _ if items.is_empty() && !missing.is_empty() => {}
         GetForm::Yaml => out.write_all(to_yaml(&told(items, is_one)).as_bytes())?,
         GetForm::Json => out.write_all(go_json_lines(&told(items, is_one)).as_bytes())?,
@@ -216,7 +216,7 @@ pub fn get(
 }
 
 impl GetArguments {
-    /// The objects that the options choose by their fields, and their order.
+    /// The filter and sort order of the options.
     fn selection(&self) -> Result<Selection, String> {
         let fields = self.field_selector.as_deref().unwrap_or_default();
         let sort_text = self.sort_by.clone().unwrap_or_default();
@@ -228,7 +228,7 @@ impl GetArguments {
     }
 }
 
-/// The objects that are listed, as tables or by themselves.
+/// The objects to list, as tables or as objects.
 #[derive(Default)]
 struct Listing {
     tables: Vec<String>,
@@ -236,7 +236,7 @@ struct Listing {
     missing: Vec<String>,
 }
 
-/// Looks for all targets; an error is in the words of the API server or of kubectl.
+/// Searches for all targets; errors are worded as by the API server or kubectl.
 fn find(
     moment: &Moment,
     targets: &[Target],
@@ -272,7 +272,7 @@ fn find(
         let found = moment.find(kind, target, scope);
         listing.missing.extend(found.missing);
         if found.ids.is_empty() {
-            // What cannot be asked for is told even if there is nothing.
+            // An unsupported field selector is an error even for an empty list.
             selection.among(sight, kind, found.scope)?;
             continue;
         }
@@ -290,7 +290,7 @@ fn not_executed(template: &str, why: &str) -> String {
     format!("error executing jsonpath {template:?}: Error executing template: {why}")
 }
 
-/// JSON as kubectl prints it.
+/// JSON formatted as by kubectl.
 fn go_json_lines(value: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let indent = PrettyFormatter::with_indent(b"    ");
@@ -299,7 +299,7 @@ fn go_json_lines(value: &impl Serialize) -> String {
     go_json(&String::from_utf8_lossy(&bytes)) + "\n"
 }
 
-/// The only object, or a list.
+/// The only object, or a List.
 fn told(mut items: Vec<Value>, is_one: bool) -> Value {
     match items.pop() {
         Some(only) if is_one => only,
@@ -339,7 +339,7 @@ pub fn describe(
         missing.extend(of_kind);
         found.extend(ids.into_iter().map(|id| (kind, id)));
     }
-    // As with kubectl, events are for one object.
+    // Like kubectl, show events for a single object only.
     let is_one = found.len() == 1;
     let (sight, log) = (moment.sight(), moment.log());
     let pages =
@@ -352,7 +352,7 @@ pub fn describe(
     Ok(tell_missing(&missing))
 }
 
-/// Lists what happened.
+/// Lists events.
 pub fn events(
     arguments: &EventsArguments,
     options: OutputOptions,

@@ -1,4 +1,4 @@
-//! `wavetank import`: recorded traffic in any form, turned into the compact one that scenarios read.
+//! `wavetank import`: converts recorded traffic in any supported format into wavetank's compact trace format.
 
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -18,60 +18,59 @@ use traffic::import::{
 /// Options of `wavetank import`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Recorded traffic, plain or packed with gzip or zstd; - for standard input
+    /// Recorded traffic, plain or compressed with gzip or zstd; - for standard input
     #[arg(value_name = "FILE")]
     file: String,
 
-    /// The file to write, packed if it ends in .gz; - for standard output
+    /// The file to write, compressed if it ends in .gz; - for standard output
     #[arg(short, long, value_name = "FILE", default_value = STANDARD_INPUT)]
     output: String,
 
-    /// The form of the file [default: told by its beginning]
+    /// Format of the input [default: detected from its beginning]
     #[arg(short, long, value_name = "FORMAT", value_parser = parse_format)]
     #[arg(help = format_help())]
     format: Option<Format>,
 
-    /// Count requests per so much time, such as 1s or 1m, in place of a line for each
+    /// Count requests per interval, such as 1s or 1m, instead of writing a line for each
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     every: Option<SimDuration>,
 
-    /// Take only requests whose path begins so, where the rows tell a path
+    /// Only requests whose path starts with this, if the rows contain a path
     #[arg(long, value_name = "PREFIX")]
     path: Option<String>,
 
-    /// Write the class of each request, method and path with `*` for identifiers, where the rows tell a path; the
-    /// classes of a scenario's request models are found by name or by path
+    /// Write the class of each request, method and path with `*` for identifiers, if the rows contain a path; the
+    /// classes of a scenario's request models are matched by name or path
     #[arg(long)]
     classes: bool,
 
-    /// What a column of a CSV file holds whose name does not say it, such as time=ts or prompt=in_tokens; meanings
-    /// are time, end, duration (seconds), count and rate (of an interval), prompt and output (tokens), session, class,
-    /// series
+    /// Meaning of a CSV column whose name does not reveal it, such as time=ts or prompt=in_tokens; meanings are time,
+    /// end, duration (seconds), count and rate (of an interval), prompt and output (tokens), session, class, series
     #[arg(long, value_name = "MEANING=COLUMN")]
     column: Vec<ColumnChoice>,
 
-    /// Rows may be so much out of order [default: 10m for logs and load generators, else 0s]
+    /// How far rows may be out of order [default: 10m for logs and load generators, otherwise 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     disorder: Option<SimDuration>,
 
-    /// Percent of broken rows above which the file is refused
+    /// Reject the file if more than this percentage of its rows is broken
     #[arg(long, value_name = "PERCENT", default_value = "1", value_parser = parse_percent)]
     max_broken: f64,
 
-    /// The form of the summary, which goes to standard error
+    /// Format of the summary, which is written to standard error
     #[arg(long, value_enum, value_name = "FORM", default_value_t)]
     summary: SummaryForm,
 }
 
-/// Form of the summary.
+/// Format of the summary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum SummaryForm {
-    /// Sentences.
+    /// Plain text.
     #[default]
     Text,
     /// One JSON object.
     Json,
-    /// Nothing.
+    /// No summary.
     None,
 }
 
@@ -93,7 +92,7 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads the file and writes its compact form.
+/// Reads the file and writes the compact format.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let name = if arguments.file == STANDARD_INPUT { "standard input" } else { &arguments.file };
     let wrong = |message: String| Failure::Input(format!("{name}: {message}"));
@@ -103,7 +102,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let mut input = open_unpacked(&arguments.file).map_err(wrong)?;
     let beginning = input.fill_buf().map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let format = arguments.format.or_else(|| Format::detect(beginning));
-    // Only such a file has columns with names of its own.
+    // Only CSV files have columns with custom names.
     let format = format.or_else(|| (!arguments.column.is_empty()).then_some(Format::Csv));
     let format = format.ok_or_else(|| wrong(Format::doubt(beginning)))?;
     if arguments.path.is_some() && !format.tells_paths() {
@@ -150,7 +149,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
             (written, _) => written.map_err(wrong)?,
         }
     } else {
-        // Written beside and renamed, so that a refused file leaves nothing half done.
+        // Written to a temporary file and renamed, so that a rejected input leaves no partial output.
         let draft = Draft::create(Path::new(&arguments.output)).map_err(Failure::Input)?;
         let compact = Compact::new(draft, &origin, arguments.every);
         let written = write_compact(input, &options, compact);
@@ -169,8 +168,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(Exit::Fine)
 }
 
-/// An output that remembers why it took no more: whoever reads the rows says so in words alone, and that a
-/// reader such as `head` has enough is no error.
+/// A writer that remembers its error: the trace reader passes errors on as text only, and a closed pipe such as
+/// `head`'s is no error.
 struct Listened<'a, W> {
     out: &'a mut W,
     refused: Option<io::ErrorKind>,
@@ -199,7 +198,7 @@ fn write_compact<W: Write>(
     Ok(((broken, summary), output))
 }
 
-/// Classes that the summary names.
+/// Maximum number of classes in the summary.
 const CLASSES_SHOWN: usize = 12;
 
 fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> String {

@@ -1,4 +1,4 @@
-//! `wavetank init`: a commented scenario to start from, written from manifests, and from traces if there are any.
+//! `wavetank init`: writes a commented starter scenario from manifests, and from traces if there are any.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -30,16 +30,16 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE", default_value = "scenario.yaml")]
     output: String,
 
-    /// The scenario's name [default: the name of the folder that it is written to]
+    /// Name of the scenario [default: the name of the folder it is written to]
     #[arg(long)]
     name: Option<String>,
 
-    /// Write over files that exist
+    /// Overwrite existing files
     #[arg(long)]
     force: bool,
 
-    /// A group of nodes that the Cluster Autoscaler makes larger and smaller, with its instance type (`wavetank catalog`
-    /// lists them), fewest and most nodes; can be given several times. NodePools among the manifests start Karpenter
+    /// A node group scaled by the Cluster Autoscaler, with instance type (listed by `wavetank catalog`), minimum and
+    /// maximum size; can be given several times. NodePools in the manifests enable Karpenter
     #[arg(long, value_name = "NAME=TYPE:MIN:MAX")]
     node_group: Vec<NodeGroup>,
 
@@ -51,7 +51,7 @@ pub struct Arguments {
     traces: TraceArguments,
 }
 
-/// Reads the manifests and writes the scenario, with the schema for editors beside it.
+/// Reads the manifests and writes the scenario, with the JSON Schema for editors beside it.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     if arguments.manifests.iter().any(|path| path == STANDARD_INPUT) {
         let message =
@@ -224,7 +224,7 @@ fn missing_backends(inventory: &Inventory, objects: &[Manifest]) -> Vec<String> 
     told.collect()
 }
 
-/// How the scenario file names a path that the person named from where the program runs.
+/// A path given relative to the working directory, as seen from the scenario file.
 fn seen_from(scenario: &str, path: &str) -> String {
     let folder = Path::new(scenario).parent().unwrap_or(Path::new(""));
     if folder.as_os_str().is_empty() || scenario == STANDARD_INPUT {

@@ -1,4 +1,4 @@
-//! The traces of `wavetank init`: read, brought together with the manifests, and told about.
+//! The traces of `wavetank init`: reads them, matches them with the manifests, and summarizes them.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use scenario::inventory::Inventory;
 use scenario::starter::Traced;
 use traffic::spans::{Kinds, Observation, SpanStore, observe, read_spans};
 
-/// Options about traces.
+/// Trace options.
 #[derive(Debug, clap::Args)]
 pub struct TraceArguments {
-    /// Traces of the real system, for calls and times of requests: JSON of OpenTelemetry (as the collector's file
-    /// exporter writes it) or of Jaeger (as its page saves it), plain or packed; several files are taken together
+    /// Traces of the real system, for calls and request times: JSON of OpenTelemetry (as written by the collector's
+    /// file exporter) or Jaeger (as saved from its web page), plain or compressed; several files are combined
     #[arg(long, value_name = "FILE")]
     traces: Vec<String>,
 
-    /// The Service of a service that has another name in traces, such as checkout=shop/checkoutservice
+    /// The Service for a name in traces that differs from its own, such as checkout=shop/checkoutservice
     #[arg(long, value_name = "NAME=NAMESPACE/SERVICE", requires = "traces", value_parser = parse_named)]
     trace_service: Vec<(String, NamespacedName)>,
 
-    /// Percent of the time in which a request calls nobody that is CPU time; the rest is waiting. Traces tell the time
-    /// on the clock alone, so that all of it is the most that the CPU time can be
+    /// Percentage of a request's own time (while it calls no other service) that is CPU time; the rest is waiting.
+    /// Traces contain wall-clock time only, so the whole own time is an upper bound of the CPU time
     #[arg(long, value_name = "PERCENT", requires = "traces", default_value_t = 100.0, value_parser = parse_share)]
     cpu_share: f64,
 }
@@ -47,7 +47,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What the traces tell of the workloads among the manifests.
+/// The data in the traces about the workloads in the manifests.
 pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Traced, Failure> {
     if arguments.traces.is_empty() {
         return Ok(Traced::default());
@@ -106,7 +106,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// What a reader must know of these traces.
+/// Limitations of these traces that a user should know.
 fn caveats(observation: &Observation, traced: &Traced, store: &SpanStore) -> Vec<String> {
     let odd = observation.odd;
     let rows = [
@@ -124,7 +124,7 @@ fn caveats(observation: &Observation, traced: &Traced, store: &SpanStore) -> Vec
         ),
         (
             counted(odd.messages, "message", "messages"),
-            "worked on by who receives it: nobody waits, so that it is no call, and what it costs is left out",
+            "processed by its consumer: the sender does not wait, so it is no call, and its cost is left out",
         ),
         (counted(odd.repeated, "span", "spans"), "there more than once; the first counts"),
     ];

@@ -1,8 +1,8 @@
-//! The command line: the only crate with terminal, environment and wall clock. Has [`files`] read the input of the
-//! other crates, calls them, and writes their results; decides nothing about a simulation.
+//! The command line: the only crate with access to terminal, environment and wall clock. It has [`files`] read the
+//! input of the other crates, calls them, and writes their results; it makes no decisions about a simulation.
 //!
-//! A command is one file with an `Arguments` struct and a `run` function, one variant of `Command`, and
-//! one arm in its `run`.
+//! A command is one file with an `Arguments` struct and a `run` function, one variant of `Command`, and one arm in
+//! its `run`.
 
 pub mod at;
 pub mod auth;
@@ -45,18 +45,18 @@ use clap::{Parser, Subcommand};
 use exit::{EXIT_CODES, Exit, Failure};
 use output::{ColorChoice, OutputOptions};
 
-/// Tests a Kubernetes system before it ships: real manifests and a real traffic trace in; latency, cost
-/// and availability out.
+/// Tests a Kubernetes system before it ships: takes real manifests and a real traffic trace, and reports latency,
+/// cost and availability.
 #[derive(Debug, Parser)]
 #[command(name = "wavetank", version, after_help = EXIT_CODES, max_term_width = 100)]
 #[command(disable_help_subcommand = true)]
 pub struct Cli {
-    /// When to use colour: auto (on a terminal, unless NO_COLOR is set), always, or never
+    /// When to use color: auto (on a terminal, unless NO_COLOR is set), always, or never
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     #[arg(hide_possible_values = true, help_heading = "Global options")]
     color: ColorChoice,
 
-    /// Show no progress
+    /// Do not show progress
     #[arg(short, long, global = true, help_heading = "Global options")]
     quiet: bool,
 
@@ -64,57 +64,57 @@ pub struct Cli {
     command: Command,
 }
 
-/// What can be asked of wavetank.
+/// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say who may do what by the Roles and bindings of manifests
+    /// Check who may do what according to the Roles and bindings in manifests
     Auth(auth::Arguments),
     /// Fit a request model to measured latencies, an access log or a GPU benchmark
     Calibrate(calibrate::Arguments),
     /// List instance types with their sizes and prices
     Catalog(catalog::Arguments),
-    /// Run scenarios and say whether they meet their objectives, for pipelines
+    /// Run scenarios and check them against their objectives, for CI pipelines
     Check(check::Arguments),
-    /// Run two scenarios, or one with and without a setting, on the same requests, and say what differs
+    /// Compare two scenarios, or one with and without a setting, on the same requests
     Compare(compare::Arguments),
-    /// Print a script that completes commands and options in a shell
+    /// Print a shell completion script for commands and options
     Completions(completions::Arguments),
-    /// Replay recorded decisions of real controllers, and say where wavetank decides otherwise
+    /// Replay recorded decisions of real controllers and report where wavetank decides differently
     Conform(conform::Arguments),
-    /// Turn recorded traffic (logs, load generators, Prometheus, published traces) into a trace
+    /// Convert recorded traffic (logs, load generators, Prometheus, published traces) to a trace
     Import(import::Arguments),
-    /// Write a commented scenario to start from, from manifests
+    /// Write a commented starter scenario from manifests
     Init(init::Arguments),
     /// Run a scenario and report latency, cost and availability
     Run(run::Arguments),
-    /// Place pods on nodes under several policies: how many fit, how full, how fragmented, at what price
+    /// Place pods on nodes under several policies, and compare how many fit, utilization, fragmentation and price
     Pack(pack::Arguments),
-    /// Say what a controller decided, when and why, with the numbers filled in
+    /// Explain a controller's decision: what it decided, when and why, with all numbers
     ///
-    /// What is asked about is hpa/NAME or hpa/NAMESPACE/NAME, so/... for KEDA, vpa/..., or pod/NAMESPACE/NAME:
-    /// why it is on its node, or why it waits.
+    /// The object is hpa/NAME or hpa/NAMESPACE/NAME, so/... for KEDA, vpa/..., or pod/NAMESPACE/NAME: why a pod is
+    /// on its node, or why it is pending.
     Explain(explain::Arguments),
-    /// List objects at a time of a run, as kubectl lists them
+    /// List objects at a time of a run, in kubectl's format
     Get(get::GetArguments),
     /// Show one object at a time of a run, with its events
     Describe(get::DescribeArguments),
-    /// List what happened until a time of a run
+    /// List the events up to a time of a run
     Events(get::EventsArguments),
-    /// Say how far a rollout is at a time of a run, or which there were
+    /// Show the progress of a rollout at a time of a run, or its history
     Rollout(rollout::RolloutArguments),
-    /// List the use of pods or nodes at a time of a run
+    /// List the resource usage of pods or nodes at a time of a run
     Top(rollout::TopArguments),
-    /// Print the JSON Schema of scenarios, from which editors complete and explain their fields
+    /// Print the JSON Schema of scenarios, for completion and documentation in editors
     Schema(schema::Arguments),
-    /// Find the cheapest setting that holds the objectives, and say how sure that is
+    /// Find the cheapest configuration that meets the objectives, and its confidence
     Size(size::Arguments),
-    /// Run a scenario with many settings, and find the cheapest that meets the objectives
+    /// Run a scenario over a grid of settings, and find the cheapest that meets the objectives
     Sweep(sweep::Arguments),
-    /// Say all that is wrong with scenarios and manifests, without running anything
+    /// Report all problems in scenarios and manifests, without running anything
     Validate(validate::Arguments),
-    /// Watch a scenario run in the terminal, and step in: pause, step, kill, drain, scale
+    /// Watch a scenario run in the terminal, and intervene: pause, step, kill, drain, scale
     Watch(watch::Arguments),
-    /// Compose many years of a scenario, with failures as they come, and say what they are like
+    /// Simulate many years of a scenario with random failures, and summarize them
     Years(years::Arguments),
 }
 
@@ -148,13 +148,13 @@ impl Command {
     }
 }
 
-/// The whole program: reads the command line, runs the command, and says with which code to end.
+/// The entry point: parses the command line, runs the command, and returns the exit code.
 pub fn main() -> ExitCode {
     exit::install_panic_hook();
     exit::guard(|| match Cli::try_parse() {
         Ok(cli) => execute(&cli),
         Err(error) => {
-            // Help and version arrive here too. Where nobody reads them there is nothing left to do.
+            // Help and version arrive here too. A failed write has nowhere to be reported.
             let _ = error.print();
             if error.use_stderr() { Exit::WrongInput } else { Exit::Fine }
         }
@@ -167,7 +167,7 @@ fn execute(cli: &Cli) -> Exit {
     let mut out = BufWriter::new(io::stdout().lock());
     let result = cli.command.run(options, &mut out);
     let result = result.and_then(|exit| Ok(out.flush().map(|()| exit)?));
-    // What is left in the buffer of a broken pipe must not be written again when it is dropped.
+    // Unwritten data for a broken pipe must not be flushed again on drop.
     let _ = out.into_parts();
     result.unwrap_or_else(|failure| {
         match &failure {

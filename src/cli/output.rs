@@ -1,36 +1,36 @@
-//! Where results, messages and progress go: results to standard output, all else to standard error.
+//! Output streams: results go to standard output, messages and progress to standard error.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The widest line that tables and reports use.
+/// Maximum line width of tables and reports.
 pub const WIDTH: u16 = 100;
 
-/// When to colour.
+/// When to use color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Even into files and pipes.
+    /// Always, even for files and pipes.
     Always,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
-/// What the global options and the surroundings say about output.
+/// Output settings from global options and the environment.
 #[derive(Clone, Copy, Debug)]
 pub struct OutputOptions {
-    /// Whether results may have colour.
+    /// True if results may be colored.
     pub color: bool,
-    /// Whether progress is shown.
+    /// True if progress is shown.
     pub progress: bool,
 }
 
 impl OutputOptions {
-    /// Looks at the terminal and the environment.
+    /// Detects the settings from the terminal and the environment.
     pub fn detect(choice: ColorChoice, quiet: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
@@ -39,7 +39,7 @@ impl OutputOptions {
         }
     }
 
-    /// A progress bar on standard error over `length` steps; an invisible one if progress is off.
+    /// A progress bar on standard error with `length` steps; hidden if progress is off.
     pub fn progress_bar(&self, length: u64, what: &'static str) -> ProgressBar {
         if !self.progress {
             return ProgressBar::hidden();
@@ -51,7 +51,7 @@ impl OutputOptions {
         ProgressBar::new(length).with_style(style).with_message(what)
     }
 
-    /// A counter on standard error of steps whose number nobody knows; an invisible one if progress is off.
+    /// A counter on standard error for an unknown number of steps; hidden if progress is off.
     pub fn counter(&self, what: &'static str) -> ProgressBar {
         if !self.progress {
             return ProgressBar::hidden();
@@ -63,17 +63,17 @@ impl OutputOptions {
     }
 }
 
-/// Tells the person something that says itself how bad it is. If nobody listens there is nobody to tell.
+/// Prints a message that states its own severity to standard error. Write errors are ignored.
 pub fn tell(message: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
 }
 
-/// Tells the person what is wrong. If nobody listens on standard error there is nobody to tell.
+/// Prints an error message to standard error. Write errors are ignored.
 pub fn complain(message: &str) {
     let _ = writeln!(io::stderr().lock(), "error: {message}");
 }
 
-/// Tells the person what is to be known and stops nothing.
+/// Prints a warning to standard error. Write errors are ignored.
 pub fn warn(message: &str) {
     let _ = writeln!(io::stderr().lock(), "warning: {message}");
 }

@@ -1,4 +1,4 @@
-//! `wavetank pack`: the same pods on the same nodes under several policies, side by side.
+//! `wavetank pack`: compares placements of the same pods on the same nodes under several policies.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,27 +24,27 @@ use units::HourlyPrice;
 /// Options of `wavetank pack`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The packing: a file that names pods, nodes and policies; docs/pack.md describes it
+    /// The packing file, which names pods, nodes and policies; docs/pack.md describes it
     #[arg(value_name = "PACKING")]
     packing: String,
 
-    /// Only this policy of the file, or one more by its name; can be given several times
+    /// Only this policy of the file, or a built-in policy by name; can be given several times
     #[arg(long, value_name = "NAME")]
     policy: Vec<String>,
 
-    /// The seed, in place of the file's
+    /// Seed that overrides the file's
     #[arg(long)]
     seed: Option<u64>,
 
-    /// Form of the report
+    /// Format of the report
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 
-    /// Write a chart as SVG and PNG into this folder
+    /// Write a chart as SVG and PNG to this folder
     #[arg(long, value_name = "DIR")]
     charts: Option<PathBuf>,
 
-    /// Write where each pod is under each policy into this CSV file
+    /// Write the node of each pod under each policy to this CSV file
     #[arg(long, value_name = "FILE")]
     placements: Option<PathBuf>,
 }
@@ -102,7 +102,7 @@ fn outcomes(
     Ok(outcomes)
 }
 
-/// Fills in how many nodes of the growing pool each policy needs.
+/// Determines how many nodes of the growing pool each policy needs.
 fn grow(
     text: &PackingText,
     plan: &Plan,
@@ -125,7 +125,7 @@ fn grow(
     Ok(())
 }
 
-/// All that is wrong with a packing, and with the files that it names; and which of these are manifests.
+/// All problems of a packing and of the files it names, and the names of those files that are manifests.
 pub(super) fn check(source: &Source) -> (Diagnostics, Vec<Name>) {
     let packing = match PackingText::parse(source) {
         Ok(packing) => packing,
@@ -137,11 +137,11 @@ pub(super) fn check(source: &Source) -> (Diagnostics, Vec<Name>) {
     (read.problems, read.manifests)
 }
 
-/// What is found out while everything is read that a packing names.
+/// State collected while the files of a packing are read.
 #[derive(Default)]
 struct Reading {
     problems: Diagnostics,
-    /// Names of the files with manifests.
+    /// Names of the manifest files.
     manifests: Vec<Name>,
 }
 
@@ -187,7 +187,7 @@ impl Reading {
         }
     }
 
-    /// What applying manifests comes to, but for the nodes among them.
+    /// The actions that apply the manifests; Node objects are collected separately.
     fn actions(&mut self, sources: &[Source], nodes: &mut Vec<Node>) -> Vec<Action> {
         self.manifests.extend(sources.iter().map(|source| source.name.clone()));
         let loaded = admit(read_objects(sources, &mut self.problems));
@@ -225,7 +225,7 @@ fn pools(
     (nodes, prices)
 }
 
-/// A CSV file beside the packing.
+/// Reads a CSV file named by the packing.
 fn read_list<T>(
     packing: &str,
     path: &str,
@@ -236,7 +236,7 @@ fn read_list<T>(
     parse(&bytes).map_err(|error| format!("{path}: {error}"))
 }
 
-/// The policies of the file, or those that the command line asks for.
+/// The policies of the file, or those selected on the command line.
 fn policies(arguments: &Arguments, text: &PackingText) -> Result<Vec<Policy>, Diagnostics> {
     let mut problems = Diagnostics::default();
     let mut found = policies_of(&arguments.packing, text, &mut problems);
@@ -287,7 +287,7 @@ fn unknown_policy(name: &str) -> String {
     format!("there is no policy {name:?}; known are {}", known.join(", "))
 }
 
-/// A row for each policy and pod: the node, empty if there is none, and the GPUs that it shares.
+/// A CSV row per policy and pod: the node, empty if unplaced, and the GPUs that it shares.
 fn placements(plan: &Plan, outcomes: &[Outcome]) -> String {
     let mut csv = String::from("policy,pod,node,gpu_index\n");
     for outcome in outcomes {

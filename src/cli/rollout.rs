@@ -1,4 +1,5 @@
-//! `wavetank rollout` and `top`: how far a rollout is at an instant of a run, and what is used, as kubectl says it.
+//! `wavetank rollout` and `top`: progress of a rollout and resource usage at an instant of a run, in kubectl's
+//! format.
 
 use std::io::Write;
 
@@ -21,14 +22,14 @@ pub struct RolloutArguments {
 
 #[derive(Debug, Subcommand)]
 enum Rollout {
-    /// How far the rollout of a Deployment, StatefulSet or DaemonSet is
+    /// Show the progress of a rollout of a Deployment, StatefulSet or DaemonSet
     Status(WorkloadArguments),
-    /// The revisions of a Deployment, StatefulSet or DaemonSet
+    /// Show the revisions of a Deployment, StatefulSet or DaemonSet
     History {
         #[command(flatten)]
         workload: WorkloadArguments,
 
-        /// The template of this revision
+        /// Show the pod template of this revision
         #[arg(long, value_name = "NUMBER")]
         revision: Option<i64>,
     },
@@ -37,8 +38,8 @@ enum Rollout {
 /// A workload at an instant of a run.
 #[derive(Debug, clap::Args)]
 struct WorkloadArguments {
-    /// The workload, as kubectl takes it: deploy/web, sts db, deploy/SHOP/web; and the scenario file
-    /// [default: scenario.yaml]
+    /// The workload, with kubectl's syntax: deploy/web, sts db, deploy/SHOP/web; and the scenario file [default:
+    /// scenario.yaml]
     #[arg(value_name = "KIND/NAME [SCENARIO]", required = true)]
     words: Vec<String>,
 
@@ -52,7 +53,7 @@ struct WorkloadArguments {
 /// Options of `wavetank top`.
 #[derive(Debug, clap::Args)]
 pub struct TopArguments {
-    /// Whose use: of pods or of nodes
+    /// Usage of pods or of nodes
     #[arg(value_enum)]
     whose: Whose,
 
@@ -66,34 +67,34 @@ pub struct TopArguments {
     #[command(flatten)]
     choice: Choice,
 
-    /// What each container uses
+    /// Show the usage of each container
     #[arg(long)]
     containers: bool,
 
-    /// By what rows are sorted
+    /// Sort order of the rows
     #[arg(long, value_enum)]
     sort_by: Option<SortBy>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Whose {
-    /// Of each pod
+    /// Usage of each pod
     #[value(alias = "pod", alias = "po")]
     Pods,
-    /// Of each node
+    /// Usage of each node
     #[value(alias = "node", alias = "no")]
     Nodes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SortBy {
-    /// The most CPU first
+    /// Most CPU first
     Cpu,
-    /// The most memory first
+    /// Most memory first
     Memory,
 }
 
-/// Says how far a rollout is, or which there were.
+/// Writes the progress or history of a rollout.
 pub fn rollout(
     arguments: &RolloutArguments,
     options: OutputOptions,
@@ -130,7 +131,7 @@ pub fn rollout(
     };
     match said {
         Some(Ok(text)) => out.write_all(text.as_bytes())?,
-        // As kubectl does, whose exit code it is as well.
+        // The same message and exit code as kubectl's.
         Some(Err(error)) => return Ok(refuse(&error)),
         None => {
             let message = format!("no {what} viewer has been implemented for {:?}", kind.name());
@@ -140,7 +141,7 @@ pub fn rollout(
     Ok(Exit::Fine)
 }
 
-/// Lists what is used.
+/// Lists resource usage.
 pub fn top(
     arguments: &TopArguments,
     options: OutputOptions,

@@ -1,4 +1,4 @@
-//! `wavetank run`: one run of a scenario, and its report in the forms that are asked for.
+//! `wavetank run`: runs a scenario once and writes its report in the requested formats.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,35 +23,35 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
 
-    /// Run again so many times with other phases of the control loops, and show what that spans
+    /// Repeat the run this many times with other phases of the control loops, and show the range of the results
     #[arg(long, value_name = "N")]
     phases: Option<u32>,
 
-    /// Run again with half and with twice of each setting that is a guess by the scenario's `provenance`, and
-    /// show how far the answer moves
+    /// Repeat the run with half and twice each setting that `provenance` marks as a guess, and show how much the
+    /// results change
     #[arg(long)]
     doubts: bool,
 
-    /// Form of the report
+    /// Format of the report
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 
-    /// Write charts as SVG and PNG into this folder
+    /// Write charts as SVG and PNG to this folder
     #[arg(long, value_name = "DIR")]
     charts: Option<PathBuf>,
 
-    /// Write the report as one page that needs no network
+    /// Write the report as a self-contained HTML page
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
 
-/// Forms of a report on standard output.
+/// Report formats on standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
-    /// For people
+    /// Human-readable text
     #[default]
     Text,
-    /// For programs: stable, versioned
+    /// Stable, versioned JSON
     Json,
 }
 
@@ -85,8 +85,8 @@ pub fn run(
     Ok(Exit::Fine)
 }
 
-/// Runs each assumption halved and doubled. One that a scenario cannot have, such as half of a single node, has no
-/// answer.
+/// Runs each assumption halved and doubled. Values that are invalid in a scenario, such as half of a single node,
+/// have no result.
 fn doubt(
     report: &mut Report,
     resolved: &ResolvedScenario,

@@ -1,4 +1,4 @@
-//! The options by which every command that runs a scenario names it and changes it.
+//! Options shared by all commands that run a scenario: its file and overrides.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -16,15 +16,15 @@ use report::Report;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
 
-/// Changes to a scenario.
+/// Overrides of a scenario.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Settings {
-    /// Change a setting: seed=7, cluster.nodePools[general].count=5, or in a manifest
+    /// Override a setting: seed=7, cluster.nodePools[general].count=5, or in a manifest
     /// manifests.HorizontalPodAutoscaler/shop/web.spec.maxReplicas=20; can be given several times
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub settings: Vec<Override>,
 
-    /// The seed, in place of the scenario's
+    /// Seed that overrides the scenario's
     #[arg(long)]
     pub seed: Option<u64>,
 }
@@ -36,10 +36,10 @@ impl Settings {
     }
 }
 
-/// Where a scenario is looked for if none is named.
+/// Scenario file used if none is named.
 pub const DEFAULT_SCENARIO: &str = "scenario.yaml";
 
-/// The object and the scenario that two words name, whichever came first.
+/// The object and the scenario file among two arguments, in either order.
 pub fn object_and_scenario<'a>(
     mut object: &'a str,
     mut scenario: Option<&'a str>,
@@ -47,7 +47,7 @@ pub fn object_and_scenario<'a>(
     if is_file(object) && scenario.is_none_or(|other| !is_file(other)) {
         let Some(other) = scenario.replace(object) else {
             return Err(Failure::Input(format!(
-                "no object is named; write KIND/NAME or KIND/NAMESPACE/NAME beside {object}"
+                "no object name given; write KIND/NAME or KIND/NAMESPACE/NAME instead of {object}"
             )));
         };
         object = other;
@@ -57,19 +57,19 @@ pub fn object_and_scenario<'a>(
     Ok((object, scenario.unwrap_or(DEFAULT_SCENARIO)))
 }
 
-/// Whether a text names a file rather than an object.
+/// True if an argument is a file rather than an object.
 pub fn is_file(text: &str) -> bool {
     let path = Path::new(text);
     let is_written_as_one = ["yaml", "yml", "json"].map(OsStr::new).map(Some);
     text == "-" || is_written_as_one.contains(&path.extension()) || path.is_file()
 }
 
-/// How many seeds: at least one.
+/// Number of seeds, at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seeds(u32);
 
 impl Seeds {
-    /// As many seeds, from this one on.
+    /// This many consecutive seeds, starting at `first`.
     pub fn from(self, first: u64) -> Vec<u64> {
         (0..u64::from(self.0)).map(|step| first.wrapping_add(step)).collect()
     }
@@ -86,12 +86,12 @@ impl FromStr for Seeds {
     }
 }
 
-/// Reads a scenario with its changes.
+/// Reads a scenario with its overrides.
 pub fn load(path: &str, settings: &Settings) -> Result<ResolvedScenario, Failure> {
     Loader::default().load(path, &settings.settings).map_err(Failure::Problems)
 }
 
-/// Runs a scenario and shows how far it is.
+/// Runs a scenario and shows its progress.
 pub fn run(
     resolved: &ResolvedScenario,
     settings: &Settings,

@@ -1,4 +1,4 @@
-//! `wavetank schema`: the JSON Schema of scenarios, or the same as a page to read.
+//! `wavetank schema`: prints the JSON Schema of scenarios, or a reference page generated from it.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use scenario::schema::json_schema;
 /// Options of `wavetank schema`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Write a page to read, in Markdown, in place of the JSON Schema
+    /// Print a reference page in Markdown instead of the JSON Schema
     #[arg(long)]
     markdown: bool,
 }

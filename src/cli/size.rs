@@ -1,4 +1,4 @@
-//! `wavetank size`: the cheapest setting that holds the objectives, by search.
+//! `wavetank size`: searches for the cheapest configuration that meets the objectives.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,49 +25,50 @@ Examples:
   wavetank size scenario.yaml --tune hpa,nodes,requests --survive node,rollout --headroom
   wavetank size scenario.yaml --tune cluster.nodePools[general].count=2,3,4,5 --patch sized/")]
 pub struct Arguments {
-    /// The scenario file; its objectives are what must hold
+    /// The scenario file, whose objectives must be met
     #[arg(value_name = "SCENARIO")]
     scenario: String,
 
-    /// What may be changed: hpa, behavior, replicas, requests, limits, nodes, node-types, several with commas, or any
-    /// setting as PATH=A,B,C with the leanest value first; can be given several times [default: hpa,replicas,nodes,
-    /// node-types]
+    /// Settings to tune: hpa, behavior, replicas, requests, limits, nodes, node-types, separated by commas, or any
+    /// setting as PATH=A,B,C with the leanest value first; can be given several times
+    /// [default: hpa,replicas,nodes,node-types]
     #[arg(long, value_name = "WHAT")]
     tune: Vec<TuneList>,
 
-    /// What must be survived when most requests come: node, zone, rollout, several with commas
+    /// Failures to survive at peak traffic: node, zone, rollout, separated by commas
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     survive: Vec<Survive>,
 
-    /// Say how much more traffic the answer bears
+    /// Report how much more traffic the result can handle
     #[arg(long)]
     headroom: bool,
 
     #[command(flatten)]
     settings: Settings,
 
-    /// Seeds with which the cheapest race against each other
+    /// Number of seeds with which the cheapest candidates race against each other
     #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(3..=1000))]
     seeds: u32,
 
-    /// Fresh seeds with all of which the winner must hold: 59 make 95 % of runs hold with 95 % confidence
+    /// Number of fresh seeds with all of which the winner must meet the objectives: 59 mean that 95 % of runs meet
+    /// them, with 95 % confidence
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     confirm: u32,
 
-    /// What a cheaper setting must save at least to be told from another, as a percentage of the cost
+    /// Smallest saving that makes a configuration cheaper than another, as a percentage of the cost
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     indifference: f64,
 
-    /// Write the patches and a kustomization into this folder
+    /// Write the patches and a kustomization to this folder
     #[arg(long, value_name = "DIR")]
     patch: Option<PathBuf>,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 }
 
-/// Searches, and writes the recommendation.
+/// Runs the search and writes the recommendation.
 pub fn run(
     arguments: &Arguments,
     options: OutputOptions,
@@ -123,13 +124,13 @@ pub fn run(
     Ok(if answer.found { Exit::Fine } else { Exit::Missed })
 }
 
-/// The command that runs the scenario with these settings, for a shell.
+/// The shell command that runs the scenario with these settings.
 fn command(scenario: &str, settings: impl Iterator<Item = String>) -> String {
     let settings: Vec<String> = settings.map(|one| format!(" --set '{one}'")).collect();
     format!("wavetank run {scenario}{}", settings.concat())
 }
 
-/// The patches, each in a file of its own, and a kustomization that applies them to the scenario's manifests.
+/// Writes each patch to its own file, with a kustomization that applies them to the scenario's manifests.
 fn write_patches(
     folder: &Path,
     scenario: &str,

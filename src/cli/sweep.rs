@@ -1,4 +1,4 @@
-//! `wavetank sweep`: a grid of settings, and the cheapest that meets the objectives.
+//! `wavetank sweep`: runs a grid of settings and finds the cheapest that meets the objectives.
 
 use std::io::Write;
 
@@ -18,7 +18,7 @@ use sweep::table::SweepTable;
 use sweep::vary::{Vary, grid, grid_size};
 use sweep::{run_all, table_text};
 
-/// More settings than anyone reads, and than fit into memory.
+/// More settings would neither be readable nor fit into memory.
 const SETTINGS_MAX: usize = 10_000;
 
 /// Options of `wavetank sweep`.
@@ -37,57 +37,57 @@ pub struct Arguments {
     #[command(flatten)]
     grid: Grid,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
-/// What is run.
+/// The grid to be run.
 #[derive(Debug, clap::Args)]
 pub struct Grid {
     /// The scenario file
     #[arg(value_name = "SCENARIO", required = true)]
     scenario: Option<String>,
 
-    /// A setting and its values, such as cluster.nodePools[general].count=3,4,5; given several times, all
+    /// A setting and its values, such as cluster.nodePools[general].count=3,4,5; if given several times, all
     /// combinations are run
     #[arg(long, value_name = "PATH=A,B,C", required = true)]
     vary: Vec<Vary>,
 
-    /// What is set in every run.
+    /// Overrides that apply to every run.
     #[command(flatten)]
     pub settings: Settings,
 
-    /// Run each setting with so many seeds, one after the other from the scenario's on
+    /// Run each setting with this many consecutive seeds, starting at the scenario's
     #[arg(long, value_name = "COUNT", default_value = "1")]
     seeds: Seeds,
 
-    /// Try the row to take with so many further seeds, on which it was not chosen; one that misses an objective with
-    /// them makes room for the next; 0 takes it as it is
+    /// Verify the chosen row with this many further seeds that were not used to choose it; if it misses an
+    /// objective, the next row is tried; 0 skips this step
     #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u16).range(..=1000))]
     pub confirm: u16,
 }
 
-/// Form of the output.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A table, and which row to take
+    /// A table and the recommended row
     #[default]
     Text,
-    /// A line for each setting, with all figures
+    /// One line per setting, with all figures
     Csv,
-    /// The same as one JSON object
+    /// One JSON object with the same content
     Json,
 }
 
 impl Grid {
-    /// The scenario's file.
+    /// The scenario file.
     pub fn scenario(&self) -> Result<&str, Failure> {
-        let missing = || Failure::Input("no scenario is named".to_owned());
+        let missing = || Failure::Input("no scenario given".to_owned());
         self.scenario.as_deref().ok_or_else(missing)
     }
 
-    /// The paths that vary.
+    /// The paths of the varied settings.
     pub fn varied(&self) -> Vec<String> {
         self.vary.iter().map(|one| one.path.clone()).collect()
     }
@@ -97,7 +97,7 @@ impl Grid {
         self.seeds.from(resolved.first().map_or(0, |one| self.settings.first_seed(one)))
     }
 
-    /// All settings, and the scenario with each.
+    /// All combinations of settings, and the scenario with each.
     pub fn resolve(&self) -> Result<(Vec<Vec<String>>, Vec<ResolvedScenario>), Failure> {
         let size = grid_size(&self.vary);
         if size > SETTINGS_MAX {
@@ -122,7 +122,7 @@ impl Grid {
         Ok((cells, resolved))
     }
 
-    /// What is set in every run, and then what this cell sets.
+    /// The overrides of every run, followed by those of this cell.
     fn settings_of(&self, cell: &[String]) -> Result<Vec<Override>, Failure> {
         let mut settings = self.settings.settings.clone();
         for (vary, value) in self.vary.iter().zip(cell) {

@@ -1,4 +1,4 @@
-//! `wavetank sweep plan`, `run`, `merge` and `export`: a sweep on several machines.
+//! `wavetank sweep plan`, `run`, `merge` and `export`: distributes a sweep over several machines.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,22 +18,22 @@ use sweep::run_each;
 use sweep::summary::RunSummary;
 use sweep::table::SweepTable;
 
-/// Runs at a time: their scenarios are in memory together.
+/// Runs per batch: their scenarios are in memory at the same time.
 const BATCH: usize = 64;
 
-/// Names of results that a message has room for.
+/// Maximum number of result names in a message.
 const NAMED: usize = 5;
 
-/// The parts of a sweep on several machines.
+/// Subcommands for a sweep on several machines.
 #[derive(Debug, clap::Subcommand)]
 pub enum Part {
-    /// Write down what is to be run, for any number of machines
+    /// Write a plan of the runs, for any number of machines
     Plan(PlanArguments),
-    /// Run a plan or a part of it; results that are there already are not run again
+    /// Run a plan or a shard of it; existing results are not run again
     Run(RunArguments),
-    /// Put the results of all parts together: what one machine writes, to the last byte
+    /// Merge the results of all shards: byte-identical to the output of a single machine
     Merge(MergeArguments),
-    /// Write what an engine needs to run the parts: a Kubernetes Job, a Slurm script, ...
+    /// Write the input for an engine that runs the shards: a Kubernetes Job, a Slurm script, ...
     Export(ExportArguments),
 }
 
@@ -43,7 +43,7 @@ pub struct PlanArguments {
     #[command(flatten)]
     grid: Grid,
 
-    /// The file that the plan is written to; the scenario is found from there
+    /// The plan file to write; the scenario's path in it is relative to it
     #[arg(long, value_name = "FILE", default_value = "plan.json")]
     to: PathBuf,
 }
@@ -51,11 +51,11 @@ pub struct PlanArguments {
 /// A plan and its results.
 #[derive(Debug, clap::Args)]
 struct Planned {
-    /// What `sweep plan` wrote
+    /// The plan file written by `sweep plan`
     #[arg(value_name = "PLAN")]
     plan: String,
 
-    /// The folder of the results, which all machines have
+    /// The folder for results, shared by all machines
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
 }
@@ -66,12 +66,12 @@ pub struct RunArguments {
     #[command(flatten)]
     planned: Planned,
 
-    /// The part, as NUMBER/COUNT from 1/4 to 4/4. Default: the one that JOB_COMPLETION_INDEX, SLURM_ARRAY_TASK_ID or
-    /// HQ_TASK_ID name; without any, the whole plan
+    /// The shard, as NUMBER/COUNT from 1/4 to 4/4. Default: the one given by JOB_COMPLETION_INDEX,
+    /// SLURM_ARRAY_TASK_ID or HQ_TASK_ID; without these, the whole plan
     #[arg(long, value_name = "I/N", conflicts_with = "shards")]
     shard: Option<ShardOption>,
 
-    /// How many parts there are, where an engine says only which one this is
+    /// Number of shards, for engines that only give the number of this one
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     shards: Option<u32>,
 }
@@ -82,7 +82,7 @@ pub struct MergeArguments {
     #[command(flatten)]
     planned: Planned,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
@@ -97,27 +97,27 @@ pub struct ExportArguments {
     #[arg(long, value_enum)]
     target: Engine,
 
-    /// How many parts
+    /// Number of shards
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     shards: u32,
 
-    /// The image that has `wavetank`, for a Kubernetes Job
+    /// Image with `wavetank`, for a Kubernetes Job
     #[arg(long, default_value = "wavetank:latest")]
     image: String,
 
-    /// The PersistentVolumeClaim with plan, scenario and results, for a Kubernetes Job
+    /// PersistentVolumeClaim with plan, scenario and results, for a Kubernetes Job
     #[arg(long, default_value = "wavetank-sweep")]
     claim: String,
 }
 
-/// Engines that run parts.
+/// Engines that run shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Engine {
     /// An Indexed Job
     K8sJob,
     /// An sbatch script
     Slurm,
-    /// A line for HyperQueue
+    /// Task lines for HyperQueue
     Hq,
     /// A driver for Ray
     Ray,
@@ -139,7 +139,7 @@ impl FromStr for ShardOption {
     }
 }
 
-/// Runs one of the commands.
+/// Runs one of the subcommands.
 pub fn run(part: &Part, options: OutputOptions, out: &mut impl Write) -> Result<Exit, Failure> {
     match part {
         Part::Plan(arguments) => plan(arguments, out),
@@ -183,7 +183,7 @@ impl Planned {
         Failure::Input(format!("{}: {why}", self.plan))
     }
 
-    /// A setting of the plan. One that is not what was planned makes other results.
+    /// Loads a setting of the plan. A changed scenario is refused, as its results would differ.
     fn load(
         &self,
         loader: &mut Loader,
@@ -201,13 +201,13 @@ impl Planned {
         if format!("{:016x}", resolved.fingerprint()) != planned.scenario_hash {
             return Err(self.wrong(&format!(
                 "{path} or a file that it names is not what it was when the plan was made; take the files of then, or \
-                 make the plan anew"
+                 make a new plan"
             )));
         }
         Ok(resolved)
     }
 
-    /// Runs units, each with its result kept as soon as it is known.
+    /// Runs units and saves each result as soon as it is known.
     fn run_units(
         &self,
         plan: &Plan,
@@ -229,7 +229,7 @@ impl Planned {
                 finished();
                 Ok(run)
             });
-            // What went well is kept, whatever failed beside it.
+            // Keep successful results even if other runs of the batch fail.
             for run in done {
                 runs.push(run?);
             }
@@ -238,7 +238,7 @@ impl Planned {
     }
 }
 
-/// What is kept of a unit; nothing if it is not there. What is broken is told of and counts as not there.
+/// The saved result of a unit; `None` if absent. A damaged result is reported and counts as absent.
 fn known(results: &ResultFolder, unit: &PlannedUnit) -> Result<Option<RunSummary>, Failure> {
     let Some(bytes) = results.get(&unit.key).map_err(Failure::Input)? else { return Ok(None) };
     match read_kept(&unit.key, unit.seed, &bytes) {
@@ -282,14 +282,14 @@ fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// The part that an engine's variables name.
+/// The shard given by an engine's environment variables.
 fn from_engine(
     variable: &dyn Fn(&str) -> Option<String>,
     shards: Option<u32>,
 ) -> Result<Shard, Failure> {
     let number = |name: &str| -> Result<Option<usize>, Failure> {
         let Some(text) = variable(name) else { return Ok(None) };
-        let wrong = || Failure::Input(format!("{name} is {text:?}, which is no number from 0"));
+        let wrong = || Failure::Input(format!("{name} is {text:?}, which is not a number from 0"));
         text.trim().parse().map(Some).map_err(|_| wrong())
     };
     let shards = shards.map(|count| count as usize);
@@ -314,7 +314,7 @@ fn from_engine(
     };
     let Some(of) = of else {
         return Err(Failure::Input(format!(
-            "this is part {own}, and nothing says of how many; write --shards COUNT"
+            "this is part {own} of an unknown number; add --shards COUNT"
         )));
     };
     match own.checked_sub(first) {

@@ -1,4 +1,4 @@
-//! `wavetank validate`: all that is wrong with manifests and scenarios, without running anything.
+//! `wavetank validate`: reports all problems in manifests and scenarios, without running anything.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -21,7 +21,7 @@ use scenario::scheduler_configuration::scheduler_configuration;
 use scenario::{Routing, missing_services, target_problems};
 use sim::Blueprint;
 
-/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+/// Version of the JSON output: the minor version grows with added fields, the major version with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 
 /// Options of `wavetank validate`.
@@ -31,26 +31,26 @@ pub struct Arguments {
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<String>,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 
-    /// End with exit code 1 if there are warnings, and no errors, for which it is 2
+    /// Exit with code 1 if there are warnings; errors still exit with code 2
     #[arg(long)]
     strict: bool,
 }
 
-/// Form of the output.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line for each problem, and a summary.
+    /// One line per problem, and a summary.
     #[default]
     Text,
     /// One JSON object.
     Json,
 }
 
-/// The JSON form.
+/// The JSON output.
 #[derive(Serialize)]
 struct Verdict<'a> {
     format_version: &'static str,
@@ -87,21 +87,21 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(exit)
 }
 
-/// What was looked at so far.
+/// The inputs checked so far.
 #[derive(Default)]
 struct Examined {
     problems: Diagnostics,
     file_count: usize,
-    /// Texts of manifests, to be looked at together: they name each other.
+    /// Manifests, which are checked together because they refer to each other.
     manifests: Vec<Source>,
-    /// Files that scenarios and packings name, which are looked at with them.
+    /// Files named by scenarios and packings, which are checked with them.
     of_scenarios: BTreeSet<PathBuf>,
 }
 
 impl Examined {
     fn add(&mut self, source: Source) {
         self.file_count += 1;
-        // What is no YAML is reported with the manifests, or with the scenario.
+        // Invalid YAML is reported with the manifests, or with the scenario.
         let documents = read_documents(&source, &mut Diagnostics::default());
         if documents.iter().any(is_packing) {
             let (problems, manifests) = super::pack::check(&source);
@@ -118,7 +118,7 @@ impl Examined {
         }
     }
 
-    /// All that a run would find before it starts.
+    /// Reports all problems that a run would find before it starts.
     fn scenario(&mut self, source: &Source) {
         let problems = match load_scenario(source, &[]) {
             Ok(resolved) => {
@@ -140,7 +140,7 @@ impl Examined {
         self.problems.append(problems);
     }
 
-    /// Looks at the manifests, all together, that no scenario has brought.
+    /// Checks all manifests together that do not belong to a scenario.
     fn finish(&mut self) {
         let mut manifests = std::mem::take(&mut self.manifests);
         manifests.retain(|source| !self.of_scenarios.contains(&normal(&source.name)));
@@ -161,7 +161,7 @@ impl Examined {
     }
 }
 
-/// A path without `.` and doubled separators.
+/// A path without `.` and duplicate separators.
 fn normal(path: &str) -> PathBuf {
     Path::new(path).components().filter(|part| !matches!(part, Component::CurDir)).collect()
 }

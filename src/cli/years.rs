@@ -28,22 +28,22 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
 
-    /// How many years are composed
+    /// Number of years to compose
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     years: u32,
 
-    /// How many runs with one failure are made of each kind of failure
+    /// Number of runs with a single failure, for each kind of failure
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     probes: u32,
 
-    /// Simulate so many whole years as well, to hold the composed ones against; that takes long
+    /// Also simulate this many complete years, to validate the composed ones; slow
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
     straight: u32,
 
-    /// The form of the output
+    /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
 }

@@ -1,4 +1,4 @@
-//! What deciders ask for: the verbs of the API server.
+//! The verbs of the API server: requests that controllers, the scheduler, kubelets and users make.
 
 use std::fmt;
 
@@ -24,29 +24,29 @@ use engine::{Id, SimDuration};
 pub enum Action {
     /// A new object of any kind.
     Create(Box<ObjectMeta>, AnySpec),
-    /// Labels, annotations and spec of an object, which is created if it is not there.
+    /// Writes labels, annotations and spec of an object, creating it if it does not exist.
     Apply(Box<ObjectMeta>, AnySpec),
     /// The status sub-resource of an object.
     UpdateStatus(AnyStatus),
     /// The scale sub-resource of a workload: `spec.replicas`.
     Scale(ScaleTarget, i32),
-    /// An object goes, with its dependents (background cascade).
+    /// Deletes an object and its dependents (background cascade).
     Delete(ObjectId),
 
     /// The Ready condition of a node: True and False are posted by its kubelet, Unknown is written
     /// by the node lifecycle controller.
     SetNodeReady(NodeId, ConditionStatus),
-    /// Another condition of a node, by its place in `NODE_CONDITIONS`.
+    /// Any other node condition, by its index in `NODE_CONDITIONS`.
     SetNodeCondition(NodeId, usize, ConditionStatus),
-    /// The kubelet of a node falls silent, or renews its lease again.
+    /// Stops the kubelet's heartbeats on a node, or resumes them.
     SetNodeSilent(NodeId, bool),
-    /// All taints of a node.
+    /// Replaces all taints of a node.
     SetNodeTaints(NodeId, Vec<Taint>),
-    /// All labels of a node.
+    /// Replaces all labels of a node.
     SetNodeLabels(NodeId, Labels),
-    /// All annotations of a node.
+    /// Replaces all annotations of a node.
     SetNodeAnnotations(NodeId, Labels),
-    /// Capacity and allocatable resources of a node, as its kubelet posts them once a device plugin has registered.
+    /// Capacity and allocatable of a node, as posted by its kubelet once a device plugin has registered.
     SetNodeResources(NodeId, Box<(ResourceList, ResourceList)>),
     /// Cordon or uncordon.
     SetNodeUnschedulable(NodeId, bool),
@@ -60,25 +60,25 @@ pub enum Action {
     /// The owner whose deletion deletes a claim.
     SetClaimOwner(Box<(NamespacedName, Option<ClaimOwner>)>),
 
-    /// The finalizer of a Job's pod goes.
+    /// Removes the finalizer of a Job's pod.
     RemovePodFinalizer(PodId),
-    /// A new pod.
+    /// Creates a pod.
     CreatePod(Box<PodDraft>),
-    /// A new pod of a StatefulSet, and before it those of its claims that are missing: if one is
-    /// refused, the pod is not created.
+    /// Creates a pod of a StatefulSet, preceded by any of its claims that are missing: if a claim is refused, the pod
+    /// is not created.
     CreateStatefulPod(Box<(PodDraft, Vec<ClaimDraft>)>),
-    /// The binding sub-resource: the pod goes to the node.
+    /// The binding sub-resource: binds the pod to the node.
     BindPod(PodId, NodeId),
     /// `status.nominatedNodeName`.
     NominatePod(PodId, Option<NodeId>),
-    /// Mark for deletion, or remove at once where nothing runs (not bound, or ended).
+    /// Marks a pod for deletion, or removes it at once if nothing runs (not bound, or finished).
     DeletePod(PodId, PodDeletion),
-    /// The eviction sub-resource: deletes the pod if its PodDisruptionBudget allows it, with this grace in
-    /// place of its own if one is given.
+    /// The eviction sub-resource: deletes the pod if its PodDisruptionBudget allows it. A given grace period
+    /// overrides the pod's own.
     EvictPod(PodId, Option<SimDuration>),
-    /// The kubelet, pod GC or a force delete removes the object.
+    /// Removes the pod object: the kubelet has finished with it, or pod GC or a forced delete removes it.
     RemovePod(PodId),
-    /// The kubelet takes the pod: `status.startTime` and Ready=False.
+    /// The kubelet accepts the pod: `status.startTime` is set, and Ready=False.
     StartPod(PodId),
     /// `status.phase`.
     SetPodPhase(PodId, PodPhase),
@@ -86,43 +86,43 @@ pub enum Action {
     SetPodDisruption(PodId, &'static str),
     /// The Ready condition of a pod.
     SetPodReady(PodId, ConditionStatus),
-    /// The UID that a pod has in a recording of a real cluster that is replayed.
+    /// Sets the pod's UID to the one it has in the recording of a real cluster that is being replayed.
     SetPodUid(PodId, u64),
-    /// All `spec.schedulingGates` of a pod go.
+    /// Removes all `spec.schedulingGates` of a pod.
     UngatePod(PodId),
-    /// The `resize` sub-resource of a pod: other amounts of CPU and memory for containers.
+    /// The `resize` sub-resource of a pod: new CPU and memory amounts for its containers.
     ResizePod(PodId, Vec<ContainerResize>),
-    /// What the kubelet did with a pod's resize.
+    /// Records the kubelet's progress with a pod's resize.
     StepResize(PodId, Box<ResizeStep>),
-    /// Restart counts, where a recording states them; a kubelet's are in its reports.
+    /// Restart counts taken from a recording; kubelets send theirs in [`Self::ReportPod`].
     SetPodRestarts(PodId, RestartCounts),
-    /// What a kubelet reports of the containers, and the phase, conditions and restart counts that follow.
+    /// The kubelet's report of container statuses, with the phase, conditions and restart counts derived from them.
     ReportPod(PodId, Box<PodReport>),
 
-    /// metrics-server has scraped: what changed of what it serves.
+    /// Publishes the samples that changed with a scrape of metrics-server.
     PublishPodMetrics(Box<PodMetricsUpdate>),
-    /// The adapter of the custom and external metrics APIs has these values from now on.
+    /// Replaces the values served by the adapter of the custom and external metrics APIs.
     PublishCustomMetrics(Box<CustomMetrics>),
-    /// A metrics API answers, or does not.
+    /// Makes a metrics API available or unavailable.
     SetMetricsApi(MetricsApi, ApiHealth),
-    /// The source of a custom or external metric answers no more, or does so again.
+    /// Marks the source of a custom or external metric as failing, or as recovered.
     SetMetricFailing(Name, bool),
-    /// A Kubernetes Event: nothing but a record.
+    /// Records a Kubernetes Event; nothing else changes.
     Event(Box<Event>),
 }
 
 impl Action {
-    /// Creates an object.
+    /// Creates an object; refused if it exists.
     pub fn create(meta: ObjectMeta, spec: impl Into<AnySpec>) -> Self {
         Self::Create(Box::new(meta), spec.into())
     }
 
-    /// Writes over an object, or creates it.
+    /// Overwrites an object, or creates it if it does not exist.
     pub fn apply(meta: ObjectMeta, spec: impl Into<AnySpec>) -> Self {
         Self::Apply(Box::new(meta), spec.into())
     }
 
-    /// Writes the status of an object.
+    /// Writes an object's status.
     pub fn status<T, S>(id: Id<T>, status: S) -> Self
     where
         AnyStatus: From<(Id<T>, S)>,
@@ -135,7 +135,7 @@ impl Action {
         Self::Create(Box::new(node.meta.clone()), AnySpec::Node(Box::new(node)))
     }
 
-    /// The verb, for the audit trail.
+    /// Name of the verb in the audit trail.
     pub const fn verb(&self) -> &'static str {
         match self {
             Self::Create(..) => "Create",
@@ -185,13 +185,13 @@ impl Action {
 /// A pod to be created.
 #[derive(Clone, Debug)]
 pub struct PodDraft {
-    /// Namespace; and the name, or the prefix to which the API server adds five characters.
+    /// `metadata.name`, or the prefix to which the API server appends five characters.
     pub name: PodName,
-    /// Where it goes.
+    /// `metadata.namespace`.
     pub namespace: Name,
-    /// What it is made from.
+    /// The template it is created from.
     pub template: PodSource,
-    /// Who owns it.
+    /// The controller that owns it, if any.
     pub owner: Option<Owner>,
 }
 
@@ -204,59 +204,59 @@ pub enum PodName {
     Generate(Name),
 }
 
-/// Where a pod's template is.
+/// Source of a pod's template.
 #[derive(Clone, Debug)]
 pub enum PodSource {
-    /// In the store already.
+    /// Already interned in the store.
     Interned(TemplateId),
-    /// Still to be interned.
+    /// To be interned when the pod is created.
     New(Box<PodTemplate>),
 }
 
-/// How a pod is deleted.
+/// Options of a pod's deletion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodDeletion {
-    /// Overrides the pod's own grace.
+    /// Overrides the pod's own `terminationGracePeriodSeconds`.
     pub grace_period: Option<SimDuration>,
-    /// Reason of the DisruptionTarget condition, where the deletion is a disruption
-    /// (`PreemptionByScheduler`, `DeletionByTaintManager`, `EvictionByEvictionAPI`, ...).
+    /// Reason of the DisruptionTarget condition if the deletion is a disruption (`PreemptionByScheduler`,
+    /// `DeletionByTaintManager`, `EvictionByEvictionAPI`, ...).
     pub disruption: Option<&'static str>,
 }
 
 /// A Kubernetes Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Kind of the object that it is about.
+    /// Kind of the object it concerns.
     pub kind: Kind,
-    /// The object that it is about.
+    /// Namespace and name of the object it concerns.
     pub object: NamespacedName,
-    /// Whether it warns.
+    /// True for type `Warning`, false for `Normal`.
     pub is_warning: bool,
-    /// One word in CamelCase.
+    /// Machine-readable reason in CamelCase.
     pub reason: &'static str,
-    /// A sentence, in the controller's own words.
+    /// Message in the controller's own words.
     pub message: String,
 }
 
-/// Why a request was refused.
+/// Reason for which the API server refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The object is gone.
+    /// The object does not exist.
     NotFound,
-    /// An object of that name exists.
+    /// An object with that name already exists.
     AlreadyExists(NamespacedName),
-    /// Admission said no, with its message.
+    /// Admission or validation rejected it, with this message.
     Forbidden(String),
     /// An eviction would break a PodDisruptionBudget (429).
     TooManyRequests {
-        /// The budget's state.
+        /// Message describing the budget's state.
         why: String,
-        /// When to ask again, if the API server says so.
+        /// Delay before the next attempt, if the API server gives one.
         retry_after: Option<SimDuration>,
     },
-    /// The API server cannot tell what to do (500).
+    /// The API server failed (500).
     InternalError(String),
-    /// The request makes no sense for the object's state, such as binding a bound pod.
+    /// The request is invalid in the object's current state, such as binding a pod that is already bound.
     Conflict(String),
 }
 

@@ -1,4 +1,4 @@
-//! The part of the API server: the one function that changes objects.
+//! The API server's write path: the only function that changes objects.
 
 use super::action::{Action, Refused};
 use super::change::{Change, PodChanges, Write};
@@ -23,8 +23,8 @@ use super::stateful_set::{StatefulSet, create_stateful_pod};
 use super::store::Store;
 use engine::SimTime;
 
-/// Carries out one action at `now` and reports what changed. A request that changes nothing is
-/// accepted and reports nothing, as a no-op write to the API server does.
+/// Carries out one action at `now` and appends the resulting changes. A request that changes nothing succeeds without
+/// a change, like a no-op write to the API server.
 pub fn apply(
     store: &mut Store,
     now: SimTime,
@@ -187,7 +187,7 @@ fn carry_out(
     }
 }
 
-/// Admission of an object: quotas; of claims that are new the default class and the LimitRanges' bounds, too.
+/// Admission of an object: quotas, and for new claims the default storage class and LimitRange bounds.
 pub(super) fn admit(store: &Store, meta: &ObjectMeta, spec: &mut AnySpec) -> Result<(), Refused> {
     let is_new_claim = |store: &Store| store.claim(&meta.id).is_none();
     if let AnySpec::PersistentVolumeClaim(content) = spec

@@ -1,6 +1,6 @@
-//! What a real cluster would have drawn or handed out and a simulation does not need: addresses, ports and UIDs. Each
-//! follows from the object alone, so that it stays the same through a run, and no two live objects share one. This
-//! is the only place that makes such values up.
+//! Values that a real cluster would allocate or draw at random and the simulation does not depend on: addresses,
+//! ports and UIDs. Each is derived from the object alone, so it is stable throughout a run, and no two live objects
+//! share one. This is the only place that invents such values.
 
 use serde_json::Value;
 
@@ -11,15 +11,15 @@ use super::service::Service;
 use super::store::Store;
 use engine::{Digest, mix};
 
-/// The `number`th address of a network, whose last byte is neither 0 nor 255.
+/// The `number`th address of a network, skipping those whose last byte is 0 or 255.
 fn address(network: [u64; 2], number: u64) -> String {
     let (upper, last) = (number / 254, 1 + number % 254);
     let [first, second] = network;
     format!("{first}.{}.{}.{last}", second + upper / 256, upper % 256)
 }
 
-/// `status.podIP`, once the pod's sandbox has its network: an address of 10.244.0.0/14 by the order of creation,
-/// as from a network whose pods are not numbered by node; of a pod on the host's network the node's own.
+/// `status.podIP`, set once the sandbox has its network: an address of 10.244.0.0/14 in order of creation (a network
+/// without per-node pod CIDRs). Pods with `hostNetwork` have their node's address.
 pub fn pod_ip(store: &Store, pod: &Pod) -> Option<String> {
     let ready = pod.conditions.ready_to_start_containers;
     if !ready.is_some_and(PodCondition::is_true) && !pod.phase.is_terminal() {
@@ -31,7 +31,7 @@ pub fn pod_ip(store: &Store, pod: &Pod) -> Option<String> {
     Some(address([10, 244], pod.sequence % (254 * 1_024)))
 }
 
-/// The InternalIP of a node: as its Node object says, else an address of 10.0.0.0/14 by the order of creation.
+/// A node's InternalIP: from its Node object if given, else an address of 10.0.0.0/14 in order of creation.
 pub fn node_ip(node: &Node) -> String {
     let addresses = written(&node.meta, "/status/addresses").and_then(Value::as_array);
     let internal = addresses.into_iter().flatten().find(|one| one["type"] == "InternalIP");
@@ -41,8 +41,8 @@ pub fn node_ip(node: &Node) -> String {
     }
 }
 
-/// `spec.clusterIP`: as written, `None` for a headless Service, else an address of 10.96.0.0/12 by the order of
-/// creation, above those that clusters keep for their DNS; absent of an external name.
+/// `spec.clusterIP`: as written; `None` for a headless Service; absent for an ExternalName Service; else an address
+/// of 10.96.0.0/12 in order of creation, above those that clusters usually reserve for DNS.
 pub fn cluster_ip(service: &Service) -> Option<String> {
     let text = |pointer| written(&service.meta, pointer).and_then(Value::as_str);
     match text("/spec/clusterIP").filter(|address| !address.is_empty()) {
@@ -53,7 +53,7 @@ pub fn cluster_ip(service: &Service) -> Option<String> {
     }
 }
 
-/// `nodePort` of the Service's port at this position: as written, else one of 30000 to 32767.
+/// `nodePort` of the Service port at this index: as written, else a port of 30000 to 32767.
 pub fn node_port(service: &Service, position: usize) -> u64 {
     let at = format!("/spec/ports/{position}/nodePort");
     let position = u64::try_from(position).unwrap_or(0);
@@ -71,7 +71,7 @@ pub fn uid_text(uid: u64) -> String {
     format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 
-/// 64 hexadecimal digits that stand for a text, as the names of containers and images have.
+/// 64 hexadecimal digits derived from a text, in the form of container and image IDs.
 pub fn hex_digits(text: &str) -> String {
     let word = |part: u8| {
         let mut digest = Digest::default();

@@ -1,4 +1,4 @@
-//! Changes of objects, for those who watch.
+//! Change notifications, the simulation's equivalent of watch events.
 
 use super::meta::NamespacedName;
 use super::node::NodeId;
@@ -8,7 +8,7 @@ use super::selection::Selecting;
 use super::service::ServiceId;
 use super::store::Store;
 
-/// One change of one object, as a watch would deliver it. Every write that changes something is one.
+/// One change of one object, as a watch would deliver it. Every effective write produces one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A node was added.
@@ -17,9 +17,9 @@ pub enum Change {
     NodeUpdated(NodeId),
     /// A pod was created.
     PodAdded(PodId),
-    /// A pod changed; [`PodChanges`] says in which respect.
+    /// A pod changed; [`PodChanges`] lists the aspects.
     PodUpdated(PodId, PodChanges),
-    /// A pod object is gone; its id finds nothing any more.
+    /// A pod object was removed; its id no longer resolves.
     PodRemoved {
         /// Its former key.
         pod: PodId,
@@ -30,13 +30,13 @@ pub enum Change {
         /// The node to which it was bound.
         node: Option<NodeId>,
     },
-    /// A pod that a Service or a PodDisruptionBudget selected is gone.
+    /// A pod selected by a Service or PodDisruptionBudget was removed.
     SelectedPodRemoved(Selecting),
-    /// Metadata or spec of an object other than a pod or a node were written.
+    /// Metadata or spec of an object other than a pod or node was written.
     Spec(ObjectId, Write),
-    /// The status of an object other than a pod or a node was written.
+    /// The status of an object other than a pod or node was written.
     Status(ObjectId),
-    /// An object other than a pod is gone; its key finds nothing any more.
+    /// An object other than a pod was removed; its id no longer resolves.
     Removed {
         /// Its former key.
         object: ObjectId,
@@ -49,23 +49,23 @@ pub enum Change {
     Revisions(Owner),
     /// The EndpointSlices of a Service changed.
     Endpoints(ServiceId),
-    /// The metrics API serves other samples of pods of this owner, or none any more.
+    /// The resource metrics API serves different samples for pods of this owner, or none.
     PodSamples(Owner),
-    /// A metrics API fails, or serves again.
+    /// A metrics API became unavailable, or recovered.
     MetricsApi,
 }
 
-/// Whether a write made an object.
+/// Kind of write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// It did.
+    /// The object was created.
     Create,
-    /// The object was there.
+    /// The object existed and was updated.
     Update,
 }
 
 impl Change {
-    /// The object that changed; `None` for what is no object of the store.
+    /// The object that changed; `None` if the change does not concern an object in the store.
     pub fn object(&self) -> Option<ObjectId> {
         Some(match self {
             Self::NodeAdded(node) | Self::NodeUpdated(node) => ObjectId::Node(*node),
@@ -79,7 +79,7 @@ impl Change {
         })
     }
 
-    /// The object that is gone with this change.
+    /// The object that this change removed.
     pub fn removed(&self) -> Option<ObjectId> {
         match self {
             Self::Removed { object, .. } => Some(*object),
@@ -97,24 +97,24 @@ impl Change {
     }
 }
 
-/// The respects in which one write changed a pod.
+/// Set of aspects in which one write changed a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodChanges(u16);
 
 impl PodChanges {
     /// It was bound to its node.
     pub const BOUND: Self = Self(1);
-    /// It was nominated to a node, or is not any more.
+    /// `status.nominatedNodeName` changed.
     pub const NOMINATED: Self = Self(1 << 1);
-    /// The kubelet took it (`startTime`), or its phase changed.
+    /// The kubelet accepted it (`startTime`), or its phase changed.
     pub const PHASE: Self = Self(1 << 2);
     /// Its Ready condition changed.
     pub const READY: Self = Self(1 << 3);
-    /// Its deletion was asked for.
+    /// Its deletion was requested.
     pub const DELETION_REQUESTED: Self = Self(1 << 4);
     /// Its labels or annotations changed.
     pub const LABELS: Self = Self(1 << 5);
-    /// It was said to be disrupted.
+    /// Its DisruptionTarget condition was set.
     pub const DISRUPTED: Self = Self(1 << 6);
     /// A container restarted.
     pub const RESTARTED: Self = Self(1 << 7);
@@ -124,22 +124,22 @@ impl PodChanges {
     pub const FINALIZER: Self = Self(1 << 9);
     /// Its scheduling gates were removed.
     pub const GATES: Self = Self(1 << 10);
-    /// Its containers ask for other amounts, or have got them.
+    /// The requested, allocated or actual resources of its containers changed.
     pub const RESIZED: Self = Self(1 << 11);
 
-    /// These and those.
+    /// The union of both sets.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// Whether one of those is among these.
+    /// True if the sets intersect.
     pub const fn has(self, any_of: Self) -> bool {
         self.0 & any_of.0 != 0
     }
 }
 
-/// Adds a change of a pod; what one write changes of it is one change.
+/// Adds a change of a pod, merging all aspects changed by one write into one change.
 pub(super) fn push_pod_update(changes: &mut Vec<Change>, pod: PodId, what: PodChanges) {
     if let Some(Change::PodUpdated(last, known)) = changes.last_mut()
         && *last == pod

@@ -1,7 +1,7 @@
-//! PersistentVolumeClaims, and the zones of the volumes behind them. A volume is there as soon as the
-//! first pod of its claim has a node (`volumeBindingMode: WaitForFirstConsumer`, as the default classes of
-//! the clouds have it), in the zone of that node, which it never leaves. A volume that many nodes may
-//! mount at once (`ReadWriteMany`, `ReadOnlyMany`) is a file system on the network, of no zone.
+//! PersistentVolumeClaims, and the zones of the volumes behind them. A volume is provisioned once the first pod of
+//! its claim has a node (`volumeBindingMode: WaitForFirstConsumer`, as in the default classes of the clouds), in that
+//! node's zone, and never leaves it. A volume that many nodes may mount at once (`ReadWriteMany`, `ReadOnlyMany`) is
+//! a network file system without a zone.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,16 +26,16 @@ use super::store::Store;
 use engine::{Id, SimDuration, SimTime};
 use units::Quantity;
 
-/// How long a volume stays with a node that does not answer, once its pod is to go (`maxWaitForUnmountDuration` of the
-/// attach-detach controller, 1.36).
+/// How long a volume stays attached to an unresponsive node after its pod's deletion is requested
+/// (`maxWaitForUnmountDuration` of the attach-detach controller, 1.36).
 const FORCED_DETACH_AFTER: SimDuration = SimDuration::from_secs(360);
 
-/// What a claim asks for.
+/// `spec` of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimSpec {
     /// `accessModes`.
     pub access_modes: Vec<AccessMode>,
-    /// `resources.requests`, of which `storage` is the size.
+    /// `resources.requests`; `storage` is the size.
     pub requests: ResourceList,
     /// `storageClassName`; absent = the cluster's default class.
     pub storage_class: Option<Name>,
@@ -48,22 +48,22 @@ pub struct ClaimSpec {
 }
 
 impl ClaimSpec {
-    /// How much it asks for.
+    /// Requested size.
     pub fn storage(&self) -> Option<Quantity> {
         self.requests.get("storage")
     }
 
-    /// Whether only one pod may use it at a time.
+    /// True if only one pod may use it at a time.
     pub fn is_of_one_pod(&self) -> bool {
         self.access_modes.contains(&AccessMode::ReadWriteOncePod)
     }
 
-    /// Whether only the pods of one node may use it at a time.
+    /// True if only pods on one node may use it at a time.
     pub fn is_of_one_node(&self) -> bool {
         self.access_modes == [AccessMode::ReadWriteOnce]
     }
 
-    /// Whether its volume is a disk in one zone.
+    /// True if its volume is a disk in one zone.
     fn is_zonal(&self) -> bool {
         let is_shared = |mode: &AccessMode| {
             matches!(mode, AccessMode::ReadWriteMany | AccessMode::ReadOnlyMany)
@@ -72,21 +72,21 @@ impl ClaimSpec {
     }
 }
 
-/// How a volume may be mounted.
+/// Access mode of a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessMode {
-    /// By the pods of one node.
+    /// Mountable by the pods of one node.
     ReadWriteOnce,
-    /// By many nodes, to read.
+    /// Mountable by many nodes, read-only.
     ReadOnlyMany,
-    /// By many nodes.
+    /// Mountable by many nodes.
     ReadWriteMany,
-    /// By one pod.
+    /// Mountable by one pod.
     ReadWriteOncePod,
 }
 
 impl AccessMode {
-    /// All, with the names of the API.
+    /// All modes with their API names.
     pub const NAMED: [(&'static str, Self); 4] = [
         ("ReadWriteOnce", Self::ReadWriteOnce),
         ("ReadOnlyMany", Self::ReadOnlyMany),
@@ -95,7 +95,7 @@ impl AccessMode {
     ];
 }
 
-/// As kubectl abbreviates it.
+/// The abbreviation used by kubectl.
 impl fmt::Display for AccessMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -107,25 +107,25 @@ impl fmt::Display for AccessMode {
     }
 }
 
-/// A claim of a StatefulSet's pods: one for each pod.
+/// A `volumeClaimTemplates` entry of a StatefulSet: one claim for each pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimTemplate {
     /// Name of the template, and of the pods' volume.
     pub name: Name,
-    /// What each claim asks for.
+    /// Spec of each claim.
     pub spec: ClaimSpec,
 }
 
-/// A PersistentVolumeClaim. Its finalizer `kubernetes.io/pvc-protection` holds it while a pod uses it.
+/// A PersistentVolumeClaim. Its finalizer `kubernetes.io/pvc-protection` delays its removal while a pod uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Its metadata.
     pub meta: ObjectMeta,
     /// Size, access modes and storage class.
     pub spec: ClaimSpec,
-    /// Its volume; absent before its first pod has a node.
+    /// Its volume; absent until its first pod has a node.
     pub volume: Option<Volume>,
-    /// The owner whose deletion deletes it; absent = it stays until it is deleted itself.
+    /// The owner whose deletion deletes it; absent = it stays until deleted directly.
     pub owner: Option<ClaimOwner>,
 }
 
@@ -133,7 +133,7 @@ pub struct Claim {
 pub type ClaimId = Id<Claim>;
 
 impl Claim {
-    /// The name of the volume that is made for it, as provisioners draw it.
+    /// Name of the volume provisioned for it, in the form used by provisioners.
     pub fn volume_name(&self) -> String {
         if let Some(name) = self.volume.as_ref().and_then(|volume| volume.name.as_ref()) {
             return name.to_string();
@@ -141,17 +141,17 @@ impl Claim {
         format!("pvc-{}", uid_text(self.meta.uid))
     }
 
-    /// Whether its deletion waits for the last pod that uses it.
+    /// True if its deletion waits for the last pod using it.
     pub const fn is_terminating(&self) -> bool {
         self.meta.deletion.is_some()
     }
 
-    /// The zone that its pods cannot leave.
+    /// Zone to which its pods are confined.
     pub fn zone(&self) -> Option<&Name> {
         self.volume.as_ref()?.zone.as_ref()
     }
 
-    /// Its phase, or that it goes, as kubectl prints it.
+    /// Its phase, or `Terminating`, as printed by kubectl.
     pub const fn status(&self) -> &'static str {
         match &self.volume {
             _ if self.is_terminating() => "Terminating",
@@ -161,10 +161,10 @@ impl Claim {
     }
 }
 
-/// What a claim is bound to.
+/// The volume to which a claim is bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
-    /// The zone in which it is; absent for a file system on the network, and on nodes without a zone.
+    /// Zone of the volume; absent for a network file system, and on nodes without a zone.
     pub zone: Option<Name>,
     /// Its name, if it is one of the manifests' PersistentVolumes.
     pub name: Option<Name>,
@@ -177,13 +177,13 @@ pub struct Volume {
 /// The owner of a claim (`persistentVolumeClaimRetentionPolicy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimOwner {
-    /// It goes with its StatefulSet.
+    /// Deleted with its StatefulSet.
     StatefulSet(StatefulSetId),
-    /// It goes with its pod, which a scale-down removes.
+    /// Deleted with its pod, which a scale-down removes.
     Pod(PodId),
 }
 
-/// A claim as somebody asks for it.
+/// A claim to be created by a controller.
 #[derive(Clone, Debug)]
 pub struct ClaimDraft {
     /// Its name.
@@ -194,7 +194,7 @@ pub struct ClaimDraft {
     pub owner: Option<ClaimOwner>,
 }
 
-/// A claim as clients write it.
+/// The fields of a claim that clients write.
 #[derive(Clone, Debug)]
 pub struct ClaimContent {
     /// Size, access modes and storage class.
@@ -225,7 +225,7 @@ impl Object for Claim {
         Self { meta, spec: content.spec, volume: None, owner: content.owner }
     }
 
-    /// Only the size can change, and not to a smaller one (`ValidatePersistentVolumeClaimUpdate`).
+    /// Only the size can change, and it cannot shrink (`ValidatePersistentVolumeClaimUpdate`).
     fn update(
         store: &mut Store,
         id: ClaimId,
@@ -282,12 +282,12 @@ impl Object for Claim {
 }
 
 impl Store {
-    /// The claim of a name.
+    /// Looks up a claim by name.
     pub fn claim(&self, id: &NamespacedName) -> Option<&Claim> {
         self.find::<Claim>(id)
     }
 
-    /// The claims that a pod's volumes name, those that are missing left out.
+    /// The existing claims among those named by a pod's volumes.
     pub fn claims_of<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = (ClaimId, &'a Claim)> {
         self.template_of(pod).spec.claims().filter_map(|name| {
             let id = NamespacedName::new(pod.id.namespace.clone(), name.clone());
@@ -296,7 +296,7 @@ impl Store {
         })
     }
 
-    /// Creates a claim of a StatefulSet's pod, or writes over the one that is there.
+    /// Creates a claim of a StatefulSet's pod, or overwrites the existing one.
     pub(super) fn put_claim(
         &mut self,
         now: SimTime,
@@ -329,7 +329,7 @@ impl Store {
         Ok(())
     }
 
-    /// Gives the claims of a pod their volumes where the pod goes.
+    /// Provisions volumes for a pod's claims in the zone of its node.
     pub(super) fn bind_claims(&mut self, pod: PodId, node: NodeId, changes: &mut Vec<Change>) {
         let Some(pod) = self.pods.get(pod) else { return };
         let Some(node) = self.nodes.get(node) else { return };
@@ -353,14 +353,15 @@ impl Store {
         }
     }
 
-    /// The class of a claim, if it is there.
+    /// The claim's storage class, if it exists.
     pub fn class_of(&self, claim: &Claim) -> Option<&StorageClass> {
         let name = claim.spec.storage_class.clone()?;
         self.find(&NamespacedName { namespace: Name::default(), name })
     }
 
-    /// Gives a claim its volume if its class does so at once: in a zone that the class allows, by the claim's name, so
-    /// that the claims of a StatefulSet are spread (`getPVCNameHashAndIndexOffset` of the external provisioner).
+    /// Provisions a volume immediately if the claim's class says so, in a zone allowed by the class. The zone is
+    /// chosen by the claim's name, so that the claims of a StatefulSet are spread (`getPVCNameHashAndIndexOffset` of
+    /// the external provisioner).
     fn provision(&mut self, id: ClaimId) {
         let claim = &self.claims()[id];
         let class = self.class_of(claim).filter(|class| class.spec.is_immediate);
@@ -370,7 +371,7 @@ impl Store {
         let allowed = nodes.filter(|labels| class.spec.allows(labels));
         let zones: BTreeSet<&Name> = allowed.filter_map(|labels| labels.get(ZONE_LABEL)).collect();
         let zones: Vec<&Name> = zones.into_iter().collect();
-        // Without a node there is nowhere to make it.
+        // Without nodes there is no zone to provision in.
         let Some(count) = NonZeroU64::new(zones.len() as u64) else { return };
         let place = usize::try_from(place_of(claim.meta.name()) % count).unwrap_or(0);
         let zone = zones.get(place).map(|zone| (*zone).clone());
@@ -378,7 +379,7 @@ impl Store {
         Claim::collection_mut(self).table[id].volume = Some(Volume { zone, ..Volume::default() });
     }
 
-    /// Gives all claims their volumes that waited for this class.
+    /// Provisions volumes for all claims waiting for this class.
     pub(super) fn provision_of(&mut self, class: &Name) {
         let waits = |claim: &Claim| claim.spec.storage_class.as_ref() == Some(class);
         let waiting = self.claims().iter().filter(|(_, claim)| waits(claim));
@@ -387,10 +388,10 @@ impl Store {
         }
     }
 
-    /// A claim of a pod whose volume one node at a time can have, and that a pod of another node has: their names, the
-    /// volume's first.
+    /// Finds a single-node volume of the pod that is still in use by a pod on another node. Returns the names of the
+    /// volume and of that pod.
     pub fn volume_in_use_elsewhere(&self, now: SimTime, pod: &Pod) -> Option<(String, Name)> {
-        // Whose pod its kubelet took first has it.
+        // The pod accepted first by its kubelet holds the volume.
         let taken = |pod: &Pod| pod.start_time.map(|at| (at, pod.sequence));
         let is_before =
             |other: &Pod| taken(other).is_some_and(|at| taken(pod).is_none_or(|own| at < own));
@@ -410,8 +411,8 @@ impl Store {
         })
     }
 
-    /// Whether the volumes of a pod that goes are detached though nobody has said that they are unmounted: its node has
-    /// been silent too long.
+    /// True if the volumes of a terminating pod are detached without confirmation of the unmount, because its node
+    /// has been unresponsive for too long.
     fn is_detached_by_force(&self, now: SimTime, pod: &Pod) -> bool {
         let node = pod.node.and_then(|node| self.nodes().get(node));
         let is_silent = node.is_none_or(|node| node.ready.status != ConditionStatus::True);
@@ -419,7 +420,7 @@ impl Store {
         is_silent && since.is_some_and(|since| now - since >= FORCED_DETACH_AFTER)
     }
 
-    /// Removes the claims that were waiting for a pod which is gone.
+    /// Removes the claims that were waiting for a removed pod.
     pub(super) fn release_claims(
         &mut self,
         now: SimTime,
@@ -436,7 +437,7 @@ impl Store {
         own.into_iter().try_for_each(|claim| object::delete(self, now, claim, changes))
     }
 
-    /// Deletes the claims of which a StatefulSet is the owner.
+    /// Deletes the claims owned by a StatefulSet.
     pub(super) fn delete_claims_of(
         &mut self,
         now: SimTime,
@@ -452,7 +453,7 @@ impl Store {
     }
 }
 
-/// The spec of a claim after a write; refused where the write changes more than the size.
+/// The spec of a claim after an update; refused if anything but the size changes.
 fn resized(claim: &Claim, spec: ClaimSpec) -> Result<ClaimSpec, Refused> {
     let invalid = |why: &str| {
         let name = claim.meta.name();
@@ -479,7 +480,7 @@ fn resized(claim: &Claim, spec: ClaimSpec) -> Result<ClaimSpec, Refused> {
     Ok(ClaimSpec { requests: spec.requests, ..claim.spec.clone() })
 }
 
-/// A number of a claim's name: that of what stands before a number at the end, and that number.
+/// Zone index derived from a claim's name: the hash of the part before a trailing number, plus that number.
 fn place_of(name: &str) -> u64 {
     let (base, number) = match name.rsplit_once('-') {
         Some((base, number)) => match number.parse::<u64>() {
@@ -488,7 +489,7 @@ fn place_of(name: &str) -> u64 {
         },
         None => (name, 0),
     };
-    // FNV-1 of 32 bits.
+    // 32-bit FNV-1.
     let hash = base
         .bytes()
         .fold(2_166_136_261_u32, |hash, byte| hash.wrapping_mul(16_777_619) ^ u32::from(byte));

@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets (core/v1), as far as pods wait for them.
+//! ConfigMaps and Secrets (core/v1), limited to the parts for which pods wait.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub struct ConfigMap {
     pub spec: ConfigMapSpec,
 }
 
-/// Content of a ConfigMap.
+/// The simulated fields of a ConfigMap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigMapSpec {
     /// The keys of `data` and `binaryData`.
@@ -34,7 +34,7 @@ pub struct Secret {
     pub spec: SecretSpec,
 }
 
-/// Content of a Secret.
+/// The simulated fields of a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretSpec {
     /// The keys of `data` and `stringData`.
@@ -47,8 +47,7 @@ plain_object!(ConfigMap, ConfigMapSpec);
 plain_object!(Secret, SecretSpec);
 
 impl Store {
-    /// The first object that the pod refers to and that does not exist, or lacks the key; those of volumes come
-    /// before all others.
+    /// The first object referenced by the pod that is missing or lacks the requested key; volumes are checked first.
     pub fn missing_reference<'a>(&'a self, pod: &Pod) -> Option<&'a Reference> {
         let missing = self.template_of(pod).spec.references.iter().filter(|reference| {
             let id = NamespacedName::new(pod.id.namespace.clone(), reference.name.clone());

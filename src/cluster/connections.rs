@@ -1,6 +1,6 @@
-//! Whether the NetworkPolicies of the store let a connection through: policies add up, a pod that none selects takes
-//! part in everything, and both ends must agree. After the documentation of `NetworkPolicySpec` (networking/v1,
-//! 1.36), where that leaves a choice as most network plugins have it.
+//! Evaluates NetworkPolicies for a connection: policies are additive, a pod selected by none is not isolated, and
+//! both ends must allow the connection. Follows the documentation of `NetworkPolicySpec` (networking/v1, 1.36), and
+//! common network plugins where that leaves a choice.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,30 +14,30 @@ use super::store::Store;
 /// One end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// A pod with a network of its own.
+    /// A pod with its own network namespace.
     Pod(Box<PodParty>),
-    /// Somebody at an address that is no pod's: a client from outside, or a pod on its node's network.
+    /// A peer at an address that belongs to no pod: an external client, or a pod on its node's network.
     Address(IpAddr),
-    /// Clients of whom nothing is known: they are among those whom the policies let in, if they let anyone in.
+    /// Clients of unknown identity: admitted if the policies admit any client at all.
     Anyone,
 }
 
-/// What policies see of a pod.
+/// The properties of a pod that policies match on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodParty {
     /// Its namespace.
     pub namespace: Name,
-    /// The labels of that.
+    /// Labels of its namespace.
     pub namespace_labels: Labels,
-    /// Its own.
+    /// Labels of the pod.
     pub labels: Labels,
-    /// Its address; absent = it has none yet.
+    /// Its address; absent = not assigned yet.
     pub address: Option<IpAddr>,
-    /// Container ports that have a name: name, protocol and number.
+    /// Named container ports: name, protocol and number.
     pub named_ports: Vec<(Name, Name, u16)>,
 }
 
-/// A port of the pod that is connected to.
+/// Destination port of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port<'a> {
     /// `TCP`, `UDP` or `SCTP`.
@@ -46,35 +46,35 @@ pub struct Port<'a> {
     pub number: u16,
 }
 
-/// A direction, seen from the pod that a policy isolates.
+/// Direction of traffic relative to the pod that a policy isolates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// From it to others.
+    /// From the pod to its peers.
     Egress,
-    /// From others to it.
+    /// From peers to the pod.
     Ingress,
 }
 
-/// What the policies say of one end of a connection.
+/// Verdict for one end of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SideVerdict {
-    /// The policies that isolate it in this direction, by name.
+    /// Names of the policies that isolate this end in this direction.
     pub isolating: Vec<NamespacedName>,
-    /// The first of them that lets the connection through, and the position of the rule.
+    /// The first of them that allows the connection, and the index of the rule.
     pub allowed_by: Option<(NamespacedName, usize)>,
 }
 
-/// What they say of a connection.
+/// Verdict for a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// At the end that connects.
+    /// At the source.
     pub egress: SideVerdict,
-    /// At the end that is connected to.
+    /// At the destination.
     pub ingress: SideVerdict,
 }
 
 impl Direction {
-    /// As `policyTypes` spells it.
+    /// The spelling used in `policyTypes`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Egress => "Egress",
@@ -91,19 +91,19 @@ impl Direction {
 }
 
 impl SideVerdict {
-    /// Whether this end lets the connection through.
+    /// True if this end allows the connection.
     pub fn allows(&self) -> bool {
         self.isolating.is_empty() || self.allowed_by.is_some()
     }
 }
 
 impl Verdict {
-    /// Whether the connection comes about.
+    /// True if both ends allow the connection.
     pub fn allows(&self) -> bool {
         self.egress.allows() && self.ingress.allows()
     }
 
-    /// The first end that drops it, and the policies that isolate it.
+    /// The first end that denies it, and the policies isolating that end.
     pub fn denied_by(&self) -> Option<(Direction, &[NamespacedName])> {
         if !self.egress.allows() {
             return Some((Direction::Egress, &self.egress.isolating));
@@ -113,7 +113,7 @@ impl Verdict {
 }
 
 impl Party {
-    /// A pod as policies see it: one on its node's network has that node's address alone.
+    /// A pod as seen by policies: one on the host network is known only by its node's address.
     pub fn of_pod(store: &Store, pod: &Pod) -> Self {
         let template = store.template_of(pod);
         if template.spec.host_network {
@@ -144,7 +144,7 @@ impl Party {
     }
 }
 
-/// The labels of a namespace; one that is not written has that of its name alone.
+/// The labels of a namespace; one without a manifest has only its name label.
 pub fn namespace_labels(store: &Store, name: &Name) -> Labels {
     match store.namespace(name) {
         Some(namespace) => namespace.meta.labels.clone(),
@@ -152,7 +152,7 @@ pub fn namespace_labels(store: &Store, name: &Name) -> Labels {
     }
 }
 
-/// What the policies of the store say of a connection from one party to another's port.
+/// Evaluates the policies in the store for a connection between two parties on a port.
 pub fn verdict(store: &Store, from: &Party, to: &Party, port: Port<'_>) -> Verdict {
     let end = match to {
         Party::Pod(pod) => pod.named_ports.as_slice(),
@@ -165,8 +165,8 @@ pub fn verdict(store: &Store, from: &Party, to: &Party, port: Port<'_>) -> Verdi
     }
 }
 
-/// What the policies of the store tell a party apart by: connections of parties that are alike in this, and whose ports
-/// have the same names, all come about or none.
+/// Everything by which the policies in the store distinguish a party: parties with equal traits and equal port names
+/// get equal verdicts.
 pub fn traits_of(store: &Store, party: &Party) -> Vec<bool> {
     let mut traits = Vec::new();
     for policy in store.network_policies().values() {
@@ -184,7 +184,7 @@ pub fn traits_of(store: &Store, party: &Party) -> Vec<bool> {
     traits
 }
 
-/// The cluster's DNS, as most clusters have it: pods with the label `k8s-app: kube-dns` in `kube-system`.
+/// The cluster DNS as deployed in most clusters: pods labeled `k8s-app: kube-dns` in `kube-system`.
 pub fn cluster_dns(store: &Store) -> Party {
     let namespace = Name::from("kube-system");
     let port =
@@ -198,13 +198,13 @@ pub fn cluster_dns(store: &Store) -> Party {
     }))
 }
 
-/// Where resolvers ask it.
+/// Port to which resolvers send queries.
 pub const DNS_PORT: Port<'static> = Port { protocol: "UDP", number: 53 };
 
-/// The address of its pods, in the network of all pods.
+/// Address of the DNS pods, within the pod network.
 const DNS_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 247, 255, 254));
 
-/// The end that is connected to.
+/// Destination port of a connection, with the named ports of its destination.
 #[derive(Clone, Copy)]
 struct Connection<'a> {
     port: Port<'a>,

@@ -1,12 +1,12 @@
-//! What the kubelet reports of a pod: the state of each container, and the conditions that follow
-//! (`v1.PodStatus`, Kubernetes 1.36). Decides nothing.
+//! The kubelet's report of a pod: the state of each container, and the conditions derived from it (`v1.PodStatus`,
+//! Kubernetes 1.36). Contains no decisions.
 
 use super::node::ConditionStatus;
 use super::pod::{PodCondition, PodPhase};
 use super::pod_template::PodSpec;
 use engine::SimTime;
 
-/// What a kubelet writes of a pod in one go.
+/// One status update of a pod by its kubelet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodReport {
     /// `initContainerStatuses` and `containerStatuses`.
@@ -19,24 +19,24 @@ pub struct PodReport {
     pub containers_ready: ConditionStatus,
     /// `status.reason`, such as `Evicted`.
     pub reason: Option<&'static str>,
-    /// `status.phase`, if it is told.
+    /// `status.phase`, if reported.
     pub phase: Option<PodPhase>,
-    /// Condition `Ready`, if it is told.
+    /// Condition `Ready`, if reported.
     pub ready: Option<ConditionStatus>,
 }
 
-/// The status of every container, in the template's order: init containers, then the others. Empty
-/// until the kubelet has taken the pod.
+/// The status of every container in template order: init containers, then the others. Empty until the kubelet has
+/// accepted the pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerStatuses(Box<[ContainerStatus]>);
 
 impl ContainerStatuses {
-    /// Those of the init containers (sidecars among them), then those of the others.
+    /// Splits them into init containers (including sidecars) and the others.
     pub fn split(&self, spec: &PodSpec) -> (&[ContainerStatus], &[ContainerStatus]) {
         self.0.split_at(spec.init_containers.len().min(self.0.len()))
     }
 
-    /// All, init containers first.
+    /// All statuses, init containers first.
     pub fn all(&self) -> &[ContainerStatus] {
         &self.0
     }
@@ -53,51 +53,51 @@ impl FromIterator<ContainerStatus> for ContainerStatuses {
 pub struct ContainerStatus {
     /// `state`.
     pub state: ContainerState,
-    /// `lastState.terminated`: how the run before this one ended.
+    /// `lastState.terminated`: how the previous run ended.
     pub last_termination: Option<Termination>,
     /// `restartCount`.
     pub restarts: u32,
-    /// `ready`: it runs and its readiness probe, if any, has succeeded; an init container: it is done.
+    /// `ready`: running, and its readiness probe, if any, has succeeded; for an init container: completed.
     pub is_ready: bool,
-    /// `started`: it runs and its startup probe, if any, has succeeded.
+    /// `started`: running, and its startup probe, if any, has succeeded.
     pub is_started: bool,
 }
 
 /// `v1.ContainerState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerState {
-    /// It does not run yet, or not again yet.
+    /// Not running yet, or waiting to be restarted.
     Waiting(WaitingReason),
-    /// It runs.
+    /// Running.
     Running {
-        /// `startedAt`, cut to whole seconds.
+        /// `startedAt`, truncated to whole seconds.
         since: SimTime,
     },
-    /// It ended.
+    /// Exited.
     Terminated(Termination),
 }
 
-/// Why a container does not run (`state.waiting.reason`).
+/// Why a container is not running (`state.waiting.reason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitingReason {
-    /// Init containers come first.
+    /// Waits for init containers.
     PodInitializing,
-    /// Volumes, sandbox, image, container: on their way.
+    /// Volumes, sandbox, image or container are being set up.
     ContainerCreating,
-    /// A ConfigMap or Secret that its environment needs does not exist.
+    /// A ConfigMap or Secret required by its environment does not exist.
     CreateContainerConfigError,
-    /// The image could not be pulled just now.
+    /// The last image pull failed.
     ErrImagePull,
-    /// The image could not be pulled; the next try comes after a while.
+    /// The image pull failed; the next attempt is in back-off.
     ImagePullBackOff,
-    /// The image is not on the node, and `imagePullPolicy: Never` forbids to pull it.
+    /// The image is not on the node, and `imagePullPolicy: Never` forbids pulling it.
     ErrImageNeverPull,
-    /// It ended, and its restart waits.
+    /// It exited, and its restart is in back-off.
     CrashLoopBackOff,
 }
 
 impl WaitingReason {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::PodInitializing => "PodInitializing",
@@ -114,31 +114,31 @@ impl WaitingReason {
 /// `v1.ContainerStateTerminated`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Termination {
-    /// 0 = well; 137 = SIGKILL, 143 = SIGTERM.
+    /// 0 = success; 137 = SIGKILL, 143 = SIGTERM.
     pub exit_code: i32,
     /// `reason`.
     pub reason: TerminationReason,
-    /// `startedAt`, cut to whole seconds.
+    /// `startedAt`, truncated to whole seconds.
     pub started: SimTime,
-    /// `finishedAt`, cut to whole seconds.
+    /// `finishedAt`, truncated to whole seconds.
     pub finished: SimTime,
 }
 
 /// Why a container ended (`state.terminated.reason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TerminationReason {
-    /// With exit code 0.
+    /// Exited with code 0.
     Completed,
-    /// With another exit code.
+    /// Exited with another code.
     Error,
-    /// The kernel killed it for its memory.
+    /// Killed by the kernel for exceeding its memory.
     OomKilled,
-    /// Nobody saw how: its machine was restarted.
+    /// Its end was not observed: its machine was restarted.
     Unknown,
 }
 
 impl TerminationReason {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "Completed",
@@ -149,10 +149,10 @@ impl TerminationReason {
     }
 }
 
-/// The conditions of a pod beside Ready, each absent until somebody wrote it.
+/// The conditions of a pod other than Ready, each absent until first written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodConditions {
-    /// `PodScheduled`, True from the binding on.
+    /// `PodScheduled`: True once bound.
     pub scheduled: Option<PodCondition>,
     /// `PodReadyToStartContainers`.
     pub ready_to_start_containers: Option<PodCondition>,
@@ -163,7 +163,7 @@ pub struct PodConditions {
 }
 
 impl PodConditions {
-    /// Takes over what a kubelet reports at `now`; true if any of it is new.
+    /// Applies a kubelet's report at `now`; returns true if anything changed.
     pub fn update(&mut self, report: &PodReport, now: SimTime) -> bool {
         let mut changed = false;
         for (condition, status) in [

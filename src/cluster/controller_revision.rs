@@ -1,5 +1,5 @@
-//! ControllerRevisions (apps/v1): the templates that a StatefulSet or DaemonSet had, kept so that
-//! pods of an earlier one can be made again and rollouts undone.
+//! ControllerRevisions (apps/v1): past and present templates of a StatefulSet or DaemonSet, kept to recreate pods of
+//! an earlier revision and to undo rollouts.
 
 use std::sync::Arc;
 
@@ -7,24 +7,23 @@ use super::meta::Name;
 use super::pod_template::PodTemplate;
 use super::store::pod_template_hash;
 
-/// Label by which pods of a StatefulSet or DaemonSet say which revision they are of.
+/// Pod label naming the revision of its StatefulSet or DaemonSet.
 pub const REVISION_HASH_LABEL: &str = "controller-revision-hash";
 
-/// A template that an object has or had.
+/// A current or former template of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
-    /// `revision`: the larger, the later it became the current one.
+    /// `revision`: grows each time a template becomes the current one.
     pub number: i64,
-    /// The hash of the template: the end of the ControllerRevision's name.
+    /// Hash of the template: the suffix of the ControllerRevision's name.
     pub hash: Name,
     /// The template, without the labels that controllers add.
     pub template: Arc<PodTemplate>,
 }
 
-/// The history with a revision for `template` as its latest: one that was there before comes to the
-/// end with a new number, as a rollback does (`getStatefulSetRevisions` of
-/// `pkg/controller/statefulset`, `constructHistory` of `pkg/controller/daemon`). The history is in
-/// the order of its numbers.
+/// The history with `template` as its latest revision; an existing revision is moved to the end under a new number,
+/// as in a rollback (`getStatefulSetRevisions` of `pkg/controller/statefulset`, `constructHistory` of
+/// `pkg/controller/daemon`). The history is ordered by revision number.
 pub fn with_latest(history: &[Revision], template: &PodTemplate) -> Vec<Revision> {
     let mut history = history.to_vec();
     let known = history.iter().position(|revision| *revision.template == *template);
@@ -46,8 +45,8 @@ pub fn with_latest(history: &[Revision], template: &PodTemplate) -> Vec<Revision
     history
 }
 
-/// Drops the oldest revisions that nobody uses any more, so that at most `limit` of those stay
-/// (`truncateHistory`, `cleanupHistory`).
+/// Drops the oldest unused revisions, keeping at most `limit` of the unused ones (`truncateHistory`,
+/// `cleanupHistory`).
 pub fn truncate(history: &mut Vec<Revision>, limit: i32, is_live: impl Fn(&Name) -> bool) {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let unused = history.iter().filter(|revision| !is_live(&revision.hash)).count();

@@ -16,30 +16,30 @@ pub type CronJobId = Id<CronJob>;
 /// A CronJob.
 #[derive(Clone, Debug)]
 pub struct CronJob {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// What its owner asks for.
+    /// `spec`: the desired state.
     pub spec: CronJobSpec,
-    /// What was observed.
+    /// `status`: the observed state.
     pub status: CronJobStatus,
 }
 
 /// `spec` of a CronJob, defaulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CronJobSpec {
-    /// When Jobs start.
+    /// Schedule of the Jobs.
     pub schedule: Schedule,
-    /// The time zone of the schedule; absent = UTC, as of kube-controller-manager.
+    /// Time zone of the schedule; absent = UTC, the time zone of kube-controller-manager.
     pub time_zone: Option<Name>,
-    /// How late a Job may start, in seconds; absent = however late.
+    /// How late a Job may start, in seconds; absent = no limit.
     pub starting_deadline_seconds: Option<i64>,
-    /// What happens while an earlier Job still runs.
+    /// `spec.concurrencyPolicy`.
     pub concurrency_policy: ConcurrencyPolicy,
-    /// While set, no Job starts.
+    /// No Job starts while set.
     pub suspend: bool,
-    /// What Jobs are made from.
+    /// Template of the Jobs.
     pub job_template: JobTemplate,
-    /// Complete Jobs kept.
+    /// Successful Jobs kept.
     pub successful_history_limit: i32,
     /// Failed Jobs kept.
     pub failed_history_limit: i32,
@@ -52,30 +52,30 @@ pub struct JobTemplate {
     pub labels: Labels,
     /// Annotations of the Jobs.
     pub annotations: Labels,
-    /// What the Jobs do.
+    /// `spec` of the Jobs.
     pub spec: JobSpec,
 }
 
 /// `spec.concurrencyPolicy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConcurrencyPolicy {
-    /// Jobs run beside each other.
+    /// Jobs may run concurrently.
     #[default]
     Allow,
-    /// No Job starts while another runs.
+    /// No Job starts while another is running.
     Forbid,
-    /// The running Job makes room.
+    /// A running Job is deleted to make room for the new one.
     Replace,
 }
 
 /// `status` of a CronJob.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CronJobStatus {
-    /// Jobs that run.
+    /// Running Jobs.
     pub active: Vec<JobId>,
-    /// The scheduled time of the last Job.
+    /// Scheduled time of the last Job.
     pub last_schedule_time: Option<SimTime>,
-    /// When a Job was last complete.
+    /// Time at which a Job last completed.
     pub last_successful_time: Option<SimTime>,
 }
 

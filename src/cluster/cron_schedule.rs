@@ -1,5 +1,5 @@
-//! Cron schedules, as `github.com/robfig/cron` v3 reads them (`ParseStandard`) and finds the next
-//! time (`SpecSchedule.Next`): daylight-saving changes included.
+//! Cron schedules, parsed like `github.com/robfig/cron` v3 (`ParseStandard`), and their next activation
+//! (`SpecSchedule.Next`), including daylight-saving changes.
 
 use std::fmt;
 
@@ -9,26 +9,26 @@ use jiff::{SignedDuration, Timestamp, ToSpan, Zoned, civil};
 use super::meta::Name;
 use engine::parse_duration;
 
-/// How far ahead the next time is looked for, in years: `0 0 30 2 *` never comes.
+/// Search horizon for the next activation, in years: `0 0 30 2 *` never fires.
 const HORIZON_YEARS: i16 = 5;
 
-/// When something happens again and again.
+/// A recurring schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// As written.
+    /// The original text.
     text: Name,
     rule: Rule,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rule {
-    /// By the calendar.
+    /// Calendar fields.
     Fields(Box<Fields>),
-    /// `@every`: so many seconds after the time before.
+    /// `@every`: a fixed number of seconds after the previous activation.
     Every(i64),
 }
 
-/// The values of each field that match.
+/// Matching values of each field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Fields {
     minute: Values,
@@ -38,7 +38,7 @@ struct Fields {
     day_of_week: Values,
 }
 
-/// Values of a field as bits; `is_star` where the field sets no limit.
+/// Values of a field as a bit set; `is_star` if the field is unrestricted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Values {
     bits: u64,
@@ -51,7 +51,7 @@ impl Values {
     }
 }
 
-/// A field's range, and the names that its values have, from the lowest on.
+/// A field's range, and the names of its values in ascending order.
 struct Bounds {
     min: u8,
     max: u8,
@@ -69,7 +69,7 @@ const MONTHS: Bounds = Bounds {
 const WEEKDAYS: Bounds =
     Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
-/// Descriptors and the fields for which they stand.
+/// Descriptors and the fields they stand for.
 const DESCRIPTORS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -81,7 +81,7 @@ const DESCRIPTORS: [(&str, &str); 7] = [
 ];
 
 impl Schedule {
-    /// Reads a schedule: five fields or a descriptor such as `@daily` or `@every 90m`.
+    /// Parses a schedule: five fields, or a descriptor such as `@daily` or `@every 90m`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let rule = match text.strip_prefix("@every ") {
             Some(delay) => {
@@ -93,7 +93,7 @@ impl Schedule {
         Ok(Self { text: text.into(), rule })
     }
 
-    /// The first time after `after`, in a time zone; `None` if none comes within five years.
+    /// The first activation after `after` in a time zone; `None` if there is none within five years.
     pub fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         match &self.rule {
             Rule::Every(seconds) => {
@@ -110,7 +110,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// The time zone of a name, from the data that is built in.
+/// Looks up a time zone by name in the built-in database.
 pub fn time_zone(name: Option<&str>) -> Option<TimeZone> {
     match name {
         None => Some(TimeZone::UTC),
@@ -119,8 +119,8 @@ pub fn time_zone(name: Option<&str>) -> Option<TimeZone> {
 }
 
 impl Fields {
-    /// Field after field from the largest to the smallest: one that does not match is moved on, with
-    /// all smaller ones at their start; one that wraps around makes the larger ones start again.
+    /// Advances field by field from the largest to the smallest: a field that does not match is incremented with all
+    /// smaller fields reset; on wrap-around the search restarts at the larger fields.
     fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let whole = Timestamp::from_second(after.as_second().checked_add(1)?).ok()?;
         let mut time = whole.to_zoned(zone.clone());
@@ -141,7 +141,7 @@ impl Fields {
                     time = at_wall_clock(time.date().at(0, 0, 0, 0), zone)?;
                 }
                 time = on_date(&time, time.date().checked_add(1.day()).ok()?)?;
-                // Where midnight is skipped, the clock shows 23 or 1: back to a midnight, if to another one.
+                // If midnight is skipped, the clock shows 23 or 1: move to a midnight, though not the skipped one.
                 time = match i64::from(time.hour()) {
                     0 => time,
                     late @ 13.. => later(&time, (24 - late) * 3600)?,
@@ -169,7 +169,7 @@ impl Fields {
                     continue 'again;
                 }
             }
-            // Seconds are always 0.
+            // All schedules fire at second 0.
             if time.second() != 0 {
                 is_moved = true;
                 time = later(&time, 60 - i64::from(time.second()))?;
@@ -180,8 +180,7 @@ impl Fields {
         None
     }
 
-    /// Both day fields must match, unless both set a limit: then one of them is enough
-    /// (`dayMatches`).
+    /// Both day fields must match, unless both are restricted: then either suffices (`dayMatches`).
     fn matches_day(&self, date: civil::Date) -> bool {
         let by_month = self.day_of_month.contains(date.day());
         let by_week = self.day_of_week.contains(date.weekday().to_sunday_zero_offset());
@@ -193,9 +192,9 @@ impl Fields {
     }
 }
 
-/// When a clock in the zone shows this, as `time.Date` of Go finds it: with the offset that holds at the time
-/// which the offset of "this in UTC" leads to. Where the clock skips the time that is an hour (mostly) before or
-/// after it, west or east of Greenwich.
+/// Resolves a wall-clock time in a zone as Go's `time.Date` does: first apply the zone's offset at the time read as
+/// UTC, then use the offset in force at the resulting instant. A time skipped by the clock resolves to (usually) an
+/// hour before it west of Greenwich, and after it east of Greenwich.
 fn at_wall_clock(shown: civil::DateTime, zone: &TimeZone) -> Option<Zoned> {
     let in_utc = TimeZone::UTC.to_timestamp(shown).ok()?;
     let minus = |offset: Offset| {
@@ -206,18 +205,19 @@ fn at_wall_clock(shown: civil::DateTime, zone: &TimeZone) -> Option<Zoned> {
     Some(minus(offset)?.to_zoned(zone.clone()))
 }
 
-/// The same time of day on a later date (`AddDate` of Go).
+/// The same time of day on a later date (Go's `AddDate`).
 fn on_date(time: &Zoned, date: civil::Date) -> Option<Zoned> {
     let zone = time.time_zone();
     let found = at_wall_clock(date.to_datetime(time.time()), zone)?;
     if found > *time {
         return Some(found);
     }
-    // A zone that leaves out a whole day would keep the original at this place for ever.
+    // A zone that skips a whole calendar day would otherwise yield the same instant again, and the loop would not
+    // end.
     zone.to_ambiguous_zoned(date.to_datetime(time.time())).compatible().ok()
 }
 
-/// So many days after the first of the month that follows.
+/// `days` days after the first of the next month.
 fn first_of_next_month(time: &Zoned, days: i64) -> Option<civil::Date> {
     time.date().first_of_month().checked_add(1.month()).ok()?.checked_add(days.days()).ok()
 }
@@ -247,7 +247,7 @@ fn fields(text: &str) -> Result<Fields, String> {
     })
 }
 
-/// A field: ranges with commas between them.
+/// Parses a field: comma-separated ranges.
 fn values(field: &str, bounds: &Bounds) -> Result<Values, String> {
     let mut all = Values::default();
     for part in field.split(',').filter(|part| !part.is_empty()) {
@@ -258,7 +258,7 @@ fn values(field: &str, bounds: &Bounds) -> Result<Values, String> {
     if all.bits == 0 { Err(format!("empty field: {field}")) } else { Ok(all) }
 }
 
-/// `number | number-number [ / number ]`, with `*` and `?` for the whole range (`getRange`).
+/// `number | number-number [ / number ]`; `*` and `?` stand for the whole range (`getRange`).
 fn range(text: &str, bounds: &Bounds) -> Result<Values, String> {
     let mut sides = text.split('/');
     let (span, step) = (sides.next().unwrap_or_default(), sides.next());
@@ -267,7 +267,7 @@ fn range(text: &str, bounds: &Bounds) -> Result<Values, String> {
     }
     let mut is_star = false;
     let (start, mut end, is_single) = if matches!(span.split('-').next(), Some("*" | "?")) {
-        // What follows a star and a hyphen is not read.
+        // Anything after a star and a hyphen is ignored.
         is_star = true;
         (bounds.min, bounds.max, false)
     } else {
@@ -309,7 +309,7 @@ fn range(text: &str, bounds: &Bounds) -> Result<Values, String> {
     Ok(Values { bits, is_star })
 }
 
-/// A number or a name.
+/// Parses a number or a name.
 fn value(text: &str, bounds: &Bounds) -> Result<u8, String> {
     let lower = text.to_ascii_lowercase();
     let named = (bounds.min..).zip(bounds.names).find(|(_, name)| **name == lower);

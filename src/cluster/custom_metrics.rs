@@ -1,5 +1,5 @@
-//! What the custom and external metrics APIs (`custom.metrics.k8s.io`, `external.metrics.k8s.io`)
-//! serve, and whether the metrics APIs answer at all.
+//! Values served by the custom and external metrics APIs (`custom.metrics.k8s.io`, `external.metrics.k8s.io`), and
+//! the availability of the metrics APIs.
 
 use std::collections::BTreeMap;
 
@@ -26,44 +26,44 @@ pub enum MetricsApi {
     External,
 }
 
-/// How a metrics API is.
+/// Availability of a metrics API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ApiHealth {
-    /// It answers.
+    /// It responds.
     #[default]
     Serving,
-    /// Its server does not answer.
+    /// It is registered, but its server does not respond.
     Unavailable,
-    /// Nobody serves it in this cluster.
+    /// The API is not registered in this cluster.
     Unregistered,
 }
 
 /// All metrics of the custom and external APIs, by name.
 #[derive(Clone, Debug, Default)]
 pub struct CustomMetrics {
-    /// Series of one name, in the order of the adapter's rules.
+    /// Series by metric name, in the order of the adapter's rules.
     pub series: BTreeMap<Name, Vec<MetricSeries>>,
 }
 
 /// One metric with its labels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricSeries {
-    /// Labels that a metric selector can ask for.
+    /// Labels matched by metric selectors.
     pub labels: Labels,
-    /// Values of pods, thousandths of a unit, in the order of their ids.
+    /// Values of pods in thousandths of a unit, by ascending id.
     pub pods: Vec<(PodId, i64)>,
-    /// Values of other objects, thousandths of a unit.
+    /// Values of other objects, in thousandths of a unit.
     pub objects: BTreeMap<ObjectReference, i64>,
-    /// The value in the external API, thousandths of a unit.
+    /// Value in the external API, in thousandths of a unit.
     pub external: Option<i64>,
-    /// When it was measured.
+    /// Time of the measurement.
     pub timestamp: SimTime,
-    /// The time that it is a mean over; zero for a gauge.
+    /// Averaging window; zero for a gauge.
     pub window: SimDuration,
 }
 
 impl CustomMetrics {
-    /// The series of a name that match a selector.
+    /// The series with this name that match a selector.
     pub fn matching<'a>(
         &'a self,
         name: &str,
@@ -82,7 +82,7 @@ impl MetricSeries {
     }
 }
 
-/// How the three APIs are.
+/// Availability of the three metrics APIs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetricsApis {
     /// `metrics.k8s.io`.
@@ -94,7 +94,7 @@ pub struct MetricsApis {
 }
 
 impl MetricsApis {
-    /// One of them.
+    /// Availability of one API.
     pub const fn health(&self, api: MetricsApi) -> ApiHealth {
         match api {
             MetricsApi::Resource => self.resource,

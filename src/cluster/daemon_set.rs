@@ -27,26 +27,26 @@ pub type DaemonSetId = Id<DaemonSet>;
 /// A DaemonSet.
 #[derive(Clone, Debug)]
 pub struct DaemonSet {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// What its owner asks for.
+    /// `spec`: the desired state.
     pub spec: DaemonSetSpec,
-    /// What was observed.
+    /// `status`: the observed state.
     pub status: DaemonSetStatus,
-    /// Its ControllerRevisions, in the order of their numbers.
+    /// Its ControllerRevisions, by ascending revision number.
     pub revisions: Vec<Revision>,
 }
 
 /// `spec` of a DaemonSet, defaulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonSetSpec {
-    /// Which pods belong to it.
+    /// Selects the pods that belong to it.
     pub selector: Selector,
-    /// What the pods are made from.
+    /// The pod template.
     pub template: PodTemplate,
-    /// How pods of an earlier template are replaced.
+    /// `spec.updateStrategy`.
     pub update: DaemonSetUpdate,
-    /// How long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
     pub min_ready_seconds: i32,
     /// Revisions kept for rollback.
     pub revision_history_limit: i32,
@@ -55,11 +55,11 @@ pub struct DaemonSetSpec {
 /// `spec.updateStrategy` of a DaemonSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DaemonSetUpdate {
-    /// Pods get the new template when somebody deletes them.
+    /// A pod gets the new template only when it is deleted manually.
     OnDelete,
-    /// Node by node.
+    /// Pods are replaced node by node.
     RollingUpdate {
-        /// Nodes that may have an old and a new pod at once.
+        /// Nodes that may run an old and a new pod at once.
         max_surge: IntOrPercent,
         /// Nodes that may be without an available pod.
         max_unavailable: IntOrPercent,
@@ -73,23 +73,23 @@ pub struct DaemonSetStatus {
     pub observed_generation: i64,
     /// Nodes that should run a pod.
     pub desired_number_scheduled: i32,
-    /// Those of them that have one.
+    /// Nodes that should run a pod and do.
     pub current_number_scheduled: i32,
-    /// Nodes that have a pod and should not.
+    /// Nodes that run a pod but should not.
     pub number_misscheduled: i32,
     /// Nodes whose pod is ready.
     pub number_ready: i32,
     /// Nodes whose pod is of the current revision.
     pub updated_number_scheduled: i32,
-    /// Nodes whose pod is ready for `minReadySeconds`.
+    /// Nodes whose pod has been ready for at least `minReadySeconds`.
     pub number_available: i32,
-    /// Nodes that should run a pod and have none that is available.
+    /// Nodes that should run a pod but have no available one.
     pub number_unavailable: i32,
 }
 
 impl DaemonSet {
-    /// What the pods of a revision are made from, before they have a node (`CreatePodTemplate`): the
-    /// revision's hash, and tolerations for all that befalls nodes.
+    /// The template of a revision's pods before they are assigned to a node (`CreatePodTemplate`): with the
+    /// revision's hash, and tolerations for every node condition taint.
     pub fn pod_template(&self, revision: &Revision) -> PodTemplate {
         let mut template = (*revision.template).clone();
         template.labels = template.labels.with(REVISION_HASH_LABEL, revision.hash.clone());
@@ -111,7 +111,7 @@ pub fn for_node(template: &PodTemplate, node: &Name) -> PodTemplate {
     template
 }
 
-/// The node that a daemon pod is meant for, bound or not (`GetTargetNodeName`).
+/// The node for which a daemon pod is intended, bound or not (`GetTargetNodeName`).
 pub fn target_node(template: &PodTemplate) -> Option<&Name> {
     let terms = template.spec.affinity.required_node.as_ref()?;
     let fields = terms.iter().flat_map(|term| &term.match_fields);
@@ -119,7 +119,7 @@ pub fn target_node(template: &PodTemplate) -> Option<&Name> {
     names.next()?.values.first()
 }
 
-/// The template with tolerations for all that befalls nodes (`AddOrUpdateDaemonPodTolerations`).
+/// The template with tolerations for every node condition taint (`AddOrUpdateDaemonPodTolerations`).
 #[must_use]
 pub fn with_daemon_tolerations(mut template: PodTemplate) -> PodTemplate {
     let mut tolerated = vec![
@@ -141,7 +141,7 @@ pub fn with_daemon_tolerations(mut template: PodTemplate) -> PodTemplate {
             effect: Some(effect),
             toleration_seconds: None,
         };
-        // One that the template has for the same taint is replaced, so that it has no time limit.
+        // Replaces the template's own toleration of the same taint, so that it has no time limit.
         let tolerations = &mut template.spec.tolerations;
         tolerations.retain(|own| own.key != toleration.key || own.effect != toleration.effect);
         tolerations.push(toleration);

@@ -17,61 +17,60 @@ pub type DeploymentId = Id<Deployment>;
 /// A Deployment.
 #[derive(Clone, Debug)]
 pub struct Deployment {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// What its owner asks for.
+    /// `spec`: the desired state.
     pub spec: DeploymentSpec,
-    /// What was observed.
+    /// `status`: the observed state.
     pub status: DeploymentStatus,
 }
 
 /// `spec` of a Deployment, defaulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentSpec {
-    /// Pods wanted.
+    /// `spec.replicas`.
     pub replicas: i32,
-    /// Which pods belong to it.
+    /// Selects the pods that belong to it.
     pub selector: Selector,
-    /// What the pods are made from, without the `pod-template-hash` label.
+    /// The pod template, without the `pod-template-hash` label.
     pub template: PodTemplate,
-    /// How pods are replaced.
+    /// `spec.strategy`.
     pub strategy: DeploymentStrategy,
-    /// How long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
     pub min_ready_seconds: i32,
     /// Old ReplicaSets kept for rollback.
     pub revision_history_limit: i32,
-    /// Rollout changes nothing while set.
+    /// While set, the rollout makes no progress.
     pub paused: bool,
-    /// Without progress for this long, the rollout counts as failed.
+    /// A rollout without progress for this long is reported as failed.
     pub progress_deadline_seconds: i32,
 }
 
 /// `spec.strategy` of a Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeploymentStrategy {
-    /// Old pods go before new ones come.
+    /// All old pods are deleted before new ones are created.
     Recreate,
-    /// Little by little.
+    /// Pods are replaced gradually.
     RollingUpdate {
-        /// Pods above `replicas` during a rollout.
+        /// Extra pods allowed above `replicas` during a rollout.
         max_surge: IntOrPercent,
-        /// Pods that may be missing during a rollout.
+        /// Pods that may be unavailable during a rollout.
         max_unavailable: IntOrPercent,
     },
 }
 
-/// A number or a percentage, as `maxSurge` and its like are written.
+/// An absolute number or a percentage, such as `maxSurge`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IntOrPercent {
-    /// So many.
+    /// Absolute number.
     Int(i32),
-    /// So many in a hundred.
+    /// Percentage of the total.
     Percent(i32),
 }
 
 impl IntOrPercent {
-    /// The number it stands for out of `total`; a percentage is rounded up or down
-    /// (`intstr.GetScaledValueFromIntOrPercent`).
+    /// Resolves it against `total`; a percentage is rounded up or down (`intstr.GetScaledValueFromIntOrPercent`).
     pub fn scaled(self, total: i32, round_up: bool) -> i32 {
         match self {
             Self::Int(number) => number,
@@ -89,36 +88,36 @@ impl IntOrPercent {
 pub struct DeploymentStatus {
     /// The generation that this status describes.
     pub observed_generation: i64,
-    /// Pods that are neither ended nor terminating.
+    /// Active pods: neither finished nor terminating.
     pub replicas: i32,
-    /// Those of the current template.
+    /// Pods of the current template.
     pub updated_replicas: i32,
-    /// Those that are ready.
+    /// Pods that are ready.
     pub ready_replicas: i32,
-    /// Those that are ready for `minReadySeconds`.
+    /// Pods that have been ready for at least `minReadySeconds`.
     pub available_replicas: i32,
-    /// Those still missing.
+    /// Pods missing from the desired number of available ones.
     pub unavailable_replicas: i32,
-    /// Pods with a deletion mark.
+    /// Terminating pods.
     pub terminating_replicas: i32,
     /// `Available`, `Progressing`, `ReplicaFailure`, in the order in which they were first set.
     pub conditions: Vec<WorkloadCondition>,
 }
 
-/// A condition of a workload.
+/// A condition in a workload's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadCondition {
-    /// `Available`, `Progressing`, ...
+    /// Condition type: `Available`, `Progressing`, ...
     pub kind: &'static str,
     /// Its status.
     pub status: ConditionStatus,
-    /// One word in CamelCase.
+    /// Machine-readable reason in CamelCase.
     pub reason: &'static str,
-    /// A sentence.
+    /// Human-readable message.
     pub message: Name,
-    /// When it was last written, cut to whole seconds.
+    /// Time of the last write, truncated to whole seconds.
     pub last_update: SimTime,
-    /// When the status last changed, cut to whole seconds.
+    /// Time of the last change of `status`, truncated to whole seconds.
     pub last_transition: SimTime,
 }
 
@@ -160,7 +159,7 @@ impl Object for Deployment {
     }
 }
 
-/// Refuses another selector for a workload.
+/// Refuses to change a workload's selector.
 pub(super) fn selector_is_immutable(old: &Selector, new: &Selector) -> Result<(), Refused> {
     if old == new {
         return Ok(());

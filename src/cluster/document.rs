@@ -1,5 +1,5 @@
-//! Objects as the API has them, beside the lean ones that a simulation runs on: with the fields that play no part
-//! in it. One for each object that somebody wrote, and one for each pod template.
+//! Full API objects, kept next to the lean ones used by the simulation: they include the fields that are not
+//! simulated. There is one for each object written by a user, and one for each pod template.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -10,15 +10,15 @@ use serde_json::Value;
 /// An object as it was last written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// All of it but its status, of the version that is served today and with its defaults filled in. Of what the
-    /// store keeps besides (labels, annotations, replicas) the store is right.
+    /// The object without its status, in the currently served version and with defaults filled in. For fields that
+    /// the store keeps as well (labels, annotations, replicas), the store is authoritative.
     pub object: Value,
     /// The manifest of the last `kubectl apply` (the annotation `last-applied-configuration`).
     pub last_applied: Option<Value>,
 }
 
 impl Document {
-    /// Whether two documents say the same in `spec`, but for the fields of which the store is right.
+    /// True if both have the same `spec`, ignoring the fields for which the store is authoritative.
     pub(super) fn has_same_spec(&self, other: &Self) -> bool {
         const KEPT_BY_STORE: [&str; 2] = ["replicas", "paused"];
         let fields = |document: &Self| {
@@ -31,8 +31,8 @@ impl Document {
     }
 }
 
-/// Whether two values are the same to the API server, which makes no difference between a field that is absent and
-/// one that holds nothing (`omitempty`); fields for which it does have their defaults filled in.
+/// Equality as seen by the API server: an absent field equals an empty one (`omitempty`). Fields where the difference
+/// matters have had their defaults filled in.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(own), Value::Object(others)) => {
@@ -58,12 +58,12 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// The metadata and spec of a pod template as written, or nothing for a template that no manifest has.
+/// Metadata and spec of a pod template as written; absent for templates without a manifest.
 #[derive(Clone, Default)]
 pub struct TemplateDocument(Option<Arc<Value>>);
 
 impl TemplateDocument {
-    /// What is written.
+    /// The written template, if any.
     pub fn get(&self) -> Option<&Value> {
         self.0.as_deref()
     }
@@ -87,7 +87,8 @@ impl PartialEq for TemplateDocument {
 impl Eq for TemplateDocument {}
 
 impl Hash for TemplateDocument {
-    /// Templates that differ in nothing else are rare: comparing them is cheaper than hashing all of them.
+    /// Constant: templates that differ only in their documents are rare, so comparing them is cheaper than hashing
+    /// every document.
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 

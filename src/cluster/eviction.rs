@@ -1,5 +1,5 @@
-//! The eviction sub-resource of pods: the one way of deleting a pod that asks its
-//! PodDisruptionBudget first (`pkg/registry/core/pod/storage/eviction.go`, 1.36).
+//! The eviction sub-resource of pods: the only deletion that respects PodDisruptionBudgets
+//! (`pkg/registry/core/pod/storage/eviction.go`, 1.36).
 
 use super::action::{PodDeletion, Refused};
 use super::change::Change;
@@ -11,26 +11,26 @@ use super::selection::Selecting;
 use super::store::Store;
 use engine::{SimDuration, SimTime};
 
-/// The reason of the DisruptionTarget condition of a pod that is evicted.
+/// Reason of the DisruptionTarget condition of an evicted pod.
 const EVICTION_REASON: &str = "EvictionByEvictionAPI";
-/// When to ask again while the disruption controller has not seen the budget yet.
+/// `Retry-After` while the disruption controller has not observed the budget yet.
 const UNOBSERVED_RETRY: SimDuration = SimDuration::from_secs(10);
-/// Evictions in flight above which a budget grants no more (`MaxDisruptedPodSize`).
+/// Limit of evictions in flight above which a budget grants none (`MaxDisruptedPodSize`).
 const DISRUPTED_PODS_MAX: usize = 2000;
-/// What the API server says whenever a budget stands in the way.
+/// The API server's message for an eviction that a budget forbids.
 const VIOLATION: &str = "Cannot evict pod as it would violate the pod's disruption budget.";
 
-/// What the budget of a pod says to its eviction.
+/// Verdict of a pod's budget on its eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// It may go, and does not count against the budget.
+    /// Allowed without counting against the budget.
     Free,
-    /// It may go if the budget allows one more disruption.
+    /// Allowed if the budget has a disruption left.
     Counted,
 }
 
-/// Evicts a pod, or refuses as the API server does: 429 if its budget forbids it, 500 if it has
-/// several.
+/// Evicts a pod, or refuses as the API server does: 429 if its budget forbids it, 500 if more than one budget selects
+/// it.
 pub(super) fn evict_pod(
     store: &mut Store,
     now: SimTime,
@@ -49,7 +49,7 @@ pub(super) fn evict_pod(
     super::pod_verbs::delete_pod(store, now, id, eviction, changes)
 }
 
-/// Whether the pod does nothing that a budget could protect (`canIgnorePDB`).
+/// True if budgets do not protect the pod (`canIgnorePDB`).
 const fn ignores_budgets(pod: &Pod) -> bool {
     matches!(pod.phase, PodPhase::Succeeded | PodPhase::Failed | PodPhase::Pending)
         || pod.is_terminating()
@@ -71,7 +71,7 @@ fn budget_of(store: &Store, pod: &Pod) -> Result<Option<PodDisruptionBudgetId>, 
     Ok(first)
 }
 
-/// A pod that is not ready may go for nothing if the policy or the health of the others says so.
+/// An unready pod may be evicted without counting if the policy allows it or enough other pods are healthy.
 fn verdict(pod: &Pod, budget: &PodDisruptionBudget) -> Verdict {
     let status = &budget.status;
     let is_healthy_without =
@@ -83,7 +83,7 @@ fn verdict(pod: &Pod, budget: &PodDisruptionBudget) -> Verdict {
     }
 }
 
-/// Takes one of the disruptions that the budget allows (`checkAndDecrement`).
+/// Consumes one of the disruptions allowed by the budget (`checkAndDecrement`).
 fn take_one(budget: &mut PodDisruptionBudget, pod: PodId, now: SimTime) -> Result<(), Refused> {
     let name = budget.meta.name();
     let status = &mut budget.status;

@@ -1,6 +1,6 @@
-//! Formulas over named numbers, in the language of `github.com/expr-lang/expr` as far as formulas of KEDA's
-//! `scalingModifiers` go: arithmetic, comparisons, conditions, `??`, and functions over lists. Read once,
-//! evaluated as often as is liked; neither can go on for ever.
+//! Formulas over named numbers: the subset of the `github.com/expr-lang/expr` language used by formulas of KEDA's
+//! `scalingModifiers` (arithmetic, comparisons, conditions, `??`, and functions over lists). Parsed once, evaluated
+//! any number of times; both are bounded in time.
 
 mod reader;
 
@@ -9,10 +9,10 @@ use std::fmt;
 use super::meta::Name;
 use reader::Reader;
 
-/// A formula that was read.
+/// A parsed formula.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Formula {
-    /// As written.
+    /// The original text.
     text: Name,
     root: Node,
 }
@@ -23,12 +23,12 @@ enum Node {
     Number(f64),
     Bool(bool),
     Variable(Name),
-    /// `#`: the element that a predicate looks at.
+    /// `#`: the element to which a predicate is applied.
     Element,
     Not(Box<Node>),
     Negated(Box<Node>),
     Binary(Operator, Box<Node>, Box<Node>),
-    /// Comparisons in a row, `1 < a < 3`: each operand with the one before it.
+    /// Chained comparisons, `1 < a < 3`: each operand is compared with the previous one.
     Comparisons(Box<Node>, Vec<(Operator, Node)>),
     Condition(Box<Node>, Box<Node>, Box<Node>),
     List(Vec<Node>),
@@ -51,7 +51,7 @@ enum Operator {
     Divide,
     Remainder,
     Power,
-    /// `??`: the left one, if it is not nil.
+    /// `??`: the left operand unless it is nil.
     Coalesce,
 }
 
@@ -61,7 +61,7 @@ enum Function {
     Ceil,
     Floor,
     Round,
-    /// `int` and `float` change nothing but the fraction.
+    /// `int` drops the fraction, `float` is the identity.
     Int,
     Float,
     Min,
@@ -75,8 +75,8 @@ enum Function {
     None,
 }
 
-/// How tight operators bind (`parser/operator/operator.go` of expr); one that begins with another comes
-/// before it.
+/// Operator precedences (`parser/operator/operator.go` of expr). An operator that starts with another one precedes it
+/// in the table.
 const OPERATORS: [(&str, Operator, u16); 18] = [
     ("||", Operator::Or, 10),
     ("or", Operator::Or, 10),
@@ -100,10 +100,10 @@ const OPERATORS: [(&str, Operator, u16); 18] = [
 
 const COMPARISON: u16 = 20;
 
-/// How tight `not` binds: its operand ends before a comparison.
+/// Precedence of `not`: its operand ends before a comparison.
 const NOT: u16 = 50;
 
-/// How tight a sign before a number binds: `-2 ** 2` is -4.
+/// Precedence of a sign: `-2 ** 2` is -4.
 const SIGN: u16 = 90;
 
 const FUNCTIONS: [(&str, Function); 15] = [
@@ -126,7 +126,7 @@ const FUNCTIONS: [(&str, Function); 15] = [
 
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
-    /// What a variable without a value has.
+    /// The value of a variable without one.
     Nil,
     Number(f64),
     Bool(bool),
@@ -134,18 +134,17 @@ enum Value {
 }
 
 impl Formula {
-    /// Reads a formula over these variables.
+    /// Parses a formula over these variables.
     pub fn parse(text: &str, variables: &[Name]) -> Result<Self, String> {
         let root = Reader::new(text, variables).read()?;
         Ok(Self { text: text.into(), root })
     }
 
-    /// Its value, given those of the variables. One without a value is nil, of which nothing can be made
-    /// but by `??`, `==` and `!=`.
+    /// Evaluates the formula. A variable without a value is nil, which only `??`, `==` and `!=` accept.
     pub fn evaluate(&self, value_of: &dyn Fn(&str) -> Option<f64>) -> Result<f64, String> {
         match evaluate(&self.root, value_of, None)? {
             Value::Number(number) => Ok(number),
-            other => Err(format!("the formula gives {}, not a number", other.kind())),
+            other => Err(format!("the formula yields {}, not a number", other.kind())),
         }
     }
 }
@@ -169,14 +168,14 @@ impl Value {
     fn number(self) -> Result<f64, String> {
         match self {
             Self::Number(number) => Ok(number),
-            other => Err(format!("{} stands where a number belongs", other.kind())),
+            other => Err(format!("{} is used where a number belongs", other.kind())),
         }
     }
 
     fn bool(self) -> Result<bool, String> {
         match self {
             Self::Bool(value) => Ok(value),
-            other => Err(format!("{} stands where true or false belongs", other.kind())),
+            other => Err(format!("{} is used where true or false belongs", other.kind())),
         }
     }
 }
@@ -193,7 +192,7 @@ fn evaluate(
         Node::Bool(value) => Value::Bool(*value),
         Node::Variable(name) => value_of(name).map_or(Value::Nil, Value::Number),
         Node::Element => {
-            Value::Number(element.ok_or("# stands outside of a predicate".to_owned())?)
+            Value::Number(element.ok_or("# is used outside of a predicate".to_owned())?)
         }
         Node::Not(inner) => Value::Bool(!of(inner)?.bool()?),
         Node::Negated(inner) => Value::Number(-of(inner)?.number()?),
@@ -242,7 +241,7 @@ fn arithmetic(operator: Operator, left: f64, right: f64) -> f64 {
         Operator::Divide => left / right,
         Operator::Remainder => libm::fmod(left, right),
         Operator::Power => libm::pow(left, right),
-        // The others are no arithmetic, and were dealt with.
+        // Other operators are not arithmetic and have been handled before.
         _ => f64::NAN,
     }
 }
@@ -396,8 +395,8 @@ mod tests {
             assert_eq!(value(text), Ok(expected), "{text}");
         }
         for (text, expected) in [
-            ("best ?? slower", "the formula gives nothing, not a number"),
-            ("best + 1", "nothing stands where a number belongs"),
+            ("best ?? slower", "the formula yields nothing, not a number"),
+            ("best + 1", "nothing is used where a number belongs"),
             ("best ?? backup + 1", "?? cannot be mixed with other operators"),
             ("best ?? backup || true", "?? cannot be mixed with other operators"),
         ] {
@@ -414,10 +413,10 @@ mod tests {
             ("(trig_one", "\")\" is missing at the end"),
             ("trig_three", "there are trig_one, trig_two"),
             ("keys(trig_one)", "there is no function \"keys\" here"),
-            ("trig_one trig_two", "\"trig_two\" was not expected here"),
-            ("trig_one > 1", "the formula gives true or false, not a number"),
-            ("# + 1", "# stands outside of a predicate"),
-            ("1 ? 2 : 3", "a number stands where true or false belongs"),
+            ("trig_one trig_two", "\"trig_two\" is unexpected here"),
+            ("trig_one > 1", "the formula yields true or false, not a number"),
+            ("# + 1", "# is used outside of a predicate"),
+            ("1 ? 2 : 3", "a number is used where true or false belongs"),
             ("mean([])", "was given none"),
         ] {
             let problem = value(text).expect_err(text);

@@ -1,6 +1,5 @@
-//! What a HorizontalPodAutoscaler asks for: the spec of `autoscaling/v2` in lean form.
-//! Not responsible for reading manifests (`manifest::hpa`), for the status (`hpa_status`) nor for
-//! any decision (`controllers::hpa`).
+//! Spec of a HorizontalPodAutoscaler (`autoscaling/v2`) in lean form. Parsing of manifests is in `manifest::hpa`, the
+//! status in `hpa_status`, decisions in `controllers::hpa`.
 
 use std::sync::Arc;
 
@@ -14,23 +13,23 @@ use units::quantity::Format;
 /// A defaulted `HorizontalPodAutoscalerSpec`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HpaSpec {
-    /// What is scaled.
+    /// The workload to scale.
     pub scale_target: ObjectReference,
-    /// Lower limit; 0 only where HPAScaleToZero allows it.
+    /// Lower limit; 0 only with HPAScaleToZero.
     pub min_replicas: i32,
     /// Upper limit.
     pub max_replicas: i32,
-    /// Metrics in the order of the manifest; the highest proposal wins, the first among equals.
+    /// Metrics in manifest order; the highest proposal wins, the first on a tie.
     pub metrics: Vec<MetricSpec>,
-    /// Rate limits and stabilization. Absent is not the same as the default behavior: without it
-    /// the controller follows its older rules.
+    /// Rate limits and stabilization. Absent differs from the default behavior: the controller then follows its older
+    /// rules.
     pub behavior: Option<Behavior>,
 }
 
 /// A `CrossVersionObjectReference`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct ObjectReference {
-    /// `apiVersion`, empty if not given.
+    /// `apiVersion`, empty if absent.
     pub api_version: Name,
     /// Kind.
     pub kind: Name,
@@ -41,47 +40,47 @@ pub struct ObjectReference {
 /// One metric with its target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricSpec {
-    /// What is measured.
+    /// The measured quantity.
     pub source: Arc<MetricSource>,
-    /// The value to be held.
+    /// The target value.
     pub target: MetricTarget,
-    /// Whether the value that `target.type` names is not there. The API server lets that pass for an
-    /// Object metric, and the controller gets no number from it.
+    /// True if the value named by `target.type` is missing. The API server accepts that for an Object metric, and the
+    /// controller gets no number from it.
     pub lacks_target: bool,
-    /// What the controller calls the metric in conditions and events.
+    /// Name of the metric in the controller's conditions and events.
     pub description: Name,
-    /// The suffixes in which a target that is no percentage was written, and is printed.
+    /// Suffix format in which a non-percentage target was written, and is printed.
     pub target_format: Format,
 }
 
-/// What a metric measures.
+/// The quantity that a metric measures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MetricSource {
     /// `Resource`, or `ContainerResource` if a container is named.
     Resource {
         /// `cpu`, `memory` or another resource.
         resource: Name,
-        /// The only container that counts; absent = all containers of the pod.
+        /// Name of the container that counts; absent = all containers of the pod.
         container: Option<Name>,
     },
     /// A custom metric that each pod reports.
     Pods {
-        /// Which metric.
+        /// The metric, by name and selector.
         metric: MetricIdentifier,
     },
     /// A custom metric of another object.
     Object {
-        /// Which metric.
+        /// The metric, by name and selector.
         metric: MetricIdentifier,
-        /// Of which object.
+        /// The object it describes.
         described_object: ObjectReference,
     },
-    /// A metric from outside of the cluster.
+    /// A metric from outside the cluster.
     External {
-        /// Which metric.
+        /// The metric, by name and selector.
         metric: MetricIdentifier,
     },
-    /// A source that the API server would refuse: of an unknown type, or without its body.
+    /// A source that the API server would refuse: of an unknown type, or without a body.
     Invalid {
         /// The type as written.
         type_name: Name,
@@ -93,41 +92,41 @@ pub enum MetricSource {
 pub struct MetricIdentifier {
     /// Name of the metric.
     pub name: Name,
-    /// Which of its series; absent = all.
+    /// Selects among its series; absent = all.
     pub selector: Option<Selector>,
-    /// The selector as Go prints it, which is how events and errors show it; `nil` if absent.
+    /// The selector as printed by Go in events and errors; `nil` if absent.
     pub selector_text: Name,
 }
 
-/// The value that a metric is to be held at.
+/// Target value of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricTarget {
     /// Percent of the request, over all counted pods.
     Utilization(i32),
-    /// Thousandths of a unit, per pod.
+    /// Per pod, in thousandths of a unit.
     AverageValueMilli(i64),
-    /// Thousandths of a unit, for all pods together.
+    /// For all pods together, in thousandths of a unit.
     ValueMilli(i64),
 }
 
 /// `spec.behavior`, completed with the API server's defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Behavior {
-    /// Rules upwards.
+    /// Rules for scaling up.
     pub scale_up: ScalingRules,
-    /// Rules downwards.
+    /// Rules for scaling down.
     pub scale_down: ScalingRules,
 }
 
 /// `HPAScalingRules` of one direction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScalingRules {
-    /// How far back recommendations are looked at; absent (downwards only) = the controller's flag.
+    /// Length of the stabilization window; absent (scale-down only) = the controller's flag.
     pub stabilization_window: Option<SimDuration>,
-    /// Which policy counts.
+    /// The policy that applies if there are several.
     pub select_policy: PolicySelect,
-    /// Limits of the rate.
+    /// Rate limits.
     pub policies: Vec<ScalingPolicy>,
     /// Overrides the controller's tolerance in this direction.
     pub tolerance: Option<f64>,
@@ -144,10 +143,10 @@ pub enum PolicySelect {
     Disabled,
 }
 
-/// One limit: so much change in such a time.
+/// A rate limit: a maximum change within a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ScalingPolicy {
-    /// What `value` counts.
+    /// Unit of `value`.
     pub kind: PolicyKind,
     /// Pods, or percent of the replicas at the start of the period.
     pub value: i32,
@@ -158,21 +157,21 @@ pub struct ScalingPolicy {
 /// `type` of a scaling policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PolicyKind {
-    /// Absolute.
+    /// An absolute number of pods.
     Pods,
-    /// Relative.
+    /// A percentage of the replicas.
     Percent,
 }
 
 impl MetricSpec {
-    /// A metric under the name that the controller gives it.
+    /// A metric under the controller's name for it.
     pub fn new(source: MetricSource, target: MetricTarget) -> Self {
         let description = describe(&source, target).into();
         let (target_format, lacks_target) = (Format::default(), false);
         Self { source: Arc::new(source), target, lacks_target, description, target_format }
     }
 
-    /// Whether it can be read while no pod exists (`hasObjectOrExternalMetrics`).
+    /// True if it can be read without any pods (`hasObjectOrExternalMetrics`).
     pub fn works_without_pods(&self) -> bool {
         matches!(*self.source, MetricSource::Object { .. } | MetricSource::External { .. })
     }
@@ -203,8 +202,8 @@ impl MetricSource {
     }
 }
 
-/// The metric name of `computeStatusFor*Metric` in `pkg/controller/podautoscaler/horizontal.go`
-/// (an averaged Object metric goes under the name of an external one there, too).
+/// The metric name used by `computeStatusFor*Metric` in `pkg/controller/podautoscaler/horizontal.go` (there, too, an
+/// averaged Object metric has the name of an external one).
 fn describe(source: &MetricSource, target: MetricTarget) -> String {
     match (source, target) {
         (MetricSource::Resource { resource, container }, MetricTarget::Utilization(_)) => {

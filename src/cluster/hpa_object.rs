@@ -1,4 +1,4 @@
-//! The HorizontalPodAutoscaler object: its place in the store around its spec and status.
+//! The HorizontalPodAutoscaler object in the store.
 
 use super::action::Refused;
 use super::change::Change;
@@ -20,7 +20,7 @@ pub struct HpaObject {
     pub meta: ObjectMeta,
     /// Target, limits, metrics and behavior.
     pub spec: HpaSpec,
-    /// As the HPA controller last wrote it.
+    /// The status last written by the HPA controller.
     pub status: HpaStatus,
 }
 

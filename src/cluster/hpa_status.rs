@@ -1,5 +1,4 @@
-//! What a HorizontalPodAutoscaler's status says: replicas, measured values, conditions.
-//! Not responsible for how it comes about (`controllers::hpa`).
+//! The status of a HorizontalPodAutoscaler: replicas, measured values, conditions. Computed by `controllers::hpa`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,14 +14,14 @@ use engine::SimTime;
 /// `HorizontalPodAutoscalerStatus`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HpaStatus {
-    /// Last successful change of the replica count, cut to whole seconds.
+    /// Time of the last successful scaling, truncated to whole seconds.
     #[serde(rename = "last_scale_time_seconds")]
     pub last_scale_time: Option<SimTime>,
-    /// Replicas that the scale asked for when the controller last looked.
+    /// `spec.replicas` of the scale at the controller's last sync.
     pub current_replicas: i32,
-    /// What the controller last asked for.
+    /// Replicas last requested by the controller.
     pub desired_replicas: i32,
-    /// Measured values in the order of the spec; `None` for a metric that failed.
+    /// Measured values in the order of the spec; `None` for a failed metric.
     pub current_metrics: Vec<Option<MetricStatus>>,
     /// Conditions in the order in which they were first set.
     pub conditions: Vec<HpaCondition>,
@@ -31,9 +30,9 @@ pub struct HpaStatus {
 /// The measured value of one metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricStatus {
-    /// What was measured.
+    /// The metric.
     pub source: Arc<MetricSource>,
-    /// The value.
+    /// Its value.
     pub current: MetricValue,
 }
 
@@ -41,16 +40,16 @@ pub struct MetricStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricValue {
-    /// Of a utilization target.
+    /// For a utilization target.
     Utilization {
         /// Percent of the request.
         percent: i32,
-        /// Mean per pod, thousandths of a unit.
+        /// Mean per pod, in thousandths of a unit.
         average_milli: i64,
     },
-    /// Mean per pod, thousandths of a unit.
+    /// Mean per pod, in thousandths of a unit.
     AverageValueMilli(i64),
-    /// For all pods together, thousandths of a unit.
+    /// For all pods together, in thousandths of a unit.
     ValueMilli(i64),
 }
 
@@ -59,37 +58,37 @@ pub enum MetricValue {
 pub struct HpaCondition {
     /// Its type.
     pub kind: HpaConditionType,
-    /// Whether it holds.
+    /// Status of the condition.
     pub status: ConditionStatus,
-    /// Why, in one word.
+    /// Reason of the condition.
     pub reason: HpaConditionReason,
-    /// What the message names besides the reason.
+    /// Variable part of the message.
     pub detail: ConditionDetail,
-    /// When `status` last changed, cut to whole seconds.
+    /// Time of the last change of `status`, truncated to whole seconds.
     pub last_transition_time: SimTime,
 }
 
-/// The changing end of a condition's message.
+/// The variable part of a condition's message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConditionDetail {
-    /// The message depends on the reason alone.
+    /// None: the message depends only on the reason.
     None,
-    /// It names a number of replicas.
+    /// A number of replicas.
     Replicas(i32),
-    /// It names a metric, or quotes an error.
+    /// A metric name, or a quoted error.
     Text(Name),
 }
 
 /// Type of an HPA's condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HpaConditionType {
-    /// The scale can be read and written, and nothing holds a change back.
+    /// The scale can be read and written, and scaling is not held back.
     AbleToScale,
-    /// Metrics give a number.
+    /// The metrics yield a number of replicas.
     ScalingActive,
-    /// The number is cut by a limit.
+    /// A limit constrains the number of replicas.
     ScalingLimited,
-    /// It was this HPA that scaled to zero.
+    /// This HPA scaled the target to zero.
     ScaledToZero,
 }
 
@@ -105,12 +104,12 @@ macro_rules! condition_reasons {
             /// Every reason.
             pub const ALL: &[Self] = &[$(Self::$reason),*];
 
-            /// As the API writes it.
+            /// The spelling used by the API.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$reason => stringify!($reason),)* }
             }
 
-            /// The message, up to what [`ConditionDetail`] adds.
+            /// The message without the part added by [`ConditionDetail`].
             const fn message(self) -> &'static str {
                 match self { $(Self::$reason => $message,)* }
             }
@@ -146,7 +145,7 @@ condition_reasons! {
 }
 
 impl HpaStatus {
-    /// The condition of a type, if it was ever set.
+    /// The condition of this type, if ever set.
     pub fn condition(&self, kind: HpaConditionType) -> Option<&HpaCondition> {
         self.conditions.iter().find(|condition| condition.kind == kind)
     }
@@ -160,7 +159,7 @@ impl HpaCondition {
 }
 
 impl HpaConditionType {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AbleToScale => "AbleToScale",
@@ -200,7 +199,7 @@ impl fmt::Display for ConditionDetail {
 }
 
 impl Serialize for HpaCondition {
-    /// As the API does, with the time in seconds of the run.
+    /// In the API's form, with times in seconds of the run.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("HpaCondition", 5)?;
         fields.serialize_field("type", self.kind.as_str())?;

@@ -20,25 +20,25 @@ use engine::{Id, SimTime};
 /// Key of a [`Job`] in the store.
 pub type JobId = Id<Job>;
 
-/// Condition kind: all that was asked for is done.
+/// Condition type: the Job has completed.
 pub const COMPLETE: &str = "Complete";
-/// Condition kind: the Job has failed.
+/// Condition type: the Job has failed.
 pub const FAILED: &str = "Failed";
-/// Label and annotation with the completion index of a pod.
+/// Label and annotation holding a pod's completion index.
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 /// A Job.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// The CronJob that made it, if any.
+    /// The CronJob that created it, if any.
     pub owner: Option<CronJobId>,
-    /// What its owner asks for.
+    /// `spec`: the desired state.
     pub spec: JobSpec,
-    /// The template of pods without an index, with the Job's labels.
+    /// Template of non-indexed pods, with the Job's labels.
     pub template: TemplateId,
-    /// What was observed.
+    /// `status`: the observed state.
     pub status: JobStatus,
 }
 
@@ -47,97 +47,97 @@ pub struct Job {
 pub struct JobSpec {
     /// Pods that may run at once.
     pub parallelism: i32,
-    /// Pods that must succeed; absent = the first success ends the Job (a work queue).
+    /// Pods that must succeed; absent = the first success completes the Job (a work queue).
     pub completions: Option<i32>,
-    /// `completionMode: Indexed`: each completion has an index of its own.
+    /// `completionMode: Indexed`: each completion has its own index.
     pub is_indexed: bool,
-    /// More failed pods than these fail the Job.
+    /// Number of pod failures tolerated before the Job fails.
     pub backoff_limit: i32,
-    /// More failed pods than these fail an index.
+    /// Number of pod failures tolerated before an index fails.
     pub backoff_limit_per_index: Option<i32>,
-    /// More failed indexes than these fail the Job.
+    /// Number of failed indexes tolerated before the Job fails.
     pub max_failed_indexes: Option<i32>,
-    /// How long the Job may run, in seconds.
+    /// Maximum run time of the Job, in seconds.
     pub active_deadline_seconds: Option<i64>,
-    /// While set, no pod runs.
+    /// No pod runs while set.
     pub suspend: bool,
-    /// How long the Job stays after its end, in seconds; absent = for ever.
+    /// Time until deletion after the Job finishes, in seconds; absent = never deleted.
     pub ttl_seconds_after_finished: Option<i32>,
     /// `podFailurePolicy.rules`; absent = every failure counts.
     pub pod_failure_policy: Option<Vec<PodFailureRule>>,
     /// `successPolicy.rules`; absent = all indexes must succeed.
     pub success_policy: Option<Vec<SuccessRule>>,
-    /// `podReplacementPolicy: Failed`: a terminating pod is replaced when it has ended.
+    /// `podReplacementPolicy: Failed`: a terminating pod is replaced only once it has finished.
     pub replaces_only_failed: bool,
-    /// `managedBy` names somebody else than the Job controller, which then leaves the Job alone.
+    /// `managedBy` names another controller; the Job controller then ignores the Job.
     pub is_managed_elsewhere: bool,
-    /// What the pods are made from.
+    /// The pod template.
     pub template: PodTemplate,
 }
 
 /// A rule of `podFailurePolicy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodFailureRule {
-    /// What a match means.
+    /// Effect of a match.
     pub action: PodFailureAction,
-    /// Which failures match.
+    /// The failures it matches.
     pub pattern: PodFailurePattern,
 }
 
-/// What a failure means that a rule matches.
+/// Effect of a rule on a matching failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodFailureAction {
     /// The Job fails.
     FailJob,
     /// The pod's index fails.
     FailIndex,
-    /// The pod is replaced, and the failure is not counted.
+    /// The pod is replaced without counting the failure.
     Ignore,
-    /// It is counted, as without a rule.
+    /// The failure counts, as without a rule.
     Count,
 }
 
-/// Which failures a rule matches.
+/// Pod failures matched by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodFailurePattern {
     /// By the exit code of a container.
     ExitCodes {
-        /// Of this container only; absent = of any.
+        /// Name of the container; absent = any.
         container: Option<Name>,
-        /// `In` or, if set, `NotIn`.
+        /// True for `NotIn`, false for `In`.
         is_negated: bool,
-        /// The codes.
+        /// Exit codes.
         values: Vec<i32>,
     },
-    /// By conditions of the pod, of which one must be there.
+    /// By pod conditions, any of which must be present.
     Conditions(Vec<(Name, ConditionStatus)>),
 }
 
 /// A rule of `successPolicy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuccessRule {
-    /// These indexes count; absent = all.
+    /// Indexes that count; absent = all.
     pub indexes: Option<Name>,
-    /// So many of them must succeed; absent = all of them.
+    /// Number of them that must succeed; absent = all of them.
     pub count: Option<i32>,
 }
 
 /// `status` of a Job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobStatus {
-    /// When its pods could first run, or run again after a suspension.
+    /// Time from which its pods could run, or could run again after a suspension.
     pub start_time: Option<SimTime>,
-    /// When it was complete.
+    /// Time of completion.
     pub completion_time: Option<SimTime>,
-    /// Pods that have neither ended nor terminate.
+    /// Pods that are neither finished nor terminating.
     pub active: i32,
     /// Active pods that are ready.
     pub ready: i32,
-    /// Pods that terminate and have not ended.
+    /// Pods that are terminating and have not finished.
     pub terminating: i32,
     /// Pods that succeeded.
     pub succeeded: i32,
-    /// Pods that failed and count.
+    /// Pods that failed and count as failures.
     pub failed: i32,
     /// Indexes that succeeded.
     pub completed_indexes: IndexSet,
@@ -152,7 +152,7 @@ pub struct JobStatus {
 }
 
 impl JobStatus {
-    /// The condition that ended the Job, if it has ended (`IsJobFinished`).
+    /// The condition that finished the Job, if any (`IsJobFinished`).
     pub fn finished(&self) -> Option<&WorkloadCondition> {
         self.conditions.iter().find(|condition| {
             [COMPLETE, FAILED].contains(&condition.kind)
@@ -161,13 +161,13 @@ impl JobStatus {
     }
 }
 
-/// The completion index of a pod, by its labels.
+/// The completion index in a pod's labels.
 pub fn completion_index(labels: &Labels) -> Option<i32> {
     labels.get(COMPLETION_INDEX)?.parse().ok()
 }
 
-/// Labels by which a Job finds its pods, unless its selector is written by hand (`generateSelector`): its uid and its
-/// name, each under the key of today and that of old.
+/// Labels by which a Job selects its pods unless its selector is written manually (`generateSelector`): its UID and
+/// its name, each under the current and the legacy key.
 pub const JOB_LABELS: [&str; 4] = [
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
@@ -178,9 +178,9 @@ pub const JOB_LABELS: [&str; 4] = [
 /// A Job to be created.
 #[derive(Clone, Debug)]
 pub struct JobDraft {
-    /// What it does.
+    /// `spec`.
     pub spec: JobSpec,
-    /// The CronJob that makes it, if any.
+    /// The CronJob that creates it, if any.
     pub owner: Option<CronJobId>,
 }
 
@@ -234,7 +234,7 @@ impl Object for Job {
         }
     }
 
-    /// Nobody counts its pods any more, so their finalizers go too.
+    /// Its pods are no longer tracked, so their finalizers are removed.
     fn removed(
         self,
         store: &mut Store,

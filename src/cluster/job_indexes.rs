@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// A set of completion indexes, as ascending intervals that do not touch.
+/// A set of completion indexes, as ascending intervals that are not adjacent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexSet(Vec<(i32, i32)>);
 
@@ -24,7 +24,7 @@ impl IndexSet {
         Self(merged)
     }
 
-    /// Its indexes below `completions`, as a Job whose completions were lowered sees them.
+    /// Its indexes below `completions`, for Jobs whose completions were lowered.
     pub fn below(&self, completions: i32) -> Self {
         let cut = |(first, last): &(i32, i32)| {
             (*first < completions).then(|| (*first, (*last).min(completions - 1)))
@@ -32,30 +32,30 @@ impl IndexSet {
         Self(self.0.iter().filter_map(cut).collect())
     }
 
-    /// How many indexes are in it.
+    /// Number of indexes in the set.
     pub fn total(&self) -> i32 {
         self.0.iter().map(|(first, last)| last - first + 1).sum()
     }
 
-    /// Whether an index is in it.
+    /// Whether it contains an index.
     pub fn contains(&self, index: i32) -> bool {
         let after = self.0.partition_point(|(_, last)| *last < index);
         self.0.get(after).is_some_and(|(first, _)| *first <= index)
     }
 
-    /// How many of its indexes are in another set too.
+    /// Size of the intersection with another set.
     pub fn count_in(&self, other: &Self) -> i32 {
         let indexes = self.0.iter().flat_map(|(first, last)| *first..=*last);
         let common = indexes.filter(|index| other.contains(*index)).count();
         i32::try_from(common).unwrap_or(i32::MAX)
     }
 
-    /// The lowest `count` indexes below `completions` that are not in it.
+    /// The lowest `count` indexes below `completions` that are not in the set.
     pub fn missing(&self, count: usize, completions: i32) -> Vec<i32> {
         (0..completions).filter(|index| !self.contains(*index)).take(count).collect()
     }
 
-    /// Reads `0,2-4,7`; indexes at or above `completions` are left out, what cannot be read too
+    /// Parses `0,2-4,7`; indexes at or above `completions` and unparsable parts are skipped
     /// (`parseIndexesFromString`).
     pub fn parse(text: &str, completions: i32) -> Self {
         let interval = |part: &str| {

@@ -1,11 +1,11 @@
-//! What of a Job can change once it is there (`ValidateJobSpecUpdate`, 1.36).
+//! Validation of updates to existing Jobs (`ValidateJobSpecUpdate`, 1.36).
 
 use super::action::Refused;
 use super::job::{JOB_LABELS, Job, JobSpec};
 use super::meta::{Labels, Name, ObjectMeta};
 use super::pod_template::{Container, PodTemplate};
 
-/// Labels with those by which a Job finds its pods (`generateSelector` of the Job strategy).
+/// Labels plus those by which a Job selects its pods (`generateSelector` of the Job strategy).
 pub(super) fn own_labels(labels: &Labels, meta: &ObjectMeta) -> Labels {
     let uid = Name::from(format!("{:016x}", meta.uid));
     let values = [&uid, meta.name(), &uid, meta.name()];
@@ -13,7 +13,7 @@ pub(super) fn own_labels(labels: &Labels, meta: &ObjectMeta) -> Labels {
     added.fold(labels.clone(), |all, (key, value)| all.with(key, value.clone()))
 }
 
-/// Refuses a change of what is fixed, each field with the API server's reason.
+/// Refuses changes of immutable fields, each with the API server's message.
 pub(super) fn validate(job: &Job, spec: &JobSpec) -> Result<(), Refused> {
     let old = &job.spec;
     let mut problems = Vec::new();
@@ -46,8 +46,8 @@ pub(super) fn validate(job: &Job, spec: &JobSpec) -> Result<(), Refused> {
     }
 }
 
-/// Whether a Job's pods would be the same: but for where they may run and what they request, if the Job
-/// is suspended and has no pods (gates `MutableSchedulingDirectivesForSuspendedJobs` and
+/// True if the pod template is unchanged, except for scheduling directives and resource requests if the Job is
+/// suspended and has no pods (gates `MutableSchedulingDirectivesForSuspendedJobs` and
 /// `MutablePodResourcesForSuspendedJobs`, on by default since 1.36).
 fn is_same_template(job: &Job, template: &PodTemplate) -> bool {
     let mut old = job.spec.template.clone();
@@ -60,7 +60,7 @@ fn is_same_template(job: &Job, template: &PodTemplate) -> bool {
     }
     old.labels.clone_from(&template.labels);
     old.annotations.clone_from(&template.annotations);
-    // Of what is not simulated it does not matter which of it may change.
+    // Mutability of fields that are not simulated does not matter.
     old.document.clone_from(&template.document);
     let (own, new) = (&mut old.spec, &template.spec);
     own.node_selector.clone_from(&new.node_selector);
@@ -73,7 +73,7 @@ fn is_same_template(job: &Job, template: &PodTemplate) -> bool {
     old == *template
 }
 
-/// A template with the labels by which the Job finds its pods.
+/// A template plus the labels by which the Job selects its pods.
 pub(super) fn with_own_labels(job: &Job, template: &PodTemplate) -> PodTemplate {
     let own = &job.spec.template.labels;
     let mut template = template.clone();

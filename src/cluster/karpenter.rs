@@ -1,5 +1,5 @@
-//! Karpenter's objects: NodePools and NodeClaims (karpenter.sh/v1), and the node classes of its AWS and KWOK providers. All of
-//! it is in their documents, which the simulation's Karpenter reads and writes.
+//! Karpenter's objects: NodePools and NodeClaims (karpenter.sh/v1), and the node classes of its AWS and KWOK
+//! providers. All their fields are in their documents, which the simulated Karpenter reads and writes.
 
 use super::meta::ObjectMeta;
 use super::object::written_object;

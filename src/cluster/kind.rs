@@ -1,37 +1,37 @@
-//! The kinds of objects: one row for each, with its names in the API and on the command line, its scope, and
-//! what a simulation can do with it. Every list of kinds elsewhere is a question to this table.
+//! The table of kinds: one row each, with API and command-line names, scope, and the verbs supported by a simulation.
+//! All other lists of kinds are derived from this table.
 
 use std::cmp::Ordering;
 use std::fmt;
 
-/// Whether the objects of a kind live in namespaces.
+/// Scope of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// They have a namespace.
+    /// Objects live in a namespace.
     Namespaced,
-    /// They belong to the whole cluster.
+    /// Objects are cluster-scoped.
     Cluster,
 }
 
-/// The part that the objects of a kind play in a simulation.
+/// How a simulation treats objects of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The store holds them and a simulation acts on them.
+    /// Held in the store and simulated.
     Simulated,
-    /// They are left aside, which means this for the result.
+    /// Ignored, with the given consequence for the result.
     LeftAside(&'static str),
-    /// They are left aside, and pods that they would have brought are missing.
+    /// Ignored; pods they would have created are missing.
     PodsMissing(&'static str),
 }
 
 impl Role {
-    /// Whether its objects are read field by field.
+    /// True if its objects are parsed field by field.
     pub const fn is_read(self) -> bool {
         matches!(self, Self::Simulated)
     }
 }
 
-/// Verbs of kubectl and of a scenario's timeline.
+/// Set of verbs of kubectl and of a scenario's timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verbs(u16);
 
@@ -46,43 +46,43 @@ impl Verbs {
     pub const ROLLOUT: Self = Self(1 << 2);
     /// `kubectl set image`: the kind has a pod template that can change.
     pub const SET_IMAGE: Self = Self(1 << 3);
-    /// `kubectl apply` and `patch` of an object that exists.
+    /// `kubectl apply` and `patch` of an existing object.
     pub const PATCH: Self = Self(1 << 4);
     /// `kubectl delete`.
     pub const DELETE: Self = Self(1 << 5);
-    /// Its objects bring pods.
+    /// Its objects create pods.
     pub const RUN_PODS: Self = Self(1 << 6);
-    /// `wavetank explain`: an autoscaler whose decisions are kept.
+    /// `wavetank explain`: an autoscaler whose decisions are recorded.
     pub const EXPLAIN: Self = Self(1 << 7);
     /// `kubectl rollout pause` and `resume`.
     pub const PAUSE: Self = Self(1 << 8);
 
-    /// These and those.
+    /// The union of both sets.
     const fn and(self, others: Self) -> Self {
         Self(self.0 | others.0)
     }
 
-    /// Whether all of those are among these.
+    /// True if it contains all of these.
     pub const fn has(self, all_of: Self) -> bool {
         self.0 & all_of.0 == all_of.0
     }
 }
 
-/// Held in the store.
+/// Verbs of any object held in the store.
 const HELD: Verbs = Verbs::GET.and(Verbs::PATCH).and(Verbs::DELETE);
-/// Pods themselves: a pod that exists is changed by its sub-resources alone.
+/// Verbs of pods: an existing pod changes only through its sub-resources.
 const BARE: Verbs = Verbs::GET.and(Verbs::DELETE).and(Verbs::RUN_PODS);
-/// The same, with pods.
+/// `HELD`, for kinds that create pods.
 const WORKLOAD: Verbs = HELD.and(Verbs::RUN_PODS);
-/// The same, with a template that can change.
+/// `WORKLOAD`, with a mutable pod template.
 const TEMPLATED: Verbs = WORKLOAD.and(Verbs::SET_IMAGE);
-/// The same, with revisions.
+/// `TEMPLATED`, with revisions.
 const ROLLED_OUT: Verbs = TEMPLATED.and(Verbs::ROLLOUT);
-/// The same, scaled.
+/// `ROLLED_OUT`, with a scale sub-resource.
 const SCALED: Verbs = ROLLED_OUT.and(Verbs::SCALE);
-/// An autoscaler.
+/// Verbs of autoscalers.
 const AUTOSCALER: Verbs = HELD.and(Verbs::EXPLAIN);
-/// A route: the scenario's routing is worked out anew when it changes.
+/// Verbs of routes, whose changes make the scenario recompute its routing.
 const ROUTE: Verbs = HELD;
 
 /// One row of the table.
@@ -90,23 +90,23 @@ const ROUTE: Verbs = HELD;
 pub struct KindInfo {
     /// The kind.
     pub kind: Kind,
-    /// As manifests spell it.
+    /// The spelling used in manifests.
     pub name: &'static str,
     /// API group, empty for the core group.
     pub group: &'static str,
-    /// The version that Kubernetes 1.36 serves, or that its project calls current.
+    /// The version served by Kubernetes 1.36, or the current one of its project.
     pub version: &'static str,
     /// Resource name, as in `/apis/apps/v1/deployments`.
     pub plural: &'static str,
-    /// Short names that kubectl takes.
+    /// Short names accepted by kubectl.
     pub short_names: &'static [&'static str],
-    /// Whether its objects live in namespaces.
+    /// Whether its objects are namespaced.
     pub scope: Scope,
-    /// What can be done with its objects.
+    /// Verbs supported for its objects.
     pub verbs: Verbs,
-    /// The part that its objects play.
+    /// How a simulation treats its objects.
     pub role: Role,
-    /// Whether the API server counts the changes of its objects' specs in `metadata.generation`.
+    /// Whether the API server tracks spec changes in `metadata.generation`.
     pub has_generation: bool,
 }
 
@@ -115,7 +115,7 @@ macro_rules! kinds {
     (@has_generation) => { true };
     ($($group:literal $version:literal $kind:ident $plural:literal [$($short:literal),*]
        $scope:ident $verbs:expr, $role:expr $(, $uncounted:ident)?;)*) => {
-        /// A kind of object that Kubernetes 1.36 or a widely used add-on serves.
+        /// A kind of object served by Kubernetes 1.36 or a widely used add-on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "each is the API's own name of a kind")]
         pub enum Kind { $($kind,)* }
@@ -148,14 +148,14 @@ const AT_SERVICE: &str = "requests enter at the Service";
 const BY_ROUTE: &str =
     "requests enter at the Service, but for those under `ingress` of the scenario";
 const BY_SELECTOR: &str = "a Service has the endpoints that its selector finds";
-const PAST: &str = "it only tells of the past";
+const PAST: &str = "it only describes the past";
 const EVERY_REQUEST: &str = "the API server takes every request";
 const OWN_METRICS: &str = "metrics are collected without it";
 const BY_KARPENTER: &str = "Karpenter makes no nodes by it";
 const KUSTOMIZE: &str = "it is kustomize's own; give the output of `kubectl kustomize` instead";
-/// Of rows that are no kinds of the API: Events of a run are about them.
+/// For rows that are not API kinds, but involved objects of a run's Events.
 const NO_OBJECT: &str = "it is no object";
-/// The consequence of leaving aside a kind that is not in the table.
+/// The consequence of ignoring a kind that is not in the table.
 pub const CUSTOM_RESOURCES: &str =
     "custom resources are left aside, and so is what their controllers would do";
 const WRITE_DEPLOYMENT: &str = "its pods are not created; write a Deployment instead";
@@ -245,12 +245,12 @@ kinds! {
 }
 
 impl Kind {
-    /// All rows, in their order: those that are read first.
+    /// All rows in table order: parsed kinds first.
     pub fn all() -> impl Iterator<Item = &'static KindInfo> {
         ROWS.iter().filter(|row| !row.version.is_empty())
     }
 
-    /// The kinds with which all of these can be done, in the order of the table.
+    /// The kinds that support all of these verbs, in table order.
     pub fn with(verbs: Verbs) -> impl Iterator<Item = Self> {
         Self::all().filter(move |row| row.verbs.has(verbs)).map(|row| row.kind)
     }
@@ -260,7 +260,7 @@ impl Kind {
         &ROWS[self as usize]
     }
 
-    /// As manifests spell it.
+    /// The spelling used in manifests.
     pub fn name(self) -> &'static str {
         self.info().name
     }
@@ -278,17 +278,17 @@ impl Kind {
         self.info().resource(self.info().plural)
     }
 
-    /// The kind with its group as kubectl writes it before names: `deployment.apps`.
+    /// The kind with its group, the prefix that kubectl prints before names: `deployment.apps`.
     pub fn singular(self) -> String {
         self.info().resource(&self.name().to_ascii_lowercase())
     }
 
-    /// Whether its objects live in namespaces.
+    /// Whether its objects are namespaced.
     pub fn is_namespaced(self) -> bool {
         self.info().scope == Scope::Namespaced
     }
 
-    /// Where its objects say what their pods are made from (a JSON pointer); a pod says so itself.
+    /// JSON pointer to the pod template in its objects; for a pod, the object itself.
     pub const fn pod_template_pointer(self) -> &'static str {
         match self {
             Self::Pod => "",
@@ -297,23 +297,23 @@ impl Kind {
         }
     }
 
-    /// Whether its pods run to an end: it has no replicas that answer requests.
+    /// True if its pods run to completion instead of serving requests.
     pub const fn is_batch(self) -> bool {
         matches!(self, Self::Job | Self::CronJob)
     }
 
-    /// Whether all of these can be done with its objects.
+    /// Whether it supports all of these verbs.
     pub fn can(self, verbs: Verbs) -> bool {
         self.info().verbs.has(verbs)
     }
 
-    /// The kind of a manifest; a custom resource where it is not known. A kind that is read is known by its
-    /// API group too, and in the groups in which Kubernetes served it once.
+    /// The kind of a manifest; `CustomResource` if unknown. Parsed kinds are matched by API group too, including
+    /// groups in which Kubernetes formerly served them.
     pub fn of_manifest(api_version: &str, name: &str) -> Self {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let is_it = |kind: &Self| {
             let row = kind.info();
-            // Groups without a dot are Kubernetes' own.
+            // Groups without a dot belong to Kubernetes itself.
             row.group == group
                 || !row.role.is_read()
                 || !(group.contains('.') || row.group.contains('.'))
@@ -321,12 +321,12 @@ impl Kind {
         Self::spelled(name).filter(is_it).unwrap_or(Self::CustomResource)
     }
 
-    /// The kind of exactly this name.
+    /// The kind with exactly this name.
     pub fn spelled(name: &str) -> Option<Self> {
         Self::all().find(|row| row.name == name).map(|row| row.kind)
     }
 
-    /// The kind that a person means on the command line: `po`, `pods`, `Pod`, `deployments.apps`.
+    /// The kind named on the command line: `po`, `pods`, `Pod`, `deployments.apps`.
     pub fn named(text: &str) -> Option<Self> {
         let wanted = text.to_ascii_lowercase();
         let (wanted, group) = match wanted.split_once('.') {
@@ -355,7 +355,7 @@ impl KindInfo {
 }
 
 impl Ord for Kind {
-    /// By name, as people look for it.
+    /// Alphabetically by name.
     fn cmp(&self, other: &Self) -> Ordering {
         self.name().cmp(other.name())
     }

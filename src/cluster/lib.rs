@@ -1,5 +1,5 @@
-//! What etcd and the API server hold: objects, the store, actions and the one function that applies
-//! them. Decides nothing.
+//! The state held by etcd and the API server: objects, the store, actions and the one function that applies them.
+//! Makes no decisions.
 
 pub mod action;
 mod apply;

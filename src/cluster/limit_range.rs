@@ -1,5 +1,5 @@
-//! LimitRanges: defaults and bounds for the resources of the pods of a namespace
-//! (`plugin/pkg/admission/limitranger`, 1.36), and bounds for the size of its claims.
+//! LimitRanges: defaults and bounds for the resources of a namespace's pods (`plugin/pkg/admission/limitranger`,
+//! 1.36), and bounds for the size of its claims.
 
 use super::action::Refused;
 use super::claim::ClaimSpec;
@@ -13,7 +13,7 @@ use units::Quantity;
 /// A LimitRange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitRange {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// Its limits.
     pub spec: LimitRangeSpec,
@@ -28,43 +28,43 @@ pub struct LimitRangeSpec {
 
 plain_object!(LimitRange, LimitRangeSpec);
 
-/// What an item of a LimitRange is about (`LimitType`).
+/// Scope of a LimitRange item (`LimitType`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LimitType {
-    /// Each container.
+    /// Individual containers.
     #[default]
     Container,
-    /// Pods as a whole.
+    /// Pods, by the sum over their containers.
     Pod,
-    /// Claims.
+    /// PersistentVolumeClaims.
     PersistentVolumeClaim,
 }
 
-/// What a LimitRange says of containers, pods or claims.
+/// Bounds and defaults for containers, pods or claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitRangeItem {
-    /// What it is about.
+    /// The scope of this item.
     pub limit_type: LimitType,
-    /// The most of each resource, of requests and limits.
+    /// Maximum of each resource, for requests and limits.
     pub max: ResourceList,
-    /// The least.
+    /// Minimum of each resource.
     pub min: ResourceList,
-    /// Limits of containers that have none.
+    /// Limits for containers without any.
     pub default_limits: ResourceList,
-    /// Requests of containers that have none.
+    /// Requests for containers without any.
     pub default_requests: ResourceList,
-    /// The most that a limit may be of its request.
+    /// Maximum ratio of limit to request.
     pub max_limit_request_ratio: ResourceList,
 }
 
 impl Store {
-    /// The template of a pod with the defaults of its namespace's LimitRanges filled in.
+    /// The pod template with the defaults of its namespace's LimitRanges.
     pub(super) fn default_by_limit_ranges(
         &mut self,
         namespace: &Name,
         template: TemplateId,
     ) -> TemplateId {
-        // Most namespaces have none, and a template is a lot to copy for each pod.
+        // Most namespaces have none, and cloning a template for each pod is expensive.
         let is_of_containers = |item: &&LimitRangeItem| item.limit_type == LimitType::Container;
         if !self.limits_of(namespace).any(|item| is_of_containers(&item)) {
             return template;
@@ -94,7 +94,7 @@ fn fill(amounts: &mut ResourceList, defaults: &ResourceList) {
     }
 }
 
-/// Refuses a pod outside of the bounds of its namespace (`PodValidateLimitFunc`).
+/// Refuses a pod outside the bounds of its namespace (`PodValidateLimitFunc`).
 pub(super) fn admit_pod(
     store: &Store,
     namespace: &Name,
@@ -121,7 +121,7 @@ pub(super) fn admit_pod(
     forbid("pods", pod, problems)
 }
 
-/// Refuses a claim outside of the bounds of its namespace (`PersistentVolumeClaimValidateLimitFunc`).
+/// Refuses a claim outside the bounds of its namespace (`PersistentVolumeClaimValidateLimitFunc`).
 pub(super) fn admit_claim(
     store: &Store,
     id: &NamespacedName,
@@ -135,7 +135,7 @@ pub(super) fn admit_claim(
     forbid("persistentvolumeclaims", &id.name, problems)
 }
 
-/// `minConstraint` and `maxRequestConstraint`: a claim has requests, and no limits.
+/// `minConstraint` and `maxRequestConstraint`: claims have requests only.
 fn check_claim(item: &LimitRangeItem, requests: &ResourceList, problems: &mut Vec<String>) {
     let bounds = [("minimum", &item.min), ("maximum", &item.max)];
     for (what, bounds) in bounds {

@@ -1,4 +1,4 @@
-//! Names, labels and ownership: what every object carries.
+//! Names, labels and ownership: the metadata common to all objects.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ impl NamespacedName {
 impl Ord for NamespacedName {
     /// By namespace, then by name.
     fn cmp(&self, other: &Self) -> Ordering {
-        // Most names share the text of their namespace, which then need not be read.
+        // Most names share the allocation of their namespace, which avoids comparing its text.
         if Arc::ptr_eq(&self.namespace, &other.namespace) {
             return self.name.cmp(&other.name);
         }
@@ -77,7 +77,7 @@ impl Labels {
         self.0.iter().map(|(key, value)| (key, value))
     }
 
-    /// How many there are.
+    /// Number of pairs.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -87,7 +87,7 @@ impl Labels {
         self.0.is_empty()
     }
 
-    /// These labels with one more, or with another value for a key.
+    /// These labels with one added or overwritten.
     pub fn with(&self, key: impl Into<Name>, value: impl Into<Name>) -> Self {
         self.iter()
             .map(|(k, v)| (k.clone(), v.clone()))
@@ -95,7 +95,7 @@ impl Labels {
             .collect()
     }
 
-    /// Whether these labels are those of `other` but for one key.
+    /// True if these labels equal `other`, ignoring one key.
     pub fn equal_ignoring(&self, other: &Self, key: &str) -> bool {
         let is_other = |pair: &&(Name, Name)| pair.0.as_ref() != key;
         self.0.iter().filter(is_other).eq(other.0.iter().filter(is_other))
@@ -103,7 +103,7 @@ impl Labels {
 }
 
 impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
-    /// A key that comes twice keeps its last value.
+    /// On duplicate keys the last value wins.
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let sorted: BTreeMap<Name, Name> =
             pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
@@ -111,7 +111,7 @@ impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
     }
 }
 
-/// What every object carries.
+/// Metadata common to all objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectMeta {
     /// Namespace and name.
@@ -120,19 +120,19 @@ pub struct ObjectMeta {
     pub labels: Labels,
     /// Annotations of the object itself.
     pub annotations: Labels,
-    /// `creationTimestamp`, cut to whole seconds as the API server does.
+    /// `creationTimestamp`, truncated to whole seconds as in the API server.
     pub created: SimTime,
-    /// Counts creations in the store: a total order where creation times are equal.
+    /// Creation number in the store: breaks ties between equal creation times.
     pub sequence: u64,
-    /// `uid`, as far as it is drawn: unique in a run. Controllers that compare UIDs compare these.
+    /// Stands for `uid`: unique in a run. Controllers that compare UIDs compare these numbers.
     pub uid: u64,
-    /// `resourceVersion`: the number of the last write in the store.
+    /// `resourceVersion`: number of the last write in the store.
     pub resource_version: u64,
     /// `generation`: counts changes of the spec.
     pub generation: i64,
-    /// `deletionTimestamp` of an object that a finalizer still holds.
+    /// `deletionTimestamp` of an object still held by a finalizer.
     pub deletion: Option<SimTime>,
-    /// The object as it was written; absent where a controller made it.
+    /// The object as written; absent if a controller created it.
     pub document: Option<Arc<Document>>,
 }
 

@@ -1,4 +1,4 @@
-//! What the resource metrics API (`metrics.k8s.io`) serves of a pod.
+//! Samples of pods served by the resource metrics API (`metrics.k8s.io`).
 
 use std::sync::Arc;
 
@@ -7,69 +7,69 @@ use super::pod::PodId;
 use engine::{SimDuration, SimTime};
 use units::Bytes;
 
-/// The usage of a pod over a window.
+/// Usage of a pod over a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodMetrics {
-    /// Mean CPU of the application's container over the window, billionths of a core.
+    /// Mean CPU of the application container over the window, in billionths of a core.
     pub cpu_nano: i64,
-    /// Working set of the application's container at the end of the window.
+    /// Working set of the application container at the end of the window.
     pub memory: Bytes,
-    /// The pod's other containers, where it has any.
+    /// The pod's other containers, if any.
     pub others: Option<Arc<[ContainerMetrics]>>,
-    /// End of the window, cut to whole seconds.
+    /// End of the window, truncated to whole seconds.
     pub timestamp: SimTime,
     /// Length of the window.
     pub window: SimDuration,
 }
 
-/// The usage of a container beside the application's.
+/// Usage of a container other than the application container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerMetrics {
     /// Its name.
     pub container: Name,
-    /// CPU, billionths of a core.
+    /// Mean CPU, in billionths of a core.
     pub cpu_nano: i64,
     /// Working set.
     pub memory: Bytes,
 }
 
-/// A CPU counter that several pods have in common: those that share a load evenly.
+/// A CPU counter shared by several pods that share a load evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MeterId(pub u32);
 
-/// How a pod uses CPU from a scrape on, where that is known.
+/// A pod's CPU usage from a scrape on, if predictable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuRate {
-    /// So many billionths of a core, until another sample says otherwise.
+    /// Constant, in billionths of a core, until another sample replaces it.
     Steady(i64),
-    /// As its meter says.
+    /// Given by its meter.
     Metered(MeterId),
 }
 
-/// What the metrics API says of a pod.
+/// The sample of a pod as served by the metrics API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample<'a> {
-    /// Mean CPU of the application's container over the window, billionths of a core.
+    /// Mean CPU of the application container over the window, in billionths of a core.
     pub cpu_nano: i64,
-    /// Working set of the application's container at the end of the window.
+    /// Working set of the application container at the end of the window.
     pub memory: Bytes,
-    /// The pod's other containers, where it has any.
+    /// The pod's other containers, if any.
     pub others: &'a [ContainerMetrics],
-    /// End of the window, cut to whole seconds.
+    /// End of the window, truncated to whole seconds.
     pub timestamp: SimTime,
     /// Length of the window.
     pub window: SimDuration,
 }
 
-/// All that the metrics API serves at a time, by the pod's slot.
+/// All samples served by the metrics API at an instant, by the pod's slot.
 ///
-/// Pods whose usage does not change have a row that stays: its timestamp is that of the last scrape.
+/// Pods with unchanged usage keep their row; its timestamp is that of the last scrape.
 #[derive(Clone, Debug, Default)]
 pub struct PodMetricsTable {
     rows: Vec<Option<Row>>,
-    /// CPU of each meter, billionths of a core, by its number.
+    /// CPU of each meter in billionths of a core, by its number.
     meters: Vec<i64>,
-    /// Pods whose rows will be of this rate from the next scrape on.
+    /// Pods whose rows take this rate from the next scrape on.
     turning: Vec<(PodId, CpuRate)>,
     scraped: SimTime,
     window: SimDuration,
@@ -79,45 +79,45 @@ pub struct PodMetricsTable {
 struct Row {
     pod: PodId,
     metrics: PodMetrics,
-    /// What its CPU is at every scrape since that of its metrics, where it was not sampled again.
+    /// CPU at every scrape after that of `metrics`, unless sampled again.
     rate: Option<CpuRate>,
 }
 
-/// What a scrape changed.
+/// Changes made by a scrape.
 #[derive(Clone, Debug, Default)]
 pub struct PodMetricsUpdate {
-    /// The time of the scrape, cut to whole seconds.
+    /// Time of the scrape, truncated to whole seconds.
     pub scraped: SimTime,
-    /// The time since the scrape before.
+    /// Time since the previous scrape.
     pub window: SimDuration,
-    /// Meters that say something else than before.
+    /// Meters whose value changed.
     pub meters: Vec<MeterSample>,
-    /// Pods with another sample, or with none any more.
+    /// Pods whose sample changed or disappeared.
     pub rows: Vec<(PodId, Option<NewSample>)>,
 }
 
-/// What a meter says.
+/// Value of a meter.
 #[derive(Clone, Debug)]
 pub struct MeterSample {
     /// The meter.
     pub meter: MeterId,
-    /// Mean CPU of each of its pods over the window, billionths of a core.
+    /// Mean CPU of each of its pods over the window, in billionths of a core.
     pub cpu_nano: i64,
-    /// Its pods, those that were not sampled yet or are sampled by themselves included.
+    /// Its pods, including those not sampled yet or sampled individually.
     pub pods: Vec<PodId>,
 }
 
-/// A sample that is new.
+/// A new sample of a pod.
 #[derive(Clone, Debug)]
 pub struct NewSample {
-    /// The usage.
+    /// The sampled usage.
     pub metrics: PodMetrics,
-    /// CPU at every scrape to come, until another row says otherwise: where that is known.
+    /// CPU at every later scrape until another row replaces it, if predictable.
     pub next: Option<CpuRate>,
 }
 
 impl PodMetricsTable {
-    /// The metrics of a pod, if there are any.
+    /// The sample of a pod, if any.
     pub fn get(&self, pod: PodId) -> Option<Sample<'_>> {
         let row = self.rows.get(pod.index())?.as_ref().filter(|row| row.pod == pod)?;
         let PodMetrics { cpu_nano, memory, ref others, timestamp, window } = row.metrics;
@@ -129,8 +129,8 @@ impl PodMetricsTable {
         Some(Sample { cpu_nano, memory, others, timestamp, window })
     }
 
-    /// Takes over what a scrape changed; `changed` is called for every pod whose values may differ from
-    /// before, timestamps aside.
+    /// Applies the changes of a scrape; calls `changed` for every pod whose values may differ from before, timestamps
+    /// aside.
     pub(super) fn update(&mut self, update: PodMetricsUpdate, mut changed: impl FnMut(PodId)) {
         let same_window = self.window == update.window;
         (self.scraped, self.window) = (update.scraped, update.window);
@@ -181,7 +181,7 @@ impl PodMetricsTable {
     fn nano(&self, rate: CpuRate) -> i64 {
         match rate {
             CpuRate::Steady(nano) => nano,
-            // One that never said anything has never run.
+            // A meter without a value has never run.
             CpuRate::Metered(meter) => self.meters.get(meter.0 as usize).copied().unwrap_or(0),
         }
     }

@@ -9,18 +9,18 @@ use super::objects::delete_any;
 use super::store::Store;
 use engine::{Id, SimTime};
 
-/// A Namespace: metadata alone, with the label `kubernetes.io/metadata.name`.
+/// A Namespace: only metadata, including the label `kubernetes.io/metadata.name`.
 #[derive(Clone, Debug)]
 pub struct Namespace {
     /// Its metadata.
     pub meta: ObjectMeta,
 }
 
-/// `spec` of a Namespace, of which nothing is simulated.
+/// `spec` of a Namespace; none of it is simulated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceSpec;
 
-/// The label by which selectors know a Namespace, which the API server sets.
+/// The label holding a Namespace's name, set by the API server.
 pub(super) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 fn with_name_label(meta: ObjectMeta) -> ObjectMeta {
@@ -29,7 +29,7 @@ fn with_name_label(meta: ObjectMeta) -> ObjectMeta {
 }
 
 impl Store {
-    /// The Namespace of a name.
+    /// Looks up a Namespace by name.
     pub fn namespace(&self, name: &Name) -> Option<&Namespace> {
         self.find(&NamespacedName { namespace: Name::default(), name: name.clone() })
     }
@@ -62,7 +62,7 @@ impl Object for Namespace {
         Ok(object::replace((&mut namespace.meta, &mut spec), meta, NamespaceSpec))
     }
 
-    /// All that is in it goes with it (the namespace controller, at once).
+    /// Deletes everything in it (the namespace controller, without its delay).
     fn removed(
         self,
         store: &mut Store,
@@ -73,7 +73,7 @@ impl Object for Namespace {
         let within = store.objects_in(self.meta.name());
         for object in within {
             match delete_any(store, now, object, changes) {
-                // It went with another.
+                // Already deleted with another object.
                 Ok(()) | Err(Refused::NotFound) => {}
                 Err(why) => return Err(why),
             }

@@ -1,4 +1,4 @@
-//! NetworkPolicies (networking.k8s.io/v1): which pods they isolate, and what they let through.
+//! NetworkPolicies (networking.k8s.io/v1): the pods they isolate, and the traffic they allow.
 
 use std::net::IpAddr;
 
@@ -11,24 +11,24 @@ use super::selector::Selector;
 pub struct NetworkPolicy {
     /// Its metadata.
     pub meta: ObjectMeta,
-    /// What it asks for.
+    /// Its isolation rules.
     pub spec: NetworkPolicySpec,
 }
 
 /// `spec` of a NetworkPolicy, defaulted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicySpec {
-    /// The pods of its namespace that it isolates.
+    /// Selects the pods of its namespace that it isolates.
     pub pod_selector: Selector,
-    /// What may come to them; absent = it has no say in that (`policyTypes`).
+    /// Allowed ingress; absent = the policy does not isolate for ingress (`policyTypes`).
     pub ingress: Option<Vec<PolicyRule>>,
-    /// Where they may connect to; absent = it has no say in that.
+    /// Allowed egress; absent = the policy does not isolate for egress.
     pub egress: Option<Vec<PolicyRule>>,
 }
 
 plain_object!(NetworkPolicy, NetworkPolicySpec);
 
-/// One rule: what it lets through is with one of the peers, on one of the ports.
+/// One rule: allows traffic with any of the peers on any of the ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyRule {
     /// `from` or `to`; empty = everyone.
@@ -37,17 +37,17 @@ pub struct PolicyRule {
     pub ports: Vec<PolicyPort>,
 }
 
-/// Whom a rule lets through.
+/// A peer allowed by a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyPeer {
-    /// Pods with these labels.
+    /// Pods selected by labels.
     Pods {
         /// `podSelector`; absent = all pods of the namespaces.
         pods: Option<Selector>,
-        /// `namespaceSelector`; absent = the policy's own namespace alone.
+        /// `namespaceSelector`; absent = only the policy's own namespace.
         namespaces: Option<Selector>,
     },
-    /// `ipBlock`: addresses.
+    /// `ipBlock`: an address range.
     Block {
         /// `cidr`.
         range: AddressRange,
@@ -61,22 +61,22 @@ pub enum PolicyPeer {
 pub struct PolicyPort {
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: Name,
-    /// Which ports.
+    /// The matching ports.
     pub ports: PortMatch,
 }
 
-/// Ports of the pod that is connected to.
+/// Destination ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortMatch {
     /// All.
     All,
-    /// From `port` to `endPort`, both included.
+    /// `port` to `endPort`, inclusive.
     Numbers(u16, u16),
-    /// That of a container port of this name.
+    /// The container port with this name.
     Named(Name),
 }
 
-/// A range of addresses, as CIDR notation writes it.
+/// An address range in CIDR notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressRange {
     address: IpAddr,
@@ -84,7 +84,7 @@ pub struct AddressRange {
 }
 
 impl AddressRange {
-    /// Reads CIDR notation.
+    /// Parses CIDR notation.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
@@ -93,7 +93,7 @@ impl AddressRange {
         (prefix <= width).then_some(Self { address, prefix })
     }
 
-    /// Whether an address is in it.
+    /// Whether it contains an address.
     pub fn contains(self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {

@@ -11,11 +11,11 @@ pub type NodeId = Id<Node>;
 /// A node as the API server holds it. `meta.labels` are the node's labels.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// What the machine has (`status.capacity`).
+    /// Total resources of the machine (`status.capacity`).
     pub capacity: ResourceList,
-    /// What pods may use (`status.allocatable`).
+    /// Resources available to pods (`status.allocatable`).
     pub allocatable: ResourceList,
     /// `spec.unschedulable`: cordoned.
     pub unschedulable: bool,
@@ -23,13 +23,13 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// The Ready condition.
     pub ready: NodeReady,
-    /// What its kubelet reports beside that, and how it shows that it lives.
+    /// Other conditions reported by its kubelet, and its heartbeats.
     pub health: NodeHealth,
     /// Images that the node holds, by name with tag, with their size.
     pub images: Vec<(Name, Bytes)>,
     /// The pool that it belongs to, for the report; empty for Node objects given as such.
     pub pool: Name,
-    /// What it runs on, and what that costs.
+    /// The machine it runs on, and its price.
     pub machine: Machine,
 }
 
@@ -40,19 +40,19 @@ pub struct Machine {
     pub instance_type: Name,
     /// Whether the cloud may take it back.
     pub capacity_type: CapacityType,
-    /// Price for each hour for which it is paid; absent = unknown.
+    /// Price per billed hour; absent = unknown.
     pub price: Option<HourlyPrice>,
-    /// Since when it is paid for; absent = since its node is added.
+    /// Start of billing; absent = when its node is added.
     pub launched: Option<SimTime>,
 }
 
-/// How a machine is bought.
+/// Purchase option of a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CapacityType {
-    /// By the hour, for as long as one likes.
+    /// Billed by the hour, never reclaimed.
     #[default]
     OnDemand,
-    /// For less, until the cloud takes it back.
+    /// Discounted, until the cloud reclaims it.
     Spot,
 }
 
@@ -73,9 +73,9 @@ pub struct Taint {
     pub key: Name,
     /// Value, empty if none.
     pub value: Name,
-    /// What it does.
+    /// Its effect.
     pub effect: TaintEffect,
-    /// When it was set, if that is known.
+    /// When it was set, if known.
     pub time_added: Option<SimTime>,
 }
 
@@ -84,12 +84,12 @@ pub struct Taint {
 pub struct NodeReady {
     /// Its status.
     pub status: ConditionStatus,
-    /// Last transition, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
 }
 
 impl Node {
-    /// The reason of the Ready condition; absent while nobody has written the condition.
+    /// Reason of the Ready condition; absent until the condition is first written.
     pub const fn ready_reason(&self) -> Option<&'static str> {
         match (self.ready.status, self.health.posted) {
             _ if !self.health.has_ready_condition => None,
@@ -100,16 +100,16 @@ impl Node {
         }
     }
 
-    /// The kubelet's last sign of life before `now`: its lease or its status.
+    /// The kubelet's last heartbeat before `now`: its lease or its status.
     pub fn heartbeat(&self, now: SimTime) -> Option<SimTime> {
         self.health.lease.renew_time(now).max(self.health.posted)
     }
 }
 
-/// What a kubelet reports of its node, and its heartbeats.
+/// Other conditions of a node and its kubelet's heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeHealth {
-    /// When the kubelet last posted another status of the node; absent if it never did.
+    /// When the kubelet last posted a changed status of the node; absent if it never did.
     pub posted: Option<SimTime>,
     /// Whether the Ready condition was ever written; until then its status is Unknown.
     pub has_ready_condition: bool,
@@ -117,11 +117,11 @@ pub struct NodeHealth {
     pub lease: Lease,
     /// `MemoryPressure`, `DiskPressure`, `PIDPressure`, `NetworkUnavailable`.
     pub conditions: [ConditionStatus; 4],
-    /// When each of them last changed; absent if it is as it was when the node was added.
+    /// When each of them last changed; absent if unchanged since the node was added.
     pub conditions_since: [Option<SimTime>; 4],
 }
 
-/// The conditions of [`NodeHealth::conditions`] with the taints that they bring while True.
+/// The conditions of [`NodeHealth::conditions`] with the taints added while they are True.
 pub const NODE_CONDITIONS: [(&str, &str); 4] = [
     ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
     ("DiskPressure", "node.kubernetes.io/disk-pressure"),
@@ -130,8 +130,7 @@ pub const NODE_CONDITIONS: [(&str, &str); 4] = [
 ];
 
 impl Default for NodeHealth {
-    /// A kubelet that lives: it posts its status and renews its lease from the moment at which the
-    /// node is added.
+    /// A healthy kubelet: it posts its status and renews its lease from the moment the node is added.
     fn default() -> Self {
         Self {
             posted: Some(SimTime::ZERO),
@@ -143,8 +142,8 @@ impl Default for NodeHealth {
     }
 }
 
-/// The lease by which a kubelet shows that it lives. Its renewals are computed, not events: 5,000
-/// nodes would have 43 million of them a day.
+/// The heartbeat lease of a kubelet. Renewals are computed rather than events: 5,000 nodes would have 43 million of
+/// them a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// When the kubelet (re)started and renewed out of turn, if it did.
@@ -152,7 +151,7 @@ pub struct Lease {
     /// An instant of regular renewal; the others are whole [`Self::PERIOD`]s away. Drawn when the
     /// node is added, unless it is given.
     pub phase: Option<SimTime>,
-    /// Since when the kubelet is silent, if it is.
+    /// Time since which the kubelet is silent, if it is.
     pub silent_since: Option<SimTime>,
 }
 
@@ -163,10 +162,10 @@ impl Default for Lease {
 }
 
 impl Lease {
-    /// From renewal to renewal: a quarter of the kubelet's `nodeLeaseDurationSeconds` of 40 s.
+    /// Renewal interval: a quarter of the kubelet's `nodeLeaseDurationSeconds` of 40 s.
     pub const PERIOD: SimDuration = SimDuration::from_secs(10);
 
-    /// `spec.renewTime` as it stands at `now`; absent if the kubelet never ran.
+    /// `spec.renewTime` at `now`; absent if the kubelet never ran.
     pub fn renew_time(&self, now: SimTime) -> Option<SimTime> {
         let started = self.started?;
         let end = self.silent_since.map_or(now, |silent| silent.min(now));
@@ -183,12 +182,12 @@ pub enum ConditionStatus {
     True,
     /// It does not hold.
     False,
-    /// Nobody can tell.
+    /// Unknown: nothing reports it.
     Unknown,
 }
 
 impl ConditionStatus {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",
@@ -210,19 +209,19 @@ pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 pub const REGION_LABEL: &str = "topology.kubernetes.io/region";
 /// Well-known label of a node's name.
 pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
-/// Set by the node lifecycle controller when the kubelet says that it is not ready.
+/// Set by the node lifecycle controller while the kubelet reports NotReady.
 pub const NOT_READY_TAINT: &str = "node.kubernetes.io/not-ready";
-/// Set by the node lifecycle controller when the kubelet is not heard of.
+/// Set by the node lifecycle controller while the kubelet's heartbeats are missing.
 pub const UNREACHABLE_TAINT: &str = "node.kubernetes.io/unreachable";
-/// Set by the node lifecycle controller while the node is short of disk.
+/// Set by the node lifecycle controller under disk pressure.
 pub const DISK_PRESSURE_TAINT: &str = "node.kubernetes.io/disk-pressure";
-/// Set by the node lifecycle controller while the node is short of memory.
+/// Set by the node lifecycle controller under memory pressure.
 pub const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
-/// Set by the node lifecycle controller while the node is short of process numbers.
+/// Set by the node lifecycle controller under PID pressure.
 pub const PID_PRESSURE_TAINT: &str = "node.kubernetes.io/pid-pressure";
 /// Set by the node lifecycle controller while the node's network is not set up.
 pub const NETWORK_UNAVAILABLE_TAINT: &str = "node.kubernetes.io/network-unavailable";
-/// Set by people on nodes that are shut down: pod GC then removes their terminating pods.
+/// Set manually on nodes that are shut down: pod GC then removes their terminating pods.
 pub const OUT_OF_SERVICE_TAINT: &str = "node.kubernetes.io/out-of-service";
 /// Keeps a node out of the count of its zone's healthy and unhealthy nodes.
 pub const EXCLUDE_DISRUPTION_LABEL: &str = "node.kubernetes.io/exclude-disruption";

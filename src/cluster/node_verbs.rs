@@ -35,7 +35,7 @@ pub(super) fn add_node(
     Ok(())
 }
 
-/// Where in its period a kubelet renews its lease: anywhere, as nodes start at any time.
+/// Offset of a kubelet's lease renewals within their period: arbitrary, since nodes start at any time.
 fn renewal_offset(drawn: u64) -> SimDuration {
     let period = Lease::PERIOD.as_nanos().unsigned_abs();
     SimDuration::from_nanos(i64::try_from(drawn % period).unwrap_or(0))

@@ -1,6 +1,6 @@
-//! What all objects in the store have in common: metadata, a spec that clients write, a status that one
-//! controller writes, and what their creation, update and deletion bring about (the registry strategies of the
-//! API server). One row in `objects` puts a kind into the store.
+//! Behavior common to all objects in the store: metadata, a spec written by clients, a status written by one
+//! controller, and the effects of creation, update and deletion (the registry strategies of the API server). One row
+//! in `objects` adds a kind to the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::objects::ObjectId;
 use super::store::Store;
 use engine::{Id, SimTime, Table};
 
-/// An object of the store that is written by the generic verbs.
+/// An object written through the generic verbs.
 pub trait Object: Clone + fmt::Debug + Sized + 'static {
     /// Its kind.
     const KIND: Kind;
@@ -24,8 +24,8 @@ pub trait Object: Clone + fmt::Debug + Sized + 'static {
     /// The part that its controller writes; `()` for kinds without.
     type Status: Clone + fmt::Debug;
 
-    /// Whether it is configuration that no controller acts for. Such objects are numbered apart from all others, so
-    /// that one more of them changes no UID, and so no choice between pods that are alike.
+    /// True for configuration without a controller of its own. Such objects have separate creation numbers, so that
+    /// adding one changes no UID, and thus no tie-break between equal pods.
     const IS_CONFIGURATION: bool = false;
 
     /// Its metadata.
@@ -36,8 +36,7 @@ pub trait Object: Clone + fmt::Debug + Sized + 'static {
     /// The object at its creation (`PrepareForCreate`).
     fn new(store: &mut Store, meta: ObjectMeta, spec: Self::Spec) -> Self;
 
-    /// A write of spec and metadata over the object (`ValidateUpdate`, `PrepareForUpdate`); whether that
-    /// changed anything.
+    /// Updates spec and metadata (`ValidateUpdate`, `PrepareForUpdate`); returns whether anything changed.
     fn update(
         store: &mut Store,
         id: Id<Self>,
@@ -45,13 +44,13 @@ pub trait Object: Clone + fmt::Debug + Sized + 'static {
         spec: Self::Spec,
     ) -> Result<bool, Refused>;
 
-    /// A write of the status; whether that changed anything.
+    /// Updates the status; returns whether anything changed.
     fn set_status(&mut self, status: Self::Status) -> bool {
         let _ = status;
         false
     }
 
-    /// The spec as a client would write it to have the object as it is.
+    /// The spec with which a client would write the object in its current state.
     fn written(&self, store: &Store) -> Self::Spec;
 
     /// The object that owns it as its controller (`metadata.ownerReferences`).
@@ -59,18 +58,18 @@ pub trait Object: Clone + fmt::Debug + Sized + 'static {
         None
     }
 
-    /// Enters it into indexes after its creation or update.
+    /// Updates the indexes after a creation or update.
     fn index(store: &mut Store, id: Id<Self>) {
         let _ = (store, id);
     }
 
-    /// Whether a finalizer holds its removal back.
+    /// True if a finalizer delays its removal.
     fn is_held(&self, store: &Store) -> bool {
         let _ = store;
         false
     }
 
-    /// Takes it out of indexes, and deletes its dependents (background cascade); it is no longer in its table.
+    /// Cleans up after its removal from the table: indexes, and dependents (background cascade).
     fn removed(
         self,
         store: &mut Store,
@@ -83,13 +82,13 @@ pub trait Object: Clone + fmt::Debug + Sized + 'static {
     }
 }
 
-/// Where the store keeps the objects of a kind. Implemented by `objects!`.
+/// Access to the table of a kind in the store. Implemented by `objects!`.
 pub trait Stored: Object {
     /// The objects of the kind.
     fn collection(store: &Store) -> &Collection<Self>;
     /// The objects of the kind, to change them.
     fn collection_mut(store: &mut Store) -> &mut Collection<Self>;
-    /// A key among those of all kinds.
+    /// Converts a typed id into an [`ObjectId`].
     fn object_id(id: Id<Self>) -> ObjectId;
 }
 
@@ -97,7 +96,7 @@ pub trait Stored: Object {
 #[derive(Clone, Debug)]
 pub struct Collection<T> {
     pub(super) table: Table<T>,
-    /// Looked up only, never iterated: its order reaches no result.
+    /// Lookups only, never iterated, so its order cannot affect results.
     by_name: FxHashMap<NamespacedName, Id<T>>,
 }
 
@@ -164,7 +163,7 @@ pub(super) fn set_status<T: Stored>(
     Ok(())
 }
 
-/// Removes an object, or notes that it goes when no finalizer holds it any more.
+/// Removes an object, or marks it for removal if a finalizer holds it.
 pub(super) fn delete<T: Stored>(
     store: &mut Store,
     now: SimTime,
@@ -188,7 +187,7 @@ pub(super) fn delete<T: Stored>(
     object.removed(store, now, id, changes)
 }
 
-/// Whether a write changes fields of the spec that are not simulated. Deciders, who write no document, change none.
+/// True if a write changes spec fields that are not simulated. Controllers write no document and so change none.
 fn is_other_spec(meta: &ObjectMeta, written: &ObjectMeta) -> bool {
     match (&meta.document, &written.document) {
         (Some(one), Some(other)) => !Arc::ptr_eq(one, other) && !one.has_same_spec(other),
@@ -196,8 +195,7 @@ fn is_other_spec(meta: &ObjectMeta, written: &ObjectMeta) -> bool {
     }
 }
 
-/// A write of metadata and spec over those that are there: labels and annotations are replaced, and
-/// `generation` counts changes of the spec. Whether anything changed.
+/// Replaces labels, annotations and spec; `generation` counts spec changes. Returns whether anything changed.
 pub(super) fn replace<S: PartialEq>(
     (meta, spec): (&mut ObjectMeta, &mut S),
     written: ObjectMeta,
@@ -283,7 +281,7 @@ macro_rules! plain_object {
 }
 pub(super) use plain_object;
 
-/// A kind of which only the document says anything.
+/// A kind whose fields are all in its document.
 macro_rules! written_object {
     ($kind:ident, $spec:ident) => {
         #[doc = concat!("An ", stringify!($kind), ".")]
@@ -291,11 +289,11 @@ macro_rules! written_object {
         pub struct $kind {
             /// Its metadata, with its document.
             pub meta: ObjectMeta,
-            /// Nothing: its document says all.
+            /// Empty: all fields are in the document.
             pub spec: $spec,
         }
 
-        /// Stands for the fields of the kind, which are in the document.
+        /// Placeholder for the kind's fields, which are in the document.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $spec;
 

@@ -145,7 +145,8 @@ macro_rules! objects {
                 }
             }
 
-            /// Metadata and spec with which a client would write an object as it is; `None` for pods and nodes.
+            /// Metadata and spec with which a client would write an object in its current state; `None` for pods and
+            /// nodes.
             pub fn written(&self, object: ObjectId) -> Option<(ObjectMeta, AnySpec)> {
                 match object {
                     ObjectId::Pod(_) | ObjectId::Node(_) => None,
@@ -332,7 +333,7 @@ impl Store {
         }
     }
 
-    /// The objects of a namespace that nobody owns, owners' kinds before those of what they own.
+    /// The objects of a namespace without an owner, owner kinds before the kinds they own.
     pub fn objects_in(&self, namespace: &str) -> Vec<ObjectId> {
         let kinds = Kind::all().map(|row| row.kind).filter(|kind| kind.is_namespaced());
         let all = kinds.flat_map(|kind| self.objects_of(kind));

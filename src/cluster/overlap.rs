@@ -1,6 +1,6 @@
-//! Pods that the selector of a scaled workload matches though they are another's, or nobody's. The
-//! HorizontalPodAutoscaler lists pods by their labels alone (`GetResourceReplicas` of
-//! `pkg/controller/podautoscaler/replica_calculator.go`, 1.36), so it counts them too.
+//! Pods matched by the selector of a scaled workload that does not own them. The HorizontalPodAutoscaler lists pods
+//! by labels alone (`GetResourceReplicas` of `pkg/controller/podautoscaler/replica_calculator.go`, 1.36), so it
+//! counts them too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,20 +16,20 @@ use super::scale::ScaleTarget;
 use super::selector::Selector;
 use super::store::Store;
 
-/// Who counts whose pods.
+/// Index of the pods counted by HPAs whose targets do not own them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overlaps {
-    /// What HPAs scale, by namespace.
+    /// Scale targets of HPAs, by namespace.
     targets: BTreeMap<Name, Targets>,
-    /// All of them.
+    /// All scale targets of HPAs.
     known_targets: BTreeSet<ScaleTarget>,
-    /// The templates that have a label. Looked up only, never iterated.
+    /// Templates by label. Lookups only, never iterated.
     templates_by_label: FxHashMap<Label, Vec<TemplateId>>,
-    /// How many templates those are, from the first.
+    /// Number of templates indexed by label so far.
     templates_known: usize,
-    /// Those of a namespace whose selectors match a template's labels. Looked up only, never iterated.
+    /// Targets in a namespace whose selectors match a template's labels. Lookups only, never iterated.
     by_template: FxHashMap<(Name, TemplateId), Vec<ScaleTarget>>,
-    /// Pods that a target's selector matches and that are not its own.
+    /// Pods matched by a target's selector that it does not own.
     unowned: BTreeMap<ScaleTarget, BTreeSet<PodId>>,
     /// The same, by pod.
     counted_by: BTreeMap<PodId, Vec<ScaleTarget>>,
@@ -38,13 +38,13 @@ pub(super) struct Overlaps {
 /// A key and its value.
 type Label = (Name, Name);
 
-/// What HPAs of one namespace scale, by a label that its selector demands, if it demands one: few selectors
-/// have to be held against the labels of a pod.
+/// Scale targets of HPAs in one namespace, keyed by a label required by the selector, if any, so that only few
+/// selectors are evaluated for a pod's labels.
 #[derive(Clone, Debug, Default)]
 struct Targets(BTreeMap<Option<Label>, BTreeSet<ScaleTarget>>);
 
 impl Targets {
-    /// Those whose selectors may match these labels.
+    /// Targets whose selectors may match these labels.
     fn that_may_match(&self, labels: &Labels) -> impl Iterator<Item = ScaleTarget> {
         let labels = labels.iter().map(|(key, value)| Some((key.clone(), value.clone())));
         let found = labels.chain([None]).filter_map(|label| self.0.get(&label));
@@ -53,22 +53,22 @@ impl Targets {
 }
 
 impl Store {
-    /// Pods that the selector of a target matches in its namespace though they are not its own.
+    /// Pods in a target's namespace matched by its selector but not owned by it.
     pub fn unowned_pods_of(&self, target: ScaleTarget) -> impl Iterator<Item = PodId> {
         self.overlaps.unowned.get(&target).into_iter().flatten().copied()
     }
 
-    /// The targets of HPAs that count a pod though it is not theirs.
+    /// Targets of HPAs that count a pod without owning it.
     pub fn strangely_counted_by(&self, pod: PodId) -> impl Iterator<Item = ScaleTarget> {
         self.overlaps.counted_by.get(&pod).into_iter().flatten().copied()
     }
 
-    /// Whether no pod is counted by an HPA whose target does not own it.
+    /// True if no pod is counted by an HPA whose target does not own it.
     pub fn has_no_overlaps(&self) -> bool {
         self.overlaps.counted_by.is_empty()
     }
 
-    /// Takes note of a change that was just made.
+    /// Updates the index after a change.
     pub(super) fn note_overlaps(&mut self, change: &Change) {
         match change {
             Change::Spec(ObjectId::HorizontalPodAutoscaler(id), _) => self.note_target_of(*id),
@@ -101,9 +101,9 @@ impl Store {
         }
     }
 
-    /// A workload may be new, and an HPA may have waited for it.
+    /// Handles a workload that may be new and may already be referenced by an HPA.
     fn note_target(&mut self, target: ScaleTarget) {
-        // Nobody can know the name of a Deployment's ReplicaSet before it is there.
+        // No HPA can name a Deployment's ReplicaSet in advance.
         let is_set_of_deployment =
             |id| self.replica_sets().get(id).is_some_and(|set| set.owner.is_some());
         if self.hpas().is_empty()
@@ -155,7 +155,7 @@ impl Store {
         let Some(label) = label else {
             return templates.iter().map(|(id, _)| id).filter(matches).collect();
         };
-        // Templates stay for ever, so that only those at the end are new.
+        // Templates are never removed, so only those at the end are new.
         for (id, template) in templates.iter().skip(overlaps.templates_known) {
             for (key, value) in template.labels.iter() {
                 let label = (key.clone(), value.clone());

@@ -1,4 +1,4 @@
-//! A pod's own state: where it is, what became of it.
+//! The state of an individual pod.
 
 use super::container_status::{ContainerStatuses, PodConditions};
 use super::daemon_set::DaemonSetId;
@@ -15,20 +15,20 @@ use engine::{Id, SimTime};
 /// Key of a [`Pod`] in the store.
 pub type PodId = Id<Pod>;
 
-/// A pod. Everything that it shares with its siblings is in its template.
+/// A pod. Everything shared with its siblings is in its template.
 #[derive(Clone, Debug)]
 pub struct Pod {
     /// Namespace and name.
     pub id: NamespacedName,
-    /// Stands for `metadata.uid`: unique in a run; the lower goes first where controllers compare UIDs.
+    /// Stands for `metadata.uid`: unique in a run. Controllers that compare UIDs compare these numbers.
     pub uid: u64,
-    /// What it is made from.
+    /// Its template.
     pub template: TemplateId,
     /// The controller that owns it.
     pub owner: Option<Owner>,
     /// `creationTimestamp`, cut to whole seconds.
     pub created: SimTime,
-    /// Counts creations in the store: a total order where creation times are equal.
+    /// Creation number in the store: breaks ties between equal creation times.
     pub sequence: u64,
     /// `metadata.resourceVersion`: the number of the last write in the store.
     pub resource_version: u64,
@@ -38,43 +38,43 @@ pub struct Pod {
     pub node: Option<NodeId>,
     /// `status.nominatedNodeName`: where preemption makes room for it.
     pub nominated_node: Option<NodeId>,
-    /// `status.startTime`: when the kubelet took it.
+    /// `status.startTime`: when the kubelet accepted it.
     pub start_time: Option<SimTime>,
-    /// `deletionTimestamp`'s instant of asking (not of the deadline); present while terminating.
+    /// Time of the deletion request and deadline; present while terminating.
     pub deletion: Option<Deletion>,
     /// The Ready condition, absent until the kubelet writes it.
     pub ready: Option<PodCondition>,
     /// The DisruptionTarget condition's reason, if the pod is being disrupted.
     pub disruption_target: Option<&'static str>,
-    /// The largest restart counts, as controllers look at them.
+    /// The largest restart counts, as compared by controllers.
     pub restarts: RestartCounts,
-    /// What the kubelet reports of each container.
+    /// Container statuses reported by the kubelet.
     pub containers: ContainerStatuses,
-    /// The conditions beside Ready.
+    /// The conditions other than Ready.
     pub conditions: PodConditions,
     /// `status.reason`, such as `Evicted`, for a pod that its kubelet ended or refused.
     pub status_reason: Option<&'static str>,
-    /// What keeps the object from going.
+    /// The finalizer that holds the object.
     pub finalizer: Finalizer,
     /// Labels and annotations where they differ from the template's.
     pub overrides: Option<Box<PodOverrides>>,
-    /// How far its resize has come; absent while all that it asks for is in force.
+    /// Progress of an in-place resize; absent once all requested resources are in force.
     pub resize: Option<Box<PodResize>>,
 }
 
-/// What controllers read of every pod of a workload whenever they look at it. The store keeps it for the
-/// pods of an owner side by side: whole pods lie far apart, and reading them waits for memory.
+/// The state of a pod read by controllers at every sync. The store keeps it contiguous for the pods of an owner:
+/// whole pods are scattered in memory, and reading them costs cache misses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PodState {
-    /// What the pod is made from.
+    /// The pod's template.
     pub template: TemplateId,
     /// `status.phase`.
     pub phase: PodPhase,
-    /// Whether a deletion was asked for.
+    /// Whether its deletion was requested.
     pub is_terminating: bool,
     /// The Ready condition, absent until the kubelet writes it.
     pub ready: Option<PodCondition>,
-    /// `status.startTime`: when the kubelet took it.
+    /// `status.startTime`: when the kubelet accepted it.
     pub start_time: Option<SimTime>,
 }
 
@@ -87,7 +87,7 @@ pub struct PodOverrides {
     pub annotations: Labels,
 }
 
-/// Who owns a pod.
+/// The controller that owns a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// A ReplicaSet.
@@ -111,15 +111,15 @@ impl From<Owner> for ObjectId {
     }
 }
 
-/// `metadata.finalizers`, of which only that of Jobs is known (`batch.kubernetes.io/job-tracking`).
+/// `metadata.finalizers`; only that of Jobs is modeled (`batch.kubernetes.io/job-tracking`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Finalizer {
-    /// There is none.
+    /// No finalizer.
     #[default]
     Absent,
-    /// The object stays until it is removed.
+    /// The finalizer is present.
     Holds,
-    /// The object was to go, and does when it is removed.
+    /// The object is to be removed once the finalizer is.
     HoldsRemoval,
 }
 
@@ -131,11 +131,11 @@ pub enum PodPhase {
     Pending,
     /// Bound, and at least one container runs.
     Running,
-    /// All containers ended well and will not be restarted.
+    /// All containers exited successfully and will not be restarted.
     Succeeded,
-    /// All containers ended, at least one badly, and will not be restarted.
+    /// All containers exited, at least one with a failure, and will not be restarted.
     Failed,
-    /// The node is not heard of.
+    /// The node is unreachable.
     Unknown,
 }
 
@@ -145,7 +145,7 @@ impl PodPhase {
         matches!(self, Self::Succeeded | Self::Failed)
     }
 
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
@@ -157,10 +157,10 @@ impl PodPhase {
     }
 }
 
-/// A deletion that was asked for.
+/// A requested deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deletion {
-    /// When it was asked for.
+    /// Time of the request.
     pub requested_at: SimTime,
     /// `deletionTimestamp`: when the grace ends, cut to whole seconds.
     pub deadline: SimTime,
@@ -171,18 +171,18 @@ pub struct Deletion {
 pub struct PodCondition {
     /// Its status.
     pub status: ConditionStatus,
-    /// Last transition, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
 }
 
 impl PodCondition {
-    /// Whether it holds.
+    /// True if its status is True.
     pub fn is_true(self) -> bool {
         self.status == ConditionStatus::True
     }
 }
 
-/// Restart counts: the largest over containers and over sidecars is what controllers look at.
+/// Restart counts: controllers compare the largest over containers and over sidecars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RestartCounts {
     /// The largest count over the regular containers.
@@ -202,18 +202,18 @@ impl Pod {
         self.ready.is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
-    /// Whether a deletion was asked for.
+    /// Whether its deletion was requested.
     pub const fn is_terminating(&self) -> bool {
         self.deletion.is_some()
     }
 
-    /// Whether controllers count it: neither ended nor terminating (`IsPodActive` in
+    /// True if controllers count it: neither finished nor terminating (`IsPodActive` in
     /// `pkg/controller/controller_utils.go`).
     pub const fn is_active(&self) -> bool {
         !self.phase.is_terminal() && self.deletion.is_none()
     }
 
-    /// What controllers read of it at each look.
+    /// The state read by controllers at every sync.
     pub const fn state(&self) -> PodState {
         PodState {
             template: self.template,

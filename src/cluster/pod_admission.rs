@@ -1,5 +1,4 @@
-//! What the API server's admission plugins make of a pod before it is stored, in their order, and why
-//! they refuse it.
+//! Admission plugins of the API server for pods, in their order: mutation before storage, and reasons for refusal.
 
 use super::action::Refused;
 use super::limit_range;
@@ -11,7 +10,7 @@ use super::quota;
 use super::service_account::ServiceAccount;
 use super::store::Store;
 
-/// The template that a pod really gets: `LimitRanger`, the webhook of the VPA, then what validates.
+/// The template after admission: `LimitRanger`, the VPA webhook, then validating plugins.
 pub(super) fn admit(
     store: &mut Store,
     pod: &NamespacedName,
@@ -28,7 +27,7 @@ pub(super) fn admit(
     Ok(template)
 }
 
-/// Refuses a pod that breaks the standard which its namespace enforces (the `PodSecurity` plugin).
+/// Refuses a pod that violates the enforced Pod Security standard of its namespace (the `PodSecurity` plugin).
 fn meets_standard(
     store: &Store,
     pod: &NamespacedName,
@@ -46,8 +45,7 @@ fn meets_standard(
     }
 }
 
-/// Refuses a pod whose ServiceAccount is not there (the `ServiceAccount` plugin); every namespace has
-/// `default`.
+/// Refuses a pod whose ServiceAccount does not exist (the `ServiceAccount` plugin); every namespace has `default`.
 fn has_service_account(store: &Store, pod: &NamespacedName, account: &Name) -> Result<(), Refused> {
     let id = NamespacedName { namespace: pod.namespace.clone(), name: account.clone() };
     if account.is_empty() || **account == *"default" || store.find::<ServiceAccount>(&id).is_some()

@@ -11,21 +11,21 @@ use engine::Table;
 /// The pods by the hash of their namespace and name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PodNames {
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     by_hash: FxHashMap<u64, PodId>,
-    /// Pods whose hash was taken by another when they came; hardly ever any.
+    /// Pods whose hash was already in use by another; almost always empty.
     others: Vec<(u64, PodId)>,
 }
 
 impl PodNames {
-    /// Under what a name is kept.
+    /// Hash of a name.
     pub(super) fn hash_of(id: &NamespacedName) -> u64 {
         let mut hasher = FxHasher::default();
         id.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// The pod of a name, among those of this table.
+    /// Looks up a pod by name in this table.
     pub(super) fn find(&self, pods: &Table<Pod>, id: &NamespacedName) -> Option<PodId> {
         let hash = Self::hash_of(id);
         let has_name = |pod: &PodId| pods.get(*pod).is_some_and(|pod| pod.id == *id);
@@ -34,14 +34,14 @@ impl PodNames {
         first.or_else(|| others().map(|(_, pod)| *pod).find(has_name))
     }
 
-    /// Enters a pod whose name has this hash and is not taken.
+    /// Inserts a pod whose name has this hash and is not taken.
     pub(super) fn insert(&mut self, hash: u64, pod: PodId) {
         if *self.by_hash.entry(hash).or_insert(pod) != pod {
             self.others.push((hash, pod));
         }
     }
 
-    /// Forgets a pod whose name has this hash.
+    /// Removes a pod whose name has this hash.
     pub(super) fn remove(&mut self, hash: u64, pod: PodId) {
         if self.by_hash.get(&hash) == Some(&pod) {
             self.by_hash.remove(&hash);

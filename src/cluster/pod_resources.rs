@@ -1,15 +1,15 @@
-//! What a pod as a whole asks for: the sum over its containers, with init containers, sidecars,
-//! pod-level resources and overhead (component-helpers `resource/helpers.go`, 1.36).
+//! Resources of a pod as a whole: the sum over its containers, with init containers, sidecars, pod-level resources
+//! and overhead (component-helpers `resource/helpers.go`, 1.36).
 
 use super::pod_template::{Container, PodSpec, ResourceList};
 
-/// Whether a resource can be given at pod level (`IsSupportedPodLevelResource`).
+/// True if a resource can be set at pod level (`IsSupportedPodLevelResource`).
 pub fn is_pod_level_resource(resource: &str) -> bool {
     matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-")
 }
 
-/// The requests of the whole pod (`PodRequests`): those of the containers, replaced by the
-/// pod-level ones where there are any, and the overhead on top.
+/// The requests of the whole pod (`PodRequests`): container requests, overridden by pod-level ones if present, plus
+/// the overhead.
 pub fn pod_requests(spec: &PodSpec) -> ResourceList {
     let mut requests = container_requests(spec, &ResourceList::default());
     for (name, amount) in spec.pod_requests.iter() {
@@ -21,8 +21,8 @@ pub fn pod_requests(spec: &PodSpec) -> ResourceList {
     requests
 }
 
-/// The requests of all containers together, without pod-level resources and overhead
-/// (`AggregateContainerRequests`). `missing` stands in where a container names no request.
+/// Requests of all containers together, without pod-level resources and overhead (`AggregateContainerRequests`).
+/// `missing` is used for a container without a request.
 pub fn container_requests(spec: &PodSpec, missing: &ResourceList) -> ResourceList {
     aggregate(spec, |container| {
         let mut requests = container.requests.clone();
@@ -40,8 +40,8 @@ pub fn container_limits(spec: &PodSpec) -> ResourceList {
     aggregate(spec, |container| container.limits.clone())
 }
 
-/// Containers and sidecars run together; while an init container runs, so do the sidecars listed
-/// before it. The pod needs the most that any of these moments needs.
+/// Containers and sidecars run together; an init container runs together with the sidecars listed before it. The pod
+/// needs the maximum over these phases.
 fn aggregate(spec: &PodSpec, amounts: impl Fn(&Container) -> ResourceList) -> ResourceList {
     let mut running = ResourceList::default();
     for container in &spec.containers {

@@ -1,6 +1,6 @@
-//! Pod Security admission: what the labels of a namespace ask of the pods in it, and which pods break that
-//! (`k8s.io/pod-security-admission`, 1.36). It judges pods as they are written: fields of which a simulation knows
-//! nothing else are in their document.
+//! Pod Security admission: the standards required by a namespace's labels, and the pods that violate them
+//! (`k8s.io/pod-security-admission`, 1.36). It checks pods as written: fields that are not simulated are in their
+//! document.
 
 mod baseline;
 mod restricted;
@@ -12,42 +12,42 @@ use serde_json::Value;
 
 use super::meta::Labels;
 
-/// The newest version of the standards with a rule of its own; later ones are as it is.
+/// The latest version that changed a rule; later versions equal it.
 const NEWEST: u32 = 36;
 
-/// A standard. Each asks for all that the one before it does.
+/// A Pod Security standard. Each includes the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Everything goes.
+    /// Unrestricted.
     Privileged,
-    /// Nothing by which a pod is known to get at its node.
+    /// Prevents known privilege escalations to the node.
     Baseline,
-    /// What is thought best.
+    /// Current hardening best practice.
     Restricted,
 }
 
-/// A standard as of a version of Kubernetes.
+/// A standard at a version of Kubernetes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standard {
     /// The standard.
     pub level: Level,
-    /// The minor version of Kubernetes 1 of which it is; absent = the latest.
+    /// Minor version of Kubernetes 1; absent = the latest.
     pub minor: Option<u32>,
 }
 
-/// What becomes of pods that break a standard.
+/// Handling of pods that violate a standard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// They are refused.
+    /// The pod is refused.
     Enforce,
-    /// It stands in the audit log.
+    /// The violation is recorded in the audit log.
     Audit,
-    /// Whoever writes them is warned.
+    /// The client gets a warning.
     Warn,
 }
 
 impl Mode {
-    /// As labels spell it.
+    /// The spelling used in labels.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
@@ -71,9 +71,9 @@ impl fmt::Display for Standard {
     }
 }
 
-/// What a namespace asks of its pods in a mode (`PolicyToEvaluate`): without a label nothing, but that warnings are as
-/// what is enforced; of a level that is none the most when it is enforced and nothing otherwise, of a version that is
-/// none the latest.
+/// The standard required by a namespace in a mode (`PolicyToEvaluate`). Without a label nothing is required, except
+/// that warnings follow the enforced standard. An invalid level means `restricted` when enforced and nothing
+/// otherwise; an invalid version means the latest.
 pub fn standard(labels: &Labels, mode: Mode) -> Standard {
     let has_label = |suffix| labels.get(&format!("pod-security.kubernetes.io/{suffix}")).is_some();
     if mode == Mode::Warn && !has_label("warn") {
@@ -102,7 +102,7 @@ fn own_standard(labels: &Labels, mode: Mode) -> Standard {
     Standard { level, minor }
 }
 
-/// The minor version of `v1.25`; `None` of `latest` and of what is no version.
+/// The minor version of `v1.25`; `None` for `latest` and for invalid versions.
 fn minor_of(version: &str) -> Option<u32> {
     let minor = version.strip_prefix("v1.")?;
     let is_plain = minor == "0" || !minor.starts_with('0');
@@ -110,8 +110,8 @@ fn minor_of(version: &str) -> Option<u32> {
     minor.parse().ok().filter(|_| is_plain && is_number)
 }
 
-/// How a pod, of which the metadata and spec are given, breaks a standard, in the words of the API server; `None` if it
-/// does not.
+/// The violations of a standard by a pod, given its metadata and spec, in the words of the API server; `None` if
+/// there are none.
 pub fn violations(pod: &Value, standard: Standard) -> Option<String> {
     if standard.level == Level::Privileged {
         return None;
@@ -127,7 +127,7 @@ pub fn violations(pod: &Value, standard: Standard) -> Option<String> {
     (!broken.is_empty()).then(|| broken.join(", "))
 }
 
-/// A pod that is judged.
+/// The pod being checked.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
     metadata: &'a Value,
@@ -135,18 +135,18 @@ struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// All containers, those of the start first.
+    /// All containers, init containers first.
     fn containers(self) -> impl Iterator<Item = &'a Value> {
         let lists = ["initContainers", "containers", "ephemeralContainers"];
         lists.into_iter().flat_map(move |list| self.spec[list].as_array().into_iter().flatten())
     }
 
-    /// The names of those containers of which this holds.
+    /// The names of the containers for which `holds` is true.
     fn containers_with(self, mut holds: impl FnMut(&'a Value) -> bool) -> Vec<String> {
         self.containers().filter(|one| holds(one)).map(|one| text(&one["name"])).collect()
     }
 
-    /// Whether it runs in a user namespace of its own.
+    /// True if it runs in its own user namespace.
     fn has_own_users(self) -> bool {
         self.spec["hostUsers"] == Value::Bool(false)
     }
@@ -155,7 +155,7 @@ impl<'a> Subject<'a> {
         self.spec["os"]["name"] == "windows"
     }
 
-    /// The annotations whose key begins so, in their order.
+    /// The annotations whose key starts with `begin`, in their order.
     fn annotations(self, begin: &'a str) -> impl Iterator<Item = (&'a str, String)> {
         let all = self.metadata["annotations"].as_object().into_iter().flatten();
         let all = all.filter(move |(key, _)| key.starts_with(begin));

@@ -1,5 +1,5 @@
-//! What a pod is made from: containers, resources, scheduling constraints. Shared by all pods of a
-//! template, so that 150,000 pods stay cheap; a pod's own state is in `pod`.
+//! Pod templates: containers, resources, scheduling constraints. Shared by all pods of a template, so that 150,000
+//! pods stay cheap; the state of a pod is in `pod`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,16 +17,16 @@ use units::{MilliCpu, Quantity};
 /// Key of an interned [`PodTemplate`] in the store.
 pub type TemplateId = Id<PodTemplate>;
 
-/// A defaulted pod template: two pods with one `TemplateId` are alike in everything here.
+/// A defaulted pod template: pods with the same `TemplateId` are equal in all of these fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodTemplate {
     /// Labels of the pods.
     pub labels: Labels,
     /// Annotations of the pods.
     pub annotations: Labels,
-    /// What the pods run and where they may run.
+    /// The pods' spec.
     pub spec: PodSpec,
-    /// All that is written of them, simulated or not.
+    /// The template as written, including fields that are not simulated.
     pub document: TemplateDocument,
 }
 
@@ -54,21 +54,21 @@ pub struct PodSpec {
     pub pod_limits: ResourceList,
     /// Added to the requests by the RuntimeClass.
     pub overhead: ResourceList,
-    /// When the kubelet restarts ended containers.
+    /// `spec.restartPolicy`.
     pub restart_policy: RestartPolicy,
-    /// From the deletion mark to the kill, unless the containers end before.
+    /// Time from the deletion request to the kill, unless the containers exit earlier.
     pub termination_grace_period: SimDuration,
     /// `activeDeadlineSeconds`.
     pub active_deadline: Option<SimDuration>,
-    /// A node asked for by name; such a pod passes the scheduler by.
+    /// `spec.nodeName`: such a pod bypasses the scheduler.
     pub node_name: Option<Name>,
     /// Labels that the node must have.
     pub node_selector: Labels,
     /// Node affinity, pod affinity, pod anti-affinity.
     pub affinity: Affinity,
-    /// Taints that the pod puts up with.
+    /// Tolerations of the pods.
     pub tolerations: Vec<Toleration>,
-    /// How pods are to be spread; empty = the scheduler's defaults.
+    /// `spec.topologySpreadConstraints`; empty = the scheduler's defaults.
     pub topology_spread: Vec<TopologySpreadConstraint>,
     /// `spec.priority`, as admission fills it in; absent counts as 0.
     pub priority: Option<i32>,
@@ -76,11 +76,11 @@ pub struct PodSpec {
     pub priority_class_name: Name,
     /// Whether the pod may preempt others.
     pub preemption_policy: PreemptionPolicy,
-    /// Which scheduler profile places it.
+    /// `spec.schedulerName`: the scheduler profile that places it.
     pub scheduler_name: Name,
     /// Names of the gates that hold it back from scheduling.
     pub scheduling_gates: Vec<Name>,
-    /// Conditions of the pod that must be True, beside ready containers, for it to be ready.
+    /// `spec.readinessGates`: conditions that must be True, besides ready containers, for the pod to be ready.
     pub readiness_gates: Vec<Name>,
     /// Whether it shares the node's network, so that container ports are host ports.
     pub host_network: bool,
@@ -91,8 +91,8 @@ pub struct PodSpec {
 }
 
 impl PodSpec {
-    /// What the running containers and sidecars request of a resource, each amount converted by
-    /// `value` before it is added; requests at pod level replace the sum.
+    /// Total request for a resource over the running containers and sidecars, each amount converted by `value` before
+    /// it is added; a pod-level request replaces the sum.
     pub fn running_request(&self, resource: &str, value: fn(Quantity) -> i64) -> i64 {
         let sum = || self.running().filter_map(|one| one.requests.get(resource)).map(value).sum();
         self.pod_requests.get(resource).map_or_else(sum, value)
@@ -191,7 +191,7 @@ pub struct Container {
     pub image: Name,
     /// When the image is pulled.
     pub image_pull_policy: ImagePullPolicy,
-    /// Requests, with those that default from limits filled in.
+    /// Requests, including those defaulted from limits.
     pub requests: ResourceList,
     /// Limits.
     pub limits: ResourceList,
@@ -209,7 +209,7 @@ pub struct Container {
     pub post_start_sleep: Option<SimDuration>,
     /// An init container with `restartPolicy: Always`.
     pub is_sidecar: bool,
-    /// When it is started again, if it says so itself.
+    /// Its own restart policy and rules, if any.
     pub restart: Option<Box<ContainerRestart>>,
     /// `resizePolicy`: the resources whose resize restarts the container.
     pub restarts_on_resize: Vec<Name>,
@@ -230,14 +230,14 @@ pub struct ContainerPort {
     pub protocol: Name,
 }
 
-/// A probe's timing. How the application answers is a matter of the request model and of faults.
+/// Timing of a probe. The application's responses come from the request model and from faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Probe {
     /// From container start to the first probe.
     pub initial_delay: SimDuration,
     /// From probe to probe.
     pub period: SimDuration,
-    /// After which a probe counts as failed.
+    /// Timeout after which a probe counts as failed.
     pub timeout: SimDuration,
     /// Successes in a row that make it succeed.
     pub success_threshold: u32,
@@ -253,7 +253,7 @@ pub enum RestartPolicy {
     /// Restart every ended container.
     #[default]
     Always,
-    /// Restart those that failed.
+    /// Restart containers that failed.
     OnFailure,
     /// Restart none.
     Never,
@@ -277,7 +277,7 @@ pub enum PreemptionPolicy {
     /// May remove pods of lower priority.
     #[default]
     PreemptLowerPriority,
-    /// Waits instead.
+    /// Never preempts; the pod waits.
     Never,
 }
 
@@ -287,18 +287,18 @@ pub enum PreemptionPolicy {
 pub struct Toleration {
     /// Taint key; empty with `Exists` matches all.
     pub key: Name,
-    /// How the value is compared.
+    /// Comparison of the value.
     pub operator: TolerationOperator,
     /// The value for `Equal`.
     pub value: Name,
-    /// Which effect; absent = all.
+    /// The tolerated effect; absent = all.
     pub effect: Option<TaintEffect>,
-    /// For `NoExecute`: how long the pod stays; absent = for ever, negative counts as 0.
+    /// For `NoExecute`: how long the pod stays; absent = indefinitely, negative counts as 0.
     pub toleration_seconds: Option<i64>,
 }
 
 impl Toleration {
-    /// Whether the pod puts up with the taint (`v1.Toleration.ToleratesTaint`).
+    /// True if it tolerates the taint (`v1.Toleration.ToleratesTaint`).
     pub fn tolerates(&self, taint: &Taint) -> bool {
         self.effect.is_none_or(|effect| effect == taint.effect)
             && (self.key.is_empty() || self.key == taint.key)
@@ -309,7 +309,7 @@ impl Toleration {
     }
 }
 
-/// How a toleration compares.
+/// Operator of a toleration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TolerationOperator {
     /// Key and value are equal.
@@ -319,7 +319,7 @@ pub enum TolerationOperator {
     Exists,
 }
 
-/// What a taint does to pods that do not tolerate it.
+/// Effect of a taint on pods that do not tolerate it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -361,7 +361,7 @@ pub struct NodeSelectorTerm {
 /// One term of pod (anti-)affinity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PodAffinityTerm {
-    /// Which pods; absent matches none. As written, without the label keys.
+    /// Selects the pods; absent matches none. As written, without the label keys.
     pub selector: Option<Selector>,
     /// Labels that must have the same value as the pod's own; see [`merge_label_keys`].
     pub match_label_keys: Vec<Name>,
@@ -382,9 +382,9 @@ pub struct TopologySpreadConstraint {
     pub max_skew: i32,
     /// Label whose value is the domain.
     pub topology_key: Name,
-    /// Whether it is a filter or a score.
+    /// Whether it filters or scores.
     pub when_unsatisfiable: WhenUnsatisfiable,
-    /// Which pods count; absent matches none. As written, without the label keys.
+    /// Selects the pods that count; absent matches none. As written, without the label keys.
     pub selector: Option<Selector>,
     /// Labels that must have the same value as the pod's own; see [`merge_label_keys`].
     pub match_label_keys: Vec<Name>,
@@ -418,7 +418,7 @@ pub fn merge_label_keys(
     merged
 }
 
-/// What an unmet spread constraint does.
+/// Effect of an unsatisfied spread constraint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WhenUnsatisfiable {
     /// The node is rejected.
@@ -444,8 +444,8 @@ pub struct Reference {
     pub kind: Kind,
     /// Its name, in the pod's namespace.
     pub name: Name,
-    /// The key in it, where one is asked for.
+    /// The required key, if any.
     pub key: Option<Name>,
-    /// The volume that it fills; absent where a container's environment takes it.
+    /// The volume that it provides; absent if it is used in a container's environment.
     pub volume: Option<Name>,
 }

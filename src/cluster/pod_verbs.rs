@@ -164,7 +164,7 @@ pub(super) fn delete_pod(
     if is_gone_at_once { remove_pod(store, now, id, changes) } else { Ok(()) }
 }
 
-/// Takes a pod object out of every table, or notes that it goes with its finalizer.
+/// Removes a pod object from all tables, or marks it for removal with its finalizer.
 pub(super) fn remove_pod(
     store: &mut Store,
     now: SimTime,
@@ -236,7 +236,7 @@ pub(super) fn remove_pod_finalizer(
     }
 }
 
-/// Marks the pods of an owner that is gone for deletion (background cascade).
+/// Marks the pods of a removed owner for deletion (background cascade).
 pub(super) fn delete_pods_of(
     store: &mut Store,
     now: SimTime,

@@ -19,7 +19,7 @@ pub type PodDisruptionBudgetId = Id<PodDisruptionBudget>;
 /// A PodDisruptionBudget (policy/v1).
 #[derive(Clone, Debug)]
 pub struct PodDisruptionBudget {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// Selector and limit.
     pub spec: PodDisruptionBudgetSpec,
@@ -30,9 +30,9 @@ pub struct PodDisruptionBudget {
 /// `spec` of a PodDisruptionBudget, defaulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodDisruptionBudgetSpec {
-    /// Which pods it protects; absent = none.
+    /// Selects the pods it protects; absent = none.
     pub selector: Option<Selector>,
-    /// How many must stay healthy, or how many may go.
+    /// The number of pods that must stay healthy or may be unavailable.
     pub budget: Budget,
     /// `unhealthyPodEvictionPolicy: AlwaysAllow`.
     pub always_allows_unhealthy: bool,
@@ -41,9 +41,9 @@ pub struct PodDisruptionBudgetSpec {
 /// The limit of a PodDisruptionBudget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Budget {
-    /// So many pods must stay healthy.
+    /// Number of pods that must stay healthy.
     MinAvailable(IntOrPercent),
-    /// So many pods may be missing.
+    /// Number of pods that may be unavailable.
     MaxUnavailable(IntOrPercent),
 }
 
@@ -54,35 +54,35 @@ pub struct PodDisruptionBudgetStatus {
     pub observed_generation: i64,
     /// Healthy pods.
     pub current_healthy: i32,
-    /// Healthy pods wanted.
+    /// Healthy pods required by the budget.
     pub desired_healthy: i32,
-    /// Pods in all.
+    /// Total number of pods.
     pub expected_pods: i32,
     /// Evictions that would be granted now.
     pub disruptions_allowed: i32,
-    /// Pods whose eviction was granted and that are not seen terminating yet.
+    /// Pods whose eviction was granted and that have not been observed terminating yet.
     pub disrupted_pods: Vec<DisruptedPod>,
     /// `DisruptionAllowed`.
     pub conditions: Vec<WorkloadCondition>,
 }
 
-/// The condition that says whether a budget would grant an eviction.
+/// The condition reporting whether a budget would allow an eviction.
 pub const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
-/// Reason of [`DISRUPTION_ALLOWED`] where the controller cannot tell how many pods to expect.
+/// Reason of [`DISRUPTION_ALLOWED`] if the controller cannot determine the expected number of pods.
 pub const SYNC_FAILED: &str = "SyncFailed";
 
 /// A pod whose eviction was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DisruptedPod {
-    /// Which one.
+    /// The pod.
     pub pod: PodId,
     /// When, cut to whole seconds.
     pub since: SimTime,
 }
 
 impl PodDisruptionBudgetStatus {
-    /// Brings the condition `DisruptionAllowed` up to date
-    /// (`pkg/apis/policy/pdb_helpers.go`, `UpdateDisruptionAllowedCondition`).
+    /// Updates the condition `DisruptionAllowed` (`pkg/apis/policy/pdb_helpers.go`,
+    /// `UpdateDisruptionAllowedCondition`).
     pub fn judge_disruption_allowed(&mut self, now: SimTime) {
         let (status, reason) = match self.disruptions_allowed {
             1.. => (ConditionStatus::True, "SufficientPods"),

@@ -6,7 +6,7 @@ use super::pod::{Pod, PodCondition, PodPhase};
 use super::pod_template::PodSpec;
 use engine::SimTime;
 
-/// What `kubectl get pods` says of a pod.
+/// A pod's row in the output of `kubectl get pods`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrintedStatus {
     /// Containers (sidecars included) that are ready.
@@ -17,7 +17,7 @@ pub struct PrintedStatus {
     pub status: String,
     /// RESTARTS.
     pub restarts: u32,
-    /// When the container that restarted last had ended.
+    /// End of the previous run of the container that restarted last.
     pub last_restart: Option<SimTime>,
 }
 
@@ -46,7 +46,7 @@ pub fn printed_status(pod: &Pod, spec: &PodSpec) -> PrintedStatus {
     printed
 }
 
-/// The init containers up to the first that is not done; true if there is one.
+/// Processes the init containers up to the first that has not completed; returns true if there is one.
 fn initialization(printed: &mut PrintedStatus, init: &[ContainerStatus], spec: &PodSpec) -> bool {
     for (position, (status, container)) in init.iter().zip(&spec.init_containers).enumerate() {
         count_restarts(printed, status);

@@ -8,7 +8,7 @@ use super::object::plain_object;
 pub struct PriorityClass {
     /// Its metadata.
     pub meta: ObjectMeta,
-    /// Its fields, which the API keeps beside the metadata.
+    /// Its fields, which the API keeps at the top level, next to `metadata`.
     pub spec: PriorityClassSpec,
 }
 

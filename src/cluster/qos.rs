@@ -2,19 +2,19 @@
 
 use super::pod_template::{PodSpec, ResourceList};
 
-/// How far a pod's memory and CPU are its own.
+/// QoS class of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QosClass {
     /// No request and no limit anywhere.
     BestEffort,
     /// Anything between.
     Burstable,
-    /// Every container requests just what it is limited to, of CPU and of memory.
+    /// Every container's requests equal its limits, for CPU and memory.
     Guaranteed,
 }
 
 impl QosClass {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BestEffort => "BestEffort",
@@ -24,8 +24,7 @@ impl QosClass {
     }
 }
 
-/// The quality of service of a pod. Only CPU and memory count; amounts at pod level, where there
-/// are any, stand for all containers.
+/// The QoS class of a pod. Only CPU and memory count; pod-level amounts, if any, replace those of all containers.
 pub fn qos_class(spec: &PodSpec) -> QosClass {
     let has_pod_level = !(spec.pod_requests.is_empty() && spec.pod_limits.is_empty());
     let lists: Vec<(&ResourceList, &ResourceList)> = if has_pod_level {

@@ -20,7 +20,7 @@ use units::Quantity;
 /// A ResourceQuota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceQuota {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// Limits and scopes.
     pub spec: ResourceQuotaSpec,
@@ -70,19 +70,19 @@ impl ResourceQuota {
     }
 }
 
-/// How much of a resource that a quota limits is used.
+/// Usage of a resource limited by a quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaUse {
     /// The resource, as the quota names it.
     pub resource: Name,
-    /// What is used.
+    /// Amount used.
     pub used: Quantity,
-    /// The most that may be.
+    /// The limit.
     pub hard: Quantity,
 }
 
 impl Store {
-    /// What a quota's status says, by resource.
+    /// Usage for a quota's status, by resource.
     pub fn quota_used(&self, quota: &ResourceQuota) -> Vec<QuotaUse> {
         let namespace = quota.meta.namespace();
         let limits = quota.spec.hard.iter();
@@ -115,7 +115,7 @@ impl Store {
     }
 }
 
-/// Refuses a pod that would exceed a quota of its namespace, or leaves out what a quota counts.
+/// Refuses a pod that would exceed a quota of its namespace, or does not specify a resource that a quota counts.
 pub(super) fn admit_pod(
     store: &Store,
     namespace: &Name,
@@ -170,7 +170,7 @@ pub(super) fn admit_resize(store: &Store, pod: &Pod, spec: &PodSpec) -> Result<(
     Ok(())
 }
 
-/// What exceeds the quota with one more pod: requested, used and limited amounts.
+/// The exceeded resources if one more pod is added: requested, used and limited amounts.
 fn excess(store: &Store, quota: &ResourceQuota, spec: &PodSpec) -> Option<String> {
     let (mut requested, mut used, mut limited) = (String::new(), String::new(), String::new());
     for (resource, hard) in quota.spec.hard.iter() {
@@ -187,7 +187,7 @@ fn excess(store: &Store, quota: &ResourceQuota, spec: &PodSpec) -> Option<String
         .then(|| format!("requested: {requested}, used: {used}, limited: {limited}"))
 }
 
-/// How much of a quota's resource a pod uses; absent if it names none.
+/// A pod's usage of a quota's resource; absent if it does not specify one.
 fn usage(spec: &PodSpec, resource: &str) -> Option<Quantity> {
     match resource {
         "pods" | "count/pods" => Some(Quantity::from_units(1)),

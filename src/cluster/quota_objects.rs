@@ -1,6 +1,6 @@
-//! What ResourceQuotas count of objects other than pods: their number
-//! (`generic.NewObjectCountEvaluator`, 1.36), what Services take of nodes and clouds
-//! (`pkg/quota/v1/evaluator/core/services.go`) and what claims ask for (`persistent_volume_claims.go`).
+//! ResourceQuotas on objects other than pods: object counts (`generic.NewObjectCountEvaluator`, 1.36), node ports and
+//! load balancers of Services (`pkg/quota/v1/evaluator/core/services.go`), and requests of claims
+//! (`persistent_volume_claims.go`).
 
 use super::action::Refused;
 use super::claim::ClaimSpec;
@@ -11,10 +11,10 @@ use super::service::{Service, ServiceSpec};
 use super::store::Store;
 use units::Quantity;
 
-/// Comes after the name of a storage class, before what is counted of its claims.
+/// Separates the name of a storage class from the resource counted for its claims.
 const OF_CLASS: &str = ".storageclass.storage.k8s.io/";
 
-/// An object as far as quotas look at it.
+/// The parts of an object relevant to quotas.
 enum Counted<'a> {
     /// One of its kind.
     Plain,
@@ -25,7 +25,7 @@ enum Counted<'a> {
 }
 
 impl Counted<'_> {
-    /// How much of a resource that counts its kind the object uses.
+    /// The object's usage of a resource that counts its kind.
     fn usage(&self, resource: &str) -> Quantity {
         let number = |count: usize| Quantity::from_units(i64::try_from(count).unwrap_or(i64::MAX));
         match (self, resource) {
@@ -53,8 +53,8 @@ fn claim_usage(claim: &ClaimSpec, resource: &str) -> Quantity {
     }
 }
 
-/// The kind of which a quota's resource counts something, if it is one other than pods. Core resources go by
-/// their names alone too, as far as the API server tracks them so.
+/// The kind counted by a quota's resource, if other than pods. Core resources may also be named without a group where
+/// the API server tracks them so.
 pub(super) fn counted_kind(resource: &str) -> Option<Kind> {
     const BY_NAME: [Kind; 5] = [
         Kind::Service,
@@ -83,7 +83,7 @@ pub(super) fn counted_kind(resource: &str) -> Option<Kind> {
 }
 
 impl Store {
-    /// How much of a resource the objects of its kind in a namespace use.
+    /// Total usage of a resource by the objects of its kind in a namespace.
     pub(super) fn used_by_objects(&self, kind: Kind, resource: &str, namespace: &Name) -> Quantity {
         let own = self.objects_of(kind).into_iter().filter(|(_, id)| id.namespace == *namespace);
         let objects = own.map(|(object, _)| match object {
@@ -98,7 +98,7 @@ impl Store {
     }
 }
 
-/// Refuses an object with which a quota would be exceeded; pods are looked at with all that they ask for.
+/// Refuses an object that would exceed a quota; pods are checked with all their resources.
 pub(super) fn admit_spec(
     store: &Store,
     id: &NamespacedName,
@@ -123,7 +123,7 @@ pub(super) fn admit_spec(
     admit(store, (spec.kind(), id), &object, before.as_ref())
 }
 
-/// Looks at an object; of one that was there before, only the difference is new.
+/// Checks an object; for an existing one only the difference counts.
 fn admit(
     store: &Store,
     (kind, id): (Kind, &NamespacedName),

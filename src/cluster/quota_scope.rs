@@ -15,9 +15,9 @@ pub enum QuotaScope {
     NotTerminating,
     /// Pods without any request or limit.
     BestEffort,
-    /// All others.
+    /// Pods with some request or limit.
     NotBestEffort,
-    /// Pods by `priorityClassName`, which stands under [`Self::PRIORITY_CLASS`].
+    /// Pods by `priorityClassName`; the requirement's key is [`Self::PRIORITY_CLASS`].
     PriorityClass(Requirement),
     /// Pods with affinity across namespaces: none is known to have such.
     CrossNamespacePodAffinity,
@@ -27,7 +27,7 @@ impl QuotaScope {
     /// The name of the scope by priority class.
     pub const PRIORITY_CLASS: &'static str = "PriorityClass";
 
-    /// The scope of a name without more to say; that of priority classes holds for all that name one.
+    /// The scope with this name and no operator; the one for priority classes matches all pods that have one.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "Terminating" => Self::Terminating,
@@ -82,7 +82,7 @@ mod tests {
         assert!(named("PriorityClass").has(&urgent) && !named("PriorityClass").has(&plain));
         let of = |operator| QuotaScope::of_priority_classes(operator, vec!["high".into()]);
         assert!(of(Operator::In).has(&urgent) && !of(Operator::In).has(&plain));
-        // As with labels, what is not there is not in the list.
+        // As with labels, an absent value is not in the list.
         assert!(of(Operator::NotIn).has(&plain) && !of(Operator::NotIn).has(&urgent));
         assert!(QuotaScope::named("Other").is_none());
     }

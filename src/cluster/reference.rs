@@ -1,5 +1,5 @@
-//! How a person names an object: `Deployment/ai-agents/ai-agent`, or `ai-agents/ai-agent` where the
-//! kind is plain. Looks nothing up: that is for those who hold the objects.
+//! References to objects as written by users: `Deployment/ai-agents/ai-agent`, or `ai-agents/ai-agent` where the kind
+//! is implied. Performs no lookups.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -20,17 +20,17 @@ pub type ReplicaSetId = Id<ReplicaSet>;
 /// A ReplicaSet.
 #[derive(Clone, Debug)]
 pub struct ReplicaSet {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// The Deployment that owns it, if any.
     pub owner: Option<DeploymentId>,
-    /// Pods wanted.
+    /// `spec.replicas`.
     pub replicas: i32,
-    /// Which pods belong to it.
+    /// Selects the pods that belong to it.
     pub selector: Selector,
-    /// What its pods are made from, with the `pod-template-hash` label.
+    /// The pod template, with the `pod-template-hash` label.
     pub template: TemplateId,
-    /// How long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
     pub min_ready: SimDuration,
     /// Annotation `deployment.kubernetes.io/revision`; 0 = none.
     pub revision: i64,
@@ -38,7 +38,7 @@ pub struct ReplicaSet {
     pub desired_replicas: Option<i32>,
     /// Annotation `deployment.kubernetes.io/max-replicas`, if set.
     pub max_replicas: Option<i32>,
-    /// What was observed.
+    /// `status`: the observed state.
     pub status: ReplicaSetStatus,
 }
 
@@ -47,15 +47,15 @@ pub struct ReplicaSet {
 pub struct ReplicaSetStatus {
     /// The generation that this status describes.
     pub observed_generation: i64,
-    /// Pods that are neither ended nor terminating.
+    /// Active pods: neither finished nor terminating.
     pub replicas: i32,
-    /// Those with all the labels of the template.
+    /// Pods with all labels of the template.
     pub fully_labeled_replicas: i32,
-    /// Those that are ready.
+    /// Pods that are ready.
     pub ready_replicas: i32,
-    /// Those that are ready for `minReadySeconds`.
+    /// Pods that have been ready for at least `minReadySeconds`.
     pub available_replicas: i32,
-    /// Pods with a deletion mark.
+    /// Terminating pods.
     pub terminating_replicas: i32,
     /// `ReplicaFailure`, if creating or deleting pods failed.
     pub conditions: Vec<WorkloadCondition>,
@@ -66,13 +66,13 @@ pub struct ReplicaSetStatus {
 pub struct ReplicaSetSpec {
     /// The Deployment that owns it, if any.
     pub owner: Option<DeploymentId>,
-    /// Pods wanted.
+    /// `spec.replicas`.
     pub replicas: i32,
-    /// Which pods belong to it.
+    /// Selects the pods that belong to it.
     pub selector: Selector,
-    /// What its pods are made from, with the `pod-template-hash` label.
+    /// The pod template, with the `pod-template-hash` label.
     pub template: PodTemplate,
-    /// How long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
     pub min_ready: SimDuration,
     /// Annotation `deployment.kubernetes.io/revision`; 0 = none.
     pub revision: i64,

@@ -1,7 +1,6 @@
-//! In-place resize: a pod's containers get other amounts of CPU and memory where they run. What is asked for
-//! (`spec`), what the kubelet has set aside for it (`allocatedResources`) and what is in force
-//! (`status.containerStatuses[].resources`) may differ for a while (`ValidatePodResize` of
-//! `pkg/apis/core/validation`, `determineContainerReqs` of component-helpers, 1.36).
+//! In-place resize: changes the CPU and memory of a pod's running containers. The requested (`spec`), allocated
+//! (`allocatedResources`) and actual (`status.containerStatuses[].resources`) amounts may differ for a while
+//! (`ValidatePodResize` of `pkg/apis/core/validation`, `determineContainerReqs` of component-helpers, 1.36).
 
 use super::action::Refused;
 use super::change::{Change, PodChanges, push_pod_update};
@@ -16,7 +15,7 @@ use engine::SimTime;
 /// The resources that can be resized.
 pub const RESIZABLE: [&str; 2] = ["cpu", "memory"];
 
-/// Other amounts for a container; what is not named stays.
+/// New amounts for a container; resources not listed stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerResize {
     /// Its name.
@@ -27,16 +26,15 @@ pub struct ContainerResize {
     pub limits: ResourceList,
 }
 
-/// How far the resize of a bound pod has come. Amounts stand in templates, which differ from the pod's own
-/// in nothing else.
+/// Progress of a bound pod's resize. Amounts are held in templates that differ from the pod's own in nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodResize {
-    /// What the kubelet has set aside.
+    /// Amounts allocated by the kubelet.
     pub allocated: TemplateId,
-    /// What is in force.
+    /// Amounts in force.
     pub actual: TemplateId,
-    /// The most of the three, as the scheduler and quotas count it; without what is asked for where that can
-    /// never be had.
+    /// The maximum of requested, allocated and actual amounts, as counted by the scheduler and quotas; without the
+    /// requested ones if they are infeasible.
     pub reserved: TemplateId,
     /// Condition `PodResizePending`.
     pub pending: Option<ResizePending>,
@@ -44,28 +42,28 @@ pub struct PodResize {
     pub in_progress: Option<ResizeInProgress>,
 }
 
-/// Why the kubelet has not set aside what is asked for.
+/// Why the kubelet has not allocated the requested amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResizePending {
-    /// Whether it may later.
+    /// Whether it may succeed later.
     pub reason: PendingReason,
-    /// In its words.
+    /// The kubelet's message.
     pub message: String,
-    /// Since when, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
 }
 
 /// The reason of condition `PodResizePending`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingReason {
-    /// There is no room now.
+    /// The node currently lacks room.
     Deferred,
     /// The node is too small.
     Infeasible,
 }
 
 impl PendingReason {
-    /// As the API writes it.
+    /// The spelling used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deferred => "Deferred",
@@ -74,25 +72,25 @@ impl PendingReason {
     }
 }
 
-/// What is set aside is on its way to be in force.
+/// Allocated amounts that are not in force yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResizeInProgress {
-    /// Since when, cut to whole seconds.
+    /// Time of the last transition, truncated to whole seconds.
     pub since: SimTime,
-    /// What stands in the way (reason `Error`).
+    /// The error that prevents it (reason `Error`).
     pub error: Option<String>,
 }
 
-/// What a kubelet does with a resize.
+/// A step of a kubelet in a resize.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResizeStep {
-    /// It does not set aside what is asked for.
+    /// The requested amounts are not allocated.
     Pend(PendingReason, String),
-    /// It sets it aside.
+    /// The requested amounts are allocated.
     Allocate,
-    /// What is set aside cannot be put in force now.
+    /// The allocated amounts cannot be put in force now.
     Fail(String),
-    /// What is set aside is in force.
+    /// The allocated amounts are in force.
     Actuate,
 }
 
@@ -107,13 +105,13 @@ impl Pod {
         self.resize.as_ref().map_or(self.template, |resize| resize.actual)
     }
 
-    /// With the amounts that nobody else can have.
+    /// With the amounts reserved for the pod.
     pub fn reserved(&self) -> TemplateId {
         self.resize.as_ref().map_or(self.template, |resize| resize.reserved)
     }
 }
 
-/// A write of the `resize` sub-resource. The QoS class stays, and no amount is taken away.
+/// A write of the `resize` sub-resource. The QoS class must not change, and no amount may be removed.
 pub(super) fn resize_pod(
     store: &mut Store,
     id: PodId,
@@ -187,7 +185,7 @@ fn invalid(pod: &Pod, why: &str) -> Refused {
     Refused::Forbidden(format!("Pod \"{}\" is invalid: spec: {why}", pod.name()))
 }
 
-/// What a kubelet did with a resize.
+/// Records a kubelet's step in a resize.
 pub(super) fn step_resize(
     store: &mut Store,
     now: SimTime,
@@ -226,7 +224,7 @@ pub(super) fn step_resize(
     Ok(())
 }
 
-/// Works out anew what is reserved; a resize that is through is forgotten.
+/// Recomputes the reserved amounts, or drops the resize state once complete.
 fn settle(store: &mut Store, id: PodId) {
     let pod = &store.pods[id];
     let Some(resize) = &pod.resize else { return };
@@ -261,7 +259,7 @@ fn raise(template: &mut PodTemplate, to: &PodTemplate) {
     pairs(&mut template.spec.init_containers, &to.spec.init_containers);
 }
 
-/// Gives a pod another template with the same labels; true if it is another one.
+/// Switches a pod to another template with the same labels; returns whether it differs.
 fn move_to(store: &mut Store, id: PodId, template: TemplateId) -> bool {
     let before = std::mem::replace(&mut store.pods[id].template, template);
     store.index.pods_by_template[before.index()].remove(&id);

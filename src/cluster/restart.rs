@@ -1,14 +1,14 @@
-//! Whether the kubelet starts a container again that has ended (`ContainerShouldRestart` and its neighbours in
+//! Whether the kubelet restarts a container that has exited (`ContainerShouldRestart` and related functions in
 //! `pkg/api/v1/pod/util.go`, 1.36).
 
 use super::pod_template::{Container, PodSpec, RestartPolicy};
 
-/// `restartPolicy` and `restartPolicyRules` of a container, which go before the policy of its pod.
+/// `restartPolicy` and `restartPolicyRules` of a container, which take precedence over the policy of its pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ContainerRestart {
-    /// What holds if no rule does.
+    /// The policy if no rule matches.
     pub policy: RestartPolicy,
-    /// The rules, the first that holds deciding.
+    /// The rules; the first match decides.
     pub rules: Vec<RestartRule>,
 }
 
@@ -23,14 +23,14 @@ pub struct RestartRule {
     pub exit_codes: Vec<i32>,
 }
 
-/// What is done about a container that ended.
+/// Restart decision for an exited container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// It has ended for good.
+    /// The container stays terminated.
     No,
-    /// It is started again.
+    /// The container is restarted.
     Container,
-    /// All containers of its pod are, init containers first.
+    /// All containers of its pod are restarted, init containers first.
     All,
 }
 
@@ -49,8 +49,8 @@ fn by_policy(policy: RestartPolicy, exit_code: i32) -> bool {
     }
 }
 
-/// What becomes of a container at this position, init containers first, that exited with this code while its pod goes
-/// on. An init container that is done stays so, and a sidecar is always started again.
+/// The decision for the container at this position, init containers first, that exited with this code in a live pod.
+/// A completed init container stays so, and a sidecar is always restarted.
 pub fn restart(position: usize, exit_code: i32, spec: &PodSpec) -> Restart {
     let inits = &spec.init_containers;
     let Some(container) = inits.iter().chain(&spec.containers).nth(position) else {
@@ -80,8 +80,8 @@ mod tests {
         RestartRule { restarts_all, is_negated, exit_codes: exit_codes.to_vec() }
     }
 
-    /// The pod's policy, the container's with its rules, an exit code, and what becomes of a container and of an init
-    /// container.
+    /// The pod's policy, the container's policy with rules, an exit code, and the decisions for a container and for
+    /// an init container.
     #[test]
     fn the_rules_come_before_the_containers_policy_and_that_before_the_pods() {
         let (r#in, not_in) =

@@ -1,5 +1,5 @@
-//! Counts changes of the pods and samples behind each scale target, so that a reader can tell that
-//! nothing happened without looking at every pod.
+//! Revision counters of the pods and samples behind each scale target, so that readers can detect that nothing
+//! changed without reading every pod.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -13,7 +13,7 @@ use super::store::Store;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Revisions {
     last: u64,
-    /// Looked up only, never iterated.
+    /// Lookups only, never iterated.
     by_target: FxHashMap<ScaleTarget, u64>,
     autoscalers: u64,
     nodes: u64,
@@ -37,7 +37,7 @@ impl Store {
         self.revisions.autoscalers
     }
 
-    /// Grows whenever a node appears, changes or goes.
+    /// Grows whenever a node is added, changed or removed.
     pub const fn nodes_revision(&self) -> u64 {
         self.revisions.nodes
     }
@@ -85,14 +85,14 @@ impl Store {
         }
     }
 
-    /// The scale targets whose pods, samples or scale a change is of: whose pod it is, and who counts it all
-    /// the same.
+    /// The scale targets affected by a change: the target that owns the pod, and those that count it without owning
+    /// it.
     pub fn scale_targets_of(&self, change: &Change) -> impl Iterator<Item = ScaleTarget> {
         self.scale_target_of(change).into_iter().chain(self.strange_targets_of(change))
     }
 
-    /// Who counts the pod of a change though it is another's. That one comes, or gets other labels, is all
-    /// that need be told: an HPA that counts any looks at them at every sync.
+    /// Targets that count the pod of a change without owning it. Reporting additions and label changes is enough: an
+    /// HPA that counts such pods reads them at every sync.
     fn strange_targets_of(&self, change: &Change) -> impl Iterator<Item = ScaleTarget> {
         let pod = match change {
             Change::PodAdded(pod) | Change::PodUpdated(pod, _) => Some(*pod),
@@ -119,7 +119,7 @@ impl Store {
         ScaleTarget::of(object)
     }
 
-    /// Takes note of other samples, or none, for pods: once for each owner.
+    /// Reports changed samples of pods, once per owner.
     pub(super) fn revise_samples(&self, pods: &[PodId], changes: &mut Vec<Change>) {
         let (mut seen, mut last) = (FxHashSet::default(), None);
         let owners = pods.iter().filter_map(|pod| self.pods.get(*pod)?.owner);
@@ -130,7 +130,7 @@ impl Store {
         changes.extend(owners.into_iter().map(Change::PodSamples));
     }
 
-    /// Keeps the state of a pod beside those of its siblings.
+    /// Stores the state of a pod next to those of its siblings.
     fn note_state(&mut self, id: PodId) {
         let Some(pod) = self.pods.get(id) else { return };
         let siblings = pod.owner.and_then(|owner| self.index.pods_by_owner.get_mut(&owner));

@@ -1,4 +1,4 @@
-//! The scale sub-resource: what an autoscaler reads and writes of a workload, whatever its kind.
+//! The scale sub-resource, through which autoscalers read and write workloads of any kind.
 
 use super::deployment::DeploymentId;
 use super::kind::Kind;
@@ -21,7 +21,7 @@ pub enum ScaleTarget {
     StatefulSet(StatefulSetId),
 }
 
-/// `autoscaling/v1` Scale, as far as it is numbers.
+/// The numeric fields of `autoscaling/v1` Scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale {
     /// `spec.replicas`.
@@ -97,7 +97,7 @@ impl Store {
         self.owners_scaled_by(target).flat_map(|owner| self.pods_of(owner))
     }
 
-    /// Who owns the pods of a workload: itself, or its ReplicaSets.
+    /// The owners of a workload's pods: itself, or its ReplicaSets.
     pub fn owners_scaled_by(&self, target: ScaleTarget) -> impl Iterator<Item = Owner> {
         let (deployment, own) = match target {
             ScaleTarget::Deployment(id) => (Some(id), None),

@@ -1,4 +1,4 @@
-//! KEDA's ScaledObject: what is scaled, by which triggers, and down to zero when.
+//! KEDA's ScaledObject: target, triggers, and scaling to zero.
 
 use std::collections::BTreeMap;
 
@@ -23,9 +23,9 @@ pub type ScaledObjectId = Id<ScaledObject>;
 /// A ScaledObject of `keda.sh/v1alpha1`.
 #[derive(Clone, Debug)]
 pub struct ScaledObject {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// What it asks for.
+    /// Its spec.
     pub spec: ScaledObjectSpec,
     /// As KEDA last wrote it.
     pub status: ScaledObjectStatus,
@@ -36,8 +36,7 @@ pub struct ScaledObject {
 pub struct ScaledObjectStatus {
     /// `lastActiveTime`: when a trigger was last seen active, cut to whole seconds.
     pub last_active: Option<SimTime>,
-    /// `health`: how often in a row the HPA could not be told a metric, by the metric's name. Kept
-    /// only where there is a fallback.
+    /// `health`: consecutive failures to supply a metric to the HPA, by metric name. Kept only with a fallback.
     pub failures: BTreeMap<Name, u32>,
     /// `conditions`.
     pub conditions: KedaConditions,
@@ -47,13 +46,13 @@ pub struct ScaledObjectStatus {
 /// (`GetInitializedConditions`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KedaConditions {
-    /// `Ready`: the triggers can be asked.
+    /// `Ready`: the triggers can be queried.
     pub ready: KedaCondition,
     /// `Active`: one of them is active.
     pub active: KedaCondition,
-    /// `Fallback`: one of them fails, and is answered for.
+    /// `Fallback`: a trigger fails, and the fallback replaces it.
     pub fallback: KedaCondition,
-    /// `Paused`: an annotation holds it.
+    /// `Paused`: an annotation pauses it.
     pub paused: KedaCondition,
 }
 
@@ -89,9 +88,9 @@ impl Default for KedaConditions {
 /// `spec` of a ScaledObject, defaulted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaledObjectSpec {
-    /// What is scaled.
+    /// The workload to scale.
     pub scale_target: ObjectReference,
-    /// From one look at the triggers to the next.
+    /// `pollingInterval`: time between evaluations of the triggers.
     pub polling_interval: SimDuration,
     /// From the last activity to the scaling to zero.
     pub cooldown_period: SimDuration,
@@ -103,64 +102,62 @@ pub struct ScaledObjectSpec {
     pub min_replicas: i32,
     /// Upper limit.
     pub max_replicas: i32,
-    /// What makes it scale.
+    /// `triggers`.
     pub triggers: Vec<Trigger>,
     /// `advanced.horizontalPodAutoscalerConfig.behavior`.
     pub behavior: Option<Behavior>,
     /// Name of the HPA that KEDA makes.
     pub hpa_name: Name,
-    /// What the HPA is told while triggers fail.
+    /// Replaces failing triggers in the HPA's metrics.
     pub fallback: Option<Fallback>,
-    /// What its annotations hold back.
+    /// Scaling paused by annotations.
     pub pause: Pause,
-    /// `advanced.scalingModifiers`: one number in place of all triggers but those on CPU and memory.
+    /// `advanced.scalingModifiers`: a formula that replaces all triggers except those on CPU and memory.
     pub modifiers: Option<ScalingModifiers>,
 }
 
 /// `advanced.scalingModifiers` of a ScaledObject.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScalingModifiers {
-    /// The number, from those of the triggers by their names.
+    /// The formula over the values of named triggers.
     pub formula: Formula,
-    /// What the HPA holds it against.
+    /// Target of the HPA's metric.
     pub target: super::hpa::MetricTarget,
     /// Above this it is active, thousandths of a unit.
     pub activation_milli: i64,
-    /// Whether the target is written as a whole number: of no other does the fallback make anything
-    /// (`HasValidFallback`).
+    /// Whether the target is a whole number, without which the fallback does not apply (`HasValidFallback`).
     pub has_whole_target: bool,
 }
 
 /// `fallback` of a ScaledObject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fallback {
-    /// So many failures in a row are borne.
+    /// Consecutive failures tolerated.
     pub failure_threshold: u32,
-    /// The replicas that the HPA is to come to.
+    /// Replicas during the fallback.
     pub replicas: i32,
-    /// What the current number has to do with it.
+    /// How `replicas` relates to the current number.
     pub behavior: FallbackBehavior,
 }
 
 /// `fallback.behavior`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FallbackBehavior {
-    /// `replicas`, whatever there are.
+    /// Always `replicas`.
     #[default]
     Static,
-    /// As many as there are.
+    /// The current number.
     CurrentReplicas,
-    /// As many as there are, but at least `replicas`.
+    /// The current number, but at least `replicas`.
     CurrentReplicasIfHigher,
-    /// As many as there are, but at most `replicas`.
+    /// The current number, but at most `replicas`.
     CurrentReplicasIfLower,
-    /// The formula goes on without the triggers that fail, which are nil to it; `replicas` where it then
-    /// comes to nothing.
+    /// The formula is evaluated with the failing triggers as nil; `replicas` if that yields no value.
     ScalingModifiers,
 }
 
 impl Fallback {
-    /// The replicas to come to, from so many.
+    /// Replicas during the fallback, given the current number.
     pub fn replicas(self, current: i32) -> i32 {
         match self.behavior {
             FallbackBehavior::Static | FallbackBehavior::ScalingModifiers => self.replicas,
@@ -177,21 +174,21 @@ impl Fallback {
 pub struct Pause {
     /// Nothing is scaled, and there is no HPA.
     pub is_paused: bool,
-    /// While it is paused there are so many replicas.
+    /// Replicas while paused.
     pub replicas: Option<i32>,
-    /// `paused-replicas` is no number: nothing is scaled at all.
+    /// `paused-replicas` is not a number: scaling stops entirely.
     pub is_unreadable: bool,
     /// Nothing is scaled down.
     pub scale_in: bool,
-    /// Nothing is woken from zero or from the idle count.
+    /// No scaling up from zero or from the idle count.
     pub scale_out: bool,
-    /// Not a pause but its contrary, `autoscaling.keda.sh/force-activation`: it counts as active, whatever
-    /// the triggers say.
+    /// The opposite of a pause, `autoscaling.keda.sh/force-activation`: it counts as active regardless of the
+    /// triggers.
     pub force_activation: bool,
 }
 
 impl Pause {
-    /// What annotations say, each looked up by its name after `autoscaling.keda.sh/`
+    /// Reads the pause annotations; `annotation` looks each up by its name after `autoscaling.keda.sh/`
     /// (`NeedToBePausedByAnnotation`, `GetPausedReplicaCount`, `getBoolAnnotation`).
     pub fn of<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Self {
         // A value that is neither true nor false counts as true.
@@ -202,7 +199,7 @@ impl Pause {
         let written = annotation("paused-replicas");
         let replicas = written.and_then(|text| text.parse().ok());
         Self {
-            // How many replicas counts before whether.
+            // `paused-replicas` takes precedence over `paused`.
             is_paused: written.is_some() || is_true("paused"),
             replicas,
             is_unreadable: written.is_some() && replicas.is_none(),
@@ -216,17 +213,17 @@ impl Pause {
 /// One trigger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
-    /// The name by which a formula asks for it.
+    /// Its name in the formula.
     pub name: Option<Name>,
     /// Its type, such as `prometheus`.
     pub kind: Name,
     /// Name of its metric in the HPA, such as `s0-prometheus`; empty for cpu and memory.
     pub metric_name: Name,
-    /// Where its value comes from.
+    /// Source of its value.
     pub source: TriggerSource,
 }
 
-/// Where a trigger's value comes from.
+/// Source of a trigger's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TriggerSource {
     /// CPU or memory, which the HPA reads itself.
@@ -238,7 +235,7 @@ pub enum TriggerSource {
         /// Percent of the request, or thousandths of a unit.
         target: super::hpa::MetricTarget,
     },
-    /// A custom metric of the scenario: a query in which its name stands, or a queue of its name.
+    /// A custom metric of the scenario, by a query that contains its name, or a queue by name.
     Measured {
         /// The query, or the name of the queue.
         query: Name,
@@ -249,15 +246,15 @@ pub enum TriggerSource {
         /// Whether a query without a result counts as 0 (`ignoreNullValues`), else it fails.
         ignores_missing: bool,
     },
-    /// A span of the calendar in which there are so many replicas at least.
+    /// A calendar window with a minimum number of replicas.
     Cron {
-        /// When it begins.
+        /// Start of the window.
         start: Schedule,
-        /// When it ends.
+        /// End of the window.
         end: Schedule,
         /// In which time zone.
         time_zone: TimeZone,
-        /// The value of its metric meanwhile; before and after it is 0.
+        /// Value of its metric within the window; 0 outside.
         desired_replicas: i64,
         /// 1, per pod or in all.
         target: super::hpa::MetricTarget,
@@ -287,7 +284,7 @@ impl Object for ScaledObject {
         Ok(object::replace((&mut object.meta, &mut object.spec), meta, spec))
     }
 
-    /// Its HPA goes with it.
+    /// Deletes its HPA.
     fn removed(
         self,
         store: &mut Store,
@@ -304,7 +301,7 @@ impl Object for ScaledObject {
 }
 
 impl Store {
-    /// The source of a custom or external metric answers no more, or does so again.
+    /// Marks the source of a custom or external metric as failing, or as recovered.
     pub(super) fn set_metric_failing(&mut self, name: Name, fails: bool) {
         if fails {
             self.failing_metrics.insert(name);

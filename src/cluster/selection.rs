@@ -19,7 +19,7 @@ pub enum Selecting {
     PodDisruptionBudget(PodDisruptionBudgetId),
 }
 
-/// Which templates match which selectors, whatever the namespace.
+/// Matches between templates and selectors, ignoring namespaces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selections {
     /// By the template's slot.
@@ -36,7 +36,7 @@ impl Store {
             None => self.index.selections.by_template.get(pod.template.index()),
             Some(_) => None,
         };
-        // Pods with labels of their own are compared one by one.
+        // Pods with their own labels are matched individually.
         let own_labels = pod.overrides.as_ref().map(|overrides| &overrides.labels);
         let compared = own_labels.into_iter().flat_map(|labels| {
             let all = self.index.selections.templates.keys();
@@ -69,7 +69,7 @@ impl Store {
         by_template.chain(compared).filter(move |(_, pod)| namespace == Some(&*pod.id.namespace))
     }
 
-    /// Notes a template that is new in the store.
+    /// Indexes a template that is new in the store.
     pub(super) fn select_template(&mut self, template: TemplateId) {
         let labels = &self.templates[template].labels;
         let keys = self.index.selections.templates.keys().copied();
@@ -86,14 +86,14 @@ impl Store {
         selections.by_template[template.index()] = matching;
     }
 
-    /// Lists a pod with the others of its template, if that is done.
+    /// Adds a pod to the list of its template, if that list is maintained.
     pub(super) fn list_by_template(&mut self, template: TemplateId, pod: PodId) {
         if self.index.selections.is_listed[template.index()] {
             self.index.pods_by_template[template.index()].insert(pod);
         }
     }
 
-    /// Notes an object whose selector is new, another, or gone.
+    /// Reindexes an object whose selector was added, changed or removed.
     pub(super) fn select_anew(&mut self, key: Selecting) {
         for keys in &mut self.index.selections.by_template {
             keys.retain(|other| *other != key);

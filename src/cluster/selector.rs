@@ -1,9 +1,9 @@
-//! Label selectors: which labels match. Semantics of apimachinery `pkg/labels/selector.go` (1.36).
+//! Label selectors. Semantics of apimachinery `pkg/labels/selector.go` (1.36).
 
 use super::meta::{Labels, Name};
 
-/// A conjunction of requirements on labels. Without requirements it matches everything; what
-/// matches nothing (a `null` selector in the API) is an absent `Selector`.
+/// A conjunction of requirements on labels. Without requirements it matches everything; a selector that matches
+/// nothing (`null` in the API) is an absent `Selector`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
     /// All must hold.
@@ -15,7 +15,7 @@ pub struct Selector {
 pub struct Requirement {
     /// The label's key.
     pub key: Name,
-    /// What must hold of it.
+    /// The operator.
     pub operator: Operator,
     /// The operand: several values for `In` and `NotIn`, one integer for `Gt` and `Lt`, else none.
     pub values: Vec<Name>,
@@ -68,7 +68,7 @@ impl Selector {
         self.requirements.iter().all(|requirement| requirement.matches(labels))
     }
 
-    /// A label without which nothing matches, if there is one.
+    /// A label that every match must have, if there is one.
     pub fn demanded_label(&self) -> Option<(Name, Name)> {
         self.requirements.iter().find_map(|Requirement { key, operator, values }| {
             match (operator, values.as_slice()) {

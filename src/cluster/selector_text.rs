@@ -1,5 +1,5 @@
-//! Label selectors as one line of text, such as `app=web,tier in (a, b),!canary`: what `kubectl -l`
-//! takes and what the scale subresource says. Semantics of `labels.Parse` (apimachinery, 1.36).
+//! Label selectors in text form, such as `app=web,tier in (a, b),!canary`: the syntax of `kubectl -l` and of the
+//! scale sub-resource. Semantics of `labels.Parse` (apimachinery, 1.36).
 
 use std::fmt;
 use std::str::FromStr;

@@ -17,7 +17,7 @@ pub type ServiceId = Id<Service>;
 /// A Service with its endpoints.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// Selector, ports and the way in which clients reach it.
     pub spec: ServiceSpec,
@@ -28,7 +28,7 @@ pub struct Service {
 /// `spec` of a Service, defaulted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceSpec {
-    /// Which pods answer; absent = none are found by the endpoints controller.
+    /// Selects its pods; absent = the endpoints controller adds none.
     pub selector: Option<Selector>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
@@ -45,10 +45,10 @@ pub struct ServiceSpec {
     pub client_affinity: Option<SimDuration>,
     /// `internalTrafficPolicy: Local`: requests of pods stay on their node, or fail.
     pub is_internal_local: bool,
-    /// `externalTrafficPolicy: Local` of a Service that is reached from outside: requests come to nodes with an endpoint
-    /// alone, and stay there.
+    /// `externalTrafficPolicy: Local` of an externally reachable Service: requests arrive only at nodes with an
+    /// endpoint, and stay there.
     pub is_external_local: bool,
-    /// Which endpoints requests prefer; absent = all alike.
+    /// `spec.trafficDistribution`; absent = no preference.
     pub traffic_distribution: Option<TrafficDistribution>,
 }
 
@@ -63,7 +63,7 @@ impl Object for Service {
         Self { meta, spec, endpoints: Vec::new() }
     }
 
-    /// Its endpoints stay until the endpoints controller has looked.
+    /// Its endpoints stay until the endpoints controller reconciles it.
     fn update(
         store: &mut Store,
         id: ServiceId,
@@ -78,7 +78,7 @@ impl Object for Service {
         store.select_anew(Selecting::Service(id));
     }
 
-    /// Its EndpointSlices go with it.
+    /// Its EndpointSlices are deleted with it.
     fn removed(
         self,
         store: &mut Store,
@@ -91,7 +91,7 @@ impl Object for Service {
     }
 }
 
-/// `trafficDistribution` of a Service: where requests stay if there is an endpoint.
+/// `trafficDistribution` of a Service: the endpoints preferred if there are any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrafficDistribution {
     /// In the zone from which they come; `PreferClose` is its old name.
@@ -117,10 +117,10 @@ pub struct ServicePort {
 pub struct Endpoint {
     /// The pod behind it.
     pub pod: PodId,
-    /// New traffic may go there.
+    /// New traffic may be routed to it.
     pub ready: bool,
-    /// It would answer, terminating or not.
+    /// The pod would answer requests, whether or not it is terminating.
     pub serving: bool,
-    /// Its pod has a deletion mark.
+    /// The pod is terminating.
     pub terminating: bool,
 }

@@ -8,11 +8,11 @@ use super::object::plain_object;
 pub struct ServiceAccount {
     /// Its metadata.
     pub meta: ObjectMeta,
-    /// Nothing that is simulated.
+    /// Empty: nothing is simulated.
     pub spec: ServiceAccountSpec,
 }
 
-/// The fields of a ServiceAccount, of which none is simulated.
+/// The fields of a ServiceAccount; none is simulated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServiceAccountSpec;
 

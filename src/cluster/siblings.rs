@@ -1,10 +1,10 @@
-//! The pods of one owner, and what controllers read of each, side by side.
+//! The pods of one owner, with their states stored contiguously for controllers.
 
 use super::pod::{PodId, PodState};
 
-/// The pods of one owner in the order of their ids, each with its state.
+/// The pods of one owner by ascending id, each with its state.
 ///
-/// Two lists and no tree: they are read as a whole far more often than a pod comes or goes.
+/// Two vectors rather than a tree: reads of the whole are far more frequent than insertions and removals.
 #[derive(Clone, Debug, Default)]
 pub struct Siblings {
     ids: Vec<PodId>,
@@ -25,9 +25,9 @@ impl Siblings {
         &self.states
     }
 
-    /// Adds a pod, or changes the state of one that is there.
+    /// Adds a pod, or updates the state of an existing one.
     pub(super) fn insert(&mut self, id: PodId, state: PodState) {
-        // New rows often come behind all others.
+        // New rows often have the largest id.
         let place =
             if self.ids.last() < Some(&id) { Err(self.ids.len()) } else { self.place_of(id) };
         match place {

@@ -1,27 +1,27 @@
-//! An annotation by which an object waits for others: their controllers make some objects only when earlier ones are ready
-//! or have ended.
+//! Annotations that delay an object until others are ready or finished, for kinds whose controllers create some
+//! objects only then.
 
 use super::kind::Kind;
 use super::meta::{Name, NamespacedName};
 use super::reference::ObjectReference;
 
-/// The annotation: what is awaited, with commas between. A Job with it is suspended, a StatefulSet has no replicas, until
-/// all of it has come.
+/// Annotation: the awaited objects, comma-separated. Until all have reached their state, a Job with it is suspended,
+/// and a StatefulSet has no replicas.
 pub const STARTS_AFTER: &str = "wavetank.dev/starts-after";
-/// The annotation: the replicas that a StatefulSet gets then.
+/// Annotation: the replicas that the StatefulSet gets afterwards.
 pub const STARTS_WITH: &str = "wavetank.dev/starts-with";
 
-/// One that is awaited, as the annotation writes it.
+/// One awaited object, as written in the annotation.
 pub fn awaited(kind: &str, namespace: &str, name: &str, state: &str) -> String {
     format!("{kind}/{namespace}/{name}={state}")
 }
 
-/// What is awaited of an object.
+/// Awaited state of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Its pods are ready, or have succeeded.
     Ready,
-    /// It has ended well.
+    /// Finished successfully.
     Complete,
 }
 

@@ -25,32 +25,32 @@ const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 /// A StatefulSet.
 #[derive(Clone, Debug)]
 pub struct StatefulSet {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
-    /// What its owner asks for.
+    /// `spec`: the desired state.
     pub spec: StatefulSetSpec,
-    /// What was observed.
+    /// `status`: the observed state.
     pub status: StatefulSetStatus,
-    /// Its ControllerRevisions, in the order of their numbers.
+    /// Its ControllerRevisions, by ascending revision number.
     pub revisions: Vec<Revision>,
 }
 
 /// `spec` of a StatefulSet, defaulted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatefulSetSpec {
-    /// Pods wanted.
+    /// `spec.replicas`.
     pub replicas: i32,
-    /// Which pods belong to it.
+    /// Selects the pods that belong to it.
     pub selector: Selector,
-    /// What the pods are made from.
+    /// The pod template.
     pub template: PodTemplate,
     /// `spec.ordinals.start`: the ordinal of the first pod.
     pub start_ordinal: i32,
-    /// `podManagementPolicy: Parallel`: pods come and go without waiting for each other.
+    /// `podManagementPolicy: Parallel`: pods are created and deleted without waiting for each other.
     pub is_parallel: bool,
-    /// How pods of an earlier template are replaced.
+    /// `spec.updateStrategy`.
     pub update: StatefulSetUpdate,
-    /// How long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
     pub min_ready_seconds: i32,
     /// Revisions kept for rollback.
     pub revision_history_limit: i32,
@@ -60,7 +60,7 @@ pub struct StatefulSetSpec {
     pub claim_retention: ClaimRetention,
 }
 
-/// `spec.persistentVolumeClaimRetentionPolicy`: when claims go; by default never.
+/// `spec.persistentVolumeClaimRetentionPolicy`: when claims are deleted; by default never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClaimRetention {
     /// `whenDeleted: Delete`: with the set.
@@ -72,7 +72,7 @@ pub struct ClaimRetention {
 /// `spec.updateStrategy` of a StatefulSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatefulSetUpdate {
-    /// Pods get the new template when somebody deletes them.
+    /// A pod gets the new template only when it is deleted manually.
     OnDelete,
     /// From the highest ordinal down.
     RollingUpdate {
@@ -88,17 +88,17 @@ pub struct StatefulSetStatus {
     pub observed_generation: i64,
     /// Pods that exist.
     pub replicas: i32,
-    /// Those that run and are ready.
+    /// Pods that are running and ready.
     pub ready_replicas: i32,
-    /// Those that are ready for `minReadySeconds`.
+    /// Pods that have been ready for at least `minReadySeconds`.
     pub available_replicas: i32,
-    /// Those of the current revision that do not terminate.
+    /// Pods of the current revision that are not terminating.
     pub current_replicas: i32,
-    /// Those of the update revision that do not terminate.
+    /// Pods of the update revision that are not terminating.
     pub updated_replicas: i32,
-    /// Hash of the revision from which an update starts; absent before the first look.
+    /// Hash of the revision from which an update starts; absent before the first sync.
     pub current_revision: Option<Name>,
-    /// Hash of the revision to which an update leads; absent before the first look.
+    /// Hash of the revision to which an update leads; absent before the first sync.
     pub update_revision: Option<Name>,
 }
 
@@ -108,8 +108,8 @@ impl StatefulSet {
         format!("{}-{ordinal}", self.meta.name())
     }
 
-    /// What the pod with an ordinal is made from (`newVersionedStatefulSetPod`): its own labels, and
-    /// its own claims in place of the volumes of that name.
+    /// The template of the pod with an ordinal (`newVersionedStatefulSetPod`): with its own labels, and its own
+    /// claims in place of the volumes of the same names.
     pub fn pod_template(&self, revision: &Revision, ordinal: i32) -> PodTemplate {
         let name = self.pod_name(ordinal);
         let mut template = (*revision.template).clone();
@@ -128,7 +128,7 @@ impl StatefulSet {
         template
     }
 
-    /// The claims of the pod with an ordinal: their names, and what they ask for.
+    /// The claims of the pod with an ordinal: names and specs.
     pub fn claims(&self, ordinal: i32) -> impl Iterator<Item = (Name, &ClaimSpec)> {
         let named = move |claim: &ClaimTemplate| {
             format!("{}-{}-{ordinal}", claim.name, self.meta.name()).into()
@@ -136,7 +136,7 @@ impl StatefulSet {
         self.spec.claim_templates.iter().map(move |claim| (named(claim), &claim.spec))
     }
 
-    /// Whether the pod of an ordinal belongs to the set as it is to be (`podInOrdinalRange`).
+    /// Whether the pod with an ordinal is within the desired range of the set (`podInOrdinalRange`).
     pub const fn has_ordinal(&self, ordinal: i32) -> bool {
         let start = self.spec.start_ordinal;
         ordinal >= start && ordinal < start.saturating_add(self.spec.replicas)

@@ -1,4 +1,4 @@
-//! StorageClasses (storage.k8s.io/v1): which one claims get that name none, and where and when their volumes are made.
+//! StorageClasses (storage.k8s.io/v1): the default class, and where and when volumes are provisioned.
 
 use super::action::Refused;
 use super::kind::Kind;
@@ -8,7 +8,7 @@ use super::object::{self, Object, Stored};
 use super::store::Store;
 use engine::Id;
 
-/// Annotation of the class that claims get which name none.
+/// Annotation marking the default class.
 const IS_DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// A StorageClass.
@@ -16,19 +16,19 @@ const IS_DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 pub struct StorageClass {
     /// Its metadata.
     pub meta: ObjectMeta,
-    /// Its fields, which the API keeps beside the metadata.
+    /// Its fields, which the API keeps at the top level, next to `metadata`.
     pub spec: StorageClassSpec,
 }
 
 /// The fields of a StorageClass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StorageClassSpec {
-    /// `provisioner`: who makes the volumes.
+    /// `provisioner`.
     pub provisioner: Name,
-    /// `volumeBindingMode: Immediate`: a volume is made as soon as its claim is there, and not when the claim's first pod
-    /// has a node.
+    /// `volumeBindingMode: Immediate`: a volume is provisioned as soon as its claim exists, rather than once the
+    /// claim's first pod has a node.
     pub is_immediate: bool,
-    /// `allowedTopologies`: where volumes may be; a node has to meet all requirements of one term. Empty = anywhere.
+    /// `allowedTopologies`: where volumes may be; a node must meet all requirements of one term. Empty = anywhere.
     pub allowed_topologies: Vec<Vec<TopologyRequirement>>,
 }
 
@@ -41,7 +41,7 @@ pub struct TopologyRequirement {
     pub values: Vec<Name>,
 }
 
-/// Labels under which drivers of volumes tell the zone of a node that others have under the well-known one.
+/// Labels used by CSI drivers for a node's zone in place of the well-known one.
 const ZONES_OF_DRIVERS: [&str; 5] = [
     "topology.ebs.csi.aws.com/zone",
     "topology.gke.io/zone",
@@ -95,8 +95,8 @@ impl Object for StorageClass {
 }
 
 impl Store {
-    /// The class of claims that name none: of several that are marked so the newest, then the first by name
-    /// (`GetDefaultClass` of `pkg/volume/util`, 1.36, which the admission plugin DefaultStorageClass asks).
+    /// The class for claims without one: the newest of those marked as default, then the first by name
+    /// (`GetDefaultClass` of `pkg/volume/util`, 1.36, used by the admission plugin DefaultStorageClass).
     pub fn default_storage_class(&self) -> Option<&StorageClass> {
         let is_default = |one: &&StorageClass| {
             one.meta.annotations.get(IS_DEFAULT).is_some_and(|mark| **mark == *"true")
@@ -139,7 +139,7 @@ mod tests {
         act(4, claim("plain", None));
         act(4, claim("static", Some("")));
         act(4, claim("slow", Some("slow")));
-        // Written again it stays as it is.
+        // Another write leaves it unchanged.
         act(5, claim("plain", None));
         let class_of = |name: &str| {
             let claim = store.claim(&NamespacedName::new("shop", name.to_owned())).unwrap();

@@ -28,21 +28,21 @@ use super::selector::Selector;
 use super::siblings::Siblings;
 use engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
 
-/// Everything that etcd would hold.
+/// The content of etcd.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(super) nodes: Table<Node>,
     pub(super) pods: Table<Pod>,
     pub(super) templates: Table<PodTemplate>,
     pub(super) collections: Collections,
-    /// The claims that go when a pod goes: those being deleted, and those that a pod owns.
+    /// Claims deleted with a pod: terminating ones, and those owned by a pod.
     pub(super) leaving_claims: BTreeSet<ClaimId>,
-    /// What the metrics API serves.
+    /// Samples of the resource metrics API.
     pub(super) pod_metrics: PodMetricsTable,
-    /// What the custom and external metrics APIs serve.
+    /// Values of the custom and external metrics APIs.
     pub(super) custom_metrics: CustomMetrics,
     pub(super) metrics_apis: MetricsApis,
-    /// Custom and external metrics whose source does not answer.
+    /// Custom and external metrics whose source is failing.
     pub(super) failing_metrics: BTreeSet<Name>,
     /// The calendar instant at which simulated time is zero.
     start: Timestamp,
@@ -63,27 +63,27 @@ pub struct Store {
     pub(super) uid_seed: u64,
 }
 
-/// Ways into the tables that would otherwise take a scan.
+/// Indexes that avoid scans of the tables.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     pub(super) nodes_by_name: BTreeMap<Name, NodeId>,
     pub(super) pods_by_name: PodNames,
-    /// Of the namespaces that have had a quota: what one counts is asked for with every pod.
+    /// Only for namespaces that have had a quota: its usage is read for every new pod.
     pub(super) pods_by_namespace: BTreeMap<Name, BTreeSet<PodId>>,
-    /// Only ever looked up, never iterated: its order reaches no result.
+    /// Lookups only, never iterated, so its order cannot affect results.
     pub(super) pods_by_owner: FxHashMap<Owner, Siblings>,
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<IdSet<Pod>>,
     pub(super) jobs_by_cron_job: BTreeMap<CronJobId, BTreeSet<JobId>>,
-    /// By namespace, kind and name of what they scale. Only ever looked up, never iterated.
+    /// By namespace, kind and name of the scale target. Lookups only, never iterated.
     pub(super) hpas_by_target: FxHashMap<(Name, Name, Name), BTreeSet<HpaId>>,
     pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
     /// By the template's slot, of the templates that anything has selected.
     pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
-    /// Pods whose labels are not their template's.
+    /// Pods whose labels differ from their template's.
     pub(super) pods_with_own_labels: BTreeSet<PodId>,
     pub(super) selections: Selections,
-    /// Only ever looked up, never iterated: its order reaches no result.
+    /// Lookups only, never iterated, so its order cannot affect results.
     pub(super) templates_by_digest: FxHashMap<u64, Vec<TemplateId>>,
 }
 
@@ -138,12 +138,12 @@ impl Store {
         &self.templates
     }
 
-    /// What the resource metrics API serves.
+    /// Samples of the resource metrics API.
     pub const fn pod_metrics(&self) -> &PodMetricsTable {
         &self.pod_metrics
     }
 
-    /// What the custom and external metrics APIs have; whether they answer, say [`Self::metrics_apis`].
+    /// Values of the custom and external metrics APIs; their availability is in [`Self::metrics_apis`].
     pub const fn custom_metrics(&self) -> &CustomMetrics {
         &self.custom_metrics
     }
@@ -169,7 +169,7 @@ impl Store {
         self.index.nodes_by_name.get(name).copied()
     }
 
-    /// All nodes, in the order of their names.
+    /// All nodes, ordered by name.
     pub fn nodes_by_name(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         self.index.nodes_by_name.values().map(|node| (*node, &self.nodes[*node]))
     }
@@ -212,7 +212,8 @@ impl Store {
         self.siblings(owner).ids().iter().map(|pod| (*pod, &self.pods[*pod]))
     }
 
-    /// The pod objects of an owner, terminating ones included, with what is read of each without a look at it.
+    /// The pod objects of an owner, terminating ones included, with the state that can be read without loading each
+    /// pod.
     pub fn siblings(&self, owner: Owner) -> &Siblings {
         static NONE: Siblings = Siblings::NONE;
         self.index.pods_by_owner.get(&owner).unwrap_or(&NONE)
@@ -290,7 +291,7 @@ impl Store {
         u32::MAX as u64 + self.configured
     }
 
-    /// The id of a template, which is added if it is new.
+    /// The id of a template, interning it if new.
     pub(super) fn intern(&mut self, template: PodTemplate) -> TemplateId {
         let digest = hash_of(&template);
         let alike = self.index.templates_by_digest.entry(digest).or_default();
@@ -315,9 +316,9 @@ fn hash_of(template: &PodTemplate) -> u64 {
 /// Label by which the pods of a Deployment's ReplicaSets differ.
 pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 
-/// The `pod-template-hash` of a template: ten characters without vowels, as the Deployment
-/// controller makes them. The characters differ from a real cluster's, whose hash covers Go types; fields that are
-/// not simulated make no difference to them. `collisions` tells templates of one hash apart (`collisionCount`).
+/// The `pod-template-hash` of a template: ten characters without vowels, like those of the Deployment controller.
+/// They differ from a real cluster's, whose hash covers Go types, and do not depend on fields that are not simulated.
+/// `collisions` distinguishes templates with equal hashes (`collisionCount`).
 pub fn pod_template_hash(template: &PodTemplate, collisions: u32) -> String {
     let PodTemplate { labels, annotations, spec, document: _ } = template;
     let mut digest = Digest::default();
@@ -345,7 +346,7 @@ pub(super) fn safe_characters(mut value: u64, length: usize) -> String {
     text
 }
 
-/// The store as a decider sees it: read-only, at one instant.
+/// A read-only view of the store at one instant.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterView<'a> {
     store: &'a Store,

@@ -1,4 +1,4 @@
-//! The VerticalPodAutoscaler: what it asks for, what is recommended, and which of several admits a pod.
+//! The VerticalPodAutoscaler: its spec and recommendation, and the choice among several for a pod.
 
 use super::action::Refused;
 use super::hpa::ObjectReference;
@@ -20,7 +20,7 @@ pub type VpaId = Id<VpaObject>;
 /// A VerticalPodAutoscaler.
 #[derive(Clone, Debug)]
 pub struct VpaObject {
-    /// Name, labels, creation.
+    /// Object metadata.
     pub meta: ObjectMeta,
     /// What it asks for.
     pub spec: VpaSpec,
@@ -31,11 +31,11 @@ pub struct VpaObject {
 /// `spec` of a VerticalPodAutoscaler, defaulted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VpaSpec {
-    /// Whose pods are measured.
+    /// The workload whose pods are measured.
     pub target: ObjectReference,
-    /// What is done with the recommendation.
+    /// How the recommendation is applied.
     pub mode: UpdateMode,
-    /// Pods that must live for the updater to evict any; absent = its flag.
+    /// Pods that must be alive before the updater evicts any; absent = its flag.
     pub min_replicas: Option<i32>,
     /// What holds for certain containers, in the order of the manifest.
     pub policies: Vec<ContainerPolicy>,
@@ -60,25 +60,25 @@ pub struct EvictionRequirement {
 /// `updatePolicy.updateMode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateMode {
-    /// It recommends, and that is all.
+    /// Recommendations only.
     Off,
     /// New pods get the recommendation.
     Initial,
-    /// New pods get it, and pods that are far from it are evicted.
+    /// New pods get it, and pods far from it are evicted.
     Recreate,
-    /// Pods are resized where they run, and evicted where that fails.
+    /// Pods are resized in place, and evicted if that fails.
     InPlaceOrRecreate,
-    /// Pods are resized where they run, and never evicted.
+    /// Pods are resized in place, and never evicted.
     InPlace,
 }
 
 impl UpdateMode {
-    /// Whether pods that are far from the recommendation are brought nearer to it.
+    /// True if running pods far from the recommendation are updated.
     pub const fn updates(self) -> bool {
         matches!(self, Self::Recreate | Self::InPlaceOrRecreate | Self::InPlace)
     }
 
-    /// Whether that is tried where they run.
+    /// True if the update is attempted in place.
     pub const fn resizes(self) -> bool {
         matches!(self, Self::InPlaceOrRecreate | Self::InPlace)
     }
@@ -89,13 +89,13 @@ impl UpdateMode {
 pub struct ContainerPolicy {
     /// The container; `*` = all that have no policy of their own.
     pub container: Name,
-    /// Nothing is recommended for it.
+    /// True if it gets no recommendation.
     pub is_off: bool,
-    /// Whether limits stay, or keep their ratio to the requests.
+    /// True if limits stay unchanged, false if they keep their ratio to the requests.
     pub requests_only: bool,
-    /// Resources that are recommended.
+    /// Whether CPU is recommended.
     pub controls_cpu: bool,
-    /// Resources that are recommended.
+    /// Whether memory is recommended.
     pub controls_memory: bool,
     /// Least amounts.
     pub min_allowed: ResourceList,
@@ -108,17 +108,17 @@ pub struct ContainerPolicy {
 pub struct ContainerRecommendation {
     /// Its name.
     pub container: Name,
-    /// What it should request.
+    /// Recommended request.
     pub target: Amounts,
-    /// Below this it is too small.
+    /// Requests below it are too small.
     pub lower_bound: Amounts,
-    /// Above this it is too large.
+    /// Requests above it are too large.
     pub upper_bound: Amounts,
     /// The target before the policy's limits.
     pub uncapped_target: Amounts,
 }
 
-/// CPU and memory, as far as there is anything to say of them.
+/// Amounts of CPU and memory, each optional.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amounts {
     /// CPU.
@@ -140,7 +140,7 @@ impl Resource {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Cpu, Self::Memory];
 
-    /// As the API names it.
+    /// The name used by the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
@@ -224,15 +224,14 @@ impl VpaSpec {
         own.or_else(|| self.policies.iter().rfind(|policy| *policy.container == *"*"))
     }
 
-    /// Whether limits of a container stay as they are (`GetContainerControlledValues`).
+    /// True if a container's limits stay unchanged (`GetContainerControlledValues`).
     pub fn requests_only(&self, container: &str) -> bool {
         self.policy_of(container).is_some_and(|policy| policy.requests_only)
     }
 }
 
 impl VpaObject {
-    /// Whether it comes before another one of the same workload: the older does, then that of the lower
-    /// name (`Stronger`).
+    /// Precedence among autoscalers of the same workload: the older one wins, then the lower name (`Stronger`).
     pub fn is_stronger_than(&self, other: &Self) -> bool {
         let key = |vpa: &Self| (vpa.meta.created.floor_to_second(), vpa.meta.id.name.clone());
         key(self) < key(other)
@@ -257,8 +256,7 @@ impl Store {
         matching.reduce(stronger).map(|(id, _)| id)
     }
 
-    /// What a new pod of an owner is made from: its template with the recommended requests, if a
-    /// VerticalPodAutoscaler is to set them.
+    /// The template of a new pod of an owner, with the recommended requests if a VerticalPodAutoscaler sets them.
     pub(super) fn admit_by_vpa(
         &mut self,
         owner: Option<Owner>,
@@ -284,8 +282,8 @@ impl Store {
     }
 }
 
-/// A template with the recommended requests, and limits in their ratio to them; `actual` has the amounts
-/// that are in force. `None` where the webhook fails on the pod.
+/// A template with the recommended requests, and limits scaled in proportion; `actual` has the amounts in force.
+/// `None` if the webhook fails on the pod.
 pub fn with_recommendation(
     template: &PodTemplate,
     actual: &PodTemplate,

@@ -1,5 +1,5 @@
-//! What the vertical-pod-autoscaler's webhook makes of the resources of a new pod, which is also what the updater
-//! resizes a running one to (`pkg/admission-controller/resource/pod/recommendation`).
+//! Resources assigned by the vertical-pod-autoscaler's webhook to a new pod, and by the updater's in-place resize to
+//! a running one (`pkg/admission-controller/resource/pod/recommendation`).
 
 use super::pod_template::ResourceList;
 use super::vpa::{ContainerRecommendation, Resource, VpaSpec};
@@ -8,18 +8,18 @@ use super::vpa_capping::{
     proportional_limit,
 };
 
-/// What a container gets; what is not named stays.
+/// New amounts for a container; resources not listed stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmittedResources {
     /// Requests.
     pub requests: ResourceList,
     /// Limits.
     pub limits: ResourceList,
-    /// What capped or kept out which of them, in the words of the annotation `vpaUpdates`.
+    /// Caps and exclusions that were applied, in the words of the annotation `vpaUpdates`.
     pub notes: Vec<String>,
 }
 
-/// What each container of a pod gets (`GetContainersResourcesForPod`).
+/// The new amounts for each container of a pod (`GetContainersResourcesForPod`).
 pub fn admitted(
     spec: &VpaSpec,
     recommendation: &[ContainerRecommendation],

@@ -1,6 +1,6 @@
-//! What a recommendation becomes for a certain pod: within the LimitRanges of its namespace, within the policy,
-//! and within the container's limit (`pkg/utils/vpa/{capping,limit_and_request_scaling}.go` of the
-//! vertical-pod-autoscaler 1.7). Admission and updater both work with what comes of it.
+//! Caps a recommendation for a specific pod: by the LimitRanges of its namespace, the policy, and the container's
+//! limit (`pkg/utils/vpa/{capping,limit_and_request_scaling}.go` of the vertical-pod-autoscaler 1.7). Used by both
+//! admission and updater.
 
 use super::limit_range::{LimitRangeItem, LimitType};
 use super::meta::Name;
@@ -40,8 +40,7 @@ impl<'a> SeenContainer<'a> {
     }
 }
 
-/// What the LimitRanges of a namespace say of pods and of containers, each as one item
-/// (`limit_range_calculator.go`).
+/// LimitRanges of a namespace for pods and for containers, each merged into one item (`limit_range_calculator.go`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceLimits {
     /// Of pods.
@@ -94,7 +93,7 @@ impl Store {
     }
 }
 
-/// A recommendation for a pod, and what was done to it.
+/// A capped recommendation for a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capped {
     /// For each of the pod's containers that is recommended anything.
@@ -103,8 +102,8 @@ pub struct Capped {
     pub notes: Vec<(Name, String)>,
 }
 
-/// The code of the vertical-pod-autoscaler ends here: a pod's LimitRange asks for a bound where there is none
-/// to be changed.
+/// The vertical-pod-autoscaler panics here: a pod's LimitRange requires a bound that is absent from the
+/// recommendation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CappingPanic;
 
@@ -112,7 +111,7 @@ pub struct CappingPanic;
 #[derive(Clone, Debug)]
 struct Entry {
     recommendation: ContainerRecommendation,
-    /// It stands in for a missing one with the container's requests, and has no bounds.
+    /// True if the container's requests replace a missing recommendation; it then has no bounds.
     is_stand_in: bool,
 }
 
@@ -369,7 +368,7 @@ pub(super) struct ProportionalLimit {
     pub(super) note: String,
 }
 
-/// The limit that is to a recommended request as the limit is to the request
+/// The limit whose ratio to the recommended request equals that of `limit` to `request`
 /// (`getProportionalResourceLimit`).
 pub(super) fn proportional_limit(
     resource: Resource,
@@ -415,8 +414,7 @@ struct Scaled {
     is_capped: bool,
 }
 
-/// `amount` times `to / from`, of CPU in thousandths, of memory in whole bytes, cut
-/// (`scaleQuantityProportionallyCPU`, `...Mem`).
+/// `amount` times `to / from`, truncated, in milli-CPU or whole bytes (`scaleQuantityProportionallyCPU`, `...Mem`).
 fn scaled(
     resource: Resource,
     amount: Quantity,
@@ -437,7 +435,7 @@ fn scaled(
     if resource == Resource::Cpu && rest != 0 && rounding == Rounding::Up {
         quotient += 1;
     }
-    // Down to a whole byte is less 0.999 and up again, away from zero: it makes -1 of nothing.
+    // Upstream rounds down by subtracting 0.999 and rounding away from zero, which turns 0 into -1.
     if resource == Resource::Memory && quotient == 0 && rounding == Rounding::Down {
         quotient = -1;
     }

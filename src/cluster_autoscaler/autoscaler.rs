@@ -1,4 +1,4 @@
-//! One loop of the autoscaler after the other (`cluster-autoscaler/core/static_autoscaler.go`).
+//! The autoscaler's main loop (`cluster-autoscaler/core/static_autoscaler.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use cluster::pod::PodId;
 use cluster::{ClusterView, Name};
 use engine::{SimDuration, SimTime};
 
-/// Before the first loop nothing happened for so long.
+/// Assumed quiet time before the first loop.
 const QUIET_BEFORE_START: SimDuration = SimDuration::from_secs(3600);
 
-/// The autoscaler, with all that it remembers from loop to loop. A clone is a snapshot of it.
+/// The autoscaler, with its state between loops. A clone is a snapshot of it.
 #[derive(Clone, Debug)]
 pub struct ClusterAutoscaler {
     options: Options,
@@ -42,7 +42,7 @@ pub struct ClusterAutoscaler {
     hints: HintingSimulator,
     planner: Planner,
     actuator: Actuator,
-    /// Nodes that were not needed in the last loop that got so far.
+    /// Unneeded nodes of the last loop that determined them.
     previous_candidates: BTreeSet<Name>,
     last_scale_up: SimTime,
     last_delete: SimTime,
@@ -50,28 +50,28 @@ pub struct ClusterAutoscaler {
     is_initialized: bool,
 }
 
-/// Nodes on their way out.
+/// Nodes being removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deleting {
-    /// Those that counted as empty.
+    /// Nodes that counted as empty.
     pub empty: BTreeSet<Name>,
-    /// Those that are drained.
+    /// Nodes that are being drained.
     pub drain: BTreeSet<Name>,
 }
 
-/// What a loop works with.
+/// Working state of one loop.
 struct Loop<'a> {
     view: ClusterView<'a>,
     cloud: &'a mut dyn CloudProvider,
     nodes: Vec<LoopNode>,
     templates: Templates,
-    /// Nodes that are removed, since before this loop.
+    /// Nodes whose removal began before this loop.
     deleting: Deleting,
     requests: Vec<Request>,
     report: LoopReport,
-    /// Nodes in the snapshot, those that are coming included.
+    /// Number of nodes in the snapshot, including upcoming ones.
     node_count: i64,
-    /// Whether deletions must not start in this loop.
+    /// True if no deletions may start in this loop.
     forbids_scale_down: bool,
 }
 
@@ -97,9 +97,9 @@ impl ClusterAutoscaler {
         }
     }
 
-    /// One loop (`RunOnce`). `pending` are the pods that the scheduler found no node for.
+    /// Runs one loop (`RunOnce`). `pending` are the pods that the scheduler found no node for.
     ///
-    /// The requests are to be carried out at once, in their order; what was due before ([`Self::act`]) must have been
+    /// The requests are to be carried out at once, in order; anything due before ([`Self::act`]) must have been
     /// done.
     pub fn run_once(
         &mut self,
@@ -135,8 +135,8 @@ impl ClusterAutoscaler {
         (this.requests, this.report)
     }
 
-    /// Does what is due between loops: nodes that are tainted are looked at again, drained and deleted. To be called
-    /// whenever [`Self::next_act`] says so, and again at the same instant until it asks for nothing more.
+    /// Performs the work that is due between loops: rechecks tainted nodes, drains and deletes them. Call it
+    /// whenever [`Self::next_act`] is due, and again at the same instant until it returns no more requests.
     pub fn act(&mut self, view: ClusterView<'_>, cloud: &mut dyn CloudProvider) -> Vec<Request> {
         let mut requests = Vec::new();
         self.actuator.act(&mut Actuation {
@@ -150,17 +150,17 @@ impl ClusterAutoscaler {
         requests
     }
 
-    /// When [`Self::act`] has something to do, `now` or later; absent if no node is on its way out.
+    /// When [`Self::act`] is due, `now` or later; absent if no node is being removed.
     pub fn next_act(&self, now: SimTime) -> Option<SimTime> {
         self.actuator.next(now).map(|at| at.max(now))
     }
 
-    /// Hears that the API server refused an eviction that was asked for at `now`.
+    /// Reports that the API server refused an eviction requested at `now`.
     pub fn eviction_refused(&mut self, pod: PodId, now: SimTime) {
         self.actuator.eviction_refused(pod, now);
     }
 
-    /// An autoscaler that starts takes back what the one before it began (`cleanUpIfRequired`).
+    /// Undoes what a previous autoscaler began, after a restart (`cleanUpIfRequired`).
     fn clean_up(
         &mut self,
         view: ClusterView<'_>,
@@ -182,7 +182,7 @@ impl ClusterAutoscaler {
         }
     }
 
-    /// Sets right what is wrong with instances and targets. Says whether the loop goes on.
+    /// Repairs the state of instances and target sizes. Returns whether the loop continues.
     fn is_fit_to_go_on(&mut self, this: &mut Loop<'_>) -> bool {
         self.remove_long_unregistered(this);
         if !self.registry.is_cluster_healthy(&self.options) {
@@ -193,7 +193,7 @@ impl ClusterAutoscaler {
         !self.fix_group_sizes(this)
     }
 
-    /// Deletes instances that have not become nodes for too long.
+    /// Deletes instances that have been unregistered for too long.
     fn remove_long_unregistered(&mut self, this: &mut Loop<'_>) {
         let now = this.view.now;
         let groups = this.cloud.node_groups().to_vec();
@@ -211,7 +211,7 @@ impl ClusterAutoscaler {
         }
     }
 
-    /// Deletes instances that could not be made.
+    /// Deletes instances that failed to be created.
     fn delete_failed_instances(&mut self, this: &mut Loop<'_>) {
         let mut has_deleted = false;
         for (group, instances) in self.registry.failed_instances() {
@@ -222,7 +222,7 @@ impl ClusterAutoscaler {
         }
     }
 
-    /// Lowers targets whose nodes have been missing for too long. Says whether it did, or could not.
+    /// Lowers targets whose nodes have been missing for too long. Returns true if it did, or if the cloud refused.
     fn fix_group_sizes(&mut self, this: &mut Loop<'_>) -> bool {
         let mut has_fixed = false;
         for group in this.cloud.node_groups().to_vec() {
@@ -264,7 +264,7 @@ impl ClusterAutoscaler {
         }
     }
 
-    /// Puts nodes that are coming into the snapshot, in place of those among them that are registered and not ready.
+    /// Adds upcoming nodes to the snapshot, replacing those of them that are registered but not ready.
     fn add_upcoming(&mut self, this: &mut Loop<'_>) {
         let groups = this.cloud.node_groups();
         for (place, number, registered) in self.registry.upcoming(groups, this.view.now) {
@@ -286,7 +286,7 @@ impl ClusterAutoscaler {
         }
     }
 
-    /// Looks for groups to grow for these pods.
+    /// Tries to scale up for these pods.
     fn help(&mut self, this: &mut Loop<'_>, pods: &[Arc<PodInfo>]) {
         let now = this.view.now;
         let max = self.options.max_nodes_total;
@@ -332,7 +332,7 @@ impl ClusterAutoscaler {
         }
     }
 
-    /// Finds nodes that are not needed, and starts to remove those that have not been for long enough.
+    /// Updates the unneeded nodes, and starts to remove those that have been unneeded for long enough.
     fn scale_down(&mut self, this: &mut Loop<'_>) {
         let now = this.view.now;
         let found = candidates(
@@ -391,50 +391,50 @@ impl ClusterAutoscaler {
         &self.options
     }
 
-    /// The groups and what is waited for, as of the last loop.
+    /// The state of the groups and the pending scale-ups, as of the last loop.
     pub const fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// Whether few enough nodes are unready for loops to do anything.
+    /// True if the number of unready nodes is low enough for loops to act.
     pub fn is_cluster_healthy(&self) -> bool {
         self.registry.is_cluster_healthy(&self.options)
     }
 
-    /// Whether few enough nodes of a group are missing for it to grow.
+    /// True if the number of missing nodes of a group is low enough to scale it up.
     pub fn is_group_healthy(&self, group: &str) -> bool {
         self.registry.is_group_healthy(group, &self.options)
     }
 
-    /// The nodes that are not needed, by name.
+    /// The unneeded nodes, by name.
     pub fn unneeded(&self) -> BTreeMap<Name, UnneededNode> {
         self.planner.unneeded()
     }
 
-    /// The nodes that cannot go, by name.
+    /// The unremovable nodes, by name.
     pub const fn unremovable(&self) -> &BTreeMap<Name, Unremovable> {
         self.planner.unremovable()
     }
 
-    /// How much is requested of the nodes that were looked at, by name.
+    /// The utilization of the nodes that were considered, by name.
     pub const fn utilization(&self) -> &BTreeMap<Name, Utilization> {
         self.planner.utilization()
     }
 
-    /// The nodes on their way out.
+    /// The nodes being removed.
     pub fn deleting(&self) -> Deleting {
         let (empty, drain) = self.actuator.in_progress();
         Deleting { empty, drain }
     }
 
-    /// When groups last grew, when removals last began, and when one last failed to begin.
+    /// Times of the last scale-up, of the last start of removals, and of the last failure to start one.
     pub const fn last_times(&self) -> (SimTime, SimTime, SimTime) {
         (self.last_scale_up, self.last_delete, self.last_failure)
     }
 }
 
 impl Loop<'_> {
-    /// How many nodes are ready and take pods.
+    /// Number of nodes that are ready and schedulable.
     fn ready(&self) -> usize {
         self.nodes.iter().filter(|one| one.is_ready_and_schedulable).count()
     }
@@ -446,8 +446,8 @@ impl Deleting {
     }
 }
 
-/// Whether it is too early after the last scale-up, removal or failure to remove nodes (`isScaleDownInCooldown`); an
-/// instant that is due is not too early.
+/// True if it is too early to remove nodes after the last scale-up, removal or failure (`isScaleDownInCooldown`);
+/// the cooldown does not include its last instant.
 fn is_in_cooldown(
     is_forbidden: bool,
     (scale_up, delete, failure): (SimTime, SimTime, SimTime),

@@ -1,4 +1,4 @@
-//! Groups that failed are left alone for a while (`cluster-autoscaler/utils/backoff/exponential_backoff.go`).
+//! Back-off of failed groups (`cluster-autoscaler/utils/backoff/exponential_backoff.go`).
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use engine::{SimDuration, SimTime};
 /// The back-off of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// How long it lasts.
+    /// Its length.
     pub duration: SimDuration,
-    /// Its last instant.
+    /// Its end, inclusive.
     pub until: SimTime,
-    /// The failure that it follows on.
+    /// Time of the failure that caused it.
     pub last_failure: SimTime,
-    /// What failed; absent for a scale-up that took too long.
+    /// The error; absent for a scale-up that timed out.
     pub error: Option<InstanceError>,
 }
 
@@ -24,10 +24,10 @@ pub struct Backoff {
 #[derive(Clone, Debug, Default)]
 pub struct Backoffs(BTreeMap<Name, Backoff>);
 
-/// How long the back-off after a failure lasts: as long as the one that it falls into, twice as long as the one that
-/// is over, and never longer than the longest.
+/// Length of the back-off after a failure: that of the current back-off if the failure falls into it, twice that of
+/// an expired one, and at most the maximum.
 ///
-/// 5, 10, 20, 30, 30 minutes for failures that each come after the back-off before.
+/// 5, 10, 20, 30, 30 minutes for failures that each come after the previous back-off.
 pub fn next_duration(known: Option<&Backoff>, options: &Options, now: SimTime) -> SimDuration {
     match known {
         None => options.initial_node_group_backoff_duration,
@@ -39,7 +39,7 @@ pub fn next_duration(known: Option<&Backoff>, options: &Options, now: SimTime) -
 }
 
 impl Backoffs {
-    /// A group failed.
+    /// Records a failure of a group.
     pub fn failed(
         &mut self,
         group: &Name,
@@ -52,12 +52,12 @@ impl Backoffs {
         self.0.insert(group.clone(), backoff);
     }
 
-    /// The back-off in which a group is; its last instant belongs to it.
+    /// The current back-off of a group; it includes its end.
     pub fn active(&self, group: &str, now: SimTime) -> Option<&Backoff> {
         self.0.get(group).filter(|backoff| backoff.until >= now)
     }
 
-    /// Forgets failures that are long past.
+    /// Drops failures that are older than the reset timeout.
     pub fn forget(&mut self, options: &Options, now: SimTime) {
         let reset = options.node_group_backoff_reset_timeout;
         self.0.retain(|_, backoff| backoff.last_failure + reset >= now);

@@ -1,4 +1,4 @@
-//! Pods that are alike, taken together (`cluster-autoscaler/core/scaleup/equivalence`).
+//! Groups of equivalent pods (`cluster-autoscaler/core/scaleup/equivalence`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 use super::pods::{Controller, PodInfo};
 use cluster::Name;
 
-/// Groups of one controller that further pods can join, at most (`maxEquivalenceGroupsByController`).
+/// Most pod groups per controller that further pods can join (`maxEquivalenceGroupsByController`).
 const MAX_GROUPS: usize = 10;
 
-/// Pods that are alike, with the groups of nodes that take them and those that do not.
+/// Equivalent pods, with the node groups that can take them and those that cannot.
 #[derive(Clone, Debug)]
 pub(crate) struct PodGroup {
     /// At least one.
     pub(crate) pods: Vec<Arc<PodInfo>>,
-    /// Groups of nodes that do not take them, with the reasons.
+    /// Node groups that cannot take them, with the reasons.
     pub(crate) errors: BTreeMap<Name, Vec<String>>,
-    /// Groups of nodes that take them.
+    /// Node groups that can take them.
     pub(crate) schedulable_groups: Vec<Name>,
     pub(crate) is_schedulable: bool,
 }
 
-/// Puts pods together that have the same controller, labels and spec. A pod without a controller stays alone.
+/// Groups pods with the same controller, labels and spec. A pod without a controller gets a group of its own.
 pub(crate) fn pod_groups(pods: &[Arc<PodInfo>]) -> Vec<PodGroup> {
     let mut groups: Vec<PodGroup> = Vec::new();
     let mut by_controller: BTreeMap<&Controller, Vec<usize>> = BTreeMap::new();

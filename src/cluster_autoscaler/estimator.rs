@@ -1,4 +1,4 @@
-//! How many nodes like a template some pods need (`cluster-autoscaler/estimator/binpacking_estimator.go`).
+//! Estimates the number of new nodes that pods need (`cluster-autoscaler/estimator/binpacking_estimator.go`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use cluster::ClusterView;
 use cluster::node::HOSTNAME_LABEL;
 use units::Quantity;
 
-/// What NodeTopologySpread says of a node on which there are too many pods already.
+/// Rejection message of PodTopologySpread for a node that would exceed the skew.
 const SPREAD_REASON: &str = "node(s) didn't match pod topology spread constraints";
 
-/// The limits of an estimation, each in nodes.
+/// The limits of an estimation, in nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EstimationLimits {
     /// `max-nodes-per-scaleup`; 0 = no limit.
     pub per_scale_up: i64,
-    /// Room of the group and of those that are like it.
+    /// Remaining capacity of the group and of similar ones.
     pub group_room: i64,
     /// `max-nodes-total`; 0 = no limit.
     pub cluster_max: i64,
-    /// Nodes that the cluster has, with those that are coming.
+    /// Current nodes of the cluster, including upcoming ones.
     pub cluster_now: i64,
 }
 
 impl EstimationLimits {
-    /// How many nodes may be opened; absent = as many as are needed (`thresholdBasedEstimationLimiter`).
+    /// Most nodes that may be opened; `None` = no limit (`thresholdBasedEstimationLimiter`).
     pub fn nodes(&self) -> Option<i64> {
         let room = (self.group_room > 0).then_some(self.group_room).or(Some(0));
         let per_scale_up = match self.per_scale_up {
@@ -48,17 +48,17 @@ struct Estimation<'a> {
     view: ClusterView<'a>,
     template: &'a TemplateNode,
     allowed: Option<i64>,
-    /// New nodes in the order in which they were opened.
+    /// New nodes, in the order in which they were opened.
     opened: Vec<Slot>,
-    /// The same, to look one up.
+    /// The same as a set, for lookups.
     is_opened: BTreeSet<Slot>,
     /// Nodes that got a pod.
     with_pods: BTreeSet<Slot>,
     scheduled: Vec<Arc<PodInfo>>,
 }
 
-/// How many nodes like the template the pods need, and which pods these take. The pods come in groups that are alike,
-/// the largest first by [`score`]; what does not fit within the limits is left out.
+/// The number of nodes like the template that the pods need, and the pods that these take. The pod groups are tried
+/// in descending order of [`score`]; pods beyond the limits are left out.
 pub(crate) fn estimate(
     snapshot: &mut Snapshot,
     view: ClusterView<'_>,
@@ -90,7 +90,7 @@ pub(crate) fn estimate(
     (i64::try_from(with_pods.len()).unwrap_or(i64::MAX), scheduled)
 }
 
-/// How large a pod is for a node: its shares of the CPU and of the memory, added (`calculatePodScore`).
+/// Size of a pod relative to a node: its fraction of the CPU plus that of the memory (`calculatePodScore`).
 ///
 /// 1 CPU and 1 GiB of 4 CPUs and 16 GiB: 0.25 + 0.0625 = 0.3125.
 pub(crate) fn score(pod: &PodInfo, template: &TemplateNode) -> f64 {
@@ -103,7 +103,7 @@ pub(crate) fn score(pod: &PodInfo, template: &TemplateNode) -> f64 {
 }
 
 impl Estimation<'_> {
-    /// Puts pods on the nodes opened so far; ends with the first that fits none, and returns what is left.
+    /// Puts pods on the nodes opened so far; stops at the first pod that fits none, and returns the remaining pods.
     fn fill_opened<'p>(&mut self, pods: &'p [Arc<PodInfo>]) -> &'p [Arc<PodInfo>] {
         for (index, pod) in pods.iter().enumerate() {
             let opened = &self.is_opened;
@@ -119,8 +119,8 @@ impl Estimation<'_> {
         &[]
     }
 
-    /// Puts pods on the newest node, and opens another where one does not fit. Says whether more nodes may be opened
-    /// for other pods.
+    /// Puts pods on the newest node, and opens another one if a pod does not fit. Returns whether more nodes may be
+    /// opened for other pods.
     fn fill_new(&mut self, pods: &[Arc<PodInfo>]) -> bool {
         for pod in pods {
             let mut is_placed = false;
@@ -146,7 +146,7 @@ impl Estimation<'_> {
             if is_placed {
                 continue;
             }
-            // A node that is still empty and refuses the pod would not be the last one to do so.
+            // If even an empty node rejects the pod, another one would as well.
             if self.opened.last().is_some_and(|newest| !self.with_pods.contains(newest)) {
                 return true;
             }
@@ -167,14 +167,14 @@ impl Estimation<'_> {
         true
     }
 
-    /// A pod may also find a place on a node that was there before, which then counts as one that got a pod.
+    /// Records a placed pod. Its node may also be an existing one, which then counts as one that got a pod.
     fn track(&mut self, pod: &Arc<PodInfo>, slot: Slot) {
         self.with_pods.insert(slot);
         self.scheduled.push(Arc::clone(pod));
     }
 }
 
-/// Whether a pod is spread by host.
+/// True if the pod has a spread constraint on the hostname.
 fn spreads_by_host(pod: &PodInfo) -> bool {
     let constraints = pod.facts.template.spec.topology_spread.iter();
     constraints.into_iter().any(|one| *one.topology_key == *HOSTNAME_LABEL)

@@ -1,5 +1,4 @@
-//! Looking for places for pods, where the last place of a pod is tried first
-//! (`cluster-autoscaler/simulator/scheduling`).
+//! Scheduling simulation that tries a pod's last node first (`cluster-autoscaler/simulator/scheduling`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +10,10 @@ use super::snapshot::{Slot, Snapshot};
 use cluster::pod::PodId;
 use cluster::{ClusterView, Name};
 
-/// Pods of one controller that are remembered to fit nowhere, at most (`maxPodsPerOwnerRef`).
+/// Most unschedulable pods remembered per controller (`maxPodsPerOwnerRef`).
 const MAX_SIMILAR: usize = 10;
 
-/// Where each pod found a place in this loop and in the one before.
+/// The nodes found for pods in this loop and in the previous one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HintingSimulator {
     /// Only ever looked up, never iterated.
@@ -23,7 +22,7 @@ pub(crate) struct HintingSimulator {
     old: FxHashMap<PodId, Name>,
 }
 
-/// Pods that fit nowhere; others that are alike need not be tried.
+/// Unschedulable pods; equivalent pods need not be tried.
 #[derive(Default)]
 struct SimilarPods(BTreeMap<Controller, Vec<Arc<PodInfo>>>);
 
@@ -45,8 +44,8 @@ impl SimilarPods {
 }
 
 impl HintingSimulator {
-    /// Puts the pods on acceptable nodes, one after the other, and returns for each whether it found one; ends with
-    /// the first that did not, if asked to (`TrySchedulePods`).
+    /// Schedules the pods on acceptable nodes one by one, and returns for each whether it succeeded; stops at the
+    /// first failure if asked to (`TrySchedulePods`).
     pub(crate) fn try_schedule(
         &mut self,
         snapshot: &mut Snapshot,
@@ -104,7 +103,7 @@ impl HintingSimulator {
         true
     }
 
-    /// Forgets the hints of the loop before the last.
+    /// Drops the hints that are older than the last loop.
     pub(crate) fn drop_old(&mut self) {
         self.old = std::mem::take(&mut self.current);
     }

@@ -1,9 +1,9 @@
-//! The Cluster Autoscaler, built on Kubernetes 1.36: in one loop after the other it looks which pods wait for
-//! a node and which nodes are not needed, and asks the cloud for more instances or fewer.
+//! The Cluster Autoscaler, built on Kubernetes 1.36: each loop checks which pods are unschedulable and which nodes
+//! are unneeded, and requests more instances from the cloud or deletes some.
 //!
-//! [`ClusterAutoscaler::run_once`] is one loop: it reads a `ClusterView`, acts on a [`CloudProvider`], and answers
-//! with [`Request`]s to the API server and a [`LoopReport`] of all that it decided. What goes on between two loops
-//! (nodes that are drained) is [`ClusterAutoscaler::act`]. When the next loop starts says [`trigger`].
+//! [`ClusterAutoscaler::run_once`] is one loop: it reads a `ClusterView`, acts on a [`CloudProvider`], and returns
+//! [`Request`]s to the API server and a [`LoopReport`] of all decisions. [`ClusterAutoscaler::act`] does the work
+//! between two loops (draining of nodes). [`trigger`] determines when the next loop starts.
 
 pub mod autoscaler;
 pub mod backoff;

@@ -1,9 +1,9 @@
-//! Names in the order in which people count: numbers in them compare as numbers.
+//! Natural order of names: numbers in them compare as numbers.
 
 use std::cmp::Ordering;
 
-/// Compares two names; runs of digits compare as the numbers that they are, all else byte by byte. So `a-9` comes
-/// before `a-10`. Where the autoscaler iterates a hash map, this is the order here.
+/// Compares two names; runs of digits compare as numbers, everything else byte by byte. So `a-9` comes before
+/// `a-10`. This order replaces the iteration order of the autoscaler's hash maps.
 pub fn natural_cmp(one: &str, other: &str) -> Ordering {
     let (mut one, mut other) = (one.as_bytes(), other.as_bytes());
     loop {
@@ -27,7 +27,7 @@ pub fn natural_cmp(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// The number at the beginning, without leading zeros, and what follows it.
+/// The number at the beginning, without leading zeros, and the rest.
 fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(end);

@@ -1,4 +1,4 @@
-//! Nodes as the autoscaler looks at them: ready or not, and of which group.
+//! Nodes in a loop, with their readiness and group.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use cluster::node::{
 use cluster::{ClusterView, Name};
 use engine::{SimDuration, SimTime};
 
-/// How long a node must be ready before others are expected to be like it (`stabilizationDelay`).
+/// How long a node must be ready before it serves as a template for its group (`stabilizationDelay`).
 const STABILIZATION: SimDuration = SimDuration::from_secs(60);
-/// Keeps a node.
+/// Annotation that prevents the removal of a node.
 const SCALE_DOWN_DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
 
 /// A node in one loop.
@@ -23,11 +23,11 @@ const SCALE_DOWN_DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-d
 pub struct LoopNode {
     /// Its key in the store.
     pub id: NodeId,
-    /// The object; not ready where its GPUs are not, or where a taint says that it has not started.
+    /// The object; set to not ready while its GPUs are missing or it has a startup taint.
     pub node: Arc<Node>,
-    /// Its group, by place; absent if nobody scales it.
+    /// Position of its group; absent if it is not autoscaled.
     pub group: Option<usize>,
-    /// Whether pods may go there, now.
+    /// True if it is ready and schedulable now.
     pub is_ready_and_schedulable: bool,
 }
 
@@ -38,17 +38,16 @@ impl LoopNode {
     }
 }
 
-/// All nodes by name, as of the last loop; what did not change since is not looked at again.
+/// All nodes by name, as of the last loop; unchanged ones are not processed again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NodeList {
-    /// The store's count of changes of nodes, and the number of groups.
+    /// The store's change counter of nodes, and the number of groups.
     seen: Option<(u64, usize)>,
     nodes: Vec<LoopNode>,
 }
 
 impl NodeList {
-    /// All nodes by name; those whose GPUs are not there yet, or that have not started, as not ready
-    /// (`obtainNodeLists`).
+    /// All nodes by name; those that lack their GPUs or have not started count as not ready (`obtainNodeLists`).
     pub(crate) fn update(
         &mut self,
         view: ClusterView<'_>,
@@ -89,7 +88,7 @@ fn loop_node(id: NodeId, node: &Node, cloud: &dyn CloudProvider) -> LoopNode {
     LoopNode { id, node: Arc::new(node), group, is_ready_and_schedulable }
 }
 
-/// Whether a node is ready (`GetNodeReadiness`): by its condition, its disk, its network and its taints.
+/// True if a node is ready (`GetNodeReadiness`), by its conditions (Ready, disk, network) and its taints.
 pub(crate) fn is_ready(node: &Node) -> bool {
     let [_, disk, _, network] = node.health.conditions;
     let unready_taints = [NOT_READY_TAINT, DISK_PRESSURE_TAINT, NETWORK_UNAVAILABLE_TAINT];
@@ -99,7 +98,7 @@ pub(crate) fn is_ready(node: &Node) -> bool {
         && !unready_taints.iter().any(|key| has_taint(node, key))
 }
 
-/// Whether the group's other nodes will be like this one (`isNodeGoodTemplateCandidate`).
+/// True if a node can serve as the template of its group (`isNodeGoodTemplateCandidate`).
 pub(crate) fn is_good_template(node: &Node, now: SimTime) -> bool {
     is_ready(node)
         && node.ready.since + STABILIZATION < now
@@ -107,7 +106,7 @@ pub(crate) fn is_good_template(node: &Node, now: SimTime) -> bool {
         && !has_taint(node, TO_BE_DELETED)
 }
 
-/// Whether somebody keeps the node by its annotation.
+/// True if an annotation prevents the removal of the node.
 pub(crate) fn is_scale_down_disabled(node: &Node) -> bool {
     node.meta.annotations.get(SCALE_DOWN_DISABLED).is_some_and(|value| **value == *"true")
 }

@@ -1,5 +1,5 @@
-//! The flags of the autoscaler under their own names, with their own defaults
-//! (`cluster-autoscaler/config/flags/flags.go`, built on 1.36).
+//! The autoscaler's flags with their original names and defaults (`cluster-autoscaler/config/flags/flags.go`, built
+//! on 1.36).
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use engine::{SimDuration, format_duration};
 pub struct OptionError {
     /// The flag.
     pub flag: String,
-    /// What is wrong, and what would be right.
+    /// The problem and the expected value.
     pub problem: String,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for OptionError {
 
 impl std::error::Error for OptionError {}
 
-/// A value as flags have it.
+/// A type of flag values.
 trait Flag: Sized {
     fn read(text: &str) -> Result<Self, String>;
     fn show(&self) -> String;
@@ -33,14 +33,14 @@ trait Flag: Sized {
 
 macro_rules! flags {
     ($($(#[$doc:meta])* $field:ident: $type:ty = $flag:literal $default:literal;)*) => {
-        /// All flags that bear on a decision.
+        /// All flags that affect decisions.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Options {
             $($(#[$doc])* pub $field: $type,)*
-            /// `gpu-total`, which may come several times: GPU type (the value of the cloud's GPU label), fewest and
-            /// most GPUs of the cluster.
+            /// `gpu-total`, which can be repeated: GPU type (the value of the cloud's GPU label), minimum and
+            /// maximum number of GPUs in the cluster.
             pub gpu_total: Vec<(Name, i64, i64)>,
-            /// `balancing-ignore-label`, which may come several times: labels by which similar groups may differ.
+            /// `balancing-ignore-label`, which can be repeated: labels that may differ between similar groups.
             pub balancing_ignore_labels: Vec<Name>,
             /// The config map of the expander `priority`.
             pub priorities: PriorityList,
@@ -59,7 +59,7 @@ macro_rules! flags {
         }
 
         impl Options {
-            /// Sets a flag from its text.
+            /// Sets a flag from text.
             pub fn set(&mut self, flag: &str, text: &str) -> Result<(), OptionError> {
                 let wrong = |problem: String| OptionError { flag: flag.to_owned(), problem };
                 match flag {
@@ -71,7 +71,7 @@ macro_rules! flags {
                 Ok(())
             }
 
-            /// All flags with their values as text; without those that may come several times.
+            /// All flags with their values as text, except those that can be repeated.
             pub fn values(&self) -> Vec<(&'static str, String)> {
                 let own = [$(($flag, self.$field.show()),)*];
                 let fixed = FIXED.iter().map(|(flag, value)| (*flag, (*value).to_owned()));
@@ -82,69 +82,69 @@ macro_rules! flags {
 }
 
 flags! {
-    /// From loop to loop, if nothing calls for an earlier one.
+    /// Interval between loops, unless one is triggered earlier.
     scan_interval: SimDuration = "scan-interval" "10s";
-    /// Whether a loop follows at once on one that did something, and on pods that just became unschedulable.
+    /// Whether a loop that did something, or a pod that just became unschedulable, triggers the next loop at once.
     frequent_loops_enabled: bool = "frequent-loops-enabled" "true";
     /// Whether nodes are removed at all.
     scale_down_enabled: bool = "scale-down-enabled" "true";
     /// Whether nodes that are not ready are removed.
     scale_down_unready_enabled: bool = "scale-down-unready-enabled" "true";
-    /// From a scale-up to the next removal.
+    /// Delay from a scale-up to the next removal.
     scale_down_delay_after_add: SimDuration = "scale-down-delay-after-add" "10m";
-    /// Whether the three delays hold for the group that scaled alone.
+    /// Whether the three delays apply per group.
     scale_down_delay_type_local: bool = "scale-down-delay-type-local" "false";
-    /// From a removal to the next.
+    /// Delay from a removal to the next.
     scale_down_delay_after_delete: SimDuration = "scale-down-delay-after-delete" "0s";
-    /// From a removal that failed to the next.
+    /// Delay from a failed removal to the next.
     scale_down_delay_after_failure: SimDuration = "scale-down-delay-after-failure" "3m";
     /// How long a node must be unneeded before it is removed.
     scale_down_unneeded_time: SimDuration = "scale-down-unneeded-time" "10m";
     /// How long a node that is not ready must be unneeded.
     scale_down_unready_time: SimDuration = "scale-down-unready-time" "20m";
-    /// Requested share of a node up to which it may be removed.
+    /// Utilization by requests below which a node may be removed, as a fraction.
     scale_down_utilization_threshold: f64 = "scale-down-utilization-threshold" "0.5";
-    /// The same of the GPUs of a node that has any.
+    /// The same for the GPUs of a node that has any.
     scale_down_gpu_utilization_threshold: f64 = "scale-down-gpu-utilization-threshold" "0.5";
-    /// How long a node's deletion waits for annotations that delay it to go.
+    /// How long a node's deletion waits for delaying annotations to be removed.
     node_deletion_delay_timeout: SimDuration = "node-deletion-delay-timeout" "2m";
-    /// How long deletions of one group are gathered before the cloud is asked.
+    /// How long deletions of one group are batched before they are sent to the cloud.
     node_deletion_batcher_interval: SimDuration = "node-deletion-batcher-interval" "0s";
-    /// Most nodes of the cluster; 0 = no limit.
+    /// Maximum number of nodes in the cluster; 0 = no limit.
     max_nodes_total: i64 = "max-nodes-total" "0";
-    /// Fewest and most cores of the cluster.
+    /// Minimum and maximum number of cores in the cluster.
     cores_total: Limits = "cores-total" "0:320000";
-    /// Fewest and most GiB of memory of the cluster.
+    /// Minimum and maximum memory of the cluster in GiB.
     memory_total: Limits = "memory-total" "0:6400000";
-    /// Most nodes that get or lose the soft taint in a loop; 0 = soft taints are not used.
+    /// Maximum number of nodes that get or lose the soft taint in a loop; 0 = soft taints are not used.
     max_bulk_soft_taint_count: i64 = "max-bulk-soft-taint-count" "10";
-    /// Longest grace that an evicted pod gets, seconds.
+    /// Maximum grace period of an evicted pod in seconds.
     max_graceful_termination_sec: i64 = "max-graceful-termination-sec" "600";
-    /// Share of unready nodes above which nothing is done, percent.
+    /// Percentage of unready nodes above which loops do nothing.
     max_total_unready_percentage: f64 = "max-total-unready-percentage" "45";
-    /// Unready nodes up to which that share does not matter.
+    /// Number of unready nodes up to which that percentage does not apply.
     ok_total_unready_count: i64 = "ok-total-unready-count" "3";
-    /// How long an instance may take to be a ready node before the scale-up counts as failed.
+    /// How long an instance may take to become a ready node before the scale-up counts as failed.
     max_node_provision_time: SimDuration = "max-node-provision-time" "15m";
-    /// How long a registered node may be unready before it counts as such.
+    /// How long a registered node may take to become ready before it counts as unready.
     max_node_startup_time: SimDuration = "max-node-startup-time" "15m";
-    /// How long the eviction of a pod is tried again.
+    /// How long the eviction of a pod is retried.
     max_pod_eviction_time: SimDuration = "max-pod-eviction-time" "2m";
-    /// Which option is chosen, by one criterion after the other.
+    /// The chain of expanders.
     expander: Expanders = "expander" "least-waste";
-    /// Whether DaemonSet pods are left out of a node's utilization.
+    /// Whether DaemonSet pods are excluded from a node's utilization.
     ignore_daemonsets_utilization: bool = "ignore-daemonsets-utilization" "false";
-    /// The same of mirror pods.
+    /// Whether mirror pods are excluded from a node's utilization.
     ignore_mirror_pods_utilization: bool = "ignore-mirror-pods-utilization" "false";
     /// Whether new nodes are spread over similar groups.
     balance_similar_node_groups: bool = "balance-similar-node-groups" "false";
-    /// How long a node whose removal failed in simulation is not looked at.
+    /// How long a node is skipped after its removal failed in simulation.
     unremovable_node_recheck_timeout: SimDuration = "unremovable-node-recheck-timeout" "5m";
-    /// Pods of a lower priority neither get nodes nor keep them.
+    /// Pods with a lower priority neither trigger scale-ups nor prevent removals.
     expendable_pods_priority_cutoff: i64 = "expendable-pods-priority-cutoff" "-10";
-    /// Age up to which a pod gets no node.
+    /// Minimum age of a pod to trigger a scale-up.
     new_pod_scale_up_delay: SimDuration = "new-pod-scale-up-delay" "0s";
-    /// Whether a cordoned node's copies count as schedulable.
+    /// Whether templates made from a cordoned node count as schedulable.
     scale_from_unschedulable: bool = "scale-from-unschedulable" "false";
     /// Whether nodes are cordoned before they are removed.
     cordon_node_before_terminating: bool = "cordon-node-before-terminating" "true";
@@ -154,45 +154,45 @@ flags! {
     daemonset_eviction_for_occupied_nodes: bool = "daemonset-eviction-for-occupied-nodes" "true";
     /// Back-off of a group after its first failure.
     initial_node_group_backoff_duration: SimDuration = "initial-node-group-backoff-duration" "5m";
-    /// Longest back-off of a group.
+    /// Maximum back-off of a group.
     max_node_group_backoff_duration: SimDuration = "max-node-group-backoff-duration" "30m";
     /// Time without failure after which a group's back-off is forgotten.
     node_group_backoff_reset_timeout: SimDuration = "node-group-backoff-reset-timeout" "3h";
-    /// Most nodes that are being removed at one time.
+    /// Maximum number of nodes being removed at the same time.
     max_scale_down_parallelism: i64 = "max-scale-down-parallelism" "10";
-    /// Most nodes that are being drained at one time.
+    /// Maximum number of nodes being drained at the same time.
     max_drain_parallelism: i64 = "max-drain-parallelism" "1";
-    /// Most nodes that one scale-up adds.
+    /// Maximum number of nodes that one scale-up adds.
     max_nodes_per_scaleup: i64 = "max-nodes-per-scaleup" "1000";
-    /// Whether pods of kube-system without a budget keep their node.
+    /// Whether pods in kube-system without a disruption budget prevent the removal of their node.
     skip_nodes_with_system_pods: bool = "skip-nodes-with-system-pods" "true";
-    /// Whether pods with local volumes keep their node.
+    /// Whether pods with local volumes prevent the removal of their node.
     skip_nodes_with_local_storage: bool = "skip-nodes-with-local-storage" "true";
-    /// Whether pods of controllers that Kubernetes does not know keep their node.
+    /// Whether pods of custom controllers prevent the removal of their node.
     skip_nodes_with_custom_controller_pods: bool = "skip-nodes-with-custom-controller-pods" "true";
-    /// Fewest replicas of a controller for its pods to be moved.
+    /// Minimum number of replicas of a controller for its pods to be moved.
     min_replica_count: i64 = "min-replica-count" "0";
-    /// How long a pod of kube-system keeps its node.
+    /// How long a pod in kube-system prevents the removal of its node.
     blocking_system_pod_disruption_timeout: SimDuration = "blocking-system-pod-distruption-timeout" "1h";
-    /// From the taint to the deletion, for the scheduler to see the taint.
+    /// Delay from the taint to the deletion, for the scheduler to see the taint.
     node_delete_delay_after_taint: SimDuration = "node-delete-delay-after-taint" "5s";
-    /// Share by which the memory of similar groups may differ.
+    /// Fraction by which the memory of similar groups may differ.
     memory_difference_ratio: f64 = "memory-difference-ratio" "0.015";
-    /// Share by which the free resources of similar groups' nodes may differ.
+    /// Fraction by which the free resources of similar groups' nodes may differ.
     max_free_difference_ratio: f64 = "max-free-difference-ratio" "0.05";
-    /// Share by which the allocatable resources of similar groups may differ.
+    /// Fraction by which the allocatable resources of similar groups may differ.
     max_allocatable_difference_ratio: f64 = "max-allocatable-difference-ratio" "0.05";
-    /// Whether DaemonSet pods that a template node lacks are put there.
+    /// Whether DaemonSet pods that a template node lacks are added to it.
     force_ds: bool = "force-ds" "false";
-    /// Whether groups below their minimum are brought up to it.
+    /// Whether groups below their minimum size are scaled up to it.
     enforce_node_group_min_size: bool = "enforce-node-group-min-size" "false";
-    /// Whether instances that never registered are deleted below the group's minimum, too.
+    /// Whether instances that never registered are deleted even if the group then falls below its minimum size.
     force_delete_unregistered_nodes: bool = "force-delete-unregistered-nodes" "false";
-    /// How long a copy of a group's node stands for its nodes after the last of them is gone.
+    /// How long a template made from a group's node is used after the last node is gone.
     node_info_cache_expire_time: SimDuration = "node-info-cache-expire-time" "87600h";
 }
 
-/// Flags that have no effect on decisions here, or of which no other value is simulated.
+/// Flags that have no effect on decisions here, or for which only one value is simulated.
 const FIXED: [(&str, &str); 17] = [
     ("scale-down-non-empty-candidates-count", "30"),
     ("scale-down-candidates-pool-ratio", "0.1"),
@@ -213,7 +213,7 @@ const FIXED: [(&str, &str); 17] = [
     ("node-deletion-candidate-ttl", "0s"),
 ];
 
-/// Of these every value is as good as the default: they concern speed, and what is written besides.
+/// Any value of these is equivalent to the default: they affect only speed and additional output.
 const WITHOUT_EFFECT: [&str; 7] = [
     "scale-down-non-empty-candidates-count",
     "scale-down-candidates-pool-ratio",
@@ -224,7 +224,7 @@ const WITHOUT_EFFECT: [&str; 7] = [
     "predicate-parallelism",
 ];
 
-/// Says what is wrong with another value of a flag of which one alone is simulated.
+/// Rejects other values of a flag for which only one is simulated.
 fn check_fixed(flag: &str, text: &str) -> Result<(), OptionError> {
     let wrong = |problem: String| Err(OptionError { flag: flag.to_owned(), problem });
     let Some((_, default)) = FIXED.iter().find(|(name, _)| *name == flag) else {
@@ -236,16 +236,16 @@ fn check_fixed(flag: &str, text: &str) -> Result<(), OptionError> {
     wrong(format!("{text:?} is not simulated; {default} is"))
 }
 
-/// Fewest and most of a resource.
+/// Minimum and maximum of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Fewest.
+    /// Minimum.
     pub min: i64,
-    /// Most.
+    /// Maximum.
     pub max: i64,
 }
 
-/// A chain of expanders: each narrows down what the one before left.
+/// A chain of expanders: each one narrows down the options left by the previous one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expanders(pub Vec<ExpanderKind>);
 
@@ -261,7 +261,7 @@ impl Flag for bool {
 
 impl Flag for i64 {
     fn read(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("{text:?} is no whole number"))
+        text.parse().map_err(|_| format!("{text:?} is not a whole number"))
     }
 
     fn show(&self) -> String {
@@ -272,7 +272,7 @@ impl Flag for i64 {
 impl Flag for f64 {
     fn read(text: &str) -> Result<Self, String> {
         let number = text.parse().ok().filter(|number: &Self| number.is_finite());
-        number.ok_or_else(|| format!("{text:?} is no number"))
+        number.ok_or_else(|| format!("{text:?} is not a number"))
     }
 
     fn show(&self) -> String {
@@ -292,7 +292,7 @@ impl Flag for SimDuration {
 
 impl Flag for Limits {
     fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no range; such as 0:320000 would be one");
+        let wrong = || format!("{text:?} is not a range such as 0:320000");
         let (min, max) = text.split_once(':').ok_or_else(wrong)?;
         let (min, max) = (i64::read(min)?, i64::read(max)?);
         if min < 0 || max < min {
@@ -324,7 +324,7 @@ fn gpu_total(text: &str) -> Result<(Name, i64, i64), String> {
     Ok((kind.into(), min, max))
 }
 
-/// Options that a cloud's group may set for itself (`NodeGroup.GetOptions`); absent = the flag holds.
+/// Options that a group can override (`NodeGroup.GetOptions`); absent = the flag applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GroupOptions {
     /// `scale-down-utilization-threshold`.
@@ -344,7 +344,7 @@ pub struct GroupOptions {
 }
 
 impl GroupOptions {
-    /// Sets an option of a group from its text, under the name of the flag that it overrides.
+    /// Sets an option of a group from text, under the name of the flag that it overrides.
     pub fn set(&mut self, flag: &str, text: &str) -> Result<(), OptionError> {
         let wrong = |problem: String| OptionError { flag: flag.to_owned(), problem };
         let duration = || SimDuration::read(text).map(Some).map_err(wrong);
@@ -366,7 +366,7 @@ impl GroupOptions {
         Ok(())
     }
 
-    /// The options of this group, with the flags where it sets none.
+    /// The options of this group, with the flags as defaults.
     pub fn resolved(&self, options: &Options) -> ResolvedGroupOptions {
         let gpu_threshold = options.scale_down_gpu_utilization_threshold;
         let ignores = options.ignore_daemonsets_utilization;
@@ -388,7 +388,7 @@ impl GroupOptions {
     }
 }
 
-/// The options that hold for a group.
+/// The effective options of a group.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ResolvedGroupOptions {
     /// `scale-down-utilization-threshold`.

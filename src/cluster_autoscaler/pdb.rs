@@ -1,4 +1,4 @@
-//! What the PodDisruptionBudgets still allow, while removals are played through
+//! Remaining disruptions of the PodDisruptionBudgets while removals are simulated
 //! (`cluster-autoscaler/core/scaledown/pdb`).
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::pods::PodInfo;
 use cluster::selector::Selector;
 use cluster::{ClusterView, Name};
 
-/// A budget with what is left of it.
+/// A budget with its remaining disruptions.
 #[derive(Clone, Debug)]
 struct Remaining {
     namespace: Name,
@@ -21,12 +21,12 @@ impl Remaining {
     }
 }
 
-/// All budgets with what is left of them.
+/// All budgets with their remaining disruptions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RemainingBudgets(Vec<Remaining>);
 
 impl RemainingBudgets {
-    /// The budgets as the API server has them.
+    /// The budgets in the API server's current state.
     pub(crate) fn new(view: ClusterView<'_>) -> Self {
         let budgets = view.disruption_budgets().values();
         let remaining = budgets.filter_map(|budget| {
@@ -39,17 +39,17 @@ impl RemainingBudgets {
         Self(remaining.collect())
     }
 
-    /// Whether any budget covers the pod.
+    /// True if any budget covers the pod.
     pub(crate) fn covers(&self, pod: &PodInfo) -> bool {
         self.0.iter().any(|budget| budget.covers(pod))
     }
 
-    /// Whether all budgets of the pod allow one more disruption.
+    /// True if all budgets of the pod allow one more disruption.
     pub(crate) fn allow(&self, pod: &PodInfo) -> bool {
         self.0.iter().all(|budget| budget.allowed >= 1 || !budget.covers(pod))
     }
 
-    /// Whether all pods may go at one time (`CanRemovePods`, its second result).
+    /// True if all pods may be disrupted at the same time (`CanRemovePods`, its second result).
     pub(crate) fn allow_together(&self, pods: &[Arc<PodInfo>]) -> bool {
         self.0.iter().all(|budget| {
             let covered = pods.iter().filter(|pod| budget.covers(pod)).count();
@@ -57,7 +57,7 @@ impl RemainingBudgets {
         })
     }
 
-    /// Takes the disruptions of these pods (`RemovePods`).
+    /// Subtracts the disruptions of these pods (`RemovePods`).
     pub(crate) fn take(&mut self, pods: &[Arc<PodInfo>]) {
         for budget in &mut self.0 {
             for pod in pods {

@@ -1,4 +1,5 @@
-//! Which pods need help (`cluster-autoscaler/core/podlistprocessor`, `filterOutYoungPods`, `allPodsAreNew`).
+//! Which pods can trigger a scale-up (`cluster-autoscaler/core/podlistprocessor`, `filterOutYoungPods`,
+//! `allPodsAreNew`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,15 +13,15 @@ use cluster::{ClusterView, Name};
 use engine::parse_duration;
 use engine::{SimDuration, SimTime};
 
-/// Pods for which nothing is done are those of which none is older (`unschedulablePodTimeBuffer`).
+/// If no pod is older than this, more are expected to follow and the loop waits (`unschedulablePodTimeBuffer`).
 const POD_BUFFER: SimDuration = SimDuration::from_secs(2);
-/// The same of pods that ask for GPUs: many of them come together.
+/// The same for pods that request GPUs, which often come in large numbers.
 const GPU_POD_BUFFER: SimDuration = SimDuration::from_secs(30);
-/// How old a pod must be before it is helped.
+/// Annotation with the minimum age of a pod to trigger a scale-up.
 const SCALE_UP_DELAY: &str = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay";
 
-/// The pods that fit nowhere, nor on nodes that are coming: of those that wait, and of those on nodes that are being
-/// drained. Those that fit take their places in the snapshot.
+/// The unschedulable pods, taking upcoming nodes into account: of the pending pods and of those on nodes being
+/// drained. Pods that fit are added to the snapshot.
 pub(crate) fn process(
     pending: &[Arc<PodInfo>],
     draining: &BTreeSet<Name>,
@@ -45,7 +46,7 @@ pub(crate) fn process(
     left.map(|(pod, _)| pod).collect()
 }
 
-/// Without those that are too young to be helped: they must be older than the delay.
+/// The pods that are old enough to trigger a scale-up, i.e. older than the delay.
 pub(crate) fn without_young(
     pods: &[Arc<PodInfo>],
     options: &Options,
@@ -60,7 +61,7 @@ pub(crate) fn without_young(
     pods.iter().filter(is_old).cloned().collect()
 }
 
-/// Whether all pods, or all that ask for GPUs, are so new that more are to be expected.
+/// True if all pods, or all that request GPUs, are so new that more are expected.
 pub(crate) fn are_all_new(pods: &[Arc<PodInfo>], now: SimTime) -> bool {
     let is_new = |oldest: Option<SimTime>, buffer: SimDuration| {
         oldest.is_some_and(|oldest| oldest.min(now) + buffer > now)

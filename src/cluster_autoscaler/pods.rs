@@ -1,4 +1,4 @@
-//! Pods as the autoscaler looks at them: facts of a pod and of its template, worked out once.
+//! Pods as the autoscaler sees them: derived facts of a pod and of its template.
 
 use std::sync::Arc;
 
@@ -12,36 +12,36 @@ use cluster::{ClusterView, Kind, Labels, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use scheduler::node_info::ClassId;
 
-/// On pods of DaemonSets that have another controller.
+/// Annotation of DaemonSet pods that have another controller.
 const DAEMON_SET_POD_ANNOTATION: &str = "cluster-autoscaler.kubernetes.io/daemonset-pod";
-/// On pods that a kubelet made from a file (`ConfigMirrorAnnotationKey`).
+/// Annotation of mirror pods, which a kubelet creates for static pods (`ConfigMirrorAnnotationKey`).
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
-/// Where a pod comes from (`ConfigSourceAnnotationKey`).
+/// Annotation with the source of a pod (`ConfigSourceAnnotationKey`).
 const SOURCE_ANNOTATION: &str = "kubernetes.io/config.source";
-/// From the end of a pod's grace on, it no longer counts after so long (`PodLongTerminatingExtraThreshold`).
+/// A pod that is still there this long after its grace period is ignored (`PodLongTerminatingExtraThreshold`).
 const LONG_TERMINATING: SimDuration = SimDuration::from_secs(30);
 
-/// The controller of a pod (`metav1.GetControllerOf`). Two are the same if all of it is.
+/// The controller of a pod (`metav1.GetControllerOf`). Compared by all fields.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Controller {
-    /// Its kind, of whatever API.
+    /// Its kind, in any API group.
     pub kind: Name,
     /// Its namespace and name.
     pub id: NamespacedName,
-    /// The object, if it is of a kind that is simulated and exists.
+    /// The object, if its kind is simulated and it exists.
     pub owner: Option<Owner>,
 }
 
-/// What all pods of a template have in common.
+/// Facts common to all pods of a template.
 #[derive(Debug)]
 pub struct TemplateFacts {
     /// The template.
     pub template: PodTemplate,
-    /// What a pod requests (`PodRequests`).
+    /// Requests of a pod (`PodRequests`).
     pub requests: ResourceList,
     /// Local volumes (`hostPath`, and `emptyDir` on disk), by name.
     pub local_volumes: Vec<Name>,
-    /// The controller that is written in the pod itself.
+    /// The controller from the pod's own `ownerReferences`.
     written_controller: Option<(Name, Name)>,
 }
 
@@ -63,7 +63,7 @@ impl TemplateFacts {
     }
 }
 
-/// Whether a volume is lost with its node (`isLocalVolume`).
+/// True if the data of a volume are lost with its node (`isLocalVolume`).
 fn is_local(volume: &Value) -> bool {
     let on_disk = |directory: &Value| directory["medium"].as_str() != Some("Memory");
     volume.get("hostPath").is_some_and(|path| !path.is_null())
@@ -75,13 +75,13 @@ fn is_local(volume: &Value) -> bool {
 /// A pod.
 #[derive(Clone, Debug)]
 pub struct PodInfo {
-    /// Its key in the store, or one that no pod of the store has.
+    /// Its id in the store, or one that is unused there.
     pub id: PodId,
     /// Namespace and name.
     pub name: NamespacedName,
-    /// What it shares with others.
+    /// The facts that it shares with others of its template.
     pub facts: Arc<TemplateFacts>,
-    /// Its class in the cache of the snapshot.
+    /// Its class in the scheduler's cache.
     pub class: ClassId,
     /// Labels.
     pub labels: Labels,
@@ -93,37 +93,38 @@ pub struct PodInfo {
     pub created: SimTime,
     /// `status.phase`.
     pub phase: PodPhase,
-    /// `deletionTimestamp`, while it terminates.
+    /// `deletionTimestamp`, if it is terminating.
     pub deletion: Option<SimTime>,
-    /// Number of its last write in the store.
+    /// Its `resourceVersion` in the store.
     pub resource_version: u64,
 }
 
 impl PodInfo {
-    /// Whether it belongs to a DaemonSet (`IsDaemonSetPod`).
+    /// True if it belongs to a DaemonSet (`IsDaemonSetPod`).
     pub fn is_daemon_set_pod(&self) -> bool {
         self.controller.as_ref().is_some_and(|one| *one.kind == *"DaemonSet")
             || self.has_annotation(DAEMON_SET_POD_ANNOTATION, "true")
     }
 
-    /// Whether it stands for a pod that a kubelet runs by itself (`IsMirrorPod`).
+    /// True if it is the mirror of a static pod (`IsMirrorPod`).
     pub fn is_mirror(&self) -> bool {
         self.annotations.contains_key(MIRROR_ANNOTATION)
     }
 
-    /// Whether somebody makes it anew elsewhere when it goes (`FilterRecreatablePods`).
+    /// True if a controller recreates it elsewhere after an eviction (`FilterRecreatablePods`).
     pub fn is_recreatable(&self) -> bool {
         let is_static =
             self.annotations.get(SOURCE_ANNOTATION).is_some_and(|from| **from != *"api");
         !(is_static || self.is_mirror() || self.is_daemon_set_pod())
     }
 
-    /// `spec.priority`, absent counts as 0 except where expendable pods are told apart.
+    /// `spec.priority`; absent counts as 0, except by [`Self::is_expendable`].
     pub fn priority(&self) -> Option<i32> {
         self.facts.template.spec.priority
     }
 
-    /// Whether it neither gets nor keeps a node (`IsExpendablePod`).
+    /// True if its priority is below the cutoff, so that it neither triggers scale-ups nor prevents removals
+    /// (`IsExpendablePod`).
     pub fn is_expendable(&self, cutoff: i64) -> bool {
         self.priority().is_some_and(|priority| i64::from(priority) < cutoff)
     }
@@ -133,7 +134,7 @@ impl PodInfo {
         self.annotations.get(key).is_some_and(|own| **own == *value)
     }
 
-    /// Whether it has ended (`IsPodTerminal`).
+    /// True if it has finished (`IsPodTerminal`).
     pub fn is_terminal(&self) -> bool {
         let restarts = self.facts.template.spec.restart_policy;
         match self.phase {
@@ -143,13 +144,13 @@ impl PodInfo {
         }
     }
 
-    /// Whether it should long be gone (`IsPodLongTerminating`).
+    /// True if it should have terminated long ago (`IsPodLongTerminating`).
     pub fn is_long_terminating(&self, now: SimTime) -> bool {
         let grace = self.facts.template.spec.termination_grace_period;
         self.deletion.is_some_and(|deadline| deadline + grace + LONG_TERMINATING < now)
     }
 
-    /// Whether the scheduler treats both alike: same labels, same spec (`PodSpecSemanticallyEqual`).
+    /// True if the scheduler treats both the same: equal labels and spec (`PodSpecSemanticallyEqual`).
     pub fn is_like(&self, other: &Self) -> bool {
         self.labels == other.labels
             && (self.class == other.class
@@ -158,7 +159,7 @@ impl PodInfo {
     }
 }
 
-/// Facts of templates, kept as long as the autoscaler.
+/// Facts of templates, cached for the autoscaler's lifetime.
 #[derive(Clone, Debug, Default)]
 pub struct TemplateCache {
     /// Only ever looked up, never iterated.
@@ -166,14 +167,14 @@ pub struct TemplateCache {
 }
 
 impl TemplateCache {
-    /// The facts of a template of the store.
+    /// The facts of a template in the store.
     pub fn facts(&mut self, view: ClusterView<'_>, id: TemplateId) -> Arc<TemplateFacts> {
         let facts = self.facts.entry(id);
         let made = || Arc::new(TemplateFacts::new(view.store().templates()[id].clone()));
         Arc::clone(facts.or_insert_with(made))
     }
 
-    /// A pod of the store; `class` is its class.
+    /// A pod in the store; `class` is its class.
     pub fn pod(&mut self, view: ClusterView<'_>, id: PodId, pod: &Pod, class: ClassId) -> PodInfo {
         let facts = self.facts(view, pod.reserved());
         let store = view.store();
@@ -218,7 +219,7 @@ pub(crate) mod tests {
     use serde_json::json;
     use units::Quantity;
 
-    /// A pod of a ReplicaSet that nobody looks up, with 1 core and 1 GiB.
+    /// A pod of a ReplicaSet that is never looked up, with 1 core and 1 GiB.
     pub(crate) fn pod(name: &str) -> PodInfo {
         let mut template = PodTemplate::default();
         template.spec.pod_requests =
@@ -228,7 +229,7 @@ pub(crate) mod tests {
         of_template(name, template)
     }
 
-    /// The same of another template.
+    /// The same with another template.
     pub(crate) fn of_template(name: &str, template: PodTemplate) -> PodInfo {
         let namespace: Name = "default".into();
         let id = TemplateId::from_bits(0);

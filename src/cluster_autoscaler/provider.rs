@@ -1,4 +1,4 @@
-//! What the autoscaler knows of the cloud, and asks of it (`cloudprovider.CloudProvider`).
+//! The interface to the cloud (`cloudprovider.CloudProvider`).
 
 use std::fmt;
 
@@ -8,61 +8,61 @@ use cluster::node::Node;
 use cluster::pod_template::ResourceList;
 use engine::SimTime;
 
-/// A group of machines that are alike, such as an auto scaling group.
+/// A group of identical machines, such as an auto scaling group.
 #[derive(Clone, Debug)]
 pub struct NodeGroup {
     /// Its name.
     pub id: Name,
-    /// Fewest nodes.
+    /// Minimum size.
     pub min_size: i64,
-    /// Most nodes.
+    /// Maximum size.
     pub max_size: i64,
-    /// How many instances the cloud is asked to have.
+    /// Target size: the number of instances requested from the cloud.
     pub target_size: i64,
-    /// A node of the group as the cloud describes it (`TemplateNodeInfo`), for groups that have no node to look at.
-    /// Its name plays no part.
+    /// A node of the group as described by the cloud (`TemplateNodeInfo`), for groups without existing nodes. Its
+    /// name is not used.
     pub template: Node,
-    /// What the group sets for itself.
+    /// The flags that the group overrides.
     pub options: GroupOptions,
 }
 
 /// A machine of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// Its name, which is that of its node once that registers.
+    /// Its name, which is also that of its node once registered.
     pub id: Name,
-    /// What becomes of it.
+    /// Its status.
     pub state: InstanceState,
 }
 
-/// What becomes of an instance (`cloudprovider.InstanceStatus`).
+/// Status of an instance (`cloudprovider.InstanceStatus`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstanceState {
     /// It runs.
     Running,
-    /// It is being made, or cannot be.
+    /// It is being created, or failed with an error.
     Creating(Option<InstanceError>),
-    /// It is going.
+    /// It is being deleted.
     Deleting,
 }
 
-/// Why an instance cannot be made (`cloudprovider.InstanceErrorInfo`).
+/// Why an instance cannot be created (`cloudprovider.InstanceErrorInfo`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct InstanceError {
-    /// Whether the cloud has no more of it.
+    /// True if the cloud is out of capacity.
     pub is_out_of_resources: bool,
-    /// Its code, such as `STOCKOUT`.
+    /// Error code, such as `STOCKOUT`.
     pub code: Name,
 }
 
 impl InstanceError {
-    /// The class of the error, as the real autoscaler writes it.
+    /// The error class, spelled as in the real autoscaler.
     pub const fn class(&self) -> &'static str {
         if self.is_out_of_resources { "OutOfResource" } else { "Other" }
     }
 }
 
-/// Why the cloud refuses to do something, in its words.
+/// The cloud's message why it refused a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloudError(pub String);
 
@@ -80,19 +80,19 @@ pub trait CloudProvider {
     /// The instances of a group, by name.
     fn instances(&self, group: &str) -> Vec<Instance>;
 
-    /// The group that a node belongs to, by its place among the groups; absent if nobody scales it.
+    /// The position of the group that a node belongs to; absent if the node is not autoscaled.
     fn group_of(&self, node: &Node) -> Option<usize>;
 
     /// Whether the machine of a node still exists (`HasInstance`).
     fn has_instance(&self, node: &Node) -> bool;
 
-    /// The label whose value is the type of a node's GPUs.
+    /// The node label that holds the GPU type.
     fn gpu_label(&self) -> &str;
 
-    /// Asks for so many more instances, 1 at least.
+    /// Requests this many more instances, at least 1.
     fn increase_size(&mut self, group: &str, delta: i64, now: SimTime) -> Result<(), CloudError>;
 
-    /// Lowers the target by so many instances that are not there yet.
+    /// Lowers the target by this many instances that do not exist yet.
     fn decrease_target_size(
         &mut self,
         group: &str,
@@ -100,14 +100,14 @@ pub trait CloudProvider {
         now: SimTime,
     ) -> Result<(), CloudError>;
 
-    /// Deletes instances by name, and lowers the target by their number.
+    /// Deletes instances by name, and lowers the target accordingly.
     fn delete_nodes(&mut self, group: &str, nodes: &[Name], now: SimTime)
     -> Result<(), CloudError>;
 
-    /// Price of a node of a group for an hour, in the cloud's currency; absent if it is not known, in which case the
-    /// expander `price` leaves the group out.
+    /// Hourly price of a node of a group, in the cloud's currency; absent if unknown, in which case the expander
+    /// `price` leaves the group out.
     fn node_price(&self, group: &str) -> Option<f64>;
 
-    /// Price of what a pod requests for an hour, in the same currency.
+    /// Hourly price of a pod's requests, in the same currency.
     fn pod_price(&self, requests: &ResourceList) -> f64;
 }

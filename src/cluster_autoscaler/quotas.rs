@@ -1,4 +1,4 @@
-//! Limits of the whole cluster: cores, memory, GPUs by type (`cluster-autoscaler/resourcequotas`).
+//! Cluster-wide resource limits: cores, memory, GPUs by type (`cluster-autoscaler/resourcequotas`).
 
 use std::collections::BTreeMap;
 
@@ -10,40 +10,40 @@ use cluster::Name;
 use cluster::node::Node;
 use units::Quantity;
 
-/// Name of the limits in messages.
+/// Name of these limits in messages.
 const CLUSTER_WIDE: &str = "cluster-wide";
 const GIB: i64 = 1 << 30;
 
 /// Amounts of resources: `cpu` (cores), `memory` (bytes), GPUs under their type.
 type Amounts = BTreeMap<Name, i64>;
 
-/// What is left of the limits.
+/// The remaining amounts.
 #[derive(Clone, Debug)]
 pub(crate) struct Quotas {
     left: Amounts,
-    /// What a node of each group counts for: the first one that was looked at stands for all.
+    /// Resources of a node of each group: the first one that was checked represents all.
     by_group: BTreeMap<Name, Amounts>,
 }
 
-/// Which limit it is.
+/// A minimum or a maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
-    /// Nodes that come must stay below the maximum.
+    /// New nodes must not exceed the maximum.
     Max,
-    /// Nodes that go must leave the minimum.
+    /// Removed nodes must leave the minimum.
     Min,
 }
 
-/// How many of some nodes the limits allow.
+/// How many nodes the limits allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub(crate) nodes: i64,
-    /// The resources that allow no more.
+    /// The exhausted resources.
     pub(crate) exceeded: Vec<Name>,
 }
 
 impl Quotas {
-    /// The limits with what the nodes of the picture, those that are coming included, take of them.
+    /// The limits minus the resources of all nodes in the snapshot, including upcoming ones.
     pub(crate) fn new(
         snapshot: &Snapshot,
         cloud: &dyn CloudProvider,
@@ -101,7 +101,7 @@ impl Quotas {
         allowance
     }
 
-    /// Takes `nodes` nodes like this one, if so many are allowed (`ConsumeQuota`).
+    /// Consumes `nodes` nodes like this one, if that many are allowed (`ConsumeQuota`).
     pub(crate) fn take(
         &mut self,
         node: &Node,
@@ -122,19 +122,19 @@ impl Quotas {
 }
 
 impl Allowance {
-    /// Whether no limit stands in the way.
+    /// True if the full number is allowed.
     pub(crate) fn is_full(&self) -> bool {
         self.exceeded.is_empty()
     }
 
-    /// Why a group may not grow.
+    /// The message why a group may not grow.
     pub(crate) fn reason(&self) -> String {
         let resources: Vec<&str> = self.exceeded.iter().map(|resource| &**resource).collect();
         format!("exceeded quota: {CLUSTER_WIDE:?}, resources: {}", resources.join(", "))
     }
 }
 
-/// What a node counts for, by its capacity.
+/// Amounts of a node, by its capacity.
 fn amounts_of(
     node: &Node,
     group: Option<&NodeGroup>,

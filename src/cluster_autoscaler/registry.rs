@@ -1,4 +1,4 @@
-//! What the autoscaler knows of the groups' nodes and instances, and what it waits for
+//! The state of the groups' nodes and instances, and the pending scale-ups and removals
 //! (`cluster-autoscaler/clusterstate`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,45 +11,45 @@ use cluster::Name;
 use cluster::node::Node;
 use engine::{SimDuration, SimTime};
 
-/// How long a deletion that the cloud was asked for may take (`MaxCloudProviderNodeDeletionTime`).
+/// How long a requested deletion may take (`MaxCloudProviderNodeDeletionTime`).
 const DELETION_TIME: SimDuration = SimDuration::from_secs(300);
 
-/// Nodes and instances of a group, or of the cluster, by their state.
+/// Nodes and instances of a group, or of the cluster, by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
     /// Ready nodes.
     pub ready: i64,
-    /// Nodes that are not ready and should long be.
+    /// Nodes that are not ready although their startup time is over.
     pub unready: i64,
     /// Nodes whose machine is gone.
     pub deleted: i64,
     /// Nodes that are not ready yet.
     pub not_started: Vec<Name>,
-    /// Nodes in all.
+    /// All registered nodes.
     pub registered: i64,
-    /// Instances that should long be nodes.
+    /// Instances that have been unregistered for too long.
     pub long_unregistered: i64,
-    /// Instances that are no nodes yet.
+    /// Instances that have not registered as nodes yet.
     pub unregistered: i64,
 }
 
-/// A scale-up that is not complete.
+/// A pending scale-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScaleUpRequest {
-    /// Nodes asked for.
+    /// Number of requested nodes.
     pub increase: i64,
-    /// When they must be there (`ExpectedAddTime`).
+    /// Time by which they must be there (`ExpectedAddTime`).
     pub expected_by: SimTime,
 }
 
-/// Between how many nodes a group may have, and how many it is to have.
+/// The acceptable numbers of nodes of a group, and its target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct AcceptableRange {
     min_nodes: i64,
     target: i64,
 }
 
-/// A group that has another number of nodes than the cloud says.
+/// A group whose number of nodes differs from its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct IncorrectSize {
     current: i64,
@@ -61,24 +61,24 @@ struct IncorrectSize {
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     requests: BTreeMap<Name, ScaleUpRequest>,
-    /// Groups of deletions that the cloud was asked for, and by when each should be over.
+    /// Groups of requested deletions, each with its deadline.
     removals: Vec<(Name, SimTime)>,
     readiness: BTreeMap<Name, Readiness>,
     total: Readiness,
     nodes: i64,
     ranges: BTreeMap<Name, AcceptableRange>,
     incorrect: BTreeMap<Name, IncorrectSize>,
-    /// Since when each instance is seen not to be a node, with its group.
+    /// Unregistered instances, with their group and the time at which they were first seen.
     unregistered: BTreeMap<Name, (Name, SimTime)>,
-    /// Instances that could not be made: with the error when they were last seen, by group.
+    /// Instances that failed to be created, by group, with their last error.
     failed: BTreeMap<Name, BTreeMap<Name, InstanceError>>,
-    /// Groups that failed.
+    /// Back-offs of failed groups.
     pub backoffs: Backoffs,
-    /// When each group last changed.
+    /// Times of each group's last changes.
     pub(crate) last_changes: LastChanges,
 }
 
-/// When each group last changed, for delays that hold for it alone (`scale-down-delay-type-local`).
+/// Times of each group's last changes, for delays per group (`scale-down-delay-type-local`).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastChanges {
     scale_ups: BTreeMap<Name, SimTime>,
@@ -87,7 +87,7 @@ pub(crate) struct LastChanges {
 }
 
 impl LastChanges {
-    /// Whether it is too early to remove nodes of a group.
+    /// True if it is too early to remove nodes of a group.
     pub(crate) fn delay(&self, group: &Name, options: &Options, now: SimTime) -> bool {
         let is_recent = |times: &BTreeMap<Name, SimTime>, delay: SimDuration| {
             times.get(group).is_some_and(|at| *at + delay > now)
@@ -104,7 +104,7 @@ impl LastChanges {
 }
 
 impl Registry {
-    /// Looks at all nodes and instances (`UpdateNodes`).
+    /// Updates the state of all nodes and instances (`UpdateNodes`).
     pub(crate) fn update(
         &mut self,
         nodes: &[LoopNode],
@@ -196,7 +196,7 @@ impl Registry {
         }
     }
 
-    /// Targets changed (`Recalculate`).
+    /// Updates the state after targets have changed (`Recalculate`).
     pub(crate) fn recalculate(&mut self, cloud: &dyn CloudProvider) {
         self.update_ranges(cloud);
     }
@@ -212,7 +212,7 @@ impl Registry {
                 continue;
             }
             self.backoffs.failed(&group, None, options, now);
-            // A cloud that has live instances refuses, and the target stays.
+            // The cloud refuses if the instances exist, and the target stays.
             let _ = cloud.decrease_target_size(&group, request.increase, now);
         }
         self.removals.retain(|(_, expected_by)| *expected_by > now);
@@ -264,8 +264,8 @@ impl Registry {
         }
     }
 
-    /// A group was asked for more nodes, or some of those will not come (`registerOrUpdateScaleUpNoLock`). More nodes
-    /// make the whole request start anew.
+    /// Registers requested nodes of a group, or fewer of them if `delta` is negative
+    /// (`registerOrUpdateScaleUpNoLock`). Additional nodes restart the deadline of the whole request.
     pub(crate) fn register_scale_up(
         &mut self,
         group: &NodeGroup,
@@ -288,18 +288,18 @@ impl Registry {
         self.requests.insert(group.id.clone(), request);
     }
 
-    /// The cloud was asked to delete a node of a group.
+    /// Registers the requested deletion of a node of a group.
     pub(crate) fn register_scale_down(&mut self, group: &Name, now: SimTime) {
         self.removals.push((group.clone(), now + DELETION_TIME));
         self.last_changes.scale_downs.insert(group.clone(), now);
     }
 
-    /// Whether not too many nodes are unready to do anything (`IsClusterHealthy`).
+    /// True if the number of unready nodes is low enough to act (`IsClusterHealthy`).
     pub fn is_cluster_healthy(&self, options: &Options) -> bool {
         exceeds(self.total.unready, self.nodes, options).is_none()
     }
 
-    /// Whether not too many nodes of a group are missing (`IsNodeGroupHealthy`).
+    /// True if the number of missing nodes of a group is low enough (`IsNodeGroupHealthy`).
     pub fn is_group_healthy(&self, group: &str, options: &Options) -> bool {
         let Some(range) = self.ranges.get(group) else { return false };
         let Some(readiness) = self.readiness.get(group) else {
@@ -311,7 +311,7 @@ impl Registry {
         exceeds(missing, all, options).is_none()
     }
 
-    /// How many nodes of a group are still to become ready, whoever asked for them.
+    /// Number of nodes of a group that are still to become ready, regardless of who requested them.
     fn upcoming_in(&self, group: &str) -> i64 {
         let Some(range) = self.ranges.get(group) else { return 0 };
         let present = self.readiness.get(group).map_or(0, |readiness| {
@@ -320,13 +320,13 @@ impl Registry {
         range.target - present
     }
 
-    /// Whether a group waits for nodes that were asked for.
+    /// True if a group waits for requested nodes.
     pub(crate) fn is_scaling_up(&self, group: &str) -> bool {
         self.upcoming_in(group) > 0 && self.requests.contains_key(group)
     }
 
-    /// How many nodes of each group are expected, and the nodes among them that are registered already
-    /// (`GetUpcomingNodes`): those of groups with an open request that are not backed off.
+    /// Number of upcoming nodes of each group, and those of them that are already registered (`GetUpcomingNodes`):
+    /// for groups with a pending request that are not in back-off.
     pub(crate) fn upcoming(
         &self,
         groups: &[NodeGroup],
@@ -345,7 +345,7 @@ impl Registry {
         upcoming
     }
 
-    /// By group, the instances that have not been nodes for too long.
+    /// The instances that have been unregistered for too long, by group.
     pub(crate) fn long_unregistered(
         &self,
         groups: &[NodeGroup],
@@ -362,14 +362,13 @@ impl Registry {
         long
     }
 
-    /// By group, the instances that could not be made.
+    /// The instances that failed to be created, by group.
     pub(crate) fn failed_instances(&self) -> Vec<(Name, Vec<Name>)> {
         let groups = self.failed.iter();
         groups.map(|(group, failed)| (group.clone(), failed.keys().cloned().collect())).collect()
     }
 
-    /// By how much the target of a group is to be lowered, because its nodes have been missing for too long
-    /// (`fixNodeGroupSize`).
+    /// By how much to lower the target of a group whose nodes have been missing for too long (`fixNodeGroupSize`).
     pub(crate) fn surplus_target(
         &self,
         group: &NodeGroup,
@@ -382,12 +381,12 @@ impl Registry {
         (incorrect.first_observed + provision_time < now && surplus > 0).then_some(surplus)
     }
 
-    /// The nodes and instances of a group, as they were last seen.
+    /// The nodes and instances of a group, as of the last update.
     pub fn readiness(&self, group: &str) -> Option<&Readiness> {
         self.readiness.get(group)
     }
 
-    /// The open scale-up of a group.
+    /// The pending scale-up of a group.
     pub fn request(&self, group: &str) -> Option<&ScaleUpRequest> {
         self.requests.get(group)
     }
@@ -408,7 +407,7 @@ impl Readiness {
     }
 }
 
-/// The number that is too many, if it is: above the count that is always fine, and above the share.
+/// The number if it is too high: above both the count that is always tolerated and the percentage.
 fn exceeds(unready: i64, all: i64, options: &Options) -> Option<i64> {
     let limit = options.max_total_unready_percentage / 100.0 * all as f64;
     (unready > options.ok_total_unready_count && unready as f64 > limit).then_some(unready)

@@ -1,4 +1,4 @@
-//! All that one loop decided, and what it asks the API server for.
+//! The decisions of one loop, and its requests to the API server.
 
 use std::collections::BTreeMap;
 
@@ -11,98 +11,97 @@ use engine::{SimDuration, SimTime};
 /// A request to the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// All taints of a node.
+    /// Replaces all taints of a node.
     SetTaints(NodeId, Vec<Taint>),
-    /// Cordon or uncordon.
+    /// Cordons or uncordons a node.
     SetUnschedulable(NodeId, bool),
-    /// The eviction sub-resource, with this grace. If it is refused, the autoscaler is told
-    /// (`ClusterAutoscaler::eviction_refused`).
+    /// An eviction with this grace period. A refusal is to be reported to `ClusterAutoscaler::eviction_refused`.
     Evict(PodId, SimDuration),
 }
 
-/// One loop.
+/// The report of one loop.
 #[derive(Clone, Debug)]
 pub struct LoopReport {
-    /// When it was.
+    /// Time of the loop.
     pub at: SimTime,
-    /// Pods without a place, before the processors.
+    /// Unschedulable pods, before the processors.
     pub pending: Vec<NamespacedName>,
-    /// Those that the processors left: they fit nowhere, nor on nodes that are coming. Young ones are among them.
+    /// Pods left by the processors: they fit neither existing nor upcoming nodes. Young pods are included.
     pub after_filters: Vec<NamespacedName>,
-    /// Whether the loop came to look at pods at all.
+    /// True if the loop got as far as processing pods.
     pub has_processed_pods: bool,
-    /// Nodes that are coming, by group.
+    /// Number of upcoming nodes, by group.
     pub upcoming: BTreeMap<Name, i64>,
-    /// Nodes among them that are registered, and not ready.
+    /// Upcoming nodes that are registered but not ready.
     pub registered_upcoming: Vec<Name>,
-    /// What could be done for the pods.
+    /// The expansion options for the pods.
     pub options: Vec<OptionReport>,
-    /// The option that the expander chose, by place.
+    /// Position of the option that the expander chose.
     pub best: Option<usize>,
-    /// What was done for the pods.
+    /// The scale-up for the pods.
     pub scale_up: ScaleUpReport,
-    /// What was done for groups below their minimum; absent if that is not asked for.
+    /// The scale-up of groups below their minimum size; absent if disabled.
     pub scale_up_min_size: Option<ScaleUpReport>,
-    /// What was done about nodes that are not needed.
+    /// The removal of unneeded nodes.
     pub scale_down: ScaleDownReport,
 }
 
-/// An option of the expander: a group that takes pods.
+/// An expansion option: a group that can take pods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptionReport {
     /// The group.
     pub group: Name,
-    /// New nodes.
+    /// Number of new nodes.
     pub nodes: i64,
-    /// Pods that they take.
+    /// The pods that they take.
     pub pods: Vec<NamespacedName>,
-    /// Groups that are alike, over which the nodes would be spread.
+    /// Similar groups, over which the nodes would be balanced.
     pub similar: Vec<Name>,
-    /// The score of `least-waste`: wasted share of the CPU plus that of the memory.
+    /// The score of `least-waste`: wasted fraction of the CPU plus that of the memory.
     pub waste: f64,
     /// The score of `price` with its parts, if that expander ran.
     pub price: Option<PriceScore>,
 }
 
-/// How the expander `price` sees an option. Prices are for an hour.
+/// The score of an option by the expander `price`. Prices are per hour.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PriceScore {
-    /// Of all new nodes.
+    /// Price of all new nodes.
     pub nodes: f64,
-    /// Of what the pods request.
+    /// Price of the pods' requests.
     pub pods: f64,
-    /// The first over the second, both with the price of a small pod added.
+    /// Ratio of the two, both with the price of a small pod added.
     pub ratio: f64,
-    /// How far the node is from the size that suits the cluster, 1 at best.
+    /// Deviation of the node from the preferred size, 1 at best.
     pub unfitness: f64,
-    /// The same, which matters less the more nodes come.
+    /// The same, dampened for larger numbers of nodes.
     pub suppressed: f64,
     /// The score; the lowest wins.
     pub score: f64,
 }
 
-/// What came of a scale-up.
+/// Result of a scale-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScaleUpResult {
-    /// Groups grow.
+    /// Groups are growing.
     Successful,
     /// The cloud refused.
     Error,
-    /// No group helps.
+    /// No group can take the pods.
     NoOptionsAvailable,
-    /// No pod needs help.
+    /// No pod is unschedulable.
     NotNeeded,
     /// The loop ended before.
     #[default]
     NotTried,
-    /// The pods are too young.
+    /// The pods are too new.
     InCooldown,
-    /// The cluster has as many nodes as it may.
+    /// The cluster has its maximum number of nodes.
     LimitedByMaxNodesTotal,
 }
 
 impl ScaleUpResult {
-    /// As the real autoscaler calls it.
+    /// The name in the real autoscaler.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Successful => "ScaleUpSuccessful",
@@ -119,19 +118,19 @@ impl ScaleUpResult {
 /// A scale-up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScaleUpReport {
-    /// What came of it.
+    /// The result.
     pub result: ScaleUpResult,
     /// The groups that grow.
     pub infos: Vec<ScaleUpInfo>,
-    /// The pods for which they grow.
+    /// The pods that triggered it.
     pub triggered: Vec<NamespacedName>,
-    /// The pods that no group helps, with the reasons.
+    /// The pods that no group can take, with the reasons.
     pub remain: Vec<RemainingPod>,
-    /// The pods that other groups would help, in the next loop.
+    /// The pods that other groups can take, in the next loop.
     pub awaiting: Vec<NamespacedName>,
-    /// The group that the cloud would not let grow.
+    /// The groups for which the cloud refused.
     pub failed_groups: Vec<Name>,
-    /// Type of the error and its message.
+    /// Error type and message.
     pub error: Option<(&'static str, String)>,
 }
 
@@ -144,41 +143,41 @@ pub struct ScaleUpInfo {
     pub from: i64,
     /// Target after.
     pub to: i64,
-    /// The most that it may be.
+    /// Maximum size.
     pub max: i64,
 }
 
-/// A pod that no group helps.
+/// A pod that no group can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemainingPod {
     /// The pod.
     pub pod: NamespacedName,
-    /// Groups whose nodes it does not fit, with what the scheduler says.
+    /// Groups whose nodes the scheduler rejects, with its reasons.
     pub rejected: BTreeMap<Name, Vec<String>>,
-    /// Groups that may not grow, and why.
+    /// Groups that may not grow, with the reasons.
     pub skipped: BTreeMap<Name, Vec<String>>,
 }
 
-/// What came of a scale-down.
+/// Result of a scale-down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScaleDownResult {
-    /// Something failed.
+    /// An error occurred.
     Error,
-    /// No node may go.
+    /// No node can be removed.
     NoNodeDeleted,
-    /// The removal of nodes began.
+    /// Removals have begun.
     NodeDeleteStarted,
     /// The loop ended before.
     #[default]
     NotTried,
-    /// It is too early after the last change.
+    /// The last change was too recent.
     InCooldown,
-    /// All groups are as small as they may be.
+    /// All groups have their minimum size.
     NoCandidates,
 }
 
 impl ScaleDownResult {
-    /// As the real autoscaler calls it.
+    /// The name in the real autoscaler.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "ScaleDownError",
@@ -194,11 +193,11 @@ impl ScaleDownResult {
 /// A scale-down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScaleDownReport {
-    /// What came of it.
+    /// The result.
     pub result: ScaleDownResult,
     /// The nodes whose removal begins.
     pub nodes: Vec<RemovedNode>,
-    /// What came of removals since the last loop.
+    /// Results of removals that ended since the last loop.
     pub delete_results: BTreeMap<Name, DeleteResult>,
 }
 
@@ -209,25 +208,25 @@ pub struct RemovedNode {
     pub node: Name,
     /// Its group.
     pub group: Name,
-    /// The pods that are evicted from it; absent for a node that counts as empty.
+    /// The evicted pods; absent for a node that counts as empty.
     pub evicted: Option<Vec<NamespacedName>>,
 }
 
-/// What came of the removal of a node (`status.NodeDeleteResultType`).
+/// Result of a removal (`status.NodeDeleteResultType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteResult {
-    /// The cloud was asked to delete it.
+    /// The deletion was requested from the cloud.
     Ok,
-    /// It could no longer be removed when it came to it.
+    /// A recheck found that the node can no longer be removed.
     Internal,
-    /// Its pods did not go.
+    /// Its pods could not be evicted.
     FailedToEvictPods,
     /// The cloud refused.
     FailedToDelete,
 }
 
 impl DeleteResult {
-    /// A short word for it.
+    /// A short name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "Ok",
@@ -239,7 +238,7 @@ impl DeleteResult {
 }
 
 impl LoopReport {
-    /// A loop in which nothing was looked at yet.
+    /// The report of a loop that has not done anything yet.
     pub(crate) const fn new(at: SimTime) -> Self {
         Self {
             at,

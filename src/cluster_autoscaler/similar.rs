@@ -1,4 +1,4 @@
-//! Groups whose nodes are alike, and how new nodes are spread over them (`processors/nodegroupset`).
+//! Similar groups, and the balancing of new nodes over them (`processors/nodegroupset`).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use cluster::Name;
 use cluster::pod_template::ResourceList;
 use units::Quantity;
 
-/// Labels by which similar groups may differ (`BasicIgnoredLabels`).
+/// Labels that may differ between similar groups (`BasicIgnoredLabels`).
 const IGNORED_LABELS: [&str; 7] = [
     "kubernetes.io/hostname",
     "failure-domain.beta.kubernetes.io/zone",
@@ -21,7 +21,7 @@ const IGNORED_LABELS: [&str; 7] = [
     "kops.k8s.io/instancegroup",
 ];
 
-/// Whether the nodes of two groups are alike (`IsCloudProviderNodeInfoSimilar`).
+/// True if the nodes of two groups are similar (`IsCloudProviderNodeInfoSimilar`).
 pub(crate) fn are_similar(
     one: &TemplateNode,
     other: &TemplateNode,
@@ -56,15 +56,15 @@ fn are_within(one: &ResourceList, other: &ResourceList, ratio: f64) -> bool {
         && one.iter().zip(other.iter()).all(|((_, own), (_, others))| is_within(own, others, ratio))
 }
 
-/// Whether two amounts differ by no more than a share of the larger one.
+/// True if two amounts differ by at most this fraction of the larger one.
 fn is_within(one: Quantity, other: Quantity, ratio: f64) -> bool {
     let (one, other) = (one.milli_value() as f64, other.milli_value() as f64);
     let (larger, smaller) = (one.max(other), one.min(other));
     larger - smaller <= larger * ratio
 }
 
-/// What is left on a new node beside the pods that are on it from the beginning: CPU, memory, disk, room for pods,
-/// and what those pods request besides.
+/// Free resources of a new node after its initial pods: CPU, memory, disk, number of pods, and any other resource
+/// that those pods request.
 fn free(template: &TemplateNode) -> ResourceList {
     let mut requested: ResourceList = ["cpu", "memory", "ephemeral-storage", "pods"]
         .map(|name| (name, Quantity::from_units(0)))
@@ -93,10 +93,10 @@ fn have_same_labels(one: &TemplateNode, other: &TemplateNode, ignored: &[Name]) 
     counted(one) == counted(other)
 }
 
-/// Spreads new nodes over groups, each to the group with the smallest target; full groups drop out
+/// Balances new nodes over groups, each to the group with the smallest target; full groups drop out
 /// (`BalanceScaleUpBetweenGroups`).
 ///
-/// 5 nodes over groups of 1, 1 and 4: both small ones get 2, and the first of them the fifth, at which it is 4.
+/// 5 nodes over groups of 1, 1 and 4: both small ones get 2, and the first of them also the fifth, which makes 4.
 pub(crate) fn balance(groups: &[&NodeGroup], new_nodes: i64) -> Vec<ScaleUpInfo> {
     let open = groups.iter().filter(|group| group.target_size != group.max_size);
     let mut infos: Vec<ScaleUpInfo> = open
@@ -119,7 +119,7 @@ pub(crate) fn balance(groups: &[&NodeGroup], new_nodes: i64) -> Vec<ScaleUpInfo>
             infos.swap(start, current);
             start += 1;
         }
-        // After a swap it is the group that came here that is compared.
+        // After a swap, the group now at this position is compared.
         let is_ahead = infos.get(current + 1).is_some_and(|next| infos[current].to > next.to);
         current = if is_ahead { current + 1 } else { start };
     }

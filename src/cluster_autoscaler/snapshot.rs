@@ -1,5 +1,5 @@
-//! A picture of the cluster in which removals and new nodes can be played through and taken back
-//! (`cluster-autoscaler/simulator/clustersnapshot`). Whether a pod fits a node say the filters of the scheduler.
+//! A snapshot of the cluster on which removals and new nodes can be simulated and reverted
+//! (`cluster-autoscaler/simulator/clustersnapshot`). The scheduler's filters decide whether a pod fits a node.
 
 use std::sync::Arc;
 
@@ -21,19 +21,19 @@ use scheduler::nominations::Nominations;
 use scheduler::pod_class::PodClass;
 use scheduler::profile::Profile;
 
-/// Ids from here on are those of pods that only this module knows.
+/// First id of pods that exist only in this module.
 const MADE_UP: u64 = (u32::MAX as u64) << 32;
 
-/// A node of the picture, by its place.
+/// Index of a node in the snapshot.
 pub(crate) type Slot = usize;
 
 /// A node with its pods.
 #[derive(Clone, Debug)]
 pub(crate) struct SnapshotNode {
     pub(crate) node: Arc<Node>,
-    /// The pods in the order of their creation, and after them those that were moved here.
+    /// The pods by creation time, followed by those that were moved here.
     pub(crate) pods: Vec<Arc<PodInfo>>,
-    /// Its group, by place.
+    /// Position of its group.
     pub(crate) group: Option<usize>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Rejection {
     pub(crate) reasons: Vec<String>,
 }
 
-/// What takes a change back.
+/// How to revert a change.
 #[derive(Clone, Debug)]
 enum Undo {
     RemovePod(Slot),
@@ -52,31 +52,31 @@ enum Undo {
     AddNode(Slot, SnapshotNode),
 }
 
-/// The picture.
+/// The snapshot.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     cache: Cache,
     profile: Arc<Profile>,
     nodes: Vec<Option<SnapshotNode>>,
-    /// By name, numbers as numbers.
+    /// Ordered by name, with numbers compared as numbers.
     order: Vec<Slot>,
     /// Only ever looked up, never iterated.
     by_name: FxHashMap<Name, Slot>,
     /// Where the last search for a node ended (`lastIndexOrderMapping`).
     last_match: usize,
     undo: Vec<Undo>,
-    /// Lengths of `undo` at each fork.
+    /// Length of `undo` at each fork.
     forks: Vec<usize>,
     templates: TemplateCache,
-    /// The pods as they were last seen. Only ever looked up, never iterated.
+    /// The pods as of the last sync. Only ever looked up, never iterated.
     pods: FxHashMap<PodId, Arc<PodInfo>>,
-    /// The pods on each node when they were last taken over. Only ever looked up, never iterated.
+    /// Version of the pods on each node as of the last sync. Only ever looked up, never iterated.
     versions: FxHashMap<NodeId, PodsVersion>,
     made_up: u64,
 }
 
 impl Snapshot {
-    /// A picture without nodes, with the default profile of the scheduler.
+    /// An empty snapshot, with the scheduler's default profile.
     pub(crate) fn new() -> Self {
         let configuration = SchedulerConfiguration::default();
         let profiles = configuration.resolve().expect("the default configuration is sound");
@@ -97,7 +97,7 @@ impl Snapshot {
         }
     }
 
-    /// The facts of a pod of the store.
+    /// The facts of a pod in the store.
     pub(crate) fn pod(&mut self, view: ClusterView<'_>, id: PodId) -> Option<Arc<PodInfo>> {
         let pod = view.pods().get(id)?;
         Some(self.pod_info(view, id, pod))
@@ -118,18 +118,18 @@ impl Snapshot {
         info
     }
 
-    /// The id of a pod that is in no store.
+    /// An id for a pod that is not in the store.
     pub(crate) fn made_up_pod(&mut self) -> PodId {
         self.made_up += 1;
         PodId::from_bits(self.made_up)
     }
 
-    /// The cache, to give classes to pods that are in no store.
+    /// The cache, to assign classes to pods that are not in the store.
     pub(crate) fn cache_mut(&mut self) -> &mut Cache {
         &mut self.cache
     }
 
-    /// Takes over the cluster as it is: these nodes with their pods, without those that are expendable
+    /// Replaces the snapshot by the current cluster: these nodes with their pods, except for expendable ones
     /// (`SetClusterState`).
     pub(crate) fn sync(&mut self, view: ClusterView<'_>, nodes: &[LoopNode], cutoff: i64) {
         debug_assert!(self.forks.is_empty(), "what was played through is taken back");
@@ -174,7 +174,7 @@ impl Snapshot {
         }
     }
 
-    /// The pods of a node by creation and name, without those that are expendable or have ended.
+    /// The pods of a node by creation time and name, except for expendable and finished ones.
     fn pods_on(
         &mut self,
         view: ClusterView<'_>,
@@ -219,12 +219,12 @@ impl Snapshot {
         own.pods = pods;
     }
 
-    /// What follows can be taken back.
+    /// Begins changes that can be reverted.
     pub(crate) fn fork(&mut self) {
         self.forks.push(self.undo.len());
     }
 
-    /// Takes back what happened since the last fork.
+    /// Reverts the changes since the last fork.
     pub(crate) fn revert(&mut self) {
         let length = self.forks.pop().unwrap_or(0);
         while self.undo.len() > length {
@@ -252,22 +252,22 @@ impl Snapshot {
         }
     }
 
-    /// Keeps what happened since the last fork, as part of what the fork before it can take back.
+    /// Makes the changes since the last fork part of the fork before it.
     pub(crate) fn commit(&mut self) {
         self.forks.pop();
     }
 
-    /// The node of a name.
+    /// The slot of the node with this name.
     pub(crate) fn slot(&self, name: &str) -> Option<Slot> {
         self.by_name.get(name).copied()
     }
 
-    /// A node that [`Self::slot`] or [`Self::slots`] gave.
+    /// A node, by a slot returned from [`Self::slot`] or [`Self::slots`].
     pub(crate) fn node(&self, slot: Slot) -> &SnapshotNode {
         self.nodes[slot].as_ref().expect("a slot that was given out holds a node")
     }
 
-    /// The nodes, by name.
+    /// The nodes, ordered by name.
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.order
     }
@@ -291,7 +291,7 @@ impl Snapshot {
         }
     }
 
-    /// Puts a pod on a node, whether it fits or not.
+    /// Puts a pod on a node without checking that it fits.
     pub(crate) fn add_pod(&mut self, slot: Slot, pod: Arc<PodInfo>) {
         self.cache.add_pod(node_id(slot), placed(&pod));
         if let Some(node) = &mut self.nodes[slot] {
@@ -300,7 +300,7 @@ impl Snapshot {
         }
     }
 
-    /// Takes a pod off a node.
+    /// Removes a pod from a node.
     pub(crate) fn remove_pod(&mut self, slot: Slot, pod: PodId) {
         let Some(node) = &mut self.nodes[slot] else { return };
         let Some(position) = node.pods.iter().position(|one| one.id == pod) else { return };
@@ -341,7 +341,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Puts a pod on the first acceptable node that it fits, from the one after the last find on
+    /// Puts a pod on the first acceptable node that it fits, searching from the one after the last match
     /// (`SchedulePodOnAnyNodeMatching`).
     pub(crate) fn schedule_anywhere(
         &mut self,
@@ -418,8 +418,8 @@ impl Snapshot {
     }
 }
 
-/// Number of pods on a node, and the last write to any of them: a pod that comes or changes has a version above all that
-/// were before, and where one only goes there is one less.
+/// Number of pods on a node, and the highest version of any of them: a new or changed pod has a higher version than
+/// all others before, and a removal lowers the number.
 type PodsVersion = (usize, u64);
 
 fn version_of_pods(view: ClusterView<'_>, node: NodeId) -> PodsVersion {
@@ -427,18 +427,18 @@ fn version_of_pods(view: ClusterView<'_>, node: NodeId) -> PodsVersion {
     pods.fold((0, 0), |(count, last), (_, pod)| (count + 1, last.max(pod.resource_version)))
 }
 
-/// Older pods first, those of one age by name.
+/// Older pods first, then by name.
 pub(crate) fn by_age(one: &PodInfo, other: &PodInfo) -> std::cmp::Ordering {
     let key = |pod: &PodInfo| pod.created;
     key(one).cmp(&key(other)).then_with(|| one.name.name.cmp(&other.name.name))
 }
 
-/// Whether PreFilter left the node in.
+/// True if PreFilter has not excluded the node.
 fn may_be(prepared: &Prepared<'_>, slot: Slot) -> bool {
     prepared.only.as_ref().is_none_or(|(slots, _)| slots.contains(&slot))
 }
 
-/// Whether NodeResourcesFit rejects the node, without the reasons: most nodes are full, and this is told in no time.
+/// True if NodeResourcesFit rejects the node, without the reasons: a cheap test, as most nodes are full.
 fn is_short(node: &NodeInfo, pod: &PodClass) -> bool {
     let (free, asked) = (&node.allocatable, &pod.requests);
     let lacks = |asked: i64, free: i64, used: i64| asked > 0 && asked > free.saturating_sub(used);
@@ -452,7 +452,7 @@ fn placed(pod: &PodInfo) -> PlacedPod {
     PlacedPod { id: Some(pod.id), class: pod.class, is_terminating, devices: DeviceSet::NONE }
 }
 
-/// The key under which the cache has the node of a slot.
+/// The cache's id of the node in a slot.
 fn node_id(slot: Slot) -> NodeId {
     NodeId::from_bits(slot as u64)
 }

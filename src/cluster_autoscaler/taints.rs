@@ -1,23 +1,22 @@
-//! The taints that the autoscaler sets, and those that say something about a node's state
-//! (`cluster-autoscaler/utils/taints`).
+//! Taints that the autoscaler sets, and taints that reflect a node's state (`cluster-autoscaler/utils/taints`).
 
 use cluster::Name;
 use cluster::node::{Node, Taint};
 use cluster::pod_template::TaintEffect;
 use engine::{SimDuration, SimTime};
 
-/// On nodes that are being removed.
+/// Taint of nodes being removed.
 pub(crate) const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
-/// On nodes that are not needed.
+/// Soft taint of unneeded nodes.
 pub(crate) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
-/// Taints that go once a node has started.
+/// Prefixes of taints that are removed once a node has started.
 const STARTUP_PREFIXES: [&str; 2] = [
     "ignore-taint.cluster-autoscaler.kubernetes.io/",
     "startup-taint.cluster-autoscaler.kubernetes.io/",
 ];
-/// Taints that say something of a node's state.
+/// Prefix of taints that reflect a node's state.
 const STATUS_PREFIX: &str = "status-taint.cluster-autoscaler.kubernetes.io/";
-/// Taints that follow from conditions of a node, and are not on a fresh one.
+/// Taints that derive from node conditions, and are not on a fresh node.
 const CONDITION_TAINTS: [&str; 11] = [
     "node.kubernetes.io/not-ready",
     "node.kubernetes.io/unreachable",
@@ -31,15 +30,15 @@ const CONDITION_TAINTS: [&str; 11] = [
     "cloud.google.com/impending-node-termination",
     "NodeWithImpairedVolumes",
 ];
-/// How long after its taint a node counts as being removed (`MaxCloudProviderNodeDeletionTime`).
+/// How long after this taint a node counts as being removed (`MaxCloudProviderNodeDeletionTime`).
 const DELETION_TIME: SimDuration = SimDuration::from_secs(300);
 
-/// The taint of a node that is being removed.
+/// The taint of a node being removed.
 pub(crate) fn to_be_deleted(now: SimTime) -> Taint {
     taint(TO_BE_DELETED, TaintEffect::NoSchedule, now)
 }
 
-/// The taint of a node that is not needed.
+/// The soft taint of an unneeded node.
 pub(crate) fn deletion_candidate(now: SimTime) -> Taint {
     taint(DELETION_CANDIDATE, TaintEffect::PreferNoSchedule, now)
 }
@@ -54,7 +53,7 @@ pub(crate) fn has_taint(node: &Node, key: &str) -> bool {
     node.taints.iter().any(|taint| *taint.key == *key)
 }
 
-/// Whether a node's removal began not long ago (`IsNodeBeingDeleted`).
+/// True if the removal of a node began recently (`IsNodeBeingDeleted`).
 pub(crate) fn is_being_deleted(node: &Node, now: SimTime) -> bool {
     let Some(taint) = node.taints.iter().find(|taint| *taint.key == *TO_BE_DELETED) else {
         return false;
@@ -63,7 +62,7 @@ pub(crate) fn is_being_deleted(node: &Node, now: SimTime) -> bool {
     since.is_some_and(|since| now - since < DELETION_TIME)
 }
 
-/// Whether a node has not started yet, as a taint on it says.
+/// True if a node has a startup taint.
 pub(crate) fn is_starting(node: &Node) -> bool {
     node.taints.iter().any(|taint| is_startup_taint(&taint.key))
 }
@@ -72,7 +71,7 @@ fn is_startup_taint(key: &str) -> bool {
     STARTUP_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
-/// The taints that a fresh node like this has (`SanitizeTaints`).
+/// The taints that a fresh node like this would have (`SanitizeTaints`).
 pub(crate) fn of_fresh_node(taints: &[Taint]) -> Vec<Taint> {
     let passes = |taint: &&Taint| {
         let key = &*taint.key;

@@ -1,4 +1,5 @@
-//! What a new node of each group would look like (`processors/nodeinfosprovider`, `simulator/node_info_utils.go`).
+//! Template nodes: what a new node of each group would look like (`processors/nodeinfosprovider`,
+//! `simulator/node_info_utils.go`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,18 +19,18 @@ use controllers::daemon_set::placement::placement;
 use engine::SimTime;
 use scheduler::node_info::ClassId;
 
-/// On copies of nodes that do not exist.
+/// Label of template nodes, which do not exist.
 const TEMPLATE_LABEL: &str = "cluster-autoscaler.kubernetes.io/template-node";
-/// Labels that a cloud's description of a node gets under their old names, too (`UpdateDeprecatedLabels`).
+/// Labels that are also set under their deprecated names on the cloud's template nodes (`UpdateDeprecatedLabels`).
 const DEPRECATED_LABELS: [(&str, &str); 3] = [
     ("node.kubernetes.io/instance-type", "beta.kubernetes.io/instance-type"),
     ("topology.kubernetes.io/region", "failure-domain.beta.kubernetes.io/region"),
     ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone"),
 ];
-/// The class of pods without which a node is of no use.
+/// Priority class of pods that every node needs.
 const NODE_CRITICAL: &str = "system-node-critical";
 
-/// A new node of a group, with the pods that would be on it from the beginning.
+/// A new node of a group, with its initial pods.
 #[derive(Clone, Debug)]
 pub(crate) struct TemplateNode {
     pub(crate) node: Node,
@@ -40,10 +41,10 @@ pub(crate) struct TemplateNode {
 /// Templates by the name of their group.
 pub(crate) type Templates = BTreeMap<Name, Arc<TemplateNode>>;
 
-/// The templates with those of earlier loops.
+/// Templates, including those of earlier loops.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TemplateRegistry {
-    /// From real nodes, with the time at which each was made.
+    /// Templates made from real nodes, with the time at which each was made.
     cached: BTreeMap<Name, (Arc<TemplateNode>, SimTime)>,
     /// Pods of DaemonSets, by DaemonSet and its generation.
     daemon_pods: BTreeMap<(DaemonSetId, i64), DaemonPod>,
@@ -57,7 +58,7 @@ struct DaemonPod {
 }
 
 impl TemplateNode {
-    /// A copy under another name (`SanitizedNodeInfo`).
+    /// A copy with another name (`SanitizedNodeInfo`).
     pub(crate) fn fresh(&self, snapshot: &mut Snapshot, suffix: &str) -> SnapshotNode {
         let name: Name = format!("{}-{suffix}", self.node.meta.name()).into();
         let node = renamed(&self.node, &name);
@@ -67,7 +68,7 @@ impl TemplateNode {
 }
 
 impl TemplateRegistry {
-    /// The templates of this loop: from a good node of the group, else from the one that was last good, else from
+    /// The templates of this loop: from a good node of the group, otherwise from the last good one, otherwise from
     /// the cloud.
     pub(crate) fn recompute(
         &mut self,
@@ -133,8 +134,7 @@ impl TemplateRegistry {
         template
     }
 
-    /// A node like another, with the pods that belong to every node of its sort
-    /// (`SanitizedTemplateNodeInfoFromNodeInfo`).
+    /// A node like another one, with the pods that every such node gets (`SanitizedTemplateNodeInfoFromNodeInfo`).
     fn like_example(
         &mut self,
         view: ClusterView<'_>,
@@ -178,7 +178,7 @@ impl TemplateRegistry {
         template: cluster::pod_template::PodTemplate,
         snapshot: &mut Snapshot,
     ) -> Arc<PodInfo> {
-        // No template of the store has such an id.
+        // Templates in the store never have such an id.
         let number = u64::try_from(self.daemon_pods.len()).unwrap_or(u64::MAX);
         let template_id = TemplateId::from_bits(u64::from(u32::MAX) << 32 | number);
         let known = self.daemon_pods.entry((id, set.meta.generation)).or_insert_with(|| {
@@ -218,7 +218,7 @@ fn renamed(node: &Node, name: &Name) -> Node {
     node
 }
 
-/// The same pod once more, for another node.
+/// A copy of the pod for another node.
 fn copied(pod: &Arc<PodInfo>, snapshot: &mut Snapshot) -> Arc<PodInfo> {
     Arc::new(PodInfo { id: snapshot.made_up_pod(), ..PodInfo::clone(pod) })
 }

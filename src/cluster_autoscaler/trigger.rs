@@ -3,13 +3,13 @@
 use super::options::Options;
 use engine::{SimDuration, SimTime};
 
-/// How old the news of an unschedulable pod may be to start a loop (`maxPodChangeAge`).
+/// Maximum age of a pod's unschedulable condition to trigger a loop (`maxPodChangeAge`).
 pub const MAX_POD_CHANGE_AGE: SimDuration = SimDuration::from_secs(10);
 
-/// When the loop after one that started at `last` begins, if it ended at once: absent = at once; otherwise at this
-/// instant, or as soon as a pod becomes unschedulable.
+/// When the loop after one that started at `last` begins, assuming that one ended at once: `None` = at once;
+/// otherwise at this instant, or earlier when a pod becomes unschedulable.
 ///
-/// `last_scale_up` and `last_delete` are the last times at which nodes were asked for, and at which removals began.
+/// `last_scale_up` and `last_delete` are the times of the last scale-up and of the last start of removals.
 pub fn next_loop(
     last: SimTime,
     last_scale_up: SimTime,
@@ -23,7 +23,7 @@ pub fn next_loop(
     Some(last + options.scan_interval)
 }
 
-/// Whether a pod that became unschedulable at `since` starts a loop at `now`.
+/// True if a pod that became unschedulable at `since` triggers a loop at `now`.
 pub fn starts_loop(since: SimTime, now: SimTime, options: &Options) -> bool {
     options.frequent_loops_enabled && since + MAX_POD_CHANGE_AGE >= now
 }

@@ -1,4 +1,4 @@
-//! How much of a node is requested (`cluster-autoscaler/simulator/utilization`).
+//! Utilization of a node by requests (`cluster-autoscaler/simulator/utilization`).
 
 use std::sync::Arc;
 
@@ -9,29 +9,29 @@ use cluster::node::Node;
 use engine::SimTime;
 use units::Quantity;
 
-/// Requested shares of a node.
+/// Requested fractions of a node's resources.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Utilization {
-    /// Of its CPU; 0 on a node with GPUs, of which nothing else counts.
+    /// CPU; 0 on a node with GPUs, for which only these count.
     pub cpu: f64,
-    /// Of its memory; likewise.
+    /// Memory; 0 on a node with GPUs.
     pub memory: f64,
-    /// Of its GPUs, if it has any.
+    /// GPUs; 0 on a node without any.
     pub gpu: f64,
-    /// The resource that decides.
+    /// The resource with the highest fraction, or the GPU resource.
     pub resource: Name,
-    /// Its share.
+    /// Its fraction, which is compared with the threshold.
     pub share: f64,
 }
 
-/// What does not count.
+/// Pods that are excluded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LeftOut {
     pub(crate) daemon_sets: bool,
     pub(crate) mirrors: bool,
 }
 
-/// The requested shares of a node; absent if it says nothing of its CPU or memory.
+/// The utilization of a node; absent if its CPU or memory is unknown.
 pub(crate) fn utilization(
     node: &Node,
     pods: &[Arc<PodInfo>],
@@ -51,8 +51,8 @@ pub(crate) fn utilization(
     Some(Utilization { cpu, memory, gpu: 0.0, resource: resource.into(), share })
 }
 
-/// The requested share of one resource (`CalculateUtilizationOfResource`). Pods that are left out leave both the
-/// numerator and the denominator.
+/// Requested fraction of one resource (`CalculateUtilizationOfResource`). Excluded pods are subtracted from both
+/// numerator and denominator.
 fn share_of(
     node: &Node,
     pods: &[Arc<PodInfo>],

@@ -1,5 +1,5 @@
-//! Recorded decisions of the HPA controller: closed sequences of syncs, and tables of single
-//! decisions. The schema is described in `docs/conform-hpa.md`.
+//! Recorded decisions of the HPA controller: sequences of syncs, and tables of individual decisions. The schema is
+//! described in `docs/conform-hpa.md`.
 
 mod calculator_row;
 mod compare;
@@ -29,7 +29,7 @@ pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
 }
 
 fn replay_line(line: &str) -> Result<CaseOutcome, String> {
-    /// What tells the two sorts of line apart.
+    /// The fields that distinguish the two types of lines.
     #[derive(Deserialize)]
     struct Kind {
         id: String,
@@ -43,15 +43,14 @@ fn replay_line(line: &str) -> Result<CaseOutcome, String> {
     Ok(CaseOutcome::new(&*id, difference.map_err(|problem| format!("case {id}: {problem}"))?))
 }
 
-/// The controller's flags in a recording: its settings, times in seconds. A flag that is left out has its
-/// default.
+/// The controller's flags in a recording: its settings, with times in seconds. Missing flags have their defaults.
 #[derive(Debug, Default, Deserialize)]
 struct Flags(Map<String, Value>);
 
 impl Flags {
     fn settings(&self, feature_gates: HpaFeatureGates) -> Result<HpaSettings, String> {
         let mut flags = self.0.clone();
-        // A constant of the controller, and no setting.
+        // This is a constant of the controller, not a setting.
         let factor = flags.remove("legacyScaleUpLimitFactor").and_then(|factor| factor.as_f64());
         let setting = |(name, value): (String, Value)| match name.strip_suffix("Seconds") {
             Some(name) => {
@@ -68,7 +67,7 @@ impl Flags {
     }
 }
 
-/// A spec as the API server would store it, in lean form and as JSON.
+/// A spec as stored by the API server, in typed form and as JSON.
 fn defaulted_spec(api_version: &str, object: &Value) -> Result<(HpaSpec, Value), String> {
     let mut spec = to_v2(api_version, object).map_err(|errors| listed(&errors, "hpa"))?;
     set_defaults(&mut spec);

@@ -1,11 +1,11 @@
-//! Recorded values beside ours.
+//! Comparison of recorded values with ours.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// The first place at which two values differ, with what is recorded there and what is ours. What is absent is
-/// null; numbers may differ by as much as `slack` says of their path.
+/// The first difference between two values: its path, the recorded value and ours. Missing values are null; numbers
+/// may differ by the `slack` for their path.
 pub(crate) fn first_gap(
     path: &str,
     recorded: &Value,
@@ -25,7 +25,7 @@ pub(crate) fn first_gap(
         }
         (Value::Number(one), Value::Number(other)) => {
             let slack = slack(path);
-            // Whole numbers may be too large for a float, and be written as one all the same: 15.0.
+            // Integers may be too large for a float, and yet be written as one: 15.0.
             let is_float = one.is_f64() || other.is_f64() || slack > 0.0;
             let gap = one.as_f64().zip(other.as_f64()).map(|(one, other)| (one - other).abs());
             one == other || is_float && gap.is_some_and(|gap| gap <= slack)
@@ -35,7 +35,7 @@ pub(crate) fn first_gap(
     (!is_same).then(|| (path.to_owned(), recorded.clone(), ours.clone()))
 }
 
-/// Whether two values are the same, numbers by value.
+/// True if two values are equal, with numbers compared by value.
 pub(crate) fn is_equal(recorded: &Value, ours: &Value) -> bool {
     first_gap("", recorded, ours, &|_| 0.0).is_none()
 }

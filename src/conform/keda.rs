@@ -1,5 +1,5 @@
-//! Recorded decisions of KEDA: polls of the scale executor, Jobs of a ScaledJob, readings by way of the
-//! fallback, and cron triggers. The schema is described in `docs/conform-keda.md`.
+//! Recorded decisions of KEDA: polls of the scale executor, Jobs of a ScaledJob, metrics with fallback, and cron
+//! triggers. The schema is described in `docs/conform-keda.md`.
 
 mod cron;
 mod executor;
@@ -15,7 +15,7 @@ use super::recording::{RecordingError, parse, replay_lines};
 use super::{CaseOutcome, Difference};
 use cluster::scaled_object::{KedaCondition, KedaConditions};
 
-/// Replays every case of a recording, cases of all sorts in any order, plain or compressed.
+/// Replays every case of a recording, with any mix of case types, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
     replay_lines(input, replay_line)
 }
@@ -40,7 +40,7 @@ fn replay_line(line: &str) -> Result<CaseOutcome, String> {
     Ok(CaseOutcome::new(id, difference))
 }
 
-/// Conditions as the recordings have them.
+/// Conditions in the form of the recordings.
 fn conditions(conditions: KedaConditions) -> Value {
     let told = |KedaCondition { status, reason }: KedaCondition| json!([status.as_str(), reason]);
     json!({

@@ -1,5 +1,5 @@
-//! Replays recorded decisions of the real controllers through ours, and says where they differ.
-//! Every replay calls the very functions that a simulation calls.
+//! Replays recorded decisions of the real controllers with ours, and reports differences. Every replay calls the
+//! same functions as a simulation.
 
 pub mod cluster_autoscaler;
 pub mod controllers;
@@ -24,13 +24,13 @@ use serde_json::{Map, Value};
 use manifest::field::FieldError;
 use report::figures::counted;
 
-/// Version of the JSON form of a [`Report`]: the minor grows with added fields, the major
-/// with changed ones.
+/// Version of the JSON form of a [`Report`]: added fields increment the minor version, changed ones the major
+/// version.
 const FORMAT_VERSION: &str = "1.0";
-/// The longest case that is replayed.
+/// Length of the longest case that is replayed, in days.
 const LONGEST_DAYS: f64 = 30.0;
 
-/// Says that a case is too long to be replayed, by the field that has its length.
+/// Rejects a case that is too long; `field` is the field with its length.
 fn check_length(field: &str, seconds: f64) -> Result<(), String> {
     if seconds <= LONGEST_DAYS * 86_400.0 {
         return Ok(());
@@ -43,20 +43,20 @@ fn case_id(case: &Map<String, Value>) -> Result<&str, String> {
     case.get("id").and_then(Value::as_str).ok_or_else(|| "id: must be a text".to_owned())
 }
 
-/// All errors in one line, of an object at a place in the case.
+/// All errors of an object in one line; `at` is its path in the case.
 fn listed(errors: &[FieldError], at: &str) -> String {
     let errors: Vec<String> = errors.iter().map(|error| format!("{at}.{error}")).collect();
     errors.join("; ")
 }
 
-/// What became of one recorded case.
+/// Result of one recorded case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CaseOutcome {
     /// Name of the case.
     pub id: String,
-    /// Whether every compared field was reproduced.
+    /// True if every compared field was reproduced.
     pub agreed: bool,
-    /// Where it first went apart.
+    /// The first difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
 }
@@ -64,51 +64,51 @@ pub struct CaseOutcome {
 /// The first field of a case that was not reproduced.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
-    /// Where in the case, such as `tick 12 (t=180)`; empty if the case is one decision.
+    /// Position in the case, such as `tick 12 (t=180)`; empty if the case is a single decision.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub at: String,
     /// The field.
     pub field: String,
-    /// What was recorded.
+    /// The recorded value.
     pub expected: Value,
-    /// What we decide.
+    /// Our value.
     pub got: Value,
     /// The recorded inputs of the decision.
     pub inputs: Value,
-    /// How we come to it; empty if there is nothing to tell.
+    /// How our value was computed; empty if there is nothing to explain.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub explanation: String,
 }
 
-/// What became of all cases, each told as a `C`.
+/// Results of all cases, each as a `C`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report<C> {
     format_version: &'static str,
-    /// Cases that were reproduced.
+    /// Number of cases that were reproduced.
     agreed: usize,
-    /// Cases that were not.
+    /// Number of cases that were not.
     disagreed: usize,
     cases: Vec<C>,
 }
 
-/// What became of all cases of a replay.
+/// Results of all cases of a replay.
 pub type ConformReport = Report<CaseOutcome>;
 
-/// What became of a case.
+/// Result of a case.
 pub trait Outcome: fmt::Display {
-    /// Whether it was reproduced.
+    /// True if it was reproduced.
     fn is_agreement(&self) -> bool;
 }
 
 impl CaseOutcome {
-    /// The outcome of a case with this first difference, if there is any.
+    /// The result of a case with this first difference, if any.
     pub fn new(id: impl Into<String>, difference: Option<Difference>) -> Self {
         Self { id: id.into(), agreed: difference.is_none(), difference }
     }
 }
 
 impl Difference {
-    /// A difference with nothing to tell of how we come to it.
+    /// A difference without an explanation.
     fn new(
         at: impl Into<String>,
         field: impl Into<String>,
@@ -128,7 +128,7 @@ impl Outcome for CaseOutcome {
 }
 
 impl fmt::Display for CaseOutcome {
-    /// A line, and the first difference if there is one.
+    /// One line, and the first difference if there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.agreed { "agreed    " } else { "disagreed " };
         writeln!(f, "{word} {}", self.id)?;
@@ -137,13 +137,13 @@ impl fmt::Display for CaseOutcome {
 }
 
 impl<C: Outcome> Report<C> {
-    /// The report on these cases, in their order.
+    /// The report on these cases, in order.
     pub fn new(cases: Vec<C>) -> Self {
         let agreed = cases.iter().filter(|case| case.is_agreement()).count();
         Self { format_version: FORMAT_VERSION, agreed, disagreed: cases.len() - agreed, cases }
     }
 
-    /// Whether every case was reproduced.
+    /// True if every case was reproduced.
     pub const fn is_agreement(&self) -> bool {
         self.disagreed == 0
     }
@@ -155,7 +155,7 @@ impl<C: Outcome> Report<C> {
 }
 
 impl<C: Outcome> fmt::Display for Report<C> {
-    /// Each case, and the sums at the end.
+    /// Each case, and the totals at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.cases.iter().try_for_each(|case| case.fmt(f))?;
         let cases = counted(self.cases.len() as u64, "case");

@@ -1,5 +1,5 @@
-//! Recorded objects. They are read as all manifests are, but for the admission plugins, which none of the
-//! recorded clusters had; what no manifest can carry is set afterwards.
+//! Recorded objects. They are parsed like manifests, but without admission plugins, which the recorded clusters did
+//! not have; fields that manifests cannot contain are set afterwards.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use cluster::pod::{PodId, PodPhase};
 use engine::SimTime;
 use manifest::{Diagnostic, Diagnostics, Object, Severity, read_value, stored};
 
-/// An object, read. `at` is where it stands in its case.
+/// Parses an object. `at` is its path in the case.
 pub(crate) fn object(object: &Value, at: &str) -> Result<Object, String> {
     let mut problems = Diagnostics::default();
     let loaded = stored(read_value(object.clone(), at, &mut problems));
@@ -26,7 +26,7 @@ pub(crate) fn object(object: &Value, at: &str) -> Result<Object, String> {
     object.ok_or_else(|| format!("{at}: is of a kind that is not simulated"))
 }
 
-/// The same of an object whose kind the case says in another way.
+/// The same for an object whose kind is given separately.
 pub(crate) fn object_of(
     (api_version, kind): (&str, &str),
     mut given: Value,
@@ -40,7 +40,7 @@ pub(crate) fn object_of(
     object(&given, at)
 }
 
-/// What has happened to a running pod since its creation, each at its time.
+/// The past of a running pod since its creation, as actions with their times.
 pub(crate) fn life(
     pod: PodId,
     node: NodeId,
@@ -57,15 +57,15 @@ pub(crate) fn life(
         .chain(deletion)
 }
 
-/// The time of the run at which a date falls, where time zero is a date, too.
+/// The simulated time of a date; `zero` is the date of time zero.
 pub(crate) fn time(date: &str, zero: &str) -> Result<SimTime, String> {
     let parse = |text: &str| {
-        text.parse::<Timestamp>().map_err(|error| format!("{text:?} is no date: {error}"))
+        text.parse::<Timestamp>().map_err(|error| format!("{text:?} is not a date: {error}"))
     };
     Ok(SimTime::from_secs(parse(date)?.as_second() - parse(zero)?.as_second()))
 }
 
-/// `status.phase` of a pod: Unknown where a recording leaves it unset.
+/// `status.phase` of a pod: Unknown if the recording does not set it.
 pub(crate) fn phase(text: &str) -> PodPhase {
     use PodPhase::{Failed, Pending, Running, Succeeded, Unknown};
     let known = [Pending, Running, Succeeded, Failed];

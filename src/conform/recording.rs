@@ -1,4 +1,4 @@
-//! Recordings as they lie on disk: one JSON document per line, compressed with gzip or not.
+//! The file format of recordings: one JSON document per line, optionally compressed with gzip.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
@@ -18,16 +18,16 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Why a recording cannot be replayed.
 #[derive(Debug)]
 pub enum RecordingError {
-    /// It cannot be read at all.
+    /// It cannot be read.
     Unreadable(io::Error),
-    /// A line is not what it should be.
+    /// A line is invalid.
     Line {
         /// Its number, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// There is no case in it.
+    /// It contains no case.
     Empty,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for RecordingError {
 
 impl std::error::Error for RecordingError {}
 
-/// The text of a file. Whether it is compressed is seen from its first bytes.
+/// The text of a file, decompressed if its first bytes are those of gzip.
 pub fn unpacked<'a>(mut input: impl BufRead + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
     let is_compressed = input.fill_buf()?.starts_with(&GZIP_MAGIC);
     Ok(if is_compressed {
@@ -70,20 +70,20 @@ pub(crate) fn replay_lines(
     if outcomes.is_empty() { Err(RecordingError::Empty) } else { Ok(outcomes) }
 }
 
-/// Reads one line. What is wrong with it is told with the field in which it is.
+/// Parses one line. An error names the invalid field.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let json = &mut serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner();
-        // At the top there is no path, or a dot.
+        // At the top level the path is empty or a dot.
         if path.len() > 1 { format!("{path}: {problem}") } else { problem.to_string() }
     })?;
     json.end().map_err(|error| error.to_string())?;
     Ok(read)
 }
 
-/// What is written as an object, and not as the list of its values, which would be read as well.
+/// A value that must be written as an object, not as a list of its fields, which would be accepted as well.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Mapped<T>(pub(crate) T);
 
@@ -115,8 +115,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mapped<T> {
     }
 }
 
-/// What a recorded decision was made of: the case, or the item with this number of a list in it, without what
-/// is expected.
+/// The inputs of a recorded decision: the case, or the item with this index of a list in it, without expected
+/// results.
 pub(crate) fn inputs_of(line: &str, list: &[&str], index: usize) -> Value {
     let mut inputs: Value = parse(line).unwrap_or_default();
     for field in list {

@@ -1,5 +1,5 @@
-//! Recorded decisions of the vertical-pod-autoscaler: loops of its recommender and of its updater, and pods at
-//! its webhook. The schema is described in `docs/conform-vpa.md`.
+//! Recorded decisions of the vertical-pod-autoscaler: loops of its recommender and of its updater, and pods
+//! admitted by its webhook. The schema is described in `docs/conform-vpa.md`.
 
 mod admission;
 mod recommender;
@@ -21,7 +21,7 @@ use cluster::vpa::{Amounts, ContainerRecommendation, VpaSpec};
 use cluster::vpa_capping::NamespaceLimits;
 use units::Quantity;
 
-/// Replays every case of a recording, cases of all sorts in any order, plain or compressed.
+/// Replays every case of a recording, with any mix of case types, plain or compressed.
 pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
     replay_lines(input, replay_line)
 }
@@ -44,14 +44,14 @@ fn replay_line(line: &str) -> Result<CaseOutcome, String> {
     Ok(CaseOutcome::new(id, difference))
 }
 
-/// The spec of a VPA, read as users' manifests are.
+/// The spec of a VPA, parsed like those in manifests.
 fn spec(written: &Value, at: &str) -> Result<VpaSpec, String> {
     if !written.is_object() {
         return Err(format!("{at}: must be an object, the spec of a VerticalPodAutoscaler"));
     }
     let kind = ("autoscaling.k8s.io/v1", "VerticalPodAutoscaler");
     let object = json!({ "metadata": { "name": "vpa" }, "spec": written });
-    // It stands where the whole object would have its spec.
+    // In the case only the spec is written, so that paths do not contain `spec`.
     let in_place = |problem: String| problem.replace(&format!("{at}.spec"), at);
     match objects::object_of(kind, object, at).map_err(in_place)?.spec {
         AnySpec::VerticalPodAutoscaler(spec) => Ok(*spec),
@@ -59,7 +59,7 @@ fn spec(written: &Value, at: &str) -> Result<VpaSpec, String> {
     }
 }
 
-/// CPU [thousandths] and memory [bytes]; null where a list has no such resource.
+/// CPU [millicores] and memory [bytes]; null if a list does not have the resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 struct Pair(Option<i64>, Option<i64>);
 
@@ -73,12 +73,12 @@ impl Pair {
     }
 }
 
-/// The same of our own.
+/// Our amounts in the same form.
 fn pair(amounts: Amounts) -> Value {
     json!([amounts.cpu.map(Quantity::milli_value), amounts.memory.map(Quantity::value)])
 }
 
-/// What is recommended for a container.
+/// The recommendation for a container.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Recommended {
@@ -90,7 +90,7 @@ struct Recommended {
 }
 
 impl Recommended {
-    /// What is left out is as the target.
+    /// Missing values default to the target.
     fn lower(&self) -> ContainerRecommendation {
         let or_target = |pair: Option<Pair>| pair.unwrap_or(self.target).amounts();
         ContainerRecommendation {
@@ -103,7 +103,7 @@ impl Recommended {
     }
 }
 
-/// An item of a LimitRange, without what the API server would add to it.
+/// An item of a LimitRange, without the API server's defaults.
 #[derive(Clone, Debug, Deserialize)]
 struct LimitItem {
     r#type: String,

@@ -1,4 +1,4 @@
-//! What a control loop asks for in one reconcile.
+//! Requests issued by a control loop in one reconcile.
 
 use super::Key;
 use cluster::Action;
@@ -8,9 +8,9 @@ use engine::SimTime;
 #[derive(Debug, Default)]
 pub struct Actions {
     requests: Vec<Action>,
-    /// Where batches end, ascending.
+    /// Ends of the batches, ascending.
     ends: Vec<usize>,
-    /// Keys to look at later.
+    /// Keys to reconcile again later.
     requeues: Vec<(Key, SimTime)>,
 }
 
@@ -20,18 +20,17 @@ impl Actions {
         self.requests.push(action);
     }
 
-    /// Ends a batch: what follows is only tried if nothing up to here was refused.
+    /// Ends a batch: requests after it are only sent if none up to here was refused.
     pub fn end_batch(&mut self) {
         self.ends.push(self.requests.len());
     }
 
-    /// Has the controller look at another key at an instant; of several instants of a key the
-    /// earliest stays.
+    /// Requeues another key for a given time; if called several times for a key, the earliest time wins.
     pub fn requeue(&mut self, key: Key, at: SimTime) {
         self.requeues.push((key, at));
     }
 
-    /// The keys to look at later; empties the list.
+    /// Takes the requeued keys, leaving the list empty.
     pub fn take_requeues(&mut self) -> Vec<(Key, SimTime)> {
         std::mem::take(&mut self.requeues)
     }
@@ -48,7 +47,7 @@ impl Actions {
         })
     }
 
-    /// Whether nothing was asked for.
+    /// True if nothing was requested.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }

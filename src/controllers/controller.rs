@@ -1,4 +1,4 @@
-//! What a control loop is to the control plane that runs it.
+//! The interface between a control loop and the control plane running it.
 
 use std::fmt;
 
@@ -11,27 +11,27 @@ use engine::SimTime;
 /// The rule of every decision is a free function of its inputs and `now` in the controller's file;
 /// `reconcile` only gathers the inputs and translates the decision into actions.
 pub trait Controller: fmt::Debug + Send + Sync {
-    /// Its name in the audit trail, as kube-controller-manager calls it (`deployment-controller`).
+    /// Its name in the audit trail, as in kube-controller-manager (`deployment-controller`).
     fn name(&self) -> &'static str;
 
-    /// What it hears the changes of: no other makes it look at anything.
+    /// The changes it watches: no others are passed to [`Self::wakes_on`].
     fn watches(&self) -> Watches {
         Watches::ALL
     }
 
-    /// Adds the keys that a change makes it look at.
+    /// Enqueues the keys that a change affects.
     fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>);
 
-    /// How its work queue is set up; always the same for one controller.
+    /// Configuration of its work queue; constant for a controller.
     fn queue(&self) -> QueueSettings {
         QueueSettings::default()
     }
 
-    /// Looks at one object and asks for what is missing.
+    /// Reconciles one object and requests the necessary changes.
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue;
 
-    /// Hears what was refused of its last reconcile's requests; it may ask for more (a status that
-    /// says so). Without more to say, it tries again after its back-off.
+    /// Receives the requests of the last reconcile that the API server refused, and may issue more (such as a status
+    /// reporting the failure). Otherwise the key is retried after its back-off.
     fn refused(
         &mut self,
         view: ClusterView<'_>,
@@ -43,49 +43,49 @@ pub trait Controller: fmt::Debug + Send + Sync {
         Requeue::Backoff
     }
 
-    /// One of its own requests just before it is carried out, if Events are to record its outcome. Events that it
-    /// can tell beforehand are actions of their own.
+    /// Called for each of its requests just before it is carried out; returns the request if Events are to record its
+    /// outcome. Events that are known in advance are actions of their own.
     fn records(&self, store: &Store, action: &Action) -> Option<RecordedRequest> {
         let _ = (store, action);
         None
     }
 
-    /// Itself, if it reuses decisions while nothing changes that they rest on.
+    /// `Some(self)` if it reuses decisions while their inputs are unchanged.
     fn memoized(&self) -> Option<&dyn Memoize> {
         None
     }
 
-    /// Itself, if it can account for its decisions.
+    /// `Some(self)` if it can explain its decisions.
     fn explanations(&self) -> Option<&dyn Explain> {
         None
     }
 
-    /// A copy with all that it remembers, for snapshots.
+    /// A copy including its state, for snapshots.
     fn boxed_clone(&self) -> Box<dyn Controller>;
 }
 
 /// A controller that reuses its last decision about a key, and does no work for it, until a change
 /// invalidates the decision.
 pub trait Memoize {
-    /// What it hears of without the delay of a watch: no other change invalidates anything.
+    /// The changes it receives without the delay of a watch: no others invalidate anything.
     fn invalidated_by(&self) -> Watches;
 
-    /// Adds the keys whose decisions a change invalidates: they are looked at once more at the same instant.
+    /// Adds the keys whose decisions a change invalidates: they are reconciled again at the same instant.
     fn invalidates_on(&self, view: ClusterView<'_>, change: &Change, invalidated: &mut Vec<Key>);
 }
 
-/// A controller that can account for its decisions.
+/// A controller that can explain its decisions.
 pub trait Explain {
-    /// Its last decision about a key up to `now` in words, with the numbers filled in.
+    /// Its last decision for a key up to `now`, as text with the actual numbers.
     fn explain(&self, key: Key, now: SimTime) -> Option<String>;
 
-    /// The same with every number under its name, where the decision has such a form.
+    /// The same with named numbers, if the decision has such a form.
     fn explain_as_json(&self, key: Key, now: SimTime) -> Option<serde_json::Value> {
         let _ = (key, now);
         None
     }
 
-    /// The last decision about a key as a row of a table, where there is such a form.
+    /// The last decision for a key as a table row, if it has such a form.
     fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
         let _ = (key, now);
         None
@@ -95,9 +95,9 @@ pub trait Explain {
 /// A decision as a row of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// When it was taken.
+    /// Time of the decision.
     pub at: SimTime,
-    /// Titles of the columns, and what stands in them.
+    /// Column titles and cell texts.
     pub cells: Vec<(&'static str, String)>,
     /// Whether it changed something.
     pub is_change: bool,

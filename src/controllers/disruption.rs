@@ -1,5 +1,5 @@
-//! The disruption controller (`pkg/controller/disruption/disruption.go`, 1.36): counts how many pods
-//! of each PodDisruptionBudget may still go. Granting evictions is the API server's business.
+//! The disruption controller (`pkg/controller/disruption/disruption.go`, 1.36): computes the disruptions allowed by
+//! each PodDisruptionBudget. Evictions are granted by the API server.
 
 use std::collections::BTreeSet;
 
@@ -16,27 +16,26 @@ use cluster::selection::Selecting;
 use cluster::{Action, Change, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
-/// How long a pod whose eviction was granted may take to be seen terminating (`DeletionTimeout`).
+/// How long a pod with a granted eviction may take to be observed terminating (`DeletionTimeout`).
 const DELETION_TIMEOUT: SimDuration = SimDuration::from_secs(120);
 
 /// The disruption controller.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DisruptionController;
 
-/// How many pods a budget expects, and how many of them are to stay healthy.
+/// Expected pods of a budget, and the number that must stay healthy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expectation {
     /// Pods expected.
     pub expected: i32,
-    /// Healthy pods wanted.
+    /// Healthy pods required by the budget.
     pub desired_healthy: i32,
 }
 
-/// What a budget expects of its pods (`getExpectedPodCount`): a whole `minAvailable` counts the pods
-/// that are there, all else is measured against the `scale` of the pods' controllers. Percentages
-/// are rounded up.
+/// Expected pods of a budget (`getExpectedPodCount`): an absolute `minAvailable` counts the existing pods, everything
+/// else is relative to the `scale` of the pods' controllers. Percentages are rounded up.
 ///
-/// Of 7 pods 30 % is 2.1, so 3 may go and 4 are to stay.
+/// 30 % of 7 pods is 2.1, so 3 may be disrupted and 4 must stay.
 pub fn expectation(budget: Budget, pods: i32, scale: i32) -> Expectation {
     match budget {
         Budget::MinAvailable(IntOrPercent::Int(number)) => {
@@ -52,8 +51,8 @@ pub fn expectation(budget: Budget, pods: i32, scale: i32) -> Expectation {
     }
 }
 
-/// How many more pods may go (`updatePdbStatus`); none while no pod is expected, so that the first
-/// pods are safe before their controller has looked.
+/// Number of disruptions allowed (`updatePdbStatus`); none while no pod is expected, so that the first pods are
+/// protected before their controller has synced.
 pub fn disruptions_allowed(current_healthy: i32, expectation: Expectation) -> i32 {
     if expectation.expected <= 0 {
         return 0;
@@ -86,7 +85,7 @@ impl Controller for DisruptionController {
                     Selecting::PodDisruptionBudget(budget) => Some(budget),
                     Selecting::Service(_) => None,
                 });
-                // Only the first of several budgets hears of a pod (`getPdbForPod`).
+                // Only the first of several budgets is enqueued for a pod (`getPdbForPod`).
                 wake.extend(budgets.take(1).map(Key::PodDisruptionBudget));
             }
             _ => {}
@@ -137,7 +136,7 @@ const fn counts_controllers(budget: &PodDisruptionBudget) -> bool {
     !matches!(budget.spec.budget, Budget::MinAvailable(IntOrPercent::Int(_)))
 }
 
-/// Pods without a controller do not count, and may go below the budget unseen.
+/// Message for pods without a controller, which do not count and may fall below the budget unnoticed.
 fn unmanaged(budget: &PodDisruptionBudget) -> String {
     let selector = budget.spec.selector.as_ref().map_or_else(String::new, ToString::to_string);
     format!(
@@ -148,9 +147,8 @@ fn unmanaged(budget: &PodDisruptionBudget) -> String {
     )
 }
 
-/// The sum of `spec.replicas` over the pods' controllers, where the budget needs it
-/// (`getExpectedScale`). Pods without a controller do not count; those of a controller without a
-/// scale make it unknown.
+/// The sum of `spec.replicas` over the pods' controllers, if the budget needs it (`getExpectedScale`). Pods without a
+/// controller do not count; those of a controller without a scale make it unknown.
 fn scale_of_controllers(
     view: ClusterView<'_>,
     budget: &PodDisruptionBudget,
@@ -186,7 +184,7 @@ fn without_scale(owner: Owner, pod: &Pod) -> String {
     }
 }
 
-/// What a pod's owner is scaled by: a Deployment behind its ReplicaSet, or the owner itself.
+/// The scaled workload behind a pod: the Deployment of its ReplicaSet, or the owner itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scaled {
     Deployment(cluster::deployment::DeploymentId),
@@ -211,8 +209,7 @@ fn scale_of(view: ClusterView<'_>, owner: Owner) -> Option<(Scaled, i32)> {
     }
 }
 
-/// Pods whose eviction was granted a short while ago and that do not terminate yet
-/// (`buildDisruptedPodMap`).
+/// Pods whose eviction was granted recently and that are not terminating yet (`buildDisruptedPodMap`).
 fn in_flight(
     budget: &PodDisruptionBudget,
     pods: &[(PodId, &Pod)],
@@ -225,8 +222,8 @@ fn in_flight(
     budget.status.disrupted_pods.iter().copied().filter(is_awaited).collect()
 }
 
-/// Whether a pod whose eviction was granted may still be on its way out. Not at the end of the timeout itself:
-/// that is when it is looked at again.
+/// Whether a pod with a granted eviction may still be about to terminate. False at the exact end of the timeout, when
+/// it is checked again.
 fn is_in_flight(granted: SimTime, now: SimTime) -> bool {
     granted + DELETION_TIMEOUT > now
 }
@@ -255,7 +252,7 @@ fn status(
     status
 }
 
-/// Says that the budget cannot be worked out, so nothing may go (`failSync`).
+/// Marks the budget as failed to compute, allowing no disruptions (`failSync`).
 fn fail(
     budget: &PodDisruptionBudget,
     why: String,

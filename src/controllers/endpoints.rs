@@ -1,6 +1,5 @@
-//! The EndpointSlice controller (`pkg/controller/endpointslice` with
-//! `staging/.../endpointslice/utils.go`, 1.36): says which pods of a Service get traffic. How fast
-//! the nodes learn it is not its business.
+//! The EndpointSlice controller (`pkg/controller/endpointslice` with `staging/.../endpointslice/utils.go`, 1.36):
+//! determines the pods of a Service that receive traffic. The delay until nodes learn of it is modeled elsewhere.
 
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::pod::Pod;
@@ -8,7 +7,7 @@ use cluster::selection::Selecting;
 use cluster::service::Endpoint;
 use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
 
-/// What of a pod an endpoint shows.
+/// Pod changes that affect an endpoint.
 const SEEN: PodChanges = PodChanges::READY
     .and(PodChanges::PHASE)
     .and(PodChanges::DELETION_REQUESTED)
@@ -21,16 +20,16 @@ pub struct EndpointSliceController;
 /// Conditions of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndpointConditions {
-    /// New traffic may go there.
+    /// New traffic may be routed to it.
     pub ready: bool,
-    /// It would answer, terminating or not.
+    /// The pod would answer requests, whether or not it is terminating.
     pub serving: bool,
-    /// Its pod has a deletion mark.
+    /// The pod is terminating.
     pub terminating: bool,
 }
 
-/// What a pod's endpoint says of it (`podToEndpoint`); none while it has no address and after it
-/// has ended (`ShouldPodBeInEndpoints`).
+/// Conditions of a pod's endpoint (`podToEndpoint`); `None` while it has no address and after it has finished
+/// (`ShouldPodBeInEndpoints`).
 pub fn conditions(pod: &Pod, publish_not_ready_addresses: bool) -> Option<EndpointConditions> {
     if pod.start_time.is_none() || pod.phase.is_terminal() {
         return None;

@@ -31,10 +31,10 @@ pub use pod_control::RecordedRequest;
 pub use queue::{Backoff, Key, QueueSettings, Requeue};
 pub use watches::Watches;
 
-/// All controllers, in the order in which they hear of a change.
+/// All controllers, in the order in which they are notified of a change.
 pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
     vec![
-        // At one instant a ReplicaSet is looked at before its Deployment.
+        // At one instant a ReplicaSet is reconciled before its Deployment.
         Box::new(replica_set::ReplicaSetController),
         Box::new(deployment::DeploymentController::default()),
         Box::new(stateful_set::StatefulSetController),

@@ -1,6 +1,5 @@
-//! What controllers that own pods have in common: which of them a change of a pod concerns, and their
-//! Events (`RealPodControl` of
-//! `pkg/controller/controller_utils.go`): all of them say it in the same words, on the owner.
+//! Shared by controllers that own pods: the owner affected by a change of a pod, and their Events on the owner, which
+//! all have the same wording (`RealPodControl` of `pkg/controller/controller_utils.go`).
 
 use super::stateful_set::events::StatefulPodOperation;
 use cluster::action::Event;
@@ -17,7 +16,7 @@ pub fn owner_of_changed_pod(view: ClusterView<'_>, change: &Change) -> Option<Ow
 }
 
 /// A controller's request about to be carried out, whose outcome Events record (the calls of client-go's
-/// `EventRecorder` around those of the API).
+/// `EventRecorder` around API calls).
 #[derive(Clone, Debug)]
 pub enum RecordedRequest {
     /// A pod's creation or deletion by any controller but that of StatefulSets.
@@ -27,7 +26,7 @@ pub enum RecordedRequest {
 }
 
 impl RecordedRequest {
-    /// Hands over the Events that tell how it went, in their order; `changes` are those that it made.
+    /// Emits the Events about its outcome, in order; `changes` are those that it made.
     pub fn record(
         self,
         store: &Store,
@@ -67,7 +66,7 @@ impl PodOperation {
         }
     }
 
-    /// The Event that tells how it went; a deletion of a pod that is gone already is not told.
+    /// The Event about its outcome; `None` for the deletion of a pod that no longer exists.
     pub fn event(
         self,
         store: &Store,

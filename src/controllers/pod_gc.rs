@@ -1,5 +1,5 @@
-//! The pod garbage collector (`pkg/controller/podgc`, 1.36): removes pods that no kubelet will ever
-//! remove, because their node object is gone or out of service, and ended pods above a number.
+//! The pod garbage collector (`pkg/controller/podgc`, 1.36): removes pods that no kubelet will ever remove, because
+//! their node object is missing or out of service, and finished pods above a threshold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ const PASS: SimDuration = SimDuration::from_nanos(100_000);
 const QUARANTINE: SimDuration = SimDuration::from_secs(40);
 /// `--terminated-pod-gc-threshold`.
 const TERMINATED_POD_THRESHOLD: usize = 12_500;
-/// Reason of the DisruptionTarget condition of pods whose node is gone.
+/// Reason of the DisruptionTarget condition of pods whose node object is missing.
 const DISRUPTION_REASON: &str = "DeletionByPodGC";
 
 const COLLECT: Key = Key::Pass(0);
@@ -29,7 +29,7 @@ const COLLECT: Key = Key::Pass(0);
 pub struct PodGcController {
     /// When its loop started.
     started: Option<SimTime>,
-    /// Nodes that are gone, with the pass that first missed them, if one did.
+    /// Missing nodes, with the pass that first noticed, if any.
     missing: BTreeMap<NodeId, Option<SimTime>>,
     /// Pods that named a node which was not there when they were created.
     nowhere: BTreeSet<PodId>,
@@ -37,8 +37,8 @@ pub struct PodGcController {
     unknown: BTreeMap<Name, SimTime>,
 }
 
-/// The ended pods above the threshold: evicted ones first, then those created first
-/// (`gcTerminated`, `byEvictionAndCreationTimestamp`).
+/// The finished pods above the threshold: evicted ones first, then by creation time (`gcTerminated`,
+/// `byEvictionAndCreationTimestamp`).
 pub fn surplus_terminated<'a>(
     pods: impl Iterator<Item = (PodId, &'a Pod)>,
     threshold: usize,
@@ -180,7 +180,7 @@ impl PodGcController {
     }
 }
 
-/// The node that a pod names, if it is on none because there is no such node.
+/// The node named by a pod, if no such node exists.
 fn missing_node(view: ClusterView<'_>, pod: PodId) -> Option<Name> {
     let pod = view.pods().get(pod).filter(|pod| pod.node.is_none())?;
     let name = view.template_of(pod).spec.node_name.as_ref()?;

@@ -1,5 +1,4 @@
-//! The work queues of the control loops, as client-go has them: keys, back-off, and when a key is looked
-//! at again.
+//! The work queues of the control loops, modeled on client-go: keys, back-off, and delayed requeues.
 
 use cluster::Change;
 use cluster::cron_job::CronJobId;
@@ -46,7 +45,7 @@ pub enum Key {
     Service(ServiceId),
     /// A PodDisruptionBudget.
     PodDisruptionBudget(PodDisruptionBudgetId),
-    /// The one pass of a loop that runs on a timer; the number tells several apart.
+    /// The single key of a periodic loop; the number distinguishes several loops.
     Pass(u8),
 }
 
@@ -55,14 +54,14 @@ pub enum Key {
 pub struct QueueSettings {
     /// Delays between tries of a key that fails, as the queue's rate limiter sets them.
     pub backoff: Backoff,
-    /// How long a change waits before the controller looks at the keys that it wakes, so that several changes
-    /// are one look; absent = no change waits.
+    /// Delay between a change and the reconcile of the keys it enqueues, so that several changes are batched; absent
+    /// = no delay.
     pub wake_delay: Option<fn(&Change) -> SimDuration>,
-    /// Keys to look at when the control plane starts; controllers that run on a timer begin here.
+    /// Keys enqueued when the control plane starts; periodic controllers begin here.
     pub starts_with: &'static [Key],
 }
 
-/// When a control loop wants to look at a key again on its own account.
+/// Requeue requested by a control loop for its own key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Requeue {
     /// When something changes.

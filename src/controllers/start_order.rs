@@ -1,5 +1,6 @@
-//! Objects that their controllers make one after another (`startupPolicy` and `dependsOn` of a JobSet, `LeaderReady` of a
-//! LeaderWorkerSet): each is there from the start and at rest, and starts when all that it waits for has come.
+//! Objects that their controllers create one after another (`startupPolicy` and `dependsOn` of a JobSet,
+//! `LeaderReady` of a LeaderWorkerSet): here each exists from the start in a dormant state, and starts once all
+//! objects that it awaits have reached their state.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use cluster::{Action, AnySpec, Change, ClusterView, ObjectId, ObjectMeta, Object
 /// Starts objects in their order.
 #[derive(Clone, Debug, Default)]
 pub struct StartOrderController {
-    /// Those that are at rest.
+    /// Dormant objects.
     waiting: BTreeSet<Key>,
 }
 
@@ -80,7 +81,7 @@ fn key_of(object: ObjectId) -> Option<Key> {
     }
 }
 
-/// What an object at rest waits for.
+/// The annotation naming the objects that a dormant object awaits.
 fn waits_for(view: ClusterView<'_>, key: Key) -> Option<Arc<str>> {
     let annotation = |meta: &ObjectMeta| meta.annotations.get(STARTS_AFTER).cloned();
     match key {

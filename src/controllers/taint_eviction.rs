@@ -1,5 +1,5 @@
-//! The taint eviction controller (`pkg/controller/tainteviction`, 1.36): deletes pods from nodes
-//! whose NoExecute taints they do not put up with, or not for longer. Sets no taints.
+//! The taint eviction controller (`pkg/controller/tainteviction`, 1.36): deletes pods from nodes whose NoExecute
+//! taints they do not tolerate, or no longer tolerate. Sets no taints.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use engine::{SimDuration, SimTime};
 /// Reason of the DisruptionTarget condition of the pods that it deletes.
 pub const DISRUPTION_REASON: &str = "DeletionByTaintManager";
 
-/// How long admission lets every pod stay on a lost node unless it says otherwise
+/// Default toleration that admission adds for unreachable and not-ready nodes, in seconds
 /// (`DefaultTolerationSeconds`).
 const DEFAULT_TOLERATION_SECONDS: i64 = 300;
 
@@ -26,7 +26,7 @@ pub struct TaintEvictionController {
     evictions: BTreeMap<PodId, Eviction>,
 }
 
-/// What is planned for a pod on a tainted node.
+/// The scheduled eviction of a pod on a tainted node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Eviction {
     /// When it was planned.
@@ -38,7 +38,7 @@ struct Eviction {
 /// How long a pod stays on a node with certain taints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stay {
-    /// It has to go at once.
+    /// It must be evicted at once.
     None,
     /// So long.
     For(SimDuration),
@@ -46,8 +46,8 @@ pub enum Stay {
     Forever,
 }
 
-/// How long tolerations let a pod stay: each taint must find one, and the shortest of those found
-/// first counts (`GetMatchingTolerations`, `getMinTolerationTime`).
+/// How long tolerations let a pod stay: each taint must be tolerated, and the shortest of the first matching
+/// tolerations counts (`GetMatchingTolerations`, `getMinTolerationTime`).
 pub fn stay(taints: &[Taint], tolerations: &[Toleration]) -> Stay {
     let mut shortest = Stay::Forever;
     for taint in taints {
@@ -64,8 +64,7 @@ pub fn stay(taints: &[Taint], tolerations: &[Toleration]) -> Stay {
     shortest
 }
 
-/// A pod's tolerations with those that admission adds (`plugin/pkg/admission/
-/// defaulttolerationseconds`).
+/// A pod's tolerations including those added by admission (`plugin/pkg/admission/defaulttolerationseconds`).
 pub fn admitted_tolerations(own: &[Toleration]) -> Vec<Toleration> {
     let mut tolerations = own.to_vec();
     for key in [NOT_READY_TAINT, UNREACHABLE_TAINT] {
@@ -138,7 +137,7 @@ impl Controller for TaintEvictionController {
 }
 
 impl TaintEvictionController {
-    /// Looks at all pods of a node whose NoExecute taints changed (`handleNodeUpdate`).
+    /// Evaluates all pods of a node whose NoExecute taints changed (`handleNodeUpdate`).
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId, actions: &mut Actions) {
         let Some(node) = view.nodes().get(id) else {
             self.taints.remove(&id);
@@ -186,8 +185,8 @@ impl TaintEvictionController {
         Requeue::No
     }
 
-    /// Decides what becomes of a pod on a tainted node (`processPodOnNode`). What was planned keeps
-    /// its time, whether other taints now would let the pod stay longer or shorter.
+    /// Decides about a pod on a tainted node (`processPodOnNode`). A scheduled eviction keeps its time, even if other
+    /// taints would now let the pod stay longer or shorter.
     fn judge(&mut self, view: ClusterView<'_>, id: PodId, taints: &[Taint], actions: &mut Actions) {
         let Some(pod) = view.pods().get(id) else { return };
         let tolerations = admitted_tolerations(&view.template_of(pod).spec.tolerations);
@@ -199,7 +198,7 @@ impl TaintEvictionController {
                 evict(view, id, actions);
             }
             Stay::Forever => self.cancel(view, id, actions),
-            // What was planned at this very instant is planned anew.
+            // An eviction scheduled at this very instant is rescheduled.
             Stay::For(limit)
                 if planned.is_none_or(|plan| !plan.is_done && plan.planned == view.now) =>
             {

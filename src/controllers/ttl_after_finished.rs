@@ -10,7 +10,7 @@ use engine::{SimDuration, SimTime};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TtlAfterFinishedController;
 
-/// When a Job is to go: its TTL after the condition that ended it.
+/// Time at which a Job is to be deleted: its TTL after the condition that finished it.
 pub fn expires_at(job: &Job) -> Option<SimTime> {
     let ttl = SimDuration::from_secs(job.spec.ttl_seconds_after_finished?.into());
     Some(job.status.finished()?.last_transition + ttl)

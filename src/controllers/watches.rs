@@ -1,5 +1,5 @@
-//! Which changes a controller hears of. Most changes are of pods, and most controllers have nothing to do
-//! with most of them: not to ask them saves a tenth of the control plane's work.
+//! Sets of changes watched by controllers. Most changes concern pods, and most controllers ignore most of them:
+//! filtering them out saves a tenth of the control plane's work.
 
 use super::pod_control::owner_of_changed_pod;
 use cluster::pod::Owner;
@@ -40,7 +40,7 @@ impl Watches {
     pub const JOBS: Self = Self(1 << 10);
     /// CronJobs.
     pub const CRON_JOBS: Self = Self(1 << 11);
-    /// Services and their endpoints, and what becomes of the pods that they select.
+    /// Services and their endpoints, and changes of the pods that they select.
     pub const SERVICES: Self = Self(1 << 12);
     /// HorizontalPodAutoscalers.
     pub const HPAS: Self = Self(1 << 13);
@@ -48,13 +48,13 @@ impl Watches {
     pub const SCALED_OBJECTS: Self = Self(1 << 14);
     /// VerticalPodAutoscalers.
     pub const VPAS: Self = Self(1 << 15);
-    /// PodDisruptionBudgets, and what becomes of the pods that they select.
+    /// PodDisruptionBudgets, and changes of the pods that they select.
     pub const DISRUPTION_BUDGETS: Self = Self(1 << 16);
 
     /// Samples of pods that the metrics API serves.
     pub const POD_SAMPLES: Self = Self(1 << 17);
 
-    /// These and those.
+    /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -69,12 +69,12 @@ impl Watches {
         })
     }
 
-    /// Whether there is one that is in both.
+    /// True if the sets intersect.
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// Those that a change is of.
+    /// The set to which a change belongs.
     pub fn of(view: ClusterView<'_>, change: &Change) -> Self {
         match change {
             Change::NodeAdded(_) | Change::NodeUpdated(_) => Self::NODES,

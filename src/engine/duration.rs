@@ -1,4 +1,4 @@
-//! How a person writes a length of time: `90s`, `1h30m`, `250ms`, or a bare number of seconds.
+//! Durations as written by users: `90s`, `1h30m`, `250ms`, or a bare number of seconds.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::SimDuration;
 
-/// Units of Go's `time.ParseDuration`, which Kubernetes' own files use, and days; in nanoseconds.
+/// Units of Go's `time.ParseDuration` (used in Kubernetes' own files), and days; in nanoseconds.
 const UNITS: [(&str, i64); 7] = [
     ("ns", 1),
     ("us", 1_000),
@@ -21,14 +21,14 @@ const UNITS: [(&str, i64); 7] = [
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Reads a duration such as `1h30m`, `250ms`, `1.5s`, `2d` or `90` (seconds).
+/// Parses a duration such as `1h30m`, `250ms`, `1.5s`, `2d` or `90` (seconds).
 pub fn parse_duration(text: &str) -> Result<SimDuration, DurationError> {
     let mistake = |is_too_long| DurationError { text: text.to_owned(), is_too_long };
     let seconds = parse(text.trim()).filter(|seconds| *seconds >= 0.0);
     from_seconds(seconds.ok_or_else(|| mistake(false))?).ok_or_else(|| mistake(true))
 }
 
-/// The mistake in a text that is no duration.
+/// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DurationError {
     text: String,
@@ -52,7 +52,7 @@ impl fmt::Display for DurationError {
 
 impl std::error::Error for DurationError {}
 
-/// So many seconds.
+/// Parses a duration into seconds.
 fn parse(text: &str) -> Option<f64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Some(seconds);
@@ -77,7 +77,8 @@ fn from_seconds(seconds: f64) -> Option<SimDuration> {
     (seconds >= 0.0 && duration <= SimDuration::LONGEST_WRITTEN).then_some(duration)
 }
 
-/// A short text that reads back exactly: `1h30m`, `250ms`, `3.4s`. From the second on it has decimals, as Go's durations.
+/// A short text that parses to the same duration: `1h30m`, `250ms`, `3.4s`. Values from one second on have decimals,
+/// like Go's durations.
 pub fn format_duration(duration: SimDuration) -> String {
     let mut rest = duration.as_nanos();
     let mut text = String::new();

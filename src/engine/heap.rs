@@ -1,5 +1,5 @@
-//! A binary heap with its first entry on top. Made for a handful of entries that come and go all the time,
-//! where the library's goes the long way to the bottom and back.
+//! A binary heap with its first entry on top. Optimized for a handful of entries that come and go constantly, for
+//! which the standard library's heap sifts all the way to the bottom and back.
 
 use super::time::SimTime;
 
@@ -9,7 +9,7 @@ pub trait Before: Copy {
     fn is_before(&self, other: &Self) -> bool;
 }
 
-/// A heap whose order of equals depends on nothing but the history of pushes and pops.
+/// A heap in which the order of equal entries depends only on the history of pushes and pops.
 #[derive(Clone, Debug)]
 pub struct Heap<T> {
     /// Entry `n` is not after `2n + 1` and `2n + 2`.
@@ -46,7 +46,7 @@ impl<T> Heap<T> {
         self.entries.is_empty()
     }
 
-    /// All entries, in no order that means something.
+    /// All entries, in unspecified order.
     pub fn entries(&self) -> &[T] {
         &self.entries
     }
@@ -83,7 +83,7 @@ impl<T: Before> Heap<T> {
         Some(first)
     }
 
-    /// Puts an entry in the place of the first, which goes; nothing happens without one.
+    /// Replaces the first entry; does nothing on an empty heap.
     #[inline]
     pub fn replace_first(&mut self, entry: T) {
         let entries = self.entries.as_mut_slice();
@@ -134,7 +134,7 @@ mod tests {
     proptest! {
         #[test]
         fn entries_leave_in_order_however_they_came(
-            // Nothing stands for a pop.
+            // `None` stands for a pop.
             steps in prop::collection::vec(prop::option::of(0u8..20), 0..200),
         ) {
             let mut heap = Heap::new();

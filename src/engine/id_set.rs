@@ -1,18 +1,17 @@
-//! Sets of ids, in their order.
+//! Ordered sets of ids.
 
 use super::table::Id;
 
-/// A set of ids in their order. Made for the tens or hundreds of rows that belong together, whose ids lie
-/// side by side so.
+/// An ordered set of ids. Optimized for tens or hundreds of related rows, whose ids are thus contiguous in memory.
 #[derive(Debug)]
 pub struct IdSet<T> {
     ids: Vec<Id<T>>,
 }
 
 impl<T> IdSet<T> {
-    /// Adds an id; one that is there stays once.
+    /// Adds an id; no effect if it is present.
     pub fn insert(&mut self, id: Id<T>) {
-        // New rows often come behind all others.
+        // New rows often have the largest id.
         if self.ids.last().is_none_or(|last| *last < id) {
             self.ids.push(id);
         } else if let Err(place) = self.ids.binary_search(&id) {
@@ -20,25 +19,25 @@ impl<T> IdSet<T> {
         }
     }
 
-    /// Takes an id out, if it is there.
+    /// Removes an id, if present.
     pub fn remove(&mut self, id: Id<T>) {
         if let Ok(place) = self.ids.binary_search(&id) {
             self.ids.remove(place);
         }
     }
 
-    /// Takes all ids out.
+    /// Removes all ids.
     pub fn clear(&mut self) {
         self.ids.clear();
     }
 
-    /// All ids, in their order.
+    /// All ids, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Id<T>> {
         self.ids.iter().copied()
     }
 }
 
-// Written out because a derive would ask the same of `T`.
+// Implemented manually because a derive would require `T: Clone`.
 impl<T> Clone for IdSet<T> {
     fn clone(&self) -> Self {
         Self { ids: self.ids.clone() }

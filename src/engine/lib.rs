@@ -1,4 +1,4 @@
-//! Time, the event calendar, random streams, tables and digests. Has never heard of Kubernetes.
+//! Time, the event calendar, random streams, tables and digests. Independent of Kubernetes.
 
 pub mod digest;
 mod duration;

@@ -1,9 +1,9 @@
 //! The natural logarithm of random numbers, in a third of the time of `libm`'s, the same on every machine.
 
-/// Binary digits of a position in the table.
+/// Number of bits in a table index.
 const TABLE_BITS: u32 = 7;
 const CELLS: usize = 1 << TABLE_BITS;
-/// Numbers are brought between this (about 0.7) and its double, so that 1 is within.
+/// Numbers are scaled to between this (about 0.7) and its double, so that 1 is inside.
 const LOWEST: u64 = 0x3fe6_9009_0000_0000;
 
 /// For each cell one over a number in it, and the logarithm of that number.
@@ -14,7 +14,7 @@ static TABLE: [(f64, f64); CELLS] = {
         let begin = LOWEST + ((cell as u64) << (52 - TABLE_BITS));
         let (begin, end) =
             (f64::from_bits(begin), f64::from_bits(begin + (1 << (52 - TABLE_BITS))));
-        // Near 1 the logarithm is nearly nothing, and must not be the difference of two numbers.
+        // Near 1 the logarithm is close to zero, and must not be computed as the difference of two numbers.
         let is_near_one = (begin <= 1.0 && 1.0 <= end) || (end - 1.0).abs() < 0.01;
         if !is_near_one {
             let inverse = 2.0 / (begin + end);
@@ -54,17 +54,18 @@ const fn ln_near_one(x: f64) -> f64 {
         + doublings * LN_2_HIGH
 }
 
-/// The natural logarithm of a number above zero that is neither subnormal nor infinite, with an error of
-/// 10^-15 of it or of 1, whichever is larger.
+/// The natural logarithm of a positive, finite, normal number, with an error of at most 10^-15, relative or absolute,
+/// whichever is larger.
 ///
-/// The table gives a number nearby and its logarithm, a polynomial the rest (Tang 1990).
+/// A table gives a nearby number and its logarithm, a polynomial the rest (Tang 1990).
 #[inline]
 pub fn ln(x: f64) -> f64 {
     const SIXTH: f64 = 1.0 / 6.0;
     const SEVENTH: f64 = 1.0 / 7.0;
     let above = x.to_bits().wrapping_sub(LOWEST);
     let cell = (above >> (52 - TABLE_BITS)) as usize % CELLS;
-    // In half a word, as processors of the x86-64 baseline shift signs and convert to floats two at a time.
+    // In 32 bits, since x86-64 baseline processors can shift signed integers and convert them to floats two at a
+    // time.
     let exponent = (above >> 32) as i32 >> 20;
     let near = f64::from_bits(x.to_bits().wrapping_sub(above & (0xfff << 52)));
     let (inverse, known) = TABLE[cell];
@@ -75,9 +76,9 @@ pub fn ln(x: f64) -> f64 {
     f64::from(exponent) * std::f64::consts::LN_2 + (known + (r + rest))
 }
 
-/// Puts its logarithm, as [`ln`] has it, times a factor in the place of each number.
+/// Replaces each number by its logarithm, as computed by [`ln`], times a factor.
 ///
-/// The compiler works out two at a time, as it sees in this module that nobody writes to the table.
+/// The compiler vectorizes this by two, since it can see within this module that the table is never written.
 #[inline(never)]
 pub fn times_ln_each(factor: f64, numbers: &mut [f64]) {
     for number in numbers {

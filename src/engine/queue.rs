@@ -1,11 +1,11 @@
-//! The event calendar: one total order. The meaning of events plays no part.
+//! The event calendar: a total order of events, regardless of their meaning.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::time::SimTime;
 
-/// What goes first among events of one instant: a smaller lane before a larger one.
+/// Order of events at the same instant: smaller lanes come first.
 pub type Lane = u8;
 
 /// A calendar of future events, taken in the order (time, lane, insertion number).
@@ -13,22 +13,22 @@ pub type Lane = u8;
 /// The order is total, so a run never depends on how the heap breaks ties.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
-    /// Entries that came in the order in which they go, as those of loops with a period do: taken from the
-    /// front without a search.
+    /// Entries that arrived in the order in which they are due, such as those of periodic loops: taken from the front
+    /// without a search.
     runs: [VecDeque<Entry<E>>; RUNS],
-    /// The first key of each run; the last there is for one without entries.
+    /// The first key of each run; for an empty run the maximum key.
     fronts: [Key; RUNS],
-    /// The last key of each run; the first there is for one without entries.
+    /// The last key of each run; for an empty run the minimum key.
     backs: [Key; RUNS],
-    /// All others.
+    /// All other entries.
     heap: BinaryHeap<Entry<E>>,
-    /// The key of the next event, which is asked for far more often than it changes; the last there is
-    /// without events.
+    /// The key of the next event, cached because it is read far more often than it changes; the maximum key without
+    /// events.
     next: Key,
     inserted: u64,
 }
 
-/// Few, since each is looked at for every event.
+/// Small, since every run is checked for every event.
 const RUNS: usize = 4;
 
 /// Order of entries: by time, then by rank.
@@ -61,7 +61,7 @@ impl<E> Default for EventQueue<E> {
 }
 
 impl<E> EventQueue<E> {
-    /// Enters `event` at `time`; among equal times and lanes, first in is first out.
+    /// Adds `event` at `time`; events with equal time and lane are first in, first out.
     pub fn push(&mut self, time: SimTime, lane: Lane, event: E) {
         assert!(self.inserted < 1 << LANE_SHIFT, "an event number stays below 2^56");
         let rank = u64::from(lane) << LANE_SHIFT | self.inserted;
@@ -69,7 +69,8 @@ impl<E> EventQueue<E> {
         let entry = Entry { time, rank, event };
         let key = entry.key();
         self.next = self.next.min(key);
-        // Of the runs that it can follow, that which ends last: the others are left to earlier entries.
+        // Of the runs that it can be appended to, choose the one that ends last, leaving the others to earlier
+        // entries.
         let (mut chosen, mut end) = (None, FIRST);
         for (run, back) in self.backs.iter().enumerate() {
             if *back <= key && *back >= end {
@@ -115,7 +116,7 @@ impl<E> EventQueue<E> {
 
     /// Whether no event is waiting.
     pub const fn is_empty(&self) -> bool {
-        // No event has the number of the last key.
+        // No event has the rank of the maximum key.
         self.next.1 == LAST.1
     }
 }
@@ -178,7 +179,7 @@ mod tests {
             (draw >> 33) % below
         };
         for number in 0..20_000 {
-            // Loops with periods of 60 s and 15 s, and others now and then.
+            // Loops with periods of 60 s and 15 s, and irregular events.
             let after = [60, 60, 15, i64::try_from(drawn(100)).unwrap()];
             let time = last + SimDuration::from_secs(after[usize::try_from(drawn(4)).unwrap()]);
             let lane = u8::try_from(drawn(3)).unwrap();

@@ -9,11 +9,11 @@ use super::digest::{Digest, mix};
 /// One stream of random numbers: a named, portable generator, the same on every machine.
 pub type Stream = Xoshiro256PlusPlus;
 
-/// The root of all streams of a run.
+/// The root of all random streams of a run.
 ///
-/// Every process that needs randomness asks for a stream by name and index. A stream depends on the
-/// seed, its name and its index alone, so a change in one setting leaves every other stream as it
-/// was: two variants of a scenario meet the same requests (common random numbers).
+/// Every process that needs randomness requests a stream by name and index. A stream depends only on the seed, its
+/// name and its index, so that changing one setting leaves all other streams unchanged: two variants of a scenario
+/// see the same requests (common random numbers).
 #[derive(Clone, Copy, Debug)]
 pub struct Streams {
     seed: u64,
@@ -30,7 +30,7 @@ impl Streams {
         self.seed
     }
 
-    /// The stream of the process `name`, number `index` (0 where there is just one).
+    /// The stream of the process `name` with this `index` (0 if there is only one).
     pub fn stream(self, name: &str, index: u64) -> Stream {
         let named = mix(self.seed ^ Digest::of(name.as_bytes()));
         Stream::seed_from_u64(mix(named.wrapping_add(mix(index.wrapping_add(1)))))
@@ -43,7 +43,7 @@ pub fn open_unit<R: Rng + ?Sized>(rng: &mut R) -> f64 {
     unit_of(rng.next_u64())
 }
 
-/// The number in the open interval (0, 1) that [`open_unit`] makes of random bits.
+/// The number in the open interval (0, 1) that [`open_unit`] derives from random bits.
 #[inline]
 pub fn unit_of(bits: u64) -> f64 {
     // 53 random bits, centred in their cell, so that neither 0 nor 1 comes out.
@@ -55,7 +55,7 @@ pub fn unit_of(bits: u64) -> f64 {
 #[inline]
 pub fn index_below<R: Rng + ?Sized>(rng: &mut R, n: usize) -> usize {
     assert!(n > 0, "an index is drawn from at least one");
-    // Lemire's multiply-shift; the bias of n / 2^64 is far below what any run can see.
+    // Lemire's multiply-shift; the bias of n / 2^64 is far too small to be observed in a run.
     let product = u128::from(rng.next_u64()) * n as u128;
     usize::try_from(product >> 64).expect("the product's upper half is below n")
 }

@@ -14,7 +14,7 @@ pub struct Id<T> {
     row: PhantomData<fn() -> T>,
 }
 
-/// A growing table of rows with stable ids; removed slots are used again.
+/// A growing table of rows with stable ids; the slots of removed rows are reused.
 ///
 /// Iteration is in slot order, which depends only on the history of insertions and removals.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl<T> Table<T> {
         Id { index, generation, row: PhantomData }
     }
 
-    /// Removes a row; its id finds nothing from now on.
+    /// Removes a row; its id no longer resolves.
     #[inline]
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize)?;
@@ -74,21 +74,21 @@ impl<T> Table<T> {
         Some(row)
     }
 
-    /// The row of an id, if it is still there.
+    /// The row with this id, if it still exists.
     #[inline]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
         let slot = self.slots.get(id.index as usize)?;
         if slot.generation == id.generation { slot.row.as_ref() } else { None }
     }
 
-    /// The row of an id, to change it.
+    /// Mutable access to the row with this id, if it still exists.
     #[inline]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index as usize)?;
         if slot.generation == id.generation { slot.row.as_mut() } else { None }
     }
 
-    /// The id of the row in a slot, if there is one.
+    /// The id of the row in a slot, if occupied.
     #[inline]
     pub fn id_at(&self, index: usize) -> Option<Id<T>> {
         let slot = self.slots.get(index)?;
@@ -97,7 +97,7 @@ impl<T> Table<T> {
         Some(Id { index, generation: slot.generation, row: PhantomData })
     }
 
-    /// The row in a slot with its id, if there is one, to change it.
+    /// Mutable access to the row in a slot, with its id, if occupied.
     #[inline]
     pub fn at_mut(&mut self, index: u32) -> Option<(Id<T>, &mut T)> {
         let slot = self.slots.get_mut(index as usize)?;
@@ -105,7 +105,7 @@ impl<T> Table<T> {
         slot.row.as_mut().map(|row| (id, row))
     }
 
-    /// Whether the id still has its row.
+    /// True if the row with this id still exists.
     #[inline]
     pub fn contains(&self, id: Id<T>) -> bool {
         self.get(id).is_some()
@@ -124,7 +124,7 @@ impl<T> Table<T> {
         self.slots.iter().filter_map(|slot| slot.row.as_ref())
     }
 
-    /// All rows, in slot order, to change them.
+    /// Mutable access to all rows, in slot order.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().filter_map(|slot| slot.row.as_mut())
     }
@@ -134,7 +134,7 @@ impl<T> Table<T> {
         self.len
     }
 
-    /// Whether there is no row.
+    /// True if there are no rows.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -159,12 +159,12 @@ impl<T> std::ops::IndexMut<Id<T>> for Table<T> {
 }
 
 impl<T> Id<T> {
-    /// The slot's position: dense, used again after a removal.
+    /// The slot's index: dense, reused after a removal.
     pub const fn index(self) -> usize {
         self.index as usize
     }
 
-    /// [`Self::index`] as it is kept.
+    /// [`Self::index`] in its stored width.
     pub const fn position(self) -> u32 {
         self.index
     }
@@ -181,7 +181,7 @@ impl<T> Id<T> {
     }
 }
 
-// Written out because a derive would ask the same of `T`.
+// Implemented manually because a derive would require `T: Clone`.
 impl<T> Clone for Id<T> {
     fn clone(&self) -> Self {
         *self

@@ -1,4 +1,4 @@
-//! Integer simulated time. Not responsible for calendar dates: those belong to `scenario`.
+//! Integer simulated time. Calendar dates are handled by `scenario`.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Div, Mul, Sub};
@@ -10,7 +10,7 @@ const NANOS_PER_MILLI: i64 = 1_000_000;
 
 /// An instant, in nanoseconds since the start of the run.
 ///
-/// Objects that exist before the run starts carry negative times. Written for others in seconds.
+/// Objects that exist before the run starts have negative times. Serialized in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SimTime(i64);
 
@@ -70,7 +70,7 @@ impl SimTime {
 }
 
 impl SimDuration {
-    /// No time at all.
+    /// The zero duration.
     pub const ZERO: Self = Self(0);
     /// The longest representable span.
     pub const MAX: Self = Self(i64::MAX);
@@ -117,7 +117,7 @@ impl SimDuration {
     )]
     #[inline]
     pub fn from_secs_f64(seconds: f64) -> Self {
-        // `libm::round` as it is defined, without the call: the cast cuts what is behind the point.
+        // Equals `libm::round` without the call: the cast truncates the fraction.
         const JUST_BELOW_HALF: f64 = 0.5 - 0.25 * f64::EPSILON;
         let nanos = seconds * NANOS_PER_SECOND as f64;
         Self((nanos + JUST_BELOW_HALF.copysign(nanos)) as i64)
@@ -224,7 +224,7 @@ impl Div<i64> for SimDuration {
     }
 }
 
-/// `i64::saturating_add`, by a branch that is hardly ever taken: it is a third of the instructions.
+/// `i64::saturating_add` with a branch that is almost never taken, in a third of the instructions.
 #[inline]
 const fn sum(one: i64, other: i64) -> i64 {
     match one.checked_add(other) {
@@ -233,7 +233,7 @@ const fn sum(one: i64, other: i64) -> i64 {
     }
 }
 
-/// `i64::saturating_sub`, likewise.
+/// `i64::saturating_sub` in the same way.
 #[inline]
 const fn difference(one: i64, other: i64) -> i64 {
     match one.checked_sub(other) {
@@ -242,7 +242,7 @@ const fn difference(one: i64, other: i64) -> i64 {
     }
 }
 
-/// The number nearest to a sum or a difference that has no number, whose first term is `first`.
+/// The saturated result of an overflowing sum or difference whose first operand is `first`.
 #[cold]
 const fn saturated(first: i64) -> i64 {
     if first < 0 { i64::MIN } else { i64::MAX }

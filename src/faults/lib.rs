@@ -1,5 +1,5 @@
-//! Failures and scripted changes, as plain data: each with its target and its time. Carries nothing out: `sim` turns
-//! each entry into actions and into calls of the kubelet.
+//! Failures and scripted changes as plain data, each with its target and time. `sim` executes them: it turns each
+//! entry into actions and kubelet calls.
 
 mod outages;
 mod timeline;

@@ -1,4 +1,4 @@
-//! The timeline of a scenario: at an instant, one thing is done to the cluster.
+//! The timeline of a scenario: actions performed on the cluster at given times.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,9 +16,9 @@ use units::Quantity;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "EntryFields")]
 pub struct TimelineEntry {
-    /// When, from the start of the run.
+    /// Time since the start of the run.
     pub at: SimDuration,
-    /// From one time to the next, where it is done again and again until the end of the run.
+    /// Interval at which the action repeats until the end of the run; absent = once.
     pub every: Option<SimDuration>,
     /// Who does it; the API server refuses what Roles and bindings do not let this user do.
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
@@ -28,10 +28,11 @@ pub struct TimelineEntry {
     pub action: TimelineAction,
 }
 
-/// The actions, each with its key in a scenario: what can be done, and the fields of an entry, of which it has one.
+/// Declares the actions with their keys in a scenario: the enum of actions, and the fields of an entry, exactly one
+/// of which is set.
 macro_rules! actions {
     ($($(#[$doc:meta])+ $key:literal $field:ident: $action:ident($of:ty),)+) => {
-        /// What is done to the cluster. The names are the keys that a scenario uses.
+        /// An action on the cluster. The names are the keys used in a scenario.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
         #[serde(rename_all = "camelCase")]
         pub enum TimelineAction {
@@ -47,8 +48,7 @@ macro_rules! actions {
             }
         }
 
-        /// What is done at an instant of the run: `at`, `every` where it is done again, `as` where it matters who does
-        /// it, and exactly one of the actions.
+        /// A timeline entry: `at`, optionally `every` and `as`, and exactly one action.
         #[derive(Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         #[schemars(rename = "TimelineEntry", extend("if" = {"required": ["every", "as"]},
@@ -57,10 +57,10 @@ macro_rules! actions {
                 "then": {"minProperties": 3, "maxProperties": 3},
                 "else": {"minProperties": 2, "maxProperties": 2}}))]
         struct EntryFields {
-            /// When, from the start of the run, warm-up included: 30m, 1h15m.
+            /// Time from the start of the run, warm-up included: 30m, 1h15m.
             at: SimDuration,
-            /// Done again after so long, and so on until the end of the run: 24h with `at: 3h` is every night at
-            /// three of a run that starts at midnight. Default: once.
+            /// Interval at which the action repeats until the end of the run: 24h with `at: 3h` means every night
+            /// at three in a run that starts at midnight. Default: once.
             #[schemars(extend("x-minimum" = "1s"))]
             every: Option<SimDuration>,
             /// Who does it, as `kubectl --as` takes it: system:serviceaccount:shop:deployer, or the name of a
@@ -80,29 +80,29 @@ macro_rules! actions {
 }
 
 actions! {
-    /// The machine of this node stops without a word: its pods answer nothing, and the control plane
-    /// learns of it as in life, by heartbeats that stay away. Nodes of a pool are called POOL-1, POOL-2, ...
+    /// The machine of this node fails without notice: its pods stop answering, and the control plane notices by
+    /// missing heartbeats, as in a real cluster. Nodes of a pool are called POOL-1, POOL-2, ...
     "killNode" kill_node: KillNode(Name),
-    /// The machine of this node comes back, and its kubelet starts the containers anew.
+    /// The machine of this node comes back, and its kubelet recreates the containers.
     "recoverNode" recover_node: RecoverNode(Name),
-    /// The machines of all nodes of this zone stop without a word.
+    /// The machines of all nodes in this zone fail without notice.
     "killZone" kill_zone: KillZone(Name),
-    /// The machines of all nodes of this zone come back.
+    /// The machines of all nodes in this zone come back.
     "recoverZone" recover_zone: RecoverZone(Name),
-    /// The network to this node fails: its containers go on, but nobody reaches them and its kubelet
-    /// is not heard. recoverNode ends it, and the containers are as they were.
+    /// The network to this node fails: its containers keep running, but are unreachable, and its kubelet is out of
+    /// contact. recoverNode ends the fault, with the containers unchanged.
     "disconnectNode" disconnect_node: DisconnectNode(Name),
-    /// The kubelet of this node reports Ready=False, while its containers go on; recoverNode ends it.
+    /// The kubelet of this node reports Ready=False while its containers keep running; recoverNode ends the fault.
     "nodeNotReady" node_not_ready: NodeNotReady(Name),
-    /// The kubelet of a node does not work for a while: no probes, no restarts, no heartbeats, while
-    /// its containers go on.
+    /// The kubelet of a node is down for a while: no probes, restarts or heartbeats, but its containers keep
+    /// running.
     "restartKubelet" restart_kubelet: RestartKubelet(KubeletRestart),
-    /// The cloud takes spot machines of a pool back, after a notice.
+    /// The cloud reclaims spot machines of a pool after a notice.
     "reclaimSpot" reclaim_spot: ReclaimSpot(SpotReclaim),
-    /// The cloud has no more machines of a pool, of a zone, or of a way of buying them, for a while: what is asked
-    /// for in vain is refused. Machines that are there stay.
+    /// The cloud has no more machines for a pool, zone or purchase option for a while: requests for new ones are
+    /// refused. Existing machines stay.
     "stockOut" stock_out: StockOut(StockOut),
-    /// The nodes of a pool are drained one after the other, each worked on and put into service again.
+    /// Maintenance of a pool: its nodes are drained one after the other, serviced and put back into service.
     "maintain" maintain: Maintain(Maintenance),
     /// The application of pods of a workload exits with an error.
     "crashContainer" crash_container: CrashContainer(ContainerCrash),
@@ -110,21 +110,21 @@ actions! {
     "hang" hang: Hang(Outage),
     /// The readiness probes of pods of a workload fail for a while.
     "failReadiness" fail_readiness: FailReadiness(Outage),
-    /// kubectl cordon: no new pods on this node.
+    /// kubectl cordon: no new pods are scheduled to this node.
     "cordon" cordon: Cordon(Name),
-    /// kubectl uncordon: new pods on this node again.
+    /// kubectl uncordon: new pods may be scheduled to this node again.
     "uncordon" uncordon: Uncordon(Name),
-    /// kubectl drain --ignore-daemonsets --force --delete-emptydir-data: cordons this node and evicts its
-    /// pods, as far as PodDisruptionBudgets allow, trying again every 5 seconds. Pods without a controller
-    /// are evicted too, and nobody makes them anew.
+    /// kubectl drain --ignore-daemonsets --force --delete-emptydir-data: cordons this node and evicts its pods as
+    /// far as PodDisruptionBudgets allow, retrying every 5 seconds. Pods without a controller are evicted too and
+    /// not recreated.
     "drain" drain: Drain(Name),
-    /// kubectl delete pod, of pods drawn from those of a workload.
+    /// kubectl delete pod, for randomly drawn pods of a workload.
     "deletePod" delete_pod: DeletePod(PodDeletion),
-    /// kubectl set image: a new image for a workload, and so a rollout.
+    /// kubectl set image: sets a new image for a workload, which triggers a rollout.
     "setImage" set_image: SetImage(ImageChange),
     /// kubectl scale.
     "scale" scale: Scale(ScaleChange),
-    /// kubectl patch pod --subresource resize: other CPU and memory for containers where they run.
+    /// kubectl patch pod --subresource resize: changes CPU and memory of running containers in place.
     "resize" resize: Resize(ResizeChange),
     /// kubectl rollout restart of this workload.
     "restartRollout" restart_rollout: RestartRollout(ObjectReference),
@@ -139,23 +139,23 @@ actions! {
     /// kubectl patch --type merge of an object: a Deployment's strategy, a Service's selector, the
     /// weights of an HTTPRoute, ...
     "patch" patch: Patch(PatchChange),
-    /// kubectl delete of this object, with all that it owns. A node goes with its machine.
+    /// kubectl delete of this object and everything that it owns. Deleting a node also deletes its machine.
     "delete" delete: Delete(ObjectReference),
-    /// This metrics API answers no more: its calls fail with 503, while scrapes go on.
+    /// This metrics API is down: calls fail with 503, while scrapes continue.
     "metricsApiDown" metrics_api_down: MetricsApiDown(MetricsApi),
-    /// This metrics API answers again.
+    /// This metrics API is available again.
     "metricsApiUp" metrics_api_up: MetricsApiUp(MetricsApi),
-    /// The source of this metric of `metrics.custom` answers no more: HPAs and KEDA cannot read it.
+    /// The source of this metric of `metrics.custom` is down: HPAs and KEDA cannot read it.
     "metricDown" metric_down: MetricDown(Name),
-    /// The source of this metric answers again.
+    /// The source of this metric is available again.
     "metricUp" metric_up: MetricUp(Name),
-    /// This scraper pauses: what it collected last is served on, and grows old.
+    /// This scraper pauses: its last samples are still served, and become stale.
     "pauseScrapes" pause_scrapes: PauseScrapes(Scraper),
-    /// This scraper goes on; its next samples span the gap.
+    /// This scraper resumes; its next samples span the gap.
     "resumeScrapes" resume_scrapes: ResumeScrapes(Scraper),
-    /// metrics-server cannot scrape this node any more: its pods have no samples.
+    /// metrics-server can no longer scrape this node: its pods have no samples.
     "scrapesFail" scrapes_fail: ScrapesFail(Name),
-    /// metrics-server can scrape this node again; samples come with the second scrape.
+    /// metrics-server can scrape this node again; samples are available after the second scrape.
     "scrapesRecover" scrapes_recover: ScrapesRecover(Name),
 }
 
@@ -194,45 +194,45 @@ pub enum Scraper {
     Prometheus,
 }
 
-/// Other fields for an object.
+/// A patch of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatchChange {
     /// The object, such as Deployment/shop/web or Service/shop/web.
     pub workload: ObjectReference,
-    /// A JSON merge patch, such as {spec: {minReadySeconds: 10}}. What it does not name stays as the
-    /// manifests, earlier patches and `setImage` have it; the number of replicas stays as it is.
+    /// A JSON merge patch, such as {spec: {minReadySeconds: 10}}. Fields that it does not name keep the values set
+    /// by the manifests, earlier patches and `setImage`; the number of replicas is unchanged.
     pub patch: serde_json::Value,
 }
 
-/// Pods of a workload that are deleted.
+/// Deletion of pods of a workload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodDeletion {
-    /// The workload whose pods these are, such as Deployment/ai-agents/ai-agent.
+    /// The workload of the pods, such as Deployment/ai-agents/ai-agent.
     pub workload: ObjectReference,
-    /// How many of its running pods, drawn at random with the run's seed. Default 1.
+    /// Number of its running pods, drawn at random with the run's seed. Default 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
     pub count: u32,
-    /// Without grace, as `--grace-period=0 --force`. Default false.
+    /// Delete without a grace period, as with `--grace-period=0 --force`. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
 }
 
-/// Another image for a container.
+/// A new image for a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageChange {
     /// The workload whose pod template changes, such as Deployment/ai-agents/ai-agent.
     pub workload: ObjectReference,
-    /// The container's name. Can be left out where the pod has only one container.
+    /// Name of the container. Optional if the pod has only one container.
     pub container: Option<Name>,
-    /// The new image. How it differs from the old one is said under `workloads`, in `images`.
+    /// The new image. Its differences from the old one are described under `workloads`, in `images`.
     pub image: Name,
 }
 
-/// Another number of replicas.
+/// A new number of replicas.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScaleChange {
@@ -243,32 +243,32 @@ pub struct ScaleChange {
     pub replicas: u32,
 }
 
-/// Other resources for containers that run. New pods of the workload are made as before.
+/// New resources for running containers. New pods of the workload keep the resources of its template.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResizeChange {
-    /// The workload whose pods these are, such as Deployment/shop/web, or a pod without a controller.
+    /// The workload of the pods, such as Deployment/shop/web, or a pod without a controller.
     pub workload: ObjectReference,
-    /// How many of its running pods, drawn at random with the run's seed. Default: all.
+    /// Number of its running pods, drawn at random with the run's seed. Default: all.
     #[schemars(range(min = 1))]
     pub count: Option<u32>,
-    /// The container's name. Can be left out where the pod has only one container.
+    /// Name of the container. Optional if the pod has only one container.
     pub container: Option<Name>,
-    /// New requests: cpu, memory, or both. What is not named stays.
+    /// New requests: cpu, memory, or both. Resources left out keep their requests.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Quantity>,
-    /// New limits: cpu, memory, or both. What is not named stays.
+    /// New limits: cpu, memory, or both. Resources left out keep their limits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Quantity>,
 }
 
-/// A return to an earlier revision.
+/// A rollback to an earlier revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rollback {
     /// The workload that is rolled back, such as Deployment/ai-agents/ai-agent.
     pub workload: ObjectReference,
-    /// Which revision. Default: the one before.
+    /// The target revision. Default: the previous one.
     #[schemars(range(min = 1))]
     pub to_revision: Option<u32>,
 }
@@ -293,13 +293,13 @@ impl TryFrom<EntryFields> for TimelineEntry {
 }
 
 impl TimelineEntry {
-    /// When it is done in a run of this length, ascending.
+    /// The times of the action in a run of this length, ascending.
     pub fn times(&self, duration: SimDuration) -> impl Iterator<Item = SimDuration> + use<> {
         let every = self.every.filter(|every| *every > SimDuration::ZERO);
         let next = move |at: &SimDuration| every.map(|every| *at + every);
         std::iter::successors(Some(self.at), next)
             .enumerate()
-            // Once is done whatever the length, as a timeline of others may go on after it.
+            // The first occurrence is kept even beyond the end, as a timeline may be applied to a longer run.
             .take_while(move |(position, at)| *position == 0 || *at < duration)
             .map(|(_, at)| at)
     }

@@ -1,4 +1,4 @@
-//! Reading and writing single files and folders, with the reason in plain words when that fails.
+//! Reading and writing of single files and folders, with error messages in plain language.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
 use std::fs::{self, File};
@@ -10,10 +10,10 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use manifest::Source;
 
-/// What stands for standard input in place of a path.
+/// Path that stands for standard input.
 pub const STANDARD_INPUT: &str = "-";
 
-/// All files of a folder and of those in it, by their path from there with `/` between its parts.
+/// All files of a folder and its subfolders, by their relative path with `/` as separator.
 pub fn read_folder(folder: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut files = Vec::new();
     let mut folders = vec![(Path::new(folder).to_path_buf(), String::new())];
@@ -34,7 +34,7 @@ pub fn read_folder(folder: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
     Ok(files)
 }
 
-/// Reads a text; `-` is standard input.
+/// Reads a text file; `-` is standard input.
 pub fn read_source(path: &str) -> Result<Source, String> {
     let name = if path == STANDARD_INPUT { "standard input" } else { path };
     match String::from_utf8(read_bytes(path)?) {
@@ -43,7 +43,7 @@ pub fn read_source(path: &str) -> Result<Source, String> {
     }
 }
 
-/// Reads whatever it is; `-` is standard input.
+/// Reads a file of any content; `-` is standard input.
 pub fn read_bytes(path: &str) -> Result<Vec<u8>, String> {
     if path != STANDARD_INPUT {
         return read(Path::new(path));
@@ -53,7 +53,7 @@ pub fn read_bytes(path: &str) -> Result<Vec<u8>, String> {
     read.map(|_| bytes).map_err(|error| in_words(&error))
 }
 
-/// Reads a file as it is, unpacked if it is packed by gzip or zstd.
+/// Reads a file, decompressing gzip and zstd.
 pub fn read_unpacked(path: &str) -> Result<Vec<u8>, String> {
     let mut unpacked = Vec::new();
     open_unpacked(path)?
@@ -62,7 +62,7 @@ pub fn read_unpacked(path: &str) -> Result<Vec<u8>, String> {
     Ok(unpacked)
 }
 
-/// Opens a file, unpacked while it is read if it is packed by gzip or zstd; `-` is standard input.
+/// Opens a file, decompressing gzip and zstd while it is read; `-` is standard input.
 pub fn open_unpacked(path: &str) -> Result<Box<dyn BufRead>, String> {
     const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
     const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -88,12 +88,12 @@ pub fn open_unpacked(path: &str) -> Result<Box<dyn BufRead>, String> {
     Ok(Box::new(file))
 }
 
-/// A file that is being written: it takes its place only when it is whole. What is no ordinary file,
-/// such as `/dev/null` or a named pipe, is written to as it is: replacing it would destroy it.
+/// A file being written, which replaces its target only when complete. A target that is not a regular file, such as
+/// `/dev/null` or a named pipe, is written to directly, as replacing it would destroy it.
 pub struct Draft {
     writer: DraftWriter,
     path: PathBuf,
-    /// Where the file is until it is whole; nowhere else if what it is written to is no ordinary file.
+    /// The temporary file; `None` if the target is not a regular file.
     unfinished: Option<PathBuf>,
 }
 
@@ -104,7 +104,7 @@ enum DraftWriter {
 }
 
 impl Draft {
-    /// Begins a file, and the folders that it is in; packed by gzip if its name ends in `.gz`.
+    /// Begins a file, creating its parent folders; compressed with gzip if its name ends in `.gz`.
     pub fn create(path: &Path) -> Result<Self, String> {
         let in_words = |error: io::Error| format!("{} cannot be written: {error}", path.display());
         if let Some(folder) = path.parent() {
@@ -127,7 +127,7 @@ impl Draft {
         Ok(Self { writer, path: path.to_owned(), unfinished })
     }
 
-    /// Puts the whole file in its place.
+    /// Completes the file and moves it to its target.
     pub fn keep(mut self) -> Result<(), String> {
         let written = match std::mem::replace(&mut self.writer, DraftWriter::Kept) {
             DraftWriter::Plain(mut file) => file.flush(),
@@ -162,14 +162,14 @@ impl Write for Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // A draft that was not kept is of no use; one that was is not there any more.
+        // Errors do not matter: an abandoned draft is of no use, and a completed one has been moved.
         if let Some(unfinished) = &self.unfinished {
             let _ = fs::remove_file(unfinished);
         }
     }
 }
 
-/// A file's path as it is from a folder: relative to it, whether or not the folder is there yet.
+/// The path of a file relative to a folder, which need not exist.
 pub fn from_folder(folder: &Path, file: &str) -> String {
     let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let plain = |path: PathBuf| {
@@ -191,7 +191,7 @@ pub fn from_folder(folder: &Path, file: &str) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
-/// Writes a file, and the folders that it is in: all of it, or nothing if it does not fit.
+/// Writes a file, creating its parent folders: either completely or not at all.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut draft = Draft::create(path)?;
     let written = draft.write_all(bytes);
@@ -199,7 +199,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
     draft.keep()
 }
 
-/// A path that a file names, seen from where the program runs.
+/// Resolves a path in a file relative to that file's folder.
 pub fn beside(file: &str, path: &str) -> String {
     let folder = Path::new(file).parent().unwrap_or(Path::new(""));
     folder.join(path).to_string_lossy().into_owned()
@@ -209,7 +209,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| in_words(&error))
 }
 
-/// Why a file could not be read, for who named it.
+/// Why a file could not be read, in words for the user who named it.
 pub(super) fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),

@@ -1,6 +1,6 @@
-//! Files: the only crate that reads and writes them. [`Loader`] reads a scenario with every file that it names; the
-//! rest reads manifests, traces and recordings for the command line, and writes reports. What is in a file is for
-//! other crates to judge.
+//! File access: the only crate that reads and writes files. [`Loader`] reads a scenario with every file that it
+//! names; the rest reads manifests, traces and recordings for the command line, and writes reports. Interpreting
+//! the contents is left to other crates.
 
 mod disk;
 mod helm;

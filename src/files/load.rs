@@ -15,7 +15,7 @@ use scenario::resolved::{
 };
 use scenario::{HelmChart, Override, ScenarioText};
 
-/// Reads scenarios; what several of them name is read once.
+/// Reads scenarios; files that several of them name are read only once.
 #[derive(Debug, Default)]
 pub struct Loader {
     sources: BTreeMap<String, Source>,
@@ -23,7 +23,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Reads a scenario with these settings, from a file or, as `-`, from standard input.
+    /// Reads a scenario with these settings, from a file or, for `-`, from standard input.
     pub fn load(
         &mut self,
         path: &str,
@@ -46,7 +46,7 @@ impl Loader {
         settings: &[Override],
     ) -> Result<ResolvedScenario, Diagnostics> {
         let (text, mut problems) = ScenarioText::read(source, settings);
-        let Some(text) = text else { return Err(problems) };
+        let Some(mut text) = text else { return Err(problems) };
         let paths = text.paths();
         let known =
             self.files.iter().find(|(name, others, _)| *name == *source.name && *others == paths);
@@ -61,6 +61,9 @@ impl Loader {
             (files, unread)
         };
         let of_pools = text.scenario.cluster.node_pools_of_karpenter();
+        if let Some(list) = &files.price_list {
+            problems.append(text.take_prices(list));
+        }
         let files = if of_pools.is_empty() {
             files
         } else {
@@ -82,7 +85,7 @@ impl Loader {
     }
 }
 
-/// Reads the files that a scenario names, after making the settings in it. Reports all mistakes at once.
+/// Reads the files that a scenario names, after applying the settings to it. Reports all mistakes at once.
 pub fn load_scenario(
     source: &Source,
     settings: &[Override],
@@ -90,7 +93,7 @@ pub fn load_scenario(
     Loader::default().load_source(source, settings)
 }
 
-/// The files that could be read, and what is wrong with the others.
+/// The files that could be read, and diagnostics for the others.
 fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnostics) {
     let mut files = ScenarioFiles::default();
     let mut problems = Diagnostics::default();
@@ -133,6 +136,10 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnost
         let read = read_source(&beside(scenario, &named.path)).map(Some);
         files.scheduler_config = or_report(read, named, &mut problems);
     }
+    if let Some(named) = &paths.price_list {
+        let read = read_source(&beside(scenario, &named.path)).map(Some);
+        files.price_list = or_report(read, named, &mut problems);
+    }
     (files, problems)
 }
 
@@ -148,8 +155,8 @@ fn leave_out(paths: &ScenarioPaths, manifests: &mut [Source], problems: &mut Dia
     }
 }
 
-/// The manifests that a path stands for. A scenario often lies in the folder of its manifests, and is none of
-/// them; one that is named by itself is told of as what it is.
+/// The manifests at a path. A scenario in the same folder is skipped, unless its own path is given: then it is
+/// reported for what it is.
 fn manifests_of(path: &str, charts: &HelmCharts) -> Result<Vec<Source>, String> {
     let mut sources = read_manifests_with(path, charts)?;
     if !Path::new(path).is_file() {
@@ -158,9 +165,9 @@ fn manifests_of(path: &str, charts: &HelmCharts) -> Result<Vec<Source>, String> 
     Ok(sources)
 }
 
-/// Whether a file holds scenarios and the like alone.
+/// True if a file contains only scenarios and other files of this project.
 fn is_own_file(source: &Source) -> bool {
-    // Most files can be told without reading them as YAML.
+    // For most files this is clear without parsing the YAML.
     if !source.text.contains(API_VERSION) {
         return false;
     }
@@ -168,7 +175,7 @@ fn is_own_file(source: &Source) -> bool {
     !documents.is_empty() && documents.iter().all(is_scenario)
 }
 
-/// What was read; if it could not be, the problem is noted and nothing stands for it.
+/// The value that was read; on an error reports the problem and returns the default.
 fn or_report<T: Default>(
     read: Result<T, String>,
     named: &NamedPath,

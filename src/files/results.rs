@@ -1,4 +1,4 @@
-//! Results of many machines in one folder: a file for each, whole or not there.
+//! Results of several machines in one folder: one file per result, complete or absent.
 #![expect(
     clippy::disallowed_methods,
     reason = "this crate is the place that the rule sends them to"
@@ -8,26 +8,26 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Ending of results.
+/// Extension of result files.
 const ENDING: &str = "json";
 
-/// A folder of results, on a disk or on a mount that many machines have.
+/// A folder of results, on a local disk or a mount that several machines share.
 #[derive(Clone, Debug)]
 pub struct ResultFolder {
     folder: PathBuf,
 }
 
-/// What became of a result.
+/// Outcome of storing a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// It was written.
     Written,
-    /// It was there already, byte for byte.
+    /// An identical result was already there.
     Known,
 }
 
 impl ResultFolder {
-    /// The folder, made if it is not there.
+    /// Opens the folder, creating it if needed.
     pub fn open(folder: &Path) -> Result<Self, String> {
         fs::create_dir_all(folder)
             .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
@@ -39,7 +39,7 @@ impl ResultFolder {
         self.folder.join(format!("{key}.{ENDING}"))
     }
 
-    /// What is kept under a key, if anything is.
+    /// The result under a key, if any.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
         let path = self.path(key);
         match fs::read(&path) {
@@ -49,8 +49,8 @@ impl ResultFolder {
         }
     }
 
-    /// Keeps a result under its key: under another name first, which is dropped if it cannot be written to its end. One
-    /// that is there already must be the same.
+    /// Stores a result under its key, by way of a temporary file that is deleted if it cannot be written
+    /// completely. An existing result must be identical.
     pub fn put(&self, key: &str, bytes: &[u8]) -> Result<Put, String> {
         let path = self.path(key);
         let unfinished = self.folder.join(format!(".{key}.{}.tmp", std::process::id()));
@@ -73,14 +73,14 @@ impl ResultFolder {
         kept
     }
 
-    /// Drops what is kept under a key.
+    /// Deletes the result under a key.
     pub fn drop_result(&self, key: &str) -> Result<(), String> {
         let path = self.path(key);
         fs::remove_file(&path)
             .map_err(|error| format!("{} cannot be removed: {error}", path.display()))
     }
 
-    /// The keys of all results, in their order.
+    /// The keys of all results, in order.
     pub fn keys(&self) -> Result<Vec<String>, String> {
         let in_words = |error: io::Error| format!("{}: {error}", self.folder.display());
         let mut keys = Vec::new();
@@ -98,7 +98,7 @@ impl ResultFolder {
     }
 }
 
-/// Writes a file to its end and to the disk.
+/// Writes a file completely and syncs it to disk.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
@@ -119,7 +119,7 @@ mod tests {
         let error = results.put("a", b"two").expect_err("another result");
         assert!(error.contains("two machines do not agree"), "{error}");
         assert_eq!(results.get("a"), Ok(Some(b"one".to_vec())));
-        // What was left by others is no result.
+        // Leftover temporary files of others are not results.
         fs::write(folder.path().join("results/.b.7.tmp"), "half").expect("written");
         assert_eq!(results.keys(), Ok(vec!["a".to_owned()]));
     }

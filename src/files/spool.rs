@@ -1,5 +1,5 @@
-//! Where the rows of traces lie that are too many for memory: files without a name in the folder for temporary
-//! files, which are gone when the program ends, however it ends.
+//! Storage for trace rows that do not fit into memory: unnamed files in the folder for temporary files, which
+//! disappear when the program ends, however it ends.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,13 +10,13 @@ use traffic::Spool;
 #[derive(Debug)]
 struct TemporaryFile(Mutex<File>);
 
-/// A spool in the folder for temporary files, which `TMPDIR` names.
+/// A spool in the folder for temporary files (`TMPDIR`).
 pub fn temporary_spool() -> io::Result<Box<dyn Spool>> {
     let file = tempfile::tempfile().map_err(|error| in_folder(&error))?;
     Ok(Box::new(TemporaryFile(Mutex::new(file))))
 }
 
-/// The same error with where it came about, and what would help.
+/// The error with the folder's name and advice.
 fn in_folder(error: &io::Error) -> io::Error {
     let folder = std::env::temp_dir();
     let message = format!(
@@ -34,7 +34,7 @@ impl Spool for TemporaryFile {
     }
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        // Runs side by side read one file; each seeks to where it wants to be.
+        // Concurrent runs share one file; each seeks to its own position.
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(bytes)

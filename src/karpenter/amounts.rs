@@ -3,41 +3,41 @@
 use cluster::Name;
 use cluster::pod_template::ResourceList;
 
-/// The resources that nearly every pod and node has, kept in place.
+/// Resources that nearly every pod and node has, stored inline.
 const COMMON: [&str; 5] = ["cpu", "memory", "pods", "ephemeral-storage", "nodes"];
-/// The place of CPU.
+/// Position of CPU in [`COMMON`].
 const CPU: usize = 0;
-/// The place of memory.
+/// Position of memory.
 const MEMORY: usize = 1;
-/// The place of pods.
+/// Position of pods.
 const PODS: usize = 2;
 const NANO: i128 = 1_000_000_000;
 
-/// Amounts by resource, in nano-units. A resource that is not named counts as 0 where amounts are compared, but
-/// is not made up where others are subtracted.
+/// Amounts by resource, in nano-units. Comparisons count an absent resource as 0, whereas a subtraction does not
+/// add it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Amounts {
     common: [i128; COMMON.len()],
-    /// Which of the common ones are named, as bits.
+    /// Bit set of the common resources that are present.
     named: u8,
-    /// The others, by name.
+    /// The other resources.
     others: Vec<(Name, i128)>,
 }
 
 impl Amounts {
-    /// The amounts of a list.
+    /// The amounts of a resource list.
     pub fn of(list: &ResourceList) -> Self {
         list.iter().map(|(name, amount)| (name.clone(), amount.nanos())).collect()
     }
 
-    /// These amounts and one more pod.
+    /// Sets the number of pods.
     pub fn with_pods(mut self, pods: usize) -> Self {
         self.common[PODS] = pods as i128 * NANO;
         self.named |= 1 << PODS;
         self
     }
 
-    /// One node, beside what is named.
+    /// Adds one node.
     pub fn with_a_node(mut self) -> Self {
         self.set(&Name::from("nodes"), NANO);
         self
@@ -53,7 +53,7 @@ impl Amounts {
         self.common[MEMORY]
     }
 
-    /// An amount if it is named, in nano-units.
+    /// The amount of a resource in nano-units, if present.
     pub fn get(&self, resource: &str) -> Option<i128> {
         if let Some(place) = COMMON.iter().position(|name| *name == resource) {
             return (self.named >> place & 1 == 1).then(|| self.common[place]);
@@ -62,7 +62,7 @@ impl Amounts {
         Some(self.others[found].1)
     }
 
-    /// Names an amount.
+    /// Sets the amount of a resource.
     pub fn set(&mut self, resource: &Name, nanos: i128) {
         if let Some(place) = COMMON.iter().position(|name| *name == resource.as_ref()) {
             self.common[place] = nanos;
@@ -75,7 +75,7 @@ impl Amounts {
         }
     }
 
-    /// All that is named, the common ones first.
+    /// All present resources, the common ones first.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i128)> {
         let named = |place: &usize| self.named >> *place & 1 == 1;
         let common =
@@ -83,7 +83,7 @@ impl Amounts {
         common.chain(self.others.iter().map(|(name, nanos)| (name.as_ref(), *nanos)))
     }
 
-    /// Adds others to these (`Merge`).
+    /// Adds other amounts (`Merge`).
     pub fn add(&mut self, other: &Self) {
         for (own, more) in self.common.iter_mut().zip(other.common) {
             *own += more;
@@ -95,7 +95,7 @@ impl Amounts {
         }
     }
 
-    /// Takes others off these, also what is not named here (`SubtractFrom`).
+    /// Subtracts other amounts, including resources absent here (`SubtractFrom`).
     pub fn take(&mut self, other: &Self) {
         for (own, less) in self.common.iter_mut().zip(other.common) {
             *own -= less;
@@ -107,7 +107,7 @@ impl Amounts {
         }
     }
 
-    /// These amounts less others, of which only what is named here counts (`Subtract`).
+    /// Subtracts the other amounts of the resources that are present here (`Subtract`).
     pub fn minus(&self, other: &Self) -> Self {
         let mut rest = self.clone();
         for (place, own) in rest.common.iter_mut().enumerate() {
@@ -121,14 +121,14 @@ impl Amounts {
         rest
     }
 
-    /// Nothing below 0.
+    /// Raises negative amounts to 0.
     pub fn floor(&mut self) {
         for own in self.common.iter_mut().chain(self.others.iter_mut().map(|(_, nanos)| nanos)) {
             *own = (*own).max(0);
         }
     }
 
-    /// Raises each amount to that of others, where that is larger or not yet named (`MaxResources`).
+    /// Raises each amount to the other one if that is larger or the resource is absent here (`MaxResources`).
     pub fn raise_to(&mut self, other: &Self) {
         for (name, nanos) in other.iter() {
             if self.get(name).is_none_or(|own| own < nanos) {
@@ -137,7 +137,7 @@ impl Amounts {
         }
     }
 
-    /// Whether these fit into others, none of which may be below 0 (`Fits`).
+    /// True if these amounts fit into `total`, none of which may be negative (`Fits`).
     pub fn fits(&self, total: &Self) -> bool {
         total.common.iter().all(|nanos| *nanos >= 0)
             && total.others.iter().all(|(_, nanos)| *nanos >= 0)
@@ -145,14 +145,14 @@ impl Amounts {
             && self.others.iter().all(|(name, nanos)| *nanos <= total.get(name).unwrap_or(0))
     }
 
-    /// Whether any amount that a limit names is above it (`Limits.ExceededBy`).
+    /// Why an amount exceeds its limit; `None` if all are within (`Limits.ExceededBy`).
     pub fn exceeds(&self, limits: &Self) -> Option<String> {
         let over =
             |(name, limit): &(&str, i128)| self.get(name).is_some_and(|nanos| nanos > *limit);
         limits.iter().find(over).map(|(name, _)| name.to_owned())
     }
 
-    /// Whether one of these is more than what remains of a limit that names it.
+    /// True if no amount exceeds what remains of its limit.
     pub fn is_within(&self, remaining: &Self) -> bool {
         remaining.iter().all(|(name, nanos)| self.get(name).unwrap_or(0) <= nanos)
     }

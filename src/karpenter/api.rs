@@ -1,4 +1,4 @@
-//! NodePools as users write them (`karpenter.sh/v1`).
+//! NodePools in their API form (`karpenter.sh/v1`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,12 +19,12 @@ use engine::{Digest, SimDuration};
 use manifest::karpenter::{NodePoolBudget, NodePoolRequirement, NodePoolSpec, NodePoolTaint};
 use units::Quantity;
 
-/// What is wrong with an object, and where.
+/// A validation error of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     /// The field, such as `spec.limits.cpu`.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// The problem and the expected value.
     pub message: String,
 }
 
@@ -38,7 +38,7 @@ fn error(field: impl Into<String>, message: impl Into<String>) -> ApiError {
     ApiError { field: field.into(), message: message.into() }
 }
 
-/// Completes a spec as the API server does by the definition of the kind.
+/// Applies the defaults of the CRD.
 pub fn set_defaults(spec: &mut NodePoolSpec) {
     spec.template.spec.expire_after.get_or_insert_with(|| "720h".to_owned());
     spec.disruption.consolidate_after.get_or_insert_with(|| "0s".to_owned());
@@ -46,13 +46,13 @@ pub fn set_defaults(spec: &mut NodePoolSpec) {
     spec.disruption.budgets.get_or_insert_with(tenth);
 }
 
-/// The label by which nodes name their class (`NodeClassLabelKey`).
+/// The label with which nodes name their node class (`NodeClassLabelKey`).
 pub fn node_class_label(group: &str, kind: &str) -> Name {
     format!("{group}/{}", kind.to_ascii_lowercase()).into()
 }
 
-/// A NodePool by its name and spec. `node_class` is the label that names its class, with the value; `class` stands for all
-/// that the class says. A mistake is told with the field.
+/// Builds a NodePool from its name and spec. `node_class` is the label that names its node class, with the value;
+/// `class` is a fingerprint of the class's content. An error names the field.
 pub fn node_pool(
     name: &str,
     spec: &NodePoolSpec,
@@ -120,7 +120,8 @@ fn nillable(text: &str, field: &str) -> Result<Option<SimDuration>, ApiError> {
     if text == "Never" {
         return Ok(None);
     }
-    let problem = || error(field, format!("{text:?} is no duration such as 720h, and not Never"));
+    let problem =
+        || error(field, format!("{text:?} is not a duration such as 720h, and not Never"));
     parse_go_duration(text).map(Some).ok_or_else(problem)
 }
 
@@ -139,7 +140,7 @@ fn requirement(one: &NodePoolRequirement, at: &str) -> Result<WrittenRequirement
     })
 }
 
-/// Taints; `at` is where they stand in the case.
+/// Taints; `at` is the path of their list.
 pub fn taints(taints: &[NodePoolTaint], at: &str) -> Result<Vec<Taint>, ApiError> {
     let taint = |(place, one): (usize, &NodePoolTaint)| {
         let effect = match one.effect.as_str() {
@@ -176,7 +177,7 @@ fn budget(one: &NodePoolBudget, at: &str) -> Result<Budget, ApiError> {
                 error(format!("{at}.schedule"), format!("{schedule:?}: {problem}"))
             })?;
             let period = parse_go_duration(duration).ok_or_else(|| {
-                let message = format!("{duration:?} is no duration such as 8h");
+                let message = format!("{duration:?} is not a duration such as 8h");
                 error(format!("{at}.duration"), message)
             })?;
             Some((schedule, period))
@@ -186,7 +187,7 @@ fn budget(one: &NodePoolBudget, at: &str) -> Result<Budget, ApiError> {
     Ok(Budget {
         reasons: one.reasons.iter().map(reason).collect::<Result<_, _>>()?,
         nodes: nodes.ok_or_else(|| {
-            let message = format!("{:?} is no number of nodes, such as 3 or 10%", one.nodes);
+            let message = format!("{:?} is not a number of nodes, such as 3 or 10%", one.nodes);
             error(format!("{at}.nodes"), message)
         })?,
         window,
@@ -209,8 +210,8 @@ fn limits(written: &BTreeMap<String, Value>) -> Result<Amounts, ApiError> {
         .collect()
 }
 
-/// Stands for all of the template that makes a node drift when it changes; what is required of labels is held against
-/// these themselves.
+/// Hash of the template fields whose change makes a node drift. Requirements are left out: they are compared with
+/// the node's labels directly.
 fn hash(template: &NodeTemplate, class: &str) -> Name {
     let NodeTemplate { labels, annotations, taints, startup_taints, .. } = template;
     let mut digest = Digest::default();

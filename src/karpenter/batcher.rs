@@ -1,4 +1,4 @@
-//! Pods that come shortly one after the other are looked at together (`pkg/controllers/provisioning/batcher.go`).
+//! Batching of pods that arrive in quick succession (`pkg/controllers/provisioning/batcher.go`).
 
 use std::collections::BTreeSet;
 
@@ -6,33 +6,34 @@ use super::state::Options;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 
-/// The wait for a first pod is begun anew so often.
+/// A wait for the first trigger is restarted at this interval.
 const REFRESH: SimDuration = SimDuration::from_secs(1);
 
-/// Gathers triggers: a batch opens at the first, and closes when none came for a while, or after a longer while.
+/// Collects triggers: a batch opens with the first one, and closes after an idle time without triggers or at its
+/// maximum duration.
 #[derive(Clone, Debug)]
 pub struct Batcher {
     idle: SimDuration,
     max: SimDuration,
-    /// From the end of one wait to the beginning of the next.
+    /// From the end of one wait to the start of the next.
     latency: SimDuration,
-    /// Who triggered already in this wait.
+    /// Elements that have already triggered in this wait.
     seen: BTreeSet<Name>,
     phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// No trigger yet.
+    /// No trigger so far.
     Waiting { until: SimTime },
     /// A batch is open.
     Open { opened: SimTime, last: SimTime },
-    /// Between two waits; a trigger is kept for the next.
+    /// Between two waits; a trigger is remembered for the next.
     Between { until: SimTime, is_armed: bool },
 }
 
 impl Batcher {
-    /// Waits from now on.
+    /// Starts the first wait.
     pub fn new(options: &Options, latency: SimDuration, now: SimTime) -> Self {
         Self {
             idle: options.batch_idle,
@@ -43,7 +44,7 @@ impl Batcher {
         }
     }
 
-    /// Somebody wants a pass. Who has triggered already in this wait does not hold the batch open.
+    /// Requests a scheduling pass. An element that has already triggered in this wait does not extend the batch.
     pub fn trigger(&mut self, element: &Name, now: SimTime) {
         if !self.seen.insert(element.clone()) {
             return;
@@ -55,7 +56,7 @@ impl Batcher {
         }
     }
 
-    /// When [`Self::wake`] is to be called next, if it is. A wait that takes no time to begin anew need not be.
+    /// When to call [`Self::wake`] next; `None` if not needed, as without latency restarting a wait has no effect.
     pub fn wakes_at(&self) -> Option<SimTime> {
         match self.phase {
             Phase::Waiting { .. } if self.latency == SimDuration::ZERO => None,
@@ -64,7 +65,7 @@ impl Batcher {
         }
     }
 
-    /// Goes on at its time; whether a batch has closed, so that a pass is due.
+    /// Handles the due time; true if a batch has closed, so that a pass is due.
     pub fn wake(&mut self, now: SimTime) -> bool {
         let is_closed = matches!(self.phase, Phase::Open { .. });
         self.phase = match self.phase {
@@ -87,7 +88,7 @@ mod tests {
         SimTime::from_secs_f64(seconds)
     }
 
-    /// When the first batch closes, with a trigger of somebody else at each of these times.
+    /// When the first batch closes, given a trigger by a different element at each of these times.
     fn closes(triggers: &[f64]) -> f64 {
         let mut batcher = Batcher::new(&Options::default(), SimDuration::from_millis(7), at(0.0));
         let mut triggers = triggers.iter().enumerate().peekable();

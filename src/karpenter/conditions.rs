@@ -1,5 +1,5 @@
-//! What a NodeClaim says of itself: that it may be consolidated, that it is not what its pool would make now
-//! (`pkg/controllers/nodeclaim/disruption`), and that its time is over.
+//! Conditions of a NodeClaim: Consolidatable and Drifted (`pkg/controllers/nodeclaim/disruption`), and its
+//! expiration.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use super::requirements::Requirements;
 use super::state::{DriftReason, NodeClaim};
 use engine::{SimDuration, SimTime};
 
-/// Within so long after its creation it is not asked whether the cloud still has a node's type.
+/// Minimum age of a claim before its instance type is checked against the cloud's offer.
 const TYPE_CHECK_AFTER: SimDuration = SimDuration::from_secs(3600);
-/// Pods that come and go within so long count once (`dedupeTimeout`).
+/// Pod events within this period count as one (`dedupeTimeout`).
 const POD_EVENT_PERIOD: SimDuration = SimDuration::from_secs(10);
 
-/// From when on a claim may be consolidated, if nothing happens until then; absent if never.
+/// Time from which a claim is consolidatable if there are no pod events until then; `None` if never.
 pub fn consolidatable_from(claim: &NodeClaim, pool: &NodePool) -> Option<SimTime> {
     let after = pool.disruption.consolidate_after?;
     let initialized = claim.initialized?;
     Some(claim.last_pod_event.unwrap_or(initialized) + after)
 }
 
-/// Why a claim is not what its pool would make now; absent if it is (`isDrifted`).
+/// Why a claim has drifted; `None` if it has not (`isDrifted`).
 pub fn drift(
     claim: &NodeClaim,
     pool: &NodePool,
@@ -46,12 +46,13 @@ pub fn drift(
     (!is_offered).then_some(DriftReason::InstanceTypeNotFound)
 }
 
-/// When a pod came or went last, after one did so now: in whole seconds, and only if the last time is some time ago.
+/// The time of the last pod event, given one at `now`: in whole seconds, and unchanged if the previous one is
+/// recent.
 pub fn pod_event(last: Option<SimTime>, now: SimTime) -> SimTime {
     last.filter(|last| now.since(*last) < POD_EVENT_PERIOD).unwrap_or(now.floor_to_second())
 }
 
-/// When a claim is deleted because of its age, with its pods or without a place for them.
+/// When a claim expires and is deleted, whether or not its pods have room elsewhere.
 pub fn expires_at(claim: &NodeClaim) -> Option<SimTime> {
     claim.expire_after.map(|period| claim.created + period)
 }

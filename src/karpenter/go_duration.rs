@@ -1,4 +1,4 @@
-//! Durations as Go reads them (`time.ParseDuration`): a number needs a unit, and there are no days.
+//! Durations in Go syntax (`time.ParseDuration`): a number needs a unit, and there are no days.
 
 use engine::SimDuration;
 
@@ -13,7 +13,7 @@ const UNITS: [(&str, i128); 8] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads a duration such as `1h30m`; absent if it is none.
+/// Parses a duration such as `1h30m`; `None` if invalid.
 pub fn parse_go_duration(text: &str) -> Option<SimDuration> {
     let (is_negative, mut rest) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),

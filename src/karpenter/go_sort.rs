@@ -1,11 +1,12 @@
-//! Go's `sort.Slice`: insertion sort up to 12 elements, pattern-defeating quicksort above. It is not stable, and where
-//! what is equal ends up decides what Karpenter does; so the order of comparisons and swaps is part of its behaviour.
+//! Go's `sort.Slice`: insertion sort up to 12 elements, pattern-defeating quicksort above. It is not stable, and
+//! Karpenter's decisions depend on the resulting order of equal elements, so that the sequence of comparisons and
+//! swaps must be the same.
 
-/// Up to so many elements insertion sort is used.
+/// Longest slice for insertion sort.
 const MAX_INSERTION: usize = 12;
-/// From so many elements on the pivot is the median of three medians.
+/// Shortest slice whose pivot is the median of three medians.
 const SHORTEST_NINTHER: usize = 50;
-/// As many swaps as the choice of a pivot can take; then the slice likely descends.
+/// Most swaps when choosing a pivot; a slice that reaches it is likely descending.
 const MAX_SWAPS: usize = 12;
 
 /// Sorts as `sort.Slice` does.
@@ -161,7 +162,7 @@ impl<T> Sorter<'_, T> {
         }
     }
 
-    /// Puts a few elements in order, and says whether all are then.
+    /// Sorts a slice that needs few moves; true if it is sorted afterwards.
     fn partial_insertion(&mut self, start: usize, end: usize) -> bool {
         const MAX_STEPS: usize = 5;
         const SHORTEST_SHIFTING: usize = 50;
@@ -195,7 +196,7 @@ impl<T> Sorter<'_, T> {
         false
     }
 
-    /// Scatters elements that may make partitions imbalanced.
+    /// Scatters elements to break patterns that cause imbalanced partitions.
     fn break_patterns(&mut self, start: usize, end: usize) {
         let length = end - start;
         if length < 8 {

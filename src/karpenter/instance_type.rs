@@ -1,4 +1,4 @@
-//! Instance types and what the cloud asks for them (`pkg/cloudprovider/types.go`).
+//! Instance types and their prices (`pkg/cloudprovider/types.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use cluster::Name;
 pub struct InstanceType {
     /// Name.
     pub name: Name,
-    /// The labels that a node of this type can have.
+    /// The possible labels of a node of this type.
     pub requirements: Requirements,
-    /// Where and how it can be had.
+    /// Its offerings: zone, capacity type and price.
     pub offerings: Vec<Offering>,
-    /// What the machine has.
+    /// Total capacity.
     pub capacity: Amounts,
-    /// What pods may use.
+    /// Resources allocatable to pods.
     pub allocatable: Amounts,
 }
 
-/// A way to get an instance type.
+/// An offering of an instance type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offering {
     /// Zone.
@@ -33,23 +33,23 @@ pub struct Offering {
     pub capacity_type: Name,
     /// Dollars an hour.
     pub price: f64,
-    /// Whether it can be had now.
+    /// True if it is available now.
     pub is_available: bool,
 }
 
 impl Offering {
-    /// Whether a node with these requirements may be this one.
+    /// True if a node with these requirements may use this offering.
     pub fn is_compatible(&self, requirements: &Requirements) -> bool {
         requirements.allows(ZONE, &self.zone)
             && requirements.allows(CAPACITY_TYPE, &self.capacity_type)
     }
 }
 
-/// Which keys have fewer values than they want, and how many they have.
+/// Keys with fewer distinct values than their `minValues`, and the number that they have.
 pub type Unsatisfied = BTreeMap<Name, i64>;
 
 impl InstanceType {
-    /// The offerings that can be had now for these requirements.
+    /// The available offerings that meet these requirements.
     pub fn launchable<'a>(
         &'a self,
         requirements: &'a Requirements,
@@ -57,12 +57,12 @@ impl InstanceType {
         self.offerings.iter().filter(|one| one.is_available && one.is_compatible(requirements))
     }
 
-    /// The lowest price at which it can be had now for these requirements.
+    /// The lowest price of an available offering that meets these requirements.
     pub fn cheapest(&self, requirements: &Requirements) -> Option<f64> {
         self.launchable(requirements).map(|one| one.price).reduce(f64::min)
     }
 
-    /// The highest price that a node with these requirements may cost: that of the capacity type that would be taken
+    /// The highest price of a node with these requirements: that of the capacity type that would be chosen
     /// (`WorstLaunchPrice`).
     pub fn worst_launch_price(&self, requirements: &Requirements) -> f64 {
         let of = |capacity_type: &str| {
@@ -73,14 +73,14 @@ impl InstanceType {
         of(RESERVED).or_else(|| of(SPOT)).or_else(|| of(ON_DEMAND)).unwrap_or(f64::MAX)
     }
 
-    /// The lowest price of the offerings that a node with these labels may be, available or not.
+    /// The lowest price of the offerings that match a node's labels, available or not.
     pub fn price_of(&self, labels: &Requirements) -> Option<f64> {
         let own = self.offerings.iter().filter(|one| one.is_compatible(labels));
         own.map(|one| one.price).reduce(f64::min)
     }
 }
 
-/// Orders types by the lowest price at which they can be had (`OrderByPrice`).
+/// Orders types by their lowest available price (`OrderByPrice`).
 pub fn order_by_price(types: &mut Vec<Arc<InstanceType>>, requirements: &Requirements) {
     let price = |one: &Arc<InstanceType>| one.cheapest(requirements).unwrap_or(f64::MAX);
     let mut priced: Vec<_> = types.drain(..).map(|one| (price(&one), one)).collect();
@@ -88,8 +88,8 @@ pub fn order_by_price(types: &mut Vec<Arc<InstanceType>>, requirements: &Require
     types.extend(priced.into_iter().map(|(_, one)| one));
 }
 
-/// How many of the types, from the first on, have as many distinct values as each key wants; or which keys want more
-/// than all of them have (`SatisfiesMinValues`).
+/// The length of the shortest prefix of the types that has enough distinct values for the `minValues` of all keys,
+/// or the keys for which all types together have too few (`SatisfiesMinValues`).
 pub fn satisfies_min_values(
     types: &[Arc<InstanceType>],
     requirements: &Requirements,

@@ -1,33 +1,33 @@
-//! The labels and annotations that Karpenter knows (`pkg/apis/v1/labels.go`).
+//! Labels and annotations with a meaning for Karpenter (`pkg/apis/v1/labels.go`).
 
 use std::collections::BTreeSet;
 
 use cluster::Name;
 
-/// The zone of a node.
+/// Zone of a node.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
-/// The instance type of a node.
+/// Instance type of a node.
 pub const INSTANCE_TYPE: &str = "node.kubernetes.io/instance-type";
 /// `spot`, `on-demand` or `reserved`.
 pub const CAPACITY_TYPE: &str = "karpenter.sh/capacity-type";
-/// The NodePool that a node belongs to.
+/// NodePool of a node.
 pub const NODE_POOL: &str = "karpenter.sh/nodepool";
-/// The name of a node.
+/// Hostname of a node.
 pub const HOSTNAME: &str = "kubernetes.io/hostname";
-/// Keeps a node or a pod from being disrupted.
+/// Annotation that protects a node or a pod from disruption.
 pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
-/// Capacity that can be taken back at any time.
+/// Spot capacity, which can be reclaimed at any time.
 pub const SPOT: &str = "spot";
-/// Capacity at the list price.
+/// On-demand capacity, at the list price.
 pub const ON_DEMAND: &str = "on-demand";
-/// Capacity that was paid for in advance.
+/// Reserved capacity, which is paid for in advance.
 pub const RESERVED: &str = "reserved";
-/// Keeps pods off a node that is about to go.
+/// Taint of nodes that are about to be removed.
 pub const DISRUPTED_TAINT: &str = "karpenter.sh/disrupted";
-/// Keeps pods off a node that has not registered.
+/// Taint of nodes that have not registered yet.
 pub const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
 
-/// Old keys with those that took their place (`NormalizedLabels`).
+/// Deprecated keys with their replacements (`NormalizedLabels`).
 const NORMALIZED: [(&str, &str); 5] = [
     ("failure-domain.beta.kubernetes.io/zone", ZONE),
     ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
@@ -36,13 +36,13 @@ const NORMALIZED: [(&str, &str); 5] = [
     ("beta.kubernetes.io/instance-type", INSTANCE_TYPE),
 ];
 
-/// The keys that a new node gets even if its NodePool does not name them (`WellKnownLabels`): those of Karpenter
+/// Keys that every new node gets, even if its NodePool does not name them (`WellKnownLabels`): those of Karpenter
 /// itself and those of the cloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WellKnownLabels(BTreeSet<Name>);
 
 impl WellKnownLabels {
-    /// Karpenter's own with those of a cloud.
+    /// Karpenter's own keys and those of a cloud.
     pub fn with(of_cloud: impl IntoIterator<Item = Name>) -> Self {
         let own = [
             NODE_POOL,
@@ -57,7 +57,7 @@ impl WellKnownLabels {
         Self(own.into_iter().map(Name::from).chain(of_cloud).collect())
     }
 
-    /// Whether a key is one of them.
+    /// True if the key is well-known.
     pub fn contains(&self, key: &str) -> bool {
         self.0.contains(key)
     }
@@ -69,13 +69,13 @@ impl Default for WellKnownLabels {
     }
 }
 
-/// The key that took the place of an old one, or the key itself.
+/// The replacement of a deprecated key, or the key itself.
 pub fn normalized(key: &Name) -> Name {
     let found = NORMALIZED.iter().find(|(old, _)| *old == key.as_ref());
     found.map_or_else(|| key.clone(), |(_, new)| Name::from(*new))
 }
 
-/// Why a pod or a NodePool may not ask for a label (`IsRestrictedLabel`): absent if it may.
+/// Why a pod or a NodePool may not use a label (`IsRestrictedLabel`); `None` if it may.
 pub fn restriction(key: &str, well_known: &WellKnownLabels) -> Option<String> {
     if well_known.contains(key) {
         return None;

@@ -1,8 +1,8 @@
-//! Karpenter v1.13: which nodes are made for pods that wait, which instance types they may be, and which nodes go
-//! because they are empty, could be replaced by cheaper ones, or are not what their pool would make now.
+//! Karpenter v1.13: which nodes it creates for pending pods, with which instance types, and which nodes it disrupts
+//! because they are empty, could be replaced by cheaper ones, or have drifted.
 //!
-//! Everything decides on a [`Snapshot`] and writes nothing: [`provisioner::schedule`] is one pass for the pods that
-//! wait. The modules have the names of the real packages.
+//! All decisions are made on a [`Snapshot`] and write nothing: [`provisioner::schedule`] is one pass for the
+//! pending pods. The modules are named after the original packages.
 
 pub mod amounts;
 pub mod api;

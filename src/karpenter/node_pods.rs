@@ -1,4 +1,4 @@
-//! The pods on a node, with what is asked of them again and again.
+//! The pods on a node, with precomputed totals.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::amounts::Amounts;
 use super::labels::DO_NOT_DISRUPT;
 use super::pod::{Pod, PodOwner};
 
-/// The pods on a node. Cheap to clone.
+/// The pods on a node, with precomputed totals. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct NodePods(Arc<Counted>);
 
@@ -23,42 +23,42 @@ struct Counted {
 }
 
 impl NodePods {
-    /// What those that have not ended ask for together.
+    /// Total requests of the pods that have not finished.
     pub fn requests(&self) -> &Amounts {
         &self.0.requests
     }
 
-    /// What those of DaemonSets that have not ended ask for together.
+    /// Total requests of the DaemonSet pods that have not finished.
     pub fn daemon_requests(&self) -> &Amounts {
         &self.0.daemon_requests
     }
 
-    /// Whether any of them keeps others away from where it is.
+    /// True if any pod has a required anti-affinity.
     pub fn repels(&self) -> bool {
         self.0.repels
     }
 
-    /// Whether any of them has, or had, a say in whether its node goes (`karpenter.sh/do-not-disrupt`).
+    /// True if any pod has the annotation `karpenter.sh/do-not-disrupt`, active or not.
     pub fn has_do_not_disrupt(&self) -> bool {
         self.0.has_do_not_disrupt
     }
 
-    /// Those that need another place when their node goes.
+    /// The pods that have to be rescheduled if the node is removed.
     pub fn reschedulable(&self) -> &Arc<[Arc<Pod>]> {
         &self.0.reschedulable
     }
 
-    /// What it costs to move them. All count, also those of DaemonSets and those that have ended.
+    /// Total eviction cost of all pods, including DaemonSet pods and finished ones.
     pub fn eviction_cost(&self) -> f64 {
         self.0.eviction_cost
     }
 
-    /// One more.
+    /// Adds a pod.
     pub fn push(&mut self, pod: Arc<Pod>) {
         *self = self.iter().cloned().chain([pod]).collect();
     }
 
-    /// One less, by its place.
+    /// Removes the pod at this position.
     pub fn remove(&mut self, place: usize) -> Option<Arc<Pod>> {
         let mut pods = self.0.pods.clone();
         let removed = (place < pods.len()).then(|| pods.remove(place));

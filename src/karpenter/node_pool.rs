@@ -1,4 +1,4 @@
-//! NodePools: which nodes may be made, how many, and when they go (`pkg/apis/v1/nodepool.go`).
+//! NodePools: the template of their nodes, limits and disruption (`pkg/apis/v1/nodepool.go`).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,75 +17,75 @@ use engine::{SimDuration, SimTime};
 pub struct NodePool {
     /// Name.
     pub name: Name,
-    /// What its nodes are made from.
+    /// The template of its nodes.
     pub template: NodeTemplate,
-    /// What all its nodes together may have; nothing named = no limit.
+    /// Limits on the total resources of its nodes; absent resources are unlimited.
     pub limits: Amounts,
-    /// The heavier is asked first.
+    /// Pools with a higher weight are tried first.
     pub weight: i32,
-    /// When its nodes go.
+    /// Disruption settings.
     pub disruption: Disruption,
-    /// Stands for all that makes a node drift if it changes (`karpenter.sh/nodepool-hash`).
+    /// Hash of the fields whose change makes a node drift (`karpenter.sh/nodepool-hash`).
     pub hash: Name,
-    /// Whether its node class is there and ready.
+    /// True if its node class exists and is ready.
     pub is_ready: bool,
 }
 
-/// What nodes of a pool are made from (`spec.template`).
+/// The template of a pool's nodes (`spec.template`).
 #[derive(Clone, Debug, Default)]
 pub struct NodeTemplate {
     /// Labels of the nodes.
     pub labels: Labels,
     /// Annotations of the nodes.
     pub annotations: Labels,
-    /// What is required of the nodes' labels.
+    /// Requirements on the nodes' labels.
     pub requirements: Vec<WrittenRequirement>,
     /// Taints of the nodes.
     pub taints: Vec<Taint>,
-    /// Taints that somebody takes off before the node is initialized.
+    /// Taints that are removed by another component before the node is initialized.
     pub startup_taints: Vec<Taint>,
-    /// The label that names the node class, and its name.
+    /// The label that names the node class, and its value.
     pub node_class: Option<(Name, Name)>,
-    /// How long a node lives; absent = for ever.
+    /// Lifetime of a node; absent = unlimited.
     pub expire_after: Option<SimDuration>,
-    /// How long a node may be drained.
+    /// Maximum duration of a drain; absent = unlimited.
     pub termination_grace_period: Option<SimDuration>,
 }
 
-/// When nodes of a pool go (`spec.disruption`).
+/// Disruption settings of a pool (`spec.disruption`).
 #[derive(Clone, Debug)]
 pub struct Disruption {
     /// Which nodes are consolidated.
     pub policy: ConsolidationPolicy,
-    /// How long a node must have been left alone; absent = it is never consolidated.
+    /// Time without pod events before a node is consolidatable; absent = never.
     pub consolidate_after: Option<SimDuration>,
-    /// How many nodes may go at once.
+    /// Limits on the number of nodes disrupted at once.
     pub budgets: Vec<Budget>,
 }
 
 /// Which nodes are consolidated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConsolidationPolicy {
-    /// Those without pods.
+    /// Nodes without pods.
     WhenEmpty,
-    /// Those, and those whose pods have room elsewhere or on a cheaper node.
+    /// Those, and nodes whose pods fit elsewhere or on a cheaper node.
     #[default]
     WhenEmptyOrUnderutilized,
 }
 
-/// Why a node goes before its time.
+/// Reason of a voluntary disruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DisruptionReason {
-    /// Its pods have room elsewhere or on a cheaper node.
+    /// Its pods fit elsewhere or on a cheaper node.
     Underutilized,
     /// It has no pods.
     Empty,
-    /// It is not what its pool would make now.
+    /// It has drifted from its pool's template.
     Drifted,
 }
 
 impl DisruptionReason {
-    /// As the API writes it.
+    /// The name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Underutilized => "Underutilized",
@@ -95,28 +95,28 @@ impl DisruptionReason {
     }
 }
 
-/// How many nodes of a pool may go at once.
+/// A limit on the number of nodes of a pool disrupted at once.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    /// For which reasons; none listed = for all.
+    /// The reasons that it applies to; empty = all.
     pub reasons: Vec<DisruptionReason>,
-    /// How many.
+    /// The limit.
     pub nodes: BudgetNodes,
-    /// When it begins to hold, and how long; absent = always.
+    /// When it becomes active, and for how long; absent = always active.
     pub window: Option<(Schedule, SimDuration)>,
 }
 
-/// A number of nodes.
+/// A number of nodes, absolute or relative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BudgetNodes {
-    /// So many.
+    /// An absolute number.
     Count(i64),
-    /// So many per cent of the pool's nodes, rounded up.
+    /// A percentage of the pool's nodes, rounded up.
     Percent(i64),
 }
 
 impl BudgetNodes {
-    /// Reads `3` or `10%`.
+    /// Parses `3` or `10%`.
     pub fn parse(text: &str) -> Option<Self> {
         let number = |text: &str| text.parse().ok().filter(|number| *number >= 0);
         match text.strip_suffix('%') {
@@ -127,8 +127,8 @@ impl BudgetNodes {
 }
 
 impl Budget {
-    /// Whether it holds now: its schedule has come within its duration. The schedule's clock is UTC, which was at
-    /// `epoch` when simulated time began.
+    /// True if it is active now: its schedule has fired within the last `duration`. The schedule is in UTC; `epoch`
+    /// is the calendar time at which simulated time began.
     pub fn is_active(&self, now: SimTime, epoch: Timestamp) -> bool {
         let Some((schedule, duration)) = &self.window else { return true };
         let at = |time: SimTime| {
@@ -148,7 +148,7 @@ impl Budget {
 }
 
 impl NodePool {
-    /// How many of its nodes may go for a reason: the least that any budget allows
+    /// How many of its nodes may be disrupted for a reason: the minimum over its active budgets
     /// (`GetAllowedDisruptionsByReason`).
     pub fn allowed_disruptions(
         &self,
@@ -164,14 +164,14 @@ impl NodePool {
         active.map(|one| one.allowed(nodes)).min().unwrap_or(i64::from(i32::MAX))
     }
 
-    /// What is required of its nodes, without the labels that name pool and class.
+    /// Requirements on its nodes, without the labels that name pool and class.
     pub fn own_requirements(&self) -> Requirements {
         let mut made = Requirements::of_written(&self.template.requirements);
         made.add_all(&Requirements::of_labels(&self.template.labels));
         made
     }
 
-    /// What is required of its nodes (`NewNodeClaimTemplate`).
+    /// Requirements on its nodes (`NewNodeClaimTemplate`).
     pub fn requirements(&self) -> Requirements {
         let mut made = self.own_requirements();
         let own = [(Name::from(NODE_POOL), self.name.clone())];
@@ -181,7 +181,7 @@ impl NodePool {
         made
     }
 
-    /// The labels of its nodes, with those that name pool and class.
+    /// Labels of its nodes, including those that name pool and class.
     pub fn node_labels(&self) -> Labels {
         let own = self.template.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
         own.chain([(Name::from(NODE_POOL), self.name.clone())])
@@ -190,7 +190,7 @@ impl NodePool {
     }
 }
 
-/// Orders pools as they are asked: the heavier first, then those later in the alphabet (`OrderByWeight`).
+/// Orders pools as they are tried: by descending weight, then by descending name (`OrderByWeight`).
 pub fn order_by_weight<T: AsRef<NodePool>>(pools: &mut [T]) {
     pools.sort_by(|one, other| {
         let (one, other) = (one.as_ref(), other.as_ref());

@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets, as far as they keep nodes (`pkg/utils/pdb`).
+//! PodDisruptionBudgets as far as they block the disruption of nodes (`pkg/utils/pdb`).
 
 use super::pod::Pod;
 use cluster::NamespacedName;
@@ -10,13 +10,13 @@ use engine::SimTime;
 pub struct PodBudget {
     /// Namespace and name.
     pub id: NamespacedName,
-    /// Which pods of the namespace; absent = none.
+    /// The pods of the namespace that it covers; absent = none.
     pub selector: Option<Selector>,
     /// `status.disruptionsAllowed`.
     pub disruptions_allowed: i32,
-    /// Whether no pod may ever go: `maxUnavailable` of 0 or `0%`, or `minAvailable` of `100%`.
+    /// True if it never allows an eviction: `maxUnavailable` of 0 or `0%`, or `minAvailable` of `100%`.
     pub is_fully_blocking: bool,
-    /// Whether pods that are not ready may always go.
+    /// True if pods that are not ready may always be evicted.
     pub always_allows_unhealthy: bool,
 }
 
@@ -25,12 +25,12 @@ pub struct PodBudget {
 pub struct Budgets(pub Vec<PodBudget>);
 
 impl Budgets {
-    /// Why one of the pods cannot be evicted now; absent if all can (`CanEvictPods`).
+    /// Why one of the pods cannot be evicted now; `None` if all can (`CanEvictPods`).
     pub fn blocker<'a>(&self, pods: impl Iterator<Item = &'a Pod>, now: SimTime) -> Option<String> {
         pods.into_iter().find_map(|pod| self.refusal(pod, now, |one| one.disruptions_allowed == 0))
     }
 
-    /// Whether a pod can never be evicted (`isFullyBlocked`).
+    /// True if a pod can never be evicted (`isFullyBlocked`).
     pub fn fully_block(&self, pod: &Pod, now: SimTime) -> bool {
         self.refusal(pod, now, |one| one.is_fully_blocking).is_some()
     }

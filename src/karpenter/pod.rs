@@ -12,19 +12,19 @@ use cluster::{Labels, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use scheduler::pod_class::HostPort;
 
-/// The pod's annotation that says what its deletion costs.
+/// Pod annotation with the cost of its deletion.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// Who owns a pod, as far as it matters.
+/// The owner of a pod, as far as it matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PodOwner {
-    /// A DaemonSet: the pod stays with its node.
+    /// A DaemonSet: the pod is tied to its node.
     DaemonSet,
     /// The node itself: a static pod.
     Node,
-    /// A StatefulSet: the next pod comes when this one is gone.
+    /// A StatefulSet: the replacement is created only once this pod is gone.
     StatefulSet,
-    /// Anybody else, or nobody.
+    /// Another owner, or none.
     #[default]
     Other,
 }
@@ -34,9 +34,9 @@ pub enum PodOwner {
 pub struct Pod {
     /// Namespace and name.
     pub id: NamespacedName,
-    /// UID: decides where all else is equal.
+    /// UID, which breaks ties.
     pub uid: Name,
-    /// Its spec.
+    /// Its template.
     pub template: Arc<PodTemplate>,
     /// Its labels.
     pub labels: Labels,
@@ -48,26 +48,26 @@ pub struct Pod {
     pub started: Option<SimTime>,
     /// Who owns it.
     pub owner: PodOwner,
-    /// Where it runs.
+    /// Its node, if bound.
     pub node: Option<Name>,
-    /// Whether it has ended.
+    /// True if it has finished.
     pub is_terminal: bool,
-    /// Whether it is being deleted.
+    /// True if it is being deleted.
     pub is_terminating: bool,
-    /// The Ready condition, if there is one.
+    /// Status of its Ready condition, if present.
     pub ready: Option<bool>,
-    /// Whether kube-scheduler found no place for it.
+    /// True if kube-scheduler found no node for it.
     pub is_unschedulable: bool,
-    /// Whether preemption makes room for it (`status.nominatedNodeName`).
+    /// True if it has preempted other pods (`status.nominatedNodeName`).
     pub is_preempting: bool,
-    /// What it asks for, itself included.
+    /// Its resource requests, and one pod.
     pub requests: Amounts,
-    /// The ports of the node that it takes.
+    /// The host ports that it uses.
     pub host_ports: Vec<HostPort>,
 }
 
 impl Pod {
-    /// A pod that waits, made from this.
+    /// A pending pod with this template.
     pub fn pending(id: NamespacedName, uid: Name, template: Arc<PodTemplate>) -> Self {
         Self {
             id,
@@ -89,12 +89,12 @@ impl Pod {
         }
     }
 
-    /// Whether it runs or is going to (`IsActive`).
+    /// Active: neither finished nor terminating (`IsActive`).
     pub const fn is_active(&self) -> bool {
         !self.is_terminal && !self.is_terminating
     }
 
-    /// Whether it waits for a node (`IsProvisionable`).
+    /// True if it needs a node from Karpenter (`IsProvisionable`).
     pub fn is_provisionable(&self) -> bool {
         self.is_unschedulable
             && self.node.is_none()
@@ -102,19 +102,19 @@ impl Pod {
             && !matches!(self.owner, PodOwner::DaemonSet | PodOwner::Node)
     }
 
-    /// Whether it, or the one that follows it, needs another place when its node goes (`IsReschedulable`).
+    /// True if it, or its successor, has to be rescheduled if its node is removed (`IsReschedulable`).
     pub fn is_reschedulable(&self) -> bool {
         let goes_on =
             self.is_active() || self.owner == PodOwner::StatefulSet && self.is_terminating;
         goes_on && !matches!(self.owner, PodOwner::DaemonSet | PodOwner::Node)
     }
 
-    /// Whether its node may be disrupted as far as it has a say (`IsDisruptable`).
+    /// True if it does not block the disruption of its node (`IsDisruptable`).
     pub fn is_disruptable(&self, now: SimTime) -> bool {
         !self.is_active() || !self.blocks_disruption(now)
     }
 
-    /// Whether it is evicted when its node is drained (`IsEvictable`).
+    /// True if a drain of its node evicts it (`IsEvictable`).
     pub fn is_evictable(&self, now: SimTime) -> bool {
         self.is_active()
             && !self.tolerates_disruption()
@@ -122,8 +122,8 @@ impl Pod {
             && !self.blocks_disruption(now)
     }
 
-    /// Whether `karpenter.sh/do-not-disrupt` holds: for ever if it is `true`, or so long after the start of the pod
-    /// (`IsDoNotDisruptActive`).
+    /// True if `karpenter.sh/do-not-disrupt` is active: always if it is `true`, or for a duration from the start of
+    /// the pod (`IsDoNotDisruptActive`).
     pub fn blocks_disruption(&self, now: SimTime) -> bool {
         match self.annotations.get(DO_NOT_DISRUPT).map(AsRef::as_ref) {
             None => false,
@@ -137,7 +137,7 @@ impl Pod {
         }
     }
 
-    /// What it costs to move it (`EvictionCost`).
+    /// Cost of evicting it (`EvictionCost`).
     pub fn eviction_cost(&self) -> f64 {
         let deletion: Option<f64> =
             self.annotations.get(DELETION_COST).and_then(|text| text.parse().ok());
@@ -153,7 +153,7 @@ impl Pod {
     }
 }
 
-/// The taint of a node that is about to go.
+/// The taint of nodes that are about to be removed.
 pub fn disrupted_taint() -> Taint {
     Taint {
         key: DISRUPTED_TAINT.into(),
@@ -163,12 +163,12 @@ pub fn disrupted_taint() -> Taint {
     }
 }
 
-/// Which of the taints is not tolerated, if any is (`Taints.Tolerates`).
+/// The first taint that is not tolerated, if any (`Taints.Tolerates`).
 pub fn untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration]) -> Option<&'a Taint> {
     taints.iter().find(|taint| !tolerations.iter().any(|one| one.tolerates(taint)))
 }
 
-/// The host ports of a pod's containers; those of init containers do not count (`GetHostPorts`).
+/// The host ports of a pod's containers, not counting init containers (`GetHostPorts`).
 pub fn host_ports(template: &PodTemplate) -> Vec<HostPort> {
     let ports = template.spec.containers.iter().flat_map(|container| &container.ports);
     let taken = ports.filter(|port| port.host_port != 0).map(|port| HostPort {

@@ -1,4 +1,4 @@
-//! From pods that wait to nodes that are asked for (`pkg/controllers/provisioning/provisioner.go`).
+//! From pending pods to requested nodes (`pkg/controllers/provisioning/provisioner.go`).
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::state::Snapshot;
 use cluster::pod_template::PodSpec;
 use cluster::selector::{Operator, Requirement};
 
-/// A pod that waits and is not looked at, and why.
+/// A pending pod that provisioning ignores, and why.
 pub type IgnoredPod = (Arc<Pod>, String);
 
-/// The pods that wait for a node, and those that wait and are not looked at, with the reason (`GetPendingPods`).
+/// The pending pods, and those that are ignored with the reason (`GetPendingPods`).
 pub fn pending_pods(snapshot: &Snapshot) -> (Vec<Arc<Pod>>, Vec<IgnoredPod>) {
     let (mut pending, mut ignored) = (Vec::new(), Vec::new());
     for pod in snapshot.waiting.iter().filter(|pod| pod.is_provisionable()) {
@@ -26,8 +26,8 @@ pub fn pending_pods(snapshot: &Snapshot) -> (Vec<Arc<Pod>>, Vec<IgnoredPod>) {
     (pending, ignored)
 }
 
-/// One pass: places for the pods that wait, and for those of nodes that are about to go (`Schedule`). Absent if there
-/// are none, or no pool to make nodes.
+/// One scheduling pass for the pending pods and those of nodes to be removed (`Schedule`). `None` if there are no
+/// such pods, or no pool to create nodes.
 pub fn schedule(snapshot: &Snapshot) -> Option<Results> {
     let ground = Ground::new(snapshot);
     let pods: Vec<Arc<Pod>> = ground.pending.iter().chain(&ground.of_going).cloned().collect();
@@ -39,7 +39,7 @@ pub fn schedule(snapshot: &Snapshot) -> Option<Results> {
     Some(results)
 }
 
-/// Why a pod is left alone (`Validate`): it will not run on a node of Karpenter's, or asks for what cannot be.
+/// Why a pod is ignored (`Validate`): it excludes Karpenter's nodes, or has unsupported requirements.
 fn reason_to_ignore(spec: &PodSpec, snapshot: &Snapshot) -> Option<String> {
     let all = Requirements::of_pod(&spec.node_selector, &spec.affinity, false);
     if all.get(NODE_POOL).is_some_and(|one| one.operator() == NodeOperator::DoesNotExist) {
@@ -61,7 +61,7 @@ fn reason_to_ignore(spec: &PodSpec, snapshot: &Snapshot) -> Option<String> {
     })
 }
 
-/// What is wrong with a requirement of a pod (`ValidateRequirement`).
+/// Why a pod's requirement is not supported (`ValidateRequirement`).
 fn unsupported(requirement: &Requirement, snapshot: &Snapshot) -> Option<String> {
     const CAPACITY_TYPES: [&str; 3] = ["on-demand", "spot", "reserved"];
     let key = normalized(&requirement.key);

@@ -1,4 +1,4 @@
-//! What is required of one label: a set of values, or of all values but those of a set, with bounds
+//! A requirement on one label: a set of values or the complement of one, with bounds
 //! (`pkg/scheduling/requirement.go`).
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use super::labels::normalized;
 use cluster::Name;
 use cluster::selector::Operator;
 
-/// Operators of requirements on nodes.
+/// Operators of node requirements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NodeOperator {
     /// One of the values.
@@ -19,18 +19,18 @@ pub enum NodeOperator {
     Exists,
     /// No label.
     DoesNotExist,
-    /// A larger whole number.
+    /// An integer greater than the operand.
     Gt,
-    /// A smaller whole number.
+    /// An integer less than the operand.
     Lt,
-    /// A whole number not smaller.
+    /// An integer greater than or equal to the operand.
     Gte,
-    /// A whole number not larger.
+    /// An integer less than or equal to the operand.
     Lte,
 }
 
 impl NodeOperator {
-    /// As the API writes it.
+    /// The name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::In => "In",
@@ -44,7 +44,7 @@ impl NodeOperator {
         }
     }
 
-    /// All of them, as NodePools may use them.
+    /// All operators that NodePools may use.
     pub const ALL: [Self; 8] = [
         Self::In,
         Self::NotIn,
@@ -70,16 +70,16 @@ impl From<Operator> for NodeOperator {
     }
 }
 
-/// A requirement as it is written (`NodeSelectorRequirementWithMinValues`).
+/// A requirement in its API form (`NodeSelectorRequirementWithMinValues`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WrittenRequirement {
     /// The label's key.
     pub key: Name,
-    /// What must hold of it.
+    /// The operator.
     pub operator: NodeOperator,
-    /// The operand.
+    /// The operands.
     pub values: Vec<Name>,
-    /// How many distinct values the instance types of a node that is launched must have among them.
+    /// Minimum number of distinct values among the instance types of a node.
     pub min_values: Option<i64>,
 }
 
@@ -88,19 +88,19 @@ pub struct WrittenRequirement {
 pub struct Requirement {
     /// The label's key.
     pub key: Name,
-    /// Whether all values but those listed are meant.
+    /// True if `values` lists the excluded values.
     complement: bool,
     values: BTreeSet<Name>,
-    /// Smallest whole number that is allowed.
+    /// Smallest allowed integer.
     gte: Option<i64>,
-    /// Largest whole number that is allowed.
+    /// Largest allowed integer.
     lte: Option<i64>,
-    /// How many distinct values are wanted.
+    /// Minimum number of distinct values among the instance types.
     pub min_values: Option<i64>,
 }
 
 impl Requirement {
-    /// A requirement as the API writes it.
+    /// Converts a requirement from its API form.
     pub fn new(
         key: &Name,
         operator: NodeOperator,
@@ -132,7 +132,7 @@ impl Requirement {
         made
     }
 
-    /// One value and no other.
+    /// Exactly this value.
     pub fn value(key: &Name, value: &Name) -> Self {
         Self::new(key, NodeOperator::In, [value.clone()], None)
     }
@@ -142,22 +142,22 @@ impl Requirement {
         Self::new(key, NodeOperator::Exists, [], None)
     }
 
-    /// No value at all.
+    /// No value: the label must be absent.
     pub fn absent(key: &Name) -> Self {
         Self::new(key, NodeOperator::DoesNotExist, [], None)
     }
 
-    /// Whether a value is allowed.
+    /// True if the value is allowed.
     pub fn has(&self, value: &str) -> bool {
         self.values.contains(value) != self.complement && within(value, self.gte, self.lte)
     }
 
-    /// The values that are listed: those allowed, or those that are not (`Values`).
+    /// The listed values, allowed or excluded (`Values`).
     pub const fn values(&self) -> &BTreeSet<Name> {
         &self.values
     }
 
-    /// The operator that says the same, bounds aside (`Operator`).
+    /// The equivalent operator, ignoring bounds (`Operator`).
     pub fn operator(&self) -> NodeOperator {
         match (self.complement, self.values.is_empty()) {
             (true, false) => NodeOperator::NotIn,
@@ -167,23 +167,23 @@ impl Requirement {
         }
     }
 
-    /// Whether it is met by a node without the label.
+    /// True if a node without the label meets it.
     pub fn is_negative(&self) -> bool {
         matches!(self.operator(), NodeOperator::NotIn | NodeOperator::DoesNotExist)
     }
 
-    /// The single value that is allowed, if there is but one.
+    /// The single allowed value, if there is exactly one.
     pub fn only_value(&self) -> Option<&Name> {
         let is_single = !self.complement && self.values.len() == 1;
         self.values.first().filter(|_| is_single)
     }
 
-    /// One more value.
+    /// Adds a listed value.
     pub fn insert(&mut self, value: Name) {
         self.values.insert(value);
     }
 
-    /// What both allow (`Intersection`).
+    /// The values that both allow (`Intersection`).
     pub fn intersection(&self, other: &Self) -> Self {
         let complement = self.complement && other.complement;
         let (gte, lte) = self.bounds_with(other);
@@ -204,7 +204,7 @@ impl Requirement {
         Self { key: self.key.clone(), complement, values, gte, lte, min_values }
     }
 
-    /// Whether there is a value that both allow (`HasIntersection`).
+    /// True if there is a value that both allow (`HasIntersection`).
     pub fn intersects(&self, other: &Self) -> bool {
         let (gte, lte) = self.bounds_with(other);
         if are_crossed(gte, lte) {
@@ -229,7 +229,7 @@ impl Requirement {
         (self.gte.max(other.gte), smaller)
     }
 
-    /// As the API writes it: two requirements where there are two bounds (`NodeSelectorRequirements`).
+    /// The API form: two requirements if there are two bounds (`NodeSelectorRequirements`).
     pub fn written(&self) -> Vec<WrittenRequirement> {
         let bound = |operator, value: i64| WrittenRequirement {
             key: self.key.clone(),
@@ -252,7 +252,7 @@ impl Requirement {
         }]
     }
 
-    /// The whole numbers that are allowed, both ends included.
+    /// The allowed integers, both ends included.
     pub fn bounds(&self) -> (i64, i64) {
         (self.gte.unwrap_or(0), self.lte.unwrap_or(i64::MAX - 1))
     }
@@ -262,7 +262,7 @@ fn are_crossed(gte: Option<i64>, lte: Option<i64>) -> bool {
     matches!((gte, lte), (Some(gte), Some(lte)) if gte > lte)
 }
 
-/// Whether a value is a whole number within bounds, where there are any.
+/// True if there are no bounds, or the value is an integer within them.
 fn within(value: &str, gte: Option<i64>, lte: Option<i64>) -> bool {
     if gte.is_none() && lte.is_none() {
         return true;
@@ -272,7 +272,7 @@ fn within(value: &str, gte: Option<i64>, lte: Option<i64>) -> bool {
 }
 
 impl fmt::Display for Requirement {
-    /// As Karpenter's messages have it.
+    /// The format of Karpenter's messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 5;
         write!(f, "{} {}", self.key, self.operator().as_str())?;

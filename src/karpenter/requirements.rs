@@ -1,4 +1,4 @@
-//! What is required of several labels (`pkg/scheduling/requirements.go`).
+//! Requirements on several labels (`pkg/scheduling/requirements.go`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use cluster::{Labels, Name};
 pub struct Requirements(Vec<Arc<Requirement>>);
 
 impl Requirements {
-    /// Each label with its value.
+    /// Requires each label with its value.
     pub fn of_labels(labels: &Labels) -> Self {
         let mut made = Self::default();
         for (key, value) in labels.iter() {
@@ -23,7 +23,7 @@ impl Requirements {
         made
     }
 
-    /// What is written in a NodePool or a NodeClaim.
+    /// Requirements of a NodePool or a NodeClaim.
     pub fn of_written<'a>(written: impl IntoIterator<Item = &'a WrittenRequirement>) -> Self {
         let mut made = Self::default();
         for one in written {
@@ -33,7 +33,7 @@ impl Requirements {
         made
     }
 
-    /// What is written in a term of a pod's node affinity.
+    /// Requirements of a term of a pod's node affinity.
     pub fn of_expressions(expressions: &[LabelRequirement]) -> Self {
         let mut made = Self::default();
         for one in expressions {
@@ -43,8 +43,8 @@ impl Requirements {
         made
     }
 
-    /// What a pod requires: its node selector, the first of the terms that are required, and, unless only what is
-    /// strict counts, the heaviest of those that are preferred (`newPodRequirements`).
+    /// Requirements of a pod: its node selector, the first required term of its node affinity and, unless
+    /// `is_strict`, its heaviest preferred term (`newPodRequirements`).
     pub fn of_pod(node_selector: &Labels, affinity: &Affinity, is_strict: bool) -> Self {
         let mut made = Self::of_labels(node_selector);
         if !is_strict {
@@ -60,7 +60,7 @@ impl Requirements {
         made
     }
 
-    /// Requires this, too.
+    /// Adds a requirement to those on its key.
     pub fn add(&mut self, requirement: Arc<Requirement>) {
         match self.place(&requirement.key) {
             Ok(found) => {
@@ -73,14 +73,14 @@ impl Requirements {
         }
     }
 
-    /// Requires all of these, too.
+    /// Adds all of these requirements.
     pub fn add_all(&mut self, others: &Self) {
         for one in &others.0 {
             self.add(Arc::clone(one));
         }
     }
 
-    /// Requires this instead of what was required of the key.
+    /// Replaces the requirement on a key.
     pub fn replace(&mut self, requirement: Requirement) {
         match self.place(&requirement.key) {
             Ok(found) => self.0[found] = Arc::new(requirement),
@@ -88,43 +88,43 @@ impl Requirements {
         }
     }
 
-    /// Requires nothing of a key any more.
+    /// Removes the requirement on a key.
     pub fn remove(&mut self, key: &str) {
         self.0.retain(|one| one.key.as_ref() != key);
     }
 
-    /// What is required of a key.
+    /// The requirement on a key.
     pub fn get(&self, key: &str) -> Option<&Arc<Requirement>> {
         self.place(key).ok().map(|found| &self.0[found])
     }
 
-    /// What is required of a key: anything, if nothing is written.
+    /// The requirement on a key, or one that allows any value.
     pub fn get_or_any(&self, key: &Name) -> Arc<Requirement> {
         self.get(key).cloned().unwrap_or_else(|| Arc::new(Requirement::any(key)))
     }
 
-    /// Whether a value is allowed for a key.
+    /// True if the value is allowed for the key.
     pub fn allows(&self, key: &str, value: &str) -> bool {
         self.get(key).is_none_or(|one| one.has(value))
     }
 
-    /// All, by key.
+    /// All requirements, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Requirement>> {
         self.0.iter()
     }
 
-    /// Whether nothing is required.
+    /// True if there are no requirements.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether some key wants several values.
+    /// True if any key has `minValues`.
     pub fn has_min_values(&self) -> bool {
         self.0.iter().any(|one| one.min_values.is_some())
     }
 
-    /// Whether what is incoming can be met, too. A key that is not known here is refused, unless the incoming
-    /// requirement is met by its absence, or the key is one of those that a new node gets anyway.
+    /// Checks that the incoming requirements can be met as well. Those on a key that is absent here cannot, unless
+    /// the absence of the label meets them or the key is one that every new node gets.
     pub fn compatible(
         &self,
         incoming: &Self,
@@ -144,7 +144,7 @@ impl Requirements {
         }
     }
 
-    /// [`Self::compatible`] without its words.
+    /// [`Self::compatible`] without the error message.
     pub fn is_compatible(&self, incoming: &Self, undefined: Option<&WellKnownLabels>) -> bool {
         incoming.0.iter().all(|one| match self.get(&one.key) {
             Some(own) => agree(own, one),
@@ -152,7 +152,7 @@ impl Requirements {
         })
     }
 
-    /// Whether no key that both name keeps them apart (`Intersects`).
+    /// True if the requirements on all common keys can be met together (`Intersects`).
     pub fn intersects(&self, incoming: &Self) -> bool {
         self.conflict(incoming).is_none()
     }
@@ -164,7 +164,7 @@ impl Requirements {
         })
     }
 
-    /// As the API writes them, by key.
+    /// The API form, ordered by key.
     pub fn written(&self) -> Vec<WrittenRequirement> {
         self.0.iter().flat_map(|one| one.written()).collect()
     }
@@ -174,7 +174,7 @@ impl Requirements {
     }
 }
 
-/// Whether two requirements can be met together: by a value, or by the absence of the label where both allow it.
+/// True if two requirements can be met together: by a value, or by the absence of the label if both allow it.
 fn agree(own: &Requirement, incoming: &Requirement) -> bool {
     own.intersects(incoming) || own.is_negative() && incoming.is_negative()
 }
@@ -188,7 +188,7 @@ impl fmt::Display for Requirements {
 }
 
 impl WrittenRequirement {
-    /// One of several values.
+    /// Requires one of several values.
     pub fn one_of(key: &str, values: impl IntoIterator<Item = Name>) -> Self {
         Self {
             key: key.into(),

@@ -21,12 +21,12 @@ use cluster::{Labels, Name};
 use engine::{SimDuration, SimTime};
 use scheduler::pod_class::HostPort;
 
-/// What the operator was started with.
+/// Options of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `BATCH_IDLE_DURATION`: a batch ends when no pod came for so long.
+    /// `BATCH_IDLE_DURATION`: a batch ends after this time without new pods.
     pub batch_idle: SimDuration,
-    /// `BATCH_MAX_DURATION`: a batch ends after so long.
+    /// `BATCH_MAX_DURATION`: a batch ends after this time at the latest.
     pub batch_max: SimDuration,
     /// `PREFERENCE_POLICY`.
     pub preference_policy: PreferencePolicy,
@@ -34,7 +34,7 @@ pub struct Options {
     pub min_values_policy: MinValuesPolicy,
     /// The feature gate `SpotToSpotConsolidation`.
     pub spot_to_spot_consolidation: bool,
-    /// How many instance types a NodeClaim may list.
+    /// Most instance types in a NodeClaim.
     pub max_instance_types: usize,
 }
 
@@ -52,50 +52,50 @@ impl Default for Options {
 }
 
 impl Options {
-    /// How long a node counts as taken by a pod that waits (`nominationWindow`).
+    /// How long a node stays nominated for a pending pod (`nominationWindow`).
     pub fn nomination_window(&self) -> SimDuration {
         SimDuration::from_nanos(self.batch_max.as_nanos() * 2).max(SimDuration::from_secs(10))
     }
 }
 
-/// Whether preferences count while there is room.
+/// How to treat preferences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PreferencePolicy {
     /// As requirements, until they cannot be met.
     Respect,
-    /// Not at all.
+    /// Ignored.
     Ignore,
 }
 
-/// What becomes of `minValues` that cannot be had.
+/// How to treat `minValues` that cannot be met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinValuesPolicy {
-    /// There is no node.
+    /// No node is created.
     Strict,
-    /// They are lowered to what can be had.
+    /// They are lowered to what is available.
     BestEffort,
 }
 
-/// A NodeClaim: a node that was asked for.
+/// A NodeClaim: a requested node.
 #[derive(Clone, Debug)]
 pub struct NodeClaim {
     /// Name.
     pub name: Name,
-    /// Labels, with those of the instance once it is launched.
+    /// Labels, including those of the instance once it is launched.
     pub labels: Labels,
     /// Annotations.
     pub annotations: Labels,
     /// Taints that its node gets.
     pub taints: Vec<Taint>,
-    /// Taints that somebody takes off before it is initialized.
+    /// Taints that another component removes before it is initialized.
     pub startup_taints: Vec<Taint>,
-    /// What the instance must be.
+    /// Requirements on the instance.
     pub requirements: Vec<WrittenRequirement>,
-    /// What the pods for which it was made ask for.
+    /// Total requests of the pods that it was created for.
     pub requests: Amounts,
-    /// What the instance has; nothing before the launch.
+    /// Capacity of the instance; empty before the launch.
     pub capacity: Amounts,
-    /// What pods may use; nothing before the launch.
+    /// Allocatable resources; empty before the launch.
     pub allocatable: Amounts,
     /// `creationTimestamp`.
     pub created: SimTime,
@@ -103,35 +103,35 @@ pub struct NodeClaim {
     pub expire_after: Option<SimDuration>,
     /// `spec.terminationGracePeriod`.
     pub termination_grace_period: Option<SimDuration>,
-    /// The hash of its pool when it was made.
+    /// Hash of its pool's template at its creation.
     pub hash: Name,
-    /// The instance, once it is launched.
+    /// Provider ID of the instance, once it is launched.
     pub provider_id: Option<Name>,
-    /// Since when it is initialized, in whole seconds.
+    /// When it was initialized, in whole seconds.
     pub initialized: Option<SimTime>,
-    /// Since when it may be consolidated.
+    /// When it became consolidatable.
     pub consolidatable: Option<SimTime>,
-    /// Since when it is not what its pool would make now, and why.
+    /// When it drifted, and why.
     pub drifted: Option<(SimTime, DriftReason)>,
-    /// When a pod last came or went, in whole seconds.
+    /// Time of the last pod event, in whole seconds.
     pub last_pod_event: Option<SimTime>,
-    /// Whether it is being deleted.
+    /// True if it is being deleted.
     pub is_terminating: bool,
 }
 
-/// Why a node is not what its pool would make now.
+/// Reason of a drift.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriftReason {
-    /// The template of its pool has changed.
+    /// The pool's template has changed.
     NodePoolDrifted,
-    /// Its labels do not meet what the pool requires.
+    /// Its labels do not meet the pool's requirements.
     RequirementsDrifted,
-    /// The cloud does not have its instance type any more.
+    /// The cloud no longer has its instance type.
     InstanceTypeNotFound,
 }
 
 impl DriftReason {
-    /// As the condition has it.
+    /// The reason in the condition.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NodePoolDrifted => "NodePoolDrifted",
@@ -141,7 +141,7 @@ impl DriftReason {
     }
 }
 
-/// A node of the API.
+/// A Node object.
 #[derive(Clone, Debug)]
 pub struct NodeObject {
     /// Name.
@@ -152,50 +152,50 @@ pub struct NodeObject {
     pub annotations: Labels,
     /// Taints.
     pub taints: Vec<Taint>,
-    /// What the machine has.
+    /// Capacity of the machine.
     pub capacity: Amounts,
-    /// What pods may use.
+    /// Allocatable resources.
     pub allocatable: Amounts,
-    /// Whether it is Ready.
+    /// Status of its Ready condition.
     pub is_ready: bool,
-    /// Whether Karpenter has taken it up (`karpenter.sh/registered`).
+    /// True if Karpenter has registered it (`karpenter.sh/registered`).
     pub is_registered: bool,
-    /// Whether all that it needs is there (`karpenter.sh/initialized`).
+    /// True if Karpenter has initialized it (`karpenter.sh/initialized`).
     pub is_initialized: bool,
 }
 
 /// A NodeClaim and its node, or one of them.
 #[derive(Clone, Debug)]
 pub struct StateNode {
-    /// What was asked for; absent for nodes that Karpenter did not make.
+    /// The claim; absent for nodes that Karpenter did not create.
     pub claim: Option<Arc<NodeClaim>>,
-    /// What came of it; absent while it is launched.
+    /// The node; absent until it has joined.
     pub node: Option<Arc<NodeObject>>,
     /// The pods on it.
     pub pods: NodePods,
-    /// Whether a command of the disruption queue is about to delete it.
+    /// True if a command of the disruption queue is about to delete it.
     pub is_marked: bool,
-    /// Until when it counts as taken by a pod that waits.
+    /// Time until which it is nominated for a pending pod.
     pub nominated_until: SimTime,
 }
 
 impl StateNode {
-    /// Whether Karpenter made it.
+    /// True if Karpenter created it.
     pub const fn is_managed(&self) -> bool {
         self.claim.is_some()
     }
 
-    /// Whether its node is taken up; those that Karpenter did not make count as such.
+    /// True if its node is registered; nodes that Karpenter did not create count as registered.
     pub fn is_registered(&self) -> bool {
         !self.is_managed() || self.node.as_ref().is_some_and(|node| node.is_registered)
     }
 
-    /// Whether it is ready for pods; those that Karpenter did not make count as such.
+    /// True if its node is initialized; nodes that Karpenter did not create count as initialized.
     pub fn is_initialized(&self) -> bool {
         !self.is_managed() || self.node.as_ref().is_some_and(|node| node.is_initialized)
     }
 
-    /// The claim while that is what counts.
+    /// The claim, as long as it takes precedence over the node.
     fn claim_before_registration(&self) -> Option<&NodeClaim> {
         let claim = self.claim.as_deref()?;
         (!self.is_registered()).then_some(claim)
@@ -211,7 +211,7 @@ impl StateNode {
         }
     }
 
-    /// The labels that count now.
+    /// The node's labels, or the claim's before its node is registered.
     pub fn labels(&self) -> &Labels {
         match (self.claim_before_registration(), &self.node) {
             (Some(claim), _) => &claim.labels,
@@ -220,7 +220,7 @@ impl StateNode {
         }
     }
 
-    /// The annotations that count now.
+    /// The node's annotations, or the claim's before its node is registered.
     pub fn annotations(&self) -> &Labels {
         match (self.claim_before_registration(), &self.node) {
             (Some(claim), _) => &claim.annotations,
@@ -239,8 +239,7 @@ impl StateNode {
         self.labels().get(NODE_POOL)
     }
 
-    /// The taints that will remain: before initialization those that go by themselves do not count
-    /// (`StateNode.Taints`).
+    /// The permanent taints: startup and ephemeral ones are ignored before initialization (`StateNode.Taints`).
     pub fn taints(&self) -> Vec<Taint> {
         let of_claim = self.claim_before_registration().map(|claim| &claim.taints);
         let all = of_claim.or_else(|| self.node.as_ref().map(|node| &node.taints));
@@ -254,12 +253,12 @@ impl StateNode {
         all.iter().filter(|taint| !goes(taint)).cloned().collect()
     }
 
-    /// What the machine has: before initialization what the node does not tell yet is taken from the claim.
+    /// Capacity: before initialization, values that the node does not report yet are those of the claim.
     pub fn capacity(&self) -> Amounts {
         self.reported(|node| &node.capacity, |claim| &claim.capacity).with_a_node()
     }
 
-    /// What pods may use, likewise.
+    /// Allocatable resources, with the same rule.
     pub fn allocatable(&self) -> Amounts {
         self.reported(|node| &node.allocatable, |claim| &claim.allocatable)
     }
@@ -279,23 +278,23 @@ impl StateNode {
         all
     }
 
-    /// The host ports that its pods take.
+    /// The host ports in use by its pods.
     pub fn host_ports(&self) -> Vec<HostPort> {
         let pods = self.pods.iter().filter(|pod| !pod.is_terminal);
         pods.flat_map(|pod| pod.host_ports.iter().cloned()).collect()
     }
 
-    /// Whether it is about to go (`MarkedForDeletion`).
+    /// True if it is to be removed (`MarkedForDeletion`).
     pub fn is_going(&self) -> bool {
         self.is_marked || self.claim.as_ref().is_some_and(|claim| claim.is_terminating)
     }
 
-    /// Whether it counts as taken by a pod that waits.
+    /// True if it is nominated for a pending pod.
     pub fn is_nominated(&self, now: SimTime) -> bool {
         self.nominated_until > now
     }
 
-    /// Why it must stay for now, whatever its pods say (`ValidateNodeDisruptable`); absent if it may go.
+    /// Why it cannot be disrupted, regardless of its pods (`ValidateNodeDisruptable`); `None` if it can.
     pub fn blocker(&self, now: SimTime) -> Option<String> {
         let reason = if self.claim.is_none() {
             "node isn't managed by karpenter".to_owned()
@@ -328,12 +327,12 @@ fn no_name() -> &'static Name {
     NONE.get_or_init(|| "".into())
 }
 
-/// Whether two taints are one: key and effect are equal (`MatchTaint`).
+/// True if two taints have the same key and effect (`MatchTaint`).
 fn is_same_taint(one: &Taint, other: &Taint) -> bool {
     one.key == other.key && one.effect == other.effect
 }
 
-/// Whether a taint goes by itself while a node starts (`IsKnownEphemeralTaint`).
+/// True if a taint disappears on its own while a node starts (`IsKnownEphemeralTaint`).
 fn is_ephemeral(taint: &Taint) -> bool {
     use TaintEffect::{NoExecute, NoSchedule};
     const KNOWN: [(&str, TaintEffect); 5] = [
@@ -347,7 +346,7 @@ fn is_ephemeral(taint: &Taint) -> bool {
         || taint.key.starts_with("readiness.k8s.io/")
 }
 
-/// Whether a node has the taint of those that are about to go.
+/// True if the disruption taint is among these.
 pub fn is_disrupted(taints: &[Taint]) -> bool {
     let is_it =
         |one: &Taint| one.key.as_ref() == DISRUPTED_TAINT && one.effect == TaintEffect::NoSchedule;
@@ -357,29 +356,29 @@ pub fn is_disrupted(taints: &[Taint]) -> bool {
 /// The cluster at an instant.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Now.
+    /// The current simulated time.
     pub now: SimTime,
-    /// What time of the calendar simulated time began at.
+    /// The calendar time at which simulated time began.
     pub epoch: Timestamp,
     /// Nodes and claims, by name.
     pub nodes: Vec<StateNode>,
-    /// Pods that are on no node.
+    /// Pods without a node.
     pub waiting: Vec<Arc<Pod>>,
     /// All NodePools.
     pub pools: Vec<Arc<NodePool>>,
-    /// The pods that each DaemonSet would make.
+    /// The pods that each DaemonSet would create.
     pub daemons: Vec<Arc<Pod>>,
     /// PodDisruptionBudgets.
     pub budgets: Budgets,
     /// Namespaces with their labels.
     pub namespaces: Vec<(Name, Labels)>,
-    /// What the cloud has, by pool, in its order.
+    /// The cloud's instance types by pool, in the cloud's order.
     pub instance_types: Vec<(Name, Arc<[Arc<InstanceType>]>)>,
     /// The labels that every new node gets.
     pub well_known: Arc<WellKnownLabels>,
-    /// What the operator was started with.
+    /// Options of the operator.
     pub options: Options,
-    /// Decides among equals.
+    /// Breaks ties.
     pub ties: Ties,
 }
 
@@ -395,7 +394,7 @@ impl Snapshot {
         self.pools.iter().find(|pool| pool.name.as_ref() == name)
     }
 
-    /// What the nodes of a pool have together, but for those that are about to go (`NodePoolResourcesFor`).
+    /// Total resources of a pool's nodes, except those to be removed (`NodePoolResourcesFor`).
     pub fn pool_usage(&self, pool: &str) -> Amounts {
         let mut sum = Amounts::default();
         for node in self.nodes.iter().filter(|node| !node.is_going()) {
@@ -406,7 +405,7 @@ impl Snapshot {
         sum
     }
 
-    /// The pods of nodes that are about to go which need another place, and may leave
+    /// The pods of nodes to be removed that have to be rescheduled and may be evicted
     /// (`CurrentlyReschedulablePods`).
     pub fn pods_of_going_nodes(&self) -> Vec<Arc<Pod>> {
         let going = self.nodes.iter().filter(|node| node.is_going() && node.node.is_some());
@@ -414,7 +413,7 @@ impl Snapshot {
         pods.filter(|pod| self.is_reschedulable_now(pod)).cloned().collect()
     }
 
-    /// Whether a pod needs another place and nothing keeps it where it is (`IsCurrentlyReschedulable`).
+    /// True if a pod has to be rescheduled and may be evicted now (`IsCurrentlyReschedulable`).
     pub fn is_reschedulable_now(&self, pod: &Pod) -> bool {
         pod.is_reschedulable()
             && pod.is_disruptable(self.now)

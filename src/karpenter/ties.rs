@@ -1,23 +1,23 @@
-//! Where Go walks a map, chance decides among equals. Here it is a seed that does, so that a run can be repeated.
+//! Choices that Go makes at random by the order of a map walk. Here a seed decides, so that a run is reproducible.
 
 use std::cell::Cell;
 
-/// Decides among equals.
+/// Breaks ties.
 #[derive(Clone, Debug, Default)]
 pub struct Ties {
-    /// 0: the first in the alphabet.
+    /// 0: the first in alphabetical order.
     seed: u64,
-    /// Choices so far: each is made anew.
+    /// Number of choices so far, each of which is independent.
     choices: Cell<u64>,
 }
 
 impl Ties {
-    /// Choices that this seed makes; 0 takes the first in the alphabet.
+    /// Choices of this seed; 0 takes the first in alphabetical order.
     pub const fn seeded(seed: u64) -> Self {
         Self { seed, choices: Cell::new(0) }
     }
 
-    /// Puts names in the order in which a walk over a map may come upon them.
+    /// Puts items in the order of a random map walk.
     pub fn shuffle<T>(&self, items: &mut [T], name: impl Fn(&T) -> &str) {
         items.sort_by(|one, other| name(one).cmp(name(other)));
         if self.seed != 0 {
@@ -27,7 +27,7 @@ impl Ties {
         }
     }
 
-    /// One of several names.
+    /// Picks one of several names.
     pub fn pick<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
         let mut names: Vec<&str> = names.collect();
         self.shuffle(&mut names, |name| name);

@@ -1,6 +1,6 @@
-//! Whether a node's kubelet takes a pod that did not come through the scheduler
-//! (`pkg/kubelet/lifecycle/predicate.go` with the scheduler's `AdmissionCheck`, 1.36). What the scheduler
-//! bound passed the same checks there.
+//! The kubelet's admission of pods that were not placed by the scheduler (`pkg/kubelet/lifecycle/predicate.go`
+//! with the scheduler's `AdmissionCheck`, 1.36). Pods that the scheduler bound have already passed the same
+//! checks.
 
 use cluster::ClusterView;
 use cluster::node::{Node, NodeId};
@@ -10,12 +10,12 @@ use cluster::pod_template::{ContainerPort, PodSpec, ResourceList, TaintEffect};
 use engine::SimDuration;
 use units::Quantity;
 
-/// From the look at a pod to the moment at which its owner can know that it was rejected. The kubelet's status
-/// manager and the owner's controller take about as long together; without it an owner would replace
-/// rejected pods without end in one instant.
+/// Delay from the admission check until the pod's owner can observe the rejection. It covers the kubelet's
+/// status manager and the owner's controller together; without it an owner would replace rejected pods
+/// endlessly within one instant.
 pub(super) const TOLD_AFTER: SimDuration = SimDuration::from_secs(1);
 
-/// Why a kubelet does not take a pod.
+/// The reason for which a kubelet rejects a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rejection {
     /// `status.reason` of the failed pod, and the reason of the event.
@@ -24,7 +24,7 @@ pub(super) struct Rejection {
     pub(super) message: String,
 }
 
-/// Judges a pod on a node beside the pods that its kubelet has taken and that have not ended.
+/// Checks whether a pod fits on a node next to the unfinished pods that its kubelet has already admitted.
 pub(super) fn admit(
     view: ClusterView<'_>,
     (id, pod): (PodId, &Pod),
@@ -63,8 +63,8 @@ pub(super) fn admit(
     Ok(())
 }
 
-/// `fitsRequest`: the number of pods, CPU, memory, then the other resources. One of an extended resource that
-/// the node does not have at all is not looked at.
+/// `fitsRequest`: checks the number of pods, CPU, memory, then the other resources. Extended resources that
+/// the node does not have at all are skipped.
 fn has_room(spec: &PodSpec, beside: &[&PodSpec], node: &Node) -> Result<(), Rejection> {
     let mut used = ResourceList::default();
     for one in beside {
@@ -106,7 +106,7 @@ fn out_of(resource: &str, requested: i64, used: i64, capacity: i64) -> Rejection
         "ephemeral-storage" => "OutOfephemeral-storage",
         "nvidia.com/gpu" => "OutOfnvidia.com/gpu",
         "amd.com/gpu" => "OutOfamd.com/gpu",
-        // With the resource's name in a cluster; which it is stands in the message.
+        // A real cluster has the resource's name in the reason; here only the message names it.
         _ => "OutOfResource",
     };
     let message = format!(

@@ -1,6 +1,7 @@
-//! Whether a pod that asks for other amounts gets them, and when (`pkg/kubelet/allocation`,
-//! `computePodResizeAction` and `doPodResizeAction` of `pkg/kubelet/kuberuntime`, 1.36). As nothing of the
-//! kubelet takes time here, what needs no restart is in force at once.
+//! In-place pod resize: whether and when a node grants the new requests and limits
+//! (`pkg/kubelet/allocation`, `computePodResizeAction` and `doPodResizeAction` of
+//! `pkg/kubelet/kuberuntime`, 1.36). Kubelet work takes no time here, so changes that need no restart are
+//! in force at once.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -18,21 +19,21 @@ use cluster::resize::{PendingReason, RESIZABLE, ResizeStep};
 use cluster::{Action, ClusterView};
 use units::Quantity;
 
-/// CPU [thousandths of a core] and memory [bytes], which are what a resize can change.
+/// CPU [thousandths of a core] and memory [bytes], the resources that a resize can change.
 type Amounts = [i64; 2];
 
-/// What the kubelet says to a resize.
+/// The kubelet's verdict on a resize.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It fits.
+    /// The resize fits on the node.
     Fits,
-    /// Not now, or never, and why.
+    /// The resize is deferred or infeasible; the message gives the reason.
     Pends(PendingReason, String),
 }
 
-/// Judges what a pod asks for on a node of which the others have so much (`canResizePod`).
+/// Checks whether `requested` fits on a node whose other pods request `others` (`canResizePod`).
 pub fn judge(requested: Amounts, others: Amounts, allocatable: Amounts) -> Verdict {
-    // Memory is told before CPU where both are too much for the whole node.
+    // If both exceed the node's allocatable amount, memory is reported before CPU.
     for position in [1, 0] {
         let (name, asked, all) = (RESIZABLE[position], requested[position], allocatable[position]);
         if asked > all {
@@ -69,12 +70,12 @@ fn allocatable(node: &Node) -> Amounts {
 }
 
 impl Kubelet {
-    /// Nodes with pods that wait for other amounts.
+    /// Nodes with pods whose resize is pending.
     pub const fn nodes_with_pending_resizes(&self) -> &BTreeSet<NodeId> {
         &self.resizing
     }
 
-    /// A pod asks for other amounts.
+    /// A pod's spec now asks for other resources.
     pub fn pod_resized(
         &mut self,
         view: ClusterView<'_>,
@@ -89,7 +90,7 @@ impl Kubelet {
         }
     }
 
-    /// Looks again at the resizes of a node that are not through (`retryPendingResizes`).
+    /// Retries a node's unfinished resizes (`retryPendingResizes`).
     pub fn retry_resizes(
         &mut self,
         view: ClusterView<'_>,
@@ -112,7 +113,7 @@ impl Kubelet {
             return;
         }
         waiting.sort_by_key(|(_, pod)| rank(view, pod));
-        // What is set aside in this look counts for those that come after.
+        // Resources granted in this pass count against the pods that follow.
         let mut granted: Vec<PodId> = Vec::new();
         for (id, pod) in waiting {
             let Some(resize) = &pod.resize else { continue };
@@ -137,7 +138,7 @@ impl Kubelet {
                 out.actions.push(Action::StepResize(id, Box::new(ResizeStep::Allocate)));
                 out.actions.push(event(pod, false, "ResizeStarted", "Pod resize started"));
             } else if resize.in_progress.as_ref().is_none_or(|one| one.error.is_none()) {
-                // It is being restarted.
+                // A restart for an earlier resize is still running.
                 continue;
             }
             let in_use = memory_in_use(id);
@@ -156,8 +157,8 @@ impl Kubelet {
     }
 }
 
-/// The order in which resizes get their turn (`sortPendingResizes`): those that take no more, by priority,
-/// Guaranteed pods, those that have waited longest.
+/// The order in which pending resizes are tried (`sortPendingResizes`): those that do not increase
+/// requests, then by priority, then Guaranteed pods, then those that have waited longest.
 fn rank(view: ClusterView<'_>, pod: &Pod) -> impl Ord + use<> {
     let (asked, has) =
         (requests(&view.template_of(pod).spec), requests(&view.templates()[pod.allocated()].spec));
@@ -183,7 +184,7 @@ fn pend(id: PodId, pod: &Pod, reason: PendingReason, message: String, out: &mut 
     out.actions.push(Action::StepResize(id, Box::new(ResizeStep::Pend(reason, message))));
 }
 
-/// Whether a container must be restarted for other amounts.
+/// Whether a container's resize policy requires a restart for the new resources.
 fn needs_restart(before: &Container, after: &Container) -> bool {
     let changes = |resource: &str| {
         before.requests.get(resource) != after.requests.get(resource)
@@ -193,8 +194,8 @@ fn needs_restart(before: &Container, after: &Container) -> bool {
 }
 
 impl Worker {
-    /// Puts in force what was set aside: at once, or by restarting containers whose policy asks for it. A
-    /// memory limit below what is in use cannot be set.
+    /// Actuates the allocated resources: at once, or by restarting the containers whose policy requires
+    /// it. A memory limit below current usage cannot be set.
     fn actuate(&mut self, in_use: Option<i64>, ctx: &mut Context<'_>) {
         let (view, pod, after) = (ctx.view, ctx.pod, ctx.spec);
         let before = &view.templates()[pod.actual()].spec;
@@ -236,7 +237,7 @@ impl Worker {
         self.settle(ctx);
     }
 
-    /// Tells that all is in force, unless a container still has to be restarted for it.
+    /// Reports the resize as completed unless a container still has to restart for it.
     pub(super) fn resize_if_done(&self, ctx: &mut Context<'_>) {
         if self.units.iter().all(|unit| !unit.is_resized) {
             ctx.out.actions.push(Action::StepResize(self.pod, Box::new(ResizeStep::Actuate)));

@@ -13,7 +13,7 @@ const RESET: SimDuration = SimDuration::from_secs(600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackOff {
     cap: SimDuration,
-    /// How long the next start has to wait, and since when.
+    /// The wait before the next start, and the time at which the back-off last grew.
     entry: Option<(SimDuration, SimTime)>,
 }
 
@@ -24,8 +24,8 @@ impl BackOff {
         Self { cap, entry: None }
     }
 
-    /// Whether a container may start now, of which the kubelet knows that it last ended at `ended`, if
-    /// ever; if so, the next start waits longer. Else the instant from which it may.
+    /// Whether a container may start now, given that the kubelet knows it last ended at `ended` (absent if it
+    /// never did). On success the next wait doubles; otherwise returns the earliest allowed start.
     pub fn try_start(&mut self, now: SimTime, ended: Option<SimTime>) -> Result<(), SimTime> {
         let Some(ended) = ended else { return Ok(()) };
         let entry = self.entry.filter(|(_, grown)| ended - *grown <= RESET);
@@ -57,7 +57,7 @@ mod tests {
             let start = backoff.try_start(ended, Some(ended)).err().unwrap_or(ended);
             assert!(start == ended || backoff.try_start(start, Some(ended)).is_ok());
             waits.push((start - ended).as_secs());
-            // It runs for a while, which does not count.
+            // The container runs for a while, which does not count towards the wait.
             ended = start + SimDuration::from_secs(7);
         }
         assert_eq!(waits, [0, 10, 20, 40, 80, 160, 300, 300]);

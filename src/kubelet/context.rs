@@ -1,4 +1,5 @@
-//! What a step of a worker works with: the cluster as it is, its node's kubelet, and what comes of the step.
+//! The inputs and outputs of one step of a worker: the cluster view, its node's kubelet, and the step's
+//! effects.
 
 use super::node_agent::NodeAgent;
 use super::settings::KubeletSettings;
@@ -11,10 +12,10 @@ use cluster::pod_template::PodSpec;
 use cluster::{Action, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
-/// What a step of a worker works with.
+/// The inputs and outputs of one step of a worker.
 pub(super) struct Context<'a> {
     pub(super) view: ClusterView<'a>,
-    /// The pod that the worker is of.
+    /// The worker's pod.
     pub(super) pod: &'a Pod,
     pub(super) spec: &'a PodSpec,
     pub(super) agent: &'a mut NodeAgent,
@@ -33,7 +34,7 @@ impl Context<'_> {
         if self.timing.shared_cores.is_some() { self.shared_work } else { &mut self.agent.work }
     }
 
-    /// Begins work of so much CPU time for a pod on its node.
+    /// Starts work on the pod's node that takes `cpu` of CPU time.
     pub(super) fn work_on(&mut self, pod: PodId, task: Task, cpu: SimDuration) {
         let now = self.now();
         let node = self.pod.node.and_then(|node| self.view.nodes().get(node));
@@ -46,7 +47,7 @@ impl Context<'_> {
         work.begin(now, cpu, (pod, task));
     }
 
-    /// Forgets the work that goes on for a pod.
+    /// Cancels a pod's unfinished work.
     pub(super) fn cancel_work(&mut self, pod: PodId) {
         let now = self.now();
         self.work().cancel(now, pod);
@@ -57,7 +58,7 @@ impl Context<'_> {
         self.out.timers.extend(next.map(|(at, pod)| (at, pod, WORK)));
     }
 
-    /// Writes a warning about the pod.
+    /// Records a Warning event for the pod.
     pub(super) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
         self.out.actions.push(event(self.pod, true, reason, message));
     }

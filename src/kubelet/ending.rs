@@ -1,4 +1,4 @@
-//! How a pod ends: `preStop`, SIGTERM, SIGKILL, sidecars after the others; and what is left of it
+//! Pod termination: `preStop`, SIGTERM, SIGKILL, sidecars last, then the teardown of the sandbox
 //! (`killPodWithSyncResult`, `killContainer`, `terminationOrdering` in `pkg/kubelet/kuberuntime`, 1.36).
 
 use super::context::Context;
@@ -16,32 +16,32 @@ use cluster::pod_template::{Container, PodSpec, RestartPolicy};
 use cluster::restart::policy_of;
 use engine::{SimDuration, SimTime};
 
-/// A pod whose container has not started is gone at most this long after its deletion.
+/// Longest time from deletion to removal for a pod none of whose containers has started.
 const UNSTARTED_STOP_MAX: SimDuration = SimDuration::from_secs(1);
-/// The least time from SIGTERM to SIGKILL (`minimumGracePeriodInSeconds`).
+/// Shortest time from SIGTERM to SIGKILL (`minimumGracePeriodInSeconds`).
 const GRACE_MIN: SimDuration = SimDuration::from_secs(2);
-/// `status.reason` of a pod that its node's shutdown ended.
+/// `status.reason` of a pod terminated by its node's shutdown.
 pub(super) const NODE_SHUTDOWN: &str = "Terminated";
-/// `status.reason` of a pod that its node evicted.
+/// `status.reason` of a pod evicted by its kubelet.
 pub(super) const EVICTED: &str = "Evicted";
 
-/// A pod that is being ended.
+/// The state of a pod that is being terminated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ending {
-    /// SIGKILL for whatever is left then.
+    /// The time at which remaining containers get SIGKILL.
     pub(super) kill_at: SimTime,
-    /// The object goes; else the pod stays as Failed or Succeeded.
+    /// True if the pod object is removed; otherwise it stays as Failed or Succeeded.
     pub(super) removes: bool,
-    /// Where nothing ran: when the pod is done with.
+    /// If no container ever ran: the time at which termination completes.
     pub(super) unstarted_until: Option<SimTime>,
-    /// What is left of it is being taken down.
+    /// The sandbox is being torn down.
     pub(super) is_closing: bool,
-    /// When its object is asked to go.
+    /// The time at which the removal of the pod object is requested.
     pub(super) gone_at: Option<SimTime>,
 }
 
 impl Worker {
-    /// The pod is being deleted, or its grace was shortened.
+    /// The pod is being deleted, or its grace period was shortened.
     pub(super) fn terminate(&mut self, ctx: &mut Context<'_>) {
         let Some(deletion) = ctx.pod.deletion else { return };
         let grace = deletion.deadline - deletion.requested_at.floor_to_second();
@@ -61,7 +61,7 @@ impl Worker {
         self.settle(ctx);
     }
 
-    /// The containers have `grace` to end, and the pod stays as Failed.
+    /// Terminates the containers with a grace period of `grace`; the pod object stays as Failed.
     pub(super) fn fail(
         &mut self,
         (reason, message): (&'static str, &str),
@@ -76,15 +76,15 @@ impl Worker {
         }
     }
 
-    /// Something is wrong with the application from now on, or will not be any more.
+    /// Changes the application's faults (failing readiness, hanging).
     pub(super) fn set_trouble(&mut self, ctx: &mut Context<'_>, set: impl FnOnce(&mut Trouble)) {
-        // The probes so far are counted as they were.
+        // Probes up to now count under the old state.
         self.settle(ctx);
         set(&mut self.trouble);
         self.settle(ctx);
     }
 
-    /// The kubelet works again, and the containers are as they were.
+    /// The kubelet is back, with its containers unchanged.
     pub(super) fn resume(&mut self, before: Reach, ctx: &mut Context<'_>) {
         let pod = ctx.pod;
         if before == Reach::Unreachable && self.is_running() {
@@ -114,14 +114,14 @@ impl Worker {
             self.holds_status = false;
         }
         for (position, container) in containers(ctx.spec).enumerate() {
-            // Sidecars that run go last; one that is still to be made will not be.
+            // Running sidecars are stopped last; a sidecar that has not started never will.
             if !container.is_sidecar || !self.units[position].is_alive() {
                 self.stop((position, container), (from, kill_at), ctx);
             }
         }
     }
 
-    /// Asks a container to stop from `now` on: after its `preStop` hook, and with SIGKILL at `kill_at`.
+    /// Stops a container from `now` on: SIGTERM after its `preStop` hook, SIGKILL at `kill_at`.
     pub(super) fn stop(
         &mut self,
         (position, container): (usize, &Container),
@@ -134,7 +134,8 @@ impl Worker {
             State::Running(Run { started, is_ready, has_answered, .. }) => {
                 let sleep = container.pre_stop_sleep.filter(|_| kill_at > now);
                 let hook_ends = sleep.map_or(now, |sleep| (now + sleep).min(kill_at));
-                // What the hook used counts in whole seconds, and SIGTERM has its least time.
+                // Time used by the hook counts in whole seconds, and the minimum grace for SIGTERM still
+                // applies.
                 let used = SimDuration::from_secs((hook_ends - now).as_secs());
                 let left = ((kill_at - now) - used).max(GRACE_MIN);
                 let kill_at = if sleep.is_some() { hook_ends + left } else { kill_at };
@@ -155,12 +156,12 @@ impl Worker {
                 unit.ended(at, end);
                 unit.state = State::Ended(end);
             }
-            // What is not made yet, or not again, will not be.
+            // A container that has not been (re)created will not be.
             _ => unit.state = unit.last.map_or(State::Idle, State::Ended),
         }
     }
 
-    /// SIGKILL comes earlier than was thought.
+    /// Brings SIGKILL forward.
     fn kill_by(&mut self, kill_at: SimTime) {
         if let Stage::Ending(ending) = &mut self.stage {
             ending.kill_at = kill_at;
@@ -173,8 +174,8 @@ impl Worker {
         }
     }
 
-    /// A probe had a container killed: it has the grace of the probe or of the pod, and is started
-    /// again afterwards.
+    /// A failed probe kills a container: it gets the grace period of the probe or of the pod and is then
+    /// restarted.
     pub(super) fn kill_for_probe(
         &mut self,
         position: usize,
@@ -190,7 +191,7 @@ impl Worker {
         self.stop((position, container), (from, from + grace), ctx);
     }
 
-    /// SIGTERM is due, or the container is at its end.
+    /// SIGTERM is due, or the container's process has ended.
     pub(super) fn stop_due(
         &mut self,
         position: usize,
@@ -233,7 +234,7 @@ impl Worker {
         self.container_ended(position, Exit { code, reason: None, stop }, ctx);
     }
 
-    /// What was in flight is done: the application exits.
+    /// All requests in flight are finished: the application exits.
     pub(super) fn drained(&mut self, ctx: &mut Context<'_>) {
         if let State::Stopping(stopping) = self.units[self.app].state
             && stopping.drained_from <= ctx.now()
@@ -243,8 +244,8 @@ impl Worker {
         }
     }
 
-    /// Sidecars are stopped last to first once the others have ended; then the pod is done with.
-    /// True if something went on.
+    /// Once the other containers have ended, stops sidecars last to first, then completes the termination.
+    /// True if anything progressed.
     pub(super) fn go_on_ending(&mut self, ending: Ending, ctx: &mut Context<'_>) -> bool {
         let spec = ctx.spec;
         let sidecars = spec.init_containers.iter().enumerate().filter(|(_, one)| one.is_sidecar);
@@ -278,7 +279,7 @@ impl Worker {
         }
     }
 
-    /// Whether what is left of the pod is still being taken down, or its object waits for the next relist.
+    /// Whether the pod's sandbox is still being torn down, or its object waits for the next relist.
     fn closes(&mut self, mut ending: Ending, ctx: &mut Context<'_>) -> bool {
         if !ending.is_closing {
             ending.is_closing = true;
@@ -292,7 +293,7 @@ impl Worker {
         ending.gone_at.is_none_or(|at| at > ctx.now())
     }
 
-    /// No container runs any more.
+    /// No container is running any more.
     fn done(&mut self, ending: Ending, ctx: &mut Context<'_>) {
         if ending.removes {
             self.report_end(ctx);
@@ -306,8 +307,8 @@ impl Worker {
         self.stage = Stage::Ended;
     }
 
-    /// If all containers have ended for good, the sidecars go, and the pod has ended. True if
-    /// something went on.
+    /// Once all containers have ended for good, stops the sidecars and ends the pod. True if anything
+    /// progressed.
     pub(super) fn end_if_done(&mut self, ctx: &mut Context<'_>) -> bool {
         let inits = ctx.spec.init_containers.len();
         let init_failed = self.has_failed_init(ctx.spec);
@@ -320,8 +321,7 @@ impl Worker {
         true
     }
 
-    /// A container's process is killed from outside: it crashes, or the kernel kills it for its
-    /// memory.
+    /// A container's process is killed from outside: by a crash, or by the kernel's OOM killer.
     pub(super) fn kill_container(&mut self, position: usize, exit: Exit, ctx: &mut Context<'_>) {
         if self.units.get(position).is_some_and(Unit::is_alive) {
             if exit.reason == Some(TerminationReason::OomKilled) {
@@ -335,8 +335,8 @@ impl Worker {
         }
     }
 
-    /// The machine was restarted: nothing of the pod runs. A pending deletion is finished; else the
-    /// pod is set up anew, init containers first.
+    /// The machine was restarted, so no container of the pod is running. Completes a pending deletion;
+    /// otherwise sets the pod up anew, init containers first.
     pub(super) fn node_restarted(&mut self, ctx: &mut Context<'_>) {
         let pod = ctx.pod;
         match self.stage {
@@ -363,7 +363,8 @@ impl Worker {
         self.settle(ctx);
     }
 
-    /// What ran in a machine that was restarted is gone, and is made again unless it must not be.
+    /// Marks a container lost in a machine restart; it is created again unless its restart policy forbids
+    /// it.
     fn lose(&mut self, position: usize, exit: Exit, spec: &PodSpec, now: SimTime) {
         let is_init = spec.init_containers.get(position).is_some_and(|one| !one.is_sidecar);
         let container = containers(spec).nth(position);

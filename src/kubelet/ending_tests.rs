@@ -1,4 +1,4 @@
-//! How long the containers of a pod that goes may take.
+//! Termination times of a pod's containers.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use cluster::action::PodDeletion;
 use cluster::apply;
 use cluster::pod_template::{Container, PodSpec, RestartPolicy};
 
-/// `web` with these sidecars, all of which let SIGTERM pass.
+/// `web` with these sidecars, all of which ignore SIGTERM.
 fn with_sidecars(names: &[&str]) -> PodSpec {
     let sidecars = names.iter().map(|name| Container { is_sidecar: true, ..container(name) });
     PodSpec { init_containers: sidecars.collect(), ..pod(vec![container("web")]) }
 }
 
-/// Every container of it lets SIGTERM pass.
+/// A profile in which every container ignores SIGTERM.
 fn stubborn(sidecars: &[&str]) -> PodProfile {
     let stubborn = AppProfile { on_sigterm: OnSigterm::Ignore, ..app() };
     let others = sidecars.iter().map(|name| (Name::from(*name), stubborn)).collect();

@@ -1,4 +1,4 @@
-//! The images on a node, and how they get there.
+//! The images on a node and the pulls that bring them there.
 
 use std::collections::BTreeMap;
 
@@ -10,36 +10,36 @@ use engine::{SimDuration, SimTime};
 /// The images of one node.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Images {
-    /// By name with tag: from when on the image is there.
+    /// By name with tag: the time from which the image is present.
     there_from: BTreeMap<Name, SimTime>,
-    /// When each pull that goes on is over; at most as many as may go on at a time.
+    /// Completion times of the pulls in progress, at most as many as may run concurrently.
     pulling_until: Vec<SimTime>,
-    /// Pulls that had gone out of the burst at this time.
+    /// Tokens taken from the pull burst as of this time.
     spent: Option<(f64, SimTime)>,
 }
 
-/// What becomes of a request for an image.
+/// The kubelet's answer to an image request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pull {
-    /// The image is there from this time on.
+    /// The image is present from this time on.
     Done(SimTime),
-    /// At this time the kubelet has asked for too many already (`throttledImageService`).
+    /// At this time the pull rate limit is exceeded (`throttledImageService`).
     Throttled(SimTime),
 }
 
 impl Images {
-    /// The images that a node has from the beginning.
+    /// A node on which these images are present from the start.
     pub(super) fn new(images: impl Iterator<Item = Name>) -> Self {
         let there_from = images.map(|image| (image, SimTime::ZERO)).collect();
         Self { there_from, pulling_until: Vec::new(), spent: None }
     }
 
-    /// Whether an image is there, or on its way.
+    /// Whether an image is present or being pulled.
     pub(super) fn has(&self, image: &Name) -> bool {
         self.there_from.contains_key(image)
     }
 
-    /// What becomes of an image that is asked for now. Who asks for one that is being pulled waits for that pull.
+    /// Requests an image now. If it is already being pulled, the request waits for that pull.
     pub(super) fn pull(
         &mut self,
         now: SimTime,
@@ -65,7 +65,7 @@ impl Images {
         Pull::Done(done)
     }
 
-    /// Whether the token bucket lets a pull begin (`flowcontrol.NewTokenBucketRateLimiter`).
+    /// Whether the token bucket admits a pull (`flowcontrol.NewTokenBucketRateLimiter`).
     fn try_accept(&mut self, at: SimTime, settings: &KubeletSettings) -> bool {
         if settings.registry_pull_qps == 0 {
             return true;
@@ -78,7 +78,7 @@ impl Images {
         accepted
     }
 
-    /// When the next pull may begin.
+    /// The earliest time at which the next pull can start.
     fn next_slot(&mut self, now: SimTime, at_a_time: Option<u32>) -> SimTime {
         self.pulling_until.retain(|end| *end > now);
         let at_a_time = at_a_time.map_or(usize::MAX, |most| most.max(1) as usize);
@@ -86,13 +86,13 @@ impl Images {
         if going_on < at_a_time {
             return now;
         }
-        // Those that wait already go first: the pull begins when all but the last few are over.
+        // Pulls already waiting go first: this one starts once fewer than the concurrency limit remain.
         self.pulling_until.sort_unstable();
         self.pulling_until[going_on - at_a_time]
     }
 }
 
-/// How long a pull takes, once it begins.
+/// The duration of a pull once it starts.
 fn duration(profile: &AppProfile, settings: &KubeletSettings) -> SimDuration {
     let bandwidth = settings.image_pull_bandwidth.value();
     let transfer = match profile.image_size {

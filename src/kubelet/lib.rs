@@ -1,6 +1,6 @@
 //! A pod's life on its node: image pull, init containers and sidecars, probes, restarts with back-off,
-//! termination. Not responsible for requests: what the application does is told to the caller as
-//! [`AppEffect`]s.
+//! termination. Requests are out of scope: the caller is notified of the application's state changes
+//! by [`AppEffect`]s.
 
 mod admission;
 pub mod allocation;
@@ -41,10 +41,10 @@ use timing::KubeletTiming;
 use work::Work;
 use worker::{Exit, KILLED, Worker};
 
-/// In place of a worker's version: a timer of the node's work.
+/// The timer version that marks a timer of the node's work instead of a worker's.
 const WORK: u32 = 0;
 
-/// Sets the timer for the end of the work that is done next, if that is another than before.
+/// Sets the timer for the next job to finish if it has changed.
 fn tell_next(work: &mut Work, out: &mut Effects) {
     out.timers.extend(work.take_next().map(|(at, pod)| (at, pod, WORK)));
 }
@@ -54,42 +54,42 @@ fn tell_next(work: &mut Work, out: &mut Effects) {
 pub struct Kubelet {
     settings: KubeletSettings,
     timing: KubeletTiming,
-    /// The making and ending of pods on cores that all nodes share.
+    /// Container setup and teardown work, when all nodes share the same cores.
     shared_work: Work,
-    /// By the pod's slot.
+    /// Indexed by the pod's slot.
     workers: Vec<Option<Worker>>,
-    /// By the node's slot.
+    /// Indexed by the node's slot.
     nodes: Vec<NodeAgent>,
-    /// Nodes of which a pod's resize is not through.
+    /// Nodes with a pod whose resize is unfinished.
     resizing: BTreeSet<NodeId>,
 }
 
-/// What a step of the kubelet leads to.
+/// The output of a kubelet step.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     /// Requests to the API server.
     pub actions: Vec<Action>,
-    /// What became of the application.
+    /// State changes of applications.
     pub apps: Vec<AppEffect>,
-    /// When to call [`Kubelet::wake`] with which worker and version.
+    /// When to call [`Kubelet::wake`], with the worker's pod and version.
     pub timers: Vec<(SimTime, PodId, u32)>,
-    /// What was done on the node, for those who watch.
+    /// Steps performed on the node, for observers.
     pub steps: Vec<(PodId, PodStep)>,
 }
 
-/// A step of a pod on its node, as the log of its container runtime and its application would show it.
-/// Containers by their position, init containers first.
+/// A step in a pod's life as the logs of its container runtime and application would show it.
+/// Containers are identified by position, init containers first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PodStep {
-    /// The sandbox is asked for.
+    /// The kubelet requests the sandbox.
     SandboxCalled,
-    /// The sandbox is there.
+    /// The sandbox is ready.
     SandboxReturned,
-    /// A container is asked to start.
+    /// The kubelet requests the start of a container.
     StartCalled(usize),
-    /// A container runs.
+    /// A container is running.
     Started(usize),
-    /// An image is asked for at its registry.
+    /// An image is requested from its registry.
     PullCalled(usize),
     /// A container is sent SIGTERM.
     Sigterm(usize),
@@ -97,51 +97,51 @@ pub enum PodStep {
     Exited(usize),
 }
 
-/// What became of a pod's application.
+/// A state change of a pod's application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppEffect {
-    /// Its container runs, but nothing listens yet.
+    /// Its container is running, but does not listen yet.
     Started(PodId),
     /// It answers requests.
     Answers(PodId),
-    /// It takes requests and answers none.
+    /// It accepts requests but answers none.
     Hangs(PodId),
-    /// A probe waits for a worker; [`Kubelet::probe_answered`] is to be called with its answer.
+    /// A probe waits for a worker; the caller must call [`Kubelet::probe_answered`] with the answer.
     Probed(PodId, ProbeKind),
-    /// It listens no more and finishes what is in flight; [`Kubelet::drained`] is to be called when
-    /// that is done, but not before the instant given.
+    /// It stops listening and finishes requests in flight; the caller must call [`Kubelet::drained`]
+    /// when they are done, but not before the given time.
     Drains(PodId, SimTime),
-    /// Its node cannot be reached.
+    /// Its node is unreachable.
     Lost(PodId),
-    /// Its node can be reached again, and it runs as before; whether it listens.
+    /// Its node is reachable again, with the application unchanged; true if it listens.
     Found(PodId, bool),
-    /// Its container is gone, and what was in flight with it.
+    /// Its container has ended, losing the requests in flight.
     Stopped(PodId, Stop),
 }
 
-/// Why a container is gone.
+/// The reason a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The pod was deleted, or ended by its kubelet.
+    /// The pod was deleted or terminated by its kubelet.
     Terminated,
-    /// The application ended by itself.
+    /// The application exited on its own.
     Crashed,
-    /// The kernel killed it for its memory.
+    /// The kernel's OOM killer ended it.
     OutOfMemory,
-    /// A liveness or startup probe had it killed.
+    /// A liveness or startup probe failed.
     KilledByProbe,
-    /// It is restarted to get other resources.
+    /// It restarts to apply resized resources.
     Resized,
     /// The node is dead or was restarted.
     NodeLost,
 }
 
-/// How a container is ended from outside.
+/// A way to end a container from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerKill {
     /// Its process exits with this code.
     Exit(i32),
-    /// The kernel kills it for its memory.
+    /// The kernel's OOM killer ends it.
     OutOfMemory,
 }
 
@@ -151,7 +151,7 @@ impl Kubelet {
         Self { settings, timing, ..Self::default() }
     }
 
-    /// A pod was bound to a node: its kubelet takes it.
+    /// A pod was bound to a node; its kubelet takes over.
     pub fn pod_bound(
         &mut self,
         view: ClusterView<'_>,
@@ -170,12 +170,12 @@ impl Kubelet {
         self.with(view, pod, out, Worker::admit);
     }
 
-    /// A pod's deletion was asked for.
+    /// Deletion of a pod was requested.
     pub fn pod_deleting(&mut self, view: ClusterView<'_>, pod: PodId, out: &mut Effects) {
         self.with(view, pod, out, Worker::terminate);
     }
 
-    /// A timer of a worker is due; a version that is not the worker's any more is ignored.
+    /// A worker's timer is due; timers with an outdated version are ignored.
     pub fn wake(&mut self, view: ClusterView<'_>, pod: PodId, version: u32, out: &mut Effects) {
         if version == WORK {
             return self.work_due(view, pod, out);
@@ -187,7 +187,7 @@ impl Kubelet {
         });
     }
 
-    /// Work for a pod may be done.
+    /// Work for a pod may have finished.
     fn work_due(&mut self, view: ClusterView<'_>, pod: PodId, out: &mut Effects) {
         let slot = self.workers.get_mut(pod.index()).and_then(Option::as_mut);
         let Some(worker) = slot.filter(|worker| worker.pod == pod) else { return };
@@ -201,7 +201,7 @@ impl Kubelet {
         self.with(view, pod, out, Worker::settle);
     }
 
-    /// The answer to a probe that waits for a worker will come after `delay`; absent = never.
+    /// A probe waiting for a worker will be answered after `delay`; absent = never.
     pub fn probe_answered(
         &mut self,
         view: ClusterView<'_>,
@@ -212,12 +212,12 @@ impl Kubelet {
         self.with(view, pod, out, |worker, ctx| worker.probe_answered(kind, delay, ctx));
     }
 
-    /// A draining application has nothing in flight any more.
+    /// A draining application has no requests left in flight.
     pub fn drained(&mut self, view: ClusterView<'_>, pod: PodId, out: &mut Effects) {
         self.with(view, pod, out, Worker::drained);
     }
 
-    /// A pod object is gone: nothing of it is left to do.
+    /// A pod object was removed; drops its worker.
     pub fn pod_removed(&mut self, now: SimTime, pod: PodId, out: &mut Effects) {
         let Some(slot) = self.workers.get_mut(pod.index()) else { return };
         let Some(worker) = slot.take_if(|worker| worker.pod == pod) else { return };
@@ -228,7 +228,8 @@ impl Kubelet {
         }
     }
 
-    /// The application's container is ended from outside, and restarted as the pod's policy has it.
+    /// Ends the application's container from outside; it is restarted according to the pod's restart
+    /// policy.
     pub fn kill_container(
         &mut self,
         view: ClusterView<'_>,
@@ -243,14 +244,14 @@ impl Kubelet {
         self.with(view, pod, out, |worker, ctx| worker.kill_container(worker.app, exit, ctx));
     }
 
-    /// The kubelet evicts a pod, which stays as Failed: its node is short of something.
+    /// Evicts a pod from a node under resource pressure; the pod object stays as Failed.
     pub fn evict(&mut self, view: ClusterView<'_>, pod: PodId, message: &str, out: &mut Effects) {
         // A hard eviction leaves one second (`immediateEvictionGracePeriodSeconds`).
         let grace = SimDuration::from_secs(1);
         self.with(view, pod, out, |worker, ctx| worker.fail((EVICTED, message), grace, ctx));
     }
 
-    /// Readiness probes of the application fail until an instant.
+    /// Makes the application's readiness probes fail until the given time.
     pub fn fail_readiness(
         &mut self,
         view: ClusterView<'_>,
@@ -263,7 +264,7 @@ impl Kubelet {
         });
     }
 
-    /// The application answers neither probes nor requests until an instant.
+    /// Makes the application answer neither probes nor requests until the given time.
     pub fn hang(&mut self, view: ClusterView<'_>, pod: PodId, until: SimTime, out: &mut Effects) {
         self.with(view, pod, out, |worker, ctx| {
             worker.set_trouble(ctx, |trouble| trouble.hangs_until = until);
@@ -273,7 +274,7 @@ impl Kubelet {
         });
     }
 
-    /// The node's machine fails: its kubelet does nothing until [`Self::node_up`].
+    /// The node's machine fails: its kubelet is inactive until [`Self::node_up`].
     pub fn node_down(&mut self, view: ClusterView<'_>, node: NodeId, out: &mut Effects) {
         agent_of(&mut self.nodes, node).reach = Reach::Down;
         for (pod, _) in view.pods_on(node) {
@@ -283,7 +284,7 @@ impl Kubelet {
         }
     }
 
-    /// The network to a node fails: its containers go on, but nobody hears of them until
+    /// The network to a node fails: its containers keep running, but are out of contact until
     /// [`Self::node_up`].
     pub fn node_unreachable(&mut self, view: ClusterView<'_>, node: NodeId, out: &mut Effects) {
         let agent = agent_of(&mut self.nodes, node);
@@ -298,7 +299,7 @@ impl Kubelet {
         }
     }
 
-    /// A node's kubelet stops, while its containers go on, until [`Self::node_up`].
+    /// A node's kubelet stops until [`Self::node_up`]; its containers keep running.
     pub fn stop_agent(&mut self, node: NodeId) {
         let agent = agent_of(&mut self.nodes, node);
         if agent.reach == Reach::Up {
@@ -306,8 +307,8 @@ impl Kubelet {
         }
     }
 
-    /// The kubelet of a node works again. After a machine's failure its containers are made anew;
-    /// after any other they are as they were. What was asked for meanwhile is done.
+    /// A node's kubelet is working again. After a machine failure its containers are recreated; after
+    /// any other failure they are unchanged. Requests that arrived meanwhile are processed.
     pub fn node_up(&mut self, view: ClusterView<'_>, node: NodeId, out: &mut Effects) {
         let agent = agent_of(&mut self.nodes, node);
         let before = std::mem::replace(&mut agent.reach, Reach::Up);
@@ -320,8 +321,8 @@ impl Kubelet {
         }
     }
 
-    /// A node shuts down in order: its pods have `grace` to end, and stay as Failed (graceful node
-    /// shutdown, `pkg/kubelet/nodeshutdown`).
+    /// Graceful node shutdown (`pkg/kubelet/nodeshutdown`): the node's pods have `grace` to terminate
+    /// and stay as Failed.
     pub fn shut_down(
         &mut self,
         view: ClusterView<'_>,
@@ -339,22 +340,22 @@ impl Kubelet {
         }
     }
 
-    /// Whether the node's machine is down, or cannot be reached.
+    /// Whether the node's machine is down or unreachable.
     pub fn is_down(&self, node: NodeId) -> bool {
         self.nodes.get(node.index()).is_some_and(NodeAgent::is_down)
     }
 
-    /// The same of any node, such as one whose object is gone.
+    /// Whether any node is down or unreachable, including nodes whose object has been removed.
     pub fn is_any_down(&self) -> bool {
         self.nodes.iter().any(NodeAgent::is_down)
     }
 
-    /// Whether the kubelet of a node works and is heard.
+    /// Whether a node's kubelet is running and reachable.
     pub fn works(&self, node: NodeId) -> bool {
         self.nodes.get(node.index()).is_none_or(|agent| agent.reach == Reach::Up)
     }
 
-    /// A node object appeared in a slot: nothing is known of the node that held it before.
+    /// A node object was added in a slot; state of the slot's previous node is discarded.
     pub fn node_added(&mut self, node: NodeId, uid: u64, images: impl Iterator<Item = Name>) {
         let phase = open_unit(&mut Streams::new(uid).stream("pleg", 0));
         *agent_of(&mut self.nodes, node) = NodeAgent { phase, ..NodeAgent::new(images) };
@@ -364,7 +365,7 @@ impl Kubelet {
         self.workers.get(pod.index())?.as_ref().filter(|worker| worker.pod == pod)
     }
 
-    /// Lets the worker of a pod take a step, if its kubelet works.
+    /// Runs a step of a pod's worker if its kubelet is running.
     fn with(
         &mut self,
         view: ClusterView<'_>,

@@ -1,5 +1,5 @@
-//! How a pod comes up: its sandbox, its containers one by one, those that ended again, and when the kubelet notices
-//! and tells what happened (`SyncPod` of `pkg/kubelet` and of its `kuberuntime`, 1.36).
+//! Pod startup: the sandbox, containers one by one, restarts, and the times at which the kubelet notices and reports
+//! changes (`SyncPod` of `pkg/kubelet` and of its `kuberuntime`, 1.36).
 
 use super::context::Context;
 use super::unit::{Making, State};
@@ -13,25 +13,25 @@ use engine::random::{LogNormal, happens, open_unit};
 use engine::{SimDuration, SimTime, Streams};
 use rand_distr::Distribution;
 
-/// The longest time from sync to sync of a pod (`syncFrequency`).
+/// Longest interval between syncs of a pod (`syncFrequency`).
 const SYNC_FREQUENCY: SimDuration = SimDuration::from_secs(60);
-/// Looks at volumes come no faster than this.
+/// Shortest interval between checks for mounted volumes.
 const LOOK_MIN: SimDuration = SimDuration::from_millis(1);
-/// Share of the pods that are synced again at the first relist after their start, though nothing happened; measured.
+/// Share of pods that are synced again at the first relist after their start without any change; measured.
 const SYNCED_TWICE: f64 = 0.25;
-/// Share of the pods that are still not ready at their second relist and are synced at the third once more; measured.
+/// Share of pods that are still not ready at their second relist and are synced once more at the third; measured.
 const SYNCED_AGAIN: f64 = 0.2;
 
-/// How far a pod's sandbox is.
+/// The state of a pod's sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sandbox {
-    /// Nobody has asked for it.
+    /// Not requested yet.
     Absent,
-    /// The volumes are being mounted; looked at next at `look_at`.
+    /// The volumes are being mounted; next checked at `look_at`.
     Mounting { look_at: SimTime, is_mounted: bool },
-    /// It is being made; absent = still.
+    /// Being created; absent while the end is still unknown.
     Making { done_at: Option<SimTime> },
-    /// It is there.
+    /// Ready.
     Made,
 }
 
@@ -50,7 +50,7 @@ impl Context<'_> {
 }
 
 impl Worker {
-    /// A number in (0, 1) that depends on the pod and on how many it has drawn, and on nothing else.
+    /// A random number in (0, 1) that depends only on the pod and on how many it has drawn.
     pub(super) fn draw(&mut self, ctx: &Context<'_>) -> f64 {
         open_unit(&mut self.stream(ctx))
     }
@@ -60,7 +60,7 @@ impl Worker {
         Streams::new(ctx.pod.uid).stream("kubelet", self.drawn)
     }
 
-    /// Begins work of so much CPU time on the node; the instant of its end if that is now.
+    /// Starts work on the node that takes `cpu` of CPU time; returns the current time if there is nothing to do.
     pub(super) fn begin_work(
         &mut self,
         task: Task,
@@ -81,7 +81,7 @@ impl Worker {
         None
     }
 
-    /// Work that was begun is done.
+    /// Work started earlier has finished.
     pub(super) fn work_done(&mut self, now: SimTime, task: Task) {
         match (task, &mut self.sandbox) {
             (Task::Mount, Sandbox::Mounting { is_mounted, .. }) => *is_mounted = true,
@@ -99,7 +99,7 @@ impl Worker {
         }
     }
 
-    /// When the sandbox is looked at next.
+    /// The time of the next check of the sandbox.
     pub(super) fn sandbox_next(&self) -> Option<SimTime> {
         match self.sandbox {
             _ if self.stage != Stage::Active => None,
@@ -109,13 +109,13 @@ impl Worker {
         }
     }
 
-    /// The first container is due, and there is no sandbox: true if that went on.
+    /// Starts the sandbox if the first container is due and there is none; true if it was started.
     pub(super) fn begin_sandbox(&mut self, ctx: &mut Context<'_>) -> bool {
         if self.sandbox != Sandbox::Absent {
             return false;
         }
         let wait = ctx.timing.pod_attach_and_mount_retry_interval;
-        // A profile that says how long the start takes says it of all of it.
+        // A profile's `start` covers the whole startup, sandbox included.
         if self.profiles[self.app].start.is_some() || wait <= SimDuration::ZERO {
             self.ask_for_sandbox(ctx);
             return true;
@@ -125,7 +125,7 @@ impl Worker {
         true
     }
 
-    /// The sandbox is looked at.
+    /// Checks the sandbox.
     pub(super) fn sandbox_due(&mut self, ctx: &mut Context<'_>) {
         match &mut self.sandbox {
             Sandbox::Mounting { is_mounted: true, .. } => self.ask_for_sandbox(ctx),
@@ -149,12 +149,12 @@ impl Worker {
         self.sandbox = Sandbox::Making { done_at };
     }
 
-    /// The image is there: makes the container; `restart` says whether it ran before, and is shown as
+    /// The image is present: creates the container. `restart` is set for a restart; true if the container is shown as
     /// waiting for its back-off.
     pub(super) fn make(&mut self, position: usize, restart: Option<bool>, ctx: &mut Context<'_>) {
         let now = ctx.now();
         let (step, done_at) = if let Some(start) = self.profiles[position].start {
-            // The first container pays for the sandbox; those after it are made at once.
+            // The sandbox's time is charged to the first container; those after it are created at once.
             let pays = !std::mem::replace(&mut self.has_started, true) || restart.is_some();
             ctx.out.steps.push((self.pod, PodStep::StartCalled(position)));
             (Making::Start, Some(now + if pays { start } else { SimDuration::ZERO }))
@@ -165,7 +165,7 @@ impl Worker {
         self.units[position].state = State::Making { step, done_at, restart };
     }
 
-    /// A step of making a container is done.
+    /// A step of creating a container has finished.
     pub(super) fn making_due(
         &mut self,
         position: usize,
@@ -185,14 +185,14 @@ impl Worker {
         self.hold_status(ctx);
     }
 
-    /// What is new is told once the kubelet has synced the pod.
+    /// Holds back status reports until the kubelet has synced the pod.
     pub(super) fn hold_status(&mut self, ctx: &mut Context<'_>) {
         if !self.holds_status {
             self.holds_status = self.begin_work(Task::Status, ctx.timing.status_cpu, ctx).is_none();
         }
     }
 
-    /// When the kubelet can sync the pod: a sync waits for the first relist after the one before
+    /// The earliest time of the pod's next sync: a sync waits for the first relist after the previous one
     /// (`podCache.GetNewerThan`).
     pub(super) fn next_sync(&self, ctx: &Context<'_>) -> SimTime {
         ctx.relist_after(self.last_sync).max(ctx.now())
@@ -203,7 +203,7 @@ impl Worker {
         self.last_sync = self.last_sync.max(at);
     }
 
-    /// The kubelet syncs a pod when its container has started, and some once more at the next relist.
+    /// The kubelet syncs a pod when its container has started, and some pods once more at the next relist.
     pub(super) fn synced_after_start(&mut self, at: SimTime, ctx: &Context<'_>) {
         self.synced(at);
         let relist = ctx.relist_after(at);
@@ -212,12 +212,12 @@ impl Worker {
         }
     }
 
-    /// Whether a `postStart` hook runs.
+    /// Whether a `postStart` hook is running.
     pub(super) fn runs_hook(&self) -> bool {
         self.units.iter().any(|unit| unit.is_alive() && unit.hook_until.is_some())
     }
 
-    /// A container ended.
+    /// A container's process ended.
     pub(super) fn container_ended(&mut self, position: usize, exit: Exit, ctx: &mut Context<'_>) {
         let now = ctx.now();
         let Some(started) = self.units[position].started() else { return };
@@ -233,16 +233,16 @@ impl Worker {
             unit.ended(now, end);
             unit.state = State::Ended(end);
         } else if is_resized {
-            // No back-off: it did not end by itself.
+            // No back-off: the container did not end on its own.
             unit.ended(now, end);
             self.make(position, Some(false), ctx);
             self.resize_if_done(ctx);
         } else if exit.stop == Stop::KilledByProbe {
-            // Killed and started again in one sync, which knows only of how it ended before.
+            // Killed and restarted in one sync, which knows only of the previous exit.
             unit.ended(now, end);
             self.start_again(position, before, end, ctx);
         } else {
-            // One that ends before the sync after its start is noticed a relist later.
+            // An exit before the sync after the start is noticed one relist later.
             let relist = ctx.relist_after(now);
             let at_once = now <= started + ctx.timing.readiness_trigger;
             let noticed_at = if at_once { ctx.relist_after(relist) } else { relist };
@@ -263,8 +263,8 @@ impl Worker {
         self.start_again(position, Some(at), end, ctx);
     }
 
-    /// Starts a container again that last ended at `ended`, as far as the kubelet knows, if its policy has it and its
-    /// back-off is over.
+    /// Restarts a container that, as far as the kubelet knows, last ended at `ended`, if its restart policy and
+    /// back-off permit it.
     fn start_again(
         &mut self,
         position: usize,
@@ -279,8 +279,8 @@ impl Worker {
         }
     }
 
-    /// All containers are ended and begin anew in the same sandbox, init containers first (`RestartAllContainers`). They
-    /// are given no time to go, and no back-off holds them.
+    /// Ends all containers and restarts them in the same sandbox, init containers first (`RestartAllContainers`),
+    /// without a grace period or back-off.
     fn restart_all(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
         for (position, unit) in self.units.iter_mut().enumerate() {
@@ -296,13 +296,13 @@ impl Worker {
             unit.hook_until = None;
         }
         ctx.cancel_work(self.pod);
-        // A status that is held is held by work.
+        // Cancelling the work also cancelled a held status; hold it anew.
         if std::mem::take(&mut self.holds_status) {
             self.hold_status(ctx);
         }
     }
 
-    /// A sync of a pod with a container that is to be started again.
+    /// A sync of a pod with a container due for a restart.
     pub(super) fn sync_restart(
         &mut self,
         position: usize,
@@ -324,7 +324,7 @@ impl Worker {
                 let sync_at = if knows_last {
                     self.retry_at(until - now, ctx)
                 } else {
-                    // That it has ended now is noticed with the next relist.
+                    // The exit is only noticed at the next relist.
                     ctx.relist_after(now)
                 };
                 self.units[position].state = State::Restarting { sync_at, waits: true };
@@ -332,7 +332,7 @@ impl Worker {
         }
     }
 
-    /// When a pod that has to wait so long is synced again (`completeWork` in `pod_workers.go`).
+    /// The next sync of a pod that must wait for `wait` (`completeWork` in `pod_workers.go`).
     pub(super) fn retry_at(&mut self, wait: SimDuration, ctx: &Context<'_>) -> SimTime {
         let timing = ctx.timing;
         let wait = wait.max(SimDuration::ZERO).min(SYNC_FREQUENCY).as_secs_f64();
@@ -349,8 +349,8 @@ impl Worker {
         ctx.now() + SimDuration::from_secs_f64(wait + late + look)
     }
 
-    /// When the readiness of a container that has started is first probed because of a status update, and whether
-    /// that comes too early to find the container.
+    /// The time at which a status update first triggers the readiness probe of a started container, and whether that is
+    /// too early to find the container.
     pub(super) fn first_trigger(&mut self, started: SimTime, ctx: &Context<'_>) -> (SimTime, bool) {
         let timing = ctx.timing;
         let update = started + timing.readiness_trigger;
@@ -367,7 +367,7 @@ impl Worker {
         }
     }
 
-    /// The readiness of a container that is not ready is probed now because of a sync; when that is so next.
+    /// A sync triggers the readiness probe of a container that is not ready; returns the next time this happens.
     pub(super) fn next_trigger(&mut self, so_far: u32, ctx: &Context<'_>) -> Option<SimTime> {
         if ctx.timing.pleg_relist_period <= SimDuration::ZERO {
             return None;

@@ -1,29 +1,29 @@
-//! Who goes when a node is out of memory: the kernel's choice, and the kubelet's, which comes before it
-//! if there is time.
+//! Victim selection when a node runs out of memory: the kernel's OOM killer, and the kubelet's
+//! eviction, which acts first if there is time.
 
 use std::cmp::Reverse;
 
 use cluster::pod::PodId;
 use cluster::qos::QosClass;
 
-/// A running pod, as far as its node's memory is concerned. All amounts in bytes.
+/// The memory use of a running pod. All amounts in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryClaim {
-    /// Which pod.
+    /// The pod.
     pub pod: PodId,
-    /// Its quality of service.
+    /// The pod's QoS class.
     pub qos: QosClass,
     /// `spec.priority`.
     pub priority: i32,
-    /// What it requests.
+    /// Sum of the memory requests.
     pub request: i64,
-    /// What it uses.
+    /// Memory in use.
     pub usage: i64,
 }
 
-/// `oom_score_adj` of a container (`GetContainerOOMScoreAdjust` in `pkg/kubelet/qos/policy.go`,
-/// 1.36): -997 for Guaranteed, 1000 for `BestEffort`, between 3 and 999 for the others, the less the
-/// more of the node's memory is requested.
+/// `oom_score_adj` of a container (`GetContainerOOMScoreAdjust` in `pkg/kubelet/qos/policy.go`, 1.36):
+/// -997 for Guaranteed, 1000 for `BestEffort`, between 3 and 999 for the others, decreasing with the
+/// requested share of the node's memory.
 pub fn oom_score_adj(qos: QosClass, request: i64, node_memory: i64) -> i64 {
     match qos {
         QosClass::Guaranteed => -997,
@@ -36,20 +36,20 @@ pub fn oom_score_adj(qos: QosClass, request: i64, node_memory: i64) -> i64 {
     }
 }
 
-/// Whom the kernel kills when a node has no memory left (`oom_badness` of Linux): the largest sum of
-/// the memory in use and `oom_score_adj` thousandths of all memory.
+/// The pod that the kernel kills when a node has no memory left (`oom_badness` of Linux): the one with
+/// the largest sum of memory in use and `oom_score_adj` thousandths of all memory.
 pub fn oom_victim(claims: &[MemoryClaim], node_memory: i64) -> Option<PodId> {
     let badness = |claim: &MemoryClaim| {
         let adjust = oom_score_adj(claim.qos, claim.request, node_memory);
         i128::from(claim.usage) + i128::from(adjust) * i128::from(node_memory) / 1000
     };
-    // Of two that are equal the first in the list goes.
+    // Ties go to the first in the list.
     claims.iter().max_by_key(|claim| (badness(claim), Reverse(claim.pod))).map(|claim| claim.pod)
 }
 
-/// Whom the kubelet evicts when a node is short of memory (`rankMemoryPressure` in
-/// `pkg/kubelet/eviction/helpers.go`, 1.36): those first that use more than they request, then the
-/// lower priority, then the larger excess over the request.
+/// The pod that the kubelet evicts when a node is short of memory (`rankMemoryPressure` in
+/// `pkg/kubelet/eviction/helpers.go`, 1.36): pods over their request first, then the lowest priority,
+/// then the largest excess over the request.
 pub fn eviction_victim(claims: &[MemoryClaim]) -> Option<PodId> {
     let rank = |claim: &MemoryClaim| {
         let excess = claim.usage - claim.request;

@@ -1,4 +1,4 @@
-//! One node's kubelet: whether it works, and what it keeps for all of its pods.
+//! One node's kubelet: its reachability and the state shared by its pods.
 
 use super::images::Images;
 use super::work::Work;
@@ -10,33 +10,33 @@ use cluster::node::NodeId;
 pub(super) struct NodeAgent {
     pub(super) reach: Reach,
     pub(super) images: Images,
-    /// The making and ending of its pods.
+    /// Setup and teardown work of its pods.
     pub(super) work: Work,
-    /// When its relists come, as a part of their period, 0 to 1.
+    /// Phase of its relists as a fraction of their period, 0 to 1.
     pub(super) phase: f64,
 }
 
-/// Whether a kubelet works and is heard.
+/// Whether a kubelet is running and reachable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// It does.
+    /// Running and reachable.
     #[default]
     Up,
-    /// Its process is stopped, while the containers go on.
+    /// The kubelet process is stopped; the containers keep running.
     Stopped,
-    /// The network to its node fails.
+    /// The node's network is down.
     Unreachable,
     /// The machine is down.
     Down,
 }
 
 impl NodeAgent {
-    /// The kubelet of a node that has these images.
+    /// The kubelet of a node with these images.
     pub(super) fn new(images: impl Iterator<Item = Name>) -> Self {
         Self { reach: Reach::Up, images: Images::new(images), ..Self::default() }
     }
 
-    /// Whether its machine is down, or cannot be reached.
+    /// Whether the machine is down or unreachable.
     pub(super) const fn is_down(&self) -> bool {
         matches!(self.reach, Reach::Down | Reach::Unreachable)
     }

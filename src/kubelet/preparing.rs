@@ -1,5 +1,5 @@
-//! Before a container is made: what it refers to must be there, and its image (`EnsureImageExists` of
-//! `pkg/kubelet/images`, 1.36).
+//! Steps before a container is created: its references must exist and its image be present
+//! (`EnsureImageExists` of `pkg/kubelet/images`, 1.36).
 
 use super::PodStep;
 use super::context::Context;
@@ -9,15 +9,15 @@ use super::worker::{SYNC_RETRY, Worker};
 use cluster::pod_template::{Container, ImagePullPolicy};
 use engine::{SimDuration, SimTime};
 
-/// The longest wait between two pulls of an image that cannot be pulled.
+/// Longest back-off between failed pulls of an image.
 const PULL_BACKOFF_MAX: SimDuration = SimDuration::from_secs(300);
-/// Why a pull fails: there is no such image, or the registry does not give it.
+/// Waiting reason of a failed pull: the image does not exist, or the registry refuses it.
 const PULL_FAILED: &str = "ErrImagePull";
-/// The kubelet asks no more often.
+/// Message of a pull rejected by the kubelet's rate limit.
 const THROTTLED: &str = "pull QPS exceeded";
 
 impl Worker {
-    /// Looks for what the container needs, and pulls its image.
+    /// Checks the container's references and pulls its image.
     pub(super) fn prepare(
         &mut self,
         position: usize,
@@ -53,7 +53,7 @@ impl Worker {
         }
     }
 
-    /// The kubelet had asked for too many images when it was this one's turn.
+    /// The pull was rejected because the kubelet's pull rate limit was exceeded.
     pub(super) fn pull_throttled(
         &mut self,
         position: usize,
@@ -63,7 +63,7 @@ impl Worker {
         self.pull_failing(position, container, THROTTLED, ctx);
     }
 
-    /// A pull of an image that cannot be pulled, unless it is too early for another.
+    /// Attempts a pull that fails, unless the pull back-off is still running.
     fn pull_failing(
         &mut self,
         position: usize,
@@ -89,7 +89,7 @@ impl Worker {
 }
 
 impl Unit {
-    /// Whether it is too early for another pull after one that failed.
+    /// Whether the back-off after a failed pull is still running.
     fn pull_waits(&self, now: SimTime) -> bool {
         self.pull_backoff.is_some_and(|(wait, since)| now - since < wait)
     }

@@ -1,27 +1,26 @@
-//! When probes change a container's state. While an application's answers are known in advance, the
-//! instant of the next result that matters is computed in place of an event for each probe: an idle
-//! cluster costs nothing.
+//! Computes when probes change a container's state. While an application's answers are known in advance, the time of
+//! the next relevant result is computed instead of an event per probe: an idle cluster costs nothing.
 //!
-//! Semantics: `pkg/kubelet/prober/worker.go` (1.36). Each probe has a worker, which ticks from before the container's
-//! start on, period by period. A tick inside `initialDelaySeconds`, or before the startup probe has succeeded, sends
-//! no probe. A sync of a pod that is not ready triggers its readiness probe at once, and the period starts anew.
+//! Semantics: `pkg/kubelet/prober/worker.go` (1.36). Each probe has a worker that ticks once per period, starting
+//! before the container does. A tick inside `initialDelaySeconds`, or before the startup probe has succeeded, sends
+//! no probe. A sync of a pod that is not ready triggers its readiness probe at once and restarts the period.
 
 use cluster::pod_template::Probe;
 use engine::{SimDuration, SimTime};
 
-/// Which probe.
+/// The kinds of probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// Holds the others back until it succeeds.
+    /// Holds back the other probes until it succeeds.
     Startup,
     /// Decides whether the pod gets traffic.
     Readiness,
-    /// Has the container restarted.
+    /// Restarts the container when it fails.
     Liveness,
 }
 
 impl ProbeKind {
-    /// As the kubelet names it in its events.
+    /// Name used in the kubelet's events.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Startup => "startup",
@@ -34,16 +33,16 @@ impl ProbeKind {
 /// One probe of one running container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prober {
-    /// No probe is sent before.
+    /// No probe is sent before this time.
     from: SimTime,
-    /// The next probe.
+    /// Time of the next probe.
     next: SimTime,
-    /// How many results in a row were the same.
+    /// Number of identical results in a row.
     run: u32,
     last_result: bool,
-    /// What the results so far come to; absent = neither way yet.
+    /// The verdict of the results so far; absent = neither threshold reached yet.
     verdict: Option<bool>,
-    /// A result that is on its way: when it will be known.
+    /// The time and value of a result still in flight.
     answer: Option<(SimTime, bool)>,
 }
 
@@ -80,14 +79,14 @@ impl Prober {
         Self { from, next, run: 0, last_result: false, verdict, answer: None }
     }
 
-    /// A sync triggers the worker, whose period starts anew: it probes now, unless it is too early for probes, or
-    /// finds no container to probe.
+    /// A sync triggers the worker and restarts its period: it probes now, unless it is too early for probes or finds
+    /// no container to probe.
     pub fn trigger(&mut self, now: SimTime, probe: &Probe, finds_container: bool) {
         let ticks_from = if finds_container { now } else { now + period_of(probe) };
         self.next = tick(ticks_from, self.from, probe);
     }
 
-    /// When the verdict changes if all results from now on are `result`; absent = it does not.
+    /// The time at which the verdict changes if all results from now on are `result`; absent = it does not change.
     pub fn next_change(&self, probe: &Probe, result: bool) -> Option<SimTime> {
         if self.verdict == Some(result) {
             return None;
@@ -97,12 +96,12 @@ impl Prober {
         Some(self.next + period_of(probe) * (i64::from(missing) - 1))
     }
 
-    /// The next probe, or the result of the last one if that is still on its way.
+    /// Time of the next probe, or of the last one's result if that is still in flight.
     pub fn next_event(&self) -> SimTime {
         self.answer.map_or(self.next, |(at, _)| at)
     }
 
-    /// All probes before `until` had this result, which did not change the verdict.
+    /// Counts all probes before `until` as having this result, which must not change the verdict.
     pub fn count_until(&mut self, until: SimTime, probe: &Probe, result: bool) {
         let nanos = (until - self.next).as_nanos();
         if nanos <= 0 {
@@ -114,14 +113,14 @@ impl Prober {
         self.add(u32::try_from(probes).unwrap_or(u32::MAX), result);
     }
 
-    /// The probe that is due now has this result; true if the verdict changed.
+    /// Records the result of the probe due now; true if the verdict changed.
     pub fn probed(&mut self, probe: &Probe, result: bool) -> bool {
         self.next += period_of(probe);
         self.judge(probe, result)
     }
 
-    /// The probe that is due now was sent; its result will be known at `at`. Probes that fall due
-    /// before that are left out, as the kubelet's ticker drops them.
+    /// The probe due now was sent; its result will be known at `at`. Probes due before then are skipped, as the
+    /// kubelet's ticker drops them.
     pub fn sent(&mut self, probe: &Probe, at: SimTime, result: bool) {
         self.answer = Some((at, result));
         self.next += period_of(probe);
@@ -132,21 +131,20 @@ impl Prober {
         }
     }
 
-    /// The answer to the probe that was sent comes earlier than was thought.
+    /// Brings forward the answer to the probe in flight.
     pub fn answers_at(&mut self, at: SimTime, result: bool) {
         if let Some(answer) = &mut self.answer {
             *answer = (at, result);
         }
     }
 
-    /// Takes the result that is on its way, if it is known by `now`; `Some(true)` if the verdict
-    /// changed.
+    /// Takes the result in flight if it is known by `now`; `Some(true)` if the verdict changed.
     pub fn answered(&mut self, now: SimTime, probe: &Probe) -> Option<bool> {
         let (_, result) = self.answer.take_if(|(at, _)| *at <= now)?;
         Some(self.judge(probe, result))
     }
 
-    /// What the results so far come to; absent = neither way yet.
+    /// The verdict of the results so far; absent = neither threshold reached yet.
     pub const fn verdict(&self) -> Option<bool> {
         self.verdict
     }
@@ -167,7 +165,7 @@ impl Prober {
     }
 }
 
-/// The first tick, of those from `ticks_from` on, that is not before `from`.
+/// The first tick not before `from`, counting ticks from `ticks_from`.
 fn tick(ticks_from: SimTime, from: SimTime, probe: &Probe) -> SimTime {
     let late = (from - ticks_from).max(SimDuration::ZERO).as_nanos();
     let period = period_of(probe).as_nanos();
@@ -178,7 +176,7 @@ const fn threshold(probe: &Probe, result: bool) -> u32 {
     if result { probe.success_threshold } else { probe.failure_threshold }
 }
 
-/// The period, which the API server keeps at a second at least.
+/// The probe's period, at least one second as the API server enforces.
 fn period_of(probe: &Probe) -> SimDuration {
     probe.period.max(SimDuration::from_secs(1))
 }

@@ -1,5 +1,5 @@
-//! What an application does on its node: how long it takes to come up and to go down, and how it
-//! misbehaves. The one thing that manifests do not say, so the scenario says it per workload and image.
+//! The behavior of an application on its node: startup and shutdown times, and misbehavior. Manifests do not contain
+//! this, so the scenario specifies it per workload and image.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,76 +18,76 @@ use units::Quantity;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct AppProfile {
-    /// Pulling the image on a node that does not have it yet. Default 5s.
+    /// Time to pull the image on a node that does not have it yet. Default 5s.
     pub image_pull: SimDuration,
-    /// Size of the image, compressed, such as 400Mi: pulling it then takes `imagePull` and the
-    /// transfer at the kubelet's `imagePullBandwidth`. Default: `imagePull` is all.
+    /// Compressed size of the image, such as 400Mi: a pull then takes `imagePull` plus the transfer at the kubelet's
+    /// `imagePullBandwidth`. Default: `imagePull` alone.
     pub image_size: Option<Quantity>,
-    /// Running all init containers, one after the other. Default 0s; without init containers unused.
+    /// Total run time of all init containers, which run one after the other. Default 0s; unused without init
+    /// containers.
     pub init: SimDuration,
-    /// From the pulled image to the running container (sandbox, network, process). Default: as long as
-    /// `timing.kubelet` says, which depends on how many pods start beside it.
+    /// Time from the pulled image to the running container (sandbox, network, process). Default: computed from
+    /// `timing.kubelet`, depending on how many pods start at the same time.
     pub start: Option<SimDuration>,
-    /// From the running container to the application answering. Default 0s.
+    /// Time from the running container until the application answers. Default 0s.
     pub warm_up: SimDuration,
-    /// CPU burnt from the running container until the pod is ready, thousandths of a core. Default 0.
+    /// CPU used from the start of the container until the pod is ready, thousandths of a core. Default 0.
     pub warm_up_cpu_milli: u32,
-    /// From when the pod is ready: how long it goes on burning CPU for itself, beside requests, as
-    /// where code is compiled and caches fill under the first requests. Default 0s.
+    /// Time after readiness during which the application uses extra CPU apart from requests, e.g. to compile code and
+    /// fill caches under the first requests. Default 0s.
     pub settling: SimDuration,
-    /// CPU burnt while settling, thousandths of a core. Default 0.
+    /// CPU used while settling, thousandths of a core. Default 0.
     pub settling_cpu_milli: u32,
-    /// From when the pod's containers are ready for the first time to when some controller sets the conditions True that
-    /// its `readinessGates` name, as one of load balancers does once a target is healthy. Default: nobody does, and a
+    /// Time from the first readiness of the pod's containers until a controller sets the conditions named by its
+    /// `readinessGates` to True, as a load balancer's controller does once a target is healthy. Default: never, so a
     /// pod with such gates never becomes ready.
     pub readiness_gates: Option<SimDuration>,
-    /// The application never answers: probes fail for ever. Default false.
+    /// The application never answers, so its probes always fail. Default false.
     pub never_ready: bool,
     /// The image cannot be pulled. Default false.
     pub pull_fails: bool,
-    /// The container exits with an error this long after its start, every time. Default: it does not.
+    /// Time from each start after which the container exits with an error. Default: never.
     pub crashes_after: Option<SimDuration>,
-    /// The application hangs this long after each start: from then on it answers neither probes nor requests, until
-    /// its container is restarted. Default: it does not.
+    /// Time from each start after which the application hangs: it then answers neither probes nor requests until its
+    /// container is restarted. Default: never.
     pub hangs_after: Option<SimDuration>,
-    /// The container is done this long after its start, as that of a Job, and exits with `exitCode`.
-    /// Default: it runs on.
+    /// Time from start after which the container completes, as that of a Job, with exit code `exitCode`. Default: it
+    /// keeps running.
     pub runs_for: Option<SimDuration>,
-    /// How much the time that it runs differs from start to start: the coefficient of variation of a
-    /// lognormal distribution with the mean `runsFor`, drawn with the run's seed. Default 0: not at all.
+    /// Variation of the run time from start to start: the coefficient of variation of a lognormal distribution with
+    /// mean `runsFor`, drawn with the run's seed. Default 0: no variation.
     #[schemars(range(min = 0))]
     pub runs_for_cv: f64,
     /// Exit code after `runsFor`. Default 0.
     pub exit_code: i32,
-    /// Share of the starts, 0 to 1, that end in failure after `runsFor`, drawn with the run's seed:
-    /// those exit with `exitCode`, or 1 if that is 0, and all others with 0. Default: all exit with
-    /// `exitCode`.
+    /// Share of starts, 0 to 1, that fail after `runsFor`, drawn with the run's seed: those exit with `exitCode`, or 1
+    /// if that is 0, and all others with 0. Default: all exit with `exitCode`.
     #[schemars(range(min = 0, max = 1))]
     pub failure_probability: Option<f64>,
-    /// Probes wait for a worker as requests do, so that they fail when the application is overloaded:
-    /// an answer that takes longer than the probe's `timeoutSeconds` is a failure. Default false: a
-    /// thread of its own answers them at once.
+    /// Probes queue for a worker like requests, so that they fail when the application is overloaded: an answer that
+    /// takes longer than the probe's `timeoutSeconds` is a failure. Default false: a dedicated thread answers them at
+    /// once.
     pub probes_need_worker: bool,
-    /// What the application does on SIGTERM. Default drain.
+    /// Reaction of the application to SIGTERM. Default drain.
     pub on_sigterm: OnSigterm,
-    /// With `exit`: from SIGTERM to the exit. With `drain`: the least time from SIGTERM to the exit,
-    /// even if nothing is in flight. Default 0s.
+    /// With `exit`: time from SIGTERM to the exit. With `drain`: shortest time from SIGTERM to the exit, even if
+    /// nothing is in flight. Default 0s.
     pub shut_down: SimDuration,
 }
 
-/// Which start of which container it is: what is left to chance in it follows from this alone.
+/// Identifies one start of a container; its random outcomes depend on this alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// UID of the pod.
     pub uid: u64,
     /// Position of the container, init containers first.
     pub container: usize,
-    /// How often it was restarted before.
+    /// Number of restarts before this start.
     pub restarts: u32,
 }
 
 impl AppProfile {
-    /// When after its start the container ends by itself, and with which exit code; `None` if it runs on.
+    /// Time after its start at which the container exits on its own, and the exit code; `None` if it keeps running.
     pub fn end_of(&self, start: Start) -> Option<(SimDuration, i32)> {
         let crash = self.crashes_after.map(|after| (after, 1));
         [crash, self.done(start)].into_iter().flatten().min()
@@ -123,16 +123,16 @@ impl AppProfile {
     }
 }
 
-/// What an application does on SIGTERM.
+/// Reaction of an application to SIGTERM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum OnSigterm {
-    /// Closes its listener, finishes what is in flight, exits.
+    /// Closes its listener, finishes requests in flight, then exits.
     #[default]
     Drain,
-    /// Goes on serving, new requests included, and exits after `shutDown`; what is then in flight is lost.
+    /// Keeps serving, including new requests, and exits after `shutDown`; requests then in flight are lost.
     Exit,
-    /// Ignores it and serves until the grace period ends in a SIGKILL.
+    /// Ignores SIGTERM and serves until the SIGKILL at the end of the grace period.
     Ignore,
 }
 
@@ -163,14 +163,14 @@ impl Default for AppProfile {
     }
 }
 
-/// What the containers of a pod do.
+/// The profiles of a pod's containers.
 #[derive(Clone, Debug, Default)]
 pub struct PodProfile {
     /// The application, which takes the requests.
     pub app: AppProfile,
-    /// The container that it runs in; absent = the first.
+    /// Name of the application's container; absent = the first.
     pub container: Option<Name>,
-    /// Other containers that are described, init containers among them.
+    /// Profiles of other containers, including init containers, by name.
     pub others: Arc<BTreeMap<Name, AppProfile>>,
 }
 
@@ -182,8 +182,8 @@ impl PodProfile {
         spec.init_containers.len() + position
     }
 
-    /// What every container does, init containers first. One that is not described answers at once
-    /// and goes on SIGTERM; init containers share the application's `init`.
+    /// The profile of every container, init containers first. Containers without a profile answer at once and exit on
+    /// SIGTERM; init containers share the application's `init`.
     pub fn of_containers(&self, spec: &PodSpec) -> Vec<AppProfile> {
         let app = self.position(spec);
         let to_run = spec.init_containers.iter().filter(|one| !one.is_sidecar).count();

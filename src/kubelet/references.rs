@@ -1,22 +1,22 @@
-//! Pods that wait for an object that they refer to: a Secret, a ConfigMap.
+//! Pods that wait for a referenced object: a Secret, a ConfigMap, a volume.
 
 use super::context::Context;
 use super::unit::State;
 use super::worker::{SYNC_RETRY, Worker};
 use engine::SimDuration;
 
-/// The first wait of a volume that cannot be set up, which doubles (`initialDurationBeforeRetry` in
+/// Initial back-off for a volume that cannot be set up; it doubles (`initialDurationBeforeRetry` in
 /// `pkg/util/goroutinemap/exponentialbackoff`, 1.36).
 const MOUNT_BACKOFF: SimDuration = SimDuration::from_millis(500);
-/// The longest (`maxDurationBeforeRetry`).
+/// Maximum of that back-off (`maxDurationBeforeRetry`).
 const MOUNT_BACKOFF_MAX: SimDuration = SimDuration::from_secs(122);
 
-/// How often it is seen whether a volume has become free: the attach-detach controller's loop and a driver's time.
+/// Interval of checks whether a volume has become free: the attach-detach controller's loop plus a driver's time.
 const ATTACH_LOOK: SimDuration = SimDuration::from_secs(1);
 
 impl Worker {
-    /// Whether something that the container needs does not exist, which is then looked for again: what fills a volume
-    /// before the pod has any container, what the environment takes before this one is made.
+    /// Whether an object that the container needs is missing; if so, schedules a retry. References of volumes are
+    /// checked before the pod has any container, those of the environment before this container is created.
     pub(super) fn waits_for_reference(&mut self, position: usize, ctx: &mut Context<'_>) -> bool {
         let now = ctx.now();
         let Some(missing) = ctx.view.missing_reference(ctx.pod) else {
@@ -53,8 +53,8 @@ impl Worker {
         true
     }
 
-    /// Whether a volume cannot be attached, as another node has it, which is then looked at again
-    /// (`isMultiAttachForbidden` of `pkg/controller/volume/attachdetach`, 1.36). Told once.
+    /// Whether a volume cannot be attached because another node holds it (`isMultiAttachForbidden` of
+    /// `pkg/controller/volume/attachdetach`, 1.36); if so, schedules a retry. Reported once.
     fn waits_for_volume(&mut self, position: usize, ctx: &mut Context<'_>) -> bool {
         if self.has_started {
             return false;

@@ -1,4 +1,4 @@
-//! What the kubelet reports of a pod: container statuses, conditions, phase.
+//! Pod status as reported by the kubelet: container statuses, conditions, phase.
 
 use super::context::Context;
 use super::unit::{State, Unit};
@@ -13,7 +13,7 @@ use cluster::restart::{Restart, restart};
 use engine::SimTime;
 
 impl Worker {
-    /// Tells the API server what is new.
+    /// Reports a changed status to the API server.
     pub(super) fn report(&self, ctx: &mut Context<'_>) {
         let phase = match self.stage {
             Stage::Bound | Stage::Gone => return,
@@ -24,7 +24,7 @@ impl Worker {
         self.write(phase, ctx);
     }
 
-    /// The last words on a pod whose object goes.
+    /// Reports the final status of a pod whose object is about to be removed.
     pub(super) fn report_end(&self, ctx: &mut Context<'_>) {
         let ended_well = self.units[ctx.spec.init_containers.len()..].iter().all(Unit::is_done);
         let phase = if ended_well { PodPhase::Succeeded } else { PodPhase::Failed };
@@ -33,13 +33,13 @@ impl Worker {
 
     fn write(&self, phase: PodPhase, ctx: &mut Context<'_>) {
         let report = self.pod_report(ctx.now(), ctx.pod, ctx.spec, phase);
-        // What this step has asked for already, the view does not show yet.
+        // The view does not yet show the actions that this step has emitted.
         if !ctx.out.actions.is_empty() || !is_reported(ctx.pod, &report) {
             ctx.out.actions.push(Action::ReportPod(self.pod, Box::new(report)));
         }
     }
 
-    /// Whether its containers are ready, as far as it goes.
+    /// Whether all containers that count towards readiness are ready.
     pub(super) fn containers_are_ready(&self, spec: &PodSpec) -> bool {
         let inits = spec.init_containers.len();
         let sidecars =
@@ -48,13 +48,13 @@ impl Worker {
         self.is_initialized(spec) && serving.all(Unit::is_ready)
     }
 
-    /// Whether the conditions are True that the pod's `readinessGates` name.
+    /// Whether the conditions named by the pod's `readinessGates` are True.
     fn gates_are_open(&self, spec: &PodSpec, now: SimTime) -> bool {
         spec.readiness_gates.is_empty() || self.gates_open_at.is_some_and(|at| at <= now)
     }
 
-    /// From when on whoever sets these conditions has done so, if anybody does: some time after the containers were
-    /// ready for the first time.
+    /// Sets the time at which the readiness gates open, if they ever do: a fixed delay after the containers were
+    /// first ready.
     pub(super) fn watch_gates(&mut self, ctx: &Context<'_>) {
         let spec = ctx.spec;
         if spec.readiness_gates.is_empty() || self.gates_open_at.is_some() {
@@ -76,7 +76,7 @@ impl Worker {
         };
         let mut statuses: Vec<_> = self.units.iter().map(|unit| unit.status(first)).collect();
         for (status, unit) in statuses.iter_mut().zip(&self.units).take(inits) {
-            // An init container that is done counts as ready.
+            // A completed init container counts as ready.
             status.is_ready |= unit.is_done();
         }
         let is_initialized = self.is_initialized(spec);
@@ -92,13 +92,13 @@ impl Worker {
         }
     }
 
-    /// Whether an init container ended badly for good.
+    /// Whether an init container failed without a restart.
     pub(super) fn has_failed_init(&self, spec: &PodSpec) -> bool {
         let mut inits = spec.init_containers.iter().zip(&self.units);
         inits.any(|(one, unit)| !one.is_sidecar && unit.has_ended() && !unit.is_done())
     }
 
-    /// Whether one did that is not started again.
+    /// Whether an init container failed and its policy does not restart it.
     fn has_failed_init_for_good(&self, spec: &PodSpec) -> bool {
         let inits = spec.init_containers.iter().zip(&self.units).enumerate();
         let mut ended = inits.filter_map(|(position, (one, unit))| match unit.state {
@@ -108,7 +108,7 @@ impl Worker {
         ended.any(|(position, code)| code != 0 && restart(position, code, spec) == Restart::No)
     }
 
-    /// Whether init containers are done and sidecars have started, or had until the pod ended.
+    /// The `Initialized` condition: init containers completed and sidecars started, or had before the pod ended.
     fn is_initialized(&self, spec: &PodSpec) -> bool {
         let inits = spec.init_containers.len();
         let has_begun = self.units[inits..].iter().any(|unit| unit.state != State::Idle);

@@ -23,7 +23,7 @@ pub(super) struct OnePod {
     pub(super) node: NodeId,
     pub(super) now: SimTime,
     pub(super) apps: Vec<(SimTime, AppEffect)>,
-    /// What each write changed.
+    /// The changes made by each write.
     writes: Vec<Vec<Change>>,
     timers: Vec<(SimTime, PodId, u32)>,
     pub(super) steps: Vec<(SimTime, PodStep)>,
@@ -34,7 +34,7 @@ impl OnePod {
         Self::timed(spec, profile, KubeletTiming::IDEAL, 1)
     }
 
-    /// A pod whose kubelet takes its time, one of many.
+    /// A pod with these kubelet timings; `seed` tells pods apart.
     pub(super) fn timed(
         spec: PodSpec,
         profile: &PodProfile,
@@ -44,7 +44,7 @@ impl OnePod {
         Self::configured(spec, profile, KubeletSettings::default(), (timing, seed))
     }
 
-    /// A pod whose kubelet is configured so.
+    /// A pod whose kubelet has these settings.
     fn configured(
         spec: PodSpec,
         profile: &PodProfile,
@@ -82,7 +82,7 @@ impl OnePod {
         one
     }
 
-    /// Lets the kubelet take a step, and does what it asks for.
+    /// Runs one step of the kubelet and applies its actions.
     pub(super) fn step(&mut self, step: impl FnOnce(&mut Kubelet, ClusterView<'_>, &mut Effects)) {
         let mut out = Effects::default();
         step(&mut self.kubelet, ClusterView::new(&self.store, self.now), &mut out);
@@ -96,7 +96,7 @@ impl OnePod {
         for effect in out.apps {
             self.apps.push((self.now, effect));
             if let AppEffect::Drains(pod, at) = effect {
-                // A version that no worker has: a note that the application has drained.
+                // A version that no worker has marks the end of the application's drain.
                 self.timers.push((at, pod, u32::MAX));
             }
         }
@@ -220,7 +220,8 @@ fn init_containers_run_one_by_one_and_sidecars_beside_what_follows() {
     let mesh = Container { is_sidecar: true, ..container("mesh") };
     spec.init_containers = vec![container("migrate"), mesh, container("warm")];
     let mut one = OnePod::new(spec, &profile(AppProfile { init: seconds(20), ..app() }));
-    // Pull 2 s, sandbox 1 s, then ten seconds for each of the two that run to their end.
+    // Pull 2 s, sandbox 1 s, then ten seconds for each of the two containers that run to
+    // completion.
     assert_eq!(one.at(1.0), "0/2 Init:0/3 0");
     assert_eq!(one.at(3.0), "0/2 Init:0/3 0");
     assert_eq!(one.at(13.0), "0/2 Init:1/3 0", "the sidecar is pulled");

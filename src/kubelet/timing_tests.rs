@@ -1,4 +1,4 @@
-//! How long the steps of a pod take, with timings as measured and without any.
+//! Durations of a pod's steps, with measured and with zero timings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use cluster::pod_template::{Container, PodSpec, Probe};
 
 const PODS: u64 = 200;
 
-/// A web server that is there at once.
+/// A web server that is ready at once.
 fn quick() -> AppProfile {
     AppProfile {
         image_pull: SimDuration::ZERO,
@@ -27,7 +27,7 @@ fn gaps(times: &[f64]) -> Vec<f64> {
     times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
-/// Many pods with measured timings, run so long (s).
+/// Many pods with measured timings, run until this time (s).
 fn measured(spec: &PodSpec, app: AppProfile, until: f64) -> Vec<OnePod> {
     let run = |seed| {
         let mut one = OnePod::timed(spec.clone(), &profile(app), KubeletTiming::MEASURED, seed);
@@ -37,7 +37,7 @@ fn measured(spec: &PodSpec, app: AppProfile, until: f64) -> Vec<OnePod> {
     (1..=PODS).map(run).collect()
 }
 
-/// From a container's start to the application's first answer that the pod's readiness tells (s).
+/// Times from the container's start to Ready (s).
 fn ready_after(web: Container, app: AppProfile) -> Vec<f64> {
     let spec = pod(vec![web]);
     let run = |seed| {
@@ -88,7 +88,7 @@ fn the_others_are_probed_as_soon_as_the_startup_probe_has_succeeded() {
     let slow = AppProfile { warm_up: seconds(10), ..app() };
     let mut one = OnePod::new(pod(vec![web]), &profile(slow));
     assert_eq!(one.at(13.9), "0/1 Running 0");
-    // The workers tick from the sandbox on, 0, 7, 14 s; it answers from 13 s on.
+    // The probe workers tick from the sandbox on, 0, 7, 14 s; the application answers from 13 s on.
     assert_eq!(one.at(14.0), "1/1 Running 0", "not at the readiness probe's own tick at 60 s");
 }
 

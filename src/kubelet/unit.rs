@@ -1,4 +1,4 @@
-//! One container of a pod on its node: what it is doing, and when that ends.
+//! One container of a pod on its node: its state, and when the state ends.
 
 use super::backoff::BackOff;
 use super::context::Context;
@@ -10,64 +10,63 @@ use cluster::container_status::{
 use cluster::pod_template::{Container, Probe};
 use engine::{SimDuration, SimTime};
 
-/// What the kubelet knows of one container.
+/// The kubelet's state of one container.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
     pub(super) state: State,
     pub(super) backoff: BackOff,
     pub(super) restarts: u32,
     pub(super) last: Option<Termination>,
-    /// When it last ended.
+    /// Time of its last exit.
     pub(super) exited_at: Option<SimTime>,
-    /// With a pull that failed: how long no other is tried, and since when.
+    /// After a failed pull: the back-off, and its start.
     pub(super) pull_backoff: Option<(SimDuration, SimTime)>,
-    /// Pulls that failed one after the other.
+    /// Failed pulls in a row.
     pub(super) pull_failures: u32,
-    /// It is being restarted to get other resources.
+    /// It is restarting to apply resized resources.
     pub(super) is_resized: bool,
-    /// Its `postStart` hook runs until then: the kubelet does nothing else for the pod.
+    /// End of its `postStart` hook, during which the kubelet does nothing else for the pod.
     pub(super) hook_until: Option<SimTime>,
 }
 
-/// What a container is doing.
+/// The state of a container.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum State {
-    /// Its turn has not come.
+    /// Not started; other containers come first.
     Idle,
-    /// Something that it needs does not exist; looked for again at `retry_at`.
+    /// A referenced object does not exist; retried at `retry_at`.
     ConfigError { retry_at: SimTime },
-    /// A volume of the pod cannot be filled; tried again at `retry_at`, after a wait of `wait`.
+    /// A volume of the pod cannot be set up; retried at `retry_at` after a back-off of `wait`.
     Unmounted { retry_at: SimTime, wait: SimDuration },
     /// Its image is being pulled.
     Pulling { done_at: SimTime },
-    /// The kubelet asks for its image `at` this time, and has asked for too many then.
+    /// The image pull requested `at` this time exceeds the kubelet's pull rate limit.
     PullThrottled { at: SimTime },
-    /// Its image cannot be pulled; tried again at `retry_at`.
+    /// Its image cannot be pulled; retried at `retry_at`.
     PullBackOff { retry_at: SimTime },
-    /// It must not be pulled, and is not there.
+    /// Its pull policy is Never and the image is not present.
     NeverPulled,
-    /// It is being made, or made again; `restart` says whether that is shown as a back-off. Absent = the
-    /// step goes on.
+    /// Being created or recreated; `restart` is set for a restart, true if it is shown as a back-off. `done_at`
+    /// is absent while the step is in progress.
     Making { step: Making, done_at: Option<SimTime>, restart: Option<bool> },
     /// It runs.
     Running(Run),
-    /// It runs, and was asked to stop, or will be after its `preStop` hook.
+    /// Running, with its termination requested or pending on its `preStop` hook.
     Stopping(Stopping),
-    /// It ended, which the kubelet has not noticed.
+    /// Exited, but the kubelet has not noticed yet.
     Exited { end: Termination, at: SimTime, code: i32, noticed_at: SimTime },
-    /// It ended, and the kubelet sees at `sync_at` whether it may be made again; `waits` if that is a
-    /// back-off.
+    /// Exited; at `sync_at` the kubelet checks whether it may be recreated. `waits` is true for a back-off.
     Restarting { sync_at: SimTime, waits: bool },
     /// It ended for good.
     Ended(Termination),
 }
 
-/// A step of making a container.
+/// A step of creating a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Making {
-    /// The runtime creates it.
+    /// The runtime creates the container.
     Create,
-    /// The runtime starts it.
+    /// The runtime starts the container.
     Start,
 }
 
@@ -75,56 +74,56 @@ pub(super) enum Making {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Run {
     pub(super) started: SimTime,
-    /// From here on it answers; absent = never.
+    /// It answers from this time on; absent = never.
     pub(super) answers_at: Option<SimTime>,
     pub(super) has_answered: bool,
-    /// From here on it hangs, until it is restarted.
+    /// It hangs from this time on, until it is restarted.
     pub(super) hangs_at: Option<SimTime>,
     pub(super) has_hung: bool,
-    /// It exits by itself, with this code.
+    /// Time and code of its own exit.
     pub(super) ends_at: Option<(SimTime, i32)>,
-    /// From where on the ticks of its probes count, which a worker each has from the pod's sandbox on.
+    /// Origin of its probes' ticks; each probe's worker ticks from the pod's sandbox on.
     pub(super) ticks_from: SimTime,
-    /// When a sync has its readiness probed at once, and how often that was so.
+    /// Next time at which a sync triggers its readiness probe, and the number of triggers so far.
     pub(super) trigger_at: Option<SimTime>,
     pub(super) triggers: u32,
     pub(super) startup: Option<Prober>,
     pub(super) readiness: Option<Prober>,
     pub(super) liveness: Option<Prober>,
-    /// The startup probe, if there is one, has succeeded.
+    /// The startup probe has succeeded, or there is none.
     pub(super) is_started: bool,
     pub(super) is_ready: bool,
 }
 
-/// A container on its way out.
+/// A container that is being stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Stopping {
     pub(super) started: SimTime,
     pub(super) is_ready: bool,
-    /// When SIGTERM is sent, if that is still to come.
+    /// Time of SIGTERM; absent once sent.
     pub(super) signal_at: Option<SimTime>,
-    /// It still takes requests.
+    /// It still accepts requests.
     pub(super) listens: bool,
-    /// When it ends by itself or is killed.
+    /// Time at which it exits or is killed.
     pub(super) ends_at: SimTime,
-    /// With this code.
+    /// Exit code at that time.
     pub(super) exit_code: i32,
-    /// The earliest end once it drains.
+    /// Earliest exit while draining.
     pub(super) drained_from: SimTime,
-    /// SIGKILL comes here, or this long after SIGTERM if that is later.
+    /// Time of SIGKILL; put off to the minimum grace after SIGTERM if that is later.
     pub(super) kill_at: SimTime,
 }
 
-/// The state of a probe's container that its result depends on.
+/// Faults of the application that affect its probe results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trouble {
-    /// Until then readiness probes fail.
+    /// Readiness probes fail until this time.
     pub(super) unready_until: SimTime,
-    /// Until then no probe gets an answer, and no request either.
+    /// Probes and requests get no answer until this time.
     pub(super) hangs_until: SimTime,
 }
 
-/// What a look at a container depends on.
+/// Inputs that a container's state depends on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: SimTime,
@@ -133,11 +132,11 @@ pub(super) struct Moment {
     pub(super) is_live: bool,
 }
 
-/// The least span of time.
+/// The smallest time step.
 const INSTANT: SimDuration = SimDuration::from_nanos(1);
 
 impl Trouble {
-    /// When something of it ends next, after `now`.
+    /// The next time after `now` at which a fault ends.
     pub(super) fn next_end(&self, now: SimTime) -> Option<SimTime> {
         [self.unready_until, self.hangs_until].into_iter().filter(|end| *end > now).min()
     }
@@ -163,7 +162,7 @@ impl Unit {
         matches!(self.state, State::Running(_) | State::Stopping(_))
     }
 
-    /// Since when its process exists.
+    /// The time at which its process started, if it exists.
     pub(super) const fn started(&self) -> Option<SimTime> {
         match self.state {
             State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) => {
@@ -173,12 +172,12 @@ impl Unit {
         }
     }
 
-    /// Whether the kubelet takes it to run.
+    /// Whether the kubelet considers it running.
     pub(super) const fn seems_alive(&self) -> bool {
         self.is_alive() || matches!(self.state, State::Exited { .. })
     }
 
-    /// It ended, and the kubelet knows.
+    /// Records an exit that the kubelet has noticed.
     pub(super) const fn ended(&mut self, at: SimTime, end: Termination) {
         self.last = Some(end);
         self.exited_at = Some(at);
@@ -189,12 +188,12 @@ impl Unit {
         matches!(self.state, State::Ended(_))
     }
 
-    /// Whether it ended for good, and well.
+    /// Whether it ended for good with exit code 0.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.state, State::Ended(end) if end.exit_code == 0)
     }
 
-    /// Whether it runs and its startup probe has succeeded.
+    /// Whether it is running and its startup probe has succeeded.
     pub(super) const fn is_started(&self) -> bool {
         match self.state {
             State::Running(run) => run.is_started,
@@ -212,7 +211,7 @@ impl Unit {
         }
     }
 
-    /// When something happens to it next.
+    /// Time of the next event of the container.
     pub(super) fn next(&self, container: &Container, moment: Moment) -> Option<SimTime> {
         match &self.state {
             State::Idle | State::NeverPulled | State::Ended(_) => None,
@@ -233,7 +232,8 @@ impl Unit {
         }
     }
 
-    /// As the API shows it. `first` is the reason why it has not been made yet.
+    /// Container status as in the API. `first` is the waiting reason of a container that has not been created
+    /// yet.
     pub(super) fn status(&self, first: WaitingReason) -> ContainerStatus {
         let waiting = ContainerState::Waiting;
         let state = match self.state {
@@ -257,12 +257,12 @@ impl Unit {
             State::Running(Run { started, .. }) | State::Stopping(Stopping { started, .. }) => {
                 ContainerState::Running { since: started.floor_to_second() }
             }
-            // What the kubelet has not noticed it goes on telling.
+            // Still reported as running until the kubelet notices the exit.
             State::Exited { end, .. } => ContainerState::Running { since: end.started },
             State::Ended(end) => ContainerState::Terminated(end),
         };
         let last_termination = match state {
-            // What is the state itself is not the last state as well.
+            // A termination shown as the state is not repeated as the last state.
             ContainerState::Terminated(_) => None,
             _ => self.last,
         };
@@ -277,7 +277,7 @@ impl Unit {
 }
 
 impl Run {
-    /// A container that starts now.
+    /// A container starting now.
     pub(super) fn new(
         (now, ticks_from): (SimTime, SimTime),
         container: &Container,
@@ -311,7 +311,7 @@ impl Run {
         run
     }
 
-    /// The startup probe holds the others back no more.
+    /// Starts the probes that waited for the startup probe.
     pub(super) fn probe_from(&mut self, from: SimTime, container: &Container) {
         let prober = |kind, probe: &Option<Probe>| {
             let probe = probe.as_ref()?;
@@ -324,13 +324,13 @@ impl Run {
         self.is_ready = readiness.is_none();
     }
 
-    /// From when on a probe is sent at its ticks: the delay counts from the start, as the status has it, in whole
-    /// seconds.
+    /// The earliest time at which a probe is sent: the initial delay counts from the start as reported in the
+    /// status, in whole seconds.
     fn probed_from(&self, probe: &Probe, from: SimTime) -> SimTime {
         from.max(self.started.floor_to_second() + probe.initial_delay)
     }
 
-    /// What a probe that is sent at `now` finds, if the application has time for it.
+    /// The result of a probe sent at `now`, if the application has time for it.
     pub(super) fn result(&self, kind: ProbeKind, now: SimTime, trouble: Trouble) -> bool {
         let has_hung = self.hangs_at.is_some_and(|at| at <= now);
         let answers =
@@ -354,7 +354,7 @@ impl Run {
         }
     }
 
-    /// Counts the probes before now; all of them found what one just before now would have.
+    /// Counts the probes before now, whose results all equal that of a probe just before now.
     pub(super) fn count(&mut self, container: &Container, moment: Moment) {
         for kind in KINDS {
             let result = self.result(kind, moment.now - INSTANT, moment.trouble);
@@ -374,8 +374,8 @@ impl Run {
         [answers_at, hangs_at, ends_at, self.trigger_at].into_iter().flatten().chain(probes).min()
     }
 
-    /// When a probe's verdict changes, or, where its answers are not known in advance, when it is
-    /// sent or answered next.
+    /// The time at which a probe's verdict changes or, if its answers are not known in advance, at which it is
+    /// next sent or answered.
     pub(super) fn next_of(
         &self,
         kind: ProbeKind,
@@ -391,11 +391,11 @@ impl Run {
     }
 }
 
-/// All probes, in the order in which those of one instant count.
+/// All probe kinds, in the order in which they are processed at one instant.
 pub(super) const KINDS: [ProbeKind; 3] =
     [ProbeKind::Startup, ProbeKind::Readiness, ProbeKind::Liveness];
 
-/// The probe of a kind, if the container has it.
+/// The container's probe of a kind, if it has one.
 pub(super) const fn probe_of(container: &Container, kind: ProbeKind) -> Option<&Probe> {
     match kind {
         ProbeKind::Startup => container.startup_probe.as_ref(),
@@ -404,7 +404,7 @@ pub(super) const fn probe_of(container: &Container, kind: ProbeKind) -> Option<&
     }
 }
 
-/// How a container ended.
+/// The termination state of a container.
 pub(super) fn termination(
     started: SimTime,
     now: SimTime,
@@ -421,7 +421,7 @@ pub(super) fn termination(
     }
 }
 
-/// A probe's verdict is another; true if it has the container killed.
+/// Handles a changed verdict of a probe; true if the container must be killed.
 pub(super) fn judge(
     run: &mut Run,
     kind: ProbeKind,

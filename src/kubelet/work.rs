@@ -1,46 +1,47 @@
-//! The CPU on which a node makes and ends its pods: many at once slow each other down. Processor sharing,
-//! with a bound on what one can use.
+//! CPU used by a node to set up and tear down pods; concurrent jobs slow each other down. Processor
+//! sharing with a bound per job.
 
 use std::collections::BTreeMap;
 
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 
-/// Work that takes CPU.
+/// The CPU-consuming tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
-    /// The pod's volumes are mounted.
+    /// Mount the pod's volumes.
     Mount,
-    /// Its sandbox is made.
+    /// Create its sandbox.
     Sandbox,
-    /// The container at this position is made or started.
+    /// Create or start the container at this position.
     Container(usize),
-    /// Its status gets to the API server.
+    /// Send its status to the API server.
     Status,
-    /// What is left of it is taken down.
+    /// Tear it down.
     Stop,
 }
 
-/// Less CPU time than any work takes (s).
+/// A CPU time below that of any task (s).
 const EPSILON: f64 = 1e-9;
 
-/// The work that goes on.
+/// The jobs in progress.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Work {
-    /// CPU time that each job in it has got by `at` since the beginning (s).
+    /// CPU time that a job present from the beginning would have received by `at` (s).
     got: f64,
     at: SimTime,
     cores: f64,
-    /// What one job can use at most.
+    /// Maximum number of cores per job.
     cores_per_job: f64,
-    /// By what `got` will be at its end, as bits, which order as positive numbers do; then as they came.
+    /// Keyed by the value of `got` at which the job ends (as bits, which order like positive numbers),
+    /// then by arrival.
     jobs: BTreeMap<(u64, u64), (PodId, Task)>,
     begun: u64,
     is_changed: bool,
 }
 
 impl Work {
-    /// Work on so many cores, of which each job can use so many.
+    /// Sets the number of cores and the maximum per job.
     pub(super) fn set_cores(&mut self, cores: f64, cores_per_job: f64) {
         (self.cores, self.cores_per_job) = (cores, cores_per_job);
     }
@@ -54,7 +55,7 @@ impl Work {
         self.is_changed = true;
     }
 
-    /// Forgets all jobs of a pod.
+    /// Cancels all jobs of a pod.
     pub(super) fn cancel(&mut self, now: SimTime, pod: PodId) {
         self.advance(now);
         let before = self.jobs.len();
@@ -62,7 +63,7 @@ impl Work {
         self.is_changed |= self.jobs.len() < before;
     }
 
-    /// Takes a job of this pod that is the next to be done, and is done by now.
+    /// Takes this pod's job if it is the next to finish and is finished by now.
     pub(super) fn take_done(&mut self, now: SimTime, pod: PodId) -> Option<Task> {
         self.advance(now);
         let head = self.jobs.first_entry()?;
@@ -73,7 +74,7 @@ impl Work {
         })
     }
 
-    /// If anything changed since this was last asked: when the next job is done, and whose it is.
+    /// If anything changed since the last call: when the next job finishes, and its pod.
     pub(super) fn take_next(&mut self) -> Option<(SimTime, PodId)> {
         if !std::mem::take(&mut self.is_changed) {
             return None;
@@ -81,7 +82,7 @@ impl Work {
         let ((end, _), (pod, _)) = self.jobs.first_key_value()?;
         let left = (f64::from_bits(*end) - self.got).max(0.0);
         let takes = SimDuration::from_secs_f64(left / self.rate());
-        // Not a nanosecond too early.
+        // Round up: never a nanosecond too early.
         Some((self.at + takes + SimDuration::from_nanos(1), *pod))
     }
 
@@ -92,7 +93,7 @@ impl Work {
         self.at = now;
     }
 
-    /// Cores that each job has now.
+    /// Cores per job at present.
     fn rate(&self) -> f64 {
         let fair = self.cores / self.jobs.len().max(1) as f64;
         let rate = self.cores_per_job.min(fair);
@@ -121,7 +122,8 @@ mod tests {
         work.begin(at(0.0), cpu, (first, Task::Sandbox));
         let (done, of) = work.take_next().unwrap();
         assert_eq!((done.floor_to_second(), of), (at(2.0), first), "3 s at 1.5 cores");
-        // From 1 s on each has one core: the first has 1.5 s left, the second 3 s, alone from 2.5 s on.
+        // From 1 s on each job has one core: the first has 1.5 s left, the second 3 s, which has both
+        // cores from 2.5 s on.
         work.begin(at(1.0), cpu, (second, Task::Sandbox));
         assert!((work.take_next().unwrap().0 - at(2.5)).as_secs_f64().abs() < 1e-6);
         assert_eq!(work.take_done(at(2.4), first), None);

@@ -1,5 +1,5 @@
-//! The state machine of one pod on its node: which container's turn it is, and what becomes of each.
-//! How a pod ends is in `ending`, what is reported of it in `status`.
+//! The state machine of one pod on its node: which container is next, and the state of each. Termination is
+//! in `ending`, status in `status`.
 
 use super::admission::{self, Rejection, TOLD_AFTER};
 use super::backoff::BackOff;
@@ -19,67 +19,67 @@ use cluster::pod::PodId;
 use cluster::pod_template::{Container, PodSpec};
 use engine::{SimDuration, SimTime};
 
-/// How often the kubelet looks again at a pod that it could not start.
+/// Interval at which the kubelet retries a pod that it could not start.
 pub(super) const SYNC_RETRY: SimDuration = SimDuration::from_secs(10);
-/// Exit code of a process that SIGKILL ended.
+/// Exit code of a process ended by SIGKILL.
 pub(super) const KILLED: i32 = 137;
-/// Exit code of a process that SIGTERM ended.
+/// Exit code of a process ended by SIGTERM.
 pub(super) const TERMINATED: i32 = 143;
 
-/// What the kubelet knows of one pod.
+/// The kubelet's state of one pod.
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
     pub(super) pod: PodId,
     pub(super) node: NodeId,
-    /// What each container does, in the order of `units`.
+    /// The profile of each container, in the order of `units`.
     pub(super) profiles: Vec<AppProfile>,
-    /// Counts changes of plan: a timer of an older version is void.
+    /// Incremented with each new timer; timers of an older version are void.
     version: u32,
     pub(super) stage: Stage,
-    /// Init containers in their order, then the others.
+    /// Init containers in order, then the others.
     pub(super) units: Vec<Unit>,
     /// Position of the application's container.
     pub(super) app: usize,
     pub(super) sandbox: Sandbox,
-    /// A container has been made in the sandbox, and has paid for it.
+    /// A container has been created in the sandbox and charged for it.
     pub(super) has_started: bool,
-    /// When the workers of its probes began to tick.
+    /// The time at which the workers of its probes began to tick.
     pub(super) probed_from: SimTime,
     /// When the kubelet last synced it.
     pub(super) last_sync: SimTime,
-    /// What is new is not told yet.
+    /// A status change is held back.
     pub(super) holds_status: bool,
-    /// The sandbox and all else of a pod that ended is gone.
+    /// The pod's sandbox has been torn down after its end.
     pub(super) is_taken_down: bool,
-    /// How many numbers it has drawn.
+    /// Number of random numbers drawn.
     pub(super) drawn: u64,
     pub(super) trouble: Trouble,
     /// `activeDeadlineSeconds`.
     deadline: Option<SimTime>,
-    /// When the conditions of its `readinessGates` are True; absent = not yet, or never.
+    /// Time at which the conditions of its `readinessGates` become True; absent = not yet, or never.
     pub(super) gates_open_at: Option<SimTime>,
-    /// `status.reason` of a pod that the kubelet made fail.
+    /// `status.reason` of a pod failed by the kubelet.
     pub(super) failed_for: Option<&'static str>,
-    /// Why it is not taken, and when that is told.
+    /// The reason for rejecting the pod, and when the rejection is reported.
     rejection: Option<Box<(SimTime, Rejection)>>,
 }
 
-/// How far a pod is.
+/// The stage of a pod's life.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Stage {
-    /// Bound, but not taken yet: the node is down, or its kubelet will not take it.
+    /// Bound but not admitted yet: the node is down, or its kubelet will reject the pod.
     Bound,
-    /// It comes up or runs.
+    /// Starting or running.
     Active,
-    /// It is being ended.
+    /// Being terminated.
     Ending(Ending),
-    /// It has ended, and its object stays.
+    /// Ended; the object stays.
     Ended,
-    /// Its object is asked to go.
+    /// Removal of its object has been requested.
     Gone,
 }
 
-/// Why a container ends.
+/// The exit of a container.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exit {
     pub(super) code: i32,
@@ -141,8 +141,8 @@ impl Worker {
         }
     }
 
-    /// Takes the pod: `startTime`, then configuration, images, containers. One that named its node is looked
-    /// at first, as no scheduler has.
+    /// Admits the pod: `startTime`, then configuration, images, containers. A pod with a preset `nodeName`
+    /// has to pass the admission check, as the scheduler has not checked it.
     pub(super) fn admit(&mut self, ctx: &mut Context<'_>) {
         let pod = (self.pod, ctx.pod);
         if ctx.spec.node_name.is_some()
@@ -161,7 +161,7 @@ impl Worker {
         self.settle(ctx);
     }
 
-    /// Tells that the pod is not taken, which stays as Failed (`rejectPod`).
+    /// Reports the pod as rejected; it stays as Failed (`rejectPod`).
     fn reject(&mut self, why: Rejection, ctx: &mut Context<'_>) {
         let Rejection { reason, message } = why;
         ctx.warn(reason, message);
@@ -171,7 +171,7 @@ impl Worker {
         self.report(ctx);
     }
 
-    /// Does all that is due, reports it, and waits for the next.
+    /// Processes everything due, reports the status, and sets the next timer.
     pub(super) fn settle(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now();
         let is_told = self.stage == Stage::Bound;
@@ -222,7 +222,7 @@ impl Worker {
         self.arm(ctx);
     }
 
-    /// Sets the timer for what happens next; earlier timers are void.
+    /// Sets the timer for the next event; earlier timers are void.
     fn arm(&mut self, ctx: &mut Context<'_>) {
         self.version += 1;
         if matches!(self.stage, Stage::Bound | Stage::Ended | Stage::Gone) {
@@ -252,7 +252,7 @@ impl Worker {
         Moment { now, trouble, is_live: is_app && self.profiles[position].probes_need_worker }
     }
 
-    /// Begins with the container whose turn it is; false if there is none, or the pod is done.
+    /// Starts the container whose turn it is; false if there is none or the pod is done.
     fn begin_next(&mut self, ctx: &mut Context<'_>) -> bool {
         match self.stage {
             Stage::Active if self.runs_hook() => return false,
@@ -267,8 +267,8 @@ impl Worker {
             if one.is_sidecar { unit.is_started() } else { unit.is_done() }
         };
         let init = spec.init_containers.iter().enumerate();
-        // In a sandbox made anew, containers that had ended for good before do not run again, but the
-        // init containers come first for the others all the same.
+        // In a recreated sandbox, containers that had ended for good do not run again, but the init
+        // containers still run before the others.
         let is_idle = |unit: &Unit| unit.state == State::Idle;
         let regular = &self.units[inits..];
         let initializing = regular.iter().any(is_idle)
@@ -284,7 +284,7 @@ impl Worker {
         for (position, container) in (inits..).zip(&spec.containers) {
             match self.units[position].state {
                 State::Idle => return self.begin(position, container, ctx),
-                // Containers are started one after the other.
+                // Containers start one after the other.
                 State::Pulling { .. } | State::Making { restart: None, .. } => return false,
                 _ => {}
             }
@@ -303,7 +303,7 @@ impl Worker {
         is_idle
     }
 
-    /// Something happens to a container.
+    /// Handles a due event of a container.
     fn unit_due(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
         match self.units[position].state {
             State::ConfigError { .. } | State::Unmounted { .. } | State::PullBackOff { .. } => {
@@ -343,19 +343,19 @@ impl Worker {
         if let (Some(probe), Some(prober)) = (&container.readiness_probe, &mut run.readiness) {
             let (at, is_lost) = self.first_trigger(hook_ends, ctx);
             run.trigger_at = (!is_lost).then_some(at);
-            // One that comes with a relist is in the place of the second.
+            // A trigger at a relist counts as the second.
             run.triggers = u32::from(at > hook_ends + ctx.timing.readiness_trigger);
             prober.trigger(at, probe, !is_lost);
         }
         self.units[position].state = State::Running(run);
         if position == self.app {
-            // A fresh process is not stuck; what it depends on may still be missing.
+            // A fresh process does not hang; a missing dependency may persist.
             self.trouble.hangs_until = SimTime::ZERO;
             ctx.out.apps.push(AppEffect::Started(self.pod));
         }
     }
 
-    /// Does what is due of a running container.
+    /// Processes the due events of a running container.
     fn advance(
         &mut self,
         position: usize,
@@ -398,11 +398,11 @@ impl Worker {
         self.units[position].state = State::Running(run);
     }
 
-    /// A sync of a pod that is not ready has its readiness probed at once.
+    /// A sync of a pod that is not ready triggers its readiness probe.
     fn triggered(&mut self, run: &mut Run, container: &Container, ctx: &mut Context<'_>) {
         let now = ctx.now();
         run.triggers += 1;
-        // Its initial value is set with the first, and has the pod synced again.
+        // The first trigger sets the initial value, which syncs the pod again.
         self.synced(if run.triggers == 1 { self.next_sync(ctx) } else { now });
         run.trigger_at = self.next_trigger(run.triggers, ctx);
         if let (Some(probe), Some(prober)) = (&container.readiness_probe, &mut run.readiness) {
@@ -410,15 +410,15 @@ impl Worker {
         }
     }
 
-    /// A probe's verdict has the pod synced.
+    /// A changed probe verdict syncs the pod.
     fn verdict_changed(&mut self, run: &mut Run, kind: ProbeKind, ctx: &mut Context<'_>) {
         if kind == ProbeKind::Readiness && run.triggers == 0 {
-            // The first result of a container's readiness comes with a sync because of its initial value.
+            // The first readiness result coincides with the sync for its initial value.
             self.synced(self.next_sync(ctx));
         }
         let at = self.next_sync(ctx);
         match kind {
-            // The others have been held back until now.
+            // The other probes were held back until now.
             ProbeKind::Startup if run.readiness.is_some() => run.trigger_at = Some(ctx.now()),
             ProbeKind::Readiness if !run.is_ready && at > ctx.now() => run.trigger_at = Some(at),
             _ => {}
@@ -427,7 +427,7 @@ impl Worker {
         self.hold_status(ctx);
     }
 
-    /// A probe is sent or answered; true if its verdict changed.
+    /// Sends a probe or handles its answer; true if its verdict changed.
     fn probe(
         &self,
         run: &mut Run,
@@ -450,7 +450,7 @@ impl Worker {
         prober.probed(probe, result)
     }
 
-    /// An answer to a probe will come after `delay`; absent = never.
+    /// A probe will be answered after `delay`; absent = never.
     pub(super) fn probe_answered(
         &mut self,
         kind: ProbeKind,

@@ -1,4 +1,4 @@
-//! What the API server's admission plugins write into pods before they are stored.
+//! Changes that the API server's admission plugins make to pods before they are stored.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use cluster::pod_template::{
 use cluster::priority_class::{PriorityClass, PriorityClassSpec};
 use cluster::{Name, ObjectMeta};
 
-/// How long a pod stays on a node that is not heard of, unless it says so itself.
+/// Default time that a pod stays on an unreachable or not-ready node.
 const DEFAULT_TOLERATION_SECONDS: i64 = 300;
 
-/// Lets a pod stay for five minutes on a node that fails (`DefaultTolerationSeconds`).
+/// Tolerates a failed node for five minutes by default (`DefaultTolerationSeconds`).
 pub fn add_default_tolerations(spec: &mut PodSpec) {
     for taint in [NOT_READY_TAINT, UNREACHABLE_TAINT] {
         let tolerates = |toleration: &Toleration| {
@@ -32,7 +32,7 @@ pub fn add_default_tolerations(spec: &mut PodSpec) {
     }
 }
 
-/// The classes that every cluster has.
+/// The built-in priority classes of every cluster.
 pub fn system_priority_classes() -> [PriorityClass; 2] {
     [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)].map(
         |(name, value)| PriorityClass {
@@ -42,8 +42,8 @@ pub fn system_priority_classes() -> [PriorityClass; 2] {
     )
 }
 
-/// Gives a pod the priority of its class, or of the default class (`Priority`). `Err` says why the API
-/// server would refuse the pod.
+/// Sets a pod's priority from its class, or from the default class (`Priority`). `Err` is the API
+/// server's reason to reject the pod.
 pub fn resolve_priority(
     spec: &mut PodSpec,
     classes: &BTreeMap<Name, PriorityClass>,

@@ -1,4 +1,4 @@
-//! Whether a workload has one autoscaler only.
+//! Checks that each workload has at most one autoscaler.
 
 use super::cross_check::warning;
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -7,11 +7,11 @@ use cluster::AnySpec;
 use cluster::hpa::ObjectReference;
 use cluster::scaled_object::ScaledObjectSpec;
 
-/// The field that says what an autoscaler scales.
+/// The field with an autoscaler's scale target.
 const TARGET: &str = "spec.scaleTargetRef";
 
-/// Warns of an HPA on a workload that an HPA before it has, or a ScaledObject whose webhook has been told to
-/// let that pass: the controller finds both under the selector of the pods and scales by neither
+/// Warns of an HPA whose target already has another HPA, or a ScaledObject whose webhook is configured to
+/// allow that: the controller finds both under the selector of the pods and refuses to scale
 /// (`AmbiguousSelector` of `pkg/controller/podautoscaler/horizontal.go`).
 pub(super) fn rivals(hpa: &Object, target: &ObjectReference, objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
@@ -42,8 +42,8 @@ pub(super) fn rivals(hpa: &Object, target: &ObjectReference, objects: &[Object])
     problems
 }
 
-/// KEDA's webhook refuses a ScaledObject on a workload that another HPA or ScaledObject has (`verifyHpas`,
-/// `verifyScaledObjects`).
+/// KEDA's webhook rejects a ScaledObject for a workload that already has an HPA or ScaledObject
+/// (`verifyHpas`, `verifyScaledObjects`).
 pub(super) fn refused(object: &Object, spec: &ScaledObjectSpec, objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     for other in beside(object, objects) {
@@ -54,7 +54,7 @@ pub(super) fn refused(object: &Object, spec: &ScaledObjectSpec, objects: &[Objec
                 continue;
             }
             AnySpec::HorizontalPodAutoscaler(hpa) => &hpa.scale_target,
-            // Of two, the later comes too late.
+            // Of two ScaledObjects, the later one is rejected.
             AnySpec::ScaledObject(earlier) if is_before(other, object, objects) => {
                 &earlier.scale_target
             }
@@ -90,12 +90,12 @@ fn is_annotated(object: &Object, annotation: &str, value: &str) -> bool {
     object.meta.annotations.get(annotation).is_some_and(|text| **text == *value)
 }
 
-/// Whether KEDA's webhook is told not to look at an HPA.
+/// True if KEDA's webhook is configured to ignore an HPA.
 fn owns_its_hpa(hpa: &Object) -> bool {
     is_annotated(hpa, "validations.keda.sh/hpa-ownership", "false")
 }
 
-/// Whether KEDA makes an existing HPA its own.
+/// True if KEDA takes ownership of an existing HPA.
 fn takes_over(scaled_object: &Object, spec: &ScaledObjectSpec, hpa: &Object) -> bool {
     is_annotated(scaled_object, "scaledobject.keda.sh/transfer-hpa-ownership", "true")
         && *spec.hpa_name == **hpa.meta.name()

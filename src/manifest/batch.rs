@@ -1,4 +1,4 @@
-//! Jobs and CronJobs of the API to those of `cluster`, checked as the API server does
+//! Converts Jobs and CronJobs of the API to those of `cluster`, validated like in the API server
 //! (`pkg/apis/batch/validation`, 1.36).
 
 use k8s_openapi::api::batch::v1 as batch;
@@ -12,9 +12,9 @@ use cluster::cron_job::{ConcurrencyPolicy, CronJobSpec, JobTemplate};
 use cluster::cron_schedule::{Schedule, time_zone};
 use cluster::job::{JOB_LABELS, JobSpec};
 
-/// `spec.managedBy` of Jobs that the Job controller manages (`JobControllerName`).
+/// Value of `spec.managedBy` for Jobs managed by the Job controller (`JobControllerName`).
 const JOB_CONTROLLER: &str = "kubernetes.io/job-controller";
-/// A schedule for which another is written in its place, so that checking can go on.
+/// Replaces an invalid schedule so that validation can continue.
 const EVERY_MINUTE: &str = "* * * * *";
 
 /// `spec` of a Job.
@@ -42,7 +42,7 @@ pub(super) fn job_spec(
     check_index_fields(spec, is_indexed, path, errors);
     let mut template = template_that_ends(&spec.template, path, errors);
     if spec.manual_selector != Some(true) {
-        // A Job that is read back gets new ones.
+        // A Job read back from a cluster gets new generated labels.
         let labels = template.labels.iter().filter(|(key, _)| !JOB_LABELS.contains(&&***key));
         template.labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
     }
@@ -64,7 +64,7 @@ pub(super) fn job_spec(
     }
 }
 
-/// Fields that mean something for Indexed Jobs alone.
+/// Fields that only apply to Indexed Jobs.
 fn check_index_fields(
     spec: &batch::JobSpec,
     is_indexed: bool,
@@ -84,7 +84,7 @@ fn check_index_fields(
     }
 }
 
-/// A Job with a failure policy waits for the end of a pod.
+/// A Job with a failure policy replaces a pod only once it has terminated.
 fn replaces_only_failed(
     spec: &batch::JobSpec,
     path: &FieldPath<'_>,

@@ -1,4 +1,4 @@
-//! Whether a PodDisruptionBudget ever lets a pod go.
+//! Checks whether a PodDisruptionBudget ever allows an eviction.
 
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
@@ -8,14 +8,14 @@ use cluster::deployment::IntOrPercent;
 use cluster::policy::{Budget, PodDisruptionBudgetSpec};
 use cluster::selector::Selector;
 
-/// Between which numbers of pods a workload stays, and by whose word if they differ.
+/// The bounds of a workload's replicas, and the object that sets them if they differ.
 struct Range {
     fewest: i32,
     most: i32,
     autoscaler: Option<String>,
 }
 
-/// Warns of a budget that grants no eviction: drains wait for ever.
+/// Warns of a budget that allows no eviction, so that drains never complete.
 pub(super) fn check(
     object: &Object,
     budget: &PodDisruptionBudgetSpec,
@@ -55,7 +55,7 @@ pub(super) fn check(
     problems
 }
 
-/// Warns of pods that a budget before this one protects too: the API server evicts none of them
+/// Warns of pods that an earlier budget also protects: the API server evicts none of them
 /// (`checkAndDecrement` and its caller in `pkg/registry/core/pod/storage/eviction.go`).
 fn beside_another(object: &Object, selected: &[&Object], objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
@@ -81,7 +81,7 @@ fn beside_another(object: &Object, selected: &[&Object], objects: &[Object]) -> 
     problems
 }
 
-/// What to say of a budget that at the fewest pods, or always, wants all of them.
+/// The message for a budget that requires all pods, always or at the minimum number of replicas.
 fn blocked(least: IntOrPercent, ranges: &[Range]) -> Option<String> {
     let sum = |of: fn(&Range) -> i32| ranges.iter().map(of).fold(0, i32::saturating_add);
     let (fewest, most) = (sum(|range| range.fewest), sum(|range| range.most));
@@ -106,7 +106,7 @@ fn blocked(least: IntOrPercent, ranges: &[Range]) -> Option<String> {
     })
 }
 
-/// What brings the pods that a budget protects.
+/// The workloads whose pods a budget protects.
 fn protected<'a>(
     budget: &Object,
     selector: &Selector,
@@ -119,7 +119,7 @@ fn protected<'a>(
     })
 }
 
-/// How many pods a workload has; nothing where that is no matter of its manifest.
+/// The bounds of a workload's replicas; `None` if its manifest does not determine them.
 fn range_of(workload: &Object, objects: &[Object]) -> Option<Range> {
     let replicas = match &workload.spec {
         AnySpec::Deployment(spec) => spec.replicas,
@@ -141,7 +141,7 @@ fn range_of(workload: &Object, objects: &[Object]) -> Option<Range> {
             _ => return None,
         };
         let is_it = *target.kind == *reference.kind.name() && target.name == reference.id.name;
-        // No pods need no node to be drained.
+        // With zero replicas there is nothing to drain.
         is_it.then(|| (other.manifest.label(), fewest.max(1), most))
     });
     Some(match scaled.next() {

@@ -1,4 +1,5 @@
-//! Amounts of bytes that the API server takes and nobody means: `memory: 256m` is a quarter of a byte.
+//! Finds byte amounts that are valid for the API server but certainly unintended: `memory: 256m` is a
+//! quarter of a byte.
 
 use serde_json::{Map, Value};
 
@@ -7,12 +8,12 @@ use super::diagnostic::Diagnostics;
 use super::load::Object;
 use units::Quantity;
 
-/// Bytes of a page of memory, in which nothing runs; in nanos, as quantities count.
+/// Size of a memory page, too little to run anything, in the nano units of quantities.
 const PAGE_NANOS: i128 = 4096 * BYTE_NANOS;
 const BYTE_NANOS: i128 = 1_000_000_000;
 const MIB: i64 = 1 << 20;
 
-/// Fields that hold amounts by resource, in any kind.
+/// Names of fields that hold amounts by resource, in any kind.
 const AMOUNTS: [&str; 13] = [
     "allocatable",
     "capacity",
@@ -29,23 +30,23 @@ const AMOUNTS: [&str; 13] = [
     "requests",
 ];
 
-/// A doubt about an amount of bytes.
+/// A suspicious byte amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByteDoubt {
-    /// What the amount comes to.
+    /// The actual amount.
     pub message: String,
-    /// What would be right.
+    /// The probable intention.
     pub help: String,
 }
 
-/// Warns of amounts of memory and storage that are no whole number of bytes, as the API server does
-/// (`warningsForPodSpecAndMeta`), and of those in which nothing runs.
+/// Warns of memory and storage amounts that are no whole number of bytes, as the API server does
+/// (`warningsForPodSpecAndMeta`), and of those too small to run anything.
 pub(super) fn check(object: &Object) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let mut doubt = |holder: &str, field: String, text: &str| {
         let Some(ByteDoubt { message, help }) = byte_doubt(text) else { return };
         let consequence = match holder {
-            // What a claim asks for; containers have memory and ephemeral-storage.
+            // Storage request of a claim; containers have memory and ephemeral-storage.
             "requests" | "limits" if field.ends_with("[storage]") => "",
             "requests" | "defaultRequest" => ": the scheduler sets next to nothing aside for it",
             "limits" | "default" => ": it is killed for its memory as soon as it runs",
@@ -67,7 +68,7 @@ pub(super) fn check(object: &Object) -> Diagnostics {
     problems
 }
 
-/// What to say of an amount of bytes that is hardly meant.
+/// The doubt about a byte amount that is probably unintended.
 pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
     let nanos = text.parse::<Quantity>().ok()?.nanos();
     let (is_whole, is_tiny) = (nanos % BYTE_NANOS == 0, nanos < PAGE_NANOS);
@@ -93,13 +94,13 @@ pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
                 _ => format!("write {whole}"),
             };
             let message =
-                format!("{text} is no whole number of bytes, of which the API server warns");
+                format!("{text} is not a whole number of bytes; the API server warns about it");
             ByteDoubt { message, help }
         }
     })
 }
 
-/// Shows all fields below a value, outer ones first: their name, their path, what they hold.
+/// Calls `show` for all nested fields, outer ones first, with their name, path and value.
 pub fn each_field<'a>(
     value: &'a Value,
     path: &str,
@@ -155,7 +156,7 @@ mod tests {
             ("512", "512 is 512 bytes, less than a page of memory", "mebibytes are written 512Mi"),
             (
                 "1.1Gi",
-                "1.1Gi is no whole number of bytes, of which the API server warns",
+                "1.1Gi is not a whole number of bytes; the API server warns about it",
                 "write 1127Mi",
             ),
         ] {

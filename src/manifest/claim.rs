@@ -1,4 +1,4 @@
-//! PersistentVolumeClaims of the API to those of `cluster`, checked as the API server does
+//! Converts PersistentVolumeClaims of the API to those of `cluster`, validated like in the API server
 //! (`ValidatePersistentVolumeClaimSpec`, 1.36).
 
 use k8s_openapi::api::core::v1 as core;
@@ -12,7 +12,8 @@ use cluster::persistent_volume::PersistentVolumeSpec;
 use cluster::storage_class::{StorageClassSpec, TopologyRequirement};
 use cluster::{Name, NamespacedName};
 
-/// `spec` of a claim, or of a StatefulSet's template for claims, of which the API server checks less.
+/// `spec` of a claim, or of a StatefulSet's claim template, which the API server validates less
+/// strictly.
 pub(super) fn claim_spec(
     spec: &core::PersistentVolumeClaimSpec,
     path: &FieldPath<'_>,
@@ -26,7 +27,7 @@ pub(super) fn claim_spec(
     let resources = spec.resources.clone().unwrap_or_default();
     let at = path.field("resources");
     let requests = resource_list(resources.requests.as_ref(), &at.field("requests"), errors);
-    // An empty text asks for no class at all, and so not for the default one.
+    // An empty string disables dynamic provisioning, including the default class.
     let class = spec.storage_class_name.as_deref();
     let selector = spec.selector.as_ref();
     ClaimSpec {
@@ -75,7 +76,7 @@ pub(super) fn persistent_volume(
     }
 }
 
-/// A StorageClass, which `validation` has checked.
+/// A StorageClass, already checked by `validation`.
 pub(super) fn storage_class(class: &StorageClass) -> StorageClassSpec {
     let requirement = |one: &core::TopologySelectorLabelRequirement| TopologyRequirement {
         key: Name::from(one.key.as_str()),
@@ -91,7 +92,7 @@ pub(super) fn storage_class(class: &StorageClass) -> StorageClassSpec {
     }
 }
 
-/// `spec` of a claim of its own, and what it must say.
+/// `spec` of a standalone claim, with its required fields.
 pub(super) fn claim(
     spec: &core::PersistentVolumeClaimSpec,
     path: &FieldPath<'_>,

@@ -1,4 +1,5 @@
-//! Where a pod may run: affinity, tolerations, topology spread, from the API to `cluster`.
+//! Scheduling constraints of pods, from the API to `cluster`: affinity, tolerations, topology
+//! spread.
 
 use k8s_openapi::api::core::v1 as core;
 
@@ -10,14 +11,14 @@ use cluster::pod_template::{
     TolerationOperator, TopologySpreadConstraint, WhenUnsatisfiable,
 };
 
-/// What taints do, by the API's names.
+/// Taint effects by API name.
 pub(super) const TAINT_EFFECTS: [(&str, TaintEffect); 3] = [
     ("NoSchedule", TaintEffect::NoSchedule),
     ("PreferNoSchedule", TaintEffect::PreferNoSchedule),
     ("NoExecute", TaintEffect::NoExecute),
 ];
 
-/// Affinity of all three sorts.
+/// Node affinity, pod affinity and pod anti-affinity.
 pub fn affinity(
     affinity: &core::Affinity,
     path: &FieldPath<'_>,
@@ -202,7 +203,7 @@ pub fn topology_spread(
             errors.invalid(&at, domains, rule);
         }
     }
-    // The API server leaves these two as they are; the scheduler knows what they are then.
+    // The API server does not default these two; the scheduler applies their defaults.
     let mut policy = |policy: &Option<String>, field| {
         let choices =
             [("Honor", NodeInclusionPolicy::Honor), ("Ignore", NodeInclusionPolicy::Ignore)];

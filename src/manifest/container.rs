@@ -1,4 +1,4 @@
-//! Containers of the API to those of `cluster`: images, ports, probes, hooks.
+//! Converts containers of the API to those of `cluster`: images, ports, probes, hooks.
 
 use k8s_openapi::api::core::v1 as core;
 
@@ -15,10 +15,10 @@ const PULL_POLICIES: [(&str, ImagePullPolicy); 3] = [
     ("IfNotPresent", ImagePullPolicy::IfNotPresent),
     ("Never", ImagePullPolicy::Never),
 ];
-/// Protocols of ports, each known by its name.
+/// Port protocols.
 pub(super) const PROTOCOLS: [(&str, &str); 3] = [("TCP", "TCP"), ("UDP", "UDP"), ("SCTP", "SCTP")];
 
-/// One container or init container, defaulted.
+/// A container or init container, with defaults applied.
 pub(super) fn container(
     container: &core::Container,
     host_network: bool,
@@ -57,7 +57,7 @@ pub(super) fn container(
     }
 }
 
-/// `restartPolicy` and `restartPolicyRules`, which `validation` has checked.
+/// `restartPolicy` and `restartPolicyRules`, already checked by `validation`.
 fn restart(container: &core::Container) -> Option<Box<ContainerRestart>> {
     let policy = match container.restart_policy.as_deref()? {
         "Always" => RestartPolicy::Always,
@@ -110,7 +110,7 @@ fn ports(
     for (position, port) in container.ports.iter().flatten().enumerate() {
         let at = at.item(position);
         let container_port = match port.container_port {
-            // That it is missing is said elsewhere.
+            // A missing port is reported elsewhere.
             0 => 0,
             number => port_number(number, &at.field("containerPort"), errors),
         };
@@ -135,7 +135,7 @@ fn ports(
     ports
 }
 
-/// The number of a port (`IsValidPortNum`).
+/// Validates a port number (`IsValidPortNum`).
 pub(super) fn port_number(number: i32, path: &FieldPath<'_>, errors: &mut FieldErrors) -> u16 {
     u16::try_from(number).ok().filter(|number| *number > 0).unwrap_or_else(|| {
         errors.invalid(path, number, "must be between 1 and 65535, inclusive");
@@ -162,8 +162,8 @@ fn lower_probe(probe: &core::Probe, path: &FieldPath<'_>, errors: &mut FieldErro
     }
 }
 
-/// How long a hook takes, as far as that is said: it sleeps, or runs a command that sleeps. What else a command does
-/// counts as instant.
+/// Duration of a hook, as far as it is stated: a sleep action, or a command that runs `sleep`. All other commands
+/// count as instantaneous.
 fn hook_time(hook: &core::LifecycleHandler) -> Option<SimDuration> {
     if let Some(sleep) = &hook.sleep {
         return Some(SimDuration::from_secs(sleep.seconds));
@@ -186,7 +186,7 @@ fn hook_time(hook: &core::LifecycleHandler) -> Option<SimDuration> {
     }
 }
 
-/// How long `sleep` sleeps: the sum of its arguments, in seconds unless they have a unit.
+/// Duration of a `sleep` command: the sum of its arguments, in seconds unless they have a unit.
 fn slept(words: &[&str]) -> Option<SimDuration> {
     let [program, times @ ..] = words else { return None };
     if program.rsplit('/').next() != Some("sleep") || times.is_empty() {
@@ -202,7 +202,7 @@ fn slept(words: &[&str]) -> Option<SimDuration> {
             _ => return None,
         };
         let seconds = number.parse::<f64>().ok()? * unit;
-        // Longer than any grace is as long as it gets.
+        // Capped at a value longer than any grace period.
         (seconds.is_finite() && seconds >= 0.0).then(|| seconds.min(1e9))
     };
     let sum: Option<f64> = times.iter().map(seconds).sum();

@@ -1,7 +1,7 @@
-//! Objects that refer to each other: does what is referred to exist, and does it fit?
+//! Checks references between objects: the referenced object must exist and match.
 //!
-//! Kubernetes takes each object by itself, so most of these are warnings: it would be created, and then
-//! not do what was meant.
+//! Kubernetes validates each object on its own, so most problems are warnings: the object would be
+//! created, but not work as intended.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use cluster::selector::{Requirement, Selector};
 use cluster::service::ServiceSpec;
 use cluster::{AnySpec, Kind, Labels, Name, NamespacedName};
 
-/// Reports references that lead nowhere. The `others` have errors or are left aside, but they exist.
+/// Reports dangling references. The `others` have errors or are not simulated, but they exist.
 pub(super) fn cross_check(
     objects: &[Object],
     others: &[Manifest],
@@ -86,11 +86,11 @@ pub(super) fn pod_path(kind: Kind, field: &str) -> String {
     format!("{spec}.{field}")
 }
 
-/// What exists, as it was written.
+/// The objects that exist, as written.
 struct Known<'a> {
     /// Kind, namespace and name of every object.
     objects: BTreeSet<(&'a str, &'a NamespacedName)>,
-    /// Everything that brings pods, with the labels of these.
+    /// All objects that create pods, with the labels of these pods.
     pods: Vec<Pods<'a>>,
 }
 
@@ -114,7 +114,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The labels of the pods that an object brings, whether or not its kind is simulated.
+/// The labels of the pods that an object creates, even if its kind is not simulated.
 fn pod_labels(manifest: &Manifest) -> Option<Labels> {
     let template = manifest.value.pointer(manifest.reference.kind.pod_template_pointer())?;
     let labels = template.pointer("/metadata/labels")?.as_object()?;
@@ -136,7 +136,7 @@ fn service_selects_pods(
     diagnostics.append(port_check::check(object, service, objects));
 }
 
-/// Whether a selector finds pods; warns if it does not.
+/// True if a selector matches pods; otherwise warns.
 fn selects_pods(
     object: &Object,
     selector: &Selector,
@@ -169,7 +169,7 @@ fn selects_pods(
     false
 }
 
-/// The pods that have some of the labels asked for, or a misspelt one, and what they have instead.
+/// Pods that have some of the requested labels, or similarly spelled ones, with their actual values.
 fn nearly_matching<'a>(
     selector: &Selector,
     namespace: &str,
@@ -215,7 +215,7 @@ fn references_exist(
             reference.kind == *kind && reference.id == id
         };
         let (message, written, help) = if !known.has(kind.name(), namespace, name) {
-            let message = format!("{kind} {id} is not here: pods wait for it and do not start");
+            let message = format!("{kind} {id} does not exist: pods that need it cannot start");
             (message, name, missing_help(*kind, &id))
         } else if let Some(key) = key
             && let Some(keys) = objects.iter().find(is_id).and_then(|other| keys_of(&other.spec))
@@ -268,7 +268,7 @@ fn service_account_exists(
         return;
     }
     let message =
-        format!("ServiceAccount {namespace}/{name} is not here: a cluster would create no pods");
+        format!("ServiceAccount {namespace}/{name} does not exist: a cluster would create no pods");
     let field = pod_path(object.manifest.reference.kind, "serviceAccountName");
     let help = "add the ServiceAccount, or leave serviceAccountName out";
     diagnostics.push(warning("missing-reference", message, object, field).help(help));
@@ -285,7 +285,7 @@ pub(super) fn warning(
     Diagnostic { field, ..Diagnostic::warning(code, message).at(place).of(manifest.label()) }
 }
 
-/// The path of the first field that holds a map of one of these names with this text in it.
+/// The path of the first field that contains this text within a map of one of these names.
 fn path_of(value: &Value, holders: &[&str], text: &str) -> Option<String> {
     match value {
         Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {

@@ -1,9 +1,9 @@
-//! What the API server fills into an object before it stores it, in place and by API group: the functions
-//! `SetDefaults_*` of `pkg/apis/*/v1/defaults.go`, and what strategies fill in at creation
+//! Fills in the defaults that the API server sets before it stores an object, by API group: the functions
+//! `SetDefaults_*` of `pkg/apis/*/v1/defaults.go`, and fields set by strategies at creation
 //! (`PrepareForCreate`), 1.36.
 //!
-//! Left to the cluster: addresses and families of a Service, a Job's selector by its uid, generation, and
-//! what admission plugins add to pods.
+//! Not done here but in the cluster: addresses and IP families of a Service, a Job's selector by UID, the
+//! generation, and changes of pods by admission plugins.
 
 mod apps;
 mod autoscaling;
@@ -29,13 +29,13 @@ pub(super) use batch::job_spec;
 pub(super) use pod::created_pod;
 use units::Quantity;
 
-/// An object of the API that can be completed as the API server does.
+/// An API object with the API server's defaulting.
 pub(super) trait SetDefaults: DeserializeOwned + Serialize {
-    /// Fills in what is not written. A second time changes nothing.
+    /// Fills in missing fields. Idempotent.
     fn set_defaults(&mut self);
 }
 
-/// Of a budget nothing has a default (there is no `pkg/apis/policy/v1/defaults.go`).
+/// A budget has no defaults (there is no `pkg/apis/policy/v1/defaults.go`).
 impl SetDefaults for PodDisruptionBudget {
     fn set_defaults(&mut self) {
         self.spec.get_or_insert_default();
@@ -56,14 +56,14 @@ impl SetDefaults for StorageClass {
     }
 }
 
-/// Fills in a text that is absent or empty, which is the same to the API server.
+/// Sets a text that is absent or empty, which the API server treats alike.
 fn text(field: &mut Option<String>, default: &str) {
     if field.as_ref().is_none_or(String::is_empty) {
         *field = Some(default.to_owned());
     }
 }
 
-/// Fills in a number that is absent or 0, where the API server takes one for the other.
+/// Sets a number that is absent or 0, where the API server treats them alike.
 fn number(field: &mut Option<i32>, default: i32) {
     if field.is_none_or(|number| number == 0) {
         *field = Some(default);
@@ -72,8 +72,8 @@ fn number(field: &mut Option<i32>, default: i32) {
 
 type Amounts = Option<BTreeMap<String, ApiQuantity>>;
 
-/// Amounts to thousandths, rounded up (`SetDefaults_ResourceList`), and as the API server prints them.
-/// What is no quantity stays for validation to refuse.
+/// Rounds amounts up to thousandths (`SetDefaults_ResourceList`) and formats them like the API server.
+/// Invalid quantities are left for validation to reject.
 fn resource_list(amounts: &mut Amounts) {
     for ApiQuantity(text) in amounts.iter_mut().flatten().map(|(_, amount)| amount) {
         let Ok(amount) = text.parse::<Quantity>() else { continue };
@@ -85,7 +85,7 @@ fn resource_list(amounts: &mut Amounts) {
 
 const NANOS_IN_MILLI: i128 = 1_000_000;
 
-/// Takes over the amounts that are missing.
+/// Copies amounts that are missing.
 fn fill(amounts: &mut Amounts, from: Option<&BTreeMap<String, ApiQuantity>>) {
     for (name, amount) in from.into_iter().flatten() {
         amounts.get_or_insert_default().entry(name.clone()).or_insert_with(|| amount.clone());

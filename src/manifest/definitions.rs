@@ -1,8 +1,8 @@
-//! The fields of every type that the kinds are made of, as JSON Schemas.
+//! The fields of all types that the kinds use, as JSON Schemas.
 //!
-//! Those of Kubernetes 1.36 are data, made once of k8s-openapi (`data/generator`): no build need
-//! compile what changes with the version alone. Those of custom kinds are derived from the types that
-//! read them.
+//! Those of Kubernetes 1.36 are stored as data, generated from k8s-openapi (`data/generator`): they
+//! only change with the Kubernetes version, so builds need not compile them. Those of custom kinds
+//! are derived from the types that parse them.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ use super::vpa::VerticalPodAutoscaler;
 
 const KUBERNETES_FIELDS: &str = include_str!("data/kubernetes_fields.json");
 
-/// The schema of every type, by the type's name.
+/// The schemas of all types, by type name.
 pub(super) static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     let mut definitions: Map<String, Value> =
         serde_json::from_str(KUBERNETES_FIELDS).expect("the generator prints a map");
@@ -37,7 +37,8 @@ pub(super) static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     definitions
 });
 
-/// Writes what may be absent as Kubernetes does, whose types never say that nothing is something.
+/// Removes null as an alternative, to match the Kubernetes schemas, in which optional fields are
+/// absent rather than null.
 fn leave_out_null(schema: &mut Value) {
     let is_null = |schema: &Value| schema.get("type").is_some_and(|one| one == "null");
     match schema {
@@ -63,9 +64,9 @@ fn leave_out_null(schema: &mut Value) {
     }
 }
 
-/// A type that is read by itself, apart from the objects that are loaded.
+/// A type that can be parsed on its own, outside of loaded objects.
 pub trait Defined {
-    /// Its name among the definitions.
+    /// Its name in the definitions.
     const TYPE_NAME: &'static str;
 }
 
@@ -93,7 +94,7 @@ defined! {
     KwokNodeClass, "KWOKNodeClass";
 }
 
-/// Types of Kubernetes that custom kinds hold; their fields are among the data.
+/// Kubernetes types used by custom kinds; their fields are in the generated data.
 macro_rules! of_kubernetes {
     ($($name:ident $definition:literal;)*) => {$(
         #[doc = concat!("Stands for `", $definition, "` where a custom kind derives its schema.")]

@@ -1,5 +1,5 @@
-//! Deployments and ReplicaSets of the API to those of `cluster`, checked as the API server does
-//! (`pkg/apis/apps/validation`, 1.36).
+//! Converts Deployments and ReplicaSets of the API to those of `cluster`, validated like in the API
+//! server (`pkg/apis/apps/validation`, 1.36).
 
 use k8s_openapi::api::apps::v1 as apps;
 
@@ -42,7 +42,7 @@ pub(super) fn deployment_spec(
     }
 }
 
-/// A ReplicaSet that is written by hand.
+/// A standalone ReplicaSet.
 pub(super) fn replica_set_spec(
     spec: &apps::ReplicaSetSpec,
     errors: &mut FieldErrors,
@@ -85,7 +85,7 @@ fn strategy(
     let max_unavailable = int_or_percent(max_unavailable, &at.field("maxUnavailable"), errors);
     let at = at.field("maxUnavailable");
     at_most_100_percent(max_unavailable, &at, errors);
-    // Of a strategy that there is not, nothing is completed.
+    // An unknown strategy gets no defaults.
     if is_recreate.is_some() && is_zero(max_surge) && is_zero(max_unavailable) {
         errors.invalid(&at, 0, "may not be 0 when `maxSurge` is 0");
     }

@@ -1,7 +1,7 @@
-//! Problems in what a user wrote: where it stands, what is wrong, what would be right.
+//! Problems in user input: place, description and correction.
 //!
-//! One form for manifests, scenarios and configuration files, shown on a terminal by `Display` and
-//! elsewhere as JSON. Not responsible for finding problems, nor for exit codes.
+//! The same form for manifests, scenarios and configuration files, shown on a terminal by `Display`
+//! and elsewhere as JSON. Finding problems and choosing exit codes is done elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,15 +11,15 @@ use serde::Serialize;
 
 use super::path::FieldPath;
 
-/// How much a problem matters; the worst comes first.
+/// Severity of a problem, most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Kubernetes would refuse it, or the simulation cannot run with it.
+    /// Kubernetes would reject it, or the simulation cannot run with it.
     Error,
-    /// Kubernetes would take it, but it will hardly do what was meant.
+    /// Kubernetes would accept it, but it is probably unintended.
     Warning,
-    /// What the simulation leaves out, and what that means for its result.
+    /// Something is not simulated, with the consequence for the results.
     Note,
 }
 
@@ -33,10 +33,10 @@ impl fmt::Display for Severity {
     }
 }
 
-/// A place in a text that was read.
+/// A place in an input text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Place {
-    /// The name of the text: mostly a file path, as the user wrote it.
+    /// The name of the text: usually a file path, as written by the user.
     pub source: Arc<str>,
     /// The line, from 1; 0 for the text as a whole.
     pub line: u32,
@@ -60,28 +60,28 @@ impl fmt::Display for Place {
     }
 }
 
-/// One problem.
+/// A problem in user input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// How much it matters.
+    /// Severity.
     pub severity: Severity,
     /// The stable name of the rule, in kebab case, such as `unknown-field`.
     pub code: &'static str,
-    /// Where it stands; `None` if it is about the input as a whole.
+    /// Its place; `None` if it concerns the input as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
-    /// The object it is about, such as `Deployment shop/web`.
+    /// The object concerned, such as `Deployment shop/web`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// The path of the field, such as `spec.replicas`; empty for the object as a whole.
+    /// The path of the field, such as `spec.replicas`; empty if it concerns the object as a whole.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub field: String,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What would be right.
+    /// Advice on how to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// A second place that belongs to the problem, with what is there.
+    /// A second place related to the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub related: Option<Related>,
 }
@@ -89,9 +89,9 @@ pub struct Diagnostic {
 /// A second place of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Related {
-    /// Where it stands.
+    /// The place.
     pub place: Place,
-    /// What is there, such as `first defined here`.
+    /// Description of the place, such as `first defined here`.
     pub message: String,
 }
 
@@ -125,31 +125,31 @@ impl Diagnostic {
         Self::new(Severity::Note, code, message)
     }
 
-    /// The same problem at this place.
+    /// Sets the place.
     pub fn at(mut self, place: Place) -> Self {
         self.place = Some(place);
         self
     }
 
-    /// The same problem, said of this object.
+    /// Sets the object.
     pub fn of(mut self, object: impl Into<String>) -> Self {
         self.object = Some(object.into());
         self
     }
 
-    /// The same problem, said of this field.
+    /// Sets the field.
     pub fn field(mut self, path: &FieldPath) -> Self {
         self.field = path.to_string();
         self
     }
 
-    /// The same problem with what would be right.
+    /// Sets the advice.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The same problem with a second place.
+    /// Sets a second place.
     pub fn related(mut self, place: Place, message: impl Into<String>) -> Self {
         self.related = Some(Related { place, message: message.into() });
         self
@@ -157,8 +157,8 @@ impl Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
-    /// `error: app.yaml:12: Deployment shop/web: spec.replicas: ...`, then the help and the second
-    /// place on lines of their own.
+    /// `error: app.yaml:12: Deployment shop/web: spec.replicas: ...`, followed by the advice and
+    /// the second place on separate lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.severity)?;
         if let Some(place) = &self.place {
@@ -181,12 +181,12 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// How many problems of one file are shown as text.
+/// Maximum number of problems of one file shown as text.
 const SHOWN_OF_SOURCE: usize = 30;
-/// How many problems are shown as text.
+/// Maximum number of problems shown as text.
 const SHOWN: usize = 200;
 
-/// The problems of one reading, all of them.
+/// All problems found in an input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Diagnostics {
@@ -199,12 +199,12 @@ impl Diagnostics {
         self.list.push(diagnostic);
     }
 
-    /// Adds the problems of another reading.
+    /// Adds all problems of another list.
     pub fn append(&mut self, mut other: Self) {
         self.list.append(&mut other.list);
     }
 
-    /// Sorts by source, line and column; what has no place goes last.
+    /// Sorts by source, line and column; problems without a place go last.
     pub fn sort(&mut self) {
         self.list.sort_by(|a, b| {
             (a.place.is_none(), &a.place, a.severity).cmp(&(
@@ -215,33 +215,33 @@ impl Diagnostics {
         });
     }
 
-    /// Leaves each problem once, where it came first.
+    /// Removes duplicates, keeping the first.
     pub fn deduplicate(&mut self) {
         let mut seen = BTreeSet::new();
         self.list.retain(|problem| seen.insert(problem.to_string()));
     }
 
-    /// Whether any of them is an error.
+    /// True if any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
     }
 
-    /// How many there are of one severity.
+    /// Number of problems with this severity.
     pub fn count(&self, severity: Severity) -> usize {
         self.list.iter().filter(|diagnostic| diagnostic.severity == severity).count()
     }
 
-    /// How many there are.
+    /// Number of problems.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The problems in their present order.
+    /// The problems in their current order.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.list.iter()
     }
@@ -267,7 +267,8 @@ impl<'a> IntoIterator for &'a Diagnostics {
 impl std::error::Error for Diagnostics {}
 
 impl fmt::Display for Diagnostics {
-    /// One problem after the other, each ending its line; of very many the first ones of each file.
+    /// One problem after the other, each terminated by a newline; if there are too many, only the
+    /// first of each file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut of_source: BTreeMap<Option<&str>, usize> = BTreeMap::new();
         let mut shown = 0;

@@ -1,17 +1,17 @@
-//! What is wrong with the fields of an object.
+//! Errors in the fields of an object.
 
 use std::fmt::{self, Debug, Display};
 
 pub use super::path::FieldPath;
 
-/// Something wrong with a field, in the words of the API server, which say what would be right.
+/// An error in a field, worded like the API server's, which says what is expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field, as `spec.containers[0].image`.
     pub path: String,
-    /// What is wrong with it.
+    /// Description of the error.
     pub problem: String,
-    /// Whether it breaks a rule that is checked of writes alone: what is stored may break it, and can be read.
+    /// True if the rule is only enforced on writes: stored objects may violate it and can still be read.
     pub is_rule: bool,
 }
 
@@ -21,35 +21,34 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// All that is wrong with an object: lowering goes on after an error, so that a person sees all
-/// errors at once.
+/// All errors of an object: lowering continues after an error, so that users see all of them at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
-    /// Adds problems that were found elsewhere.
+    /// Adds errors found elsewhere.
     pub fn append(&mut self, mut problems: Vec<FieldError>) {
         self.0.append(&mut problems);
     }
 
-    /// Adds one.
+    /// Adds an error.
     pub fn push(&mut self, path: &FieldPath<'_>, problem: impl Into<String>) {
         let (path, problem) = (path.to_string(), problem.into());
         self.0.push(FieldError { path, problem, is_rule: false });
     }
 
-    /// Adds problems of which each breaks a rule that is checked of writes alone.
+    /// Adds errors as violations of rules that are only enforced on writes.
     pub fn append_rules(&mut self, rules: Self) {
         self.0.extend(rules.0.into_iter().map(|error| FieldError { is_rule: true, ..error }));
     }
 
-    /// `Required value: ...`, with what it is for.
+    /// `Required value: ...`, with the reason.
     pub fn required(&mut self, path: &FieldPath<'_>, why: &str) {
         let colon = if why.is_empty() { "" } else { ": " };
         self.push(path, format!("Required value{colon}{why}"));
     }
 
-    /// `Invalid value: ...`, with the rule that it breaks.
+    /// `Invalid value: ...`, with the violated rule.
     pub fn invalid(&mut self, path: &FieldPath<'_>, value: impl Debug, rule: impl Display) {
         self.push(path, format!("Invalid value: {value:?}: {rule}"));
     }
@@ -64,36 +63,36 @@ impl FieldErrors {
         self.push(path, format!("Duplicate value: {value:?}"));
     }
 
-    /// `Unsupported value: ...`, with those that are supported.
+    /// `Unsupported value: ...`, with the supported ones.
     pub fn not_supported(&mut self, path: &FieldPath<'_>, value: &str, choices: &[&str]) {
         let choices: Vec<String> = choices.iter().map(|choice| format!("{choice:?}")).collect();
         let choices = choices.join(", ");
         self.push(path, format!("Unsupported value: {value:?}: supported values: {choices}"));
     }
 
-    /// A number that must not be negative (`ValidateNonnegativeField`).
+    /// Checks that a number is not negative (`ValidateNonnegativeField`).
     pub fn not_negative(&mut self, path: &FieldPath<'_>, number: i64) {
         if number < 0 {
             self.invalid(path, number, "must be greater than or equal to 0");
         }
     }
 
-    /// Whether what is there can be read, whatever rules it breaks.
+    /// True if the object can be read, whatever write-only rules it violates.
     pub fn can_be_read(&self) -> bool {
         self.0.iter().all(|error| error.is_rule)
     }
 
-    /// Whether there is none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them, in the order of the fields.
+    /// All errors, in the order of the fields.
     pub fn into_vec(self) -> Vec<FieldError> {
         self.0
     }
 
-    /// The meaning of an enumerated text; where it is absent, or is none of the choices, the first of them.
+    /// Maps an enumerated text to its value; absent or unsupported texts give the first choice.
     pub fn choose<T: Copy, const N: usize>(
         &mut self,
         text: Option<&str>,
@@ -104,7 +103,7 @@ impl FieldErrors {
         chosen.unwrap_or_else(|| choices.first().expect("a field has values").1)
     }
 
-    /// The meaning of an enumerated text; `None` where it is absent or empty, or is none of the choices.
+    /// Maps an enumerated text to its value; `None` if it is absent, empty or unsupported.
     pub fn chosen<T: Copy>(
         &mut self,
         text: Option<&str>,

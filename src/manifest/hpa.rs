@@ -1,6 +1,6 @@
-//! HorizontalPodAutoscaler manifests of every version to the lean spec, as the API server takes them
-//! in: conversion, defaulting, validation. Not responsible for reading YAML, nor for where in a file
-//! a problem is.
+//! Converts HorizontalPodAutoscaler manifests of every API version to the lean spec, like the API
+//! server: conversion, defaulting, validation. Reading YAML and locating problems in files is done
+//! elsewhere.
 
 mod convert;
 mod lower;
@@ -18,8 +18,8 @@ pub use validation::validate;
 use super::field::FieldError;
 use cluster::hpa::HpaSpec;
 
-/// Takes an HPA object of `autoscaling/v2`, `v1`, `v2beta2` or `v2beta1` in: converted, defaulted and
-/// validated, and lowered.
+/// Reads an HPA object of `autoscaling/v2`, `v1`, `v2beta2` or `v2beta1`: converts, defaults,
+/// validates and lowers it.
 pub(super) fn read_hpa(
     api_version: &str,
     object: &Value,

@@ -1,4 +1,4 @@
-//! Whether an HPA has something to scale, and figures to do it by.
+//! Checks that an HPA has a target to scale, and metrics to scale it by.
 
 use super::byte_check::byte_doubt;
 use super::cross_check::warning;
@@ -9,8 +9,8 @@ use cluster::hpa::{HpaSpec, MetricSource, MetricTarget};
 use cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
 use units::Quantity;
 
-/// Warns of what keeps an HPA from ever scaling: the target `exists` or not, and has this template if it
-/// is one that is simulated. `tolerance` is the controller's own.
+/// Warns of reasons why an HPA can never scale: its target does not exist (`exists`), or the target's template
+/// does not fit. `tolerance` is that of the controller.
 pub(super) fn check(
     hpa: &Object,
     spec: &HpaSpec,
@@ -22,9 +22,9 @@ pub(super) fn check(
     let target = &spec.scale_target;
     let named = format!("{} {}/{}", target.kind, hpa.meta.namespace(), target.name);
     if !exists {
-        let message = format!("{named} is not here: the HPA will scale nothing");
+        let message = format!("{named} is not among the manifests: the HPA will scale nothing");
         let field = "spec.scaleTargetRef.name".to_owned();
-        let help = "add it, or name what is to be scaled";
+        let help = "add it, or correct the reference";
         problems.push(warning("missing-reference", message, hpa, field).help(help));
         return problems;
     }
@@ -71,7 +71,8 @@ pub(super) fn check(
     problems
 }
 
-/// Where a field of a metric is written: autoscaling/v1 has one target, and the other metrics in an annotation.
+/// The path of a metric's field as written: autoscaling/v1 has a single target field, and other metrics in an
+/// annotation.
 fn field_of(hpa: &Object, spec: &HpaSpec, index: usize, field: &str) -> String {
     let manifest = &hpa.manifest;
     if &*manifest.api_version != "autoscaling/v1" {
@@ -87,15 +88,15 @@ fn field_of(hpa: &Object, spec: &HpaSpec, index: usize, field: &str) -> String {
     }
 }
 
-/// The containers that a resource metric counts.
+/// The containers covered by a resource metric.
 struct Counted<'a> {
     spec: &'a PodSpec,
     resource: &'a str,
-    /// The only one that counts; absent = all.
+    /// The only container covered; absent means all.
     only: Option<&'a str>,
 }
 
-/// A target that the pods cannot exceed.
+/// A target that the pods' usage cannot exceed.
 struct Unreachable {
     message: String,
     help: String,
@@ -112,7 +113,7 @@ impl Counted<'_> {
         lacks.map(|container| &*container.name)
     }
 
-    /// What the containers have together, in thousandths; nothing if one of them has no amount.
+    /// Total amount of the containers, in thousandths; `None` if one of them has no amount.
     fn sum(&self, at_pod_level: &ResourceList, of_container: Amounts) -> Option<i64> {
         let mut counted =
             self.spec.running().filter(|one| self.only.is_none_or(|only| *one.name == *only));
@@ -123,8 +124,8 @@ impl Counted<'_> {
         })
     }
 
-    /// Pods use no more than their limits. What is used then must be above the target by more than the
-    /// tolerance, or the HPA adds no pod (`GetResourceReplicas`).
+    /// Pods use at most their limits. The HPA only adds pods if that usage exceeds the target by more than the
+    /// tolerance (`GetResourceReplicas`).
     fn unreachable(&self, target: MetricTarget, tolerance: f64) -> Option<Unreachable> {
         let limit =
             self.sum(&self.spec.pod_limits, |one| &one.limits).filter(|limit| *limit > 0)?;
@@ -165,13 +166,13 @@ impl Counted<'_> {
     }
 }
 
-/// The highest whole number below this one.
+/// The largest integer below this number.
 #[expect(clippy::cast_possible_truncation, reason = "a share of a 64-bit number, cut is meant")]
 fn highest_below(number: f64) -> i64 {
     libm::ceil(number) as i64 - 1
 }
 
-/// Thousandths of a unit as they are written for a resource; of bytes full mebibytes.
+/// Formats thousandths of a resource unit; bytes as whole mebibytes.
 fn amount(resource: &str, milli: i64) -> String {
     const MIB: i64 = 1 << 20;
     match milli / 1000 / MIB {
@@ -182,10 +183,10 @@ fn amount(resource: &str, milli: i64) -> String {
     }
 }
 
-/// Which amounts of a container count.
+/// Selects the amounts of a container: requests or limits.
 type Amounts = fn(&Container) -> &ResourceList;
 
-/// What a target counts.
+/// The unit of a target.
 #[derive(Clone, Copy)]
 enum Unit {
     Percent,

@@ -1,5 +1,6 @@
-//! Gateway API's HTTPRoute (`apis/v1/httproute_types.go`, its experimental fields included), with the field names of
-//! upstream. The crate `gateway-api` has these types too, but brings another version of k8s-openapi and all of `kube`.
+//! Gateway API's HTTPRoute (`apis/v1/httproute_types.go`, including experimental fields), with the upstream field
+//! names. The crate `gateway-api` has these types too, but depends on another version of k8s-openapi and all of
+//! `kube`.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,10 @@ use serde_json::Value;
 
 use super::definitions::ObjectMetaFields;
 
-/// What is known to be there and not looked into.
+/// Fields that are accepted but not interpreted.
 pub type Fields = BTreeMap<String, Value>;
 
-/// The object as it is written.
+/// The object as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPRoute")]
@@ -27,7 +28,7 @@ pub struct HttpRoute {
     pub metadata: meta::ObjectMeta,
     /// Hosts and rules.
     pub spec: HttpRouteSpec,
-    /// What controllers say of it.
+    /// Status written by controllers.
     pub status: Option<Fields>,
 }
 
@@ -36,13 +37,13 @@ pub struct HttpRoute {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPRouteSpec")]
 pub struct HttpRouteSpec {
-    /// The gateways to which it belongs.
+    /// The gateways that it is attached to.
     pub parent_refs: Option<Vec<Fields>>,
-    /// Whether it belongs to gateways that are marked so.
+    /// The scope of default gateways that it is attached to.
     pub use_default_gateways: Option<String>,
-    /// Exact hosts, or `*.` and their end; absent = any.
+    /// Exact hosts, or `*.` and a suffix; absent means any.
     pub hostnames: Option<Vec<String>>,
-    /// What becomes of which requests.
+    /// The routing rules.
     pub rules: Option<Vec<HttpRouteRule>>,
 }
 
@@ -53,87 +54,87 @@ pub struct HttpRouteSpec {
 pub struct HttpRouteRule {
     /// Its name.
     pub name: Option<String>,
-    /// A request has to meet one of them; absent = it meets any.
+    /// A request must match one of them; absent matches all.
     pub matches: Option<Vec<HttpRouteMatch>>,
-    /// What is done to requests on their way.
+    /// Modifications of requests.
     pub filters: Option<Vec<Fields>>,
-    /// Where the requests go.
+    /// Destinations of the requests.
     pub backend_refs: Option<Vec<HttpBackendRef>>,
-    /// How long they may take.
+    /// Time limits of the requests.
     pub timeouts: Option<HttpRouteTimeouts>,
-    /// Which are tried again.
+    /// Retry policy.
     pub retry: Option<HttpRouteRetry>,
-    /// Which go where an earlier one of the same client went.
+    /// Session persistence.
     pub session_persistence: Option<Fields>,
 }
 
-/// What a request has to be like, in all of this.
+/// Conditions on a request, all of which must hold.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPRouteMatch")]
 pub struct HttpRouteMatch {
-    /// Its path; absent = any.
+    /// Path condition; absent means any.
     pub path: Option<HttpPathMatch>,
-    /// Its headers.
+    /// Header conditions.
     pub headers: Option<Vec<Fields>>,
-    /// Its query parameters.
+    /// Query parameter conditions.
     pub query_params: Option<Vec<Fields>>,
-    /// Its method.
+    /// Method condition.
     pub method: Option<String>,
 }
 
-/// The path that a request has to have.
+/// A path condition.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPPathMatch")]
 pub struct HttpPathMatch {
-    /// Exact, PathPrefix or RegularExpression; absent = PathPrefix.
+    /// Exact, PathPrefix or RegularExpression; absent means PathPrefix.
     pub r#type: Option<String>,
-    /// The path; absent = `/`.
+    /// The path; absent means `/`.
     pub value: Option<String>,
 }
 
-/// Where requests go.
+/// A destination of requests.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPBackendRef")]
 pub struct HttpBackendRef {
-    /// The API group; absent = the core group.
+    /// The API group; absent means the core group.
     pub group: Option<String>,
-    /// Absent = Service.
+    /// The kind; absent means Service.
     pub kind: Option<String>,
-    /// Its name.
+    /// The name.
     pub name: Option<String>,
-    /// Absent = that of the route.
+    /// The namespace; absent means that of the route.
     pub namespace: Option<String>,
     /// The Service's port.
     pub port: Option<i32>,
-    /// Its part of the requests is this, by the sum over all of the rule; absent = 1.
+    /// Share of the requests relative to the sum over the rule's backends; absent means 1.
     pub weight: Option<i64>,
-    /// What is done to requests on their way to it.
+    /// Modifications of requests to this backend.
     pub filters: Option<Vec<Fields>>,
 }
 
-/// How long requests may take, as GEP-2257 writes durations; 0s = no limit.
+/// Time limits of requests as GEP-2257 durations; 0s means no limit.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPRouteTimeouts")]
 pub struct HttpRouteTimeouts {
-    /// A request with all its tries.
+    /// Limit of a request including all retries.
     pub request: Option<String>,
-    /// One try.
+    /// Limit of one attempt.
     pub backend_request: Option<String>,
 }
 
-/// Which requests are tried again.
+/// Retry policy.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPRouteRetry")]
 pub struct HttpRouteRetry {
-    /// Those with one of these statuses.
+    /// Status codes that are retried.
     pub codes: Option<Vec<i64>>,
-    /// Further tries at most.
+    /// Maximum number of retries.
     pub attempts: Option<i64>,
-    /// How long to wait before a further try, as GEP-2257 writes durations.
+    /// Wait before a retry, as a GEP-2257 duration.
     pub backoff: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Numbers that may also be percentages, such as `maxSurge`.
+//! Fields that are a number or a percentage, such as `maxSurge`.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -7,7 +7,7 @@ use cluster::deployment::IntOrPercent;
 
 const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%' or '93%')";
 
-/// A number that is not negative, or a percentage (`ValidatePositiveIntOrPercent`); 0 where there is none.
+/// Parses a non-negative number or a percentage (`ValidatePositiveIntOrPercent`); 0 if invalid.
 pub(super) fn int_or_percent(
     given: Option<&IntOrString>,
     path: &FieldPath<'_>,
@@ -33,12 +33,12 @@ pub(super) fn int_or_percent(
     }
 }
 
-/// Whether it is nothing of whatever whole.
+/// True for 0 and 0 %.
 pub(super) const fn is_zero(number: IntOrPercent) -> bool {
     matches!(number, IntOrPercent::Int(0) | IntOrPercent::Percent(0))
 }
 
-/// A percentage of a whole cannot be more than the whole (`IsNotMoreThan100Percent`).
+/// Checks that a percentage is at most 100 % (`IsNotMoreThan100Percent`).
 pub(super) fn at_most_100_percent(
     given: IntOrPercent,
     path: &FieldPath<'_>,

@@ -1,5 +1,5 @@
-//! Karpenter's objects (`pkg/apis/v1` of Karpenter 1.13, of its AWS provider and of its KWOK provider), with the field
-//! names of upstream.
+//! Karpenter's objects (`pkg/apis/v1` of Karpenter 1.13, of its AWS provider and of its KWOK provider), with the
+//! upstream field names.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::definitions::ObjectMetaFields;
 
-/// What is known to be there and not looked into.
+/// Fields that are accepted but not interpreted.
 pub type Fields = BTreeMap<String, Value>;
 
-/// A NodePool as it is written.
+/// A NodePool as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePool {
@@ -24,9 +24,9 @@ pub struct NodePool {
     /// Its name.
     #[schemars(with = "ObjectMetaFields")]
     pub metadata: meta::ObjectMeta,
-    /// What is made of it.
+    /// Its specification.
     pub spec: NodePoolSpec,
-    /// What Karpenter says of it.
+    /// Status written by Karpenter.
     pub status: Option<Fields>,
 }
 
@@ -34,15 +34,15 @@ pub struct NodePool {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolSpec {
-    /// What its nodes are made from.
+    /// Template of its nodes.
     pub template: NodeClaimTemplate,
-    /// When its nodes go.
+    /// Disruption settings.
     pub disruption: NodePoolDisruption,
-    /// What all its nodes together may have.
+    /// Limits on the total resources of its nodes.
     pub limits: BTreeMap<String, Value>,
-    /// The heavier is asked first.
+    /// Priority: pools with higher weight are tried first.
     pub weight: i32,
-    /// With a number of nodes a pool is static, which is not simulated.
+    /// Fixed number of nodes of a static pool, which is not simulated.
     pub replicas: Option<i64>,
 }
 
@@ -52,7 +52,7 @@ pub struct NodePoolSpec {
 pub struct NodeClaimTemplate {
     /// Labels and annotations of the nodes.
     pub metadata: NodeClaimTemplateMetadata,
-    /// What the nodes are.
+    /// Specification of the nodes.
     pub spec: NodeClaimTemplateSpec,
 }
 
@@ -70,15 +70,15 @@ pub struct NodeClaimTemplateMetadata {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeClaimTemplateSpec {
-    /// What is required of the nodes' labels.
+    /// Requirements on the nodes' labels.
     pub requirements: Vec<NodePoolRequirement>,
     /// Taints of the nodes.
     pub taints: Vec<NodePoolTaint>,
-    /// Taints that somebody takes off before the node is initialized.
+    /// Taints that are removed by another component before the node is initialized.
     pub startup_taints: Vec<NodePoolTaint>,
-    /// How long a node lives, or `Never`.
+    /// Maximum lifetime of a node, or `Never`.
     pub expire_after: Option<String>,
-    /// How long a node may be drained.
+    /// Maximum time that a node may take to drain.
     pub termination_grace_period: Option<String>,
     /// The node class.
     pub node_class_ref: Option<NodeClassReference>,
@@ -94,7 +94,7 @@ pub struct NodePoolRequirement {
     pub operator: String,
     /// Its values.
     pub values: Vec<String>,
-    /// How many distinct values there are to be at least.
+    /// Minimum number of distinct values.
     pub min_values: Option<i64>,
 }
 
@@ -110,7 +110,7 @@ pub struct NodePoolTaint {
     pub effect: String,
 }
 
-/// Which node class.
+/// A reference to a node class.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeClassReference {
@@ -128,9 +128,9 @@ pub struct NodeClassReference {
 pub struct NodePoolDisruption {
     /// `WhenEmpty` or `WhenEmptyOrUnderutilized`.
     pub consolidation_policy: Option<String>,
-    /// How long a node must have been left alone, or `Never`.
+    /// Time without pod changes before a node may be consolidated, or `Never`.
     pub consolidate_after: Option<String>,
-    /// How many nodes may go at once.
+    /// Limits on the number of nodes disrupted at once.
     pub budgets: Option<Vec<NodePoolBudget>>,
 }
 
@@ -138,17 +138,17 @@ pub struct NodePoolDisruption {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodePoolBudget {
-    /// A number of nodes, or a share of them such as `10%`.
+    /// A number of nodes, or a percentage such as `10%`.
     pub nodes: String,
-    /// For which reasons.
+    /// The disruption reasons that it applies to.
     pub reasons: Vec<String>,
-    /// When it begins to hold.
+    /// Cron schedule at which it becomes active.
     pub schedule: Option<String>,
-    /// How long it holds.
+    /// Time that it stays active.
     pub duration: Option<String>,
 }
 
-/// An EC2NodeClass as it is written. Of its spec only `kubelet.maxPods` plays a part, and that it changes.
+/// An EC2NodeClass as written. Of its spec, only `kubelet.maxPods` and the fact that it has changed matter.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "EC2NodeClass")]
@@ -160,13 +160,13 @@ pub struct Ec2NodeClass {
     /// Its name.
     #[schemars(with = "ObjectMetaFields")]
     pub metadata: meta::ObjectMeta,
-    /// How instances are set up.
+    /// Instance configuration.
     pub spec: Fields,
-    /// What Karpenter says of it.
+    /// Status written by Karpenter.
     pub status: Option<Fields>,
 }
 
-/// A KWOKNodeClass as it is written.
+/// A KWOKNodeClass as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "KWOKNodeClass")]
@@ -178,9 +178,9 @@ pub struct KwokNodeClass {
     /// Its name.
     #[schemars(with = "ObjectMetaFields")]
     pub metadata: meta::ObjectMeta,
-    /// How nodes come.
+    /// Its specification.
     pub spec: KwokNodeClassSpec,
-    /// What Karpenter says of it.
+    /// Status written by Karpenter.
     pub status: Option<Fields>,
 }
 
@@ -189,6 +189,6 @@ pub struct KwokNodeClass {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "KWOKNodeClassSpec")]
 pub struct KwokNodeClassSpec {
-    /// From the launch until the node is there.
+    /// Delay from the launch to the registration of the node.
     pub node_registration_delay: Option<String>,
 }

@@ -1,17 +1,17 @@
-//! Which kinds of object are read, which are left aside, and what that means for the result.
+//! The kinds that are read, those that are skipped, and the consequences for the results.
 
 use super::diagnostic::Severity;
 use super::spelling::nearest;
 use cluster::Kind;
 use cluster::kind::{CUSTOM_RESOURCES, Role};
 
-/// A version of a kind whose objects are read field by field.
+/// A version of a kind whose objects are parsed.
 pub(super) struct ReadKind {
     /// The kind.
     pub(super) kind: Kind,
-    /// Another version than the current one, which is served as well.
+    /// A version other than the current one that is also served.
     other_version: Option<&'static str>,
-    /// The name of its type among the definitions.
+    /// The name of its type in the definitions.
     pub(super) type_name: &'static str,
 }
 
@@ -25,7 +25,7 @@ macro_rules! read_kinds {
     };
 }
 
-/// All kinds that are read, with their types.
+/// All kinds that are parsed, with their types.
 static READ: [ReadKind; 25] = read_kinds![
     Pod "io.k8s.api.core.v1.Pod";
     Deployment "io.k8s.api.apps.v1.Deployment";
@@ -60,13 +60,13 @@ impl ReadKind {
     }
 }
 
-/// The types of the kinds whose objects a simulation acts on.
+/// The types of the kinds that a simulation uses.
 #[cfg(test)]
 pub(super) fn simulated_types() -> impl Iterator<Item = &'static str> {
     READ.iter().map(|known| known.type_name)
 }
 
-/// Versions that Kubernetes served once, with the release that dropped them.
+/// Removed API versions, with the release that removed them.
 const DROPPED: [(&str, &str); 12] = [
     ("extensions/v1beta1", "1.16"),
     ("apps/v1beta1", "1.16"),
@@ -82,23 +82,23 @@ const DROPPED: [(&str, &str); 12] = [
     ("v1beta3", "1.3"),
 ];
 
-/// The release that dropped the old versions of Ingress and what belongs to it.
+/// The release that removed the old versions of Ingress and related kinds.
 const INGRESS_DROPPED: &str = "1.22";
 
-/// API groups of which every kind is in the table of kinds.
+/// API groups whose kinds are all in the table of kinds.
 const KNOWN_GROUPS: [&str; 4] = ["v1", "apps/v1", "batch/v1", "policy/v1"];
 
-/// What becomes of an object, by its apiVersion and kind.
+/// How an object is processed, by apiVersion and kind.
 pub(super) enum Treatment {
-    /// It is read field by field.
+    /// It is parsed.
     Read(&'static ReadKind),
-    /// It is left aside, which means this.
+    /// It is skipped, with this consequence.
     LeftAside { meaning: &'static str },
-    /// No API server of Kubernetes 1.36 knows it.
+    /// Unknown to the API server of Kubernetes 1.36.
     Unknown { help: String },
 }
 
-/// What becomes of the objects of a kind.
+/// How objects of a kind are processed.
 pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
     let of_name = || READ.iter().filter(|known| known.kind.name() == kind);
     if let Some(known) = of_name().find(|known| known.api_version() == api_version) {
@@ -141,12 +141,12 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
     Treatment::LeftAside { meaning: CUSTOM_RESOURCES }
 }
 
-/// Whether the objects of a kind are read field by field.
+/// True if objects of a kind are parsed.
 pub(super) fn is_read(api_version: &str, kind: &str) -> bool {
     matches!(treatment(api_version, kind), Treatment::Read(_))
 }
 
-/// How much it matters that objects are left aside: pods that never come change every figure.
+/// Severity of skipping objects: missing pods affect every figure.
 pub(super) fn severity(kind: &str) -> Severity {
     let role = Kind::spelled(kind).map(|kind| kind.info().role);
     if matches!(role, Some(Role::PodsMissing(_))) { Severity::Warning } else { Severity::Note }

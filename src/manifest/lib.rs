@@ -1,10 +1,11 @@
-//! Kubernetes YAML and JSON to the objects of `cluster`: reading, defaulting, validation, diagnostics.
+//! Converts Kubernetes YAML and JSON to the objects of `cluster`: parsing, defaulting, validation,
+//! diagnostics.
 //!
-//! The way of a manifest: [`yaml`] makes plain values with positions; [`object`] splits lists and knows
-//! each object by name; `schema` holds its fields against those of its kind; `defaults` fills in what the
-//! API server fills in; `lower`, with a file for each kind, checks what it checks, and makes objects of
-//! `cluster`; [`admission`] does what the admission plugins do; `cross_check` follows references.
-//! [`load()`] is all of that. Not responsible for files, nor for what a scenario says.
+//! The stages for a manifest: [`yaml`] parses plain values with positions; [`object`] splits lists and
+//! identifies each object; `schema` checks its fields against those of its kind; `defaults` fills in the
+//! API server's defaults; `lower`, with a file per kind, validates and converts to objects of `cluster`;
+//! [`admission`] applies the admission plugins; `cross_check` checks references. [`load()`] runs all of
+//! them. Files and scenarios are handled elsewhere.
 
 pub mod admission;
 mod autoscaler_check;

@@ -1,5 +1,5 @@
-//! LimitRanges of the API to those of `cluster`, checked as the API server does (`ValidateLimitRange`,
-//! 1.36).
+//! Converts LimitRanges of the API to those of `cluster`, validated like in the API server
+//! (`ValidateLimitRange`, 1.36).
 
 use k8s_openapi::api::core::v1 as core;
 

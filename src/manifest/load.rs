@@ -1,4 +1,4 @@
-//! Texts to objects that are ready for the simulation, with all that is to be said about them.
+//! Loads texts as objects ready for the simulation, with all diagnostics.
 
 use std::collections::BTreeMap;
 
@@ -22,25 +22,25 @@ use cluster::{AnySpec, Kind, NamespacedName, ObjectMeta};
 /// An object that is ready for the simulation.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// The object as it was written.
+    /// The object as written.
     pub manifest: Manifest,
     /// Its own name, labels and annotations.
     pub meta: ObjectMeta,
-    /// Its spec, as the simulation has it.
+    /// Its spec, as used by the simulation.
     pub spec: AnySpec,
 }
 
-/// What was read.
+/// The result of loading.
 #[derive(Clone, Debug, Default)]
 pub struct Loaded {
     /// The objects without errors, in the order of the input.
     pub objects: Vec<Object>,
-    /// All that is to be said, by file and line.
+    /// All diagnostics, by file and line.
     pub diagnostics: Diagnostics,
 }
 
 impl Object {
-    /// The request of `kubectl apply` for it. An object whose name the API server makes up is created.
+    /// The request of `kubectl apply` for it. An object with a generated name is created instead.
     pub fn into_action(self) -> Action {
         match self.spec {
             AnySpec::Pod(template) if self.manifest.has_generated_name => {
@@ -55,14 +55,14 @@ impl Object {
 }
 
 impl Object {
-    /// The object as the API server would print it: of the current version, defaulted, with its namespace,
-    /// and with the fields that play no part in the simulation. Its status is left out.
+    /// The object as the API server would print it: in the current version, defaulted, with its namespace, including
+    /// fields that are not simulated, without status.
     pub fn document(&self) -> &Value {
         self.meta.document.as_ref().map_or(&Value::Null, |document| &document.object)
     }
 }
 
-/// Reads, defaults, checks and lowers all objects of all texts.
+/// Parses, defaults, validates and lowers all objects of all texts.
 pub fn load(sources: &[Source]) -> Loaded {
     let mut diagnostics = Diagnostics::default();
     let manifests = read_manifests(sources, &mut diagnostics);
@@ -72,12 +72,12 @@ pub fn load(sources: &[Source]) -> Loaded {
     loaded
 }
 
-/// Defaults, checks and lowers objects that were read before, for those who change them in between.
+/// Defaults, validates and lowers objects that were parsed before, for callers that change them in between.
 pub fn admit(manifests: Vec<Manifest>) -> Loaded {
     admit_with(manifests, ControlPlane::default())
 }
 
-/// The same in a cluster whose control plane is set so.
+/// The same with these control plane settings.
 pub fn admit_with(manifests: Vec<Manifest>, control_plane: ControlPlane) -> Loaded {
     let admission = Admission { control_plane, ..Admission::default() };
     let Admission { mut objects, others, mut diagnostics, asides, .. } =
@@ -89,8 +89,8 @@ pub fn admit_with(manifests: Vec<Manifest>, control_plane: ControlPlane) -> Load
     Loaded { objects, diagnostics }
 }
 
-/// Defaults, checks and lowers objects that are written while a cluster runs, which has these PriorityClasses; what else
-/// they refer to is not looked for.
+/// Defaults, validates and lowers objects written to a running cluster, which has these PriorityClasses; other
+/// references are not checked.
 pub fn admit_written(
     manifests: Vec<Manifest>,
     control_plane: ControlPlane,
@@ -102,8 +102,8 @@ pub fn admit_written(
     Loaded { objects, diagnostics }
 }
 
-/// Defaults and lowers objects as the API server reads what it has stored: no admission plugin changes them, they may
-/// refer to what is not among them, and the rules for writes that they break are warnings.
+/// Defaults and lowers objects as the API server reads stored ones: admission plugins do not run, references may
+/// dangle, and violations of write-only rules are warnings.
 pub fn stored(manifests: Vec<Manifest>) -> Loaded {
     let stored = Admission { is_stored: true, ..Admission::default() };
     let Admission { objects, mut diagnostics, .. } = stored.taking(manifests);
@@ -111,13 +111,13 @@ pub fn stored(manifests: Vec<Manifest>) -> Loaded {
     Loaded { objects, diagnostics }
 }
 
-/// Settings of the control plane on which it depends what is said of manifests.
+/// Control plane settings that affect the diagnostics of manifests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ControlPlane {
     /// Feature gate: HPAs may have `minReplicas: 0` (alpha, off).
     pub hpa_scale_to_zero: bool,
-    /// `--horizontal-pod-autoscaler-tolerance`: HPAs that name no tolerance do nothing while a metric is off its
-    /// target by no more than this share of it.
+    /// `--horizontal-pod-autoscaler-tolerance`: HPAs without their own tolerance do nothing while a metric deviates
+    /// from its target by no more than this fraction.
     pub hpa_tolerance: f64,
 }
 
@@ -130,10 +130,10 @@ impl Default for ControlPlane {
 #[derive(Default)]
 struct Admission {
     control_plane: ControlPlane,
-    /// Whether the objects were written before.
+    /// True if the objects are read from storage.
     is_stored: bool,
     objects: Vec<Object>,
-    /// Objects with errors, and those that are left aside.
+    /// Objects with errors, and skipped ones.
     others: Vec<Manifest>,
     diagnostics: Diagnostics,
     asides: Asides,
@@ -172,7 +172,7 @@ impl Admission {
         }
     }
 
-    /// HPAs of versions that were served once, as the API server converted them while it did.
+    /// Converts HPAs of removed versions, as the API server did when it served them.
     fn current_version(&mut self, mut manifest: Manifest) -> Option<Manifest> {
         let old = manifest.api_version.clone();
         let is_old = matches!(&*old, "autoscaling/v2beta1" | "autoscaling/v2beta2");
@@ -191,7 +191,7 @@ impl Admission {
                 }
             }
         }
-        let problem = format!("Kubernetes serves {old} no more; it is read as autoscaling/v2");
+        let problem = format!("Kubernetes no longer serves {old}; it is read as autoscaling/v2");
         let problem = Diagnostic::warning("dropped-version", problem)
             .help("a cluster of today refuses it: `kubectl convert` writes the current version");
         self.report(problem, "apiVersion".to_owned(), &manifest);
@@ -216,7 +216,7 @@ impl Admission {
         }
         match lowered {
             Ok(lowered) => lowered.filter(|_| is_valid),
-            // What it lacks is reported already.
+            // Its mistakes are reported already.
             Err(_) if !can_be_decoded => None,
             Err(error) => {
                 let problem =
@@ -227,7 +227,7 @@ impl Admission {
         }
     }
 
-    /// Whether an object of a kind that is not lowered breaks no rule, as far as its fields are known.
+    /// Validates an object of a kind that is not lowered, as far as its fields are known; true if it has no errors.
     fn check_left_aside(&mut self, manifest: &Manifest) -> bool {
         let mut errors = FieldErrors::default();
         let Some(mistakes) = check_unread(manifest, &mut errors) else { return true };
@@ -251,7 +251,7 @@ impl Admission {
         is_valid
     }
 
-    /// Each error once, but for those that follow from mistakes.
+    /// Reports each error once, except consequences of mistakes.
     fn report_errors(&mut self, errors: FieldErrors, mistakes: &[Mistake], manifest: &Manifest) {
         let mut told: Vec<(String, String)> = Vec::new();
         for FieldError { path, problem, is_rule } in errors.into_vec() {
@@ -275,14 +275,14 @@ impl Admission {
     }
 }
 
-/// Whether a problem of a field is one that was told of it, in other words.
+/// True if a problem repeats one already reported in other words.
 fn says_again(told: &str, problem: &str) -> bool {
     let sort = |problem: &str| problem.split(':').next().map(str::to_owned);
     told == problem || !problem.starts_with("Invalid value") && sort(told) == sort(problem)
 }
 
-/// Whether a mistake may be there because of others that were taken out before: it is at the same field, at one
-/// around it or inside of it, or says that something does not fit or is not there.
+/// True if a mistake may be a consequence of others that were removed before: it is at the same field, a parent or a
+/// child of it, or says that something does not match or is missing.
 fn follows(path: &str, problem: &str, others: &[Mistake]) -> bool {
     let is_inside = |inner: &str, outer: &str| {
         inner
@@ -302,14 +302,14 @@ fn follows(path: &str, problem: &str, others: &[Mistake]) -> bool {
     has_others && (refers.iter().any(|words| problem.contains(words)) || others.iter().any(is_near))
 }
 
-/// What plays no part in the simulation, to be said once for each kind and field.
+/// Ignored parts of the input, reported once per kind and field.
 #[derive(Default)]
 struct Asides {
     kinds: BTreeMap<String, Aside>,
     fields: BTreeMap<(String, &'static str, &'static str), Aside>,
 }
 
-/// Where something was met first, and how often.
+/// First occurrence and number of occurrences.
 struct Aside {
     place: Place,
     field: String,
@@ -358,7 +358,7 @@ impl Asides {
     }
 }
 
-/// What the admission plugins do with every pod that these objects bring.
+/// Runs the admission plugins on the pods of these objects.
 fn admit_pods(
     objects: &mut [Object],
     known: impl Iterator<Item = PriorityClass>,
@@ -381,7 +381,7 @@ fn admit_pods(
         let named = &template.spec.priority_class_name;
         if !named.is_empty() && !classes.contains_key(named) {
             let message = format!(
-                "no PriorityClass with name {named} was found: it is taken to be there, with a value of 0"
+                "no PriorityClass with name {named} was found: it is assumed to exist, with a value of 0"
             );
             let help = "add the PriorityClass: without one, a cluster creates no pods";
             let problem = Diagnostic::warning("missing-reference", message).help(help);

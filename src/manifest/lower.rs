@@ -1,4 +1,4 @@
-//! One object to what `cluster` makes of it, and to the document of the API: defaulted and checked, by kind.
+//! Lowers an object to its form in `cluster` and to its API document, defaulted and validated by kind.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ use cluster::routes::{HTTPRouteSpec, IngressClassSpec, IngressSpec};
 use cluster::service_account::ServiceAccountSpec;
 use cluster::{AnySpec, Document, Kind, ObjectMeta};
 
-/// An object lowered.
+/// A lowered object.
 pub(super) struct Lowered {
     /// Its own name, labels and annotations.
     pub(super) meta: ObjectMeta,
@@ -54,7 +54,7 @@ pub(super) struct Lowered {
     pub(super) spec: AnySpec,
 }
 
-/// Lowers an object whose fields are those of its kind; `None` for one that is without effect on a simulation.
+/// Lowers an object whose fields match its kind; `None` if it does not affect a simulation.
 pub(super) fn lower(
     manifest: &Manifest,
     value: Value,
@@ -78,7 +78,7 @@ pub(super) fn lower(
     };
     let namespace = &manifest.reference.id.namespace;
     if let Value::Object(fields) = &mut document {
-        // That of a node describes the machine.
+        // The status of a Node describes the machine.
         if kind != Kind::Node {
             fields.shift_remove("status");
         }
@@ -104,8 +104,8 @@ pub(super) fn lower(
     Ok(spec.map(|spec| Lowered { meta, spec }))
 }
 
-/// Checks an object of a kind whose fields are known though it is not lowered: the mistakes in its fields, and in
-/// `errors` the rules that it breaks; `None` of other kinds.
+/// Validates an object of a known kind that is not lowered: returns the mistakes in its fields, and adds violated
+/// rules to `errors`; `None` for other kinds.
 pub(super) fn check_unread(
     manifest: &Manifest,
     errors: &mut FieldErrors,
@@ -146,7 +146,7 @@ pub(super) fn check_unread(
     Some(mistakes)
 }
 
-/// An object that the store holds as it is written.
+/// An object that the store holds as written.
 pub(super) fn unread(manifest: &Manifest) -> Option<Lowered> {
     let spec = match manifest.reference.kind {
         Kind::Ingress => IngressSpec.into(),
@@ -164,7 +164,7 @@ pub(super) fn unread(manifest: &Manifest) -> Option<Lowered> {
     Some(Lowered { meta, spec })
 }
 
-/// Metadata that the API server sets, whatever a client writes.
+/// Metadata set by the API server, overriding clients.
 const OF_THE_SERVER: [&str; 9] = [
     "uid",
     "resourceVersion",
@@ -177,7 +177,7 @@ const OF_THE_SERVER: [&str; 9] = [
     "ownerReferences",
 ];
 
-/// What an object of a kind says of the pods that it brings: their metadata but for names, and their spec.
+/// The pod template of an object, without names.
 fn written_template(kind: Kind, document: &Value) -> Option<Value> {
     let mut written = document.pointer(kind.pod_template_pointer())?.clone();
     if let (Kind::Pod, Some(fields)) = (kind, written.as_object_mut()) {
@@ -191,7 +191,7 @@ fn written_template(kind: Kind, document: &Value) -> Option<Value> {
 
 const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
 
-/// Takes out fields that hold nothing, as `creationTimestamp: null`, which the API server does not print.
+/// Removes empty fields such as `creationTimestamp: null`, which the API server does not print.
 fn leave_out_nothing(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(leave_out_nothing),
@@ -203,7 +203,7 @@ fn leave_out_nothing(value: &mut Value) {
     }
 }
 
-/// Kinds whose objects ask for nothing without `spec`, though the schema lets them.
+/// Kinds whose objects do nothing without `spec`, although the schema makes it optional.
 const NEED_A_SPEC: [Kind; 11] = [
     Kind::Pod,
     Kind::Deployment,
@@ -239,14 +239,14 @@ fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut
     }
 }
 
-/// The spec of an object that a simulation holds, and the whole of the object, both by what is defaulted.
+/// The lowered spec of a simulated object and its complete document, both defaulted.
 fn spec_of(
     kind: Kind,
     meta: &ObjectMeta,
     value: Value,
     errors: &mut FieldErrors,
 ) -> Result<(Option<AnySpec>, Value), serde_json::Error> {
-    /// `of!(Kind, |object| spec)`, or `of!(spec of Kind, |spec| lowered)` where only that counts.
+    /// `of!(Kind, |object| spec)`, or `of!(spec of Kind, |spec| lowered)` if only the spec matters.
     macro_rules! of {
         ($kind:ty, |$object:ident| $lowered:expr) => {{
             let ($object, document) = defaulted::<$kind>(value, errors)?;
@@ -320,7 +320,7 @@ fn spec_of(
     Ok((Some(spec), document))
 }
 
-/// An HPA of whatever version, and the object of the current one.
+/// An HPA of any version, and its document in the current version.
 fn hpa(
     mut value: Value,
     control_plane: ControlPlane,
@@ -341,7 +341,7 @@ fn hpa(
     }
 }
 
-/// The object typed and defaulted, and as the API server would print it; it is checked on the way.
+/// The typed, defaulted and validated object, and its document as the API server would print it.
 fn defaulted<T: SetDefaults + Validate>(
     value: Value,
     errors: &mut FieldErrors,

@@ -1,5 +1,5 @@
-//! Objects that controllers make of others before any pod needs them: Secrets of certificates and of stores of secrets,
-//! and the ReplicaSet that stands for a ReplicationController.
+//! Objects that controllers create from others before pods need them: Secrets for certificates and from external secret
+//! stores, and the ReplicaSet that replaces a ReplicationController.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::object::Manifest;
 use cluster::{Kind, ObjectReference};
 
-/// Adds what controllers make of these objects, and says so. A Secret that is among them stays as it is.
+/// Adds the objects that controllers create from these, with notes. Existing Secrets are left unchanged.
 pub(super) fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
     let mut asked = BTreeMap::new();
     for manifest in manifests.iter() {
@@ -47,7 +47,7 @@ pub(super) fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnost
     manifests.append(&mut made);
 }
 
-/// The keys that pods ask of Secrets, by the Secrets' names.
+/// The keys that pods read from Secrets, by Secret name.
 fn keys_asked(value: &Value, asked: &mut BTreeMap<String, BTreeSet<String>>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| keys_asked(item, asked)),
@@ -71,7 +71,7 @@ fn keys_asked(value: &Value, asked: &mut BTreeMap<String, BTreeSet<String>>) {
     }
 }
 
-/// The name of the Secret that a controller makes of an object, and the keys that are known.
+/// The name and known keys of the Secret that a controller creates from an object.
 fn secret_of(manifest: &Manifest) -> Option<(String, BTreeSet<String>)> {
     let value = &manifest.value;
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -101,7 +101,7 @@ fn secret_of(manifest: &Manifest) -> Option<(String, BTreeSet<String>)> {
         }
         ("secrets.hashicorp.com", _) => (text("/spec/destination/name")?, BTreeSet::new()),
         ("onepassword.com", "OnePasswordItem") => (own_name()?, BTreeSet::new()),
-        // CloudNativePG: how applications get in.
+        // CloudNativePG: the credentials for applications.
         ("postgresql.cnpg.io", "Cluster") => {
             let name = text("/spec/bootstrap/initdb/secret/name")
                 .unwrap_or_else(|| format!("{}-app", manifest.reference.id.name));
@@ -115,7 +115,7 @@ fn secret_of(manifest: &Manifest) -> Option<(String, BTreeSet<String>)> {
     })
 }
 
-/// A ReplicaSet does what a ReplicationController does, with another form of selector.
+/// Converts a ReplicationController to a ReplicaSet, which only differs in the form of its selector.
 fn become_replica_set(manifest: &mut Manifest, diagnostics: &mut Diagnostics) {
     let message = "it is run as a ReplicaSet of the same name, whose controller does the same";
     let note = Diagnostic::note("translated-kind", message);

@@ -1,15 +1,14 @@
-//! Which fields of the API play a part in the simulation, and what it means that the others do not.
+//! Lists the API fields that are simulated, and the consequences for those that are not.
 //!
-//! When a field comes to play a part, add it to [`MODELLED`] and take it out of [`MEANINGS`]: a test walks every field of
-//! every kind that is simulated.
+//! When a field becomes simulated, add it to [`MODELLED`] and remove it from [`MEANINGS`]: a test walks every field of
+//! every simulated kind.
 
 use serde_json::Value;
 
 use super::schema::{Findings, UnmodelledField};
 use cluster::Kind;
 
-/// For each type that the kinds which are simulated reach: the fields that play a part; `*` stands for all that are
-/// named in no other table.
+/// The simulated fields of each type reachable from simulated kinds; `*` stands for all fields not in any other table.
 const MODELLED: [(&str, &str); 57] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
@@ -104,7 +103,7 @@ const MODELLED: [(&str, &str); 57] = [
     ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
 ];
 
-/// More of them, of kinds with their own types.
+/// The same for kinds with their own types.
 const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
     ("AdvancedConfig", "horizontalPodAutoscalerConfig scalingModifiers"),
     ("HorizontalPodAutoscalerConfig ScalingModifiers Fallback", "*"),
@@ -116,7 +115,7 @@ const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Objects: what they are, and a spec. Those whose other fields are no spec are named.
+/// Simulated top-level fields of objects; `*` is the row of all kinds not listed.
 const OBJECTS: [(&str, &str); 6] = [
     ("StorageClass", "apiVersion kind metadata provisioner volumeBindingMode allowedTopologies"),
     ("PersistentVolumeClaim", "apiVersion kind metadata spec"),
@@ -126,7 +125,7 @@ const OBJECTS: [(&str, &str); 6] = [
     ("*", "apiVersion kind metadata spec status"),
 ];
 
-/// Fields that ask for nothing in a run, and why.
+/// Fields without effect on a run, with the reason.
 const NEUTRAL: [(&str, &str, &str); 28] = [
     (
         "ObjectMeta",
@@ -149,7 +148,7 @@ const NEUTRAL: [(&str, &str, &str); 28] = [
         "a claim is known by namespace and name",
     ),
     ("JobSpec", "selector manualSelector", "pods are found by their owner"),
-    ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its way"),
+    ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its protocol"),
     ("EnvFromSource", "prefix", "no process reads it"),
     ("ConfigMapVolumeSource", "defaultMode", "no process reads the files"),
     ("SecretVolumeSource", "defaultMode", "no process reads the files"),
@@ -177,7 +176,7 @@ const NEUTRAL: [(&str, &str, &str); 28] = [
     (
         "NodeCondition",
         "lastHeartbeatTime lastTransitionTime message reason",
-        "it tells of the past",
+        "it describes the past",
     ),
     ("ScaleTarget", "envSourceContainerName", "there are no secrets to read"),
     ("PersistentVolumeClaim", "status", "the API server writes it"),
@@ -185,12 +184,12 @@ const NEUTRAL: [(&str, &str, &str); 28] = [
     ("PodSpec", "ephemeralContainers", "no object may bring them"),
 ];
 
-/// What it means that fields play no part, by type and fields.
+/// Consequences of fields that are not simulated, by type and fields.
 const MEANINGS: [(&str, &str, &str); 26] = [
     (
         "StorageClass",
         "parameters mountOptions allowVolumeExpansion reclaimPolicy",
-        "no disk is simulated: neither its speed nor what becomes of it without its claim",
+        "disks are not simulated: neither their speed nor their reclaim",
     ),
     ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
     (
@@ -198,21 +197,21 @@ const MEANINGS: [(&str, &str, &str); 26] = [
         "restoreToOriginalReplicaCount",
         "replicas stay as they are when the object goes",
     ),
-    ("ScaleTriggers", "useCachedMetrics", "values are asked for at each scaling"),
+    ("ScaleTriggers", "useCachedMetrics", "values are read at each sync"),
     ("ScaleTriggers", "authenticationRef", "every source of metrics lets KEDA in"),
     (
         "VolumeProjection",
         "clusterTrustBundle podCertificate",
-        "certificates are there as soon as a pod needs them",
+        "certificates exist as soon as a pod needs them",
     ),
-    ("ObjectMeta", "ownerReferences", "the object stands for itself; only controllers own others"),
+    ("ObjectMeta", "ownerReferences", "the object stands alone; only controllers own others"),
     ("ObjectMeta", "finalizers", "objects go as soon as they are deleted"),
     (
         "Container",
         "command args workingDir stdin stdinOnce tty",
         "what a container does is said in the scenario, under `workloads`",
     ),
-    ("Container", "env", "only the ConfigMaps and Secrets that it names count"),
+    ("Container", "env", "only the ConfigMaps and Secrets that it references count"),
     ("Container", "volumeMounts volumeDevices", "no disk is simulated"),
     ("Container", "securityContext", "only the Pod Security standard of its namespace judges it"),
     (
@@ -224,7 +223,7 @@ const MEANINGS: [(&str, &str, &str); 26] = [
     (
         "PodSpec",
         "dnsPolicy dnsConfig hostAliases hostname subdomain setHostnameAsFQDN hostnameOverride enableServiceLinks",
-        "names resolve at once and without load",
+        "names resolve instantly and without load",
     ),
     ("PodSpec", "resourceClaims schedulingGroup", "devices and pod groups are not allocated"),
     ("PodSpec", "runtimeClassName", "its overhead counts only where `overhead` says it"),
@@ -241,7 +240,7 @@ const MEANINGS: [(&str, &str, &str); 26] = [
         "ServiceSpec",
         "type externalName externalIPs healthCheckNodePort loadBalancerIP \
          loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts",
-        "requests enter at the Service and go to its ready pods, whatever leads to it",
+        "requests enter at the Service and go to its ready pods, whatever routes to it",
     ),
     (
         "RollingUpdateStatefulSetStrategy",
@@ -252,8 +251,8 @@ const MEANINGS: [(&str, &str, &str); 26] = [
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
 ];
 
-/// Annotations, and labels, that would act in a cluster and do not here: by key, or by how keys begin where the name
-/// ends in `*`.
+/// Annotations and labels that are effective in a cluster but not simulated, by key, or by prefix if the name ends in
+/// `*`.
 const MARKS: [(&str, &str); 26] = [
     (
         "cluster-autoscaler.kubernetes.io/*",
@@ -284,16 +283,16 @@ const MARKS: [(&str, &str); 26] = [
     ("linkerd.io/*", "no sidecar is injected, and requests do without its time and CPU"),
     ("config.linkerd.io/*", "no sidecar is injected"),
     ("dapr.io/*", "no sidecar is injected, and requests do without its time and CPU"),
-    ("vault.hashicorp.com/*", "no sidecar is injected, and secrets are there at once"),
-    ("helm.sh/hook*", "the object is there from the start, as all are"),
-    ("argocd.argoproj.io/*", "all objects are there from the start, in no order"),
+    ("vault.hashicorp.com/*", "no sidecar is injected, and Secrets exist at once"),
+    ("helm.sh/hook*", "the object exists from the start, as all do"),
+    ("argocd.argoproj.io/*", "all objects exist from the start, in no order"),
     ("kueue.x-k8s.io/*", "no queue holds the object back"),
     ("scheduling.k8s.io/group-name", "pods are scheduled one by one"),
     ("volume.beta.kubernetes.io/storage-class", "a claim gets a new volume of the default class"),
 ];
 
-/// Fields of routes that would act in a cluster and do not here, and what that means: by kind, where they are (a list on
-/// the way stands for each of its items) and name.
+/// Fields of routes that are effective in a cluster but not simulated, with the consequence: by kind, path (lists on
+/// the path stand for each item) and name.
 const OF_ROUTES: [(Kind, &str, &str, &str); 4] = [
     (Kind::Ingress, "/spec", "tls", "TLS takes neither time nor CPU, and needs no certificate"),
     (
@@ -308,21 +307,26 @@ const OF_ROUTES: [(Kind, &str, &str, &str); 4] = [
         "port",
         "requests come to a route by host and path, through whichever listener",
     ),
-    (Kind::HTTPRoute, "/spec/rules", "sessionPersistence", "clients are led anew each time"),
+    (
+        Kind::HTTPRoute,
+        "/spec/rules",
+        "sessionPersistence",
+        "clients are routed anew for each request",
+    ),
 ];
 
-/// The part that a field plays.
+/// How a field is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// It acts.
+    /// It is simulated.
     Modelled,
-    /// It asks for nothing in a run.
+    /// It has no effect on a run.
     Neutral,
-    /// It would act in a cluster, or is not looked at, and is listed.
+    /// It is effective in a cluster, or ignored, and reported.
     Listed,
 }
 
-/// Which part a field plays.
+/// How a field is treated.
 pub(super) fn part(type_name: &str, field: &str) -> Part {
     let in_neutral = NEUTRAL
         .iter()
@@ -339,7 +343,7 @@ pub(super) fn part(type_name: &str, field: &str) -> Part {
     }
 }
 
-/// What it means for the result that a field plays no part.
+/// The consequence of a field that is not simulated.
 pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
     if let Some((_, meaning)) = MARKS.iter().find(|(key, _)| type_name == MARK && *key == field) {
         return meaning;
@@ -354,7 +358,7 @@ pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
     found.map_or("it changes nothing in the simulation", |(.., meaning)| meaning)
 }
 
-/// The fields of a route that play no part.
+/// The fields of a route that are not simulated.
 pub(super) fn fields_of_route(kind: Kind, route: &Value) -> Findings {
     let mut findings = Findings::default();
     for (_, place, field, _) in OF_ROUTES.iter().filter(|row| row.0 == kind) {
@@ -379,10 +383,10 @@ pub(super) fn fields_of_route(kind: Kind, route: &Value) -> Findings {
     findings
 }
 
-/// The name under which annotations and labels are told.
+/// The name under which annotations and labels are reported.
 pub(super) const MARK: &str = "annotation";
 
-/// The row of an annotation or label that would act in a cluster and does not here.
+/// The consequence of an annotation or label that is effective in a cluster but not simulated.
 pub(super) fn mark(key: &str) -> Option<&'static str> {
     let is_meant = |row: &str| match row.strip_suffix('*') {
         Some(begin) => key.starts_with(begin),
@@ -391,7 +395,7 @@ pub(super) fn mark(key: &str) -> Option<&'static str> {
     MARKS.iter().map(|(row, _)| *row).find(|row| is_meant(row))
 }
 
-/// The fields of a type that play a part.
+/// The simulated fields of a type.
 fn fields(type_name: &str) -> Option<&'static str> {
     let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..5]);
     tables.into_iter().find(|(of, _)| lists(of, type_name)).map(|(_, fields)| *fields)

@@ -1,17 +1,17 @@
-//! Which names, labels and annotations the API server takes (`apimachinery/pkg/util/validation`, 1.36).
+//! Validation of names, labels and annotations (`apimachinery/pkg/util/validation`, 1.36).
 
 use std::collections::BTreeMap;
 
 use super::field::{FieldErrors, FieldPath};
 
-/// What a kind asks of `metadata.name`.
+/// The rule of a kind for `metadata.name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameRule {
     /// An RFC 1123 subdomain: most kinds.
     Subdomain,
     /// An RFC 1123 label: namespaces, and Services since 1.36 (`RelaxedServiceNameValidation`).
     Label,
-    /// A subdomain of at most so many bytes.
+    /// A subdomain with a limited length in bytes.
     SubdomainUpTo(usize),
 }
 
@@ -131,7 +131,7 @@ fn is_name_part(name: &str) -> bool {
     )
 }
 
-/// Whether both ends are of one sort and what is between them of another.
+/// True if both ends satisfy `end` and all characters in between `inner`.
 fn framed(text: &str, end: impl Fn(u8) -> bool, inner: impl Fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };

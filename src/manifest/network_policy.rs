@@ -1,4 +1,4 @@
-//! NetworkPolicies of the API to those of `cluster`; `validation` has checked them.
+//! Converts NetworkPolicies of the API, already checked by `validation`, to those of `cluster`.
 
 use k8s_openapi::api::networking::v1 as networking;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -10,7 +10,7 @@ use cluster::network_policy::{
     AddressRange, NetworkPolicySpec, PolicyPeer, PolicyPort, PolicyRule, PortMatch,
 };
 
-/// A NetworkPolicy, of which `policyTypes` are completed.
+/// A NetworkPolicy with defaulted `policyTypes`.
 pub(super) fn network_policy_spec(
     spec: &networking::NetworkPolicySpec,
     errors: &mut FieldErrors,

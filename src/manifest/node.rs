@@ -1,4 +1,4 @@
-//! Nodes of the API to those of `cluster`.
+//! Converts Nodes of the API to those of `cluster`.
 
 use k8s_openapi::api::core::v1 as core;
 
@@ -12,8 +12,8 @@ use cluster::{Name, ObjectMeta};
 use engine::SimTime;
 use units::Bytes;
 
-/// A Node object as `kubectl get node -o yaml` gives it. One without conditions counts as ready: it
-/// stands for a machine whose kubelet will report, as all of them do in a simulation.
+/// A Node object as printed by `kubectl get node -o yaml`. Without conditions it counts as ready:
+/// it stands for a machine whose kubelet will report its status, as in any simulation.
 pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
     let mut node = node.clone();
     node.set_defaults();

@@ -1,5 +1,5 @@
-//! Documents to objects: lists are split, and each object is known by kind, namespace and name. What an
-//! object holds is not looked at.
+//! Splits documents into objects, each identified by kind, namespace and name. The contents of objects are not
+//! checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,52 +16,52 @@ use super::schema::QUOTES_HELP;
 use super::yaml::{Document, Positions, Source, read_documents};
 use cluster::{Kind, Name, ObjectReference, Verbs};
 
-/// One object as a user wrote it.
+/// An object as written by the user.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     /// Its `apiVersion`.
     pub api_version: Name,
-    /// Its `kind` as it is written, for messages.
+    /// Its `kind` as written, for messages.
     pub kind: Name,
-    /// Kind, namespace and name. An object with `generateName` has its prefix for a name.
+    /// Kind, namespace and name. For an object with `generateName`, the prefix serves as name.
     pub reference: ObjectReference,
-    /// Whether the API server is to make its name up.
+    /// True if the API server generates its name.
     pub has_generated_name: bool,
-    /// All that it says, nothing filled in.
+    /// Its content, without defaults.
     pub value: Value,
-    /// Where that stands.
+    /// Its position in the input.
     pub origin: Origin,
 }
 
-/// Where an object stands.
+/// The position of an object in the input.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// The name of the text.
     pub source: Arc<str>,
-    /// Where each field stands in it.
+    /// Positions of its fields.
     pub positions: Positions,
 }
 
 impl Origin {
-    /// Where the object begins.
+    /// The start of the object.
     pub fn place(&self) -> Place {
         self.positions.place(&self.source, &FieldPath::ROOT)
     }
 
-    /// Where a field stands, or the nearest thing around it that does exist.
+    /// The position of a field, or of its nearest existing parent.
     pub fn place_of(&self, path: &str) -> Place {
         self.positions.place_of(&self.source, path)
     }
 }
 
 impl Manifest {
-    /// The object as messages call it: `Deployment shop/web`.
+    /// The name of the object in messages: `Deployment shop/web`.
     pub fn label(&self) -> String {
         format!("{} {}", self.kind, self.reference.id)
     }
 }
 
-/// The objects of documents, in their order. What is no object is reported.
+/// The objects in documents, in order. Anything else is reported.
 pub fn objects_of(documents: Vec<Document>, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
     let mut manifests = Vec::new();
     for Document { source, value, positions } in documents {
@@ -70,7 +70,7 @@ pub fn objects_of(documents: Vec<Document>, diagnostics: &mut Diagnostics) -> Ve
     manifests
 }
 
-/// Reads all objects of all texts, in their order. What is no object, and what comes twice, is reported.
+/// Reads all objects of all texts, in order. Anything else is reported, and so are duplicates.
 pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<Manifest> {
     let mut manifests = Vec::new();
     for source in sources {
@@ -98,7 +98,7 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
     manifests
 }
 
-/// Leaves one of objects that are written alike in several places, as they are one for `kubectl apply`.
+/// Removes identical copies of an object, which are one object to `kubectl apply`.
 fn leave_out_copies(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
     let mut seen: BTreeMap<(Name, ObjectReference), Vec<usize>> = BTreeMap::new();
     let mut copies = Vec::new();
@@ -130,8 +130,8 @@ fn leave_out_copies(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics
     });
 }
 
-/// Reads an object, or a list of objects, out of a document that holds other things, too: `source` is its name, and
-/// where in it a field stands is not known.
+/// Reads an object, or a list of objects, embedded in another document with the name `source`; positions of fields
+/// are unknown.
 pub fn read_value(value: Value, source: &str, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
     let mut manifests = Vec::new();
     let origin = Origin { source: source.into(), positions: Positions::unknown() };
@@ -171,7 +171,7 @@ fn split(
     }
 }
 
-/// Items of a list of one kind need not say what they are (`UnstructuredList`).
+/// Items of a typed list may omit kind and apiVersion (`UnstructuredList`).
 fn identify_item(list: &Value, item: &mut Value) {
     let text = |field: &str| list.get(field).and_then(Value::as_str);
     let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else { return };
@@ -202,7 +202,7 @@ fn identified(value: Value, origin: Origin) -> Result<Manifest, Box<Diagnostic>>
         None if is_read(&api_version, &kind) => {
             text_at(&value, &origin, &["metadata", "name"], "by which the object is known")?
         }
-        // Files of tools such as kustomize look like objects, but have no name.
+        // Files of tools such as kustomize resemble objects but have no name.
         None => value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned(),
     };
     let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str);
@@ -243,8 +243,8 @@ fn text_at(
     }
 }
 
-/// What becomes of objects that are written twice, and not alike. `kubectl apply` writes one over the other, in their
-/// order; but two workloads of one name are hardly meant, and a claim stays as it was made.
+/// Resolves differing duplicates. `kubectl apply` applies them one after the other, the last one winning; but two
+/// workloads with the same name are probably a mistake, and a claim is immutable.
 fn settle_duplicates(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
     let mut seen: BTreeMap<(Name, Name, ObjectReference), usize> = BTreeMap::new();
     let mut written_over = BTreeSet::new();
@@ -260,7 +260,7 @@ fn settle_duplicates(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostic
         let kind = manifest.reference.kind;
         let problem = if kind.can(Verbs::RUN_PODS) {
             Diagnostic::error("duplicate-object", "is defined twice")
-                .help("keep one of them, or give one another name or namespace")
+                .help("keep one, or give the other a different name or namespace")
         } else if kind == Kind::PersistentVolumeClaim {
             seen.insert(key, earlier);
             written_over.insert(place);

@@ -42,12 +42,12 @@ impl<'a> FieldPath<'a> {
         Self { parent: Some(self), step: Step::Item(index) }
     }
 
-    /// Whether this is a field of the object itself.
+    /// True if this is a top-level field of the object.
     pub(super) fn is_top_level(&self) -> bool {
         self.parent.is_some_and(|parent| parent.parent.is_none())
     }
 
-    /// The name of the field that the path ends in, unless it ends in an item or a key.
+    /// The name of the last field, unless the path ends in an item or a key.
     pub(super) const fn last_field(&self) -> Option<&'a str> {
         match self.step {
             Step::Field(name) => Some(name),

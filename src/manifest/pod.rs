@@ -1,5 +1,6 @@
-//! Pods and pod templates of the API to `cluster::PodTemplate`, as pods that are created of them.
-//! Admission (priority classes, default tolerations, RuntimeClass overhead) is not its part.
+//! Converts pods and pod templates of the API to `cluster::PodTemplate`, in the form of newly
+//! created pods. Admission (priority classes, default tolerations, RuntimeClass overhead) is not
+//! applied here.
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -16,8 +17,8 @@ use cluster::pod_template::{
 use cluster::{Labels, Name, TemplateDocument};
 use engine::SimDuration;
 
-/// The template that a Pod object, or the `spec.template` of a workload, stands for. `path` leads
-/// to the object that holds `metadata` and `spec`.
+/// The template of a Pod object or of a workload's `spec.template`. `path` is that of the object
+/// with `metadata` and `spec`.
 pub fn pod_template(
     metadata: Option<&ObjectMeta>,
     spec: &core::PodSpec,
@@ -36,7 +37,7 @@ pub fn pod_template(
     }
 }
 
-/// Labels, annotations and other maps from text to text.
+/// Converts labels, annotations and other string maps.
 pub(super) fn pairs(map: Option<&std::collections::BTreeMap<String, String>>) -> Labels {
     map.into_iter().flatten().map(|(key, value)| (key.as_str(), value.as_str())).collect()
 }

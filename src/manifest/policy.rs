@@ -1,5 +1,5 @@
-//! What limits and groups other objects, from the API to `cluster`: budgets, quotas, priority classes,
-//! and the objects that pods refer to.
+//! Converts objects that limit or group others from the API to `cluster`: budgets, quotas, priority
+//! classes, and the objects that pods refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,9 @@ use cluster::quota_scope::QuotaScope;
 use cluster::selector::Operator;
 use cluster::{Name, ObjectMeta};
 
-/// Priorities above this are for the system's own classes (`HighestUserDefinablePriority`).
+/// Priorities above this are reserved for system classes (`HighestUserDefinablePriority`).
 const HIGHEST_USER_PRIORITY: i32 = 1_000_000_000;
-/// Names that begin like this are kept for the classes of every cluster.
+/// Prefix of names reserved for the built-in classes.
 const SYSTEM_PREFIX: &str = "system-";
 
 /// A PodDisruptionBudget (`ValidatePodDisruptionBudgetSpec`).
@@ -54,7 +54,7 @@ pub(super) fn disruption_budget(
         budget: match (min_available, max_unavailable) {
             (_, Some(number)) => Budget::MaxUnavailable(number),
             (Some(number), None) => Budget::MinAvailable(number),
-            // The disruption controller then expects no pods, and grants no eviction.
+            // The disruption controller then expects no pods, and allows no eviction.
             (None, None) => Budget::MaxUnavailable(IntOrPercent::Int(0)),
         },
         always_allows_unhealthy: errors.choose(given, &policies, &at),
@@ -150,7 +150,7 @@ pub(super) fn keys<V>(data: Option<&BTreeMap<String, V>>) -> BTreeSet<Name> {
     data.into_iter().flatten().map(|(key, _)| Name::from(key.as_str())).collect()
 }
 
-/// The metadata of any object that keeps its own.
+/// The metadata of any object.
 pub(super) fn object_meta(
     id: &cluster::NamespacedName,
     metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,

@@ -1,4 +1,4 @@
-//! Whether the pods behind a Service have the ports that it leads to.
+//! Checks that the pods behind a Service have its target ports.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use super::load::Object;
 use cluster::pod_template::{ContainerPort, PodTemplate};
 use cluster::service::{ServicePort, ServiceSpec};
 
-/// Warns of target ports that no pod has: of a name always, as the endpoints then lack the port (`FindPort` of
-/// `k8s.io/endpointslice`); of numbers where all pods declare ports, which nothing makes
-/// them do, and the Service leads to none of these.
+/// Warns of target ports that no pod has: names always, as the endpoints then lack the port (`FindPort` of
+/// `k8s.io/endpointslice`); numbers only if all pods declare ports (which is optional) and the Service targets none of
+/// them.
 pub(super) fn check(object: &Object, service: &ServiceSpec, objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let Some(selector) = &service.selector else { return problems };
@@ -30,8 +30,8 @@ pub(super) fn check(object: &Object, service: &ServiceSpec, objects: &[Object]) 
         port.target_port.parse().is_ok_and(|target: u16| target == number)
     };
     let has_name = |port: &ServicePort, one: &ContainerPort| port.target_port == one.name;
-    // Whoever asks for the addresses of the pods chooses the port as well. And pods of which one port is declared
-    // and reached are often known to have others.
+    // Clients of a headless Service choose the port themselves. And pods with one declared and targeted port often have
+    // other, undeclared ones.
     let all_declare = selected.iter().all(|(_, pods)| ports(pods).next().is_some());
     let is_reached = service.ports.iter().any(|port| {
         let mut declared = selected.iter().flat_map(|(_, pods)| ports(pods));
@@ -72,8 +72,8 @@ pub(super) fn check(object: &Object, service: &ServiceSpec, objects: &[Object]) 
     problems
 }
 
-/// Warns of probes that ask for a port by a name that their container lacks: the kubelet finds none then, and every
-/// probe fails (`resolveContainerPort`). A number need not be declared.
+/// Warns of probes with a port name that their container lacks: the kubelet cannot resolve it, and every probe fails
+/// (`resolveContainerPort`). Port numbers need not be declared.
 pub(super) fn probes(object: &Object) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let kind = object.manifest.reference.kind;
@@ -114,8 +114,8 @@ pub(super) fn probes(object: &Object) -> Diagnostics {
     problems
 }
 
-/// A note on a probe of a port that no container of the pod declares, where they declare any: nothing makes them do, but
-/// a probe that nothing answers fails in a cluster, and succeeds in the run.
+/// A note on a probe of a port number that no container of the pod declares although they declare others: declaring is
+/// optional, but if nothing listens there, the probe fails in a cluster and succeeds in the run.
 fn undeclared(
     object: &Object,
     pods: Option<&Value>,

@@ -1,4 +1,4 @@
-//! The ConfigMaps, Secrets and claims without which a pod cannot start.
+//! The ConfigMaps, Secrets and claims that a pod needs to start.
 
 use k8s_openapi::api::core::v1 as core;
 
@@ -6,14 +6,14 @@ use cluster::Kind;
 use cluster::Name;
 use cluster::pod_template::Reference;
 
-/// How the names of volumes begin that the API server gives to pods (admission plugin ServiceAccount). What
-/// they take files from, every namespace has.
+/// Prefix of the volumes that the API server adds to pods (admission plugin ServiceAccount). Their sources
+/// exist in every namespace.
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
-/// The ConfigMap that the control plane puts into every namespace (root-ca-cert-publisher).
+/// The ConfigMap that the control plane creates in every namespace (root-ca-cert-publisher).
 const ROOT_CA: &str = "kube-root-ca.crt";
 
-/// All objects that the pod refers to and that are not optional, each once.
+/// All non-optional objects that the pod refers to, without duplicates.
 pub(super) fn references(spec: &core::PodSpec) -> Vec<Reference> {
     let mut found = Vec::new();
     let volumes = spec.volumes.iter().flatten();

@@ -1,4 +1,4 @@
-//! Resource lists of the API to those of `cluster`.
+//! Converts resource lists of the API to those of `cluster`.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::field::{FieldErrors, FieldPath};
 use cluster::pod_template::ResourceList;
 use units::Quantity;
 
-/// Amounts by resource name; what is no quantity, or negative, is an error and left out.
+/// Amounts by resource name; invalid or negative quantities are reported and left out.
 pub fn resource_list(
     amounts: Option<&BTreeMap<String, ApiQuantity>>,
     path: &FieldPath<'_>,

@@ -1,5 +1,5 @@
-//! Who may do what by the Roles, ClusterRoles and bindings of manifests (`plugin/pkg/auth/authorizer/rbac` and
-//! `pkg/registry/rbac/validation`, 1.36), beside those that every cluster has.
+//! Access rights by the Roles, ClusterRoles and bindings of manifests (`plugin/pkg/auth/authorizer/rbac` and
+//! `pkg/registry/rbac/validation`, 1.36), and the built-in ones.
 
 mod builtin;
 
@@ -15,7 +15,7 @@ use super::object::Manifest;
 use super::selector::label_selector;
 use cluster::{Kind, Labels};
 
-/// Rights by role-based access control.
+/// Rights by role-based access control (RBAC).
 #[derive(Debug, Default)]
 pub struct Rights {
     roles: Vec<Role>,
@@ -24,25 +24,25 @@ pub struct Rights {
     cluster_bindings: Vec<ClusterRoleBinding>,
 }
 
-/// Who asks.
+/// The user of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// Its name.
     pub name: String,
-    /// The groups that it is in.
+    /// Its groups.
     pub groups: Vec<String>,
 }
 
-/// What it asks to do.
+/// A request to be authorized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The verb, such as `get`.
     pub verb: String,
-    /// To what.
+    /// The resource or path.
     pub target: Target,
 }
 
-/// What is asked for.
+/// The resource or path of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Objects of the API.
@@ -51,30 +51,30 @@ pub enum Target {
         group: String,
         /// Plural name, such as `pods`.
         resource: String,
-        /// Subresource, such as `log`; empty = none.
+        /// Subresource, such as `log`; empty for none.
         subresource: String,
-        /// Its name; empty = none in particular.
+        /// Name of the object; empty for any.
         name: String,
-        /// Its namespace; empty = all namespaces, or none.
+        /// Namespace; empty for all namespaces, or for cluster-scoped resources.
         namespace: String,
     },
-    /// A path of the API server that is no resource, such as `/metrics`.
+    /// A non-resource path of the API server, such as `/metrics`.
     Url(String),
 }
 
-/// Why a request is allowed or not.
+/// The decision on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Whether it is.
+    /// True if allowed.
     pub is_allowed: bool,
-    /// By which binding; empty if by none.
+    /// The binding that allows it; empty if denied.
     pub reason: String,
-    /// Bindings of the user that name a role which is not there.
+    /// Bindings of the user to roles that do not exist.
     pub dangling: Vec<String>,
 }
 
 impl User {
-    /// A user by name, with the groups that its name brings: a ServiceAccount is in those of its namespace.
+    /// A user with the groups implied by its name: a ServiceAccount is in the groups of its namespace.
     pub fn named(name: &str, groups: &[String]) -> Self {
         let mut groups = groups.to_vec();
         if let Some(account) = name.strip_prefix("system:serviceaccount:") {
@@ -107,7 +107,7 @@ impl User {
 }
 
 impl Rights {
-    /// Those of manifests, and those that every cluster has from the start; an error names what is no role or binding.
+    /// The rights of manifests and the built-in ones; invalid roles and bindings are errors.
     pub fn of(manifests: &[Manifest]) -> Result<Self, Diagnostics> {
         let mut rights = Self {
             cluster_roles: builtin::cluster_roles(),
@@ -180,7 +180,7 @@ impl Rights {
         ))
     }
 
-    /// Whether a user may do what it asks.
+    /// Decides whether a user may perform a request.
     pub fn answer(&self, user: &User, request: &Request) -> Answer {
         let mut dangling = Vec::new();
         for binding in &self.cluster_bindings {
@@ -224,7 +224,7 @@ impl Rights {
         })
     }
 
-    /// The rules of a role; `None` if it is not there.
+    /// The rules of a role; `None` if it does not exist.
     fn rules(&self, role: &RoleRef, namespace: &str) -> Option<Vec<PolicyRule>> {
         let is_it = |name: &Option<String>| name.as_deref() == Some(role.name.as_str());
         match role.kind.as_str() {
@@ -244,8 +244,8 @@ impl Rights {
         }
     }
 
-    /// The rules of a ClusterRole: of one that aggregates those of all that its selectors find, which its own give way to
-    /// (`pkg/controller/clusterroleaggregation`).
+    /// The rules of a ClusterRole. An aggregated role has the rules of all roles matched by its selectors, which
+    /// replace its own (`pkg/controller/clusterroleaggregation`).
     fn aggregated(&self, role: &ClusterRole, on_the_way: &mut Vec<String>) -> Vec<PolicyRule> {
         let name = role.metadata.name.clone().unwrap_or_default();
         let Some(aggregation) = &role.aggregation_rule else {
@@ -304,7 +304,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// As the API server tells it.
+    /// Formatted like in the API server.
     fn told(&self, subject: &Subject) -> String {
         let name = match self.namespace {
             "" => self.name.to_owned(),
@@ -324,7 +324,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Whether one of the values is this, or `*`.
+/// True if the values contain this one, or `*`.
 fn has(values: &[String], asked: &str) -> bool {
     values.iter().any(|value| value == "*" || value == asked)
 }

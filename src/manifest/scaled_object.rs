@@ -1,4 +1,4 @@
-//! KEDA's ScaledObject (`keda.sh/v1alpha1`): its fields, and what of them is simulated.
+//! KEDA's ScaledObject (`keda.sh/v1alpha1`): its fields, and the simulated ones among them.
 
 mod triggers;
 
@@ -21,7 +21,7 @@ use cluster::{Name, ObjectMeta};
 use engine::SimDuration;
 use triggers::{milli, trigger};
 
-/// The object as it is written.
+/// The object as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ScaledObject {
@@ -37,7 +37,7 @@ pub(super) struct ScaledObject {
     status: Option<BTreeMap<String, serde_json::Value>>,
 }
 
-/// `spec` as it is written.
+/// `spec` as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ScaledObjectSpec")]
@@ -128,7 +128,7 @@ pub(super) fn scaled_object_spec(
     let config = config.and_then(|one| one.horizontal_pod_autoscaler_config.as_ref());
     let min_replicas = spec.min_replica_count.unwrap_or(0);
     let max_replicas = spec.max_replica_count.unwrap_or(100);
-    // A minimum of 0 that is written counts as 1, that of the HPA (`CheckReplicaCountBoundsAreValid`).
+    // An explicit minimum of 0 counts as 1, that of the HPA (`CheckReplicaCountBoundsAreValid`).
     let least = spec.min_replica_count.map_or(0, |written| written.max(1));
     if least > max_replicas {
         let at = path.field("minReplicaCount");
@@ -147,7 +147,7 @@ pub(super) fn scaled_object_spec(
     if spec.triggers.is_empty() {
         errors.push(&at_triggers, "no triggers defined in the ScaledObject".to_owned());
     }
-    // KEDA's webhook (`verifyCPUMemoryScalers`) looks at these two kinds of targets alone.
+    // KEDA's webhook (`verifyCPUMemoryScalers`) only checks these two kinds of targets.
     let kind = spec.scale_target_ref.kind.as_deref().unwrap_or("Deployment");
     let is_resource = |one: &ScaleTriggers| matches!(one.r#type.as_str(), "cpu" | "memory");
     if matches!(kind, "Deployment" | "StatefulSet")
@@ -194,8 +194,8 @@ pub(super) fn scaled_object_spec(
     }
 }
 
-/// One formula in place of the triggers (`ValidateAndCompileScalingModifiers`); nothing without a formula
-/// or a target.
+/// The formula that replaces the triggers (`ValidateAndCompileScalingModifiers`); `None` without a
+/// formula or a target.
 fn modifiers(
     written: &WrittenModifiers,
     spec: &WrittenSpec,
@@ -219,7 +219,7 @@ fn modifiers(
             let problem = format!("{name:?} is the name of another trigger");
             errors.push(&at_triggers.item(index).field("name"), problem);
         }
-        // CPU and memory go to the HPA by themselves.
+        // CPU and memory triggers go to the HPA directly.
         if !matches!(trigger.r#type.as_str(), "cpu" | "memory") {
             names.push(name.into());
         }
@@ -282,7 +282,7 @@ fn fallback(
     Fallback { failure_threshold: threshold.unsigned_abs(), replicas, behavior }
 }
 
-/// What annotations hold back.
+/// The pause settings in annotations.
 fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
     const PREFIX: &str = "autoscaling.keda.sh/";
     let annotation =
@@ -292,13 +292,13 @@ fn pause(meta: &ObjectMeta, errors: &mut FieldErrors) -> Pause {
         let annotations = FieldPath::ROOT.field("metadata");
         let text = annotation("paused-replicas").unwrap_or_default();
         let at = annotations.field("annotations");
-        let problem = format!("{text:?} is no number of replicas");
+        let problem = format!("{text:?} is not a number of replicas");
         errors.push(&at.field(&format!("{PREFIX}paused-replicas")), problem);
     }
     pause
 }
 
-/// Completed as in an HPA, which it becomes a part of.
+/// Defaulted like in an HPA, of which it becomes a part.
 fn behavior(
     written: v2::HorizontalPodAutoscalerBehavior,
     errors: &mut FieldErrors,

@@ -1,8 +1,8 @@
-//! Whether an object has the fields that its kind has, each of the right type.
+//! Checks that an object only has fields of its kind, each with the right type.
 //!
-//! The fields are those of Kubernetes 1.36, as `definitions` has them. What the values mean is not
-//! looked at, except that a quantity, a time and base64 must be well-formed: the API server refuses
-//! these before it looks at anything else, too.
+//! The fields are those of Kubernetes 1.36, from `definitions`. Values are not interpreted, except that
+//! quantities, times and base64 must be well-formed: the API server also rejects these before any other
+//! validation.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,12 +14,12 @@ use super::path::FieldPath;
 use super::spelling::nearest;
 use units::Quantity;
 
-/// What the fields of an object say about it, before their meaning.
+/// The results of checking the fields of an object.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    /// What the API server would not decode.
+    /// Mistakes that the API server would fail to decode.
     pub(super) mistakes: Vec<Mistake>,
-    /// Fields that exist but play no part in the simulation.
+    /// Valid fields that are not simulated.
     pub(super) unmodelled: Vec<UnmodelledField>,
 }
 
@@ -32,20 +32,20 @@ pub(super) struct Mistake {
     pub(super) help: Option<String>,
 }
 
-/// A field that plays no part in the simulation.
+/// A field that is not simulated.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnmodelledField {
-    /// The type that has it, such as `PodSpec`.
+    /// The type that contains it, such as `PodSpec`.
     pub(super) type_name: &'static str,
     /// Its name.
     pub(super) field: &'static str,
-    /// Where it was used.
+    /// Path of its use.
     pub(super) path: String,
 }
 
-/// Holds an object against the type of its kind. On the way it writes values as k8s-openapi reads them:
-/// quantities as text, the empty text where a map of texts has nothing, and nothing where only the API
-/// server writes or where the value is wrong, so that the rest can be looked at further.
+/// Checks an object against the type of its kind, and normalizes values for k8s-openapi: quantities
+/// become text, nulls in maps of texts become empty texts, and fields that only the API server writes
+/// and invalid values are removed, so that the rest can be checked further.
 pub(super) fn check(type_name: &str, value: &mut Value) -> Findings {
     let mut findings = Findings::default();
     if let Some((name, definition)) = DEFINITIONS.get_key_value(type_name) {
@@ -55,18 +55,18 @@ pub(super) fn check(type_name: &str, value: &mut Value) -> Findings {
     findings
 }
 
-/// For a value that YAML does not read as the text that it looks like.
+/// Advice for values that YAML does not parse as text although they look like it.
 pub const QUOTES_HELP: &str =
     "put it in quotes; YAML reads yes, no, on, off, y and n as true and false";
 
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
-/// Written by the API server, in forms that a person has no part in.
+/// Fields written by the API server, in formats that users need not follow.
 const SERVER_FIELDS: [(&str, &str); 3] =
     [("ObjectMeta", "managedFields"), ("ObjectMeta", "selfLink"), ("NodeStatus", "nodeInfo")];
 
 struct Checker<'a> {
     findings: &'a mut Findings,
-    /// Whether the surroundings play a part in the simulation; said once, not of all that they hold.
+    /// True if the parent is simulated; otherwise it is reported once, instead of all its fields.
     is_modelled: bool,
 }
 
@@ -85,7 +85,7 @@ impl Checker<'_> {
         let Some(map) = value.as_object_mut() else {
             return self.wrong_type(value, "fields (`name: value` lines)", path);
         };
-        // Known before what is wrong is taken out.
+        // Determined before invalid values are removed.
         let required = definition.get("required").and_then(Value::as_array).into_iter().flatten();
         let missing: Vec<&str> = required
             .filter_map(Value::as_str)
@@ -98,7 +98,7 @@ impl Checker<'_> {
                 None => self.unknown_field(field, properties, &at),
             }
         }
-        // Objects without a name are found by name; an embedded object needs no metadata.
+        // Objects without a name are reported elsewhere; an embedded object needs no metadata.
         for field in missing.into_iter().filter(|field| *field != "metadata") {
             self.missing_field(properties, &path.field(field));
         }
@@ -112,7 +112,7 @@ impl Checker<'_> {
         value: &mut Value,
         path: &FieldPath,
     ) {
-        // Of what was observed, the simulation takes only the size of nodes.
+        // Of all observed state, only the size of nodes is simulated.
         let is_status = field == "status" && path.is_top_level() && type_name != "Node";
         if is_status || SERVER_FIELDS.contains(&(type_name, field)) {
             *value = Value::Null;
@@ -137,7 +137,7 @@ impl Checker<'_> {
         self.is_modelled = surroundings;
     }
 
-    /// Annotations and labels that would act in a cluster.
+    /// Collects annotations and labels that are effective in a cluster.
     fn marks(&mut self, value: &Value, path: &FieldPath) {
         let found = value.as_object().into_iter().flatten();
         for (key, row) in found.filter_map(|(key, _)| Some((key, modelled::mark(key)?))) {
@@ -148,7 +148,7 @@ impl Checker<'_> {
     }
 
     fn value(&mut self, schema: &'static Value, value: &mut Value, path: &FieldPath) {
-        // Anything goes.
+        // Any value is allowed.
         if schema.is_boolean() {
             return;
         }
@@ -163,7 +163,7 @@ impl Checker<'_> {
             };
             for (index, value) in values.iter_mut().enumerate() {
                 self.value(items, value, &path.item(index));
-                // A list keeps the places of its items.
+                // Removing a list item would shift the indexes of others.
                 if value.is_null() {
                     *value = if is_text(items) { Value::from("") } else { Map::new().into() };
                 }
@@ -224,7 +224,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A quantity may be written as a number; k8s-openapi wants text.
+    /// A quantity may be written as a number, but k8s-openapi expects text.
     fn quantity(&mut self, value: &mut Value, path: &FieldPath) {
         match value {
             Value::Number(number) => *value = Value::from(number.to_string()),
@@ -254,7 +254,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports a value and takes it out.
+    /// Reports a value and removes it.
     fn wrong_type(&mut self, value: &mut Value, wanted: &str, path: &FieldPath) {
         let message = format!("Invalid value: {}: must be {wanted}", shown(value));
         let help = match &*value {
@@ -318,7 +318,7 @@ fn is_text(schema: &Value) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("string")
 }
 
-/// A value as an error message shows it.
+/// Formats a value for an error message.
 fn shown(value: &Value) -> String {
     const LONGEST: usize = 60;
     match value {

@@ -1,5 +1,5 @@
-//! Whether pods meet the Pod Security standards of their namespace: the API server warns whoever writes a workload whose
-//! pods do not, and refuses these pods if the standard is enforced.
+//! Checks pods against the Pod Security standards of their namespace: the API server warns on writing a workload whose
+//! pods violate one, and rejects these pods if the standard is enforced.
 
 use super::cross_check::{pod_path, warning};
 use super::diagnostic::Diagnostics;
@@ -8,7 +8,7 @@ use cluster::pod_security::{Mode, standard, violations};
 use cluster::pod_template::PodTemplate;
 use cluster::{AnySpec, Kind};
 
-/// Warns of pods that break a standard of their namespace.
+/// Warns of pods that violate a standard of their namespace.
 pub(super) fn check(object: &Object, template: &PodTemplate, objects: &[Object]) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let is_namespace = |other: &&Object| {
@@ -24,7 +24,7 @@ pub(super) fn check(object: &Object, template: &PodTemplate, objects: &[Object])
             (Mode::Enforce, Kind::Pod) => ("violates", "the API server refuses it"),
             (Mode::Enforce, _) => ("would violate", "the API server refuses its pods"),
             (Mode::Warn, _) => ("would violate", "the API server warns whoever writes it"),
-            (Mode::Audit, _) => ("would violate", "that stands in the audit log"),
+            (Mode::Audit, _) => ("would violate", "recorded in the audit log"),
         };
         let message = format!("{verb} PodSecurity \"{asked}\": {broken}; {consequence}");
         let field = pod_path(object.manifest.reference.kind, "securityContext");
@@ -34,7 +34,7 @@ pub(super) fn check(object: &Object, template: &PodTemplate, objects: &[Object])
         problems.push(problem.related(place, labels).help(
             "give the containers the securityContext that the standard asks for, or the namespace a lower one",
         ));
-        // What is enforced is told once.
+        // A violation of an enforced standard is reported once.
         break;
     }
     problems

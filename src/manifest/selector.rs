@@ -1,4 +1,4 @@
-//! Label selectors and node selectors of the API to those of `cluster`.
+//! Converts label selectors and node selectors of the API to those of `cluster`.
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -67,7 +67,7 @@ const NODE_OPERATORS: [(&str, Operator); 6] = [
     ("Lt", Operator::Lt),
 ];
 
-/// What the two sorts of expression have in common.
+/// The common form of both kinds of expressions.
 struct Expression<'a> {
     key: &'a str,
     operator: &'a str,
@@ -90,7 +90,7 @@ fn requirement(
     let operator = errors.chosen(Some(expression.operator), operators, &at);
     let at = path.field("values");
     let values = expression.values;
-    // Of an operator that there is not, nobody can say what values it takes.
+    // For an unknown operator, the valid values are undefined.
     match operator {
         Some(Operator::In | Operator::NotIn) if values.is_empty() => {
             errors.required(&at, "must be specified when `operator` is 'In' or 'NotIn'");

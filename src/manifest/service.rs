@@ -1,4 +1,5 @@
-//! Services of the API to those of `cluster`, checked as the API server does (`ValidateService`, 1.36).
+//! Converts Services of the API to those of `cluster`, validated like in the API server
+//! (`ValidateService`, 1.36).
 
 use std::collections::BTreeSet;
 
@@ -47,7 +48,7 @@ pub(super) fn service_spec(spec: &core::ServiceSpec, errors: &mut FieldErrors) -
     );
     let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty());
     ServiceSpec {
-        // An external name is an alias in the DNS: pods play no part in it.
+        // An external name is a DNS alias and involves no pods.
         selector: selector
             .filter(|_| service_type != "ExternalName")
             .map(|labels| Selector::from_labels(&pairs(Some(labels)))),
@@ -63,14 +64,14 @@ pub(super) fn service_spec(spec: &core::ServiceSpec, errors: &mut FieldErrors) -
     }
 }
 
-/// How long a client keeps its endpoint after its last request: three hours by default.
+/// Session affinity timeout after a client's last request: three hours by default.
 fn affinity_timeout(spec: &core::ServiceSpec) -> SimDuration {
     let config = spec.session_affinity_config.as_ref().and_then(|one| one.client_ip.as_ref());
     let seconds = config.and_then(|one| one.timeout_seconds).unwrap_or(10_800);
     SimDuration::from_secs(i64::from(seconds.max(1)))
 }
 
-/// Ports that the Service takes on every node, as quotas count them (`serviceEvaluator.Usage`).
+/// Number of node ports, as counted by quotas (`serviceEvaluator.Usage`).
 fn node_ports(service_type: &str, spec: &core::ServiceSpec) -> usize {
     let ports = spec.ports.as_deref().unwrap_or_default();
     match service_type {

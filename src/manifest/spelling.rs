@@ -1,6 +1,6 @@
-//! What a misspelt name was probably meant to be.
+//! Suggestions for misspelled names.
 
-/// The known name that is nearest to a misspelt one, if it is near enough to be meant.
+/// The known name most similar to a misspelled one, if it is similar enough.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance =
         |known: &str| strsim::osa_distance(&name.to_ascii_lowercase(), &known.to_ascii_lowercase());

@@ -1,5 +1,5 @@
-//! StatefulSets and DaemonSets of the API to those of `cluster`, checked as the API server does
-//! (`pkg/apis/apps/validation`, 1.36).
+//! Converts StatefulSets and DaemonSets of the API to those of `cluster`, validated like in the API
+//! server (`pkg/apis/apps/validation`, 1.36).
 
 use k8s_openapi::api::apps::v1 as apps;
 
@@ -12,7 +12,7 @@ use cluster::claim::ClaimTemplate;
 use cluster::daemon_set::{DaemonSetSpec, DaemonSetUpdate};
 use cluster::stateful_set::{ClaimRetention, StatefulSetSpec, StatefulSetUpdate};
 
-/// Types of an update strategy, with whether pods wait to be deleted.
+/// Update strategies; true if pods are only replaced once a user deletes them.
 const UPDATES: [(&str, bool); 2] = [("RollingUpdate", false), ("OnDelete", true)];
 
 /// `spec` of a StatefulSet.

@@ -1,4 +1,4 @@
-//! VerticalPodAutoscaler (`autoscaling.k8s.io/v1`): its fields, and what of them is simulated.
+//! VerticalPodAutoscaler (`autoscaling.k8s.io/v1`): its fields, and the simulated ones among them.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use cluster::hpa::ObjectReference;
 use cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
 use engine::SimDuration;
 
-/// The object as it is written.
+/// The object as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VerticalPodAutoscaler {
@@ -86,7 +86,7 @@ struct ContainerResourcePolicy {
     controlled_values: Option<String>,
 }
 
-/// The spec, defaulted. `Auto` evicts today, as `Recreate` does.
+/// The spec, defaulted. `Auto` currently behaves like `Recreate`.
 pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors) -> VpaSpec {
     let spec = &object.spec;
     let path = FieldPath::ROOT.field("spec");

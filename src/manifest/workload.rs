@@ -1,4 +1,4 @@
-//! What all workloads have in common: a selector and a pod template that must fit each other.
+//! The common parts of all workloads: a selector and a pod template that must match.
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -11,11 +11,11 @@ use super::validation::{Owner, pod_annotations, validate_pod_spec};
 use cluster::pod_template::PodTemplate;
 use cluster::selector::Selector;
 
-/// Restart policies that a workload takes.
+/// Restart policies allowed in a workload.
 const ALWAYS: [&str; 1] = ["Always"];
 const UNLESS_DONE: [&str; 2] = ["OnFailure", "Never"];
 
-/// A pod template with all that the API server checks of it. `claims` are volumes that a StatefulSet adds.
+/// A pod template, validated like in the API server. `claims` are volumes that a StatefulSet adds.
 pub(super) fn checked_template(
     template: &core::PodTemplateSpec,
     claims: &[&str],
@@ -46,8 +46,8 @@ pub(super) fn checked_template(
     pod_template(metadata, spec, path, errors)
 }
 
-/// Selector and template of a workload that keeps its pods running: the template must match the
-/// selector, and its pods must restart (`ValidatePodTemplateSpecForReplicaSet`).
+/// Selector and template of a workload with long-running pods: the template must match the selector, and
+/// its pods must restart (`ValidatePodTemplateSpecForReplicaSet`).
 pub(super) fn selector_and_template(
     selector: &meta::LabelSelector,
     template: &core::PodTemplateSpec,
@@ -84,7 +84,7 @@ pub(super) fn selector_and_template(
     (lowered_selector, lowered)
 }
 
-/// The template of a workload whose pods end (`ValidateJobSpec`).
+/// The template of a workload whose pods run to completion (`ValidateJobSpec`).
 pub(super) fn template_that_ends(
     template: &core::PodTemplateSpec,
     path: &FieldPath<'_>,
@@ -111,10 +111,10 @@ fn restart_policy_is_one_of(
     }
 }
 
-/// Pods of one workload that are simulated at most; Kubernetes is tested with 150,000 in a whole cluster.
+/// Maximum number of simulated pods of one workload; Kubernetes is tested with 150,000 in a whole cluster.
 const MOST_PODS: i32 = 1_000_000;
 
-/// How many pods a workload has.
+/// Number of pods of a workload.
 pub(super) fn pod_count(given: Option<i32>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> i32 {
     let pods = count(given, path, errors);
     if pods > MOST_PODS {
@@ -124,7 +124,7 @@ pub(super) fn pod_count(given: Option<i32>, path: &FieldPath<'_>, errors: &mut F
     pods
 }
 
-/// A count that must not be negative.
+/// A non-negative count.
 pub(super) fn count(given: Option<i32>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> i32 {
     let count = given.unwrap_or_default();
     errors.not_negative(path, i64::from(count));

@@ -1,6 +1,6 @@
-//! The way back: objects of the store as clients of the API would write them. What somebody wrote comes from its
-//! document; of what the store keeps up to date (labels, replicas, cordons) and of what controllers made, the lean
-//! object is right.
+//! Converts objects of the store back to the form in which API clients write them. Parts written by users come
+//! from the object's document; parts that the store updates (labels, replicas, cordons) and objects created by
+//! controllers come from the lean object.
 
 mod hpa;
 mod pod;
@@ -20,7 +20,7 @@ use cluster::selector::{Operator, Selector};
 use cluster::service::Service;
 use cluster::{Labels, ObjectId, Store};
 
-/// An object without its status and without metadata that the API server sets; `None` if it is gone.
+/// An object without status and server-set metadata; `None` if it no longer exists.
 pub fn written(store: &Store, object: ObjectId) -> Option<Value> {
     let name = store.name_of(object)?;
     let mut value = match (object, store.meta_of(object).and_then(|meta| meta.document.as_ref())) {
@@ -82,7 +82,7 @@ fn annotations(store: &Store, object: ObjectId) -> Labels {
     })
 }
 
-/// What the store keeps up to date in objects that somebody wrote.
+/// Overrides the parts of user-written objects that the store updates.
 fn overlay(store: &Store, object: ObjectId, value: &mut Value) {
     let spec = &mut value["spec"];
     match object {
@@ -121,7 +121,7 @@ fn set_or_remove(value: &mut Value, field: &str, new: Option<Value>) {
     }
 }
 
-/// The address that the API server hands out, and the ports on the nodes.
+/// The cluster IP assigned by the API server, and the node ports.
 fn service(service: &Service, spec: &mut Value) {
     if let Some(address) = cluster_ip(service) {
         spec["clusterIP"] = Value::from(&*address);
@@ -154,7 +154,7 @@ fn node(node: &Node, value: &mut Value) {
     value["status"]["allocatable"] = amounts(&node.allocatable);
 }
 
-/// An object that no manifest has, by its lean form; its name and labels come after.
+/// An object without a manifest, from its lean form, without name and labels.
 fn made(store: &Store, object: ObjectId) -> Option<Value> {
     let spec = match object {
         ObjectId::Pod(_) => return None,
@@ -255,7 +255,7 @@ fn claim_spec(spec: &ClaimSpec) -> Value {
     fields
 }
 
-/// Labels, annotations and other maps from text to text.
+/// Labels, annotations and other string maps.
 pub fn map(pairs: &Labels) -> Value {
     let pairs = pairs.iter().map(|(key, value)| (key.to_string(), Value::from(&**value)));
     Value::Object(pairs.collect())

@@ -1,9 +1,8 @@
-//! Texts to plain values with the position of every field: the one reader of YAML and JSON.
+//! Parses text into plain values with the position of every field: the only reader of YAML and JSON.
 //!
-//! It reads as `kubectl` does (YAML 1.1 scalars: `yes` is a boolean, `0644` is octal; merge keys;
-//! several documents in one text; JSON is YAML), stays safe on hostile input (nesting, alias bombs),
-//! and takes a duplicate key for an error. It knows nothing of what the values mean: manifests,
-//! scenarios and configuration files all come through here.
+//! It parses like `kubectl` (YAML 1.1 scalars: `yes` is a boolean, `0644` is octal; merge keys; several documents in
+//! one text; JSON is YAML), is safe on hostile input (nesting, alias bombs), and treats a duplicate key as an error.
+//! It does not interpret values: manifests, scenarios and configuration files are all read here.
 
 mod compose;
 mod positions;
@@ -20,23 +19,23 @@ use super::diagnostic::{Diagnostics, Place};
 use super::path::FieldPath;
 use compose::UnderIndented;
 
-/// What re-reading a text with under-indented quoted lines may cost, in bytes read and in lines.
+/// Limits on re-reading a text with under-indented quoted lines, in bytes read and in lines.
 const REPAIR_BYTES: usize = 64 << 20;
 const REPAIR_LINES: usize = 10_000;
 
-/// A text with the name by which diagnostics call it.
+/// A text with its name in diagnostics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The path as the user wrote it, or `-` for standard input.
+    /// The path as written by the user, or `-` for standard input.
     pub name: Arc<str>,
-    /// All of it.
+    /// The content.
     pub text: String,
     /// Whether it lay in a folder that was named, and was not named itself: it may be no manifest at all.
     pub is_found: bool,
 }
 
 impl Source {
-    /// A text under a name.
+    /// A named text.
     pub fn new(name: &str, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into(), is_found: false }
     }
@@ -48,26 +47,26 @@ impl Source {
     }
 }
 
-/// One document of a text.
+/// A document of a text.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// The name of the text.
     pub source: Arc<str>,
-    /// What it holds: aliases expanded, merge keys applied.
+    /// Its value, with aliases expanded and merge keys applied.
     pub value: Value,
-    /// Where each field of `value` stands.
+    /// The position of each field of `value`.
     pub positions: Positions,
 }
 
 impl Document {
-    /// Where a field stands, or the nearest thing around it that does exist.
+    /// The position of a field, or of its nearest existing parent.
     pub fn place(&self, path: &FieldPath) -> Place {
         self.positions.place(&self.source, path)
     }
 }
 
-/// Reads every document of a text that is not empty. A broken document is reported and left out; the
-/// ones after it are still read, so that one run shows all problems.
+/// Reads every non-empty document of a text. A malformed document is reported and skipped; the following ones are
+/// still read, so that one run shows all problems.
 pub fn read_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Document> {
     let original = without_byte_order_marks(&source.text);
     let mut text = Cow::Borrowed(&*original);
@@ -90,8 +89,8 @@ pub fn read_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Doc
     }
 }
 
-/// A value as YAML, in the style of `kubectl get -o yaml`: texts that would be read as something else, such as numbers
-/// and times, are in double quotes.
+/// A value as YAML, in the style of `kubectl get -o yaml`: texts that would be parsed as another type, such as numbers
+/// and times, are double-quoted.
 pub fn to_yaml(value: &Value) -> String {
     let mut value = value.clone();
     mark_texts(&mut value);
@@ -101,7 +100,8 @@ pub fn to_yaml(value: &Value) -> String {
 
 /// `d` stands for a digit.
 const TIME_FORM: &str = "dddd-dd-ddTdd:dd:ddZ";
-/// Stands for a quotation mark while a value is written; in no text of people, as it is of the private use area.
+/// Placeholder for a quotation mark while a value is written; from the private use area, so it does not occur in real
+/// texts.
 const QUOTE_MARK: char = '\u{e0d7}';
 
 fn mark_texts(value: &mut Value) {
@@ -123,8 +123,8 @@ fn mark_texts(value: &mut Value) {
     }
 }
 
-/// Byte order marks stand at the start of files, and so also at the start of lines where files were
-/// joined; they mean nothing in UTF-8.
+/// Byte order marks occur at the start of files, and so also at the start of lines where files were concatenated; they
+/// have no meaning in UTF-8.
 fn without_byte_order_marks(text: &str) -> Cow<'_, str> {
     const MARK: char = '\u{feff}';
     let text = text.trim_start_matches(MARK);
@@ -135,9 +135,8 @@ fn without_byte_order_marks(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// libyaml, and with it kubectl, takes the lines of a quoted scalar at any indentation and drops that
-/// indentation; the parser here wants them deeper than their key. More indentation changes neither
-/// the value nor any line number.
+/// libyaml, and so kubectl, accepts the lines of a quoted scalar at any indentation and drops it; the parser used here
+/// requires them to be indented deeper than their key. More indentation changes neither the value nor any line number.
 fn with_line_indented(text: &str, line: usize) -> String {
     let mut indented = String::with_capacity(text.len() + 64);
     let mut indentation_before = 0;

@@ -1,5 +1,5 @@
-//! The adapter of the custom and external metrics APIs: keeps the series of each rule, and says what
-//! the APIs serve after a scrape. Not responsible for where the numbers come from.
+//! The adapter of the custom and external metrics APIs: keeps the series of each rule and answers the
+//! APIs' queries after a scrape. The source of the numbers is out of scope.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use super::rule::{Measure, Reading, Whole};
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 
-/// Values that one scrape reads for one rule.
+/// Values read for one rule in one scrape.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scraped {
     /// A counter or gauge of each pod.
     pub pods: Vec<(PodId, f64)>,
-    /// A counter or gauge of the whole Service; the cells of a histogram for a quantile; nothing where
-    /// the Service's value is that of its pods together.
+    /// A counter or gauge of the whole Service, or the buckets of a histogram for a quantile; empty if
+    /// the Service's value aggregates those of its pods.
     pub whole: Vec<f64>,
 }
 
 /// The values of one rule.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values {
-    /// Of each pod that has one, thousandths of a unit, in the order of the ids.
+    /// Values of the pods that have one, thousandths of a unit, ordered by id.
     pub pods: Vec<(PodId, i64)>,
-    /// Of the whole Service, thousandths of a unit.
+    /// Value of the whole Service, thousandths of a unit.
     pub whole: Option<i64>,
 }
 
@@ -35,8 +35,7 @@ pub struct RuleSeries {
 }
 
 impl RuleSeries {
-    /// Takes in a scrape. Pods that were not found are forgotten: Prometheus marks their series as
-    /// stale.
+    /// Adds a scrape. Pods missing from it are dropped: Prometheus marks their series as stale.
     pub fn scrape(&mut self, now: SimTime, window: SimDuration, scraped: &Scraped) {
         let mut earlier = std::mem::take(&mut self.pods);
         for (pod, value) in &scraped.pods {
@@ -50,7 +49,7 @@ impl RuleSeries {
         }
     }
 
-    /// What a query at `now` is answered with.
+    /// The result of a query at `now`.
     pub fn values(&self, now: SimTime, measure: Measure, window: SimDuration) -> Values {
         let read = |series: &Series| read(series, now, measure.reading(), window);
         let pods = self.pods.iter().filter_map(|(pod, series)| Some((*pod, read(series)?)));
@@ -87,7 +86,7 @@ fn read(series: &Series, now: SimTime, reading: Reading, window: SimDuration) ->
     }
 }
 
-/// `int64(value * 1000)`, as prometheus-adapter and KEDA hand a value on.
+/// `int64(value * 1000)`, the conversion of prometheus-adapter and KEDA.
 #[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as the adapters do")]
 fn milli(value: f64) -> i64 {
     (value * 1000.0) as i64
@@ -115,7 +114,8 @@ mod tests {
         let first = rule.seen(100, Measure::RequestsPerSecond, &found(500.0));
         assert_eq!(first, Values::default());
         let second = rule.seen(130, Measure::RequestsPerSecond, &found(800.0));
-        // 300 in 30 s; the 30 s before are less than 1.1 intervals, so they are taken to be alike.
+        // 300 in 30 s; the preceding 30 s are less than 1.1 intervals, so the rate is extrapolated
+        // over them.
         assert_eq!(second, Values { pods: vec![(pod, 10_000)], whole: Some(10_000) });
         let gone = rule.seen(160, Measure::RequestsPerSecond, &Scraped::default());
         assert_eq!(gone.pods, []);
@@ -156,7 +156,7 @@ mod tests {
         tokens.seen(100, Measure::TokensPerSecond, &found([1e4, 1e4]));
         let seen = tokens.seen(130, Measure::TokensPerSecond, &found([13e3, 16e3]));
         assert_eq!(seen.whole, Some(300_000));
-        // One server less: the sum of the rates falls to the other's, and no counter seems reset.
+        // One server less: the sum of the rates falls to the other's, with no apparent counter reset.
         let left = Scraped { pods: vec![(other, 22e3)], whole: Vec::new() };
         let seen = tokens.seen(160, Measure::TokensPerSecond, &left);
         assert_eq!(seen, Values { pods: vec![(other, 200_000)], whole: Some(200_000) });

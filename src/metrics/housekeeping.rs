@@ -1,7 +1,7 @@
-//! cAdvisor in the kubelets: the counters of a container are read every so often, and a kubelet that is scraped answers
-//! with what was read last. So a sample is some seconds old when it is first served.
+//! cAdvisor in the kubelets: a container's counters are read at intervals, and a scrape of the kubelet returns the last
+//! reading. A sample is therefore some seconds old when it is first served.
 //!
-//! `container.housekeeping` of cAdvisor (`manager/container.go`), whose interval is drawn anew each time from once to twice
+//! `container.housekeeping` of cAdvisor (`manager/container.go`), which draws each interval anew between once and twice
 //! the kubelet's `--housekeeping-interval`.
 
 use std::collections::BTreeMap;
@@ -13,15 +13,15 @@ use engine::random::open_unit;
 use engine::{SimDuration, SimTime, Stream};
 use units::Bytes;
 
-/// From round to round: what is due in it is read together, as samples have whole seconds.
+/// Interval between rounds: readings due in the same round are taken together, as samples have whole seconds.
 pub const ROUND: SimDuration = SimDuration::from_secs(1);
 
-/// Counters of a container as they were read.
+/// One reading of a container's counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// When they were read.
+    /// Time of the reading.
     pub at: SimTime,
-    /// The container's start.
+    /// Start time of the container.
     pub started: SimTime,
     /// CPU time since then, in core-time.
     pub cpu_time: SimDuration,
@@ -31,13 +31,13 @@ pub struct Point {
     pub others: Option<Arc<[ContainerMetrics]>>,
 }
 
-/// When the containers of pods are read next, and what was read last.
+/// The schedule of container readings, and the last reading of each pod.
 #[derive(Clone, Debug)]
 pub struct Housekeeping {
     stream: Stream,
-    /// The pods that are due, by when.
+    /// Pods to read next, by due time.
     due: BTreeMap<SimTime, Vec<PodId>>,
-    /// By the pod's slot.
+    /// Indexed by the pod's slot.
     pods: Vec<Option<Watched>>,
 }
 
@@ -49,7 +49,7 @@ struct Watched {
 }
 
 impl Housekeeping {
-    /// Nothing is read yet; intervals are drawn from `stream`.
+    /// No pods yet; intervals are drawn from `stream`.
     pub const fn new(stream: Stream) -> Self {
         Self { stream, due: BTreeMap::new(), pods: Vec::new() }
     }
@@ -59,12 +59,12 @@ impl Housekeeping {
         self.enter(pod, now, None);
     }
 
-    /// The pods that are due at or before `now`.
+    /// Takes the pods due at or before `now`.
     pub fn take_due(&mut self, now: SimTime) -> Vec<PodId> {
         let later = self.due.split_off(&SimTime::from_nanos(now.as_nanos() + 1));
         let due = std::mem::replace(&mut self.due, later);
         let pods = &self.pods;
-        // A container that was started anew since is due at another time.
+        // A container restarted since then has a different due time.
         let is_current = |at: SimTime, pod: PodId| {
             let watched = pods.get(pod.index()).and_then(Option::as_ref);
             watched.is_some_and(|watched| watched.pod == pod && watched.next == at)
@@ -78,7 +78,7 @@ impl Housekeeping {
         current
     }
 
-    /// The counters of a pod are these now; they are read again one interval later.
+    /// Records a pod's counters and schedules the next reading one interval later.
     pub fn read(&mut self, pod: PodId, point: Point, interval: SimDuration) {
         let drawn = interval.as_secs_f64() * (1.0 + open_unit(&mut self.stream));
         let next = point.at + SimDuration::from_secs_f64(drawn);
@@ -93,7 +93,7 @@ impl Housekeeping {
         self.due.entry(next).or_default().push(pod);
     }
 
-    /// What was read last of a pod.
+    /// The last reading of a pod.
     pub fn last(&self, pod: PodId) -> Option<&Point> {
         let watched = self.pods.get(pod.index())?.as_ref().filter(|one| one.pod == pod)?;
         watched.last.as_ref()
@@ -122,7 +122,7 @@ mod tests {
                 reads.push(second);
             }
             if second == 100 {
-                // Started anew: what was due of it before is void.
+                // A restart voids the earlier due time.
                 housekeeping.started(at, pod);
             }
         }

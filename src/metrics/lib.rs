@@ -1,5 +1,5 @@
-//! The metrics pipeline as the HPA sees it: kubelets measure, metrics-server collects and serves the
-//! last sample of each pod. Not responsible for where the CPU time comes from.
+//! The metrics pipeline as seen by the HPA: kubelets measure, metrics-server scrapes and serves the
+//! last sample of each pod. The source of the CPU time is out of scope.
 
 mod adapter;
 pub mod housekeeping;

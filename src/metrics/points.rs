@@ -1,4 +1,4 @@
-//! The two last readings of each container that metrics-server keeps (`pkg/storage/pod.go`, 0.8): a sample is the mean
+//! The last two readings of each container kept by metrics-server (`pkg/storage/pod.go`, 0.8): a sample is the mean
 //! between them.
 
 use cluster::metrics::{NewSample, PodMetrics};
@@ -7,11 +7,11 @@ use engine::{SimDuration, SimTime};
 
 use super::housekeeping::Point;
 
-/// A container younger than a scrape period has a sample from its start on, once it is so old
+/// A container younger than a scrape period gets a sample since its start once it has reached this age
 /// (`freshContainerMinMetricsResolution`).
 const FRESH: SimDuration = SimDuration::from_secs(10);
 
-/// What is kept of the pods whose counters are read between scrapes, by the pod's slot.
+/// Last readings of the pods whose counters are read between scrapes, by the pod's slot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Points(Vec<Option<Kept>>);
 
@@ -23,7 +23,7 @@ struct Kept {
 }
 
 impl Points {
-    /// A scrape found these counters: what is served of the pod otherwise from now on.
+    /// Records the counters found by a scrape; returns the pod's served sample if it changes.
     pub(super) fn scraped(
         &mut self,
         pod: PodId,
@@ -51,7 +51,7 @@ impl Points {
         (sample.is_some() || was_served).then_some((pod, sample))
     }
 
-    /// A scrape found nothing of the pod: it is forgotten. Whether something was served of it.
+    /// A scrape found no data for the pod: drops it. True if a sample was served for it.
     pub(super) fn forget(&mut self, pod: PodId) -> bool {
         let slot = self.0.get_mut(pod.index());
         let known = slot.and_then(Option::take);
@@ -109,7 +109,7 @@ mod tests {
         let mut points = Points::default();
         assert_eq!(served(&mut points, 20, 4), None);
         assert_eq!(served(&mut points, 32, 10), Some((500_000_000, 32, 12)));
-        // The same reading again is nothing new.
+        // The same reading again changes nothing.
         assert_eq!(served(&mut points, 32, 10), None);
         assert_eq!(served(&mut points, 62, 25), Some((500_000_000, 62, 30)));
     }

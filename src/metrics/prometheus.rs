@@ -1,5 +1,4 @@
-//! Prometheus as an adapter reads it: counters and gauges that are scraped now and then, `rate` over
-//! them, and `histogram_quantile`.
+//! Prometheus as read by an adapter: scraped counters and gauges, `rate` over them, and `histogram_quantile`.
 
 use std::collections::VecDeque;
 
@@ -9,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use engine::{SimDuration, SimTime};
 use units::LoopPhase;
 
-/// Timing of the Prometheus from which custom and external metrics come.
+/// Timing of the Prometheus that supplies custom and external metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PrometheusSettings {
-    /// From scrape to scrape. Default 30s, as kube-prometheus has it.
+    /// Scrape interval. Default 30s, as in kube-prometheus.
     #[schemars(extend("x-minimum" = "100ms"))]
     pub scrape_interval: SimDuration,
-    /// When the first scrape of the run comes. Default 7s.
+    /// Time of the run's first scrape. Default 7s.
     pub first_scrape: LoopPhase,
     /// The range of `rate(...)` in the adapter's queries. Default 2m, as in the adapter's examples.
     pub rate_window: SimDuration,
@@ -32,17 +31,17 @@ impl Default for PrometheusSettings {
     }
 }
 
-/// How far an instant query looks back: five minutes (`--query.lookback-delta`, left-open since Prometheus 3).
+/// Lookback of an instant query: five minutes (`--query.lookback-delta`, left-open since Prometheus 3).
 const LOOKBACK: SimDuration = SimDuration::from_secs(300);
 
-/// The samples of one series that a query may still look at.
+/// The samples of one series that are still within reach of a query.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     samples: VecDeque<(SimTime, f64)>,
 }
 
 impl Series {
-    /// Adds a sample, and forgets those that a query over `window` does not see any more.
+    /// Adds a sample and drops those that have left `window`.
     pub fn push(&mut self, now: SimTime, value: f64, window: SimDuration) {
         while self.samples.front().is_some_and(|(at, _)| *at <= now - window) {
             self.samples.pop_front();
@@ -50,7 +49,7 @@ impl Series {
         self.samples.push_back((now, value));
     }
 
-    /// The last value, unless it is older than an instant query looks back: `--query.lookback-delta`.
+    /// The last value, unless it is older than the lookback of an instant query: `--query.lookback-delta`.
     pub fn last(&self, now: SimTime) -> Option<f64> {
         let (at, value) = self.samples.back()?;
         (*at > now - LOOKBACK).then_some(*value)
@@ -65,7 +64,7 @@ impl Series {
         let (first_at, first) = *in_range.next()?;
         let (mut last_at, mut last, mut count, mut increase) = (first_at, first, 1_u32, 0.0);
         for (at, value) in in_range {
-            // A counter that fell began anew.
+            // A counter that decreased was reset.
             increase += if *value < last { *value } else { *value - last };
             (last_at, last, count) = (*at, *value, count + 1);
         }
@@ -86,13 +85,13 @@ impl Series {
     }
 }
 
-/// Upper bounds of the cells of a latency histogram, in seconds: the client libraries' default
-/// (`prometheus.DefBuckets`). A last cell without a bound follows.
+/// Upper bounds of the buckets of a latency histogram, in seconds: the client libraries' default
+/// (`prometheus.DefBuckets`). A last bucket without a bound follows.
 pub const LATENCY_BOUNDS_SECONDS: [f64; 11] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// `histogram_quantile`: the quantile of observations counted by cell, linear inside a cell, the
-/// last bound for what lies beyond it. `None` without observations.
+/// `histogram_quantile`: the quantile of observations counted per bucket, linear within a bucket; the last
+/// bound for observations beyond it. `None` without observations.
 pub fn histogram_quantile(quantile: f64, cells: &[f64]) -> Option<f64> {
     let total: f64 = cells.iter().sum();
     if total <= 0.0 {
@@ -132,7 +131,7 @@ mod tests {
     fn a_steady_counter_has_its_own_rate() {
         let steady = series(&[(1007, 5000.0), (1037, 5300.0), (1067, 5600.0), (1097, 5900.0)]);
         let rate = steady.rate(SimTime::from_secs(1100), WINDOW).expect("four samples");
-        // 90 s of samples are taken to reach 27 s back and 3 s on: the whole window.
+        // 90 s of samples are extrapolated 27 s back and 3 s forward: the whole window.
         assert!((rate - 10.0).abs() < 1e-9, "{rate}");
     }
 
@@ -148,7 +147,7 @@ mod tests {
     fn a_restarted_counter_counts_from_zero() {
         let restarted = series(&[(1000, 90.0), (1030, 120.0), (1060, 15.0)]);
         let rate = restarted.rate(SimTime::from_secs(1060), WINDOW).expect("three samples");
-        // 45 in 60 s; the gap to the window's start is more than 1.1 intervals: half an interval counts.
+        // 45 in 60 s; the gap to the window's start exceeds 1.1 intervals, so half an interval is added.
         assert!((rate - 45.0 * 75.0 / 60.0 / 120.0).abs() < 1e-9, "{rate}");
     }
 

@@ -1,5 +1,5 @@
-//! The custom and external metrics of a scenario: under which name an adapter serves which measure of
-//! the traffic. A further measure is a variant here, and an arm in `sim::adapter`.
+//! The custom and external metrics of a scenario: the names under which an adapter serves measures of the
+//! traffic. A new measure needs a variant here and an arm in `sim::adapter`.
 
 use std::collections::BTreeMap;
 
@@ -12,70 +12,70 @@ use cluster::{Name, ServiceReference};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricRule {
-    /// Its name, as HPAs ask for it, or as it stands in the query of a KEDA trigger; for a KEDA trigger
-    /// on a queue, the queue's name.
+    /// Name of the metric as requested by HPAs, or as it appears in the query of a KEDA trigger; for a
+    /// KEDA trigger on a queue, the queue's name.
     pub name: Name,
-    /// The quantity that is measured.
+    /// The measured quantity.
     pub measure: Measure,
-    /// The Service whose traffic is measured, as namespace/name: each of its pods for metrics of type
-    /// Pods, all of it for types Object and External.
+    /// The Service whose traffic is measured, as namespace/name: per pod for metrics of type Pods, in
+    /// total for types Object and External.
     pub service: ServiceReference,
-    /// Labels by which the selector of a metric can ask for it.
+    /// Labels that the selector of a metric can match.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<Name, Name>,
 }
 
-/// Quantities of the traffic, and of the servers that answer it, which a metric can have.
+/// Measures of the traffic and of the servers that answer it.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "camelCase")]
 pub enum Measure {
-    /// rate(requests): of a Service, those that no pod takes included.
+    /// rate(requests): for a Service, including requests that no pod accepts.
     RequestsPerSecond,
-    /// Requests in the pods, queued ones included; of a Service also those in its work queue.
+    /// Requests in the pods, including queued ones; for a Service also those in its work queue.
     Concurrency,
-    /// Requests that wait in the pods; of a Service also those in its work queue.
+    /// Requests queued in the pods; for a Service also those in its work queue.
     QueueDepth,
-    /// 95 % of the answers in the rate's window took at most this many seconds, by histogram_quantile
-    /// over the usual buckets. Of a Service alone.
+    /// 95th percentile of response times within the rate window, in seconds, by histogram_quantile over
+    /// the usual buckets. For a Service only.
     LatencyP95,
-    /// Of language models: share of the KV cache in use, 0 to 1 (`vllm:kv_cache_usage_perc`); of a
-    /// Service, the mean over its pods.
+    /// LLM serving: share of the KV cache in use, 0 to 1 (`vllm:kv_cache_usage_perc`); for a Service, the
+    /// mean over its pods.
     KvCacheUsage,
-    /// Of language models: tokens of answers a second, rate(vllm:generation_tokens_total).
+    /// LLM serving: generated tokens per second, rate(vllm:generation_tokens_total).
     TokensPerSecond,
-    /// Of language models: tokens of prompts computed a second, rate(vllm:prompt_tokens_total).
+    /// LLM serving: prompt tokens processed per second, rate(vllm:prompt_tokens_total).
     PromptTokensPerSecond,
-    /// Of language models: percent of the rate's window in which the pod's GPUs worked, 0 to 100, the mean
-    /// of DCGM_FI_DEV_GPU_UTIL; of a Service, the mean over its pods.
+    /// LLM serving: percent of the rate window in which the pod's GPUs were busy, 0 to 100, the mean of
+    /// DCGM_FI_DEV_GPU_UTIL; for a Service, the mean over its pods.
     GpuUtilization,
 }
 
-/// How a measure is read from what is scraped.
+/// The query that computes a measure from scraped values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// It is the rate of a counter.
+    /// The rate of a counter.
     Rate,
-    /// It is the last value of a gauge.
+    /// The last value of a gauge.
     Gauge,
-    /// It is a quantile over the rates of a histogram's cells.
+    /// A quantile over the rates of a histogram's buckets.
     Quantile,
 }
 
-/// How the value of a whole Service comes about.
+/// The aggregation that gives the value of a whole Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whole {
-    /// It has series of its own.
+    /// Its own series.
     Own,
-    /// The sum over its pods: `sum(...)` in PromQL, without a value where no pod has one.
+    /// The sum over its pods: `sum(...)` in PromQL, absent if no pod has a value.
     Sum,
     /// The mean over its pods: `avg(...)`.
     Mean,
 }
 
 impl Measure {
-    /// How it is read.
+    /// The query that computes this measure.
     pub const fn reading(self) -> Reading {
         match self {
             Self::RequestsPerSecond
@@ -87,7 +87,7 @@ impl Measure {
         }
     }
 
-    /// How the value of a whole Service comes about.
+    /// The aggregation that gives the value of a whole Service.
     pub const fn whole(self) -> Whole {
         match self {
             Self::RequestsPerSecond | Self::Concurrency | Self::QueueDepth | Self::LatencyP95 => {
@@ -98,7 +98,7 @@ impl Measure {
         }
     }
 
-    /// Whether only servers of language models have it.
+    /// True for measures that only LLM servers export.
     pub const fn is_of_language_models(self) -> bool {
         !matches!(self.whole(), Whole::Own)
     }

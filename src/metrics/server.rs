@@ -11,43 +11,42 @@ use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 use units::Bytes;
 
-/// Usage of a pod as its kubelet's Summary API has it: a counter of CPU and the present working set.
+/// Usage of a pod as reported by its kubelet's Summary API: a CPU counter and the current working set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodUsage {
     /// CPU time of the application's container since its start, in core-time.
     pub cpu_time: SimDuration,
-    /// Its working set.
+    /// Working set.
     pub memory: Bytes,
-    /// The container's start: a restart makes the counter begin anew.
+    /// Start time of the container: a restart resets the counter.
     pub started: SimTime,
     /// The pod's other containers, whose usage is steady.
     pub others: Option<Arc<[ContainerMetrics]>>,
-    /// How CPU is used from now on, where that is known: the pod need not be looked at again until it is
-    /// otherwise.
+    /// Future CPU usage where it is known: the pod need not be scraped again until it changes.
     pub steady: Option<SteadyUse>,
-    /// Whether CPU was used at that rate since the scrape before.
+    /// Whether CPU was used at that rate since the previous scrape.
     pub was_steady: bool,
 }
 
-/// What a kubelet says of a pod in a scrape.
+/// A kubelet's answer for a pod in a scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Its usage at this instant.
+    /// Usage at this instant.
     Now(PodUsage),
-    /// What its counters were when they were last read.
+    /// The last reading of its counters.
     Earlier(Point),
 }
 
-/// CPU used at a known rate.
+/// CPU usage at a known rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SteadyUse {
     /// Billionths of a core.
     pub rate_nano: i64,
-    /// The meter that tells when the rate becomes another.
+    /// The meter that signals when the rate changes.
     pub meter: Option<MeterReading>,
 }
 
-/// Reading of a meter: pods that share a load share its counter.
+/// Reading of a meter, the CPU counter shared by pods with the same load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MeterReading {
     /// The meter.
@@ -56,29 +55,29 @@ pub struct MeterReading {
     pub burnt: i128,
 }
 
-/// A meter with the present usage of its pods.
+/// A meter with the current usage of its pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterUsage {
-    /// The present reading.
+    /// The current reading.
     pub reading: MeterReading,
-    /// Present rate of each of its pods, billionths of a core.
+    /// Current rate of each of its pods, billionths of a core.
     pub rate_nano: i64,
-    /// The instant since which they use that rate.
+    /// Time since which they have used that rate.
     pub since: SimTime,
-    /// The pods.
+    /// Pods on this meter.
     pub pods: Vec<PodId>,
 }
 
-/// The last scrape of each pod that somebody looks at, and of each meter.
+/// The last scrape of each pod whose metrics are read, and of each meter.
 #[derive(Clone, Debug, Default)]
 pub struct MetricsServer {
-    /// By the pod's slot.
+    /// Indexed by the pod's slot.
     pods: Vec<Option<Scraped>>,
     /// Pods whose counters are read between scrapes.
     points: Points,
-    /// By the meter's number; one that was never scraped has never run.
+    /// Indexed by the meter's number; a meter that was never scraped has never run.
     meters: Vec<ScrapedMeter>,
-    /// Counts scrapes: what was not scraped in the last one is gone.
+    /// Number of scrapes so far: pods missing from the last one are gone.
     scrapes: u64,
     last: Option<SimTime>,
 }
@@ -102,10 +101,10 @@ struct ScrapedMeter {
 }
 
 impl MetricsServer {
-    /// Scrapes the pods and the meters that are given, with their usage, and says what is served otherwise
-    /// from now on. A pod without usage, as on a node that does not answer, loses its sample: a sample
-    /// needs two scrapes of one container in a row. `resolution` is the time between two scrapes. Pods that are not given go on at their steady rate or
-    /// with their meter, and meters that are not given at the rate that they had.
+    /// Scrapes the given pods and meters and returns the changed samples. A pod without usage, as on a node that does
+    /// not answer, loses its sample: a sample needs two consecutive scrapes of one container. `resolution` is the time
+    /// between two scrapes. Pods not given continue at their steady rate or with their meter, and meters not given at
+    /// their last rate.
     pub fn scrape(
         &mut self,
         now: SimTime,
@@ -171,7 +170,7 @@ impl MetricsServer {
         update
     }
 
-    /// The mean of a meter since the last scrape, billionths of a core.
+    /// Mean rate of a meter since the last scrape, billionths of a core.
     fn sample_of_meter(&self, last: SimTime, window: Window, usage: &MeterUsage) -> i64 {
         if usage.since <= last {
             return usage.rate_nano;
@@ -181,13 +180,12 @@ impl MetricsServer {
         window.mean(SimDuration::from_core_nanos(burnt))
     }
 
-    /// When the last scrape was.
+    /// Time of the last scrape.
     pub const fn last_scrape(&self) -> Option<SimTime> {
         self.last
     }
 
-    /// Whether the pod goes on at a steady rate or with its meter, so that it need not be given to the
-    /// next scrape.
+    /// Whether the pod continues at a steady rate or with its meter, so that the next scrape need not include it.
     pub fn is_steady(&self, pod: PodId) -> bool {
         let scraped = self.pods.get(pod.index()).and_then(Option::as_ref);
         scraped.is_some_and(|scraped| scraped.pod == pod && scraped.steady.is_some())
@@ -195,12 +193,12 @@ impl MetricsServer {
 }
 
 impl Scraped {
-    /// Whether the pod was scraped in the scrape of this number, the last one, or would have been.
+    /// Whether the pod took part in the given (latest) scrape, or is steady and did not need to.
     const fn was_scraped(&self, scrape: u64) -> bool {
         self.steady.is_some() || self.scrape == scrape
     }
 
-    /// The counter at the last scrape, by the meters as they were then.
+    /// The counter at the last scrape, given the meters' state at that time.
     fn cpu_time_at(&self, last: SimTime, meters: &[ScrapedMeter]) -> SimDuration {
         let Some(SteadyUse { rate_nano, meter }) = self.steady else { return self.cpu_time };
         let used = match meter {
@@ -215,7 +213,7 @@ impl Scraped {
 }
 
 impl ScrapedMeter {
-    /// What it stood at at a scrape since: had its rate changed before that, it had been scraped there.
+    /// The counter at a later scrape: a rate change before that would have been scraped.
     fn burnt_at(&self, last: SimTime) -> i128 {
         self.burnt + i128::from(self.rate_nano) * i128::from((last - self.at).as_nanos())
     }
@@ -225,8 +223,8 @@ impl ScrapedMeter {
 #[derive(Clone, Copy, Debug)]
 struct Window {
     length: SimDuration,
-    /// Billionths of a core for each nanosecond of CPU time, as a fraction in lowest terms: most windows are
-    /// whole seconds, so that a word holds the product.
+    /// Billionths of a core per nanosecond of CPU time, as a fraction in lowest terms: most windows are whole seconds,
+    /// so the product fits into a word.
     nano_cores: i64,
     nanos: i64,
 }
@@ -242,7 +240,7 @@ impl Window {
         Self { length, nano_cores: CORE / common, nanos: nanos / common }
     }
 
-    /// Billionths of a core that so much CPU time is over the window, cut.
+    /// Mean usage over the window in billionths of a core, truncated.
     fn mean(self, used: SimDuration) -> i64 {
         let Self { nano_cores, nanos, .. } = self;
         let used = used.as_nanos().max(0);
@@ -251,8 +249,7 @@ impl Window {
     }
 }
 
-/// The mean between two scrapes of one container, the last one, with its start and its counter then, and
-/// that of now.
+/// The mean between the last two scrapes of one container, given its start and counter at each.
 fn sample(
     now: SimTime,
     window: Window,
@@ -286,7 +283,7 @@ mod tests {
     const RESOLUTION: SimDuration = SimDuration::from_secs(15);
 
     fn pod() -> PodId {
-        // Only the id is needed, and ids come from tables alone.
+        // Only the id is needed, and only tables create ids.
         let mut table: Table<Option<Pod>> = Table::default();
         let id = table.insert(None);
         PodId::from_bits(id.to_bits())
@@ -366,7 +363,7 @@ mod tests {
         let rate = SteadyUse { rate_nano: 500_000_000, meter: None };
         let steady = PodUsage { steady: Some(rate), ..usage(4) };
         let update = scrape(&mut server, 10, Some(steady));
-        // The mean of the first ten seconds, and what it will be from then on.
+        // The mean of the first ten seconds, then the rate from there on.
         assert_eq!(cpu_nano(&update), Some(400_000_000));
         let next = update.rows.first().and_then(|(_, sample)| sample.as_ref()?.next);
         assert_eq!(next, Some(CpuRate::Steady(500_000_000)));
@@ -392,7 +389,7 @@ mod tests {
             let (reading, since) = (reading(burnt), at(since));
             vec![MeterUsage { reading, rate_nano, since, pods: vec![pod()] }]
         };
-        // One core up to 33 s, two from then on; the pod used 3 s of CPU before it took its part.
+        // One core up to 33 s, two from then on; the pod used 3 s of CPU before it joined the meter.
         let steady = |cpu: i64, burnt, rate_nano| {
             let steady = SteadyUse { rate_nano, meter: Some(reading(burnt)) };
             Some(Answer::Now(PodUsage { steady: Some(steady), ..usage(cpu) }))
@@ -414,7 +411,7 @@ mod tests {
         let update =
             server.scrape(at(50), RESOLUTION, std::iter::empty(), meter(67, 2_000_000_000, 33));
         assert_eq!(update.meters[0].cpu_nano, 2_000_000_000);
-        // It leaves at 55 s: 80 s of CPU, of which it had 70 by 50 s.
+        // It leaves at 55 s: 80 s of CPU, 70 of them by 50 s.
         let update = scrape(&mut server, 60, Some(usage(80)));
         assert_eq!(cpu_nano(&update), Some(1_000_000_000));
     }

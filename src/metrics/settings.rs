@@ -1,4 +1,4 @@
-//! The metrics pipeline as a scenario sets it.
+//! The metrics pipeline's settings in a scenario.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,27 +8,27 @@ use super::rule::MetricRule;
 use engine::SimDuration;
 use units::LoopPhase;
 
-/// The metrics pipeline, from kubelets and applications to the figures that autoscalers read.
+/// The metrics pipeline, from kubelets and applications to the metrics that autoscalers read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MetricsSettings {
-    /// From scrape to scrape of metrics-server (`--metric-resolution`), and so the window of its CPU
-    /// samples. Default 15s, as in its published manifests; the flag's own default is 60s.
+    /// Scrape interval of metrics-server (`--metric-resolution`), which is also the window of its CPU samples. Default
+    /// 15s, as in its published manifests; the flag's own default is 60s.
     #[schemars(extend("x-minimum" = "100ms"))]
     pub resolution: SimDuration,
-    /// How often a kubelet reads the counters of a container whose pod takes requests (`--housekeeping-interval`; cAdvisor
-    /// waits once to twice as long, by chance): a scrape has what was read last. Default 10s; 0s: the counters of the
-    /// scrape's own instant.
+    /// Interval at which a kubelet reads the counters of a container whose pod takes requests
+    /// (`--housekeeping-interval`; cAdvisor waits a random time of once to twice that): a scrape returns the last
+    /// reading. Default 10s; 0s: the counters at the time of the scrape.
     pub housekeeping_interval: SimDuration,
-    /// From the beginning of a scrape until metrics-server serves its samples: when all kubelets have answered. Default
-    /// 3s, as measured beside a busy control plane.
+    /// Time from the start of a scrape until metrics-server serves its samples, once all kubelets have answered.
+    /// Default 3s, as measured beside a busy control plane.
     pub scrape_time: SimDuration,
-    /// When its first scrape of the run comes. Default 5s.
+    /// Time of the run's first scrape. Default 5s.
     pub first_scrape: LoopPhase,
-    /// The Prometheus behind custom and external metrics.
+    /// The Prometheus that supplies custom and external metrics.
     pub prometheus: PrometheusSettings,
-    /// The metrics that an adapter serves to HPAs of type Pods, Object and External, and to triggers of
-    /// KEDA. Default: none, and no adapter.
+    /// The metrics that an adapter serves to HPAs of type Pods, Object and External, and to KEDA triggers. Default:
+    /// none, and no adapter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub custom: Vec<MetricRule>,
 }

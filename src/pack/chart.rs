@@ -1,5 +1,4 @@
-//! The picture of a packing: how much of the scarce resource each policy places, over how much of it was
-//! asked for.
+//! Chart of a packing: the placed share of the scarce resource by policy, over the requested share.
 
 use super::report::PackReport;
 use report::charts::{Anchor, Color, Scene, Text, WIDTH};
@@ -38,7 +37,7 @@ pub fn scene(report: &PackReport) -> Scene {
     scene
 }
 
-/// Writes the names beside the ends of the curves, each below the one before.
+/// Labels the ends of the curves, spaced so that the labels do not overlap.
 fn name_curves(scene: &mut Scene, report: &PackReport, mut names: Vec<(f64, usize)>) {
     names.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
     let mut y = f64::NEG_INFINITY;
@@ -83,7 +82,7 @@ impl Axes {
     }
 }
 
-/// The next tenth percent-decade up, so that ten steps have round labels.
+/// Rounds up to the next multiple of ten percent, so that ten steps have round labels.
 fn step_up(percent: f64) -> f64 {
     (percent / 10.0).ceil().max(1.0) * 10.0
 }

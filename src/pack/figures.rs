@@ -1,4 +1,4 @@
-//! Utilization of a cluster, and the share of its free resources in pieces too small to use.
+//! Utilization of a cluster, and fragmentation of its free resources.
 
 use std::collections::BTreeMap;
 
@@ -12,35 +12,35 @@ use scheduler::plugins::resources_fit::insufficient_resources;
 use scheduler::plugins::taint_toleration::has_untolerated_taint;
 use scheduler::pod_class::PodClass;
 
-/// The name under which shares of GPUs are counted, in thousandths.
+/// Name of shared GPU capacity, in thousandths.
 pub const SHARED_GPU: &str = "GPU share (milli)";
 
-/// One resource over all nodes. Amounts are in the scheduler's units: CPU in thousandths of a core, memory
-/// in bytes, shares of GPUs in thousandths, others in whole ones.
+/// One resource over all nodes. Amounts are in the scheduler's units: CPU in thousandths of a core, memory in bytes,
+/// shared GPUs in thousandths, others in whole units.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResourceUse {
     /// Allocatable on all nodes.
     pub allocatable: i64,
-    /// Requests of the pods that were placed.
+    /// Requests of the placed pods.
     pub requested: i64,
-    /// Free resources that the typical pods cannot use: over all kinds of pods, the share of the kind times what is
-    /// free on the nodes where no such pod fits. Of shared GPUs also the devices on which too little is left for the
+    /// Free resources unusable for the typical pods: over all kinds of pods, the share of the kind times the free
+    /// resources on nodes where no such pod fits. For shared GPUs this includes devices with too little left for the
     /// pod (Weng et al., USENIX ATC 2023).
     pub fragmented: f64,
 }
 
 impl ResourceUse {
-    /// Requested in percent of all.
+    /// Requested, in percent of allocatable.
     pub fn utilization_percent(&self) -> f64 {
         percent(self.requested as f64, self.allocatable as f64)
     }
 
-    /// Fragmented in percent of what is free.
+    /// Fragmented, in percent of free resources.
     pub(crate) fn fragmented_percent_of_free(&self) -> f64 {
         percent(self.fragmented, (self.allocatable - self.requested) as f64)
     }
 
-    /// Fragmented in percent of all.
+    /// Fragmented, in percent of allocatable.
     pub(crate) fn fragmented_percent(&self) -> f64 {
         percent(self.fragmented, self.allocatable as f64)
     }

@@ -6,12 +6,12 @@ use cluster::Name;
 use scenario::cluster::NodePool;
 use scheduler::profile::ProfileError;
 
-/// A pool that is not let grow beyond so many nodes.
+/// Maximum number of nodes to which a pool may grow.
 const MAX_NODES: u32 = 20_000;
 
-/// The smallest number of nodes of `pool` with which the policy places all pods of the plan, the plan's
-/// other nodes staying; `None` if no number does, up to 20,000. Between two numbers of nodes the pods are
-/// taken to fit on the larger if they fit on the smaller.
+/// The smallest number of nodes of `pool` with which the policy places all pods of the plan, with the
+/// plan's other nodes unchanged; `None` if no number up to 20,000 does. Assumes monotonicity: pods that
+/// fit on fewer nodes also fit on more.
 pub fn nodes_needed(
     plan: &Plan,
     pool: &NodePool,

@@ -1,6 +1,6 @@
-//! Placing a list of pods on a cluster under several policies side by side: how many fit, how full
-//! each resource becomes, what is left in pieces too small to use, which nodes that takes and what they
-//! cost. No time passes: pods come one by one, and stay.
+//! Places a list of pods on a cluster under several policies side by side: number placed, utilization
+//! of each resource, fragmentation, nodes required and their cost. There is no time: pods arrive one by
+//! one, and stay.
 
 pub mod chart;
 pub mod figures;

@@ -1,5 +1,5 @@
-//! A cluster with nothing but a scheduler: pods come, are placed or not, and go. For packing, and for
-//! measuring the scheduler alone.
+//! A cluster with only a scheduler: pods are created, placed or not, and removed. For packing, and
+//! for measuring the scheduler in isolation.
 
 use cluster::action::PodDraft;
 use cluster::pod::PodId;
@@ -16,7 +16,7 @@ pub struct Placer {
     /// Kept between calls for their allocation.
     changes: Vec<Change>,
     actions: Vec<Action>,
-    /// Pods that had to go for more important ones, since they were last asked for.
+    /// Pods preempted since the last query.
     preempted: Vec<PodId>,
 }
 
@@ -61,7 +61,7 @@ impl Placer {
         Ok(())
     }
 
-    /// Creates a pod, which then waits for [`Self::place`].
+    /// Creates a pod, which is pending until [`Self::place`].
     pub fn create(&mut self, draft: PodDraft) -> Result<PodId, Refused> {
         apply(&mut self.store, self.now, Action::CreatePod(Box::new(draft)), &mut self.changes)?;
         let created = self.changes.iter().find_map(|change| match change {
@@ -72,8 +72,8 @@ impl Placer {
         created.ok_or(Refused::NotFound)
     }
 
-    /// Tries to place the next pod that waits; `None` if none is to be tried now. Pods that are
-    /// preempted are gone at once, and the pod that they go for is tried again.
+    /// Tries to place the next pending pod; `None` if none is due. Preempted pods are removed at
+    /// once, and the preempting pod is tried again.
     pub fn place(&mut self) -> Option<PodId> {
         let view = ClusterView::new(&self.store, self.now);
         let mut actions = std::mem::take(&mut self.actions);
@@ -89,7 +89,7 @@ impl Placer {
                 }
                 other => other,
             };
-            // What is refused stays as it is, and shows in where the pods are.
+            // Refused actions have no effect, which shows in the placement.
             let _ = self.act(action);
         }
         self.actions = actions;
@@ -99,7 +99,7 @@ impl Placer {
         pod
     }
 
-    /// The pods that had to go for more important ones since this was last asked.
+    /// The pods preempted since the last call.
     pub(crate) fn take_preempted(&mut self) -> Vec<PodId> {
         std::mem::take(&mut self.preempted)
     }

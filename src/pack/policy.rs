@@ -1,4 +1,4 @@
-//! The policies that can be asked for by name, beside KubeSchedulerConfiguration files.
+//! The built-in named policies, in addition to KubeSchedulerConfiguration files.
 
 use cluster::Name;
 use scheduler::SchedulerConfiguration;
@@ -11,7 +11,7 @@ use scheduler::profile::{PluginSet, ProfileConfiguration};
 /// A scheduler's configuration under a name.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// As it is called in the report.
+    /// Name shown in the report.
     pub name: String,
     /// Profiles and plugins, as in a KubeSchedulerConfiguration.
     pub configuration: SchedulerConfiguration,

@@ -23,7 +23,7 @@ pub struct PackReport {
     pub nodes: usize,
     /// Price of all those nodes, US dollars an hour.
     pub nodes_usd_per_hour: f64,
-    /// The resource that the curves are about, in thousandths where shares of GPUs or CPU are meant.
+    /// The resource shown in the curves, in thousandths for shared GPUs and CPU.
     pub scarce_resource: String,
     /// Allocatable amount of it on all nodes.
     pub scarce_capacity: i64,
@@ -46,9 +46,10 @@ pub struct PolicyReport {
     pub nodes_used: usize,
     /// Price of those nodes, US dollars an hour.
     pub nodes_used_usd_per_hour: f64,
-    /// GPUs that pods share of which any part is taken.
+    /// Shared GPUs with any allocation.
     pub gpus_touched: usize,
-    /// Nodes of the growing pool with which all pods fit; absent if that was not asked, or none does.
+    /// Nodes of the growing pool needed to place all pods; absent if not requested, or if no number
+    /// suffices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes_needed: Option<u32>,
     /// Price of all nodes with that many, US dollars an hour.
@@ -71,7 +72,7 @@ pub struct ResourceReport {
     pub requested: i64,
     /// Requested in percent of all.
     pub utilization_percent: f64,
-    /// Free resources of no use to the typical pods, in percent of all.
+    /// Free resources unusable for the typical pods, in percent of allocatable.
     pub fragmented_percent: f64,
     /// The same in percent of what is free.
     pub fragmented_percent_of_free: f64,

@@ -25,13 +25,13 @@ const CURVE_POINTS: usize = 200;
 pub struct Plan {
     /// The nodes.
     pub nodes: Vec<Node>,
-    /// Price of a node, by pool; nodes of other pools cost nothing that is known.
+    /// Price of a node, by pool; nodes of other pools have no known price.
     pub prices: BTreeMap<Name, HourlyPrice>,
     /// The pods.
     pub pods: PodList,
     /// Seed of all that is drawn.
     pub seed: u64,
-    /// Whether of equally good nodes the one with the smallest name is taken, in place of a drawn one.
+    /// Whether ties between nodes are resolved by the smallest name instead of at random.
     pub ties_by_name: bool,
     /// Number of pods, from the first on, that the typical ones are counted from; absent = all.
     pub typical_of: Option<usize>,
@@ -62,9 +62,9 @@ pub struct CurvePoint {
 pub struct Outcome {
     /// The policy's name.
     pub policy: String,
-    /// Where each pod of the list is in the end; absent = nowhere.
+    /// Final place of each pod of the list; absent = not placed.
     pub places: Vec<Option<Place>>,
-    /// Preemptions; a preempted pod came again behind the others.
+    /// Number of preemptions; a preempted pod is queued again behind the others.
     pub preemptions: usize,
     /// Nodes with at least one pod.
     pub nodes_used: usize,
@@ -175,7 +175,7 @@ impl<'a> Run<'a> {
             let _ = placer.act(Action::add_node(node.clone()));
         }
         for object in &plan.pods.objects {
-            // What admission refuses the scheduler does not see either.
+            // Objects refused by admission are not visible to the scheduler either.
             let _ = placer.act(object.clone());
         }
         let store = placer.store();
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
         if is_placed {
             self.at.placed += self.asked[pod.kind];
         } else {
-            // It would wait for ever.
+            // It would stay pending forever.
             let _ = self.placer.act(Action::RemovePod(object));
         }
         positions

@@ -10,19 +10,19 @@ use engine::{SimDuration, SimTime};
 /// The Jobs of one workload over the run.
 #[derive(Clone, Debug, Default)]
 pub struct BatchTrack {
-    /// Jobs that were created, those that ended since included.
+    /// Jobs created, including those that have ended.
     pub created: u64,
-    /// Jobs that are complete.
+    /// Completed Jobs.
     pub complete: u64,
-    /// Jobs that have failed.
+    /// Failed Jobs.
     pub failed: u64,
-    /// Jobs that were deleted before their end, as with `concurrencyPolicy: Replace`.
+    /// Jobs deleted before they ended, as with `concurrencyPolicy: Replace`.
     pub deleted: u64,
-    /// Jobs that have not ended.
+    /// Unfinished Jobs.
     pub running: TimeWeighted,
-    /// From creation to completion, summed over the complete Jobs.
+    /// Time from creation to completion, summed over the completed Jobs.
     pub completion_time: SimDuration,
-    /// The longest of these.
+    /// Longest time from creation to completion.
     pub completion_time_max: SimDuration,
     /// Pods of Jobs whose containers all exited with 0.
     pub pods_succeeded: u64,
@@ -32,7 +32,7 @@ pub struct BatchTrack {
     pub failures: BTreeMap<Name, u64>,
 }
 
-/// A Job that exists.
+/// An existing Job.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobTrack {
     /// Position of its workload.
@@ -55,7 +55,7 @@ impl BatchTrack {
         self.running.add(now, 1);
     }
 
-    /// Books the outcome of a Job whose status has changed.
+    /// Records the outcome of a Job whose status has changed.
     pub(super) fn changed(&mut self, now: SimTime, track: &mut JobTrack, job: &Job) {
         let more = |now: i32, before: &mut i32| {
             let more = now.saturating_sub(std::mem::replace(before, now));

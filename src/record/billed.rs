@@ -1,4 +1,4 @@
-//! Objects of the cluster that a cloud puts on the invoice: load balancers and disks, and for how long there were any.
+//! Objects that a cloud bills, load balancers and disks, and the time for which they existed.
 
 use std::collections::BTreeMap;
 
@@ -8,55 +8,55 @@ use engine::{SimDuration, SimTime};
 use serde_json::Value;
 use units::Bytes;
 
-/// A thing that a cloud provides for an object.
+/// A cloud resource provisioned for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Billed {
-    /// Of a Service of type LoadBalancer.
+    /// Load balancer of a Service of type LoadBalancer.
     LoadBalancer,
-    /// Of an Ingress, or of an HTTPRoute's Gateway.
+    /// Load balancer of an Ingress, or of an HTTPRoute's Gateway.
     Ingress {
         /// Name of its class; empty if it names none.
         class: Name,
     },
-    /// Of a claim that has its volume.
+    /// Disk of a bound claim.
     Disk {
         /// Name of its StorageClass; empty if it names none.
         class: Name,
-        /// The type that the class asks of the cloud (`parameters.type`, `skuName`); empty if it names none.
+        /// Disk type that the class requests from the cloud (`parameters.type`, `skuName`); empty if it names none.
         kind: Name,
         /// Its size.
         size: Bytes,
     },
 }
 
-/// One such thing over the run.
+/// One billed resource over the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BilledTrack {
-    /// The object that it is for.
+    /// The object it was provisioned for.
     pub object: NamespacedName,
-    /// What it is.
+    /// The billed resource.
     pub what: Billed,
     since: SimTime,
     until: Option<SimTime>,
 }
 
 impl BilledTrack {
-    /// How long it was there, up to `now`.
+    /// Time for which it existed, up to `now`.
     pub fn existed(&self, now: SimTime) -> SimDuration {
         self.until.unwrap_or(now) - self.since
     }
 }
 
-/// All such things of a run.
+/// All billed resources of a run.
 #[derive(Clone, Debug, Default)]
 pub struct BilledObjects {
-    /// In the order in which they came; one that changed its size or type is there once for each.
+    /// In order of creation; a resource whose size or type changed has one entry for each.
     pub tracks: Vec<BilledTrack>,
     open: BTreeMap<ObjectId, usize>,
 }
 
 impl BilledObjects {
-    /// Takes note of a change. The view shows the cluster after it.
+    /// Records a change. The view shows the cluster after it.
     pub(super) fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
         match *change {
             Change::Spec(object, _)
@@ -107,7 +107,7 @@ fn billed(view: ClusterView<'_>, object: ObjectId) -> Option<Billed> {
             let meta = &view.ingresses().get(id)?.meta;
             let written = meta.document.as_ref().map(|document| &document.object);
             let named = written.and_then(|object| text(object, "/spec/ingressClassName"));
-            // The annotation that came before the field.
+            // The annotation that preceded the field.
             let before = || meta.annotations.get("kubernetes.io/ingress.class").cloned();
             Some(Billed::Ingress { class: named.or_else(before).unwrap_or_default() })
         }

@@ -1,4 +1,4 @@
-//! Follows the number of pods that objects ask for, and the outcomes of Jobs.
+//! Follows the desired number of pods of objects, and the outcomes of Jobs.
 
 use super::batch_track::JobTrack;
 use super::recorder::Recorder;
@@ -9,16 +9,17 @@ use cluster::{Change, ClusterView, ObjectId, ObjectReference};
 use engine::SimTime;
 
 impl Recorder {
-    /// Takes note of a change of an object that wants pods.
+    /// Records a change of an object that has a desired number of pods.
     pub(super) fn wanting_changed(&mut self, view: ClusterView<'_>, change: &Change) {
         match *change {
-            // How many nodes a DaemonSet is for, and what runs of a Job, is in their statuses.
+            // The number of nodes that a DaemonSet covers and the active pods of a Job are in their
+            // statuses.
             Change::Spec(object, _)
             | Change::Status(object @ (ObjectId::DaemonSet(_) | ObjectId::Job(_))) => {
                 if let ObjectId::Job(job) = object {
                     self.job_changed(view, job);
                 } else if let ObjectId::CronJob(_) = object {
-                    // From its start on it is a workload, even if no Job comes.
+                    // It counts as a workload from its creation, even if it never starts a Job.
                     if let Some(position) = self.named(view, object) {
                         self.workloads[position].batch.get_or_insert_default();
                     }
@@ -74,7 +75,7 @@ impl Recorder {
     }
 }
 
-/// How many pods an object asks for; `None` for one of a kind that asks for none, or that another owns.
+/// The desired number of pods of an object; `None` if its kind has none, or if it has an owner.
 fn wanted_pods(view: ClusterView<'_>, object: ObjectId) -> Option<i32> {
     if view.owner_of(object).is_some() {
         return None;

@@ -1,5 +1,5 @@
-//! Facts of a run, as they happen: replicas, readiness, restarts and usage of each workload, node and service. Decides
-//! nothing; `report` makes figures of them.
+//! Facts of a run as they happen: replicas, readiness, restarts and usage of each workload, node and service. Makes no
+//! decisions; `report` computes figures from them.
 
 mod batch_track;
 mod billed;

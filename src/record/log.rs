@@ -1,4 +1,4 @@
-//! The log: who decided what, about what, and why.
+//! The log of decisions and events: actor, object and reason.
 
 use cluster::{Kind, NamespacedName};
 use engine::SimTime;
@@ -6,13 +6,13 @@ use engine::SimTime;
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// The instant at which it was decided or seen.
+    /// Time of the decision or observation.
     pub at: SimTime,
     /// The component under its Kubernetes name (`kubelet`), `user`, or a fault.
     pub actor: &'static str,
-    /// Kind of the object that it is about.
+    /// Kind of the object concerned.
     pub kind: Kind,
-    /// The object that it is about.
+    /// The object concerned.
     pub object: NamespacedName,
     /// Reason of the Kubernetes Event, one word in CamelCase: `SuccessfulRescale`.
     pub reason: &'static str,

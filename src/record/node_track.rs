@@ -6,7 +6,7 @@ use cluster::pod_template::ResourceList;
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Resources};
 
-/// Extended resource under which NVIDIA's device plugin offers GPUs.
+/// Extended resource under which NVIDIA's device plugin advertises GPUs.
 pub const GPU_RESOURCE: &str = "nvidia.com/gpu";
 
 /// A node that exists or existed.
@@ -14,28 +14,28 @@ pub const GPU_RESOURCE: &str = "nvidia.com/gpu";
 pub struct NodeTrack {
     /// `metadata.name`.
     pub name: Name,
-    /// Its pool, empty for Node objects given as such.
+    /// Its pool; empty for nodes given as Node objects.
     pub pool: Name,
-    /// Its zone (`topology.kubernetes.io/zone`), empty if it is in none.
+    /// Its zone (`topology.kubernetes.io/zone`); empty if it has none.
     pub zone: Name,
-    /// What it runs on, and what that costs.
+    /// Its machine type and price.
     pub machine: Machine,
     /// `status.capacity`: the machine's CPU, memory and GPUs, for the bill.
     pub capacity: Resources,
     /// `status.allocatable`: capacity less the reservations of system and kubelet.
     pub allocatable: Resources,
-    /// The instant at which its object was created.
+    /// Time at which its object was created.
     pub added: SimTime,
-    /// The instant at which its object was removed; absent while it exists.
+    /// Time at which its object was removed; absent while it exists.
     pub removed: Option<SimTime>,
-    /// Why somebody asked for it; absent if it was there from the start, or nobody said.
+    /// The reason given for adding it; absent if it was there from the start or no reason was given.
     pub added_because: Option<String>,
-    /// Why somebody sent it away.
+    /// The reason given for removing it.
     pub removed_because: Option<String>,
     has_joined: bool,
-    /// Since when it is not Ready.
+    /// Time since which it has not been Ready.
     not_ready_since: Option<SimTime>,
-    /// How long it was not Ready, in all.
+    /// Total time for which it was not Ready.
     pub not_ready: SimDuration,
 }
 
@@ -59,18 +59,19 @@ impl NodeTrack {
         }
     }
 
-    /// Devices are offered some time after the node has joined: they were on the machine all the time.
+    /// Devices are advertised some time after the node has joined, but were part of the machine from
+    /// the start.
     pub(super) fn set_resources(&mut self, node: &Node) {
         self.capacity.gpus = self.capacity.gpus.max(resources(&node.capacity).gpus);
         self.allocatable.gpus = self.allocatable.gpus.max(resources(&node.allocatable).gpus);
     }
 
-    /// A machine that was paid for from its launch until `now` and whose node never came.
+    /// A machine that was paid for from its launch until `now` but whose node never joined.
     pub fn never_joined(node: &Node, now: SimTime) -> Self {
         Self { removed: Some(now), has_joined: false, ..Self::new(node, now) }
     }
 
-    /// Whether its object was ever there.
+    /// Whether its object ever existed.
     pub const fn has_joined(&self) -> bool {
         self.has_joined
     }
@@ -86,12 +87,12 @@ impl NodeTrack {
         }
     }
 
-    /// How long its object existed, up to `now`.
+    /// Time for which its object existed, up to `now`.
     pub fn existed(&self, now: SimTime) -> SimDuration {
         self.removed.unwrap_or(now) - self.added
     }
 
-    /// How long its machine was paid for, up to `now`.
+    /// Time for which its machine was paid for, up to `now`.
     pub fn paid(&self, now: SimTime) -> SimDuration {
         self.removed.unwrap_or(now) - self.machine.launched.unwrap_or(self.added)
     }

@@ -1,4 +1,4 @@
-//! One pod while it exists: what it holds, and since when.
+//! An existing pod: its resources, and the time for which it held them.
 
 use super::node_track::GPU_RESOURCE;
 use super::recorder::Holding;
@@ -7,7 +7,7 @@ use cluster::pod_template::PodSpec;
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Quantity, ResourceTime, Resources};
 
-/// A pod that exists.
+/// An existing pod.
 #[derive(Clone, Debug)]
 pub(super) struct PodTrack {
     pub(super) pod: PodId,
@@ -21,7 +21,7 @@ pub(super) struct PodTrack {
     has_ended: bool,
     settled_at: SimTime,
     cpu_time: SimDuration,
-    /// Resources held on its node since the last booking, times how long.
+    /// Resources held on its node since the last booking, multiplied by time.
     unbooked: Holding,
 }
 
@@ -42,7 +42,7 @@ impl PodTrack {
         }
     }
 
-    /// It has its node. Says how long it waited for that, if it did.
+    /// The pod is bound. Returns the time that it waited for its node, if it did.
     pub(super) fn bind(&mut self, now: SimTime, node: Option<usize>) -> Option<SimDuration> {
         let waited = now - self.settled_at;
         self.is_bound = true;
@@ -51,21 +51,21 @@ impl PodTrack {
         (waited > SimDuration::ZERO).then_some(waited)
     }
 
-    /// From now on so much is set aside for it.
+    /// Changes the resources reserved for it from now on.
     pub(super) fn resize(&mut self, now: SimTime, spec: &PodSpec) {
         self.settle(now, None);
         self.requests = requests_of(spec);
     }
 
-    /// Its containers have ended for good: from now on it holds nothing, though its object stays.
+    /// Its containers have ended for good: from now on it holds no resources, though its object remains.
     pub(super) fn end(&mut self, now: SimTime) {
         self.settle(now, None);
         self.requests = Resources::default();
         self.has_ended = true;
     }
 
-    /// Adds up what it held on its node since the last time, and returns the CPU time that its application
-    /// used since then; `cpu_time` is what it has used since the pod was bound, if that is measured.
+    /// Accumulates the resources held on its node since the last call, and returns the CPU time that its
+    /// application used since then; `cpu_time` is its CPU time since the pod was bound, if measured.
     pub(super) fn settle(&mut self, now: SimTime, cpu_time: Option<SimDuration>) -> SimDuration {
         if self.node.is_none() {
             return SimDuration::ZERO;
@@ -84,13 +84,13 @@ impl PodTrack {
         cpu_time
     }
 
-    /// Takes what it held on its node and nobody has taken, with the node's position.
+    /// Takes the accumulated resources not yet booked, with the node's position.
     pub(super) fn take_unbooked(&mut self) -> Option<(usize, Holding)> {
         Some((self.node?, std::mem::take(&mut self.unbooked)))
     }
 }
 
-/// The pod's effective request while it runs, by which it is billed.
+/// The pod's effective request while it runs, which is what it is billed for.
 pub(super) fn requests_of(spec: &PodSpec) -> Resources {
     Resources {
         cpu: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),

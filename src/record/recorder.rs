@@ -1,5 +1,5 @@
-//! Follows every change of the cluster and keeps what a report needs: sums over time, the state at
-//! the end of each interval, and the log.
+//! Follows every change of the cluster and keeps the data for a report: sums over time, the state at the end of each
+//! interval, and the log.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -34,10 +34,10 @@ pub struct Recorder {
     pub nodes: Vec<NodeTrack>,
     /// Reachability of each Service, by its position in the traffic.
     pub services: Vec<ServiceTrack>,
-    /// Resources that each workload held on each node, (workload, node) by their positions: of pods that are gone, and
-    /// after [`Self::finish`] of all.
+    /// Resources held by each workload on each node, by (workload, node) positions: of removed pods, and after
+    /// [`Self::finish`] of all pods.
     pub holdings: BTreeMap<(usize, usize), Holding>,
-    /// Load balancers and disks, and for how long there were any.
+    /// Load balancers and disks, and the time for which they existed.
     pub billed: BilledObjects,
     /// Events of the controllers, scheduler and kubelets, and faults, in order of time.
     pub log: Vec<LogLine>,
@@ -45,9 +45,9 @@ pub struct Recorder {
     pub interval_ends: Vec<SimTime>,
     /// Nodes, Ready nodes and pods without a node at the end of each interval.
     pub series: ClusterSeries,
-    /// From creation to node, of pods that waited.
+    /// Times from creation to node of the pods that waited.
     pub pod_waits: Vec<SimDuration>,
-    /// Why nodes come that are not there yet.
+    /// Reasons for nodes that have been requested and do not exist yet.
     coming: BTreeMap<Name, String>,
     workload_positions: BTreeMap<ObjectReference, usize>,
     /// The positions of the workloads that an HPA scales or scaled.
@@ -56,29 +56,29 @@ pub struct Recorder {
     hpas: Vec<Option<(HpaId, usize)>>,
     /// The position of the workload behind an owner of pods. Only ever looked up, never iterated.
     owners: FxHashMap<Owner, usize>,
-    /// What pods of a template request. Only ever looked up, never iterated.
+    /// Requests of the pods of a template. Only ever looked up, never iterated.
     requests: FxHashMap<TemplateId, Resources>,
-    /// By the pod's slot.
+    /// Indexed by the pod's slot.
     pods: Vec<Option<PodTrack>>,
-    /// By the node's slot: position in `nodes`.
+    /// Position in `nodes`, indexed by the node's slot.
     node_positions: Vec<Option<usize>>,
     pending_pods: i64,
-    /// Pods that each object wants, with the position of its workload.
+    /// Desired number of pods of each object, with the position of its workload.
     pub(super) wanted: BTreeMap<ObjectId, (usize, i64)>,
-    /// The Jobs that exist.
+    /// The existing Jobs.
     pub(super) jobs: BTreeMap<JobId, JobTrack>,
 }
 
 /// Requests and usage of a workload on one node, over its pods' lifetimes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holding {
-    /// Requests times the time for which the node set them aside.
+    /// Requests multiplied by the time for which the node reserved them.
     pub requested: ResourceTime,
     /// CPU used; memory and GPUs count by request.
     pub used: ResourceTime,
     /// The larger of requests and usage, interval by interval: the billed amount (OpenCost).
     pub charged: ResourceTime,
-    /// Time for which its pods were bound to the node and had not ended, summed over them.
+    /// Time for which its pods were bound to the node and had not ended, summed over the pods.
     pub bound: SimDuration,
 }
 
@@ -110,7 +110,7 @@ pub struct Used {
 }
 
 impl Recorder {
-    /// Takes note of a change. The view shows the cluster after it.
+    /// Records a change. The view shows the cluster after it.
     pub fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
         match *change {
             Change::NodeAdded(node) => self.node_added(view, node),
@@ -135,7 +135,7 @@ impl Recorder {
         self.track(pod).map(|track| track.workload)
     }
 
-    /// Books what a pod used since it was last booked.
+    /// Books a pod's usage since the last booking.
     pub fn book_usage(&mut self, now: SimTime, pod: PodId, used: Used) {
         let Some(Some(track)) = self.pods.get_mut(pod.index()) else { return };
         if track.pod == pod {
@@ -143,7 +143,7 @@ impl Recorder {
         }
     }
 
-    /// Ends an interval: everything up to now is in the series.
+    /// Ends an interval: appends the current values to the series.
     pub fn end_interval(&mut self, view: ClusterView<'_>) {
         self.interval_ends.push(view.now);
         self.series.nodes.push(view.nodes().len());
@@ -156,7 +156,7 @@ impl Recorder {
         }
     }
 
-    /// Settles everything that is still open at the end of the run.
+    /// Settles all open accounts at the end of the run.
     pub fn finish(&mut self, now: SimTime) {
         for slot in 0..self.pods.len() {
             if let Some(track) = &self.pods[slot] {
@@ -172,7 +172,7 @@ impl Recorder {
         }
     }
 
-    /// From `now` on the Service at this position of the traffic can be reached, or cannot.
+    /// Marks the Service at this position of the traffic as up, or as down for the given cause, from `now` on.
     pub fn set_down(&mut self, now: SimTime, service: usize, down: Option<&'static str>) {
         if self.services.len() <= service {
             self.services.resize_with(service + 1, ServiceTrack::default);
@@ -202,12 +202,12 @@ impl Recorder {
         self.nodes.push(track);
     }
 
-    /// Somebody asked for a node of this name, and why.
+    /// Records the reason for which a node of this name was requested.
     pub fn node_comes(&mut self, name: Name, why: String) {
         self.coming.insert(name, why);
     }
 
-    /// Somebody sends a node away, and why.
+    /// Records the reason for which a node is being removed.
     pub fn node_goes(&mut self, name: &Name, why: String) {
         let there = self.nodes.iter_mut().rev().find(|node| node.name == *name);
         if let Some(node) = there {
@@ -324,7 +324,7 @@ impl Recorder {
             return;
         }
         let workload = &mut self.workloads[position];
-        // Of several HPAs of one workload the one that spoke last stands there.
+        // If several HPAs scale one workload, the last one to change wins.
         if workload.hpa.as_ref() != Some(&hpa.meta.id) {
             workload.hpa = Some(hpa.meta.id.clone());
         }
@@ -360,13 +360,13 @@ impl Recorder {
         self.pods.get(pod.index())?.as_ref().filter(|track| track.pod == pod)
     }
 
-    /// The name of the node at a position, for messages.
+    /// Name of the node at a position, for messages.
     pub fn node_name(&self, position: usize) -> &Name {
         &self.nodes[position].name
     }
 }
 
-/// Whether its maximum holds it back.
+/// Whether its maximum limits the HPA.
 fn is_capped(hpa: &HpaObject) -> bool {
     hpa.status.conditions.iter().any(|condition| {
         condition.reason == HpaConditionReason::TooManyReplicas
@@ -374,7 +374,7 @@ fn is_capped(hpa: &HpaObject) -> bool {
     })
 }
 
-/// How far the metric that is furthest above its target has come, in percent of the target.
+/// The metric furthest above its target, in percent of the target.
 fn percent_of_target(hpa: &HpaObject) -> Option<f64> {
     let measured = hpa.status.current_metrics.iter().zip(&hpa.spec.metrics);
     let ratios = measured.filter_map(|(status, metric)| {

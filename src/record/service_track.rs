@@ -1,4 +1,4 @@
-//! Whether a Service could be reached, over the run.
+//! A Service's reachability over the run.
 
 use std::collections::BTreeMap;
 
@@ -7,35 +7,36 @@ use engine::{SimDuration, SimTime};
 /// A Service's reachability.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceTrack {
-    /// Spans without any endpoint that answers, in order. One that lasts is added when it ends.
+    /// Spans without an answering endpoint, in order. An open span is added when it ends.
     pub downtimes: Vec<Downtime>,
     open: Option<Open>,
 }
 
-/// A span without any endpoint that answers.
+/// A span without an answering endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downtime {
-    /// Its first instant.
+    /// Start of the span.
     pub from: SimTime,
-    /// Its length, longer than zero.
+    /// Length of the span, greater than zero.
     pub span: SimDuration,
-    /// The cause that held for most of it, as the cluster's state told: no pod is ready, a node is silent.
+    /// The cause that applied for most of it, according to the cluster's state: no pod is ready, a node is
+    /// silent.
     pub cause: &'static str,
 }
 
-/// A span that lasts.
+/// An unfinished span.
 #[derive(Clone, Debug)]
 struct Open {
     from: SimTime,
-    /// The present cause, and since when it is that.
+    /// The current cause, and the time since which it has applied.
     cause: &'static str,
     since: SimTime,
-    /// How long earlier causes held.
+    /// Time for which each earlier cause applied.
     held: BTreeMap<&'static str, SimDuration>,
 }
 
 impl ServiceTrack {
-    /// From `now` on the Service can be reached, or cannot for the cause given.
+    /// Marks the Service as up, or as down for the given cause, from `now` on.
     pub fn set_down(&mut self, now: SimTime, down: Option<&'static str>) {
         match (down, &mut self.open) {
             (Some(cause), None) => {
@@ -47,11 +48,11 @@ impl ServiceTrack {
         }
     }
 
-    /// Ends what is open. A Service that is down for no time at all was never seen down.
+    /// Ends an open span. A span of zero length is dropped.
     pub(super) fn finish(&mut self, now: SimTime) {
         let Some(mut open) = self.open.take().filter(|open| open.from < now) else { return };
         open.turn_to(now, open.cause);
-        // Of causes that held as long as each other, the last by name: any rule will do.
+        // Ties go to the last cause by name, an arbitrary but deterministic choice.
         let longest = open.held.into_iter().max_by_key(|(_, held)| *held);
         let cause = longest.map_or(open.cause, |(cause, _)| cause);
         self.downtimes.push(Downtime { from: open.from, span: now - open.from, cause });

@@ -1,8 +1,8 @@
-//! A number that changes at instants, and its mean over time.
+//! A number that changes over time, and its time-weighted mean.
 
 use engine::SimTime;
 
-/// A whole number over time: its smallest, its largest and its integral.
+/// A whole number over time: its minimum, maximum and integral.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeWeighted {
     value: i64,
@@ -13,29 +13,29 @@ pub struct TimeWeighted {
 }
 
 impl TimeWeighted {
-    /// The value is `value` from `now` on.
+    /// Sets the value from `now` on.
     pub fn set(&mut self, now: SimTime, value: i64) {
         self.settle(now);
         self.value = value;
     }
 
-    /// The value changes by `by` at `now`.
+    /// Changes the value by `by` at `now`.
     pub fn add(&mut self, now: SimTime, by: i64) {
         self.set(now, self.value + by);
     }
 
-    /// The value now.
+    /// The current value.
     pub const fn value(&self) -> i64 {
         self.value
     }
 
-    /// Value-seconds up to `now`.
+    /// The integral up to `now`, in value-seconds.
     pub fn integral_seconds(&self, now: SimTime) -> f64 {
         let open = i128::from(self.value) * i128::from((now - self.since).as_nanos());
         (self.integral + open) as f64 / 1e9
     }
 
-    /// Smallest and largest value that held for longer than an instant, up to `now`.
+    /// Smallest and largest value that held for longer than zero time, up to `now`.
     pub fn range(&self, now: SimTime) -> (i64, i64) {
         let mut settled = *self;
         settled.settle(now);

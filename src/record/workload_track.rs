@@ -7,15 +7,15 @@ use cluster::pod::Pod;
 use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference};
 use engine::SimDuration;
 
-/// The workload that a pod belongs to: what a user wrote, not what controllers made of it. Pods
-/// without a controller count as one workload by namespace, named `*`.
+/// The workload that a pod belongs to: the object that the user wrote, not those that controllers
+/// derived from it. Pods without a controller count as one workload per namespace, named `*`.
 pub fn workload_of(view: ClusterView<'_>, pod: &Pod) -> ObjectReference {
     pod.owner.and_then(|owner| workload_behind(view, owner.into())).unwrap_or_else(|| {
         ObjectReference { kind: Kind::Pod, id: NamespacedName::new(pod.id.namespace.clone(), "*") }
     })
 }
 
-/// The object at the end of the chain of owners, as long as it exists.
+/// The root of the chain of owners, as far as they exist.
 fn workload_behind(view: ClusterView<'_>, owned: ObjectId) -> Option<ObjectReference> {
     let mut object = owned;
     while let Some(owner) = view.owner_of(object).filter(|owner| view.name_of(*owner).is_some()) {
@@ -37,21 +37,21 @@ pub struct WorkloadTrack {
     pub workload: ObjectReference,
     /// The HPA that scales it, if any.
     pub hpa: Option<NamespacedName>,
-    /// Pods wanted: `spec.replicas`, nodes of a DaemonSet, active pods of Jobs.
+    /// Desired pods: `spec.replicas`, nodes of a DaemonSet, active pods of Jobs.
     pub desired: TimeWeighted,
     /// Ready pods that are not terminating.
     pub ready: TimeWeighted,
     /// Pods without a node.
     pub pending: TimeWeighted,
-    /// 1 while its HPA would have more pods than its maximum, else 0.
+    /// 1 while its HPA is limited by its maximum, else 0.
     pub capped: TimeWeighted,
-    /// How often an autoscaler changed `spec.replicas`.
+    /// Number of changes of `spec.replicas` by an autoscaler.
     pub rescales: u64,
-    /// Pods that were created for it, replacements included.
+    /// Pods created for it, including replacements.
     pub pods_created: u64,
     /// Restarts of its pods' containers by the kubelet.
     pub restarts: u64,
-    /// CPU time that its pods' applications used.
+    /// CPU time used by its pods' applications.
     pub cpu_time: SimDuration,
     /// `spec.replicas` at the end of each interval.
     pub desired_series: Vec<i64>,
@@ -61,16 +61,16 @@ pub struct WorkloadTrack {
     pub pending_series: Vec<i64>,
     /// CPU time used up to the end of each interval.
     pub cpu_time_series: Vec<SimDuration>,
-    /// The metric that its HPA looked at last, percent of the target, at the end of each interval.
+    /// The metric last read by its HPA, percent of the target, at the end of each interval.
     pub percent_of_target_series: Vec<Option<f64>>,
-    /// The same, now.
+    /// The current value of that metric.
     pub percent_of_target: Option<f64>,
     /// Outcomes of its Jobs, if it is a Job or CronJob.
     pub batch: Option<BatchTrack>,
 }
 
 impl WorkloadTrack {
-    /// A workload that appears after so many intervals: before that it had nothing.
+    /// A workload that appears after `intervals` intervals; its series are zero before that.
     pub fn new(workload: ObjectReference, intervals: usize) -> Self {
         Self {
             workload,
@@ -93,7 +93,7 @@ impl WorkloadTrack {
         }
     }
 
-    /// Appends the state now to the series.
+    /// Appends the current state to the series.
     pub(super) fn end_interval(&mut self, intervals: usize) {
         self.desired_series.push(self.desired.value());
         self.ready_series.push(self.ready.value());

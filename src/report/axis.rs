@@ -1,6 +1,6 @@
 //! Positions and labels of the ticks of an axis.
 
-/// Steps of a time axis in seconds: what a clock face or a calendar would be cut into.
+/// Candidate steps of a time axis in seconds, natural divisions of clock and calendar.
 const TIME_STEPS_SECONDS: [f64; 22] = [
     1.0,
     2.0,
@@ -41,7 +41,8 @@ pub fn time_ticks(duration_seconds: f64, limit: usize) -> (f64, Vec<f64>) {
     (step, ticks)
 }
 
-/// What a tick says: hours and minutes, seconds or days only where the step needs them.
+/// The label of a tick in hours and minutes; seconds or days are added only if the step requires
+/// them.
 pub fn clock_label(seconds: f64, step_seconds: f64) -> String {
     let clock = super::figures::clock(seconds);
     let (days, time) = clock.split_once(' ').unwrap_or(("", &clock));
@@ -54,7 +55,7 @@ pub fn clock_label(seconds: f64, step_seconds: f64) -> String {
     }
 }
 
-/// In what [`clock_label`] counts.
+/// The unit of [`clock_label`].
 pub fn clock_unit(step_seconds: f64) -> &'static str {
     match step_seconds {
         step if step >= 86_400.0 => "days",

@@ -1,20 +1,21 @@
-//! How requests find the pods of a service, as a report states it.
+//! Load balancing of a service's requests over its pods, as shown in a report.
 
 use serde::Serialize;
 
 use traffic::{Balancer, Via};
 
-/// How requests to a service find its pods: much of the latency's tail depends on it.
+/// How requests to a service are balanced over its pods, which strongly affects tail latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Balancing {
-    /// Who leads clients' requests to the pods.
+    /// The component that routes clients' requests to the pods.
     pub via: Via,
-    /// The rule by which a request, or a new connection, finds its pod.
+    /// The rule that selects the pod for a request, or for a new connection.
     pub rule: Balancer,
-    /// Whether the scenario says so; else it is assumed, as what is usual there.
+    /// True if set in the scenario; otherwise the usual rule is assumed.
     pub is_stated: bool,
-    /// Connections that stay open, so that the rule counts once for each; absent if each request has its own.
+    /// Number of persistent connections, for which the rule is applied once each; `None` if every request has
+    /// its own connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_connections: Option<u32>,
 }

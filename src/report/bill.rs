@@ -1,4 +1,4 @@
-//! What came up in a run of all that the invoice has beside the nodes. Pure.
+//! Computes the invoice items other than nodes for a run. Pure.
 
 use std::collections::BTreeMap;
 
@@ -14,31 +14,31 @@ use scenario::bill::{Bill, BillPart};
 use scenario::workloads::Workload;
 use traffic::RequestModelSpec;
 
-/// Settings of the invoice.
+/// Inputs of the invoice.
 #[derive(Clone, Copy, Debug)]
 pub struct BillFacts<'a> {
-    /// What is counted, at which prices.
+    /// The items to bill, and their prices.
     pub settings: &'a Bill,
-    /// The cloud whose prices hold; absent if the nodes are of none.
+    /// The cloud whose prices apply; `None` if the nodes are not cloud machines.
     pub provider: Option<Provider>,
-    /// The scenario's workloads: which services they call.
+    /// The scenario's workloads with the services they call.
     pub workloads: &'a [Workload],
 }
 
-/// The invoice beside the nodes, as the report has it.
+/// The invoice without nodes, as shown in the report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct BillReport {
-    /// What it comes to.
+    /// The total.
     pub total: Charge,
     pub lines: Vec<ChargeLine>,
-    /// What is not in it, and why.
+    /// Items that are not billed, with the reasons.
     pub not_counted: Vec<String>,
 }
 
 /// Largest disks of Azure's Premium SSD tiers [GiB].
 const PREMIUM_TIERS: [i128; 11] = [4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 
-/// Instances that a gateway of Cloud NAT is paid for at most.
+/// Maximum number of instances for which a Cloud NAT gateway is charged.
 const NAT_INSTANCES: u64 = 32;
 
 const GIB: i128 = 1 << 30;
@@ -51,7 +51,7 @@ pub(super) fn of(facts: Facts<'_>) -> BillReport {
     let charges = Charges::of(&prices, tally.amounts, facts.duration);
     let mut not_counted = tally.not_counted;
     for amount in &charges.unpriced {
-        not_counted.push(format!("{}: no price of {} is known", amount.what, amount.item));
+        not_counted.push(format!("{}: no price known for {}", amount.what, amount.item));
     }
     let lines = charges.lines.iter().filter(|line| line.amount.smallest > 0);
     BillReport { total: charges.total(), lines: lines.map(told).collect(), not_counted }
@@ -89,7 +89,7 @@ impl Tally<'_> {
         if is_empty {
             let parts: Vec<&str> = BillPart::NAMED.iter().map(|(words, _)| *words).collect();
             let parts = parts.join(", ");
-            self.not_counted.push(format!("{parts}: the nodes are of no cloud (`bill.cloud`)"));
+            self.not_counted.push(format!("{parts}: the nodes belong to no cloud (`bill.cloud`)"));
             return;
         }
         for (words, part) in BillPart::NAMED {
@@ -127,7 +127,7 @@ impl Tally<'_> {
         SimTime::ZERO + self.facts.duration
     }
 
-    /// Time for which there were nodes, summed over them, and how many there were.
+    /// Node time summed over all nodes, and the number of nodes.
     fn node_time(&self) -> (i128, u64) {
         let nodes = &self.facts.recorder.nodes;
         let time = nodes.iter().map(|node| nanos(node.paid(self.end()))).sum();
@@ -159,7 +159,7 @@ impl Tally<'_> {
         }
     }
 
-    /// A disk of a type and size [bytes] for a time [ns].
+    /// Bills a disk of a type and size [bytes] for a time [ns].
     fn disk(&mut self, kind: &str, size: i128, time: i128, what: &str, basis: Basis) {
         let gib = (size + GIB - 1) / GIB;
         let tier = PREMIUM_TIERS.into_iter().find(|tier| *tier >= gib).unwrap_or(gib);
@@ -168,7 +168,7 @@ impl Tally<'_> {
             (Some(Provider::Azure), "premium") => {
                 self.add(&format!("disk:premium-{tier}"), what, time, basis);
             }
-            // Whatever its size, a disk costs as much as the tier that it is in.
+            // A disk is priced by its tier, regardless of its exact size.
             (Some(Provider::Azure), "standard-ssd") => {
                 self.add("disk:standard-ssd", what, tier * GIB * time, basis);
             }
@@ -192,7 +192,7 @@ impl Tally<'_> {
         }
     }
 
-    /// Hours of load balancers: of Services, and of Ingresses by class.
+    /// Load balancer time of Services, and of Ingresses by class.
     fn balancers(&self) -> Balancers {
         let mut balancers = Balancers::default();
         let end = self.end();
@@ -215,7 +215,7 @@ impl Tally<'_> {
                 Billed::Disk { .. } => {}
             }
         }
-        // A controller such as ingress-nginx has one Service for all of its class; it may be among the manifests.
+        // A controller such as ingress-nginx has one Service for its whole class, which may be among the manifests.
         if balancers.services == 0 {
             balancers.controllers = of_classes.len() as u64;
             balancers.service_time = of_classes.values().sum();
@@ -243,7 +243,7 @@ impl Tally<'_> {
         let passed: i128 = self.client_traffic().map(|one| one.request + one.response).sum();
         let item = if own.ingresses > 0 { "ingress-data" } else { "load-balancer-data" };
         if passed > 0 {
-            self.add(item, "requests and answers", passed, Basis::Measured);
+            self.add(item, "requests and responses", passed, Basis::Measured);
         }
     }
 
@@ -259,7 +259,7 @@ impl Tally<'_> {
             Some(Provider::Azure) if own.count() > 0 => {
                 self.add("public-address", what, time, Basis::Assumed);
             }
-            // Addresses of Google's forwarding rules cost nothing.
+            // Google does not charge for addresses of forwarding rules.
             _ => {}
         }
         let gateways = self.gateways();
@@ -283,7 +283,7 @@ impl Tally<'_> {
     fn nat_gateways(&mut self) {
         let (gateways, basis) = (self.gateways(), self.gateways_basis());
         if gateways == 0 {
-            self.not_counted.push("NAT gateways: none are named (`bill.natGateways`)".to_owned());
+            self.not_counted.push("NAT gateways: none given (`bill.natGateways`)".to_owned());
             return;
         }
         let what = counted(gateways.into(), "NAT gateway");
@@ -296,12 +296,11 @@ impl Tally<'_> {
             let time = nanos(self.facts.duration) * i128::from(gateways);
             self.add("nat-gateway", what, time, basis);
         }
-        let unknown =
-            "traffic through NAT gateways: nothing says how much pods ask of the internet";
+        let unknown = "traffic through NAT gateways: volume unknown";
         self.not_counted.push(unknown.to_owned());
     }
 
-    /// Bytes of the requests to services with clients outside, and of the answers.
+    /// Request and response bytes of services with clients outside the cloud.
     fn client_traffic(&self) -> impl Iterator<Item = Bytes> {
         let facts = self.facts;
         let settings = facts.bill.settings;
@@ -322,17 +321,17 @@ impl Tally<'_> {
         let without_size: Vec<&str> = without_size.map(|one| one.service.as_str()).collect();
         if !without_size.is_empty() {
             self.not_counted.push(format!(
-                "egress to the internet of {}: nothing says how long an answer is (`bill.responseSize`)",
+                "internet egress of {}: response size unknown (`bill.responseSize`)",
                 without_size.join(", ")
             ));
         }
         let sent: i128 = self.client_traffic().map(|one| one.response).sum();
         if sent > 0 {
-            self.add("internet-egress", "answers to clients", sent, Basis::Measured);
+            self.add("internet-egress", "responses to clients", sent, Basis::Measured);
         }
     }
 
-    /// Calls between services, by the share of the ways between their pods that lead from one zone to another.
+    /// Bills calls between services, by the share of pod-to-pod paths that cross zones.
     fn zone_egress(&mut self) {
         if self.zones() < 2 {
             return;
@@ -359,18 +358,18 @@ impl Tally<'_> {
         }
         if !unknown.is_empty() {
             self.not_counted.push(format!(
-                "traffic between zones to {}: nothing says how long requests and answers are (`bill.requestSize`)",
+                "traffic between zones to {}: request and response size unknown (`bill.requestSize`)",
                 unknown.join(", ")
             ));
         }
-        // On AWS both ends pay.
+        // AWS charges both ends.
         let ends = if self.facts.bill.provider == Some(Provider::Aws) { 2 } else { 1 };
         if crossing > 0 {
             self.add("zone-egress", "calls between services", crossing * ends, Basis::Measured);
         }
     }
 
-    /// Positions of the workloads whose requests call a service.
+    /// Indexes of the workloads whose requests call a service.
     fn callers(&self, service: &str) -> Vec<usize> {
         let calls = |one: &&Workload| {
             let mut calls = one.models().flat_map(RequestModelSpec::all_calls);
@@ -383,8 +382,8 @@ impl Tally<'_> {
             .collect()
     }
 
-    /// Pairs of pods of the one and the other workloads that are in different zones, and all pairs, weighted by how long
-    /// they were there (in thousandths of all).
+    /// Number of pod pairs of the two sets of workloads that are in different zones, and of all pairs, weighted by
+    /// their lifetimes (in thousandths of the total).
     fn ways(&self, from: &[usize], to: &[usize]) -> (i128, i128) {
         let shares = |workloads: &[usize]| {
             let mut zones: BTreeMap<&str, i128> = BTreeMap::new();
@@ -408,7 +407,7 @@ impl Tally<'_> {
 
     fn logs(&mut self) {
         let Some(size) = self.facts.bill.settings.log_size else {
-            let unknown = "logs: neither their size nor a price is named (`bill.logSize`)";
+            let unknown = "logs: no size or no price given (`bill.logSize`)";
             self.not_counted.push(unknown.to_owned());
             return;
         };
@@ -419,14 +418,14 @@ impl Tally<'_> {
     }
 }
 
-/// Load balancers and the time for which there were any, summed over them [ns].
+/// Load balancers and their total time [ns].
 #[derive(Clone, Copy, Debug, Default)]
 struct Balancers {
     services: u64,
-    /// Classes of Ingresses whose controllers need one.
+    /// Ingress classes whose controllers need a load balancer.
     controllers: u64,
     service_time: i128,
-    /// Ingresses for which the cloud makes one each.
+    /// Ingresses for which the cloud creates a load balancer each.
     ingresses: u64,
     ingress_time: i128,
 }
@@ -437,7 +436,7 @@ impl Balancers {
     }
 }
 
-/// Bytes of the requests of a service over the whole run.
+/// Bytes of a service's requests and responses over the whole run.
 struct Bytes {
     request: i128,
     response: i128,
@@ -451,18 +450,18 @@ fn bytes_of(facts: Facts<'_>, service: &ServiceFacts) -> Bytes {
     for (class, outcomes) in service.kinds() {
         let (request, response) = facts.bill.settings.sizes(&service.service, class);
         bytes.request += of(outcomes.arrived, request);
-        // What failed had hardly an answer to speak of.
+        // Responses to failed requests are negligible.
         bytes.response += of(outcomes.answered, response);
     }
     bytes
 }
 
-/// What was counted since the warm-up, as if the whole run had been like it.
+/// Extrapolates an amount counted after the warm-up to the whole run.
 fn whole_run(facts: Facts<'_>, amount: i128) -> i128 {
     amount * nanos(facts.duration) / nanos(counted_time(facts)).max(1)
 }
 
-/// Whether the cloud itself makes a load balancer for each Ingress of a class.
+/// True if the cloud itself creates a load balancer for each Ingress of a class.
 fn is_of_cloud(provider: Option<Provider>, class: &str) -> bool {
     match provider {
         Some(Provider::Aws) => class.contains("alb"),
@@ -472,7 +471,7 @@ fn is_of_cloud(provider: Option<Provider>, class: &str) -> bool {
     }
 }
 
-/// The cloud's type of a disk, by what its StorageClass says, else by the name of the class, else the usual one.
+/// The cloud's disk type: as given by the StorageClass, else derived from the class name, else the usual type.
 fn disk_type(provider: Option<Provider>, class: &str, kind: &str) -> (String, Basis) {
     let usual = match provider {
         Some(Provider::Aws) => {

@@ -1,15 +1,17 @@
-//! From what was recorded to the report: sums, means, money. Pure.
+//! Builds the report from the recorded facts: sums, means, costs. Pure.
 
 use std::collections::BTreeMap;
 
 use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::model::{
-    Attention, Balancing, ClusterReport, CostReport, JobsReport, LogEntry, PoolReport, Report,
-    RunInfo, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, Balancing, ClusterReport, CostReport, DiscountLine, DiscountOf, JobsReport,
+    LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost, WorkloadReport,
+    WorkloadSeries,
 };
+use super::node_bill::NodeCosts;
 use super::{node_changes, node_costs, reasons};
-use capacity::cost::{self, Claim, CostAllocation, NodeBill};
+use capacity::cost::{self, CostAllocation};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
@@ -30,7 +32,7 @@ pub struct Facts<'a> {
     pub services: &'a [ServiceFacts],
     /// The scenario's objectives.
     pub objectives: &'a [Objective],
-    /// What the invoice has beside the nodes.
+    /// Inputs of the invoice.
     pub bill: BillFacts<'a>,
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
     pub notes: &'a [Attention],
@@ -41,23 +43,23 @@ pub struct Facts<'a> {
 pub struct ServiceFacts {
     /// `namespace/name`.
     pub service: String,
-    /// Whether clients ask it, and not its fellow services alone.
+    /// True if clients call it; false if only other services do.
     pub has_clients: bool,
-    /// How requests find its pods.
+    /// How requests are balanced over its pods.
     pub balancing: Balancing,
-    /// Services that it called in vain for requests that failed, with the number of those calls, most first.
+    /// Services whose failed calls made its requests fail, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
-    /// NetworkPolicies that kept requests from it.
+    /// NetworkPolicies that blocked requests to it.
     pub blocked_by: Vec<String>,
-    /// Positions of the workloads behind it.
+    /// Indexes of the workloads behind it.
     pub workloads: Vec<usize>,
     /// Totals after the warm-up.
     pub figures: ServiceFigures,
-    /// Interval by interval.
+    /// Figures per interval.
     pub intervals: Vec<IntervalFigures>,
-    /// Minute by minute.
+    /// Figures per minute.
     pub minutes: Vec<MinuteFigures>,
-    /// Class by class, where they are of several.
+    /// Figures per class, if there are several classes.
     pub classes: Vec<ClassFacts>,
 }
 
@@ -68,11 +70,11 @@ pub struct ClassFacts {
     pub class: String,
     /// Totals after the warm-up.
     pub figures: ServiceFigures,
-    /// Minute by minute.
+    /// Figures per minute.
     pub minutes: Vec<MinuteFigures>,
 }
 
-/// Requests that an objective is about: all of a service, or those of a class.
+/// Requests covered by an objective: all of a service, or those of one class.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted<'a> {
     pub figures: &'a ServiceFigures,
@@ -80,14 +82,14 @@ pub(super) struct Counted<'a> {
 }
 
 impl ServiceFacts {
-    /// The counts of its requests by class, or of all where they are alike.
+    /// Outcomes by class, or of all requests if there are no classes.
     pub(super) fn kinds(&self) -> impl Iterator<Item = (Option<&str>, &Outcomes)> {
         let all = self.classes.is_empty().then_some((None, &self.figures.outcomes));
         let classes = self.classes.iter();
         classes.map(|one| (Some(&*one.class), &one.figures.outcomes)).chain(all)
     }
 
-    /// The requests of a class, or all; absent if there is no such class.
+    /// The requests of a class, or all; `None` if there is no such class.
     pub(super) fn counted(&self, class: Option<&str>) -> Option<Counted<'_>> {
         let Some(class) = class else {
             return Some(Counted { figures: &self.figures, minutes: &self.minutes });
@@ -97,9 +99,10 @@ impl ServiceFacts {
     }
 }
 
-/// Makes the report of a run.
+/// Builds the report of a run.
 pub fn build(facts: Facts<'_>) -> Report {
-    let allocation = allocate(facts);
+    let node_bill = NodeCosts::of(facts);
+    let allocation = node_bill.allocate(facts);
     let services = super::build_services::of(facts, &allocation);
     let mut report = Report {
         format_version: super::FORMAT_VERSION,
@@ -108,7 +111,7 @@ pub fn build(facts: Facts<'_>) -> Report {
         workloads: facts.recorder.workloads.iter().map(|one| workload(facts, one)).collect(),
         cluster: cluster(facts),
         error_budgets: Vec::new(),
-        cost: cost_report(facts, &allocation, &services),
+        cost: cost_report(facts, &node_bill, &allocation, &services),
         attention: Vec::new(),
         phases: None,
         assumptions: Vec::new(),
@@ -127,7 +130,7 @@ pub fn build(facts: Facts<'_>) -> Report {
     report
 }
 
-/// The pool of a node: Node objects that were given as such stand for themselves.
+/// The pool of a node; a node given as a Node object is a pool of its own.
 pub(super) fn pool_of(node: &NodeTrack) -> &Name {
     if node.pool.is_empty() { &node.name } else { &node.pool }
 }
@@ -136,45 +139,26 @@ pub(super) fn end(facts: Facts<'_>) -> SimTime {
     SimTime::ZERO + facts.duration
 }
 
-fn allocate(facts: Facts<'_>) -> CostAllocation {
-    let nodes: Vec<NodeBill> = facts
-        .recorder
-        .nodes
-        .iter()
-        .map(|node| NodeBill {
-            pool: pool_of(node).clone(),
-            price: node.machine.price.unwrap_or_default(),
-            capacity: node.capacity,
-            existed: node.paid(end(facts)),
-        })
-        .collect();
-    let workload = |position: usize| facts.recorder.workloads[position].workload.to_string();
-    let claims: Vec<Claim> = facts
-        .recorder
-        .holdings
-        .iter()
-        .map(|((position, node), held)| Claim {
-            workload: workload(*position).into(),
-            node: *node,
-            requested: held.charged,
-            used: ResourceTime::default(),
-        })
-        .collect();
-    cost::allocate(&nodes, &claims)
-}
-
 fn cost_report(
     facts: Facts<'_>,
+    node_bill: &NodeCosts,
     allocation: &CostAllocation,
     services: &[super::model::ServiceReport],
 ) -> CostReport {
-    // A request that calls other services is one request.
+    // A request that calls other services counts once.
     let of_clients = services.iter().filter(|service| service.has_clients);
     let answered = of_clients.map(|service| service.answered).sum();
-    // Costs are those of the whole run, answered requests those after the warm-up: the same span for
-    // both, or the figure would depend on the length of the warm-up.
+    // Both must cover the same time, or the figure would depend on the length of the warm-up: costs are
+    // those of the whole run, answered requests those after the warm-up.
     let bill = bill::of(facts);
-    let total = allocation.total + bill.total.usd;
+    let (discounts, unused_commitments) = node_bill.lines(facts, bill.total);
+    let beside = bill.total.usd
+        + sum(&unused_commitments, |line| line.usd)
+        + off_charges(&discounts, |line| line.usd);
+    let beside_month = bill.total.month_usd
+        + sum(&unused_commitments, |line| line.month_usd)
+        + off_charges(&discounts, |line| line.month_usd);
+    let total = allocation.total + beside;
     let nodes_month = cost::per_month(allocation.total, facts.duration).unwrap_or_default();
     let counted_cost = while_counted(facts, total);
     let mut workloads: Vec<WorkloadCost> = allocation
@@ -185,9 +169,12 @@ fn cost_report(
     workloads.sort_by_key(|workload| std::cmp::Reverse(workload.usd));
     CostReport {
         total_usd: total,
-        month_usd: nodes_month + bill.total.month_usd,
+        month_usd: nodes_month + beside_month,
         million_requests_usd: cost::per_million(counted_cost, answered),
         nodes_usd: allocation.total,
+        nodes_list_usd: node_bill.list_price(),
+        discounts,
+        unused_commitments,
         pools: node_costs::by_pool(facts, allocation),
         machines: node_costs::by_machine(facts),
         charges: bill.lines,
@@ -198,12 +185,20 @@ fn cost_report(
     }
 }
 
+fn sum(lines: &[DiscountLine], of: fn(&DiscountLine) -> Money) -> Money {
+    lines.iter().map(of).sum()
+}
+
+fn off_charges(discounts: &[DiscountLine], of: fn(&DiscountLine) -> Money) -> Money {
+    discounts.iter().filter(|line| line.of == DiscountOf::Charges).map(of).sum()
+}
+
 /// The time after the warm-up.
 pub(super) fn counted_time(facts: Facts<'_>) -> SimDuration {
     facts.duration - SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
 }
 
-/// The part of a cost of the whole run that falls on the time after the warm-up.
+/// The share of a cost of the whole run that falls on the time after the warm-up.
 pub(super) fn while_counted(facts: Facts<'_>, cost: Money) -> Money {
     let (counted, whole) = (counted_time(facts).as_nanos(), facts.duration.as_nanos());
     cost.share(counted.into(), whole.max(1).into())
@@ -232,7 +227,7 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         .sum();
     let used = track.cpu_time.as_nanos() as f64 * 1000.0;
     let pending = track.pending.value();
-    // A pod of a Job may well end, or begin, just now: what counts is what became of the Jobs.
+    // A pod of a Job may legitimately start or end at this moment; only the outcome of its Job matters.
     let is_batch = track.batch.is_some();
     let not_ready =
         if is_batch { 0 } else { track.desired.value() - track.ready.value() - pending };
@@ -283,7 +278,7 @@ fn jobs(batch: &BatchTrack, end: SimTime) -> JobsReport {
     }
 }
 
-/// Mean cores in each interval, from the CPU time used up to each end.
+/// Mean cores used per interval, from the cumulative CPU time at each end.
 fn cores(cpu_times: &[SimDuration], ends: &[SimTime]) -> Vec<f64> {
     let mut before = (SimDuration::ZERO, SimTime::ZERO);
     cpu_times
@@ -311,7 +306,7 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
     }
 }
 
-/// Capacity, requests and usage of a pool, summed over its nodes and time.
+/// Capacity, requests and usage of a pool, integrated over its nodes and time.
 #[derive(Clone, Copy, Debug, Default)]
 struct PoolSums {
     nodes: TimeWeighted,
@@ -370,9 +365,9 @@ fn log_entry(line: &record::LogLine) -> LogEntry {
     }
 }
 
-/// The HPAs that still complained when the run ended, with their last complaint.
+/// HPAs with a warning that persists at the end of the run, with the last message.
 fn stuck_autoscalers<'a>(facts: Facts<'_>, report: &'a Report) -> BTreeMap<&'a str, &'a str> {
-    // An HPA looks every 15 s by default; a minute is longer than any usual period.
+    // An HPA syncs every 15 s by default; a minute exceeds any usual period.
     let since = facts.duration.as_secs_f64() - 60.0;
     let late = report.log.iter().filter(|entry| entry.at_seconds >= since);
     late.filter(|entry| entry.is_warning && entry.object.starts_with("HorizontalPodAutoscaler "))
@@ -380,7 +375,7 @@ fn stuck_autoscalers<'a>(facts: Facts<'_>, report: &'a Report) -> BTreeMap<&'a s
         .collect()
 }
 
-/// Jobs that did not come to a good end.
+/// Reports Jobs that did not complete.
 fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, String)) {
     if jobs.failed > 0 {
         let reasons: Vec<String> =
@@ -393,7 +388,7 @@ fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, 
         let deleted = jobs.deleted;
         say(Severity::Warning, format!("{name}: {deleted} Jobs were deleted before their end"));
     }
-    // One that runs just now is as it should be; what was never complete, or has piled up, is not.
+    // A Job that happens to be running is fine; one that never completes or piles up is not.
     if jobs.unfinished > 1 || (jobs.unfinished == 1 && jobs.complete == 0) {
         let unfinished = jobs.unfinished;
         let message = format!("{name}: {unfinished} Jobs had not ended at the end of the run");
@@ -401,12 +396,12 @@ fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, 
     }
 }
 
-/// What was said last, for this reason, of the pods of a workload: `: 0/3 nodes are available: ...`;
-/// empty if nothing was.
+/// The last message with this reason about the pods of a workload: `: 0/3 nodes are available: ...`; empty
+/// if there is none.
 fn last_words(report: &Report, workload: &str, reason: &str) -> String {
     let id = |workload: &str| workload.split_once('/').map_or("", |(_, id)| id).to_owned();
     let ids: Vec<String> = report.workloads.iter().map(|one| id(&one.workload)).collect();
-    // Pods and ReplicaSets begin with the name of what makes them; of several such names the longest.
+    // Names of pods and ReplicaSets start with their owner's name; the longest match wins.
     let owner = |object: &str| {
         let name = object.split_once(' ').map_or(object, |(_, name)| name);
         let owners = ids.iter().filter(|id| {
@@ -420,7 +415,7 @@ fn last_words(report: &Report, workload: &str, reason: &str) -> String {
     last.map_or_else(String::new, |entry| format!(": {}", entry.message))
 }
 
-/// Messages that a reader must not overlook, worst first.
+/// Messages that need the user's attention, most severe first.
 fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
     let mut found = Vec::new();
     let mut say = |severity, message| found.push(Attention { severity, message });
@@ -433,7 +428,7 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
             say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {
             let waited = workload.pending_pod_seconds;
-            say(Severity::Warning, format!("{name}: pods waited {waited:.0} s in all for a node"));
+            say(Severity::Warning, format!("{name}: pods were pending for {waited:.0} s in total"));
         }
         if workload.pods_not_ready > 0 {
             let missing = format!("{} of {} pods", workload.pods_not_ready, track.desired.value());

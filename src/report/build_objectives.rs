@@ -1,4 +1,4 @@
-//! Whether the objectives of a scenario were met.
+//! Evaluates the objectives of a scenario.
 
 use super::build::{Counted, Facts};
 use super::build_services::{latency, latency_of_all, share_answered};
@@ -13,8 +13,8 @@ use scenario::objectives::{
 };
 use traffic::{LatencyLimits, MinuteFigures};
 
-/// Judges all objectives by the figures of the report. A figure that does not exist, because nothing
-/// was answered, misses its limit.
+/// Evaluates all objectives against the report. A figure that does not exist because nothing was answered misses its
+/// limit.
 pub(super) fn judge(facts: Facts<'_>, report: &Report) -> Vec<ObjectiveResult> {
     facts
         .objectives
@@ -38,7 +38,7 @@ pub(super) fn judge(facts: Facts<'_>, report: &Report) -> Vec<ObjectiveResult> {
         .collect()
 }
 
-/// What happened beside the requests that made most of those bad for which an objective was missed.
+/// The disturbance that accounts for most of the bad requests of a missed objective.
 fn disturbance(
     facts: Facts<'_>,
     objective: &ServiceObjective,
@@ -66,7 +66,7 @@ fn disturbance(
     Disturbances::of(report, service, facts).cause(&counts, requests.minutes, allowed)
 }
 
-/// The limits of the objectives of a service, or of a class of its requests, for the minutes to be held against them.
+/// The latency limits of the objectives of a service, or of one of its classes, for evaluation per minute.
 pub fn limits_of(objectives: &[Objective], service: &str, class: Option<&str>) -> LatencyLimits {
     let mut limits = LatencyLimits::default();
     for objective in of(objectives, service).filter(|one| one.class.as_deref() == class) {
@@ -77,13 +77,13 @@ pub fn limits_of(objectives: &[Objective], service: &str, class: Option<&str>) -
     limits
 }
 
-/// Below which percentage of answered requests a minute of a service is down.
+/// Percentage of answered requests below which a minute of a service counts as down.
 pub(super) fn down_below(objectives: &[Objective], service: &str) -> f64 {
     let of_all = |one: &&ServiceObjective| one.class.is_none();
     of(objectives, service).find(of_all).map_or(DOWN_BELOW, |objective| objective.down_below)
 }
 
-/// The position of the first objective of a service.
+/// The index of the first objective of a service.
 pub(super) fn objective_of(objectives: &[Objective], service: &str) -> Option<usize> {
     objectives.iter().position(|objective| {
         matches!(objective, Objective::Service(one) if one.service.to_string() == service)
@@ -100,16 +100,16 @@ fn of<'a>(
     })
 }
 
-/// Answers of a minute within a limit; absent if they are not counted.
+/// Number of responses of a minute within a limit; `None` if they are not counted per minute.
 type Within<'a> = dyn Fn(&MinuteFigures, SimDuration) -> Option<u64> + 'a;
 
-/// A figure that an objective limits: its words, its values, and which minutes held it.
+/// A figure limited by an objective: its name, its values, and the minutes that met it.
 struct Limited<'a> {
     what: &'static str,
     limits: LatencyObjective,
     answered: Option<Latency>,
     of_all: Option<LatencyOfAll>,
-    /// Answers of a minute within a limit; absent for what is not counted by the minute.
+    /// Number of responses of a minute within a limit; `None` for figures not counted per minute.
     within: Option<&'a Within<'a>>,
 }
 
@@ -127,7 +127,7 @@ fn of_service(
     let minutes: Vec<&MinuteFigures> = minutes.iter().filter(|one| one.ended() > 0).collect();
     let subject = subject_of(objective);
     let mut results = Vec::new();
-    // Minute by minute, whether all limits of this entry held.
+    // Per minute: true if all limits of this entry were met.
     let mut good = vec![true; minutes.len()];
     let limits = limits_of(facts.objectives, &name, class);
     let counted_within = |counts: &[u64], limits: &[SimDuration], limit: SimDuration| {
@@ -147,7 +147,7 @@ fn of_service(
                 let holds = |minute: &MinuteFigures| {
                     let ended =
                         if objective.count_failures { minute.ended() } else { minute.answered };
-                    // Before the first request to a language model there are no counts of its tokens.
+                    // There are no token counts before the first request to a language model.
                     !is_short_of(within(minute, limit).unwrap_or(0), ended, share)
                 };
                 result.minutes = Some(held(&minutes, &mut good, holds));
@@ -186,7 +186,7 @@ fn of_service(
     results
 }
 
-/// Whose figures an objective limits.
+/// The subject of an objective, as shown in the report.
 pub(super) fn subject_of(objective: &ServiceObjective) -> String {
     let service = &objective.service;
     match &objective.class {
@@ -195,7 +195,7 @@ pub(super) fn subject_of(objective: &ServiceObjective) -> String {
     }
 }
 
-/// The kinds of latency that an objective may limit.
+/// The latency figures that an objective may limit.
 fn limited<'a>(
     objective: &ServiceObjective,
     known: Option<Counted<'_>>,
@@ -223,7 +223,7 @@ fn limited<'a>(
             what: "TPOT",
             limits: objective.time_per_output_token,
             answered: llm.and_then(|llm| llm.time_per_output_token).map(latency),
-            // A request that failed has no time per token.
+            // A failed request has no time per token.
             of_all: None,
             within: None,
         },
@@ -259,7 +259,7 @@ impl Limited<'_> {
     }
 }
 
-/// The minutes that hold a limit; the others are not good.
+/// Counts the minutes that meet a limit; the others are marked as not good.
 fn held(
     minutes: &[&MinuteFigures],
     good: &mut [bool],
@@ -286,7 +286,7 @@ fn quantile(latency: Latency, figure: &str) -> f64 {
     }
 }
 
-/// The same of all requests; absent for the mean, of which those that never ended have none.
+/// The figure over all requests; `None` for the mean, which requests that never ended lack.
 #[expect(clippy::option_option, reason = "no such figure, and a figure that nothing reaches")]
 fn quantile_of_all(latency: LatencyOfAll, figure: &str) -> Option<Option<f64>> {
     match figure {
@@ -300,7 +300,7 @@ fn quantile_of_all(latency: LatencyOfAll, figure: &str) -> Option<Option<f64>> {
     }
 }
 
-/// The share of requests that a limit is for; absent for the mean, which a minute's counts do not tell.
+/// The share of requests that a limit covers; `None` for the mean, which counts per minute cannot determine.
 pub(super) fn share_of(figure: &str) -> Option<f64> {
     match figure {
         "mean" => None,
@@ -342,7 +342,7 @@ fn seconds(seconds: f64) -> String {
     if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
 }
 
-/// Enough digits to tell a value just below a limit from the limit.
+/// Prints enough digits to distinguish a value just below a limit from the limit.
 fn percent(value: f64) -> String {
     let text = format!("{value:.4}");
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))

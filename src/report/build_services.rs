@@ -1,4 +1,4 @@
-//! The services' part of the report: outcomes, latency, availability.
+//! Builds the service section of the report: outcomes, latency, availability.
 
 use std::collections::BTreeMap;
 
@@ -92,14 +92,14 @@ fn class_report(facts: &ClassFacts) -> ClassReport {
     }
 }
 
-/// Of the requests that ended, the share that was answered; absent if none ended.
+/// Share of finished requests that were answered; `None` if none finished.
 pub(super) fn share_answered(outcomes: &Outcomes) -> Option<f64> {
     let ended = outcomes.answered + outcomes.failed_in_all();
     (ended > 0).then(|| outcomes.answered as f64 / ended as f64)
 }
 
-/// Cost of the workloads behind a service with language models since the warm-up; absent if their nodes have no price,
-/// or if they serve language models under another name as well.
+/// Cost since the warm-up of the workloads behind a service with language models; `None` if their nodes have no price,
+/// or if they also serve language models under another name.
 fn cost_of_models(
     facts: Facts<'_>,
     by_workload: &BTreeMap<Name, Money>,
@@ -119,7 +119,7 @@ fn cost_of_models(
     (paid != Money::default()).then(|| while_counted(facts, paid))
 }
 
-/// Causes with their counts, largest first.
+/// Failure causes with their counts, largest first.
 fn failed_by_cause(outcomes: &Outcomes) -> Vec<(String, u64)> {
     let mut causes: Vec<(String, u64)> = FailureCause::ALL
         .iter()
@@ -130,7 +130,7 @@ fn failed_by_cause(outcomes: &Outcomes) -> Vec<(String, u64)> {
     causes
 }
 
-/// The figures in milliseconds.
+/// Converts latencies to milliseconds.
 pub(super) fn latency(latencies: Latencies) -> Latency {
     let ms = SimDuration::as_millis_f64;
     Latency {
@@ -144,7 +144,7 @@ pub(super) fn latency(latencies: Latencies) -> Latency {
     }
 }
 
-/// The same of all requests that ended.
+/// Converts latencies over all finished requests to milliseconds.
 pub(super) fn latency_of_all(latencies: LatenciesOfAll) -> LatencyOfAll {
     let ms = |latency: Option<SimDuration>| latency.map(SimDuration::as_millis_f64);
     LatencyOfAll {
@@ -161,7 +161,7 @@ fn end_of_warm_up(facts: Facts<'_>) -> SimTime {
     SimTime::ZERO + SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
 }
 
-/// The share of the time after the warm-up in which the service was not down.
+/// Share of the time after the warm-up in which the service was not down.
 fn availability_by_time(facts: Facts<'_>, downs: &[Down]) -> f64 {
     let begin = end_of_warm_up(facts);
     let counted_span = (SimTime::ZERO + facts.duration) - begin;

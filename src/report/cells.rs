@@ -1,4 +1,4 @@
-//! What the tables of a report say, row by row, for the terminal and the page alike.
+//! Cell contents of the report's tables, shared by the terminal and HTML output.
 
 use super::figures::{ABSENT, count, latency, number, percent, percent_or_absent, span};
 use super::model::{
@@ -11,7 +11,7 @@ pub fn latencies(service: &ServiceReport) -> [String; 9] {
     latency_row(service.service.clone(), service.arrived, service.latency)
 }
 
-/// The same of a class of its requests.
+/// The same for a request class.
 pub fn latencies_of_class(class: &ClassReport) -> [String; 9] {
     latency_row(format!("  {}", class.class), class.arrived, class.latency)
 }
@@ -92,7 +92,7 @@ fn spread(spread: Spread, separator: &str) -> String {
     [spread.min, spread.mean, spread.max].map(number).join(separator)
 }
 
-/// What tells an assumed amount from others.
+/// The marker of an assumed amount.
 pub fn assumed(known: Provenance) -> &'static str {
     match known {
         Provenance::Assumed => " (assumed)",

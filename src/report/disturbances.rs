@@ -1,4 +1,4 @@
-//! What happened beside the requests, and which of it failures are put down to.
+//! Disturbances (faults and changes during the run), and the attribution of failures to them.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::model::{LogEntry, Report};
 use cluster::Kind;
 use traffic::{FailureCause, MinuteFigures};
 
-/// How long after a disturbance failures that begin are put down to it, in seconds.
+/// Failures that begin within this many seconds of a disturbance are attributed to it.
 const AFTERMATH: f64 = 300.0;
 
 const AUTOSCALER: &str = "the autoscaler's lag";
@@ -17,31 +17,31 @@ const NOT_LISTENING: &str = "pods that did not listen";
 const NODE: &str = "a node";
 const SPOT: &str = "a spot machine";
 
-/// All of a run that may have to do with a service.
+/// All disturbances of a run that may affect a service.
 #[derive(Debug, Default)]
 pub(super) struct Disturbances {
     /// In order of time.
     all: Vec<Disturbance>,
-    /// Whether an autoscaler has a say about the pods behind the service.
+    /// True if an autoscaler scales the pods behind the service.
     is_scaled: bool,
 }
 
-/// An entry of the log that disturbs requests.
+/// A log entry that can cause failed requests.
 #[derive(Debug, PartialEq)]
 struct Disturbance {
     /// Seconds from the start.
     at: f64,
     what: &'static str,
-    /// In words.
+    /// Description.
     told: String,
 }
 
-/// What bad requests are put down to.
+/// The attributed cause of bad requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Blame {
-    /// Its kind.
+    /// The kind of cause.
     pub what: &'static str,
-    /// Its position, if it is a disturbance.
+    /// The disturbance's index, if it is one.
     position: Option<usize>,
 }
 
@@ -52,7 +52,7 @@ impl Disturbances {
         let is_scaled = behind.clone().any(|one| one.hpa.is_some());
         let of_requests = |entry: &&LogEntry| {
             let Some((kind, name)) = entry.object.split_once(' ') else { return true };
-            // A change of what serves no requests, such as a CronJob, disturbs none.
+            // Changes of objects that serve no requests, such as a CronJob, have no effect.
             !is_workload(kind)
                 || report
                     .services
@@ -64,8 +64,9 @@ impl Disturbances {
         Self { all: all.collect(), is_scaled }
     }
 
-    /// The bad requests of each minute, and what they are put down to. Of `counts`, the bad ones and all of each minute,
-    /// this share may be bad: what begins with a disturbance and goes on without a pause beyond that is its doing.
+    /// The bad requests of each minute with their attributed cause. `counts` has the bad and the total requests of each
+    /// minute; `share` of them may be bad. An excess that begins with a disturbance is attributed to it for as long as
+    /// it continues without a pause.
     pub fn blamed(
         &self,
         counts: &[(u64, u64)],
@@ -97,7 +98,8 @@ impl Disturbances {
         blamed
     }
 
-    /// What most of the bad requests are put down to, in words; absent if it is overload alone, or told by the failures.
+    /// Description of the cause of most bad requests; `None` if it is overload alone, or stated by the failures
+    /// themselves.
     pub fn cause(
         &self,
         counts: &[(u64, u64)],
@@ -121,9 +123,8 @@ impl Disturbances {
         }
     }
 
-    /// What the bad requests of a minute are put down to: what its failures say for themselves, else the last disturbance
-    /// that can still have an effect, else that with which it began to go wrong, else that there was more to do than the
-    /// pods could.
+    /// The attributed cause of a minute's bad requests, by priority: the failures' own cause, the last disturbance that
+    /// can still have an effect, the disturbance with which the excess began, and overload.
     fn blame(&self, from: f64, cause: Option<FailureCause>, began_with: Option<usize>) -> Blame {
         let plain = |what| Blame { what, position: None };
         match cause {
@@ -142,7 +143,7 @@ impl Disturbances {
         });
         plain(match cause {
             Some(FailureCause::NoEndpoint) => "pods that were not ready",
-            // Ready they may be: without a readiness probe a pod is so before it listens.
+            // The pods may be Ready: without a readiness probe a pod is Ready before it listens.
             Some(FailureCause::Refused) => NOT_LISTENING,
             Some(FailureCause::Killed) => "containers that stopped",
             Some(FailureCause::Unreachable) => "pods that did not answer",
@@ -151,8 +152,8 @@ impl Disturbances {
         })
     }
 
-    /// The last disturbance that can have an effect in the minute that begins then. What a lost node brings about in
-    /// its turn goes back to its loss.
+    /// The last disturbance that can have an effect in the minute beginning at `from`. Consequences of a lost node are
+    /// attributed to its loss.
     fn near(&self, from: f64) -> Option<usize> {
         let is_near = |one: &Disturbance| {
             one.at < from + 60.0 && one.at > from - AFTERMATH && one.what != AUTOSCALER
@@ -185,7 +186,7 @@ impl Disturbance {
     }
 }
 
-/// What an entry of the log disturbs requests with, and in words, with `…` for the object.
+/// The kind of disturbance of a log entry and its description, with `…` for the object.
 fn effect(actor: &str, reason: &str) -> Option<(&'static str, &'static str)> {
     Some(match (actor, reason) {
         (_, "SpotInterruption" | "SpotReclaimed") => (SPOT, "the cloud took … back"),
@@ -229,7 +230,7 @@ mod tests {
         Disturbances { all: all.iter().filter_map(entry).collect(), is_scaled: false }
     }
 
-    /// Failures by the minute, of 100 requests each.
+    /// Failures per minute, with 100 requests each.
     fn failing(bad: &[u64]) -> (Vec<(u64, u64)>, Vec<MinuteFigures>) {
         let minute = |bad: &u64| MinuteFigures {
             answered: 100 - bad,
@@ -262,10 +263,10 @@ mod tests {
         let disturbances = disturbances(&[(70.0, "Deployment a/b", "ImageChanged")]);
         let rollout = "a rollout";
         assert_eq!(blames(&disturbances, &[0, 20, 20, 20, 20, 20, 20, 20, 20]), [rollout; 8]);
-        // After a minute within what is allowed it is another outage.
+        // After a minute within the allowed share, a new outage begins.
         let told = blames(&disturbances, &[0, 20, 20, 20, 20, 20, 20, 5, 20]);
         assert_eq!(told, [&[rollout; 6][..], &["overload", "overload"]].concat());
-        // What was so before is not its doing for longer than its aftermath.
+        // An earlier excess is attributed to it only within its aftermath.
         let told = blames(&disturbances, &[20, 20, 20, 20, 20, 20, 20, 20, 20]);
         assert_eq!(told, [&["overload"], &[rollout; 6][..], &["overload"; 2]].concat());
     }

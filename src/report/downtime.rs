@@ -1,5 +1,5 @@
-//! When a service was down: while none of its endpoints could be reached, and in each minute in which too few of its
-//! requests were answered.
+//! Downtime of a service: times without reachable endpoints, and minutes in which too few of its requests were
+//! answered.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
 use traffic::{FailureCause, MINUTE, MinuteFigures};
 
-/// A span in which a service was down.
+/// A period of downtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Down {
     pub from: SimTime,
     pub to: SimTime,
-    /// How long no endpoint could be reached, by the cause.
+    /// Time without reachable endpoints, by cause.
     unreachable: BTreeMap<&'static str, SimDuration>,
-    /// Of the minutes in which too few were answered.
+    /// Answered requests in the minutes in which too few were answered.
     answered: u64,
     failed: BTreeMap<FailureCause, u64>,
 }
 
-/// All spans in which a service was down, in order of time. In a minute of which less than `down_below` percent of the
-/// requests were answered it was down throughout; a minute without requests says nothing.
+/// All downtimes of a service, in order of time. A minute in which less than `down_below` percent of the requests were
+/// answered is down throughout; a minute without requests does not count.
 pub(super) fn downs(
     track: &ServiceTrack,
     minutes: &[MinuteFigures],
@@ -57,7 +57,7 @@ pub(super) fn downs(
     })
 }
 
-/// Whether `part` is less than this share of `whole`; of nothing it is not.
+/// True if `part` is less than this share of `whole`; false if `whole` is zero.
 pub(super) fn is_short_of(part: u64, whole: u64, share: f64) -> bool {
     (part as f64) < share * whole as f64
 }
@@ -74,12 +74,12 @@ impl Down {
         }
     }
 
-    /// The part of it after an instant.
+    /// Length of the downtime after an instant.
     pub fn after(&self, begin: SimTime) -> SimDuration {
         (self.to - self.from.max(begin)).max(SimDuration::ZERO)
     }
 
-    /// As the report tells it, after a warm-up that ends at `counts_from`.
+    /// Converts it to the report's form, with a warm-up that ends at `counts_from`.
     pub fn told(&self, counts_from: SimTime) -> Downtime {
         let failed: u64 = self.failed.values().sum();
         let ended = self.answered + failed;

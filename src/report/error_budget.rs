@@ -1,5 +1,4 @@
-//! Error budgets: how many requests may go wrong, how many did, what used them up, and which burn-rate alerts would have
-//! fired.
+//! Error budgets: allowed and actual bad requests, their causes, and the burn-rate alerts that would have fired.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +11,11 @@ use engine::SimDuration;
 use scenario::objectives::{Objective, ServiceObjective};
 use traffic::MinuteFigures;
 
-/// Multi-window, multi-burn-rate alerts (Site Reliability Workbook, chapter 5): so many times the rate that would use up the
-/// budget of 30 days in 30 days, over a long window and over a short one that ends with it, in minutes.
+/// Multi-window, multi-burn-rate alerts (Site Reliability Workbook, chapter 5): the burn rate relative to that which
+/// uses up a 30-day budget in 30 days, the long window, and the short window that ends with it, both in minutes.
 pub const ALERTS: [(f64, usize, usize); 2] = [(14.4, 60, 5), (6.0, 360, 30)];
 
-/// The budgets of all objectives that a share of the requests must meet.
+/// The budgets of all objectives that require a share of good requests.
 pub(super) fn of(facts: Facts<'_>, report: &Report) -> Vec<ErrorBudget> {
     let mut budgets = Vec::new();
     for objective in facts.objectives {
@@ -40,7 +39,7 @@ fn of_service(
     let Some(requests) = service.counted(class) else { return Vec::new() };
     let mut budgets = Vec::new();
     let mut add = |figure: String, share: f64, bad: &dyn Fn(&MinuteFigures) -> (u64, u64)| {
-        // Of nothing there is no budget, and none that allows everything is one.
+        // 0 % has no meaning as an objective, and 100 % leaves no budget.
         if share > 0.0 && share < 1.0 {
             let minutes: Vec<(u64, u64)> = requests.minutes.iter().map(bad).collect();
             let subject = subject_of(objective);
@@ -62,18 +61,18 @@ fn of_service(
     budgets
 }
 
-/// The requests of a minute that failed, and all of them.
+/// Failed and total requests of a minute.
 pub(super) fn failed(minute: &MinuteFigures) -> (u64, u64) {
     (minute.failed, minute.ended())
 }
 
-/// The requests of a minute that were not answered within the latency limit in this place, and all that count.
+/// Requests of a minute not answered within the latency limit at index `place`, and the number that counts.
 pub(super) fn slow(minute: &MinuteFigures, place: usize, count_failures: bool) -> (u64, u64) {
     let all = if count_failures { minute.ended() } else { minute.answered };
     (all - all.min(minute.within_latency.get(place).copied().unwrap_or(0)), all)
 }
 
-/// The budget of a share of requests that must be good, from the bad ones and all of each minute.
+/// The budget for a required share of good requests, from the bad and total requests of each minute.
 fn budget(subject: String, figure: String, share: f64, minutes: &[(u64, u64)]) -> ErrorBudget {
     let bad: u64 = minutes.iter().map(|(bad, _)| bad).sum();
     let all: u64 = minutes.iter().map(|(_, all)| all).sum();
@@ -92,7 +91,7 @@ fn budget(subject: String, figure: String, share: f64, minutes: &[(u64, u64)]) -
     }
 }
 
-/// When an alert would have fired, by the rule evaluated at the end of each minute.
+/// Periods in which an alert would have fired, with its rule evaluated at the end of each minute.
 fn fired(
     (factor, long, short): (f64, usize, usize),
     allowed: f64,
@@ -103,7 +102,7 @@ fn fired(
         let (sum_bad, sum_all) = sums[sums.len() - 1];
         sums.push((sum_bad + bad, sum_all + all));
     }
-    // Windows that begin before the run hold what there is of them, as a query of Prometheus does.
+    // A window that begins before the run covers the available part, as in a Prometheus query.
     let burn = |end: usize, window: usize| {
         let begin = sums[end.saturating_sub(window)];
         let (bad, all) = (sums[end].0 - begin.0, sums[end].1 - begin.1);
@@ -133,7 +132,7 @@ fn fired(
     alerts
 }
 
-/// Bad requests by what used them up, most first.
+/// Bad requests by cause, most first.
 fn used_by(
     counts: &[(u64, u64)],
     minutes: &[MinuteFigures],
@@ -150,7 +149,7 @@ fn used_by(
     used
 }
 
-/// Shares of requests that were answered within each limit of a service's latency objectives.
+/// Shares of requests answered within each limit of a service's latency objectives.
 pub(super) fn good_and_fast(facts: Facts<'_>, service: &ServiceFacts) -> Vec<GoodAndFast> {
     let limits = limits_of(facts.objectives, &service.service, None).latency;
     let ended: u64 = service.minutes.iter().map(MinuteFigures::ended).sum();
@@ -190,19 +189,19 @@ mod tests {
 
     #[test]
     fn a_short_outage_pages_once_both_windows_burn_and_until_the_short_one_does_not() {
-        // Of 99.9 %: 2 minutes of outage in an hour are 3.3 % of the requests, 33 times the rate.
+        // For 99.9 %: 2 minutes of outage in an hour are 3.3 % of the requests, a burn rate of 33.
         let alerts = fired((14.4, 60, 5), 0.001, &minutes(&[(120, 0), (2, 100), (60, 0)]));
         assert_eq!(alerts.len(), 1);
-        // One minute is 16.7 times the rate over the hour: it fires at the end of the first.
+        // One minute is a burn rate of 16.7 over the hour: the alert fires at the end of the first minute.
         assert!((alerts[0].from_seconds - 121.0 * 60.0).abs() < 1e-9);
-        // The short window forgets the second minute five minutes after it.
+        // The second minute leaves the short window five minutes later.
         assert!((alerts[0].seconds - 6.0 * 60.0).abs() < 1e-9);
         assert!((alerts[0].peak - 200.0 / 6_000.0 / 0.001).abs() < 1e-9);
     }
 
     #[test]
     fn a_slow_burn_pages_by_the_long_windows_alone() {
-        // 0.8 % of failures: 8 times the rate of 99.9 %.
+        // 0.8 % of failures is a burn rate of 8 for 99.9 %.
         let slow: Vec<(u64, u64)> = vec![(8, 1_000); 400];
         assert!(fired(ALERTS[0], 0.001, &slow).is_empty());
         assert_eq!(fired(ALERTS[1], 0.001, &slow).len(), 1);

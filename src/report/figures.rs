@@ -1,19 +1,19 @@
-//! Figures as words: the only place that formats latencies, shares and instants. An absent or unmeasurable figure is
+//! Formats figures: the only place that formats latencies, shares and instants. An absent or unmeasurable figure is
 //! `-`, never a made-up number.
 
 use super::model::ServiceReport;
 
-/// So many parts of the input that are not simulated are listed on top of a report; more of them stand
-/// apart, so that the figures are not buried under them.
+/// Maximum number of messages about ignored input at the top of a report; more are listed separately, so that the
+/// figures stay prominent.
 pub(crate) const IGNORED_AT_THE_TOP: usize = 3;
 
 /// Appended to figures of the warm-up.
-pub(crate) const WARM_UP_NOTE: &str = " (in the warm-up, not counted)";
+pub(crate) const WARM_UP_NOTE: &str = " (during warm-up, not counted)";
 
 /// Shown in place of a figure that does not exist.
 pub const ABSENT: &str = "-";
 
-/// Why requests to a service failed, with how many: `98 timeout, 9 no ready endpoint`.
+/// Failure causes of a service's requests with their counts: `98 timeout, 9 no ready endpoint`.
 pub fn causes(service: &ServiceReport) -> String {
     let causes = service.failed_by_cause.iter();
     let causes = causes.map(|(cause, requests)| {
@@ -29,20 +29,20 @@ pub fn causes(service: &ServiceReport) -> String {
     causes.collect::<Vec<String>>().join(", ")
 }
 
-/// Causes with their counts in words.
+/// Formats causes with their counts.
 pub fn causes_of(failed_by_cause: &[(String, u64)]) -> String {
     let causes =
         failed_by_cause.iter().map(|(cause, requests)| format!("{} {cause}", count(*requests)));
     causes.collect::<Vec<String>>().join(", ")
 }
 
-/// As [`traffic::FailureCause`] tells it.
+/// The label of [`traffic::FailureCause`].
 pub(crate) const DEPENDENCY: &str = traffic::FailureCause::Dependency.label();
 
-/// The same of requests that a policy keeps away.
+/// The label for requests blocked by a policy.
 const BLOCKED: &str = traffic::FailureCause::Blocked.label();
 
-/// The services that a service called in vain, for most of its failures: ` (shop/db)`; empty if it called none.
+/// The services whose failed calls caused most of a service's failures: ` (shop/db)`; empty if there are none.
 fn called_in_vain(service: &ServiceReport) -> String {
     let names: Vec<&str> = service.failed_calls.iter().map(|(name, _)| name.as_str()).collect();
     match &names[..] {
@@ -60,7 +60,7 @@ const SECONDS_PER_DAY: u64 = 86_400;
 pub fn latency(ms: f64) -> String {
     match ms {
         ms if !ms.is_finite() => ABSENT.to_owned(),
-        // From here on three digits would round up to a thousand.
+        // Larger values would round up to a thousand milliseconds.
         ms if ms.abs() >= 999.5 => format!("{} s", three_digits(ms / 1e3)),
         ms => format!("{} ms", three_digits(ms)),
     }
@@ -105,7 +105,7 @@ pub fn clock(seconds: f64) -> String {
     format!("{sign}{days}{hours:02}:{minutes:02}:{:02}", whole % SECONDS_PER_MINUTE)
 }
 
-/// A whole number with its thousands apart: `12,345`.
+/// An integer with thousands separators: `12,345`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -124,8 +124,8 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", count(number))
 }
 
-/// A share of one in percent. Near one it keeps as many nines as there are and never rounds up to
-/// 100, near zero it never rounds down to nothing: `0.023 %`, `42.1 %`, `99.9971 %`, `100 %`.
+/// A fraction in percent. Close to one it keeps all nines and never rounds up to 100, close to zero it never rounds
+/// down to zero: `0.023 %`, `42.1 %`, `99.9971 %`, `100 %`.
 pub fn percent(share: f64) -> String {
     if !share.is_finite() {
         return ABSENT.to_owned();
@@ -149,7 +149,7 @@ pub(crate) fn percent_or_absent(share: Option<f64>) -> String {
     share.map_or_else(|| ABSENT.to_owned(), percent)
 }
 
-/// A plain number with three digits and no zeros at the end: `3`, `3.42`, `12,300`.
+/// A number with three significant digits without trailing zeros: `3`, `3.42`, `12,300`.
 pub fn number(value: f64) -> String {
     if !value.is_finite() {
         return ABSENT.to_owned();
@@ -161,8 +161,8 @@ pub fn number(value: f64) -> String {
     trimmed(three_digits(value))
 }
 
-/// Text from outside on one line: control characters would move the cursor or colour the terminal,
-/// and XML has no room for them, nor for the last two characters of Unicode's first plane.
+/// External text on one line: control characters could move the cursor or color the terminal, and XML forbids them,
+/// as well as the last two characters of Unicode's basic plane.
 pub fn plain(text: &str) -> String {
     let is_printable =
         |character: char| !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}');
@@ -174,12 +174,12 @@ fn three_digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// Digits after the point that show `digits` digits of `value`, at most six.
+/// Decimal places that show `digits` significant digits of `value`, at most six.
 fn digits_after_point(value: f64, digits: i32) -> usize {
     if value == 0.0 {
         return 0;
     }
-    // Half a unit of the last digit on top: 9.996 is printed as 10.0, which has one digit more.
+    // Adds half a unit of the last digit: 9.996 is printed as 10.0, which has one more digit before the point.
     let rounded = value.abs() * (1.0 + 0.5 * libm::pow(10.0, -f64::from(digits)));
     let magnitude = libm::floor(libm::log10(rounded));
     #[expect(clippy::cast_possible_truncation, reason = "a logarithm of a float is below 400")]

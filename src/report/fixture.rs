@@ -1,5 +1,5 @@
-//! A hand-made report for the tests of all renderers: an hour of chat traffic, a node that is lost
-//! half way, a new image after it; a second service without a request; names of every length.
+//! A synthetic report for the tests of all renderers: an hour of chat traffic, a node lost half
+//! way, then a new image; a second service without requests; names of various lengths.
 
 use super::model::{
     Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime,
@@ -49,7 +49,7 @@ pub fn hour(interval_seconds: f64) -> Report {
     }
 }
 
-/// A report of a run in which there was nothing.
+/// A report of a run without any objects.
 pub fn empty() -> Report {
     Report {
         objectives: Vec::new(),
@@ -66,7 +66,7 @@ pub fn empty() -> Report {
     }
 }
 
-/// The same report with `text` in the place of every name and sentence that comes from a user.
+/// The same report with `text` in place of every name and sentence from user input.
 pub fn with_texts(mut report: Report, text: &str) -> Report {
     let put = |field: &mut String| text.clone_into(field);
     put(&mut report.run.scenario);
@@ -104,7 +104,7 @@ pub fn with_texts(mut report: Report, text: &str) -> Report {
     report
 }
 
-/// Chat requests per second: a slow swell with a burst at 20 minutes.
+/// Chat requests per second: a slow wave with a burst at 20 minutes.
 fn load_rps(seconds: f64) -> f64 {
     let swell = 8.0 + 6.0 * libm::sin(seconds / HOUR_SECONDS * core::f64::consts::PI);
     let burst = 9.0 * libm::exp(-libm::pow((seconds - 1_260.0) / 150.0, 2.0));
@@ -127,11 +127,11 @@ fn ready_replicas(seconds: f64) -> f64 {
     if (NODE_LOST_SECONDS + 50.0..EVICTED_SECONDS + 25.0).contains(&seconds) {
         return desired_replicas(seconds) - 3.0;
     }
-    // A new pod takes its time.
+    // New pods become ready with a delay.
     desired_replicas(seconds - 30.0).min(desired_replicas(seconds) + 1.0)
 }
 
-/// Latency at a quantile: grows with the load on each ready pod, the tail more than the median.
+/// Latency at a quantile: grows with the load per ready pod, in the tail more than at the median.
 fn latency_ms(seconds: f64, quantile: f64) -> f64 {
     let utilization = (load_rps(seconds) / (4.2 * ready_replicas(seconds))).min(1.4);
     let tail = libm::pow(1.0 - quantile + 0.002, -0.45);
@@ -233,7 +233,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
     }
 }
 
-/// Has traffic in the scenario, but no request came and no pod was ever placed.
+/// A service with traffic in the scenario, but without requests and placed pods.
 fn idle_service(ends: &[f64]) -> ServiceReport {
     let none = vec![None; ends.len()];
     ServiceReport {
@@ -344,6 +344,9 @@ fn cost() -> CostReport {
         total_usd: total + plane,
         month_usd: (total + plane).share(730, 1),
         nodes_usd: total,
+        nodes_list_usd: total,
+        discounts: Vec::new(),
+        unused_commitments: Vec::new(),
         charges: vec![ChargeLine {
             item: "control-plane".to_owned(),
             what: "1 control plane".to_owned(),
@@ -356,9 +359,7 @@ fn cost() -> CostReport {
             source: "infracost eks_cluster_test".to_owned(),
             date: "2025-07-07".to_owned(),
         }],
-        not_counted: vec![
-            "logs: neither their size nor a price is named (`bill.logSize`)".to_owned(),
-        ],
+        not_counted: vec!["logs: no size or no price given (`bill.logSize`)".to_owned()],
         million_requests_usd: Some(total.share(1_000_000, 38_449)),
         pools: vec![PoolCost {
             pool: "pool-a".to_owned(),

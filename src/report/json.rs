@@ -1,9 +1,9 @@
-//! Results for programs: their data shape as JSON, with the keys in the order of the fields.
+//! Results as JSON, with the keys in the order of the fields.
 
 use serde::Serialize;
 
-/// A report, or what else a command found, as indented JSON, with a line break at the end. Figures that do not
-/// exist are `null`.
+/// A report, or another result of a command, as indented JSON with a trailing newline. Missing figures are
+/// `null`.
 pub fn render(result: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(result);
     json.expect("it holds strings, numbers and lists, which JSON can always express") + "\n"

@@ -1,5 +1,5 @@
-//! A run as plain data ([`Report`], the unit in each field's name) and its forms: text, JSON, charts, a page.
-//! Renderers are pure functions from a report to text or bytes, which `cli` writes.
+//! The results of a run as plain data ([`Report`], with the unit in each field's name) and their renderers:
+//! text, JSON, charts, HTML. Renderers are pure functions from a report to text or bytes, which `cli` writes.
 
 mod axis;
 mod balancing;
@@ -20,6 +20,7 @@ pub mod json;
 mod llm;
 mod milestone;
 mod model;
+mod node_bill;
 mod node_changes;
 mod node_costs;
 mod reasons;

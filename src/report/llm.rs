@@ -1,4 +1,4 @@
-//! The language models' part of a service's report.
+//! The language model section of a service's report.
 
 use serde::Serialize;
 
@@ -12,55 +12,56 @@ use units::Money;
 /// Tokens, latencies and cost of a service's language models.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LlmReport {
-    /// Time to the first token (TTFT) of answered requests; absent if there were none.
+    /// Time to first token (TTFT) of answered requests; absent without answered requests.
     pub time_to_first_token: Option<Latency>,
-    /// Time per token after the first (TPOT), a mean for each answered request.
+    /// Time per output token after the first (TPOT), averaged over each answered request.
     pub time_per_output_token: Option<Latency>,
-    /// Tokens generated, those of requests that failed included.
+    /// Tokens generated, including those of failed requests.
     pub output_tokens: u64,
-    /// The same per second of the time that counts.
+    /// Tokens generated per second after the warm-up.
     pub output_tokens_per_second: f64,
-    /// Price of a million of them, *allocated*: all that the service's workloads pay for what they hold of their nodes, in
-    /// proportion to the time that counts. Absent without tokens or prices, and if other language models run in the same
-    /// workloads.
+    /// *Allocated* cost per million output tokens: the cost of the resources that the service's workloads hold on their
+    /// nodes, for the time after the warm-up. Absent without tokens or prices, and if other language models run in the
+    /// same workloads.
     pub million_output_tokens_usd: Option<Money>,
-    /// The same *fully loaded*: with what is idle on those nodes, which nobody else pays for.
+    /// *Fully loaded* cost per million output tokens: including the idle capacity of those nodes, which no other
+    /// workload pays for.
     pub million_output_tokens_fully_loaded_usd: Option<Money>,
-    /// Tokens of prompts that were computed; what the cache held is not among them.
+    /// Prompt tokens computed in prefill, without those from the prefix cache.
     pub prompt_tokens: u64,
-    /// Sequences that lost their place for lack of KV cache.
+    /// Sequences preempted for lack of KV cache.
     pub preemptions: u64,
-    /// Share of the prompts' tokens that the prefix cache held, 0..1.
+    /// Share of prompt tokens found in the prefix cache, 0..1.
     pub prefix_hit_ratio: f64,
     /// Share of the servers' time during which an iteration was in progress, 0..1.
     pub gpu_utilization: f64,
-    /// Most of a server's KV cache that was in use, 0..1.
+    /// Peak KV cache usage of any server, 0..1.
     pub kv_cache_usage_peak: f64,
     /// Per interval.
     pub series: LlmSeries,
 }
 
-/// Language models of a service in each interval; nothing before the first request.
+/// Language model figures per interval; empty before the first request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LlmSeries {
-    /// Time to the first token, 95 %; absent where nothing was answered.
+    /// 95th percentile of the time to first token; absent where nothing was answered.
     pub time_to_first_token_p95_ms: Vec<Option<f64>>,
-    /// Time per token after the first, 95 %; absent where nothing was answered.
+    /// 95th percentile of the time per output token; absent where nothing was answered.
     pub time_per_output_token_p95_ms: Vec<Option<f64>>,
     /// Tokens generated per second.
     pub output_tokens_per_second: Vec<f64>,
     /// Share of the servers' time during which an iteration was in progress, 0..1.
     pub gpu_utilization: Vec<f64>,
-    /// Most of a server's KV cache that was in use, 0..1.
+    /// Peak KV cache usage of any server, 0..1.
     pub kv_cache_usage_peak: Vec<f64>,
-    /// Requests in the batches of all endpoints at the end of the interval.
+    /// Running requests (in the batches) of all endpoints at the end of the interval.
     pub num_requests_running: Vec<u64>,
-    /// Requests that waited to be admitted at the end of the interval.
+    /// Requests waiting for admission at the end of the interval.
     pub num_requests_waiting: Vec<u64>,
 }
 
-/// The report of a service's language models; `counted` is the time since the warm-up, and `cost` what
-/// the workloads behind the service paid in it.
+/// The language model section of a service; `counted` is the time since the warm-up, and `cost` the cost of the
+/// workloads behind the service in that time.
 pub(super) fn of(
     figures: &LlmFigures,
     intervals: &[IntervalFigures],
@@ -87,7 +88,7 @@ pub(super) fn of(
 }
 
 impl LlmReport {
-    /// The same report with what the workloads pay fully loaded.
+    /// Adds the fully loaded cost of the workloads.
     pub(super) fn fully_loaded(mut self, cost: Option<Money>) -> Self {
         let tokens = self.output_tokens;
         self.million_output_tokens_fully_loaded_usd =

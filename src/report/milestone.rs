@@ -1,57 +1,56 @@
-//! Selects the lines of the log that tell the story of a run. The whole log stays in the report; this only chooses
-//! what a short text or a chart has room for.
+//! Selects the log entries that summarize a run. The complete log stays in the report; this only selects entries for
+//! a short text or a chart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::figures::counted;
 use super::model::LogEntry;
 
-/// Lines of one kind that follow within this time are told as one.
+/// Similar entries that follow each other within this time are merged.
 const SAME_STORY_SECONDS: f64 = 300.0;
-/// A pod that is made so soon after an eviction in its namespace takes the place of one that went.
+/// A pod created within this time of an eviction in its namespace counts as a replacement.
 const REPLACED_SECONDS: f64 = 60.0;
 
-/// Reasons to show a line of the log, the most important first.
+/// Reasons to show a log entry, most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Milestone {
-    /// A node went away or stopped to answer.
+    /// A node was removed or stopped responding.
     NodeLost,
-    /// The scenario or its user changed something: an image, a manifest, a fault.
+    /// The scenario or the user changed something: an image, a manifest, a fault.
     Change,
-    /// A node joined or came back.
+    /// A node joined or recovered.
     NodeJoined,
-    /// A pod had to go: it was evicted or preempted.
+    /// A pod was evicted or preempted.
     Eviction,
-    /// Something warns.
+    /// A warning.
     Trouble,
-    /// A node autoscaler asked for nodes or gave them up.
+    /// A node autoscaler requested or removed nodes.
     NodeScaling,
-    /// A pod was made in place of one that had to go.
+    /// A pod was created to replace an evicted or preempted one.
     Replacement,
     /// An autoscaler changed a workload's replicas.
     Rescale,
 }
 
-/// Lines of the log that tell one thing.
+/// Log entries merged into one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Episode<'a> {
     /// Reason to show it.
     pub milestone: Milestone,
-    /// The first line.
+    /// Total number of entries.
     pub first: &'a LogEntry,
     /// Number of lines in all.
     pub lines: u64,
-    /// The objects that they are about.
+    /// The objects concerned.
     pub objects: BTreeSet<&'a str>,
-    /// Whether all say what the first says.
+    /// True if all messages equal the first.
     pub is_one_message: bool,
-    /// The instant of the last, seconds from the start.
+    /// Time of the last entry, seconds from the start.
     pub last_at_seconds: f64,
 }
 
 impl Milestone {
-    /// Judges a line by the reason that Kubernetes' components give (the `reason` of an Event). Absent for objects of
-    /// the start, which are no news.
+    /// Classifies an entry by the `reason` of its Kubernetes Event. `None` for the creation of initial objects.
     pub fn of(entry: &LogEntry) -> Option<Self> {
         if entry.at_seconds <= 0.0 {
             return None;
@@ -59,7 +58,7 @@ impl Milestone {
         match entry.reason.as_str() {
             "NodeNotReady" | "RemovingNode" | "DeletingNode" => Some(Self::NodeLost),
             "NodeReady" | "RegisteredNode" => Some(Self::NodeJoined),
-            // A taint that went in time evicts nobody.
+            // A cancelled taint eviction evicts nothing.
             "TaintManagerEviction" if entry.message.starts_with("Cancelling") => None,
             "Evicted" | "TaintManagerEviction" | "Preempted" => Some(Self::Eviction),
             "SuccessfulRescale" => Some(Self::Rescale),
@@ -73,8 +72,7 @@ impl Milestone {
     }
 }
 
-/// The most important episodes of a log, at most `limit`, in order of time; and how many were left
-/// out.
+/// The most important episodes of a log, at most `limit`, in order of time; and the number left out.
 pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
     let mut episodes: Vec<Episode<'_>> = Vec::new();
     let mut evicted_at: BTreeMap<&str, f64> = BTreeMap::new();
@@ -93,7 +91,7 @@ pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
                 && is_same_story(milestone, episode.first, entry)
                 && entry.at_seconds - episode.last_at_seconds <= SAME_STORY_SECONDS
         };
-        // Each rescale is a decision of its own.
+        // Each rescale is a separate decision.
         let open = episodes.iter_mut().rev().take(limit).find(goes_on);
         match open.filter(|_| milestone != Milestone::Rescale) {
             Some(episode) => {
@@ -119,8 +117,7 @@ pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
     (episodes, left_out)
 }
 
-/// Whether two lines say the same of objects of one kind. What somebody changed is the same only if it is
-/// in the same words.
+/// True if two entries report the same for objects of one kind. Changes by the user must also have the same message.
 fn is_same_story(milestone: Milestone, one: &LogEntry, other: &LogEntry) -> bool {
     let is_told_alike = milestone != Milestone::Change || one.message == other.message;
     is_told_alike
@@ -139,7 +136,7 @@ fn kind(entry: &LogEntry) -> &str {
 }
 
 impl Episode<'_> {
-    /// Subject: the object, or the number of objects.
+    /// The object, or the number of objects.
     pub fn about(&self) -> String {
         match self.objects.len() {
             1 => self.first.object.clone(),
@@ -147,7 +144,7 @@ impl Episode<'_> {
         }
     }
 
-    /// Message of its lines, or of the first if they differ; and of several objects, the first.
+    /// The common message, or the first one if they differ; with several objects, also names the first.
     pub fn message(&self) -> String {
         let LogEntry { object, message, .. } = self.first;
         let name = object.strip_prefix(kind(self.first)).unwrap_or(object).trim_start();

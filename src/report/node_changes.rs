@@ -1,13 +1,13 @@
-//! Nodes that came and went, with the reasons; and pods that waited for one.
+//! Nodes added and removed, with the reasons, and pods that waited for a node.
 
 use super::build::{Facts, end};
 use super::model::{NodeChange, NodeEvent, PodWaits};
 use record::NodeTrack;
 
-/// Waits are told from this on, seconds: what is shorter is the scheduler's own time.
+/// Shortest wait that is reported, seconds; below it is the scheduler's own latency.
 const SHORTEST_WAIT_SECONDS: f64 = 1.0;
 
-/// The nodes that somebody added or removed in the run, in order of time.
+/// Nodes added or removed during the run, in order of time.
 pub(super) fn changes(facts: Facts<'_>) -> Vec<NodeChange> {
     let mut changes = Vec::new();
     for node in &facts.recorder.nodes {
@@ -35,7 +35,7 @@ fn removal(facts: Facts<'_>, node: &NodeTrack) -> Option<engine::SimTime> {
     node.removed.filter(|at| comes_and_goes && *at < end(facts) && node.has_joined())
 }
 
-/// How long pods waited for a node; absent if none did.
+/// Waiting times of pods for a node; `None` if none waited.
 pub(super) fn waits(facts: Facts<'_>) -> Option<PodWaits> {
     let waits = facts.recorder.pod_waits.iter().map(|wait| wait.as_secs_f64());
     let mut waits: Vec<f64> = waits.filter(|wait| *wait >= SHORTEST_WAIT_SECONDS).collect();

@@ -1,4 +1,4 @@
-//! What the machines cost, by pool and by type: every node has a price of its own.
+//! Machine costs by pool and by type; each node may have its own price.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ pub(super) fn by_pool(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<Pool
     costs
 }
 
-/// All machines that have a price, by type and by how they were bought.
+/// All priced machines, by instance type and capacity type.
 pub(super) fn by_machine(facts: Facts<'_>) -> Vec<MachineCost> {
     let mut sums: BTreeMap<(&Name, CapacityType), (SimDuration, Money)> = BTreeMap::new();
     for node in &facts.recorder.nodes {
@@ -56,14 +56,14 @@ pub(super) fn by_machine(facts: Facts<'_>) -> Vec<MachineCost> {
         .collect()
 }
 
-/// The pools with nodes whose price nobody knows.
+/// The pools with nodes of unknown price.
 pub(super) fn unpriced(facts: Facts<'_>) -> Vec<String> {
     let without = facts.recorder.nodes.iter().filter(|node| node.machine.price.is_none());
     let pools: BTreeSet<&Name> = without.map(pool_of).collect();
     pools.into_iter().map(ToString::to_string).collect()
 }
 
-/// The types of a pool's machines, separated by commas; empty if they are described in place.
+/// The instance types of a pool's machines, separated by commas; empty if described in place.
 pub(super) fn types_of(facts: Facts<'_>, pool: &Name) -> String {
     let of_pool = |node: &&NodeTrack| pool_of(node) == pool;
     let types: BTreeSet<&str> = facts

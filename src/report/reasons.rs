@@ -1,15 +1,15 @@
-//! Why an objective was missed, as far as the run tells, in one line.
+//! Explains in one line why an objective was missed, as far as the run reveals it.
 
 use super::figures::{DEPENDENCY, causes, counted, percent, span};
 use super::model::{ObjectiveResult, Report, ServiceReport, WorkloadReport};
 
-/// At this CPU use over its requests a workload without a limit of its own is busy rather than waiting.
+/// CPU usage over requests from which a workload without CPU limit counts as busy.
 const BUSY: f64 = 0.9;
-/// Reasons that one line has room for.
+/// Maximum number of reasons in one line.
 const REASONS: usize = 3;
 
-/// The reasons for which an objective was missed, the weightiest first; empty if the run tells none. `disturbance` is what
-/// happened beside the requests, in words.
+/// The reasons why an objective was missed, most important first; empty if unknown. `disturbance` describes a
+/// disturbance that contributed.
 pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<String>) -> String {
     let Some(subject) = missed.subject.strip_prefix("service ") else { return of_cost(report) };
     let (name, class) = match subject.split_once(" class ") {
@@ -26,7 +26,7 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
     let mut reasons = Vec::from_iter(disturbance);
     let is_latency = ["latency", "TTFT", "TPOT"].iter().any(|one| missed.figure.starts_with(one));
     if !is_latency || missed.value_number.is_none() {
-        // What failed of a class alone, in the words that there are for the service.
+        // Failures of a class are described in the same words as those of a service.
         let of_class = class.map(|class| ServiceReport {
             failed_by_cause: class.failed_by_cause.clone(),
             ..service.clone()
@@ -63,10 +63,10 @@ pub(super) fn at_maximum(workload: &WorkloadReport) -> String {
     let hpa = workload.hpa.as_deref().unwrap_or("an HPA");
     let seconds = workload.hpa_at_maximum_seconds;
     let most = workload.replicas.max;
-    format!("HPA {hpa} wanted more pods than its maximum ({most:.0} came) for {}", span(seconds))
+    format!("HPA {hpa} was held at its maximum of {most:.0} pods for {}", span(seconds))
 }
 
-/// Why requests failed, down to the service at which it began.
+/// Why requests failed, traced to the service at which the failures began.
 fn failures(report: &Report, service: &ServiceReport) -> Option<String> {
     let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
     if failed == 0 {
@@ -82,7 +82,8 @@ fn failures(report: &Report, service: &ServiceReport) -> Option<String> {
     })
 }
 
-/// The service that a service called in vain most often, the one which that called, and so on.
+/// The chain of services with the most failed calls: the one that a service called, the one that this called, and so
+/// on.
 fn causes_downstream<'a>(
     report: &'a Report,
     service: &'a ServiceReport,
@@ -91,11 +92,11 @@ fn causes_downstream<'a>(
         let (called, _) = service.failed_calls.first()?;
         report.services.iter().find(|one| one.service == *called)
     };
-    // Services that call each other make no end of it.
+    // Bounded, because services may call each other.
     std::iter::successors(next(&service), next).take(report.services.len())
 }
 
-/// What went wrong with a workload that makes its service slow or unavailable.
+/// Problems of a workload that make its service slow or unavailable.
 fn troubles(workload: &WorkloadReport) -> Vec<String> {
     let name = &workload.workload;
     let mut troubles = Vec::new();
@@ -104,13 +105,13 @@ fn troubles(workload: &WorkloadReport) -> Vec<String> {
     }
     if workload.pending_pod_seconds >= 60.0 {
         let waited = span(workload.pending_pod_seconds);
-        troubles.push(format!("pods of {name} waited {waited} in all for a node"));
+        troubles.push(format!("pods of {name} were pending for {waited} in total"));
     }
     if workload.restarts > 0 {
         troubles.push(format!("containers of {name} restarted {} times", workload.restarts));
     }
     if let Some(used) = workload.cpu_utilization.filter(|used| *used >= BUSY) {
-        troubles.push(format!("{name} used {} of the CPU that it requests", percent(used)));
+        troubles.push(format!("{name} used {} of its CPU request", percent(used)));
     }
     troubles
 }
@@ -122,7 +123,7 @@ fn of_cost(report: &Report) -> String {
     let charge = report.cost.charges.iter().max_by_key(|line| line.usd);
     let charge = charge.map(|line| format!("{} costs {}", line.item, line.usd));
     let idle = report.cost.idle_usd.as_usd() / report.cost.nodes_usd.as_usd();
-    let idle =
-        (idle.is_finite() && idle > 0.0).then(|| format!("{} of the nodes is idle", percent(idle)));
+    let idle = (idle.is_finite() && idle > 0.0)
+        .then(|| format!("{} of the node cost is idle", percent(idle)));
     dearest.into_iter().chain(charge).chain(idle).collect::<Vec<_>>().join("; ")
 }

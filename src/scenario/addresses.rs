@@ -1,5 +1,5 @@
-//! Which Services an application asks, by the addresses in its environment: `PRODUCT_CATALOG_ADDR=catalog:3550`,
-//! `DB_HOST=db`, `API_URL=http://api.shop.svc.cluster.local/v1`.
+//! Finds the Services that an application calls by the addresses in its environment:
+//! `PRODUCT_CATALOG_ADDR=catalog:3550`, `DB_HOST=db`, `API_URL=http://api.shop.svc.cluster.local/v1`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,22 @@ use k8s_openapi::api::core::v1 as core;
 use super::inventory::Inventory;
 use cluster::{Name, NamespacedName, ObjectReference};
 
-/// How the names of variables end that hold the address of a host without its port.
+/// Suffixes of the names of variables that hold a host without a port.
 const ADDRESS_ENDS: [&str; 8] =
     ["ADDR", "ADDRESS", "ENDPOINT", "HOST", "HOSTNAME", "SERVER", "URI", "URL"];
 
-/// A variable of a container.
+/// An environment variable of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variable {
-    /// Its name and text.
+    /// Name and literal value.
     Text(String, String),
-    /// Its name, and the ConfigMap and key that its text is in.
+    /// Name, and the ConfigMap and key that the value is read from.
     Key(String, Name, String),
     /// All keys of a ConfigMap.
     All(Name),
 }
 
-/// The variables of all containers.
+/// The environment variables of all containers.
 pub(super) fn variables(spec: &core::PodSpec) -> Vec<Variable> {
     let mut variables = Vec::new();
     for container in &spec.containers {
@@ -47,7 +47,7 @@ pub(super) fn variables(spec: &core::PodSpec) -> Vec<Variable> {
 }
 
 impl Inventory {
-    /// The Services that the pods of a workload know the addresses of, their own apart.
+    /// The Services whose addresses are in the environment of a workload's pods, its own Services excluded.
     pub(super) fn addressed(&self, workload: &ObjectReference) -> BTreeSet<NamespacedName> {
         let namespace = &workload.id.namespace;
         let none = BTreeMap::new();
@@ -84,7 +84,7 @@ impl Inventory {
     }
 }
 
-/// The hosts in the text of a variable: of a list with commas several.
+/// The hosts in the value of a variable; several if the value is a comma-separated list.
 fn hosts<'a>(name: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
     let is_address = ADDRESS_ENDS.iter().any(|end| name.to_ascii_uppercase().ends_with(end));
     text.split(',').filter_map(move |one| {

@@ -1,4 +1,4 @@
-//! Objects that something else than the manifests makes, and on which pods wait.
+//! Objects that pods need at start but that are created outside the manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use super::resolved::ResolvedScenario;
 use cluster::{Kind, Name, NamespacedName, ObjectReference};
 use manifest::Source;
 
-/// Kinds that may be assumed: those that others make, and of which only name and keys matter. An assumed claim is one of
-/// `ReadWriteMany`, which is mounted in every zone.
+/// Kinds that may be assumed: those usually created by other tools, of which only the name and keys matter. An assumed
+/// claim is `ReadWriteMany` and can be mounted in every zone.
 pub(super) const ASSUMABLE: [Kind; 4] =
     [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount, Kind::PersistentVolumeClaim];
 
-/// An object that pods need, with the keys that they ask of it.
+/// The objects that pods need, each with the keys they read from it.
 pub(super) type Needed = BTreeMap<ObjectReference, BTreeSet<Name>>;
 
 impl Inventory {
@@ -40,7 +40,7 @@ impl Inventory {
         needed
     }
 
-    /// Those of them that no manifest has.
+    /// The needed objects that no manifest defines.
     pub(super) fn made_elsewhere(&self) -> Needed {
         let mut needed = self.needed();
         needed.retain(|object, _| !self.objects.contains(object));
@@ -49,7 +49,7 @@ impl Inventory {
 }
 
 impl ResolvedScenario {
-    /// Manifests of what `assumePresent` names, with the keys that pods ask for at any time of the run.
+    /// Manifests for the objects in `assumePresent`, with the keys that pods read from them at any time of the run.
     pub fn assumed_manifests(&self) -> Vec<Source> {
         let assumed = &self.scenario().assume_present;
         if assumed.is_empty() {

@@ -1,4 +1,4 @@
-//! What the invoice counts beside the nodes, and at which prices.
+//! The invoice items besides nodes, and their prices.
 
 use std::collections::BTreeMap;
 
@@ -6,42 +6,114 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
+use capacity::discounts::{Discounts, Millionths, Reservation, SavingsPlan};
+use capacity::machine_prices::without_cloud;
 use capacity::price_list::{Price, PriceList};
 use capacity::reserved::Provider;
 use cluster::{Name, ServiceReference};
-use units::{Money, Quantity};
+use engine::SimDuration;
+use units::{HourlyPrice, Money, Quantity};
 
-/// What the cloud's invoice has beside the nodes. Whatever follows from nodes, manifests and traffic is counted by default
-/// if the nodes are of a cloud (`instanceType`), at its list prices (`wavetank catalog --prices`).
+const HOUR: SimDuration = SimDuration::from_secs(3_600);
+
+/// As clouds spread what is paid upfront.
+const HOURS_OF_A_YEAR: i128 = 8_760;
+
+/// The items of the cloud's invoice besides nodes. If the nodes are cloud machines (`instanceType`), everything that
+/// follows from nodes, manifests and traffic is billed by default at the cloud's list prices (`wavetank catalog
+/// --prices`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Bill {
-    /// The cloud whose prices hold. Default: that of the first pool with an instance type; without one nothing is counted
-    /// but nodes, and what `prices` names.
+    /// The cloud whose list prices apply. Default: the cloud of the first pool with an instance type; without one, only
+    /// nodes and the items named in `prices` are billed.
     pub cloud: Option<Cloud>,
-    /// Parts that are not counted, such as [controlPlane, natGateways].
+    /// Items to leave off the bill, such as [controlPlane, natGateways]. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leave_out: Vec<BillPart>,
-    /// Prices in place of the list prices, in US dollars for one of the item's unit, such as {internet-egress: 0.05};
-    /// `wavetank catalog --prices` lists items and units. `logs` is for a GiB.
+    /// Prices that replace the list prices, in US dollars per unit of the item, such as {internet-egress: 0.05};
+    /// `wavetank catalog --prices` lists items and units. `logs` is priced per GiB.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<Name, f64>,
+    /// A CSV file of machines' prices in place of the catalog's, relative to this file, with the columns type,region,price and,
+    /// if there is one, spot: US dollars an hour. A row without a region holds for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_list: Option<String>,
+    /// Percent off everything that no reservation or savings plan covers: machines, and all else on the invoice. Default 0.
+    #[schemars(range(min = 0, max = 100))]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub percent_off: f64,
+    /// Machines that are paid for whether they run or not: Reserved Instances, Azure reservations, Google's resource-based
+    /// commitments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reservations: Vec<MachineReservation>,
+    /// Dollars an hour that are paid whether they are used or not: savings plans, Google's flexible commitments. They are
+    /// applied after the reservations, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub savings_plans: Vec<SpendCommitment>,
+    /// Whether Google's sustained use discounts are taken off machines of N1, N2, N2D, C2, M1 and M2. Default true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sustained_use: Option<bool>,
     /// NAT gateways. Default: one on AWS, as eksctl makes it, and none on Azure and Google.
     #[schemars(range(max = 1000))]
     pub nat_gateways: Option<u32>,
     /// Size of each node's root disk. Default: 20Gi on AWS (managed node groups), 128Gi on Azure, 100Gi on Google.
     pub root_disk: Option<Quantity>,
-    /// Its type, as the list of prices has it after `disk:`. Default: gp3, premium, pd-balanced.
+    /// Type of the root disks, as the price list names it after `disk:`. Default: gp3 on AWS, premium on Azure,
+    /// pd-balanced on Google.
     pub root_disk_type: Option<Name>,
-    /// Bytes of a request, headers included. Default: not known, and no traffic is counted that they make.
+    /// Size of a request in bytes, headers included. Default: unknown, and the traffic of requests is not billed.
     pub request_size: Option<Quantity>,
-    /// Bytes of an answer, headers included. Default: likewise.
+    /// Size of a response in bytes, headers included. Default: unknown, and the traffic of responses is not billed.
     pub response_size: Option<Quantity>,
-    /// Bytes that a request leaves in logs. Default: none are counted; `prices` must name `logs`.
+    /// Bytes written to logs per request. Default: no logs are billed. If set, `prices` must give a price for `logs`.
     pub log_size: Option<Quantity>,
-    /// Sizes that are different for a service.
+    /// Sizes that differ for individual services.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSizes>,
+}
+
+/// Machines of a type that are paid for whether they run or not, for as long as the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MachineReservation {
+    /// The type, such as aws/m5.large.
+    pub instance_type: String,
+    /// How many machines.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub count: u32,
+    /// What is paid for each of them, US dollars an hour. Either this, `upfront` or `percentOff` must be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_hour: Option<HourlyPrice>,
+    /// What was paid for each of them at the beginning, US dollars: it is spread over the hours of `years`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upfront: Option<f64>,
+    /// The term that `upfront` pays for. Default 1.
+    #[schemars(range(min = 1, max = 10))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub years: Option<u32>,
+    /// In place of both: percent off the on-demand price.
+    #[schemars(range(min = 0, max = 100))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub percent_off: Option<f64>,
+}
+
+/// Dollars an hour that are paid whether they are used or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SpendCommitment {
+    /// What is paid, US dollars an hour: usage counts against it at the plan's rates.
+    pub per_hour: HourlyPrice,
+    /// Percent off the on-demand price of types that are not among `rates`. Default 0.
+    #[schemars(range(min = 0, max = 100))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub percent_off: f64,
+    /// The plan's rates, US dollars an hour, by type, such as {m5.large: 0.069}.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<Name, HourlyPrice>,
+    /// The only family of machines that it is for, such as m5. Default: it is for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family: Option<Name>,
 }
 
 /// Sizes of the requests to one service.
@@ -50,31 +122,32 @@ pub struct Bill {
 pub struct ServiceSizes {
     /// The service, as namespace/name.
     pub service: ServiceReference,
-    /// Bytes of a request.
+    /// Size of a request in bytes. Default: as for all services.
     pub request_size: Option<Quantity>,
-    /// Bytes of an answer.
+    /// Size of a response in bytes. Default: as for all services.
     pub response_size: Option<Quantity>,
-    /// Sizes that are different for a class of its requests.
+    /// Sizes that differ for individual request classes of the service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassSizes>,
-    /// Whether its clients are inside of the cloud's network: what they get is no egress to the internet. Default false.
+    /// True if the clients of the service are inside the cloud's network, so that its responses are not internet
+    /// egress. Default false.
     #[serde(default)]
     pub internal: bool,
 }
 
-/// Sizes of the requests of one class.
+/// Request and response sizes of one request class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClassSizes {
-    /// The class, by its name.
+    /// Name of the class.
     pub class: String,
-    /// Bytes of a request.
+    /// Size of a request in bytes. Default: as for the service.
     pub request_size: Option<Quantity>,
-    /// Bytes of an answer.
+    /// Size of a response in bytes. Default: as for the service.
     pub response_size: Option<Quantity>,
 }
 
-/// A cloud.
+/// A cloud provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Cloud {
@@ -86,7 +159,7 @@ pub enum Cloud {
     Gcp,
 }
 
-/// A part of the invoice.
+/// An item of the invoice besides nodes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -94,13 +167,13 @@ pub enum Cloud {
 pub enum BillPart {
     /// The managed control plane.
     ControlPlane,
-    /// The nodes' own disks.
+    /// Root disks of nodes.
     RootDisks,
     /// Disks of PersistentVolumeClaims.
     PersistentDisks,
-    /// Load balancers of Services and Ingresses, and what they pass.
+    /// Load balancers of Services and Ingresses, and the traffic they process.
     LoadBalancers,
-    /// Public addresses of load balancers and NAT gateways.
+    /// Public IP addresses of load balancers and NAT gateways.
     PublicAddresses,
     /// NAT gateways.
     NatGateways,
@@ -108,12 +181,12 @@ pub enum BillPart {
     InternetEgress,
     /// Traffic between zones.
     ZoneEgress,
-    /// Logs.
+    /// Log ingestion.
     Logs,
 }
 
 impl BillPart {
-    /// All, with the words of reports.
+    /// All items with their names in reports.
     pub const NAMED: [(&'static str, Self); 9] = [
         ("control plane", Self::ControlPlane),
         ("root disks", Self::RootDisks),
@@ -127,7 +200,69 @@ impl BillPart {
     ];
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+impl MachineReservation {
+    /// What an hour of one machine comes to, if that follows from what is given; `list` is the on-demand price of its type.
+    pub fn hourly(&self, list: Option<HourlyPrice>) -> Option<Money> {
+        if let Some(percent) = self.percent_off {
+            let list = list?.over(HOUR);
+            return Some(list - Millionths::from_percent(percent).of(list));
+        }
+        let hours = i128::from(self.years.unwrap_or(1).max(1)) * HOURS_OF_A_YEAR;
+        let upfront = self.upfront.and_then(money).map(|usd| usd.share(1, hours));
+        match (self.price_per_hour, upfront) {
+            (None, None) => None,
+            (price, upfront) => {
+                Some(price.unwrap_or_default().over(HOUR) + upfront.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Dollars as they are written if they have 18 decimals at most, else rounded to so many; `None` below zero.
+fn money(usd: f64) -> Option<Money> {
+    let exact = Money::from_decimal(&usd.to_string());
+    exact.or_else(|| Money::from_decimal(&format!("{usd:.18}")))
+}
+
 impl Bill {
+    /// What was agreed with the cloud; `list` tells the on-demand price of a type.
+    pub fn discounts(&self, list: impl Fn(&str) -> Option<HourlyPrice>) -> Discounts {
+        let reservations = self.reservations.iter().filter_map(|one| {
+            let per_hour = one.hourly(list(&one.instance_type))?;
+            let kind = without_cloud(&one.instance_type).into();
+            Some(Reservation { kind, count: one.count, per_hour })
+        });
+        let plans = self.savings_plans.iter().map(|one| SavingsPlan {
+            per_hour: one.per_hour.over(HOUR),
+            family: one.family.clone(),
+            rates: one
+                .rates
+                .iter()
+                .map(|(kind, rate)| (without_cloud(kind).into(), rate.over(HOUR)))
+                .collect(),
+            percent_off: Millionths::from_percent(one.percent_off),
+        });
+        Discounts {
+            reservations: reservations.collect(),
+            savings_plans: plans.collect(),
+            sustained_use: self.sustained_use.unwrap_or(true),
+            percent_off: Millionths::from_percent(self.percent_off),
+        }
+    }
+
+    /// Whether machines may cost something else than the catalog says.
+    pub fn changes_machine_prices(&self) -> bool {
+        self.price_list.is_some()
+            || self.percent_off > 0.0
+            || !self.reservations.is_empty()
+            || !self.savings_plans.is_empty()
+    }
+
     /// The cloud whose prices hold.
     pub fn provider(&self, cluster: &Cluster) -> Option<Provider> {
         let named = self.cloud.map(|cloud| match cloud {
@@ -142,19 +277,16 @@ impl Bill {
         })
     }
 
-    /// Whether a part is counted.
+    /// True if the item is billed.
     pub fn counts(&self, part: BillPart) -> bool {
         !self.leave_out.contains(&part)
     }
 
-    /// The prices of a cloud with those of the scenario in their places.
+    /// The price list of a cloud with the scenario's own prices put in.
     pub fn price_list(&self, provider: Option<Provider>) -> PriceList {
         let mut list = provider.map_or_else(PriceList::default, |one| PriceList::of(one).clone());
         for (item, usd) in &self.prices {
-            // As it is written if it has 18 decimals at most, else rounded to so many.
-            let exact = Money::from_decimal(&usd.to_string());
-            let usd = exact.or_else(|| Money::from_decimal(&format!("{usd:.18}")));
-            let Some(usd) = usd else { continue };
+            let Some(usd) = money(*usd) else { continue };
             let unit = unit_of(item).or_else(|| list.find(item).map(|known| known.unit));
             let Some(unit) = unit else { continue };
             list.set(Price {
@@ -168,7 +300,7 @@ impl Bill {
         list
     }
 
-    /// Bytes of a request to a service, of this class if it is of one, and of its answer, as far as they are known.
+    /// Size of a request to a service (of the given class, if any) and of its response [bytes]; `None` where unknown.
     pub fn sizes(&self, service: &str, class: Option<&str>) -> (Option<i64>, Option<i64>) {
         let own = self.of_service(service);
         let of_class =
@@ -180,7 +312,7 @@ impl Bill {
         (request.map(Quantity::value), response.map(Quantity::value))
     }
 
-    /// Whether the clients of a service are inside of the cloud's network.
+    /// True if the clients of a service are inside the cloud's network.
     pub fn is_internal(&self, service: &str) -> bool {
         self.of_service(service).is_some_and(|own| own.internal)
     }
@@ -190,7 +322,7 @@ impl Bill {
     }
 }
 
-/// The unit of an item, by the first cloud that has it; `logs` has a price nowhere.
+/// The unit of an item, taken from the first cloud that has it; no cloud lists a price for `logs`.
 pub fn unit_of(item: &str) -> Option<capacity::price_list::Unit> {
     use capacity::price_list::Unit;
     let of_disk = item.starts_with("disk:").then_some(Unit::GibMonth);

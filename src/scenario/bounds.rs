@@ -1,5 +1,5 @@
-//! Values beyond their bounds: one check of all numbers and durations, by the bounds that the JSON Schema names
-//! for each of them, so that none can make a run endless or use up the memory.
+//! Checks every number and duration of a document against the bounds in the JSON Schema, so that no value can
+//! make a run endless or exhaust the memory.
 
 use serde_json::{Map, Value};
 
@@ -7,22 +7,22 @@ use engine::{SimDuration, format_duration, parse_duration};
 
 use super::typing::Step;
 
-/// The definition of durations in schemas.
+/// The schema definition of durations.
 const DURATION: &str = "#/definitions/Duration";
 
-/// The least value of a field, in its schema.
+/// The schema keyword for the least allowed value of a field.
 const LEAST: &str = "x-minimum";
 
-/// A value that is beyond its bounds.
+/// A value outside its bounds.
 #[derive(Debug, PartialEq)]
 pub(super) struct OutOfBounds {
-    /// The way to it.
+    /// The path to the value.
     pub(super) steps: Vec<Step>,
-    /// Both bounds, and on which side of them it is.
+    /// States both bounds and which one the value violates.
     pub(super) message: String,
 }
 
-/// All values of a document that are beyond the bounds in its schema, of which the types of values are right.
+/// All values of a document outside the bounds of its schema. The types of the values must be correct.
 pub(super) fn out_of_bounds(schema: &Value, document: &Value) -> Vec<OutOfBounds> {
     let mut walk = Walk { root: schema, steps: Vec::new(), found: Vec::new() };
     walk.value(schema, document);
@@ -87,12 +87,12 @@ impl<'a> Walk<'a> {
 
     fn number(&mut self, schema: &Map<String, Value>, value: f64) {
         let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
-        // Of too small a number, the check of the setting itself says what it would mean.
+        // `minimum` is left to the check of the setting itself, which explains the consequences.
         let (least, most) = (bound(LEAST), bound("maximum"));
         if least.is_some_and(|least| value < least) {
-            self.report(format!("{value} is less than the least, {}", between(least, most)));
+            self.report(format!("{value} is below the minimum, {}", between(least, most)));
         } else if most.is_some_and(|most| value > most) {
-            self.report(format!("{value} is more than the most, {}", between(least, most)));
+            self.report(format!("{value} is above the maximum, {}", between(least, most)));
         }
     }
 
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
                 format_duration(least),
                 format_duration(SimDuration::LONGEST_WRITTEN)
             );
-            self.report(format!("{} is less than the least, {bounds}", format_duration(written)));
+            self.report(format!("{} is below the minimum, {bounds}", format_duration(written)));
         }
     }
 
@@ -128,7 +128,7 @@ impl<'a> Walk<'a> {
         self.root.get("definitions")?.get(name)
     }
 
-    /// Whether a value can be of a branch of a choice, by its type and the names of its fields.
+    /// True if a value can match a branch of a choice, judged by its type and field names.
     fn admits(&self, schema: &Value, value: &Value) -> bool {
         let Value::Object(schema) = schema else { return true };
         if let Some(definition) = self.definition(schema) {
@@ -218,23 +218,23 @@ mod tests {
         for (settings, expected) in [
             (
                 "timing: {cpuSharingPeriod: 0s}",
-                "a.yaml:6: timing.cpuSharingPeriod: 0s is less than the least, 1ms: write from 1ms to 36500d",
+                "a.yaml:6: timing.cpuSharingPeriod: 0s is below the minimum, 1ms: write from 1ms to 36500d",
             ),
             (
                 "verticalPodAutoscaler: {updaterInterval: 0.5}",
-                "verticalPodAutoscaler.updaterInterval: 500ms is less than the least, 1s",
+                "verticalPodAutoscaler.updaterInterval: 500ms is below the minimum, 1s",
             ),
             (
                 "controllerManager: {horizontalPodAutoscaler: {syncPeriod: 1ns}}",
-                "syncPeriod: 1ns is less than the least, 100ms",
+                "syncPeriod: 1ns is below the minimum, 100ms",
             ),
             (
                 "traffic: [{service: a/b, load: {users: 1000001, thinkTime: 1s}}]",
-                "traffic[0].load.users: 1000001 is more than the most, write 1000000 or less",
+                "traffic[0].load.users: 1000001 is above the maximum, write 1000000 or less",
             ),
             (
                 "verticalPodAutoscaler: {memoryAggregationIntervalCount: 0}",
-                "memoryAggregationIntervalCount: 0 is less than the least, write from 1 to 100000",
+                "memoryAggregationIntervalCount: 0 is below the minimum, write from 1 to 100000",
             ),
             (
                 "timing: {watch: 106751d}",
@@ -242,7 +242,7 @@ mod tests {
             ),
             (
                 "timeline: [{at: 1m, every: 1ns, drain: a}]",
-                "timeline[0].every: 1ns is less than the least, 1s",
+                "timeline[0].every: 1ns is below the minimum, 1s",
             ),
         ] {
             let told = problems(settings);
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    /// The first branch of a choice is taken that the value can be of, and no other one's bounds.
+    /// Only the bounds of the first branch that the value can match apply.
     #[test]
     fn only_the_branch_of_a_choice_that_a_value_is_of_bounds_it() {
         let schema = serde_json::json!({

@@ -1,4 +1,4 @@
-//! The nodes of a scenario: pools of equal machines, from the catalog or described in place.
+//! The nodes of a scenario: pools of identical machines, from the catalog or described in place.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use super::machines::{MachineSettings, Preset};
 use super::node_autoscaler::{ClusterAutoscalerSettings, NodeAutoscaler};
 use super::pool_size::{PoolSize, SizeBounds};
 use capacity::catalog::{self, FindError};
+use capacity::machine_prices::MachinePrices;
 use capacity::node_type::{
     ARCHITECTURE_LABEL, Gpus, INSTANCE_TYPE_LABEL, NodeType, OPERATING_SYSTEM_LABEL,
 };
@@ -25,7 +26,7 @@ use engine::SimTime;
 use manifest::Source;
 use units::{HourlyPrice, Quantity};
 
-/// Labels that kubelets and clouds still set under their names of before 1.17, for manifests that select by these.
+/// Deprecated label names from before 1.17 that kubelets and clouds still set, for manifests that select by them.
 const OLD_LABELS: [(&str, &str); 5] = [
     (ARCHITECTURE_LABEL, "beta.kubernetes.io/arch"),
     (OPERATING_SYSTEM_LABEL, "beta.kubernetes.io/os"),
@@ -38,61 +39,63 @@ const OLD_LABELS: [(&str, &str); 5] = [
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
-    /// The sort of cluster: eks, gke, aks, kind or bare. It brings what such a cluster keeps of its nodes, the
-    /// DaemonSets of its system, and how long its machines take to come. Default: none; machines come and go as in the
-    /// cloud of their instance type.
+    /// The type of cluster: eks, gke, aks, kind or bare. It determines the resources reserved on each node, the system
+    /// DaemonSets and how long machines take to start. Default: none; machines then start and stop as in the cloud of
+    /// their instance type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// Who makes pools larger and smaller whose `count` has bounds. Default: the Cluster Autoscaler, with the flags that it
-    /// has without any.
+    /// The autoscaler for pools whose `count` has bounds. Default: the Cluster Autoscaler with its default flags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaler: Option<NodeAutoscaler>,
-    /// How machines come and go.
+    /// How machines are created and deleted.
     #[serde(skip_serializing_if = "is_default")]
     pub machines: MachineSettings,
+    /// The prices of the file that `bill.priceList` names.
+    #[serde(skip)]
+    pub own_prices: MachinePrices,
     /// Pools of equal nodes. Node objects among the manifests are nodes too, and cost nothing.
     pub node_pools: Vec<NodePool>,
 }
 
-/// Nodes that are alike. They are called NAME-1, NAME-2, ...
+/// A pool of identical nodes, named NAME-1, NAME-2, ...
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodePool {
-    /// Name of the pool, the first part of its nodes' names.
+    /// Name of the pool, used as the prefix of its nodes' names.
     pub name: Name,
-    /// How many nodes there are: a number, bounds such as {min: 1, max: 10} for the Cluster Autoscaler, or karpenter, which
-    /// makes nodes of the pool's instance type, zones, labels and taints when pods need them.
+    /// Number of nodes: a number; bounds such as {min: 1, max: 10} for the Cluster Autoscaler; or karpenter, which
+    /// creates nodes of the pool's instance type, zones, labels and taints when pods need them.
     pub count: PoolSize,
-    /// An instance type of the built-in catalog, such as aws/m5.large; `wavetank catalog` lists them.
-    /// It brings capacity, price and well-known labels. Either this or `capacity` must be given.
+    /// An instance type of the built-in catalog, such as aws/m5.large; `wavetank catalog` lists them. It determines
+    /// capacity, price and well-known labels. Either this or `capacity` is required.
     pub instance_type: Option<String>,
-    /// What one machine has, by resource, such as {cpu: 16, memory: 64Gi, nvidia.com/gpu: 4}; `pods`
-    /// is 110 if not named.
+    /// Capacity of one machine by resource, such as {cpu: 16, memory: 64Gi, nvidia.com/gpu: 4}; `pods` defaults to 110.
     pub capacity: Option<BTreeMap<Name, Quantity>>,
-    /// What pods may use of it. Default: with an instance type, what its cloud leaves of it; else all
-    /// of `capacity`. Resources that are not named here keep that default.
+    /// Resources available to pods. Default: with an instance type, the amounts that its cloud leaves after its
+    /// reservations; otherwise all of `capacity`. Resources not named here keep that default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub allocatable: BTreeMap<Name, Quantity>,
-    /// Price of one node in US dollars per hour. Default: with an instance type, the catalog's, which is that of one
-    /// region of each cloud (us-east-1, eastus, us-central1); else 0.
+    /// Price of one node in US dollars per hour. Default: with an instance type, the catalog price in one region of its
+    /// cloud (us-east-1, eastus, us-central1); otherwise 0.
     pub price_per_hour: Option<HourlyPrice>,
-    /// Whether the catalog's spot price is taken in place of the on-demand price. Default false.
+    /// Use the catalog's spot price instead of the on-demand price. Default false.
     #[serde(default)]
     pub spot: bool,
-    /// How its GPUs are offered to pods: whole (the default), as MIG slices, several times over, in shares.
+    /// How the GPUs of a node are offered to pods: whole (the default), as MIG slices, time-sliced, or in fractional
+    /// shares.
     pub gpus: Option<PoolGpus>,
-    /// Zones over which the nodes are spread in turn, such as [us-east-1a, us-east-1b].
+    /// Zones over which the nodes are spread round-robin, such as [us-east-1a, us-east-1b].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<Name>,
-    /// With bounds and zones: whether each zone is a group of its own with these bounds, as on GKE, and where the nodes
-    /// of other clouds are to be balanced over zones; else the cloud puts each new node into the zone with fewest.
-    /// Default false.
+    /// For pools with bounds and zones: if true, each zone is a node group of its own with these bounds, as on GKE, and
+    /// as needed on other clouds to balance nodes over zones; if false, the cloud adds each new node to the zone with
+    /// the fewest. Default false.
     #[serde(default, skip_serializing_if = "is_default")]
     pub group_per_zone: bool,
-    /// Labels of the nodes, beside those that the cloud sets.
+    /// Labels of the nodes, in addition to those that the cloud sets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<Name, Name>,
-    /// Taints of the nodes: only pods that tolerate them are placed there.
+    /// Taints of the nodes: only pods that tolerate them are scheduled there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
 }
@@ -110,27 +113,27 @@ pub struct Taint {
     /// Value. Default: none.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub value: Name,
-    /// What happens to pods that do not tolerate it.
+    /// Effect on pods that do not tolerate the taint.
     pub effect: TaintEffect,
 }
 
-/// A pool with all that the catalog says of it.
+/// A pool with its data from the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedPool<'a> {
     pool: &'a NodePool,
     node_type: Option<NodeType>,
-    /// The sort of cluster that it belongs to, if that was said.
+    /// The type of cluster that it belongs to, if set.
     preset: Option<Preset>,
 }
 
 impl Cluster {
-    /// The sort of cluster as whose machines those of a pool come and go.
+    /// The cluster type whose machine times apply to a pool.
     pub fn preset_of(&self, pool: &ResolvedPool<'_>) -> Preset {
         let of_type = || pool.node_type.as_ref().map(|one| Preset::of(one.machine.provider));
         self.preset.or_else(of_type).unwrap_or(Preset::Eks)
     }
 
-    /// A pool of this cluster with all that the catalog and the cluster's preset say of it.
+    /// A pool of this cluster with its data from the catalog and the cluster's preset.
     pub fn resolve<'a>(&self, pool: &'a NodePool) -> Result<ResolvedPool<'a>, FindError> {
         let preset = self.preset;
         pool.resolve().map(|resolved| ResolvedPool { preset, ..resolved })
@@ -142,45 +145,47 @@ impl Cluster {
         let has_bounds = self.node_pools.iter().any(|pool| pool.count.bounds().is_some());
         let of_bounds = || has_bounds.then(ClusterAutoscalerSettings::default);
         match self.autoscaler {
-            // Karpenter's settings say nothing of the pools with bounds.
+            // Karpenter's settings do not concern pools with bounds.
             Some(NodeAutoscaler { karpenter: Some(_), .. }) => given.flatten().or_else(of_bounds),
             _ => given.unwrap_or_else(of_bounds),
         }
     }
 
-    /// The NodePools that stand for pools whose nodes Karpenter makes, as manifests.
+    /// Manifests of the NodePools for pools whose nodes Karpenter creates.
     pub fn node_pools_of_karpenter(&self) -> Vec<Source> {
         let own = |pool: &&NodePool| pool.count == PoolSize::Karpenter;
         self.node_pools.iter().filter(own).map(manifests_of).collect()
     }
 
-    /// The settings of Karpenter, which runs if there is a NodePool.
+    /// The Karpenter settings; Karpenter runs if there is a NodePool.
     pub fn karpenter_settings(&self) -> KarpenterSettings {
         let given = self.autoscaler.as_ref().and_then(|one| one.karpenter.clone());
-        given.unwrap_or_default()
+        let mut settings = given.unwrap_or_default();
+        settings.take_prices(&self.own_prices);
+        settings
     }
 }
 
-/// Machines of a pool that come and go together.
+/// Machines of a pool that are scaled as one node group.
 #[derive(Clone, Debug)]
 pub struct PoolGroup {
-    /// Its name, the first part of its nodes' names.
+    /// Name of the group, used as the prefix of its nodes' names.
     pub name: Name,
-    /// A node in each of its zones, under the group's name.
+    /// A template node for each of its zones, named after the group.
     pub templates: Vec<Node>,
-    /// Fewest nodes, most, and those at the start.
+    /// Minimum, maximum and initial number of nodes.
     pub bounds: SizeBounds,
 }
 
 impl PoolGroup {
-    /// Node number `number` of the group, counted from 1: the zones have one each in turn.
+    /// Node number `number` of the group, counted from 1; zones are assigned round-robin.
     pub fn node(&self, number: u32) -> Node {
         let at = usize::try_from(number.saturating_sub(1)).unwrap_or_default();
         named(&self.templates[at % self.templates.len()], &format!("{}-{number}", self.name))
     }
 }
 
-/// The same node under another name.
+/// A copy of the node under another name.
 pub fn named(node: &Node, name: &str) -> Node {
     let labels = node.meta.labels.with(HOSTNAME_LABEL, name);
     Node { meta: ObjectMeta { labels, ..ObjectMeta::new("", name) }, ..node.clone() }
@@ -200,7 +205,7 @@ impl NodePool {
 }
 
 impl ResolvedPool<'_> {
-    /// The GPUs of one machine, where the catalog tells.
+    /// The GPUs of one machine, if the catalog lists them.
     pub fn gpus(&self) -> Option<&Gpus> {
         self.node_type.as_ref()?.gpus.as_ref()
     }
@@ -219,18 +224,18 @@ impl ResolvedPool<'_> {
         self.pool.price_per_hour.or(from_catalog).unwrap_or_default()
     }
 
-    /// Whether a spot price was asked for that neither the catalog nor the pool gives.
+    /// True if spot pricing was requested but neither the catalog nor the pool has a spot price.
     pub fn lacks_spot_price(&self) -> bool {
         let in_catalog = self.node_type.as_ref().and_then(|node_type| node_type.spot);
         self.pool.spot && self.pool.price_per_hour.or(in_catalog).is_none()
     }
 
-    /// What one machine has.
+    /// Capacity of one machine.
     pub fn capacity(&self) -> ResourceList {
         self.with_gpus(self.machine())
     }
 
-    /// The same before its GPUs are offered in another way than whole.
+    /// Capacity before its GPUs are split or shared.
     fn machine(&self) -> ResourceList {
         let described = || {
             let pods = self.preset.map_or(110, Preset::max_pods);
@@ -241,7 +246,7 @@ impl ResolvedPool<'_> {
         capacity
     }
 
-    /// What pods may use of one machine.
+    /// Resources of one machine that are available to pods.
     pub fn allocatable(&self) -> ResourceList {
         let mut allocatable = match &self.node_type {
             Some(node_type) => node_type.allocatable(),
@@ -267,7 +272,7 @@ impl ResolvedPool<'_> {
         self.node_in(format!("{}-{number}", self.pool.name), self.zone(number))
     }
 
-    /// The groups of machines that an autoscaler makes larger and smaller: the pool, or one for each of its zones.
+    /// The node groups that an autoscaler scales: the pool, or one per zone.
     pub fn groups(&self) -> Vec<PoolGroup> {
         let Some(bounds) = self.pool.count.bounds() else { return Vec::new() };
         let zones: Vec<Option<&Name>> = match &self.pool.zones[..] {
@@ -322,7 +327,7 @@ impl ResolvedPool<'_> {
         }
     }
 
-    /// The labels that a managed Kubernetes sets beside those of the cloud.
+    /// The labels that a managed Kubernetes service sets in addition to those of the cloud.
     fn preset_labels(&self) -> Vec<(Name, Name)> {
         let Some(preset) = self.preset else { return Vec::new() };
         let capacity = preset.capacity_label(self.capacity_type());
@@ -335,7 +340,7 @@ impl ResolvedPool<'_> {
         if self.pool.spot { CapacityType::Spot } else { CapacityType::OnDemand }
     }
 
-    /// The machine under each of its nodes.
+    /// The machine that each of its nodes runs on.
     fn machine_under(&self) -> Machine {
         Machine {
             instance_type: self.pool.instance_type.as_deref().unwrap_or_default().into(),
@@ -363,7 +368,7 @@ impl Taint {
     }
 }
 
-/// The labels that every kubelet sets; a machine that is described in place counts as x86-64.
+/// The labels that every kubelet sets; a machine described in place counts as x86-64.
 fn plain_labels() -> Labels {
     [(ARCHITECTURE_LABEL, "amd64"), (OPERATING_SYSTEM_LABEL, "linux")].into_iter().collect()
 }

@@ -23,8 +23,8 @@ use kubelet::KubeletSettings;
 use metrics::MetricsSettings;
 use traffic::{CallSpec, EntranceSpec, RequestModelSpec, ServiceSpec, TrafficSpec};
 
-/// A question to a Kubernetes system: which manifests, on which cluster, under which traffic, with
-/// which faults and changes, and what must hold.
+/// A what-if question about a Kubernetes system: the manifests, the cluster, the traffic, the faults
+/// and changes, and the objectives to be met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
@@ -34,21 +34,20 @@ pub struct Scenario {
     pub kind: Kind,
     /// A short name, for reports.
     pub name: String,
-    /// What is asked, in a sentence or two.
+    /// The question that the scenario answers, in a sentence or two.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Seed of all randomness: the same seed gives the same run to the last byte. Default 1.
+    /// Seed of all randomness: the same seed gives a byte-identical run. Default 1.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// How long the run is, warm-up included.
+    /// Simulated time of the run, warm-up included.
     pub duration: SimDuration,
-    /// The first part of the run, which counts neither for latency nor for availability: pods come up
-    /// and the autoscaler settles. Default 0s.
+    /// The first part of the run, excluded from latency and availability, in which pods start and
+    /// autoscalers settle. Default 0s.
     #[serde(default)]
     pub warm_up: SimDuration,
-    /// The calendar instant at which the run starts, such as 2026-01-05T08:00:00Z: for CronJobs, and
-    /// for the times of day in reports. Default: none is known, and CronJobs take it for
-    /// 2026-01-05T00:00:00Z.
+    /// The calendar time at which the run starts, such as 2026-01-05T08:00:00Z, used for CronJobs and
+    /// for times of day in reports. Default: none; CronJobs then assume 2026-01-05T00:00:00Z.
     pub start_date: Option<StartDate>,
     /// The Kubernetes manifests that are applied at the start: files, folders or patterns such as
     /// k8s/*.yaml, relative to this file. Kustomizations are rendered; so are Helm charts, by `helm
@@ -62,62 +61,63 @@ pub struct Scenario {
     /// How Helm charts among the manifests are rendered. Default: each with its own values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub helm_charts: Vec<HelmChart>,
-    /// ConfigMaps, Secrets and ServiceAccounts that something else than the manifests makes (a person,
-    /// a vault, cert-manager), such as Secret/shop/db-password: they are there from the start, with the
-    /// keys that pods ask for. Default: none, and pods wait for what the manifests lack.
+    /// ConfigMaps, Secrets, ServiceAccounts and PersistentVolumeClaims that are created outside the
+    /// manifests (by hand, a vault, cert-manager), such as Secret/shop/db-password. They exist from the
+    /// start, with the keys that pods reference. Default: none; pods wait for objects that the
+    /// manifests lack.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assume_present: Vec<ObjectReference>,
-    /// The nodes.
+    /// The nodes and their autoscaler.
     #[serde(default)]
     pub cluster: Cluster,
-    /// The scheduler.
+    /// Configuration of the scheduler.
     #[serde(default)]
     pub scheduler: Scheduler,
-    /// kube-controller-manager.
+    /// Flags of kube-controller-manager.
     #[serde(default)]
     pub controller_manager: ControllerManager,
-    /// The kubelets of all nodes.
+    /// Settings of the kubelets of all nodes.
     #[serde(default)]
     pub kubelet: KubeletSettings,
     /// Flags of the vertical-pod-autoscaler's recommender and updater.
     #[serde(default)]
     pub vertical_pod_autoscaler: VpaSettings,
-    /// metrics-server, from which the autoscaler has its figures.
+    /// metrics-server, which supplies the autoscalers with metrics, and custom metrics.
     #[serde(default)]
     pub metrics: MetricsSettings,
-    /// How long what goes on between the parts of a cluster takes: watches, kubelets, endpoints.
+    /// Delays between the components of a cluster: watches, kubelets, endpoints.
     #[serde(default)]
     #[schemars(with = "TimingText")]
     pub timing: Timing,
-    /// What the pods of each workload do: how long they take to start, what a request costs them.
+    /// How the pods of each workload behave: how long they take to start, the cost of a request.
     #[serde(default)]
     pub workloads: Vec<Workload>,
-    /// The requests that clients send, service by service.
+    /// The requests that clients send, by service.
     #[serde(default)]
     pub traffic: Vec<TrafficSpec>,
-    /// The requests that clients send to hosts and paths, which Ingresses and HTTPRoutes of the
-    /// manifests bring to Services.
+    /// The requests that clients send to hosts and paths, which the Ingresses and HTTPRoutes of the
+    /// manifests route to Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<EntranceSpec>,
-    /// How services are reached, by clients and by each other, where that is not the default.
+    /// How clients and other services reach a service, where that differs from the default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSpec>,
-    /// Faults and changes, each at its time, in any order.
+    /// Scheduled faults and changes, in any order.
     #[serde(default)]
     pub timeline: Vec<TimelineEntry>,
-    /// Faults that come by chance.
+    /// Faults that occur at random.
     #[serde(default)]
     pub faults: Vec<RandomFault>,
-    /// What must hold; `wavetank check` fails if any of these is missed.
+    /// The objectives; `wavetank check` fails if any of them is missed.
     #[serde(default)]
     pub objectives: Vec<Objective>,
-    /// Where the figures of this file are from: which were measured, and which are guesses.
+    /// The source of the figures in this file: which were measured and which are guesses.
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     pub provenance: Provenance,
-    /// How much a run may come to; one of more is refused before it starts.
+    /// Limits on the size of a run; a larger run is refused before it starts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Limits,
-    /// What the invoice has beside the nodes.
+    /// The invoice items besides nodes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub bill: Bill,
 }
@@ -127,7 +127,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Scenario {
-    /// The calls that requests to the pods of workloads make, with all images.
+    /// The calls made by requests to the pods of workloads, for all images.
     pub fn calls(&self) -> impl Iterator<Item = &CallSpec> {
         self.workloads.iter().flat_map(Workload::models).flat_map(RequestModelSpec::all_calls)
     }
@@ -152,20 +152,20 @@ pub enum Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Scheduler {
-    /// A KubeSchedulerConfiguration file, relative to this file. Default: the profile that
-    /// kube-scheduler has without one.
+    /// A KubeSchedulerConfiguration file, relative to this file. Default: the default profile of
+    /// kube-scheduler.
     pub config: Option<String>,
 }
 
-/// Flags of kube-controller-manager, with their real defaults.
+/// Flags of kube-controller-manager, with the defaults of the real one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ControllerManager {
-    /// The flags --horizontal-pod-autoscaler-...
+    /// The flags --horizontal-pod-autoscaler-*.
     pub horizontal_pod_autoscaler: HpaSettings,
 }
 
-/// An instant of the calendar.
+/// A calendar time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StartDate(pub Timestamp);

@@ -1,5 +1,5 @@
-//! How the GPUs of a pool are offered to pods: whole, as MIG slices, several times over, or in shares.
-//! Resources and labels are those of NVIDIA's device plugin and GPU feature discovery.
+//! How the GPUs of a pool are offered to pods: whole, as MIG slices, time-sliced or by MPS, or in
+//! fractional shares. Resources and labels are those of NVIDIA's device plugin and GPU feature discovery.
 
 use std::collections::BTreeMap;
 
@@ -11,44 +11,45 @@ use cluster::pod_template::ResourceList;
 use scheduler::gpu::{GPU_COUNT, GPU_MODEL};
 use units::Quantity;
 
-/// The resource of whole NVIDIA GPUs.
+/// The resource name of whole NVIDIA GPUs.
 const WHOLE_GPU: &str = "nvidia.com/gpu";
-/// The same where every GPU is offered several times over under a name of its own.
+/// The resource name of GPUs with several replicas if they are renamed.
 const SHARED_GPU: &str = "nvidia.com/gpu.shared";
 
-/// The GPUs of a pool's nodes, and how they are offered.
+/// The GPUs of a pool's nodes, and how they are offered to pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PoolGpus {
-    /// The model, such as NVIDIA-A10G: becomes the label nvidia.com/gpu.product. Default: none is set.
+    /// The GPU model, such as NVIDIA-A10G, set as the label nvidia.com/gpu.product. Default: no label.
     pub model: Option<Name>,
-    /// GPUs of a node. Default: as many as the instance type, or `capacity`, has under nvidia.com/gpu.
+    /// Number of GPUs per node, at most 32. Default: the number that the instance type or `capacity` has
+    /// under nvidia.com/gpu.
     #[schemars(range(max = 32))]
     pub count: Option<u32>,
-    /// Time-slicing or MPS: every GPU is offered so many times. Nothing keeps the pods on one GPU apart in
-    /// the simulation. Default 1.
+    /// Time-slicing or MPS: how many times each GPU is offered, 1 to 64. The simulation does not isolate
+    /// the pods on one GPU from each other. Default 1.
     #[schemars(range(min = 1, max = 64))]
     pub replicas: Option<u32>,
-    /// With `replicas`: offer them as nvidia.com/gpu.shared in place of nvidia.com/gpu
+    /// With `replicas`: offer the GPUs as nvidia.com/gpu.shared instead of nvidia.com/gpu
     /// (renameByDefault). Default false.
     pub rename: bool,
-    /// MIG: slices of every GPU by profile, such as {1g.5gb: 7}: offered as nvidia.com/mig-1g.5gb, in place
-    /// of the whole GPU (strategy mixed).
+    /// MIG: number of slices per GPU by profile, such as {1g.5gb: 7}, offered as nvidia.com/mig-1g.5gb
+    /// instead of the whole GPU (strategy mixed).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub mig: BTreeMap<Name, u32>,
-    /// Shares in thousandths, for pods with the annotation alibabacloud.com/gpu-milli and the scheduler
-    /// plugin Open-Gpu-Share, in place of whole GPUs. Default false.
+    /// Offer the GPUs in shares of a thousandth instead of whole, for pods with the annotation
+    /// alibabacloud.com/gpu-milli and the scheduler plugin Open-Gpu-Share. Default false.
     pub shares: bool,
 }
 
 impl PoolGpus {
-    /// GPUs of a node of which `list` is the capacity.
+    /// Number of GPUs of a node with the capacity `list`.
     fn number(&self, list: &ResourceList) -> i64 {
         let of_list = || list.get(WHOLE_GPU).map_or(0, Quantity::value);
         self.count.map_or_else(of_list, i64::from)
     }
 
-    /// Offers the GPUs among a node's resources in the way that is asked for.
+    /// Replaces the GPUs among a node's resources by the resources they are offered as.
     pub fn offer(&self, list: &mut ResourceList) {
         let gpus = self.number(list);
         let mut set = |resource: &str, amount: i64| {
@@ -73,7 +74,7 @@ impl PoolGpus {
         }
     }
 
-    /// The labels that GPU feature discovery sets; `capacity` is the node's before [`Self::offer`].
+    /// The labels set by GPU feature discovery; `capacity` is that of the node before [`Self::offer`].
     pub fn labels(&self, capacity: &ResourceList) -> Vec<(Name, Name)> {
         let mut labels = vec![(
             Name::from("nvidia.com/gpu.count"),

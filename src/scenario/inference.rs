@@ -1,35 +1,35 @@
-//! Containers that are known to be inference servers of language models: which software, which model, and what
-//! their command lines say in the words of `requests.llm`. Takes pod templates as they are written.
+//! Recognizes containers that run an inference server for language models: its software, its model, and its command
+//! line translated to the settings of `requests.llm`. Reads pod templates as written.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The resource by which GPUs are asked for.
+/// The GPU resource name.
 const GPU: &str = "nvidia.com/gpu";
 
-/// An inference server that a pod runs.
+/// The inference server of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InferenceServer {
     /// The software, such as vLLM.
     pub software: &'static str,
-    /// Its container.
+    /// Name of its container.
     pub container: String,
-    /// Whether that is the pod's first.
+    /// True if that is the pod's first container.
     pub is_first: bool,
-    /// The model as it is written: a repository, a tag, or the name of an image. Absent if nothing tells.
+    /// The model as written: a repository, a tag, or an image name. `None` if it cannot be determined.
     pub model: Option<String>,
-    /// GPUs of the container.
+    /// Number of GPUs of the container.
     pub gpus: u32,
-    /// GPUs that share every layer.
+    /// Tensor parallelism: number of GPUs that each layer is split over.
     pub tensor_parallel_size: u32,
     /// Other settings of `requests.llm` with their values.
     pub settings: Vec<(&'static str, String)>,
-    /// What the command line says that no setting stands for.
+    /// Options on the command line that have no corresponding setting.
     pub not_modelled: Vec<String>,
 }
 
-/// An option of a server's command line, or a variable, and the setting that stands for it.
+/// A command-line option or variable of a server, and the corresponding setting.
 type Meaning = (&'static str, &'static str);
 
 const VLLM: [Meaning; 4] = [
@@ -52,7 +52,7 @@ const TGI: [Meaning; 3] = [
 const NIM: [Meaning; 2] =
     [("nim-max-num-seqs", "maxNumSeqs"), ("nim-max-model-len", "maxModelLen")];
 
-/// Options that change how fast a server is and that no setting stands for.
+/// Options that affect the speed of a server but have no corresponding setting.
 const NOT_MODELLED: [&str; 9] = [
     "data-parallel-size",
     "dp-size",
@@ -65,7 +65,7 @@ const NOT_MODELLED: [&str; 9] = [
     "speculative-config",
 ];
 
-/// The inference server that a pod template runs on GPUs, if there is one of a known kind.
+/// The inference server that a pod template runs on GPUs, if it is of a known kind.
 pub fn inference_server(template: &Value) -> Option<InferenceServer> {
     let containers = template.pointer("/spec/containers")?.as_array()?;
     containers.iter().enumerate().find_map(|(index, container)| {
@@ -116,7 +116,7 @@ fn software(image: &str, words: &[String]) -> Option<&'static str> {
     (image.contains("ollama") || says("ollama")).then_some("Ollama")
 }
 
-/// What a container's command, arguments and variables say.
+/// Command, arguments and environment variables of a container.
 struct CommandLine {
     words: Vec<String>,
     variables: BTreeMap<String, String>,
@@ -145,8 +145,8 @@ impl CommandLine {
         Self { words: words.collect(), variables }
     }
 
-    /// The value of an option in the words `--name value` or `--name=value`, or of the variable `NAME`. One that
-    /// is known only in the cluster counts as not given.
+    /// The value of an option given as `--name value`, `--name=value` or the variable `NAME`. A value that is only
+    /// known in the cluster counts as absent.
     fn value(&self, name: &str) -> Option<&str> {
         let mut words = self.words.iter().peekable();
         let mut found = None;
@@ -205,7 +205,7 @@ impl CommandLine {
         }
         let sizes = ["tensor-parallel-size", "tp-size", "tp", "num-shard"];
         let written = sizes.iter().find_map(|name| self.value(name)?.parse().ok());
-        // These take all GPUs that they see unless they are told otherwise.
+        // These use all visible GPUs unless configured otherwise.
         let takes_all = matches!(server.software, "NIM" | "TGI" | "Ollama");
         let not_modelled = NOT_MODELLED.into_iter().filter(|option| self.has(option));
         let not_modelled = not_modelled.map(|option| match self.value(option) {
@@ -239,7 +239,8 @@ impl CommandLine {
     }
 }
 
-/// A count as vLLM reads it (`human_readable_int`): `4096`, `25.6k` (thousands), `32K` (of 1024, whole numbers alone).
+/// Parses a count as vLLM does (`human_readable_int`): `4096`, `25.6k` (thousands), `32K` (multiples of 1024, integers
+/// only).
 fn whole(text: &str) -> Option<u64> {
     const DECIMAL: [(char, f64); 4] = [('k', 1e3), ('m', 1e6), ('g', 1e9), ('t', 1e12)];
     const BINARY: [(char, u32); 4] = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
@@ -247,7 +248,7 @@ fn whole(text: &str) -> Option<u64> {
         let (end, unit) = DECIMAL.iter().find(|(end, _)| text.ends_with(*end))?;
         let number = text.strip_suffix(*end)?;
         let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        // Cut, as Python's `int` does.
+        // Truncates like Python's `int`.
         let count = libm::floor(number.parse::<f64>().ok().filter(|_| is_plain)? * unit);
         format!("{count}").parse::<u64>().ok()
     };
@@ -258,7 +259,7 @@ fn whole(text: &str) -> Option<u64> {
     text.parse().ok().or_else(decimal).or_else(binary).filter(|number| *number > 0)
 }
 
-/// A share of the memory: above 0, and 1 at most.
+/// A fraction of the memory: greater than 0, at most 1.
 fn share(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|share| *share > 0.0 && *share <= 1.0)
 }

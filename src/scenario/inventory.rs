@@ -1,5 +1,5 @@
-//! What manifests hold, by name: enough to tell whether a scenario speaks of things that exist. Whether they are
-//! right is for `manifest` to say.
+//! An index of the objects in manifests, used to check that a scenario refers to objects that exist. The
+//! manifests themselves are validated by `manifest`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,100 +20,101 @@ use manifest::karpenter::NodePool;
 use manifest::pod::pod_template;
 use manifest::{Diagnostics, Manifest, Source, decode_silently, read_manifests};
 
-/// The objects of some manifests.
+/// The objects of a set of manifests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inventory {
     /// Every object.
     pub objects: BTreeSet<ObjectReference>,
-    /// Services with the labels that they select; empty for those without a selector.
+    /// Services with their selectors; empty for Services without one.
     pub services: BTreeMap<NamespacedName, BTreeMap<String, String>>,
     /// Services with `sessionAffinity: ClientIP`.
     pub client_affinity: BTreeSet<NamespacedName>,
-    /// Workloads with their pods.
+    /// Workloads with the properties of their pods.
     pub workloads: BTreeMap<ObjectReference, PodShape>,
     /// Node objects with their zone.
     pub nodes: BTreeMap<Name, Option<Name>>,
-    /// The NodePools of Karpenter.
+    /// Karpenter's NodePools.
     pub node_pools: Vec<NodePoolShape>,
-    /// What is in the ConfigMaps.
+    /// Data of the ConfigMaps.
     pub config: BTreeMap<NamespacedName, BTreeMap<String, String>>,
-    /// Where requests to hosts and paths go.
+    /// Routing of requests to hosts and paths.
     pub routing: Routing,
-    /// `maxReplicas` of the HPAs and ScaledObjects, by what they scale.
+    /// `maxReplicas` of the HPAs and ScaledObjects, by scale target.
     pub max_replicas: BTreeMap<ObjectReference, i64>,
-    /// The custom and external metrics that autoscalers ask for.
+    /// The custom and external metrics that autoscalers use.
     pub metrics_asked: Vec<MetricAsked>,
 }
 
-/// A metric that an autoscaler asks an adapter or Prometheus for.
+/// A metric that an autoscaler reads from an adapter or Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricAsked {
     /// The HPA or ScaledObject.
     pub autoscaler: ObjectReference,
-    /// What it scales.
+    /// Its scale target.
     pub target: ObjectReference,
-    /// The metric's name, or the query that names it.
+    /// The metric's name, or the query that contains it.
     pub text: String,
-    /// Labels by which it asks.
+    /// Labels of the metric's selector.
     pub labels: BTreeMap<String, String>,
-    /// Whether it names no pods or object of which it asks the metric.
+    /// True for a metric that is not tied to pods or an object.
     pub is_external: bool,
 }
 
-/// What a NodePool of Karpenter says of where its nodes are.
+/// The properties of a Karpenter NodePool that concern the placement of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodePoolShape {
     /// Its name.
     pub name: Name,
-    /// The zones that it names.
+    /// The zones that its requirements name.
     pub zones: Vec<Name>,
-    /// Whether it takes spot capacity.
+    /// True if it allows spot capacity.
     pub allows_spot: bool,
-    /// Whether its machines are EC2's.
+    /// True if its machines are EC2 instances.
     pub is_ec2: bool,
 }
 
-/// What the pods of a workload look like.
+/// Properties of a workload's pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodShape {
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Containers, sidecars included, with their images.
+    /// Names and images of the containers, sidecars included.
     pub containers: Vec<(String, String)>,
-    /// How many of these are no init containers: the first ones.
+    /// Number of `containers` that are not init containers; they come first.
     pub regular_containers: usize,
-    /// What a pod requests; nothing where the template cannot be read.
+    /// Resource requests of a pod; empty if the template cannot be read.
     pub requests: ResourceList,
-    /// Labels that its node must have: those of the node selector, and the first values that the first term of
-    /// a required node affinity takes.
+    /// Labels that its node must have: those of the node selector, and the first values of the first term of a
+    /// required node affinity.
     pub node_selector: BTreeMap<String, String>,
-    /// Whether each takes a port of its node.
+    /// True if each pod uses a host port.
     pub takes_node_port: bool,
-    /// Whether no two of them can share a node, as each keeps the others away.
+    /// True if anti-affinity keeps any two of the pods off the same node.
     pub keeps_apart: bool,
-    /// How many there are; 1 where the manifest does not say.
+    /// Number of pods; 1 if the manifest does not say.
     pub replicas: i64,
-    /// The ConfigMaps, Secrets and claims without which they do not start.
+    /// The ConfigMaps, Secrets and claims that the pods need to start.
     pub references: Vec<Reference>,
-    /// The conditions that must be True for it to be ready (`readinessGates`).
+    /// The pod conditions that must be True for a pod to be ready (`readinessGates`).
     pub readiness_gates: Vec<Name>,
-    /// The variables of its containers that are texts.
+    /// The environment variables of its containers.
     pub variables: Vec<Variable>,
-    /// The ServiceAccount that the template names; empty if none.
+    /// The ServiceAccount named in the template; empty if none.
     pub service_account: Name,
-    /// The inference server of a language model that it runs, if one is known there.
+    /// The language-model inference server that the pod runs, if one is recognized.
     pub server: Option<InferenceServer>,
 }
 
 impl Inventory {
-    /// The objects of some texts. What cannot be read is reported by those who read manifests for what they say.
+    /// Indexes the objects of manifest texts. Objects that cannot be read are skipped; the manifest checks
+    /// report them.
     pub fn of(sources: &[Source]) -> Self {
         let mut inventory = Self::default();
         inventory.add(&read_manifests(sources, &mut Diagnostics::default()));
         inventory
     }
 
-    /// Adds objects; one without a name of its own is nothing that a scenario can speak of.
+    /// Adds objects, except those without a name, which a scenario cannot refer to.
     pub fn add(&mut self, manifests: &[Manifest]) {
         let is_named =
             |one: &&Manifest| !one.has_generated_name && !one.reference.id.name.is_empty();
@@ -227,13 +228,13 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     }
 }
 
-/// Whether pods of this template take a port of their node.
+/// True if pods of this template use a host port.
 fn takes_node_port(spec: &PodSpec) -> bool {
     let mut ports = spec.containers.iter().flat_map(|one| &one.ports);
     ports.any(|port| port.host_port > 0 || spec.host_network)
 }
 
-/// Whether pods of this template keep each other from a node.
+/// True if pods of this template exclude each other from a node.
 fn keeps_apart(template: &PodTemplate) -> bool {
     let is_against_itself = |term: &PodAffinityTerm| {
         *term.topology_key == *HOSTNAME_LABEL
@@ -242,7 +243,7 @@ fn keeps_apart(template: &PodTemplate) -> bool {
     template.spec.affinity.required_anti.iter().any(is_against_itself)
 }
 
-/// What an HPA or a ScaledObject scales.
+/// The scale target of an HPA or a ScaledObject.
 fn scaled(object: &ObjectReference, autoscaler: &Value) -> Option<ObjectReference> {
     let text = |pointer| autoscaler.pointer(pointer).and_then(Value::as_str);
     let default = (object.kind == Kind::ScaledObject).then_some("Deployment");
@@ -251,7 +252,7 @@ fn scaled(object: &ObjectReference, autoscaler: &Value) -> Option<ObjectReferenc
     format!("{target}/{namespace}/{}", text("/spec/scaleTargetRef/name")?).parse().ok()
 }
 
-/// The metrics of an HPA that are no resources, and the queries of a ScaledObject.
+/// The non-resource metrics of an HPA, and the queries of a ScaledObject.
 fn metrics_asked(
     autoscaler: &Value,
     object: &ObjectReference,
@@ -279,7 +280,7 @@ fn metrics_asked(
     of_hpa.chain(of_triggers).collect()
 }
 
-/// The labels that a node must have, as far as they are given by single values.
+/// The labels that a node must have, as far as the pod requires single values.
 fn node_labels(spec: core::PodSpec) -> BTreeMap<String, String> {
     let mut labels = spec.node_selector.unwrap_or_default();
     let affinity = spec.affinity.and_then(|affinity| affinity.node_affinity);

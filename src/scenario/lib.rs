@@ -1,4 +1,4 @@
-//! What a user writes: plain data, checked, with a JSON Schema.
+//! The input formats: plain data with checks and a JSON Schema.
 
 mod addresses;
 mod assumed;
@@ -13,6 +13,7 @@ pub mod inference;
 pub mod inventory;
 pub mod karpenter;
 pub mod limits;
+mod machine_prices;
 pub mod machines;
 pub mod node_autoscaler;
 pub mod objectives;

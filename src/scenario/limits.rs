@@ -1,17 +1,17 @@
-//! How much a run may come to before it is refused.
+//! Limits on the size of a run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a run may come to. A run of more is refused before it starts, for it would take hours or all of the
-/// memory; whoever has these writes a higher limit.
+/// Limits on the size of a run. A larger run is refused before it starts, as it would take hours or exhaust
+/// the memory; raise the limit if you have the time or the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// Requests that are simulated one by one, as many as the loads are expected to bring; those that flow do
-    /// not count. Default 10 billion, an hour or so.
+    /// Expected number of requests of all loads that are simulated individually; fluid traffic does not
+    /// count. Default 10 billion, which take about an hour.
     pub requests: f64,
-    /// Pods that the manifests and the timeline ask for. Default 1,000,000, which take some 6 GiB.
+    /// Number of pods in the manifests and the timeline. Default 1,000,000, which take about 6 GiB.
     pub pods: u64,
 }
 

@@ -1,5 +1,5 @@
-//! How a cloud gives machines: what its managed Kubernetes is like, how long each step from the request to a node
-//! that takes pods lasts, and what can go wrong on the way.
+//! How a cloud provides machines: its managed Kubernetes, the duration of each step from the request to a node that
+//! accepts pods, and the possible failures.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use engine::{SimDuration, Stream, parse_duration};
 use rand_distr::Distribution;
 use units::Quantity;
 
-/// A sort of cluster, with what comes with it.
+/// A type of cluster with its defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Preset {
@@ -28,66 +28,68 @@ pub enum Preset {
     Aks,
     /// kind: nodes are containers on one machine.
     Kind,
-    /// Machines of one's own, such as kubeadm sets up.
+    /// Self-managed machines, such as with kubeadm.
     Bare,
 }
 
-/// How the cloud gives machines to pools that grow, and takes them back. What is not given is as in the cloud of
-/// the pool's instance type; [the docs](node-autoscalers.md#machines) have the figures and their sources.
+/// How the cloud provides machines to pools that scale up, and removes them. Settings that are absent are those of
+/// the cloud of the pool's instance type; [the docs](node-autoscalers.md#machines) list the values and their
+/// sources.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MachineSettings {
-    /// From the request of a machine until it exists, and is paid for; or until the cloud says that there is none.
+    /// Time from the request for a machine until it exists and is billed, or until the cloud reports that it has no
+    /// capacity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<StepTime>,
-    /// From there until its kubelet registers the Node object: boot, bootstrap script, join.
+    /// Time from then until its kubelet registers the Node object: boot, bootstrap script, join.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot: Option<StepTime>,
-    /// From there until the node is Ready: the network plugin.
+    /// Time from then until the node is Ready: start of the network plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<StepTime>,
-    /// From there until its GPUs, if it has any, are allocatable: driver and device plugin.
+    /// Time from then until its GPUs, if any, are allocatable: driver and device plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_plugin: Option<StepTime>,
-    /// From the request to delete a machine until it is gone, and no longer paid for.
+    /// Time from the request to delete a machine until it is gone and no longer billed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removal: Option<StepTime>,
-    /// Share of the machines, 0 to 1, that are paid for and never join the cluster. Default 0.
+    /// Fraction of the machines, 0 to 1, that are billed but never join the cluster. Default 0.
     #[schemars(range(min = 0, max = 1))]
     pub boot_failures: f64,
-    /// Most that the cloud gives to all pools that grow together, by resource, such as {cpu: 64}. Default: no limit.
+    /// Total resources that the cloud grants to all pools that scale up, such as {cpu: 64}. Default: no limit.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub quota: BTreeMap<Name, Quantity>,
 }
 
-/// How long a step takes: `40s`, or quantiles such as `{p50: 32s, p90: 38s, p99: 59s}`. Between and beyond them the
-/// logarithm of the time follows a normal distribution, piece by piece.
+/// Duration of a step: `40s`, or quantiles such as `{p50: 32s, p90: 38s, p99: 59s}`. Between and beyond the
+/// quantiles the distribution is piecewise lognormal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum StepTime {
-    /// Always the same.
+    /// Constant.
     Constant(SimDuration),
     /// Drawn for each machine.
     Drawn(StepQuantiles),
 }
 
-/// Quantiles of the time that a step takes.
+/// Quantiles of the duration of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StepQuantiles {
-    /// Half of the machines take no longer.
+    /// Median.
     pub p50: SimDuration,
-    /// 90 % take no longer.
+    /// 90th percentile.
     pub p90: SimDuration,
-    /// 99 % take no longer. Default: as far above p90 as a lognormal distribution of the first two has it.
+    /// 99th percentile. Default: extrapolated from p50 and p90 by a lognormal distribution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p99: Option<SimDuration>,
-    /// No machine takes longer. Default: there is no such limit.
+    /// Maximum. Default: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<SimDuration>,
 }
 
-/// All steps of a machine's life.
+/// The durations of all steps of a machine's life cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MachineTimes {
     /// As [`MachineSettings::request`].
@@ -102,12 +104,12 @@ pub struct MachineTimes {
     pub removal: StepTime,
 }
 
-/// Of a normal distribution: the quantiles 0.9 and 0.99.
+/// Quantiles 0.9 and 0.99 of the standard normal distribution.
 const Z90: f64 = 1.281_551_565_544_600_4;
 const Z99: f64 = 2.326_347_874_040_841;
 
 impl Preset {
-    /// The managed Kubernetes of a cloud.
+    /// The managed Kubernetes service of a cloud.
     pub const fn of(provider: Provider) -> Self {
         match provider {
             Provider::Aws => Self::Eks,
@@ -116,7 +118,7 @@ impl Preset {
         }
     }
 
-    /// The label by which the Cluster Autoscaler knows there that a node is to have GPUs
+    /// The label by which the Cluster Autoscaler recognizes nodes that are expected to have GPUs
     /// (`CloudProvider.GPULabel`).
     pub const fn gpu_label(self) -> &'static str {
         match self {
@@ -127,7 +129,7 @@ impl Preset {
         }
     }
 
-    /// How long the steps of a machine's life take there.
+    /// Default durations of the steps of a machine's life cycle.
     pub fn times(self) -> MachineTimes {
         let quantiles = |p50, p90, p99| StepTime::quantiles([p50, p90, p99]);
         match self {
@@ -138,7 +140,7 @@ impl Preset {
                 device_plugin: quantiles(60, 120, 240),
                 removal: quantiles(60, 90, 150),
             },
-            // 32/38/59/234 s from the request to Ready, of which the network plugin is the last seconds.
+            // 32/38/59/234 s from the request to Ready; the network plugin accounts for the last seconds.
             Self::Gke => MachineTimes {
                 request: StepTime::Constant(SimDuration::from_secs(3)),
                 boot: StepTime::Drawn(StepQuantiles {
@@ -177,7 +179,7 @@ impl Preset {
 }
 
 impl MachineSettings {
-    /// The steps' times in such a cluster, with those that are set here.
+    /// The durations of the steps in such a cluster, overridden by the settings here.
     pub fn times(&self, preset: Preset) -> MachineTimes {
         let default = preset.times();
         MachineTimes {
@@ -200,7 +202,7 @@ impl StepTime {
         })
     }
 
-    /// A time for one machine. Takes as many draws whatever it is.
+    /// Draws the duration for one machine. Always consumes the same number of random values.
     pub fn draw(&self, stream: &mut Stream) -> SimDuration {
         let z = Normal { mean: 0.0, std_dev: 1.0 }.sample(stream);
         match self {
@@ -211,7 +213,7 @@ impl StepTime {
 }
 
 impl StepQuantiles {
-    /// The time that belongs to this value of a normal distribution.
+    /// The duration at this value of the standard normal distribution.
     fn at(&self, z: f64) -> SimDuration {
         let log = |time: SimDuration| libm::log(time.as_secs_f64().max(1e-9));
         let (low, high) = (log(self.p50), log(self.p90));
@@ -224,7 +226,7 @@ impl StepQuantiles {
         self.max.map_or(time, |max| time.min(max))
     }
 
-    /// The quantile that is smaller than one below it, by name with what it must not be below.
+    /// The first quantile that is smaller than a lower one, and the name of that lower one.
     pub(super) fn disorder(&self) -> Option<(&'static str, &'static str)> {
         let all = [
             ("p50", Some(self.p50)),
@@ -289,7 +291,7 @@ mod tests {
     use super::*;
     use engine::Streams;
 
-    /// Seconds that so many percent of the machines do not exceed, of 20,001 machines.
+    /// The given percentiles of the total duration in seconds, over 20,001 machines.
     fn quantiles(times: &[StepTime], percents: [usize; 4]) -> [f64; 4] {
         const MACHINES: usize = 20_001;
         let mut stream = Streams::new(1).stream("machines", 0);

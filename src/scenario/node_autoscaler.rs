@@ -1,4 +1,4 @@
-//! Who makes pools larger and smaller, with its flags.
+//! The node autoscaler with its flags.
 
 use std::collections::BTreeMap;
 
@@ -16,28 +16,29 @@ use units::LoopPhase;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NodeAutoscaler {
-    /// The Cluster Autoscaler. Pools whose `count` has bounds get it without a word here, too, with the flags that
-    /// it has without any.
+    /// The Cluster Autoscaler. Pools whose `count` has bounds use it even if it is not configured here, then with its
+    /// default flags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster_autoscaler: Option<ClusterAutoscalerSettings>,
-    /// Karpenter. It runs if there is a NodePool among the manifests, with or without a word here.
+    /// Karpenter. It runs if the manifests contain a NodePool, even if it is not configured here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub karpenter: Option<KarpenterSettings>,
 }
 
-/// The Cluster Autoscaler.
+/// Settings of the Cluster Autoscaler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClusterAutoscalerSettings {
-    /// Its flags under their own names, such as {expander: "priority,least-waste", scale-down-unneeded-time: 5m};
-    /// those that may come several times take a list. Default: as without any.
+    /// Command-line flags by name, such as {expander: "priority,least-waste", scale-down-unneeded-time: 5m}; repeatable
+    /// flags take a list. Default: the autoscaler's own defaults.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub flags: BTreeMap<String, Value>,
-    /// The config map of the expander `priority`: patterns of pools by priority, such as
-    /// `{50: [spot], 10: [general]}`.
+    /// The ConfigMap of the `priority` expander: name patterns of pools by priority, such as `{50: [spot], 10:
+    /// [general]}`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub priorities: BTreeMap<i64, Vec<String>>,
-    /// When its first loop is: a time from the start, or seeded, for any time within its scan interval. Default seeded.
+    /// Time of the first loop: a time from the start, or seeded for a random time within the scan interval. Default
+    /// seeded.
     pub first_loop: LoopPhase,
 }
 
@@ -47,11 +48,11 @@ impl Default for ClusterAutoscalerSettings {
     }
 }
 
-/// What is wrong with a flag: its name, its place in a list if it has one, and the reason.
+/// An invalid flag: its name, its index if the flag is a list, and the reason.
 pub(super) type FlagProblem = (String, Option<usize>, String);
 
 impl ClusterAutoscalerSettings {
-    /// The flags of the autoscaler, and all that is wrong with them.
+    /// The autoscaler's flags, and all that are invalid.
     pub(super) fn read(&self, preset: Option<Preset>) -> (Options, Vec<FlagProblem>) {
         let mut options = Options::default();
         for (flag, value) in preset.map_or(&[][..], Preset::cluster_autoscaler_flags) {
@@ -87,7 +88,7 @@ impl ClusterAutoscalerSettings {
         (options, problems)
     }
 
-    /// The flags, over those of the cluster's preset; those that are wrong are reported by the scenario's own check.
+    /// The flags, overriding those of the cluster's preset; invalid ones are reported by the scenario check.
     pub fn options(&self, preset: Option<Preset>) -> Options {
         self.read(preset).0
     }

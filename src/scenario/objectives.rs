@@ -1,4 +1,4 @@
-//! What a scenario demands of a run: latency, availability, cost.
+//! The objectives of a scenario: latency, availability, cost.
 
 use std::borrow::Cow;
 
@@ -22,37 +22,37 @@ pub enum Objective {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceObjective {
-    /// Which service.
+    /// The service.
     pub service: ServiceReference,
-    /// Which class of its requests; absent = all of them.
+    /// The request class; absent means all requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
     /// Upper limits of the latency.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub latency: LatencyObjective,
-    /// Upper limits of the time to the first token of a language model.
+    /// Upper limits of the time to first token (TTFT) of a language model.
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub time_to_first_token: LatencyObjective,
-    /// Upper limits of the time per token after the first.
+    /// Upper limits of the time per output token after the first (TPOT).
     #[serde(skip_serializing_if = "LatencyObjective::is_empty")]
     pub time_per_output_token: LatencyObjective,
-    /// Lower limit of answered over finished requests, percent.
+    /// Least share of finished requests that are answered, in percent.
     pub availability: Option<f64>,
-    /// Lower limit of the share of time in which the service is not down, percent.
+    /// Least share of time in which the service is not down, in percent.
     pub availability_by_time: Option<f64>,
-    /// A minute in which a smaller share of the requests is answered counts as down, percent.
+    /// A minute with a smaller share of answered requests counts as down, in percent.
     #[serde(skip_serializing_if = "is_default_down_below")]
     pub down_below: f64,
-    /// Lower limit of the share of minutes that hold all limits of this entry by themselves, percent.
+    /// Least share of minutes that individually meet the latency and availability limits of this entry, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_minutes: Option<f64>,
-    /// Whether a failed request is slower than any limit.
+    /// True if a failed request counts as slower than any limit.
     #[serde(skip_serializing_if = "is_true")]
     pub count_failures: bool,
 }
 
-/// A minute in which fewer of the requests are answered counts as down, in percent: what the service-level agreements of
-/// cloud load balancers call an error rate above 5 %.
+/// Default threshold below which a minute counts as down, in percent of answered requests: the 5 % error rate used by
+/// the service-level agreements of cloud load balancers.
 pub const DOWN_BELOW: f64 = 95.0;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -65,14 +65,14 @@ const fn is_true(value: &bool) -> bool {
     *value
 }
 
-/// Upper limits of latency figures. Unless `countFailures` is false, a request that failed is slower than any limit of
-/// a quantile.
+/// Upper limits of latency figures. Unless `countFailures` is false, a failed request counts as slower than any
+/// quantile limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LatencyObjective {
-    /// Arithmetic mean, of answered requests alone.
+    /// Arithmetic mean of answered requests only.
     pub mean: Option<SimDuration>,
-    /// Half of the requests are answered within this time.
+    /// Median: half of the requests are answered within this time.
     pub p50: Option<SimDuration>,
     /// 90 % of the requests are answered within this time.
     pub p90: Option<SimDuration>,
@@ -82,56 +82,54 @@ pub struct LatencyObjective {
     pub p99: Option<SimDuration>,
     /// 99.9 % of the requests are answered within this time.
     pub p999: Option<SimDuration>,
-    /// Every request is answered within this time.
+    /// Maximum: every request is answered within this time.
     pub max: Option<SimDuration>,
 }
 
-/// Upper limits of what the cluster costs.
+/// Upper limits of the cluster's cost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CostObjective {
-    /// US dollars per month of 730 hours, scaled from the run.
+    /// US dollars per month of 730 hours, extrapolated from the run.
     pub cost_per_month: Option<f64>,
     /// US dollars per million answered requests of all services.
     pub cost_per_million_requests: Option<f64>,
 }
 
-/// What is demanded: either of a `service` (latency, availability), or of the bill (costPerMonth,
-/// costPerMillionRequests).
+/// An objective, either for a `service` (latency, availability) or for the bill (costPerMonth, costPerMillionRequests).
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "Objective")]
 struct ObjectiveFields {
-    /// The service, as namespace/name. Latency and availability are those of its requests after the
-    /// warm-up.
+    /// The service, as namespace/name. Latency and availability are measured over its requests after the warm-up.
     service: Option<ServiceReference>,
-    /// The class of its requests that latency and availability are those of. Default: all requests.
+    /// The request class that latency and availability are measured for. Default: all requests.
     class: Option<String>,
     /// Upper limits of the latency, such as {p95: 300ms, p99: 1s}.
     latency: Option<LatencyObjective>,
-    /// Upper limits of the time to the first token (TTFT) of a language model, such as {p95: 2s}.
+    /// Upper limits of the time to first token (TTFT) of a language model, such as {p95: 2s}.
     time_to_first_token: Option<LatencyObjective>,
-    /// Upper limits of the time per token after the first (TPOT), such as {p95: 50ms}.
+    /// Upper limits of the time per output token after the first (TPOT), such as {p95: 50ms}.
     time_per_output_token: Option<LatencyObjective>,
-    /// Lower limit of answered requests among all that ended, in percent, such as 99.9.
+    /// Least share of finished requests that are answered, in percent, such as 99.9.
     #[schemars(range(min = 0, max = 100))]
     availability: Option<f64>,
-    /// Lower limit of the time in which the service is not down, in percent. It is down while no ready pod can be
-    /// reached, and for each whole minute in which too few of the requests are answered (`downBelow`).
+    /// Least share of time in which the service is not down, in percent. It is down while no ready pod is reachable,
+    /// and for each whole minute with too small a share of answered requests (`downBelow`).
     #[schemars(range(min = 0, max = 100))]
     availability_by_time: Option<f64>,
-    /// A minute in which fewer of the requests that end are answered counts as down, in percent. 0 looks at endpoints
-    /// alone. Default 95.
+    /// A minute in which a smaller share of the finished requests is answered counts as down, in percent. With 0, only
+    /// reachable endpoints count. Default 95.
     #[schemars(range(min = 0, max = 100))]
     down_below: Option<f64>,
-    /// Lower limit of the minutes that hold the limits of latency and availability of this entry by themselves, in
-    /// percent of the minutes with requests, such as 99. A quantile of a whole day can hide a bad hour.
+    /// Least share of minutes that individually meet the latency and availability limits of this entry, in percent of
+    /// the minutes with requests, such as 99. A quantile over a whole day can hide a bad hour.
     #[schemars(range(min = 0, max = 100))]
     good_minutes: Option<f64>,
-    /// Whether a failed request counts as slower than any limit of `latency` and `timeToFirstToken`, their means
-    /// excepted; else they look at answered requests alone. Default true.
+    /// True if a failed request counts as slower than any limit of `latency` and `timeToFirstToken`, except in their
+    /// means; false if they cover answered requests only. Default true.
     count_failures: Option<bool>,
-    /// Upper limit of the bill, nodes and what comes beside them, in US dollars per month of 730 hours.
+    /// Upper limit of the bill, nodes and other items, in US dollars per month of 730 hours.
     #[schemars(range(min = 0))]
     cost_per_month: Option<f64>,
     /// Upper limit of the bill per million answered requests, in US dollars.
@@ -140,7 +138,7 @@ struct ObjectiveFields {
 }
 
 impl LatencyObjective {
-    /// The limits that are set, by the name of the figure.
+    /// The limits that are set, by figure.
     pub fn limits(&self) -> impl Iterator<Item = (&'static str, SimDuration)> {
         [
             ("mean", self.mean),
@@ -155,7 +153,7 @@ impl LatencyObjective {
         .filter_map(|(name, limit)| Some((name, limit?)))
     }
 
-    /// Whether no limit is set.
+    /// True if no limit is set.
     pub fn is_empty(&self) -> bool {
         self.limits().next().is_none()
     }

@@ -1,5 +1,5 @@
-//! Settings given beside the file, `PATH=VALUE`: applied to the untyped document, before it is typed
-//! and checked, so that a variant is held to the same rules as the file itself.
+//! Overrides of settings on the command line, `PATH=VALUE`: applied to the untyped document before it
+//! is typed and checked, so that a variant must follow the same rules as the file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,11 +10,11 @@ use cluster::ObjectReference;
 use manifest::Diagnostics;
 use manifest::yaml::{Source, read_documents};
 
-/// One setting: `seed=7`, `cluster.nodePools[general].count=5`, or, in a manifest,
+/// One override: `seed=7`, `cluster.nodePools[general].count=5`, or, in a manifest,
 /// `manifests.HorizontalPodAutoscaler/shop/web.spec.maxReplicas=20`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Override {
-    /// As it was given.
+    /// The override as given by the user.
     text: String,
     target: Target,
     steps: Vec<String>,
@@ -27,7 +27,7 @@ enum Target {
     Manifest(ObjectReference),
 }
 
-/// Why a setting cannot be applied.
+/// Reason why an override cannot be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OverrideError {
     text: String,
@@ -42,14 +42,14 @@ impl fmt::Display for OverrideError {
 
 impl std::error::Error for OverrideError {}
 
-/// The fields by which an element of a list is known, the first that it has.
+/// The fields that identify an element of a list; the first one present counts.
 const IDENTITIES: [&str; 5] = ["name", "workload", "service", "key", "type"];
 
 impl FromStr for Override {
     type Err = OverrideError;
 
-    /// The path's steps are separated by dots; a step in brackets may hold dots itself. The value is
-    /// JSON, a map or a list of YAML such as `{trace: day.csv}`, or else a text.
+    /// Steps of the path are separated by dots; a step in brackets may contain dots. The value is
+    /// JSON, a YAML map or list such as `{trace: day.csv}`, or plain text.
     fn from_str(text: &str) -> Result<Self, OverrideError> {
         let error = |message: &str| OverrideError { text: text.into(), message: message.into() };
         let (path, value) =
@@ -80,14 +80,14 @@ impl fmt::Display for Override {
 }
 
 impl Override {
-    /// A setting in the scenario itself.
+    /// An override in the scenario itself.
     pub(super) fn in_scenario(steps: Vec<String>, value: Value) -> Self {
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let text = format!("{}={shown}", joined(&steps));
         Self { text, target: Target::Scenario, steps, value }
     }
 
-    /// The object of the manifests in which the setting is made; `None` if it is the scenario.
+    /// The manifest object to be changed; `None` for an override in the scenario.
     pub fn object(&self) -> Option<&ObjectReference> {
         match &self.target {
             Target::Manifest(object) => Some(object),
@@ -95,8 +95,8 @@ impl Override {
         }
     }
 
-    /// Makes the setting in the document that it is for. Fields on the way that are not there yet are
-    /// added; elements of lists must be there.
+    /// Applies the override to its document. Missing fields on the path are added; elements of lists
+    /// must exist.
     pub fn apply(&self, document: &mut Value) -> Result<(), OverrideError> {
         let mut here = document;
         for (depth, step) in self.steps.iter().enumerate() {
@@ -127,14 +127,15 @@ fn value_of(text: &str) -> Value {
     Value::String(text.to_owned())
 }
 
-/// Splits `a.b[c.d].e` into `a`, `b`, `c.d`, `e`; nothing if a step is empty or a bracket stays open.
+/// Splits `a.b[c.d].e` into `a`, `b`, `c.d`, `e`; `None` if a step is empty or a bracket is not
+/// closed.
 pub(super) fn steps_of(path: &str) -> Option<Vec<String>> {
     let mut steps = Vec::new();
     let mut rest = path;
     loop {
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
         let (step, tail) = rest.split_at(end);
-        // Nothing may stand before a bracket that follows a bracket.
+        // An empty step is valid only between two brackets.
         if !step.is_empty() {
             steps.push(step.to_owned());
         } else if steps.is_empty() || !tail.starts_with('[') {
@@ -175,7 +176,7 @@ fn descend<'a>(value: &'a mut Value, step: &str) -> Result<&'a mut Value, String
     }
 }
 
-/// The position of the element that a step names, if it is one.
+/// The index of the element that a step names, if there is one.
 pub(super) fn place_of(elements: &[Value], step: &str) -> Option<usize> {
     find_element(elements, step).ok()
 }

@@ -1,4 +1,4 @@
-//! The file that `wavetank pack` reads: which pods, on which nodes, under which policies.
+//! The input file of `wavetank pack`: pods, nodes and policies.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use cluster::Name;
 use manifest::yaml::{Document, Source, read_documents};
 use manifest::{Diagnostic, Diagnostics, Place};
 
-/// A question of room: do these pods fit on these nodes, and under which policy best?
+/// A capacity question: do these pods fit on these nodes, and with which policy best?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Packing {
@@ -21,31 +21,32 @@ pub struct Packing {
     pub kind: PackingKind,
     /// A short name, for reports.
     pub name: String,
-    /// What is asked, in a sentence or two.
+    /// The question, in a sentence or two.
     #[serde(default)]
     pub description: String,
-    /// Seed of all that is drawn. Default 1.
+    /// Seed of all random choices. Default 1.
     #[serde(default = "one")]
     pub seed: u64,
     /// The nodes, as in a scenario.
     #[serde(default)]
     pub cluster: Cluster,
-    /// CSV files of nodes, relative to this file: columns name, cpu_milli, memory_mib, and where wanted
-    /// gpu (devices that pods can share), model (of the GPUs) and pods. Plain, .gz or .zst.
+    /// CSV files of nodes, relative to this file. Columns: name, cpu_milli, memory_mib, and optionally gpu
+    /// (devices that pods can share), model (of the GPUs) and pods. Plain, .gz or .zst.
     #[serde(default)]
     pub node_lists: Vec<String>,
-    /// The pods, in the order in which they come.
+    /// The pods, in order of arrival.
     pub pods: Vec<PodSource>,
-    /// Which of equally good nodes is taken. Default: a drawn one, as kube-scheduler does.
+    /// How ties between equally good nodes are broken. Default: at random, as in kube-scheduler.
     #[serde(default)]
     pub ties: Ties,
-    /// Which pods fragmentation is measured by, and Fragmentation Gradient Descent looks ahead to.
+    /// The pods that define fragmentation, as measured in the report and as used by Fragmentation Gradient
+    /// Descent.
     #[serde(default)]
     pub typical_pods: TypicalPods,
     /// The policies to compare.
     pub policies: Vec<PolicySpec>,
-    /// The node pool that may grow, or shrink, until all pods just fit: the report says how many nodes
-    /// each policy needs. Default: none.
+    /// The node pool to grow or shrink until all pods just fit: the report says how many nodes each policy
+    /// needs. Default: none.
     pub grow: Option<Name>,
 }
 
@@ -56,41 +57,41 @@ pub enum PackingKind {
     Packing,
 }
 
-/// Where pods come from.
+/// A source of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodSource {
-    /// A CSV file with a row for each pod: columns cpu_milli, memory_mib, and where wanted name, num_gpu,
-    /// gpu_milli (of each GPU) and gpu_spec (models joined by |). Plain, .gz or .zst.
+    /// A CSV file with one pod per row. Columns: cpu_milli, memory_mib, and optionally name, num_gpu, gpu_milli
+    /// (per GPU) and gpu_spec (models separated by |). Plain, .gz or .zst.
     pub trace: Option<String>,
     /// Manifests, a file or a folder: Pods; Deployments, ReplicaSets and StatefulSets with their replicas; Jobs
-    /// with the pods that run at once, and CronJobs with those of one run; DaemonSets with a pod for each
-    /// node that should run it.
+    /// with the pods that run in parallel, and CronJobs with those of one run; DaemonSets with a pod for each
+    /// eligible node.
     pub manifests: Option<String>,
-    /// How many times over the pods of the manifests come. Default 1.
+    /// How often the pods of the manifests are repeated, 1 to 1,000,000. Default 1.
     #[serde(default = "one_time")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub count: usize,
 }
 
-/// Which of equally good nodes is taken.
+/// How ties between equally good nodes are broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Ties {
-    /// A drawn one.
+    /// At random.
     #[default]
     Drawn,
-    /// The one with the smallest name.
+    /// By name: the smallest first.
     ByName,
 }
 
-/// Which pods are typical: the most frequent kinds.
+/// The typical pods: the most frequent pod shapes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TypicalPods {
-    /// How many pods, from the first on, are counted. Default: all.
+    /// Number of pods to count, from the first. Default: all.
     pub of: Option<usize>,
-    /// So many percent of them are typical. Default 95.
+    /// Share of the counted pods that must be covered by the typical ones, in percent, 1 to 100. Default 95.
     #[schemars(range(min = 1, max = 100))]
     pub percent: u32,
 }
@@ -105,11 +106,11 @@ impl Default for TypicalPods {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicySpec {
-    /// As it is called in the report. Default: the policy's own name, or the file's.
+    /// Name shown in the report. Default: the policy's own name, or the file's.
     pub name: Option<String>,
     /// One of default, most-allocated, random, best-fit, dot-product, gpu-packing, gpu-clustering, fgd.
     pub policy: Option<String>,
-    /// A KubeSchedulerConfiguration file, relative to this file. Either this or `policy` is given.
+    /// A KubeSchedulerConfiguration file, relative to this file. Exactly one of this and `policy` is required.
     pub config: Option<String>,
 }
 
@@ -121,17 +122,17 @@ const fn one_time() -> usize {
     1
 }
 
-/// A packing with the text that it was read from.
+/// A packing with its source text.
 #[derive(Clone, Debug)]
 pub struct PackingText {
-    /// What the text says.
+    /// The typed content.
     pub packing: Packing,
-    /// The text's own values and their places.
+    /// The untyped values of the text and their positions.
     pub document: Document,
 }
 
 impl PackingText {
-    /// Reads a packing. Reports all mistakes at once.
+    /// Parses a packing. Reports all mistakes at once.
     pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
         let mut problems = Diagnostics::default();
         let mut documents = read_documents(source, &mut problems).into_iter();
@@ -183,7 +184,7 @@ fn problem(document: &Document, field: &str, message: &str) -> Diagnostic {
     problem
 }
 
-/// Right values for the required fields, so that one which is wrong does not hide other mistakes.
+/// Valid values for the required fields, so that one invalid field does not hide other mistakes.
 fn stand_ins() -> Map<String, Value> {
     let fields = json!({
         "apiVersion": "wavetank/v1", "kind": "Packing", "name": "unnamed", "pods": [], "policies": [],

@@ -1,4 +1,4 @@
-//! How many nodes a pool has: a number, or bounds between which a node autoscaler chooses.
+//! The size of a pool: a number, or bounds for a node autoscaler.
 
 use std::borrow::Cow;
 
@@ -7,21 +7,21 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Most nodes of a pool.
+/// Largest size of a pool.
 pub const MAX_NODES: u32 = 100_000;
 
-/// How many nodes a pool has: `3`, `{min: 1, max: 10}`, or `karpenter`.
+/// The size of a pool: `3`, `{min: 1, max: 10}`, or `karpenter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolSize {
-    /// Always so many.
+    /// A fixed number of nodes.
     Fixed(u32),
-    /// As many as the node autoscaler asks the cloud for.
+    /// Scaled within bounds by the Cluster Autoscaler.
     Autoscaled(SizeBounds),
-    /// As many as Karpenter makes of a NodePool like it.
+    /// Created by Karpenter from an equivalent NodePool.
     Karpenter,
 }
 
-/// What stands for [`PoolSize::Karpenter`].
+/// The text for [`PoolSize::Karpenter`].
 const KARPENTER: &str = "karpenter";
 
 impl Serialize for PoolSize {
@@ -34,24 +34,24 @@ impl Serialize for PoolSize {
     }
 }
 
-/// Bounds of a pool that a node autoscaler makes larger and smaller.
+/// Bounds of a pool that a node autoscaler scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SizeBounds {
-    /// Fewest nodes.
+    /// Minimum number of nodes, at most 100,000.
     #[schemars(range(max = 100_000))]
     pub min: u32,
-    /// Most nodes.
+    /// Maximum number of nodes, at most 100,000.
     #[schemars(range(max = 100_000))]
     pub max: u32,
-    /// Nodes at the start. Default `min`.
+    /// Number of nodes at the start. Default `min`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100_000))]
     pub start: Option<u32>,
 }
 
 impl PoolSize {
-    /// Nodes at the start.
+    /// Number of nodes at the start.
     pub const fn at_start(self) -> u32 {
         match self {
             Self::Fixed(count) => count,
@@ -61,7 +61,7 @@ impl PoolSize {
         }
     }
 
-    /// Most nodes that there can be with names of the pool's.
+    /// Highest number in the names of the pool's nodes.
     pub const fn most(self) -> u32 {
         match self {
             Self::Fixed(count) => count,
@@ -70,7 +70,7 @@ impl PoolSize {
         }
     }
 
-    /// The bounds, if the Cluster Autoscaler chooses.
+    /// The bounds, if the Cluster Autoscaler scales the pool.
     pub const fn bounds(self) -> Option<SizeBounds> {
         match self {
             Self::Fixed(_) | Self::Karpenter => None,

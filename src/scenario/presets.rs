@@ -1,5 +1,5 @@
-//! What comes with a sort of cluster: what it keeps of a machine that is described in place, the labels that it sets,
-//! the DaemonSets of its system, and the flags of its Cluster Autoscaler.
+//! Defaults of each type of cluster: the resources it reserves on a machine described in place, its labels, its
+//! system DaemonSets, and the flags of its Cluster Autoscaler.
 
 use super::machines::Preset;
 use capacity::node_type::Gpus;
@@ -10,11 +10,11 @@ use cluster::pod_template::ResourceList;
 use manifest::Source;
 use units::{Bytes, MilliCpu, Quantity};
 
-/// The kubelet's threshold `memory.available<100Mi`, which holds without any reservation.
+/// The kubelet's default threshold `memory.available<100Mi`, which applies without any other reservation.
 const HARD_EVICTION: i64 = 100 << 20;
 
 impl Preset {
-    /// As a scenario writes it.
+    /// The name in scenario files.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Eks => "eks",
@@ -25,7 +25,7 @@ impl Preset {
         }
     }
 
-    /// The cloud that runs it.
+    /// The cloud that hosts it.
     const fn provider(self) -> Option<Provider> {
         match self {
             Self::Eks => Some(Provider::Aws),
@@ -35,8 +35,7 @@ impl Preset {
         }
     }
 
-    /// Most pods on a node that is described in place: the kubelet's own default, but on AKS that of the Azure CNI
-    /// overlay.
+    /// Pod capacity of a node described in place: the kubelet's default, on AKS that of the Azure CNI overlay.
     pub(super) const fn max_pods(self) -> i64 {
         match self {
             Self::Aks => 250,
@@ -44,7 +43,7 @@ impl Preset {
         }
     }
 
-    /// Takes from what a machine has what the kubelet and the system keep of it.
+    /// Subtracts the kubelet's and system's reservations from a machine's capacity.
     pub(super) fn keep_reserved(self, list: &mut ResourceList) {
         let of = |resource: &str| list.get(resource).unwrap_or_default();
         let cpu = MilliCpu(of("cpu").milli_value());
@@ -69,7 +68,7 @@ impl Preset {
         list.set("memory", Quantity::from_bytes((memory - kept_memory).max(Bytes(0)).0));
     }
 
-    /// The label by which nodes tell how their machine was bought.
+    /// The node label that says how the machine was purchased.
     pub(super) const fn capacity_label(
         self,
         capacity_type: CapacityType,
@@ -87,7 +86,7 @@ impl Preset {
         }
     }
 
-    /// The label that the cloud sets on nodes that are to have GPUs; EKS sets none.
+    /// The label that the cloud sets on nodes expected to have GPUs; EKS sets none.
     pub(super) fn accelerator_label(self, gpus: &Gpus) -> Option<(&'static str, Name)> {
         match self {
             Self::Gke => Some((self.gpu_label(), gpus.model.as_ref().into())),
@@ -96,7 +95,7 @@ impl Preset {
         }
     }
 
-    /// The manifests of its system's DaemonSets.
+    /// The manifests of its system DaemonSets.
     pub fn system(self) -> Source {
         let text = match self {
             Self::Eks => include_str!("presets/eks.yaml"),
@@ -108,7 +107,7 @@ impl Preset {
         Source::new(&format!("preset {}", self.as_str()), text)
     }
 
-    /// The images of these, which its machines bring along.
+    /// The images of the system DaemonSets, which are preloaded on its machines.
     pub(super) fn images(self) -> Vec<(Name, Bytes)> {
         let source = self.system();
         let images = source.text.lines().filter_map(|line| line.split("image: \"").nth(1));
@@ -116,8 +115,8 @@ impl Preset {
         names.map(|name| (name.into(), Bytes(0))).collect()
     }
 
-    /// Flags of its Cluster Autoscaler that differ from those without any: of AKS its default profile, of GKE its
-    /// location policy.
+    /// Cluster Autoscaler flags that differ from the defaults: on AKS its default profile, on GKE its location
+    /// policy.
     pub const fn cluster_autoscaler_flags(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Aks => &[

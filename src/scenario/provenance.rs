@@ -1,4 +1,4 @@
-//! Where the figures of a scenario are from, and what a scenario is with those halved and doubled that are guesses.
+//! The provenance of a scenario's figures, and the variants of a scenario in which guesses are halved and doubled.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::read::ScenarioText;
 use engine::{SimDuration, format_duration, parse_duration};
 use units::Quantity;
 
-/// Settings that shape a figure, or say when something is: they are no amounts.
+/// Settings that describe the shape of a figure or a point in time, and so are no amounts.
 const SHAPES: [&str; 12] = [
     "at",
     "budget",
@@ -26,51 +26,50 @@ const SHAPES: [&str; 12] = [
     "seed",
     "weight",
 ];
-/// Settings that are amounts of resources where a text could be a time as well.
+/// Settings that are amounts of resources although their text could also be read as a duration.
 const AMOUNTS: [&str; 6] =
     ["cpu", "imagePullBandwidth", "imageSize", "memory", "memoryLeakPerHour", "memoryPerRequest"];
-/// The step that stands for every element of a list.
+/// The step that matches every element of a list.
 const EACH: &str = "*";
 
-/// Where the figures of the scenario are from. What is named in neither list is stated: somebody put it there and
-/// answers for it.
+/// The provenance of the scenario's figures. Settings in neither list count as stated: their author vouches for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Provenance {
-    /// Settings that were measured in the real system, written as for `--set`, such as
-    /// workloads[Deployment/shop/web].requests.cpuTime. They are no assumptions, whatever `assumed` says of
-    /// what is around them.
+    /// Settings that were measured in the real system, in the path syntax of `--set`, such as
+    /// workloads[Deployment/shop/web].requests.cpuTime. They are not guesses, even if an enclosing setting is listed in
+    /// `assumed`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<String>,
     /// Settings that are guesses, with `[*]` for all elements of a list, such as `workloads[*].requests.cpuTime`.
-    /// Reports name them, and `wavetank run --doubts` halves and doubles each entry and tells how far the
-    /// answer moves.
+    /// Reports name them, and `wavetank run --doubts` halves and doubles each entry and reports how much the results
+    /// change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
 }
 
 impl Provenance {
-    /// Whether all is stated.
+    /// True if neither list has an entry.
     pub const fn is_empty(&self) -> bool {
         self.measured.is_empty() && self.assumed.is_empty()
     }
 }
 
-/// An entry of `assumed` that is there.
+/// An entry of `assumed` whose settings exist.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assumption {
-    /// As it is written.
+    /// The entry as written.
     pub setting: String,
-    /// The amounts in it, each once, as the scenario has them.
+    /// The distinct amounts in it, as in the scenario.
     pub values: Vec<String>,
-    /// The settings that halve all of them; none if there is no amount in it.
+    /// The overrides that halve all amounts; empty if there are none.
     pub halved: Vec<Override>,
-    /// Those that double them.
+    /// The overrides that double all amounts.
     pub doubled: Vec<Override>,
 }
 
 impl ScenarioText {
-    /// The settings that are guesses, as far as they are there.
+    /// The settings marked as guesses, as far as they exist.
     pub fn assumptions(&self) -> Vec<Assumption> {
         let Provenance { measured, assumed } = &self.scenario.provenance;
         let known: Vec<Steps> = measured.iter().flat_map(|path| self.found(path)).collect();
@@ -102,13 +101,13 @@ impl ScenarioText {
         })
     }
 
-    /// Whether a path of `provenance` names anything; nothing if it is not well-formed.
+    /// True if a path of `provenance` matches a setting; `None` if it is malformed.
     pub(super) fn is_there(&self, path: &str) -> Option<bool> {
         steps_of(path)?;
         Some(!self.found(path).is_empty())
     }
 
-    /// All that a path with `*` names.
+    /// All settings that a path with `*` matches.
     fn found(&self, path: &str) -> Vec<Steps> {
         let mut found = Vec::new();
         if let Some(steps) = steps_of(path) {
@@ -151,7 +150,7 @@ fn below<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
     }
 }
 
-/// The amounts in a value, but for those that are known.
+/// Collects the amounts in a value, except those at the `known` paths.
 fn collect(value: &Value, steps: &Steps, known: &[Steps], amounts: &mut Vec<(Steps, Value)>) {
     if known.iter().any(|known| steps.starts_with(known)) {
         return;
@@ -182,12 +181,13 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Whether a setting is a rate or a factor, which need not be whole.
+/// True if a setting is a rate or a factor, which may be fractional.
 fn is_rate(name: &str) -> bool {
     name == "scale" || name.to_ascii_lowercase().ends_with("rps")
 }
 
-/// An amount times a factor; a whole number that is no rate stays one, and does not become 0. Nothing for what is no amount.
+/// An amount times a factor; a whole number that is no rate stays one, and is at least 1. `None` for anything but
+/// amounts.
 #[expect(clippy::cast_possible_truncation, reason = "scenarios hold no amounts beyond 2^63")]
 fn scaled(name: &str, value: &Value, factor: f64) -> Option<Value> {
     match value {

@@ -1,17 +1,17 @@
-//! How fast those who follow the API server may ask it, and write what they learn from it.
+//! Rate limits of API server clients, and how fast they apply what they learn from it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use engine::SimDuration;
 
-/// The rate limit of a client of the API server: a bucket of tokens, one for each request.
+/// Rate limit of an API server client: a token bucket with one token per request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientRate {
-    /// Requests a second in the long run; 0 is no limit.
+    /// Sustained requests per second; 0 means no limit.
     pub qps: u32,
-    /// Requests at once after a pause.
+    /// Burst: requests at once after a pause.
     pub burst: u32,
 }
 
@@ -26,23 +26,24 @@ impl Default for ClientRate {
     }
 }
 
-/// How somebody who sends requests to endpoints keeps up with changes of them.
+/// How fast a data plane (kube-proxy, ingress controller, gateway) applies changes of endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleWrites {
-    /// Shortest time from the end of one write to the beginning of the next; what changes meanwhile waits.
+    /// Minimum time between the end of one write and the start of the next; changes in between are
+    /// batched.
     pub min_sync_period: SimDuration,
-    /// Shortest time that it takes to hear of a change and to write.
+    /// Shortest time to notice a change and write it.
     pub sync_min: SimDuration,
-    /// Longest such time; all between are equally likely.
+    /// Longest time to notice a change and write it; the time is uniformly distributed between the two.
     pub sync_max: SimDuration,
 }
 
 impl RuleWrites {
-    /// Changes are followed at once.
+    /// Changes take effect immediately.
     pub const IDEAL: Self = Self::after_millis(0, [0, 0]);
 
-    /// With so many milliseconds between writes, each of which takes from so many to so many.
+    /// A minimum sync period and the range of the sync time, in milliseconds.
     pub const fn after_millis(min_sync_period: i64, [sync_min, sync_max]: [i64; 2]) -> Self {
         Self {
             min_sync_period: SimDuration::from_millis(min_sync_period),

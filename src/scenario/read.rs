@@ -1,4 +1,4 @@
-//! The text of a scenario to a typed one.
+//! Parses the text of a scenario into a typed one.
 
 use serde_json::{Map, Value, json};
 
@@ -12,21 +12,20 @@ use manifest::{Diagnostic, Diagnostics, FieldPath, Place};
 /// The `apiVersion` of scenarios.
 pub const API_VERSION: &str = "wavetank/v1";
 
-/// A scenario with the text that it was read from, so that whatever is found wrong with it later can be
-/// shown at its line.
+/// A scenario with its source text, so that problems found later can be shown at their line.
 #[derive(Clone, Debug)]
 pub struct ScenarioText {
-    /// What the text says, with the settings made.
+    /// The typed scenario, with overrides applied.
     pub scenario: Scenario,
-    /// The text's own values, without the settings, and their places.
+    /// The values of the text, without overrides, and their positions.
     pub document: Document,
-    /// The text's values with the settings.
+    /// The values of the text, with overrides applied.
     pub(super) written: Value,
 }
 
 impl ScenarioText {
-    /// Reads a scenario and makes the settings in it that are not for a manifest. Reports all mistakes at
-    /// once.
+    /// Parses a scenario and applies the overrides that do not concern a manifest. Reports all mistakes
+    /// at once.
     pub fn parse(source: &Source, settings: &[Override]) -> Result<Self, Diagnostics> {
         match Self::read(source, settings) {
             (Some(text), problems) if problems.is_empty() => Ok(text),
@@ -34,7 +33,7 @@ impl ScenarioText {
         }
     }
 
-    /// The same, with what is right if not all is, so that more can be said of it.
+    /// Like `parse`, but also returns the valid parts of a scenario with mistakes, for further checks.
     pub fn read(source: &Source, settings: &[Override]) -> (Option<Self>, Diagnostics) {
         let document = match only_document(source) {
             Ok(document) => document,
@@ -58,7 +57,7 @@ impl ScenarioText {
     }
 }
 
-/// Whether a document says of itself that it is a scenario.
+/// True if a document declares itself a scenario.
 pub fn is_scenario(document: &Document) -> bool {
     document.value.get("apiVersion").and_then(Value::as_str) == Some(API_VERSION)
 }
@@ -86,7 +85,7 @@ fn only_document(source: &Source) -> Result<Document, Diagnostics> {
     Err(problems)
 }
 
-/// What a document says it is, if that is something else than a scenario.
+/// The kind that a document declares, if it is not a scenario.
 fn other_kind(document: &Document) -> Option<&str> {
     let kind = document.value.get("kind").and_then(Value::as_str)?;
     let is_packing = is_scenario(document) && kind == "Packing";
@@ -105,7 +104,8 @@ fn not_a_scenario(document: &Document) -> Diagnostic {
         .help(help)
 }
 
-/// A field with nothing after its colon counts as not written; settings that were left out are none.
+/// Removes fields without a value, which count as absent. Settings left out in this way take their
+/// defaults.
 pub fn drop_empty_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -117,7 +117,7 @@ pub fn drop_empty_fields(value: &mut Value) {
     }
 }
 
-/// Right values for the required fields, so that one which is wrong does not hide other mistakes.
+/// Valid values for the required fields, so that one invalid field does not hide other mistakes.
 fn stand_ins() -> Map<String, Value> {
     let fields = json!({
         "apiVersion": API_VERSION, "kind": "Scenario", "name": "unnamed", "duration": "1h",

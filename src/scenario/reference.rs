@@ -1,11 +1,11 @@
-//! The scenario format as a page to read, made from its JSON Schema, so that it says what the program
-//! takes and nothing else.
+//! Generates the reference page of the scenario format from its JSON Schema, so that the two cannot
+//! differ.
 
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-/// What stands before the settings.
+/// The text before the settings.
 const INTRODUCTION: &str = "\
 # The scenario file
 
@@ -17,8 +17,8 @@ are errors. A path in a scenario is seen from the file's own folder. **Bold** se
 
 ";
 
-/// The settings of the schema in Markdown: those of the file, then each kind of value in the order in
-/// which it first comes up.
+/// The settings of the schema in Markdown: first those of the file, then each type in the order of
+/// first use.
 pub fn markdown(schema: &Value) -> String {
     let none = Map::new();
     let definitions = schema.get("definitions").and_then(Value::as_object).unwrap_or(&none);
@@ -37,7 +37,7 @@ pub fn markdown(schema: &Value) -> String {
 struct Page {
     text: String,
     queue: VecDeque<String>,
-    /// Kinds that have a section, or will have.
+    /// Types that have a section, or are queued for one.
     seen: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ impl Page {
         self.line("");
     }
 
-    /// Values to choose from: words, and groups of settings.
+    /// The alternatives of a choice: words, and groups of settings.
     fn variants(&mut self, variants: &[Value]) {
         let (words, groups): (Vec<&Value>, Vec<&Value>) =
             variants.iter().partition(|variant| variant.get("const").is_some());
@@ -111,7 +111,7 @@ impl Page {
         }
     }
 
-    /// The kind of a value in words, with a link to its section.
+    /// The type of a value in words, with a link to its section.
     fn kind(&mut self, schema: &Value) -> String {
         if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
             let name = name.rsplit('/').next().unwrap_or(name).to_owned();
@@ -161,12 +161,12 @@ fn description(schema: &Value) -> Option<&str> {
     schema.get("description").and_then(Value::as_str)
 }
 
-/// A text that stays in its cell of a table.
+/// Escapes a text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace("\n\n", "<br>").replace('\n', " ")
 }
 
-/// Defaults that say nothing: nothing at all, or what is left out.
+/// False for defaults that carry no information: null, or a value that is omitted.
 fn is_worth_saying(default: &Value) -> bool {
     match default {
         Value::Null | Value::Object(_) => false,

@@ -1,5 +1,5 @@
-//! A scenario together with everything that it names: all that a run depends on, as plain data.
-//! Reads no files: the crate `files` fetches those that [`ScenarioText::paths`] lists.
+//! A scenario with all files that it names: everything that a run depends on, as plain data. Reads no
+//! files: the crate `files` loads those that [`ScenarioText::paths`] lists.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
@@ -22,7 +22,7 @@ use traffic::{Load, NewSpool, RequestModelSpec, Trace, TraceError};
 /// The files that a scenario names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScenarioPaths {
-    /// Files, folders and patterns of manifests, in their order.
+    /// Files, folders and patterns of manifests, in the order written.
     pub manifests: Vec<NamedPath>,
     /// Objects of the manifests that are left out.
     pub left_out: Vec<NamedPath>,
@@ -30,77 +30,82 @@ pub struct ScenarioPaths {
     pub helm_charts: Vec<HelmChart>,
     /// Files and folders that the timeline applies.
     pub applies: Vec<NamedPath>,
-    /// Trace files, each once.
+    /// Trace files, without duplicates.
     pub traces: Vec<NamedTrace>,
-    /// Files of histograms of tokens, each once.
+    /// Token histogram files, without duplicates.
     pub histograms: Vec<NamedPath>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<NamedPath>,
+    /// The user's own prices of machines.
+    pub price_list: Option<NamedPath>,
 }
 
 /// A path in a scenario, relative to the scenario's file, or an object of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPath {
-    /// The path as it is written.
+    /// The path as written.
     pub path: String,
     /// The field that names it.
     field: String,
-    /// Where the field stands.
+    /// Position of the field.
     place: Place,
 }
 
 /// A trace file that a scenario names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTrace {
-    /// Where it is first named.
+    /// The file, at its first mention.
     pub file: NamedPath,
-    /// Share of broken rows above which it is refused, from 0 to 1: the smallest of those who name it.
+    /// Fraction of broken rows above which the trace is refused, 0 to 1: the smallest of all users of the
+    /// file.
     pub max_broken: f64,
 }
 
-/// What is in those files.
+/// The contents of those files.
 #[derive(Clone, Debug, Default)]
 pub struct ScenarioFiles {
     /// The manifests, in the order in which they are applied.
     pub manifests: Vec<Source>,
-    /// What the timeline applies, by the path that the scenario has.
+    /// Manifests applied by the timeline, by their path in the scenario.
     pub applies: BTreeMap<String, Vec<Source>>,
-    /// The traces, by the path that the scenario has.
+    /// The traces, by their path in the scenario.
     pub traces: BTreeMap<String, TraceFile>,
-    /// The histograms of tokens, by the path that the scenario has.
+    /// The token histograms, by their path in the scenario.
     pub histograms: BTreeMap<String, HistogramFile>,
     /// The scheduler's configuration.
     pub scheduler_config: Option<Source>,
+    /// The user's own prices of machines.
+    pub price_list: Option<Source>,
 }
 
-/// A trace that was read.
+/// A trace file that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceFile {
-    /// What it records.
+    /// The recorded requests.
     pub trace: Trace,
-    /// The rows that were left out.
+    /// The rows that were skipped.
     pub broken: BrokenRows,
-    /// A fingerprint of its bytes.
+    /// Hash of its bytes.
     fingerprint: u64,
 }
 
-/// A file of histograms of tokens that was read.
+/// A token histogram file that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistogramFile {
-    /// What it tells.
+    /// The histograms.
     pub histograms: Arc<TokenHistograms>,
-    /// A fingerprint of its bytes.
+    /// Hash of its bytes.
     fingerprint: u64,
 }
 
-/// A scenario with the content of its files.
+/// A scenario with the contents of its files.
 #[derive(Clone, Debug)]
 pub struct ResolvedScenario {
-    /// The scenario, and where its fields stand.
+    /// The scenario and the positions of its fields.
     pub text: ScenarioText,
-    /// The content of the files that it names.
+    /// The contents of the files that it names.
     pub files: Arc<ScenarioFiles>,
-    /// Settings to be made in the manifests.
+    /// Overrides to be applied to the manifests.
     pub manifest_settings: Vec<Override>,
 }
 
@@ -162,6 +167,11 @@ impl ScenarioText {
                 .config
                 .as_ref()
                 .map(|path| self.named(path, &scheduler.field("config"))),
+            price_list: scenario
+                .bill
+                .price_list
+                .as_ref()
+                .map(|path| self.named(path, &root.field("bill").field("priceList"))),
         }
     }
 
@@ -194,7 +204,7 @@ impl ScenarioText {
         }
     }
 
-    /// Notes the files of what pods at `place` do.
+    /// Collects the histogram files of the request models at `place`.
     fn histograms_of(
         &self,
         requests: Option<&RequestModelSpec>,
@@ -221,7 +231,7 @@ impl ScenarioText {
 }
 
 impl NamedPath {
-    /// Says that the file cannot be had, at the field that names it.
+    /// A diagnostic at the field that names the file, which cannot be read.
     pub fn problem(&self, message: &str) -> Diagnostic {
         let problem = Diagnostic::error("file", format!("{}: {message}", self.path));
         Diagnostic { field: self.field.clone(), ..problem.at(self.place.clone()) }
@@ -229,7 +239,7 @@ impl NamedPath {
 }
 
 impl TraceFile {
-    /// Reads a trace from the unpacked content of the file of that name, as [`Trace::read_with`] does.
+    /// Reads a trace from the decompressed content of the named file, as [`Trace::read_with`] does.
     pub fn read(
         name: &str,
         content: impl Read,
@@ -245,7 +255,7 @@ impl TraceFile {
 }
 
 impl HistogramFile {
-    /// Reads the unpacked content of the file of that name, as [`TokenHistograms::read`] does.
+    /// Reads histograms from the decompressed content of the named file, as [`TokenHistograms::read`] does.
     pub fn read(name: &str, content: impl Read) -> Result<Self, Box<Diagnostic>> {
         let (histograms, fingerprint) =
             fingerprinted(content, |content| TokenHistograms::read(content))
@@ -254,13 +264,13 @@ impl HistogramFile {
     }
 }
 
-/// What is wrong in a file, at its line.
+/// A diagnostic for an error in a file, at its line.
 fn in_file(code: &'static str, name: &str, error: TraceError) -> Diagnostic {
     let line = error.line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
     Diagnostic::error(code, error.message).at(Place { source: name.into(), line, column: 0 })
 }
 
-/// What `read` makes of a content, and the fingerprint of all of it.
+/// The result of `read` on a content, and the hash of all of the content.
 fn fingerprinted<R: Read, T>(
     content: R,
     read: impl FnOnce(&mut BufReader<Fingerprinted<R>>) -> Result<T, TraceError>,
@@ -274,10 +284,10 @@ fn fingerprinted<R: Read, T>(
     Ok((made, fingerprint))
 }
 
-/// Bytes of one part of a fingerprint.
+/// Bytes hashed at a time.
 const PART: usize = 1 << 22;
 
-/// Takes the fingerprint of all that is read through it, part by part.
+/// Hashes everything that is read through it, in parts.
 struct Fingerprinted<R> {
     input: R,
     part: Vec<u8>,
@@ -290,7 +300,7 @@ impl<R: Read> Fingerprinted<R> {
         Self { input, part: Vec::new(), digest: Digest::default(), parts: 0 }
     }
 
-    /// Reads what is left.
+    /// Reads and hashes the rest.
     fn finish(mut self) -> io::Result<u64> {
         io::copy(&mut self, &mut io::sink())?;
         if self.parts == 0 || !self.part.is_empty() {
@@ -314,8 +324,8 @@ impl<R: Read> Fingerprinted<R> {
 }
 
 impl<R: Read> Read for Fingerprinted<R> {
-    /// Fills the buffer unless the input ends: its beginning tells the form of a file, and must not be what
-    /// a pipe happened to have.
+    /// Fills the buffer unless the input ends: the file format is detected from its beginning, which must
+    /// not depend on the size of a pipe's first read.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -332,18 +342,18 @@ impl<R: Read> Read for Fingerprinted<R> {
 }
 
 impl ScenarioFiles {
-    /// The trace that the scenario has under this path.
+    /// The trace at this path in the scenario.
     pub fn trace(&self, path: &str) -> Option<&Trace> {
         self.traces.get(path).map(|file| &file.trace)
     }
 
-    /// The histograms of tokens that the scenario has under this path.
+    /// The token histograms at this path in the scenario.
     pub fn tokens(&self, path: &str) -> Option<&Arc<TokenHistograms>> {
         self.histograms.get(path).map(|file| &file.histograms)
     }
 
-    /// What kept a trace from being read to its end while it was played, if anything did. A run whose trace
-    /// ended so is worth nothing.
+    /// The error that stopped a trace from being read to its end during the run, if any. The results of
+    /// such a run are invalid.
     pub fn failed_trace(&self) -> Result<(), Diagnostics> {
         let mut failures = Diagnostics::default();
         for (path, file) in &self.traces {
@@ -364,8 +374,8 @@ impl ResolvedScenario {
         &self.text.scenario
     }
 
-    /// A fingerprint of all that a run depends on but the seed: equal fingerprints and equal seeds give
-    /// equal runs. Comments and layout of the scenario file have no part in it.
+    /// A hash of everything that a run depends on except the seed: equal fingerprints and equal seeds give
+    /// equal runs. Comments and layout of the scenario file do not affect it.
     pub fn fingerprint(&self) -> u64 {
         let mut digest = Digest::default();
         let scenario = Scenario { seed: 0, ..self.scenario().clone() };
@@ -392,6 +402,9 @@ impl ResolvedScenario {
             digest.word(file.fingerprint);
         }
         texts(&mut digest, self.files.scheduler_config.as_slice());
+        if self.files.price_list.is_some() {
+            texts(&mut digest, self.files.price_list.as_slice());
+        }
         for setting in &self.manifest_settings {
             digest.bytes(setting.to_string().as_bytes());
         }

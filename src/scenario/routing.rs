@@ -1,11 +1,11 @@
-//! Which Services the requests to a host and path go to, as Ingresses and HTTPRoutes say.
+//! Routing of requests to hosts and paths to Services, as Ingresses and HTTPRoutes define it.
 //!
-//! Ingress: `networking.k8s.io/v1` with the precedence of its documentation (exact hosts before
-//! wildcards before none, exact paths before the longest prefix, the default backend last). HTTPRoute:
-//! `gateway.networking.k8s.io/v1`, hosts and paths with the same precedence, weights of `backendRefs`.
-//! Rules that ask for methods, headers or query parameters match nothing here, as no request has any.
-//! `ingress` and `http_route` read the objects and say what is wrong in each by itself, `nginx` the annotations of
-//! ingress-nginx, `targets` says where rules do not lead where they seem to.
+//! Ingress: `networking.k8s.io/v1` with the precedence of its documentation (exact hosts before wildcards before none,
+//! exact paths before the longest prefix, the default backend last). HTTPRoute: `gateway.networking.k8s.io/v1`, hosts
+//! and paths with the same precedence, weights of `backendRefs`. Rules that match on methods, headers or query
+//! parameters match nothing here, as simulated requests have none. `ingress` and `http_route` read the objects and
+//! validate each on its own, `nginx` reads the annotations of ingress-nginx, and `targets` finds rules that do not
+//! route requests as they appear to.
 
 mod canary;
 mod http_route;
@@ -29,35 +29,35 @@ use limits::RouteLimits;
 use manifest::{Diagnostic, FieldPath, Manifest, decode, decode_silently};
 pub use targets::{missing_services, target_problems};
 
-/// The rules of all Ingresses and HTTPRoutes, in the order of the objects, and what they need to know of Services.
+/// The rules of all Ingresses and HTTPRoutes, in the order of the objects, and the Service data they need.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routing {
     rules: Vec<Rule>,
-    /// The ports of the Services that have any of their own.
+    /// Ports of the Services that declare any.
     ports: BTreeMap<NamespacedName, Vec<core::ServicePort>>,
-    /// Whether the controller of an IngressClass is ingress-nginx.
+    /// By IngressClass: true if its controller is ingress-nginx.
     classes: BTreeMap<String, bool>,
-    /// The same of the class that Ingresses have by default, if one is marked so.
+    /// The same for the default IngressClass, if one is marked as such.
     default_class: Option<bool>,
 }
 
-/// Where requests to certain hosts and paths go.
+/// The routing of requests to certain hosts and paths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// The object that has the rule.
     pub object: ObjectReference,
-    /// A request goes to one of them.
+    /// Each request goes to one of them.
     pub backends: Vec<Backend>,
-    /// Host, or `*.` and its end; absent = any.
+    /// Host, or `*.` and a suffix; absent means any host.
     host: Option<String>,
     path: Path,
-    /// `pathType` of an Ingress, as it is written.
+    /// `pathType` of an Ingress, as written.
     path_type: String,
     /// The field that has the rule.
     field: String,
-    /// The share that its Ingress is to take of another one's requests, if ingress-nginx is its controller.
+    /// The canary share of its Ingress, if its controller is ingress-nginx.
     canary: Option<CanaryWeight>,
-    /// What its Ingress is to ingress-nginx, if that is its controller; or what its HTTPRoute says.
+    /// Time limits and retries, from the annotations of ingress-nginx if it is the controller, or from the HTTPRoute.
     limits: RouteLimits,
     class: Class,
 }
@@ -67,35 +67,36 @@ pub struct Rule {
 pub struct Backend {
     /// The Service.
     pub service: NamespacedName,
-    /// Its part of the requests is this, by the sum over all backends of the rule.
+    /// Its share of the requests, relative to the sum over all backends of the rule.
     pub weight: u64,
-    /// The port that it is asked for, if the rule says.
+    /// The requested port, if the rule names one.
     port: Option<IntOrString>,
-    /// The field that has the Service's `name` and its port.
+    /// The field that contains the Service's `name` and its port.
     holder: String,
-    /// The field in that which says the port.
+    /// The field in it that gives the port.
     port_field: &'static str,
 }
 
-/// Where a part of the requests to a host and path goes.
+/// A destination of the requests to a host and path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// The Service.
     pub service: NamespacedName,
-    /// Whether the Service has the port that it is asked for: otherwise nobody answers.
+    /// True if the Service has the requested port; otherwise the requests fail.
     pub has_port: bool,
-    /// The Service that gets these requests as well while `service`, its canary, has no endpoint.
+    /// The Service that also gets these requests while `service`, its canary, has no endpoint.
     pub canary_of: Option<NamespacedName>,
 }
 
-/// Who carries out a rule.
+/// The implementation that serves a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Class {
     /// A gateway of Gateway API.
     Gateway,
     /// The controller of the IngressClass of this name.
     Named(String),
-    /// That of the default class; or ingress-nginx, if none is marked so and there are annotations for it.
+    /// The controller of the default class, or ingress-nginx if no class is marked as default and there are annotations
+    /// for it.
     Default { is_for_nginx: bool },
 }
 
@@ -108,15 +109,15 @@ enum Path {
 }
 
 impl Routing {
-    /// Where requests go by these objects, which are a cluster's at some instant; those of other kinds are passed over.
-    /// Of two versions of a Service the last counts, of rules for the same requests the first.
+    /// The routing defined by these objects, which are a cluster's at some instant; other kinds are ignored. Of two
+    /// versions of a Service the last one counts, of rules for the same requests the first.
     pub fn of<'o>(objects: impl IntoIterator<Item = (&'o ObjectReference, &'o Value)>) -> Self {
         let mut routing = Self::default();
         objects.into_iter().for_each(|(object, value)| routing.add(object, value));
         routing
     }
 
-    /// Adds what an object says of routes, if it is an Ingress, an IngressClass, an HTTPRoute or a Service.
+    /// Adds an object's contribution to the routing if it is an Ingress, an IngressClass, an HTTPRoute or a Service.
     pub fn add(&mut self, object: &ObjectReference, value: &Value) {
         let nobody = &mut Said::default();
         match object.kind {
@@ -143,7 +144,7 @@ impl Routing {
         }
     }
 
-    /// An `ExternalName` stands for whatever port it is asked for.
+    /// An `ExternalName` Service accepts any port.
     fn add_service(&mut self, object: &ObjectReference, service: core::Service) {
         let spec = service.spec.unwrap_or_default();
         self.ports.remove(&object.id);
@@ -152,15 +153,15 @@ impl Routing {
         }
     }
 
-    /// The rule for requests to a host and path, which is no canary.
+    /// The rule for requests to a host and path, canaries excluded.
     pub fn find(&self, host: &str, path: &str) -> Option<&Rule> {
         let rules = self.rules.iter().rev().filter(|rule| !self.is_canary(rule));
         let matching = rules.filter_map(|rule| Some((rule.rank(host, path)?, rule)));
-        // Of equals the first in the manifests, so the last here.
+        // Of equal rules the first in the manifests wins, which is the last here.
         matching.max_by_key(|(rank, _)| *rank).map(|(_, rule)| rule)
     }
 
-    /// Where the requests of a rule go, with the weight of each part.
+    /// The destinations of a rule's requests, with their weights.
     pub fn destinations(&self, rule: &Rule) -> Vec<(Destination, u64)> {
         let destination = |of: &Rule, backend: &Backend| Destination {
             service: backend.service.clone(),
@@ -169,7 +170,7 @@ impl Routing {
         };
         let parts = rule.backends.iter().map(|one| (destination(rule, one), one.weight));
         let parts: Vec<(Destination, u64)> = parts.collect();
-        // Of these an Ingress has one for each rule. Whom nobody answers has no canary either.
+        // An Ingress rule has exactly one. Without endpoints for it, its canary gets no requests either.
         let main = parts.first().filter(|(main, _)| main.has_port);
         let canary = main.and_then(|(main, _)| Some((self.canary_beside(rule)?, &main.service)));
         let Some(((canary, weight), main)) = canary else { return parts };
@@ -184,8 +185,8 @@ impl Routing {
         parts.into_iter().map(|(main, _)| (main, weight.left())).chain(taken).collect()
     }
 
-    /// The rules of which each may at some time be that for requests to a host and path, where several
-    /// versions of an object are in the manifests; and those of their canaries.
+    /// All rules that may at some time apply to requests to a host and path if the manifests contain several versions
+    /// of an object, and their canaries.
     pub fn candidates(&self, host: &str, path: &str) -> Vec<&Rule> {
         let mains = self.rules.iter().filter(|rule| !self.is_canary(rule));
         let ranked = mains.filter_map(|rule| Some((rule.rank(host, path)?, rule)));
@@ -195,14 +196,13 @@ impl Routing {
         mains.flat_map(|(_, rule)| std::iter::once(rule).chain(self.canaries_of(rule))).collect()
     }
 
-    /// How long requests to a host and path may take, and which are tried again, by their rule.
+    /// Time limits and retries of the requests of a rule.
     pub fn limits(&self, rule: &Rule) -> RouteLimits {
         let counts = rule.class == Class::Gateway || self.is_of_nginx(rule);
         if counts { rule.limits } else { RouteLimits::default() }
     }
 
-    /// A host and a path whose requests a rule brings to Services, for each rule that gets any; a name is
-    /// made up for what may be any.
+    /// A host and a path for each rule that gets any requests; placeholders are used where any name matches.
     pub fn entrances(&self) -> impl Iterator<Item = (String, &str, &Rule)> {
         self.rules.iter().filter_map(|rule| {
             let host = rule.host.as_deref().unwrap_or("any.example").replacen('*', "www", 1);
@@ -210,7 +210,7 @@ impl Routing {
                 Path::Exact(path) | Path::Prefix(path) => path.as_str(),
                 Path::Default => "/",
             };
-            // Another rule may fit better.
+            // Another rule may match better.
             self.find(&host, path).filter(|found| std::ptr::eq(*found, rule))?;
             Some((host, path, rule))
         })
@@ -221,7 +221,7 @@ impl Routing {
         self.rules.iter().filter(|rule| !self.is_canary(rule)).map(Rule::place)
     }
 
-    /// Whether ingress-nginx carries out the rule.
+    /// True if ingress-nginx serves the rule.
     fn is_of_nginx(&self, rule: &Rule) -> bool {
         match &rule.class {
             Class::Gateway => false,
@@ -232,15 +232,14 @@ impl Routing {
         }
     }
 
-    /// Whether a backend of a rule has the port that the rule asks it for, as far as is known. For one that it lacks
-    /// ingress-nginx has no endpoints and answers 503 (`serviceEndpoints` in
-    /// `internal/ingress/controller/controller.go`), and a gateway answers that backend's share with 500
-    /// (`ResolvedRefs` of Gateway API).
+    /// True if a backend of a rule has the requested port, as far as is known. For a missing port ingress-nginx has no
+    /// endpoints and answers 503 (`serviceEndpoints` in `internal/ingress/controller/controller.go`), and a gateway
+    /// answers that backend's share with 500 (`ResolvedRefs` of Gateway API).
     fn has_port(&self, rule: &Rule, backend: &Backend) -> bool {
         let (Some(asked), Some(known)) = (&backend.port, self.ports.get(&backend.service)) else {
             return true;
         };
-        // It takes the port of the pods for that of the Service too.
+        // ingress-nginx also accepts the target port.
         let takes_target = self.is_of_nginx(rule);
         known.iter().any(|port| {
             let is_it = match asked {
@@ -252,7 +251,7 @@ impl Routing {
     }
 }
 
-/// `targetPort` as it is written; the port itself if it is not.
+/// `targetPort` as written; the port itself if absent.
 fn target(port: &core::ServicePort) -> String {
     let is_given = |target: &&IntOrString| !["", "0"].contains(&&*shown(target));
     let target = port.target_port.as_ref().filter(is_given);
@@ -276,17 +275,17 @@ impl Rule {
         }
     }
 
-    /// Whether another rule is for the very same host and path.
+    /// True if another rule has the very same host and path.
     fn is_for_place_of(&self, other: &Self) -> bool {
         (&self.host, &self.path) == (&other.host, &other.path)
     }
 
-    /// Whether that is so, with the same `pathType`.
+    /// The same, with equal `pathType`.
     fn is_beside(&self, other: &Self) -> bool {
         self.is_for_place_of(other) && self.path_type == other.path_type
     }
 
-    /// How well the rule fits; absent if it does not.
+    /// How specifically the rule matches; `None` if it does not match.
     fn rank(&self, host: &str, path: &str) -> Option<(usize, usize, usize)> {
         let host_rank = match &self.host {
             None => 0,
@@ -308,14 +307,14 @@ impl Rule {
         Some((host_rank, path_rank, length))
     }
 
-    /// Whether a wildcard may stand for this: one label with an Ingress, any number with an HTTPRoute.
+    /// True if a wildcard matches these labels: exactly one with an Ingress, any number with an HTTPRoute.
     fn is_wild(&self, labels: &str) -> bool {
         !labels.is_empty() && (self.class == Class::Gateway || !labels.contains('.'))
     }
 }
 
-/// All that is wrong or left aside in an Ingress or an HTTPRoute by itself; nothing for other kinds. The API server
-/// refuses what is an error (`pkg/apis/networking/validation` of Kubernetes 1.36; the schema of Gateway API 1.2).
+/// All errors and warnings about an Ingress or HTTPRoute on its own; none for other kinds. Errors are refused by the
+/// API server (`pkg/apis/networking/validation` of Kubernetes 1.36; the schema of Gateway API 1.2).
 pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
     let Manifest { reference, value, origin, .. } = manifest;
     let mut said = Said::default();
@@ -332,7 +331,7 @@ pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
         }
         _ => return Vec::new(),
     };
-    // What is missing because of a mistake is not said again.
+    // A mistake is not reported again as its consequences.
     said.0.retain(|one| !problems.iter().any(|mistake| one.field.starts_with(&mistake.field)));
     problems.append(&mut said.0);
     let placed = problems.into_iter().map(|problem| {
@@ -342,7 +341,7 @@ pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
     placed.collect()
 }
 
-/// What is said of an object while it is read, each with its field.
+/// The findings about an object while it is read, each with its field.
 #[derive(Default)]
 struct Said(Vec<Diagnostic>);
 

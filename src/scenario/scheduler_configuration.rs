@@ -1,5 +1,5 @@
-//! KubeSchedulerConfiguration (`kubescheduler.config.k8s.io/v1`) to the scheduler's own. Fields that
-//! bear on how the process runs rather than on what it decides are read and left alone.
+//! Converts a KubeSchedulerConfiguration (`kubescheduler.config.k8s.io/v1`) to the scheduler's own.
+//! Fields that affect how the process runs but not its decisions are accepted and ignored.
 
 mod arguments;
 
@@ -17,7 +17,7 @@ use scheduler::profile::{PluginSet, ProfileConfiguration, SchedulerConfiguration
 const API_VERSION: &str = "kubescheduler.config.k8s.io/v1";
 const KIND: &str = "KubeSchedulerConfiguration";
 
-/// Reads a configuration, and reports all that is wrong with it.
+/// Converts a configuration, or reports all errors in it.
 pub fn scheduler_configuration(value: &Value) -> Result<SchedulerConfiguration, Vec<FieldError>> {
     let mut errors = FieldErrors::default();
     let written: Option<Configuration> = typed(value, &FieldPath::ROOT, &mut errors);
@@ -108,7 +108,7 @@ struct PluginConfig {
     args: Value,
 }
 
-/// A value as a type; what does not fit is an error at its path.
+/// Converts a value to a type; a mismatch is an error at its path.
 fn typed<T: DeserializeOwned>(
     value: &Value,
     path: &FieldPath<'_>,

@@ -1,4 +1,4 @@
-//! The JSON Schema of scenarios, from which editors complete and explain fields.
+//! The JSON Schema of scenarios, used by editors for completion and documentation.
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::document::Scenario;
 use super::read::drop_empty_fields;
 
-/// Names the schema; nothing is fetched from there.
+/// Identifies the schema; it is not a URL to fetch.
 const ID: &str = "urn:wavetank:schema:scenario:v1";
 
-/// The JSON Schema, of draft 7, which every editor knows.
+/// The JSON Schema in draft 7, which all editors support.
 pub fn json_schema() -> Value {
     let generator = SchemaSettings::draft07().into_generator();
     let mut schema = generator.into_root_schema_for::<Scenario>();
@@ -21,8 +21,7 @@ pub fn json_schema() -> Value {
     schema.to_value()
 }
 
-/// The lines of a description are those of a comment here; editors break them themselves. A default of nothing
-/// says nothing.
+/// Joins the lines of descriptions, which follow those of the source comments, and removes null defaults.
 fn tidy(schema: &mut Schema) {
     let Some(fields) = schema.as_object_mut() else { return };
     match fields.get_mut("default") {
@@ -50,7 +49,7 @@ mod tests {
                 Value::Object(fields) => {
                     let properties = fields.get("properties").and_then(Value::as_object);
                     for (name, property) in properties.into_iter().flatten() {
-                        // The name of a variant is explained with the variant.
+                        // The name of a variant is documented with the variant.
                         let is_tag = property.get("const").is_some();
                         if property.get("description").is_none() && !is_tag {
                             found.push(format!("{path}.{name}"));

@@ -1,4 +1,4 @@
-//! The timings of a cluster that no manifest states, in one place, with the values of real clusters.
+//! Delays inside a cluster that no manifest states, with values measured in real clusters.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,81 +7,81 @@ use super::rates::{ClientRate, RuleWrites};
 use engine::SimDuration;
 use kubelet::timing::{KubeletTiming, KubeletTimingText};
 
-/// How long what goes on between the parts of a cluster takes.
+/// Delays between the components of a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", from = "TimingText")]
 pub struct Timing {
-    /// From a write to the API server until controllers, scheduler and kubelets work on it.
+    /// Delay from a write to the API server until controllers, scheduler and kubelets process it.
     pub watch: SimDuration,
-    /// When connections to Services go by a change of the endpoints.
+    /// When connections to Services follow a change of endpoints.
     pub kube_proxy: RuleWrites,
-    /// When an ingress controller, which sends requests to pods by itself, does.
+    /// When an ingress controller, which sends requests directly to pods, follows a change of endpoints.
     pub ingress_controller: RuleWrites,
-    /// When gateways of Gateway API do.
+    /// When Gateway API gateways follow a change of endpoints.
     pub gateway: RuleWrites,
-    /// The rate of requests that each controller may send to the API server.
+    /// Rate limit of each controller's requests to the API server.
     pub controller_client: ClientRate,
-    /// From the exit of the last container of a pod that is to go until its network is taken down.
+    /// Delay from the exit of the last container of a terminating pod until its network is torn down.
     pub sandbox_stop: SimDuration,
-    /// From a change of a headless Service's endpoints until its clients go by it.
+    /// Delay from a change of a headless Service's endpoints until its clients use it.
     pub dns_cache: SimDuration,
-    /// How often it is looked at which pods share the CPU of their node.
+    /// Period at which the sharing of a node's CPU among its pods is recomputed.
     pub cpu_sharing_period: SimDuration,
     /// Kubelets and container runtimes.
     pub kubelet: KubeletTiming,
 }
 
-/// How long what goes on between the parts of a cluster takes: a preset, and what is otherwise.
+/// Delays between the components of a cluster: a preset, and settings that override it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(rename = "Timing")]
 pub struct TimingText {
-    /// What all that is not named here is as. Default measured.
+    /// The preset that supplies all settings not given here. Default measured.
     pub preset: TimingPreset,
-    /// From a write to the API server until controllers, scheduler and kubelets work on it. Default
-    /// 10ms: write, watch and work queue of an unloaded control plane.
+    /// Delay from a write to the API server until controllers, scheduler and kubelets process it. Default 10ms: write,
+    /// watch and work queue of an unloaded control plane.
     pub watch: Option<SimDuration>,
-    /// When connections to Services go by a change of the endpoints. Default: an idle kube-proxy has written its rules
-    /// 20 to 100 ms after it; one that wrote in the last second (`minSyncPeriod`), for whatever Service, waits for the
-    /// rest of it.
+    /// When connections to Services follow a change of endpoints. Default: an idle kube-proxy has written its rules 20
+    /// to 100 ms after the change; one that has written within the last second (`minSyncPeriod`), for any Service,
+    /// first waits for the rest of that second.
     pub kube_proxy: Option<RuleWrites>,
-    /// When an ingress controller, which sends requests to pods by itself, goes by a change of the endpoints. Default:
-    /// as ingress-nginx with its `--sync-rate-limit` of 0.3 a second.
+    /// When an ingress controller, which sends requests directly to pods, follows a change of endpoints. Default: as
+    /// ingress-nginx with its `--sync-rate-limit` of 0.3 per second.
     pub ingress_controller: Option<RuleWrites>,
-    /// When gateways of Gateway API do. Default: as Envoy whose control plane waits 100 ms for further changes
-    /// (`PILOT_DEBOUNCE_AFTER`).
+    /// When Gateway API gateways follow a change of endpoints. Default: as Envoy with a control plane that waits 100 ms
+    /// for further changes (`PILOT_DEBOUNCE_AFTER`).
     pub gateway: Option<RuleWrites>,
-    /// The rate of requests that each controller may send to the API server (`--kube-api-qps` and `--kube-api-burst` of
-    /// kube-controller-manager). Default: 20 a second, 30 at once: of 40 pods thirty are created at once. `qps: 0` is no
-    /// limit.
+    /// Rate limit of each controller's requests to the API server (`--kube-api-qps` and `--kube-api-burst` of
+    /// kube-controller-manager). Default: 20 per second with a burst of 30, so that of 40 pods thirty are created at
+    /// once. `qps: 0` means no limit.
     pub controller_client: Option<ClientRate>,
-    /// From the exit of the last container of a pod that is to go until its network is taken down: nobody refuses
-    /// connections to its address any more, they hang. Default 300ms.
+    /// Delay from the exit of the last container of a terminating pod until its network is torn down. From then on,
+    /// connections to its address are no longer refused but hang. Default 300ms.
     pub sandbox_stop: Option<SimDuration>,
-    /// From a change of a headless Service's endpoints until its clients go by it: how long they and the
-    /// DNS keep what they looked up. Default 30s, the TTL that kubeadm gives CoreDNS.
+    /// Delay from a change of a headless Service's endpoints until its clients use it: how long clients and DNS cache a
+    /// lookup. Default 30s, the TTL that kubeadm configures for CoreDNS.
     pub dns_cache: Option<SimDuration>,
-    /// How often it is looked at which pods share the CPU of their node, what they burn for themselves, and what
-    /// flows bring; requests share it at each instant. Default 1s.
+    /// Period at which the sharing of a node's CPU is recomputed for the background load of pods and for fluid traffic;
+    /// individual requests share it at every instant. Default 1s, at least 1ms.
     #[schemars(extend("x-minimum" = "1ms"))]
     pub cpu_sharing_period: Option<SimDuration>,
-    /// Kubelets and container runtimes: how long pods take to come up, to be found ready, and to go.
+    /// Kubelets and container runtimes: how long pods take to start, to become ready, and to terminate.
     pub kubelet: KubeletTimingText,
 }
 
-/// Timings that belong together.
+/// A consistent set of delays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TimingPreset {
-    /// Nothing takes time that need not: what is decided comes at once, to the last kubelet.
+    /// No avoidable delays: every decision reaches all components, down to the last kubelet, immediately.
     Ideal,
-    /// As a real cluster was measured.
+    /// As measured in a real cluster.
     #[default]
     Measured,
 }
 
 impl Timing {
-    /// Nothing takes time that need not.
+    /// No avoidable delays.
     pub const IDEAL: Self = Self {
         watch: SimDuration::ZERO,
         kube_proxy: RuleWrites::IDEAL,
@@ -93,7 +93,7 @@ impl Timing {
         cpu_sharing_period: SimDuration::from_secs(1),
         kubelet: KubeletTiming::IDEAL,
     };
-    /// As a real cluster was measured.
+    /// As measured in a real cluster.
     pub const MEASURED: Self = Self {
         watch: SimDuration::from_millis(10),
         kube_proxy: RuleWrites::after_millis(1000, [20, 100]),

@@ -1,5 +1,5 @@
-//! Untyped documents to typed settings, with every mistake at its line: serde decides what is right,
-//! and its errors are put into words and places here. Knows nothing of what the settings mean.
+//! Converts untyped documents to typed settings and reports every mistake at its line. Serde does the
+//! validation; its errors are reworded and located here. Independent of the meaning of the settings.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use manifest::yaml::Document;
 use manifest::{Diagnostic, Diagnostics, FieldPath, Place};
 use traffic::arrivals::nested_error;
 
-/// How many mistakes of one document are looked for.
+/// Maximum number of mistakes reported per document.
 const MISTAKES_MAX: usize = 200;
 
 /// A step down in a document.
@@ -25,21 +25,21 @@ pub(super) enum Step {
     Item(usize),
 }
 
-/// An untyped value on its way to settings.
+/// An untyped value to be converted to settings.
 pub(super) struct Draft<'a> {
-    /// The text that it comes from.
+    /// The source text.
     pub(super) document: &'a Document,
-    /// What a person wrote: the document's value with the settings of the command line.
+    /// The value as written by the user: the document's value with the overrides of the command line.
     pub(super) written: &'a Value,
-    /// The same with things copied to where they hold too.
+    /// The written value with shared settings copied to every place where they apply.
     pub(super) filled: Value,
-    /// A right value for each required field of the document itself.
+    /// A valid value for each required top-level field.
     pub(super) stand_ins: Map<String, Value>,
 }
 
 impl Draft<'_> {
-    /// Types the value. All mistakes are reported, not only the first: what is wrong is reported and
-    /// taken out, and the rest is tried again.
+    /// Converts the value. All mistakes are reported, not only the first: each invalid value is reported and
+    /// removed, and the rest is tried again.
     pub(super) fn typed<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Diagnostics> {
         match self.read() {
             (Some(typed), problems) if problems.is_empty() => Ok(typed),
@@ -47,10 +47,10 @@ impl Draft<'_> {
         }
     }
 
-    /// The same, with what is right if not all is.
+    /// Like `typed`, but also returns the valid parts if there are mistakes.
     pub(super) fn read<T: DeserializeOwned + JsonSchema>(mut self) -> (Option<T>, Diagnostics) {
         let mut problems = Problems::default();
-        // Serde would take a list as the fields in their order.
+        // Serde would accept a list as the fields in order.
         if !self.filled.is_object() {
             let message = "invalid type: no fields, expected `name: value` lines";
             problems.report(&self, &[], message.to_owned());
@@ -64,7 +64,7 @@ impl Draft<'_> {
                     let is_within = self.check_bounds::<T>(&taken_out, &mut problems);
                     return (Some(typed).filter(|_| is_within), problems.list);
                 }
-                // Each takes a reading of its own.
+                // Each mistake takes another pass.
                 Err(_) if problems.list.len() >= MISTAKES_MAX => return (None, problems.list),
                 Err(error) => error,
             };
@@ -99,8 +99,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Of what is wrong otherwise, the bounds do not matter. What is beyond them is not fit for further checks,
-    /// which might not end.
+    /// Checks the bounds, except of values that are invalid anyway. Values out of bounds are unfit for further
+    /// checks, which might not terminate.
     fn check_bounds<T: JsonSchema>(&self, wrong: &[Vec<Step>], problems: &mut Problems) -> bool {
         let schema = SchemaSettings::draft07().into_generator().into_root_schema_for::<T>();
         let mut found = out_of_bounds(&schema.to_value(), self.written);
@@ -132,13 +132,13 @@ struct Problems {
 impl Problems {
     fn report(&mut self, draft: &Draft<'_>, steps: &[Step], message: String) {
         let written = value_at(draft.written, steps);
-        // In a copy it is the same mistake again.
+        // In a copy it is the same mistake.
         if written.is_none() && self.messages.contains(&message) {
             return;
         }
         let problem = with_path(&FieldPath::ROOT, steps, &mut |path| {
             let problem = worded(&message).field(path);
-            // What a setting of the command line says stands in no line of the text.
+            // Values from overrides have no line in the text.
             let in_text = value_at(&draft.document.value, steps);
             if written.is_some() && written != in_text {
                 problem.at(Place::whole(&"--set".into()))
@@ -151,14 +151,14 @@ impl Problems {
     }
 }
 
-/// What of a document has not been taken out yet.
+/// The parts of a document that have not been removed yet.
 struct Rest {
     value: Value,
-    /// For lists that lost items: the original places of those that are left.
+    /// For lists with removed items: the original indexes of the remaining ones.
     kept_items: BTreeMap<Vec<Step>, Vec<usize>>,
 }
 
-/// A path in what is left of the document, and in the document itself.
+/// A path in the rest of the document, and in the document itself.
 struct Steps {
     current: Vec<Step>,
     original: Vec<Step>,
@@ -185,7 +185,7 @@ impl Rest {
         steps
     }
 
-    /// Takes the value at a path out; false if it is the whole document, or not there.
+    /// Removes the value at a path; false if it is the whole document or absent.
     fn take_out(&mut self, place: &Steps) -> bool {
         let Some((last, parents)) = place.current.split_last() else { return false };
         let parent = parents.iter().try_fold(&mut self.value, |value, step| match step {
@@ -227,7 +227,7 @@ fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-/// Puts an error of serde into the words of a person who knows YAML and not Rust.
+/// Rewords an error of serde for users who know YAML but not Rust.
 fn worded(message: &str) -> Diagnostic {
     if let Some(rest) = message.strip_prefix("unknown field `") {
         return unknown("unknown-field", "field", rest);
@@ -254,8 +254,8 @@ fn worded(message: &str) -> Diagnostic {
     }
 }
 
-/// The rest of serde's message is ``name`, expected one of `a`, `b``, or `expected `a``, or says that
-/// there are none.
+/// Parses the rest of serde's message: ``name`, expected one of `a`, `b``, or `expected `a``, or a statement
+/// that there are no alternatives.
 fn unknown(code: &'static str, what: &str, rest: &str) -> Diagnostic {
     let (name, expected) = rest.split_once('`').unwrap_or((rest, ""));
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
@@ -269,7 +269,7 @@ fn unknown(code: &'static str, what: &str, rest: &str) -> Diagnostic {
     })
 }
 
-/// Edit distance, letter case apart.
+/// Edit distance, ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     strsim::osa_distance(&a.to_ascii_lowercase(), &b.to_ascii_lowercase())
 }
@@ -287,7 +287,7 @@ fn found_words(found: &str) -> String {
     }
 }
 
-/// Whether serde found an integer, which it writes as `integer `5``, above the limit.
+/// True if serde found an integer, written as `integer `5``, above the limit.
 fn is_integer_above(found: &str, limit: i128) -> bool {
     let digits = found.strip_prefix("integer `").and_then(|rest| rest.strip_suffix('`'));
     digits.and_then(|digits| digits.parse::<i128>().ok()).is_some_and(|number| number > limit)

@@ -1,4 +1,4 @@
-//! What the pods of a workload do, as far as manifests do not say it.
+//! The behavior of a workload's pods that manifests do not state.
 
 use std::collections::BTreeMap;
 
@@ -12,51 +12,50 @@ use kubelet::AppProfile;
 use traffic::RequestModelSpec;
 use units::Quantity;
 
-/// What the pods of a workload do.
+/// The behavior of a workload's pods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Workload {
     /// The workload, such as Deployment/ai-agents/ai-agent.
     pub workload: ObjectReference,
-    /// The container that the application runs in: the one that takes the requests. Default: the
-    /// first.
+    /// The application container, which handles the requests. Default: the first container.
     pub container: Option<Name>,
-    /// How its application starts, stops and fails.
+    /// How the application starts, stops and fails.
     #[serde(default)]
     pub app: AppProfile,
-    /// How other containers start, stop and fail, by name, init containers and sidecars among them.
-    /// One that is not named answers its probes at once and ends at once on SIGTERM.
+    /// How other containers start, stop and fail, by name, including init containers and sidecars. A container
+    /// not named here answers its probes immediately and exits immediately on SIGTERM.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub containers: BTreeMap<Name, AppProfile>,
-    /// Memory that the application uses while it runs. Default: what it requests.
+    /// Memory used by the application while it runs. Default: its memory request.
     pub memory: Option<Quantity>,
-    /// Further memory for each request that it has taken and not answered. Default: none.
+    /// Additional memory per request in progress. Default: none.
     pub memory_per_request: Option<Quantity>,
-    /// Further memory for each hour since the container's start: what it leaks. Default: none.
+    /// Additional memory per hour since the container started: a memory leak. Default: none.
     pub memory_leak_per_hour: Option<Quantity>,
-    /// What a request costs it. Default: it takes no requests.
+    /// The cost of a request. Default: the workload accepts no requests.
     pub requests: Option<RequestModelSpec>,
-    /// CPU that all its serving pods burn together from certain times on, beside what requests cost:
-    /// it is spread evenly over them, and each burns at most what its limit allows. Default: none.
+    /// CPU used by all serving pods together, from given times on, in addition to that of requests. It is spread
+    /// evenly over the pods, and each uses at most its limit. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cpu_load: Vec<CpuLoad>,
-    /// What its containers beside the first use while they run, by the container's name. Default: no
-    /// CPU, and the memory that they request.
+    /// Resource usage of the other containers while they run, by container name. Default: no CPU, and memory as
+    /// requested.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sidecars: BTreeMap<Name, Sidecar>,
-    /// What is different with certain images; what is not named here is as above.
+    /// Behavior that differs with certain images; settings not given here are as above.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<Name, ImageBehavior>,
 }
 
 impl Workload {
-    /// What requests cost its pods, with all images.
+    /// The request models of its pods, for all images.
     pub fn models(&self) -> impl Iterator<Item = &RequestModelSpec> {
         let of_images = self.images.values().map(|image| &image.requests);
         std::iter::once(&self.requests).chain(of_images).flatten()
     }
 
-    /// Whether its pods serve a language model, with any image.
+    /// True if its pods serve a language model, with any image.
     pub fn serves_language_model(&self) -> bool {
         self.models().any(|model| model.llm.is_some())
     }
@@ -66,41 +65,42 @@ impl Workload {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CpuLoad {
-    /// From this time of the run on.
+    /// Time of the run from which this load applies.
     pub at: SimDuration,
     /// CPU of all pods together, such as 12 or 500m.
     pub cpu: Quantity,
 }
 
-/// What a container beside the application's uses.
+/// Resource usage of a container other than the application's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Sidecar {
-    /// CPU. Default 0.
+    /// CPU usage. Default 0.
     pub cpu: Quantity,
-    /// Memory. Default: what it requests.
+    /// Memory usage. Default: its memory request.
     pub memory: Option<Quantity>,
 }
 
-/// What the pods of a workload do with one image.
+/// The behavior of a workload's pods with a particular image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageBehavior {
-    /// How its application starts, stops and fails.
+    /// How the application starts, stops and fails.
     #[serde(default)]
     pub app: AppProfile,
-    /// Memory that the application uses while it runs.
+    /// Memory used by the application while it runs. Default: as without this image entry.
     pub memory: Option<Quantity>,
-    /// Further memory for each request that it has taken and not answered. Default: none.
+    /// Additional memory per request in progress. Default: as without this image entry.
     pub memory_per_request: Option<Quantity>,
-    /// Further memory for each hour since the container's start: what it leaks. Default: none.
+    /// Additional memory per hour since the container started: a memory leak. Default: as without this image
+    /// entry.
     pub memory_leak_per_hour: Option<Quantity>,
-    /// What a request costs it.
+    /// The cost of a request. Default: as without this image entry.
     pub requests: Option<RequestModelSpec>,
 }
 
-/// Fills what an image does not say with what its workload says, in the untyped scenario: an image
-/// names only its differences.
+/// Completes the images in the untyped scenario with the settings of their workload: an image only lists its
+/// differences.
 pub(super) fn fill_images(scenario: &mut Value) {
     let workloads = scenario.get_mut("workloads").and_then(Value::as_array_mut);
     for workload in workloads.into_iter().flatten() {
@@ -125,17 +125,17 @@ pub(super) fn fill_images(scenario: &mut Value) {
     }
 }
 
-/// The fields that say which other fields there are: what has one replaces the base as a whole.
+/// The fields that determine which other fields exist: a value with one of them replaces the base as a whole.
 const TAGS: [&str; 2] = ["distribution", "histogram"];
 
-/// Whether the fields of `differences` are not among those that `base` could have. A law of tokens that is not a
-/// histogram has no tag, only another field.
+/// True if `base` could not have the fields of `differences`. A token distribution that is not a histogram has
+/// no tag, only another field.
 fn is_of_another_kind(base: &Map<String, Value>, differences: &Map<String, Value>) -> bool {
     TAGS.iter().any(|tag| differences.contains_key(*tag))
         || base.contains_key("histogram") && differences.contains_key("mean")
 }
 
-/// Lays `differences` over `base`, field by field.
+/// Merges `differences` into `base`, field by field.
 fn merge(base: &mut Value, differences: Value) {
     match (base, differences) {
         (Value::Object(base), Value::Object(differences))

@@ -1,7 +1,7 @@
-//! The scheduler's picture of the cluster: nodes with their pods, pod classes, image counts. Kept up
-//! to date by its owner; holds what was assumed before the API server knows of it.
+//! The scheduler's cache of the cluster: nodes with their pods, pod classes, image counts. Kept up to date by its
+//! owner; includes assumed pods that the API server does not know of yet.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
@@ -25,29 +25,31 @@ pub struct Cache {
     /// By slot of the node's id.
     nodes: Vec<Option<NodeInfo>>,
     zones: NodeOrder,
-    /// The slots in the order in which nodes are looked at.
+    /// Slots in the order in which nodes are examined.
     order: Vec<usize>,
     topology: Topology,
     classes: Vec<PodClass>,
-    /// By class: the first one that every node judges alike.
+    /// By class: the first class that every node treats identically.
     alike: Vec<ClassId>,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     by_demand: FxHashMap<NodeDemand, ClassId>,
-    /// How many pods of each class are on nodes.
+    /// Number of pods of each class on nodes.
     placed: Vec<u32>,
+    /// How many pods of each priority are on nodes.
+    on_nodes_of_priority: BTreeMap<i32, u32>,
     /// The classes with any term of pod affinity or anti-affinity.
     with_affinity: Vec<ClassId>,
     /// Pods by class and domain.
     tallies: Tallies,
     /// Classes by label, and their pods by node.
     index: ClassIndex,
-    /// How many nodes have a taint that keeps pods off.
+    /// Number of nodes with a taint that repels pods.
     hard_tainted: usize,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     class_of: FxHashMap<ClassKey, ClassId>,
     /// By slot of the template: the classes of its pods that have its labels, by namespace.
     plain_classes: Vec<Vec<(TemplateId, Name, ClassId)>>,
-    /// Images that nodes hold. Only ever looked up, never iterated.
+    /// Images held by nodes. Lookups only, never iterated.
     images: FxHashMap<Name, ImageState>,
     /// Counts changes of nodes and of the pods on them.
     generation: u64,
@@ -57,32 +59,32 @@ pub struct Cache {
     order_version: u64,
     /// By slot: its position in the order of nodes.
     positions: Vec<u32>,
-    /// By slot: the place of its node's name among all names, worked out when somebody asks.
+    /// By slot: the rank of its node's name among all names, computed on first use.
     name_ranks: OnceLock<Vec<u32>>,
-    /// How many nodes have a taint that keeps no pod off (`PreferNoSchedule`).
+    /// Number of nodes with a `PreferNoSchedule` taint.
     softly_tainted: usize,
 }
 
-/// Pods with the same key are alike.
+/// Pods with equal keys belong to the same class.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ClassKey {
     template: TemplateId,
     namespace: Name,
-    /// Where they differ from the template's.
+    /// The pod's own labels if they differ from the template's.
     labels: Option<Labels>,
 }
 
 /// An image on the nodes of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageState {
-    /// Its size, as the first node that had it gave it.
+    /// Size reported by the first node that had it.
     pub size: Bytes,
-    /// How many nodes have it.
+    /// Number of nodes that have it.
     pub nodes: u32,
 }
 
 impl Cache {
-    /// A cache without nodes that knows the topology keys that plugins' arguments name.
+    /// An empty cache with the topology keys named in plugin arguments.
     pub fn new(topology_keys: impl IntoIterator<Item = Name>) -> Self {
         let mut cache = Self::default();
         for key in topology_keys {
@@ -95,7 +97,7 @@ impl Cache {
         cache
     }
 
-    /// The slots of all nodes, in the order in which they are looked at.
+    /// The slots of all nodes, in the order in which they are examined.
     pub fn order(&self) -> &[usize] {
         &self.order
     }
@@ -129,10 +131,10 @@ impl Cache {
         self.generation
     }
 
-    /// The slots of the nodes that changed after a generation and are there, each once.
+    /// The slots of existing nodes that changed after a generation, each once.
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
         let known = self.generation - self.changes.len() as u64;
-        // Where the changes are not all known any more, each node tells whether it changed.
+        // If the change log no longer reaches back far enough, each node's own generation is checked.
         let all = if generation < known { self.order.as_slice() } else { &[] };
         let changed = move |slot: &usize| self.node(*slot).generation > generation;
         let skipped = usize::try_from(generation.saturating_sub(known)).unwrap_or(usize::MAX);
@@ -146,23 +148,23 @@ impl Cache {
         all.iter().copied().filter(changed).chain(recent.filter_map(last_change))
     }
 
-    /// Whether any node has a taint that keeps pods off.
+    /// Whether any node has a taint that repels pods.
     pub const fn has_hard_taints(&self) -> bool {
         self.hard_tainted > 0
     }
 
-    /// Pods by class and domain, for the keys that affinity and spreading name.
+    /// Pods by class and domain, for the topology keys used by affinity and spreading.
     pub const fn tallies(&self) -> &Tallies {
         &self.tallies
     }
 
-    /// The classes of which pods are on nodes.
+    /// The classes with pods on nodes.
     pub fn placed_classes(&self) -> impl Iterator<Item = ClassId> {
         let placed = (0u32..).zip(&self.placed).filter(|(_, pods)| **pods > 0);
         placed.map(|(class, _)| ClassId(class))
     }
 
-    /// Whether any node has a taint that keeps no pod off (`PreferNoSchedule`).
+    /// Whether any node has a `PreferNoSchedule` taint.
     pub const fn has_soft_taints(&self) -> bool {
         self.softly_tainted > 0
     }
@@ -177,12 +179,12 @@ impl Cache {
         self.nodes.get(id.index())?.as_ref().filter(|node| node.id == id)
     }
 
-    /// All nodes, in the order in which they are looked at.
+    /// All nodes, in the order in which they are examined.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
         self.order.iter().map(|slot| self.node(*slot))
     }
 
-    /// How many nodes there are.
+    /// Number of nodes.
     pub fn node_count(&self) -> usize {
         self.order.len()
     }
@@ -202,12 +204,12 @@ impl Cache {
         &self.classes[id.index()]
     }
 
-    /// The first class that plugins of the scope of one node cannot tell from this one.
+    /// The first class that node-scoped plugins cannot distinguish from this one.
     pub fn alike(&self, id: ClassId) -> ClassId {
         self.alike[id.index()]
     }
 
-    /// How many pod classes there are: the length of a side table indexed by [`ClassId`].
+    /// Number of pod classes: the length of a side table indexed by [`ClassId`].
     pub fn class_count(&self) -> usize {
         self.classes.len()
     }
@@ -215,6 +217,16 @@ impl Cache {
     /// The classes of pods on nodes that have any term of pod affinity or anti-affinity.
     pub fn placed_with_affinity(&self) -> impl Iterator<Item = ClassId> {
         self.with_affinity.iter().copied().filter(|class| self.placed[class.index()] > 0)
+    }
+
+    /// Whether there is any class of pods that keeps others away (required anti-affinity), on nodes or not.
+    pub fn knows_anti_affinity(&self) -> bool {
+        self.with_affinity.iter().any(|class| !self.class(*class).affinity.required_anti.is_empty())
+    }
+
+    /// The least priority of a pod on a node.
+    pub fn least_priority(&self) -> Option<i32> {
+        self.on_nodes_of_priority.first_key_value().map(|(priority, _)| *priority)
     }
 
     /// The classes of a namespace that a selector matches and of which pods are on nodes.
@@ -229,7 +241,7 @@ impl Cache {
         })
     }
 
-    /// The pods of a class by the slot of their node, ascending; `None` where they are not counted so.
+    /// The pods of a class by the slot of their node, ascending; `None` if they are not counted by node.
     pub fn pods_by_node(
         &self,
         class: ClassId,
@@ -242,7 +254,7 @@ impl Cache {
         self.index.counts_by_node()
     }
 
-    /// Counts pods by node from now on, so that [`Self::pods_by_node`] knows.
+    /// Starts counting pods by node, as needed by [`Self::pods_by_node`].
     pub fn count_by_node(&mut self) {
         if !self.index.counts_by_node() {
             self.index.count_by_node(self.nodes.iter().flatten());
@@ -256,7 +268,7 @@ impl Cache {
 
     /// The class of a pod of the store.
     pub fn class_of(&mut self, view: ClusterView<'_>, pod: &Pod) -> ClassId {
-        // While a pod is resized, the most that it may have counts.
+        // During a resize, the reserved (maximum) amounts count.
         let id = pod.reserved();
         let template = &view.templates()[id];
         let namespace = &pod.id.namespace;
@@ -277,7 +289,7 @@ impl Cache {
         class
     }
 
-    /// The class of the pods of a template in a namespace, with other labels if they have such.
+    /// The class of the pods of a template in a namespace, optionally with other labels.
     pub fn intern(
         &mut self,
         id: TemplateId,
@@ -316,7 +328,7 @@ impl Cache {
         }
     }
 
-    /// The number of a topology key, which all nodes know from then on.
+    /// Registers a topology key, which all nodes resolve from then on.
     pub fn register_topology(&mut self, key: &Name) -> TopologyKey {
         let (number, is_new) = self.topology.register(key);
         if is_new {
@@ -343,7 +355,7 @@ impl Cache {
         self.order_changed(position);
     }
 
-    /// Takes over another state of a Node object.
+    /// Applies an updated Node object.
     pub fn update_node(&mut self, id: NodeId, node: &Node) {
         let generation = self.next_generation(id);
         let Some(mut info) = self.take(id) else { return };
@@ -367,11 +379,11 @@ impl Cache {
         self.nodes[id.index()] = Some(info);
     }
 
-    /// Removes a node with what is on it.
+    /// Removes a node and the pods on it.
     pub fn remove_node(&mut self, id: NodeId) {
         let Some(info) = self.take(id) else { return };
         for count in &info.classes {
-            self.placed[count.class.index()] -= count.pods;
+            self.count_placed(count.class, |placed| *placed -= count.pods);
         }
         self.discount(&info);
         self.tallies.leave_all(&info);
@@ -382,7 +394,7 @@ impl Cache {
         self.order_changed(0);
     }
 
-    /// Puts a pod on a node; one whose node is not there is left out.
+    /// Adds a pod to a node; does nothing if the node is unknown.
     pub fn add_pod(&mut self, node: NodeId, pod: PlacedPod) {
         let generation = self.next_generation(node);
         if let Some(info) = node_mut(&mut self.nodes, node) {
@@ -394,11 +406,11 @@ impl Cache {
             };
             self.tallies.change(info, pod.class, enter);
             self.index.change(info, pod.class, enter);
-            self.placed[pod.class.index()] += 1;
+            self.count_placed(pod.class, |placed| *placed += 1);
         }
     }
 
-    /// Takes a pod of a class off a node.
+    /// Removes a pod of a class from a node.
     pub fn remove_pod(&mut self, node: NodeId, pod: PodId, class: ClassId) {
         let generation = self.next_generation(node);
         if let Some(info) = node_mut(&mut self.nodes, node)
@@ -411,7 +423,18 @@ impl Cache {
             };
             self.tallies.change(info, gone.class, leave);
             self.index.change(info, gone.class, leave);
-            self.placed[class.index()] -= 1;
+            self.count_placed(class, |placed| *placed -= 1);
+        }
+    }
+
+    /// Changes how many pods of a class are on nodes.
+    fn count_placed(&mut self, class: ClassId, change: impl Fn(&mut u32)) {
+        change(&mut self.placed[class.index()]);
+        let priority = self.classes[class.index()].priority;
+        let of_priority = self.on_nodes_of_priority.entry(priority).or_default();
+        change(of_priority);
+        if *of_priority == 0 {
+            self.on_nodes_of_priority.remove(&priority);
         }
     }
 
@@ -433,7 +456,7 @@ impl Cache {
         slot.take_if(|node| node.id == id)
     }
 
-    /// Positions from `from` on moved.
+    /// Updates the positions from `from` on.
     fn order_changed(&mut self, from: usize) {
         self.order_version += 1;
         self.name_ranks = OnceLock::new();
@@ -445,7 +468,7 @@ impl Cache {
 
     fn next_generation(&mut self, node: NodeId) -> u64 {
         self.generation += 1;
-        // More changes than nodes are not worth knowing one by one.
+        // Tracking more changes than nodes individually does not pay off.
         if self.changes.len() > self.nodes.len() {
             self.changes.pop_front();
         }
@@ -453,7 +476,7 @@ impl Cache {
         self.generation
     }
 
-    /// Counts a node's taints and images.
+    /// Adds a node's taints and images to the counts.
     fn count(&mut self, node: &NodeInfo) {
         self.softly_tainted += usize::from(node.has_soft_taint());
         self.hard_tainted += usize::from(node.has_hard_taint());
@@ -464,7 +487,7 @@ impl Cache {
         }
     }
 
-    /// Takes them off the counts again.
+    /// Subtracts a node's taints and images from the counts.
     fn discount(&mut self, node: &NodeInfo) {
         self.softly_tainted -= usize::from(node.has_soft_taint());
         self.hard_tainted -= usize::from(node.has_hard_taint());

@@ -1,5 +1,5 @@
-//! Which classes of pods a selector may match, and on which nodes the pods of a class are: kept up to
-//! date pod by pod, so that nobody has to look at all classes or at all nodes to know.
+//! Indexes the pod classes that a selector may match, and the nodes holding pods of a class. Updated pod by pod, so
+//! that queries need not scan all classes or nodes.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ use super::tally::Tally;
 use cluster::Name;
 use cluster::selector::{Operator, Selector};
 
-/// Ways to the classes of pods.
+/// Indexes of pod classes.
 #[derive(Clone, Debug, Default)]
 pub struct ClassIndex {
-    /// By namespace, ascending. Only ever looked up, never iterated.
+    /// By namespace, ascending. Lookups only, never iterated.
     by_namespace: FxHashMap<Name, Vec<ClassId>>,
-    /// By namespace, key and value of a label, ascending. Only ever looked up, never iterated.
+    /// By namespace, key and value of a label, ascending. Lookups only, never iterated.
     by_label: FxHashMap<(Name, Name, Name), Vec<ClassId>>,
-    /// Whether pods are counted by node, as they are once anything asked for it.
+    /// Whether pods are counted by node; enabled by the first query that needs it.
     counts_by_node: bool,
     /// By class: its pods by the node's slot, if they are counted.
     on_nodes: Vec<BTreeMap<u32, Tally>>,
 }
 
 impl ClassIndex {
-    /// Enters the next class.
+    /// Adds the next class.
     pub fn add(&mut self, id: ClassId, class: &PodClass) {
         self.by_namespace.entry(class.namespace.clone()).or_default().push(id);
         for (key, value) in class.labels.iter() {
@@ -35,8 +35,8 @@ impl ClassIndex {
         self.on_nodes.resize_with(id.index() + 1, BTreeMap::new);
     }
 
-    /// All classes of a namespace that a selector matches, ascending, and others that it does not: those
-    /// with the rarest of the labels that it asks for.
+    /// A superset of the namespace's classes that a selector matches, ascending: those with the rarest of the labels
+    /// it requires.
     pub fn candidates(&self, namespace: &Name, selector: &Selector) -> &[ClassId] {
         let mut fewest = self.by_namespace.get(namespace).map_or(&[][..], Vec::as_slice);
         for requirement in &selector.requirements {
@@ -56,7 +56,7 @@ impl ClassIndex {
         self.counts_by_node
     }
 
-    /// Counts pods by node from now on, those on these nodes included.
+    /// Starts counting pods by node, including those on the given nodes.
     pub fn count_by_node<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeInfo>) {
         self.counts_by_node = true;
         for node in nodes {
@@ -67,7 +67,7 @@ impl ClassIndex {
         }
     }
 
-    /// The pods of a class by the node's slot; none where they are not counted.
+    /// The pods of a class by the node's slot; empty if they are not counted by node.
     pub fn on_nodes(&self, class: ClassId) -> impl Iterator<Item = (usize, Tally)> {
         self.on_nodes[class.index()].iter().map(|(slot, tally)| (*slot as usize, *tally))
     }
@@ -86,7 +86,7 @@ impl ClassIndex {
         }
     }
 
-    /// Forgets the pods of a node.
+    /// Removes the pods of a node.
     pub fn leave(&mut self, node: &NodeInfo) {
         for count in &node.classes {
             self.change(node, count.class, |tally| *tally = Tally::default());

@@ -1,7 +1,7 @@
-//! One scheduling cycle as pure functions: which nodes do, why the others do not, what each scores
+//! One scheduling cycle as pure functions: feasible nodes, reasons for rejecting the others, and scores
 //! (`pkg/scheduler/schedule_one.go` and `framework/runtime/framework.go`, 1.36).
 
-use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Refusal};
+use super::framework::{Code, CycleContext, NodeFilter, PluginName, PreFilter, Reason, Refusal};
 use super::gpu::DeviceSet;
 use super::node_info::{NodeInfo, PlacedPod};
 use super::nominations::Nominations;
@@ -9,61 +9,61 @@ use super::plugins::DYNAMIC_RESOURCES;
 use super::profile::Profile;
 use super::sampling::nodes_to_find;
 
-/// What PreFilter made of a pod.
+/// Result of PreFilter for a pod.
 pub struct Prepared<'c> {
     /// The filters that have something to check, in the order of the profile.
     pub filters: Vec<(PluginName, Box<dyn NodeFilter + 'c>)>,
-    /// The only nodes (slots) that may do, with the plugins that say so.
+    /// The only candidate nodes (slots), with the plugins that restricted them.
     pub only: Option<(Vec<usize>, Vec<PluginName>)>,
-    /// The refusal of all nodes, if there is one.
+    /// A rejection of all nodes, if any.
     pub refusal: Option<PreFilterRefusal>,
 }
 
-/// A refusal before any node was looked at.
+/// A rejection in PreFilter, before any node was examined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreFilterRefusal {
-    /// Who refuses.
+    /// The rejecting plugin.
     pub plugin: PluginName,
-    /// What it says.
+    /// Its status.
     pub refusal: Refusal,
-    /// Whether DynamicResources had its turn before.
+    /// Whether DynamicResources had already run.
     pub after_dynamic_resources: bool,
 }
 
-/// A node that does not do.
+/// An infeasible node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// Its slot.
     pub node: usize,
     /// The first plugin that rejected it.
     pub plugin: PluginName,
-    /// What it said.
+    /// Its status.
     pub refusal: Refusal,
 }
 
-/// Which nodes do.
+/// The feasible nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Feasibility {
-    /// Slots of the nodes that do, in the order in which they were found.
+    /// Slots of the feasible nodes, in the order in which they were found.
     pub feasible: Vec<usize>,
-    /// What was found of the others.
+    /// Rejections of the other nodes.
     pub diagnosis: Diagnosis,
-    /// Where the next cycle starts to look.
+    /// Start position of the next cycle's search.
     pub next_start: usize,
-    /// Whether the nominated node did, so that no other was looked at.
+    /// Whether the nominated node was feasible, so that no other was examined.
     pub is_nominated_node: bool,
 }
 
-/// Why nodes do not do.
+/// Reasons why nodes are infeasible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// How many nodes there are.
+    /// Number of nodes.
     pub node_count: usize,
-    /// The nodes that filters rejected.
+    /// Nodes rejected by filters.
     pub rejected: Vec<Rejection>,
-    /// The refusal of all nodes by PreFilter.
+    /// Rejection of all nodes by PreFilter.
     pub pre_filter: Option<PreFilterRefusal>,
-    /// The plugins that narrowed the nodes in PreFilter, so that others were not looked at.
+    /// Plugins that narrowed the candidate nodes in PreFilter.
     pub narrowed_by: Vec<PluginName>,
 }
 
@@ -76,6 +76,16 @@ impl Diagnosis {
         plugins.sort_unstable();
         plugins.dedup();
         plugins
+    }
+
+    /// The reasons that any node has, each once.
+    pub fn reasons(&self) -> Vec<Reason> {
+        let rejected = self.rejected.iter().map(|one| &one.refusal);
+        let all = rejected.chain(self.pre_filter.iter().map(|refused| &refused.refusal));
+        let mut reasons: Vec<&Reason> = all.flat_map(|refusal| &refusal.reasons).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons.into_iter().cloned().collect()
     }
 
     /// What holds for the nodes that were not looked at.
@@ -143,8 +153,8 @@ fn intersection(earlier: Option<Vec<usize>>, later: Vec<usize>) -> Vec<usize> {
     }
 }
 
-/// Runs Filter on a node: with the pods nominated to it that count, and then without them, because
-/// a pod may need one of them, or may be in its way.
+/// Runs Filter on a node: first with the nominated pods that count, then without them, because a pod may depend on
+/// one of them or conflict with it.
 pub fn check(
     filters: &[(PluginName, Box<dyn NodeFilter + '_>)],
     cycle: &CycleContext<'_>,
@@ -175,7 +185,7 @@ pub fn check(
     run_filters(filters, node)
 }
 
-/// Runs Filter on a node as it is.
+/// Runs Filter on a node in its current state.
 fn run_filters(
     filters: &[(PluginName, Box<dyn NodeFilter + '_>)],
     node: &NodeInfo,
@@ -186,8 +196,8 @@ fn run_filters(
     Ok(())
 }
 
-/// Finds nodes that do, looking from the node at position `start` of the order on. Stops when it
-/// has as many as are scored; a nominated node that does is taken alone.
+/// Finds feasible nodes, starting at position `start` of the order. Stops at the number of nodes to score; a feasible
+/// nominated node is taken alone.
 pub fn find_feasible(
     profile: &Profile,
     cycle: &CycleContext<'_>,
@@ -233,8 +243,8 @@ pub fn find_feasible(
     for step in 0..nodes.len() {
         let slot = nodes[(start + step) % nodes.len()];
         match check(&prepared.filters, cycle, nominations, cache.node(slot)) {
-            // The real one only notices that it has enough when it meets one too many, so that it
-            // passes over the unfit nodes before that.
+            // The real scheduler only notices that it has enough when it finds one too many, and so also passes over
+            // the infeasible nodes before that one.
             Ok(()) if found.feasible.len() == wanted => break,
             Ok(()) => found.feasible.push(slot),
             Err((plugin, refusal)) => {
@@ -242,7 +252,7 @@ pub fn find_feasible(
             }
         }
     }
-    // What was said of the nominated node stays, though the search stopped before it or left it out.
+    // The nominated node keeps its status even if the search stopped early or excluded it.
     if let Some(nominated) = nominated
         && !found.diagnosis.rejected.iter().any(|one| one.node == nominated.node)
         && !found.feasible.contains(&nominated.node)

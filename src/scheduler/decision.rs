@@ -1,5 +1,5 @@
-//! A whole scheduling cycle for one pod: where it goes, or whose place it would take, or why it
-//! must wait. Pure, so that any decision can be looked into again from the same view.
+//! A whole scheduling cycle for one pod: placement, preemption, or waiting. Pure, so that any decision can be
+//! reproduced from the same view.
 
 use super::cycle::{Feasibility, ScoreTable, find_feasible, prepare, score};
 use super::framework::{Code, CycleContext};
@@ -11,53 +11,52 @@ use super::tie_break::TieBreaker;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 
-/// What a cycle came to, with all that led to it.
+/// Outcome of a cycle, with all intermediate results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Which nodes do, and why the others do not.
+    /// Feasible nodes, and the rejections of the others.
     pub feasibility: Feasibility,
-    /// What follows from it.
+    /// The resulting verdict.
     pub verdict: Verdict,
 }
 
-/// Where a pod goes, or why it waits.
+/// Placement of a pod, or the reason why it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes to a node.
+    /// Bound to a node.
     Placed {
         /// Its slot.
         node: usize,
-        /// The scores; absent if only one node does, because then none are worked out.
+        /// The scores; absent if only one node is feasible, since none are computed then.
         scores: Option<ScoreTable>,
         /// The nodes (slots) with the best total.
         top: Vec<usize>,
     },
-    /// It waits.
+    /// Unschedulable for now.
     Waits {
-        /// What PostFilter came to; absent without nodes, and where the profile has no plugin at it.
+        /// Result of PostFilter; absent without nodes, or without a PostFilter plugin in the profile.
         post_filter: Option<PostFilter>,
-        /// The candidate on which room is made for it, if there is one.
+        /// The preemption candidate chosen for it, if any.
         chosen: Option<Candidate>,
         /// The text of the FailedScheduling event.
         message: String,
     },
 }
 
-/// One try to place a pod, with all that led to its end.
+/// One attempt to place a pod, with all intermediate results.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// The pod.
     pub pod: PodId,
-    /// Which try it was, from 1.
+    /// Number of the attempt, from 1.
     pub number: u32,
-    /// Where it was nominated to before.
+    /// Its previous nomination, if any.
     pub nominated_node: Option<NodeId>,
-    /// What came of it.
+    /// The decision.
     pub decision: Decision,
 }
 
-/// Decides about one pod. `start` is the position in the order of nodes from which feasible ones
-/// are looked for.
+/// Decides about one pod. `start` is the position in the node order at which the search for feasible nodes begins.
 pub fn decide(
     profile: &Profile,
     cycle: &CycleContext<'_>,

@@ -1,8 +1,9 @@
-//! The scheduler hears of changes (`pkg/scheduler/eventhandlers.go`, 1.36): its cache and its queue follow, and
-//! waiting pods try again that a change may help.
+//! Event handlers of the scheduler (`pkg/scheduler/eventhandlers.go`, 1.36): update its cache and queue, and requeue
+//! waiting pods that a change may help.
 
 use super::cache::Cache;
-use super::framework::ClusterEvent;
+use super::cohorts::Common;
+use super::framework::{ClusterEvent, PluginName};
 use super::gpu::DeviceSet;
 use super::node_info::PlacedPod;
 use super::nominations::Nominated;
@@ -13,7 +14,7 @@ use cluster::pod::{Pod, PodId};
 use cluster::{Change, ClusterView, ObjectId, PodChanges, Write};
 
 impl Scheduler {
-    /// Hears of a change, and lets the pods try again that it may help.
+    /// Handles a change, and requeues the pods that it may help.
     pub fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
         match *change {
             Change::NodeAdded(node) => self.node_added(view, node),
@@ -42,14 +43,14 @@ impl Scheduler {
 
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.store().nodes().get(id) else { return };
-        // The copy is only for the pods that may wake up.
+        // The copy is only needed if pods might be requeued.
         let waits = self.queue.unschedulable_len() > 0;
         let before = self.cache.get(id).filter(|_| waits).cloned();
         self.cache.update_node(id, node);
         if let (Some(before), Some(after)) = (before, self.cache.get(id)) {
             let event = ClusterEvent::NodeUpdated { before: &before, after };
             let woken = self.woken(view, &event, None);
-            self.queue.requeue_all(woken, view.now);
+            self.queue.release(&woken, view.now);
         }
     }
 
@@ -133,7 +134,7 @@ impl Scheduler {
             }
             _ => self.nominations.remove(id),
         }
-        // For pods that matter no more it is as if it had left its old node.
+        // To pods of equal or lower priority it looks as if it had left its old node.
         if tracked.nominated.is_some() && tracked.nominated != pod.nominated_node {
             self.wake(view, Some(priority), |cache| {
                 Some(ClusterEvent::NominationGone(cache.class(tracked.class)))
@@ -163,7 +164,7 @@ impl Scheduler {
         });
     }
 
-    /// What a pod gives back is room for others.
+    /// Resources released by a resize are available to other pods.
     fn pod_resized(&mut self, view: ClusterView<'_>, pod: &Pod, id: PodId) {
         let class = self.cache.class_of(view, pod);
         let known = self.tracked(id).copied().filter(|known| known.class != class);
@@ -196,43 +197,54 @@ impl Scheduler {
         });
     }
 
-    /// Lets the waiting pods try again that an event may help, of those whose priority is not above `up_to`.
+    /// Requeues the waiting pods that an event may help, limited to priorities up to `up_to`.
     fn wake(
         &mut self,
         view: ClusterView<'_>,
         up_to: Option<i32>,
         event: impl FnOnce(&Cache) -> Option<ClusterEvent<'_>>,
     ) {
+        if self.queue.unschedulable_len() == 0 {
+            return;
+        }
         if let Some(event) = event(&self.cache) {
             let woken = self.woken(view, &event, up_to);
-            self.queue.requeue_all(woken, view.now);
+            self.queue.release(&woken, view.now);
         }
     }
 
-    /// The waiting pods that an event may help, of those whose priority is not above `up_to`.
+    /// The cohorts of waiting pods that an event may help, of those whose priority is not above `up_to`. What helps one
+    /// pod of a cohort helps all.
     fn woken(
         &self,
         view: ClusterView<'_>,
         event: &ClusterEvent<'_>,
         up_to: Option<i32>,
-    ) -> Vec<PodId> {
+    ) -> Vec<u32> {
         if !self.retries_waiting_pods {
             return Vec::new();
         }
-        let waiting = self.queue.unschedulable();
-        let counts = |queued: &&QueuedPod| {
-            up_to.is_none_or(|up_to| queued.priority <= up_to) && self.helps(view, event, queued)
+        let counts = |common: &Common, queued: &QueuedPod| {
+            up_to.is_none_or(|up_to| common.priority <= up_to)
+                && self.helps(view, event, &common.rejected_by, queued)
         };
-        waiting.filter(counts).map(|queued| queued.pod).collect()
+        let waiting = self.queue.waiting_cohorts();
+        waiting.filter(|(_, common, queued)| counts(common, queued)).map(|(id, ..)| id).collect()
     }
 
-    fn helps(&self, view: ClusterView<'_>, event: &ClusterEvent<'_>, queued: &QueuedPod) -> bool {
+    fn helps(
+        &self,
+        view: ClusterView<'_>,
+        event: &ClusterEvent<'_>,
+        rejected_by: &[PluginName],
+        queued: &QueuedPod,
+    ) -> bool {
         let Some(pod) = view.store().pods().get(queued.pod) else { return false };
         let Some(profile) = self.profile_of(queued.class) else { return false };
         let Some(tracked) = self.tracked(queued.pod) else { return false };
         let cycle = cycle(&self.cache, view, queued.pod, tracked.class, pod);
         self.profiles[profile].pre_filters.iter().any(|entry| {
-            queued.rejected_by.contains(&entry.name)
+            rejected_by.contains(&entry.name)
                 && entry.plugin.as_ref().is_some_and(|plugin| plugin.queueing_hint(&cycle, event))
         })
     }

@@ -1,5 +1,5 @@
-//! A decision told in full: every node with its scores or with what spoke against it, and the attempt to
-//! make room. In the words of the plugins.
+//! A decision in full: every node with its scores or reasons for rejection, and the preemption attempt, in the
+//! plugins' own words.
 
 use std::fmt;
 
@@ -13,51 +13,50 @@ use super::preemption::{Candidate, PostFilter};
 use cluster::ClusterView;
 use cluster::pod::Pod;
 
-/// Nodes that the text names one by one, of each sort.
+/// Number of nodes of each kind that the text lists individually.
 const SHOWN: usize = 20;
 
-/// What the scheduler decided about a pod, and why.
+/// The scheduler's decision about a pod, with reasons.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Explanation {
     /// Namespace and name of the pod.
     pub pod: String,
-    /// Whether it has a node, or was promised one, or waits.
+    /// Whether it is scheduled, nominated or waiting.
     pub result: PodResult,
     /// The node; absent if it waits.
     pub node: Option<String>,
-    /// What its FailedScheduling event says; absent if it has a node.
+    /// Message of its FailedScheduling event; absent if it has a node.
     pub message: Option<String>,
-    /// The plugins that score, in the order of the profile; absent if only one node does, because
-    /// then none is scored.
+    /// The scoring plugins, in profile order; absent if only one node is feasible, since none is scored then.
     pub plugins: Vec<PluginName>,
-    /// The nodes that do, the best first.
+    /// The feasible nodes, best first.
     pub feasible: Vec<FeasibleNode>,
-    /// The nodes that do not.
+    /// The infeasible nodes.
     pub rejected: Vec<RejectedNode>,
-    /// Nodes that were not looked at: enough others did, or PreFilter left them out.
+    /// Nodes that were not examined: enough others were feasible, or PreFilter excluded them.
     pub not_looked_at: usize,
-    /// The attempt to make room, if there was one.
+    /// The preemption attempt, if there was one.
     pub preemption: Option<Preemption>,
 }
 
-/// What came of a pod.
+/// Outcome for a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PodResult {
-    /// It goes to a node.
+    /// Bound to a node.
     Scheduled,
-    /// Room is made for it on a node.
+    /// Nominated to a node on which pods are being preempted.
     Nominated,
     /// No node does.
     #[default]
     Unschedulable,
-    /// It is not looked at before its scheduling gates are gone.
+    /// Not considered until its scheduling gates are removed.
     Gated,
-    /// It names its node itself, so that it is not looked at.
+    /// Sets `spec.nodeName` itself, so the scheduler ignores it.
     Named,
 }
 
-/// A node that does.
+/// A feasible node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FeasibleNode {
     /// Its name.
@@ -66,46 +65,45 @@ pub struct FeasibleNode {
     pub scores: Vec<i64>,
     /// Their sum; absent if none is scored.
     pub total: Option<i64>,
-    /// Whether the pod goes there.
+    /// Whether the pod is placed on it.
     pub is_chosen: bool,
 }
 
-/// A node that does not do.
+/// An infeasible node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RejectedNode {
     /// Its name.
     pub node: String,
     /// The plugin that rejected it.
     pub plugin: PluginName,
-    /// What it said.
+    /// Its messages.
     pub reasons: Vec<String>,
 }
 
-/// The attempt to make room by removing less important pods.
+/// An attempt to preempt less important pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preemption {
-    /// Why nothing can be done; absent if something can.
+    /// Why preemption is impossible; absent if it is possible.
     pub failure: Option<String>,
-    /// The nodes on which room can be made.
+    /// The nodes on which preemption would help.
     pub candidates: Vec<PreemptionCandidate>,
 }
 
-/// A node on which room can be made.
+/// A node on which preemption would help.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PreemptionCandidate {
     /// Its name.
     pub node: String,
-    /// The pods that would go, the most important first.
+    /// The pods to be preempted, most important first.
     pub victims: Vec<String>,
-    /// How many of them a PodDisruptionBudget would keep.
+    /// Number of victims protected by a PodDisruptionBudget.
     pub budget_violations: usize,
-    /// Whether room is made here.
+    /// Whether preemption takes place here.
     pub is_chosen: bool,
 }
 
 impl Explanation {
-    /// A decision about a pod of this name, in full. The cache and the view are those that it was
-    /// made with.
+    /// Explains a decision about the pod with this name. Cache and view must be those on which it was made.
     pub fn new(pod: String, decision: &Decision, cache: &Cache, view: ClusterView<'_>) -> Self {
         let name = |slot: usize| cache.node(slot).name.to_string();
         let diagnosis = &decision.feasibility.diagnosis;
@@ -152,14 +150,14 @@ impl Explanation {
         explanation
     }
 
-    /// Of a pod that the scheduler does not look at, if it is one, and why.
+    /// Explains a pod that the scheduler does not consider; `None` for all others.
     pub fn unexamined(view: ClusterView<'_>, pod: &Pod) -> Option<Self> {
         let spec = &view.template_of(pod).spec;
         let (result, message) = if let Some(name) = &spec.node_name {
             let message = match pod.node {
-                Some(_) => format!("spec.nodeName is {name}: its kubelet takes it or rejects it"),
+                Some(_) => format!("spec.nodeName is {name}: its kubelet admits or rejects it"),
                 None => format!(
-                    "spec.nodeName is {name}, and there is no such node: the pod garbage collector removes it"
+                    "spec.nodeName is {name}, but that node does not exist: the pod garbage collector deletes the pod"
                 ),
             };
             (PodResult::Named, message)
@@ -196,7 +194,7 @@ impl Explanation {
         });
     }
 
-    /// How many nodes share the best total.
+    /// Number of nodes sharing the best total.
     fn equals(&self) -> usize {
         let best = self.feasible.first().map(|node| node.total);
         self.feasible.iter().filter(|node| Some(node.total) == best).count()
@@ -235,22 +233,28 @@ impl fmt::Display for Explanation {
             PodResult::Scheduled => {
                 write!(f, "pod {} goes to {node}: ", self.pod)?;
                 match (self.feasible.as_slice(), self.equals()) {
-                    ([_], _) => writeln!(f, "no other node that was looked at does")?,
-                    (many, 1) => writeln!(f, "the best of {} nodes that do", many.len())?,
+                    ([_], _) => writeln!(f, "the only feasible node examined")?,
+                    (many, 1) => writeln!(f, "the best of {} feasible nodes", many.len())?,
                     (many, equals) => writeln!(
                         f,
-                        "drawn among {equals} equally good ones of {} nodes that do",
+                        "drawn among {equals} equally scored of {} feasible nodes",
                         many.len()
                     )?,
                 }
             }
             PodResult::Nominated => {
-                writeln!(f, "pod {} waits: less important pods leave {node} for it", self.pod)?;
+                writeln!(
+                    f,
+                    "pod {} waits: lower-priority pods are preempted from {node} for it",
+                    self.pod
+                )?;
             }
-            PodResult::Unschedulable => writeln!(f, "pod {} waits: no node does", self.pod)?,
-            PodResult::Gated => writeln!(f, "pod {} waits: it is gated", self.pod)?,
+            PodResult::Unschedulable => {
+                writeln!(f, "pod {} is unschedulable: no feasible node", self.pod)?
+            }
+            PodResult::Gated => writeln!(f, "pod {} has scheduling gates", self.pod)?,
             PodResult::Named => {
-                writeln!(f, "pod {} is not scheduled: it names its node", self.pod)?;
+                writeln!(f, "pod {} bypasses the scheduler: spec.nodeName is set", self.pod)?;
             }
         }
         if let Some(message) = &self.message {

@@ -1,9 +1,8 @@
 //! The extension points of the scheduling framework as small traits, with the names of Kubernetes
 //! (`staging/src/k8s.io/kube-scheduler/framework/interface.go`, 1.36).
 //!
-//! What the real framework keeps in a `CycleState` between two points of one cycle is here the
-//! object that the first point returns: PreFilter gives the [`NodeFilter`], PreScore the
-//! [`NodeScore`].
+//! Data that the real framework passes between extension points in a `CycleState` is held here by the object that the
+//! first of them returns: PreFilter returns the [`NodeFilter`], PreScore the [`NodeScore`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,7 +22,7 @@ pub const MAX_NODE_SCORE: i64 = 100;
 /// Name of a plugin, as in a KubeSchedulerConfiguration.
 pub type PluginName = &'static str;
 
-/// Why a node does not do, as far as preemption is concerned.
+/// Whether preemption can resolve a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     /// Removing pods from the node may help.
@@ -50,7 +49,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What a plugin says of a node that does not do.
+/// A plugin's status for an infeasible node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refusal {
     /// Whether preemption may help.
@@ -60,12 +59,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal that preemption may resolve.
+    /// A rejection that preemption may resolve.
     pub fn unschedulable(reason: &'static str) -> Self {
         Self { code: Code::Unschedulable, reasons: vec![Reason::Text(Cow::Borrowed(reason))] }
     }
 
-    /// A refusal that preemption cannot resolve.
+    /// A rejection that preemption cannot resolve.
     pub fn unresolvable(reason: impl Into<Cow<'static, str>>) -> Self {
         let reasons = vec![Reason::Text(reason.into())];
         Self { code: Code::UnschedulableAndUnresolvable, reasons }
@@ -77,7 +76,7 @@ impl Refusal {
     }
 }
 
-/// All that a plugin may look at while it places one pod.
+/// Everything a plugin may read while placing one pod.
 #[derive(Clone, Copy, Debug)]
 pub struct CycleContext<'a> {
     /// Nodes with the pods on them.
@@ -88,12 +87,12 @@ pub struct CycleContext<'a> {
     pub pod: PodToPlace<'a>,
 }
 
-/// The pod that a cycle is about. It need not exist: autoscalers ask for pods to come.
+/// The pod to schedule. It need not exist: autoscalers ask about hypothetical pods.
 #[derive(Clone, Copy, Debug)]
 pub struct PodToPlace<'a> {
-    /// The pod object, if there is one.
+    /// The pod object, if it exists.
     pub id: Option<PodId>,
-    /// What it is made from.
+    /// The pod's class.
     pub class: &'a PodClass,
     /// The controller that owns it.
     pub owner: Option<Owner>,
@@ -101,11 +100,11 @@ pub struct PodToPlace<'a> {
     pub nominated_node: Option<NodeId>,
 }
 
-/// What a plugin's verdict on a node follows from, beside the pod.
+/// Inputs of a plugin's verdict on a node, besides the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// That node and the pods on it, and of the pod no more than its class' `NodeDemand`: the verdict holds
-    /// for all pods of that demand until the node changes. A score of this scope is not normalised.
+    /// Only that node with its pods, and the pod's `NodeDemand`: the verdict holds for all pods with that demand
+    /// until the node changes. A score of this scope is not normalized.
     Node,
     /// Anything in the cluster.
     Cluster,
@@ -113,20 +112,20 @@ pub enum Scope {
 
 /// A plugin at the points PreFilter and Filter.
 pub trait FilterPlugin: fmt::Debug + Send + Sync {
-    /// What its verdict follows from.
+    /// Inputs of its verdict.
     fn scope(&self) -> Scope {
         Scope::Cluster
     }
 
-    /// Looks at the pod before any node.
+    /// Examines the pod before any node.
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c>;
 
-    /// Whether an event may make a pod schedulable that this plugin rejected (`EventsToRegister`
-    /// with its `QueueingHintFn`s).
+    /// Whether an event may make a pod rejected by this plugin schedulable (`EventsToRegister` with its
+    /// `QueueingHintFn`s).
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool;
 }
 
-/// Something that happened to the cluster while pods wait.
+/// A change of the cluster while pods are waiting.
 #[derive(Clone, Copy, Debug)]
 pub enum ClusterEvent<'a> {
     /// A node appeared.
@@ -135,10 +134,10 @@ pub enum ClusterEvent<'a> {
     NodeUpdated {
         /// As it was.
         before: &'a NodeInfo,
-        /// As it is.
+        /// The node after the change.
         after: &'a NodeInfo,
     },
-    /// A node is gone.
+    /// A node was removed.
     NodeRemoved(&'a NodeInfo),
     /// A pod was bound.
     PodPlaced(&'a PodClass),
@@ -146,26 +145,26 @@ pub enum ClusterEvent<'a> {
     PodRelabelled {
         /// As it was.
         before: &'a PodClass,
-        /// As it is.
+        /// The class after the change.
         after: &'a PodClass,
     },
-    /// A bound pod is gone, or ended.
+    /// A bound pod was removed or finished.
     PodGone(&'a PodClass),
-    /// A pod that waits for room on its nominated node is gone, or no longer nominated to it.
+    /// A nominated pod was removed, or lost its nomination.
     NominationGone(&'a PodClass),
     /// A PersistentVolumeClaim, a PersistentVolume or a StorageClass was created.
     ClaimAdded,
 }
 
-/// What PreFilter found.
+/// Result of PreFilter.
 pub enum PreFilter<'c> {
     /// The plugin has nothing to check for this pod.
     Skip,
     /// No node does.
     Refuse(Refusal),
-    /// The nodes are to be checked one by one.
+    /// Each node must be checked with a filter.
     Check {
-        /// The only nodes that may do, ascending by slot; absent = all.
+        /// The only candidate nodes, ascending by slot; absent = all.
         only: Option<Vec<usize>>,
         /// Checks a node.
         filter: Box<dyn NodeFilter + 'c>,
@@ -173,12 +172,12 @@ pub enum PreFilter<'c> {
 }
 
 impl<'c> PreFilter<'c> {
-    /// All nodes are to be checked with this filter.
+    /// Checks all nodes with this filter.
     pub fn check(filter: impl NodeFilter + 'c) -> Self {
         Self::Check { only: None, filter: Box::new(filter) }
     }
 
-    /// All nodes are to be checked for one thing; `refusal` is said of those for which it does not hold.
+    /// Checks a condition on all nodes; those that fail it get `refusal`.
     pub fn require(
         holds: impl Fn(&NodeInfo) -> bool + Clone + 'c,
         refusal: fn() -> Refusal,
@@ -204,41 +203,41 @@ impl<F: Fn(&NodeInfo) -> bool + Clone> NodeFilter for Condition<F> {
     }
 }
 
-/// A filter that needs no more than the node.
+/// A filter that depends only on the node.
 impl<F: Fn(&NodeInfo) -> Result<(), Refusal> + Clone> NodeFilter for F {
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
         self(node)
     }
 }
 
-/// Checks nodes for one pod (Filter), with what PreFilter gathered.
+/// Checks nodes for one pod (Filter), using data gathered in PreFilter.
 pub trait NodeFilter: BoxedClone {
-    /// Whether the pod may go to the node. The node may differ from the cached one by pods that a
-    /// dry run added or removed, of which [`Self::add_pod`] and [`Self::remove_pod`] told.
+    /// Whether the pod fits the node. In a dry run the node may differ from the cached one by pods added or removed,
+    /// as reported through [`Self::add_pod`] and [`Self::remove_pod`].
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal>;
 
-    /// Whether the pod may go to the node, as [`Self::filter`] says of it, without the reasons.
+    /// [`Self::filter`] without the reasons.
     fn passes(&self, node: &NodeInfo) -> bool {
         self.filter(node).is_ok()
     }
 
-    /// Whether the pod may go to a node of the cache, as [`Self::filter`] says of it, in fewer words.
+    /// [`Self::filter`] without the reasons, for a cached node.
     fn admits(&self, cache: &Cache, slot: usize) -> bool {
         self.passes(cache.node(slot))
     }
 
-    /// PreFilterExtensions: a pod of this class is assumed on the node as well.
+    /// PreFilterExtensions: assumes that a pod of this class is added to the node.
     fn add_pod(&mut self, pod: &PodClass, node: &NodeInfo) {
         let _ = (pod, node);
     }
 
-    /// PreFilterExtensions: a pod of this class is assumed to be gone from the node.
+    /// PreFilterExtensions: assumes that a pod of this class is removed from the node.
     fn remove_pod(&mut self, pod: &PodClass, node: &NodeInfo) {
         let _ = (pod, node);
     }
 }
 
-/// Copies a filter for a dry run. Every [`NodeFilter`] that is `Clone` has it.
+/// Clones a filter for a dry run. Implemented for every [`NodeFilter`] that is `Clone`.
 pub trait BoxedClone {
     /// The copy.
     fn boxed_clone<'a>(&self) -> Box<dyn NodeFilter + 'a>
@@ -257,31 +256,31 @@ impl<T: NodeFilter + Clone> BoxedClone for T {
 
 /// A plugin at the point Reserve.
 pub trait ReservePlugin: fmt::Debug + Send + Sync {
-    /// Which devices of the node the pod gets that is about to go there.
+    /// The devices of the node assigned to the pod that is about to be placed there.
     fn reserve(&self, cycle: &CycleContext<'_>, node: &NodeInfo) -> DeviceSet;
 }
 
 /// A plugin at the points PreScore, Score and NormalizeScore.
 pub trait ScorePlugin: fmt::Debug + Send + Sync {
-    /// What its scores follow from.
+    /// Inputs of its scores.
     fn scope(&self) -> Scope {
         Scope::Cluster
     }
 
-    /// Whether it scores all nodes alike as things stand, so that it bears on no choice.
+    /// True if it currently gives all nodes the same score, and so does not affect the choice.
     fn is_uniform(&self, cycle: &CycleContext<'_>) -> bool {
         let _ = cycle;
         false
     }
 
-    /// Looks at the feasible nodes (slots) as a whole; `None` = the plugin does not score this pod.
+    /// Examines the feasible nodes (slots) as a whole; `None` = the plugin does not score this pod.
     fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, feasible: &[usize]) -> PreScore<'c>;
 }
 
-/// What PreScore found: how the nodes are scored, if they are.
+/// Result of PreScore: the scorer of the nodes, if any.
 pub type PreScore<'c> = Option<Box<dyn NodeScore + 'c>>;
 
-/// Nodes are to be scored one by one, without being normalised.
+/// Scores nodes individually, without normalization.
 pub fn score_by<'c>(score: impl Fn(&NodeInfo) -> i64 + 'c) -> PreScore<'c> {
     Some(Box::new(score))
 }
@@ -291,7 +290,7 @@ pub trait NodeScore {
     /// The raw score of a node.
     fn score(&self, node: &NodeInfo) -> i64;
 
-    /// The raw scores of nodes of the cache (slots), each as [`Self::score`] gives it.
+    /// The raw scores of cached nodes (slots), equal to those of [`Self::score`].
     fn score_each(&self, cache: &Cache, slots: &[usize]) -> Vec<i64> {
         slots.iter().map(|slot| self.score(cache.node(*slot))).collect()
     }
@@ -302,14 +301,14 @@ pub trait NodeScore {
     }
 }
 
-/// A score that is not normalised.
+/// A score without normalization.
 impl<F: Fn(&NodeInfo) -> i64> NodeScore for F {
     fn score(&self, node: &NodeInfo) -> i64 {
         self(node)
     }
 }
 
-/// Scales scores so that the largest becomes [`MAX_NODE_SCORE`], and turns them round if asked to
+/// Scales scores so that the largest becomes [`MAX_NODE_SCORE`], and inverts them if `reverse` is set
 /// (`helper.DefaultNormalizeScore`).
 pub fn default_normalize(scores: &mut [i64], reverse: bool) {
     let largest = scores.iter().copied().max().unwrap_or(0).max(0);

@@ -1,9 +1,8 @@
-//! GPUs that pods share: what a pod asks for, and what each device of a node has left.
+//! GPU sharing: requests of pods, and free capacity on each device of a node.
 //!
-//! The annotations, labels and resources are those of Open-Gpu-Share, the plugin of Alibaba's
-//! open-simulator on which the GPU-sharing policies of Weng et al. (USENIX ATC 2023) were built. A
-//! thousandth of a GPU is the unit; whole GPUs of a device plugin (`nvidia.com/gpu`) are ordinary
-//! extended resources and none of this module's business.
+//! The annotations, labels and resources are those of Open-Gpu-Share, the plugin of Alibaba's open-simulator on which
+//! the GPU-sharing policies of Weng et al. (USENIX ATC 2023) were built. The unit is a thousandth of a GPU. Whole
+//! GPUs of a device plugin (`nvidia.com/gpu`) are ordinary extended resources and are not handled here.
 
 use std::fmt;
 
@@ -12,30 +11,30 @@ use cluster::pod_template::PodTemplate;
 use cluster::{Labels, Name};
 use units::Quantity;
 
-/// A whole GPU, in the unit in which GPUs are shared.
+/// A whole GPU, in the unit used for sharing.
 pub const WHOLE_GPU_MILLI: i64 = 1000;
-/// Annotation of a pod: how much of each of its GPUs it takes, in thousandths.
+/// Annotation of a pod: the share of each of its GPUs, in thousandths.
 pub const GPU_MILLI: &str = "alibabacloud.com/gpu-milli";
-/// Annotation of a pod: how many GPUs it takes; resource of a node: how many it has.
+/// Annotation of a pod: the number of GPUs it uses; resource of a node: the number it has.
 pub const GPU_COUNT: &str = "alibabacloud.com/gpu-count";
-/// Annotation of a pod: the models that do, joined by `|`; label of a node: its model.
+/// Annotation of a pod: acceptable models, joined by `|`; label of a node: its model.
 pub const GPU_MODEL: &str = "alibabacloud.com/gpu-card-model";
-/// The most devices of a node that are told apart.
+/// Maximum number of devices per node that are tracked individually.
 const MAX_DEVICES: usize = 32;
 
-/// What a pod asks for.
+/// GPU request of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GpuRequest {
-    /// On how many devices, at least 1.
+    /// Number of devices, at least 1.
     pub count: usize,
-    /// How much of each, in thousandths, 1 to 1000.
+    /// Share of each device, in thousandths, 1 to 1000.
     pub milli_each: i64,
-    /// The models that do, joined by `|`; empty = all.
+    /// Acceptable models, joined by `|`; empty = all.
     pub models: Name,
 }
 
 impl GpuRequest {
-    /// The request in a template's annotations; `None` without one that makes sense.
+    /// The request in a template's annotations; `None` without a valid one.
     pub fn of(template: &PodTemplate) -> Option<Self> {
         let number = |key| {
             let text = template.annotations.get(key)?;
@@ -59,7 +58,7 @@ impl GpuRequest {
         annotations.into_iter().collect()
     }
 
-    /// All that it takes, in thousandths.
+    /// Total over all devices, in thousandths.
     pub fn total_milli(&self) -> i64 {
         i64::try_from(self.count).unwrap_or(i64::MAX).saturating_mul(self.milli_each)
     }
@@ -69,13 +68,13 @@ impl GpuRequest {
         self.count == 1 && self.milli_each < WHOLE_GPU_MILLI
     }
 
-    /// Whether a model does.
+    /// Whether a model is acceptable.
     pub fn accepts(&self, model: &str) -> bool {
         self.models.is_empty() || self.models.split('|').any(|one| one == model)
     }
 
-    /// Pods of one kind crowd together under GpuClustering: those that share a device, and the others
-    /// by how many they take. 0 = shared.
+    /// Group of pods that GpuClustering packs together: pods sharing a device (0), and the others by number of
+    /// devices.
     pub const fn kind(&self) -> usize {
         if self.is_shared() { 0 } else { self.count }
     }
@@ -99,7 +98,7 @@ impl DeviceSet {
         )
     }
 
-    /// Whether there is none.
+    /// True if it is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -111,7 +110,7 @@ impl DeviceSet {
 }
 
 impl fmt::Display for DeviceSet {
-    /// As the annotation `alibabacloud.com/gpu-index` has it: `0-1-2`.
+    /// In the form of the annotation `alibabacloud.com/gpu-index`: `0-1-2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, index) in self.iter().enumerate() {
             let dash = if position == 0 { "" } else { "-" };
@@ -126,7 +125,7 @@ impl fmt::Display for DeviceSet {
 pub struct GpuDevices {
     /// Their model, empty if the node has no such label.
     pub model: Name,
-    /// What each has left, in thousandths.
+    /// Free capacity of each device, in thousandths.
     pub free: Vec<i64>,
     /// How many pods of each [`GpuRequest::kind`] are there.
     kinds: Vec<u32>,
@@ -141,42 +140,42 @@ impl GpuDevices {
         (count > 0).then(|| Self { model, free: vec![WHOLE_GPU_MILLI; count], kinds: Vec::new() })
     }
 
-    /// What all have left together, in thousandths.
+    /// Free capacity of all devices together, in thousandths.
     pub fn free_milli(&self) -> i64 {
         self.free.iter().sum()
     }
 
-    /// How many nobody uses.
+    /// Number of unused devices.
     pub fn idle(&self) -> usize {
         self.free.iter().filter(|free| **free == WHOLE_GPU_MILLI).count()
     }
 
-    /// Whether there are as many devices with enough left as the request takes.
+    /// Whether enough devices have sufficient free capacity for the request.
     pub fn fits(&self, request: &GpuRequest) -> bool {
         self.fitting(request).nth(request.count - 1).is_some()
     }
 
-    /// The devices with enough left, ascending.
+    /// The devices with sufficient free capacity, ascending.
     pub fn fitting(&self, request: &GpuRequest) -> impl Iterator<Item = usize> {
         let each = request.milli_each;
         self.free.iter().enumerate().filter(move |(_, free)| **free >= each).map(|(index, _)| index)
     }
 
-    /// The devices with the least left that is enough; of equal ones the first. For whole GPUs these
-    /// are the first idle ones.
+    /// The devices with the least sufficient free capacity; the first on a tie. For whole GPUs these are the first
+    /// idle ones.
     pub fn tightest(&self, request: &GpuRequest) -> DeviceSet {
         let mut fitting: Vec<usize> = self.fitting(request).collect();
         fitting.sort_by_key(|index| self.free[*index]);
         DeviceSet::of(fitting.into_iter().take(request.count))
     }
 
-    /// How many different kinds of pods are there, and whether this one is among them.
+    /// Number of different kinds of pods present, and whether this one is among them.
     pub fn kinds_with(&self, kind: usize) -> (usize, bool) {
         let present = self.kinds.iter().filter(|pods| **pods > 0).count();
         (present, self.kinds.get(kind).is_some_and(|pods| *pods > 0))
     }
 
-    /// Gives these devices to a pod.
+    /// Allocates these devices to a pod.
     pub fn take(&mut self, request: &GpuRequest, devices: DeviceSet) {
         self.change(devices, -request.milli_each);
         let kind = request.kind().min(MAX_DEVICES);
@@ -201,7 +200,7 @@ impl GpuDevices {
         Self { model: self.model.clone(), free, kinds: Vec::new() }
     }
 
-    /// Takes over another state of the Node object, whose devices may be more or fewer.
+    /// Applies an updated Node object, whose number of devices may have changed.
     pub fn update(&mut self, node: &Node) {
         let offered = Self::of(node);
         self.free.resize(offered.as_ref().map_or(0, |one| one.free.len()), WHOLE_GPU_MILLI);

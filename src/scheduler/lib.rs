@@ -1,8 +1,9 @@
-//! kube-scheduler 1.36: which node a pod goes to, and why not to the others. Decides; it never
-//! writes, holds no clock and draws only from the stream that it is given.
+//! kube-scheduler 1.36: chooses nodes for pods and gives reasons for rejecting the others. It only decides: it never
+//! writes, holds no clock, and draws only from the random stream passed to it.
 
 pub mod cache;
 pub mod class_index;
+pub mod cohorts;
 pub mod cycle;
 pub mod decision;
 mod event_handlers;
@@ -19,12 +20,15 @@ pub mod pod_class;
 pub mod preemption;
 pub mod profile;
 pub mod queue;
+pub mod refusals;
+mod reject_alike;
 pub mod resources;
 pub mod sampling;
 pub mod schedule_one;
 mod score_blocks;
 pub mod tally;
 pub mod tie_break;
+pub mod told;
 pub mod topology;
 
 pub use decision::Attempt;

@@ -1,5 +1,4 @@
-//! The texts of the Scheduled and FailedScheduling events (`framework.FitError`, 1.36), and how events cut
-//! theirs.
+//! Texts of the Scheduled and FailedScheduling events (`framework.FitError`, 1.36), and their truncation.
 
 use std::collections::BTreeMap;
 
@@ -7,18 +6,18 @@ use super::cycle::Diagnosis;
 use super::framework::{Reason, Refusal};
 use cluster::NamespacedName;
 
-/// What is said when there is no node at all.
+/// Message if there are no nodes.
 pub const NO_NODES: &str = "no nodes available to schedule pods";
-/// Events cut their messages at this many bytes (`message.NoteLengthLimit`).
+/// Length in bytes to which events truncate their messages (`message.NoteLengthLimit`).
 const NOTE_LENGTH_LIMIT: usize = 1024;
 
-/// Where a pod was placed.
+/// Message about a pod's placement.
 pub fn assigned(pod: &NamespacedName, node: &str) -> String {
-    // Joined, as it is said of every pod: `format!` takes several times as long.
+    // Concatenated, because this runs for every pod and `format!` is several times slower.
     ["Successfully assigned ", &pod.namespace, "/", &pod.name, " to ", node].concat()
 }
 
-/// `0/N nodes are available:`, and why: how often each reason was given, and what PostFilter said.
+/// `0/N nodes are available:`, followed by the number of nodes per reason and the message of PostFilter.
 pub fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {
     if diagnosis.node_count == 0 {
         return NO_NODES.to_owned();
@@ -40,12 +39,21 @@ pub fn histogram<'a>(
     refusals: impl Iterator<Item = &'a Refusal>,
     absent: Option<&Refusal>,
 ) -> String {
+    histogram_of_counts(node_count, refusals.map(|refusal| (refusal, 1)), absent)
+}
+
+/// The same of refusals of which each comes so often.
+pub fn histogram_of_counts<'a>(
+    node_count: usize,
+    refusals: impl Iterator<Item = (&'a Refusal, usize)>,
+    absent: Option<&Refusal>,
+) -> String {
     let mut counts: BTreeMap<&Reason, usize> = BTreeMap::new();
     let mut explicit = 0;
-    for refusal in refusals {
-        explicit += 1;
+    for (refusal, nodes) in refusals {
+        explicit += nodes;
         for reason in &refusal.reasons {
-            *counts.entry(reason).or_default() += 1;
+            *counts.entry(reason).or_default() += nodes;
         }
     }
     if explicit < node_count {
@@ -64,7 +72,7 @@ fn nodes_available(node_count: usize) -> String {
     format!("0/{node_count} nodes are available:")
 }
 
-/// A message as events keep it (`truncateMessage`).
+/// A message truncated as in events (`truncateMessage`).
 pub(super) fn cut(message: &str) -> String {
     const SUFFIX: &str = " ...";
     if message.len() <= NOTE_LENGTH_LIMIT {

@@ -1,5 +1,5 @@
-//! What the scheduler knows of one node: the object's parts that plugins look at, and the sums over
-//! the pods on it, kept up to date pod by pod (`framework.NodeInfo`, 1.36).
+//! The scheduler's view of one node: the fields read by plugins, and sums over its pods, updated pod by pod
+//! (`framework.NodeInfo`, 1.36).
 
 use super::gpu::{DeviceSet, GpuDevices};
 use super::pod_class::{HostPort, PodClass};
@@ -37,9 +37,9 @@ pub struct NodeInfo {
     pub taints: Vec<Taint>,
     /// Whether it is cordoned.
     pub unschedulable: bool,
-    /// What pods may use.
+    /// Allocatable resources.
     pub allocatable: Resources,
-    /// How many pods may be there.
+    /// Maximum number of pods.
     pub allowed_pods: usize,
     /// Images that it holds.
     pub images: Vec<(Name, Bytes)>,
@@ -49,7 +49,7 @@ pub struct NodeInfo {
     pub non_zero: (i64, i64),
     /// The pods, in no particular order.
     pub pods: Vec<PlacedPod>,
-    /// How many pods of each class are there.
+    /// Number of pods per class.
     pub classes: Vec<ClassCount>,
     /// Host ports in use, each once, however many pods have it (`UsedPorts`).
     pub ports: Vec<HostPort>,
@@ -78,24 +78,24 @@ fn allowed_pods(node: &Node) -> usize {
 /// A pod on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlacedPod {
-    /// Its key in the store; `None` for a pod that a dry run assumed.
+    /// Its key in the store; `None` for a pod assumed in a dry run.
     pub id: Option<PodId>,
-    /// What it is made from.
+    /// Its class.
     pub class: ClassId,
-    /// Whether its deletion was asked for.
+    /// Whether its deletion was requested.
     pub is_terminating: bool,
-    /// The GPUs that it shares; none if nobody chose them yet.
+    /// Its shared GPUs; none if not assigned yet.
     pub devices: DeviceSet,
 }
 
-/// How many pods of a class are on a node.
+/// Number of pods of a class on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassCount {
     /// The class.
     pub class: ClassId,
-    /// Pods in all.
+    /// Total number of pods.
     pub pods: u32,
-    /// Of which terminating.
+    /// Number of terminating ones.
     pub terminating: u32,
 }
 
@@ -131,7 +131,7 @@ impl NodeInfo {
         info
     }
 
-    /// Takes over another state of the Node object.
+    /// Applies an updated Node object.
     pub fn set_node(&mut self, node: &Node) {
         self.labels = node.meta.labels.clone();
         self.taints.clone_from(&node.taints);
@@ -159,12 +159,12 @@ impl NodeInfo {
         }
     }
 
-    /// Whether it has a taint that keeps no pod off (`PreferNoSchedule`).
+    /// Whether it has a `PreferNoSchedule` taint.
     pub fn has_soft_taint(&self) -> bool {
         self.taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
     }
 
-    /// Whether it has a taint that keeps pods off.
+    /// Whether it has a taint that repels pods.
     pub fn has_hard_taint(&self) -> bool {
         self.taints.iter().any(|taint| taint.effect != TaintEffect::PreferNoSchedule)
     }
@@ -174,7 +174,8 @@ impl NodeInfo {
         self.domains[key.index()]
     }
 
-    /// Adds a pod. If it shares GPUs and nobody chose them, it gets those with the least left.
+    /// Adds a pod. If it shares GPUs without an assignment, it gets the devices with the least free capacity that
+    /// suffices.
     pub fn add_pod(&mut self, mut pod: PlacedPod, class: &PodClass) {
         if let (Some(request), Some(gpus)) = (&class.gpu, &mut self.gpus) {
             if pod.devices.is_empty() {

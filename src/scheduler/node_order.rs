@@ -1,4 +1,4 @@
-//! The order in which nodes are looked at: one from each zone in turn (`backend/cache/node_tree.go`).
+//! The order in which nodes are examined: round-robin over the zones (`backend/cache/node_tree.go`).
 
 use cluster::node::{REGION_LABEL, ZONE_LABEL};
 use cluster::{Labels, Name};
@@ -9,7 +9,7 @@ pub struct NodeOrder {
     zones: Vec<(Zone, Vec<usize>)>,
 }
 
-/// The label that stood for the zone before 1.17, looked at where the other is missing.
+/// The zone label before 1.17, used if the current one is missing.
 const OLD_ZONE_LABEL: &str = "failure-domain.beta.kubernetes.io/zone";
 /// The label that stood for the region before 1.17.
 const OLD_REGION_LABEL: &str = "failure-domain.beta.kubernetes.io/region";

@@ -1,5 +1,5 @@
-//! Pods for which preemption makes room: they count on their nominated node for others that matter
-//! no more than they do (`backend/queue/nominator.go`, 1.36).
+//! Nominated pods, for which preemption makes room: they count on their nominated node for pods of equal or lower
+//! priority (`backend/queue/nominator.go`, 1.36).
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Nominations {
 pub struct Nominated {
     /// The pod.
     pub pod: PodId,
-    /// What it is made from.
+    /// Its class.
     pub class: ClassId,
     /// Its priority.
     pub priority: i32,

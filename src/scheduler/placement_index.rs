@@ -1,40 +1,47 @@
-//! The quick way to a decision: what each node is worth to each kind of pod is kept, and worked out
-//! again only for nodes that changed. Decides exactly as [`super::decision::decide`] does, or not at all.
+//! Fast path for decisions: scores of each node are cached per pod class and recomputed only for changed nodes.
+//! Either decides exactly as [`super::decision::decide`] does, or not at all.
 
 use super::cache::Cache;
-use super::framework::{CycleContext, NodeFilter, NodeScore, PluginName, PreFilter, Scope};
+use super::framework::{
+    CycleContext, NodeFilter, NodeScore, PluginName, PreFilter, Refusal, Scope,
+};
 use super::node_info::{ClassId, NodeInfo};
 use super::nominations::Nominations;
 use super::profile::{Profile, Scorer};
+use super::refusals::RefusalCounts;
 use super::sampling::nodes_to_find;
 use super::score_blocks::{INFEASIBLE, ScoreBlocks};
 use super::tie_break::TieBreaker;
 
-/// Where a pod goes.
+/// Placement of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// The node's slot.
     pub node: usize,
-    /// Position in the order of nodes at which the next cycle starts to look.
+    /// Start position of the next cycle's search in the node order.
     pub next_start: usize,
 }
 
-/// What all nodes are worth to all kinds of pods that were placed so far.
+/// Cached scores of all nodes for all classes of pods placed so far.
 #[derive(Clone, Debug, Default)]
 pub struct PlacementIndex {
-    /// By class; classes that every node judges alike share the table of the first of them.
+    /// By class; classes that every node treats identically share the table of the first of them.
     tables: Vec<Option<Box<ClassTable>>>,
 }
 
-/// What all nodes are worth to the pods of one class, as far as it follows from each node alone.
+/// Scores of all nodes for one class, limited to the plugins that depend on each node alone.
 #[derive(Clone, Debug)]
 struct ClassTable {
-    /// The cache's generation that the scores are of.
+    /// The cache generation of the scores.
     generation: u64,
-    /// The version of the order of nodes that the positions are of.
+    /// The node-order version of the positions.
     order_version: u64,
+    /// The slots in that order.
+    order: Vec<usize>,
     /// By position in the order of nodes.
     scores: ScoreBlocks,
+    /// Why those do not do that do not, once somebody has asked.
+    refusals: Option<RefusalCounts>,
     /// Whether it cannot stand for the class: a score is too large, or PreFilter names certain nodes.
     is_unfit: bool,
 }
@@ -43,8 +50,8 @@ type Filters<'c> = Vec<(PluginName, Box<dyn NodeFilter + 'c>)>;
 type Scorers<'c> = Vec<(i64, Box<dyn NodeScore + 'c>)>;
 
 impl PlacementIndex {
-    /// Where the pod goes; `None` where that takes a full cycle to say: if no node does, if pods are
-    /// nominated, or if a plugin looks at more than the index holds.
+    /// The placement of the pod; `None` if that requires a full cycle: no node is feasible, pods are nominated, or a
+    /// plugin needs data that the index lacks.
     pub fn place(
         &mut self,
         profile: &Profile,
@@ -78,47 +85,104 @@ impl PlacementIndex {
     }
 }
 
+impl PlacementIndex {
+    /// Why no node does, if none does and nothing but the nodes themselves has a say: where pods are nominated, or a
+    /// plugin looks at more than one node, or there are less important pods, it takes a full cycle to tell.
+    pub fn refusal(
+        &mut self,
+        profile: &Profile,
+        cycle: &CycleContext<'_>,
+        class: ClassId,
+        nominations: &Nominations,
+    ) -> Option<&RefusalCounts> {
+        let cache = cycle.cache;
+        let has_lesser =
+            cache.least_priority().is_some_and(|least| least < cycle.pod.class.priority);
+        if !nominations.is_empty()
+            || cycle.pod.nominated_node.is_some()
+            || has_lesser
+            || profile.post_filters.is_empty()
+            || cache.node_count() == 0
+            || !cluster_filters(profile, cycle)?.is_empty()
+        {
+            return None;
+        }
+        let shared = cache.alike(class).index();
+        if self.tables.len() <= shared {
+            self.tables.resize_with(shared + 1, || None);
+        }
+        let table = self.tables[shared].get_or_insert_with(Box::default);
+        table.update(profile, cycle);
+        if table.is_unfit || table.scores.best(0..table.scores.len()).score != INFEASIBLE {
+            return None;
+        }
+        if table.refusals.is_none() {
+            let worth = Worth::new(profile, cycle)?;
+            let nodes = cache.nodes().map(|node| worth.refusal(node));
+            table.refusals = Some(RefusalCounts::new(nodes));
+        }
+        table.refusals.as_ref()
+    }
+}
+
 impl Default for ClassTable {
     fn default() -> Self {
         // No order has this version, so that everything is worked out at the first use.
         Self {
             generation: 0,
             order_version: u64::MAX,
+            order: Vec::new(),
             scores: ScoreBlocks::default(),
+            refusals: None,
             is_unfit: false,
         }
     }
 }
 
 impl ClassTable {
-    /// Works out anew what changed since the last time.
+    /// Recomputes the scores of nodes changed since the last update.
     fn update(&mut self, profile: &Profile, cycle: &CycleContext<'_>) {
         let cache = cycle.cache;
-        if self.order_version != cache.order_version() {
-            *self = Self { order_version: cache.order_version(), ..Self::default() };
-            if let Some(worth) = Worth::new(profile, cycle) {
-                let scores = cache.order().iter().map(|slot| worth.of(cache.node(*slot)));
-                match scores.collect::<Option<Vec<i16>>>() {
-                    Some(scores) => self.scores = ScoreBlocks::new(scores),
-                    None => self.is_unfit = true,
-                }
-            } else {
-                self.is_unfit = true;
-            }
-        } else if self.generation != cache.generation() && !self.is_unfit {
-            let Some(worth) = Worth::new(profile, cycle) else {
-                self.is_unfit = true;
-                return;
-            };
-            for slot in cache.changed_since(self.generation) {
-                let Some(score) = worth.of(cache.node(slot)) else {
-                    self.is_unfit = true;
-                    return;
-                };
-                self.scores.set(cache.position(slot), score);
-            }
+        let is_reordered = self.order_version != cache.order_version();
+        if is_reordered {
+            self.reorder(cache);
+        }
+        if (is_reordered || self.generation != cache.generation()) && !self.is_unfit {
+            self.is_unfit = !self.judge_changed(profile, cycle);
         }
         self.generation = cache.generation();
+    }
+
+    /// Nodes came, went or changed places: what the others are worth goes with them.
+    fn reorder(&mut self, cache: &Cache) {
+        let mut positions = vec![u32::MAX; cache.slots()];
+        for (position, slot) in (0..).zip(&self.order) {
+            positions[*slot] = position;
+        }
+        let old = cache.order().iter().map(|slot| positions[*slot] as usize);
+        let old: Vec<Option<usize>> =
+            old.map(|position| Some(position).filter(|at| *at < self.order.len())).collect();
+        let score = |old: &Option<usize>| old.map_or(INFEASIBLE, |at| self.scores.get(at));
+        self.scores = ScoreBlocks::new(old.iter().map(score).collect());
+        if let Some(refusals) = &mut self.refusals {
+            refusals.reorder(&old);
+        }
+        self.order = cache.order().to_vec();
+        self.order_version = cache.order_version();
+    }
+
+    /// Judges the nodes that changed; false if the table cannot stand for the class.
+    fn judge_changed(&mut self, profile: &Profile, cycle: &CycleContext<'_>) -> bool {
+        let cache = cycle.cache;
+        let Some(worth) = Worth::new(profile, cycle) else { return false };
+        for slot in cache.changed_since(self.generation) {
+            let Some(score) = worth.of(cache.node(slot)) else { return false };
+            self.scores.set(cache.position(slot), score);
+            if let Some(refusals) = &mut self.refusals {
+                refusals.set(cache.position(slot), worth.refusal(cache.node(slot)));
+            }
+        }
+        true
     }
 
     /// The best node, where nothing counts beside each node's own worth.
@@ -133,7 +197,7 @@ impl ClassTable {
         let nodes = scores.len();
         let wanted = nodes_to_find(profile.percentage_of_nodes_to_score, nodes);
         let start = if nodes == 0 { 0 } else { start % nodes };
-        // The nodes that a search from `start` on looks at before it meets one more than it wants.
+        // The nodes examined by a search from `start` until it finds one more feasible node than wanted.
         let (behind, before) = if wanted >= nodes {
             (start..nodes, 0..start)
         } else {
@@ -169,7 +233,7 @@ impl ClassTable {
         Some(Placement { node, next_start: (start + looked_at) % nodes })
     }
 
-    /// The best node, with plugins that look at more than one node.
+    /// The best node, taking into account plugins that depend on several nodes.
     fn search(
         &self,
         profile: &Profile,
@@ -212,7 +276,7 @@ impl ClassTable {
     }
 }
 
-/// The filters that look at more than one node; `None` if a full cycle is needed.
+/// The filters that depend on several nodes; `None` if a full cycle is needed.
 fn cluster_filters<'c>(profile: &'c Profile, cycle: &CycleContext<'c>) -> Option<Filters<'c>> {
     let mut found = Vec::new();
     for entry in &profile.pre_filters {
@@ -272,11 +336,19 @@ impl<'c> Worth<'c> {
                 PreFilter::Refuse(_) | PreFilter::Check { .. } => return None,
             }
         }
-        filters.retain(|(name, _)| profile.filters.contains(name));
+        // In the order in which they look at a node: the first that rejects it tells why.
+        let place = |name: &PluginName| profile.filters.iter().position(|one| one == name);
+        filters.retain(|(name, _)| place(name).is_some());
+        filters.sort_by_key(|(name, _)| place(name));
         let local = profile.scorers.iter().filter(|one| one.plugin.scope() == Scope::Node);
         let scorers =
             local.filter_map(|one| Some((one.weight, one.plugin.pre_score(cycle, &[])?))).collect();
         Some(Self { filters, scorers })
+    }
+
+    /// The first plugin that rejects a node, and why; `None` if none does.
+    fn refusal(&self, node: &NodeInfo) -> Option<(PluginName, Refusal)> {
+        self.filters.iter().find_map(|(name, filter)| Some((*name, filter.filter(node).err()?)))
     }
 
     /// What a node is worth; `None` if that is more than fits.

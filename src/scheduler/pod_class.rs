@@ -1,5 +1,5 @@
-//! What the scheduler needs to know of a pod, worked out once for all pods that are alike: same
-//! namespace, same template, same labels. Identical pods cost little because of it.
+//! The scheduler's data about a pod, computed once per class of identical pods: same namespace, same template, same
+//! labels. This keeps identical pods cheap.
 
 use super::gpu::GpuRequest;
 use super::resources::Resources;
@@ -20,7 +20,7 @@ pub const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
 /// (`DefaultMemoryRequest`).
 pub const DEFAULT_MEMORY_REQUEST: i64 = 200 * 1024 * 1024;
 
-/// Pods that are alike for the scheduler.
+/// A class of pods that the scheduler cannot distinguish.
 #[derive(Clone, Debug, Default)]
 pub struct PodClass {
     /// Namespace of the pods.
@@ -42,8 +42,8 @@ pub struct PodClass {
     /// Requests of a placed pod with the defaults for containers that have none: CPU (milli) and
     /// memory (bytes).
     pub non_zero: (i64, i64),
-    /// Requests with which NodeResourcesFit scores an incoming pod: those of the containers with
-    /// the defaults, without pod-level resources (a quirk of 1.36).
+    /// Requests used by NodeResourcesFit to score an incoming pod: those of the containers with the defaults, without
+    /// pod-level resources (a quirk of 1.36).
     pub scored: Resources,
     /// Ports that the pods take on their node.
     pub host_ports: Vec<HostPort>,
@@ -65,12 +65,12 @@ pub struct PodClass {
     pub soft_spread: Vec<SpreadConstraint>,
     /// Claims that the pods' volumes name.
     pub claims: Vec<Name>,
-    /// What the pods take of GPUs that are shared.
+    /// Shared-GPU request of the pods.
     pub gpu: Option<GpuRequest>,
 }
 
-/// All of a class that plugins of the scope of one node look at: classes with the same are worth the
-/// same to every node, whatever their labels.
+/// The data read by node-scoped plugins: classes with equal data get equal results on every node, whatever their
+/// labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NodeDemand {
     scheduler_name: Name,
@@ -150,8 +150,8 @@ impl AffinityTerm {
             .map(|selector| (self.namespaces.as_slice(), selector))
     }
 
-    /// Whether a term of the incoming pod selects a pod that is there. Namespaces by label are those
-    /// that exist; an empty selector takes all, existing or not.
+    /// Whether a term of the incoming pod selects an existing pod. Namespaces selected by label must exist; an empty
+    /// selector takes all, existing or not.
     pub fn selects(&self, pod: &PodClass, store: &Store) -> bool {
         let by_label = |selector: &Selector| {
             selector.is_empty()
@@ -162,8 +162,7 @@ impl AffinityTerm {
         self.matches(pod, by_label)
     }
 
-    /// Whether a term of a pod that is there selects the incoming pod, whose namespace has these
-    /// labels.
+    /// Whether a term of an existing pod selects the incoming pod, whose namespace has these labels.
     pub fn selects_incoming(&self, pod: &PodClass, namespace_labels: &Labels) -> bool {
         self.matches(pod, |selector| selector.matches(namespace_labels))
     }
@@ -214,8 +213,8 @@ impl SpreadConstraint {
         }
     }
 
-    /// Whether a pod with these labels counts. An empty selector counts none of those that are
-    /// there (`countPodsMatchSelector`), though it matches the incoming pod itself.
+    /// Whether a pod with these labels counts. An empty selector counts no existing pod (`countPodsMatchSelector`),
+    /// though it matches the incoming pod itself.
     pub fn counts(&self, labels: &Labels) -> bool {
         self.selector
             .as_ref()
@@ -277,7 +276,7 @@ impl PodClass {
 }
 
 impl PodClass {
-    /// What plugins of the scope of one node look at.
+    /// The data read by node-scoped plugins.
     pub fn node_demand(&self) -> NodeDemand {
         NodeDemand {
             scheduler_name: self.scheduler_name.clone(),
@@ -290,6 +289,15 @@ impl PodClass {
             required_node: self.required_node.clone(),
             gpu: self.gpu.clone(),
         }
+    }
+
+    /// Whether it asks for nothing that takes more than one node to judge: no affinity to pods, no hard spread and no
+    /// volumes.
+    pub fn looks_at_one_node(&self) -> bool {
+        self.affinity.required.is_empty()
+            && self.affinity.required_anti.is_empty()
+            && self.hard_spread.is_empty()
+            && self.claims.is_empty()
     }
 
     /// The topology keys of its affinity and its spread constraints; some may come twice.
@@ -343,8 +351,8 @@ fn weighted(
     terms.iter().map(|(weight, term)| (i64::from(*weight), lower(term))).collect()
 }
 
-/// CPU and memory of a placed pod with the defaults (`PodInfo.CalculateResource`): with pod-level
-/// resources the defaults only stand in for what is missing at both levels.
+/// CPU and memory of a placed pod with the defaults (`PodInfo.CalculateResource`): with pod-level resources, the
+/// defaults only replace amounts missing at both levels.
 fn non_zero_requests(spec: &PodSpec) -> (i64, i64) {
     let pod_level = pod_requests(spec);
     let mut missing = default_requests();
@@ -379,8 +387,7 @@ fn default_requests() -> ResourceList {
     .collect()
 }
 
-/// Host ports of containers and sidecars; those of other init containers are free again before the
-/// pod runs.
+/// Host ports of containers and sidecars; those of other init containers are released before the pod runs.
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
     let sidecars = spec.init_containers.iter().filter(|container| container.is_sidecar);
     let ports = spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);

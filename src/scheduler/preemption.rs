@@ -1,5 +1,5 @@
-//! Making room for a pod by removing less important ones: PostFilter with DynamicResources and
-//! DefaultPreemption (`framework/preemption/preemption.go`, `plugins/defaultpreemption`, 1.36).
+//! Preemption of lower-priority pods: PostFilter with DynamicResources and DefaultPreemption
+//! (`framework/preemption/preemption.go`, `plugins/defaultpreemption`, 1.36).
 
 use std::cmp::Reverse;
 
@@ -20,13 +20,18 @@ use engine::SimTime;
 /// Reason of the DisruptionTarget condition that preemption sets.
 pub const PREEMPTION_BY_SCHEDULER: &str = "PreemptionByScheduler";
 
+/// What is said of nodes on which removing pods cannot help.
+pub(super) const HELPS_NOT: &str = "Preemption is not helpful for scheduling";
+/// What is said of a pod that may not preempt others.
+pub(super) const NEVER: &str = "not eligible due to preemptionPolicy=Never.";
+
 /// `DefaultPreemptionArgs`: how many candidates are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PreemptionArguments {
-    /// So many percent of the nodes that may help.
+    /// Minimum number of candidates, as a percentage of the nodes that may help.
     pub min_candidate_nodes_percentage: usize,
-    /// At least so many.
+    /// Minimum number of candidates.
     pub min_candidate_nodes_absolute: usize,
 }
 
@@ -37,25 +42,25 @@ impl Default for PreemptionArguments {
 }
 
 impl PreemptionArguments {
-    /// How many candidates are enough among so many nodes (`calculateNumCandidates`).
+    /// Number of candidates to find among this number of nodes (`calculateNumCandidates`).
     pub fn candidates_wanted(self, nodes: usize) -> usize {
         let part = nodes * self.min_candidate_nodes_percentage / 100;
         part.max(self.min_candidate_nodes_absolute).min(nodes)
     }
 }
 
-/// What PostFilter came to.
+/// Result of PostFilter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PostFilter {
     /// There are nodes on which room can be made.
     Candidates(Vec<Candidate>),
     /// Nothing can be done.
     Failed {
-        /// The plugin to which the failure is put down.
+        /// The plugin to which the failure is attributed.
         plugin: Option<PluginName>,
-        /// Whether it broke down rather than found nothing.
+        /// Whether it failed with an error rather than finding no candidate.
         is_error: bool,
-        /// What goes into the event.
+        /// Text for the event.
         message: String,
         /// Whether the pod loses its nomination.
         clears_nomination: bool,
@@ -69,18 +74,18 @@ pub struct Candidate {
     pub node: usize,
     /// The pods to remove, the most important first.
     pub victims: Vec<Victim>,
-    /// How many of them a PodDisruptionBudget would keep.
+    /// Number of victims protected by a PodDisruptionBudget.
     pub budget_violations: usize,
 }
 
-/// A pod that would go.
+/// A pod to be preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Victim {
     /// The pod.
     pub pod: PlacedPod,
     /// Its priority.
     pub priority: i32,
-    /// When it started; now, if it did not.
+    /// Its start time; the current time if it has not started.
     pub started: SimTime,
 }
 
@@ -148,8 +153,8 @@ fn preempt(
     let mut refusals = Vec::new();
     let mut without_victims = 0;
     let mut violating = 0;
-    let priorities = cycle.cache.placed_classes().map(|class| cycle.cache.class(class).priority);
-    let has_lesser = priorities.min().is_some_and(|least| least < cycle.pod.class.priority);
+    let least = cycle.cache.least_priority();
+    let has_lesser = least.is_some_and(|least| least < cycle.pod.class.priority);
     for step in 0..potential.len() {
         let node = cycle.cache.node(potential[(offset + step) % potential.len()]);
         if !has_lesser || lesser_pods(cycle, node).next().is_none() {
@@ -157,8 +162,8 @@ fn preempt(
             continue;
         }
         match select_victims(cycle, prepared, nominations, node) {
-            // The list of those that violate a budget holds no more than are wanted, however long the search
-            // for others goes on.
+            // The list of candidates that violate a budget is capped at the wanted number, however long the search
+            // for others continues.
             Ok(candidate) if candidate.budget_violations > 0 => {
                 violating += 1;
                 if violating <= wanted {
@@ -175,18 +180,18 @@ fn preempt(
     if !candidates.is_empty() {
         return Ok(candidates);
     }
-    let others = Refusal::unresolvable("Preemption is not helpful for scheduling");
+    let others = Refusal::unresolvable(HELPS_NOT);
     let no_victims = no_victims();
     let refusals = refusals.iter().chain(std::iter::repeat_n(&no_victims, without_victims));
     let message = histogram(diagnosis.node_count, refusals, Some(&others));
     Err(Failure { message, clears_nomination: true })
 }
 
-/// Whether the pod may preempt others now (`PodEligibleToPreemptOthers`).
+/// Whether the pod may currently preempt others (`PodEligibleToPreemptOthers`).
 pub fn is_eligible(cycle: &CycleContext<'_>, diagnosis: &Diagnosis) -> Result<(), &'static str> {
     let class = cycle.pod.class;
     if class.preemption_policy == PreemptionPolicy::Never {
-        return Err("not eligible due to preemptionPolicy=Never.");
+        return Err(NEVER);
     }
     let Some(node) = cycle.pod.nominated_node.and_then(|node| cycle.cache.get(node)) else {
         return Ok(());
@@ -237,7 +242,7 @@ impl DryRun<'_, '_> {
         result.map_err(|(_, refusal)| refusal)
     }
 
-    /// Puts back what fits beside the pod, and returns the rest.
+    /// Restores the victims that still fit next to the pod, and returns the rest.
     fn reprieve(&mut self, victims: &[Victim]) -> Vec<Victim> {
         let mut kept_out = Vec::new();
         for victim in victims {
@@ -251,8 +256,7 @@ impl DryRun<'_, '_> {
     }
 }
 
-/// The fewest and least important pods whose removal lets the pod onto the node
-/// (`SelectVictimsOnNode`).
+/// The smallest set of least important pods whose removal makes the pod fit the node (`SelectVictimsOnNode`).
 pub fn select_victims(
     cycle: &CycleContext<'_>,
     prepared: &Prepared<'_>,
@@ -294,7 +298,7 @@ fn lesser_pods<'c>(
     node.pods.iter().filter(move |pod| cache.class(pod.class).priority < priority)
 }
 
-fn no_victims() -> Refusal {
+pub(super) fn no_victims() -> Refusal {
     Refusal::unresolvable("No preemption victims found for incoming pod")
 }
 
@@ -309,7 +313,7 @@ const fn importance(victim: &Victim) -> (Reverse<i32>, SimTime) {
     (Reverse(victim.priority), victim.started)
 }
 
-/// Those whose removal a PodDisruptionBudget forbids, and the others, both in their order
+/// Splits victims into those protected by a PodDisruptionBudget and the others, keeping their order
 /// (`filterPodsWithPDBViolation`).
 fn split_by_budgets(cycle: &CycleContext<'_>, victims: &[Victim]) -> (Vec<Victim>, Vec<Victim>) {
     let budgets = || cycle.view.store().disruption_budgets().values();

@@ -1,6 +1,6 @@
-//! Profiles: which plugins run at which extension point, in which order, with which weights and
-//! arguments. The rules of KubeSchedulerConfiguration v1 (`pkg/scheduler/apis/config/v1` and
-//! `framework/runtime/framework.go`, 1.36); reading the file is `scenario`'s part.
+//! Profiles: the plugins at each extension point, with their order, weights and arguments. Follows the rules of
+//! KubeSchedulerConfiguration v1 (`pkg/scheduler/apis/config/v1` and `framework/runtime/framework.go`, 1.36); parsing
+//! the file is left to `scenario`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use engine::SimDuration;
 /// Name of the default profile's scheduler.
 pub const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
-/// What a KubeSchedulerConfiguration says, as far as it bears on decisions.
+/// The parts of a KubeSchedulerConfiguration that affect decisions.
 #[derive(Clone, Debug)]
 pub struct SchedulerConfiguration {
     /// The profiles; never empty.
@@ -26,8 +26,8 @@ pub struct SchedulerConfiguration {
     pub initial_backoff: SimDuration,
     /// `podMaxBackoffSeconds`.
     pub max_backoff: SimDuration,
-    /// Whether waiting pods are tried again when something changes that may help, or after five
-    /// minutes. Off in replays, which say themselves what is tried again.
+    /// Whether waiting pods are retried on changes that may help, or after five minutes. Off in replays, which
+    /// specify the retries themselves.
     pub retries_waiting_pods: bool,
 }
 
@@ -43,7 +43,7 @@ impl Default for SchedulerConfiguration {
     }
 }
 
-/// One profile as it is written.
+/// One profile as written in the configuration.
 #[derive(Clone, Debug)]
 pub struct ProfileConfiguration {
     /// The `spec.schedulerName` of its pods.
@@ -89,7 +89,7 @@ impl PluginSet {
     }
 }
 
-/// A profile that is ready to run.
+/// A resolved profile, ready to run.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The `spec.schedulerName` of its pods.
@@ -98,8 +98,7 @@ pub struct Profile {
     pub percentage_of_nodes_to_score: i64,
     /// Whether scheduling gates hold pods back.
     pub has_gates: bool,
-    /// The plugins at PreFilter, and those with a Filter alone, in the order in which they look at
-    /// the pod.
+    /// The plugins with PreFilter, and those with only a Filter, in the order in which they examine the pod.
     pub pre_filters: Vec<PreFilterEntry>,
     /// The plugins at Filter, in their order.
     pub filters: Vec<PluginName>,
@@ -114,7 +113,7 @@ pub struct Profile {
     topology_keys: Vec<Name>,
 }
 
-/// A plugin that looks at the pod before any node.
+/// A plugin that examines the pod before any node.
 #[derive(Clone, Debug)]
 pub struct PreFilterEntry {
     /// Its name.
@@ -128,7 +127,7 @@ pub struct PreFilterEntry {
 pub struct Scorer {
     /// Its name.
     pub name: PluginName,
-    /// What its scores are multiplied by.
+    /// Factor applied to its scores.
     pub weight: i64,
     /// Its code.
     pub plugin: Arc<dyn ScorePlugin>,
@@ -169,7 +168,7 @@ impl fmt::Display for ProfileError {
 impl std::error::Error for ProfileError {}
 
 impl SchedulerConfiguration {
-    /// Tells FGDScore which pods are typical, in the profiles in which nothing was written for it.
+    /// Sets the typical pods of FGDScore in profiles that do not configure them.
     pub fn expect_typical(&mut self, typical: &[TypicalPod]) {
         for profile in &mut self.profiles {
             let fragmentation = &mut profile.arguments.gpu_fragmentation;
@@ -236,8 +235,8 @@ impl ProfileConfiguration {
         Some(Scorer { name: chosen.plugin.name, weight: chosen.weight.max(1), plugin })
     }
 
-    /// The defaults without those that are switched off, replaced in their place where they are
-    /// switched on with another weight; then the others that are switched on.
+    /// The defaults without disabled plugins, replaced in place if enabled with another weight; then the other
+    /// enabled plugins.
     fn multi_point(&self) -> Result<Vec<Chosen>, ProfileError> {
         let set = &self.multi_point;
         let mut chosen = Vec::new();

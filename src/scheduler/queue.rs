@@ -1,20 +1,23 @@
-//! Pods that wait for a node: the active queue, the back-off queue and the unschedulable pods
-//! (`backend/queue/scheduling_queue.go` and its neighbours, 1.36).
+//! Pods waiting to be scheduled: the active queue, the back-off queue and the unschedulable pods
+//! (`backend/queue/scheduling_queue.go` and related files, 1.36).
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::cohorts::{Alike, Cohorts, Common, Turn};
 use super::framework::PluginName;
 use super::node_info::ClassId;
+use super::told::ToldId;
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 
 /// After so long among the unschedulable pods, a pod is tried again whatever happened
 /// (`podMaxInUnschedulablePodsDuration`).
 const MAX_UNSCHEDULABLE: SimDuration = SimDuration::from_secs(5 * 60);
-/// How often the unschedulable pods are looked through for those.
+/// Interval at which the unschedulable pods are checked for that.
 const FLUSH_PERIOD_SECONDS: i64 = 30;
 
 /// A pod in the queue, with its history.
@@ -22,47 +25,76 @@ const FLUSH_PERIOD_SECONDS: i64 = 30;
 pub struct QueuedPod {
     /// The pod.
     pub pod: PodId,
-    /// What it is made from.
+    /// Its class.
     pub class: ClassId,
     /// Its priority.
     pub priority: i32,
-    /// When it came into the queue, or back to it.
+    /// When it entered the queue, or returned to it.
     pub timestamp: SimTime,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
-    /// How often it was tried and rejected: what the back-off grows with (`UnschedulableCount`).
+    /// Number of rejected attempts, which determines the back-off (`UnschedulableCount`).
     pub rejections: u32,
-    /// How often in a row its try ended without any plugin's verdict: what the back-off then grows with
+    /// Consecutive attempts that ended without any plugin's verdict, which then determine the back-off
     /// (`ConsecutiveErrorsCount`).
     pub errors: u32,
     /// The plugins that rejected it last.
-    pub rejected_by: Vec<PluginName>,
+    pub rejected_by: Arc<[PluginName]>,
+    /// What it was told of that.
+    pub(super) told: ToldId,
     /// Orders pods of equal priority and time: as they came.
-    sequence: u64,
+    sequence: Sequence,
     place: Place,
 }
 
+/// Orders pods that came at one instant: by the rank of the cohort in which they waited, then by number.
+type Sequence = (u64, u64);
+
+/// A try that no node came of.
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    /// Its like are rejected alike.
+    pub alike: Alike,
+    /// The plugins that rejected the pod; none if there are no nodes at all.
+    pub by: Arc<[PluginName]>,
+    /// What the pod was told, this included.
+    pub told: ToldId,
+}
+
 impl QueuedPod {
-    /// How often a try found no node for it.
+    /// Number of attempts that found no node for it.
     const fn failures(&self) -> u32 {
         self.rejections + self.errors
     }
 }
 
-/// Where a pod waits.
+/// Queue holding a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Active,
     Backoff,
-    /// For pods whose try ended without a verdict; not tried early (`podErrorBackoffQ`).
+    /// For pods whose attempt ended without a verdict; not retried early (`podErrorBackoffQ`).
     ErrorBackoff,
-    /// For something to change.
-    Unschedulable,
     Gated,
+    /// For something to change, with the others of its cohort, which has this number.
+    Unschedulable(u32),
+}
+
+impl Place {
+    /// Its position among those in which pods wait one by one.
+    const fn index(self) -> Option<usize> {
+        match self {
+            Self::Active => Some(0),
+            Self::Backoff => Some(1),
+            Self::ErrorBackoff => Some(2),
+            Self::Gated => Some(3),
+            Self::Unschedulable(_) => None,
+        }
+    }
 }
 
 /// The order of the active queue (`PrioritySort`).
-type Order = (Reverse<i32>, SimTime, u64, PodId);
+type Order = (Reverse<i32>, SimTime, Sequence, PodId);
 
 /// The pods in one place.
 type Waiting = BTreeSet<(SimTime, Order)>;
@@ -72,14 +104,20 @@ type Waiting = BTreeSet<(SimTime, Order)>;
 pub struct SchedulingQueue {
     initial_backoff: SimDuration,
     max_backoff: SimDuration,
-    /// Whether pods are tried again of themselves: those that have waited for too long, and those whose try
-    /// ended without a verdict.
+    /// Whether pods are retried without a change: those that waited too long, and those whose attempt ended without a
+    /// verdict.
     pub(super) retries: bool,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     pods: FxHashMap<PodId, QueuedPod>,
     /// By [`Place`], each as [`Self::position`] has it.
-    waiting: [Waiting; 5],
+    waiting: [Waiting; 4],
+    /// Those that wait for something to change, and of these the ones that are to be tried again.
+    cohorts: Cohorts,
     sequence: u64,
+    /// The rank of pods that are rejected one by one at an instant.
+    rank: (SimTime, u64),
+    /// When the order of those that are to be tried was worked out.
+    sorted: SimTime,
 }
 
 impl SchedulingQueue {
@@ -99,8 +137,9 @@ impl SchedulingQueue {
             attempts: 0,
             rejections: 0,
             errors: 0,
-            rejected_by: Vec::new(),
-            sequence: self.next_sequence(),
+            rejected_by: Arc::from([]),
+            told: ToldId::default(),
+            sequence: (self.next_sequence(), 0),
             place: Place::Active,
         };
         self.insert(queued, if is_gated { Place::Gated } else { Place::Active });
@@ -110,37 +149,136 @@ impl SchedulingQueue {
     /// (`SchedulerPopFromBackoffQ`).
     pub fn pop(&mut self, now: SimTime) -> Option<QueuedPod> {
         self.flush(now);
-        let first = self.first(Place::Active).or_else(|| self.first(Place::Backoff));
-        let mut queued = self.take(first?.1)?;
+        let single = self.first_single();
+        let together = self.cohorts.first();
+        let key = |turn: Turn, number: u64| (turn, number);
+        let of_cohort = together.map(|(turn, number, pod)| (key(turn, number), pod));
+        let single = single.map(|(turn, number, pod)| (key(turn, number), pod));
+        let (_, pod) = single.into_iter().chain(of_cohort).min()?;
+        let mut queued = self.take(pod)?;
         queued.attempts += 1;
         Some(queued)
     }
 
+    /// The first of the pods that are to be tried and are in no cohort, with its turn.
+    fn first_single(&self) -> Option<(Turn, u64, PodId)> {
+        let turn = |place: Place| {
+            let (ends, (priority, at, (rank, number), pod)) = *self.first_entry(place)?;
+            Some(((place == Place::Backoff, ends, priority, at, rank), number, pod))
+        };
+        turn(Place::Active).or_else(|| turn(Place::Backoff))
+    }
+
+    /// The cohorts whose pods are to be tried before any other pod, each with its first pod: their pods take turns.
+    pub(super) fn first_cohorts(&mut self, now: SimTime) -> Vec<(u32, PodId)> {
+        self.flush(now);
+        let single = self.first_single().map(|(turn, ..)| turn);
+        let Some((turn, ids)) = self.cohorts.first_turn() else { return Vec::new() };
+        if single.is_some_and(|single| single < turn) {
+            return Vec::new();
+        }
+        ids.filter_map(|id| Some((id, self.cohorts.head(id)?.1))).collect()
+    }
+
+    /// What the pods of a cohort have in common, and how many they are.
+    pub(super) fn cohort(&self, id: u32) -> (&Common, usize) {
+        let cohort = self.cohorts.get(id);
+        (&cohort.common, cohort.len)
+    }
+
+    /// The pods of a cohort.
+    pub(super) fn pods_of(&self, id: u32) -> impl Iterator<Item = PodId> {
+        let members = self.cohorts.members_of(id);
+        members.filter(move |(number, pod)| self.is_there(id, *number, *pod)).map(|(_, pod)| pod)
+    }
+
+    /// All pods of these cohorts, whose turn it is, were tried and rejected.
+    pub(super) fn reject_all(&mut self, cohorts: Vec<(u32, Rejection)>, now: SimTime) {
+        let rank = self.next_sequence();
+        self.rank = (now, self.next_sequence());
+        for (id, Rejection { by, told, .. }) in cohorts {
+            let level = self.level(self.cohorts.get(id).common.level + 1);
+            self.cohorts.reject(id, |common| {
+                *common =
+                    Common { rejected_by: by, told, level, timestamp: now, rank, ..common.clone() };
+            });
+        }
+        self.join_cohorts();
+    }
+
     /// Takes back a pod that no node took, to wait until something changes; or, if no plugin rejected it (there
     /// are no nodes at all), until its back-off is over (`AddUnschedulablePodIfNotPresent`).
-    pub fn add_unschedulable(
-        &mut self,
-        mut queued: QueuedPod,
-        rejected_by: Vec<PluginName>,
-        now: SimTime,
-    ) {
-        let is_error = rejected_by.is_empty();
+    pub fn add_unschedulable(&mut self, mut queued: QueuedPod, rejection: Rejection, now: SimTime) {
+        let Rejection { alike, by, told } = rejection;
+        let is_error = by.is_empty();
         if is_error {
             queued.errors += 1;
         } else {
             queued.rejections += 1;
             queued.errors = 0;
         }
-        queued.rejected_by = rejected_by;
+        queued.rejected_by = by;
+        queued.told = told;
         queued.timestamp = now;
-        queued.sequence = self.next_sequence();
-        self.insert(queued, if is_error { Place::ErrorBackoff } else { Place::Unschedulable });
+        if is_error {
+            queued.sequence = (self.next_sequence(), 0);
+            return self.insert(queued, Place::ErrorBackoff);
+        }
+        if self.rank.0 != now || self.rank.1 == 0 {
+            self.rank = (now, self.next_sequence());
+        }
+        let common = Common {
+            alike,
+            priority: queued.priority,
+            rejected_by: Arc::clone(&queued.rejected_by),
+            told,
+            level: self.level(queued.rejections),
+            timestamp: now,
+            rank: self.rank.1,
+        };
+        queued.sequence = (self.rank.1, self.next_sequence());
+        let (id, tries) = self.cohorts.push(common, queued.sequence.1, queued.pod);
+        queued.place = Place::Unschedulable(id);
+        queued.attempts = queued.attempts.wrapping_sub(tries);
+        queued.rejections = queued.rejections.wrapping_sub(tries);
+        self.pods.insert(queued.pod, queued);
+        self.join_cohorts();
+    }
+
+    fn join_cohorts(&mut self) {
+        if !self.cohorts.are_many() {
+            return;
+        }
+        let Self { cohorts, pods, sequence, .. } = self;
+        let mut next = *sequence;
+        let next_number = || {
+            next += 1;
+            next
+        };
+        cohorts.join(next_number, |(old, number), pod, (new, new_number), tries| {
+            let there = |one: &&mut QueuedPod| {
+                one.place == Place::Unschedulable(old) && one.sequence.1 == number
+            };
+            let Some(queued) = pods.get_mut(&pod).filter(there) else { return false };
+            queued.place = Place::Unschedulable(new);
+            queued.sequence.1 = new_number;
+            queued.attempts = queued.attempts.wrapping_add(tries);
+            queued.rejections = queued.rejections.wrapping_add(tries);
+            true
+        });
+        *sequence = next;
+    }
+
+    /// Rejections, as far as the back-off grows with them.
+    fn level(&self, rejections: u32) -> u32 {
+        let longest = (1..).find(|count| *count > 40 || self.backoff(*count) >= self.max_backoff);
+        rejections.min(longest.unwrap_or(rejections))
     }
 
     /// Puts an unschedulable pod back into the active queue, or into the back-off queue if its
     /// back-off is not over.
     pub fn requeue(&mut self, pod: PodId, now: SimTime) {
-        let waits = |queued: &QueuedPod| queued.place == Place::Unschedulable;
+        let waits = |queued: &QueuedPod| matches!(queued.place, Place::Unschedulable(_));
         if !self.pods.get(&pod).is_some_and(waits) {
             return;
         }
@@ -149,18 +287,29 @@ impl SchedulingQueue {
         self.insert(queued, place);
     }
 
-    /// Does that with each of these pods.
-    pub fn requeue_all(&mut self, pods: Vec<PodId>, now: SimTime) {
-        for pod in pods {
-            self.requeue(pod, now);
+    /// Does that with all pods of these cohorts.
+    pub(super) fn release(&mut self, cohorts: &[u32], now: SimTime) {
+        if !cohorts.is_empty() {
+            let turn = self.turns(now);
+            self.cohorts.release(cohorts, turn);
+            self.sorted = now;
+        }
+    }
+
+    /// When it is whose turn, at this instant.
+    fn turns(&self, now: SimTime) -> impl Fn(&Common) -> Turn + use<> {
+        let (initial, max) = (self.initial_backoff, self.max_backoff);
+        move |common: &Common| {
+            let ends = common.timestamp + backoff(common.level, initial, max);
+            let is_backing_off = ends >= now.floor_to_second();
+            let second = if is_backing_off { ends.floor_to_second() } else { SimTime::ZERO };
+            (is_backing_off, second, Reverse(common.priority), common.timestamp, common.rank)
         }
     }
 
     /// Puts a waiting pod into the active queue, whatever its back-off (`Activate`).
     pub fn activate(&mut self, pod: PodId) {
-        let waits = |queued: &QueuedPod| {
-            matches!(queued.place, Place::Unschedulable | Place::Backoff | Place::ErrorBackoff)
-        };
+        let waits = |queued: &QueuedPod| !matches!(queued.place, Place::Active | Place::Gated);
         if self.pods.get(&pod).is_some_and(waits)
             && let Some(queued) = self.take(pod)
         {
@@ -168,7 +317,7 @@ impl SchedulingQueue {
         }
     }
 
-    /// Lets a pod in whose gates are gone. Its place in the queue is that of its creation.
+    /// Admits a pod whose gates were removed. Its position in the queue follows its creation.
     pub fn ungate(&mut self, pod: PodId, class: ClassId) {
         if self.pods.get(&pod).is_some_and(|queued| queued.place == Place::Gated)
             && let Some(mut queued) = self.take(pod)
@@ -184,8 +333,21 @@ impl SchedulingQueue {
     }
 
     /// A pod in the queue.
-    pub fn get(&self, pod: PodId) -> Option<&QueuedPod> {
-        self.pods.get(&pod)
+    pub fn get(&self, pod: PodId) -> Option<QueuedPod> {
+        Some(self.as_it_is(self.pods.get(&pod)?.clone()))
+    }
+
+    /// A pod with what happened to all of its cohort.
+    fn as_it_is(&self, mut queued: QueuedPod) -> QueuedPod {
+        if let Place::Unschedulable(id) = queued.place {
+            let cohort = self.cohorts.get(id);
+            let Common { rejected_by, told, timestamp, rank, .. } = &cohort.common;
+            queued.attempts = queued.attempts.wrapping_add(cohort.tries);
+            queued.rejections = queued.rejections.wrapping_add(cohort.tries);
+            queued.rejected_by = Arc::clone(rejected_by);
+            (queued.told, queued.timestamp, queued.sequence.0) = (*told, *timestamp, *rank);
+        }
+        queued
     }
 
     /// Changes the class of a waiting pod whose labels changed.
@@ -195,26 +357,39 @@ impl SchedulingQueue {
         }
     }
 
-    /// The pods that wait for something to change, the longest-waiting first.
-    pub fn unschedulable(&self) -> impl Iterator<Item = &QueuedPod> {
-        self.waiting[Place::Unschedulable as usize].iter().map(|(_, order)| &self.pods[&order.3])
+    /// The cohorts that wait for something to change, each with one of its pods.
+    pub(super) fn waiting_cohorts(&self) -> impl Iterator<Item = (u32, &Common, &QueuedPod)> {
+        self.cohorts.waiting().filter_map(|(id, cohort)| {
+            let (_, pod) = self.cohorts.head(id)?;
+            Some((id, &cohort.common, self.pods.get(&pod)?))
+        })
     }
 
-    /// The pods that a try found no node for, wherever they wait now: those whose condition `PodScheduled` is
-    /// False for the reason `Unschedulable`.
+    /// Pods for which an attempt found no node, in any queue: their condition `PodScheduled` is False for the reason
+    /// `Unschedulable`.
     pub fn found_no_node(&self) -> impl Iterator<Item = PodId> {
-        let all = self.waiting.iter().flatten().map(|(_, order)| &self.pods[&order.3]);
-        all.filter(|queued| queued.failures() > 0).map(|queued| queued.pod)
+        let singles = self.waiting.iter().flatten().map(|(_, order)| &self.pods[&order.3]);
+        let singles = singles.filter(|queued| queued.failures() > 0).map(|queued| queued.pod);
+        let members = self.cohorts.members();
+        let is_there = |id: u32, pod: PodId| {
+            self.pods.get(&pod).is_some_and(|queued| queued.place == Place::Unschedulable(id))
+        };
+        let there = members.filter(move |(id, pod)| is_there(*id, *pod));
+        let mut waiting: Vec<(SimTime, PodId)> =
+            there.map(|(id, pod)| (self.cohorts.get(id).common.timestamp, pod)).collect();
+        waiting.sort_unstable();
+        waiting.dedup();
+        singles.chain(waiting.into_iter().map(|(_, pod)| pod))
     }
 
-    /// How often a try found no node for a pod.
+    /// Number of attempts that found no node for a pod.
     pub fn failures_of(&self, pod: PodId) -> u32 {
-        self.pods.get(&pod).map_or(0, QueuedPod::failures)
+        self.get(pod).map_or(0, |queued| queued.failures())
     }
 
-    /// How many pods wait for something to change.
+    /// Number of pods waiting for a change.
     pub fn unschedulable_len(&self) -> usize {
-        self.waiting[Place::Unschedulable as usize].len()
+        self.cohorts.waiting_len()
     }
 
     /// How many pods are in the queue, gated ones included.
@@ -227,18 +402,19 @@ impl SchedulingQueue {
         self.pods.is_empty()
     }
 
-    /// When there is something to pop next, if nothing changes until then.
+    /// Time at which the next pod can be popped, if nothing changes until then.
     pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
-        if [Place::Active, Place::Backoff].into_iter().any(|place| self.first(place).is_some()) {
+        let is_any = |place| self.first(place).is_some();
+        if is_any(Place::Active) || is_any(Place::Backoff) || self.cohorts.first_turn().is_some() {
             return Some(now);
         }
         if !self.retries {
             return None;
         }
-        let flush = self.first(Place::Unschedulable).map(|(failed, _)| {
+        let flush = self.cohorts.oldest().map(|failed| {
             let due = (failed + MAX_UNSCHEDULABLE).as_nanos();
             let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
-            // The look through the unschedulable pods takes those that have waited longer than that.
+            // The periodic flush takes pods that have waited strictly longer than that.
             SimTime::from_nanos((due.div_euclid(period) + 1) * period)
         });
         // Back-offs are over when the second in which they end is.
@@ -247,8 +423,8 @@ impl SchedulingQueue {
         Some(flush.into_iter().chain(ends).min()?.max(now))
     }
 
-    /// Moves pods whose back-off is over to the active queue, and those that have waited for too
-    /// long among the unschedulable ones to either.
+    /// Moves pods with an expired back-off to the active queue, and unschedulable pods that waited too long to either
+    /// queue.
     fn flush(&mut self, now: SimTime) {
         let places = if self.retries {
             &[Place::Backoff, Place::ErrorBackoff][..]
@@ -263,27 +439,30 @@ impl SchedulingQueue {
                 self.insert(queued, Place::Active);
             }
         }
+        if self.sorted != now {
+            self.cohorts.sort(self.turns(now));
+            self.sorted = now;
+        }
         let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
         let looked = SimTime::from_nanos(now.as_nanos().div_euclid(period) * period);
-        while self.retries
-            && let Some((failed, pod)) = self.first(Place::Unschedulable)
-            && looked.since(failed) > MAX_UNSCHEDULABLE
-        {
-            self.requeue(pod, now);
+        let is_over = |failed: SimTime| looked.since(failed) > MAX_UNSCHEDULABLE;
+        if self.retries && self.cohorts.oldest().is_some_and(is_over) {
+            let cohorts = self.cohorts.waiting();
+            let over = cohorts.filter(|(_, one)| is_over(one.common.timestamp)).map(|(id, _)| id);
+            let over: Vec<u32> = over.collect();
+            self.release(&over, now);
         }
     }
 
-    /// When a pod's back-off ends: the initial one after the first rejection, doubled by each
-    /// further one, up to the longest. If its last tries ended without a verdict, those count alone
+    /// When a pod's back-off ends. If its last tries ended without a verdict, those count alone
     /// (`getBackoffTime`).
     fn backoff_end(&self, queued: &QueuedPod) -> SimTime {
         let count = if queued.errors > 0 { queued.errors } else { queued.rejections };
-        if count == 0 {
-            return queued.timestamp;
-        }
-        let doublings = (count - 1).min(40);
-        let factor = 1_i64 << doublings;
-        queued.timestamp + (self.initial_backoff * factor).min(self.max_backoff)
+        queued.timestamp + self.backoff(count)
+    }
+
+    fn backoff(&self, count: u32) -> SimDuration {
+        backoff(count, self.initial_backoff, self.max_backoff)
     }
 
     /// Back-offs end at whole seconds, so that pods that end together are ordered by priority.
@@ -292,36 +471,57 @@ impl SchedulingQueue {
     }
 
     /// Where a pod stands among those in its place: in the order of the active queue, in back-off first by the
-    /// second in which that ends; pods that wait for a change by the time of their failure.
+    /// second in which that ends.
     fn position(&self, queued: &QueuedPod) -> (SimTime, Order) {
         let QueuedPod { pod, timestamp, .. } = *queued;
         let order = (Reverse(queued.priority), timestamp, queued.sequence, pod);
         match queued.place {
-            Place::Active => (SimTime::ZERO, order),
+            Place::Active | Place::Unschedulable(_) => (SimTime::ZERO, order),
             Place::Backoff | Place::ErrorBackoff => {
                 (self.backoff_end(queued).floor_to_second(), order)
             }
-            Place::Unschedulable | Place::Gated => (timestamp, (Reverse(0), timestamp, 0, pod)),
+            Place::Gated => (timestamp, (Reverse(0), timestamp, (0, 0), pod)),
         }
+    }
+
+    fn first_entry(&self, place: Place) -> Option<&(SimTime, Order)> {
+        self.waiting[place.index()?].first()
     }
 
     /// The first pod in a place, with the time by which it stands there.
     fn first(&self, place: Place) -> Option<(SimTime, PodId)> {
-        self.waiting[place as usize].first().map(|(at, order)| (*at, order.3))
+        self.first_entry(place).map(|(at, order)| (*at, order.3))
     }
 
     fn insert(&mut self, mut queued: QueuedPod, place: Place) {
         queued.place = place;
-        let position = self.position(&queued);
-        self.waiting[place as usize].insert(position);
+        if let Some(index) = place.index() {
+            let position = self.position(&queued);
+            self.waiting[index].insert(position);
+        }
         self.pods.insert(queued.pod, queued);
     }
 
     fn take(&mut self, pod: PodId) -> Option<QueuedPod> {
         let queued = self.pods.remove(&pod)?;
-        let position = self.position(&queued);
-        self.waiting[queued.place as usize].remove(&position);
+        let queued = self.as_it_is(queued);
+        match queued.place {
+            Place::Unschedulable(id) => {
+                let Self { cohorts, pods, .. } = self;
+                cohorts.leave(id, |number, pod| is_member(pods, id, number, pod));
+            }
+            place => {
+                let position = self.position(&queued);
+                if let Some(index) = place.index() {
+                    self.waiting[index].remove(&position);
+                }
+            }
+        }
         Some(queued)
+    }
+
+    fn is_there(&self, id: u32, number: u64, pod: PodId) -> bool {
+        is_member(&self.pods, id, number, pod)
     }
 
     fn next_sequence(&mut self) -> u64 {
@@ -330,118 +530,21 @@ impl SchedulingQueue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(number: u64) -> PodId {
-        PodId::from_bits(number)
-    }
-
-    fn queue() -> SchedulingQueue {
-        SchedulingQueue::new(SimDuration::from_secs(1), SimDuration::from_secs(10))
-    }
-
-    fn at(seconds: i64) -> SimTime {
-        SimTime::from_secs(seconds)
-    }
-
-    fn fail(queue: &mut SchedulingQueue, now: SimTime) -> PodId {
-        let queued = queue.pop(now).unwrap();
-        let pod = queued.pod;
-        queue.add_unschedulable(queued, vec!["NodeResourcesFit"], now);
-        pod
-    }
-
-    #[test]
-    fn priority_goes_first_then_time_then_the_order_of_arrival() {
-        let mut queue = queue();
-        queue.add(pod(1), ClassId(0), 0, at(2), false);
-        queue.add(pod(2), ClassId(0), 5, at(3), false);
-        queue.add(pod(3), ClassId(0), 0, at(1), false);
-        queue.add(pod(4), ClassId(0), 0, at(1), false);
-        let popped = std::iter::from_fn(|| queue.pop(at(4)).map(|queued| queued.pod));
-        assert_eq!(popped.collect::<Vec<_>>(), [pod(2), pod(3), pod(4), pod(1)]);
-    }
-
-    #[test]
-    fn a_gated_pod_is_not_popped_until_its_gates_are_gone() {
-        let mut queue = queue();
-        queue.add(pod(1), ClassId(0), 0, at(0), true);
-        assert_eq!((queue.pop(at(1)), queue.wake_time(at(1))), (None, None));
-        queue.ungate(pod(1), ClassId(1));
-        assert_eq!(queue.pop(at(2)).map(|queued| queued.class), Some(ClassId(1)));
-    }
-
-    #[test]
-    fn a_rejected_pod_backs_off_behind_active_ones_but_is_popped_early_if_nothing_else_waits() {
-        let mut queue = queue();
-        queue.add(pod(1), ClassId(0), 9, at(0), false);
-        fail(&mut queue, at(0));
-        queue.requeue(pod(1), at(0));
-        queue.add(pod(2), ClassId(0), 0, at(0), false);
-        assert_eq!(queue.pop(at(0)).map(|queued| queued.pod), Some(pod(2)));
-        assert_eq!(queue.pop(at(0)).map(|queued| queued.pod), Some(pod(1)));
-    }
-
-    #[test]
-    fn back_off_doubles_up_to_its_longest() {
-        let mut queue = queue();
-        queue.add(pod(1), ClassId(0), 0, at(0), false);
-        let mut waits = Vec::new();
-        for _ in 0..6 {
-            fail(&mut queue, at(0));
-            waits.push(queue.backoff_end(&queue.pods[&pod(1)]).since(at(0)).as_secs());
-            queue.activate(pod(1));
-        }
-        assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
-    }
-
-    #[test]
-    fn without_a_verdict_a_pod_is_tried_again_after_its_back_off_and_not_early() {
-        let mut queue = queue();
-        queue.add(pod(1), ClassId(0), 0, at(10), false);
-        let mut now = at(10);
-        let mut waits = Vec::new();
-        for _ in 0..5 {
-            let queued = queue.pop(now).unwrap();
-            queue.add_unschedulable(queued, Vec::new(), now);
-            let next = queue.wake_time(now).unwrap();
-            assert_eq!(queue.pop(next - SimDuration::from_nanos(1)), None);
-            waits.push(next.since(now).as_secs());
-            now = next;
-        }
-        // Each lasts until the second in which it ends is over.
-        assert_eq!(waits, [2, 3, 5, 9, 11]);
-    }
-
-    #[test]
-    fn after_a_verdict_the_back_off_grows_with_the_verdicts_alone() {
-        let mut queue = queue();
-        queue.add(pod(1), ClassId(0), 0, at(10), false);
-        let mut now = at(10);
-        for _ in 0..3 {
-            let queued = queue.pop(now).unwrap();
-            queue.add_unschedulable(queued, Vec::new(), now);
-            now = queue.wake_time(now).unwrap();
-        }
-        fail(&mut queue, now);
-        let ends = queue.backoff_end(&queue.pods[&pod(1)]);
-        assert_eq!(ends.since(now).as_secs(), 1, "as after the first");
-    }
-
-    #[test]
-    fn an_unschedulable_pod_is_tried_again_after_five_minutes_whatever_happened() {
-        let mut queue = queue();
-        queue.add(pod(1), ClassId(0), 0, at(10), false);
-        fail(&mut queue, at(10));
-        assert_eq!(queue.pop(at(300)), None);
-        assert_eq!(queue.wake_time(at(20)), Some(at(330)));
-        assert_eq!(queue.pop(at(330)).map(|queued| queued.attempts), Some(2));
-        let mut queue = self::queue();
-        queue.add(pod(1), ClassId(0), 0, at(30), false);
-        fail(&mut queue, at(30));
-        assert_eq!(queue.wake_time(at(40)), Some(at(360)), "more than five minutes");
-        assert_eq!(queue.pop(at(330)), None);
-    }
+/// Whether a pod is still the one of this number in its cohort.
+fn is_member(pods: &FxHashMap<PodId, QueuedPod>, id: u32, number: u64, pod: PodId) -> bool {
+    pods.get(&pod).is_some_and(|queued| {
+        queued.place == Place::Unschedulable(id) && queued.sequence.1 == number
+    })
 }
+
+/// How long a pod backs off: the initial time after the first rejection, doubled by each further one, up to the longest.
+fn backoff(count: u32, initial: SimDuration, longest: SimDuration) -> SimDuration {
+    if count == 0 {
+        return SimDuration::ZERO;
+    }
+    let doublings = (count - 1).min(40);
+    (initial * (1_i64 << doublings)).min(longest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// The amounts of a resource list that the scheduler counts; others, such as `pods` or
-    /// `storage`, are left out.
+    /// The amounts of a resource list that the scheduler tracks; others, such as `pods` or `storage`, are ignored.
     pub fn from_list(list: &ResourceList) -> Self {
         let mut resources = Self::default();
         for (name, amount) in list.iter() {

@@ -1,6 +1,6 @@
 //! How many feasible nodes are enough.
 
-/// Below this many nodes, all are scored; above, at least so many.
+/// Minimum number of feasible nodes to find; clusters with fewer nodes are examined completely.
 const MIN_FEASIBLE_NODES: usize = 100;
 /// At least this percentage of the nodes is scored where none is configured.
 const MIN_PERCENTAGE: usize = 5;

@@ -1,10 +1,11 @@
-//! The scheduler of a simulation: places one pod at a time. How it hears of changes is in `event_handlers`.
+//! The scheduler of a simulation: places one pod at a time. Its reaction to changes is in `event_handlers`.
 
 use std::sync::Arc;
 
 use super::cache::Cache;
+use super::cohorts::Alike;
 use super::decision::{Attempt, Decision, Verdict, decide};
-use super::framework::{CycleContext, PodToPlace};
+use super::framework::{CycleContext, PluginName, PodToPlace, Scope};
 use super::gpu::DeviceSet;
 use super::message::{assigned, cut};
 use super::node_info::{ClassId, PlacedPod};
@@ -13,8 +14,9 @@ use super::placement_index::PlacementIndex;
 use super::plugins::topology_spread::may_count_by_node;
 use super::preemption::{Candidate, PREEMPTION_BY_SCHEDULER, PostFilter};
 use super::profile::{Profile, ProfileError, SchedulerConfiguration};
-use super::queue::{QueuedPod, SchedulingQueue};
+use super::queue::{QueuedPod, Rejection, SchedulingQueue};
 use super::tie_break::TieBreaker;
+use super::told::Told;
 use cluster::action::{Event, PodDeletion};
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
@@ -32,13 +34,14 @@ pub struct Scheduler {
     pub(super) queue: SchedulingQueue,
     pub(super) nominations: Nominations,
     /// Position in the order of nodes at which the next cycle starts to look.
-    start: usize,
-    ties: TieBreaker,
+    pub(super) start: usize,
+    pub(super) ties: TieBreaker,
     pub(super) retries_waiting_pods: bool,
-    index: PlacementIndex,
+    pub(super) index: PlacementIndex,
+    pub(super) told: Told,
     /// Whether every pod gets a full cycle, for comparison.
     always_full: bool,
-    /// Whether it writes no Events about pods that it places.
+    /// Whether Events of scheduled pods are suppressed.
     is_silent: bool,
     /// By slot of the pod's id.
     pub(super) tracked: Vec<Option<Tracked>>,
@@ -49,9 +52,9 @@ pub struct Scheduler {
 pub(super) struct Tracked {
     pub(super) pod: PodId,
     pub(super) class: ClassId,
-    /// Where it is, or is assumed to be.
+    /// The node to which it is bound, or assumed to be.
     pub(super) node: Option<NodeId>,
-    /// Where the API server has it nominated to.
+    /// The node to which the API server has it nominated.
     pub(super) nominated: Option<NodeId>,
 }
 
@@ -75,6 +78,7 @@ impl Scheduler {
             ties,
             retries_waiting_pods: configuration.retries_waiting_pods,
             index: PlacementIndex::default(),
+            told: Told::default(),
             always_full: false,
             is_silent: false,
             tracked: Vec::new(),
@@ -91,7 +95,7 @@ impl Scheduler {
         &self.queue
     }
 
-    /// When there is something to do next, if nothing changes until then.
+    /// Time of the next attempt, if nothing changes until then.
     pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
         self.queue.wake_time(now)
     }
@@ -106,27 +110,33 @@ impl Scheduler {
         self.queue.activate(pod);
     }
 
-    /// Gives every pod a full cycle, though what follows from the nodes alone is known: for comparison.
+    /// Forces a full cycle for every pod, bypassing the placement index; for comparison.
     pub const fn always_full(&mut self) {
         self.always_full = true;
     }
 
-    /// Writes no Events about pods that are placed, where nobody reads them.
+    /// Suppresses the Events of scheduled pods if they are not read.
     pub const fn be_silent(&mut self) {
         self.is_silent = true;
     }
 
-    /// Tries to place the next pod of the queue, which it returns; `None` if there is none to try.
-    /// Decides as [`Self::next`] does, and keeps no account of it.
+    /// Tries to place the next pod of the queue and returns it; `None` if there is none to try. Decides as
+    /// [`Self::next`] does, without recording the decision.
     pub fn place_next(
         &mut self,
         view: ClusterView<'_>,
         actions: &mut Vec<Action>,
     ) -> Option<PodId> {
+        if !self.always_full {
+            self.reject_together(view, actions);
+        }
         let (queued, pod, profile) = self.pop(view)?;
         let id = queued.pod;
         self.prepare_counts(view, &queued, pod);
-        if self.always_full || !self.place_by_index(view, profile, &queued, pod, actions) {
+        let is_done = !self.always_full
+            && (self.place_by_index(view, profile, &queued, pod, actions)
+                || self.reject_by_index(view, profile, &queued, pod, actions));
+        if !is_done {
             self.attempt(view, profile, queued, pod, actions);
         }
         Some(id)
@@ -139,7 +149,7 @@ impl Scheduler {
         Some(self.attempt(view, profile, queued, pod, actions))
     }
 
-    /// The next pod that still waits, with its profile.
+    /// The next pod that is still waiting, with its profile.
     fn pop<'v>(&mut self, view: ClusterView<'v>) -> Option<(QueuedPod, &'v Pod, usize)> {
         loop {
             let queued = self.queue.pop(view.now)?;
@@ -169,7 +179,7 @@ impl Scheduler {
         placed.map_or(DeviceSet::NONE, |placed| placed.devices)
     }
 
-    /// Places a pod where what is known of the nodes is enough to say where; else does nothing.
+    /// Places a pod if the placement index suffices to decide; otherwise does nothing.
     fn place_by_index(
         &mut self,
         view: ClusterView<'_>,
@@ -193,8 +203,8 @@ impl Scheduler {
         true
     }
 
-    /// What the scheduler would decide about a pod now; about one that has its node, as if it were
-    /// not there. `None` if it does not know of the pod.
+    /// The decision that the scheduler would currently make about a pod; one that is already placed is treated as if
+    /// it were not. `None` if it does not know the pod.
     pub fn examine(&self, view: ClusterView<'_>, pod: PodId) -> Option<Decision> {
         let tracked = self.tracked(pod)?;
         let object = view.store().pods().get(pod)?;
@@ -235,12 +245,36 @@ impl Scheduler {
                     self.nominations.remove(queued.pod);
                     actions.push(Action::NominatePod(queued.pod, None));
                 }
-                actions.push(event(pod, true, "FailedScheduling", cut(message)));
-                let rejected_by = decision.feasibility.diagnosis.rejecting_plugins();
-                self.queue.add_unschedulable(queued, rejected_by, view.now);
+                let diagnosis = &decision.feasibility.diagnosis;
+                let reasons = self.told.reasons(diagnosis.reasons());
+                let told = self.told.and(queued.told, reasons);
+                if told.is_some() {
+                    actions.push(event(pod, true, "FailedScheduling", cut(message)));
+                }
+                let by: Arc<[PluginName]> = diagnosis.rejecting_plugins().into();
+                let alike = self.alike_of(profile, queued.class, &by);
+                let told = told.unwrap_or(queued.told);
+                self.queue.add_unschedulable(queued, Rejection { alike, by, told }, view.now);
             }
         }
         Attempt { pod: id, number, nominated_node, decision }
+    }
+
+    /// Which pods are rejected alike, as one of this class was by these plugins.
+    pub(super) fn alike_of(&self, profile: &Profile, class: ClassId, by: &[PluginName]) -> Alike {
+        let of_one_node = |name: &PluginName| {
+            let entry = profile.pre_filters.iter().find(|entry| entry.name == *name);
+            let plugin = entry.and_then(|entry| entry.plugin.as_ref());
+            plugin.is_some_and(|plugin| plugin.scope() == Scope::Node)
+        };
+        let looks_at_nodes_alone = !self.cache.knows_anti_affinity()
+            && self.cache.class(class).looks_at_one_node()
+            && by.iter().all(of_one_node);
+        if looks_at_nodes_alone {
+            Alike { class: self.cache.alike(class), is_shared: true }
+        } else {
+            Alike { class, is_shared: false }
+        }
     }
 
     fn place(
@@ -267,8 +301,8 @@ impl Scheduler {
         actions.extend(message.map(|message| event(pod, false, "Scheduled", message)));
     }
 
-    /// Asks for the victims to go, takes the nomination from those that the pod outranks on the
-    /// node, and nominates it.
+    /// Requests deletion of the victims, clears the nominations of lower-priority pods on the node, and nominates the
+    /// pod.
     fn preempt(
         &mut self,
         view: ClusterView<'_>,
@@ -325,7 +359,7 @@ impl Scheduler {
     }
 }
 
-/// All that plugins may look at while a pod of a class is placed.
+/// Everything plugins may read while placing a pod of a class.
 pub(super) fn cycle<'a>(
     cache: &'a Cache,
     view: ClusterView<'a>,
@@ -338,7 +372,7 @@ pub(super) fn cycle<'a>(
     CycleContext { cache, view, pod }
 }
 
-fn event(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {
+pub(super) fn event(pod: &Pod, is_warning: bool, reason: &'static str, message: String) -> Action {
     let object = pod.id.clone();
     Action::Event(Box::new(Event { kind: Kind::Pod, object, is_warning, reason, message }))
 }

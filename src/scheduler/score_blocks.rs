@@ -1,19 +1,19 @@
-//! Scores of all nodes for one kind of pod, in blocks, so that the best of thousands of nodes is found
-//! by looking at a few. Holds numbers only: what they mean is its user's business.
+//! Scores of all nodes for one pod class, in blocks, so that the best of thousands of nodes is found by reading only
+//! a few. Holds bare numbers without interpreting them.
 
 use std::ops::Range;
 
 /// Positions of a block.
 const BLOCK: usize = 64;
 
-/// Scores by position. A negative one stands for a node that does not do.
+/// Scores by position. A negative score marks an infeasible node.
 #[derive(Clone, Debug, Default)]
 pub struct ScoreBlocks {
     scores: Vec<i16>,
     blocks: Vec<Block>,
 }
 
-/// What a block's scores come to.
+/// Summary of a block's scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Block {
     /// The best score.
@@ -24,7 +24,7 @@ struct Block {
     feasible: u16,
 }
 
-/// What does not do.
+/// Score of an infeasible node.
 pub const INFEASIBLE: i16 = -1;
 
 /// The best score of some positions, and how many have it.
@@ -61,7 +61,7 @@ impl Block {
     }
 }
 
-/// How many scores match. Without a branch or a call for each, so that many are looked at together.
+/// Number of matching scores. Free of branches and calls, so that it vectorizes.
 fn count(scores: &[i16], matches: impl Fn(i16) -> bool) -> u16 {
     scores.iter().map(|score| u16::from(matches(*score))).sum()
 }
@@ -112,8 +112,8 @@ impl ScoreBlocks {
         self.nth(range, rank, |block| usize::from(block.feasible), |score| score >= 0)
     }
 
-    /// The position of number `rank` (from 0) of those with this score in a range, which must be the
-    /// best there; else how many there are.
+    /// The position of number `rank` (from 0) among the entries with this score in a range, in which it must be the
+    /// best; `Err` with their number if there are fewer.
     pub fn nth_best(&self, range: Range<usize>, score: i16, rank: usize) -> Result<usize, usize> {
         let in_block = |block: &Block| if block.best == score { block.with_best.into() } else { 0 };
         self.nth(range, rank, in_block, |one| one == score)

@@ -1,5 +1,5 @@
-//! How many pods of each class are in each domain of a topology key, kept up to date pod by pod, so that
-//! nobody has to look at all nodes to know. Only for keys that some pod's affinity or spreading names.
+//! Number of pods of each class in each domain of a topology key, updated pod by pod so that no scan of all nodes is
+//! needed. Only for keys used by the affinity or spreading of some pod.
 
 use super::node_info::{ClassId, NodeInfo};
 use super::topology::{Domain, TopologyKey};
@@ -7,9 +7,9 @@ use super::topology::{Domain, TopologyKey};
 /// The pods of one class in one domain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Pods in all.
+    /// Total number of pods.
     pub pods: u32,
-    /// Of which terminating.
+    /// Number of terminating ones.
     pub terminating: u32,
 }
 

@@ -1,5 +1,5 @@
-//! Which of several equal choices is taken. The real scheduler leaves it to the order of a heap and
-//! of Go's maps; a simulation needs a rule.
+//! Tie-breaking between equal choices. The real scheduler leaves it to the order of a heap and of Go's maps; a
+//! simulation needs a rule.
 
 use super::cache::Cache;
 use engine::Stream;
@@ -8,17 +8,17 @@ use engine::random::index_below;
 /// A rule for equal choices.
 #[derive(Clone, Debug)]
 pub enum TieBreaker {
-    /// The node whose name is smallest.
+    /// The node with the smallest name.
     FirstByName,
-    /// The node that `selectHost` of kube-scheduler 1.36 finds on top of its heap: it follows from the
-    /// order in which feasible nodes were found. Of equal preemptions, the node whose name is smallest.
+    /// The node that `selectHost` of kube-scheduler 1.36 finds on top of its heap, which depends on the order in
+    /// which feasible nodes were found. Between equal preemption candidates, the node with the smallest name.
     TopOfHeap,
     /// A drawn one.
     Drawn(Box<Stream>),
 }
 
 impl TieBreaker {
-    /// One of the nodes (slots); `None` if there is none. Nothing is drawn for a single one.
+    /// Chooses one of the nodes (slots); `None` if there is none. Draws no random number for a single node.
     pub fn pick(&mut self, cache: &Cache, nodes: &[usize]) -> Option<usize> {
         match self {
             Self::FirstByName | Self::TopOfHeap => {
@@ -31,8 +31,7 @@ impl TieBreaker {
         }
     }
 
-    /// One of so many nodes (slots), of which `nth` gives number 0, 1, ..., and `all` each: as [`Self::pick`]
-    /// of the list of them does.
+    /// Like [`Self::pick`] for a list of this length, of which `nth` returns number 0, 1, ... and `all` every one.
     pub fn pick_from(
         &mut self,
         cache: &Cache,
@@ -50,7 +49,7 @@ impl TieBreaker {
         }
     }
 
-    /// The feasible node that is taken, by their scores; `top` are those with the best.
+    /// Chooses a feasible node by score; `top` are those with the best score.
     pub fn pick_scored(
         &mut self,
         cache: &Cache,
@@ -78,7 +77,7 @@ impl TieBreaker {
     }
 }
 
-/// The position that is on top after Go's `heap.Init` on a heap whose greatest score is on top.
+/// The position on top after Go's `heap.Init` of a max-heap of these totals.
 fn top_of_heap(totals: &[i64]) -> Option<usize> {
     let mut heap: Vec<usize> = (0..totals.len()).collect();
     for start in (0..heap.len() / 2).rev() {

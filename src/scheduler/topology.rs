@@ -26,7 +26,7 @@ impl TopologyKey {
 pub struct Domain(u32);
 
 impl Domain {
-    /// Dense per key, used again after the last node of a domain is gone.
+    /// Dense per key; reused after the last node of a domain is removed.
     pub const fn index(self) -> usize {
         self.0 as usize
     }
@@ -44,7 +44,7 @@ pub struct Topology {
 #[derive(Clone, Debug, Default)]
 struct KeyDomains {
     key: Name,
-    /// Only ever looked up, never iterated.
+    /// Lookups only, never iterated.
     by_value: FxHashMap<Name, Domain>,
     /// How many nodes are in each domain.
     nodes: Vec<u32>,

@@ -1,5 +1,5 @@
-//! The custom and external metrics: scrapes the traffic by the scenario's rules and publishes the answers of
-//! an adapter.
+//! Custom and external metrics: scrapes the applications by the scenario's rules and publishes the values that an
+//! adapter would serve.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use metrics::{
 };
 use traffic::{BackendId, ServiceId, Traffic};
 
-/// The series of all rules, by their position in the scenario.
+/// The series of all rules, in the scenario's order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Adapter {
     rules: Vec<RuleSeries>,
 }
 
 impl Adapter {
-    /// The custom and external APIs are there if the scenario has metrics for them; the external one also
-    /// where there is KEDA, which serves it itself.
+    /// Registers the custom and external metrics APIs if the scenario defines metrics for them. The external one is
+    /// also registered if there is KEDA, which serves it itself.
     pub(super) fn start(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
         let world = Arc::clone(&env.world);
         let rules = &world.metrics.custom;
@@ -54,7 +54,7 @@ impl Adapter {
         env.enter(SimTime::ZERO + first, Event::PrometheusScrape);
     }
 
-    /// Prometheus scrapes the applications, unless it is paused, and the adapter's answers follow.
+    /// One Prometheus scrape of the applications, unless Prometheus is paused; the adapter's values follow from it.
     pub(super) fn scrape(
         &mut self,
         env: &mut Environment,
@@ -87,7 +87,7 @@ fn publish(env: &mut Environment, served: &[Values]) {
     env.act("metrics-adapter", Action::PublishCustomMetrics(Box::new(metrics)));
 }
 
-/// Counters and gauges of a rule as they are now.
+/// The current counters and gauges of a rule.
 fn scrape_rule(env: &Environment, data_plane: &mut DataPlane, rule: &MetricRule) -> Scraped {
     let Some(service) = traffic_of(env, &rule.service.0) else { return Scraped::default() };
     if rule.measure.reading() == Reading::Quantile {
@@ -113,7 +113,7 @@ fn scrape_rule(env: &Environment, data_plane: &mut DataPlane, rule: &MetricRule)
     Scraped { pods, whole }
 }
 
-/// A counter or gauge of one pod's application; `None` where it has no such thing.
+/// A counter or gauge of one pod's application; `None` if the application does not have it.
 fn measure(
     now: SimTime,
     traffic: &mut Traffic,
@@ -125,7 +125,7 @@ fn measure(
         Measure::KvCacheUsage => Some(server()?.kv_cache_usage_perc),
         Measure::TokensPerSecond => Some(server()?.generation_tokens_total as f64),
         Measure::PromptTokensPerSecond => Some(server()?.prompt_tokens_total as f64),
-        // Percent is the rate of hundred times the seconds at work.
+        // The counter is in percent-seconds, so that its rate is a percentage.
         Measure::GpuUtilization => Some(server()?.gpu_busy.as_secs_f64() * 100.0),
         Measure::RequestsPerSecond => Some(traffic.taken(now, backend) as f64),
         Measure::Concurrency => Some(traffic.in_flight(now, backend) as f64),
@@ -133,13 +133,13 @@ fn measure(
             Some(server) => server.num_requests_waiting as f64,
             None => traffic.queued(now, backend) as f64,
         }),
-        // A histogram, not a number: it is read of the whole Service.
+        // A histogram, not a single number: it is read for the whole Service.
         Measure::LatencyP95 => None,
     }
 }
 
-/// The applications of a Service's pods that answer a scrape: one that has not begun to listen has no
-/// metrics either, nor has one on a node that is down.
+/// Applications behind a Service that answer a scrape. Those that do not listen yet or are on a node that is down
+/// expose no metrics.
 fn backends_of(
     env: &Environment,
     data_plane: &DataPlane,

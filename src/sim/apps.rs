@@ -1,4 +1,4 @@
-//! The applications in the pods: which of them run, what they used, and their place in the traffic.
+//! The applications in the pods: which of them run, their resource usage, and their backends in the traffic.
 
 mod cpu_load;
 mod node_cpus;
@@ -28,29 +28,29 @@ use record::workload_of;
 use traffic::{BackendState, FailureCause, Traffic};
 use units::Bytes;
 
-/// The applications of all pods, by the pod's slot.
+/// The applications of all pods, indexed by pod slot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Apps {
     by_pod: Vec<Option<PodApp>>,
-    /// What the scenario says of the pods of each owner that had any. Only ever looked up, never iterated.
+    /// The scenario's plan for the pods of each owner seen so far. Only ever looked up, never iterated.
     plans: FxHashMap<Owner, Option<Arc<AppPlan>>>,
-    /// Zones in the order in which pods came to them.
+    /// Zones in the order in which pods first appeared in them.
     zones: Vec<Name>,
-    /// What pods of each template ask for. Looked up only, never iterated.
+    /// Resource needs of the pods of each template. Looked up only, never iterated.
     needs: FxHashMap<TemplateId, Needs>,
-    /// Those whose memory may pass what they request.
+    /// Pods whose memory can exceed their request.
     growing: BTreeSet<PodId>,
     cpus: NodeCpus,
     loads: CpuLoads,
-    /// Pods that the next scrape must look at, and at times one that took the slot of such a pod; all
-    /// others use CPU at a steady rate.
+    /// Pods that the next scrape must read; it may include a pod that has since reused the slot. All other pods use
+    /// CPU at a steady rate.
     restless: PodSlots,
-    /// Pods that take requests and whose container started since this was last asked for.
+    /// Pods that take requests and whose container started since the last [`Self::take_started`].
     started: Vec<PodId>,
 }
 
 impl Apps {
-    /// What the scenario says of a pod's workload, or, of a pod without a controller, of itself.
+    /// The scenario's plan for a pod's workload or, for a pod without a controller, for the pod itself.
     pub(super) fn plan_of(
         &mut self,
         view: ClusterView<'_>,
@@ -71,7 +71,7 @@ impl Apps {
         plan
     }
 
-    /// A pod was bound: `app` is what will run in it, in the container at `app_position`.
+    /// Adds a bound pod; `app` will run in the container at `app_position`.
     pub(super) fn add(
         &mut self,
         view: ClusterView<'_>,
@@ -93,7 +93,7 @@ impl Apps {
         self.by_pod[id.index()] = Some(app);
     }
 
-    /// Number of the zone of a pod's node, if the node tells.
+    /// Number of the zone of a pod's node, if the node has a zone label.
     fn zone_of(&mut self, view: ClusterView<'_>, pod: &Pod) -> Option<u16> {
         let node = pod.node.and_then(|node| view.nodes().get(node));
         let zone = node.and_then(|node| node.meta.labels.get(ZONE_LABEL))?;
@@ -104,12 +104,12 @@ impl Apps {
         Some(u16::try_from(known).unwrap_or(u16::MAX))
     }
 
-    /// Other limits and weights are in force for a pod.
+    /// Applies a pod's new limits and weights after a resize.
     pub(super) fn resized(&mut self, view: ClusterView<'_>, id: PodId, traffic: &mut Traffic) {
         let now = view.now;
         let Some(pod) = view.pods().get(id) else { return };
         let spec = &view.templates()[pod.actual()].spec;
-        // Its share of the workload's load is cut at the old limit up to now.
+        // Settles the pod's share of the load at the old limit before the new one applies.
         let shared = self.get(id).is_some_and(|app| app.share.is_some());
         self.set_sharing(now, id, false);
         let Some(app) = self.get_mut(id) else { return };
@@ -142,18 +142,18 @@ impl Apps {
         app_in_mut(&mut self.by_pod, pod)
     }
 
-    /// All applications, by the pod's slot.
+    /// All applications, in order of pod slot.
     pub(super) fn iter(&self) -> impl Iterator<Item = &PodApp> {
         self.by_pod.iter().flatten()
     }
 
-    /// The running applications whose memory may pass what they request.
+    /// The running applications whose memory can exceed their request.
     pub(super) fn growing(&self) -> impl Iterator<Item = &PodApp> {
         let apps = self.growing.iter().filter_map(|pod| self.get(*pod));
         apps.filter(|app| app.is_running())
     }
 
-    /// Memory that the containers of a pod use together while its application runs [bytes].
+    /// Memory used by all containers of a pod while its application runs [bytes].
     pub(super) fn pod_memory_in_use(
         &self,
         now: SimTime,
@@ -174,7 +174,7 @@ impl Apps {
         self.get(pod)?.memory_in_use(now, traffic)
     }
 
-    /// The container runs, but nothing listens yet.
+    /// The container has started, but nothing listens yet.
     pub(super) fn started(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         let Self { by_pod, cpus, restless, started, .. } = self;
         restless.insert(pod);
@@ -201,7 +201,7 @@ impl Apps {
         cpus.serves(app.node);
     }
 
-    /// It answers, or listens no more.
+    /// The application starts or stops listening.
     pub(super) fn set_listening(
         &mut self,
         now: SimTime,
@@ -216,14 +216,14 @@ impl Apps {
         }
     }
 
-    /// Requests to it hang: it does not get to them, or its node cannot be reached.
+    /// Requests to the pod hang: the application is stuck or its node is unreachable.
     pub(super) fn hangs(&self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         if let Some(backend) = self.get(pod).and_then(|app| app.backend) {
             traffic.set_state(now, backend, BackendState::Unreachable);
         }
     }
 
-    /// The pod became ready: its warm-up is over.
+    /// The pod became Ready, which ends its warm-up.
     pub(super) fn warmed_up(&mut self, now: SimTime, pod: PodId) {
         let Self { by_pod, cpus, restless, .. } = self;
         let Some(app) = app_in_mut(by_pod, pod) else { return };
@@ -234,8 +234,8 @@ impl Apps {
         restless.insert(pod);
     }
 
-    /// How long the answer to a probe takes that waits for a worker; absent = for ever. One that takes
-    /// no requests answers at once.
+    /// Response time of a probe that has to wait for a worker; `None` if it never gets one. An application that
+    /// takes no requests answers at once.
     pub(super) fn answer_delay(
         &self,
         now: SimTime,
@@ -248,7 +248,7 @@ impl Apps {
         }
     }
 
-    /// The container is gone, and what was in flight with it.
+    /// The container has stopped, and the requests in flight are lost.
     pub(super) fn stopped(&mut self, now: SimTime, pod: PodId, stop: Stop, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
         self.restless.insert(pod);
@@ -267,7 +267,7 @@ impl Apps {
         }
     }
 
-    /// The network of a pod that has ended is taken down.
+    /// The network of a finished pod is torn down.
     pub(super) fn sandbox_stopped(&self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         let app = self.get(pod).filter(|app| !app.is_running());
         if let Some(backend) = app.and_then(|app| app.backend) {
@@ -275,7 +275,7 @@ impl Apps {
         }
     }
 
-    /// The pod object is gone.
+    /// The pod object was removed.
     pub(super) fn remove(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
         let Self { by_pod, cpus, growing, .. } = self;
@@ -289,7 +289,7 @@ impl Apps {
         }
     }
 
-    /// CPU time used since the pod was bound; absent if nothing ran yet.
+    /// CPU time used since the pod was bound; absent if nothing has run yet.
     pub(super) fn cpu_time(
         &self,
         now: SimTime,
@@ -305,12 +305,12 @@ impl Apps {
         served + own - app.own_cpu.withheld(own)
     }
 
-    /// The planned CPU load of a workload changes.
+    /// Changes the planned CPU load of a workload.
     pub(super) fn set_load(&mut self, now: SimTime, step: &CpuLoadStep) {
         self.loads.set_demand(now, step.load, step.demand_nano);
     }
 
-    /// A pod takes part in its workload's load, or does so no more.
+    /// Adds a pod to its workload's CPU load, or removes it.
     fn set_sharing(&mut self, now: SimTime, pod: PodId, shares: bool) {
         let Self { by_pod, loads, restless, cpus, .. } = self;
         let Some(app) = app_in_mut(by_pod, pod) else { return };
@@ -325,7 +325,7 @@ impl Apps {
         restless.insert(pod);
     }
 
-    /// Has the CPU of all nodes shared whose applications may want more than there is.
+    /// Shares out the CPU of all nodes whose applications may want more than the node has.
     pub(super) fn share_cpus(&mut self, view: ClusterView<'_>, traffic: &mut Traffic) {
         self.look_at_changed_loads();
         for node in self.cpus.take_crowded() {
@@ -340,12 +340,12 @@ impl Apps {
         }
     }
 
-    /// Whether nothing has changed on any node that [`Self::share_cpus`] would see, and no pod's memory can grow.
+    /// True if [`Self::share_cpus`] would find no change on any node, and no pod's memory can grow.
     pub(super) fn is_quiet(&self) -> bool {
         self.growing.is_empty() && !self.cpus.is_any_crowded() && !self.loads.has_spread()
     }
 
-    /// Has the nodes looked at whose pods burn at other rates since the last call of this.
+    /// Marks the nodes of pods whose CPU rate changed since the last call, so that their CPU is shared anew.
     fn look_at_changed_loads(&mut self) {
         let Self { by_pod, loads, cpus, .. } = self;
         let mut meters = loads.take_spread().peekable();
@@ -358,7 +358,7 @@ impl Apps {
         }
     }
 
-    /// An application gets this share of the CPU that it wants for itself.
+    /// Sets the fraction of its own CPU demand that an application gets.
     fn grant_own_cpu(&mut self, now: SimTime, pod: PodId, granted: f64) {
         let Self { by_pod, loads, restless, .. } = self;
         let Some(app) = app_in_mut(by_pod, pod) else { return };
@@ -370,17 +370,17 @@ impl Apps {
         }
     }
 
-    /// The kubelets of these pods answer from now on, or do so no more.
+    /// The kubelets of these pods became reachable or unreachable, so the next scrape must read the pods.
     pub(super) fn disturb(&mut self, pods: impl Iterator<Item = PodId>) {
         pods.for_each(|pod| self.restless.insert(pod));
     }
 
-    /// Takes the pods that take requests and whose container started since this was last asked for.
+    /// Takes the pods that take requests and whose container started since the last call.
     pub(super) fn take_started(&mut self) -> Vec<PodId> {
         std::mem::take(&mut self.started)
     }
 
-    /// Takes the pods that a scrape must look at, by their slots.
+    /// Takes the pods that a scrape must read, in slot order.
     pub(super) fn take_restless(&mut self) -> Vec<PodId> {
         let Self { by_pod, restless, .. } = self;
         let mut pods = Vec::new();
@@ -390,12 +390,12 @@ impl Apps {
         pods
     }
 
-    /// Takes the meters of workloads' loads that a scrape must look at.
+    /// Takes the meters of CPU loads that a scrape must read.
     pub(super) fn take_changed_meters(&mut self, now: SimTime) -> Vec<MeterUsage> {
         self.loads.take_changed(now)
     }
 
-    /// What the kubelet reports of a pod; absent if no container runs.
+    /// Usage of a pod as its kubelet reports it; absent if no container runs.
     pub(super) fn usage(
         &self,
         now: SimTime,

@@ -1,5 +1,5 @@
-//! From a scenario with all its files to a [`World`]: everything is looked up and checked here, so that
-//! a simulation itself never meets a mistake.
+//! Turns a scenario with all its files into a [`World`]: everything is resolved and validated here, so that a
+//! simulation never meets invalid input.
 
 mod accelerators;
 mod actors;
@@ -40,10 +40,10 @@ use scheduler::resources::Resources;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{Balancer, Problem, RequestModel, ServicePolicy, ServiceTraffic, TrafficSpec};
 
-/// When a run starts whose scenario has no date: 2026-01-05T00:00:00Z, in seconds.
+/// Start of a run whose scenario has no date: 2026-01-05T00:00:00Z, in Unix seconds.
 const DEFAULT_START_SECONDS: i64 = 1_767_571_200;
 
-/// A scenario that was read, lowered and checked, for any number of runs.
+/// A scenario that has been read, lowered and checked, for any number of runs.
 #[derive(Clone, Debug)]
 pub struct Blueprint<'a> {
     resolved: &'a ResolvedScenario,
@@ -56,7 +56,8 @@ pub struct Blueprint<'a> {
     timeline: Vec<(SimTime, Step)>,
     /// Objects as last written.
     documents: Documents,
-    /// Where requests to hosts and paths go, from certain times on, by the timeline: a run looks itself.
+    /// Routing of hosts and paths as the timeline changes it, each with its start time. Used for checks only: a run
+    /// derives its own from the store.
     routings: Vec<(SimTime, Routing)>,
     scheduler: SchedulerConfiguration,
     /// Warnings and notes.
@@ -64,7 +65,7 @@ pub struct Blueprint<'a> {
 }
 
 impl<'a> Blueprint<'a> {
-    /// Reads, lowers and checks all that a scenario names. All mistakes come at once.
+    /// Reads, lowers and checks everything a scenario refers to. Reports all mistakes at once.
     pub fn new(resolved: &'a ResolvedScenario) -> Result<Self, Diagnostics> {
         let mut problems = resolved.check();
         let scenario = resolved.scenario();
@@ -106,7 +107,7 @@ impl<'a> Blueprint<'a> {
         }
         blueprint.check_limits(&mut problems);
         blueprint.scheduler.expect_typical(&typical_of(&blueprint.objects));
-        // What the scenario's own check found is found again where settings are turned into models.
+        // Turning settings into models reports again what the scenario's own check already found.
         problems.deduplicate();
         problems.sort();
         if problems.has_errors() {
@@ -121,7 +122,7 @@ impl<'a> Blueprint<'a> {
         self.resolved
     }
 
-    /// What is applied at the start.
+    /// The objects applied at the start.
     pub(super) fn objects(&self) -> &[Action] {
         &self.objects
     }
@@ -178,7 +179,7 @@ impl<'a> Blueprint<'a> {
         })
     }
 
-    /// Karpenter, if there is a NodePool at some time.
+    /// Karpenter, if the manifests contain a NodePool at any time.
     fn karpenter(&self) -> Option<KarpenterPlan> {
         let cluster = &self.resolved.scenario().cluster;
         let is_pool = |action: &Action| matches!(action, Action::Apply(_, AnySpec::NodePool(_)));
@@ -199,7 +200,7 @@ impl<'a> Blueprint<'a> {
         self.cloud.boot_failures = cluster.machines.boot_failures;
         self.cloud.quota.clone_from(&cluster.machines.quota);
         for pool in &cluster.node_pools {
-            // A pool that cannot be resolved is reported by the scenario's own check.
+            // The scenario's own check reports pools that cannot be resolved.
             let Ok(resolved) = cluster.resolve(pool) else { continue };
             if pool.count.bounds().is_none() {
                 let count = pool.count.at_start();
@@ -218,7 +219,7 @@ impl<'a> Blueprint<'a> {
         }
     }
 
-    /// The DaemonSets that come with the sort of cluster, apart from those that the manifests bring.
+    /// The DaemonSets that the cluster preset brings, except those that the manifests define themselves.
     fn system_manifests(&mut self, problems: &mut Diagnostics) -> Vec<Action> {
         let Some(preset) = self.resolved.scenario().cluster.preset else { return Vec::new() };
         let given = read_manifests(&self.resolved.files.manifests, &mut Diagnostics::default());
@@ -229,7 +230,7 @@ impl<'a> Blueprint<'a> {
         actions
     }
 
-    /// The actions that create the objects of some texts.
+    /// The actions that create the objects of some manifests.
     fn manifests(
         &mut self,
         sources: &[Source],
@@ -243,7 +244,7 @@ impl<'a> Blueprint<'a> {
         let (actions, said) = self.documents.admit(manifests.clone());
         let has_part = !self.resolved.scenario().ingress.is_empty();
         if has_part {
-            // What the API server refuses is told already.
+            // Skip what has already been reported as refused by the API server.
             let is_told = |problem: &Diagnostic| {
                 said.iter().any(|one| {
                     one.severity == Severity::Error
@@ -263,7 +264,7 @@ impl<'a> Blueprint<'a> {
         actions
     }
 
-    /// Nodes that manifests describe join the cluster's.
+    /// Moves Node objects from the manifests to the cluster's nodes.
     fn take_nodes(&mut self) {
         for action in std::mem::take(&mut self.objects) {
             match action {
@@ -333,7 +334,7 @@ impl<'a> Blueprint<'a> {
     ) -> Result<(NamespacedName, ServiceTraffic), Diagnostics> {
         let service = spec.service.0.clone();
         let traces = |path: &str| self.resolved.files.trace(path);
-        // Named by the Service, so that traffic to one does not depend on that to the others.
+        // The stream is named after the Service, so that its traffic does not depend on that of other Services.
         let stream = streams.stream(&format!("arrivals at {service}"), 0);
         match spec.arrivals_with(&format!("traffic[{position}]"), &traces, stream) {
             Ok(arrivals) => Ok((
@@ -356,7 +357,7 @@ impl<'a> Blueprint<'a> {
         }
     }
 
-    /// How a service is reached; `balancer` is what its clients' traffic says.
+    /// The policy for calls to a service; `balancer` is the setting of its clients' traffic.
     fn policy(&self, service: &NamespacedName, balancer: Balancer) -> ServicePolicy {
         let spec = self.resolved.scenario().services.iter().find(|one| one.service.0 == *service);
         let is_stated = balancer != Balancer::default();
@@ -395,10 +396,10 @@ impl<'a> Blueprint<'a> {
     }
 }
 
-/// Pods of an object that count for what is typical, at most.
+/// Most replicas of an object that count towards the typical pods.
 const TYPICAL_REPLICAS: usize = 1_000_000;
 
-/// The typical pods of what is applied at the start: what a scheduler that looks ahead looks ahead to.
+/// The typical pods among the objects applied at the start, for a scheduler that plans for them.
 fn typical_of(objects: &[Action]) -> Vec<TypicalPod> {
     let mut pods = Vec::new();
     for object in objects {
@@ -413,14 +414,14 @@ fn typical_of(objects: &[Action]) -> Vec<TypicalPod> {
             _ => continue,
         };
         let milli_cpu = Resources::from_list(&pod_requests(&template.spec)).milli_cpu;
-        // Of what a run is refused for, a part is as typical.
+        // A run with more replicas is refused anyway; a part of them is just as typical.
         let replicas = usize::try_from(replicas).unwrap_or(0).min(TYPICAL_REPLICAS);
         pods.extend(std::iter::repeat_n((milli_cpu, GpuRequest::of(template)), replicas));
     }
     typical_pods(pods, TYPICAL_PERCENT)
 }
 
-/// Reads a KubeSchedulerConfiguration; its mistakes are reported at their lines.
+/// Reads a KubeSchedulerConfiguration; mistakes are reported with their line.
 pub fn scheduler_of(source: &Source, problems: &mut Diagnostics) -> SchedulerConfiguration {
     let documents = read_documents(source, problems);
     let Some(document) = documents.into_iter().next() else {
@@ -437,16 +438,16 @@ pub fn scheduler_of(source: &Source, problems: &mut Diagnostics) -> SchedulerCon
     })
 }
 
-/// The kinds by which requests come.
+/// The kinds that route requests to Services.
 const ROUTE_KINDS: [Kind; 2] = [Kind::Ingress, Kind::HTTPRoute];
 
-/// Whether it says that objects of one of these kinds play no part.
+/// True if the diagnostic says that objects of one of these kinds are not simulated.
 fn says_no_part(problem: &Diagnostic, kinds: &[Kind]) -> bool {
     let is_said_of = |kind: &Kind| problem.message.contains(&format!("of kind {kind}:"));
     problem.code == "not-simulated" && kinds.iter().any(is_said_of)
 }
 
-/// Makes a setting in the manifest that it is for.
+/// Applies a setting to the manifest that it names.
 fn set_in_manifests(manifests: &mut [Manifest], setting: &Override, problems: &mut Diagnostics) {
     let mut found = false;
     for manifest in manifests.iter_mut() {
@@ -458,12 +459,12 @@ fn set_in_manifests(manifests: &mut [Manifest], setting: &Override, problems: &m
         }
     }
     if !found {
-        let message = format!("{setting}: no manifest has this object");
+        let message = format!("{setting}: no manifest defines this object");
         problems.push(Diagnostic::error("setting", message));
     }
 }
 
-/// The sort of cluster by its first pool that comes and goes, or its first pool.
+/// The preset of the cluster: that of its first autoscaled pool, or else of its first pool.
 fn preset_of(cluster: &Cluster) -> Preset {
     let comes_and_goes = |pool: &&NodePool| pool.count.bounds().is_some();
     let pools = &cluster.node_pools;
@@ -473,7 +474,7 @@ fn preset_of(cluster: &Cluster) -> Preset {
     preset.unwrap_or(Preset::Eks)
 }
 
-/// The calendar instant at which a run starts: a whole second; by default a Monday midnight, UTC.
+/// The calendar time at which a run starts: a whole second; by default a Monday, midnight UTC.
 fn start_of(date: Option<&StartDate>) -> Timestamp {
     let given = date.map_or(DEFAULT_START_SECONDS, |date| date.0.as_second());
     Timestamp::from_second(given).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Faults that come by chance, each process with a random stream of its own.
+//! Random faults, each process with a random stream of its own.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ use engine::{SimDuration, Stream, Streams};
 use faults::{FaultKind, RandomFault, SpotReclaim};
 use rand_distr::Distribution;
 
-/// For so long the number of pods or nodes counts as constant: then it is looked at anew. Without
-/// memory as these processes are, that changes nothing but their rate.
+/// Interval after which the number of pods or nodes at risk is determined anew; in between it counts as constant.
+/// As the processes are memoryless, this affects nothing but their rate.
 const LOOK: SimDuration = SimDuration::from_secs(60);
-/// Notice of a spot machine that is taken back by chance, as on AWS.
+/// Notice before a random spot reclaim, as on AWS.
 const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
 
-/// The processes of a world's random faults, by their position in it.
+/// The random fault processes of a world, by their position in it.
 #[derive(Clone, Debug)]
 pub(super) struct RandomFaults {
     streams: Vec<Stream>,
 }
 
 impl RandomFaults {
-    /// The processes before their first look.
+    /// The processes in their initial state.
     pub(super) fn new(world: &World) -> Self {
         let streams = Streams::new(world.seed);
         let name = |fault: &RandomFault| {
@@ -38,7 +38,8 @@ impl RandomFaults {
             let target = target.or_else(|| fault.pool.as_ref().map(ToString::to_string));
             format!("fault {} of {}", fault.fault.as_str(), target.unwrap_or_default())
         };
-        // By what it is, whatever others there are: of processes of one name, the first and so on.
+        // Streams are named after the fault, so that they do not depend on the other faults; faults with the same
+        // name are numbered.
         let mut known = BTreeMap::<String, u64>::new();
         let stream = |fault: &RandomFault| {
             let name = name(fault);
@@ -50,7 +51,7 @@ impl RandomFaults {
         Self { streams: world.faults.iter().map(stream).collect() }
     }
 
-    /// A process of faults strikes, or is looked at; and then waits for the next.
+    /// Handles the event of a process, a fault or a mere update of its rate, and draws the next one.
     pub(super) fn run(
         &mut self,
         env: &mut Environment,
@@ -120,7 +121,7 @@ fn strike(
     }
 }
 
-/// A spot machine of a pool that is taken back by chance.
+/// A random reclaim of a spot machine of a pool.
 const fn by_chance(pool: Name, repair: SimDuration) -> SpotReclaim {
     let replaced_after = Some(repair);
     SpotReclaim { pool, count: 1, notice: SPOT_NOTICE, drain: true, replaced_after }

@@ -1,5 +1,4 @@
-//! What users do to objects: apply, patch, scale, roll out and back, delete. Every verb says in the
-//! log what was done, or why it was not.
+//! User requests that change objects: apply, patch, scale, rollouts, rollback, delete. Each one logs its outcome.
 
 use std::sync::Arc;
 
@@ -19,11 +18,11 @@ use manifest::{
     Diagnostics, Loaded, Manifest, Object, Severity, admit_written, read_value, written,
 };
 
-/// Annotation by which `kubectl rollout restart` changes a template.
+/// Annotation that `kubectl rollout restart` sets on a pod template.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
 impl Environment {
-    /// One request of a user about an object; true if it was carried out. What is refused is told.
+    /// Sends a user's request about an object; true if it was accepted. A refusal is logged.
     fn user(&mut self, object: &ObjectReference, action: Action) -> bool {
         match self.ask("user", action) {
             Ok(()) => true,
@@ -31,7 +30,7 @@ impl Environment {
         }
     }
 
-    /// The same for a request that may turn out impossible, as what it is about is not there.
+    /// Like [`Self::user`], for a request that is `None` if its object does not exist.
     fn user_if_there(&mut self, object: &ObjectReference, action: Option<Action>) -> bool {
         let Some(action) = action else {
             self.not_found(object);
@@ -113,7 +112,7 @@ impl Environment {
         }
         let Some(earlier) = earlier_template(store, workload, revision) else {
             let which = revision.map_or_else(|| "earlier".to_owned(), |one| format!("{one}"));
-            let message = format!("there is no revision {which} to go back to: nothing was done");
+            let message = format!("revision {which} does not exist: nothing was rolled back");
             return self.warn("user", workload, "NoRevision", message);
         };
         let earlier_document = earlier.document.get().cloned();
@@ -148,8 +147,8 @@ impl Environment {
         }
     }
 
-    /// `kubectl apply`: what does not exist is created. Of what does, the fields of the manifest are set and those
-    /// are removed that only the manifest applied before had.
+    /// `kubectl apply`: creates the object if it does not exist. Otherwise sets the fields of the manifest and
+    /// removes those that only the previously applied manifest had.
     pub(super) fn apply_object(&mut self, action: Action) {
         let Action::Apply(meta, spec) = action else {
             return self.act("user", action);
@@ -167,14 +166,14 @@ impl Environment {
             Ok(None) => {}
             Ok(Some(action)) => {
                 let why = match object.kind {
-                    Kind::Pod => "a pod cannot be changed but for its images",
+                    Kind::Pod => "only the images of a pod can be changed",
                     Kind::Node => "a node is changed by cordon, drain and faults",
                     _ => {
                         self.user(&object, action);
                         return;
                     }
                 };
-                let message = format!("{object} stays as it is: {why}");
+                let message = format!("{object} was not changed: {why}");
                 self.warn("user", &object, "Unchanged", message);
             }
             Err(why) => {
@@ -183,15 +182,15 @@ impl Environment {
         }
     }
 
-    /// The manifest from which an object was applied last.
+    /// The manifest from which an object was last applied.
     fn last_applied(&self, object: &ObjectReference) -> Option<Value> {
         let store = self.plane.store();
         let meta = store.meta_of(found(store, object)?)?;
         meta.document.as_ref()?.last_applied.clone()
     }
 
-    /// The write that makes an object what is wanted, defaulted, validated and admitted as the API server does;
-    /// nothing if it is so already. An error says what is wrong with what is wanted.
+    /// The write that turns the live object into the wanted one, defaulted, validated and admitted as the API
+    /// server does; `None` if nothing changes. An error says what is invalid.
     fn change_of(
         &self,
         object: &ObjectReference,
@@ -226,23 +225,23 @@ impl Environment {
         match (mistake, loaded.objects.pop()) {
             (Some(mistake), _) => Err(format!("{}: {}", mistake.field, mistake.message)),
             (None, Some(object)) => Ok(object),
-            (None, None) => Err("it is of a kind that is not simulated".to_owned()),
+            (None, None) => Err("its kind is not simulated".to_owned()),
         }
     }
 
-    /// Objects as the API server of this cluster admits them now.
+    /// Objects as the API server of this cluster would admit them now.
     pub(super) fn admitted_all(&self, manifests: Vec<Manifest>) -> Loaded {
         let classes = self.plane.store().priority_classes().values();
         admit_written(manifests, control_plane(&self.world.controllers.hpa), classes.cloned())
     }
 
-    /// Tells of a request that the API server refuses.
+    /// Logs a request that the API server refuses.
     fn refuse(&mut self, object: &ObjectReference, why: &str) -> bool {
         self.warn("user", object, "Refused", format!("the API server refuses: {why}"));
         false
     }
 
-    /// `kubectl delete`; a node goes with its machine, a namespace with all that is in it.
+    /// `kubectl delete`. Deleting a node also removes its machine; deleting a namespace removes everything in it.
     pub(super) fn delete_object(&mut self, data_plane: &mut DataPlane, object: &ObjectReference) {
         let id = found(self.plane.store(), object);
         if let Some(ObjectId::Node(node)) = id {
@@ -254,12 +253,12 @@ impl Environment {
     }
 }
 
-/// The key of an object, if it is there.
+/// The id of an object, if it exists.
 fn found(store: &Store, object: &ObjectReference) -> Option<ObjectId> {
     store.object_named(object.kind, &object.id)
 }
 
-/// The template of a workload's pods, as its owner wrote it.
+/// The pod template of a workload as its user wrote it.
 pub(super) fn template_of<'a>(
     store: &'a Store,
     workload: &ObjectReference,
@@ -267,8 +266,8 @@ pub(super) fn template_of<'a>(
     store.pod_template_of(found(store, workload)?)
 }
 
-/// The write that changes the template of a workload's pods, in the lean object and in its document; `None` if the
-/// workload is not there, or `change` finds nothing to change.
+/// The write that changes a workload's pod template, both in the typed object and in its document; `None` if the
+/// workload does not exist or `change` changes nothing.
 fn template_change(
     store: &Store,
     workload: &ObjectReference,
@@ -293,7 +292,7 @@ fn template_change(
     Some(Action::apply(meta, spec))
 }
 
-/// The template of a revision, or of the one before the present.
+/// The template of the given revision, or of the one before the current.
 fn earlier_template(
     store: &Store,
     workload: &ObjectReference,
@@ -328,7 +327,7 @@ fn earlier_of_deployment(
     Some(without_hash(&store.templates()[set.template]))
 }
 
-/// A ReplicaSet's template as its Deployment has it.
+/// A ReplicaSet's template as it is in its Deployment.
 fn without_hash(template: &PodTemplate) -> PodTemplate {
     let labels = template.labels.iter().filter(|(key, _)| key.as_ref() != POD_TEMPLATE_HASH_LABEL);
     let labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();

@@ -1,4 +1,4 @@
-//! The rate limit of a controller's client of the API server: client-go's `flowcontrol.NewTokenBucketRateLimiter`.
+//! The client-side rate limit of a controller's API client: client-go's `flowcontrol.NewTokenBucketRateLimiter`.
 
 use engine::{SimDuration, SimTime};
 use scenario::ClientRate;
@@ -7,7 +7,7 @@ use scenario::ClientRate;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenBucket {
     rate: ClientRate,
-    /// When it will be full again.
+    /// Time at which it will be full again.
     full_at: SimTime,
 }
 
@@ -16,8 +16,8 @@ impl TokenBucket {
         Self { rate, full_at: SimTime::ZERO }
     }
 
-    /// Takes a token: when the request that asks for one at `now` may go. Those that wait go in the order in which they
-    /// asked.
+    /// Takes a token for a request made at `now` and returns when the request may be sent. Waiting requests are
+    /// sent first come, first served.
     pub(super) fn take(&mut self, now: SimTime) -> SimTime {
         let ClientRate { qps, burst } = self.rate;
         if qps == 0 {
@@ -42,7 +42,7 @@ mod tests {
         let at: Vec<f64> = (0..50).map(|_| (bucket.take(now) - now).as_secs_f64()).collect();
         assert!(at[..30].iter().all(|at| *at == 0.0), "{at:?}");
         assert_eq!((at[30], at[31], at[49]), (0.05, 0.1, 1.0));
-        // All tokens are back 1.5 s after the last went.
+        // All tokens are back 1.5 s after the last one was taken.
         let later = SimTime::from_nanos(12_500_000_000);
         assert!((0..30).all(|_| bucket.take(later) == later));
     }

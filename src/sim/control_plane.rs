@@ -1,5 +1,5 @@
-//! The API server and the controller manager at work: carries out actions, tells the controllers
-//! what changed, and lets them act in turn until nothing is due. Decides nothing itself.
+//! The API server and the controller manager: carries out actions, notifies the controllers of changes, and runs
+//! their work queues until nothing is due. Makes no decisions itself.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,20 +17,20 @@ use scenario::ClientRate;
 pub struct ControlPlane {
     store: Store,
     controllers: Vec<Box<dyn Controller>>,
-    /// How the work queue of each is set up, by the controller's position.
+    /// Work queue settings, indexed by controller.
     queue_settings: Vec<QueueSettings>,
-    /// Who hears of a kind of objects, by its number in [`Watches`]: a bit for each controller's position.
+    /// Watchers of each kind, by its number in [`Watches`]: one bit per controller.
     hearers: [u32; Watches::KINDS],
-    /// The positions of those that reuse their decisions, and of what each hears at once.
+    /// The controllers that memoize decisions, and the kinds whose changes invalidate these at once.
     memoized: Vec<(u8, Watches)>,
     queue: WorkQueue,
-    /// The client of each, by the controller's position.
+    /// API clients, indexed by controller.
     clients: Vec<TokenBucket>,
-    /// Work that waits for its client's next token, by when that is there.
+    /// Work that waits for its client's next token, keyed by the time of that.
     waiting: BTreeMap<(SimTime, u64), Work>,
-    /// Counts them.
+    /// Counter that makes these keys unique.
     waited: u64,
-    /// The keys of that work, and whether each is to be looked at again afterwards: a key has one worker at a time.
+    /// Keys of that work, each with whether it must be processed again afterwards: a key has one worker at a time.
     /// Looked up only, never iterated.
     busy: FxHashMap<WorkItem, bool>,
     settings: ControlPlaneSettings,
@@ -42,24 +42,24 @@ pub struct ControlPlane {
 /// Delays of the control plane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ControlPlaneSettings {
-    /// From a write to the moment at which controllers work on it.
+    /// Delay from a write until controllers process it.
     pub watch_latency: SimDuration,
-    /// How many requests each controller may send.
+    /// Client-side rate limit of each controller.
     pub client_rate: ClientRate,
 }
 
-/// What a controller asked for when it looked at a key, as far as it is not done yet.
+/// The outstanding requests of one reconcile.
 #[derive(Clone, Debug)]
 struct Work {
     item: WorkItem,
-    /// The requests that are left, each with whether it begins a batch.
+    /// The remaining requests, each with whether it begins a batch.
     requests: VecDeque<(Action, bool)>,
     refusals: Vec<Refused>,
-    /// When the key wants to be looked at again.
+    /// When to process the key again.
     requeue: Requeue,
-    /// Whether these are the requests that follow a refusal.
+    /// True if these are the requests that follow a refusal.
     is_second: bool,
-    /// Whether the first request has its token.
+    /// True if the first request has its token.
     has_token: bool,
 }
 
@@ -117,7 +117,7 @@ impl ControlPlane {
         plane
     }
 
-    /// The store, to read.
+    /// Read access to the store.
     pub const fn store(&self) -> &Store {
         &self.store
     }
@@ -127,8 +127,8 @@ impl ControlPlane {
         ClusterView::new(&self.store, now)
     }
 
-    /// Carries out one action of somebody outside: a user, the scheduler, a kubelet, a fault.
-    /// Controllers that care wake up; [`Self::run_due`] lets them work.
+    /// Carries out one action of a client other than the controllers: a user, the scheduler, a kubelet, a fault.
+    /// Affected controllers enqueue keys; [`Self::run_due`] processes these.
     pub fn act(
         &mut self,
         now: SimTime,
@@ -139,24 +139,24 @@ impl ControlPlane {
         self.carry_out(now, actor, None, action, observer)
     }
 
-    /// The controllers that can account for their decisions; each knows of the keys of its own kind alone.
+    /// The controllers that can explain their decisions, each for objects of its own kind only.
     pub fn explanations(&self) -> impl Iterator<Item = &dyn Explain> {
         self.controllers.iter().filter_map(|controller| controller.explanations())
     }
 
-    /// When controllers have work next; there may then turn out to be none.
+    /// Time of the controllers' next work; it may turn out to be void.
     pub fn next_due(&self) -> Option<SimTime> {
         let waiting = self.waiting.first_key_value().map(|((at, _), _)| *at);
         [self.queue.next_due(), waiting].into_iter().flatten().min()
     }
 
-    /// Lets the controllers work on everything that is due at or before `now`, what falls due at
-    /// `now` on the way included: first in, first out.
+    /// Runs all controller work due at or before `now`, first in, first out, including work that becomes due at
+    /// `now` on the way.
     pub fn run_due(&mut self, now: SimTime, observer: &mut dyn Observer) {
         while self.run_next(now, observer) {}
     }
 
-    /// Lets one controller look at one key, or go on with what it asked for, if any is due at or before `now`.
+    /// Lets one controller reconcile one key, or continue with its requests, if any work is due at or before `now`.
     pub fn run_next(&mut self, now: SimTime, observer: &mut dyn Observer) -> bool {
         if self.waiting.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
             if let Some((_, work)) = self.waiting.pop_first() {
@@ -191,7 +191,7 @@ impl ControlPlane {
         self.go_on(now, work, observer);
     }
 
-    /// The requests that a controller asks for; it looks at other keys when it says.
+    /// The requests of a reconcile; keys that it asked to requeue are enqueued.
     fn take_requests(
         &mut self,
         now: SimTime,
@@ -204,7 +204,7 @@ impl ControlPlane {
         actions.into_requests().collect()
     }
 
-    /// Goes on with what a controller asked for until it has to wait for its client, or is done.
+    /// Continues with the requests of a reconcile until it has to wait for its client or is done.
     fn go_on(&mut self, now: SimTime, mut work: Work, observer: &mut dyn Observer) {
         loop {
             if let Some(at) = self.carry_out_all(now, &mut work, observer) {
@@ -227,8 +227,7 @@ impl ControlPlane {
         self.done(now, &work);
     }
 
-    /// All that a controller asked for is done: the key is looked at again when it wants, or at once if something
-    /// changed meanwhile.
+    /// Finishes a reconcile: requeues the key as asked, and at once if it was enqueued again in the meantime.
     fn done(&mut self, now: SimTime, work: &Work) {
         let Work { item, requeue, .. } = *work;
         if !self.busy.is_empty() && self.busy.remove(&item) == Some(true) {
@@ -248,8 +247,8 @@ impl ControlPlane {
         }
     }
 
-    /// Carries out a controller's requests in order; after a batch in which one was refused, the
-    /// rest is not tried. Returns when its client lets the next one go, if that is later.
+    /// Carries out a controller's requests in order; once a batch had a refusal, later batches are dropped. Returns
+    /// the time of the client's next token if it has to wait for one.
     fn carry_out_all(
         &mut self,
         now: SimTime,
@@ -263,7 +262,7 @@ impl ControlPlane {
                 work.requests.clear();
                 break;
             }
-            // Events are sent beside, and dropped where they are too many.
+            // Events have a client of their own, which drops excess ones instead of waiting.
             let is_event = matches!(action, Action::Event(_));
             if !is_event && !std::mem::take(&mut work.has_token) {
                 let at = self.clients[usize::from(position)].take(now);
@@ -279,7 +278,7 @@ impl ControlPlane {
         None
     }
 
-    /// Carries out one action, of a controller at this position or of somebody outside, tells who follows, and
+    /// Carries out one action, of the controller at this position or of another client, notifies the observer, and
     /// wakes the controllers.
     fn carry_out(
         &mut self,
@@ -339,7 +338,7 @@ impl ControlPlane {
         }
         let mut hearers = of.kinds().fold(0, |hearers, kind| hearers | self.hearers[kind]);
         if cfg!(debug_assertions) {
-            // Debug builds, and so all tests, ask the others all the same.
+            // Debug builds, and so all tests, verify that the others ignore the change.
             for (position, controller) in self.controllers.iter().enumerate() {
                 let hears = hearers >> position & 1 == 1;
                 assert!(hears || !wakes(controller.as_ref(), view, change), "{controller:?}");
@@ -379,14 +378,14 @@ fn hearers(controllers: &[Box<dyn Controller>]) -> [u32; Watches::KINDS] {
     hearers
 }
 
-/// Whether a change makes a controller look at anything.
+/// True if a controller enqueues any key on a change.
 fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: &Change) -> bool {
     let mut woken = Vec::new();
     controller.wakes_on(view, change, &mut woken);
     !woken.is_empty()
 }
 
-/// Whether a change invalidates any decision.
+/// True if a change invalidates any decision.
 fn invalidates(memo: &dyn Memoize, view: ClusterView<'_>, change: &Change) -> bool {
     let mut invalidated = Vec::new();
     memo.invalidates_on(view, change, &mut invalidated);

@@ -1,5 +1,5 @@
-//! The data plane: kubelets, the applications in the pods, and the requests to them; and what they do at once
-//! about a change of the cluster.
+//! The data plane: kubelets, the applications in the pods, and the requests to them, with their immediate reactions
+//! to changes of the cluster.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile, Stop};
 use record::Used;
 use traffic::{Traffic, Via};
 
-/// All nodes at work.
+/// The data plane of all nodes.
 #[derive(Clone, Debug)]
 pub(super) struct DataPlane {
     pub(super) kubelet: Kubelet,
@@ -35,7 +35,7 @@ pub(super) struct DataPlane {
     pub(super) network_policies: NetworkPolicies,
     memory_pressure: MemoryPressure,
     pub(super) looks: Looks,
-    /// Pods that name a node which is not there.
+    /// Pods whose `nodeName` names a node that does not exist.
     nowhere: Vec<PodId>,
     /// Empty; kept for their allocation.
     effects: Effects,
@@ -58,7 +58,7 @@ impl DataPlane {
         }
     }
 
-    /// What kubelets, nodes and traffic do about a change.
+    /// Lets kubelets, nodes and traffic react to a change.
     pub(super) fn react(&mut self, env: &mut Environment, change: &Change) {
         self.routes.on_change(change);
         self.network_policies.on_change(change);
@@ -81,12 +81,12 @@ impl DataPlane {
         }
     }
 
-    /// Requests go where Ingresses, HTTPRoutes and Services lead them now.
+    /// Updates where requests go if Ingresses, HTTPRoutes or Services have changed.
     pub(super) fn follow_routes(&mut self, env: &mut Environment) {
         self.routes.follow(env, &mut self.traffic);
     }
 
-    /// Requests get through, or not, as NetworkPolicies say now.
+    /// Updates which requests NetworkPolicies let through.
     pub(super) fn follow_policies(&mut self, env: &mut Environment) {
         let seen = (&self.apps, &self.endpoints);
         if self.network_policies.follow(env, seen, &mut self.traffic) {
@@ -94,8 +94,8 @@ impl DataPlane {
         }
     }
 
-    /// A pod that names its node is on it from the start: the scheduler leaves it alone, and the kubelet of
-    /// that node finds it.
+    /// A pod with `nodeName` is on its node from the start: the scheduler ignores it, and the node's kubelet admits
+    /// it.
     fn pod_added(&mut self, env: &mut Environment, id: PodId) {
         let view = env.view();
         let Some(pod) = view.pods().get(id) else { return };
@@ -163,13 +163,13 @@ impl DataPlane {
         self.apps.remove(env.now, pod, &mut self.traffic);
     }
 
-    /// Lets the kubelet take a step, and does what it asks for.
+    /// Runs one step of the kubelet and carries out its effects.
     pub(super) fn step(
         &mut self,
         env: &mut Environment,
         step: impl FnOnce(&mut Kubelet, ClusterView<'_>, &mut Effects),
     ) {
-        // A step within a step finds new lists.
+        // Nested steps use lists of their own.
         let mut out = std::mem::take(&mut self.effects);
         step(&mut self.kubelet, env.view(), &mut out);
         if let Some(watch) = &mut env.observers.journal.watch {
@@ -188,7 +188,7 @@ impl DataPlane {
         self.effects = out;
     }
 
-    /// What the kubelet's steps mean for the applications.
+    /// Applies an effect of the kubelet to the application.
     fn app_effect(&mut self, env: &mut Environment, effect: AppEffect) {
         let now = env.now;
         let Self { apps, traffic, .. } = self;
@@ -222,31 +222,31 @@ impl DataPlane {
         self.check_reachability(env);
     }
 
-    /// The nodes learn the endpoints that a Service had one propagation delay ago.
+    /// The clients of a headless Service see the endpoints that it had one propagation delay ago.
     pub(super) fn propagate(&mut self, env: &mut Environment, service: ServiceId) {
         if self.endpoints.propagate(env, &self.apps, &mut self.traffic, service) {
             self.check_reachability(env);
         }
     }
 
-    /// A write of those who send requests to endpoints begins or ends.
+    /// kube-proxy, the ingress controller or a gateway begins or ends a write of its rules.
     pub(super) fn write_rules(&mut self, env: &mut Environment, via: Via) {
         if self.endpoints.write_rules(env, &self.apps, &mut self.traffic, via) {
             self.check_reachability(env);
         }
     }
 
-    /// Nobody answers for the address of a pod that has ended any more.
+    /// The address of a finished pod stops answering altogether.
     pub(super) fn sandbox_stopped(&mut self, env: &mut Environment, pod: PodId) {
         self.apps.sandbox_stopped(env.now, pod, &mut self.traffic);
     }
 
-    /// Records the Services that nobody can answer for, from now on.
+    /// Records which Services cannot be reached from now on.
     pub(super) fn check_reachability(&mut self, env: &mut Environment) {
         self.endpoints.check_reachability(env, &self.kubelet, &mut self.traffic);
     }
 
-    /// An application that drains may be done, or has a time at which it will be.
+    /// A draining application is finished, or its drain is scheduled for when it will be.
     pub(super) fn drain(&mut self, env: &mut Environment, pod: PodId) {
         let backend = self.apps.get(pod).and_then(|app| app.backend);
         let done_at = backend.map_or(env.now, |one| self.traffic.drained_at(env.now, one));
@@ -257,28 +257,29 @@ impl DataPlane {
         }
     }
 
-    /// Looks at the CPU and the memory of nodes whose pods may want more than there is.
+    /// Shares out the CPU and checks the memory of nodes that may be short of either.
     pub(super) fn share_nodes(&mut self, env: &mut Environment) {
         self.apps.share_cpus(env.view(), &mut self.traffic);
         self.check_memory(env);
         self.looks.done(env, self.has_nothing_to_look_at());
     }
 
-    /// Has the nodes looked at again if there is something to see; `is_past` tells that this instant's look is over.
+    /// Restarts the periodic check of nodes if it stands still and there is something to check; `is_past` means
+    /// that this instant's tick is over.
     pub(super) fn wake_looks(&mut self, env: &mut Environment, is_past: bool) {
         if self.looks.is_asleep() && !self.has_nothing_to_look_at() {
             self.looks.wake(env, is_past);
         }
     }
 
-    /// Whether a look at the CPU and the memory of all nodes would find them as they were.
+    /// True if a check of the CPU and the memory of all nodes would find no change.
     fn has_nothing_to_look_at(&self) -> bool {
         self.apps.is_quiet()
             && self.memory_pressure.is_over()
             && self.kubelet.nodes_with_pending_resizes().is_empty()
     }
 
-    /// Looks at the pods whose memory grows, and at their nodes.
+    /// Checks the pods whose memory grows, and their nodes.
     fn check_memory(&mut self, env: &mut Environment) {
         let growing: Vec<(PodId, Option<NodeId>)> =
             self.apps.growing().map(|app| (app.pod, app.node)).collect();
@@ -323,7 +324,7 @@ impl DataPlane {
         self.step(env, |kubelet, view, out| kubelet.kill_container(view, pod, kill, out));
     }
 
-    /// A pod asks for other amounts, or has got them.
+    /// A pod requests other resources, or its resize has been carried out.
     fn pod_resized(&mut self, env: &mut Environment, pod: PodId) {
         self.apps.resized(env.view(), pod, &mut self.traffic);
         if let Some(node) = env.view().pods().get(pod).and_then(|pod| pod.node) {
@@ -334,7 +335,7 @@ impl DataPlane {
         }
     }
 
-    /// A pod may have ended: what it had is room for others.
+    /// Reconsiders pending resizes if a pod has finished and released its resources.
     fn room_made(&mut self, env: &mut Environment, pod: PodId) {
         let pod = env.store().pods().get(pod).filter(|pod| pod.phase.is_terminal());
         if let Some(node) = pod.and_then(|pod| pod.node) {
@@ -342,7 +343,7 @@ impl DataPlane {
         }
     }
 
-    /// Looks again at the resizes of a node that are not through.
+    /// Reconsiders the pending resizes of a node.
     fn retry_resizes(&mut self, env: &mut Environment, node: NodeId) {
         if self.kubelet.nodes_with_pending_resizes().contains(&node) {
             let in_use = MemoryInUse::of_resized(env.view(), &self.apps, &mut self.traffic, node);
@@ -352,7 +353,7 @@ impl DataPlane {
         }
     }
 
-    /// Looks again at all resizes that are not through.
+    /// Reconsiders all pending resizes.
     fn retry_all_resizes(&mut self, env: &mut Environment) {
         let nodes = self.kubelet.nodes_with_pending_resizes();
         for node in nodes.iter().copied().collect::<Vec<_>>() {
@@ -360,7 +361,7 @@ impl DataPlane {
         }
     }
 
-    /// Books the CPU time that all applications used.
+    /// Records the CPU time used by all applications.
     pub(super) fn book_usage(&mut self, env: &mut Environment) {
         let pods: Vec<PodId> = self.apps.iter().map(|app| app.pod).collect();
         for pod in pods {
@@ -374,7 +375,7 @@ impl DataPlane {
         }
     }
 
-    /// A machine fails: its kubelet falls silent, and what ran there is gone.
+    /// A machine fails: its kubelet falls silent, and its containers are lost.
     pub(super) fn node_down(&mut self, env: &mut Environment, node: NodeId) {
         env.act("scenario", Action::SetNodeSilent(node, true));
         self.step(env, |kubelet, view, out| kubelet.node_down(view, node, out));

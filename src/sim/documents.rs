@@ -1,5 +1,5 @@
-//! The manifests as a timeline changes them, by which a scenario is checked before it runs; and how kubectl merges a
-//! patch or a manifest into an object.
+//! The manifests as the timeline changes them, for the checks before a run; and how kubectl merges a patch or a
+//! manifest into an object.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use faults::{ImageChange, PatchChange};
 use manifest::{ControlPlane, Diagnostics, Manifest, Object, Severity, admit_with};
 use scenario::Routing;
 
-/// The manifests that were applied, by reference.
+/// The applied manifests, by reference.
 #[derive(Clone, Debug, Default)]
 pub struct Documents {
     by_reference: BTreeMap<ObjectReference, Manifest>,
     /// In the order in which they were first applied.
     order: Vec<ObjectReference>,
-    /// Of the cluster to which they are applied.
+    /// Settings of the cluster that they are applied to.
     control_plane: ControlPlane,
 }
 
 impl Documents {
-    /// None, for a cluster with this control plane.
+    /// No manifests, for a cluster with this control plane.
     pub fn new(control_plane: ControlPlane) -> Self {
         Self { control_plane, ..Self::default() }
     }
 
-    /// These manifests were applied.
+    /// Records applied manifests.
     pub fn apply<'a>(&mut self, manifests: impl IntoIterator<Item = &'a Manifest>) {
-        // One whose name the API server makes up is a new object each time.
+        // With `generateName` every apply creates a new object.
         for manifest in manifests.into_iter().filter(|one| !one.has_generated_name) {
             let reference = &manifest.reference;
             if self.by_reference.insert(reference.clone(), manifest.clone()).is_none() {
@@ -39,7 +39,7 @@ impl Documents {
         }
     }
 
-    /// All of them, but for those of `others`, in the order in which they were first applied.
+    /// All manifests except those of `others`, in the order in which they were first applied.
     pub fn beside<'a>(&'a self, others: &'a [Manifest]) -> impl Iterator<Item = &'a Manifest> {
         let is_other =
             |one: &&Manifest| others.iter().any(|other| other.reference == one.reference);
@@ -47,18 +47,18 @@ impl Documents {
         all.filter(move |one| !is_other(one))
     }
 
-    /// An object as it was last written.
+    /// An object as last written.
     pub fn get(&self, object: &ObjectReference) -> Option<&Manifest> {
         self.by_reference.get(object)
     }
 
-    /// An object was deleted.
+    /// Records a deletion.
     pub fn delete(&mut self, object: &ObjectReference) {
         self.by_reference.remove(object);
         self.order.retain(|other| other != object);
     }
 
-    /// Where requests to hosts and paths go, by the Ingresses and HTTPRoutes that there are.
+    /// The routing of hosts and paths by the current Ingresses and HTTPRoutes.
     pub fn routing(&self) -> Routing {
         let mut routing = Routing::default();
         for manifest in self.order.iter().filter_map(|one| self.by_reference.get(one)) {
@@ -67,7 +67,7 @@ impl Documents {
         routing
     }
 
-    /// The image of a container was set.
+    /// Records a new image of a container.
     pub fn set_image(&mut self, change: &ImageChange) {
         let Some(manifest) = self.by_reference.get_mut(&change.workload) else { return };
         let pointer = change.workload.kind.pod_template_pointer();
@@ -76,8 +76,8 @@ impl Documents {
         }
     }
 
-    /// An object gets a merge patch; what is wrong with it then, of which nothing was said before. Nothing is known
-    /// of an object that no manifest has.
+    /// Applies a merge patch to an object and returns the resulting errors. An object without a manifest is unknown
+    /// here and gets none.
     pub fn patch(&mut self, change: &PatchChange) -> Diagnostics {
         let Some(manifest) = self.by_reference.get_mut(&change.workload) else {
             return Diagnostics::default();
@@ -92,7 +92,7 @@ impl Documents {
         problems
     }
 
-    /// What applying these manifests beside all others asks for, and what is to be said of them alone.
+    /// The actions that apply these manifests next to all others, and the diagnostics about these manifests only.
     pub fn admit(&self, manifests: Vec<Manifest>) -> (Vec<Action>, Diagnostics) {
         let others: Vec<Manifest> = self.beside(&manifests).cloned().collect();
         let is_other: BTreeSet<ObjectReference> =
@@ -117,7 +117,7 @@ impl Documents {
     }
 }
 
-/// Sets the image of a container in a pod template as it is written.
+/// Sets the image of a container in a pod template in its API form.
 pub fn set_image(template: &mut Value, change: &ImageChange) {
     let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
     let mut containers = containers.into_iter().flatten();
@@ -130,7 +130,7 @@ pub fn set_image(template: &mut Value, change: &ImageChange) {
     }
 }
 
-/// What manifests may say under these settings of the control plane.
+/// The control plane settings that decide whether manifests are valid.
 pub fn control_plane(hpa: &HpaSettings) -> ControlPlane {
     ControlPlane {
         hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
@@ -138,7 +138,7 @@ pub fn control_plane(hpa: &HpaSettings) -> ControlPlane {
     }
 }
 
-/// JSON merge patch (RFC 7396): what `patch` says replaces what is there, and null removes it.
+/// JSON merge patch (RFC 7396): values in `patch` replace those in the target, and null removes them.
 pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -157,8 +157,8 @@ pub fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// An object after `kubectl apply`: fields of the manifest are set, those that the manifest before had and this has
-/// not are removed, all others stay (the three-way strategic merge of `kubectl/pkg/cmd/apply`).
+/// An object after `kubectl apply`: sets the fields of the manifest, removes those that only the previous manifest
+/// had, and keeps all others (the three-way strategic merge of `kubectl/pkg/cmd/apply`).
 pub fn applied(before: Option<&Value>, manifest: &Value, mut live: Value) -> Value {
     apply_fields(before.unwrap_or(&Value::Null), manifest, &mut live);
     live
@@ -188,8 +188,8 @@ fn apply_fields(before: &Value, manifest: &Value, live: &mut Value) {
     }
 }
 
-/// The field by which items of a list are known to be the same (`patchMergeKey` in the API's types); a list without
-/// is replaced as a whole.
+/// The field that identifies the items of a list (`patchMergeKey` in the API types); a list without one is replaced
+/// as a whole.
 fn merge_key(list: &str, items: &[Value]) -> Option<&'static str> {
     let key = match list {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => {
@@ -206,7 +206,7 @@ fn merge_key(list: &str, items: &[Value]) -> Option<&'static str> {
     items.iter().all(|one| one.get(key).is_some()).then_some(key)
 }
 
-/// The items of the manifest in its order, then those that somebody else added.
+/// The items of the manifest in its order, then those added by other clients.
 fn apply_items(key: &str, before: &Value, items: &[Value], live: &[Value]) -> Vec<Value> {
     let named = |all: &[Value], item: &Value| all.iter().find(|one| one[key] == item[key]).cloned();
     let before = before.as_array().map_or(&[][..], Vec::as_slice);

@@ -1,4 +1,4 @@
-//! `kubectl drain`: cordons a node and has its pods evicted, as their budgets allow.
+//! `kubectl drain`: cordons a node and evicts its pods as their disruption budgets allow.
 
 use super::environment::Environment;
 use super::event::Event;
@@ -7,10 +7,10 @@ use cluster::pod::{Owner, Pod, PodId};
 use cluster::{Action, Kind, ObjectReference, Refused, Store};
 use engine::SimDuration;
 
-/// `kubectl drain` asks again after this long when an eviction was refused.
+/// Delay after which `kubectl drain` retries a refused eviction.
 const DRAIN_RETRY: SimDuration = SimDuration::from_secs(5);
 
-/// `kubectl drain`: cordons the node and asks for the eviction of each pod there.
+/// `kubectl drain`: cordons the node and requests the eviction of each of its pods.
 pub(super) fn drain_node(env: &mut Environment, node: NodeId) {
     env.act("user", Action::SetNodeUnschedulable(node, true));
     let store = env.store();
@@ -21,8 +21,8 @@ pub(super) fn drain_node(env: &mut Environment, node: NodeId) {
     }
 }
 
-/// Asks for the eviction of a pod, again after a while as long as its budget forbids it
-/// (`evictPods` of `kubectl/pkg/drain`).
+/// Requests the eviction of a pod, and retries as long as its disruption budget forbids it (`evictPods` of
+/// `kubectl/pkg/drain`).
 pub(super) fn evict(env: &mut Environment, pod: PodId) {
     let Some(id) = env.store().pods().get(pod).map(|pod| pod.id.clone()) else { return };
     let reference = ObjectReference { kind: Kind::Pod, id };
@@ -39,7 +39,7 @@ pub(super) fn evict(env: &mut Environment, pod: PodId) {
     }
 }
 
-/// The pods that a drain of a node is to move: those of DaemonSets would only come back.
+/// The pods that a drain of a node evicts. Pods of DaemonSets are left alone, as they would only be recreated.
 pub(super) fn pods_to_drain(store: &Store, node: NodeId) -> impl Iterator<Item = PodId> {
     let is_daemon = |pod: &Pod| matches!(pod.owner, Some(Owner::DaemonSet(_)));
     let pods = store.pods_on(node).filter(|(_, pod)| !pod.phase.is_terminal());

@@ -1,5 +1,6 @@
-//! Where the traffic of each Service goes, some time after its endpoints changed, and which Services nobody can answer
-//! for. [`rule_writes`](super::rule_writes) says when kube-proxy and others follow.
+//! The endpoints to which the traffic of each Service goes, with the delay after a change, and the Services that
+//! cannot be reached. [`rule_writes`](super::rule_writes) decides when kube-proxy and other proxies pick up a
+//! change.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,31 +18,31 @@ use engine::Streams;
 use kubelet::Kubelet;
 use traffic::{BackendId, ServiceId as TrafficId, Traffic, Via};
 
-/// The endpoints of the Services with traffic, as those who send requests to them know them.
+/// The endpoints of the Services with traffic, as their clients and proxies know them.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoints {
-    /// By [`Via`]: who follows the endpoints.
+    /// The proxies that follow the endpoints, indexed by [`Via`].
     writers: [Follower; Via::ALL.len()],
-    /// Endpoint lists of headless Services on their way to the clients, in the order of their events.
+    /// Endpoint lists of headless Services that clients do not know yet, in the order of their events.
     propagating: VecDeque<(ServiceId, Vec<PodId>)>,
-    /// By position in the world's traffic: the Service, once it exists.
+    /// The Service at each position of the world's traffic, once it exists.
     services: Vec<Option<ServiceId>>,
-    /// Positions of the Services that nobody can answer for.
+    /// Positions of the Services that cannot be reached.
     down: BTreeSet<usize>,
 }
 
-/// One who follows the endpoints, and what of them it does not go by yet.
+/// A proxy that follows the endpoints, and the changes that it does not apply yet.
 #[derive(Clone, Debug)]
 struct Follower {
     writer: Writer,
     /// Positions of Services that changed since its last write began.
     changed: BTreeSet<usize>,
-    /// What the write under way is about.
+    /// The endpoints in the current write.
     writing: Vec<(usize, Vec<BackendId>)>,
 }
 
 impl Endpoints {
-    /// Those of the Services of a world, none of which exists yet.
+    /// The endpoints of a world's Services, none of which exists yet.
     pub(super) fn new(world: &World) -> Self {
         let streams = Streams::new(world.seed);
         let follower = |via| Follower {
@@ -63,7 +64,7 @@ impl Endpoints {
         self.services.get(position).copied().flatten()
     }
 
-    /// A Service appeared, changed or went.
+    /// A Service was created, updated or deleted.
     pub(super) fn service_changed(
         &mut self,
         env: &mut Environment,
@@ -80,7 +81,7 @@ impl Endpoints {
         }
     }
 
-    /// A Service has other endpoints, or is gone with them.
+    /// The endpoints of a Service changed, or the Service was deleted.
     pub(super) fn changed(&mut self, env: &mut Environment, id: ServiceId) {
         let Some(position) = self.services.iter().position(|one| *one == Some(id)) else { return };
         if let Some(service) = env.store().services().get(id).filter(|one| one.spec.is_headless) {
@@ -96,7 +97,8 @@ impl Endpoints {
         }
     }
 
-    /// A write begins, with the endpoints as they are now, or ends, and requests go by them. Whether they do.
+    /// Begins a write with the current endpoints, or ends one. Returns whether requests use its endpoints from now
+    /// on.
     pub(super) fn write_rules(
         &mut self,
         env: &mut Environment,
@@ -128,18 +130,18 @@ impl Endpoints {
         true
     }
 
-    /// The pods to which requests to the Service at this position are to go.
+    /// The backends of the Service at this position.
     fn backends_of(&self, env: &Environment, apps: &Apps, position: usize) -> Vec<BackendId> {
         let service = self.service(position).and_then(|id| env.store().services().get(id));
         let Some(service) = service else { return Vec::new() };
-        // That terminating endpoints are better than none is a rule of kube-proxy.
+        // The fallback to terminating endpoints is a rule of kube-proxy only.
         let is_of_proxy = env.world.traffic[position].1.policy.via == Via::KubeProxy;
         let falls_back = env.world.falls_back_to_terminating && is_of_proxy;
         backends(apps, &routable(&service.endpoints, falls_back))
     }
 
-    /// The clients of a headless Service go by the endpoints that it had when they could last ask for them. False if
-    /// it has none.
+    /// Clients of a headless Service switch to the endpoints that it had one propagation delay ago. False if it has
+    /// none.
     pub(super) fn propagate(
         &mut self,
         env: &Environment,
@@ -158,7 +160,7 @@ impl Endpoints {
         true
     }
 
-    /// Records the Services that nobody can answer for, from now on.
+    /// Records which Services cannot be reached from now on.
     pub(super) fn check_reachability(
         &mut self,
         env: &mut Environment,
@@ -169,7 +171,7 @@ impl Endpoints {
         if touched.is_empty() && self.down.is_empty() {
             return;
         }
-        // Why a Service is down can turn to something else with any pod.
+        // The reason of a Service that is down can change with any pod.
         let mut positions = self.down.clone();
         positions.extend(touched.into_iter().map(|service| service.0 as usize));
         for position in positions {
@@ -191,13 +193,13 @@ impl Endpoints {
     }
 }
 
-/// The number by which the traffic knows the Service at this position of the world's.
+/// The traffic's id of the Service at this position.
 pub(super) fn traffic_id(position: usize) -> TrafficId {
     TrafficId(u32::try_from(position).expect("a world has fewer than 2^32 services"))
 }
 
-/// Has the traffic go by the fields of a Service. A headless one has no virtual IP: clients look its pods up in
-/// the DNS.
+/// Applies the load balancing settings of a Service to the traffic. A headless one has no virtual IP: clients
+/// resolve its pods by DNS.
 fn balance(traffic: &mut Traffic, id: TrafficId, service: &Service, via: Via) {
     if service.spec.is_headless {
         return;
@@ -219,12 +221,12 @@ fn balance(traffic: &mut Traffic, id: TrafficId, service: &Service, via: Via) {
     }
 }
 
-/// The applications in these pods that take requests.
+/// The backends in these pods.
 fn backends(apps: &Apps, pods: &[PodId]) -> Vec<BackendId> {
     pods.iter().filter_map(|pod| apps.get(*pod)?.backend).collect()
 }
 
-/// Why nobody can answer for a Service; `has_endpoints` says whether those who send requests know pods of it.
+/// Why a Service cannot be reached; `has_endpoints` tells whether its clients or proxies know any pods of it.
 fn why_down(
     view: ClusterView<'_>,
     service: Option<ServiceId>,
@@ -244,7 +246,7 @@ fn why_down(
     }
     let on_lost_node = |pod: &&Pod| pod.node.is_some_and(|node| kubelet.is_down(node));
     if pods.iter().all(|pod| pod.node.is_none()) {
-        "all pods wait for a node"
+        "all pods are pending"
     } else if pods.iter().any(on_lost_node) {
         "a node is lost"
     } else if pods.iter().all(|pod| pod.is_terminating() || !pod.is_ready()) {
@@ -253,7 +255,7 @@ fn why_down(
             are_ready && !view.template_of(pod).spec.readiness_gates.is_empty()
         };
         if pods.iter().any(waits_at_gate) {
-            return "no pod is ready: their readinessGates wait for conditions that nobody has set";
+            return "no pod is ready: their readinessGates wait for conditions that no controller has set";
         }
         "no pod is ready"
     } else if has_endpoints {
@@ -263,8 +265,8 @@ fn why_down(
     }
 }
 
-/// Where kube-proxy sends traffic: to ready endpoints, or, if there are none, to those that still
-/// serve while they terminate (`pkg/proxy/topology.go`, 1.36).
+/// The endpoints that kube-proxy uses: the ready ones or, if there are none, those that are serving while
+/// terminating (`pkg/proxy/topology.go`, 1.36).
 fn routable(endpoints: &[Endpoint], falls_back: bool) -> Vec<PodId> {
     let ready: Vec<PodId> = endpoints.iter().filter(|one| one.ready).map(|one| one.pod).collect();
     if !ready.is_empty() || !falls_back {

@@ -1,4 +1,4 @@
-//! Where every part of a simulation acts: the clock, the control plane, the events to come, and the record of
+//! The shared state of all parts of a simulation: the clock, the control plane, the event queue, and the record of
 //! what happens.
 
 use std::sync::Arc;
@@ -20,14 +20,14 @@ pub(super) struct Environment {
     pub(super) world: Arc<World>,
     pub(super) now: SimTime,
     pub(super) plane: ControlPlane,
-    /// The events to come.
+    /// Pending events.
     pub(super) queue: EventQueue<Event>,
     pub(super) observers: Observers,
 }
 
 impl Environment {
-    /// The environment at the start of a run: a control plane without objects, with `further` controllers
-    /// beside its own.
+    /// The environment at the start of a run: a control plane without objects, with `further` controllers next to
+    /// its own.
     pub(super) fn new(world: Arc<World>, further: Vec<Box<dyn Controller>>) -> Self {
         let mut controllers = controllers::all(&world.controllers);
         controllers.extend(further);
@@ -49,33 +49,33 @@ impl Environment {
         }
     }
 
-    /// The objects, to read.
+    /// Read access to the objects.
     pub(super) const fn store(&self) -> &Store {
         self.plane.store()
     }
 
-    /// The cluster as it is now.
+    /// The cluster at the current time.
     pub(super) const fn view(&self) -> ClusterView<'_> {
         self.plane.view(self.now)
     }
 
-    /// The recorder, and the cluster as it is now.
+    /// The recorder, and the cluster at the current time.
     pub(super) const fn recorder_and_view(&mut self) -> (&mut Recorder, ClusterView<'_>) {
         (&mut self.observers.recorder, self.plane.view(self.now))
     }
 
-    /// One action of somebody outside of the controllers. A refusal is in the log.
+    /// Carries out one action of a client other than the controllers. A refusal is only logged.
     pub(super) fn act(&mut self, actor: &'static str, action: Action) {
-        // What is refused stands in the log, and whoever asked sees in the cluster that it is not so.
+        // The refusal is in the log, and the caller does not depend on the result.
         let _ = self.ask(actor, action);
     }
 
-    /// One action of somebody outside of the controllers, who hears what the API server says.
+    /// Carries out one action of a client other than the controllers, and returns the API server's answer.
     pub(super) fn ask(&mut self, actor: &'static str, action: Action) -> Result<(), Refused> {
         self.plane.act(self.now, actor, action, &mut self.observers.journal)
     }
 
-    /// Enters an event, for now if its time is over.
+    /// Schedules an event; a time in the past means now.
     pub(super) fn enter(&mut self, at: SimTime, event: Event) {
         self.queue.push(at.max(self.now), event.lane(), event);
     }
@@ -102,13 +102,13 @@ impl Environment {
         self.log(actor, object, true, reason, message);
     }
 
-    /// Logs that an object which something was to be done to does not exist.
+    /// Logs that the object of a request does not exist.
     pub(super) fn not_found(&mut self, object: &ObjectReference) {
-        let message = format!("{object} is not there at this time: nothing was done");
+        let message = format!("{object} does not exist at this time: nothing was done");
         self.warn("scenario", object, "NotFound", message);
     }
 
-    /// The node of this name; that there is none is logged.
+    /// The node of this name; a missing one is logged.
     pub(super) fn node_or_warn(&mut self, name: &str) -> Option<NodeId> {
         let node = self.store().node_named(name);
         if node.is_none() {
@@ -132,7 +132,7 @@ impl Environment {
     }
 }
 
-/// A node by its name, as an entry of the log is about it.
+/// Reference to a node, for log entries about it.
 pub(super) fn node_reference(name: &str) -> ObjectReference {
     ObjectReference { kind: Kind::Node, id: NamespacedName::new("", name) }
 }

@@ -1,4 +1,5 @@
-//! What a run comes to, before it starts: one that is hopeless is refused, with what would make it possible.
+//! Estimate of a run's size before it starts: one that is too large is refused, with advice on how to make it
+//! smaller.
 
 use super::blueprint::Blueprint;
 use cluster::{Action, AnySpec};
@@ -7,24 +8,24 @@ use faults::TimelineAction;
 use manifest::{Diagnostic, Diagnostics, FieldPath};
 use traffic::{ArrivalProcess, Load};
 
-/// Requests that a second of computing works off, about: the least that docs/speed.md has.
+/// Approximate requests simulated per second of CPU time: the lowest figure in docs/speed.md.
 const REQUESTS_PER_SECOND: f64 = 3e6;
 
-/// What a run comes to.
+/// Estimated size of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
-    /// Requests that are simulated one by one, without those that services send each other.
+    /// Requests that are simulated individually, excluding calls between services.
     pub requests: f64,
-    /// Pods that are asked for from the start or by the timeline; those that autoscalers add are not known.
+    /// Pods requested at the start or by the timeline; those added by autoscalers are unknown.
     pub pods: u64,
-    /// The list and the place of the load with the most requests.
+    /// The list and the position of the load with the most requests.
     busiest: Option<(&'static str, usize)>,
-    /// The object that asks for the most pods.
+    /// The object with the most pods.
     largest: String,
 }
 
 impl Blueprint<'_> {
-    /// What a run comes to.
+    /// Estimates the size of a run.
     pub fn estimate(&self) -> Estimate {
         let mut estimate = Estimate::default();
         self.count_requests(&mut estimate);
@@ -32,7 +33,7 @@ impl Blueprint<'_> {
         estimate
     }
 
-    /// Says that a run comes to more than the scenario's limits.
+    /// Reports a run that exceeds the scenario's limits.
     pub(super) fn check_limits(&self, problems: &mut Diagnostics) {
         let scenario = self.resolved().scenario();
         let estimate = self.estimate();
@@ -48,7 +49,7 @@ impl Blueprint<'_> {
             let item = list.item(place);
             let field = item.field("load");
             let message = format!(
-                "the run comes to about {} requests in {}, {} of computing, more than limits.requests: {}",
+                "the run would simulate about {} requests in {}, {} of computing, more than limits.requests: {}",
                 rounded(estimate.requests),
                 format_duration(scenario.duration),
                 hours(estimate.requests / REQUESTS_PER_SECOND),
@@ -60,16 +61,12 @@ impl Blueprint<'_> {
         }
         if estimate.pods > limits.pods {
             let message = format!(
-                "the run comes to {} pods, most of them of {}, more than limits.pods: {}",
+                "the run reaches {} pods, most of them of {}, more than limits.pods: {}",
                 estimate.pods, estimate.largest, limits.pods
             );
             let root = FieldPath::ROOT;
             let limits = root.field("limits");
-            refuse(
-                &limits.field("pods"),
-                message,
-                "write fewer replicas, or a higher `limits.pods`",
-            );
+            refuse(&limits.field("pods"), message, "reduce the replicas, or raise `limits.pods`");
         }
     }
 
@@ -123,7 +120,7 @@ impl Blueprint<'_> {
     }
 }
 
-/// Pods that an object asks for by itself, whatever the nodes.
+/// Pods of an object that do not depend on the number of nodes.
 fn pods_of(spec: &AnySpec) -> i64 {
     match spec {
         AnySpec::Deployment(spec) => spec.replicas.into(),

@@ -1,49 +1,49 @@
-//! Everything that can happen, apart from requests and the controllers' own work: a closed list.
+//! The closed list of events. Requests and the controllers' own work are not among them.
 
 use cluster::pod::PodId;
 use cluster::service::ServiceId;
 use engine::{Digest, Lane};
 use traffic::Via;
 
-/// An event of the simulation. Order at one instant: first the controllers' due work, then the
-/// scheduler, then events by lane, then by insertion.
+/// An event of the simulation. Order at one instant: first the controllers' due work, then the scheduler, then
+/// events by lane, then by insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// An entry of the scenario's timeline is due.
     Timeline {
-        /// Its position.
+        /// Its position in the timeline.
         entry: u32,
     },
-    /// The user applies the objects with which the run starts.
+    /// The user applies the initial objects.
     Apply {
-        /// The HorizontalPodAutoscalers, or all others.
+        /// True for HorizontalPodAutoscalers, false for all other objects.
         hpas: bool,
     },
     /// A timer of a pod's kubelet worker is due.
     Kubelet {
         /// The pod.
         pod: PodId,
-        /// The worker's plan that it belongs to.
+        /// Version of the worker's plan that set the timer; stale ones are ignored.
         version: u32,
     },
-    /// `kubectl drain` asks again for the eviction of a pod.
+    /// `kubectl drain` retries the eviction of a pod.
     Evict {
         /// The pod.
         pod: PodId,
     },
-    /// The network of a pod whose containers have ended is taken down.
+    /// The network of a pod whose containers have finished is torn down.
     SandboxStopped {
         /// The pod.
         pod: PodId,
     },
-    /// A draining application may be done.
+    /// A draining application may be finished.
     Drain {
         /// The pod.
         pod: PodId,
     },
-    /// A write of those who send requests to endpoints begins or ends.
+    /// A proxy begins or ends a write of its rules.
     WriteRules {
-        /// Whose.
+        /// The kind of proxy.
         via: Via,
     },
     /// The clients of a headless Service learn its new endpoints.
@@ -51,39 +51,39 @@ pub enum Event {
         /// The Service.
         service: ServiceId,
     },
-    /// A machine of the cloud takes its next step.
+    /// The next step of a machine is due.
     Machine {
-        /// Its number.
+        /// The machine's number.
         machine: u32,
     },
-    /// The node autoscaler has something to do.
+    /// The Cluster Autoscaler's next loop or action is due.
     NodeAutoscaler,
-    /// Karpenter has something to do.
+    /// Karpenter's next turn or drain is due.
     Karpenter,
-    /// Something that was begun goes on.
+    /// A deferred step of a fault or maintenance is due.
     DeferredStep {
-        /// Its position.
+        /// Its position among the deferred steps.
         step: u32,
     },
-    /// A process of random faults strikes, or is looked at.
+    /// A random fault occurs, or its rate is updated.
     RandomFault {
-        /// Its position.
+        /// Position of the fault process.
         process: u32,
-        /// Whether it strikes.
+        /// True if a fault occurs.
         strikes: bool,
     },
     /// The planned CPU load of a workload changes.
     CpuLoad {
-        /// Its position among the world's.
+        /// Its position among the world's CPU load steps.
         step: u32,
     },
-    /// Who shares the CPU of crowded nodes is looked at anew.
+    /// The CPU of contended nodes is shared out anew.
     ShareCpu,
-    /// The kubelets read the counters of containers that are due.
+    /// The kubelets read the CPU counters of containers that are due.
     Housekeeping,
     /// metrics-server scrapes the kubelets.
     Scrape,
-    /// metrics-server serves what it scraped.
+    /// metrics-server publishes the samples of a scrape.
     Publish,
     /// Prometheus scrapes the applications.
     PrometheusScrape,
@@ -95,7 +95,7 @@ const _: () =
     assert!(std::mem::size_of::<Event>() <= 16, "events stay small: the queue copies them");
 
 impl Event {
-    /// What goes first at one instant.
+    /// The lane, which orders events at one instant.
     pub const fn lane(self) -> Lane {
         match self {
             Self::Apply { .. }
@@ -119,7 +119,7 @@ impl Event {
     /// Adds the event to a run's fingerprint.
     pub fn digest(self, digest: &mut Digest) {
         let (kind, detail) = match self {
-            // Which one it is says its identity, whatever its place in the timeline.
+            // Only the action's identity enters the digest, not its position in the timeline.
             Self::Timeline { .. } => (0, 0),
             Self::Kubelet { pod, version } => (1, pod.to_bits() ^ u64::from(version) << 40),
             Self::Drain { pod } => (2, pod.to_bits()),

@@ -1,4 +1,4 @@
-//! Questions about a simulation as it stands, none of which changes what follows.
+//! Read-only queries about the current state of a simulation.
 
 use super::changing::template_of;
 use super::endpoints::traffic_id;
@@ -12,22 +12,22 @@ use scheduler::explanation::Explanation;
 use traffic::ServicePolicy;
 
 impl Simulation {
-    /// The seed of what is drawn in this run.
+    /// The seed of the run's random draws.
     pub fn seed(&self) -> u64 {
         self.env.world.seed
     }
 
-    /// Whether the kubelet of a node works and is heard.
+    /// True if a node's kubelet works and can reach the API server.
     pub fn node_works(&self, node: NodeId) -> bool {
         self.data_plane.kubelet.works(node)
     }
 
-    /// The cluster as it is now.
+    /// The cluster at the current time.
     pub const fn view(&self) -> ClusterView<'_> {
         self.env.view()
     }
 
-    /// What was recorded so far.
+    /// The recorder, with everything recorded so far.
     pub const fn recorder(&self) -> &Recorder {
         &self.env.observers.recorder
     }
@@ -37,36 +37,35 @@ impl Simulation {
         self.env.world.traffic.iter().map(|(name, _)| name)
     }
 
-    /// Whether clients ask the Service at a position of the traffic, and not its fellow services alone.
+    /// True if clients send requests to the Service at this position of the traffic, not only other services.
     pub fn has_clients(&self, service: usize) -> bool {
         self.env.world.traffic.get(service).is_some_and(|(_, traffic)| traffic.has_clients())
     }
 
-    /// How requests to the Service at a position of the traffic find its pods.
+    /// The load balancing policy of the Service at this position of the traffic.
     pub fn policy_of(&self, service: usize) -> Option<&ServicePolicy> {
         self.env.world.traffic.get(service).map(|(_, traffic)| &traffic.policy)
     }
 
-    /// The NetworkPolicies that kept requests from the Service at a position of the traffic so far.
+    /// The NetworkPolicies that have blocked requests to the Service at this position of the traffic so far.
     pub fn policies_in_the_way_of(&self, service: usize) -> Vec<NamespacedName> {
         self.data_plane.network_policies.in_the_way_of(service)
     }
 
-    /// Whether the Service at a position of the traffic has no address of its own, so that its clients choose
-    /// among its pods.
+    /// True if the Service at this position of the traffic is headless, so that its clients choose among its pods.
     pub fn is_headless(&self, service: usize) -> bool {
         let id = self.data_plane.endpoints.service(service);
         let service = id.and_then(|id| self.env.store().services().get(id));
         service.is_some_and(|service| service.spec.is_headless)
     }
 
-    /// Requests that came so far, warm-up included.
+    /// Number of requests so far, warm-up included.
     pub fn requests(&self) -> u64 {
         let services = 0..self.env.world.traffic.len();
         services.map(|position| self.data_plane.traffic.arrived(traffic_id(position))).sum()
     }
 
-    /// Requests that each pod whose application takes some has taken in so far, by the pod's slot.
+    /// Requests accepted so far by each pod that takes any, in order of pod slot.
     pub fn requests_taken(&mut self) -> Vec<u64> {
         let backends: Vec<_> = self.data_plane.apps.iter().filter_map(|app| app.backend).collect();
         let now = self.env.now;
@@ -92,27 +91,26 @@ impl Simulation {
         selected.map(|(position, _)| position).collect()
     }
 
-    /// The last decision of a controller about an object in words, if there was one.
+    /// The last decision of an autoscaler about an object in words; `None` if there was none.
     pub fn explain(&self, object: &ObjectReference) -> Option<String> {
         let (key, now) = (self.autoscaler(object)?, self.now());
         self.env.plane.explanations().find_map(|one| one.explain(key, now))
     }
 
-    /// The same with every number under its name; of KEDA and VPA, whose decisions have no such form,
-    /// their words.
+    /// The same as JSON with named values; for KEDA and VPA, whose decisions have no such form, their text.
     pub fn explain_as_json(&self, object: &ObjectReference) -> Option<serde_json::Value> {
         let (key, now) = (self.autoscaler(object)?, self.now());
         let words = || Some(serde_json::json!({ "explanation": self.explain(object)? }));
         self.env.plane.explanations().find_map(|one| one.explain_as_json(key, now)).or_else(words)
     }
 
-    /// The same as a row of a table; only HPAs have that form.
+    /// The same as a row of a table; for HPAs only.
     pub fn explain_in_a_row(&self, object: &ObjectReference) -> Option<Row> {
         let (key, now) = (self.autoscaler(object)?, self.now());
         self.env.plane.explanations().find_map(|one| one.explain_in_a_row(key, now))
     }
 
-    /// The autoscalers of a kind that exist now.
+    /// The existing autoscalers of a kind.
     pub fn autoscalers(&self, kind: Kind) -> Vec<ObjectReference> {
         let all = self.env.store().objects_of(kind).into_iter();
         let all = all.filter(|_| kind.can(Verbs::EXPLAIN));
@@ -128,13 +126,13 @@ impl Simulation {
         })
     }
 
-    /// The node of a pod by its name, if it has one.
+    /// The node that a pod is bound to, if any.
     pub fn node_of(&self, pod: &NamespacedName) -> Option<NodeId> {
         self.env.store().pods().get(self.env.store().pod_named(pod)?)?.node
     }
 
-    /// Why a node was added, how its machine came, why it is kept or removed; `None` if there never was one of this
-    /// name.
+    /// Why a node was added, how its machine was launched, and why it is kept or was removed; `None` if there never
+    /// was a node of this name.
     pub fn explain_node(&self, name: &Name) -> Option<NodeStory> {
         let autoscaler = self.node_autoscaler.as_ref();
         let story = NodeStory::new(self.view(), &self.cloud, autoscaler, name)?;
@@ -143,8 +141,8 @@ impl Simulation {
         Some(story.with_karpenter(karpenter))
     }
 
-    /// What the scheduler would decide about a pod now, with all that leads to it; `None` if it does not
-    /// know of the pod.
+    /// The decision that the scheduler would take about a pod now, with the reasons; `None` if it does not know the
+    /// pod.
     pub fn examine(&self, pod: &NamespacedName) -> Option<Explanation> {
         let (view, id) = (self.view(), self.env.store().pod_named(pod)?);
         let unexamined = Explanation::unexamined(view, view.pods().get(id)?);

@@ -1,64 +1,64 @@
-//! What happened in the control plane, for those who follow it.
+//! The record of what happens in the control plane, for its observers.
 
 use super::watch::Watch;
 use cluster::action::Event;
 use cluster::{Change, ClusterView, Refused};
 use engine::SimTime;
 
-/// Somebody who follows every action as it is carried out.
+/// Observes every action as it is carried out.
 pub trait Observer {
-    /// Objects changed; `view` shows them right after, before anything else happens.
+    /// Called after each action with its changes; `view` is the state right after it.
     fn changed(&mut self, view: ClusterView<'_>, changes: &[Change]);
 
-    /// The audit trail has another entry.
+    /// Called for each new entry of the audit trail.
     fn logged(&mut self, entry: LogEntry);
 }
 
-/// What happened, for those who follow in steps: the scheduler, kubelets and traffic read the
-/// changes, the recorder reads both.
+/// Changes and log entries not yet processed: the scheduler, kubelets and traffic read the changes, the recorder
+/// reads both.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    /// Changes of objects, in their order.
+    /// Changes of objects, in order.
     pub changes: Vec<Change>,
-    /// The audit trail, in its order.
+    /// The audit trail, in order.
     pub log: Vec<LogEntry>,
-    /// What is watched, if somebody does.
+    /// The watch, if one was requested.
     pub watch: Option<Watch>,
 }
 
 /// One entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// When.
+    /// Time of the entry.
     pub at: SimTime,
-    /// Who: a component or controller under its Kubernetes name, `user`, or a fault.
+    /// The actor: a component or controller under its Kubernetes name, `user`, or a fault.
     pub actor: &'static str,
-    /// What.
+    /// The content.
     pub what: Logged,
 }
 
-/// What the audit trail holds.
+/// Content of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Logged {
-    /// A decision with its reason, in the words of the component that took it.
+    /// A decision with its reason, worded as by the component that made it.
     Event(Event),
-    /// A request that the API server turned down.
+    /// A request that the API server refused.
     Refused {
-        /// What was asked for, as [`cluster::Action::verb`] names it.
+        /// The request, as named by [`cluster::Action::verb`].
         verb: &'static str,
-        /// Why not.
+        /// The reason.
         why: Refused,
     },
 }
 
 impl Journal {
-    /// Forgets everything, so that it can be used again.
+    /// Clears everything for reuse.
     pub fn clear(&mut self) {
         self.changes.clear();
         self.log.clear();
     }
 
-    /// Hands out everything, into lists that are empty; what is watched stays.
+    /// Moves everything into these lists, which must be empty; the watch stays.
     pub fn take_into(&mut self, changes: &mut Vec<Change>, log: &mut Vec<LogEntry>) {
         debug_assert!(changes.is_empty() && log.is_empty(), "nothing is lost");
         std::mem::swap(&mut self.changes, changes);

@@ -1,4 +1,4 @@
-//! The one place that joins the parts: the event enum, dispatch, build, `Simulation`.
+//! The only crate that connects the parts: the event enum, dispatch, blueprint, and `Simulation`.
 
 mod adapter;
 mod apps;

@@ -1,4 +1,4 @@
-//! The clock by which the CPU and the memory of nodes are looked at. It stands still while there is nothing to see.
+//! The clock of the periodic checks of nodes' CPU and memory. It stands still while there is nothing to check.
 
 use super::environment::Environment;
 use super::event::Event;
@@ -15,20 +15,20 @@ enum State {
     /// The run has no applications.
     #[default]
     Never,
-    /// The next look is in the queue.
+    /// The next check is in the event queue.
     Awake,
-    /// Nothing is to be seen until something changes.
+    /// No check is needed until something changes.
     Asleep,
 }
 
 impl Looks {
-    /// Starts the clock: its first tick is a period after the start.
+    /// Starts the clock: its first tick is one period after the start.
     pub(super) fn start(&mut self, env: &mut Environment) {
         self.state = State::Awake;
         env.enter(SimTime::ZERO + env.world.timing.cpu_sharing_period, Event::ShareCpu);
     }
 
-    /// A look is over; if it left nothing to look at, none is planned.
+    /// Called after a check; schedules the next one unless there is nothing left to check.
     pub(super) fn done(&mut self, env: &mut Environment, is_quiet: bool) {
         self.state = if is_quiet { State::Asleep } else { State::Awake };
         if !is_quiet {
@@ -36,12 +36,12 @@ impl Looks {
         }
     }
 
-    /// Whether the clock stands still.
+    /// True if the clock stands still.
     pub(super) const fn is_asleep(self) -> bool {
         matches!(self.state, State::Asleep)
     }
 
-    /// Lets it go on: at the tick at which it would be if it had never stood still.
+    /// Restarts the clock in phase with its earlier ticks.
     pub(super) fn wake(&mut self, env: &mut Environment, is_past: bool) {
         self.state = State::Awake;
         let at = next_tick(env.now, env.world.timing.cpu_sharing_period, is_past);
@@ -49,7 +49,7 @@ impl Looks {
     }
 }
 
-/// The first multiple of a period that is not before `now`, or after it if what is due now is past.
+/// The first multiple of the period at or after `now`; strictly after `now` if `is_past`.
 fn next_tick(now: SimTime, period: SimDuration, is_past: bool) -> SimTime {
     let period = period.as_nanos().max(1);
     let begun = now.as_nanos() / period;

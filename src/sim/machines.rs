@@ -1,5 +1,5 @@
-//! Machines that go and come by a plan: spot machines, maintenance, kubelets that are restarted; and the steps
-//! of these that are still to come.
+//! Planned changes of machines: spot reclaims, maintenance, kubelet restarts; and their steps that are still to
+//! come.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,62 +17,62 @@ use engine::{SimDuration, Stream, random};
 use faults::{Maintenance, SpotReclaim};
 use karpenter::labels::NODE_POOL;
 
-/// From look to look whether a node that is drained is empty.
+/// Interval at which maintenance checks whether the node that it drains is empty.
 const DRAIN_LOOK: SimDuration = SimDuration::from_secs(5);
 
-/// Machines of one type and zone are taken back within so long of each other.
+/// Machines of one type and zone are reclaimed within this time of each other.
 const SPOT_CLUSTER: SimDuration = SimDuration::from_secs(180);
 
-/// Planned changes of the machines, as far as they have come.
+/// State of the planned changes of machines.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Machines {
-    /// Steps that were begun and go on later; taken out when their time comes.
+    /// Pending steps, by number; `None` once taken out.
     deferred: Vec<Option<DeferredStep>>,
-    /// How many nodes joined each pool since the start.
+    /// Number of nodes that joined each pool since the start.
     nodes_added: BTreeMap<Name, u32>,
-    /// Nodes whose machines the cloud takes back.
+    /// Nodes whose machines the cloud reclaims.
     taken_back: BTreeSet<NodeId>,
-    /// Nodes of Karpenter that the cloud has just given notice of, which it drains itself.
+    /// Nodes of Karpenter with a new reclaim notice, which Karpenter drains itself.
     pub(super) noticed: Vec<Name>,
 }
 
-/// Something that was begun and goes on later.
+/// A step that is carried out later.
 #[derive(Clone, Debug)]
 enum DeferredStep {
-    /// A node, or its kubelet, works again.
+    /// A node, or its kubelet, recovers.
     Recover(Name),
-    /// The cloud takes a machine; another node comes after a while.
+    /// The cloud takes a spot machine; a replacement follows after a while.
     EndSpot {
-        /// Its name.
+        /// Name of its node.
         node: Name,
-        /// From its end to the other node.
+        /// Delay from the loss of the machine to its replacement; absent = no replacement.
         replaced_after: Option<SimDuration>,
     },
-    /// The cloud gives notice of another machine that goes with one that it takes back.
+    /// The cloud gives notice of a further machine in a correlated reclaim.
     NoticeSpot {
-        /// Its node.
+        /// Name of its node.
         node: Name,
-        /// How it is taken back.
+        /// How it is reclaimed.
         reclaim: SpotReclaim,
     },
     /// A node joins.
     Join(Box<Node>),
-    /// Maintenance looks at the node that it drains.
+    /// Maintenance checks the node that it drains.
     Maintain(Rounds),
-    /// A node's maintenance is over.
+    /// The maintenance of a node is over.
     Serve(Rounds),
 }
 
-/// Maintenance that goes from node to node.
+/// Maintenance of a pool, node by node.
 #[derive(Clone, Debug)]
 struct Rounds {
-    /// The node that it is at, and those to come.
+    /// The remaining nodes; the current one is last.
     nodes: Vec<Name>,
     takes: SimDuration,
 }
 
 impl Machines {
-    /// Something that was begun goes on.
+    /// Carries out a deferred step.
     pub(super) fn run_deferred(
         &mut self,
         env: &mut Environment,
@@ -112,12 +112,12 @@ impl Machines {
         env.enter(env.now + after, Event::DeferredStep { step: number });
     }
 
-    /// A node works again after a while, if it still exists then.
+    /// Lets a node recover after a while, if it still exists then.
     pub(super) fn recover_after(&mut self, env: &mut Environment, node: Name, after: SimDuration) {
         self.defer(env, after, DeferredStep::Recover(node));
     }
 
-    /// The kubelet of a node is down for a while; its pods run on.
+    /// The kubelet of a node is down for a while; its pods keep running.
     pub(super) fn stop_kubelet(
         &mut self,
         env: &mut Environment,
@@ -133,7 +133,7 @@ impl Machines {
         self.recover_after(env, name, down_for);
     }
 
-    /// The cloud takes drawn machines of a pool back.
+    /// The cloud reclaims randomly chosen machines of a pool.
     pub(super) fn reclaim_spot(
         &mut self,
         env: &mut Environment,
@@ -150,7 +150,7 @@ impl Machines {
         }
     }
 
-    /// The cloud gives notice that it takes a machine back.
+    /// The cloud gives notice that it will reclaim a machine.
     pub(super) fn notice_spot(
         &mut self,
         env: &mut Environment,
@@ -159,11 +159,11 @@ impl Machines {
         reclaim: &SpotReclaim,
     ) {
         let Some(name) = name_of(env.store(), node) else { return };
-        // A machine goes once, at the time of the first notice.
+        // A machine is reclaimed once, at the time set by the first notice.
         if !self.taken_back.insert(node) {
             return;
         }
-        let message = format!("the cloud takes the machine back in {}", reclaim.notice);
+        let message = format!("the cloud reclaims the machine in {}", reclaim.notice);
         warn_of_node(env, node, "SpotInterruption", message);
         let grace = env.world.kubelet.shutdown_grace_period;
         if env.store().nodes()[node].meta.labels.get(NODE_POOL).is_some() {
@@ -180,7 +180,7 @@ impl Machines {
         self.defer(env, reclaim.notice, end);
     }
 
-    /// The cloud takes a machine back by chance, and others of its type and zone with it.
+    /// The cloud reclaims a machine at random, together with others of its type and zone.
     pub(super) fn reclaim_together(
         &mut self,
         env: &mut Environment,
@@ -192,7 +192,7 @@ impl Machines {
         let nodes = env.store().nodes();
         let alike = |other: &Node| {
             let one = &nodes[node];
-            // Machines that are described in place are of the type of their pool.
+            // Machines defined inline have the type of their pool.
             let kind = |node: &Node| match &*node.machine.instance_type {
                 "" => node.pool.clone(),
                 _ => node.machine.instance_type.clone(),
@@ -212,7 +212,7 @@ impl Machines {
         }
     }
 
-    /// A machine is gone, and its Node object with it.
+    /// Removes a machine together with its Node object.
     fn end_spot(
         &mut self,
         env: &mut Environment,
@@ -225,7 +225,7 @@ impl Machines {
         warn_of_node(env, id, "SpotReclaimed", "the machine is gone".to_owned());
         data_plane.node_down(env, id);
         env.act("scenario", Action::Delete(ObjectId::Node(id)));
-        // The cloud keeps its groups at the size that was asked for.
+        // The cloud keeps its groups at their target size.
         if !cloud.lost(env, name)
             && let Some(after) = replaced_after
         {
@@ -234,7 +234,7 @@ impl Machines {
         }
     }
 
-    /// Another node of the same pool and zone, under the next name.
+    /// A replacement node of the same pool and zone, with the next name.
     fn fresh_node(&mut self, world: &World, gone: &Node) -> Node {
         let zone = |node: &Node| node.meta.labels.get(ZONE_LABEL).cloned();
         let of_pool = || world.nodes.iter().filter(|node| node.pool == gone.pool);
@@ -247,7 +247,7 @@ impl Machines {
         Node { meta: ObjectMeta { labels, ..ObjectMeta::new("", name) }, ..alike.clone() }
     }
 
-    /// Maintenance of a pool begins.
+    /// Begins the maintenance of a pool.
     pub(super) fn begin_maintenance(&mut self, env: &mut Environment, maintenance: &Maintenance) {
         let nodes = nodes_of(env.store(), Some(&maintenance.pool)).into_iter();
         let mut nodes: Vec<Name> = nodes.filter_map(|node| name_of(env.store(), node)).collect();
@@ -255,7 +255,7 @@ impl Machines {
         self.begin_round(env, Rounds { nodes, takes: maintenance.takes });
     }
 
-    /// The next node is drained.
+    /// Begins to drain the next node.
     fn begin_round(&mut self, env: &mut Environment, mut rounds: Rounds) {
         while let Some(name) = rounds.nodes.last().cloned() {
             if let Some(node) = env.store().node_named(&name) {

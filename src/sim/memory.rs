@@ -1,4 +1,5 @@
-//! Memory that applications use beyond a constant amount: kills at their limit, and nodes that run short of it.
+//! Memory that applications use beyond a constant amount: OOM kills at the container limit, and memory pressure on
+//! nodes.
 
 use std::collections::BTreeMap;
 
@@ -12,40 +13,40 @@ use kubelet::memory::{MemoryClaim, oom_victim};
 use traffic::Traffic;
 use units::Quantity;
 
-/// From look to look of the kubelet at its node's memory (`monitoringInterval` of its eviction
-/// manager).
+/// Interval at which the kubelet checks its node's memory (`monitoringInterval` of its eviction manager).
 const EVICTION_LOOK: SimDuration = SimDuration::from_secs(10);
 /// Position of `MemoryPressure` among a node's conditions.
 const MEMORY_PRESSURE: usize = 0;
 
-/// Nodes that are short of memory, or were a while ago.
+/// Nodes that are under memory pressure, or were recently.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MemoryPressure {
-    /// When each was last seen to be.
+    /// When each was last observed to be under pressure.
     last_seen: BTreeMap<NodeId, SimTime>,
 }
 
 impl MemoryPressure {
-    /// Whether the kubelets look at the memory of their nodes at a tick of the clock that has this period: at its first
-    /// one, and from then on at each that is due. It does not matter which ticks somebody asked about.
+    /// Whether the kubelets check the memory of their nodes at this tick of a clock with the given period: at its
+    /// first tick, and then at every tick that the monitoring interval makes due. Depends on `now` only, not on
+    /// earlier calls.
     pub(super) fn is_look(now: SimTime, period: SimDuration) -> bool {
         let (period, look) = (period.as_nanos().max(1), EVICTION_LOOK.as_nanos());
         let ticks = (look + period - 1) / period;
         (now.as_nanos() / period - 1) % ticks == 0
     }
 
-    /// Whether no node is short of memory, or was a while ago.
+    /// True if no node is under memory pressure, or was recently.
     pub(super) fn is_over(&self) -> bool {
         self.last_seen.is_empty()
     }
 
-    /// A node is seen to be short of memory, and says so.
+    /// Notes that a node is under memory pressure; the action sets its condition.
     pub(super) fn note(&mut self, now: SimTime, node: NodeId) -> Action {
         self.last_seen.insert(node, now);
         Action::SetNodeCondition(node, MEMORY_PRESSURE, ConditionStatus::True)
     }
 
-    /// Nodes that were not short of memory for this long say so.
+    /// Clears the condition of nodes that were not under pressure for this long.
     pub(super) fn relieve(&mut self, now: SimTime, period: SimDuration) -> Vec<Action> {
         let relieved = self.last_seen.extract_if(.., |_, seen| now - *seen >= period);
         let relief = |node| Action::SetNodeCondition(node, MEMORY_PRESSURE, ConditionStatus::False);
@@ -53,24 +54,24 @@ impl MemoryPressure {
     }
 }
 
-/// How short of memory a node is.
+/// Severity of a node's memory shortage.
 pub(super) enum Shortage {
-    /// There is enough.
+    /// Enough memory is available.
     None,
-    /// Less is available than the kubelet keeps free: it evicts one of those that use memory.
+    /// Less is available than the kubelet's eviction threshold: it evicts one of these pods.
     Low(Vec<MemoryClaim>),
-    /// There is none left: the kernel kills the application of this pod.
+    /// No memory is left: the kernel kills the application of this pod.
     Exhausted(Option<PodId>),
 }
 
-/// Whether a pod's application uses more memory than its limit.
+/// True if a pod's application uses more memory than its limit.
 pub(super) fn exceeds_limit(now: SimTime, apps: &Apps, traffic: &mut Traffic, pod: PodId) -> bool {
     let usage = apps.memory_in_use(now, pod, traffic);
     let limit = apps.get(pod).and_then(|app| app.memory_limit);
     limit.is_some_and(|limit| usage.is_some_and(|usage| usage > limit.0))
 }
 
-/// Whether a node is short of memory, of which its kubelet keeps `threshold` free [bytes].
+/// The memory shortage of a node whose kubelet keeps `threshold` free [bytes].
 pub(super) fn shortage(
     view: ClusterView<'_>,
     apps: &Apps,
@@ -93,7 +94,7 @@ pub(super) fn shortage(
     }
 }
 
-/// The pods of a node that use memory, in the order of their ids.
+/// The pods of a node that use memory, in order of id.
 fn claims(
     view: ClusterView<'_>,
     apps: &Apps,
@@ -116,8 +117,8 @@ fn claims(
     claims
 }
 
-/// Memory that pods can use before the kernel has none left [bytes]: what they are allotted and what
-/// the kubelet keeps free; the system uses what is reserved for it.
+/// Memory that pods can use before the node runs out [bytes]: allocatable plus the eviction threshold; the system
+/// uses its own reservation.
 fn memory_for_pods(node: &Node, threshold: i64) -> Option<i64> {
     let allocatable = node.allocatable.get("memory")?.value();
     let capacity = node.capacity.get("memory").map_or(allocatable, Quantity::value);

@@ -19,12 +19,12 @@ use metrics::{Answer, Housekeeping, MetricsServer, PodUsage, Point};
 #[derive(Clone, Debug, Default)]
 pub(super) struct MetricsPipeline {
     server: MetricsServer,
-    /// Absent where a scrape has the counters of its own instant.
+    /// Absent if a scrape reads the counters as of its own instant.
     housekeeping: Option<Housekeeping>,
-    /// Scrapes under way, the first to end first.
+    /// Scrapes in progress, in the order in which they end.
     scraped: VecDeque<PodMetricsUpdate>,
     adapter: Adapter,
-    /// Nodes that metrics-server cannot scrape though their kubelets work.
+    /// Nodes that metrics-server cannot scrape although their kubelets work.
     failing_nodes: BTreeSet<NodeId>,
     /// Nodes whose kubelets did not answer the last scrape.
     unreachable: BTreeSet<NodeId>,
@@ -32,7 +32,7 @@ pub(super) struct MetricsPipeline {
 }
 
 impl MetricsPipeline {
-    /// The scrapers begin.
+    /// Starts the scrapers.
     pub(super) fn start(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
         let metrics = &env.world.metrics;
         let streams = Streams::new(env.world.seed);
@@ -46,7 +46,7 @@ impl MetricsPipeline {
         self.adapter.start(env, data_plane);
     }
 
-    /// The kubelets read the counters of containers that are due.
+    /// The kubelets read the CPU counters of containers that are due.
     pub(super) fn keep_house(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
         let Some(housekeeping) = &mut self.housekeeping else { return };
         let (now, interval) = (env.now, env.world.metrics.housekeeping_interval);
@@ -107,14 +107,14 @@ impl MetricsPipeline {
         }
     }
 
-    /// All kubelets have answered a scrape: its samples are served.
+    /// All kubelets have answered a scrape: its samples are published.
     pub(super) fn publish(&mut self, env: &mut Environment) {
         if let Some(served) = self.scraped.pop_front() {
             env.act("metrics-server", Action::PublishPodMetrics(Box::new(served)));
         }
     }
 
-    /// Looks which kubelets answer a scrape: where that is otherwise than before, so are the samples.
+    /// Determines which kubelets answer a scrape, and has the pods of nodes where this changed read again.
     fn note_unreachable_nodes(&mut self, env: &Environment, data_plane: &mut DataPlane) {
         let Self { failing_nodes, unreachable, .. } = self;
         let DataPlane { kubelet, apps, .. } = data_plane;
@@ -134,7 +134,7 @@ impl MetricsPipeline {
         }
     }
 
-    /// Prometheus scrapes the applications, unless it is paused, and the adapter's answers follow.
+    /// Prometheus scrapes the applications, unless it is paused, and the adapter's values follow.
     pub(super) fn scrape_applications(
         &mut self,
         env: &mut Environment,
@@ -144,7 +144,7 @@ impl MetricsPipeline {
         self.adapter.scrape(env, data_plane, is_paused);
     }
 
-    /// metrics-server reaches the kubelet of a node, or does so no more.
+    /// Sets whether metrics-server can scrape the kubelet of a node.
     pub(super) fn set_scrapes(&mut self, node: NodeId, succeed: bool) {
         if succeed {
             self.failing_nodes.remove(&node);
@@ -153,7 +153,7 @@ impl MetricsPipeline {
         }
     }
 
-    /// A scraper pauses, or goes on.
+    /// Pauses or resumes a scraper.
     pub(super) fn pause(&mut self, env: &mut Environment, scraper: Scraper, pauses: bool) {
         if pauses {
             self.paused.insert(scraper);
@@ -173,7 +173,7 @@ impl MetricsPipeline {
     }
 }
 
-/// A metrics API answers, or does so no more; one that is not registered stays so.
+/// Sets whether a metrics API answers; one that is not registered stays so.
 pub(super) fn set_metrics_api(env: &mut Environment, api: MetricsApi, answers: bool) {
     if env.store().metrics_apis().health(api) == ApiHealth::Unregistered {
         return;
@@ -193,7 +193,7 @@ pub(super) fn set_metrics_api(env: &mut Environment, api: MetricsApi, answers: b
     env.say("scenario", &reference(Kind::APIService, service), reason, message);
 }
 
-/// The source of a custom metric answers no more, or does so again.
+/// Sets whether the source of a custom metric fails.
 pub(super) fn set_metric_failing(env: &mut Environment, name: &Name, fails: bool) {
     env.act("scenario", Action::SetMetricFailing(name.clone(), fails));
     let (reason, verb) =

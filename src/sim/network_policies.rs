@@ -1,5 +1,5 @@
-//! NetworkPolicies at work: which pods they treat alike, and which calls of one to a Service of another never get
-//! through.
+//! NetworkPolicies: groups the pods that they treat alike, and determines which calls from one group to a Service
+//! of another are blocked.
 
 mod explanation;
 mod telling;
@@ -21,33 +21,33 @@ use traffic::{Barriers, PartyId, RequestModelId, Traffic};
 /// Protocol of all requests.
 const TCP: &str = "TCP";
 
-/// What stands between the pods that have to do with requests.
+/// The barriers between pods that send or receive requests.
 #[derive(Clone, Debug)]
 pub(super) struct NetworkPolicies {
-    /// By [`PartyId`]; the first are clients.
+    /// Indexed by [`PartyId`]; the first one is the clients.
     parties: Vec<Members>,
     known: BTreeMap<Alike, PartyId>,
-    /// Pods that may take part in requests since this was last followed.
+    /// Pods that may take part in requests and have not been classified yet.
     new: Vec<PodId>,
-    /// Whether a policy, a namespace or a Service is another than when this was last followed.
+    /// True if a policy, a namespace or a Service has changed since the last [`Self::follow`].
     is_stale: bool,
-    /// Whether the traffic knows of any barrier.
+    /// True if the traffic has any barrier.
     has_barriers: bool,
     told: Told,
 }
 
-/// Pods that all policies treat alike, and whose requests are alike.
+/// Pods that all policies treat alike and whose requests are alike.
 #[derive(Clone, Debug)]
 struct Members {
-    /// One of them.
+    /// One of these pods.
     party: Party,
     /// The Services that they call.
     calls: Vec<NamespacedName>,
-    /// Who owns them.
+    /// The workloads that they belong to.
     workloads: BTreeSet<ObjectReference>,
 }
 
-/// What makes two pods alike.
+/// Key by which pods are grouped into parties.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Alike {
     traits: Vec<bool>,
@@ -55,10 +55,10 @@ struct Alike {
     model: Option<RequestModelId>,
 }
 
-/// Why a call does not get through.
+/// Why a call is blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Obstacle {
-    /// The caller cannot ask the DNS.
+    /// The caller cannot reach the DNS.
     Dns(Verdict),
     /// Packets to the pod are dropped.
     Way(Verdict),
@@ -71,7 +71,7 @@ impl Members {
 }
 
 impl NetworkPolicies {
-    /// Nothing stands between pods.
+    /// No barriers.
     pub(super) fn new() -> Self {
         Self {
             parties: vec![Members::clients()],
@@ -83,12 +83,12 @@ impl NetworkPolicies {
         }
     }
 
-    /// The policies that kept requests from the Service at this position of the traffic.
+    /// The policies that have blocked requests to the Service at this position of the traffic.
     pub(super) fn in_the_way_of(&self, position: usize) -> Vec<NamespacedName> {
         self.told.policies.get(&position).into_iter().flatten().cloned().collect()
     }
 
-    /// An object changed that may have a say.
+    /// Notes a change of an object that can affect the result.
     pub(super) const fn on_change(&mut self, change: &Change) {
         let (Change::Spec(object, _) | Change::Removed { object, .. }) = change else { return };
         if let ObjectId::NetworkPolicy(_) | ObjectId::Namespace(_) | ObjectId::Service(_) = object {
@@ -101,7 +101,7 @@ impl NetworkPolicies {
         self.new.push(pod);
     }
 
-    /// Requests get through from now on or not, as the policies say now. Whether that is otherwise than before.
+    /// Updates the barriers for requests to the current policies. Returns whether they have changed.
     pub(super) fn follow(
         &mut self,
         env: &mut Environment,
@@ -135,7 +135,7 @@ impl NetworkPolicies {
         is_other
     }
 
-    /// Finds the party of a pod.
+    /// Determines the party of a pod.
     fn classify(&mut self, env: &Environment, apps: &Apps, traffic: &mut Traffic, id: PodId) {
         let view = env.view();
         let (Some(pod), Some(app)) = (view.pods().get(id), apps.get(id)) else { return };
@@ -158,7 +158,7 @@ impl NetworkPolicies {
         traffic.set_party(backend, number);
     }
 
-    /// What the policies keep apart.
+    /// The barriers that the policies impose.
     fn barriers(&self, env: &Environment, endpoints: &Endpoints) -> Barriers {
         let store = env.store();
         let mut barriers = Barriers::none(env.world.traffic.len(), self.parties.len());
@@ -180,8 +180,8 @@ impl NetworkPolicies {
     }
 }
 
-/// What keeps a caller from a pod of a Service; absent = nothing. A call goes to the port that the policies let it go to,
-/// if there is one.
+/// What blocks calls from a caller to a pod of a Service; `None` if they get through. A call uses a port that the
+/// policies allow, if there is one.
 pub(super) fn obstacle(
     store: &Store,
     caller: &Party,
@@ -205,7 +205,7 @@ pub(super) fn obstacle(
     first.map(Obstacle::Way)
 }
 
-/// The ports of a pod to which a Service leads; of a headless one without ports none in particular.
+/// The ports of a pod that a Service targets. For a headless Service without ports there is no particular one.
 pub(super) fn target_ports(service: &Service, endpoint: &Party) -> Vec<u16> {
     let named = match endpoint {
         Party::Pod(pod) => pod.named_ports.as_slice(),

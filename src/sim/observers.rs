@@ -1,5 +1,4 @@
-//! Those who follow a run and change nothing in it: the recorder, the journal with its watch, and the
-//! fingerprint.
+//! Passive observers of a run: the recorder, the journal with its watch, and the fingerprint.
 
 use super::event::Event;
 use super::journal::{Journal, LogEntry, Logged};
@@ -10,29 +9,29 @@ use record::{LogLine, Recorder};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observers {
     pub(super) recorder: Recorder,
-    /// What happened in the control plane and was not yet passed on.
+    /// Changes and log entries of the control plane that have not been processed yet.
     pub(super) journal: Journal,
     pub(super) digest: Digest,
 }
 
 impl Observers {
-    /// Whether something happened in the control plane that was not yet passed on.
+    /// True if the journal has unprocessed entries.
     pub(super) const fn have_news(&self) -> bool {
         !self.journal.changes.is_empty() || !self.journal.log.is_empty()
     }
 
-    /// Something happens at this instant.
+    /// Adds an instant at which something happens to the fingerprint.
     pub(super) fn note_time(&mut self, now: SimTime) {
         self.digest.word(now.as_nanos().unsigned_abs());
     }
 
-    /// An event is about to be handled.
+    /// Adds an event that is about to be handled to the fingerprint.
     pub(super) fn note_event(&mut self, now: SimTime, event: Event) {
         self.note_time(now);
         event.digest(&mut self.digest);
     }
 
-    /// The audit trail has another entry.
+    /// Records an entry of the audit trail.
     pub(super) fn note(&mut self, entry: LogEntry) {
         let Logged::Event(event) = entry.what else { return };
         self.digest.bytes(event.message.as_bytes());

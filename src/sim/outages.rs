@@ -1,5 +1,5 @@
-//! Applications and nodes that fail: crashes, pods that hang or are not ready, machines and networks that go
-//! and come back.
+//! Failures of applications and nodes: crashes, pods that hang or are not ready, machines and networks that fail
+//! and recover.
 
 use super::data_plane::DataPlane;
 use super::environment::{Environment, node_reference};
@@ -12,7 +12,7 @@ use engine::SimDuration;
 use faults::{ContainerCrash, Outage, PodDeletion as DrawnPods};
 use kubelet::ContainerKill;
 
-/// Applications of drawn pods exit.
+/// The applications of randomly chosen pods exit.
 pub(super) fn crash_containers(
     env: &mut Environment,
     data_plane: &mut DataPlane,
@@ -37,7 +37,7 @@ pub(super) fn crash_container(
     data_plane.step(env, |kubelet, view, out| kubelet.kill_container(view, pod, kill, out));
 }
 
-/// `kubectl delete pod` of drawn pods.
+/// `kubectl delete pod` of randomly chosen pods.
 pub(super) fn delete_pods(env: &mut Environment, deletion: &DrawnPods, identity: Identity) {
     let stream = stream_of(env, "deleted pods", identity);
     for pod in drawn_pods(env, &deletion.workload, Some(deletion.count), stream) {
@@ -63,7 +63,7 @@ pub(super) fn kill_pod(env: &mut Environment, pod: PodId) {
     env.act("user", Action::DeletePod(pod, at_once));
 }
 
-/// Applications of drawn pods answer nothing for a while.
+/// The applications of randomly chosen pods stop answering for a while.
 pub(super) fn hang_pods(
     env: &mut Environment,
     data_plane: &mut DataPlane,
@@ -76,7 +76,7 @@ pub(super) fn hang_pods(
     }
 }
 
-/// The application of a pod answers nothing for a while.
+/// The application of a pod stops answering for a while.
 pub(super) fn hang(
     env: &mut Environment,
     data_plane: &mut DataPlane,
@@ -84,11 +84,11 @@ pub(super) fn hang(
     duration: SimDuration,
 ) {
     let until = env.now + duration;
-    warn_of_pod(env, pod, "Hangs", format!("the application answers nothing for {duration}"));
+    warn_of_pod(env, pod, "Hangs", format!("the application does not respond for {duration}"));
     data_plane.step(env, |kubelet, view, out| kubelet.hang(view, pod, until, out));
 }
 
-/// Readiness probes of drawn pods fail for a while.
+/// The readiness probes of randomly chosen pods fail for a while.
 pub(super) fn make_unready(
     env: &mut Environment,
     data_plane: &mut DataPlane,
@@ -101,7 +101,7 @@ pub(super) fn make_unready(
     }
 }
 
-/// Readiness probes of a pod fail for a while.
+/// The readiness probes of a pod fail for a while.
 pub(super) fn fail_readiness(
     env: &mut Environment,
     data_plane: &mut DataPlane,
@@ -116,7 +116,7 @@ pub(super) fn fail_readiness(
 /// A machine fails.
 pub(super) fn kill_node(env: &mut Environment, data_plane: &mut DataPlane, node: NodeId) {
     let name = env.store().nodes()[node].meta.name();
-    let message = format!("node {name} stops without a word");
+    let message = format!("node {name} stopped");
     warn_of_node(env, node, "NodeKilled", message);
     data_plane.node_down(env, node);
 }
@@ -136,7 +136,7 @@ pub(super) fn disconnect_node(env: &mut Environment, data_plane: &mut DataPlane,
     data_plane.step(env, |kubelet, view, out| kubelet.node_unreachable(view, node, out));
 }
 
-/// The kubelet lives, and says that it is not ready.
+/// The kubelet runs, and reports that it is not ready.
 pub(super) fn make_not_ready(env: &mut Environment, node: NodeId) {
     warn_of_node(env, node, "NodeNotReady", "the kubelet reports Ready=False".to_owned());
     env.act("kubelet", Action::SetNodeReady(node, ConditionStatus::False));

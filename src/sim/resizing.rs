@@ -1,4 +1,4 @@
-//! Pods whose resources change while they run.
+//! In-place resizes of running pods.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use units::Quantity;
 pub(super) struct MemoryInUse(Vec<(PodId, i64)>);
 
 impl MemoryInUse {
-    /// That of the pods of a node.
+    /// For the pods of a node.
     pub(super) fn of_resized(
         view: ClusterView<'_>,
         apps: &Apps,
@@ -31,13 +31,13 @@ impl MemoryInUse {
         Self(resized.map(|(id, _)| id).filter_map(in_use).collect())
     }
 
-    /// That of one pod, if it runs [bytes].
+    /// For one pod, if it runs [bytes].
     pub(super) fn of(&self, pod: PodId) -> Option<i64> {
         self.0.iter().find(|(id, _)| *id == pod).map(|(_, in_use)| *in_use)
     }
 }
 
-/// `kubectl patch pod --subresource resize` of pods of a workload, drawn.
+/// `kubectl patch pod --subresource resize` of randomly chosen pods of a workload.
 pub(super) fn resize_pods(env: &mut Environment, change: &ResizeChange, identity: Identity) {
     let stream = stream_of(env, "resized pods", identity);
     for pod in drawn_pods(env, &change.workload, change.count, stream) {

@@ -1,4 +1,4 @@
-//! The gateway: where requests from outside go, by the Ingresses, HTTPRoutes and Services that the store holds now.
+//! The gateway: routes external requests by the Ingresses, HTTPRoutes and Services that the store currently holds.
 
 use std::ops::Range;
 
@@ -11,39 +11,39 @@ use traffic::{
     Arrivals, EntranceSpec, FailureCause, RoutePolicy, RouteTraffic, ServiceId, Traffic, WayId,
 };
 
-/// Requests that clients send to a host and path, and where they go.
+/// Client requests to one host and path, and their destinations.
 #[derive(Clone, Debug)]
 pub struct Entrance {
     spec: EntranceSpec,
     ways: Vec<(WayId, WayTo)>,
-    /// Where they go now, with the weight of each part.
+    /// The current destinations, with their weights.
     parts: Vec<(Destination, u64)>,
-    /// Whether there is a rule for them.
+    /// True if a rule matches the requests.
     has_rule: bool,
     policy: RoutePolicy,
 }
 
-/// Where a way leads.
+/// The target of a way.
 #[derive(Clone, Debug, PartialEq)]
 enum WayTo {
-    /// To a Service; with the policy, if the way has the same one for ever.
+    /// A Service; with a policy if the way keeps the same one throughout the run.
     Service(Destination, Option<RoutePolicy>),
-    /// To an error of the gateway itself.
+    /// An error of the gateway itself.
     Error(FailureCause),
 }
 
-/// All of them, and the objects that decide.
+/// All entrances, and the objects that determine where they lead.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
     entrances: Vec<Entrance>,
     /// Ingresses, IngressClasses, HTTPRoutes and Services, in the order in which they were created.
     objects: Vec<ObjectId>,
-    /// Whether one of them changed since requests last followed.
+    /// True if one of them has changed since the last [`Self::follow`].
     is_stale: bool,
     next_way: u32,
 }
 
-/// Where requests to a host and path go, with the weight of each part; `None` without a rule for them.
+/// The destinations of requests to a host and path, with their weights; `None` if no rule matches.
 pub(super) fn parts_of(
     routing: &Routing,
     entrance: &EntranceSpec,
@@ -53,7 +53,7 @@ pub(super) fn parts_of(
     Some(parts.filter(|(_, weight)| *weight > 0).collect())
 }
 
-/// The ranges of numbers between 0 and 1 that stand for these parts.
+/// The interval of each destination when the weights are scaled to add up to 1.
 fn ranges(parts: &[(Destination, u64)]) -> impl Iterator<Item = (&Destination, Range<f64>)> {
     let all: u64 = parts.iter().map(|(_, weight)| weight).sum();
     parts.iter().scan(0, move |passed, (destination, weight)| {
@@ -64,7 +64,7 @@ fn ranges(parts: &[(Destination, u64)]) -> impl Iterator<Item = (&Destination, R
 }
 
 impl Entrance {
-    /// Requests that go where these parts say at first, and have no way yet.
+    /// An entrance with these initial destinations, and no ways yet.
     pub(super) fn new(
         spec: EntranceSpec,
         parts: Vec<(Destination, u64)>,
@@ -73,7 +73,7 @@ impl Entrance {
         Self { spec, ways: Vec::new(), parts, has_rule: true, policy }
     }
 
-    /// A way to a Service; with the policy, if the way has the same one for ever.
+    /// Adds a way to a Service; `fixed` is the policy if the way keeps the same one throughout the run.
     pub(super) fn add_way(
         &mut self,
         id: WayId,
@@ -83,13 +83,13 @@ impl Entrance {
         self.ways.push((id, WayTo::Service(destination, fixed)));
     }
 
-    /// The ranges of numbers that lead to a destination.
+    /// The intervals of a destination.
     pub(super) fn ranges_of(&self, destination: &Destination) -> Vec<Range<f64>> {
         let own = ranges(&self.parts).filter(|(one, _)| *one == destination);
         own.map(|(_, range)| range).collect()
     }
 
-    /// The requests go where this routing leads them, if that is somewhere else than before.
+    /// Reroutes the requests if this routing changes their destinations or policy.
     fn follow(
         &mut self,
         env: &mut Environment,
@@ -134,7 +134,7 @@ impl Entrance {
         (self.parts, self.has_rule) = (parts, rule.is_some());
     }
 
-    /// The Service at which errors of the gateway count: the first to which the requests could go.
+    /// The Service that errors of the gateway are attributed to: the first possible destination.
     fn service(&self) -> ObjectReference {
         let first = self.ways.iter().find_map(|(_, to)| match to {
             WayTo::Service(destination, _) => Some(destination.service.clone()),
@@ -145,8 +145,8 @@ impl Entrance {
         ObjectReference::new(Kind::Service, namespace, name)
     }
 
-    /// The way to a Service, which is made if it is new. One that had no part in the traffic when the run started
-    /// cannot be reached.
+    /// The way to a Service, created if needed. A Service that had no traffic when the run started cannot be
+    /// reached.
     fn way_to(
         &mut self,
         env: &mut Environment,
@@ -202,7 +202,7 @@ impl Entrance {
         ways.1
     }
 
-    /// A way that is known already, and a new one beside it.
+    /// An existing way, and a new one beside it.
     fn new_way(&mut self, next_way: &mut u32, to: WayTo) -> (WayId, WayId) {
         let new = WayId(*next_way);
         *next_way += 1;
@@ -212,7 +212,7 @@ impl Entrance {
     }
 }
 
-/// The number by which the traffic knows a Service.
+/// The traffic's id of a Service.
 fn position(env: &Environment, service: &NamespacedName) -> Option<ServiceId> {
     env.world.traffic_position(service).map(traffic_id)
 }
@@ -228,7 +228,7 @@ impl Routes {
         }
     }
 
-    /// An object changed that may have a say.
+    /// Notes a change of an object that can affect the routing.
     pub(super) fn on_change(&mut self, change: &Change) {
         let (Change::Spec(object, _) | Change::Removed { object, .. }) = change else { return };
         let has_say = matches!(
@@ -249,7 +249,7 @@ impl Routes {
         }
     }
 
-    /// Requests go where the objects lead them now.
+    /// Reroutes requests if the objects have changed.
     pub(super) fn follow(&mut self, env: &mut Environment, traffic: &mut Traffic) {
         if !std::mem::take(&mut self.is_stale) {
             return;

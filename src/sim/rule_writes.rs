@@ -1,27 +1,27 @@
-//! When those who send requests to the endpoints of Services go by a change of these: kube-proxy, an ingress controller,
-//! gateways. Each writes for all Services at once.
+//! When kube-proxy, an ingress controller and gateways pick up a change of endpoints. Each of them writes its rules
+//! for all Services at once.
 //!
-//! `BoundedFrequencyRunner` (`pkg/proxy/runner`, 1.36): what changes while one writes, or sooner than its period after
-//! the end of that, is in the next write.
+//! `BoundedFrequencyRunner` (`pkg/proxy/runner`, 1.36): changes during a write, or within the minimum period after
+//! its end, go into the next write.
 
 use engine::random::open_unit;
 use engine::{SimDuration, SimTime, Stream, Streams};
 use scenario::{RuleWrites, Timing};
 use traffic::Via;
 
-/// One who follows the endpoints.
+/// A proxy that follows the endpoints.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     stream: Stream,
-    /// When its next write begins, or that under way ends.
+    /// Start of its next write, or end of the current one.
     next: Option<SimTime>,
     is_writing: bool,
-    /// Not before this may a write begin.
+    /// Earliest start of the next write.
     rests_until: SimTime,
 }
 
 impl Writer {
-    /// One that has not written yet.
+    /// A proxy that has not written yet.
     pub(super) fn new(via: Via, streams: Streams) -> Self {
         Self {
             stream: streams.stream(name(via), 0),
@@ -31,7 +31,7 @@ impl Writer {
         }
     }
 
-    /// Something changed: when its next write begins, if that was not settled before.
+    /// Notes a change; returns the start of the next write if none was scheduled before.
     pub(super) fn wake(&mut self, now: SimTime) -> Option<SimTime> {
         if self.next.is_some() {
             return None;
@@ -41,7 +41,7 @@ impl Writer {
         Some(at)
     }
 
-    /// Its write begins: when it ends.
+    /// Begins a write and returns its end.
     pub(super) fn begin(&mut self, now: SimTime, writes: &RuleWrites) -> SimTime {
         let spread = (writes.sync_max - writes.sync_min).as_secs_f64().max(0.0);
         let takes = if spread > 0.0 { spread * open_unit(&mut self.stream) } else { 0.0 };
@@ -51,7 +51,7 @@ impl Writer {
         end
     }
 
-    /// Its write ends, with changes in the meantime or not: when the next one begins.
+    /// Ends a write; if there were changes in the meantime, returns the start of the next one.
     pub(super) fn end(
         &mut self,
         now: SimTime,
@@ -64,13 +64,13 @@ impl Writer {
         self.next
     }
 
-    /// Whether it writes just now.
+    /// True during a write.
     pub(super) const fn is_writing(&self) -> bool {
         self.is_writing
     }
 }
 
-/// The settings of one who follows the endpoints.
+/// The settings of a kind of proxy.
 pub(super) const fn writes_of(timing: &Timing, via: Via) -> &RuleWrites {
     match via {
         Via::KubeProxy | Via::Dns => &timing.kube_proxy,
@@ -119,7 +119,7 @@ mod tests {
             writer.wake(end + SimDuration::from_millis(300)),
             Some(end + WRITES.min_sync_period)
         );
-        // A second change is in the same write.
+        // A second change goes into the same write.
         assert_eq!(writer.wake(end + SimDuration::from_millis(400)), None);
     }
 

@@ -25,8 +25,8 @@ use traffic::Traffic;
 
 /// A run of one [`World`]: synchronous, never blocking; a clone is a snapshot.
 ///
-/// Everything that happens is one of: controllers' work that is due, a scheduling cycle, an
-/// [`Event`]; in this order at one instant. Requests flow between them.
+/// Each step is one of, in this order at one instant: due work of the controllers, a scheduling cycle, an
+/// [`Event`]. Requests are processed in between.
 #[derive(Clone, Debug)]
 pub struct Simulation {
     pub(super) env: Environment,
@@ -38,14 +38,14 @@ pub struct Simulation {
     pub(super) node_autoscaler: Option<NodeAutoscaler>,
     pub(super) karpenter: Option<Karpenter>,
     random_faults: RandomFaults,
-    /// What somebody at a terminal did at this instant.
+    /// Interactive actions of the user at this instant.
     pub(super) interventions: Vec<(SimTime, TimelineAction)>,
     /// Empty; kept for their allocation.
     heard: (Vec<Change>, Vec<LogEntry>),
     handled: u64,
 }
 
-/// Who acts, in the order in which they do at one instant.
+/// Participants in the order in which they act at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Controllers,
@@ -54,13 +54,13 @@ enum Turn {
 }
 
 impl Simulation {
-    /// A simulation at its very start.
+    /// A simulation at time zero, before its first event.
     pub fn new(world: World) -> Self {
         Self::with_controllers(world, Vec::new())
     }
 
-    /// A simulation at its very start in which these controllers run beside those of kube-controller-manager;
-    /// they hear of each change after those. There can be 16.
+    /// A simulation at time zero with these controllers in addition to those of kube-controller-manager; they are
+    /// notified of each change after those. There can be 16.
     pub fn with_controllers(world: World, further: Vec<Box<dyn Controller>>) -> Self {
         let world = Arc::new(world);
         let mut simulation = Self {
@@ -87,7 +87,7 @@ impl Simulation {
         simulation
     }
 
-    /// Nodes and objects appear, and the clocks start.
+    /// Creates nodes and objects, and starts the clocks.
     fn start(&mut self) {
         let Self { env, data_plane, metrics, cloud, node_autoscaler, .. } = self;
         let world = Arc::clone(&env.world);
@@ -127,26 +127,26 @@ impl Simulation {
             data_plane.looks.start(env);
         }
         self.follow();
-        // A Service that nothing ever happens to has nobody who answers from the start.
+        // A Service without events would otherwise never be checked for reachable endpoints.
         self.data_plane.check_reachability(&mut self.env);
     }
 
-    /// Now.
+    /// The current simulated time.
     pub const fn now(&self) -> SimTime {
         self.env.now
     }
 
-    /// From now on keeps what a `kubectl get --watch` of pods, nodes and workloads would show.
+    /// Starts to keep what a `kubectl get --watch` of pods, nodes and workloads would show.
     pub fn watch(&mut self) {
         self.env.observers.journal.watch = Some(Watch::new(self.env.view()));
     }
 
-    /// What was seen since [`Self::watch`] or since this was last asked.
+    /// What the watch has seen since [`Self::watch`] or the last call.
     pub fn take_watched(&mut self) -> Vec<Watched> {
         self.env.observers.journal.watch.as_mut().map(Watch::take).unwrap_or_default()
     }
 
-    /// The requests so far, to ask for figures: asking changes nothing in what follows.
+    /// The traffic, for queries: these do not affect the run.
     pub const fn traffic_mut(&mut self) -> &mut Traffic {
         &mut self.data_plane.traffic
     }
@@ -158,17 +158,17 @@ impl Simulation {
         digest.value()
     }
 
-    /// How many events were handled so far, requests not included.
+    /// Number of events handled so far, requests not included.
     pub const fn handled(&self) -> u64 {
         self.handled
     }
 
-    /// The time of the next event, if there is one before the end.
+    /// The time of the next event; `None` if nothing is left before the end.
     pub fn next_time(&self) -> Option<SimTime> {
         self.next_step().map(|(at, _)| at)
     }
 
-    /// Whose turn it is next, and when.
+    /// The next participant to act, and when.
     fn next_step(&self) -> Option<(SimTime, Turn)> {
         let env = &self.env;
         let turns = [
@@ -189,7 +189,7 @@ impl Simulation {
         self.env.now = self.env.now.max(until);
     }
 
-    /// Takes the next event with all that follows from it at once. False if there is none.
+    /// Performs the next step with all its immediate consequences. False if there is none.
     pub fn step(&mut self) -> bool {
         let next = self.next_step();
         if let Some((at, turn)) = next {
@@ -204,7 +204,7 @@ impl Simulation {
         self.handled += 1;
         let mut is_look_past = false;
         match turn {
-            // What controllers look at in vain is no part of what happens: they may as well not look.
+            // Reconciles without effect are not part of the digest, so that skipping them does not change it.
             Turn::Controllers => self.env.plane.run_due(at, &mut self.env.observers.journal),
             Turn::Scheduler => self.schedule(),
             Turn::Event => {
@@ -220,7 +220,7 @@ impl Simulation {
         self.data_plane.wake_looks(&mut self.env, is_look_past);
     }
 
-    /// Settles all books at the end.
+    /// Settles all accounts at the end of the run.
     pub fn finish(&mut self) {
         self.data_plane.book_usage(&mut self.env);
         self.cloud.finish(&mut self.env);
@@ -294,7 +294,7 @@ impl Simulation {
         }
     }
 
-    /// Karpenter drains the nodes that the cloud takes back.
+    /// Lets Karpenter drain the nodes that the cloud is about to reclaim.
     fn hear_of_reclaims(&mut self) {
         let noticed = std::mem::take(&mut self.machines.noticed);
         let Some(karpenter) = &mut self.karpenter else { return };
@@ -304,7 +304,7 @@ impl Simulation {
         }
     }
 
-    /// Tells everyone what changed, until nothing more follows from it.
+    /// Passes changes to all parts until there are no more.
     pub(super) fn follow(&mut self) {
         let Self { env, scheduler, data_plane, karpenter, heard, .. } = self;
         if !env.observers.have_news() {
@@ -332,7 +332,7 @@ impl Simulation {
     }
 }
 
-/// The user applies the objects of the start: HorizontalPodAutoscalers, or all others.
+/// The user applies the initial objects: HorizontalPodAutoscalers, or all others.
 fn apply_objects(env: &mut Environment, hpas: bool) {
     let world = Arc::clone(&env.world);
     for object in &world.objects {
@@ -343,7 +343,7 @@ fn apply_objects(env: &mut Environment, hpas: bool) {
     }
 }
 
-/// An interval of the report ends.
+/// Ends an interval of the report.
 fn end_interval(env: &mut Environment, data_plane: &mut DataPlane) {
     data_plane.book_usage(env);
     let (recorder, view) = env.recorder_and_view();

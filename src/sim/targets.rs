@@ -1,4 +1,4 @@
-//! The pods and nodes that a fault or a user is about.
+//! Selects the pods and nodes that a fault or a user's action applies to.
 
 use super::environment::Environment;
 use cluster::node::{NodeId, ZONE_LABEL};
@@ -8,7 +8,7 @@ use engine::{Digest, SimTime, Stream, Streams, random};
 use faults::TimelineAction;
 use record::workload_of;
 
-/// The pods of a workload that run and are not on their way out.
+/// The pods of a workload that are active and have a node.
 pub(super) fn running_pods(view: ClusterView<'_>, workload: &ObjectReference) -> Vec<PodId> {
     let pods = view.pods().iter().filter(|(_, pod)| pod.is_active() && pod.node.is_some());
     let is_it = |pod: &Pod| workload.kind == Kind::Pod && pod.id == workload.id;
@@ -16,7 +16,7 @@ pub(super) fn running_pods(view: ClusterView<'_>, workload: &ObjectReference) ->
     own.map(|(id, _)| id).collect()
 }
 
-/// As many of a workload's pods, drawn; absent = all. That there are none is logged.
+/// A random choice of this many of a workload's pods; absent = all. If there are none, that is logged.
 pub(super) fn drawn_pods(
     env: &mut Environment,
     workload: &ObjectReference,
@@ -35,9 +35,9 @@ pub(super) fn drawn_pods(
     drawn
 }
 
-/// What tells one thing that is done to a cluster from all others: when, what, and how many of its kind come before
-/// it at that instant. What is drawn for it hangs on nothing else, so that one more entry of a timeline changes
-/// nothing for the others, and what somebody does at a terminal draws what an entry of the timeline would.
+/// Identifies an action on the cluster: by its time, its content, and the number of equal actions before it at that
+/// instant. Random draws for the action depend on nothing else, so that another timeline entry does not change
+/// those of the others, and an interactive action draws the same as a timeline entry would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity(pub(super) u64);
 
@@ -55,12 +55,12 @@ impl Identity {
     }
 }
 
-/// The random stream of what is done.
+/// The random stream of an action.
 pub(super) fn stream_of(env: &Environment, purpose: &str, identity: Identity) -> Stream {
     Streams::new(env.world.seed).stream(purpose, identity.0)
 }
 
-/// The nodes of a pool; of all pools where none is named.
+/// The nodes of a pool; without one, of all pools.
 pub(super) fn nodes_of(store: &Store, pool: Option<&Name>) -> Vec<NodeId> {
     let nodes = store.nodes().iter();
     let own = nodes.filter(|(_, node)| pool.is_none_or(|pool| node.pool == *pool));

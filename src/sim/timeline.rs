@@ -1,5 +1,5 @@
-//! Carries out the scenario's timeline: hands each action of users and operators, and each fault, to the part
-//! that it concerns.
+//! Carries out the scenario's timeline: dispatches each user or operator action, and each fault, to the part that
+//! handles it.
 
 use super::data_plane::DataPlane;
 use super::draining::drain_node;
@@ -17,7 +17,7 @@ use faults::TimelineAction;
 use manifest::{Diagnostics, Source, read_manifests};
 
 impl Simulation {
-    /// An entry of the timeline is due.
+    /// Carries out an entry of the timeline.
     pub(super) fn timeline(&mut self, entry: u32) {
         let world = std::sync::Arc::clone(&self.env.world);
         if let Some((at, step)) = world.timeline.get(entry as usize) {
@@ -36,7 +36,7 @@ impl Simulation {
     }
 
     /// `kubectl apply` of manifests, now. Applies none of them if any has a mistake; a request that the API server
-    /// refuses is told by a Warning in the log.
+    /// refuses is logged as a Warning.
     pub fn apply(&mut self, manifests: &[Source]) -> Result<(), Diagnostics> {
         let mut problems = Diagnostics::default();
         let loaded = self.env.admitted_all(read_manifests(manifests, &mut problems));
@@ -51,8 +51,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Somebody at a terminal does now what a timeline could have done, apart from applying files: that does
-    /// [`Self::apply`].
+    /// Carries out an interactive action now, as a timeline entry would; to apply files, use [`Self::apply`].
     pub fn intervene(&mut self, action: &TimelineAction) {
         let now = self.env.now;
         self.interventions.retain(|(at, _)| *at == now);
@@ -65,13 +64,13 @@ impl Simulation {
         self.data_plane.wake_looks(&mut self.env, false);
     }
 
-    /// Goes on to the next whole millisecond at which nothing else happens, so that what is done then is done as by
-    /// an entry of a timeline, which comes before all others of its instant.
+    /// Runs to the next whole millisecond at which no event is due, so that an interactive action then takes effect
+    /// as a timeline entry would, which comes before all other events of its instant.
     pub fn go_to_free_instant(&mut self) {
         let milli = SimDuration::from_millis(1).as_nanos();
         loop {
             let next = SimTime::from_nanos((self.env.now.as_nanos() / milli + 1) * milli);
-            // Whatever is due before is done first, and may call for more.
+            // Events before that are handled first, and may schedule further ones.
             self.run_until(SimTime::from_nanos(next.as_nanos() - 1));
             if self.next_time().is_none_or(|due| due > next) {
                 return self.run_until(next);

@@ -1,4 +1,4 @@
-//! HPAs that ask for metrics which the scenario's adapter does not serve.
+//! HPAs that use metrics which the scenario's adapter does not serve.
 
 use cluster::hpa::MetricSource;
 use cluster::scaled_object::TriggerSource;
@@ -7,8 +7,8 @@ use controllers::keda::rule_of;
 use manifest::Diagnostic;
 use metrics::MetricRule;
 
-/// A warning for each metric of each HPA that no rule serves: the HPA will fail to read it, as in a
-/// cluster without such a rule.
+/// A warning for each HPA metric that no rule serves: the HPA will fail to read it, as in a cluster without such a
+/// rule.
 pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = unserved_triggers(objects, rules);
     let hpas = objects.iter().filter_map(|action| match action {
@@ -25,7 +25,7 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
     });
     let warning = |(hpa, source): (_, &MetricSource)| {
         let (kind, name) = (source.type_name(), source.name());
-        let message = format!("HPA {hpa} asks for the {kind} metric {name}, which nothing serves");
+        let message = format!("HPA {hpa} uses the {kind} metric {name}, which no rule serves");
         Diagnostic::warning("unserved-metric", message)
             .help(format!("say in the scenario what it is: metrics.custom: [{{name: {name}, measure: requestsPerSecond, service: ...}}]"))
     };
@@ -33,7 +33,7 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
     warnings
 }
 
-/// A warning for each trigger of KEDA that nothing stands for.
+/// A warning for each KEDA trigger whose metric the scenario does not model.
 fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for action in objects {
@@ -46,13 +46,13 @@ fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic
                         "unserved-trigger",
                         format!("ScaledObject {object}: triggers of type {kind} are not simulated"),
                     )
-                    .help("it is never active and asks for nothing; the other triggers work"),
+                    .help("it is never active; the other triggers work"),
                 ),
                 TriggerSource::Measured { query, .. }
                     if rule_of(query, rules.iter().map(|rule| &rule.name)).is_none() =>
                 {
                     let message = format!(
-                        "ScaledObject {object}: nothing says what its {kind} trigger on {query:?} measures"
+                        "ScaledObject {object}: no rule defines what its {kind} trigger on {query:?} measures"
                     );
                     let help = "say in the scenario what a metric or queue of its name is: \
                                 metrics.custom: [{name: NAME, measure: queueDepth, service: ...}]";

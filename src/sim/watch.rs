@@ -1,5 +1,4 @@
-//! What a watch on pods, nodes, workloads and autoscalers would have shown, for those who compare runs.
-//! Off unless asked for.
+//! What a watch of pods, nodes, workloads and autoscalers would have shown, to compare runs. Off by default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,35 +13,35 @@ use cluster::{Change, ClusterView, Name, NamespacedName, ObjectId, PodChanges};
 use engine::SimTime;
 use kubelet::PodStep;
 
-/// Something that was seen.
+/// An observed change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched {
-    /// When.
+    /// Time of the change.
     pub at: SimTime,
-    /// What.
+    /// The change.
     pub what: Seen,
 }
 
-/// What was seen.
+/// The kinds of observed changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// Something happened to a pod.
     Pod {
         /// The pod.
         pod: PodId,
-        /// Its Deployment; absent for a pod of none.
+        /// Its Deployment, if it belongs to one.
         deployment: Option<NamespacedName>,
         /// What happened.
         event: PodEvent,
     },
-    /// Something was done for a pod on its node.
+    /// A step in a pod's life on its node.
     Step {
         /// The pod.
         pod: PodId,
-        /// What was done.
+        /// The step.
         step: PodStep,
     },
-    /// A node appeared, changed or went.
+    /// A node was added, changed or removed.
     Node {
         /// Its name.
         name: Name,
@@ -56,18 +55,18 @@ pub enum Seen {
         /// The image of its first container.
         image: Name,
     },
-    /// The reason of a Deployment's Progressing condition is another one.
+    /// The reason of a Deployment's Progressing condition changed.
     Progressing {
         /// The Deployment.
         deployment: NamespacedName,
-        /// The reason now.
+        /// The new reason.
         reason: &'static str,
     },
-    /// `spec.replicas` of a Deployment is another one.
+    /// `spec.replicas` of a Deployment changed.
     Replicas {
         /// The Deployment.
         deployment: NamespacedName,
-        /// The number now.
+        /// The new number.
         replicas: i32,
     },
     /// A HorizontalPodAutoscaler changed the scale.
@@ -79,13 +78,13 @@ pub enum Seen {
 pub struct Rescale {
     /// The autoscaler.
     pub hpa: NamespacedName,
-    /// The name of what it scales.
+    /// The name of its scale target.
     pub target: Name,
     /// Replicas before.
     pub from: i32,
     /// Replicas after.
     pub to: i32,
-    /// Utilization of the first metric, percent, if it is one.
+    /// Utilization of the first metric in percent, if it is a utilization.
     pub utilization: Option<i32>,
     /// Status and reason of ScalingLimited, if it was set.
     pub limited: Option<(ConditionStatus, &'static str)>,
@@ -96,19 +95,19 @@ pub struct Rescale {
 pub enum PodEvent {
     /// It was created.
     Created,
-    /// It got its node.
+    /// It was bound to this node.
     Bound(Name),
-    /// It is ready, and is not being deleted.
+    /// It became Ready, and is not being deleted.
     Ready,
-    /// It is not ready any more, and is not being deleted.
+    /// It is no longer Ready, and is not being deleted.
     Unready,
-    /// Its deletion was asked for, with the reason of its disruption if it is one.
+    /// Its deletion was requested, with the reason of the disruption if it is one.
     Deleted(Option<&'static str>),
-    /// Its object is gone.
+    /// Its object was removed.
     Gone,
-    /// The eviction API was asked to evict it, and did or did not.
+    /// Its eviction was requested.
     Evicted {
-        /// Whether it did.
+        /// Whether the eviction API granted it.
         granted: bool,
     },
 }
@@ -124,7 +123,7 @@ pub struct NodeState {
     pub cordoned: bool,
 }
 
-/// What is remembered to see changes.
+/// The state needed to detect changes.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
     seen: Vec<Watched>,
@@ -133,7 +132,7 @@ pub struct Watch {
     nodes: BTreeMap<NodeId, (Name, NodeState)>,
     deployments: BTreeMap<DeploymentId, (i32, Option<&'static str>)>,
     replica_sets: BTreeSet<ReplicaSetId>,
-    /// Autoscalers that have changed a scale, and whose status is still to follow.
+    /// Autoscalers that changed a scale and have not updated their status yet.
     rescaled: Vec<NamespacedName>,
 }
 
@@ -146,7 +145,7 @@ struct KnownPod {
 }
 
 impl Watch {
-    /// A watch that knows the nodes that are there.
+    /// A watch that knows the existing nodes.
     pub(super) fn new(view: ClusterView<'_>) -> Self {
         let mut watch = Self::default();
         for (id, _) in view.nodes().iter() {
@@ -156,7 +155,7 @@ impl Watch {
         watch
     }
 
-    /// What was seen since the last time.
+    /// What was seen since the last call.
     pub fn take(&mut self) -> Vec<Watched> {
         std::mem::take(&mut self.seen)
     }
@@ -295,7 +294,7 @@ impl Watch {
         }
     }
 
-    /// The status that follows a change of scale tells it.
+    /// Reports a change of scale when the status update that follows it arrives.
     fn hpa_changed(&mut self, view: ClusterView<'_>, id: HpaId) {
         let Some(hpa) = view.hpas().get(id) else { return };
         let Some(at) = self.rescaled.iter().position(|one| *one == hpa.meta.id) else { return };

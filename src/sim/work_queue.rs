@@ -1,5 +1,5 @@
-//! The controllers' work queues, as client-go has them: de-duplicated keys, requeues, and an
-//! exponential back-off for keys that fail. Knows nothing of what the keys mean.
+//! The controllers' work queues, as in client-go: de-duplicated keys, requeues, and exponential back-off for
+//! failing keys. Independent of the keys' meaning.
 
 use std::collections::hash_map;
 
@@ -8,12 +8,12 @@ use rustc_hash::FxHashMap;
 use controllers::{Backoff, Key};
 use engine::{EventQueue, SimTime};
 
-/// A key that one of the controllers is to look at.
+/// A key for one of the controllers to reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct WorkItem {
     /// Position of the controller in the control plane's list.
     pub(super) controller: u8,
-    /// What it is to look at.
+    /// The key.
     pub(super) key: Key,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct WorkQueue {
     delivered: FxHashMap<WorkItem, SimTime>,
     /// When the pending requeue of an item is due. Looked up only, never iterated.
     requeued: FxHashMap<WorkItem, SimTime>,
-    /// Failures in a row. Looked up only, never iterated.
+    /// Consecutive failures. Looked up only, never iterated.
     failures: FxHashMap<WorkItem, u32>,
 }
 
@@ -35,21 +35,21 @@ struct Entry {
     is_requeue: bool,
 }
 
-/// At one instant what was put off to it goes before what a watch brings just then, however late it was
-/// put off: a loop with a period does not depend on who looked at its key meanwhile.
+/// Of items due at one instant, requeues go before watch deliveries, even if they were added later: the phase of a
+/// periodic loop must not depend on other reconciles of its key.
 const REQUEUES: u8 = 0;
 const DELIVERIES: u8 = 1;
 
 impl WorkQueue {
-    /// A watch delivers a change of the item at `at`; several at one instant are one.
+    /// Adds an item that a watch delivers at `at`; several at one instant are merged.
     pub(super) fn deliver(&mut self, at: SimTime, item: WorkItem) {
         if self.delivered.insert(item, at) != Some(at) {
             self.due.push(at, DELIVERIES, Entry { item, is_requeue: false });
         }
     }
 
-    /// Enters the item for `at`; of several requeues the earliest stays (`AddAfter` of client-go's
-    /// delaying queue).
+    /// Requeues the item at `at`; of several requeues the earliest stays (`AddAfter` of client-go's delaying
+    /// queue).
     pub(super) fn requeue(&mut self, at: SimTime, item: WorkItem) {
         match self.requeued.entry(item) {
             hash_map::Entry::Occupied(earlier) if *earlier.get() <= at => return,
@@ -58,7 +58,7 @@ impl WorkQueue {
         self.due.push(at, REQUEUES, Entry { item, is_requeue: true });
     }
 
-    /// Enters the item again after its back-off, which grows with each call (`AddRateLimited`).
+    /// Requeues the item after its back-off, which grows with each call (`AddRateLimited`).
     pub(super) fn back_off(&mut self, now: SimTime, item: WorkItem, backoff: Backoff) {
         let failures = self.failures.entry(item).or_default();
         let delay = backoff.delay_after(*failures);
@@ -66,7 +66,7 @@ impl WorkQueue {
         self.requeue(now + delay, item);
     }
 
-    /// Ends the item's run of failures.
+    /// Resets the item's back-off.
     pub(super) fn forget(&mut self, item: WorkItem) {
         if !self.failures.is_empty() {
             self.failures.remove(&item);
@@ -85,8 +85,7 @@ impl WorkQueue {
                 }
                 _ => false,
             };
-            // A requeue that an earlier one replaced is void; a delivery that a later one follows
-            // is not.
+            // A requeue that was replaced by an earlier one is void; a delivery followed by a later one is not.
             if is_current || !entry.is_requeue {
                 return Some(entry.item);
             }
@@ -94,7 +93,7 @@ impl WorkQueue {
         None
     }
 
-    /// When to look again; at that time there may turn out to be nothing to do.
+    /// Time of the next entry; it may turn out to be void.
     pub(super) fn next_due(&self) -> Option<SimTime> {
         self.due.peek_time()
     }

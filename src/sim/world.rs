@@ -1,4 +1,4 @@
-//! A scenario made ready to run: everything looked up, checked and in the engine's own types.
+//! A scenario ready to run: everything resolved, checked and in the engine's own types.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,47 +23,47 @@ use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
 use units::{Bytes, LoopPhase, MilliCpu};
 
-/// How many intervals a report has at most: a chart can show no more.
+/// Most intervals of a report: a chart cannot show more.
 const INTERVALS_MAX: i64 = 240;
 /// The shortest interval of a report.
 const INTERVAL_MIN: SimDuration = SimDuration::from_secs(15);
 
-/// What a [`super::Simulation`] is built from.
+/// The input of a [`super::Simulation`].
 #[derive(Clone, Debug)]
 pub struct World {
     /// The seed of all random streams.
     pub seed: u64,
-    /// How long the run is.
+    /// Length of the run, warm-up included.
     pub duration: SimDuration,
-    /// Its first part, whose requests are not counted.
+    /// Initial part of the run whose requests are not counted.
     pub warm_up: SimDuration,
     /// Length of an interval of the report.
     pub interval: SimDuration,
     /// The nodes at the start, in order.
     pub nodes: Vec<Node>,
-    /// Machines that come and go.
+    /// The groups of machines that can be added and removed during the run.
     pub cloud: Arc<CloudPlan>,
-    /// Who asks for them and sends them away; absent = nobody.
+    /// The Cluster Autoscaler; absent = none.
     pub autoscaler: Option<AutoscalerPlan>,
-    /// Who makes nodes by NodePools; absent = nobody.
+    /// Karpenter; absent = none.
     pub karpenter: Option<KarpenterPlan>,
-    /// What the user applies at the start, in order.
+    /// The objects that the user applies at the start, in order.
     pub objects: Vec<Action>,
-    /// What the pods of each workload do.
+    /// The applications of each workload.
     pub apps: BTreeMap<ObjectReference, AppPlan>,
     /// All request models, by [`RequestModelId`].
     pub request_models: Vec<RequestModel>,
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
-    /// Requests that Ingresses and HTTPRoutes bring to those Services.
+    /// Requests that Ingresses and HTTPRoutes route to those Services.
     pub entrances: Vec<Entrance>,
-    /// CPU loads that change, by time.
+    /// Changes of CPU loads, by time.
     pub cpu_loads: Vec<CpuLoadStep>,
-    /// What happens when, by time.
+    /// The timeline, by time.
     pub timeline: Vec<(SimTime, Step)>,
-    /// Faults that come by chance.
+    /// Random faults.
     pub faults: Vec<RandomFault>,
-    /// How long things take in the cluster.
+    /// Delays in the cluster.
     pub timing: Timing,
     /// Settings of the kubelets.
     pub kubelet: KubeletSettings,
@@ -71,84 +71,84 @@ pub struct World {
     pub metrics: MetricsSettings,
     /// Flags of the controllers.
     pub controllers: ControllerSettings,
-    /// The scheduler, which knows of nothing yet.
+    /// The scheduler in its initial state, without any pods or nodes.
     pub scheduler: Scheduler,
-    /// When the control plane and its loops started, not after time zero, and the nodes with it.
+    /// When the control plane, its loops and the nodes started; at or before time zero.
     pub begin: SimTime,
-    /// Whether a Service without a ready pod is served by those that terminate, as kube-proxy has it.
+    /// Whether kube-proxy falls back to terminating endpoints of a Service without ready ones.
     pub falls_back_to_terminating: bool,
 }
 
-/// One entry of the timeline, made ready.
+/// A resolved entry of the timeline.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What is done.
+    /// The action.
     pub action: TimelineAction,
-    /// With `apply`: the objects of the file, in order.
+    /// For `apply`: the objects of the file, in order.
     pub objects: Vec<Action>,
     /// What the API server refuses of it, by object, as its actor lacks the right.
     pub forbidden: Vec<(ObjectReference, String)>,
 }
 
-/// From some time on the pods of a workload burn so much CPU together.
+/// A change of the CPU that the pods of a workload burn together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuLoadStep {
-    /// When.
+    /// Time from which it applies.
     pub at: SimTime,
     /// Number of the load, as in [`App::cpu_load`].
     pub load: u32,
-    /// Billionths of a core.
+    /// Total demand of the pods, in billionths of a core.
     pub demand_nano: i64,
 }
 
-/// What a container beside the application's uses.
+/// Resource usage of a container other than the application's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SidecarUsage {
-    /// CPU.
+    /// CPU usage while the pod runs.
     pub cpu: MilliCpu,
     /// Working set; absent = its request.
     pub memory: Option<Bytes>,
 }
 
-/// What the pods of a workload do.
+/// The applications of a workload's pods.
 #[derive(Clone, Debug, Default)]
 pub struct AppPlan {
-    /// With any image that is not named below.
+    /// For images that `images` does not name.
     pub default: Arc<App>,
-    /// With certain images.
+    /// By image.
     pub images: BTreeMap<Name, Arc<App>>,
-    /// The container that it is about; absent = the first.
+    /// The application's container; absent = the first.
     pub container: Option<Name>,
-    /// Other containers that are described.
+    /// Profiles of other containers.
     pub containers: Arc<BTreeMap<Name, AppProfile>>,
 }
 
-/// What one pod does.
+/// The application of one pod.
 #[derive(Clone, Debug, Default)]
 pub struct App {
-    /// How it comes up and goes down.
+    /// Its startup and shutdown behaviour.
     pub profile: AppProfile,
-    /// What a request costs it; absent = it takes none.
+    /// The cost model of its requests; absent if it takes none.
     pub requests: Option<RequestModelId>,
     /// Memory in use while it runs; absent = its request.
     pub memory: Option<Bytes>,
-    /// Further memory for each request in flight.
+    /// Additional memory per request in flight.
     pub memory_per_request: Bytes,
-    /// Further memory for each hour since its start: what it leaks.
+    /// Memory leak: additional memory per hour since its start.
     pub memory_leak_per_hour: Bytes,
     /// The container that it runs in; absent = the first.
     pub container: Option<Name>,
-    /// The load that it takes part in, whatever the requests; absent = none.
+    /// Its CPU load, which is independent of requests; absent = none.
     pub cpu_load: Option<u32>,
-    /// The containers beside the application's, by name.
+    /// Resource usage of the other containers, by name.
     pub others: Arc<BTreeMap<Name, SidecarUsage>>,
 }
 
 impl World {
     /// A world without nodes, objects and traffic, with the defaults of a scenario: kube-scheduler's default
-    /// profile, the flags that controllers and kubelets have without any, no warm-up, and reports in intervals of
-    /// 15 s or more; but kubelets take no time, so that what a world shows is what was put into it. Fields that no method
-    /// below sets are set by name: `World { timing, ..World::new(1, hour) }`.
+    /// profile, the default flags of controllers and kubelets, no warm-up, and reports in intervals of 15 s or
+    /// more. Kubelets, however, take no time, so that a world shows only the delays that were put into it. Set
+    /// fields without a method below by name: `World { timing, ..World::new(1, hour) }`.
     pub fn new(seed: u64, duration: SimDuration) -> Self {
         let ties = TieBreaker::drawn(Streams::new(seed).stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&SchedulerConfiguration::default(), ties);
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// Adds nodes, which are there from the start.
+    /// Adds initial nodes.
     pub fn with_nodes(mut self, nodes: impl IntoIterator<Item = Node>) -> Self {
         self.nodes.extend(nodes);
         self
@@ -191,8 +191,8 @@ impl World {
         self
     }
 
-    /// Adds the nodes and objects of manifests, defaulted and validated as the API server does. Refuses them all if
-    /// any has a mistake; warnings are not told.
+    /// Adds the nodes and objects of manifests, defaulted and validated as the API server does. Rejects them all if
+    /// any has a mistake; warnings are dropped.
     pub fn with_manifests(self, sources: &[Source]) -> Result<Self, Diagnostics> {
         let mut problems = Diagnostics::default();
         let loaded = admit(read_manifests(sources, &mut problems));
@@ -232,7 +232,8 @@ impl World {
         self
     }
 
-    /// Adds entries of the timeline, in any order; those of one instant are carried out as they were added.
+    /// Adds entries of the timeline, in any order; those of one instant are carried out in the order in which they
+    /// were added.
     pub fn with_timeline(
         mut self,
         entries: impl IntoIterator<Item = (SimTime, TimelineAction)>,
@@ -243,8 +244,8 @@ impl World {
         self
     }
 
-    /// Draws the phases of the loops whose phases in a real cluster nobody knows: the autoscalers' syncs
-    /// and the scrapes of metrics-server and of Prometheus.
+    /// Draws random phases for the loops whose phases are arbitrary in a real cluster: the autoscalers' syncs and
+    /// the scrapes of metrics-server and of Prometheus.
     pub fn draw_phases(&mut self, draw: u32) {
         let mut stream = Streams::new(self.seed).stream("phases", draw.into());
         let mut phase_of = |period: SimDuration| {
@@ -271,28 +272,28 @@ impl World {
 }
 
 impl From<TimelineAction> for Step {
-    /// A step that brings no objects.
+    /// A step without objects.
     fn from(action: TimelineAction) -> Self {
         Self { action, objects: Vec::new(), forbidden: Vec::new() }
     }
 }
 
 impl From<App> for AppPlan {
-    /// The same application with every image.
+    /// The same application for every image.
     fn from(app: App) -> Self {
         Self { default: Arc::new(app), ..Self::default() }
     }
 }
 
 impl AppPlan {
-    /// What a pod with these images does: the first image that is named decides.
+    /// The application of a pod with these images: the first image that is named decides.
     pub fn for_images<'a>(&self, mut images: impl Iterator<Item = &'a Name>) -> Arc<App> {
         Arc::clone(images.find_map(|image| self.images.get(image)).unwrap_or(&self.default))
     }
 }
 
-/// Length of a report's intervals: a whole multiple of the shortest, so long that no more than [`INTERVALS_MAX`] are
-/// needed.
+/// Length of a report's intervals: the smallest multiple of the shortest one with which no more than
+/// [`INTERVALS_MAX`] are needed.
 fn interval(duration: SimDuration) -> SimDuration {
     let shortest = INTERVAL_MIN.as_nanos();
     let needed = duration.as_nanos().div_euclid(INTERVALS_MAX * shortest) + 1;

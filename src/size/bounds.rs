@@ -23,6 +23,8 @@ pub struct Bounds {
     pools: Vec<NodePool>,
     /// Whether the number of nodes is that of the setting for the whole run.
     is_fixed: bool,
+    /// Whether machines cost what the catalog or the pool says, with nothing off.
+    is_list_price: bool,
     /// Cores that requests need on average, at least.
     pub offered_cores: f64,
 }
@@ -38,7 +40,14 @@ impl Bounds {
             scenario.timeline.iter().any(|entry| CHANGES_NODES.contains(&entry.action.key()));
         let is_fixed = has_numbers && !is_changed && scenario.faults.is_empty();
         let pools = scenario.cluster.node_pools.clone();
-        Self { pools, is_fixed, offered_cores: offered_cores(resolved, &value, report) }
+        let is_list_price =
+            !scenario.bill.changes_machine_prices() && report.cost.discounts.is_empty();
+        Self {
+            pools,
+            is_fixed,
+            is_list_price,
+            offered_cores: offered_cores(resolved, &value, report),
+        }
     }
 
     /// The pools at a point.
@@ -73,11 +82,18 @@ impl Bounds {
             usd += f64::from(count) * resolved.price().as_usd() * MONTH_HOURS;
             cores += f64::from(count) * cores_of(&resolved);
         }
-        if cores < self.offered_cores { f64::INFINITY } else { usd }
+        match (cores < self.offered_cores, self.is_list_price) {
+            (true, _) => f64::INFINITY,
+            (false, true) => usd,
+            (false, false) => 0.0,
+        }
     }
 
     /// Cores and hourly price in US dollars of a node, if all are alike.
     pub fn node(&self, knobs: &[SizeKnob], point: &Point) -> Option<(f64, f64)> {
+        if !self.is_list_price {
+            return None;
+        }
         let pools = self.pools_at(knobs, point);
         let [(pool, _)] = &pools[..] else { return None };
         let resolved = pool.resolve().ok()?;

@@ -169,7 +169,7 @@ pub fn recommend(
     let resolved = load(&question.settings)?;
     if resolved.scenario().objectives.is_empty() {
         return Err(SizeError::Input(
-            "the scenario has no objectives, so nothing says which setting will do; add `objectives`".to_owned(),
+            "the scenario has no objectives to hold; add `objectives`".to_owned(),
         ));
     }
     let report = sweep::run(&resolved, question.seed, |_| {})?;
@@ -177,7 +177,8 @@ pub fn recommend(
     let knobs = knobs(&resolved, &question.tuned);
     if knobs.is_empty() {
         return Err(SizeError::Input(
-            "nothing is there to tune; name a setting as --tune PATH=A,B,C, the leanest value first".to_owned(),
+            "nothing to tune; name a setting as --tune PATH=A,B,C, the leanest value first"
+                .to_owned(),
         ));
     }
     let (space, start) = (space(&knobs), now(&knobs));

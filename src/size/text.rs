@@ -40,7 +40,7 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
     if answer.set.is_empty() {
         lines.extend(paragraph(
             "",
-            "► leave it as it is: nothing cheaper was found that holds every objective",
+            "► keep the setting: no cheaper one was found that holds every objective",
         ));
         return lines.join("\n") + "\n";
     }

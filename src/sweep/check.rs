@@ -1,4 +1,5 @@
-//! Scenarios against their objectives, for pipelines: a verdict for each, as text, JSON, JUnit XML.
+//! Checks scenarios against their objectives, for pipelines: a verdict for each, as text, JSON,
+//! JUnit XML.
 
 use quick_junit::{NonSuccessKind, Report as JunitReport, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
@@ -8,10 +9,10 @@ use report::figures::counted;
 use report::text::layout::{Align, Paint, Style, Table, paragraph};
 use report::{ObjectiveResult, Report};
 
-/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+/// Version of the JSON format: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.1";
 
-/// Results of all scenarios that were to be checked.
+/// Results of all checked scenarios.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
     format_version: &'static str,
@@ -19,7 +20,7 @@ pub struct Check {
     met: usize,
     /// Objectives that were missed.
     missed: usize,
-    /// Scenarios that could not be judged.
+    /// Scenarios that could not be judged because they are invalid.
     wrong: usize,
     scenarios: Vec<CheckedScenario>,
 }
@@ -33,16 +34,15 @@ pub struct CheckedScenario {
     pub scenario: String,
     /// The seed; absent if it was not run.
     pub seed: Option<u64>,
-    /// Mistakes in it; empty if it was run.
+    /// The errors in it; empty if it was run.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub problem: String,
-    /// Its objectives, met or missed.
+    /// The results of its objectives.
     pub objectives: Vec<ObjectiveResult>,
 }
 
 impl CheckedScenario {
-    /// A scenario that was run. Without objectives there is nothing to check, which is a mistake: it
-    /// would pass whatever happens.
+    /// A scenario that was run. Having no objectives is an error: such a scenario would always pass.
     pub fn of(file: &str, report: &Report) -> Self {
         let problem = if report.objectives.is_empty() {
             format!("error: {file}: the scenario has no objectives to check; add `objectives`")
@@ -92,7 +92,7 @@ impl Check {
         self.missed == 0
     }
 
-    /// For people: a line for each objective.
+    /// Human-readable text: a line per objective.
     pub fn text(&self, style: Style) -> String {
         let mut lines = Vec::new();
         for checked in &self.scenarios {
@@ -122,12 +122,12 @@ impl Check {
         )
     }
 
-    /// Stable, versioned JSON, for programs.
+    /// Stable, versioned JSON.
     pub fn json(&self) -> String {
         report::json::render(self)
     }
 
-    /// The scenario's name; with its file, if others have the same name.
+    /// The scenario's name, with its file if others have the same name.
     fn unique_name(&self, checked: &CheckedScenario) -> String {
         let has_its_name = |other: &CheckedScenario| {
             other.scenario == checked.scenario && other.file != checked.file
@@ -139,7 +139,7 @@ impl Check {
         }
     }
 
-    /// For build servers: a suite for each run, a case for each objective.
+    /// JUnit XML for CI servers: a suite per run, a case per objective.
     pub fn junit(&self) -> Result<String, quick_junit::SerializeError> {
         let mut report = JunitReport::new("wavetank check");
         for checked in &self.scenarios {
@@ -195,7 +195,7 @@ fn objective_lines(objectives: &[ObjectiveResult], style: Style) -> Vec<String> 
         ]);
     }
     let lines = objectives.iter().zip(table.lines()).map(|(objective, line)| {
-        // In one line, however long: whoever looks for what failed finds the cause with it.
+        // On one line, however long, so that a search for the failure also finds its cause.
         let line = match &*objective.because {
             "" => line,
             because => format!("{line}  because {because}"),

@@ -1,5 +1,5 @@
-//! Two sides of a comparison, run by run: each seed gives both the same requests, so that a difference
-//! is that of the sides and not of the luck of one of them.
+//! Paired comparison of two sides, run by run: each seed gives both sides the same requests, so a difference is due
+//! to the sides and not to chance.
 
 use serde::Serialize;
 
@@ -8,33 +8,32 @@ use super::gate::{FALSE_ALARMS, Filter, is_gated, significant};
 use super::interval::{CONFIDENCE, interval, mean, p_value};
 use super::measure::{Measured, Measurement};
 
-/// Version of the JSON form: the minor grows with added fields, the major with changed ones.
+/// Version of the JSON format: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.2";
 
-/// With fewer seeds Student's t is so wide that a service of half the speed may pass for chance.
+/// Minimum number of seeds; with fewer, Student's t is so wide that even a halved speed may not be significant.
 const ENOUGH_SEEDS: usize = 5;
 
 /// Comparison of two measurements with the same seeds, pair by pair.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     format_version: &'static str,
-    /// The first side.
+    /// The baseline.
     pub baseline: Side,
-    /// The second.
+    /// The candidate.
     pub candidate: Side,
     /// The seeds with which both were run.
     pub seeds: Vec<u64>,
     /// Confidence of the intervals, 0..1.
     pub confidence: f64,
-    /// Differences up to this share of the baseline count as none; for figures that are shares, of what is
-    /// missing to one, where that is less.
+    /// Differences up to this share of the baseline count as none; for figures that are shares, of the complement to
+    /// one if that is smaller.
     pub tolerance: f64,
-    /// At most this share of comparisons of sides that do not differ finds one of the figures that it is judged by
-    /// better or worse.
+    /// Upper bound of the probability that a comparison of equal sides reports any gated figure as better or worse.
     pub false_alarms: f64,
-    /// Reasons why the sides are not comparable in full.
+    /// Reasons why the sides are not fully comparable.
     pub notes: Vec<String>,
-    /// The figures that both have.
+    /// Figures that both sides have.
     pub figures: Vec<ComparedFigure>,
 }
 
@@ -55,26 +54,26 @@ pub struct ComparedFigure {
     /// Name of the figure.
     #[serde(flatten)]
     pub name: FigureName,
-    /// Mean of the first side; absent if a run has none.
+    /// Mean of the baseline; absent if a run has none.
     pub baseline: Option<f64>,
-    /// Mean of the second.
+    /// Mean of the candidate.
     pub candidate: Option<f64>,
-    /// Mean of the differences of the pairs, second minus first.
+    /// Mean of the paired differences, candidate minus baseline.
     pub difference: Option<f64>,
-    /// The interval of the mean difference; absent with one seed.
+    /// Confidence interval of the mean difference; absent with one seed.
     pub interval: Option<[f64; 2]>,
-    /// How likely chance alone makes a difference that is as far beyond the tolerance; absent with one seed.
+    /// Probability of a difference this far beyond the tolerance by chance alone; absent with one seed.
     pub p_value: Option<f64>,
-    /// Whether it is one of those that the comparison is judged by.
+    /// Whether the figure counts for the overall verdict.
     pub is_gated: bool,
-    /// Verdict on the difference, with all figures in mind that were looked at.
+    /// Verdict on the difference, corrected for multiple testing.
     pub verdict: Verdict,
-    /// Why the second side missed an objective of the subject that the first side met; absent if it did not.
+    /// Why the candidate missed an objective of the subject that the baseline met; empty if it did not.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub because: String,
-    /// The first side's values, seed by seed.
+    /// Values of the baseline, by seed.
     pub baseline_values: Vec<Option<f64>>,
-    /// The second's.
+    /// Values of the candidate, by seed.
     pub candidate_values: Vec<Option<f64>>,
 }
 
@@ -84,19 +83,19 @@ pub struct ComparedFigure {
 pub enum Verdict {
     /// No difference, or one within the tolerance.
     Same,
-    /// For the better, beyond what chance makes of so many figures.
+    /// Significantly better, corrected for multiple testing.
     Better,
-    /// For the worse.
+    /// Significantly worse.
     Worse,
-    /// Another value of a figure that is neither better nor worse.
+    /// A changed value of a figure without a direction.
     Changed,
-    /// A difference that may be chance.
+    /// A difference that may be due to chance.
     Unclear,
 }
 
 impl Comparison {
-    /// Compares figure by figure. The measurements must have the same seeds. Differences up to
-    /// `tolerance`, a share of the baseline's size, count as none. What `filter` leaves out is not compared.
+    /// Compares figure by figure. The measurements must have the same seeds. Differences up to `tolerance`, a share
+    /// of the baseline's size, count as none. Figures excluded by `filter` are skipped.
     pub fn new(
         baseline: &Measurement,
         candidate: &Measurement,
@@ -158,18 +157,18 @@ impl Comparison {
         }
     }
 
-    /// The figures with this verdict that the comparison is judged by.
+    /// The gated figures with this verdict.
     pub fn gated(&self, verdict: Verdict) -> impl Iterator<Item = &ComparedFigure> {
         self.figures.iter().filter(move |one| one.is_gated && one.verdict == verdict)
     }
 
-    /// Whether any figure at all has this verdict.
+    /// Whether any figure has this verdict.
     pub fn has(&self, verdict: Verdict) -> bool {
         self.figures.iter().any(|figure| figure.verdict == verdict)
     }
 }
 
-/// A subject that only one side has is told once, whatever its figures.
+/// Notes a subject that only one side has, once for all of its figures.
 fn one_sided(name: &FigureName, side: &str, notes: &mut Vec<String>) {
     let note = format!("{}: only the {side} side has it, or has it so", name.subject);
     if !notes.contains(&note) {
@@ -202,9 +201,9 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) ->
     let verdict = match &differences {
         Some(all) if all.iter().all(|by| *by == 0.0) => Verdict::Same,
         Some(_) if difference.unwrap_or_default().abs() <= negligible => Verdict::Same,
-        // Nothing to compare on either side is no difference; on one side it is.
+        // Absent on both sides is no difference; absent on one side is.
         None if one.values == other.values => Verdict::Same,
-        // Until all figures are looked at together.
+        // Until all figures are judged together.
         Some(_) | None => Verdict::Unclear,
     };
     ComparedFigure {
@@ -222,8 +221,8 @@ fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) ->
     }
 }
 
-/// Amount that a difference of a figure is held against. An availability that falls from 99.9 to 99.0 % changes by
-/// less than a hundredth, but there are ten times as many failures.
+/// The reference for relative differences of a figure. An availability that falls from 99.9 to 99.0 % changes by
+/// less than a hundredth, but has ten times as many failures.
 fn size(unit: Unit, mean: f64) -> f64 {
     match unit {
         Unit::Share => mean.abs().min((1.0 - mean).abs()),
@@ -231,14 +230,13 @@ fn size(unit: Unit, mean: f64) -> f64 {
     }
 }
 
-/// A difference that the order of a sum makes is none.
+/// Suppresses differences due to the order of a floating-point sum.
 fn rounded(by: f64, of: &Measured) -> f64 {
     let size = of.mean().unwrap_or_default().abs();
     if by.abs() <= size * 1e-12 { 0.0 } else { by }
 }
 
-/// Settles what chance does not explain: of the figures that the comparison is judged by together, and of all others
-/// together.
+/// Settles the verdicts of significant figures: the gated ones as one family, all others as another.
 fn judge(figures: &mut [ComparedFigure]) {
     for is_gated in [true, false] {
         let mut family: Vec<&mut ComparedFigure> =
@@ -309,7 +307,7 @@ mod tests {
 
     #[test]
     fn pairs_tell_a_small_difference_that_means_would_hide() {
-        // The seeds differ by far more than the sides.
+        // The seeds differ far more than the sides.
         let (one, other) = ([100.0, 200.0, 300.0, 400.0], [98.0, 197.9, 298.1, 398.0]);
         assert_eq!(verdict(&one, &other, Better::Lower, 0.0), Verdict::Better);
         assert_eq!(verdict(&one, &other, Better::Higher, 0.0), Verdict::Worse);

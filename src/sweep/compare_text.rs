@@ -5,10 +5,10 @@ use super::figures::Unit;
 use report::figures::{ABSENT, counted, percent};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
-/// Rows of figures that the comparison is not judged by, unless all are asked for.
+/// Maximum number of rows for figures that are not gated, unless all are requested.
 const OTHERS: usize = 8;
 
-/// The comparison as text, each line ended: its verdict, then the figures that differ, or all of them.
+/// The comparison as text, each line terminated: its verdict, then the figures that differ, or all of them.
 pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
     let mut lines = header(comparison, style);
     lines.extend(summary(comparison, style));
@@ -41,7 +41,7 @@ pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The verdict on the figures that the comparison is judged by.
+/// The verdict on the gated figures.
 fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
     let judged = comparison.figures.iter().filter(|one| one.is_gated).count();
     let verdicts = [(Verdict::Worse, Paint::Bad), (Verdict::Better, Paint::Good)];
@@ -57,9 +57,9 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
                 unit.words_or_absent(figure.candidate),
                 figure.difference.map_or_else(|| ABSENT.to_owned(), |by| difference(figure, by)),
             );
-            // In one line, however long: whoever looks for what failed finds the cause with it.
+            // On one line, however long, so that a search for the failure also finds its cause.
             let because = if verdict == Verdict::Worse && !figure.because.is_empty() {
-                format!("; it misses an objective because {}", figure.because)
+                format!("; objective missed: {}", figure.because)
             } else {
                 String::new()
             };
@@ -79,8 +79,8 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
     lines
 }
 
-/// The figures to show, and how many are left out: those that the comparison is judged by and that may differ by more
-/// than the tolerance, and of others those that differ most.
+/// The figures to show, and the number omitted: gated figures that may differ by more than the tolerance, and those
+/// of the others that differ most.
 fn shown(comparison: &Comparison, all: bool) -> (Vec<&ComparedFigure>, u64) {
     let may_differ = |figure: &&ComparedFigure| figure.verdict != Verdict::Same;
     let is_settled = |figure: &ComparedFigure| {
@@ -143,13 +143,13 @@ fn table(figures: &[&ComparedFigure]) -> Vec<String> {
     table.lines()
 }
 
-/// Half width of the confidence interval of the mean difference; empty where there is no doubt.
+/// Half width of the confidence interval of the mean difference; empty if zero.
 fn half_width(unit: Unit, width: f64) -> String {
     let half = unit.difference(width / 2.0);
     if width > 0.0 { half.replacen('+', "± ", 1) } else { String::new() }
 }
 
-/// The difference, and what share of the first side it is where that says something.
+/// The difference, with its share of the baseline where that is meaningful.
 fn difference(figure: &ComparedFigure, by: f64) -> String {
     let words = figure.name.unit.difference(by);
     let is_share = figure.name.unit == Unit::Share;

@@ -1,23 +1,23 @@
-//! The choice among the rows of a sweep: the cheapest that meets the objectives, tried again with seeds on which it was
-//! not chosen. The best of many rows is the best partly by luck; fresh seeds do not know it.
+//! Selection of a row of a sweep: the cheapest that meets the objectives, confirmed with fresh seeds. The best of many
+//! rows is partly so by luck; fresh seeds are free of this selection bias.
 
 use serde::Serialize;
 
 use super::summary::RunSummary;
 use super::table::{SweepRow, SweepTable, missed_in};
 
-/// A row tried again with seeds on which it was not chosen.
+/// Result of running a row again with fresh seeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Confirmation {
     /// The fresh seeds.
     pub seeds: Vec<u64>,
-    /// Objectives that were missed with any of them.
+    /// Objectives missed with any of them.
     pub missed: Vec<String>,
 }
 
 impl SweepTable {
-    /// Position of the row to take, as far as is known: of the cheapest that will do, the one with the most room to
-    /// its limits. A row that failed with fresh seeds is out.
+    /// Position of the selected row, as far as known: among the cheapest that meet the objectives, the one with the
+    /// most headroom. A row that failed with fresh seeds is excluded.
     pub fn choice(&self) -> Option<usize> {
         let will_do = |row: &SweepRow| {
             let is_confirmed = row.confirmation.as_ref().is_none_or(|one| one.missed.is_empty());
@@ -32,8 +32,8 @@ impl SweepTable {
         .map(|(position, _)| position)
     }
 
-    /// The row to take is chosen, and tried with fresh seeds by `run`, which is handed its position; one that fails
-    /// makes room for the next. Without fresh seeds it is taken as it is.
+    /// Selects a row and confirms it with fresh seeds by `run`, which gets its position; if it fails, the next one is
+    /// tried. Without fresh seeds the row is selected unconfirmed.
     pub fn confirm<Error>(
         &mut self,
         fresh: &[u64],
@@ -52,7 +52,7 @@ impl SweepTable {
     }
 }
 
-/// A tenth of a cent does not make a row cheaper.
+/// Cost in whole cents: smaller differences do not make a row cheaper.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "no bill has 10^16 dollars, and a cast saturates"
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    /// A row that meets its objectives, with its cost and room.
+    /// A row that meets its objectives, with its cost and headroom.
     fn row(value: &str, cost: f64, room: f64) -> SweepRow {
         SweepRow {
             values: vec![value.to_owned()],

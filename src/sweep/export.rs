@@ -1,8 +1,8 @@
-//! A plan for engines that run many machines: what each of them is told to run.
+//! Exports a plan to engines that run many machines.
 
 use std::fmt::Write as _;
 
-/// An engine.
+/// A batch engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// An Indexed Job of Kubernetes.
@@ -15,23 +15,23 @@ pub enum Target {
     Ray,
 }
 
-/// What is exported.
+/// The inputs of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
-    /// The plan's file.
+    /// File of the plan.
     pub plan: String,
-    /// The folder of the results.
+    /// Directory for the results.
     pub results: String,
     /// Number of parts.
     pub shards: usize,
-    /// The image with `wavetank`, for a Job.
+    /// Image that contains `wavetank`, for a Job.
     pub image: String,
-    /// The claim of the volume that holds plan, scenario and results, for a Job.
+    /// PersistentVolumeClaim of the volume that holds plan, scenario and results, for a Job.
     pub claim: String,
 }
 
 impl Export {
-    /// The text for an engine.
+    /// The file for an engine.
     pub fn text(&self, target: Target) -> String {
         match target {
             Target::KubernetesJob => self.job(),
@@ -43,7 +43,7 @@ impl Export {
 
     fn job(&self) -> String {
         let Self { plan, results, shards, image, claim } = self;
-        // Wrong input stays wrong: code 2 fails the part at once. Anything else is tried again.
+        // Invalid input is permanent: exit code 2 fails the part at once. Anything else is retried.
         format!(
             "\
 apiVersion: batch/v1
@@ -145,7 +145,7 @@ ray.get([run.remote(shard) for shard in range(1, SHARDS + 1)])
     }
 }
 
-/// A word for a shell.
+/// Quotes a word for a shell.
 fn shell(word: &str) -> String {
     let is_plain = |one: char| one.is_ascii_alphanumeric() || "/._-".contains(one);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -155,7 +155,7 @@ fn shell(word: &str) -> String {
     }
 }
 
-/// A text in Python.
+/// Quotes a string for Python.
 fn python(word: &str) -> String {
     format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
 }

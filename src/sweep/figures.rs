@@ -1,5 +1,5 @@
-//! The figures of a report that two runs are compared by: one flat list, each with its unit and with the
-//! direction in which it is better.
+//! The figures of a report used to compare runs: one flat list, each with its unit and the direction in
+//! which it improves.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub enum Unit {
     Ms,
     /// Seconds.
     Seconds,
-    /// A share of one.
+    /// A share, 0 to 1.
     Share,
     /// US dollars.
     Usd,
@@ -31,7 +31,7 @@ pub enum Better {
     Lower,
     /// More is better.
     Higher,
-    /// Neither: it tells what was done, not how well.
+    /// Neither: a descriptive figure.
     Neither,
 }
 
@@ -53,7 +53,7 @@ pub struct FigureName {
 pub struct Figure {
     /// Name of the figure.
     pub name: FigureName,
-    /// Its value; absent where nothing was answered, or nothing has a price.
+    /// Its value; absent if there were no answers, or no price.
     pub value: Option<f64>,
 }
 
@@ -78,7 +78,7 @@ impl Unit {
     /// A difference in words, with its sign.
     pub fn difference(self, by: f64) -> String {
         let size = match self {
-            // Of two shares the difference is in points, which must not read as a ratio.
+            // The difference of two shares is in percentage points, which must not read as a ratio.
             Self::Share => format!("{} points", number(by.abs() * 100.0)),
             _ => self.words(by.abs()),
         };
@@ -165,8 +165,8 @@ fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 1
     ]
 }
 
-/// The figure by which inference servers are judged first.
+/// The primary figure of inference servers.
 pub const TTFT_P95: &str = "TTFT p95";
 
-/// The figure that must be equal on both sides of a comparison, if it is to be one.
+/// The figure that must be equal on both sides for a comparison to be valid.
 pub const REQUESTS: &str = "requests";

@@ -1,15 +1,15 @@
-//! Which figures a comparison is judged by, and how likely it finds one worse where none is.
+//! Selection of the figures that gate a comparison, and control of its false alarms.
 //!
-//! Each figure alone is wrong at times. Holm's procedure keeps the chance that any of them is, in one comparison,
-//! below [`FALSE_ALARMS`], whatever their number and however they hang together (Holm, Scandinavian Journal of
+//! Any single figure can be significant by chance. Holm's procedure bounds the probability that any is, within
+//! one comparison, by [`FALSE_ALARMS`], whatever their number and correlation (Holm, Scandinavian Journal of
 //! Statistics 6, 1979).
 
 use super::figures::{Better, FigureName};
 
-/// At most this share of comparisons of sides that do not differ finds a figure worse or better.
+/// Upper bound of the probability that a comparison of equal sides finds any figure worse or better.
 pub const FALSE_ALARMS: f64 = 0.01;
 
-/// The figures that a user picks.
+/// The user's selection of figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Services, as namespace/name or as name; all if empty.
@@ -19,12 +19,12 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether nothing was picked.
+    /// Whether nothing was selected.
     pub const fn is_empty(&self) -> bool {
         self.services.is_empty() && self.figures.is_empty()
     }
 
-    /// Whether it lets a figure through.
+    /// Whether it selects a figure.
     pub fn has(&self, name: &FigureName) -> bool {
         let service = service_of(&name.subject);
         let is_picked = |picked: &String| {
@@ -38,14 +38,14 @@ impl Filter {
     }
 }
 
-/// The service that a figure is of, or of a class of whose requests.
+/// The service of a figure, or of the request class of a figure.
 pub fn service_of(subject: &str) -> Option<&str> {
     let service = subject.strip_prefix("service ")?;
     Some(service.split_once(" class ").map_or(service, |(service, _)| service))
 }
 
-/// Whether a figure is one that a comparison is judged by: one that can be better or worse, of a service that has
-/// objectives or is asked by clients (`leading`), or the bill. What a user picks is.
+/// Whether a figure is gated: it must have a direction and belong to a service with objectives or clients
+/// (`leading`), or be a cost. Figures selected by the user are gated.
 pub fn is_gated(name: &FigureName, leading: &[String], filter: &Filter) -> bool {
     if name.better == Better::Neither || !filter.has(name) {
         return false;
@@ -54,7 +54,7 @@ pub fn is_gated(name: &FigureName, leading: &[String], filter: &Filter) -> bool 
     !filter.is_empty() || is_bill || leading.contains(&name.subject)
 }
 
-/// Which of these p-values are too small for chance, if all are looked at together; an absent one is not.
+/// Which of these p-values are significant in a joint test; absent ones are not.
 pub fn significant(p_values: &[Option<f64>]) -> Vec<bool> {
     let mut known: Vec<(usize, f64)> =
         p_values.iter().enumerate().filter_map(|(place, p)| Some((place, (*p)?))).collect();
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn each_p_value_is_held_against_those_that_are_left() {
-        // 0.001 * 4, 0.003 * 3, 0.006 * 2 > 0.01: no further one counts.
+        // 0.001 * 4, 0.003 * 3, 0.006 * 2 > 0.01: no further one is significant.
         let p_values = [Some(0.006), Some(0.001), None, Some(0.003), Some(0.007)];
         assert_eq!(significant(&p_values), [false, true, false, true, false]);
         assert_eq!(significant(&[Some(0.01)]), [true]);

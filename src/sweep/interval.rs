@@ -1,24 +1,23 @@
-//! The confidence interval of a mean from few samples, and how likely chance alone makes such a mean.
+//! Confidence interval and p-value of a mean from few samples.
 
-/// The confidence of all intervals.
+/// Confidence level of all intervals.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// The mean of the samples; none if there are none.
+/// The mean of the samples; `None` if there are none.
 pub fn mean(samples: &[f64]) -> Option<f64> {
     (!samples.is_empty()).then(|| samples.iter().sum::<f64>() / samples.len() as f64)
 }
 
-/// The interval in which the mean lies with a confidence of 95 %, if the samples are drawn
-/// independently from something like a normal distribution. One sample has no interval. 1, 2 and 3, with mean 2,
-/// standard deviation 1 and t = 4.303: 2 ± 4.303 / √3.
+/// The 95 % confidence interval of the mean, for independent, approximately normal samples. `None` for a single
+/// sample. 1, 2 and 3, with mean 2, standard deviation 1 and t = 4.303: 2 ± 4.303 / √3.
 pub fn interval(samples: &[f64]) -> Option<[f64; 2]> {
     let mean = mean(samples)?;
     let half = student_t(1.0 - CONFIDENCE, samples.len() - 1) * standard_error(samples)?;
     Some([mean - half, mean + half])
 }
 
-/// How likely the mean of such samples is at least as far beyond `negligible`, up or down, if the true mean is no
-/// further from zero than that: the two-sided p-value of Student's t-test. One sample tells nothing.
+/// Probability of a mean at least as far beyond `negligible`, up or down, if the true mean is no further from
+/// zero than that: the two-sided p-value of Student's t-test. `None` for a single sample.
 pub fn p_value(samples: &[f64], negligible: f64) -> Option<f64> {
     let beyond = mean(samples)?.abs() - negligible;
     let error = standard_error(samples)?;
@@ -29,7 +28,7 @@ pub fn p_value(samples: &[f64], negligible: f64) -> Option<f64> {
     })
 }
 
-/// Of the mean; absent for one sample.
+/// Standard error of the mean; `None` for a single sample.
 fn standard_error(samples: &[f64]) -> Option<f64> {
     let mean = mean(samples)?;
     let squares: f64 = samples.iter().map(|sample| (sample - mean) * (sample - mean)).sum();
@@ -37,10 +36,10 @@ fn standard_error(samples: &[f64]) -> Option<f64> {
     (freedom > 0).then(|| libm::sqrt(squares / freedom as f64 / samples.len() as f64))
 }
 
-/// The t beyond which, up and down together, this share of Student's distribution lies.
+/// The two-sided critical value of Student's t for this tail probability.
 fn student_t(share: f64, freedom: usize) -> f64 {
     let (mut low, mut high) = (0.0, 1e9);
-    // Halved so often, the two are the same float.
+    // After this many halvings both are the same float.
     for _ in 0..100 {
         let middle = f64::midpoint(low, high);
         if two_tails(middle, freedom) > share {
@@ -52,7 +51,8 @@ fn student_t(share: f64, freedom: usize) -> f64 {
     high
 }
 
-/// The share of Student's distribution beyond ±t: the finite series of Abramowitz and Stegun, 26.7.3 and 26.7.4.
+/// Two-sided tail probability of Student's distribution: the finite series of Abramowitz and Stegun, 26.7.3 and
+/// 26.7.4.
 fn two_tails(t: f64, freedom: usize) -> f64 {
     let angle = libm::atan(t / libm::sqrt(freedom as f64));
     let (sine, cosine) = (libm::sin(angle), libm::cos(angle));

@@ -1,5 +1,5 @@
-//! Many runs side by side: seeds and settings. The only module with threads: each runs whole
-//! simulations, and results are gathered in the order of the input.
+//! Parallel runs over seeds and settings. The only crate with threads: each runs whole simulations, and results are
+//! collected in the order of the input.
 
 pub mod check;
 pub mod compare;
@@ -30,8 +30,7 @@ use manifest::Diagnostics;
 use report::Report;
 use scenario::resolved::ResolvedScenario;
 
-/// Does the same to each job, in parallel, and gathers the results in the order of the jobs, whatever the
-/// number of threads.
+/// Processes the jobs in parallel and collects the results in the order of the jobs, whatever the number of threads.
 pub fn run_each<Job: Sync, Outcome: Send>(
     jobs: &[Job],
     run: impl Fn(&Job) -> Outcome + Send + Sync,
@@ -39,8 +38,8 @@ pub fn run_each<Job: Sync, Outcome: Send>(
     jobs.par_iter().map(run).collect()
 }
 
-/// Runs every scenario with every seed, in parallel. The reports of one scenario stand together, in the order of the
-/// seeds. `finished` is called after each run. All mistakes are reported, once.
+/// Runs every scenario with every seed, in parallel. The reports of a scenario are adjacent, in the order of the
+/// seeds. `finished` is called after each run. All errors are reported, once each.
 pub fn run_all(
     scenarios: &[ResolvedScenario],
     seeds: &[u64],

@@ -1,5 +1,4 @@
-//! The figures of one setting over several seeds, as they are compared and as they are kept in a file
-//! to be compared with later.
+//! The figures of one setting over several seeds, for comparisons and for storage in a file.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +6,13 @@ use super::figures::{Figure, FigureName, figures};
 use super::interval::mean;
 use report::{ClassReport, Report};
 
-/// Version of the file form: the minor grows with added fields, the major with changed ones.
+/// Version of the file format: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.2";
 
 /// Figures of one scenario over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Version of the form.
+    /// Version of the format.
     pub format_version: String,
     /// Label in a comparison: the scenario's file, and the settings made in it.
     pub label: String,
@@ -23,10 +22,10 @@ pub struct Measurement {
     pub scenario_hash: String,
     /// The seeds, in the order of the values.
     pub seeds: Vec<u64>,
-    /// Subjects of the services that have objectives or are asked by clients; empty in files before 1.1.
+    /// Subjects of the services that have objectives or clients; empty in files before 1.1.
     #[serde(default)]
     pub leading: Vec<String>,
-    /// Why objectives were missed: of each subject the first reason that a run tells; empty in files before 1.2.
+    /// Reasons for missed objectives: the first reason found for each subject; empty in files before 1.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed>,
     /// Each figure with its values, in the order of the report.
@@ -38,7 +37,7 @@ pub struct Measurement {
 pub struct Missed {
     /// Such as `service shop/web`.
     pub subject: String,
-    /// As the report has it.
+    /// The reason as in the report.
     pub because: String,
 }
 
@@ -68,15 +67,15 @@ impl Measurement {
         }
     }
 
-    /// Reads one that was kept as JSON.
+    /// Parses a stored measurement.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         let read: Self = serde_json::from_slice(json).map_err(|error| {
-            format!("this is not what `wavetank compare --save` writes: {error}")
+            format!("this is not a file written by `wavetank compare --save`: {error}")
         })?;
         let major = |version: &str| version.split('.').next().map(str::to_owned);
         if major(&read.format_version) != major(FORMAT_VERSION) {
             return Err(format!(
-                "it has the form {}, this wavetank reads {FORMAT_VERSION}; save it anew",
+                "its format is {}, this wavetank reads {FORMAT_VERSION}; save it again",
                 read.format_version
             ));
         }
@@ -88,7 +87,7 @@ impl Measurement {
         }
     }
 
-    /// As indented JSON, with a line break at the end.
+    /// As indented JSON with a trailing newline.
     pub fn json(&self) -> String {
         report::json::render(self)
     }
@@ -117,7 +116,7 @@ pub(crate) fn gather(runs: impl Iterator<Item = Vec<Figure>>) -> Vec<Measured> {
             });
             measured[at].values.push(figure.value);
         }
-        // What one seed has and another has not is absent there, and stays in step.
+        // A figure missing in a run is absent there, which keeps the values aligned with the seeds.
         for one in &mut measured {
             one.values.resize(run + 1, None);
         }
@@ -125,8 +124,7 @@ pub(crate) fn gather(runs: impl Iterator<Item = Vec<Figure>>) -> Vec<Measured> {
     measured
 }
 
-/// The services that people ask about: those with objectives, and those that clients ask; and the classes of requests
-/// with objectives.
+/// The services of interest: those with objectives or clients; and the request classes with objectives.
 pub(crate) fn leading(report: &Report) -> Vec<String> {
     let has_objective =
         |subject: &str| report.objectives.iter().any(|objective| objective.subject == *subject);
@@ -140,7 +138,7 @@ pub(crate) fn leading(report: &Report) -> Vec<String> {
     leading.map(|(subject, _)| subject).collect()
 }
 
-/// The services that have objectives; if none has, those that clients ask.
+/// The services with objectives or, if there are none, those with clients.
 pub(crate) fn foremost(report: &Report) -> Vec<String> {
     let mut subjects = leading(report);
     let has_objective =

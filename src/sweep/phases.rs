@@ -1,6 +1,6 @@
-//! The same scenario at other phases of the control loops. When a real cluster's loops have their turns
-//! is unknown, and a spike that comes just after a scrape is seen 15 s later than one just before it:
-//! what a run shows is one of many things that could have been seen.
+//! The same scenario with other phases of the control loops. In a real cluster the phases of the loops
+//! are unknown, and a spike just after a scrape is seen 15 s later than one just before it: a single
+//! run shows only one of many possible outcomes.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use report::{BandFigure, PhaseBand, Report};
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 
-/// Runs a scenario `phases` times with the same requests and faults, each time with other phases of the
-/// autoscalers' syncs and of the scrapes, drawn with the seed; `progress` hears which run is done.
+/// Runs a scenario `phases` times with the same requests and faults, each time with other phases of
+/// autoscaler syncs and scrapes, drawn with the seed; `progress` is called after each run.
 pub fn phases(
     resolved: &ResolvedScenario,
     seed: u64,
@@ -47,14 +47,14 @@ pub fn phases(
     Ok(PhaseBand { phases, figures: figures.collect() })
 }
 
-/// The figures of a run that phases bear on, with the unit in the name.
+/// The figures that depend on the phases, with the unit in the name.
 fn figures(report: &Report) -> Vec<(String, &'static str, f64)> {
     let mut figures = Vec::new();
     for service in &report.services {
         let mut add = |figure, value| figures.push((service.service.clone(), figure, value));
         let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
         add("failed requests", failed as f64);
-        // A run without requests, or without answers, has none of these; it counts as none.
+        // A run without requests or answers counts as fully available, with zero latency.
         add("availability %", service.availability_by_requests.unwrap_or(1.0) * 100.0);
         let latency = service.latency.unwrap_or_default();
         add("latency p50 ms", latency.p50_ms);

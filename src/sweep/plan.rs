@@ -1,8 +1,8 @@
-//! A sweep in parts: what each machine runs, and under which name its results are kept.
+//! A sweep split into parts: the runs of each machine, and the names of their results.
 //!
-//! The unit is one setting with one seed. Its key is made of all that its result depends on (the scenario with its
-//! files and settings, the seed, the version), so that whoever has the plan knows which results are there already, and
-//! a result of anything else cannot be taken for one of the plan.
+//! The unit is one setting with one seed. Its key is derived from everything its result depends on (the scenario with
+//! its files and settings, the seed, the version), so that a plan determines which results exist already, and no other
+//! result can be mistaken for one of the plan.
 
 use std::fmt;
 
@@ -11,31 +11,31 @@ use serde::{Deserialize, Serialize};
 use super::summary::RunSummary;
 use engine::Digest;
 
-/// Version of the form of plans and results: the minor grows with added fields, the major with changed ones.
+/// Version of the format of plans and results: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.0";
 
 /// The version of wavetank that makes plans and runs them.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// All that a sweep is to run.
+/// The plan of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Plan {
-    /// Version of the form.
+    /// Version of the format.
     pub format_version: String,
     /// The version of wavetank that made it, and that must run it.
     pub wavetank_version: String,
-    /// The scenario's file, as seen from the plan's.
+    /// The scenario's file, relative to the plan's.
     pub scenario: String,
     /// Settings of all runs, as `--set` takes them.
     pub settings: Vec<String>,
     /// The paths that vary.
     pub varied: Vec<String>,
-    /// The settings that are run.
+    /// The settings to run.
     pub cells: Vec<PlannedCell>,
-    /// The seeds with which each is run.
+    /// The seeds for each setting.
     pub seeds: Vec<u64>,
-    /// How many fresh seeds the row to take is tried with.
+    /// Number of fresh seeds with which to confirm the selected row.
     pub confirm: u64,
 }
 
@@ -65,28 +65,28 @@ pub struct PlannedUnit {
 pub struct Shard {
     /// Its number, from 0.
     pub number: usize,
-    /// How many there are, at least one.
+    /// Number of parts, at least one.
     pub of: usize,
 }
 
-/// A result as it is kept.
+/// A result as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Kept {
     format_version: String,
     wavetank_version: String,
     key: String,
-    /// Of `run` as it is written here.
+    /// Checksum of `run` as serialized here.
     checksum: String,
     run: RunSummary,
 }
 
-/// Why a kept result is none.
+/// Why a stored result cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unusable {
-    /// It is broken: cut off, or changed by something else.
+    /// It is corrupt: truncated or modified.
     Corrupt(String),
-    /// It is whole, and of something else.
+    /// It is intact, but belongs to something else.
     Foreign(String),
 }
 
@@ -99,7 +99,7 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// The name of the result of a run: a fingerprint of all that it depends on.
+/// The name of a run's result: a hash of everything it depends on.
 pub fn key(scenario_hash: &str, seed: u64) -> String {
     let half = |part: &str| {
         let mut digest = Digest::default();
@@ -113,7 +113,7 @@ pub fn key(scenario_hash: &str, seed: u64) -> String {
 }
 
 impl Plan {
-    /// A plan by this version.
+    /// A plan made by this version.
     pub fn new(scenario: String, settings: Vec<String>, varied: Vec<String>) -> Self {
         Self {
             format_version: FORMAT_VERSION.to_owned(),
@@ -127,10 +127,11 @@ impl Plan {
         }
     }
 
-    /// Reads a plan; one of another version is not run, as its results would be others.
+    /// Parses a plan; one of another version is rejected, as its results would differ.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
-        let plan: Self = serde_json::from_slice(json)
-            .map_err(|error| format!("this is not what `wavetank sweep plan` writes: {error}"))?;
+        let plan: Self = serde_json::from_slice(json).map_err(|error| {
+            format!("this is not a file written by `wavetank sweep plan`: {error}")
+        })?;
         if plan.wavetank_version != VERSION || plan.format_version != FORMAT_VERSION {
             return Err(format!(
                 "the plan is of wavetank {} (form {}), and this is wavetank {VERSION} (form {FORMAT_VERSION}): run it \
@@ -149,7 +150,7 @@ impl Plan {
         }
     }
 
-    /// As indented JSON, with a line break at the end.
+    /// As indented JSON with a trailing newline.
     pub fn json(&self) -> String {
         report::json::render(self)
     }
@@ -168,19 +169,19 @@ impl Plan {
         units.collect()
     }
 
-    /// The runs of a part, dealt out in turn: neighbours take about as long, so that all parts do.
+    /// The runs of a part, dealt out in turn: neighboring runs take about the same time, which balances the parts.
     pub fn share(&self, shard: Shard) -> Vec<PlannedUnit> {
         self.units().into_iter().skip(shard.number).step_by(shard.of.max(1)).collect()
     }
 
-    /// The seeds on which nothing was chosen.
+    /// Fresh seeds, not used for the selection.
     pub fn fresh(&self) -> Vec<u64> {
         let after = self.seeds.last().map_or(0, |last| last.wrapping_add(1));
         (0..self.confirm).map(|number| after.wrapping_add(number)).collect()
     }
 }
 
-/// A result as it is kept under its key.
+/// A result as stored under its key.
 pub fn kept(key: &str, run: &RunSummary) -> Vec<u8> {
     let kept = Kept {
         format_version: FORMAT_VERSION.to_owned(),
@@ -192,7 +193,7 @@ pub fn kept(key: &str, run: &RunSummary) -> Vec<u8> {
     report::json::render(&kept).into_bytes()
 }
 
-/// Reads what is kept under a key.
+/// Parses the result stored under a key.
 pub fn read_kept(key: &str, seed: u64, bytes: &[u8]) -> Result<RunSummary, Unusable> {
     let kept: Kept =
         serde_json::from_slice(bytes).map_err(|error| Unusable::Corrupt(error.to_string()))?;

@@ -12,8 +12,8 @@ use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::{ClassId, LatencyLimits, ServiceId, Traffic, Via};
 
-/// A run of a scenario under way: its simulation, and all that the report says beyond it (prices of the nodes,
-/// objectives, notes about the manifests). A clone is a snapshot, which goes on by itself.
+/// A run of a scenario in progress: its simulation, and the additional inputs of the report (node prices,
+/// objectives, notes about the manifests). A clone is an independent snapshot.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {
     resolved: &'a ResolvedScenario,
@@ -23,13 +23,13 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// A run at its start: time zero, before the first event. All mistakes in the scenario and in its files are
-    /// reported at once.
+    /// A run at its start: time zero, before the first event. All errors in the scenario and its files are
+    /// reported together.
     pub fn new(resolved: &'a ResolvedScenario, seed: u64) -> Result<Self, Diagnostics> {
         Self::with_controllers(resolved, seed, Vec::new())
     }
 
-    /// The same with further controllers, as [`Simulation::with_controllers`] has them.
+    /// The same with additional controllers, as for [`Simulation::with_controllers`].
     pub fn with_controllers(
         resolved: &'a ResolvedScenario,
         seed: u64,
@@ -46,12 +46,12 @@ impl<'a> Run<'a> {
         SimTime::ZERO + self.resolved.scenario().duration
     }
 
-    /// The simulation, to look at.
+    /// The simulation, read-only.
     pub const fn simulation(&self) -> &Simulation {
         &self.simulation
     }
 
-    /// The simulation, to intervene in.
+    /// The simulation, for interventions.
     pub const fn simulation_mut(&mut self) -> &mut Simulation {
         &mut self.simulation
     }
@@ -73,8 +73,7 @@ impl<'a> Run<'a> {
         self.run_until(self.end());
     }
 
-    /// The report of the whole run, of which whatever is left is run first. Fails if a trace could not be read to
-    /// its end.
+    /// The report of the whole run; any remainder is run first. Fails if a trace could not be read to its end.
     pub fn report(mut self) -> Result<Report, Diagnostics> {
         self.run();
         self.simulation.finish();
@@ -83,7 +82,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Runs a scenario with a seed; `progress` is told the time that the run has reached, a hundred times.
+/// Runs a scenario with a seed; `progress` is called with the current simulated time, a hundred times.
 pub fn run(
     resolved: &ResolvedScenario,
     seed: u64,
@@ -148,7 +147,7 @@ pub fn report(
     report
 }
 
-/// Has each minute held against the limits of the objectives.
+/// Checks each minute against the limits of the objectives.
 fn hold_against_objectives(resolved: &ResolvedScenario, simulation: &mut Simulation) {
     let services: Vec<_> = simulation.traffic_services().map(ToString::to_string).collect();
     for (position, service) in (0u32..).zip(services) {

@@ -1,4 +1,4 @@
-//! What a sweep keeps of a run: all that its table needs, and little enough for a file of its own.
+//! The per-run data kept by a sweep: everything its table needs, small enough for a file per run.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::figures::{Figure, figures};
 use super::measure::foremost;
 use report::Report;
 
-/// A run in short.
+/// Summary of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunSummary {
@@ -36,11 +36,11 @@ pub struct ObjectiveSummary {
     pub name: String,
     /// Whether it was met.
     pub met: bool,
-    /// Room to the limit, as a share of it; of a share, of what may be missing to one. Absent for the bill.
+    /// Headroom as a share of the limit; for a share, of the limit's complement to one. Absent for costs.
     pub room: Option<f64>,
 }
 
-/// What a reader should know of a workload's pods.
+/// Problems of a workload's pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkloadSummary {

@@ -32,25 +32,25 @@ pub struct SweepTable {
 pub struct SweepRow {
     /// A value for each path of [`SweepTable::varied`].
     pub values: Vec<String>,
-    /// Objectives of the scenario.
+    /// Number of objectives of the scenario.
     pub objectives: usize,
-    /// Those that were missed with any of the seeds: `service shop/web latency p95`.
+    /// Objectives missed with any of the seeds: `service shop/web latency p95`.
     pub missed: Vec<String>,
     /// Whether there are objectives, and all were met with every seed.
     pub meets_objectives: bool,
-    /// Pods that had no node or were not ready at the end of a run, by workload: `Deployment/shop/web: 3 pods have no
-    /// node`. Such a row is never taken: the missing pods cost nothing.
+    /// Pods without a node or not ready at the end of a run, by workload: `Deployment/shop/web: 3 pods have no node`.
+    /// Such a row is never selected: the missing pods cost nothing.
     pub never_ran: Vec<String>,
-    /// What else a reader should know of its pods: restarts, waiting for nodes.
+    /// Other problems of its pods: restarts, waiting for nodes.
     pub troubles: Vec<String>,
-    /// How much room the figures leave to their limits, as a share of these, where it is least; negative if one is
-    /// missed; absent if no limit is one of a service.
+    /// Smallest headroom of a figure, as a share of its limit; negative if a limit is missed; absent if there is no
+    /// limit of a service.
     pub room: Option<f64>,
-    /// The trial with fresh seeds, if it came to that.
+    /// Result of the confirmation with fresh seeds, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<Confirmation>,
-    /// Whether it is the one to take: the cheapest that meets the objectives with all seeds, the fresh ones included;
-    /// of several the one with the most room.
+    /// Whether it is selected: the cheapest that meets the objectives with all seeds, fresh ones included; ties by
+    /// the most headroom.
     pub is_cheapest: bool,
     /// Cost of the cluster, US dollars a month, mean over the seeds.
     pub cost_per_month_usd: f64,

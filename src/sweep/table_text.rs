@@ -176,9 +176,9 @@ fn conclusion(sweep: &SweepTable) -> String {
             )
         }
         None if sweep.rows.iter().all(|row| row.objectives == 0) => {
-            "the scenario has no objectives, so nothing says which setting will do; add `objectives`"
-                .to_owned()
+            "the scenario has no objectives to hold; add `objectives`".to_owned()
         }
-        None => "none of these meets every objective with every seed and runs all of its pods".to_owned(),
+        None => "none of these meets every objective with every seed and runs all of its pods"
+            .to_owned(),
     }
 }

@@ -1,10 +1,9 @@
-//! Many years from few minutes: what each kind of failure does is simulated around single failures, and years are
-//! composed of them.
+//! Composes many years from short runs: the effect of each kind of failure is simulated around single failures.
 //!
-//! A failure is rare, so that a year straight through is mostly a cluster to which nothing happens. Here one run tells what
-//! goes wrong without any failure, and runs with one failure each, at times and with repairs drawn as the scenario has them,
-//! tell how much more goes wrong with it. A year has as many failures of each kind as a Poisson process brings, each with
-//! the effect of one of those runs. What is left out: failures that meet (`--straight` tells how much that matters).
+//! Failures are rare, so most of a fully simulated year is uneventful. Here one run gives the baseline without
+//! failures, and runs with one failure each, at times and with repairs drawn as in the scenario, give the additional
+//! effect. A year has a Poisson number of failures of each kind, each with the effect of one of those runs. Overlapping
+//! failures are ignored (`--straight` shows how much that matters).
 
 use engine::random::{Exponential, index_below};
 use engine::{SimDuration, Stream, Streams};
@@ -25,10 +24,10 @@ use scenario::resolved::ResolvedScenario;
 
 /// A year in seconds.
 const YEAR_SECONDS: f64 = 365.0 * 86_400.0;
-/// Notice of a spot machine that is taken back by chance, as on AWS.
+/// Notice for a randomly reclaimed spot machine, as on AWS.
 const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
 
-/// What to compose.
+/// Settings of the composition.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Years to compose.
@@ -37,26 +36,26 @@ pub struct Settings {
     pub probes: u32,
     /// The seed of all draws, and of the runs.
     pub seed: u64,
-    /// Whole years to simulate beside, to hold the composed ones against.
+    /// Number of whole years to simulate in addition, to validate the composed ones.
     pub straight: u32,
 }
 
-/// A kind of failure, and what it does.
+/// A kind of failure and its effect.
 #[derive(Clone, Debug, Serialize)]
 pub struct FailureReport {
     /// `killNode of pool general`.
     pub failure: String,
-    /// How many a year has in the mean.
+    /// Mean number per year.
     pub per_year: f64,
-    /// Where the rate is from: `the scenario`, or the source of a default.
+    /// Source of the rate: `the scenario`, or the source of a default.
     pub source: String,
-    /// Minutes down that one brings to the service in the mean.
+    /// Mean downtime of the service per failure, in minutes.
     pub down_minutes_each: f64,
-    /// Requests that fail with one in the mean.
+    /// Mean number of failed requests per failure.
     pub failed_each: f64,
-    /// Minutes down a year that would not be without it.
+    /// Downtime per year caused by it, in minutes.
     pub down_minutes_per_year: f64,
-    /// Requests a year that would not fail without it.
+    /// Requests per year that fail because of it.
     pub failed_per_year: f64,
 }
 
@@ -65,7 +64,7 @@ pub struct FailureReport {
 pub struct Spread {
     /// Mean over the years.
     pub mean: f64,
-    /// In which the mean lies with 95 % confidence, as far as the number of years goes; equal ends for one year.
+    /// 95 % confidence interval of the mean over the years; equal ends for one year.
     pub interval: [f64; 2],
     /// One year in twenty is below.
     pub p5: f64,
@@ -88,11 +87,11 @@ pub struct ServiceYears {
     pub availability_by_requests: Spread,
     /// Minutes down a year.
     pub down_minutes: Spread,
-    /// What goes wrong without any failure, 0..1 of the requests.
+    /// Share of requests that fail without any failure, 0..1.
     pub failed_without_failures: f64,
-    /// The failures, the one that matters most first.
+    /// The failures, most significant first.
     pub failures: Vec<FailureReport>,
-    /// The same two figures of whole years, if any were simulated.
+    /// The same two figures for fully simulated years, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub straight: Option<StraightYears>,
 }
@@ -119,7 +118,7 @@ pub struct Years {
     pub years: u32,
     /// Runs with one failure each, of each kind.
     pub probes: u32,
-    /// US dollars a year, by a year that goes on like the run without failures.
+    /// Cost per year in US dollars, extrapolated from the run without failures.
     pub usd_per_year: f64,
     /// The services that clients ask.
     pub services: Vec<ServiceYears>,
@@ -132,7 +131,7 @@ struct Process {
     source: String,
 }
 
-/// What one failure did to each service beyond what goes wrong anyway: requests that failed, seconds down.
+/// The effect of one failure on each service beyond the baseline: failed requests, seconds of downtime.
 type Effects = Vec<(f64, f64)>;
 
 /// Composes years of a scenario.
@@ -169,7 +168,7 @@ pub fn years(
     Ok(composed(&base, &processes, &by_process, settings, &straight))
 }
 
-/// The same scenario to which nothing happens by chance.
+/// The same scenario without random faults.
 fn without_failures(resolved: &ResolvedScenario) -> ResolvedScenario {
     let mut quiet = resolved.clone();
     quiet.text.scenario.faults.clear();
@@ -308,7 +307,7 @@ fn clients(report: &Report) -> impl Iterator<Item = &report::ServiceReport> {
     report.services.iter().filter(|service| service.has_clients)
 }
 
-/// Whole years of the scenario, with its failures as they come.
+/// Simulates whole years of the scenario with its random failures.
 fn straight(
     resolved: &ResolvedScenario,
     processes: &[Process],

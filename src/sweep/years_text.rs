@@ -10,7 +10,7 @@ const FAILURES: usize = 8;
 /// The years as text, each line ended.
 pub fn render(years: &Years, style: Style) -> String {
     let head = format!(
-        "{}  {} years, composed of a run without failures and {} runs around each kind of failure",
+        "{}  {} years, composed from a run without failures and {} runs for each kind of failure",
         years.scenario,
         count(years.years.into()),
         years.probes,

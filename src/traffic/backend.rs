@@ -1,4 +1,4 @@
-//! One pod's application: whether it answers, and the engine that works on its requests.
+//! One pod's application: its state, and the engine that processes its requests.
 
 use super::barriers::PartyId;
 use super::fifo::Fifo;
@@ -18,16 +18,15 @@ pub type BackendId = Id<Backend>;
 /// How a backend reacts to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendState {
-    /// It works on them.
+    /// It processes requests.
     Serving,
-    /// Nothing listens: new requests fail at once. Those in flight go on, as in an application that
-    /// shuts down in order.
+    /// Nothing listens: new requests fail at once. Those in flight continue, as in a graceful shutdown.
     Refusing,
-    /// It hangs, or its node does not answer: requests, those in flight as well, hang until their
-    /// clients give up.
+    /// It hangs, or its node does not answer: all requests, including those in flight, hang until their
+    /// clients time out.
     Unreachable,
-    /// Its pod's network is taken down: nobody answers for its address, not even to refuse, so that new
-    /// connections hang until their clients give up. Those that it had were closed when it stopped.
+    /// Its pod's network is torn down: its address does not even refuse connections, so new ones hang until
+    /// their clients time out. Existing ones were closed when it stopped.
     Gone,
 }
 
@@ -40,25 +39,25 @@ pub struct Backend {
     pub(super) island: Option<u32>,
     /// Services of which it is an endpoint.
     pub(super) endpoint_of: Vec<u32>,
-    /// Number of the zone that it is in, if that is known.
+    /// Number of its zone, if known.
     pub(super) zone: Option<u16>,
-    /// Number of its node, if that is known.
+    /// Number of its node, if known.
     pub(super) node: Option<u32>,
-    /// Its party, by which policies of the network know it.
+    /// Its party in network policies.
     pub(super) party: PartyId,
-    /// Requests that hang because its node does not answer, or a policy keeps them away.
+    /// Requests that hang because its node does not answer or a network policy drops their packets.
     pub(super) hanging: u32,
-    /// Requests that it took in so far.
+    /// Requests accepted so far.
     pub(super) taken: u64,
-    /// Whether it serves the network of calls, and how it did.
+    /// Whether it belongs to the network of calls.
     pub(super) is_networked: bool,
-    /// The node's CPU that it shares with others, and its position among them.
+    /// The node CPU that it shares with other pods, and its position among them.
     pub(super) node_cpu: Option<(NodeCpuId, u32)>,
     pub(super) failures_in_a_row: u32,
     pub(super) ejections: u32,
-    /// Whether somebody wants to know how many requests are in flight, or when the next is done.
+    /// Whether the number of requests in flight, or the next completion, must be known.
     is_watched: bool,
-    /// What the pod can take and do. While `Server::Sharing` works, its copy is the current one.
+    /// Capacity of the pod. While `Server::Sharing` is active, its copy is the current one.
     capacity: Capacity,
     quota_cores: Option<f64>,
     server: Server,
@@ -116,12 +115,12 @@ impl Backend {
         }
     }
 
-    /// What a flow needs to know of it; `id` is its own.
+    /// The inputs that the flow model needs; `id` is the backend's own.
     pub(super) const fn as_fluid(&self, id: BackendId) -> NewPod {
         NewPod { id, state: self.state, model: self.model.0, cores: self.cores() }
     }
 
-    /// Takes a request in, which its model says the demand of; the backend serves.
+    /// Accepts a request, whose demand the model determines; the backend must be serving.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
     pub(super) fn offer(
@@ -144,25 +143,25 @@ impl Backend {
         taken.map_err(|_: QueueFull| FailureCause::QueueFull)
     }
 
-    /// Nobody waits for this attempt of the network of calls from `now` on: an inference server drops it, any
-    /// other application works on.
+    /// The caller of this attempt gives up at `now`: an inference server drops it, any other application
+    /// continues.
     pub(super) fn abort(&mut self, now: SimTime, attempt: u32) {
         if let Server::Llm(server) = &mut self.server {
             server.abort(now, attempt);
         }
     }
 
-    /// Requests that came so far.
+    /// Requests accepted so far.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Requests that it works on at a time.
+    /// Maximum number of concurrent requests.
     pub(super) const fn concurrency(&self) -> usize {
         self.capacity.concurrency
     }
 
-    /// The backend reacts otherwise from now on.
+    /// Changes the backend's state from now on.
     pub(super) fn set_state(&mut self, now: SimTime, state: BackendState, records: &mut Records) {
         if state == BackendState::Serving
             && self.state != BackendState::Serving
@@ -176,7 +175,7 @@ impl Backend {
         self.state = state;
     }
 
-    /// When the next request leaves the CPU or the pod; known of watched backends.
+    /// Time at which the next request leaves the CPU or the pod; known for watched backends.
     #[inline]
     pub(super) fn next_event(&self) -> SimTime {
         match &self.server {
@@ -186,7 +185,7 @@ impl Backend {
         }
     }
 
-    /// Lets time pass until `now`, for a watched backend.
+    /// Advances a watched backend to `now`.
     #[inline]
     pub(super) fn advance(&mut self, now: SimTime, records: &mut Records) {
         match &mut self.server {
@@ -196,7 +195,8 @@ impl Backend {
         }
     }
 
-    /// A request that kept its slot gives it back; the backend stands at `now`. Whether another took the slot.
+    /// A request that held its slot releases it; the backend must be at `now`. True if another request took
+    /// the slot.
     #[inline]
     pub(super) fn release(&mut self, now: SimTime, records: &mut Records) -> bool {
         match &mut self.server {
@@ -205,18 +205,18 @@ impl Backend {
         }
     }
 
-    /// Whether requests keep their slots, when done with CPU and waiting, until they are released.
+    /// Whether requests that have finished CPU and waiting hold their slots until released.
     #[inline]
     pub(super) const fn holds(&self) -> bool {
         self.capacity.holds
     }
 
-    /// Whether what happens in it must be looked at when it happens: others depend on it.
+    /// Whether its events must be processed as they happen, because others depend on them.
     pub(super) fn needs_events(&self) -> bool {
         self.holds() || self.node_cpu.is_some()
     }
 
-    /// Whether a request that comes now need not wait; known of watched backends.
+    /// Whether a request arriving now would not wait; known for watched backends.
     #[inline]
     pub(super) fn has_free_slot(&self) -> bool {
         match &self.server {
@@ -226,8 +226,8 @@ impl Backend {
         }
     }
 
-    /// Requests in the pod, those whose clients gave up included, and how many of them wait for a
-    /// slot; time has passed to `now` already.
+    /// Requests in the pod, including those whose clients gave up, and how many of them wait for a slot; the
+    /// backend must be at `now`.
     pub(super) fn contents(&self, now: SimTime) -> (usize, usize) {
         match &self.server {
             Server::Fifo(fifo) => (fifo.clients(now).count(), fifo.queued(now)),
@@ -239,7 +239,7 @@ impl Backend {
         }
     }
 
-    /// Brings the records up to date with what happened until `now`.
+    /// Updates the records with everything until `now`.
     pub(super) fn sweep(&mut self, now: SimTime, records: &mut Records) {
         match &mut self.server {
             Server::Fifo(fifo) => fifo.sweep(now, records),
@@ -248,8 +248,8 @@ impl Backend {
         }
     }
 
-    /// How many requests a balancer sees in flight. A request whose client gave up counts until the
-    /// pod is done with it or, an inference server, drops it.
+    /// Requests in flight as seen by a balancer. A request whose client gave up counts until the pod has
+    /// finished it or, for an inference server, dropped it.
     #[inline]
     pub(super) fn load(&mut self, now: SimTime, records: &mut Records) -> usize {
         let in_pod = match &mut self.server {
@@ -266,7 +266,7 @@ impl Backend {
         in_pod + self.hanging as usize
     }
 
-    /// Millionths of an inference server's KV cache that are in use; 0 for one that has none.
+    /// Used share of an inference server's KV cache in millionths; 0 if it has none.
     pub(super) fn kv_usage_ppm(&self) -> u64 {
         self.llm().map_or(0, LlmServer::kv_usage_ppm)
     }
@@ -276,7 +276,7 @@ impl Backend {
         self.llm().map_or(0, |server| server.session_of(size))
     }
 
-    /// The clients that wait for this backend at `now`, to which it was swept.
+    /// The clients waiting for this backend at `now`, up to which it was swept.
     pub(super) fn waiting_clients<'a>(
         &'a self,
         now: SimTime,
@@ -292,7 +292,7 @@ impl Backend {
         clients.filter(move |client| records.is_waiting(*client, now))
     }
 
-    /// The CPU rate is another from `now` on.
+    /// Changes the CPU rate from `now` on.
     pub(super) fn set_cores(&mut self, now: SimTime, cores: f64, records: &mut Records) {
         if cores.to_bits() != self.capacity.cores.to_bits() {
             self.capacity.cores = cores;
@@ -300,8 +300,8 @@ impl Backend {
         }
     }
 
-    /// The CPU rate is another from now on, in the midst of what happens at this instant: nothing leaves the
-    /// pod by this. Returns whether it was another before.
+    /// Changes the CPU rate while other events of this instant are still being processed: no request completes
+    /// by this. True if the rate changed.
     pub(super) fn set_share(&mut self, now: SimTime, cores: f64) -> bool {
         let differs = cores.to_bits() != self.capacity.cores.to_bits();
         if differs {
@@ -316,7 +316,7 @@ impl Backend {
         differs
     }
 
-    /// The CPU time per period is limited to that of so many cores from `now` on.
+    /// Limits the CPU time per period to that of this many cores from `now` on.
     pub(super) fn set_quota(&mut self, now: SimTime, cores: Option<f64>, records: &mut Records) {
         self.quota_cores = cores;
         self.capacity.quota = cores.map(|cores| Quota::new(cores, now));
@@ -327,8 +327,8 @@ impl Backend {
         self.suit_server(now, records);
     }
 
-    /// Somebody wants to know how many requests are in flight, or when the next is done: the engine
-    /// that tells takes over.
+    /// The number of requests in flight, or the next completion, must be known from now on: switches to an
+    /// engine that tracks them.
     pub(super) fn watch(&mut self, now: SimTime, records: &mut Records) {
         if !self.is_watched {
             self.is_watched = true;
@@ -336,7 +336,7 @@ impl Backend {
         }
     }
 
-    /// Drops all work and returns the clients that wait for it at `now`.
+    /// Drops all work and returns the clients waiting for it at `now`.
     pub(super) fn drop_all(&mut self, now: SimTime, records: &mut Records) -> Vec<Client> {
         let jobs = match &mut self.server {
             Server::Fifo(fifo) => fifo.take_jobs(now, records),
@@ -353,7 +353,7 @@ impl Backend {
         clients.filter(|client| records.is_waiting(*client, now)).collect()
     }
 
-    /// When all requests in flight are done if nothing else comes.
+    /// Time at which all requests in flight are done if no others arrive.
     pub(super) fn drained_at(&self, now: SimTime) -> SimTime {
         match &self.server {
             Server::Fifo(fifo) => fifo.drained_at(now),
@@ -362,7 +362,7 @@ impl Backend {
         }
     }
 
-    /// CPU time used since the beginning; time has passed to `now` already.
+    /// CPU time used since the beginning; the backend must be at `now`.
     pub(super) fn cpu_used(&self, now: SimTime) -> SimDuration {
         match &self.server {
             Server::Fifo(fifo) => fifo.cpu_used(now),
@@ -371,17 +371,17 @@ impl Backend {
         }
     }
 
-    /// How long a request that came now would wait for a worker; absent = it would be turned away.
+    /// Wait for a worker of a request arriving now; absent = it would be rejected.
     pub(super) fn wait_for_worker(&self, now: SimTime) -> Option<SimDuration> {
         match &self.server {
             Server::Fifo(fifo) => fifo.wait_for_slot(now),
             Server::Sharing(sharing) => sharing.wait_for_slot(now),
-            // Its front end answers beside the engine.
+            // The front end answers independently of the engine.
             Server::Llm(_) => Some(SimDuration::ZERO),
         }
     }
 
-    /// CPU rate of the pod over time [cores].
+    /// Mean CPU rate of the pod over time [cores].
     pub(super) const fn cores(&self) -> f64 {
         match self.quota_cores {
             Some(quota) => quota.min(self.capacity.cores),
@@ -389,7 +389,7 @@ impl Backend {
         }
     }
 
-    /// How many requests burn CPU, or would if there was any; each wants one core.
+    /// Number of requests that use CPU, or would if any was available; each wants one core.
     pub(super) fn running(&self, now: SimTime) -> usize {
         match &self.server {
             Server::Fifo(fifo) => fifo.running(now),
@@ -398,7 +398,7 @@ impl Backend {
         }
     }
 
-    /// Cores that its requests would use at this instant; known of watched backends.
+    /// Cores that its requests could use at this instant; known for watched backends.
     #[inline]
     pub(super) fn cores_wanted(&self) -> f64 {
         match &self.server {
@@ -408,7 +408,7 @@ impl Backend {
         }
     }
 
-    /// Cores that its requests can ever use at an instant.
+    /// Maximum number of cores that its requests can use at any instant.
     pub(super) fn most_cores_wanted(&self) -> f64 {
         match &self.server {
             Server::Fifo(_) | Server::Sharing(_) => self.capacity.concurrency as f64,
@@ -416,7 +416,7 @@ impl Backend {
         }
     }
 
-    /// Puts the work into the engine that suits the rate.
+    /// Moves the work to the engine that suits the rate.
     fn suit_server(&mut self, now: SimTime, records: &mut Records) {
         let (speed, of_pod) = (self.fifo_speed(), self.cores());
         let jobs = match (&mut self.server, speed) {
@@ -432,7 +432,7 @@ impl Backend {
                 self.capacity.quota = sharing.capacity().quota;
                 sharing.take_jobs(now, records)
             }
-            // Its GPUs do the work, whatever CPU there is.
+            // An inference server's work is done by its GPUs, whatever the CPU rate.
             (Server::Llm(server), _) => {
                 server.advance(now, records);
                 return server.set_cores(now, of_pod);
@@ -456,8 +456,8 @@ impl Backend {
         }
     }
 
-    /// The speed of a request in service [cores], if nothing but the rate can change it, its demand does not
-    /// depend on when it begins, and nobody needs to know how many there are.
+    /// The speed of a request in service [cores], if only a rate change can affect it, its demand does not
+    /// depend on its start time, and the number of requests need not be known.
     fn fifo_speed(&self) -> Option<f64> {
         let Capacity { concurrency, cores, shed_after, youth, .. } = self.capacity;
         let slots = concurrency as f64;

@@ -1,4 +1,4 @@
-//! How a request finds its pod among the endpoints of a service.
+//! Selection of a pod for a request among the endpoints of a service.
 
 use std::collections::BTreeMap;
 
@@ -17,34 +17,33 @@ use super::source_ports::SourcePorts;
 use engine::random::index_below;
 use engine::{SimTime, Stream, Table};
 
-/// The rule by which endpoints are chosen.
+/// Load-balancing policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Balancer {
-    /// Each request goes to any endpoint with equal chance, as in kube-proxy's iptables and nftables
-    /// modes with a connection per request.
+    /// A uniformly random endpoint per request, as in kube-proxy's iptables and nftables modes with a connection per
+    /// request.
     #[default]
     Random,
     /// One endpoint after the other, as in kube-proxy's IPVS mode by default.
     RoundRobin,
-    /// The endpoint with the fewest requests in flight; of equals the next in turn, as nginx does.
+    /// The endpoint with the fewest requests in flight; ties in round-robin order, as in nginx.
     LeastConnections,
-    /// The one of two random endpoints that has fewer requests in flight, as Envoy does.
+    /// The one of two random endpoints with fewer requests in flight, as in Envoy.
     LeastRequest,
-    /// The endpoint that the hash of the client falls to on a ring, as with Envoy: a client keeps its
-    /// endpoint, and a change of the endpoints moves few clients. `clients` of the service says how
-    /// many there are.
+    /// The endpoint to which the client's hash maps on a ring, as in Envoy: a client keeps its endpoint, and changes
+    /// of the endpoints move few clients. The service's `clients` sets their number.
     RingHash,
-    /// The server of a language model with the smallest share of its KV cache in use, as AIBrix's
-    /// least-kv-cache does; of equals the one with the fewest requests, then the next in turn.
+    /// The LLM server with the lowest KV cache usage, as AIBrix's least-kv-cache does; ties by the fewest requests,
+    /// then in round-robin order.
     LeastKvCache,
-    /// The server of a language model that had a request of the same session before, unless it has much
-    /// more to do than the others, as AIBrix's prefix-cache does; else the one with the fewest requests.
+    /// The LLM server that has had a request of the same session, unless it is much more loaded than the others, as
+    /// AIBrix's prefix-cache does; otherwise the one with the fewest requests.
     PrefixCache,
 }
 
 impl Balancer {
-    /// Whether the choice depends on how many requests are in flight.
+    /// Whether the choice depends on the number of requests in flight.
     pub const fn looks_at_load(self) -> bool {
         match self {
             Self::Random | Self::RoundRobin | Self::RingHash => false,
@@ -55,7 +54,7 @@ impl Balancer {
         }
     }
 
-    /// The rule in words, for reports.
+    /// Description of the policy, for reports.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Random => "any pod with equal chance",
@@ -68,20 +67,20 @@ impl Balancer {
         }
     }
 
-    /// Whether it makes sense for servers of language models alone.
+    /// Whether it is meaningful for LLM servers only.
     pub const fn is_for_language_models(self) -> bool {
         matches!(self, Self::LeastKvCache | Self::PrefixCache)
     }
 }
 
-/// A balancer at work for one service.
+/// The balancer of one service.
 #[derive(Clone, Debug)]
 pub(super) struct Chooser {
     rule: Balancer,
     stream: Stream,
-    /// Whose turn it is.
+    /// Position of the next endpoint in round-robin order.
     turn: usize,
-    /// Which endpoint connections and clients keep, if they do.
+    /// The endpoints pinned to connections and clients, if any are.
     pins: Option<Pins>,
     /// With `ringHash`.
     ring: HashRing,
@@ -93,21 +92,21 @@ pub(super) struct Chooser {
     close: Option<Close>,
     /// With a traffic policy `Local`.
     local: Option<Local>,
-    /// Where connections go through kube-proxy, and connection tracking with it: the clients' source ports.
+    /// Source ports of the clients, where connections pass kube-proxy and its connection tracking.
     ports: Option<SourcePorts>,
-    /// Whether an endpoint does not answer, or connections may still be led to one that did not.
+    /// Whether an endpoint does not answer, or connections may still be directed to one that did not.
     ports_count: bool,
     /// Whether every endpoint may serve every caller.
     is_blind: bool,
 }
 
-/// Who sends a request, as far as that matters.
+/// Properties of a request's sender that affect the choice.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller<'a> {
     pub size: &'a RequestSize,
-    /// The zone that it calls from, if it is a pod in one.
+    /// Zone of the caller, if it is a pod in one.
     pub zone: Option<u16>,
-    /// The node that it calls from, if it is a pod on one.
+    /// Node of the caller, if it is a pod on one.
     pub node: Option<u32>,
     /// Whether it is a pod.
     pub is_inside: bool,
@@ -120,21 +119,20 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// The endpoints by zone and by node, as the hints of EndpointSlices tell kube-proxy
-/// (`topologyModeFromHints`, `pkg/proxy/topology.go`, 1.36): a caller's node goes before its zone, if it
-/// counts; a node or zone without an endpoint counts for nothing, and none does if that of any endpoint
-/// is not known.
+/// The endpoints by zone and by node, following the hints of EndpointSlices in kube-proxy (`topologyModeFromHints`,
+/// `pkg/proxy/topology.go`, 1.36): the caller's node takes precedence over its zone, if nodes count; a node or zone
+/// without an endpoint is ignored, and all are if that of any endpoint is unknown.
 #[derive(Clone, Debug, Default)]
 struct Close {
     by_zone: Vec<Near>,
-    /// Of the nodes that have endpoints, if nodes count.
+    /// By node, if nodes count.
     by_node: Option<BTreeMap<u32, Near>>,
 }
 
-/// Endpoints in one place, with whose turn it is: the nodes of each place count for themselves.
+/// Endpoints in one place, with the round-robin position, which each place keeps for itself.
 type Near = (usize, Vec<BackendId>);
 
-/// A place that endpoints are near to.
+/// A topological place of endpoints.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Zone(usize),
@@ -202,49 +200,48 @@ impl Chooser {
             && !self.ports_count;
     }
 
-    /// New connections are led by their source ports while an old entry of connection tracking is there.
+    /// Directs new connections by their source ports while an old connection tracking entry exists.
     pub fn track_connections(&mut self, clients: u32, stream: Stream) {
         if self.ports.is_none() {
             self.ports = SourcePorts::new(clients, stream);
         }
     }
 
-    /// An endpoint does not answer any more.
+    /// An endpoint has stopped answering.
     pub fn endpoint_lost(&mut self) {
         self.ports_count = self.ports.is_some();
         self.look_at_itself();
     }
 
-    /// From now on connections or clients keep their endpoints as the policy says.
+    /// Pins connections or clients to endpoints from now on, as the policy says.
     pub fn set_policy(&mut self, policy: &ServicePolicy) {
         self.pins = Pins::new(policy);
         self.look_at_itself();
     }
 
-    /// Requests stay in their zone from now on, and on their node if that counts, before any endpoint is
-    /// known.
+    /// Keeps requests in their zone from now on, and on their node if nodes count. Must precede any endpoint.
     pub fn prefer_close(&mut self, nodes_count: bool) {
         self.close = Some(Close { by_node: nodes_count.then(BTreeMap::new), ..Close::default() });
         self.look_at_itself();
     }
 
-    /// Requests stay on the node to which they come, before any endpoint is known: those of pods, those from outside.
+    /// Keeps requests on the node at which they arrive: those of pods, those from outside. Must precede any endpoint.
     pub fn stay_local(&mut self, inside: bool, outside: bool) {
         self.local = Some(Local { inside, outside, by_node: Vec::new() });
         self.look_at_itself();
     }
 
-    /// Whether the choice depends on how many requests are in flight.
+    /// Whether the choice depends on the number of requests in flight.
     pub const fn looks_at_load(&self) -> bool {
         self.rule.looks_at_load()
     }
 
-    /// Whether the choice depends on where a request comes from.
+    /// Whether the choice depends on the location of the caller.
     pub const fn looks_at_caller(&self) -> bool {
         self.close.is_some() || self.local.is_some()
     }
 
-    /// The endpoints are others from now on.
+    /// Sets the endpoints from now on.
     pub fn endpoints_changed(
         &mut self,
         endpoints: &[BackendId],
@@ -272,8 +269,8 @@ impl Chooser {
         }
     }
 
-    /// Chooses the endpoints for the next `count` requests if every endpoint may serve every caller; else for none of
-    /// them.
+    /// Chooses the endpoints for the next `count` requests if every endpoint may serve every caller; otherwise for
+    /// none of them.
     pub fn choose_blindly(
         &mut self,
         endpoints: &[BackendId],
@@ -289,7 +286,7 @@ impl Chooser {
         self.stream = stream;
     }
 
-    /// The endpoint for the next request, if there is any; `caller` says who sends it, if that matters.
+    /// The endpoint for the next request, if there is any; `caller` gives its sender where that matters.
     #[inline]
     pub fn choose<'a>(
         &mut self,
@@ -300,7 +297,7 @@ impl Chooser {
         records: &mut Records,
     ) -> Option<BackendId> {
         if self.is_blind {
-            // The usual case, without a call.
+            // The common case, inlined.
             let count = endpoints.len();
             return (count > 0).then(|| endpoints[index_below(&mut self.stream, count)]);
         }
@@ -315,7 +312,7 @@ impl Chooser {
         }
     }
 
-    /// Where connection tracking leads a new connection: to the endpoint of an old one from its port, or a new one.
+    /// Connection tracking: a new connection goes to the endpoint of an old one from the same port, or to a new one.
     fn choose_by_port(
         &mut self,
         endpoints: &[BackendId],
@@ -335,8 +332,7 @@ impl Chooser {
         chosen
     }
 
-    /// Among the endpoints of the caller's node or zone, if that is asked for and there are any; else among
-    /// all.
+    /// Chooses among the endpoints of the caller's node or zone, if configured and non-empty; otherwise among all.
     fn choose_near(&mut self, endpoints: &[BackendId], scene: &mut Scene<'_>) -> Option<BackendId> {
         if let Some(local) = self.local.take() {
             let among = local.of(&scene.caller, &mut self.stream).unwrap_or(endpoints);
@@ -367,7 +363,7 @@ impl Chooser {
         chosen
     }
 
-    /// The endpoint of a connection or client that was drawn: the one that it has, or a new one.
+    /// The endpoint of a randomly drawn connection or client: its pinned one, or a new one.
     fn choose_pinned(
         &mut self,
         endpoints: &[BackendId],
@@ -409,7 +405,7 @@ impl Chooser {
             }
             Balancer::LeastKvCache => self.least(endpoints, |endpoint| {
                 let requests = scene.load(endpoint);
-                // Time has passed to `now` by then.
+                // The backend is at `now` by then.
                 let usage = scene.backends.get(endpoint).map_or(0, Backend::kv_usage_ppm);
                 (usage, requests)
             }),
@@ -427,7 +423,7 @@ impl Chooser {
         Some(endpoints[index])
     }
 
-    /// The position of the endpoint that has least; of equals the next in turn.
+    /// Position of the endpoint with the smallest key; ties in round-robin order.
     fn least<K: Ord>(
         &mut self,
         endpoints: &[BackendId],
@@ -441,13 +437,13 @@ impl Chooser {
     }
 }
 
-/// Whether anybody is there to accept or refuse a connection.
+/// Whether the endpoint accepts or refuses connections, rather than letting them hang.
 fn answers(endpoint: BackendId, backends: &Table<Backend>) -> bool {
     let state = backends.get(endpoint).map(|backend| backend.state);
     matches!(state, Some(BackendState::Serving | BackendState::Refusing))
 }
 
-/// What a choice may look at.
+/// The inputs of a choice.
 struct Scene<'a> {
     now: SimTime,
     caller: Caller<'a>,

@@ -1,30 +1,29 @@
-//! What a policy of the network keeps apart: connections that never come about, because their packets are dropped on
-//! the way. Whoever makes one waits until it gives up.
+//! Connections blocked by network policies: their packets are dropped, so the caller waits until it times out.
 
 use super::backend::BackendId;
 use super::network::{Call, Caller, Place};
 use super::path::{ServiceId, Traffic};
 use engine::SimTime;
 
-/// Pods that all policies treat alike; party 0 is whoever is no pod: clients and gateways.
+/// A group of pods that all policies treat alike; party 0 is everything outside of pods: clients and gateways.
 pub type PartyId = u32;
 
-/// Which parties' packets do not get to which others, by service.
+/// Dropped packets by service and by the parties of caller and endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Barriers {
     parties: usize,
-    /// By service: whether packets are dropped, for each party of callers one row with each party of endpoints; empty =
-    /// none are.
+    /// By service: whether packets are dropped, with one row per party of callers and one column per party of
+    /// endpoints; empty = none are.
     dropped: Vec<Vec<bool>>,
 }
 
 impl Barriers {
-    /// Nothing is dropped between so many parties, on the way to so many services.
+    /// Drops nothing between this many parties and services.
     pub fn none(services: usize, parties: usize) -> Self {
         Self { parties, dropped: vec![Vec::new(); services] }
     }
 
-    /// Whatever this party of callers sends to this party of a service's endpoints is dropped.
+    /// Drops everything from this party of callers to this party of a service's endpoints.
     pub fn drop_all(&mut self, service: ServiceId, caller: PartyId, endpoint: PartyId) {
         let parties = self.parties;
         let dropped = &mut self.dropped[service.0 as usize];
@@ -32,14 +31,14 @@ impl Barriers {
         dropped[caller as usize * parties + endpoint as usize] = true;
     }
 
-    /// Whether it is.
+    /// Whether packets are dropped.
     pub fn drops(&self, service: ServiceId, caller: PartyId, endpoint: PartyId) -> bool {
         let dropped = self.dropped.get(service.0 as usize).map_or(&[][..], Vec::as_slice);
         let position = caller as usize * self.parties + endpoint as usize;
         dropped.get(position).copied().unwrap_or(false)
     }
 
-    /// Whether anything is dropped that clients send to a service.
+    /// Whether any packets from clients to a service are dropped.
     fn drops_clients(&self, service: usize) -> bool {
         let dropped = self.dropped.get(service).into_iter().flatten();
         dropped.take(self.parties).any(|dropped| *dropped)
@@ -47,14 +46,14 @@ impl Barriers {
 }
 
 impl Traffic {
-    /// A backend is one of this party.
+    /// Sets a backend's party.
     pub fn set_party(&mut self, backend: BackendId, party: PartyId) {
         if let Some(row) = self.backends.get_mut(backend) {
             row.party = party;
         }
     }
 
-    /// From now on new connections come about or not as these say. Those of flows (`arrivals: fluid`) all do.
+    /// Applies these barriers to new connections from now on. Flows (`arrivals: fluid`) are never blocked.
     pub fn set_barriers(&mut self, now: SimTime, barriers: Barriers) {
         self.advance(now);
         for service in 0..self.services.len() {
@@ -67,7 +66,7 @@ impl Traffic {
         self.barriers = barriers;
     }
 
-    /// The requests to a service need events from now on, and so do those of its island.
+    /// Requests to the service, and to all services of its island, need events from now on.
     fn join_network(&mut self, now: SimTime, service: ServiceId) {
         let row = &mut self.services[service.0 as usize];
         if std::mem::replace(&mut row.is_networked, true) {
@@ -85,7 +84,7 @@ impl Traffic {
         }
     }
 
-    /// Whether the packets of a call's caller to an endpoint of a service are dropped.
+    /// Whether packets from a call's caller to an endpoint of a service are dropped.
     #[inline]
     pub(super) fn is_blocked(&self, service: u32, call: &Call, endpoint: BackendId) -> bool {
         if self.barriers.dropped.get(service as usize).is_none_or(Vec::is_empty) {
@@ -99,7 +98,7 @@ impl Traffic {
         self.barriers.drops(ServiceId(service), caller, party(endpoint))
     }
 
-    /// An attempt waits for a connection to an endpoint that does not come about: where it is, and the endpoint's model.
+    /// An attempt waits for a blocked connection to an endpoint: its place, and the endpoint's model.
     pub(super) fn block(&mut self, endpoint: BackendId) -> (Place, u32) {
         let Some(backend) = self.backends.get_mut(endpoint) else {
             return (Place::Blocked(endpoint), 0);
@@ -108,7 +107,7 @@ impl Traffic {
         (Place::Blocked(endpoint), backend.model.0)
     }
 
-    /// Whether clients of a service get to none of its endpoints, by the policies of the network.
+    /// Whether network policies block clients of a service from all of its endpoints.
     pub fn is_closed(&self, service: ServiceId) -> bool {
         let endpoints = &self.services[service.0 as usize].endpoints;
         let is_dropped = |endpoint: &BackendId| {

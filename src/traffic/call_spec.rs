@@ -1,4 +1,4 @@
-//! What a person writes about requests from one service to another, and about trying again.
+//! User settings of calls between services, and of retries.
 
 use rand::Rng;
 use schemars::JsonSchema;
@@ -9,65 +9,64 @@ use cluster::ServiceReference;
 use engine::SimDuration;
 use engine::random::open_unit;
 
-/// Requests to another service that a request makes.
+/// Requests that a request makes to another service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CallSpec {
-    /// The service that is called, as namespace/name.
+    /// The called service, as namespace/name.
     pub service: ServiceReference,
-    /// Of which class of that service's requests the call is. Default: drawn by the weights of the classes.
+    /// Class of the call among that service's requests. Default: drawn by the weights of the classes.
     pub class: Option<String>,
-    /// How long the caller waits for the answer, further attempts included; the service that is called
-    /// still works on, unless it is an inference server (`abortOnDisconnect`). Default 15s, as a route of Envoy has it.
+    /// Time that the caller waits for the answer, including retries; the called service keeps working on it, unless it
+    /// is an inference server (`abortOnDisconnect`). Default 15s, as in an Envoy route.
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
-    /// How long the caller waits for the connection, to a pod whose node does not answer or from which a NetworkPolicy
-    /// keeps it. Default: as long as for the answer.
+    /// Time that the caller waits for a connection, to a pod whose node does not answer or that a NetworkPolicy blocks.
+    /// Default: the timeout for the answer.
     pub connect_timeout: Option<SimDuration>,
-    /// Whether and how failed calls are tried again. Default: they are not.
+    /// Retries of failed calls. Default: none.
     pub retries: Option<RetrySpec>,
-    /// How many such calls are made at once: fan-out. Default 1.
+    /// Number of such calls made at once: fan-out. Default 1.
     #[serde(default = "default_times")]
     #[schemars(range(min = 1, max = 1000))]
     pub times: u32,
-    /// Share of the requests that find the answer in a cache and do not call, from 0 to 1. Default 0.
+    /// Share of requests that hit a cache and make no call, from 0 to 1. Default 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1))]
     pub cache_hit_rate: f64,
-    /// Whether the call is made together with the one before it, instead of after its answer.
+    /// Whether the call is made in parallel with the previous one instead of after its answer.
     #[serde(default)]
     pub with_previous: bool,
-    /// Whether the request is answered even if the call fails: a recommendation that can be left out.
+    /// Whether the request succeeds even if the call fails, e.g. for a recommendation that can be left out.
     #[serde(default)]
     pub optional: bool,
 }
 
-/// How failed requests are tried again, as Envoy does it.
+/// Retries of failed requests, as in Envoy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RetrySpec {
-    /// Further attempts at most. Default 1.
+    /// Maximum number of retries. Default 1.
     #[schemars(range(min = 1, max = 100))]
     pub attempts: u32,
-    /// How long one attempt may take; then it is given up, though the pod works on (an inference server
-    /// drops it), and the next is made. Default: only the time-out of the whole request counts.
+    /// Timeout of one attempt; it is then given up, though the pod keeps working on it (an inference server drops it),
+    /// and the next one is made. Default: only the timeout of the whole request applies.
     pub per_try_timeout: Option<SimDuration>,
-    /// Before the n-th further attempt the caller waits a random time up to 2^n - 1 times this.
-    /// Default 25ms.
+    /// Base back-off: before the n-th retry the caller waits a random time up to 2^n - 1 times this. Default 25ms.
     pub backoff: SimDuration,
-    /// The longest such wait. Default 250ms.
+    /// Maximum back-off. Default 250ms.
     pub max_backoff: SimDuration,
-    /// Retry budget: further attempts under way are at most this share of the requests under way, from
-    /// 0 to 1, though three are always allowed. Default: no budget.
+    /// Retry budget: concurrent retries are at most this share of active requests, from 0 to 1, though three are always
+    /// allowed. Default: no budget.
     #[schemars(range(min = 0, max = 1))]
     pub budget: Option<f64>,
 }
 
-/// Further attempts that a budget always allows: Envoy's `min_retry_concurrency`.
+/// Concurrent retries that a budget always allows: Envoy's `min_retry_concurrency`.
 const ALWAYS_ALLOWED: f64 = 3.0;
 
 impl CallSpec {
-    /// Notes what is wrong with the calls that one request makes.
+    /// Reports problems of the calls that one request makes.
     pub(super) fn check_all(calls: &[Self], checks: &mut Checks<'_>) {
         for (index, call) in calls.iter().enumerate() {
             call.check(&mut checks.inside(&format!("calls[{index}]")));
@@ -110,15 +109,13 @@ impl RetrySpec {
         }
     }
 
-    /// Whether the budget allows one more attempt, with so many requests and further attempts under
-    /// way.
+    /// Whether the budget allows one more retry, given the active requests and retries.
     pub(super) fn has_budget(&self, active: u64, retrying: u64) -> bool {
         self.budget
             .is_none_or(|share| (retrying as f64) < (share * active as f64).max(ALWAYS_ALLOWED))
     }
 
-    /// How long the caller waits before its `n`-th further attempt (from 1): Envoy's jittered
-    /// exponential back-off.
+    /// Wait before the `n`-th retry (from 1): Envoy's jittered exponential back-off.
     pub(super) fn wait_before(&self, n: u32, rng: &mut impl Rng) -> SimDuration {
         let widest = f64::from(2u32.saturating_pow(n.min(31)) - 1) * self.backoff.as_secs_f64();
         let widest = widest.min(self.max_backoff.as_secs_f64());

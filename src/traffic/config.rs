@@ -1,4 +1,4 @@
-//! What a person writes about the requests to one service, and how it becomes traffic.
+//! User settings of the requests to one service, and their conversion to traffic.
 
 use std::ops::RangeInclusive;
 
@@ -15,44 +15,44 @@ use super::trace::Trace;
 use cluster::ServiceReference;
 use engine::{SimDuration, Stream};
 
-/// Coefficients of variation that a gap may have; beyond these, nearly all requests come at once.
+/// Allowed coefficients of variation of gaps; beyond these, nearly all requests arrive at once.
 const CV_RANGE: RangeInclusive<f64> = 0.05..=20.0;
 
-/// How long clients wait where nothing says it.
+/// Default client timeout.
 pub const DEFAULT_TIMEOUT: SimDuration = SimDuration::from_secs(60);
 
-/// The requests that clients send to one service.
+/// Client requests to one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrafficSpec {
     /// The service, as namespace/name.
     pub service: ServiceReference,
-    /// What comes over time: a recorded trace, such as {trace: traffic.csv, scale: 2}, or a pattern,
-    /// such as {pattern: sine, meanRps: 50, amplitudeRps: 30, period: 1d}.
+    /// Load over time: a recorded trace, such as {trace: traffic.csv, scale: 2}, or a pattern, such as {pattern: sine,
+    /// meanRps: 50, amplitudeRps: 30, period: 1d}.
     pub load: Load,
-    /// How requests follow each other at the rate of a pattern or of a trace of counts. Default
-    /// poisson. A trace of requests tells their instants itself.
+    /// Arrival process at the rate of a pattern or of a trace of counts. Default poisson. A trace of requests
+    /// determines their times itself.
     pub arrivals: Option<ArrivalProcess>,
-    /// Coefficient of variation of the gaps between requests, for `arrivals: gamma` and `weibull` alone;
-    /// above 1 is burstier than poisson.
+    /// Coefficient of variation of the gaps between requests, only for `arrivals: gamma` and `weibull`; above 1 is
+    /// burstier than poisson.
     pub gap_cv: Option<f64>,
-    /// The states among which the rate jumps, for `arrivals: mmpp` alone: one after the other, such as
-    /// [{weight: 1, mean: 10m}, {weight: 8, mean: 30s}].
+    /// The states between which the rate jumps, only for `arrivals: mmpp`, in order, such as [{weight: 1, mean: 10m},
+    /// {weight: 8, mean: 30s}].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<ModulationState>,
-    /// How a request finds its pod. Default random, as kube-proxy's iptables and nftables modes do.
+    /// Load-balancing policy among the pods. Default random, as in kube-proxy's iptables and nftables modes.
     #[serde(default)]
     pub balancer: Balancer,
-    /// How long clients wait for the answer; later the request has failed, though the pod still
-    /// works on it (an inference server drops it: `abortOnDisconnect`). Default 60s, as ingress-nginx and the clouds' load balancers have it.
+    /// Client timeout: a later answer counts as failed, though the pod keeps working on it (an inference server drops
+    /// it: `abortOnDisconnect`). Default 60s, as in ingress-nginx and the clouds' load balancers.
     #[serde(default = "default_timeout")]
     pub timeout: SimDuration,
-    /// Whether and how clients try failed requests again. Default: they do not.
+    /// Retries of failed requests by clients. Default: none.
     pub retries: Option<RetrySpec>,
 }
 
 impl TrafficSpec {
-    /// All that is wrong with the settings by themselves; `path` is where they stand.
+    /// All problems of the settings on their own; `path` is their location.
     pub fn problems(&self, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);
@@ -65,7 +65,7 @@ impl TrafficSpec {
         problems
     }
 
-    /// Notes what is wrong with the arrival process.
+    /// Reports problems of the arrival process.
     fn check_process(&self, checks: &mut Checks<'_>) {
         let process = self.arrivals.unwrap_or_default();
         let has_gaps = matches!(process, ArrivalProcess::Gamma | ArrivalProcess::Weibull);
@@ -94,9 +94,9 @@ impl TrafficSpec {
         }
     }
 
-    /// The arrivals, drawn from `stream`. `traces` finds the content of each of [`Load::trace_files`].
+    /// The arrivals, drawn from `stream`. `traces` looks up the content of each of [`Load::trace_files`].
     ///
-    /// The problems are those of [`TrafficSpec::problems`], or that settings and traces do not fit.
+    /// Problems are those of [`TrafficSpec::problems`], or mismatches between settings and traces.
     pub fn arrivals_with<'t>(
         &self,
         path: &str,
@@ -118,7 +118,7 @@ impl TrafficSpec {
         Arrivals::from_load(&self.load, process, traces, stream).ok_or(problems)
     }
 
-    /// The same for a load that names one trace at most, whose content is `trace`.
+    /// The same for a load with at most one trace, whose content is `trace`.
     pub fn arrivals(
         &self,
         path: &str,
@@ -161,8 +161,7 @@ impl TrafficSpec {
     }
 }
 
-/// The requests that clients send to a host and path, and that Ingresses and HTTPRoutes of the
-/// manifests bring to Services.
+/// Client requests to a host and path that Ingresses and HTTPRoutes of the manifests route to Services.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EntranceSpec {
@@ -171,30 +170,30 @@ pub struct EntranceSpec {
     /// The path, such as /cart. Default /.
     #[serde(default = "default_path")]
     pub path: String,
-    /// What comes over time, as under `traffic`.
+    /// Load over time, as under `traffic`.
     pub load: Load,
-    /// How requests follow each other, as under `traffic`.
+    /// Arrival process, as under `traffic`.
     pub arrivals: Option<ArrivalProcess>,
     /// Coefficient of variation of the gaps between requests, as under `traffic`.
     pub gap_cv: Option<f64>,
-    /// The states among which the rate jumps, as under `traffic`.
+    /// The states between which the rate jumps, as under `traffic`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<ModulationState>,
-    /// How long clients wait for the answer. The route's own time-outs end a request sooner:
-    /// `timeouts` of an HTTPRoute's rule, `proxy-read-timeout` and the like of an Ingress of
-    /// ingress-nginx. Default: as long as the route lets them, and 60s if it does not say.
+    /// Client timeout. The route's own timeouts may end a request sooner: `timeouts` of an HTTPRoute's rule,
+    /// `proxy-read-timeout` and the like of an Ingress of ingress-nginx. Default: the timeout of the route, or 60s if
+    /// it has none.
     pub timeout: Option<SimDuration>,
-    /// How requests are tried again whatever their failure, instead of what the route says of it. Default:
-    /// `retry` of the HTTPRoute's rule, or `proxy-next-upstream` of the Ingress.
+    /// Retries for any failure, overriding those of the route. Default: `retry` of the HTTPRoute's rule, or
+    /// `proxy-next-upstream` of the Ingress.
     pub retries: Option<RetrySpec>,
-    /// Whether the requests may be made twice, like GET and unlike POST: nginx tries those that may not
-    /// again only if they did not reach a pod. Default true.
+    /// Whether the requests are idempotent, like GET and unlike POST: nginx retries others only if they did not reach a
+    /// pod. Default true.
     #[serde(default = "default_idempotent", skip_serializing_if = "is_true")]
     pub idempotent: bool,
 }
 
 impl EntranceSpec {
-    /// All that is wrong with the settings by themselves; `path` is where they stand.
+    /// All problems of the settings on their own; `path` is their location.
     pub fn problems(&self, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);

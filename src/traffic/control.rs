@@ -1,7 +1,6 @@
-//! Changes that the cluster makes to the traffic: pods come, go, get more or less CPU, die; endpoints change.
+//! Changes that the cluster makes to the traffic: pods start, stop, get more or less CPU, fail; endpoints change.
 //!
-//! Every change happens at an instant `now` that is not before the last one; all requests until then
-//! are dealt with first.
+//! Every change has a time `now` not before the previous one; all requests until then are processed first.
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::path::{ServiceId, Traffic};
@@ -10,7 +9,7 @@ use super::request_model::RequestModelId;
 use engine::{SimDuration, SimTime};
 
 impl Traffic {
-    /// A pod's application starts to serve, at a CPU rate of `cores`.
+    /// A pod's application starts serving, at a CPU rate of `cores`.
     pub fn add_backend(&mut self, now: SimTime, model: RequestModelId, cores: f64) -> BackendId {
         self.advance(now);
         let backend =
@@ -18,7 +17,7 @@ impl Traffic {
         self.backends.insert(backend)
     }
 
-    /// The backend reacts otherwise to requests from now on.
+    /// Changes the backend's reaction to requests from now on.
     pub fn set_state(&mut self, now: SimTime, backend: BackendId, state: BackendState) {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
@@ -47,7 +46,7 @@ impl Traffic {
         }
     }
 
-    /// The backend gets `cores` of CPU from now on: its limit, or what its node leaves it.
+    /// Sets the backend's CPU to `cores` from now on: its limit, or the CPU available on its node.
     pub fn set_cpu(&mut self, now: SimTime, backend: BackendId, cores: f64) {
         self.advance(now);
         if let Some(row) = self.backends.get_mut(backend) {
@@ -57,8 +56,8 @@ impl Traffic {
         self.enter_pod(now, backend);
     }
 
-    /// From `now` on the backend may use so many cores' CPU time per period of CFS bandwidth control,
-    /// on as many cores as it has: what a CPU limit is. No quota = no limit.
+    /// Sets the backend's CPU limit from `now` on: CPU time of this many cores per period of CFS bandwidth control,
+    /// usable on all of its cores. `None` = no limit.
     pub fn set_quota(&mut self, now: SimTime, backend: BackendId, cores: Option<f64>) {
         self.advance(now);
         if let Some(row) = self.backends.get_mut(backend) {
@@ -68,8 +67,8 @@ impl Traffic {
         self.enter_pod(now, backend);
     }
 
-    /// The container is stopped: what is in flight fails for the cause, and nothing listens until
-    /// [`Traffic::set_state`] says that it serves again.
+    /// The container is stopped: requests in flight fail with the cause, and nothing listens until
+    /// [`Traffic::set_state`] makes it serve again.
     pub fn stop_backend(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return };
@@ -86,8 +85,8 @@ impl Traffic {
         self.pod_stopped(now, backend, &networked, cause);
     }
 
-    /// The pod is gone; its id finds nothing from now on. What is in flight fails as by
-    /// [`Traffic::stop_backend`]; requests to an endpoint that still names it hang.
+    /// The pod is removed, and its id becomes invalid. Requests in flight fail as in [`Traffic::stop_backend`];
+    /// requests to an endpoint that still names it hang.
     pub fn remove_backend(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.stop_backend(now, backend, cause);
         self.fluid.remove(now, backend, cause);
@@ -97,7 +96,7 @@ impl Traffic {
         }
     }
 
-    /// Requests to the service go to these backends from now on.
+    /// Routes requests to the service to these backends from now on.
     pub fn set_endpoints(&mut self, now: SimTime, service: ServiceId, endpoints: &[BackendId]) {
         self.advance(now);
         let row = &mut self.services[service.0 as usize];
@@ -135,7 +134,7 @@ impl Traffic {
         self.serve_work_queue(now, service.0);
     }
 
-    /// Services whose pods serve the network, and all that share pods with them, belong to it.
+    /// Services whose pods serve the network, and all that share pods with them, join the network.
     pub(super) fn spread_network(&mut self, now: SimTime, service: ServiceId) {
         let island = self.services[service.0 as usize].island as usize;
         let Self { services, backends, records, islands, .. } = self;
@@ -159,7 +158,7 @@ impl Traffic {
         }
     }
 
-    /// The services that a backend works for and that have work queues let it take from them.
+    /// Lets a backend take work from the work queues of its services.
     fn serve_work_queues_of(&mut self, now: SimTime, backend: BackendId) {
         for service in 0..self.services.len() {
             let index = u32::try_from(service).expect("a world has fewer than 2^32 services");
@@ -171,21 +170,21 @@ impl Traffic {
         }
     }
 
-    /// Clients of the service keep their endpoint until `timeout` has passed since their last request,
-    /// as `sessionAffinity: ClientIP` asks. To be said before the service has endpoints.
+    /// Pins clients of the service to an endpoint until `timeout` after their last request, as with `sessionAffinity:
+    /// ClientIP`. Must be called before the service has endpoints.
     pub fn set_client_affinity(&mut self, service: ServiceId, timeout: SimDuration) {
         self.services[service.0 as usize].keep_clients(timeout);
     }
 
-    /// Requests of pods, or from outside, stay on the node to which they come, as `internalTrafficPolicy: Local` and
-    /// `externalTrafficPolicy: Local` ask: those of pods fail without an endpoint there, those from outside come to nodes
-    /// with endpoints alone. To be said before the service has endpoints.
+    /// Keeps requests of pods, or from outside, on the node at which they arrive, as with `internalTrafficPolicy:
+    /// Local` and `externalTrafficPolicy: Local`: those of pods fail without an endpoint there, and those from outside
+    /// only go to nodes with endpoints. Must be called before the service has endpoints.
     pub fn stay_local(&mut self, service: ServiceId, (inside, outside): (bool, bool)) {
         self.services[service.0 as usize].chooser.stay_local(inside, outside);
     }
 
-    /// New connections to the service go through kube-proxy, whose node tracks them: those from the port of an old one
-    /// that was never answered are led where that was. To be said before the service has endpoints.
+    /// New connections to the service go through kube-proxy, whose node tracks them: those from the port of an old
+    /// connection that was never answered go to the same endpoint. Must be called before the service has endpoints.
     pub fn track_connections(&mut self, service: ServiceId) {
         let row = &mut self.services[service.0 as usize];
         let stream = self.streams.stream("source ports of clients of service", service.0.into());
@@ -207,19 +206,19 @@ impl Traffic {
         }
     }
 
-    /// Requests to the service stay in the zone that they come from if it has an endpoint there, as
-    /// `trafficDistribution: PreferSameZone` asks. Clients from outside come to all zones alike.
+    /// Keeps requests to the service in the zone of the caller if it has an endpoint there, as with
+    /// `trafficDistribution: PreferSameZone`. Clients from outside use all zones equally.
     pub fn prefer_same_zone(&mut self, service: ServiceId) {
         self.services[service.0 as usize].chooser.prefer_close(false);
     }
 
-    /// Requests of pods to the service stay on the node that they come from if it has an endpoint there,
-    /// as `trafficDistribution: PreferSameNode` asks; all else is as with the same zone.
+    /// Keeps requests of pods to the service on the caller's node if it has an endpoint there, as with
+    /// `trafficDistribution: PreferSameNode`; otherwise like the same zone.
     pub fn prefer_same_node(&mut self, service: ServiceId) {
         self.services[service.0 as usize].chooser.prefer_close(true);
     }
 
-    /// Joins two islands for good: requests of both may be in flight in one backend from now on.
+    /// Merges two islands permanently: requests of both may be in flight in one backend from now on.
     fn merge_islands(&mut self, one: u32, other: u32) {
         let (kept, gone) = (one.min(other), one.max(other));
         let moved = std::mem::take(&mut self.islands[gone as usize]);
@@ -233,7 +232,7 @@ impl Traffic {
         }
     }
 
-    /// Where a balancer looks at the load, the backends count what is in flight.
+    /// If the balancer uses the load, the backends count their requests in flight.
     fn watch_loads(&mut self, now: SimTime, service: ServiceId) {
         let Self { services, backends, records, .. } = self;
         let row = &services[service.0 as usize];
@@ -248,7 +247,7 @@ impl Traffic {
     }
 }
 
-/// A CPU rate that is a number and not negative.
+/// Maps NaN and negative CPU rates to 0.
 const fn at_least_none(cores: f64) -> f64 {
     if cores > 0.0 { cores } else { 0.0 }
 }

@@ -1,9 +1,9 @@
-//! A pod that works on requests in order of arrival, each at a speed that nothing changes: the finish
-//! of a request is known when it comes, so it needs no event.
+//! A FIFO pod whose requests are each served at a constant speed: the completion of a request is known on
+//! arrival, so it needs no event.
 //!
-//! That holds while the pod's CPU rate is at least its number of slots (each request has a core of its
-//! own), or while there is just one slot. Otherwise `sharing` takes over. A disturbance hands over
-//! what is left of each request ([`Fifo::take_jobs`]).
+//! That holds while the pod's CPU rate is at least its number of slots (each request has its own core), or while
+//! there is just one slot. Otherwise `sharing` takes over. On a disturbance the remaining work of each request is
+//! handed over ([`Fifo::take_jobs`]).
 
 use super::job::{Job, QueueFull};
 use super::recording::{Client, Records};
@@ -15,17 +15,17 @@ use engine::{Heap, SimDuration, SimTime};
 pub(super) struct Fifo {
     concurrency: usize,
     queue: usize,
-    /// Cores that a request in service gets, above 0 and at most 1.
+    /// Cores per request in service, above 0 and at most 1.
     speed: f64,
-    /// When each slot that was ever used is free.
+    /// Time at which each slot used so far becomes free.
     free_at: Heap<SimTime>,
-    /// In order of arrival, and so of start. Those that are done linger until the next sweep.
+    /// In order of arrival, and so of start. Completed requests remain until the next sweep.
     in_flight: Vec<InFlight>,
-    /// Length of `in_flight` that calls for a sweep.
+    /// Length of `in_flight` that triggers a sweep.
     sweep_at: usize,
-    /// When those that were done were last swept out.
+    /// Time of the last sweep.
     swept: SimTime,
-    /// CPU time of the requests that were swept out.
+    /// CPU time of the requests swept out.
     cpu_done: SimDuration,
 }
 
@@ -41,7 +41,7 @@ struct InFlight {
 const SWEEP_AT_LEAST: usize = 16;
 
 impl Fifo {
-    /// An idle pod. `cpu_done` is the CPU time that it has used so far.
+    /// An idle pod. `cpu_done` is the CPU time it has used so far.
     pub fn new(
         concurrency: usize,
         queue: usize,
@@ -61,12 +61,12 @@ impl Fifo {
         }
     }
 
-    /// Cores that a request in service gets.
+    /// Cores per request in service.
     pub const fn speed(&self) -> f64 {
         self.speed
     }
 
-    /// Takes a request in, if a slot or the queue has room.
+    /// Accepts a request if a slot or the queue has room.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
     pub fn offer(
@@ -87,13 +87,13 @@ impl Fifo {
         Ok(())
     }
 
-    /// Takes a request in whatever the length of the queue.
+    /// Accepts a request regardless of the length of the queue.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
     pub fn admit(&mut self, now: SimTime, client: Client, demand: Demand) {
         let Demand { cpu, wait } = demand;
         let free = self.free_at.first().copied().unwrap_or(SimTime::MAX);
-        // Whether it is free already is a coin toss, so that nothing but a choice of the later should hang on it.
+        // Whether the slot is already free is unpredictable, so only a branchless `max` depends on it.
         let takes_new_slot = self.free_at.len() < self.concurrency && free > now;
         let started = if takes_new_slot { now } else { now.max(free) };
         let finish = started + span(cpu, self.speed) + wait;
@@ -105,7 +105,7 @@ impl Fifo {
         self.in_flight.push(InFlight { client, started, cpu, finish });
     }
 
-    /// Hands the requests that are done by `now` to the records.
+    /// Moves the requests completed by `now` to the records.
     pub fn sweep(&mut self, now: SimTime, records: &mut Records) {
         let swept = std::mem::replace(&mut self.swept, now);
         let mut kept = 0;
@@ -124,7 +124,7 @@ impl Fifo {
         self.in_flight.truncate(kept);
     }
 
-    /// Takes out what is left of all requests, those in service first.
+    /// Removes the remaining work of all requests, those in service first.
     pub fn take_jobs(&mut self, now: SimTime, records: &mut Records) -> Vec<Job> {
         self.sweep(now, records);
         let used = self.cpu_used(now);
@@ -146,17 +146,17 @@ impl Fifo {
         Job { client, demand: Demand { cpu: left, wait } }
     }
 
-    /// The clients of the requests that are in flight.
+    /// The clients of the requests in flight.
     pub fn clients(&self, now: SimTime) -> impl Iterator<Item = Client> + '_ {
         self.in_flight.iter().filter(move |request| request.finish > now).map(|r| r.client)
     }
 
-    /// When all of them are done.
+    /// Time at which all of them are done.
     pub fn drained_at(&self, now: SimTime) -> SimTime {
         self.in_flight.iter().map(|request| request.finish).fold(now, SimTime::max)
     }
 
-    /// How long a request that came at `now` would wait for a slot; absent = the queue is full.
+    /// Wait for a slot of a request arriving at `now`; absent = the queue is full.
     pub fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
         if self.free_at.len() < self.concurrency {
             return Some(SimDuration::ZERO);
@@ -172,7 +172,7 @@ impl Fifo {
         used.fold(self.cpu_done, |sum, used| sum + used)
     }
 
-    /// Number of requests that burn CPU at `now`.
+    /// Number of requests using CPU at `now`.
     pub fn running(&self, now: SimTime) -> usize {
         let burns = |request: &&InFlight| {
             request.started <= now && now < request.started + span(request.cpu, self.speed)
@@ -180,7 +180,7 @@ impl Fifo {
         self.in_flight.iter().filter(burns).count()
     }
 
-    /// Number of requests that wait for a slot at `now`.
+    /// Number of requests waiting for a slot at `now`.
     pub fn queued(&self, now: SimTime) -> usize {
         let started = self.in_flight.partition_point(|request| request.started <= now);
         self.in_flight.len() - started
@@ -205,7 +205,7 @@ impl Fifo {
     }
 }
 
-/// How long it takes to burn `cpu` at so many cores.
+/// Time to process `cpu` at this many cores.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "float to int casts saturate, which is meant")]
 fn span(cpu: SimDuration, speed: f64) -> SimDuration {

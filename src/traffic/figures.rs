@@ -1,6 +1,6 @@
-//! Figures of the traffic at an instant: results per service, work and CPU per backend.
+//! Figures of the traffic at a given time: results per service, work and CPU per backend.
 //!
-//! Asking changes nothing in what follows, except that time has passed.
+//! Queries only advance time; they have no other effect.
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::llm::{LlmFigures, LlmServer, LlmStatus};
@@ -15,62 +15,62 @@ use super::request_model::RequestModelId;
 use cluster::NamespacedName;
 use engine::{Digest, SimDuration, SimTime};
 
-/// How often to ask whether a pod is done whose requests wait for other services.
+/// Polling interval for the drain of a pod whose requests wait for other services.
 const DRAIN_POLL: SimDuration = SimDuration::from_millis(100);
 
-/// Outcomes and latencies of the requests to a service that came since the warm-up.
+/// Outcomes and latencies of the requests to a service that arrived since the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServiceFigures {
-    /// Counts; `arrived` is `answered`, failed and `in_flight` together.
+    /// Counts; `arrived` is the sum of `answered`, failed and `in_flight`.
     pub outcomes: Outcomes,
-    /// Requests whose clients still wait.
+    /// Requests whose clients are still waiting.
     pub in_flight: u64,
-    /// Of those answered; absent if there were none.
+    /// Latencies of answered requests; absent if there were none.
     pub latencies: Option<Latencies>,
-    /// Of all that ended, a failed one being slower than any answer; absent if none ended.
+    /// Latencies of all ended requests, where a failed one ranks as slower than any answer; absent if none
+    /// ended.
     pub latencies_of_all: Option<LatenciesOfAll>,
-    /// Times to the first token, likewise; absent without language models.
+    /// TTFT of all ended requests, likewise; absent without LLM servers.
     pub first_token_of_all: Option<LatenciesOfAll>,
-    /// Of its language models; absent if none had a request.
+    /// Figures of its LLM servers; absent if none had a request.
     pub llm: Option<LlmFigures>,
-    /// Of those as well, if waits are recorded.
+    /// Their queueing times, if waits are recorded.
     pub waits: Option<Waits>,
 }
 
 /// Load of a pod, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodLoad {
-    /// Requests that it took in since it exists: its change over time is the rate.
+    /// Requests accepted since its start: the change over time is the rate.
     pub taken: u64,
-    /// Requests in the pod: the concurrency. Those whose clients gave up count until they are done or
-    /// an inference server drops them.
+    /// Requests in the pod: the concurrency. Those whose clients gave up count until they are completed or an
+    /// inference server drops them.
     pub in_flight: usize,
-    /// Those of them that wait for a place.
+    /// Requests in the pod that wait for a slot.
     pub queued: usize,
 }
 
 /// Load of a service, for metrics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServiceLoad {
-    /// Requests that came since the beginning: its change over time is the rate.
+    /// Requests arrived since the beginning: the change over time is the rate.
     pub arrived: u64,
     /// Requests in the service's work queue.
     pub work_queue_length: usize,
-    /// The last interval of the recording that has ended, with the latencies in it; absent before the
-    /// first end.
+    /// The last completed interval of the recording, with its latencies; absent before the end of the first.
     pub last_interval: Option<IntervalFigures>,
 }
 
-/// Outcomes of a flow since the start of the run, in requests that need not be whole.
+/// Outcomes of a flow since the start of the run, in fractional requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FlowAmounts {
-    /// Requests that came: `served`, failed and `queued` together.
+    /// Arrived requests: the sum of `served`, failed and `queued`.
     pub arrived: f64,
     /// Requests that were served.
     pub served: f64,
     /// Requests that failed, by position of the cause in [`FailureCause::ALL`].
     pub failed: [f64; FailureCause::ALL.len()],
-    /// Requests that wait in pods.
+    /// Requests waiting in pods.
     pub queued: f64,
 }
 
@@ -104,12 +104,12 @@ impl ServiceFigures {
 }
 
 impl FlowAmounts {
-    /// Requests that failed for this cause.
+    /// Requests that failed with this cause.
     pub const fn failed_by(&self, cause: FailureCause) -> f64 {
         self.failed[cause as usize]
     }
 
-    /// Requests that failed.
+    /// Requests that failed, over all causes.
     pub fn failed_in_all(&self) -> f64 {
         self.failed.iter().sum()
     }
@@ -136,7 +136,7 @@ impl Traffic {
         ServiceFigures::of(record, (counted.count() + under_way.count()) as u64)
     }
 
-    /// The classes of the requests to a service, in the order of its model; none if they are all alike.
+    /// The request classes of a service, in the order of its model; none if all requests are alike.
     pub fn classes(&self, service: ServiceId) -> impl Iterator<Item = (ClassId, &str)> {
         let names = self.network.mix(service.0).into_iter().flat_map(Mix::names);
         names.enumerate().map(move |(position, name)| (ClassId { service, position }, &**name))
@@ -153,13 +153,13 @@ impl Traffic {
         ServiceFigures::of(record, under_way.filter(is_counted).count() as u64)
     }
 
-    /// The minutes of a class so far, the one that goes on included.
+    /// Per-minute figures of a class so far, including the current minute.
     pub fn class_minutes(&mut self, now: SimTime, class: ClassId) -> Vec<MinuteFigures> {
         self.advance(now);
         class.record(&self.records).minutes()
     }
 
-    /// Has the answers of a class held against these limits, minute by minute, from now on.
+    /// Checks the answers of a class against these limits, minute by minute, from now on.
     pub fn hold_class_against(&mut self, class: ClassId, limits: LatencyLimits) {
         let record = &mut self.records.classes[class.service.0 as usize][class.position];
         record.minutes.limits = limits;
@@ -171,8 +171,8 @@ impl Traffic {
         self.fluid.amounts(now, service.0)
     }
 
-    /// Requests to a service that came so far, those before the warm-up's end included; of a flow,
-    /// up to the last time that its figures were asked for.
+    /// Requests to a service so far, including those before the end of the warm-up; for a flow, up to the last
+    /// query of its figures.
     pub fn arrived(&self, service: ServiceId) -> u64 {
         if let Some(arrived) = self.fluid.arrived(service.0) {
             return arrived;
@@ -180,7 +180,7 @@ impl Traffic {
         self.records.services[service.0 as usize].arrived_in_all()
     }
 
-    /// The intervals of a service that have ended, in order of time.
+    /// The completed intervals of a service, in order of time.
     pub fn intervals(&self, service: ServiceId) -> &[IntervalFigures] {
         if let Some(intervals) = self.fluid.intervals(service.0) {
             return intervals;
@@ -188,7 +188,7 @@ impl Traffic {
         &self.records.services[service.0 as usize].intervals
     }
 
-    /// Has the answers of a service held against these limits, minute by minute, from now on.
+    /// Checks the answers of a service against these limits, minute by minute, from now on.
     pub fn hold_against(&mut self, service: ServiceId, limits: LatencyLimits) {
         match self.fluid.minutes_mut(service.0) {
             Some(minutes) => minutes.limits = limits,
@@ -196,7 +196,7 @@ impl Traffic {
         }
     }
 
-    /// The minutes of the run so far, the one that goes on included.
+    /// Per-minute figures of the run so far, including the current minute.
     pub fn minutes(&mut self, now: SimTime, service: ServiceId) -> Vec<MinuteFigures> {
         self.advance(now);
         if let Some(minutes) = self.fluid.minutes(now, service.0) {
@@ -206,7 +206,7 @@ impl Traffic {
         self.records.services[service.0 as usize].minutes()
     }
 
-    /// Requests in the backend whose clients still wait.
+    /// Requests in the backend whose clients are still waiting.
     pub fn in_flight(&mut self, now: SimTime, backend: BackendId) -> usize {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return 0 };
@@ -215,19 +215,18 @@ impl Traffic {
         one_by_one + self.fluid.queued(now, backend)
     }
 
-    /// When the backend is done with all that is in flight, if nothing else comes;
-    /// [`SimTime::MAX`] if it has no CPU for it. While its requests wait for other services, when to ask
-    /// again.
+    /// Time at which the backend has finished everything in flight, if nothing else arrives; [`SimTime::MAX`]
+    /// if it has no CPU. While its requests wait for other services, the time of the next poll.
     pub fn drained_at(&mut self, now: SimTime, backend: BackendId) -> SimTime {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return now };
         row.sweep(now, &mut self.records);
         if row.holds() {
-            // When the services that it calls answer is not known.
+            // The response times of called services are not known.
             let is_idle = row.contents(now).0 == 0;
             return if is_idle { now } else { now + DRAIN_POLL };
         }
-        // What its neighbours leave it may be more by then, or callers may have given up.
+        // Neighbors may leave it more CPU by then, or callers may have given up.
         let may_be_sooner = row.node_cpu.is_some() || (row.is_networked && row.llm().is_some());
         let drained_at = row.drained_at(now).max(self.fluid.drained_at(now, backend));
         if may_be_sooner { drained_at.min(now + DRAIN_POLL) } else { drained_at }
@@ -242,13 +241,13 @@ impl Traffic {
         PodLoad { taken: row.taken, in_flight, queued }
     }
 
-    /// Whether the application answers who connects to it.
+    /// Whether the application accepts connections and answers.
     pub fn is_serving(&self, backend: BackendId) -> bool {
         self.backends.get(backend).is_some_and(|row| row.state == BackendState::Serving)
     }
 
-    /// The services that failed requests of a service called in vain, with the number of those calls since the
-    /// warm-up, most first. An attempt that is made again counts again.
+    /// The services whose failed calls made requests of this service fail, with the number of those calls
+    /// since the warm-up, most first. Each retry counts.
     pub fn failed_calls(&self, service: ServiceId) -> Vec<(ServiceId, u64)> {
         let calls = &self.records.services[service.0 as usize].failed_calls;
         let mut calls: Vec<_> =
@@ -267,7 +266,7 @@ impl Traffic {
         }
     }
 
-    /// CPU time that the backend has used until `now`, the beginnings of requests included.
+    /// CPU time used by the backend until `now`, including requests in progress.
     pub fn cpu_time_used(&mut self, now: SimTime, backend: BackendId) -> SimDuration {
         self.advance(now);
         let Some(row) = self.backends.get_mut(backend) else { return SimDuration::ZERO };
@@ -275,7 +274,7 @@ impl Traffic {
         row.cpu_used(now) + self.fluid.cpu_used(now, backend)
     }
 
-    /// Metrics of the backend's inference server at `now`; absent if it is none.
+    /// Metrics of the backend's inference server at `now`; absent if it has none.
     pub fn llm_status(&mut self, now: SimTime, backend: BackendId) -> Option<LlmStatus> {
         self.advance(now);
         let row = self.backends.get_mut(backend)?;
@@ -283,7 +282,7 @@ impl Traffic {
         row.llm().map(LlmServer::status)
     }
 
-    /// Takes down what the endpoints' inference servers show, up to which time has passed.
+    /// Records the state of the endpoints' inference servers, which are at the current time.
     pub(super) fn show_llm(&mut self) {
         for (service, record) in self.services.iter().zip(&mut self.records.services) {
             let Some(llm) = &mut record.llm else { continue };
@@ -297,13 +296,13 @@ impl Traffic {
         }
     }
 
-    /// Has the answers of a service counted by latency, with these upper bounds in seconds, from now on.
+    /// Counts the answers of a service by latency from now on, with these upper bounds in seconds.
     pub fn count_latencies(&mut self, service: ServiceId, bounds_seconds: &'static [f64]) {
         let cells = LatencyCells { bounds_seconds, counts: vec![0; bounds_seconds.len() + 1] };
         self.records.services[service.0 as usize].cells = Some(Box::new(cells));
     }
 
-    /// Answers of a service by latency so far; empty if they are not counted.
+    /// Number of answers of a service by latency so far; empty if they are not counted.
     pub fn latency_counts(&mut self, now: SimTime, service: ServiceId) -> &[u64] {
         self.advance(now);
         self.sweep(now);
@@ -311,37 +310,36 @@ impl Traffic {
         cells.as_ref().map_or(&[], |cells| cells.counts.as_slice())
     }
 
-    /// Requests that the backend took in so far.
+    /// Requests accepted by the backend so far.
     pub fn taken(&mut self, now: SimTime, backend: BackendId) -> u64 {
         self.advance(now);
         self.backends.get(backend).map_or(0, Backend::taken)
     }
 
-    /// Requests in the backend that wait for one of its slots.
+    /// Requests in the backend waiting for one of its slots.
     pub fn queued(&mut self, now: SimTime, backend: BackendId) -> usize {
         let in_flight = self.in_flight(now, backend);
         let slots = self.backends.get(backend).map_or(0, Backend::concurrency);
         in_flight.saturating_sub(slots)
     }
 
-    /// Whether a request to the service would find an endpoint that works on it now.
+    /// Whether the service has an endpoint that is serving now.
     pub fn can_answer(&self, service: ServiceId) -> bool {
         let endpoints = &self.services[service.0 as usize].endpoints;
         endpoints.iter().any(|one| self.is_serving(*one))
     }
 
-    /// The services that requests of a model call, by name.
+    /// Names of the services called by requests of a model.
     pub fn called_by(&self, model: RequestModelId) -> impl Iterator<Item = &NamespacedName> {
         self.models[model.0 as usize].calls.iter().map(|call| &call.service.0)
     }
 
-    /// Whether requests to the service are sent to any pod, be it in vain.
+    /// Whether the service has endpoints, serving or not.
     pub fn has_endpoints(&self, service: ServiceId) -> bool {
         !self.services[service.0 as usize].endpoints.is_empty()
     }
 
-    /// The services, ascending, of which [`Self::can_answer`] may say something else than when this was last
-    /// asked.
+    /// The services, ascending, whose [`Self::can_answer`] may have changed since the last call.
     pub fn take_touched(&mut self) -> Vec<ServiceId> {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();

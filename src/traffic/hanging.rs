@@ -1,4 +1,4 @@
-//! Requests that were sent to a node that does not answer: they hang until their clients give up.
+//! Requests sent to a node that does not answer: they hang until their clients time out.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use super::backend::{Backend, BackendId};
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records};
 use engine::{SimTime, Table};
 
-/// The hanging requests of one service. All its clients have the same patience, so those that came
-/// first give up first.
+/// The hanging requests of one service. All its clients have the same timeout, so the earliest
+/// arrivals time out first.
 #[derive(Clone, Debug)]
 pub(super) struct Hanging {
     service: u32,
@@ -19,13 +19,13 @@ impl Hanging {
         Self { service, requests: VecDeque::new() }
     }
 
-    /// Takes in a request that came at `arrived`.
+    /// Adds a request that arrived at `arrived`.
     pub fn push(&mut self, arrived: SimTime, backend: BackendId) {
         let later = self.requests.iter().rev().take_while(|(other, _)| *other > arrived).count();
         self.requests.insert(self.requests.len() - later, (arrived, backend));
     }
 
-    /// Counts those whose clients have given up by `now`.
+    /// Counts those whose clients have timed out by `now`.
     #[inline]
     pub fn expire(&mut self, now: SimTime, backends: &mut Table<Backend>, records: &mut Records) {
         while let Some((arrived, backend)) = self.requests.front().copied() {
@@ -41,7 +41,7 @@ impl Hanging {
         }
     }
 
-    /// The clients of those that hang still, from those that came first.
+    /// The clients of the requests still hanging, earliest first.
     pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
         let service = self.service;
         self.requests.iter().map(move |(arrived, _)| Client {

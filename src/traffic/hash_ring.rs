@@ -1,4 +1,4 @@
-//! Consistent hashing: which endpoint a client's hash falls to.
+//! Consistent hashing: maps a client's hash to an endpoint.
 
 use super::backend::BackendId;
 use engine::Digest;
@@ -14,7 +14,7 @@ pub(super) struct HashRing {
 }
 
 impl HashRing {
-    /// A ring of these endpoints. Where the points of one lie does not depend on the others.
+    /// A ring of these endpoints. The points of an endpoint do not depend on the others.
     pub fn new(endpoints: &[BackendId]) -> Self {
         let mut points = Vec::new();
         for endpoint in endpoints {

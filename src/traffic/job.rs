@@ -1,4 +1,4 @@
-//! A request as the two engines hand it to each other.
+//! A request as handed over between the two engines.
 
 use super::recording::Client;
 use super::request_model::Demand;
@@ -6,7 +6,7 @@ use super::request_model::Demand;
 /// A request in a pod, with its remaining work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Job {
-    /// Client that waits for it.
+    /// The waiting client.
     pub client: Client,
     /// Remaining CPU and waiting time.
     pub demand: Demand,

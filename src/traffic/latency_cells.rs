@@ -1,53 +1,53 @@
-//! A histogram of latencies in microseconds, three digits exact, with the cells of HdrHistogram (Tene):
-//! cells of one up to 2047, then 1024 cells for each doubling. Counting takes an index and an addition.
+//! A histogram of latencies in microseconds with three significant digits and the buckets of HdrHistogram
+//! (Tene): width one up to 2047, then 1024 buckets per doubling. Counting takes an index and an addition.
 
 use std::borrow::Cow;
 
 use engine::SimDuration;
 
-/// Cells of one microsecond.
+/// Buckets with a width of one microsecond.
 const SINGLE: u64 = 2048;
-/// Cells of each doubling after those.
+/// Buckets of each doubling after those.
 const PER_DOUBLING: u64 = SINGLE / 2;
 
-/// Counts by latency. The number of counts is for the owner to know.
+/// Counts by latency. The owner keeps the total count.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LatencyHistogram {
-    /// As far as there was one.
+    /// Up to the highest bucket used.
     cells: Vec<u64>,
     sum_nanos: u128,
     max: SimDuration,
-    /// Latencies that were met and are not counted yet. The cells of one request after the other
-    /// are far from each other, and the processor fetches many of them at a time, but not among all
-    /// that a request does between.
+    /// Recorded latencies not counted yet. The buckets of consecutive requests are far apart in memory;
+    /// counting in batches lets the processor fetch many of them at a time, undisturbed by the other work
+    /// of a request.
     met: [SimDuration; BATCH],
-    /// How many they are; fewer than there is room for.
+    /// Number of pending latencies, less than the capacity.
     pending: usize,
 }
 
 const NANOS_PER_MICRO: u64 = 1000;
 
-/// Number of latencies that are counted together.
+/// Number of latencies counted in one batch.
 const BATCH: usize = 32;
 
-/// The position of a latency's cell.
+/// Index of a latency's bucket.
 #[derive(Clone, Copy, Debug)]
 struct Cell(u32);
 
 impl Cell {
-    /// The cell of so many microseconds.
+    /// The bucket of a latency in microseconds.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most 55 x 1024 cells")]
     fn of(micros: u64) -> Self {
         if micros < SINGLE {
             return Self(micros as u32);
         }
-        // 2048 to 4095 are in cells of two, and so on.
+        // 2048 to 4095 are in buckets of width two, and so on.
         let shift = u64::from(SINGLE.leading_zeros() - micros.leading_zeros() + 1);
         Self((shift * PER_DOUBLING + (micros >> shift)) as u32)
     }
 
-    /// The largest latency of the cell [us].
+    /// The largest latency of the bucket [us].
     const fn highest(self) -> u64 {
         let index = self.0 as u64;
         if index < SINGLE {
@@ -60,7 +60,7 @@ impl Cell {
 }
 
 impl LatencyHistogram {
-    /// Counts a latency.
+    /// Records a latency.
     #[inline]
     pub fn count(&mut self, latency: SimDuration) {
         self.met[self.pending % BATCH] = latency;
@@ -70,7 +70,7 @@ impl LatencyHistogram {
         }
     }
 
-    /// Counts what was met, so that the cells can be read.
+    /// Counts the pending latencies, so that the buckets can be read.
     pub fn settle(&mut self) {
         let pending = std::mem::take(&mut self.pending).min(BATCH);
         for latency in &self.met[..pending] {
@@ -85,7 +85,7 @@ impl LatencyHistogram {
         }
     }
 
-    /// The counts with all that was met in them.
+    /// The counts including pending latencies.
     fn settled(&self) -> Cow<'_, Self> {
         if self.pending == 0 {
             return Cow::Borrowed(self);
@@ -101,8 +101,8 @@ impl LatencyHistogram {
         (settled.sum_nanos, settled.max)
     }
 
-    /// The latencies [us] up to which these shares of `all` counts lie, each rounded up to the end of its
-    /// cell. The shares ascend.
+    /// The latencies [us] below which these shares of `all` counts lie, each rounded up to the end of its
+    /// bucket. The shares must ascend.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -123,7 +123,7 @@ impl LatencyHistogram {
         })
     }
 
-    /// Counts of at most this latency, three digits of it exact.
+    /// Number of latencies up to this limit, to three significant digits.
     pub fn count_within(&self, limit: SimDuration) -> u64 {
         if limit < SimDuration::ZERO {
             return 0;
@@ -133,7 +133,7 @@ impl LatencyHistogram {
         settled.cells.iter().take(last + 1).sum()
     }
 
-    /// Adds the counts of another.
+    /// Adds the counts of another histogram.
     pub fn add(&mut self, other: &Self) {
         let other = other.settled();
         if self.cells.len() < other.cells.len() {
@@ -144,12 +144,12 @@ impl LatencyHistogram {
         self.max = self.max.max(other.max);
     }
 
-    /// Counts of less than a microsecond.
+    /// Number of latencies below a microsecond.
     pub fn at_zero(&self) -> u64 {
         self.settled().cells.first().copied().unwrap_or_default()
     }
 
-    /// Forgets all counts.
+    /// Clears all counts.
     pub fn clear(&mut self) {
         self.cells.fill(0);
         (self.sum_nanos, self.max, self.pending) = (0, SimDuration::ZERO, 0);

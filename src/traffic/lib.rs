@@ -1,7 +1,7 @@
 //! Requests: their arrivals, the pods that answer them, latencies and outcomes. It knows services, backends and time,
-//! but nothing of Kubernetes objects: `sim` passes the cluster's changes on to it.
+//! but no Kubernetes objects: `sim` passes on the cluster's changes.
 //!
-//! [`Traffic::advance`] in `path.rs` is where a request's way begins.
+//! [`Traffic::advance`] in `path.rs` is the entry point of a request's path.
 
 pub mod arrivals;
 mod backend;

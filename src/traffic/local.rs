@@ -1,5 +1,5 @@
-//! Requests that stay on the node to which they come: `internalTrafficPolicy: Local` and `externalTrafficPolicy: Local`
-//! (`CategorizeEndpoints`, `pkg/proxy/topology.go`, 1.36).
+//! Requests that stay on the node at which they arrive: `internalTrafficPolicy: Local` and `externalTrafficPolicy:
+//! Local` (`CategorizeEndpoints`, `pkg/proxy/topology.go`, 1.36).
 
 use super::backend::{Backend, BackendId};
 use super::balancer::Caller;
@@ -11,14 +11,14 @@ use engine::{Stream, Table};
 pub(super) struct Local {
     /// Whether requests of pods stay on their node.
     pub inside: bool,
-    /// Whether requests from outside stay on the node to which they come.
+    /// Whether requests from outside stay on the node at which they arrive.
     pub outside: bool,
-    /// By the number of the node, ascending.
+    /// By node number, ascending.
     pub by_node: Vec<(u32, Vec<BackendId>)>,
 }
 
 impl Local {
-    /// The endpoints are others from now on.
+    /// Sets the endpoints from now on.
     pub fn endpoints_changed(&mut self, endpoints: &[BackendId], backends: &Table<Backend>) {
         self.by_node.clear();
         for endpoint in endpoints {
@@ -30,8 +30,8 @@ impl Local {
         }
     }
 
-    /// The endpoints among which a request of this caller is sent; absent = among all. A load balancer asks the nodes
-    /// for their health and sends to those with an endpoint, to each as many.
+    /// The candidate endpoints for a request of this caller; absent = all. A load balancer health-checks the nodes and
+    /// distributes evenly over those with an endpoint.
     pub fn of(&self, caller: &Caller<'_>, stream: &mut Stream) -> Option<&[BackendId]> {
         if !caller.is_inside {
             let is_local = self.outside && !self.by_node.is_empty();

@@ -1,4 +1,5 @@
-//! Outcomes minute by minute: how long a service was bad, whatever the length of the run and of its report's intervals.
+//! Per-minute outcomes: they measure the duration of an outage independently of the length of the run and of the
+//! report's intervals.
 
 use super::recording::{FailureCause, Outcomes};
 use engine::SimDuration;
@@ -6,24 +7,24 @@ use engine::SimDuration;
 /// Length of a minute.
 pub const MINUTE: SimDuration = SimDuration::from_secs(60);
 
-/// Limits that the answers of a service are held against, minute by minute.
+/// Latency limits that a service's answers are checked against, minute by minute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LatencyLimits {
-    /// Of the whole request.
+    /// Limits on the latency of whole requests.
     pub latency: Vec<SimDuration>,
-    /// Of the time to the first token.
+    /// Limits on the time to first token.
     pub time_to_first_token: Vec<SimDuration>,
 }
 
-/// Requests that ended in one minute of the run, by the instant of their outcome. Those that came before the end of
-/// the warm-up are not among them.
+/// Requests that ended in one minute of the run, by the time of their outcome. Requests that arrived before the end of
+/// the warm-up are excluded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MinuteFigures {
     /// Requests that were answered.
     pub answered: u64,
     /// Requests that failed.
     pub failed: u64,
-    /// The cause of most failures; absent if none failed.
+    /// The most frequent cause of failure; absent if none failed.
     pub cause: Option<FailureCause>,
     /// Requests answered within each of [`LatencyLimits::latency`].
     pub within_latency: Box<[u64]>,
@@ -31,7 +32,7 @@ pub struct MinuteFigures {
     pub within_first_token: Box<[u64]>,
 }
 
-/// What was counted up to some instant.
+/// Cumulative counts at a point in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
     pub outcomes: Outcomes,
@@ -44,7 +45,7 @@ pub(super) struct Counted {
 pub(super) struct Minutes {
     pub limits: LatencyLimits,
     ended: Vec<MinuteFigures>,
-    /// At the end of the last minute.
+    /// Counts at the end of the last minute.
     before: Counted,
 }
 
@@ -56,19 +57,19 @@ impl MinuteFigures {
 }
 
 impl Minutes {
-    /// Closes a minute at whose end so much was counted.
+    /// Closes a minute, given the cumulative counts at its end.
     pub fn end(&mut self, counted: Counted) {
         self.ended.push(since(&self.before, &counted));
         self.before = counted;
     }
 
-    /// Counts from here on: nothing that came before is in any minute.
+    /// Restarts counting: earlier requests are in no minute.
     pub fn restart(&mut self, counted: Counted) {
         self.ended.fill(MinuteFigures::default());
         self.before = counted;
     }
 
-    /// All minutes, the one that goes on as far as it was counted.
+    /// All minutes, including the current one so far.
     pub fn until(&self, counted: &Counted) -> Vec<MinuteFigures> {
         let open = since(&self.before, counted);
         let open = (open.ended() > 0).then_some(open);
@@ -76,11 +77,11 @@ impl Minutes {
     }
 }
 
-/// What came from one count to the next.
+/// The difference between two counts.
 fn since(before: &Counted, now: &Counted) -> MinuteFigures {
     let mut failed = now.outcomes.failed;
     failed.iter_mut().zip(before.outcomes.failed).for_each(|(now, before)| *now -= before);
-    // Of causes that are as frequent, the first.
+    // Ties go to the first cause.
     let causes = FailureCause::ALL.into_iter().rev().filter(|cause| failed[*cause as usize] > 0);
     let difference = |now: &[u64], before: &[u64]| {
         let before = before.iter().copied().chain(std::iter::repeat(0));

@@ -1,9 +1,9 @@
-//! Mean and variance of the laws of times, for models that know requests only in the mean.
+//! Mean and variance of time distributions, for models that only use these.
 
 use super::time_law::Quantile;
 
-/// The variance of a law without one (Pareto with a tail index of 2 or less) is put at so many
-/// squares of its mean: a hundred times that of exponential times.
+/// A distribution of infinite variance (Pareto with a tail index of 2 or less) is given a variance
+/// of this many squared means: a hundred times that of an exponential distribution.
 const HEAVIEST_TAIL: f64 = 100.0;
 
 impl Quantile {
@@ -18,7 +18,7 @@ impl Quantile {
         }
     }
 
-    /// The variance over the square of the mean; 0 for a law that is always zero.
+    /// The variance over the square of the mean; 0 if always zero.
     pub(super) fn squared_cv(&self) -> f64 {
         match self {
             Self::Constant(_) => 0.0,

@@ -1,5 +1,5 @@
-//! How the CPU of a node is shared at each instant among pods that may want more than it has: by weight, and
-//! what one does not want goes to the others, as the kernel's fair scheduler does it.
+//! Instantaneous sharing of a node's CPU among pods that may demand more than it has: by weight, with unused
+//! shares redistributed, as in the kernel's fair scheduler.
 
 use super::backend::BackendId;
 use engine::{Id, SimTime};
@@ -7,18 +7,18 @@ use engine::{Id, SimTime};
 /// Key of the CPU of a node that pods share.
 pub type NodeCpuId = Id<NodeCpu>;
 
-/// A pod's part in the sharing.
+/// A pod's claim to the node's CPU.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CpuClaim {
-    /// Its place in the traffic; absent for one that takes no requests.
+    /// Its backend; absent for a pod without requests.
     pub backend: Option<BackendId>,
-    /// Cores that it may use over time: its limit, and the size of the node.
+    /// Cores that it may use over time: its limit, capped by the size of the node.
     pub limit: f64,
     /// Cores that it can burst to while its quota lasts.
     pub burst: f64,
-    /// `cpu.shares` of its cgroup, or what is proportional to them; more than zero.
+    /// `cpu.shares` of its cgroup, or anything proportional; greater than zero.
     pub weight: f64,
-    /// Cores that it would burn for itself, beside its requests.
+    /// Cores that it would use for itself, in addition to its requests.
     pub own: f64,
 }
 
@@ -27,53 +27,52 @@ pub struct CpuClaim {
 pub struct NodeCpu {
     capacity: f64,
     members: Vec<Member>,
-    /// What all want, billionths of a core: whole numbers, so that adding and taking away leaves nothing behind.
+    /// Total demand in billionths of a core: integers, so that additions and subtractions cancel exactly.
     wanted_nano: i64,
     capacity_nano: i64,
-    /// When [`Self::take_granted`] was last asked.
+    /// Time of the last [`Self::take_granted`].
     asked_at: SimTime,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Member {
     claim: CpuClaim,
-    /// Cores that it can use at this instant, if it has requests for them.
+    /// Maximum number of cores that it can use at this instant.
     cap: f64,
-    /// Cores that its requests would use.
+    /// Demand of its requests in cores.
     requests: f64,
-    /// Cores that a flow to it would use.
+    /// Demand of its flows in cores.
     flow: f64,
-    /// Cores that it would use in all.
+    /// Total demand in cores.
     wanted: f64,
     wanted_nano: i64,
-    /// The share of what it would burn for itself that it gets, and the time integral of that share up to
-    /// `granted_at` since the last asking [s].
+    /// Granted share of its own demand, and the time integral of that share up to `granted_at` since the last
+    /// query [s].
     granted: f64,
     granted_seconds: f64,
     granted_at: SimTime,
 }
 
 impl NodeCpu {
-    /// The CPU of a node that has so many cores for these pods.
+    /// A node's CPU with this many cores for these pods.
     pub(super) fn new(now: SimTime, capacity: f64, claims: &[CpuClaim]) -> Self {
         let members: Vec<Member> = claims.iter().map(|claim| Member::new(now, *claim)).collect();
         let wanted_nano = members.iter().map(|member| member.wanted_nano).sum();
         Self { capacity, members, wanted_nano, capacity_nano: nano(capacity), asked_at: now }
     }
 
-    /// Whether it is made of just this.
+    /// Whether it was built from exactly these inputs.
     pub(super) fn is_of(&self, capacity: f64, claims: &[CpuClaim]) -> bool {
         let known = self.members.iter().map(|member| &member.claim);
         self.capacity.to_bits() == capacity.to_bits() && known.eq(claims)
     }
 
-    /// What the pods claim.
+    /// The pods' claims.
     pub(super) fn claims(&self) -> impl Iterator<Item = &CpuClaim> {
         self.members.iter().map(|member| &member.claim)
     }
 
-    /// The requests of a pod would use so many cores from now on. Returns whether anybody's share may be another
-    /// for it.
+    /// Sets the CPU demand of a pod's requests from now on. Returns whether any pod's share may change.
     #[inline]
     pub(super) fn want(&mut self, position: usize, requests: f64) -> bool {
         let was_short = self.is_short();
@@ -85,13 +84,13 @@ impl NodeCpu {
         member.requests = requests;
         member.add_up();
         self.wanted_nano += member.wanted_nano - before;
-        // What is within the pod's cap changes nothing for others while there is enough for all, nor does what is
-        // beyond; within the pod it does where requests compete with what the pod burns for itself.
+        // While there is enough for all, demand within or above the pod's cap does not affect others; within the
+        // pod it does if requests compete with the pod's own demand.
         let matters = member.wanted_nano != before && (was_short || self.is_short());
         matters || self.members[position].claim.own > 0.0
     }
 
-    /// A flow to a pod would use so many cores from now on.
+    /// Sets the CPU demand of a pod's flows from now on.
     pub(super) fn want_for_flow(&mut self, position: usize, flow: f64) {
         let member = &mut self.members[position];
         self.wanted_nano -= member.wanted_nano;
@@ -100,7 +99,7 @@ impl NodeCpu {
         self.wanted_nano += member.wanted_nano;
     }
 
-    /// A pod is gone.
+    /// Removes a pod.
     pub(super) fn leave(&mut self, position: usize) {
         let member = &mut self.members[position];
         self.wanted_nano -= member.wanted_nano;
@@ -108,8 +107,8 @@ impl NodeCpu {
         *member = Member::new(member.granted_at, claim);
     }
 
-    /// Shares it out, and tells the cores that each backend has for its requests, and how many they would use as
-    /// far as is known. A pod that wants nothing now is told what it could claim.
+    /// Computes the shares, and reports for each backend the cores available to its requests, and their demand as
+    /// far as known. A pod without demand gets the amount it could claim.
     pub(super) fn share(&mut self, now: SimTime, mut tell: impl FnMut(BackendId, f64, f64)) {
         let level = if self.is_short() { self.level() } else { f64::INFINITY };
         for member in &mut self.members {
@@ -122,8 +121,8 @@ impl NodeCpu {
         }
     }
 
-    /// The share of what it would burn for itself that each pod got, as the mean since this was last asked, or as
-    /// it is now, if that was just now.
+    /// The granted share of each pod's own demand, as the mean since the last query, or the current value if that
+    /// was at the same time.
     pub(super) fn take_granted(&mut self, now: SimTime) -> Vec<f64> {
         let seconds = (now - self.asked_at).as_secs_f64();
         self.asked_at = now;
@@ -140,8 +139,8 @@ impl NodeCpu {
         self.wanted_nano > self.capacity_nano
     }
 
-    /// Cores per weight of those who get less than they want: those who want no more than that have it, and the
-    /// rest is for the others.
+    /// Cores per weight of the pods that get less than they want: pods that want at most that get all of it, and
+    /// the rest is shared by the others.
     fn level(&self) -> f64 {
         let (mut level, mut content) = (0.0, 0);
         loop {
@@ -168,7 +167,7 @@ impl NodeCpu {
 
 impl Member {
     fn new(now: SimTime, claim: CpuClaim) -> Self {
-        // What it burns for itself is cut at the limit as a mean over time, not by periods of a quota.
+        // The pod's own demand is limited as a mean over time, not by quota periods.
         let cap = if claim.own > 0.0 { claim.limit } else { claim.burst };
         let mut member = Self {
             claim,
@@ -186,7 +185,7 @@ impl Member {
     }
 
     fn add_up(&mut self) {
-        // A flow knows no bursts.
+        // A flow has no bursts.
         let flow = self.flow.min(self.claim.limit);
         self.wanted = (self.requests + flow + self.claim.own).min(self.cap);
         self.wanted_nano = nano(self.wanted);
@@ -199,9 +198,9 @@ impl Member {
     }
 }
 
-/// How a pod's cores are shared between what its application burns for itself and its requests, each of
-/// which would use so many cores: the share of its own that it gets, and the cores that are left for
-/// requests. The kernel gives all threads of a container the same.
+/// Splits a pod's cores between the application's own demand and its requests, each of which uses up to one core:
+/// the granted share of its own demand, and the cores left for requests. The kernel treats all threads of a
+/// container equally.
 fn split(cores: f64, own: f64, requests: f64) -> (f64, f64) {
     let wanted = own + requests;
     let granted = if own <= 0.0 || wanted <= cores { 1.0 } else { cores / wanted };
@@ -222,7 +221,7 @@ mod tests {
         CpuClaim { backend, limit: 4.0, burst: 4.0, weight, own: 0.0 }
     }
 
-    /// What the pods of a node of four cores have for their requests, which would use so many cores.
+    /// Cores of the pods' requests on a node of four cores, given the requests' demand.
     fn shares(pods: &[(CpuClaim, f64)]) -> Vec<f64> {
         let claims: Vec<CpuClaim> = pods.iter().map(|(claim, _)| *claim).collect();
         let mut node = NodeCpu::new(SimTime::ZERO, 4.0, &claims);

@@ -15,7 +15,7 @@ pub(super) fn normal_quantile(p: f64) -> f64 {
     if q < 0.0 { -value } else { value }
 }
 
-/// Coefficients of a numerator and a denominator, the highest power first.
+/// Coefficients of numerator and denominator, highest power first.
 struct Rational([f64; 8], [f64; 8]);
 
 fn ratio(rational: &Rational, x: f64) -> f64 {
@@ -96,7 +96,7 @@ const FAR: Rational = Rational(
 mod tests {
     use super::*;
 
-    /// Wichura's own checks, and z-scores as every table has them.
+    /// Wichura's own checks, and well-known z-scores.
     #[test]
     fn known_quantiles_come_out() {
         for (p, z) in [

@@ -8,28 +8,28 @@ use serde::Serialize;
 pub enum FailureCause {
     /// The service had no endpoint.
     NoEndpoint,
-    /// Nothing listened in the pod, or the pod was gone.
+    /// Nothing listened in the pod, or the pod was removed.
     Refused,
     /// The pod's queue was full.
     QueueFull,
-    /// The client gave up before the answer came.
+    /// The client timed out before the answer.
     Timeout,
     /// The container was stopped while it had the request.
     Killed,
-    /// Neither an answer nor a refusal came until the client gave up: the application hangs, or its node
-    /// cannot be reached.
+    /// Neither an answer nor a refusal before the client's timeout: the application hangs, or its node
+    /// is unreachable.
     Unreachable,
-    /// The prompt was longer than the language model's server takes.
+    /// The prompt exceeds the limits of the LLM server.
     TooLong,
-    /// It waited too long for its turn, and the pod dropped it.
+    /// It waited too long for a slot, and the pod dropped it.
     Shed,
-    /// A circuit breaker or the limit of connections let no more requests through.
+    /// A circuit breaker or the connection limit rejected it.
     CircuitOpen,
-    /// A request that it made itself to another service failed.
+    /// A call that it made to another service failed.
     Dependency,
-    /// A policy of the network dropped its packets: no connection came about until the client gave up.
+    /// A network policy dropped its packets: there was no connection before the client's timeout.
     Blocked,
-    /// No Ingress or HTTPRoute had a rule for it: a gateway answers 404.
+    /// No Ingress or HTTPRoute rule matched: a gateway answers 404.
     NoRoute,
 }
 
@@ -50,7 +50,7 @@ impl FailureCause {
         Self::NoRoute,
     ];
 
-    /// The cause in words, for reports.
+    /// Description of the cause, for reports.
     pub const fn label(self) -> &'static str {
         match self {
             Self::NoEndpoint => "no ready endpoint",
@@ -72,24 +72,23 @@ impl FailureCause {
 /// Counts of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// Requests that came.
+    /// Requests arrived.
     pub arrived: u64,
-    /// Requests that were answered in time.
+    /// Requests answered in time.
     pub answered: u64,
     /// Requests that failed, by position of the cause in [`FailureCause::ALL`].
     pub failed: [u64; FailureCause::ALL.len()],
-    /// Further attempts at requests that had failed once; a request counts once above, however
-    /// often it is tried.
+    /// Retries of failed requests; a request counts only once above, however often it is retried.
     pub retried: u64,
 }
 
 impl Outcomes {
-    /// Requests that failed for this cause.
+    /// Requests that failed with this cause.
     pub const fn failed_by(&self, cause: FailureCause) -> u64 {
         self.failed[cause as usize]
     }
 
-    /// Requests that failed.
+    /// Requests that failed, over all causes.
     pub fn failed_in_all(&self) -> u64 {
         self.failed.iter().sum()
     }

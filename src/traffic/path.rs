@@ -1,9 +1,9 @@
-//! The path of a request, from its arrival through balancer and pod to the record: tens of
-//! nanoseconds each, no allocation, no dynamic call.
+//! The path of a request, from its arrival through balancer and pod to the record: tens of nanoseconds each, no
+//! allocation, no dynamic call.
 //!
-//! Each service keeps one pending arrival. Services that share pods, directly or through others,
-//! form an island and meet their requests in one order of time; islands do not touch each other
-//! between two changes from outside.
+//! Each service keeps one pending arrival. Services that share pods, directly or through others, form an island
+//! and process their requests in a common order of time; between two external changes islands do not affect each
+//! other.
 
 use super::arrivals::{Arrivals, Coming};
 use super::backend::{Backend, BackendId, BackendState};
@@ -27,23 +27,23 @@ use engine::{SimDuration, SimTime, Stream, Streams, Table};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceId(pub u32);
 
-/// A service that clients send requests to.
+/// A service that receives requests from clients.
 #[derive(Clone, Debug)]
 pub struct ServiceTraffic {
-    /// Its name, which also names its random streams.
+    /// Name of the service, which also names its random streams.
     pub name: String,
-    /// When requests come.
+    /// Arrivals of the requests.
     pub arrivals: Arrivals,
-    /// How long clients wait for an answer; longer than zero.
+    /// Client timeout; longer than zero.
     pub timeout: SimDuration,
-    /// Whether and how clients try again.
+    /// Retries by clients, if any.
     pub retries: Option<RetrySpec>,
     /// Balancer, connections and outlier detection of the service's callers.
     pub policy: ServicePolicy,
-    /// Requests that come by routes, beside `arrivals`.
+    /// Requests that arrive by routes, in addition to `arrivals`.
     pub routes: Vec<RouteTraffic>,
-    /// The model of its pods that says of which classes its requests are, if one does. Requests of a flow are all
-    /// alike.
+    /// The model of its pods that defines the classes of its requests, if any. Requests of a flow are not
+    /// classified.
     pub model: Option<RequestModelId>,
 }
 
@@ -52,10 +52,9 @@ pub struct ServiceTraffic {
 pub struct Recording {
     /// Length of an interval of the series; longer than zero.
     pub interval: SimDuration,
-    /// Requests that come earlier are in the series but not in the totals.
+    /// Requests that arrive earlier are in the series but not in the totals.
     pub warm_up: SimDuration,
-    /// Whether to record how long requests wait for their turn in a pod. Pods that share their CPU
-    /// tell no waits.
+    /// Whether to record queueing times in pods. Pods that share their CPU report no waits.
     pub waits: bool,
 }
 
@@ -74,21 +73,21 @@ pub struct Traffic {
     pub(super) network: Network,
     pub(super) classes: Classes,
     pub(super) fluid: Fluid,
-    /// Requests that go nowhere.
+    /// Requests with no destination, answered by the gateway.
     pub(super) refused: Vec<Refused>,
     pub(super) streams: Streams,
-    /// Services of which [`Self::can_answer`] may say something else than before; some may come twice.
+    /// Services whose [`Self::can_answer`] may have changed; may contain duplicates.
     pub(super) touched: Vec<u32>,
-    /// Zones that backends are in.
+    /// Number of zones with backends.
     pub(super) zones: u16,
-    /// Whether no request is counted one by one.
+    /// Whether all requests are flows.
     is_all_fluid: bool,
     interval: SimDuration,
     interval_end: SimTime,
     minute_end: SimTime,
 }
 
-/// State of one service alone.
+/// State of one service.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     pub arrivals: Coming,
@@ -97,35 +96,35 @@ pub(super) struct Service {
     pub chooser: Chooser,
     pub policy: ServicePolicy,
     pub endpoints: Vec<BackendId>,
-    /// Those of them that get requests.
+    /// The endpoints that currently get requests.
     pub available: Vec<BackendId>,
     pub island: u32,
-    /// Whether its requests need events: those of the whole island do then.
+    /// Whether its requests need events; if so, those of the whole island do.
     pub is_networked: bool,
 }
 
-/// What is drawn for requests that come one after the other before any of them is dealt with: in loops of
-/// their own, streams stay in the processor's registers, and logarithms are worked out two at a time.
+/// Random draws for a batch of consecutive requests, made before processing them: in separate loops, streams stay
+/// in the processor's registers, and logarithms are computed two at a time.
 #[derive(Clone, Debug, Default)]
 struct Ahead {
     sizes: Vec<RequestSize>,
     shares: Vec<f64>,
-    /// In a pod of the usual model.
+    /// Demands in a pod of the usual model.
     demands: Vec<Demand>,
-    /// None if more than chance decides.
+    /// Empty if the choice is not purely random.
     endpoints: Vec<BackendId>,
 }
 
 impl ServiceTraffic {
-    /// Whether clients ask it, and not its fellow services alone.
+    /// Whether it has clients, rather than only calls from other services.
     pub fn has_clients(&self) -> bool {
         !self.arrivals.is_none() || !self.routes.is_empty()
     }
 }
 
 impl Traffic {
-    /// Traffic to `services` whose pods behave as `models`, from time zero on. No service has an
-    /// endpoint yet. Calls to services that are not among them fail: they never have one.
+    /// Traffic to `services` whose pods behave as `models`, from time zero on. No service has an endpoint yet.
+    /// Calls to unknown services fail: they never have one.
     pub fn new(
         mut services: Vec<ServiceTraffic>,
         mut models: Vec<RequestModel>,
@@ -171,7 +170,7 @@ impl Traffic {
             now: SimTime::ZERO,
             touched: Vec::new(),
             is_all_fluid: services.iter().all(|service| fluid.has(service.island)),
-            // A flow has no requests to wait for.
+            // A flow has no single requests to process.
             islands: services
                 .iter()
                 .map(|service| service.island)
@@ -196,8 +195,7 @@ impl Traffic {
         }
     }
 
-    /// Lets all happen that happens until `until`, that instant included. The result does not depend
-    /// on the steps in which time goes on.
+    /// Advances to `until`, inclusive. The result does not depend on the steps in which time advances.
     pub fn advance(&mut self, until: SimTime) {
         while self.interval_end.min(self.minute_end) <= until {
             let end = self.interval_end.min(self.minute_end);
@@ -218,7 +216,7 @@ impl Traffic {
         self.now = self.now.max(until);
     }
 
-    /// Brings the records up to date with what happened until `now`.
+    /// Updates the records with everything until `now`.
     pub(super) fn sweep(&mut self, now: SimTime) {
         for backend in self.backends.values_mut() {
             backend.sweep(now, &mut self.records);
@@ -245,7 +243,7 @@ impl Traffic {
         self.refuse(until);
     }
 
-    /// The service of an island whose request is next, and until when no other's turn comes.
+    /// The service of an island with the next request, and the time until which no other one's turn comes.
     fn next_in_island(&mut self, island: usize, until: SimTime) -> Option<(u32, SimTime)> {
         let mut first: Option<(SimTime, u32)> = None;
         let mut limit = until;
@@ -262,11 +260,11 @@ impl Traffic {
                 }
             }
         }
-        // Of two requests at one instant, that of the earlier service is first.
+        // Ties go to the earlier service.
         first.map(|(at, index)| (index, limit.max(at)))
     }
 
-    /// Takes the requests of one service up to `limit`.
+    /// Processes the requests of one service up to `limit`.
     fn serve(&mut self, index: u32, limit: SimTime) {
         let Self { services, islands, backends, models, records, hanging, .. } = self;
         let Service { arrivals, sizes, chooser, available, island, ahead, .. } =
@@ -311,10 +309,10 @@ impl Traffic {
     }
 }
 
-/// The pods, as the requests that clients send to one service meet them.
+/// The pods, as seen by client requests to one service.
 struct Pods<'a> {
     service: u32,
-    /// The model of the first of them, which is most often that of all.
+    /// The model of the first pod, usually that of all.
     usual: Option<RequestModelId>,
     backends: &'a mut Table<Backend>,
     models: &'a [RequestModel],
@@ -323,7 +321,7 @@ struct Pods<'a> {
 }
 
 impl Pods<'_> {
-    /// A request that comes at `at`, with what it costs in a pod of the usual model, goes to its endpoint.
+    /// Sends a request that arrives at `at`, with its demand in a pod of the usual model, to its endpoint.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
     fn send(&mut self, at: SimTime, (size, usual): (&RequestSize, &Demand), endpoint: BackendId) {
@@ -372,7 +370,7 @@ impl Service {
         }
     }
 
-    /// Clients keep their endpoint until `timeout` has passed since their last request.
+    /// Pins clients to their endpoint until `timeout` after their last request.
     pub fn keep_clients(&mut self, timeout: SimDuration) {
         self.policy.client_affinity = Some(timeout);
         self.chooser.set_policy(&self.policy);
@@ -380,7 +378,7 @@ impl Service {
 }
 
 impl ServiceTraffic {
-    /// Requests that clients send, with nothing special about how the service is reached.
+    /// Client requests with a default policy.
     pub const fn plain(
         name: String,
         arrivals: Arrivals,

@@ -1,10 +1,10 @@
-//! The pod that a connection or a client keeps: keep-alive and HTTP/2 connections, and `sessionAffinity: ClientIP`.
+//! Pods pinned to a connection or client: keep-alive and HTTP/2 connections, and `sessionAffinity: ClientIP`.
 
 use super::backend::{Backend, BackendId, BackendState};
 use super::policy::{Connections, ServicePolicy};
 use engine::{SimDuration, SimTime, Table};
 
-/// The pods that the connections or the clients of one service keep.
+/// The pods pinned to the connections or clients of one service.
 #[derive(Clone, Debug)]
 pub(super) struct Pins {
     kind: Kind,
@@ -14,22 +14,22 @@ pub(super) struct Pins {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// A connection lives until its pod ends it, even if the pod is no endpoint any more.
+    /// A connection lives until its pod closes it, even if the pod is no longer an endpoint.
     Connection { max_age: Option<SimDuration> },
-    /// kube-proxy remembers the endpoint of a client for some time after its last request, as long as
-    /// it is an endpoint.
+    /// kube-proxy remembers the endpoint of a client for some time after its last request, as long as it is an
+    /// endpoint.
     Client { timeout: SimDuration },
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pin {
     pod: BackendId,
-    /// When a connection was made, or the client's last request came.
+    /// Time at which the connection was opened, or of the client's last request.
     at: SimTime,
 }
 
 impl Pins {
-    /// The pins of a service, if anything is kept.
+    /// The pins of a service, if connections or clients are pinned.
     pub fn new(policy: &ServicePolicy) -> Option<Self> {
         if let Some(Connections { count, max_age }) = policy.connections {
             let pods = vec![None; count as usize];
@@ -44,7 +44,7 @@ impl Pins {
         self.pods.len()
     }
 
-    /// The pod that one of them keeps at `now`.
+    /// The pod pinned to one of them at `now`.
     pub fn kept(
         &mut self,
         key: usize,
@@ -60,7 +60,7 @@ impl Pins {
                     !matches!(state, None | Some(BackendState::Refusing | BackendState::Gone));
                 let kept = (is_young && is_open).then_some(pin.pod);
                 if state == Some(BackendState::Unreachable) {
-                    // The request on it hangs, and the client gives the connection up with it.
+                    // The request on it hangs, and the client drops the connection with it.
                     self.pods[key] = None;
                 }
                 return kept;
@@ -74,7 +74,7 @@ impl Pins {
         is_kept.then_some(pin.pod)
     }
 
-    /// One of them keeps this pod from now on: a connection if it comes about, a client in any case.
+    /// Pins a pod: for a connection if it is established, for a client in any case.
     pub fn pin(&mut self, key: usize, now: SimTime, pod: BackendId, backends: &Table<Backend>) {
         let state = backends.get(pod).map(|pod| pod.state);
         let is_client = matches!(self.kind, Kind::Client { .. });
@@ -83,7 +83,7 @@ impl Pins {
         }
     }
 
-    /// The endpoints are others from now on.
+    /// Sets the endpoints from now on.
     pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
         if matches!(self.kind, Kind::Client { .. }) {
             for pin in &mut self.pods {

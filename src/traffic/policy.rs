@@ -1,4 +1,4 @@
-//! What a person writes about how one service is reached, whoever calls it.
+//! User settings of a service that apply to all of its callers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,55 +8,55 @@ use super::problem::{Checks, Problem};
 use cluster::ServiceReference;
 use engine::SimDuration;
 
-/// How a service is reached, by clients and by other services.
+/// Load balancing and connections of a service, for clients and other services.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceSpec {
     /// The service, as namespace/name.
     pub service: ServiceReference,
-    /// How a request, or a new connection, finds its pod. Default random.
+    /// Load-balancing policy for a request or a new connection. Default random.
     pub balancer: Option<Balancer>,
-    /// Connections that stay open, keep-alive or HTTP/2: requests go to the pod of their connection, so
-    /// that new pods wait for new connections. Default: each request has a connection of its own.
+    /// Persistent connections, keep-alive or HTTP/2: requests go to the pod of their connection, so that new pods only
+    /// get requests on new connections. Default: a connection per request.
     pub connections: Option<Connections>,
-    /// How many different clients there are, for `ringHash` and for `sessionAffinity: ClientIP` of the
-    /// Service: each sends the same share of the requests. Connections of few clients, 64 at most, go on hanging for
-    /// some time after the endpoints on a lost node are out, as they come to their old source ports. Default 1000.
+    /// Number of distinct clients, for `ringHash` and for `sessionAffinity: ClientIP` of the Service: each sends the
+    /// same share of the requests. With few clients, 64 at most, connections keep hanging for some time after the
+    /// endpoints on a lost node are removed, as clients reuse their old source ports. Default 1000.
     #[serde(default = "default_clients")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub clients: u32,
-    /// Requests wait in a queue of the service, from which the pods take the next one when they have a
-    /// free place: workers at a message queue. What a pod had when it died goes back to the head.
+    /// Requests wait in a queue of the service from which pods pull them when they have a free slot: workers at a
+    /// message queue. Requests of a pod that dies return to the head.
     #[serde(default)]
     pub work_queue: bool,
-    /// Circuit breaker: requests under way at most; further ones fail at once. Default: no limit.
+    /// Circuit breaker: maximum number of active requests; further ones fail at once. Default: no limit.
     #[schemars(range(min = 1))]
     pub max_requests: Option<u32>,
-    /// Pods whose requests fail one after the other get none for a while. Default: they do.
+    /// Ejects pods with consecutive failures for a while. Default: no ejection.
     pub outlier_detection: Option<OutlierDetection>,
 }
 
-/// Who leads requests from clients to the pods of a service.
+/// The component that routes client requests to the pods of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Via {
-    /// The rules of kube-proxy.
+    /// kube-proxy's rules.
     #[default]
     KubeProxy,
-    /// An ingress controller, which knows the pods itself.
+    /// An ingress controller, which routes to the pods directly.
     IngressController,
     /// A gateway of Gateway API, likewise.
     Gateway,
-    /// Nobody: the DNS answers with the pods of a headless Service, and a client takes one.
+    /// No proxy: DNS returns the pods of a headless Service, and the client picks one.
     Dns,
 }
 
 impl Via {
-    /// Those that follow the endpoints.
+    /// All that follow the endpoints.
     pub const ALL: [Self; 3] = [Self::KubeProxy, Self::IngressController, Self::Gateway];
 
-    /// The rule by which it finds a pod where nobody says otherwise: kube-proxy with iptables or nftables takes any for
-    /// each new connection, ingress-nginx one after the other, Envoy the less busy of two.
+    /// Its default policy: kube-proxy with iptables or nftables picks a random pod per connection, ingress-nginx uses
+    /// round robin, Envoy the less busy of two.
     pub const fn usual(self) -> Balancer {
         match self {
             Self::KubeProxy | Self::Dns => Balancer::Random,
@@ -65,7 +65,7 @@ impl Via {
         }
     }
 
-    /// Its name in words, for reports.
+    /// Name shown in reports.
     pub const fn label(self) -> &'static str {
         match self {
             Self::KubeProxy => "kube-proxy",
@@ -76,51 +76,51 @@ impl Via {
     }
 }
 
-/// How a service is reached, for the engine.
+/// Load balancing and connections of a service, for the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServicePolicy {
-    /// Who leads requests to the pods.
+    /// The component that routes requests to the pods.
     pub via: Via,
-    /// How a request, or a new connection, finds its pod.
+    /// Load-balancing policy for a request or a new connection.
     pub balancer: Balancer,
-    /// Whether the scenario says so; else it is what is usual there.
+    /// Whether the scenario sets the policy; otherwise it is the component's default.
     pub is_stated: bool,
-    /// Connections that stay open.
+    /// Persistent connections.
     pub connections: Option<Connections>,
-    /// How many different clients there are.
+    /// Number of distinct clients.
     pub clients: u32,
-    /// With `sessionAffinity: ClientIP` of the Service: how long a client keeps its pod after its last
-    /// request.
+    /// With `sessionAffinity: ClientIP` of the Service: time after its last request for which a client stays pinned to
+    /// its pod.
     pub client_affinity: Option<SimDuration>,
-    /// Whether pods take requests from a queue of the service.
+    /// Whether pods pull requests from a queue of the service.
     pub work_queue: bool,
-    /// Requests under way at most.
+    /// Maximum number of active requests.
     pub max_requests: Option<u32>,
-    /// When a pod gets no requests for a while.
+    /// Ejection of failing pods.
     pub outlier_detection: Option<OutlierDetection>,
 }
 
-/// Connections that stay open.
+/// Persistent connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Connections {
-    /// How many are open, over all callers. Each carries the same share of the requests.
+    /// Number of connections over all callers. Each carries the same share of the requests.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub count: u32,
-    /// After this time a connection is closed and made anew. Default: it stays until its pod goes.
+    /// Maximum age, after which a connection is closed and reopened. Default: it lives as long as its pod.
     pub max_age: Option<SimDuration>,
 }
 
-/// When a pod gets no requests for a while, as Envoy decides it.
+/// Ejection of failing pods, as in Envoy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OutlierDetection {
-    /// Failures in a row after which a pod is ejected. Default 5.
+    /// Number of consecutive failures after which a pod is ejected. Default 5.
     #[schemars(range(min = 1))]
     pub consecutive_failures: u32,
-    /// How long for; each further time as much longer. Default 30s.
+    /// Duration of the first ejection; each further one is longer by this time. Default 30s.
     pub base_ejection_time: SimDuration,
-    /// Share of the pods that may be ejected at once, from 0 to 1, though one always may. Default 0.1.
+    /// Maximum share of pods ejected at the same time, from 0 to 1, though one always may be. Default 0.1.
     #[schemars(range(min = 0, max = 1))]
     pub max_ejected_share: f64,
 }
@@ -128,7 +128,7 @@ pub struct OutlierDetection {
 const COUNT_MAX: u32 = 1_000_000;
 
 impl ServiceSpec {
-    /// All that is wrong with the settings by themselves; `path` is where they stand.
+    /// All problems of the settings on their own; `path` is their location.
     pub fn problems(&self, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);
@@ -158,8 +158,7 @@ impl ServiceSpec {
         if self.work_queue {
             let pushes = self.balancer.is_some() || self.connections.is_some();
             checks.require(!pushes, "workQueue", || {
-                "pods take from a work queue by themselves; leave `balancer` and `connections` out"
-                    .into()
+                "pods pull from a work queue; leave `balancer` and `connections` out".into()
             });
         }
         problems
@@ -182,7 +181,7 @@ impl ServiceSpec {
 }
 
 impl ServicePolicy {
-    /// Requests find their pods by this rule; nothing else is special.
+    /// A policy with this balancer and defaults otherwise.
     pub const fn balanced(balancer: Balancer) -> Self {
         Self {
             via: Via::KubeProxy,
@@ -197,13 +196,13 @@ impl ServicePolicy {
         }
     }
 
-    /// Whether the outcome of one request changes the way of others, so that each needs events.
+    /// Whether the outcome of one request affects the routing of others, so that each needs events.
     pub(super) const fn needs_events(&self) -> bool {
         self.work_queue || self.max_requests.is_some() || self.outlier_detection.is_some()
     }
 }
 
-/// How many clients a service has where nothing says it.
+/// Default number of clients of a service.
 pub const DEFAULT_CLIENTS: u32 = 1000;
 
 const fn default_clients() -> u32 {

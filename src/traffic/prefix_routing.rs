@@ -1,6 +1,6 @@
-//! Routing to the server of a language model that has computed the beginning of a prompt before, as
-//! AIBrix's `prefix-cache` does (`pkg/plugins/gateway/algorithms/prefix_cache.go`, v0.3): its router
-//! remembers where it sent what, and goes there unless that pod has too much to do.
+//! Prefix-cache-aware routing to LLM servers, as AIBrix's `prefix-cache` does
+//! (`pkg/plugins/gateway/algorithms/prefix_cache.go`, v0.3): its router remembers where it sent which prefix,
+//! and reuses that pod unless it is too loaded.
 
 use rustc_hash::FxHashMap;
 
@@ -8,32 +8,31 @@ use super::backend::BackendId;
 use engine::Stream;
 use engine::random::index_below;
 
-/// With a larger difference between most and fewest requests of a pod, load alone decides
+/// If the largest and smallest number of requests per pod differ by more, load alone decides
 /// (`AIBRIX_PREFIX_CACHE_POD_RUNNING_REQUEST_IMBALANCE_ABS_COUNT`).
 const IMBALANCE_MAX: usize = 8;
 
-/// So many sessions are remembered, those that asked last, and at most twice as many: a trace may have any
-/// number of them.
+/// Number of most recent sessions to remember; at most twice as many are kept, as a trace may have any number
+/// of them.
 const REMEMBERED: usize = 1 << 17;
 
-/// Where requests that begin alike were sent.
+/// The pods to which requests with the same prefix were sent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PrefixIndex {
-    /// The pods of each session, in the first map those of the sessions that asked last. Only looked up, never
-    /// iterated.
+    /// The pods of each session; the first map has the most recent sessions. Only looked up, never iterated.
     pods: [FxHashMap<u32, Vec<BackendId>>; 2],
 }
 
 impl PrefixIndex {
-    /// Endpoints that are none any more are forgotten.
+    /// Drops pods that are no longer endpoints.
     pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
         for pods in self.pods.iter_mut().flat_map(FxHashMap::values_mut) {
             pods.retain(|pod| endpoints.contains(pod));
         }
     }
 
-    /// The position of the endpoint for a request of `session`, 0 for one that begins like no other.
-    /// `loads` has the requests of each endpoint, of which there is one at least.
+    /// The position of the endpoint for a request of `session`, 0 for a unique prefix. `loads` has the
+    /// requests of each endpoint, at least one.
     pub fn choose(
         &mut self,
         session: u32,
@@ -62,8 +61,8 @@ impl PrefixIndex {
         }
     }
 
-    /// The least loaded of the pods that know the beginning, if it has no more to do than the mean and a
-    /// standard deviation.
+    /// The least loaded of the pods that have the prefix, if its load is at most the mean plus a standard
+    /// deviation.
     fn matched(&self, session: u32, endpoints: &[BackendId], loads: &[usize]) -> Option<usize> {
         let most = loads.iter().max()?;
         let fewest = loads.iter().min()?;
@@ -81,7 +80,7 @@ impl PrefixIndex {
     }
 }
 
-/// Any of those with the fewest requests.
+/// A random one of those with the fewest requests.
 fn least_loaded(loads: &[usize], stream: &mut Stream) -> usize {
     let fewest = loads.iter().min().copied().unwrap_or_default();
     let candidates = loads.iter().filter(|load| **load == fewest).count();

@@ -1,16 +1,16 @@
-//! How long a probe that waits for a worker, as requests do, would take to be answered.
+//! Response time of a probe that queues for a worker like a request.
 
 use super::backend::{BackendId, BackendState};
 use super::path::Traffic;
 use engine::{SimDuration, SimTime};
 
-/// CPU time of the answer to a probe.
+/// CPU time to answer a probe.
 const PROBE_CPU: SimDuration = SimDuration::from_millis(1);
 
 impl Traffic {
-    /// The time to the answer of a probe that is sent at `now`: the wait for a worker, and a
-    /// millisecond of CPU shared with the requests that run. Absent = it will not be answered. The
-    /// probe itself takes nothing from the requests.
+    /// Time to the answer of a probe sent at `now`: the wait for a worker, plus a millisecond of
+    /// CPU shared with the running requests. Absent = never answered. The probe itself does not
+    /// affect the requests.
     pub fn probe_delay(&mut self, now: SimTime, backend: BackendId) -> Option<SimDuration> {
         self.advance(now);
         self.sweep(now);

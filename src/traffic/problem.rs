@@ -1,19 +1,19 @@
-//! Mistakes in settings that a person wrote.
+//! Problems in user settings.
 
 use std::fmt;
 
 use engine::SimDuration;
 
-/// The highest rate of requests [1/s]: one in each instant that simulated time tells apart. More would be
-/// a mistake of units, and would keep a run busy for ever.
+/// Maximum request rate [1/s]: one per nanosecond of simulated time. More would be a mistake of units,
+/// and would keep a run busy forever.
 pub(super) const RPS_MAX: f64 = 1e9;
 
-/// A mistake in a setting, with the place where it stands.
+/// A problem in a setting, with its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Path of the field, such as `load.phases[1].for`.
     pub path: String,
-    /// The mistake, and the right form.
+    /// The problem, and the correct form.
     pub message: String,
 }
 
@@ -25,17 +25,17 @@ pub(super) struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
-    /// Checks of the object at `path`.
+    /// Checks for the object at `path`.
     pub(super) fn at(path: &str, problems: &'a mut Vec<Problem>) -> Self {
         Self { path: path.to_owned(), problems }
     }
 
-    /// Checks of the part called `field`.
+    /// Checks for the part called `field`.
     pub(super) fn inside(&mut self, field: &str) -> Checks<'_> {
         Checks { path: self.path_of(field), problems: self.problems }
     }
 
-    /// Notes a problem with `field` unless it is `right`.
+    /// Reports a problem with `field` unless it is `right`.
     pub(super) fn require(&mut self, right: bool, field: &str, message: impl FnOnce() -> String) {
         if !right {
             let path = self.path_of(field);
@@ -50,7 +50,7 @@ impl<'a> Checks<'a> {
         });
     }
 
-    /// The number must be a rate of requests that can be simulated.
+    /// The number must be a request rate that can be simulated.
     pub(super) fn rate(&mut self, field: &str, rps: f64) {
         self.not_negative(field, rps);
         self.require(rps.is_nan() || rps <= RPS_MAX, field, || {

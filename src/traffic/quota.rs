@@ -1,17 +1,17 @@
-//! The CPU time that Linux lets a container use per period: what a CPU limit is in the kernel.
+//! The CPU time that Linux grants a container per period: the kernel's implementation of a CPU limit.
 //!
 //! CFS bandwidth control (`kernel/sched/fair.c`): a cgroup may use `cpu.cfs_quota_us` of CPU time in
 //! each `cpu.cfs_period_us`, on any number of cores. Once it is used up, all its threads are throttled
-//! until the next period begins. What is left of a period is not carried over.
+//! until the next period begins. Unused quota is not carried over.
 
 use engine::{SimDuration, SimTime};
 
 /// Length of a period: the kubelet's `cpuCFSQuotaPeriod`, 100 ms by default.
 const PERIOD: SimDuration = SimDuration::from_millis(100);
-/// CPU time that may be missing from rounding when the quota is taken to be used up [ns].
+/// Rounding tolerance within which the quota counts as used up [ns].
 const ROUNDING: f64 = 1.0;
 
-/// The quota of one container, and what is left of it.
+/// The quota of one container, and its remainder in the current period.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quota {
     /// CPU time per period [ns].
@@ -28,19 +28,18 @@ impl Quota {
         Self { per_period, left: per_period, period_end: now + PERIOD }
     }
 
-    /// Whether nothing is left until the period ends.
+    /// Whether the quota is used up until the end of the period.
     #[inline]
     pub fn is_used_up(&self) -> bool {
         self.left <= ROUNDING
     }
 
-    /// When those who were throttled go on: at the end of the period, or never if there is no quota
-    /// at all.
+    /// Time at which throttled threads resume: the end of the period, or never if the quota is zero.
     pub fn replenished_at(&self) -> SimTime {
         if self.per_period > ROUNDING { self.period_end } else { SimTime::MAX }
     }
 
-    /// Takes what was used from `from` to `to` at a rate of `cores`. The quota was not used up in
+    /// Consumes the quota from `from` to `to` at a rate of `cores`. It must not have been used up in
     /// between.
     #[inline]
     pub fn consume(&mut self, from: SimTime, to: SimTime, cores: f64) {
@@ -54,7 +53,7 @@ impl Quota {
         self.left = self.per_period - cores * (to - begin).as_nanos() as f64;
     }
 
-    /// When the quota is used up next, at a rate of `cores` from `at` on.
+    /// Time at which the quota is next used up, at a rate of `cores` from `at` on.
     #[inline]
     pub fn used_up_at(&self, at: SimTime, cores: f64) -> SimTime {
         if cores <= 0.0 {
@@ -71,7 +70,7 @@ impl Quota {
     }
 }
 
-/// Up to the next nanosecond.
+/// Rounded up to a nanosecond.
 #[expect(clippy::cast_possible_truncation, reason = "float to int casts saturate, which is meant")]
 fn span(nanos: f64) -> SimDuration {
     SimDuration::from_nanos(nanos.max(0.0).ceil() as i64)
@@ -101,7 +100,7 @@ mod tests {
         quota.consume(at(50), at(100), 0.0);
         assert!(!quota.is_used_up());
         assert_eq!(quota.used_up_at(at(100), 1.0), at(150));
-        // Idle for long: what was not used is gone.
+        // Idle for long: unused quota is lost.
         quota.consume(at(100), at(1030), 0.0);
         assert_eq!(quota.used_up_at(at(1030), 1.0), at(1080));
     }

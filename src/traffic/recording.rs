@@ -1,5 +1,5 @@
-//! Outcomes of the requests of each service: counts, and latencies in histograms, over the run and by interval. The
-//! memory does not grow with the number of requests.
+//! Outcomes of the requests of each service: counts and latency histograms, over the run and by interval. Memory does
+//! not grow with the number of requests.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use super::minutes::{Counted, MinuteFigures, Minutes};
 pub use super::outcomes::{FailureCause, Outcomes};
 use engine::{Digest, SimDuration, SimTime};
 
-/// How long the requests that were answered waited for their turn in the pod.
+/// Queueing times of answered requests.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waits {
-    /// Share of those that had to wait at all, from 0 to 1.
+    /// Share of requests that had to wait, from 0 to 1.
     pub share: f64,
-    /// Of all, those with no wait included.
+    /// Waits of all requests, zero waits included.
     pub waits: Latencies,
 }
 
-/// Latencies of answered requests. The quantiles are exact to three digits, the rest wholly.
+/// Latencies of answered requests. Quantiles are exact to three digits, the rest fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latencies {
     /// Arithmetic mean.
@@ -38,8 +38,8 @@ pub struct Latencies {
     pub max: SimDuration,
 }
 
-/// Times within which shares of all requests that ended were answered, where one that failed never was: absent where so
-/// many failed that no time is enough.
+/// Latency quantiles over all requests that ended, with failed ones ranked as infinite: absent where so many failed
+/// that no time suffices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LatenciesOfAll {
     /// Half of them.
@@ -61,15 +61,15 @@ pub struct LatenciesOfAll {
 pub struct IntervalFigures {
     /// Counts.
     pub outcomes: Outcomes,
-    /// Of the requests answered in the interval; absent if there were none.
+    /// Latencies of the requests answered in the interval; absent if there were none.
     pub latencies: Option<Latencies>,
-    /// Of its language models; absent before the first request to one.
+    /// Figures of its LLM servers; absent before the first request to one.
     pub llm: Option<LlmFigures>,
-    /// Of those as well, if waits are recorded.
+    /// Queueing times in the interval, if waits are recorded.
     pub waits: Option<Waits>,
 }
 
-/// The shares of requests that reports tell the latency of, but for the mean and the largest.
+/// The quantiles of latency in reports, besides mean and maximum.
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 /// Outcomes and latencies of one span or one kind of requests.
@@ -82,35 +82,35 @@ pub(super) struct Tally {
 /// The record of one service.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServiceRecord {
-    /// How long its clients wait.
+    /// Client timeout.
     timeout: SimDuration,
-    /// Requests that came before do not count in the total.
+    /// Requests that arrived before this time are not in the total.
     counts_from: SimTime,
-    /// The requests that came since then, up to the end of the last interval. What the interval adds
-    /// is added at its end, so that a request is counted once.
+    /// Requests that arrived since then, up to the end of the last interval. The interval is added at its end, so that
+    /// each request is counted only once.
     ended: Tally,
-    /// Of the interval, the requests that count in the total, and those that do not.
+    /// The interval's requests that count in the total, and those that do not.
     interval: Tally,
     early: Tally,
-    /// Answers by the cell of a histogram that somebody scrapes, since the beginning.
+    /// Answers by bucket of a scraped histogram, since the beginning.
     pub cells: Option<Box<LatencyCells>>,
     pub intervals: Vec<IntervalFigures>,
-    /// Of language models, from the first request to one on.
+    /// LLM record, from the first LLM request on.
     pub llm: Option<Box<LlmRecord>>,
-    /// If they are recorded: of the whole run, and of the interval.
+    /// Waits of the whole run, and of the interval, if recorded.
     waits: Option<Box<[Tally; 2]>>,
     pub minutes: Minutes,
-    /// Calls to other services on account of which its own requests failed, by the service called.
+    /// Calls to other services whose failure made requests of this service fail, by the called service.
     pub failed_calls: BTreeMap<u32, u64>,
 }
 
-/// A caller that waits for an answer.
+/// A caller waiting for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Client {
     pub service: u32,
     /// Its attempt in the network of calls; [`NO_ATTEMPT`] for a client outside of it.
     pub attempt: u32,
-    /// When it came to the pod.
+    /// Time of arrival at the pod.
     pub arrived: SimTime,
 }
 
@@ -121,17 +121,17 @@ pub(super) const NO_ATTEMPT: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(super) struct Records {
     pub services: Vec<ServiceRecord>,
-    /// By service and class, where requests are of several.
+    /// By service and class, if requests are classified.
     pub classes: Vec<Vec<ServiceRecord>>,
-    /// Attempts of the network of calls that left their pods and were not looked at since.
+    /// Attempts of the network that left their pods and are not handled yet.
     pub left: Vec<Left>,
 }
 
-/// An attempt of the network of calls left its pod.
+/// An attempt of the network that left its pod.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub attempt: u32,
-    /// Whether its work is done; else the pod dropped it.
+    /// True if completed, false if dropped by the pod.
     pub is_done: bool,
 }
 
@@ -151,7 +151,7 @@ impl Tally {
         }
     }
 
-    /// The figures of the latencies so far.
+    /// The latency figures so far.
     pub fn latencies(&self) -> Option<Latencies> {
         let answered = u128::from(self.outcomes.answered);
         if answered == 0 {
@@ -162,14 +162,14 @@ impl Tally {
         let micros = self.histogram.values_at_quantiles(QUANTILES, self.outcomes.answered);
         let [p50, p90, p95, p99, p999] = micros.map(|micros| {
             let micros = i64::try_from(micros).unwrap_or(i64::MAX);
-            // The upper end of the histogram's cell may lie above the largest value.
+            // The upper end of the histogram's bucket may exceed the maximum.
             (SimDuration::from_nanos(1000) * micros).min(max)
         });
         let mean = SimDuration::from_nanos(mean);
         Some(Latencies { mean, p50, p90, p95, p99, p999, max })
     }
 
-    /// The same of all requests that ended, `failed` of which failed; absent if none ended.
+    /// The same over all ended requests, `failed` of which failed; absent if none ended.
     pub fn latencies_of_all(&self, failed: u64) -> Option<LatenciesOfAll> {
         let answered = self.outcomes.answered;
         let ended = answered + failed;
@@ -190,7 +190,7 @@ impl Tally {
         Some(LatenciesOfAll { p50, p90, p95, p99, p999, max })
     }
 
-    /// Answers within each of these times.
+    /// Number of answers within each of these times.
     pub fn within<'a>(&'a self, limits: &'a [SimDuration]) -> impl Iterator<Item = u64> + 'a {
         limits.iter().map(|limit| self.histogram.count_within(*limit))
     }
@@ -208,12 +208,12 @@ impl Tally {
     }
 }
 
-/// Answers by latency, as an application's own histogram counts them.
+/// Answers by latency, as counted in the application's own histogram.
 #[derive(Clone, Debug)]
 pub(super) struct LatencyCells {
-    /// Upper bounds of all cells but the last, seconds.
+    /// Upper bounds of all buckets but the last, seconds.
     pub bounds_seconds: &'static [f64],
-    /// Answers of each cell.
+    /// Number of answers in each bucket.
     pub counts: Vec<u64>,
 }
 
@@ -231,7 +231,7 @@ impl ServiceRecord {
         Self { timeout, counts_from, waits, ..Self::default() }
     }
 
-    /// Where a request that came at `arrived` is counted.
+    /// The tally that counts a request that arrived at `arrived`.
     #[inline]
     fn tally_of(&mut self, arrived: SimTime) -> &mut Tally {
         if self.counts(arrived) { &mut self.interval } else { &mut self.early }
@@ -242,14 +242,14 @@ impl ServiceRecord {
         self.tally_of(at).outcomes.arrived += 1;
     }
 
-    /// Requests came, in order of time.
+    /// Counts arrivals, in order of time.
     pub fn arrived_all(&mut self, arrivals: &[Arrival]) {
         let early = arrivals.partition_point(|arrival| !self.counts(arrival.at));
         self.early.outcomes.arrived += early as u64;
         self.interval.outcomes.arrived += (arrivals.len() - early) as u64;
     }
 
-    /// Requests that came so far, those before the warm-up's end included.
+    /// Requests so far, including those before the end of the warm-up.
     pub fn arrived_in_all(&self) -> u64 {
         let ended: u64 = self.intervals.iter().map(|one| one.outcomes.arrived).sum();
         ended + self.interval.outcomes.arrived + self.early.outcomes.arrived
@@ -260,7 +260,7 @@ impl ServiceRecord {
         self.tally_of(arrived).outcomes.failed[cause as usize] += 1;
     }
 
-    /// A request that came at `arrived` is tried again.
+    /// Counts a retry of a request that arrived at `arrived`.
     pub fn retried(&mut self, arrived: SimTime) {
         self.tally_of(arrived).outcomes.retried += 1;
     }
@@ -272,7 +272,7 @@ impl ServiceRecord {
         total
     }
 
-    /// What the interval that goes on has seen so far, but for its language models.
+    /// The current interval so far, without LLM figures.
     fn current_interval(&self) -> IntervalFigures {
         let waits = self.waits.as_ref().and_then(|waits| waits[1].waits());
         let figures = |tally: &Tally| IntervalFigures {
@@ -289,12 +289,12 @@ impl ServiceRecord {
         figures(&all)
     }
 
-    /// How long the answered requests of the run waited, if that is recorded.
+    /// Queueing times of the answered requests of the run, if recorded.
     pub fn waits(&self) -> Option<Waits> {
         self.waits.as_ref()?[0].waits()
     }
 
-    /// A server is done with a request; `swept` is when its clients were last looked at.
+    /// A server has completed a request; `swept` is the time at which its clients were last checked.
     #[inline]
     fn finish(&mut self, arrived: SimTime, finished: SimTime, swept: SimTime) {
         let latency = finished - arrived;
@@ -313,19 +313,19 @@ impl ServiceRecord {
         }
     }
 
-    /// Whether a request that came at `arrived` counts in the total.
+    /// Whether a request that arrived at `arrived` counts in the total.
     #[inline]
     pub fn counts(&self, arrived: SimTime) -> bool {
         arrived >= self.counts_from
     }
 
-    /// When the client of a request that came at `arrived` gives up.
+    /// Timeout of the client of a request that arrived at `arrived`.
     #[inline]
     pub fn deadline(&self, arrived: SimTime) -> SimTime {
         arrived + self.timeout
     }
 
-    /// What was counted so far of the requests that count in the total.
+    /// Counts so far of the requests in the total.
     fn counted(&self) -> Counted {
         let mut outcomes = self.ended.outcomes;
         outcomes.add(&self.interval.outcomes);
@@ -352,7 +352,7 @@ impl ServiceRecord {
         self.minutes.until(&self.counted())
     }
 
-    /// Closes the interval and begins the next.
+    /// Closes the interval and starts the next.
     pub fn end_interval(&mut self) {
         self.interval.histogram.settle();
         let llm = self.llm.as_mut().map(|llm| llm.end_interval());
@@ -381,7 +381,7 @@ impl ServiceRecord {
 }
 
 impl Records {
-    /// Makes a change to the record of a service, and to that of the class at this position.
+    /// Applies a change to the record of a service, and to that of the class at this position.
     #[inline]
     pub fn each(
         &mut self,
@@ -402,8 +402,8 @@ impl Records {
         self.services.iter_mut().chain(self.classes.iter_mut().flatten())
     }
 
-    /// The server is done with a request at `finished`. `swept` is when the clients of this server
-    /// were last looked at: those who had given up by then are counted.
+    /// The server completed a request at `finished`. `swept` is the time at which this server's clients were last
+    /// checked: those who had given up by then are counted already.
     #[inline]
     pub fn finish(&mut self, client: Client, finished: SimTime, swept: SimTime) {
         if client.attempt != NO_ATTEMPT {
@@ -413,7 +413,7 @@ impl Records {
         self.services[client.service as usize].finish(client.arrived, finished, swept);
     }
 
-    /// The same of a server that tells when the request had its turn.
+    /// The same for a server that reports when the request got its slot.
     #[inline]
     pub fn finish_after(
         &mut self,
@@ -433,7 +433,7 @@ impl Records {
         }
     }
 
-    /// The server drops a request at `at`, when its turn comes; `swept` as above.
+    /// The server drops a request at `at`, when it gets its slot; `swept` as above.
     pub fn shed(&mut self, client: Client, at: SimTime, swept: SimTime) {
         if client.attempt != NO_ATTEMPT {
             self.left.push(Left { attempt: client.attempt, is_done: false });
@@ -447,7 +447,7 @@ impl Records {
         }
     }
 
-    /// Counts a request, still with its server, if its client gave up after `swept` and by `now`.
+    /// Counts a request still in its server if its client gave up after `swept` and by `now`.
     #[inline]
     pub fn sweep(&mut self, client: Client, swept: SimTime, now: SimTime) {
         if client.attempt != NO_ATTEMPT {
@@ -460,8 +460,8 @@ impl Records {
         }
     }
 
-    /// Whether the client of a request that is not answered yet still waits. Those of the network of
-    /// calls tell their attempts themselves when they give up.
+    /// Whether the client of an unanswered request is still waiting. In the network of calls the callers report their
+    /// own timeouts.
     #[inline]
     pub fn is_waiting(&self, client: Client, now: SimTime) -> bool {
         client.attempt != NO_ATTEMPT

@@ -1,5 +1,5 @@
-//! Classes of requests to one application: `GET /product` and `POST /checkout` differ in cost, calls and patience.
-//! Here is what a person writes about them, and which class a request is of.
+//! Classes of requests to one application: `GET /product` and `POST /checkout` differ in cost, calls and client
+//! timeout. Contains the user settings, and the classification of requests.
 
 use std::sync::Arc;
 
@@ -14,63 +14,62 @@ use super::time_law::TimeLaw;
 use engine::random::open_unit;
 use engine::{SimDuration, Stream, Streams};
 
-/// Classes of one request model at most.
+/// Maximum number of classes of one request model.
 const CLASSES_MAX: usize = 100;
 
-/// One class of the requests to an application. What it does not say is as the model has it.
+/// One class of the requests to an application. Omitted fields are those of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestClassSpec {
     /// Its name, such as checkout or POST /checkout.
     pub name: String,
-    /// Its part of the requests whose class nothing else tells, in proportion to the weights of the other classes.
-    /// Default 1.
+    /// Weight among the requests not otherwise classified, relative to the other classes. Default 1.
     #[serde(default = "one")]
     #[schemars(range(min = 0))]
     pub weight: f64,
-    /// Requests whose path is this or lies under it are of this class, as a path of type Prefix has it: the path of an
-    /// entry under `ingress`, or the one that a trace's `class` column tells. Of several classes the longest path counts.
+    /// Path prefix: requests with this path or one below it belong to this class, as with a path of type Prefix: the
+    /// path of an entry under `ingress`, or the one in a trace's `class` column. The longest matching path wins.
     pub path: Option<String>,
-    /// CPU time of a request on a whole core.
+    /// CPU time of a request on a full core.
     pub cpu_time: Option<TimeLaw>,
-    /// Time that a request waits without burning CPU.
+    /// Waiting time of a request without CPU use.
     pub wait_time: Option<TimeLaw>,
-    /// Requests to other services, instead of all those of the model; an empty list makes none.
+    /// Requests to other services, replacing all those of the model; an empty list means none.
     pub calls: Option<Vec<CallSpec>>,
-    /// How long clients wait for the answer, instead of the `timeout` of their traffic; a route may end it sooner. A
-    /// service that calls waits as its call says.
+    /// Client timeout, replacing the `timeout` of the traffic; a route may end a request sooner. Calling services use
+    /// the timeout of the call.
     pub timeout: Option<SimDuration>,
 }
 
-/// A class made ready.
+/// A class, prepared for use.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RequestClass {
     pub name: Arc<str>,
     pub weight: f64,
     pub path: Option<String>,
     pub timeout: Option<SimDuration>,
-    /// What its requests cost and call.
+    /// Cost and calls of its requests.
     pub model: RequestModel,
 }
 
-/// The classes of all requests by number, and what is told of requests by which services find their classes, such as
-/// paths: 1 is the first, 0 is that of a request of which nothing is told.
+/// The classes of all requests by number, and the recorded names, such as paths, by which services find their classes:
+/// 1 is the first, 0 stands for none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Classes {
     names: Vec<Box<str>>,
     /// By model, then by class: the model of such a request in a pod of the model.
     models: Vec<Vec<Option<u32>>>,
-    /// Of the models that were added for classes, from the first on: the model that has the class, and its name.
+    /// For the models added for classes, from the first on: the model that has the class, and its name.
     added: Vec<(u64, Arc<str>)>,
 }
 
-/// The classes of the requests to one service.
+/// The request classes of one service.
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     classes: Vec<ClassOfMix>,
-    /// By number of what is told of a request, the position of its class in `classes`.
+    /// Position in `classes` by the number of a recorded name.
     positions: Vec<Option<u16>>,
-    /// Draws the class of a request of which nothing tells it.
+    /// Draws the classes of unclassified requests.
     stream: Stream,
 }
 
@@ -78,7 +77,7 @@ pub(super) struct Mix {
 struct ClassOfMix {
     number: u16,
     name: Arc<str>,
-    /// The drawn numbers up to here, from where the class before ends, are its own.
+    /// Upper bound of the drawn numbers for this class, which start at the bound of the previous one.
     up_to: f64,
     timeout: Option<SimDuration>,
 }
@@ -106,7 +105,7 @@ impl RequestClassSpec {
         CallSpec::check_all(self.calls.as_deref().unwrap_or_default(), checks);
     }
 
-    /// Notes what is wrong with the classes of one model.
+    /// Reports problems of the classes of one model.
     pub(super) fn check_all(classes: &[Self], checks: &mut Checks<'_>) {
         for (index, class) in classes.iter().enumerate() {
             let mut checks = checks.inside(&format!("classes[{index}]"));
@@ -130,7 +129,7 @@ impl RequestClassSpec {
 }
 
 impl Classes {
-    /// Numbers the classes of all models, and adds what their requests cost and call as models of their own.
+    /// Numbers the classes of all models, and adds their costs and calls as separate models.
     pub fn new(models: &mut Vec<RequestModel>) -> Self {
         let mut classes = Self::default();
         if models.iter().all(|model| model.classes.is_empty()) {
@@ -152,7 +151,7 @@ impl Classes {
         classes
     }
 
-    /// The number of what is told, which is new or known; 0 if there are too many.
+    /// The number of a recorded name, new or known; 0 if there are too many.
     pub fn number(&mut self, told: &str) -> u16 {
         let known = self.names.iter().position(|known| **known == *told);
         let position = known.unwrap_or_else(|| {
@@ -162,13 +161,13 @@ impl Classes {
         u16::try_from(position + 1).unwrap_or(0)
     }
 
-    /// The number of a class that has one already.
+    /// The number of a class that already has one.
     pub fn number_of(&self, name: &str) -> Option<u16> {
         let position = self.names.iter().position(|known| **known == *name)?;
         u16::try_from(position + 1).ok()
     }
 
-    /// The model of this number in the names of random streams, with the number of a stream.
+    /// A model's identification in the names of random streams, with the number of a stream.
     pub fn model_in_words(&self, model: u64) -> (String, u64) {
         let added = model.checked_sub(self.models.len() as u64).filter(|_| !self.added.is_empty());
         match added.and_then(|added| self.added.get(usize::try_from(added).ok()?)) {
@@ -184,7 +183,7 @@ impl Classes {
         row.get(usize::from(class)).copied().flatten().unwrap_or(model)
     }
 
-    /// What the arrivals at all services tell gets its numbers.
+    /// Numbers the recorded names of the arrivals at all services.
     pub fn number_arrivals(&mut self, services: &mut [ServiceTraffic]) {
         if self.names.is_empty() {
             return;
@@ -197,7 +196,7 @@ impl Classes {
         }
     }
 
-    /// The classes of the requests to a service; absent if they are all alike.
+    /// The request classes of a service; absent if there are none.
     pub fn mix(
         &self,
         service: &ServiceTraffic,
@@ -223,7 +222,7 @@ impl Classes {
         let named = |told: &str| of_model.iter().position(|class| *class.name == *told);
         let under = |told: &str| {
             let paths = of_model.iter().map(|class| class.path.as_deref());
-            // A method may stand before the path.
+            // A method may precede the path.
             let path = told.split_once(' ').map(|(_, path)| path);
             longest_path(paths, path.filter(|path| path.starts_with('/')).unwrap_or(told))
         };
@@ -235,7 +234,7 @@ impl Classes {
     }
 }
 
-/// The position of the longest of some paths that another lies under, whole segments alone.
+/// The position of the longest of some paths that is a prefix of another, by whole segments.
 fn longest_path<'a>(paths: impl Iterator<Item = Option<&'a str>>, asked: &str) -> Option<usize> {
     let lies_under = |path: &str| {
         let rest = asked.strip_prefix(path.trim_end_matches('/'));
@@ -243,19 +242,19 @@ fn longest_path<'a>(paths: impl Iterator<Item = Option<&'a str>>, asked: &str) -
     };
     let matching = paths.enumerate().filter_map(|(at, path)| Some((at, path?)));
     let matching = matching.filter(|(_, path)| lies_under(path));
-    // Of two that are the same path, the first.
+    // Ties go to the first.
     let longest = matching.max_by_key(|(at, path)| (path.len(), std::cmp::Reverse(*at)));
     longest.map(|(at, _)| at)
 }
 
 impl Mix {
-    /// Position in the mix of the class that is told by its name or by a path.
+    /// Position in the mix of the class with this name or path.
     #[inline]
     pub fn position(&self, number: u16) -> Option<usize> {
         self.positions.get(usize::from(number)).copied().flatten().map(usize::from)
     }
 
-    /// The class of a request: that which is told, if the service has it, or else drawn by weight.
+    /// The class of a request: the recorded one if the service has it, otherwise drawn by weight.
     #[inline]
     pub fn class_of(&mut self, told: u16) -> u16 {
         if let Some(position) = self.position(told) {
@@ -272,7 +271,7 @@ impl Mix {
         self.classes.iter().find(|class| class.up_to >= last)
     }
 
-    /// How long clients wait for a request of this class, if the class says so.
+    /// Client timeout of this class, if it has one.
     pub fn timeout(&self, number: u16) -> Option<SimDuration> {
         self.classes[self.position(number)?].timeout
     }

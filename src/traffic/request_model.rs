@@ -1,5 +1,5 @@
-//! Cost of a request in a pod: CPU time, waiting time, and the number of requests worked on at once. Not responsible
-//! for when it ends: that is the engines' work (`fifo`, `sharing`).
+//! Cost of a request in a pod: CPU time, waiting time, and concurrency. The engines (`fifo`, `sharing`) compute when
+//! it ends.
 
 use std::sync::Arc;
 
@@ -19,58 +19,55 @@ use engine::{SimDuration, SimTime, Stream};
 
 /// Cost of the requests to one application.
 ///
-/// A pod works on at most `concurrency` requests at once; others wait in order of arrival. A request
-/// first burns its CPU time, on one core at most, then waits (for a database, an upstream service)
-/// without burning any, and holds its place all the while.
+/// A pod processes at most `concurrency` requests at once; others queue in order of arrival. A request first uses
+/// its CPU time, on at most one core, then waits (for a database, an upstream service) without using CPU, and holds
+/// its slot all the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct RequestModelSpec {
-    /// Requests that a pod works on at once: worker threads or processes. For event loops and
-    /// goroutines a number that is never reached. Default 100, the concurrency that Knative takes for
-    /// granted.
+    /// Maximum number of concurrent requests per pod: worker threads or processes. For event loops and goroutines
+    /// use a number that is never reached. Default 100, as in Knative.
     #[schemars(range(min = 1))]
     pub concurrency: u32,
-    /// Requests that may wait in a pod; further ones fail at once. Default 4096, the longest accept
-    /// queue of a pod (net.core.somaxconn of Linux since 5.4).
+    /// Maximum number of requests queued in a pod; further ones fail at once. Default 4096, the longest accept queue
+    /// of a pod (net.core.somaxconn of Linux since 5.4).
     pub queue: u32,
-    /// A request that waited longer than this for its turn is dropped when it comes. Default: none
-    /// is.
+    /// Requests queued for longer than this are dropped when their turn comes. Default: never.
     pub shed_after: Option<SimDuration>,
-    /// How much slower a young pod is: caches are cold, code is not compiled. Default: not at all.
+    /// Slowdown of a young pod: caches are cold, code is not compiled. Default: none.
     pub young: Option<Young>,
-    /// Requests to other services, after CPU and waiting time, one after the other; a request holds
-    /// its place until they are answered.
+    /// Requests to other services, made one after the other after CPU and waiting time; a request holds its slot
+    /// until they are answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<CallSpec>,
-    /// CPU time of a request on a whole core.
+    /// CPU time of a request on a full core.
     pub cpu_time: TimeLaw,
-    /// Time that a request waits without burning CPU. Default 0s.
+    /// Waiting time of a request without CPU use. Default 0s.
     pub wait_time: TimeLaw,
-    /// Further CPU time for each token of the prompt. Default 0s.
+    /// Additional CPU time per prompt token. Default 0s.
     pub cpu_time_per_prompt_token: SimDuration,
-    /// Further CPU time for each token of the answer. Default 0s.
+    /// Additional CPU time per output token. Default 0s.
     pub cpu_time_per_output_token: SimDuration,
-    /// Further waiting time for each token of the prompt, as with a model served elsewhere. Default 0s.
+    /// Additional waiting time per prompt token, as with a model served elsewhere. Default 0s.
     pub wait_time_per_prompt_token: SimDuration,
-    /// Further waiting time for each token of the answer. Default 0s.
+    /// Additional waiting time per output token. Default 0s.
     pub wait_time_per_output_token: SimDuration,
-    /// Classes of requests that differ in cost, calls or patience: each says what is different from the above.
+    /// Classes of requests that differ in cost, calls or client timeout: each states its differences from the above.
     /// Default: all requests are alike.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<RequestClassSpec>,
-    /// An inference server for a language model instead of all that is above.
+    /// An LLM inference server, replacing all of the above.
     pub llm: Option<Box<LlmSpec>>,
 }
 
-/// A young pod's slowness.
+/// Slowdown of a young pod.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Young {
-    /// How many times the usual CPU time a request takes that a worker of the pod takes up as it begins to
-    /// serve; at least 1.
+    /// Factor on the CPU time of a request that starts when the pod begins to serve; at least 1.
     #[schemars(range(min = 1))]
     pub slowdown: f64,
-    /// How long it takes until it is as usual; the factor falls in a straight line.
+    /// Duration of the slowdown; the factor decreases linearly.
     pub over: SimDuration,
 }
 
@@ -94,35 +91,35 @@ impl Default for RequestModelSpec {
     }
 }
 
-/// A request model made ready for the fast path.
+/// A request model prepared for the fast path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestModel {
     pub(super) concurrency: u32,
     pub(super) queue: u32,
-    /// An inference server, instead of all that is here besides.
+    /// An inference server, replacing all other fields.
     pub(super) llm: Option<Arc<LlmRequests>>,
     pub(super) shed_after: SimDuration,
     pub(super) young: Option<Young>,
-    /// Requests to other services; their names are looked up when the traffic is built.
+    /// Requests to other services; their names are resolved when the traffic is built.
     pub(super) calls: Vec<CallSpec>,
-    /// What is different for requests of some class.
+    /// Differences for requests of some classes.
     pub(super) classes: Vec<RequestClass>,
-    /// The laws of CPU and waiting time of a request of any class, by weight; absent without classes.
+    /// Distributions of CPU and waiting time over all classes, by weight; absent without classes.
     mixture: Option<Box<[Quantile; 2]>>,
     cpu: Cost,
     wait: Cost,
-    /// Whether requests ever wait for something besides the CPU.
+    /// Whether requests ever wait for anything but the CPU.
     waits: bool,
     queue_bound_seconds: Option<f64>,
 }
 
-/// A young pod's slowness, made ready.
+/// Slowdown of a young pod, prepared for use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Youth {
-    /// By how much a request takes longer at first, as a share of its CPU time.
+    /// Additional time of a request at the start, as a share of its CPU time.
     excess: f64,
     over: SimDuration,
-    /// When the pod began to serve.
+    /// Time at which the pod began to serve.
     since: SimTime,
 }
 
@@ -130,19 +127,19 @@ pub(super) struct Youth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestModelId(pub u32);
 
-/// Size of an attempt at a request; of the first one drawn at the arrival, whatever becomes of it.
+/// Size of an attempt at a request; for the first one drawn on arrival, whatever its outcome.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestSize {
-    /// Random bits for the CPU time and for the waiting time, which most requests have none of.
+    /// Random bits for the CPU time and for the waiting time, which most requests do not have.
     cpu_draw: u64,
     wait_draw: u64,
     pub tokens: Tokens,
 }
 
-/// CPU and waiting time that a request asks of a pod.
+/// CPU and waiting time of a request in a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Demand {
-    /// CPU time on a whole core.
+    /// CPU time on a full core.
     pub cpu: SimDuration,
     /// Waiting time after that.
     pub wait: SimDuration,
@@ -156,7 +153,7 @@ struct Cost {
 }
 
 impl RequestModelSpec {
-    /// All that is wrong with the settings by themselves; `path` is where they stand.
+    /// All problems of the settings on their own; `path` is their location.
     pub fn problems(&self, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);
@@ -189,9 +186,9 @@ impl RequestModelSpec {
         problems
     }
 
-    /// The model, ready for use. `tokens` finds the content of each of [`LlmSpec::histogram_files`].
+    /// The model, ready for use. `tokens` looks up the content of each of [`LlmSpec::histogram_files`].
     ///
-    /// The problems are those of [`RequestModelSpec::problems`], or that settings and files do not fit.
+    /// Problems are those of [`RequestModelSpec::problems`], or mismatches between settings and files.
     pub fn model_with(
         &self,
         path: &str,
@@ -210,7 +207,7 @@ impl RequestModelSpec {
         Ok(if self.classes.is_empty() { model } else { self.with_classes(model) })
     }
 
-    /// The model, with what is different for the classes.
+    /// The model, with the differences of its classes.
     fn with_classes(&self, model: RequestModel) -> RequestModel {
         let ready = |class: &RequestClassSpec| {
             let spec = Self {
@@ -236,7 +233,7 @@ impl RequestModelSpec {
         RequestModel { classes, mixture: Some(Box::new(mixture)), ..model }
     }
 
-    /// The model of requests that are all alike.
+    /// The model without classes.
     fn of_one_class(&self, llm: Option<Arc<LlmRequests>>) -> RequestModel {
         let cost =
             |base: &TimeLaw, per_prompt_token: SimDuration, per_output_token: SimDuration| Cost {
@@ -272,24 +269,24 @@ impl RequestModelSpec {
         self.calls.iter().chain(of_classes)
     }
 
-    /// The same for settings that name no file.
+    /// The same for settings without files.
     pub fn model(&self, path: &str) -> Result<RequestModel, Vec<Problem>> {
         self.model_with(path, &|_| None)
     }
 }
 
 impl Youth {
-    /// That of a pod which begins to serve.
+    /// The slowdown of a pod that begins to serve.
     pub(super) fn new(Young { slowdown, over }: Young, since: SimTime) -> Self {
         Self { excess: slowdown - 1.0, over, since }
     }
 
-    /// It begins to serve again: caches are cold once more.
+    /// The pod begins to serve again, with cold caches.
     pub(super) const fn begin(&mut self, now: SimTime) {
         self.since = now;
     }
 
-    /// Demand of a request that is taken up at `now`.
+    /// Demand of a request that starts at `now`.
     pub(super) fn slow_down(&self, now: SimTime, demand: Demand) -> Demand {
         let age = now - self.since;
         if age >= self.over {
@@ -303,7 +300,7 @@ impl Youth {
 }
 
 impl Demand {
-    /// Nothing.
+    /// No demand.
     pub const NONE: Self = Self { cpu: SimDuration::ZERO, wait: SimDuration::ZERO };
 }
 
@@ -314,10 +311,10 @@ impl RequestSize {
         Self { cpu_draw: rng.next_u64(), wait_draw: rng.next_u64(), tokens }
     }
 
-    /// Draws one request after the other.
+    /// Draws a sequence of requests.
     pub(super) fn draw_all(arrivals: &[Arrival], stream: &mut Stream, into: &mut Vec<Self>) {
         into.resize(arrivals.len(), Self { cpu_draw: 0, wait_draw: 0, tokens: Tokens::default() });
-        // Nobody else sees this one, so that it stays in registers.
+        // A local copy that stays in registers.
         let mut own = stream.clone();
         for (size, arrival) in into.iter_mut().zip(arrivals) {
             *size = Self::draw(arrival.tokens, &mut own);
@@ -325,36 +322,36 @@ impl RequestSize {
         *stream = own;
     }
 
-    /// Its luck, two numbers between 0 and 1.
+    /// Its random quantiles, two numbers between 0 and 1.
     pub(super) fn quantiles(&self) -> [f64; 2] {
         [unit_of(self.cpu_draw), unit_of(self.wait_draw)]
     }
 }
 
 impl RequestModel {
-    /// The same, with a queue that in fluid traffic holds what the pod works off in so many seconds.
+    /// The same, with a queue for fluid traffic that holds the work of this many seconds.
     #[must_use]
     pub const fn with_queue_bound_seconds(mut self, seconds: f64) -> Self {
         self.queue_bound_seconds = Some(seconds);
         self
     }
 
-    /// Whether it tells classes of requests apart.
+    /// Whether it has request classes.
     pub const fn has_classes(&self) -> bool {
         !self.classes.is_empty()
     }
 
-    /// The queue of fluid traffic as a time, if it is bounded so.
+    /// The queue bound for fluid traffic as a time, if set.
     pub(super) const fn queue_bound_seconds(&self) -> Option<f64> {
         self.queue_bound_seconds
     }
 
-    /// The law of the CPU time of a request without tokens, of whichever class.
+    /// The distribution of the CPU time without tokens, over all classes.
     pub(super) fn cpu_law(&self) -> &Quantile {
         self.mixture.as_ref().map_or(&self.cpu.base, |laws| &laws[0])
     }
 
-    /// The law of the waiting time of a request without tokens, of whichever class.
+    /// The distribution of the waiting time without tokens, over all classes.
     pub(super) fn wait_law(&self) -> &Quantile {
         self.mixture.as_ref().map_or(&self.wait.base, |laws| &laws[1])
     }
@@ -370,7 +367,7 @@ impl RequestModel {
         Demand { cpu: self.cpu.of(size.cpu_draw, size.tokens), wait: self.wait(size) }
     }
 
-    /// Draws the demand of each of these requests in a pod of this model; `shares` is for its own use.
+    /// Draws the demand of each of these requests in a pod of this model; `shares` is scratch space.
     pub(super) fn demand_all(
         &self,
         sizes: &[RequestSize],
@@ -389,13 +386,13 @@ impl RequestModel {
 
     #[inline]
     fn wait(&self, size: &RequestSize) -> SimDuration {
-        // Most requests wait for nothing.
+        // Most requests have no waiting time.
         if self.waits { self.wait.of(size.wait_draw, size.tokens) } else { SimDuration::ZERO }
     }
 }
 
 impl Cost {
-    /// Whether a request can cost anything.
+    /// Whether the cost can be non-zero.
     fn is_something(&self) -> bool {
         let is_free = matches!(&self.base, Quantile::Constant(nanos) if *nanos <= 0.0);
         !is_free || self.nanos_per_prompt_token > 0.0 || self.nanos_per_output_token > 0.0
@@ -406,7 +403,7 @@ impl Cost {
         self.with_tokens(self.base.at(unit_of(draw)), tokens)
     }
 
-    /// That of a request which would cost so much without its tokens.
+    /// The cost of a request whose base cost, without tokens, is given.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,

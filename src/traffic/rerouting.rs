@@ -1,8 +1,7 @@
-//! Requests that come by routes, when Ingresses, HTTPRoutes or Services change: other ways, other parts of the requests,
-//! other time-outs, or no way at all.
+//! Routed requests when Ingresses, HTTPRoutes or Services change: new routes, shares or timeouts, or no route at all.
 //!
-//! What was looked up ahead of time is looked at again, so that the requests are those that would have come anyway: a
-//! change says where they go, and nothing else.
+//! Arrivals already looked up are re-evaluated, so the requests themselves are unchanged: a change only affects where
+//! they go.
 
 use std::ops::Range;
 
@@ -13,17 +12,17 @@ use super::recording::FailureCause;
 use super::route_policy::{RoutePolicy, RouteTraffic};
 use engine::{SimTime, Streams};
 
-/// Requests that a gateway answers itself, as there is nowhere to send them.
+/// Requests without a destination, which a gateway answers itself.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
     arrivals: Coming,
-    /// The service at which they count.
+    /// The service to which they are attributed.
     service: u32,
     cause: FailureCause,
 }
 
 impl Traffic {
-    /// From `now` on those requests go a way whose drawn numbers, from 0 to 1, are in one of these ranges.
+    /// From `now` on requests whose drawn numbers, from 0 to 1, are in one of these ranges take this route.
     pub fn reroute(&mut self, now: SimTime, way: WayId, ranges: &[Range<f64>]) {
         self.advance(now);
         let of_services = self.services.iter_mut().map(|service| &mut service.arrivals);
@@ -34,8 +33,8 @@ impl Traffic {
         }
     }
 
-    /// A further way to a service for the requests of which a part goes the way `beside`; none goes it yet. The
-    /// arrivals of `route` do not count.
+    /// Adds a route to a service for the requests that are shared with the route `beside`; it gets no requests yet. The
+    /// arrivals of `route` are ignored.
     pub fn add_route(
         &mut self,
         now: SimTime,
@@ -49,14 +48,15 @@ impl Traffic {
         let route = Route::new(route, service.0, &self.network.names, edges, self.streams);
         let main = route.main.as_ref().map(|(main, _)| *main);
         self.network.routes.push(Route { arrivals, ..route });
-        // The requests of a route need events.
+        // Routed requests need events.
         for service in std::iter::once(service.0).chain(main) {
             self.services[service as usize].is_networked = true;
             self.spread_network(now, ServiceId(service));
         }
     }
 
-    /// A further way for such requests that leads nowhere: they fail for `cause`, and count at this service.
+    /// Adds a route without a destination for such requests: they fail with `cause`, and are attributed to this
+    /// service.
     pub fn add_refusal(
         &mut self,
         now: SimTime,
@@ -70,8 +70,8 @@ impl Traffic {
         }
     }
 
-    /// The requests that go a way from `now` on are treated by this policy. Nothing changes for those that clients'
-    /// patience alone ends.
+    /// Applies this policy to requests of a route from `now` on. Requests that are limited only by the clients' timeout
+    /// are unaffected.
     pub fn set_route_policy(&mut self, now: SimTime, way: WayId, policy: &RoutePolicy) {
         self.advance(now);
         let Self { network, streams, .. } = self;
@@ -100,7 +100,7 @@ impl Traffic {
         all.find_map(|arrivals| arrivals.way_beside(beside, way, now))
     }
 
-    /// Answers the requests that go nowhere.
+    /// Answers requests without a destination.
     pub(super) fn refuse(&mut self, until: SimTime) {
         let Self { refused, records, .. } = self;
         for Refused { arrivals, service, cause } in refused {
@@ -113,11 +113,11 @@ impl Traffic {
     }
 }
 
-/// Streams of the further tries at requests that come by a route, and at those that a canary leaves.
+/// Random streams for retries of routed requests, and of those that a canary leaves.
 const RETRIES: &str = "retries of route";
 const CANARY_RETRIES: &str = "retries of the canary of route";
 
-/// What the edges of a route have in common.
+/// The common properties of a route's edges.
 struct Target<'a> {
     name: &'a str,
     names: &'a [String],

@@ -1,48 +1,49 @@
-//! How a gateway treats the requests of a route: how long it lets them take, and which it tries again.
+//! A gateway's treatment of the requests of a route: timeouts and retries.
 
 use super::arrivals::Arrivals;
 use super::call_spec::RetrySpec;
 use super::recording::FailureCause;
 use engine::{SimDuration, SimTime};
 
-/// Requests that clients send to a service by way of a route.
+/// Client requests that reach a service by a route.
 #[derive(Clone, Debug)]
 pub struct RouteTraffic {
-    /// Its name, which also names its random streams.
+    /// Name of the route, which also names its random streams.
     pub name: String,
-    /// When requests come.
+    /// Arrivals of the requests.
     pub arrivals: Arrivals,
-    /// How they are treated, from certain times on, in order of time; the first counts from the start.
+    /// Policies by start time, in order of time; the first applies from the start.
     pub policies: Vec<(SimTime, RoutePolicy)>,
-    /// Whether the service has the port that the route asks it for: otherwise nobody answers.
+    /// Whether the service has the port that the route names: otherwise there is no answer.
     pub has_port: bool,
-    /// The service whose canary this one is: it gets the requests while one of the two has no endpoint.
+    /// The service of which this one is a canary: it gets the requests while one of the two has no
+    /// endpoint.
     pub canary_of: Option<String>,
 }
 
-/// Time-outs, retries and weights of a gateway.
+/// Timeouts and retries of a gateway.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RoutePolicy {
-    /// How long a request may take, all tries and the waits between them included. Absent = no limit.
+    /// Timeout of a request, including retries and back-off. Absent = no limit.
     pub timeout: Option<SimDuration>,
-    /// How long one try may take; its pod works on, unless it is an inference server. Absent = no limit.
+    /// Timeout of one try; its pod continues, unless it is an inference server. Absent = no limit.
     pub try_timeout: Option<SimDuration>,
-    /// How long a try may take whose pod's node does not answer at all. Absent = no limit.
+    /// Timeout of a try at a pod whose node does not answer at all. Absent = no limit.
     pub connect_timeout: Option<SimDuration>,
-    /// Whether and how requests are tried again.
+    /// Retries, if any.
     pub retries: Option<Retries>,
 }
 
-/// Failures after which a gateway tries again, and the number and time of its tries.
+/// Failures that a gateway retries, and the number and timing of its retries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Retries {
-    /// How often and after which waits. Its `per_try_timeout` plays no part here.
+    /// Number of retries and back-off. Its `per_try_timeout` is not used here.
     pub spec: RetrySpec,
-    /// After which failures.
+    /// Failures to retry.
     pub causes: Causes,
-    /// How long after a request was made it may be tried again. Absent = no limit.
+    /// Time since the start of a request during which it may be retried. Absent = no limit.
     pub window: Option<SimDuration>,
-    /// Whether there are no more tries than the service has endpoints.
+    /// Whether the number of tries is limited to the number of endpoints.
     pub is_once_per_endpoint: bool,
 }
 
@@ -61,37 +62,37 @@ impl Causes {
         Self(causes.into_iter().fold(0, |bits, cause| bits | 1 << cause as u16))
     }
 
-    /// Those of one set and the other.
+    /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Those that are in both sets.
+    /// The intersection of both sets.
     pub const fn within(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Whether the cause is one of them.
+    /// Whether the set contains the cause.
     pub const fn contains(self, cause: FailureCause) -> bool {
         self.0 & 1 << cause as u16 != 0
     }
 }
 
 impl RoutePolicy {
-    /// How long clients wait, if that is all there is to say; absent if tries matter.
+    /// The client timeout, if the policy amounts to just that; absent if tries matter.
     pub fn patience(&self) -> Option<SimDuration> {
         let Self { timeout, try_timeout, connect_timeout, retries } = self;
         if retries.is_some() || connect_timeout.is_some() {
             return None;
         }
-        // With a single try the shorter one ends the request.
+        // With a single try the shorter timeout ends the request.
         Some([timeout, try_timeout].into_iter().flatten().fold(SimDuration::MAX, |a, b| a.min(*b)))
     }
 }
 
 impl Retries {
-    /// Whether a request that failed for `cause` is tried again, `age` after it was made and after so
-    /// many further tries, at a service with so many endpoints.
+    /// Whether a request that failed with `cause` is retried, given its `age`, its retries so far and
+    /// the number of endpoints.
     pub(super) fn again(
         &self,
         cause: FailureCause,
@@ -107,7 +108,7 @@ impl Retries {
 }
 
 impl From<RetrySpec> for Retries {
-    /// Whatever the failure.
+    /// For any failure.
     fn from(spec: RetrySpec) -> Self {
         Self { spec, causes: Causes::ALL, window: None, is_once_per_endpoint: false }
     }

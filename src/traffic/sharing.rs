@@ -1,12 +1,12 @@
-//! A pod whose requests share its CPU: every request in service gets the same rate, at most one core.
-//! At most `concurrency` are in service; the others wait in order of arrival.
+//! A pod whose requests share its CPU: every request in service gets the same rate, at most one core. At most
+//! `concurrency` are in service; the others queue in order of arrival.
 //!
-//! Exact limited processor sharing by virtual time: `progress` is the CPU time that each running
-//! request has had since the pod was last without one, so a request that starts at progress `p` and
-//! needs `x` leaves the CPU at progress `p + x`, however the rate changes meanwhile. The pod goes from
-//! one such instant to the next only when somebody looks at it.
+//! Exact limited processor sharing by virtual time: `progress` is the CPU time that each running request has had
+//! since the pod was last idle, so a request that starts at progress `p` and needs `x` leaves the CPU at progress
+//! `p + x`, however the rate changes meanwhile. The pod advances from one such event to the next only when
+//! queried.
 //!
-//! A quota stops the progress when it is used up, until the next period.
+//! A used-up quota stops the progress until the next period.
 
 use std::collections::VecDeque;
 
@@ -16,31 +16,31 @@ use super::recording::{Client, Records};
 use super::request_model::{Demand, Youth};
 use engine::{Before, Heap, SimDuration, SimTime};
 
-/// What a pod can take and do.
+/// Capacity of a pod.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capacity {
-    /// Requests in service at once.
+    /// Maximum number of requests in service.
     pub concurrency: usize,
-    /// Requests that may wait for a slot.
+    /// Maximum number of queued requests.
     pub queue: usize,
-    /// Requests that waited longer for their slot are dropped when it comes.
+    /// Requests queued for longer are dropped when they get a slot.
     pub shed_after: SimDuration,
-    /// Whether requests keep their slots, when done with CPU and waiting, until they are released.
+    /// Whether requests that have finished CPU and waiting hold their slots until released.
     pub holds: bool,
     /// CPU rate of the pod [cores].
     pub cores: f64,
-    /// CPU time per period, if that is limited as well.
+    /// CPU time per period, if limited as well.
     pub quota: Option<Quota>,
-    /// How much slower requests are that begin while the pod is young.
+    /// Slowdown of requests that start while the pod is young.
     pub youth: Option<Youth>,
 }
 
-/// How a request leaves its pod.
+/// The way a request leaves its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leave {
     /// Its work is done.
     Done,
-    /// It waited too long for its slot.
+    /// It was queued for too long.
     Shed,
 }
 
@@ -48,30 +48,30 @@ pub(super) enum Leave {
 #[derive(Clone, Debug)]
 pub(super) struct Sharing {
     capacity: Capacity,
-    /// Slots of requests whose work here is done, until they are released.
+    /// Slots held by requests whose work here is done, until released.
     held: usize,
-    /// CPU time that each running request has had, at `progress_at` [ns].
+    /// CPU time received by each running request, at `progress_at` [ns].
     progress: f64,
     progress_at: SimTime,
-    /// Cores that each running request has.
+    /// Cores per running request.
     rate: f64,
-    /// Those that burn CPU, the first to be done with it on top.
+    /// Requests using CPU, the first to finish on top.
     running: Heap<Running>,
-    /// Those that are in service and wait for something else, the first to be answered on top.
+    /// Requests in service that wait for something else, the first to be answered on top.
     waiting: Heap<Waiting>,
-    /// Those that wait for a slot.
+    /// Requests queued for a slot.
     queue: VecDeque<Job>,
-    /// When the next request leaves the CPU or the pod.
+    /// Time at which the next request leaves the CPU or the pod.
     next_event: SimTime,
-    /// When the clients were last looked at.
+    /// Time at which the clients were last checked.
     swept: SimTime,
-    /// CPU time of the requests that are done with it.
+    /// CPU time of the requests that have finished using it.
     cpu_done: SimDuration,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Running {
-    /// Progress at which it is done with the CPU [ns].
+    /// Progress at which it has finished using the CPU [ns].
     until: f64,
     job: Job,
 }
@@ -82,13 +82,13 @@ struct Waiting {
     client: Client,
 }
 
-/// Progress that may be missing from rounding when a request is taken to be done [ns], and as a share of
-/// that progress, as its own digits get coarser than the former once it is large.
+/// Rounding tolerances within which a request counts as finished: absolute [ns], and relative to its progress,
+/// whose precision decreases as it grows.
 const ROUNDING: f64 = 1e-3;
 const ROUNDING_SHARE: f64 = 1e-15;
 
 impl Sharing {
-    /// An idle pod. `cpu_done` is the CPU time that it has used so far.
+    /// An idle pod. `cpu_done` is the CPU time it has used so far.
     pub const fn new(capacity: Capacity, cpu_done: SimDuration, now: SimTime) -> Self {
         Self {
             capacity,
@@ -105,7 +105,7 @@ impl Sharing {
         }
     }
 
-    /// Takes a request in, if a slot or the queue has room.
+    /// Accepts a request if a slot or the queue has room.
     #[inline]
     pub fn offer(
         &mut self,
@@ -122,8 +122,8 @@ impl Sharing {
         Ok(())
     }
 
-    /// Takes a request in whatever the length of the queue; the pod stands at `now`. What another engine began is
-    /// not slowed down again: no other engine has young pods.
+    /// Accepts a request regardless of the length of the queue; the pod must be at `now`. Work started in another
+    /// engine is not slowed down again: no other engine has young pods.
     #[inline]
     pub fn admit(&mut self, now: SimTime, job: Job) {
         if !self.has_free_slot() {
@@ -135,7 +135,7 @@ impl Sharing {
         self.plan();
     }
 
-    /// Lets time pass until `now`.
+    /// Advances to `now`.
     #[inline]
     pub fn advance(&mut self, now: SimTime, records: &mut Records) {
         let swept = self.swept;
@@ -147,8 +147,8 @@ impl Sharing {
         }
     }
 
-    /// A request that kept its slot gives it back; the pod stands at `now`. Whether others were waiting for it;
-    /// else, what is next stays what it was.
+    /// A request releases the slot that it held; the pod must be at `now`. True if others were queued for it;
+    /// otherwise the next event is unchanged.
     #[inline]
     pub fn release(&mut self, now: SimTime, records: &mut Records) -> bool {
         self.held = self.held.saturating_sub(1);
@@ -162,12 +162,12 @@ impl Sharing {
         true
     }
 
-    /// Forgets the slots that are kept: those who kept them are gone.
+    /// Clears the held slots, whose requests are gone.
     pub const fn forget_held(&mut self) {
         self.held = 0;
     }
 
-    /// Lets time pass until `now` and counts the clients that gave up by then.
+    /// Advances to `now` and counts the clients that gave up by then.
     pub fn sweep(&mut self, now: SimTime, records: &mut Records) {
         self.advance(now, records);
         for client in self.clients() {
@@ -176,12 +176,12 @@ impl Sharing {
         self.swept = now;
     }
 
-    /// Takes out what is left of all requests, those in service first.
+    /// Removes the remaining work of all requests, those in service first.
     pub fn take_jobs(&mut self, now: SimTime, records: &mut Records) -> Vec<Job> {
         self.sweep(now, records);
         let used = self.cpu_used(now);
         let progress = self.progress_by(now);
-        // Sorted, so that the order does not depend on how the heaps came about.
+        // Sorted, so that the order does not depend on the history of the heaps.
         let running = self.running.take_sorted().into_iter();
         let waiting = self.waiting.take_sorted().into_iter();
         let mut jobs: Vec<Job> = running
@@ -201,70 +201,70 @@ impl Sharing {
         jobs
     }
 
-    /// From `now` on, to which time has passed already, the pod has another CPU rate.
+    /// Sets the CPU rate from `now` on, where the pod must be.
     pub fn set_cores(&mut self, now: SimTime, cores: f64) {
         self.move_progress(now);
         self.capacity.cores = cores;
         self.plan();
     }
 
-    /// From `now` on, to which time has passed already, the pod has another quota.
+    /// Sets the quota from `now` on, where the pod must be.
     pub fn set_quota(&mut self, now: SimTime, quota: Option<Quota>) {
         self.move_progress(now);
         self.capacity.quota = quota;
         self.plan();
     }
 
-    /// Requests that begin from now on find the pod so young.
+    /// Sets the slowdown for requests that start from now on.
     pub const fn set_youth(&mut self, youth: Option<Youth>) {
         self.capacity.youth = youth;
     }
 
-    /// What the pod can take and do.
+    /// Capacity of the pod.
     pub const fn capacity(&self) -> &Capacity {
         &self.capacity
     }
 
-    /// When the next request leaves the CPU or the pod; [`SimTime::MAX`] if none will.
+    /// Time at which the next request leaves the CPU or the pod; [`SimTime::MAX`] if none will.
     pub const fn next_event(&self) -> SimTime {
         self.next_event
     }
 
-    /// Whether a request that comes now need not wait.
+    /// Whether a request arriving now would not wait.
     #[inline]
     pub fn has_free_slot(&self) -> bool {
         self.in_service() < self.capacity.concurrency
     }
 
-    /// How many requests wait for a slot.
+    /// Number of queued requests.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// How many requests are in the pod.
+    /// Number of requests in the pod.
     pub fn len(&self) -> usize {
         self.in_service() + self.queue.len()
     }
 
-    /// How many requests burn CPU.
+    /// Number of requests using CPU.
     pub fn running(&self) -> usize {
         self.running.len()
     }
 
-    /// Cores that the running requests would use at this instant: none while the quota is used up.
+    /// Cores that the running requests could use at this instant: none while the quota is used up.
     #[inline]
     pub fn cores_wanted(&self) -> f64 {
         if self.is_throttled() { 0.0 } else { self.running.len() as f64 }
     }
 
-    /// The clients of the requests that are in the pod.
+    /// The clients of the requests in the pod.
     pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
         let running = self.running.entries().iter().map(|running| running.job.client);
         let waiting = self.waiting.entries().iter().map(|waiting| waiting.client);
         running.chain(waiting).chain(self.queue.iter().map(|job| job.client))
     }
 
-    /// When all of them are done if nothing else comes; [`SimTime::MAX`] if the pod gets no CPU.
+    /// Time at which all of them are done if nothing else arrives; [`SimTime::MAX`] if the pod gets no CPU.
     pub fn drained_at(&self, now: SimTime) -> SimTime {
         let mut ahead = self.clone();
         let mut drained = now;
@@ -275,8 +275,8 @@ impl Sharing {
         if ahead.len() > ahead.held { SimTime::MAX } else { drained }
     }
 
-    /// How long a request that came at `now` would wait for a slot, estimated from the time in which
-    /// all that is there would be done; absent = the queue is full.
+    /// Wait for a slot of a request arriving at `now`, estimated from the time needed for all present requests;
+    /// absent = the queue is full.
     pub fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
         if self.has_free_slot() {
             return Some(SimDuration::ZERO);
@@ -284,13 +284,13 @@ impl Sharing {
         if self.queue.len() >= self.capacity.queue {
             return None;
         }
-        // One of those in service has to end for each that waits already, and one for the newcomer.
+        // One request in service has to end for each queued one, and one for the newcomer.
         let (before, all) = (self.queue.len() + 1, self.in_service() + self.queue.len());
         let all_done = (self.drained_at(now) - now).as_secs_f64();
         Some(SimDuration::from_secs_f64(all_done * before as f64 / all as f64))
     }
 
-    /// CPU time used since the beginning, until `now`, to which time has passed already.
+    /// CPU time used until `now`, where the pod must be.
     pub fn cpu_used(&self, now: SimTime) -> SimDuration {
         let progress = self.progress_by(now);
         let used = self.running.entries().iter().map(|running| running.used(progress));
@@ -301,7 +301,7 @@ impl Sharing {
         self.running.len() + self.waiting.len() + self.held
     }
 
-    /// Lets the next request leave the CPU or the pod, and others take its place.
+    /// Lets the next request leave the CPU or the pod, and starts others in its place.
     #[inline]
     fn handle_next(&mut self, mut leave: impl FnMut(Client, SimTime, Leave)) {
         let now = self.next_event;
@@ -316,7 +316,7 @@ impl Sharing {
         self.plan();
     }
 
-    /// Takes the next request whose work is done by `now`, at which `progress` stands.
+    /// Takes the next request whose work is done by `now`, for which `progress` must be current.
     #[inline]
     fn take_done(&mut self, now: SimTime) -> Option<Client> {
         while let Some(running) = self.running.first()
@@ -335,7 +335,7 @@ impl Sharing {
         Some(client)
     }
 
-    /// Lets those that wait have the free slots; `progress` stands at `now`.
+    /// Gives free slots to queued requests; `progress` must be current at `now`.
     fn fill_slots(&mut self, now: SimTime, leave: &mut impl FnMut(Client, SimTime, Leave)) {
         while self.has_free_slot()
             && let Some(job) = self.queue.pop_front()
@@ -348,7 +348,7 @@ impl Sharing {
         }
     }
 
-    /// Puts a request in service; `progress` stands at `now`.
+    /// Puts a request in service; `progress` must be current at `now`.
     #[inline]
     fn start(&mut self, now: SimTime, mut job: Job) {
         if let Some(youth) = &self.capacity.youth {
@@ -359,7 +359,7 @@ impl Sharing {
             return;
         }
         if self.running.is_empty() {
-            // Begins anew, so that the progress of a long run keeps its digits.
+            // Restart from zero, so that the progress of a long run keeps its precision.
             self.progress = 0.0;
         }
         let until = self.progress + job.demand.cpu.as_nanos() as f64;
@@ -383,7 +383,7 @@ impl Sharing {
         self.progress + self.rate * (now - self.progress_at).as_nanos() as f64
     }
 
-    /// Cores that all running requests have together.
+    /// Cores of all running requests together.
     #[inline]
     fn busy_cores(&self) -> f64 {
         if self.is_throttled() { 0.0 } else { self.capacity.cores.min(self.running.len() as f64) }
@@ -394,7 +394,7 @@ impl Sharing {
         self.capacity.quota.is_some_and(|quota| quota.is_used_up())
     }
 
-    /// When the quota stops the running requests, or lets them go on.
+    /// Time at which the quota next stops or resumes the running requests.
     #[inline]
     fn quota_turns_at(&self) -> SimTime {
         match &self.capacity.quota {
@@ -409,7 +409,7 @@ impl Sharing {
         }
     }
 
-    /// Finds the rate and the next event, from `progress_at` on.
+    /// Computes the rate and the next event, from `progress_at` on.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
@@ -417,7 +417,7 @@ impl Sharing {
     )]
     fn plan(&mut self) {
         let (running, cores) = (self.running.len() as f64, self.capacity.cores);
-        // Whether there is a core for each is a coin toss, so both are worked out without a branch.
+        // Whether each has its own core is unpredictable, so both cases are computed without a branch.
         let (rate, nanos_per_progress) = ((cores / running).min(1.0), (running / cores).max(1.0));
         let mut next_event = self.waiting.first().map_or(SimTime::MAX, |waiting| waiting.until);
         if self.is_throttled() {
@@ -428,7 +428,7 @@ impl Sharing {
                 let left = next.until - self.progress;
                 let nanos = if left > 0.0 { left * nanos_per_progress } else { 0.0 };
                 let whole = nanos as i64;
-                // Up to the next nanosecond, so that the request is done by then.
+                // Round up to a nanosecond, so that the request is done by then.
                 let round_up = i64::from((whole as f64) < nanos);
                 let span = SimDuration::from_nanos(whole.saturating_add(round_up));
                 next_event = next_event.min(self.progress_at + span);
@@ -452,7 +452,7 @@ impl Running {
 }
 
 impl Before for Running {
-    /// The arrival decides between equals.
+    /// Ties are resolved by arrival.
     #[inline]
     fn is_before(&self, other: &Self) -> bool {
         let key = |running: &Self| (running.job.client.arrived, running.job.client.service);
@@ -461,7 +461,7 @@ impl Before for Running {
 }
 
 impl Before for Waiting {
-    /// The arrival decides between equals.
+    /// Ties are resolved by arrival.
     #[inline]
     fn is_before(&self, other: &Self) -> bool {
         let key = |waiting: &Self| (waiting.until, waiting.client.arrived, waiting.client.service);

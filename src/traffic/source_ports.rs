@@ -1,9 +1,10 @@
-//! Source ports that meet an old connection: why new connections still hang after the endpoints on a lost node are out.
+//! Source ports that match an old connection: the reason why new connections still hang after the endpoints on a lost
+//! node are removed.
 //!
-//! The connection tracking of a client's node remembers to which pod it led a connection by the client's source port.
-//! Connections to a pod that does not answer end in no orderly way, so their entries stay (`nf_conntrack_tcp_timeout_syn_sent`,
-//! 120 s), and a later connection from the same port to the same Service is led to the same pod, whatever the endpoints are
-//! by then. Linux takes a client's ports in turn (`__inet_hash_connect`), in steps of chance.
+//! Connection tracking on a client's node remembers by source port the pod to which a connection went. Connections to a
+//! pod that does not answer are never closed properly, so their entries stay (`nf_conntrack_tcp_timeout_syn_sent`, 120
+//! s), and a later connection from the same port to the same Service goes to the same pod, whatever the endpoints are
+//! by then. Linux uses a client's ports in turn (`__inet_hash_connect`), with random steps.
 
 use std::collections::VecDeque;
 
@@ -11,15 +12,15 @@ use super::backend::BackendId;
 use engine::random::index_below;
 use engine::{SimDuration, SimTime, Stream};
 
-/// Ports from which connections are made: `net.ipv4.ip_local_port_range`, 32768 to 60999.
+/// Number of ports for outgoing connections: `net.ipv4.ip_local_port_range`, 32768 to 60999.
 const PORTS: u64 = 28_232;
-/// From a connection's port to the next one's: an even number up to this, with equal chance. On the measured client
-/// (Linux 6.18, 30 connections/s) all ports were passed in 55 to 60 s.
+/// Step from a connection's port to the next one's: a uniformly random even number up to this. On the measured client
+/// (Linux 6.18, 30 connections/s) all ports were used in 55 to 60 s.
 const STEP_MAX: usize = 32;
-/// How long an entry of a connection that was never answered stays.
+/// Lifetime of an entry of a connection that was never answered.
 const SYN_SENT: SimDuration = SimDuration::from_secs(120);
-/// With more clients than this of one service each makes so few connections that its old entries are gone when it comes
-/// to their ports again.
+/// With more clients of one service, each makes so few connections that its old entries have expired when it returns to
+/// their ports.
 pub const TRACKED_CLIENTS: u32 = 64;
 
 /// The source ports of the clients of one Service, while there are old entries.
@@ -31,9 +32,9 @@ pub(super) struct SourcePorts {
 
 #[derive(Clone, Debug, Default)]
 struct Client {
-    /// Ports passed so far.
+    /// Number of ports passed so far.
     passed: u64,
-    /// Entries of connections that were never answered, by the ports that were passed before them.
+    /// Entries of connections that were never answered, by the number of ports passed before them.
     old: VecDeque<Entry>,
 }
 
@@ -45,19 +46,19 @@ struct Entry {
 }
 
 impl SourcePorts {
-    /// Those of so many clients; none if they are too many to ever meet an entry.
+    /// The ports of this many clients; `None` if there are too many to ever match an entry.
     pub fn new(clients: u32, stream: Stream) -> Option<Self> {
         let count = Some(clients).filter(|count| (1..=TRACKED_CLIENTS).contains(count))?;
         Some(Self { clients: vec![Client::default(); count as usize], stream })
     }
 
-    /// Whether any connection may still meet an entry.
+    /// Whether any connection may still match an entry.
     pub fn has_entries(&self, now: SimTime) -> bool {
         self.clients.iter().any(|client| client.old.back().is_some_and(|last| last.until > now))
     }
 
-    /// A client makes a connection at `now`: the pod that an old entry leads it to, if it meets one. `choose` is asked
-    /// otherwise, and says whether that pod answers.
+    /// A client opens a connection at `now`: returns the pod of a matching old entry, if any. Otherwise calls `choose`,
+    /// which also returns whether that pod answers.
     pub fn connect(
         &mut self,
         now: SimTime,
@@ -77,7 +78,7 @@ impl SourcePorts {
 }
 
 impl Client {
-    /// The pod of the entry at the port that the client has come to.
+    /// The pod of the entry at the client's current port.
     fn meet(&mut self, now: SimTime) -> Option<BackendId> {
         while let Some(Entry { passed, until, pod }) = self.old.front().copied() {
             let again = passed + PORTS;
@@ -98,8 +99,8 @@ mod tests {
     use super::*;
     use engine::{Streams, Table};
 
-    /// Of `count` connections, one each 33 ms from the second `from` on, how many go to a pod that does not answer;
-    /// `dead` says whether a connection is led to such a pod by the endpoints.
+    /// The number of `count` connections, one each 33 ms from the second `from` on, that go to a pod that does not
+    /// answer; `dead` tells whether the endpoints direct a connection to such a pod.
     fn hanging(
         ports: &mut SourcePorts,
         from: i64,

@@ -1,16 +1,16 @@
-//! Which field of a tagged setting a mistake is in.
+//! Locates errors within tagged settings.
 //!
-//! Serde reads `{pattern: step, rps: 5}` as a whole before it knows which pattern it is, and forgets
-//! where things stood. What was wrong is found again by leaving parts out until serde says something else.
+//! Serde reads `{pattern: step, rps: 5}` as a whole before it knows which pattern it is, and loses track
+//! of positions. The error is located by omitting parts until serde reports something else.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Longer lists are not looked into: each of their items would be left out once.
+/// Longer lists are not searched: each of their items would have to be omitted once.
 const ITEMS_MAX: usize = 200;
 
-/// Reads a setting whose kind is told by the field `tag`. An error begins with the field that it is about,
-/// as [`super::arrivals::nested_error`] has it.
+/// Reads a setting whose kind is given by the field `tag`. An error begins with the field to which it
+/// refers, in the form of [`super::arrivals::nested_error`].
 pub(super) fn read_tagged<T: DeserializeOwned>(value: &Value, tag: &str) -> Result<T, String> {
     let message = match T::deserialize(value) {
         Ok(read) => return Ok(read),
@@ -36,7 +36,7 @@ enum Step {
 }
 
 impl Step {
-    /// As it stands in a path behind others.
+    /// As a part of a path.
     fn written(&self) -> String {
         match self {
             Self::Field(name) => format!(".{name}"),
@@ -45,18 +45,18 @@ impl Step {
     }
 }
 
-/// What serde says is wrong with a value, if anything.
+/// Serde's error for a value, if any.
 type Says<'a> = &'a dyn Fn(&Value) -> Option<String>;
 
 fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-/// Descends into the part without which serde would not say this.
+/// Descends into the part without which serde would not report this.
 fn find_wrong(whole: &Value, tag: &str, message: &str, says: Says<'_>, steps: &mut Vec<Step>) {
     'descent: loop {
         let mut children = children(at(whole, steps));
-        // Without it nothing else is read.
+        // Last, as nothing else is read without it.
         children.sort_by_key(|child| matches!(child, Step::Field(name) if name == tag));
         for child in children {
             let mut without = whole.clone();
@@ -70,8 +70,8 @@ fn find_wrong(whole: &Value, tag: &str, message: &str, says: Says<'_>, steps: &m
     }
 }
 
-/// Goes through the objects until one is found that lacks the field: with it serde says something else,
-/// and not that the field is unknown there.
+/// Searches for the object that lacks the field: with it serde reports a different error, rather than that
+/// the field is unknown there.
 fn find_lacking(
     whole: &Value,
     field: &str,
@@ -158,7 +158,7 @@ mod tests {
         assert!(unknown.starts_with("in `cvv`: unknown field `cvv`"), "{unknown}");
         let kind = law(json!({"distribution": "normal", "mean": "1s"}));
         assert!(kind.starts_with("in `distribution`: unknown variant `normal`"), "{kind}");
-        // There is no place but the whole for what is not there.
+        // A missing field can only be located in the whole.
         assert_eq!(law(json!({"distribution": "lognormal", "mean": "1s"})), "missing field `cv`");
     }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(load(steps), "in `steps[1].rps`: invalid type: string \"x\", expected f64");
         let steps = json!({"pattern": "step", "steps": [{"at": "1m", "rps": 5}, {"rps": 7}]});
         assert_eq!(load(steps), "in `steps[1]`: missing field `at`");
-        // Of two alike the list that has both.
+        // Of two equal errors, the list that contains both.
         let steps = json!({"pattern": "step", "steps": [{"at": "1m", "rps": "x"}, {"at": "2m", "rps": "x"}]});
         assert_eq!(load(steps), "in `steps`: invalid type: string \"x\", expected f64");
         let added = json!({"add": [{"pattern": "constant", "rps": 1}, {"pattern": "constant", "rps": "x"}]});

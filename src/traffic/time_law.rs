@@ -1,8 +1,7 @@
-//! Laws of how long something takes, drawn by inversion: one uniform number, the quantile, gives one
-//! time.
+//! Distributions of durations, drawn by inversion: one uniform number, the quantile, gives one time.
 //!
-//! A request brings its quantiles along, so that the same request meets two settings, and even two
-//! versions of an application, with the same luck.
+//! A request carries its quantiles, so that the same request has the same random outcome under two settings, or even
+//! in two versions of an application.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -20,12 +19,11 @@ use engine::SimDuration;
 use engine::logarithm::{ln, times_ln_each};
 use engine::parse_duration;
 
-/// A law of times as a person writes it: `20ms`, or
-/// `{distribution: lognormal, mean: 20ms, cv: 0.8}`.
+/// A distribution of times as written by the user: `20ms`, or `{distribution: lognormal, mean: 20ms, cv: 0.8}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum TimeLaw {
-    /// Always the same.
+    /// A constant.
     Constant(SimDuration),
     /// Drawn anew for each request.
     Drawn(Distribution),
@@ -35,9 +33,9 @@ pub enum TimeLaw {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "distribution", rename_all = "camelCase", deny_unknown_fields)]
 pub enum Distribution {
-    /// Always the same.
+    /// A constant.
     Constant {
-        /// The same time for each request.
+        /// The time of each request.
         value: SimDuration,
     },
     /// Exponential.
@@ -45,7 +43,7 @@ pub enum Distribution {
         /// Mean.
         mean: SimDuration,
     },
-    /// Lognormal: a bulk and a long tail, as most measured service times have.
+    /// Lognormal: a bulk and a long tail, like most measured service times.
     Lognormal {
         /// Mean of the times themselves.
         mean: SimDuration,
@@ -56,17 +54,17 @@ pub enum Distribution {
     Pareto {
         /// Mean.
         mean: SimDuration,
-        /// Tail index, above 1; the smaller, the heavier.
+        /// Tail index, above 1; smaller is heavier.
         shape: f64,
     },
-    /// Measured times, each as likely as the other.
+    /// Measured times, all equally likely.
     Empirical {
         /// The times in any order.
         values: Vec<SimDuration>,
     },
 }
 
-/// A law made ready for drawing; times in nanoseconds.
+/// A distribution prepared for drawing; times in nanoseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Quantile {
     Constant(f64),
@@ -77,7 +75,7 @@ pub(super) enum Quantile {
 }
 
 impl TimeLaw {
-    /// The mean, of a law that was not checked yet (s).
+    /// The mean of an unchecked distribution (s).
     pub(super) fn mean_seconds(&self) -> f64 {
         match self {
             Self::Constant(time) | Self::Drawn(Distribution::Constant { value: time }) => {
@@ -95,7 +93,7 @@ impl TimeLaw {
         }
     }
 
-    /// No time at all.
+    /// Always zero.
     pub const ZERO: Self = Self::Constant(SimDuration::ZERO);
 
     pub(super) fn check(&self, field: &str, checks: &mut Checks<'_>) {
@@ -121,7 +119,7 @@ impl TimeLaw {
         }
     }
 
-    /// The law, ready for drawing; it must have passed its checks.
+    /// The distribution, prepared for drawing; it must have passed its checks.
     pub(super) fn quantile(&self) -> Quantile {
         let nanos = |span: &SimDuration| span.as_nanos() as f64;
         match self {
@@ -152,10 +150,9 @@ impl TimeLaw {
 }
 
 impl Quantile {
-    /// The law of a time that is of one of these laws, each as often as its weight says. Times are those in the middle
-    /// of so many equal shares.
+    /// A mixture of these distributions by weight, represented by quantiles at the midpoints of equal shares.
     pub(super) fn mixture<'a>(laws: impl Iterator<Item = (f64, &'a Self)> + Clone) -> Self {
-        /// Times of the whole mixture.
+        /// Number of quantiles of the whole mixture.
         const TIMES: f64 = 16_384.0;
         let all: f64 = laws.clone().map(|(weight, _)| weight).sum();
         let mut times = Vec::new();
@@ -175,18 +172,18 @@ impl Quantile {
         if times.is_empty() { Self::Constant(0.0) } else { Self::Empirical(times.into()) }
     }
 
-    /// The time below which a share `u` (between 0 and 1, both excluded) of the times lie [ns].
+    /// The quantile at `u` (between 0 and 1, both excluded) [ns].
     #[inline]
     pub(super) fn at(&self, u: f64) -> f64 {
         match self {
             Self::Constant(nanos) => *nanos,
-            // What 1 - u loses of a small u is far below a nanosecond.
+            // The precision that 1 - u loses for a small u is far below a nanosecond.
             Self::Exponential { mean } => -mean * ln(1.0 - u),
             _ => self.at_with_more_work(u),
         }
     }
 
-    /// Puts [`Self::at`] in the place of each share.
+    /// Replaces each share with [`Self::at`].
     pub(super) fn at_each(&self, shares: &mut [f64]) {
         if let Self::Exponential { mean } = self {
             for share in &mut *shares {
@@ -200,7 +197,7 @@ impl Quantile {
         }
     }
 
-    /// The same, for laws that take a call anyway.
+    /// The same, for distributions that need a function call anyway.
     fn at_with_more_work(&self, u: f64) -> f64 {
         match self {
             Self::Constant(_) | Self::Exponential { .. } => self.at(u),

@@ -1,5 +1,5 @@
-//! Recorded traffic, held in little memory. Not responsible for the forms that files have (`import`),
-//! for files and compression (`cli`), nor for how a trace is played (`arrivals`).
+//! Recorded traffic, held compactly. File formats (`import`), files and compression (`cli`) and replay (`arrivals`)
+//! are handled elsewhere.
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -15,74 +15,74 @@ use engine::{SimDuration, SimTime};
 /// A recorded trace; its time starts at zero. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Trace {
-    /// The instant of each request.
+    /// The time of each request.
     Requests(Arc<RequestTrace>),
     /// A rate for each interval.
     Rates(Arc<RateTrace>),
 }
 
-/// The instants of requests.
+/// The times of requests.
 #[derive(Debug, Default, PartialEq)]
 pub struct RequestTrace {
-    /// Calendar date of its time zero, if the file tells.
+    /// Calendar date of its time zero, if in the file.
     pub start: Option<Timestamp>,
     /// In order of time.
     pub rows: TraceRows,
-    /// Names of the classes of requests, by the numbers that rows have for them, from 1 on; none if it does not tell.
+    /// Names of the request classes, by their numbers in rows, from 1 on; empty if there are none.
     pub classes: Vec<Box<str>>,
 }
 
-/// Rates over time: 16 bytes an interval.
+/// Rates over time: 16 bytes per interval.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RateTrace {
-    /// Calendar date of its time zero, if the file tells.
+    /// Calendar date of its time zero, if in the file.
     pub start: Option<Timestamp>,
     /// First instant of each interval, in order of time.
     pub starts: Vec<SimTime>,
     /// Rate in each interval [requests/s].
     pub rps: Vec<f64>,
-    /// End of the last interval; it is as long as the one before.
+    /// End of the last interval, taken to be as long as the one before.
     pub end: SimTime,
 }
 
-/// The size of a request to a language model, 0 where a trace does not tell, what it begins like, and its class.
+/// Size, session and class of a request; 0 where a trace does not record them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tokens {
-    /// Tokens of the prompt.
+    /// Prompt tokens.
     pub prompt: u32,
-    /// Tokens of the answer.
+    /// Output tokens.
     pub output: u32,
-    /// The session that it is of: requests of one begin alike; 0 where the trace does not tell.
+    /// Number of its session, whose requests share a prefix; 0 if not recorded.
     pub session: u32,
-    /// The number of its class, from 1 on; 0 where the trace does not tell.
+    /// Number of its class, from 1 on; 0 if not recorded.
     pub class: u16,
 }
 
 impl Tokens {
-    /// Those of a request of no session.
+    /// The tokens of a request without session.
     pub const fn of(prompt: u32, output: u32) -> Self {
         Self { prompt, output, session: 0, class: 0 }
     }
 }
 
-/// The mistake in a file that is no trace.
+/// The problem in a file that is not a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceError {
     /// Line of the file, counted from 1; absent if the file as a whole is wrong.
     pub line: Option<u64>,
-    /// The mistake, and the right form.
+    /// The problem, and the correct form.
     pub message: String,
 }
 
 impl Trace {
-    /// Reads a trace into memory, in any of the forms of [`Format`], told apart by their beginning; a
-    /// broken row is an error. Times count from the first row where the file has dates.
+    /// Reads a trace into memory, in any of the formats of [`Format`], detected automatically; a malformed row is an
+    /// error. Times are relative to the first row if the file has dates.
     pub fn read(input: impl BufRead) -> Result<Self, TraceError> {
         Self::read_with(input, 0.0, None).map(|(trace, _)| trace)
     }
 
-    /// Reads a trace, without its broken rows if they are no more than the share `max_broken`, from 0 to 1.
-    /// Many requests go to a spool if there is one, so that memory does not grow with them.
+    /// Reads a trace, skipping malformed rows up to the share `max_broken`, from 0 to 1. Large traces go to a spool
+    /// if available, to bound memory use.
     pub fn read_with(
         input: impl BufRead,
         max_broken: f64,
@@ -92,7 +92,7 @@ impl Trace {
         let whole = |message: String| TraceError { line: None, message };
         let beginning =
             input.fill_buf().map_err(|error| whole(format!("the file cannot be read: {error}")))?;
-        // What looks like nothing known is told what a table of our own would look like.
+        // Unknown input gets the error messages of the native table format.
         let format = Format::detect(beginning).unwrap_or(Format::Csv);
         let mut rows = Collector::new(new_spool);
         let options = ImportOptions { max_broken, ..ImportOptions::strict(format) };
@@ -100,7 +100,7 @@ impl Trace {
         Ok((rows.finish().map_err(whole)?, broken))
     }
 
-    /// The end of the trace: of its last interval, or a mean gap after the last request.
+    /// End of the trace: of its last interval, or a mean gap after the last request.
     pub fn end(&self) -> SimTime {
         match self {
             Self::Requests(trace) => trace.end(),
@@ -108,7 +108,7 @@ impl Trace {
         }
     }
 
-    /// Calendar date of its time zero, if the file tells.
+    /// Calendar date of its time zero, if in the file.
     pub fn start(&self) -> Option<Timestamp> {
         match self {
             Self::Requests(trace) => trace.start,
@@ -134,17 +134,17 @@ impl RequestTrace {
     fn end(&self) -> SimTime {
         let Some((first, last)) = self.rows.ends() else { return SimTime::ZERO };
         let gaps = i64::try_from(self.rows.len() - 1).unwrap_or(i64::MAX).max(1);
-        // A trace of one instant still has an end after it.
+        // A trace of a single instant still needs an end after it.
         last + ((last - first) / gaps).max(SimDuration::from_nanos(1))
     }
 }
 
-/// Rows on their way to where a trace has them.
+/// Collects rows into a trace.
 struct Collector {
     start: Option<Timestamp>,
     requests: RowWriter,
     has_requests: bool,
-    /// Of intervals.
+    /// Start times of intervals.
     starts: Vec<SimTime>,
     amounts: Vec<f64>,
     has_rates: bool,
@@ -306,8 +306,8 @@ mod tests {
             ("", "the file is empty"),
             ("t_s,requests\n", "there is a header line but no row"),
             ("t_s,requests\n0,5\n", "one interval alone"),
-            ("t_s,requests\n0,5\n60,-1\n", "line 3: \"-1\" is no number of requests"),
-            ("t_s,requests\n0,5\n60,inf\n", "line 3: \"inf\" is no number of requests"),
+            ("t_s,requests\n0,5\n60,-1\n", "line 3: \"-1\" is not a number of requests"),
+            ("t_s,requests\n0,5\n60,inf\n", "line 3: \"inf\" is not a number of requests"),
             ("t_s,requests\n0,5\n60\n", "line 3: column 2 is missing: the row has 1"),
             ("t_s\n0.5\n1,5\n", "line 3: the row has 2 fields, the first line 1"),
             ("t_s,requests\n0,5\n60,1,234\n", "line 3: the row has 3 fields, the first line 2"),
@@ -318,11 +318,11 @@ mod tests {
             ),
             ("t_s,requests,rps\n0,5,1\n", "line 1: both a column of counts and one of rates"),
             ("t_s\n3\n2\n", "line 3: time goes back from 00:00:03 to 00:00:02"),
-            ("t_s\n3\nNaN\n", "line 3: NaN is no instant"),
-            ("t_s\n-3\n", "line 2: -3 is no instant"),
-            ("t_s\nsoon\n", "line 2: \"soon\" is no instant"),
+            ("t_s\n3\nNaN\n", "line 3: NaN is not a time"),
+            ("t_s\n-3\n", "line 2: -3 is not a time"),
+            ("t_s\nsoon\n", "line 2: \"soon\" is not a time"),
             ("t_s\n1\n2023-11-16T12:00:00Z\n", "line 3: dates and times since the start are mixed"),
-            ("t_s,prompt_tokens\n1,2.5\n", "line 2: \"2.5\" is no number of tokens"),
+            ("t_s,prompt_tokens\n1,2.5\n", "line 2: \"2.5\" is not a number of tokens"),
             ("a,b\n1,2\n", "line 1: no column of instants among `a,b`"),
             ("t_s,hits\n0,10\n", "line 1: what is `hits`? name the column `requests` if"),
             ("1,2\n", "line 1: without a header line the meaning of 2 columns is open"),

@@ -1,5 +1,5 @@
-//! The rows of a trace of requests: few are held in memory, many lie in a [`Spool`], of which a reader
-//! holds one block. Not responsible for where a spool keeps its bytes (`cli`).
+//! The rows of a request trace: few are held in memory, many are stored in a [`Spool`], of which a
+//! reader holds one block. The storage of a spool is provided by `cli`.
 
 use std::fmt;
 use std::io;
@@ -8,27 +8,27 @@ use std::sync::OnceLock;
 use super::trace::Tokens;
 use engine::SimTime;
 
-/// More rows than these are not held in memory: 8 MB, 20 MB with tokens.
+/// Maximum number of rows held in memory: 8 MB, 20 MB with tokens.
 pub const HELD_ROWS: usize = 1 << 20;
 
-/// So many rows are read from a spool, and written to it, at a time.
+/// Number of rows read from or written to a spool at a time.
 const BLOCK_ROWS: usize = 1 << 12;
 
-/// Bytes of a row with tokens in a spool.
+/// Size of a row with tokens in a spool, in bytes.
 const ROW_WITH_TOKENS: usize = 24;
 
-/// Bytes that are too many for memory: they are appended first, and read at any place later.
+/// Storage for data too large for memory: bytes are appended first, and read at random later.
 pub trait Spool: fmt::Debug + Send + Sync {
-    /// Writes behind what is there.
+    /// Appends to the existing bytes.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Fills `bytes` with those that begin at `offset`.
+    /// Fills `bytes` from `offset` on.
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// Makes a spool once it turns out that one is needed.
+/// Creates a spool when one is needed.
 pub type NewSpool = fn() -> io::Result<Box<dyn Spool>>;
 
-/// Instants in order of time, with tokens if each row tells them.
+/// Times in order, with tokens if every row has them.
 #[derive(Debug, Default)]
 pub struct TraceRows {
     rows: usize,
@@ -36,7 +36,7 @@ pub struct TraceRows {
     last: SimTime,
     has_tokens: bool,
     kept: Kept,
-    /// The error by which rows could not be read back.
+    /// The error that prevented rows from being read back.
     failure: OnceLock<String>,
 }
 
@@ -46,7 +46,7 @@ enum Kept {
     Spooled { spool: Box<dyn Spool>, row_bytes: usize, block_starts: Vec<SimTime> },
 }
 
-/// A reader's place in the rows, with the block that it reads.
+/// A reader's position in the rows, with the current block.
 #[derive(Clone, Debug, Default)]
 pub struct RowReader {
     /// First row of the block.
@@ -54,13 +54,13 @@ pub struct RowReader {
     block: Vec<(SimTime, Tokens)>,
 }
 
-/// Rows on their way to where they are kept.
+/// Collects rows into memory or a spool.
 #[derive(Debug)]
 pub struct RowWriter {
     rows: TraceRows,
     held_max: usize,
     new_spool: Option<NewSpool>,
-    /// Of rows that are not in the spool yet.
+    /// Rows not written to the spool yet.
     unwritten: Vec<u8>,
 }
 
@@ -71,13 +71,13 @@ impl Default for Kept {
 }
 
 impl RowWriter {
-    /// Holds up to `held_max` rows in memory, and more too if there is no spool to be had.
+    /// Holds up to `held_max` rows in memory, or any number if there is no spool.
     pub fn new(held_max: usize, new_spool: Option<NewSpool>) -> Self {
         let rows = TraceRows { has_tokens: true, ..TraceRows::default() };
         Self { rows, held_max, new_spool, unwritten: Vec::new() }
     }
 
-    /// Appends a row that is no earlier than those before.
+    /// Appends a row that is no earlier than the previous ones.
     pub fn push(&mut self, at: SimTime, tokens: Option<Tokens>) -> io::Result<()> {
         let Self { rows, held_max, new_spool, unwritten } = self;
         rows.has_tokens &= tokens.is_some();
@@ -127,7 +127,7 @@ impl RowWriter {
     }
 }
 
-/// Rows that were held in memory, ready to be written to a spool.
+/// Moves rows from memory to a spool.
 fn spooled(spool: Box<dyn Spool>, kept: &Kept, unwritten: &mut Vec<u8>) -> Kept {
     let mut block_starts = Vec::new();
     let mut row_bytes = 8;
@@ -172,7 +172,7 @@ impl TraceRows {
         self.rows == 0
     }
 
-    /// Whether each row tells its tokens.
+    /// Whether every row has tokens.
     pub const fn has_tokens(&self) -> bool {
         self.has_tokens
     }
@@ -182,7 +182,7 @@ impl TraceRows {
         (self.rows > 0).then_some((self.first, self.last))
     }
 
-    /// A row; absent behind the last one, and if it cannot be read back ([`Self::failure`]).
+    /// A row; absent after the last one, or if it cannot be read back ([`Self::failure`]).
     #[inline]
     pub fn row(&self, row: usize, reader: &mut RowReader) -> Option<(SimTime, Tokens)> {
         match &self.kept {
@@ -213,7 +213,7 @@ impl TraceRows {
         let first = row - row % BLOCK_ROWS;
         let mut bytes = vec![0; BLOCK_ROWS.min(self.rows - first) * row_bytes];
         if let Err(error) = spool.read_at(first as u64 * row_bytes as u64, &mut bytes) {
-            // Who asks goes on as if the trace ended; whoever started the run asks for the failure.
+            // The caller continues as if the trace had ended; the run's owner checks for the failure.
             let _ = self.failure.set(format!("the trace cannot be read back: {error}"));
             return None;
         }
@@ -228,12 +228,12 @@ impl TraceRows {
         reader.block.get(row - first).copied()
     }
 
-    /// Number of rows before an instant.
+    /// Number of rows before a given time.
     pub fn before(&self, end: SimTime) -> usize {
         match &self.kept {
             Kept::Held { instants, .. } => instants.partition_point(|at| *at < end),
             Kept::Spooled { block_starts, .. } => {
-                // The block behind the last one that begins before it holds no such row.
+                // No later block can contain such a row.
                 let blocks = block_starts.partition_point(|at| *at < end);
                 let Some(block) = blocks.checked_sub(1) else { return 0 };
                 let mut reader = RowReader::default();
@@ -248,7 +248,7 @@ impl TraceRows {
         }
     }
 
-    /// The error by which rows could not be read back, if there was one.
+    /// The error that prevented rows from being read back, if any.
     pub fn failure(&self) -> Option<&str> {
         self.failure.get().map(String::as_str)
     }
@@ -290,7 +290,7 @@ impl PartialEq for TraceRows {
 mod tests {
     use super::*;
 
-    /// A spool in memory; beyond so many bytes it can be read no more.
+    /// A spool in memory that cannot be read beyond this many bytes.
     #[derive(Debug, Default)]
     struct Memory(Vec<u8>, Option<u64>);
 

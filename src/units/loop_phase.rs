@@ -9,11 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use engine::{SimDuration, Streams, random};
 use engine::{format_duration, parse_duration};
 
-/// Written in place of a time for a phase that is drawn with the seed.
+/// Keyword for a phase drawn from the seed.
 const SEEDED: &str = "seeded";
 
-/// The offset of a control loop's turns from the start of the run, of which in a real cluster nothing is
-/// known but that it lies within one period.
+/// The offset of a control loop's ticks from the start of the run. In a real cluster it can be anywhere within one
+/// period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopPhase {
     /// The first turn comes so long after the start.
@@ -23,8 +23,8 @@ pub enum LoopPhase {
 }
 
 impl LoopPhase {
-    /// The offset of a loop of this name and period in a run with these streams. Each loop has a stream
-    /// of its own: that one is drawn changes no other, and nothing else of the run.
+    /// The offset of a loop with this name and period in a run with these streams. Each loop has its own stream, so
+    /// that drawing its phase changes nothing else in the run.
     pub fn offset(self, loop_name: &str, period: SimDuration, streams: Streams) -> SimDuration {
         match self {
             Self::After(offset) => offset,

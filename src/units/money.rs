@@ -143,7 +143,7 @@ impl Sum for Money {
 }
 
 impl fmt::Display for Money {
-    /// Dollars and cents, with more decimals where cents would say nothing.
+    /// Dollars and cents, with more decimals for amounts too small for cents.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let usd = self.as_usd();
         if usd != 0.0 && usd.abs() < 1.0 { write!(f, "${usd:.4}") } else { write!(f, "${usd:.2}") }

@@ -34,7 +34,7 @@ pub enum Format {
     DecimalExponent,
 }
 
-/// The mistake in a text that is no quantity.
+/// Why a text is not a quantity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuantityError {
     text: String,
@@ -198,8 +198,8 @@ fn parse_suffix(suffix: &str) -> Option<(Scale, Format)> {
     }
 }
 
-/// `whole.fraction` times the scale, in nano-units, rounded up and capped. Exact for numbers of up to
-/// 36 significant digits; what lies beyond can only round up.
+/// `whole.fraction` times the scale, in nano-units, rounded up and capped. Exact for up to 36 significant digits;
+/// further digits can only round up.
 fn scaled_nanos(whole: &str, fraction: &str, scale: Scale) -> i128 {
     const KEPT_DIGITS: usize = 36;
     let cap = MAX_UNITS * NANO;

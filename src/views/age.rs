@@ -1,4 +1,4 @@
-//! How long ago, as kubectl says it.
+//! Ages in kubectl's format.
 
 use engine::{SimDuration, SimTime};
 
@@ -23,7 +23,7 @@ pub(super) fn human(span: SimDuration) -> String {
     }
 }
 
-/// The age of what was made then.
+/// The age of an object created at `created`.
 pub(super) fn age(now: SimTime, created: SimTime) -> String {
     human(now - created)
 }

@@ -2,16 +2,16 @@
 
 use super::tabs::{OF_TABLES, align};
 
-/// What stands for a value that does not exist.
+/// Placeholder for a value that does not exist.
 pub(super) const NONE: &str = "<none>";
-/// What kubectl prints for a value that nobody knows.
+/// kubectl's placeholder for an unknown value.
 pub(super) const UNKNOWN: &str = "<unknown>";
 
 /// A table that grows row by row.
 pub(super) struct Columns {
     text: String,
     rows: usize,
-    /// Whether each cell ends with a tab, the last one too, as in `kubectl top`.
+    /// True if each cell ends with a tab, including the last one, as in `kubectl top`.
     is_padded: bool,
 }
 
@@ -23,7 +23,7 @@ impl Columns {
         columns
     }
 
-    /// The same, with blanks after the last column.
+    /// The same, padded after the last column.
     pub(super) fn padded<'a>(titles: impl IntoIterator<Item = &'a str>) -> Self {
         let mut columns = Self::new(titles);
         columns.is_padded = true;
@@ -44,12 +44,12 @@ impl Columns {
         self.text.push_str(if self.is_padded { "\t\n" } else { "\n" });
     }
 
-    /// The text, each line ended; nothing if there is no row.
+    /// The text with a newline after each line; empty if there are no rows.
     pub(super) fn text(&self) -> String {
         if self.rows == 0 { String::new() } else { self.text_with_titles() }
     }
 
-    /// The text, with the titles even if there is no row.
+    /// The text, with the titles even if there are no rows.
     pub(super) fn text_with_titles(&self) -> String {
         align(&self.text, OF_TABLES)
     }

@@ -1,4 +1,4 @@
-//! `-o custom-columns`: a table whose columns are paths (`customcolumn.go` of kubectl).
+//! `-o custom-columns`: a table with JSONPath columns (kubectl's `customcolumn.go`).
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub struct CustomColumns {
 }
 
 impl CustomColumns {
-    /// Reads `NAME:.metadata.name,NODE:.spec.nodeName`; an error is in kubectl's words.
+    /// Parses `NAME:.metadata.name,NODE:.spec.nodeName`; errors are worded as in kubectl.
     pub fn new(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("custom-columns format specified but no custom columns given".to_owned());
@@ -28,7 +28,7 @@ impl CustomColumns {
         Ok(Self { columns: text.split(',').map(column).collect::<Result<_, String>>()? })
     }
 
-    /// The table of these objects, which has its titles even if there are none.
+    /// The table of these objects, with titles even if there are none.
     pub fn table(&self, objects: &[Value]) -> Result<String, String> {
         let mut table = Columns::new(self.columns.iter().map(|(title, _)| title.as_str()));
         for object in objects {

@@ -1,12 +1,12 @@
-//! What a real cluster would have drawn and only views show; `cluster::assigned` has the rest.
+//! Made-up values that only views show; `cluster::assigned` has the others.
 
 use cluster::assigned::hex_digits;
 use cluster::pod::Pod;
 
-/// The version that kubelets report if no Node object says otherwise: the one that is simulated.
+/// Kubelet version if the Node object does not define one: the simulated version.
 pub(super) const KUBELET_VERSION: &str = "v1.36.2";
 
-/// Name of the volume with the token of a pod's ServiceAccount, which admission adds.
+/// Name of a pod's ServiceAccount token volume, which admission adds.
 pub(super) fn token_volume(pod: &Pod) -> String {
     const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     let digest = hex_digits(&format!("token {}", pod.uid));

@@ -1,5 +1,5 @@
-//! `kubectl describe`: all that is known of an object, and its events (`pkg/describe/describe.go`, 1.36).
-//! This file has what each kind shares and pods; the other kinds are in the files `describe_*`.
+//! `kubectl describe`: an object in detail, with its events (`pkg/describe/describe.go`, 1.36). This file has the
+//! parts common to all kinds, and pods; the other kinds are in the files `describe_*`.
 
 use super::describe_hpa as hpa;
 use super::describe_limits as limits;
@@ -21,7 +21,7 @@ use cluster::{Kind, NamespacedName, ObjectMeta};
 use engine::SimTime;
 use record::LogLine;
 
-/// An object in full, as text, with its events if `shows_events`; `None` if there is no such object.
+/// An object in detail, as text, with its events if `shows_events`; `None` if it does not exist.
 pub fn describe(
     sight: Sight<'_>,
     log: &[LogLine],
@@ -104,7 +104,7 @@ pub(super) fn names(id: &NamespacedName, page: &mut Page) {
     }
 }
 
-/// Labels and annotations of an object that the store has in full.
+/// Labels and annotations from the object's metadata.
 pub(super) fn labels(meta: &ObjectMeta, page: &mut Page) {
     page.labels("Labels", &meta.labels);
     page.annotations("Annotations", &meta.annotations);
@@ -139,7 +139,7 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
     match pod.node.and_then(|node| view.store().nodes().get(node)) {
         Some(node) => {
             let address = node_ip(node);
-            // The kubelet writes its address with the first status.
+            // The kubelet reports the node's address with its first status.
             let address = if pod.start_time.is_some() { &*address } else { "" };
             line!(page, 0, "Node:\t{}/{address}", node.meta.name());
         }
@@ -152,7 +152,7 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
     page.annotations("Annotations", view.store().annotations_of(pod));
     match pod.deletion.filter(|_| !pod.phase.is_terminal()) {
         Some(deletion) => {
-            // From the deadline, as kubectl counts: before it the time is still to come.
+            // Counted from the deadline, as kubectl does: negative before it.
             let lasts = sight.view.now - deletion.deadline;
             let lasts = if lasts.as_nanos() < -1_000_000_000 {
                 "<invalid>".to_owned()
@@ -194,7 +194,7 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
 }
 
 fn pod_conditions(pod: &Pod, log: &[LogLine], page: &mut Page) {
-    // The scheduler says so of a pod that it has found no node for.
+    // The scheduler sets this condition once it has failed to place the pod.
     let is_unscheduled = || {
         let failed = |line: &LogLine| line.reason == "FailedScheduling" && line.object == pod.id;
         pod.node.is_none() && log.iter().any(failed)
@@ -215,7 +215,7 @@ fn pod_conditions(pod: &Pod, log: &[LogLine], page: &mut Page) {
     }
 }
 
-/// A condition of a resize that is not through.
+/// A condition of a pending resize.
 pub(super) struct ResizeCondition<'a> {
     pub(super) kind: &'static str,
     pub(super) reason: &'static str,
@@ -223,7 +223,7 @@ pub(super) struct ResizeCondition<'a> {
     pub(super) since: SimTime,
 }
 
-/// The conditions of a resize that is not through.
+/// The conditions of a pending resize.
 pub(super) fn resize_conditions(pod: &Pod) -> Vec<ResizeCondition<'_>> {
     let Some(resize) = &pod.resize else { return Vec::new() };
     let pending = resize.pending.as_ref().map(|pending| ResizeCondition {

@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers, their targets in `get` among it, and the custom resources that scale.
+//! HorizontalPodAutoscalers, including their targets in `get`, and the custom resources that scale workloads.
 
 use super::columns::{NONE, UNKNOWN};
 use super::describe::{labels, names};
@@ -10,11 +10,10 @@ use cluster::hpa_object::HpaObject;
 use cluster::hpa_status::{MetricStatus, MetricValue};
 use units::Quantity;
 
-/// How many metrics of an HPA are listed.
+/// Maximum number of metrics listed for an HPA.
 const METRICS_SHOWN: usize = 2;
 
-/// `cpu: 45%/60%`, a pair for each metric up to the second, and how many more there are
-/// (`formatHPAMetrics`).
+/// `cpu: 45%/60%`: a pair for each of the first two metrics, followed by the number of others (`formatHPAMetrics`).
 pub(super) fn targets(hpa: &HpaObject) -> String {
     let all = metric_pairs(hpa);
     match all.len().checked_sub(METRICS_SHOWN) {
@@ -28,7 +27,7 @@ fn status_of(hpa: &HpaObject, position: usize) -> Option<&MetricStatus> {
     hpa.status.current_metrics.get(position).and_then(Option::as_ref)
 }
 
-/// The controller writes what it measured in decimal suffixes, memory as well.
+/// The controller writes measured values with decimal suffixes, even for memory.
 fn measured(milli: i64) -> String {
     Quantity::from_milli(milli).to_string()
 }
@@ -42,7 +41,7 @@ fn wanted(metric: &MetricSpec) -> String {
     }
 }
 
-/// A pair for each metric.
+/// The current and target value of each metric.
 fn metric_pairs(hpa: &HpaObject) -> Vec<String> {
     let pairs = hpa.spec.metrics.iter().enumerate().map(|(position, metric)| {
         let (name, is_told_as_mean) = match &*metric.source {
@@ -110,7 +109,7 @@ pub(super) fn hpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
     Some(())
 }
 
-/// What is measured, in the words of `describeHorizontalPodAutoscalerV2`.
+/// The title of a metric, worded as in `describeHorizontalPodAutoscalerV2`.
 fn metric_title(metric: &MetricSpec) -> String {
     let of_target = match metric.target {
         MetricTarget::AverageValueMilli(_) => "(target average value)",
@@ -154,7 +153,7 @@ fn direction(title: &str, rules: &ScalingRules, page: &mut Page) {
     }
 }
 
-/// A custom resource, of which kubectl prints the fields as they stand; these are those that matter.
+/// A custom resource, for which kubectl prints all fields as they are; this lists the relevant ones.
 pub(super) fn vpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let vpa = sight.view.store().vpas().get(sight.view.named(id)?)?;
     names(id, page);
@@ -194,7 +193,7 @@ pub(super) fn vpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
     Some(())
 }
 
-/// A custom resource, of which kubectl prints the fields as they stand; these are those that matter.
+/// A custom resource, for which kubectl prints all fields as they are; this lists the relevant ones.
 pub(super) fn scaled_object(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     let mut objects = sight.view.store().scaled_objects().values();
     let object = objects.find(|one| one.meta.id == *id)?;

@@ -1,4 +1,4 @@
-//! `kubectl describe` of what limits others: budgets, quotas, LimitRanges, namespaces, PriorityClasses.
+//! `kubectl describe` of objects that limit others: budgets, quotas, LimitRanges, namespaces, PriorityClasses.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ pub(super) fn limit_range(sight: Sight<'_>, id: &NamespacedName, page: &mut Page
     Some(())
 }
 
-/// `describeLimitRangeSpec`, by resource, which kubectl leaves to chance.
+/// `describeLimitRangeSpec`, ordered by resource; kubectl's order is random.
 fn limits(range: &LimitRange, indent: &str, page: &mut Page) {
     for item in &range.spec.limits {
         let kind = match item.limit_type {

@@ -21,7 +21,7 @@ pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Op
     line!(page, 0, "Roles:\t{}", node_roles(node));
     labels(&node.meta, page);
     line!(page, 0, "CreationTimestamp:\t{}", sight.date(node.meta.created));
-    // NoExecute first, and so on (`printNodeTaintsMultiline`).
+    // Ordered by effect, NoExecute first (`printNodeTaintsMultiline`).
     let mut taints: Vec<String> = node.taints.iter().map(taint_text).collect();
     taints.sort_by_key(|taint| {
         let (key, effect) = taint.rsplit_once(':').unwrap_or_default();
@@ -64,7 +64,7 @@ pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Op
     Some(())
 }
 
-/// What the kubelet reports, or the node controller in its place.
+/// The conditions reported by the kubelet, or set by the node controller on its behalf.
 fn conditions(sight: Sight<'_>, node: &Node, page: &mut Page) {
     line!(page, 0, "Conditions:");
     line!(page, 1, "Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage");
@@ -76,7 +76,7 @@ fn conditions(sight: Sight<'_>, node: &Node, page: &mut Page) {
         let (told, since, status) = (sight.date(told), sight.date(since), status.as_str());
         line!(page, 1, "{kind} \t{status} \t{told} \t{since} \t{reason} \t{message}");
     };
-    // The network is a matter of cloud providers, which say nothing while it is set up.
+    // NetworkUnavailable is up to the cloud provider, which does not set it during network setup.
     let own = NODE_CONDITIONS.iter().zip(node.health.conditions).take(3);
     for (((kind, _), status), changed) in own.zip(node.health.conditions_since) {
         let words = match (*kind, status) {
@@ -168,7 +168,7 @@ fn share(amounts: &ResourceList, allocatable: &ResourceList, name: &str) -> Stri
     format!("{amount} ({percent}%)")
 }
 
-/// What the containers of a pod may use together; those without a limit do not count (`PodLimits`).
+/// Total limits of a pod's containers; containers without a limit do not count (`PodLimits`).
 fn pod_limits(spec: &PodSpec) -> ResourceList {
     let mut limits = ResourceList::default();
     spec.running().for_each(|container| limits.add_all(&container.limits));

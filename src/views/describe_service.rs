@@ -72,7 +72,7 @@ pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
     Some(())
 }
 
-/// The endpoints of a port that are ready (`formatEndpointSlices`).
+/// The ready endpoints of a port (`formatEndpointSlices`).
 fn endpoints(sight: Sight<'_>, service: &Service, port: &ServicePort) -> String {
     let number = target_port(sight, service, port);
     let all = endpoint_addresses(sight, service, |endpoint| endpoint.ready);

@@ -1,4 +1,5 @@
-//! `kubectl describe` of what pods refer to: ConfigMaps, Secrets, ServiceAccounts, claims and their volumes.
+//! `kubectl describe` of objects that pods refer to: ConfigMaps, Secrets, ServiceAccounts, claims and their
+//! volumes.
 
 use super::describe::{labels, names};
 use super::get::Sight;
@@ -60,7 +61,7 @@ pub(super) fn config(
     Some(())
 }
 
-/// How many bytes a text in base64 stands for.
+/// Decoded length of a base64 text in bytes.
 fn decoded_length(text: &str) -> usize {
     let letters = text.bytes().filter(|letter| !letter.is_ascii_whitespace() && *letter != b'=');
     letters.count() * 3 / 4

@@ -62,7 +62,7 @@ pub(super) fn deployment(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
     Some(())
 }
 
-/// The ReplicaSet of the present template, and the others, the oldest first.
+/// The ReplicaSet of the current template, and the old ones, oldest first.
 fn replica_sets(sight: Sight<'_>, key: DeploymentId, deployment: &Deployment, page: &mut Page) {
     let store = sight.view.store();
     let mut all: Vec<&ReplicaSet> = store.replica_sets_of(key).map(|(_, set)| set).collect();
@@ -114,7 +114,7 @@ pub(super) fn replica_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page
     Some(())
 }
 
-/// How many pods of an owner are in which phase (`getPodStatusForController`).
+/// Number of an owner's pods by phase (`getPodStatusForController`).
 fn pods_status(sight: Sight<'_>, owner: Owner, page: &mut Page) {
     let count = |phase: PodPhase| {
         let pods = sight.view.store().pods_of(owner);
@@ -175,7 +175,7 @@ pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
     line!(page, 0, "Selector:\t{}", label_text(&spec.selector));
     line!(page, 0, "Node-Selector:\t{}", labels_text(&spec.template.spec.node_selector));
     page.labels("Labels", &set.meta.labels);
-    // Each change of the template makes a revision.
+    // Each change of the template creates a revision.
     let generation = set.revisions.iter().map(|one| one.number).max().unwrap_or(1);
     let generation = generation.to_string();
     page.annotations(
@@ -196,7 +196,7 @@ pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
     Some(())
 }
 
-/// The labels that the API server gives a Job and its pods.
+/// The labels of a Job or its pods, including those that the API server adds.
 fn tracked(job: &Job, labels: &Labels) -> Labels {
     let uid = Name::from(uid_text(job.meta.uid));
     let name = job.meta.name();

@@ -1,4 +1,4 @@
-//! EndpointSlices and Endpoints, which the store keeps with their Services: rows of `get`, and objects.
+//! EndpointSlices and Endpoints, which the store keeps as part of Services: rows of `get`, and objects.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use cluster::pod::Pod;
 use cluster::service::{Endpoint, Service, ServicePort};
 use cluster::{ClusterView, Kind, Labels, NamespacedName};
 
-/// How many endpoints a cell names.
+/// Maximum number of endpoints listed in a cell.
 const SHOWN: usize = 3;
 
-/// The Services that the endpoints controllers keep.
+/// The Services that the endpoints controllers manage.
 fn services(view: ClusterView<'_>) -> impl Iterator<Item = &Service> {
     view.store().services().values().filter(|one| one.spec.selector.is_some())
 }
@@ -79,7 +79,7 @@ pub(super) fn endpoints(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// The first few, and how many there are more.
+/// The first few items, followed by the number of others.
 pub(super) fn some_of(all: &[String]) -> String {
     match all.len().checked_sub(SHOWN) {
         Some(more @ 1..) => format!("{} + {more} more...", all[..SHOWN].join(",")),
@@ -109,7 +109,7 @@ pub(super) fn reached<'a>(
     })
 }
 
-/// The ports of a Service with those of its pods.
+/// The ports of a Service, each with the port number of its pods.
 fn ports<'a>(
     sight: Sight<'a>,
     service: &'a Service,
@@ -118,7 +118,7 @@ fn ports<'a>(
     ports.filter_map(move |port| Some((port, target_port(sight, service, port)?)))
 }
 
-/// The number of the pods' port behind a port of a Service.
+/// The pods' port number for a port of a Service.
 pub(super) fn target_port(sight: Sight<'_>, service: &Service, port: &ServicePort) -> Option<u16> {
     port.target_port.parse().ok().or_else(|| {
         let store = sight.view.store();
@@ -131,7 +131,7 @@ pub(super) fn target_port(sight: Sight<'_>, service: &Service, port: &ServicePor
     })
 }
 
-/// The objects, as the controllers write them.
+/// The objects as the controllers would write them.
 pub(super) fn objects(view: ClusterView<'_>, kind: Kind) -> Vec<(NamespacedName, Value)> {
     let sight = Sight { view };
     let all = services(view).map(|service| {

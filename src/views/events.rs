@@ -1,5 +1,5 @@
-//! `kubectl events` and `kubectl get events`: what happened, equal events counted together. What the scenario
-//! did itself is no event: nobody tells the API server of it.
+//! `kubectl events` and `kubectl get events`, with equal events aggregated. Actions of the scenario itself are not
+//! events, as the API server never gets to know of them.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use cluster::assigned::uid_text;
 use engine::SimTime;
 use record::LogLine;
 
-/// Those who write in the log beside the components of a cluster.
+/// Log actors that are not components of the cluster.
 const OUTSIDE: [&str; 2] = ["user", "scenario"];
 
-/// Equal events, counted as the API server's event series are.
+/// Equal events, aggregated as in the API server's event series.
 pub(super) struct Series<'a> {
     pub(super) first: &'a LogLine,
     last: SimTime,
@@ -38,7 +38,7 @@ impl Series<'_> {
         }
     }
 
-    /// The message in the kubelet's words, which name container and pod.
+    /// The message worded as by the kubelet, with container and pod.
     fn message(&self, sight: Sight<'_>) -> String {
         let line = self.first;
         match (line.actor, line.reason, self.container(sight)) {
@@ -53,7 +53,7 @@ impl Series<'_> {
         }
     }
 
-    /// The message as `describe` has it: behind the container that it is about.
+    /// The message in `describe`: prefixed with its container.
     pub(super) fn described(&self, sight: Sight<'_>) -> String {
         let message = self.message(sight);
         match self.container(sight) {
@@ -62,7 +62,7 @@ impl Series<'_> {
         }
     }
 
-    /// The container that an event of a kubelet is about, with its pod's UID: known where the pod has only one.
+    /// The container of a kubelet's event, with its pod's UID: only known if the pod has a single container.
     fn container(&self, sight: Sight<'_>) -> Option<(String, String)> {
         let line = self.first;
         let is_of_container = matches!(line.reason, "BackOff" | "Failed" | "Unhealthy" | "Killing");
@@ -124,7 +124,7 @@ pub fn event_objects(
     Ok(series.iter().map(|one| one.object(sight)).collect())
 }
 
-/// The events that `kubectl get` lists, in its order.
+/// The events that `kubectl get` lists, in kubectl's order.
 fn event_list<'a>(
     sight: Sight<'_>,
     log: &'a [LogLine],
@@ -144,7 +144,7 @@ fn event_list<'a>(
     selection.picked(Kind::Event, all)
 }
 
-/// The events of the lines that are meant, equal ones together, the oldest first.
+/// The events of these log lines, aggregated, oldest first.
 pub(super) fn event_table<'a>(
     log: impl IntoIterator<Item = &'a LogLine>,
     scope: &Scope,
@@ -170,19 +170,18 @@ pub(super) fn event_table<'a>(
     series
 }
 
-/// Which events are printed, and how.
+/// Which events to print, and how.
 #[derive(Clone, Debug, Default)]
 pub struct EventForm {
-    /// As `kubectl get events` prints them, in the order of their names and without counts; else as
-    /// `kubectl events`.
+    /// True for `kubectl get events`: in order of name and without counts. False for `kubectl events`.
     pub as_objects: bool,
-    /// More columns, as with `get events -o wide`.
+    /// Additional columns, as with `get events -o wide`.
     pub wide: bool,
-    /// Only those of these types: Normal, Warning; all if there are none.
+    /// Only events of these types, Normal or Warning; empty = all.
     pub types: Vec<String>,
-    /// Of objects: which are meant, and their order; all, by name, if it does not say.
+    /// For objects: field selector and order; by default all, by name.
     pub selection: Selection,
-    /// Only those of the objects of this kind.
+    /// Only events about objects of this kind.
     pub kind: Option<Kind>,
 }
 
@@ -248,7 +247,7 @@ pub fn events(
     Ok(columns.text())
 }
 
-/// Events of cluster-scoped objects are in the namespace default.
+/// Events of cluster-scoped objects are in the namespace `default`.
 fn event_namespace(line: &LogLine) -> &str {
     match &*line.object.namespace {
         "" => "default",
@@ -256,7 +255,7 @@ fn event_namespace(line: &LogLine) -> &str {
     }
 }
 
-/// The object's name and the instant of the first, in nanoseconds, as the recorder names events.
+/// The object's name and the time of the first event in nanoseconds, as client-go's recorder names events.
 fn event_name(series: &Series<'_>) -> String {
     let at = u64::try_from(series.first.at.as_nanos()).unwrap_or(0);
     format!("{}.{:016x}", series.first.object.name, at)

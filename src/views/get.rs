@@ -1,4 +1,4 @@
-//! `kubectl get`: a line for each object. Which columns a kind has is said in `kinds`, what is in them in `rows`.
+//! `kubectl get`: one line per object. The columns of each kind are defined in `kinds`, the cells in `rows`.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,21 @@ use cluster::{Kind, Labels, NamespacedName};
 pub use super::rows::Sight;
 pub(super) use super::rows::{label_text, taint_text};
 
-/// Which objects are meant.
+/// Selects objects.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// Only this namespace; all if absent, and then the namespace is a column.
+    /// Only this namespace; if absent all, and the table gets a namespace column.
     pub namespace: Option<String>,
-    /// Only the objects of these names; all if there are none.
+    /// Only objects with these names; empty = all.
     pub names: Vec<String>,
-    /// Only objects whose labels it matches.
+    /// Only objects whose labels match.
     pub selector: Option<Selector>,
-    /// Only these objects, each at its place in the order; all, by name, if absent.
+    /// Only these objects, each with its position; if absent all, by name.
     pub places: Option<BTreeMap<NamespacedName, usize>>,
 }
 
 impl Scope {
-    /// Whether an object is meant, as far as its name goes.
+    /// True if the namespace and the name of an object are selected.
     pub fn has_name(&self, id: &NamespacedName) -> bool {
         let is_in = self.namespace.as_ref().is_none_or(|wanted| *id.namespace == **wanted);
         (is_in || id.namespace.is_empty())
@@ -33,8 +33,8 @@ impl Scope {
             && self.places.as_ref().is_none_or(|places| places.contains_key(id))
     }
 
-    /// Where an object stands among those that are meant: names that were asked for come in the order in which they
-    /// were.
+    /// The position of an object among the selected ones: explicitly named objects are in the order of their names
+    /// in the command.
     pub(super) fn place(&self, id: &NamespacedName) -> usize {
         let place = match &self.places {
             Some(places) => places.get(id).copied(),
@@ -43,33 +43,33 @@ impl Scope {
         place.unwrap_or(usize::MAX)
     }
 
-    /// Whether an object with these labels is meant.
+    /// True if an object with these labels is selected.
     pub fn has(&self, id: &NamespacedName, labels: &Labels) -> bool {
         self.has_name(id) && self.selector.as_ref().is_none_or(|one| one.matches(labels))
     }
 }
 
-/// How a table is printed.
+/// Output format of a table.
 #[derive(Clone, Debug, Default)]
 pub struct Form {
-    /// All columns are shown, as with `-o wide`.
+    /// Show all columns, as with `-o wide`.
     pub wide: bool,
-    /// The names alone, as with `-o name`.
+    /// Show only the names, as with `-o name`.
     pub only_names: bool,
-    /// A column with all labels, as with `--show-labels`.
+    /// Add a column with all labels, as with `--show-labels`.
     pub shows_labels: bool,
-    /// Columns with the values of these labels, as with `-L`.
+    /// Add columns with the values of these labels, as with `-L`.
     pub label_columns: Vec<String>,
-    /// Names are told with their kind, as where several kinds are listed.
+    /// Prefix names with their kind, as when several kinds are listed.
     pub shows_kind: bool,
 }
 
-/// Names of the objects of a kind that are meant, in the order of kubectl.
+/// Names of the selected objects of a kind, in kubectl's order.
 pub fn names(sight: Sight<'_>, kind: Kind, scope: &Scope) -> Vec<NamespacedName> {
     found(sight, kind, scope).into_iter().map(|one| one.id).collect()
 }
 
-/// The objects of a kind as a table, or as names; empty if there are none.
+/// The selected objects of a kind as a table or as names; empty if there are none.
 pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
     let found = found(sight, kind, scope);
     if form.only_names {
@@ -87,7 +87,7 @@ pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
     if namespace {
         titles.insert(0, "NAMESPACE".to_owned());
     }
-    // The column of a label is called by what follows its prefix.
+    // The title of a label column is the key without its prefix.
     titles.extend(form.label_columns.iter().map(|label| {
         let name = label.rsplit('/').next().unwrap_or(label);
         name.to_uppercase()

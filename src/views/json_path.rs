@@ -1,5 +1,6 @@
-//! JSONPath templates as kubectl takes them (`k8s.io/client-go/util/jsonpath`, 1.36): text with paths in braces, `range` and
-//! `end`. It is not RFC 9535: dots in names are escaped, a path yields text, and a field that is not there yields nothing.
+//! JSONPath templates in kubectl's dialect (`k8s.io/client-go/util/jsonpath`, 1.36): text with paths in braces,
+//! `range` and `end`. This is not RFC 9535: dots in names are escaped, a path yields text, and a missing field
+//! yields nothing.
 
 mod parse;
 
@@ -14,19 +15,19 @@ pub struct JsonPath {
     parts: Vec<Part>,
 }
 
-/// What stands outside of braces, or in one pair of them.
+/// Literal text, or the content of a pair of braces.
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Text(String),
     Path(Vec<Step>),
-    /// `{range PATH}` up to its `{end}`: the parts, once for each result of the path.
+    /// `{range PATH}` to its `{end}`: the inner parts, repeated for each result of the path.
     Range(Vec<Step>, Vec<Self>),
 }
 
-/// One step of a path, from each of the values before it.
+/// One step of a path, applied to each value of the previous step.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
-    /// A constant, whatever came before.
+    /// A constant, independent of the previous values.
     Literal(Value),
     Field(String),
     /// `*`
@@ -39,11 +40,11 @@ enum Step {
     Filter(Filter),
     /// `[0,2]`, `['a','b']`
     Union(Vec<Vec<Self>>),
-    /// A word that means nothing.
+    /// An unknown word, which yields nothing.
     Unknown(String),
 }
 
-/// Which elements of a list; negative numbers count from its end.
+/// Elements of a list; negative numbers count from its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Slice {
     start: i64,
@@ -51,36 +52,36 @@ struct Slice {
     step: Option<i64>,
 }
 
-/// Where a slice ends.
+/// The end of a slice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum End {
-    /// With the list.
+    /// The end of the list.
     #[default]
     Last,
-    /// After its first element: `[2]`.
+    /// After a single element: `[2]`.
     One,
-    /// Before this one.
+    /// Before this position.
     Before(i64),
 }
 
-/// Which elements of a list: those for which a comparison holds, or a path leads somewhere.
+/// The elements of a list for which a comparison holds or a path yields a result.
 #[derive(Clone, Debug, PartialEq)]
 struct Filter {
     left: Vec<Step>,
-    /// The operator and what is compared with.
+    /// The operator and the right-hand side.
     comparison: Option<(String, Vec<Step>)>,
 }
 
-/// A value of the object, or one that the template has itself.
+/// A value of the object, or a constant of the template.
 type Found<'v> = Cow<'v, Value>;
 
 impl JsonPath {
-    /// Reads a template; an error is in kubectl's words.
+    /// Parses a template; errors are worded as in kubectl.
     pub fn template(text: &str) -> Result<Self, String> {
         parse::template(text).map(|parts| Self { parts })
     }
 
-    /// Reads a single path, with or without its braces and first dot, as `--sort-by` and `custom-columns` take it.
+    /// Parses a single path, with or without braces and leading dot, as in `--sort-by` and `custom-columns`.
     pub fn relaxed(text: &str) -> Result<Self, String> {
         let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
         let path = inner.strip_prefix('.').unwrap_or(inner);
@@ -92,7 +93,7 @@ impl JsonPath {
         Self::template(&format!("{{.{path}}}"))
     }
 
-    /// The text of the template for an object.
+    /// The output of the template for an object.
     pub fn text(&self, object: &Value) -> Result<String, String> {
         let mut text = String::new();
         for results in self.results(object)? {
@@ -109,7 +110,7 @@ impl JsonPath {
         Ok(all)
     }
 
-    /// The only value to which a path leads, or the first.
+    /// The first value that a path yields.
     pub fn first<'v>(&self, object: &'v Value) -> Option<Found<'v>> {
         self.results(object).ok()?.into_iter().flatten().next()
     }
@@ -136,7 +137,7 @@ fn walk<'v>(steps: &[Step], from: Vec<Found<'v>>) -> Result<Vec<Found<'v>>, Stri
 
 fn take<'v>(step: &Step, from: &[Found<'v>]) -> Result<Vec<Found<'v>>, String> {
     Ok(match step {
-        // As often as there are values before it, but for text.
+        // Once per previous value, except for text.
         Step::Literal(value @ Value::String(_)) => vec![Cow::Owned(value.clone())],
         Step::Literal(value) => from.iter().map(|_| Cow::Owned(value.clone())).collect(),
         Step::Field(name) => from.iter().filter_map(|value| field(value, name)).collect(),
@@ -186,7 +187,7 @@ fn take<'v>(step: &Step, from: &[Found<'v>]) -> Result<Vec<Found<'v>>, String> {
     })
 }
 
-/// The value of a field. What the template has itself is no object.
+/// The value of a field. Constants of the template are not objects.
 fn field<'v>(value: &Found<'v>, name: &str) -> Option<Found<'v>> {
     match value {
         Cow::Borrowed(value) => value.as_object()?.get(name).map(Cow::Borrowed),
@@ -210,7 +211,7 @@ fn children<'v>(value: &Found<'v>) -> Vec<Found<'v>> {
     }
 }
 
-/// A value that has others in it, and all of those in it that have.
+/// Collects a value that has children, and all such values below it.
 fn descend<'v>(value: &Found<'v>, into: &mut Vec<Found<'v>>) {
     let children = children(value);
     if !children.is_empty() {
@@ -222,7 +223,7 @@ fn descend<'v>(value: &Found<'v>, into: &mut Vec<Found<'v>>) {
 }
 
 impl Slice {
-    /// Its elements; `None` if it is for none.
+    /// The selected elements; `None` if the range is empty.
     fn of<'v>(self, list: &[Found<'v>]) -> Result<Option<Vec<Found<'v>>>, String> {
         let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
         let from_end = |index: i64| if index < 0 { index.saturating_add(length) } else { index };
@@ -280,7 +281,7 @@ impl Filter {
     }
 }
 
-/// How two values compare: both text, both whole numbers, both fractions, or both truths, which are equal or not.
+/// Compares two values: both text, both integers, both fractions, or both booleans, which can only be equal or not.
 fn compared(left: &Value, right: &Value, is_equality: bool) -> Result<Ordering, String> {
     let incompatible = || "incompatible types for comparison".to_owned();
     match (left, right) {
@@ -296,7 +297,7 @@ fn compared(left: &Value, right: &Value, is_equality: bool) -> Result<Ordering, 
     }
 }
 
-/// How two numbers compare, of which none or both have a fraction.
+/// Compares two numbers, of which both or neither have a fraction.
 fn numbers_compared(left: &Number, right: &Number) -> Option<Ordering> {
     match (left.as_i64(), right.as_i64()) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
@@ -305,7 +306,7 @@ fn numbers_compared(left: &Number, right: &Number) -> Option<Ordering> {
     }
 }
 
-/// As Go names the type of a value that should have been a list.
+/// Go's name for the type of a value that should have been a list.
 fn not_a_list(value: &Value) -> String {
     let kind = match value {
         Value::Object(_) => "map[string]interface {}",
@@ -317,7 +318,7 @@ fn not_a_list(value: &Value) -> String {
     format!("{kind} is not array or slice")
 }
 
-/// A result as text: lists and objects as JSON.
+/// A result as text, with lists and objects as JSON.
 fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => go_json(&value.to_string()),
@@ -325,7 +326,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// As `fmt.Print` of Go writes it.
+/// A scalar in the format of Go's `fmt.Print`.
 pub(super) fn scalar_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -341,7 +342,7 @@ pub(super) fn scalar_text(value: &Value) -> String {
     }
 }
 
-/// JSON as Go writes it, which may stand in HTML.
+/// JSON with Go's HTML escaping.
 pub fn go_json(json: &str) -> String {
     json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
 }

@@ -1,4 +1,4 @@
-//! The columns of each kind that can be printed.
+//! The columns of each printable kind.
 
 use super::endpoints;
 use super::rows::{self, Rows, Sight};
@@ -6,21 +6,21 @@ use super::rows_of_karpenter as karpenter;
 use super::rows_of_others as others;
 use cluster::Kind;
 
-/// How a kind is printed as a table.
+/// How to print a kind as a table.
 pub(super) struct Row {
     kind: Kind,
     /// Titles of the columns.
     pub(super) titles: &'static [&'static str],
-    /// Titles of those that `-o wide` adds.
+    /// Titles of the additional columns of `-o wide`.
     pub(super) wide: &'static [&'static str],
-    /// Its objects.
+    /// Lists its objects.
     pub(super) rows: fn(Sight<'_>, &mut Rows<'_>),
 }
 
 macro_rules! tables {
     ($($kind:ident [$($title:literal),*] [$($wide:literal),*] $rows:path;)*) => {
-        /// All kinds, with the columns of `pkg/printers/internalversion/printers.go`, 1.36, and those that
-        /// the custom resources of KEDA and of the vertical-pod-autoscaler name.
+        /// All printable kinds, with the columns of `pkg/printers/internalversion/printers.go`, 1.36, and those of
+        /// the custom resources of KEDA and the vertical-pod-autoscaler.
         const ALL: &[Row] = &[$(Row {
             kind: Kind::$kind,
             titles: &[$($title),*],
@@ -105,7 +105,7 @@ pub const OF_ALL: [Kind; 9] = [
     Kind::Job,
 ];
 
-/// How a kind is printed, if it can be.
+/// How to print a kind; `None` if it is not printable.
 pub(super) fn table(kind: Kind) -> Option<&'static Row> {
     ALL.iter().find(|row| row.kind == kind)
 }

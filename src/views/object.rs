@@ -1,5 +1,5 @@
-//! `kubectl get -o yaml` and `-o json`: the objects of the API. What clients write comes from `manifest::written`, the
-//! rest of the metadata and the status from the store.
+//! `kubectl get -o yaml` and `-o json`: objects in their API form. The fields written by clients come from
+//! `manifest::written`, the remaining metadata and the status from the store.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use cluster::{ClusterView, Kind, NamespacedName, ObjectId};
 use engine::{SimDuration, SimTime};
 use manifest::{amounts, written};
 
-/// The objects of a kind that are meant, in the order in which they are listed.
+/// The selected objects of a kind, in the order in which they are listed.
 pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
     let mut items: Vec<(NamespacedName, Value)> = match kind {
         Kind::EndpointSlice | Kind::Endpoints => {
@@ -36,13 +36,13 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
     items.into_iter().map(|(_, item)| item).collect()
 }
 
-/// An object as the API server prints it, its fields in the order of their names.
+/// An object as the API server prints it, with its fields in alphabetical order.
 fn api_object(view: ClusterView<'_>, object: ObjectId) -> Option<Value> {
     let mut value = written(view.store(), object)?;
     add_metadata(view, object, &mut value["metadata"]);
     if let Some(status) = status(view, object) {
         match value["status"].as_object_mut() {
-            // A node's has what describes the machine.
+            // A node's status has the machine's description already.
             Some(known) => known.extend(status),
             None => value["status"] = Value::Object(status),
         }
@@ -51,7 +51,7 @@ fn api_object(view: ClusterView<'_>, object: ObjectId) -> Option<Value> {
     Some(value)
 }
 
-/// Fields in the order of their names, as kubectl prints them.
+/// Sorts fields alphabetically, as kubectl prints them.
 pub(super) fn sort(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -63,7 +63,7 @@ pub(super) fn sort(value: &mut Value) {
     }
 }
 
-/// `metav1.Time`: to the second, in UTC.
+/// `metav1.Time`: in whole seconds, UTC.
 pub(super) fn time(view: ClusterView<'_>, at: SimTime) -> Value {
     let at = ClusterView::new(view.store(), at).timestamp();
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
@@ -105,7 +105,7 @@ fn add_metadata(view: ClusterView<'_>, object: ObjectId, metadata: &mut Value) {
     }
 }
 
-/// The volumes that were made for claims.
+/// The volumes provisioned for claims.
 fn made_volumes(view: ClusterView<'_>, scope: &Scope) -> Vec<(NamespacedName, Value)> {
     let claims = view.store().claims().values().filter(|one| has_made_volume(one));
     let all = claims.map(|claim| {
@@ -151,7 +151,7 @@ fn made_volumes(view: ClusterView<'_>, scope: &Scope) -> Vec<(NamespacedName, Va
     all.flatten().filter(|(id, _)| scope.has_name(id)).collect()
 }
 
-/// Fields of which those that hold nothing are left out.
+/// An object of these fields, without the empty ones.
 pub(super) fn fields<const N: usize>(all: [(&str, Value); N]) -> Map<String, Value> {
     let told = all.into_iter().filter(|(_, value)| match value {
         Value::Null => false,

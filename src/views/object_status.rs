@@ -1,5 +1,4 @@
-//! The status of each kind as the API server prints it: numbers that are zero are left out where the API has
-//! `omitempty`.
+//! The status of each kind as the API server prints it: zero numbers are omitted where the API has `omitempty`.
 
 use serde_json::{Map, Value, json};
 
@@ -22,7 +21,7 @@ use cluster::{ClusterView, Kind, ObjectId};
 use manifest::amounts;
 use units::Quantity;
 
-/// The status of an object; `None` for kinds without.
+/// The status of an object; `None` for kinds without a status.
 pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<String, Value>> {
     let store = view.store();
     Some(match object {

@@ -1,4 +1,4 @@
-//! A page of `kubectl describe`: lines with tabs, lined up when the page is done (`PrefixWriter` and
+//! A page of `kubectl describe`: lines with tabs, which are aligned when the page is complete (`PrefixWriter` and
 //! `tabbedString` in kubectl's `pkg/describe`).
 
 use std::fmt::{self, Write as _};
@@ -10,18 +10,18 @@ use cluster::Labels;
 /// A page that grows line by line.
 #[derive(Default)]
 pub(super) struct Page {
-    /// Lines that are lined up.
+    /// Aligned lines.
     done: String,
-    /// Lines with their tabs.
+    /// Lines that still have their tabs.
     text: String,
 }
 
 /// Annotations that are not shown.
 const SKIPPED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Longest annotation that stands on the line of its key, in characters.
+/// Longest annotation printed on the line of its key, in characters.
 const ANNOTATION_MAX: usize = 140;
 
-/// Writes a line: its level, each two blanks, and its text, in which tabs part columns.
+/// Writes a line: its indentation level, at two blanks each, and its text, in which tabs separate columns.
 macro_rules! line {
     ($page:expr, $level:expr, $($text:tt)*) => {
         $page.line($level, format_args!($($text)*))
@@ -35,13 +35,13 @@ impl Page {
         let _ = writeln!(self.text, "{}{text}", "  ".repeat(level));
     }
 
-    /// What comes next is not lined up with what was written so far.
+    /// Aligns the lines written so far, separately from those that follow.
     pub(super) fn flush(&mut self) {
         self.done.push_str(&align(&self.text, OF_PAGES));
         self.text.clear();
     }
 
-    /// The page.
+    /// The complete page, aligned.
     pub(super) fn finish(mut self) -> String {
         self.flush();
         self.done

@@ -1,5 +1,5 @@
-//! What the kubelet says of a pod: the state of each container, and the conditions, as `kubectl describe`
-//! prints them and as JSON.
+//! The status of a pod as the kubelet reports it: container states and conditions, in the form of `kubectl
+//! describe` and as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use cluster::pod_template::Container;
 use cluster::qos::qos_class;
 use manifest::amounts;
 
-/// The lines on the state of a container: level, name and value (`describeContainerState`).
+/// The lines about a container's state: level, name and value (`describeContainerState`).
 pub(super) fn state_lines(
     status: &ContainerStatus,
     sight: Sight<'_>,
@@ -51,7 +51,7 @@ fn termination_lines(end: Termination, sight: Sight<'_>) -> [(usize, &'static st
     ]
 }
 
-/// The conditions that somebody has written, in the order of kubectl.
+/// The conditions that have been written, in kubectl's order.
 pub(super) fn conditions(pod: &Pod) -> impl Iterator<Item = (&'static str, PodCondition)> {
     let known = &pod.conditions;
     let all = [
@@ -90,7 +90,7 @@ pub(super) fn pod_status(view: ClusterView<'_>, pod: &Pod) -> Map<String, Value>
     ])
 }
 
-/// The conditions of a pod, those of a resize that is not through at the end.
+/// The conditions of a pod, with those of a pending resize at the end.
 fn all_conditions(view: ClusterView<'_>, pod: &Pod) -> Value {
     let told = conditions(pod).map(|(kind, condition)| {
         json!({
@@ -114,7 +114,7 @@ fn all_conditions(view: ClusterView<'_>, pod: &Pod) -> Value {
     told.chain(disrupted).chain(of_resize).collect()
 }
 
-/// `initContainerStatuses` and `containerStatuses`, once the kubelet has taken the pod.
+/// `initContainerStatuses` and `containerStatuses`, once the kubelet has accepted the pod.
 fn container_statuses(view: ClusterView<'_>, pod: &Pod) -> [Value; 2] {
     if pod.start_time.is_none() {
         return [(); 2].map(|()| Value::Null);

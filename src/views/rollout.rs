@@ -14,14 +14,14 @@ use cluster::pod_template::PodTemplate;
 use cluster::stateful_set::{StatefulSet, StatefulSetUpdate};
 use cluster::{ClusterView, Kind, Labels, ObjectReference};
 
-/// Annotation from which CHANGE-CAUSE is taken.
+/// Annotation shown as CHANGE-CAUSE.
 const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 
-/// What kubectl says of other strategies (`polymorphichelpers.*StatusViewer`).
+/// kubectl's message for other strategies (`polymorphichelpers.*StatusViewer`).
 const ONLY_ROLLING: &str = "rollout status is only available for RollingUpdate strategy type";
 
-/// How far the rollout of a workload is, in kubectl's words, or the error with which kubectl gives up on it;
-/// `None` if it is not there, or of a kind that is not rolled out.
+/// Rollout status of a workload in kubectl's words, or the error with which kubectl gives up; `None` if it does not
+/// exist, or its kind has no rollouts.
 pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<String, String>> {
     let id = &object.id;
     Some(match object.kind {
@@ -32,8 +32,8 @@ pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<
     })
 }
 
-/// The revisions of a workload, the oldest first, under its name; `None` if it is not there, or of a kind that
-/// is not rolled out.
+/// The revisions of a workload, oldest first, below its name; `None` if it does not exist, or its kind has no
+/// rollouts.
 pub fn history(sight: Sight<'_>, object: &ObjectReference) -> Option<String> {
     let mut lines = "REVISION\tCHANGE-CAUSE\n".to_owned();
     for (number, cause, _) in revisions(sight.view, object)? {
@@ -145,7 +145,7 @@ fn of_deployment(deployment: &Deployment) -> Result<String, String> {
     Ok(format!("deployment \"{name}\" successfully rolled out"))
 }
 
-/// The revisions of a workload, the oldest first: number, why it was changed, and its template.
+/// The revisions of a workload, oldest first: number, change cause, and template.
 fn revisions(
     view: ClusterView<'_>,
     object: &ObjectReference,

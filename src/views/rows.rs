@@ -1,5 +1,5 @@
-//! The cells of `kubectl get`, kind by kind (`pkg/printers/internalversion/printers.go`, 1.36): those of nodes,
-//! pods, workloads and Services. Titles are in `kinds`, printing in `get`.
+//! The cells of `kubectl get` (`pkg/printers/internalversion/printers.go`, 1.36) for nodes, pods, workloads and
+//! Services. Titles are in `kinds`, printing is in `get`.
 
 use super::age::{age, human};
 use super::columns::{NONE, UNKNOWN};
@@ -28,12 +28,12 @@ pub struct Sight<'a> {
 }
 
 impl<'a> Sight<'a> {
-    /// How long ago that was.
+    /// Age of an object created at this time.
     pub(super) fn age(self, at: SimTime) -> String {
         age(self.view.now, at)
     }
 
-    /// As `kubectl describe` writes an instant (`time.RFC1123Z`, in UTC).
+    /// A time as in `kubectl describe` (`time.RFC1123Z`, in UTC).
     pub(super) fn date(self, at: SimTime) -> String {
         let at = ClusterView::new(self.view.store(), at).timestamp();
         at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
@@ -46,17 +46,17 @@ impl<'a> Sight<'a> {
     }
 }
 
-/// The objects that are listed.
+/// The objects of a list.
 pub(super) struct Rows<'a> {
     scope: &'a Scope,
     pub(super) found: Vec<Found>,
 }
 
-/// An object that is listed.
+/// A listed object.
 pub(super) struct Found {
     pub(super) id: NamespacedName,
     pub(super) labels: Labels,
-    /// Of all columns, those of `-o wide` last.
+    /// The cells of all columns, those of `-o wide` last.
     pub(super) cells: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Rows<'a> {
         Self { scope, found: Vec::new() }
     }
 
-    /// Lists an object, if it is meant; its name goes before the other cells.
+    /// Lists an object if it is selected; its name precedes the other cells.
     pub(super) fn add(
         &mut self,
         id: &NamespacedName,
@@ -108,7 +108,7 @@ pub(super) fn pods(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// How many of a pod's readiness gates are open: all or none, as one controller sets their conditions.
+/// Number of a pod's readiness gates that are open: all or none, as a single controller sets their conditions.
 fn open_gates(pod: &Pod, spec: &PodSpec) -> String {
     match (spec.readiness_gates.len(), pod.is_ready()) {
         (0, _) => NONE.to_owned(),
@@ -302,7 +302,7 @@ pub(super) fn disruption_budgets(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// `spec.type` of a Service, as written or as the store has it.
+/// `spec.type` of a Service, as written or by default.
 pub(super) fn service_type<'a>(sight: Sight<'a>, service: &Service) -> &'a str {
     let written = &sight.written(Kind::Service, &service.meta.id)["spec"]["type"];
     match written.as_str() {
@@ -313,7 +313,7 @@ pub(super) fn service_type<'a>(sight: Sight<'a>, service: &Service) -> &'a str {
     }
 }
 
-/// The EXTERNAL-IP of a Service: no cloud hands one out.
+/// The EXTERNAL-IP of a Service, without addresses from a cloud.
 fn external_ip(sight: Sight<'_>, service: &Service) -> String {
     let spec = &sight.written(Kind::Service, &service.meta.id)["spec"];
     let given = spec["externalIPs"].as_array().into_iter().flatten();
@@ -339,7 +339,7 @@ pub(super) const fn title_case(holds: bool) -> &'static str {
     if holds { "True" } else { "False" }
 }
 
-/// `Ready`, `NotReady`, `Unknown`, and whether it takes pods (`printNode`).
+/// `Ready`, `NotReady` or `Unknown`, and whether it is schedulable (`printNode`).
 pub(super) fn node_status(node: &Node) -> String {
     let ready = match node.ready.status {
         ConditionStatus::True => "Ready",
@@ -349,7 +349,7 @@ pub(super) fn node_status(node: &Node) -> String {
     format!("{ready}{cordoned}")
 }
 
-/// By its labels (`findNodeRoles`).
+/// Roles of a node, from its labels (`findNodeRoles`).
 pub(super) fn node_roles(node: &Node) -> String {
     let roles = node.meta.labels.iter().filter_map(|(key, value)| {
         let named = key.strip_prefix("node-role.kubernetes.io/");
@@ -372,7 +372,7 @@ fn template_cells(template: &PodTemplate, selector: &Selector) -> Vec<String> {
     cells
 }
 
-/// Containers and images.
+/// Cells with the containers and their images.
 fn container_cells(template: &PodTemplate) -> Vec<String> {
     let containers = &template.spec.containers;
     let joined = |texts: Vec<&str>| texts.join(",");
@@ -394,7 +394,7 @@ pub(super) fn labels_text(labels: &Labels) -> String {
     if pairs.is_empty() { NONE.to_owned() } else { pairs.join(",") }
 }
 
-/// `printJob`: what has come of it.
+/// The status in `printJob`.
 pub(super) fn job_status(job: &Job) -> &'static str {
     let has = |kind: &str| {
         let mut conditions = job.status.conditions.iter();
@@ -406,7 +406,7 @@ pub(super) fn job_status(job: &Job) -> &'static str {
         .unwrap_or("Running")
 }
 
-/// The selector that the API server gives a Job.
+/// The selector that the API server generates for a Job.
 pub(super) fn job_selector(job: &Job) -> String {
     format!("batch.kubernetes.io/controller-uid={}", uid_text(job.meta.uid))
 }

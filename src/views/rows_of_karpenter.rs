@@ -1,4 +1,4 @@
-//! The cells of Karpenter's kinds, with the columns that their CustomResourceDefinitions name.
+//! The cells of Karpenter's kinds, with the columns of its CustomResourceDefinitions.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ fn text(value: &Value) -> String {
 /// The kinds of node classes.
 const CLASSES: [Kind; 2] = [Kind::EC2NodeClass, Kind::KWOKNodeClass];
 
-/// NodePools, which are ready if their node class is there.
+/// NodePools, which are ready if their node class exists.
 pub(super) fn node_pools(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for (meta, value) in sight.all_written(Kind::NodePool) {
         rows.of(meta, || {

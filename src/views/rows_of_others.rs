@@ -1,4 +1,4 @@
-//! The cells of `kubectl get` for what workloads refer to and what limits them, and for custom resources.
+//! The cells of `kubectl get` for objects that workloads refer to or that limit them, and for custom resources.
 
 use std::collections::BTreeSet;
 
@@ -98,7 +98,7 @@ pub(super) fn http_routes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// Claims. That of a volume is named after the claim's UID, as provisioners do; classes are not defaulted.
+/// Claims. Their volumes are named after the claim's UID, as provisioners do; storage classes are not defaulted.
 pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for claim in sight.view.store().claims().values() {
         rows.of(&claim.meta, || {
@@ -135,7 +135,7 @@ pub(super) fn storage_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// The volumes of the manifests, and those that were made for claims, each as old as its claim.
+/// The PersistentVolumes of the manifests, and the volumes provisioned for claims, each as old as its claim.
 pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for volume in sight.view.store().persistent_volumes().values() {
         let spec = &volume.spec;
@@ -238,7 +238,7 @@ pub(super) fn vpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// The columns of KEDA's CustomResourceDefinition that a simulation can fill.
+/// Those columns of KEDA's CustomResourceDefinition for which the simulation has values.
 pub(super) fn scaled_objects(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for object in sight.view.store().scaled_objects().values() {
         let spec = &object.spec;
@@ -263,13 +263,13 @@ pub(super) fn labels_of(written: &Value) -> Labels {
     pairs(&written["metadata"]["labels"])
 }
 
-/// The texts of a map.
+/// The string values of a map.
 pub(super) fn pairs(written: &Value) -> Labels {
     let pairs = written.as_object().into_iter().flatten();
     pairs.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect()
 }
 
-/// A claim's access modes as kubectl abbreviates them, in its order.
+/// A claim's access modes with kubectl's abbreviations, in kubectl's order.
 pub(super) fn access_modes(claim: &Claim) -> String {
     short_modes(&claim.spec.access_modes)
 }

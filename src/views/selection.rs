@@ -1,4 +1,4 @@
-//! `--field-selector` and `--sort-by`: which objects are listed, and in which order, by what stands in them.
+//! `--field-selector` and `--sort-by`: selects and orders listed objects by their fields.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -13,7 +13,7 @@ use super::object::objects;
 use cluster::{Kind, NamespacedName};
 use units::Quantity;
 
-/// Fields and the values that they have, or have not.
+/// Fields with the values that they must or must not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSelector {
     text: String,
@@ -27,19 +27,19 @@ struct Term {
     is_equal: bool,
 }
 
-/// The objects that are listed and their order.
+/// The selection and order of listed objects.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// The fields that objects must have.
+    /// The fields that objects must match.
     pub fields: FieldSelector,
-    /// The path by which they are sorted.
+    /// The sort path.
     pub sort_by: Option<JsonPath>,
-    /// The same as it was written.
+    /// The sort path as written.
     pub sort_text: String,
 }
 
 impl FieldSelector {
-    /// Reads `status.phase=Running,spec.nodeName!=a`.
+    /// Parses `status.phase=Running,spec.nodeName!=a`.
     pub fn new(text: &str) -> Result<Self, String> {
         let terms = text.split(',').filter(|term| !term.is_empty()).map(|term| {
             let (field, is_equal, value) = match term.split_once("!=") {
@@ -58,7 +58,7 @@ impl FieldSelector {
         Ok(Self { text: text.to_owned(), terms: terms.collect::<Result<_, _>>()? })
     }
 
-    /// Whether the API server can select objects of a kind by these fields; its error if not.
+    /// Checks that the API server supports these fields for objects of a kind; otherwise returns its error.
     fn check(&self, kind: Kind, labels: &str) -> Result<(), String> {
         let wrong = self.terms.iter().find(|term| pointer(kind, &term.field).is_none());
         let Some(Term { field, .. }) = wrong else { return Ok(()) };
@@ -85,7 +85,7 @@ impl FieldSelector {
     fn matches(&self, kind: Kind, object: &Value) -> bool {
         self.terms.iter().all(|term| {
             let found = pointer(kind, &term.field).and_then(|pointer| object.pointer(&pointer));
-            // An absent field is empty, a number that is left out zero.
+            // A missing field is empty, an omitted number is zero.
             let text = found.map(scalar_text).unwrap_or_default();
             let is_it = text == term.value
                 || (text.is_empty() && matches!(term.value.as_str(), "0" | "false"));
@@ -94,7 +94,7 @@ impl FieldSelector {
     }
 }
 
-/// The fields by which the API server selects objects of a kind, beside name and namespace: those of
+/// The fields by which the API server can select objects of a kind, in addition to name and namespace: those of
 /// `AddFieldLabelConversionFunc` in `pkg/apis/*/v1/conversion.go`, 1.36.
 const fn own_fields(kind: Kind) -> &'static [&'static str] {
     match kind {
@@ -131,7 +131,7 @@ const fn own_fields(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Where the value of such a field stands; `None` if the API server does not know it.
+/// JSON pointer to the value of such a field; `None` if the API server does not support it.
 fn pointer(kind: Kind, field: &str) -> Option<String> {
     let is_known = matches!(field, "metadata.name" | "metadata.namespace")
         || own_fields(kind).contains(&field);
@@ -144,12 +144,12 @@ fn pointer(kind: Kind, field: &str) -> Option<String> {
 }
 
 impl Selection {
-    /// Whether every object is meant, in the usual order.
+    /// True if all objects are listed in the usual order.
     pub fn is_all(&self) -> bool {
         self.fields.terms.is_empty() && self.sort_by.is_none()
     }
 
-    /// The objects of a scope that are meant, in the order in which they are listed.
+    /// Narrows a scope to the selected objects, in their order.
     pub fn among(&self, sight: Sight<'_>, kind: Kind, scope: Scope) -> Result<Scope, String> {
         self.check(kind, &scope)?;
         if self.is_all() {
@@ -161,13 +161,13 @@ impl Selection {
         Ok(Scope { places: Some(places.collect()), ..scope })
     }
 
-    /// The API server's error, if it cannot select by these fields.
+    /// The API server's error if it cannot select by these fields.
     pub(super) fn check(&self, kind: Kind, scope: &Scope) -> Result<(), String> {
         let labels = scope.selector.as_ref().map(ToString::to_string).unwrap_or_default();
         self.fields.check(kind, &labels)
     }
 
-    /// The keys of those objects that are meant, in the order in which they are listed.
+    /// The keys of the selected objects, in their order.
     pub(super) fn picked<K>(
         &self,
         kind: Kind,
@@ -198,8 +198,8 @@ pub(super) fn id_of(object: &Value) -> NamespacedName {
     NamespacedName::new(text("namespace"), text("name"))
 }
 
-/// The order of two values (`isLess` of kubectl's `sorter.go`): quantities by amount, other text as people count,
-/// and nothing before anything.
+/// The order of two values (`isLess` of kubectl's `sorter.go`): quantities by amount, other text in natural order,
+/// and missing values first.
 fn order(one: Option<&Value>, other: Option<&Value>) -> Ordering {
     match (one, other) {
         (Some(Value::String(one)), Some(Value::String(other))) => {
@@ -217,7 +217,7 @@ fn order(one: Option<&Value>, other: Option<&Value>) -> Ordering {
     }
 }
 
-/// Text by its letters, numbers in it by their size: `web-2` before `web-10`.
+/// Natural order: numbers within text compare by value, so that `web-2` comes before `web-10`.
 fn natural(one: &str, other: &str) -> Ordering {
     let (mut ones, mut others) = (one.chars().peekable(), other.chars().peekable());
     loop {
@@ -234,7 +234,7 @@ fn natural(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// The digits that come next, as something that compares as their number does.
+/// The next run of digits, in a form that compares by value.
 fn number(letters: &mut Peekable<Chars<'_>>) -> (usize, String) {
     let digits: String = std::iter::from_fn(|| letters.next_if(char::is_ascii_digit))
         .skip_while(|digit| *digit == '0')

@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use controllers::Row;
 
-/// The rows under their titles; nothing if there is none.
+/// The rows with their titles; empty if there are none.
 pub fn span(rows: &[Row]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let mut columns = Columns::new(first.cells.iter().map(|(title, _)| *title));

@@ -1,21 +1,21 @@
-//! Columns of text as Go's `text/tabwriter` lines them up: a cell ends with a tab, and neighbouring lines
-//! that have a cell in the same column share its width. Everything that kubectl prints goes through it.
+//! Column alignment as in Go's `text/tabwriter`: a cell ends with a tab, and adjacent lines with a cell in the same
+//! column share its width. All of kubectl's output is aligned this way.
 
-/// How much room a column has beside its widest cell, and at least.
+/// Minimum width and padding of columns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spacing {
-    /// Width of a column at least, in characters.
+    /// Minimum width of a column, in characters.
     pub(super) at_least: usize,
     /// Blanks after the widest cell.
     pub(super) padding: usize,
 }
 
-/// Of tables (`GetNewTabWriter` in cli-runtime's `printers`).
+/// For tables (`GetNewTabWriter` in cli-runtime's `printers`).
 pub(super) const OF_TABLES: Spacing = Spacing { at_least: 6, padding: 3 };
-/// Of `kubectl describe` and `rollout history` (`tabbedString` in `pkg/describe`).
+/// For `kubectl describe` and `rollout history` (`tabbedString` in `pkg/describe`).
 pub(super) const OF_PAGES: Spacing = Spacing { at_least: 0, padding: 2 };
 
-/// The text with its tabs made blanks. What follows the last tab of a line belongs to no column.
+/// The text with tabs replaced by blanks. Text after the last tab of a line does not belong to a column.
 pub(super) fn align(text: &str, spacing: Spacing) -> String {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     let mut aligned = String::with_capacity(text.len() * 2);
@@ -26,7 +26,7 @@ pub(super) fn align(text: &str, spacing: Spacing) -> String {
     aligned
 }
 
-/// Lines whose first columns have these widths.
+/// Aligns lines whose leading columns have these widths.
 fn block(lines: &[Vec<&str>], widths: &mut Vec<usize>, spacing: Spacing, out: &mut String) {
     let column = widths.len();
     let has_cell = |line: &Vec<&str>| column + 1 < line.len();

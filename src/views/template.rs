@@ -1,5 +1,5 @@
-//! Pod templates and containers as `kubectl describe` prints them (`DescribePodTemplate`, `describeContainers`).
-//! Images, resources, ports and the timing of probes are those of the store, all else as it was written.
+//! Pod templates and containers as in `kubectl describe` (`DescribePodTemplate`, `describeContainers`). Images,
+//! resources, ports and probe timing are from the store, everything else is as written.
 
 use std::fmt::Write as _;
 
@@ -18,10 +18,10 @@ use cluster::pod_template::{
     Container, PodSpec, PodTemplate, Probe, ResourceList, Toleration, TolerationOperator,
 };
 
-/// Where the ServiceAccount's token is mounted.
+/// Mount path of the ServiceAccount token.
 const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// A pod that runs containers, and not only a template of them.
+/// The pod of the containers, if they are not those of a template.
 #[derive(Clone, Copy)]
 pub(super) struct OfPod<'a> {
     pub(super) sight: Sight<'a>,
@@ -46,7 +46,7 @@ pub(super) fn pod_template(template: &PodTemplate, page: &mut Page) {
         line!(page, 1, "Priority Class Name:\t{}", template.spec.priority_class_name);
     }
     page.labels("  Node-Selectors", &template.spec.node_selector);
-    // Admission gives the others to pods, not to templates.
+    // Admission adds the others to pods, not to templates.
     let is_written = |one: &&Toleration| {
         let written = list(&spec["tolerations"]);
         !is_of_admission(one) || written.iter().any(|other| other["key"] == *one.key)
@@ -56,7 +56,7 @@ pub(super) fn pod_template(template: &PodTemplate, page: &mut Page) {
     page.list("  Tolerations", tolerations(&own));
 }
 
-/// Whether a toleration is one that the admission plugin DefaultTolerationSeconds adds.
+/// True if the admission plugin DefaultTolerationSeconds adds this toleration.
 fn is_of_admission(one: &Toleration) -> bool {
     one.toleration_seconds == Some(300) && matches!(&*one.key, NOT_READY_TAINT | UNREACHABLE_TAINT)
 }
@@ -258,7 +258,7 @@ fn environment(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
     }
 }
 
-/// The value of a pod's field, where it is one that a simulation has.
+/// The value of a pod's field, if the simulation has it.
 fn field_value(of: OfPod<'_>, path: &str) -> String {
     let OfPod { sight, pod } = of;
     match path {
@@ -271,7 +271,7 @@ fn field_value(of: OfPod<'_>, path: &str) -> String {
     }
 }
 
-/// `describeContainerVolumes`; containers of a pod have the ServiceAccount's token beside what is written.
+/// `describeContainerVolumes`; the containers of a pod also have the ServiceAccount token mounted.
 fn mounts(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
     let own = list(&written["volumeMounts"]).iter().map(|mount| {
         let text = |field: &str| mount[field].as_str().unwrap_or_default();
@@ -292,7 +292,7 @@ fn mounts(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
     }
 }
 
-/// `describeVolumes`, in the words for the sources that pods mostly have.
+/// `describeVolumes`, for the most common volume sources.
 pub(super) fn volumes(written: &Value, of_pod: Option<OfPod<'_>>, indent: &str, page: &mut Page) {
     let all = list(written);
     if all.is_empty() && of_pod.is_none() {

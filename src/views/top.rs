@@ -1,4 +1,4 @@
-//! `kubectl top`: what metrics-server last served.
+//! `kubectl top`: the metrics that metrics-server last published.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,15 +18,15 @@ struct Usage {
     memory_bytes: i64,
 }
 
-/// By what rows are sorted.
+/// Order of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TopOrder {
     /// By name.
     #[default]
     Name,
-    /// The most CPU first.
+    /// By CPU, descending.
     Cpu,
-    /// The most memory first.
+    /// By memory, descending.
     Memory,
 }
 
@@ -40,7 +40,7 @@ impl TopOrder {
     }
 }
 
-/// Use of each pod that metrics-server knows, or of each of its containers.
+/// Usage of each pod that metrics-server knows, or of each of its containers.
 pub fn top_pods(
     view: ClusterView<'_>,
     scope: &Scope,
@@ -81,7 +81,7 @@ pub fn top_pods(
     columns.text()
 }
 
-/// What each container uses: that of the application, then the others in their order.
+/// Usage of each container: that of the application, then the others in their order.
 fn containers(spec: &PodSpec, sample: Sample<'_>) -> Vec<(String, Usage)> {
     let of_others = |name: &str| sample.others.iter().find(|one| *one.container == *name);
     let mut application = Some(Usage { cpu_nano: sample.cpu_nano, memory_bytes: sample.memory.0 });
@@ -95,8 +95,8 @@ fn containers(spec: &PodSpec, sample: Sample<'_>) -> Vec<(String, Usage)> {
     all.collect()
 }
 
-/// Use of each node by the pods on it, and what share of its allocatable that is. What the system itself
-/// uses is not simulated. Of a node whose kubelet did not answer, metrics-server serves nothing.
+/// Usage of each node by its pods, and as a percentage of its allocatable. The system's own usage is not simulated.
+/// For a node whose kubelet did not answer, metrics-server has no metrics.
 pub fn top_nodes(view: ClusterView<'_>, scope: &Scope, order: TopOrder) -> String {
     let mut usage: BTreeMap<NodeId, Usage> = BTreeMap::new();
     for (id, pod) in view.store().pods().iter() {
@@ -112,7 +112,7 @@ pub fn top_nodes(view: ClusterView<'_>, scope: &Scope, order: TopOrder) -> Strin
     let mut nodes: Vec<_> =
         view.store().nodes().iter().filter(|(_, node)| is_meant(node)).collect();
     nodes.sort_by(|(_, one), (_, other)| one.meta.id.cmp(&other.meta.id));
-    // Those of which nothing is known come last (`PrintNodeMetrics`).
+    // Nodes without metrics come last (`PrintNodeMetrics`).
     let (known, unknown): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|(_, node)| answers(node));
     let known = known.into_iter();
     let mut rows: Vec<_> =
@@ -137,7 +137,7 @@ pub fn top_nodes(view: ClusterView<'_>, scope: &Scope, order: TopOrder) -> Strin
     columns.text()
 }
 
-/// Whether the kubelet of a node still answers: it is ready, and renewed its lease when it should have.
+/// True if the kubelet of a node answers: the node is Ready, and its lease is renewed in time.
 fn answers(node: &Node) -> bool {
     node.ready.status == ConditionStatus::True && node.health.lease.silent_since.is_none()
 }
@@ -151,7 +151,7 @@ fn percent(part: i128, whole: i128) -> String {
 }
 
 impl Usage {
-    /// Of all containers together.
+    /// Total of all containers.
     fn of(sample: Sample<'_>) -> Self {
         let others = sample.others.iter();
         let (cpu_nano, memory_bytes) = others

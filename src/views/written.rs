@@ -1,4 +1,4 @@
-//! Objects as they were written, for what plays no part in a run: commands, environments, mounts, the data of
+//! Fields of objects that have no part in the simulation, as written: commands, environments, mounts, the data of
 //! ConfigMaps, the fields of Ingresses.
 
 use serde_json::Value;
@@ -9,7 +9,7 @@ use cluster::pod_template::PodTemplate;
 use cluster::{ClusterView, Kind, NamespacedName, ObjectMeta};
 
 impl<'a> Sight<'a> {
-    /// An object; null if nobody wrote it.
+    /// An object as written; null if it was not created from a document.
     pub(super) fn written(self, kind: Kind, id: &NamespacedName) -> &'a Value {
         let store = self.view.store();
         let meta = store.object_named(kind, id).and_then(|object| store.meta_of(object));
@@ -32,12 +32,12 @@ fn document(meta: &ObjectMeta) -> &Value {
     meta.document.as_ref().map_or(&Value::Null, |document| &document.object)
 }
 
-/// All that is written of a pod template; null if no manifest has it.
+/// A pod template as written; null if no manifest has it.
 pub(super) fn written_template(template: &PodTemplate) -> &Value {
     template.document.get().unwrap_or(&Value::Null)
 }
 
-/// The same of what a pod is made from.
+/// A pod's template as written.
 pub(super) fn template_of<'a>(view: ClusterView<'a>, pod: &Pod) -> &'a Value {
     written_template(view.store().template_of(pod))
 }

@@ -134,7 +134,10 @@ fn an_hpa_without_a_target_is_told_at_its_line_and_in_the_report() {
     reported(
         SCENARIO,
         &manifests,
-        &["Deployment shop/wbe is not here: the HPA will scale nothing", "cannot decide: "],
+        &[
+            "Deployment shop/wbe is not among the manifests: the HPA will scale nothing",
+            "cannot decide: ",
+        ],
     );
     let shop = Shop::with(SCENARIO, &manifests);
     let validated = run(&shop, &["validate", "web.yaml"]);
@@ -195,7 +198,7 @@ fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
     refused(
         &two,
         MANIFESTS,
-        &["limits.pods: the run comes to 3 pods, most of them of Deployment/shop/web"],
+        &["limits.pods: the run reaches 3 pods, most of them of Deployment/shop/web"],
     );
     reported(&two.replace("pods: 2", "pods: 3"), MANIFESTS, &["requests"]);
     let few = SCENARIO.replace("duration: 4m", "duration: 4m\nlimits: {requests: 4799}");
@@ -299,7 +302,7 @@ fn settings_that_change_nothing_are_told() {
         ran.out
     };
     let few = with_service("clients: 500");
-    assert!(warned(&few, MANIFESTS).contains("services[0].clients: nothing tells clients apart"));
+    assert!(warned(&few, MANIFESTS).contains("services[0].clients: clients are not distinguished"));
     let affinity = MANIFESTS.replace(
         "spec: {selector: {app: web},",
         "spec: {sessionAffinity: ClientIP, selector: {app: web},",
@@ -309,7 +312,7 @@ fn settings_that_change_nothing_are_told() {
         [(few, &*affinity), (with_service("clients: 5, balancer: ringHash"), MANIFESTS)]
     {
         let said = warned(&scenario, manifests);
-        assert!(!said.contains("nothing tells clients apart"), "{said}");
+        assert!(!said.contains("clients are not distinguished"), "{said}");
     }
     let prefix = with_service("balancer: prefixCache");
     let said = warned(&prefix, MANIFESTS);
@@ -369,7 +372,7 @@ fn a_retry_storm_is_told_by_its_further_attempts() {
 #[test]
 fn a_broken_row_of_a_trace_and_time_that_goes_back_are_told_at_their_lines() {
     for (trace, says) in [
-        ("t_s\n1\n2\nx\n4\n", "error: trace.csv:4: \"x\" is no instant"),
+        ("t_s\n1\n2\nx\n4\n", "error: trace.csv:4: \"x\" is not a time"),
         ("t_s\n1\n3\n2\n4\n", "error: trace.csv:4: time goes back from 00:00:03 to 00:00:02"),
         ("hello\n1\n", "trace.csv"),
     ] {
@@ -388,7 +391,7 @@ fn a_trace_with_few_broken_rows_is_played_without_them_and_says_so() {
     let ran = run(&shop, &["run", "scenario.yaml"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let said =
-        "trace.csv: 2 broken rows were left out; the first, line 501: \"soon\" is no instant";
+        "trace.csv: 2 broken rows were left out; the first, line 501: \"soon\" is not a time";
     let on_one_line = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(on_one_line.contains(said), "{}", ran.out);
 
@@ -397,7 +400,7 @@ fn a_trace_with_few_broken_rows_is_played_without_them_and_says_so() {
     shop.write("scenario.yaml", strict);
     let ran = run(&shop, &["run", "scenario.yaml"]);
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("error: trace.csv:501: \"soon\" is no instant"), "{}", ran.err);
+    assert!(ran.err.contains("error: trace.csv:501: \"soon\" is not a time"), "{}", ran.err);
 }
 
 /// A shop whose pods serve a language model, with these tokens of prompts and answers.
@@ -463,7 +466,7 @@ fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_it
             "{mean: 5}",
             "{mean: 5, histogram: tokens.csv}",
             TOKENS,
-            &*format!("{at}outputTokens: a `histogram` tells mean and cv"),
+            &*format!("{at}outputTokens: a `histogram` implies mean and cv"),
         ),
         (
             "{mean: 5}",
@@ -475,7 +478,7 @@ fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_it
             law,
             law,
             &TOKENS.replace("0.25", "much"),
-            "error: tokens.csv:4: probability: \"much\" is no number",
+            "error: tokens.csv:4: probability: \"much\" is not a number",
         ),
         (law, law, "t_s\n1\n2\n", "error: tokens.csv:1: no column `field` among `t_s`"),
     ] {
@@ -607,7 +610,7 @@ fn pods_that_fit_nowhere_are_the_first_thing_in_the_report() {
     reported(
         SCENARIO,
         &large,
-        &["✗ failed Deployment/shop/web: 3 pods still had no node", "all pods wait for a node"],
+        &["✗ failed Deployment/shop/web: 3 pods still had no node", "all pods are pending"],
     );
 }
 

@@ -76,7 +76,7 @@ fn a_benchmark_of_a_language_model_becomes_costs_of_iterations() {
 fn what_is_wrong_is_said_with_file_and_line() {
     let (code, _, error) = calibrate("rps,mean_ms\n5,soon\n", &[]);
     assert_eq!(code, 2);
-    assert!(error.contains("measured: line 2: \"soon\" is no number"), "{error}");
+    assert!(error.contains("measured: line 2: \"soon\" is not a number"), "{error}");
     let (code, _, error) = calibrate("rps,mean_ms\n5,1\n", &["--model", "Llama-3.1-8B"]);
     assert_eq!(code, 2);
     assert!(error.contains("--llm"), "{error}");

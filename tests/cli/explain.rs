@@ -60,11 +60,11 @@ fn a_pod_that_the_scheduler_does_not_look_at_is_told_to_be_so() {
     for (name, says) in [
         (
             "gated",
-            "pod default/gated waits: it is gated\n  Scheduling is blocked due to non-empty scheduling gates: x/y",
+            "pod default/gated has scheduling gates\n  Scheduling is blocked due to non-empty scheduling gates: x/y",
         ),
         (
             "named",
-            "pod default/named is not scheduled: it names its node\n  spec.nodeName is general-1: ",
+            "pod default/named bypasses the scheduler: spec.nodeName is set\n  spec.nodeName is general-1: ",
         ),
         ("lost", "spec.nodeName is none, and there is no such node"),
     ] {

@@ -105,7 +105,7 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
             "Prometheus answered with an error: too many points",
         ),
         (vec!["-"], "<html></html>", "looks like none of the known forms"),
-        (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is no instant"),
+        (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is not a time"),
         (vec!["-", "--format", "pcap"], "", "the forms are csv, access-log"),
         (vec!["-", "--every", "0s"], "t_s\n1\n", "--every must be longer"),
         (vec!["-", "-o", file], TOKENS, "line 1: this is a histogram of token counts, not a trace"),
@@ -188,8 +188,8 @@ fn columns_of_which_the_rows_make_no_use_are_refused() {
         (&["rate=when", "output=foo"], "output=foo: the rows are rates, which have no answers"),
         (&["rate=when", "session=foo"], "session=foo: the rows are rates, which have no sessions"),
         (&["series=when"], "series=when: the rows are requests, which do not add up"),
-        (&["end=when"], "end=when: another column tells the time already"),
-        (&["duration=when"], "duration=when: the column of the time tells the beginning"),
+        (&["end=when"], "end=when: another column already has the time"),
+        (&["duration=when"], "duration=when: the time column is the beginning"),
     ] {
         let chosen = meanings.iter().flat_map(|meaning| ["--column", meaning]);
         let arguments: Vec<&str> =

@@ -142,8 +142,7 @@ fn what_manifests_say_in_several_lines_is_a_comment_of_one() {
     let ran = shop.run(&["init", "web.yaml", "--force"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let text = shop.read("scenario.yaml");
-    let says =
-        "add it if something does: ScaledObject/ai/llm asks for sum( rate(orders_open[1m]) )\n";
+    let says = "add one if there is: ScaledObject/ai/llm asks for sum( rate(orders_open[1m]) )\n";
     assert!(text.contains(says), "{text}");
     let validated = shop.run(&["validate", "scenario.yaml"]);
     assert_eq!(validated.code, 0, "{}\n{text}", validated.out);
@@ -278,7 +277,7 @@ fn guesses_are_told_and_doubted() {
     let short = ["--set", "duration=12m", "--set", "warmUp=2m"];
     let run = |words: &[&str]| shop.run(&[&["run", "scenario.yaml"][..], &short, words].concat());
     let plain = run(&[]);
-    assert!(plain.out.contains("ASSUMED  and neither measured nor stated"), "{}", plain.out);
+    assert!(plain.out.contains("ASSUMED  guesses, neither measured nor stated"), "{}", plain.out);
     assert!(plain.out.contains("  workloads[*].requests.cpuTime"), "{}", plain.out);
     let doubted = run(&["--doubts"]);
     assert_eq!(doubted.code, 0, "{}", doubted.err);

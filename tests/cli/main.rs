@@ -1,4 +1,4 @@
-//! The program as a person or a script meets it.
+//! End-to-end tests of the program as used by people and scripts.
 
 #[path = "../support/shop.rs"]
 mod shop;

@@ -1,5 +1,5 @@
-//! Inputs that nobody would write, a few of each sort in the tests, and without end by `tests/fuzz/run.sh`.
-//! `docs/robustness.md` has the figures.
+//! Fuzzing: a few random inputs of each kind in the tests, and an unlimited number with
+//! `tests/fuzz/run.sh`. `docs/robustness.md` has the figures.
 
 #![expect(clippy::disallowed_methods, reason = "a test may read files")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the long run tells how far it is")]
@@ -41,7 +41,7 @@ fn what_was_found_is_mended() {
         let found = glob::glob(&format!("{folder}/{}/*", target.name)).expect("a pattern");
         for path in found.map(|path| path.expect("a readable folder")) {
             let bytes = std::fs::read(&path).expect("a readable file");
-            // What a find changes stands in its name, before the number.
+            // The target is in the file name, before the number.
             let name = path.file_name().expect("a file").to_string_lossy().into_owned();
             let seeds = (target.seeds)();
             let number: usize = name.split('.').next().and_then(|it| it.parse().ok()).unwrap_or(0);

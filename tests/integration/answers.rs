@@ -226,7 +226,7 @@ objectives:
     assert!(web.hpa_at_maximum_seconds > 1_200.0, "{}", web.hpa_at_maximum_seconds);
     let missed = objective(&report, "latency p95");
     assert!(
-        missed.because.contains("HPA shop/web wanted more pods than its maximum (3 came)"),
+        missed.because.contains("HPA shop/web was held at its maximum of 3 pods"),
         "{missed:?}"
     );
     let warned = report.attention.iter().any(|one| one.message.contains("than its maximum"));

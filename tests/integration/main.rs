@@ -1,4 +1,4 @@
-//! What simulations and the parts of the library do.
+//! Integration tests of simulations and library crates.
 
 #[path = "../support/in_memory.rs"]
 mod in_memory;
@@ -22,6 +22,7 @@ mod cpu_limit;
 mod cron_schedules;
 mod custom_kinds;
 mod determinism;
+mod discounts;
 mod end_to_end_facts;
 mod faults;
 mod hpa_selectors;

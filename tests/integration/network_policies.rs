@@ -225,5 +225,5 @@ fn an_end_that_is_not_there_is_named() {
     run.until(60);
     let none: ObjectReference = "Deployment/shop/none".parse().expect("a reference");
     let asked = run.0.explain_call(&CallEnd::Object(none), &CallEnd::Clients, None);
-    assert_eq!(asked.unwrap_err(), "Deployment/shop/none is not there at this time");
+    assert_eq!(asked.unwrap_err(), "Deployment/shop/none does not exist at this time");
 }

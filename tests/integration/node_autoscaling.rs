@@ -230,7 +230,7 @@ fn bounds_flags_and_steps_that_are_wrong_are_named_with_what_would_be_right() {
         (
             format!("{{autoscaler: {{}}, nodePools: [{POOL}]}}"),
             "cluster.autoscaler",
-            "nobody makes the pool web larger or smaller",
+            "no autoscaler resizes the pool web",
         ),
         (
             flags("{expander: price}").replace("pricePerHour: 0.2, ", ""),

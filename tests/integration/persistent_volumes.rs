@@ -56,8 +56,7 @@ fn listed(run: &Run, kind: Kind) -> String {
 
 /// The last reason why a pod waits, as the scheduler says.
 fn why(run: &Run, pod: &str) -> String {
-    let of_pod =
-        |line: &&LogLine| line.reason == "FailedScheduling" && *line.object.name == *pod;
+    let of_pod = |line: &&LogLine| line.reason == "FailedScheduling" && *line.object.name == *pod;
     let last = run.0.recorder().log.iter().rfind(of_pod);
     last.map_or_else(String::new, |line| line.message.clone())
 }

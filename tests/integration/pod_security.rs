@@ -105,6 +105,6 @@ fn workloads_whose_pods_break_a_standard_are_told_before_the_run() {
     assert!(warned.contains("would violate PodSecurity \"restricted:latest\""), "{warned}");
     assert!(warned.contains("the API server warns whoever writes it"), "{warned}");
     let audited = told("pod-security.kubernetes.io/audit: restricted");
-    assert!(audited.contains("that stands in the audit log"), "{audited}");
+    assert!(audited.contains("recorded in the audit log"), "{audited}");
     assert!(!told("pod-security.kubernetes.io/enforce: baseline").contains("PodSecurity"));
 }

@@ -407,7 +407,7 @@ fn a_nomination_that_goes_helps_who_waits_for_room_and_not_who_shuns_the_pod() {
     let waits_for = |cluster: &Cluster, pod: PodId| {
         cluster.scheduler.queue().get(pod).map(|queued| queued.rejected_by.clone())
     };
-    assert_eq!(waits_for(&cluster, shy), Some(vec!["InterPodAffinity"]));
+    assert_eq!(waits_for(&cluster, shy).as_deref(), Some(&["InterPodAffinity"][..]));
     // Only pods that are on a node count for anti-affinity.
     cluster.act(Action::RemovePod(nominated));
     let tried: Vec<PodId> = std::iter::from_fn(|| cluster.next().map(|one| one.pod)).collect();

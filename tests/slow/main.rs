@@ -1,4 +1,5 @@
-//! What takes seconds: bulk of recorded decisions, random worlds, long runs against theory and measurements.
+//! Tests that take seconds: large recordings of decisions, random worlds, long runs against theory and
+//! measurements.
 
 #[path = "../support/in_memory.rs"]
 mod in_memory;

@@ -20,7 +20,7 @@ use wavetank::cluster::selector::{Operator, Requirement, Selector};
 use wavetank::cluster::service::ServiceSpec;
 use wavetank::cluster::{Action, Labels, Name, ObjectId, ObjectMeta};
 use wavetank::engine::random::index_below;
-use wavetank::engine::{SimTime, Stream, Streams};
+use wavetank::engine::{SimDuration, SimTime, Stream, Streams};
 use wavetank::pack::placer::Placer;
 use wavetank::scheduler::gpu::{GPU_COUNT, GPU_MODEL, GpuRequest};
 use wavetank::scheduler::plugins::gpu_share;
@@ -237,6 +237,11 @@ impl Twins {
         assert_eq!(self.full.act(action.clone()).is_ok(), quick, "{action:?}");
     }
 
+    fn advance(&mut self, now: SimTime) {
+        self.quick.advance(now);
+        self.full.advance(now);
+    }
+
     fn create(&mut self, number: usize, template: &PodTemplate) {
         let draft = PodDraft {
             name: PodName::Exact(format!("pod-{number}").into()),
@@ -249,15 +254,22 @@ impl Twins {
         self.pods.push(pod);
     }
 
-    /// Places what waits, one pod after the other; both must do the same.
+    /// Places what waits, one pod after the other; both must do the same in the same order. The quick one need not name
+    /// each pod that it tries in vain.
     fn place(&mut self) {
-        for _ in 0..200 {
-            let placed = self.quick.place();
-            assert_eq!(self.full.place(), placed);
-            self.compare();
-            let Some(pod) = placed else { break };
+        let mut placed = Vec::new();
+        for _ in 0..2_000 {
+            let Some(pod) = self.quick.place() else { break };
             check_constraints(&self.quick, pod);
+            placed.extend(place_of(&self.quick, pod));
         }
+        let mut by_full = Vec::new();
+        for _ in 0..20_000 {
+            let Some(pod) = self.full.place() else { break };
+            by_full.extend(place_of(&self.full, pod));
+        }
+        assert_eq!(placed, by_full);
+        self.compare();
         check_nodes(&self.quick);
         self.pods.retain(|pod| self.quick.store().pods().contains(*pod));
     }
@@ -273,8 +285,21 @@ impl Twins {
             );
             let devices = |placer: &Placer| placer.scheduler().devices_of(pod);
             assert_eq!(devices(&self.quick), devices(&self.full), "{}", one.id);
+            let waits = |placer: &Placer| {
+                let queued = placer.scheduler().queue().get(pod)?;
+                let tries = (queued.attempts, queued.rejections, queued.errors);
+                Some((tries, queued.timestamp, queued.rejected_by))
+            };
+            assert_eq!(waits(&self.quick), waits(&self.full), "{}", one.id);
         }
     }
+}
+
+/// The pod and where it is, or is to be.
+fn place_of(placer: &Placer, pod: PodId) -> Option<(PodId, Option<NodeId>, Option<NodeId>)> {
+    let object = placer.store().pods().get(pod)?;
+    let has_place = object.node.is_some() || object.nominated_node.is_some();
+    has_place.then_some((pod, object.node, object.nominated_node))
 }
 
 /// No node has more pods on it than it has room for, in any resource, and no host port twice.
@@ -440,8 +465,69 @@ proptest! {
                 }
             }
             let later = twins.quick.scheduler().wake_time(SimTime::ZERO).unwrap_or(SimTime::ZERO);
-            twins.quick.advance(later);
-            twins.full.advance(later);
+            twins.advance(later);
+            twins.place();
+        }
+    }
+
+    /// Many pods of few kinds wait for nodes that come, fill up and go.
+    #[test]
+    fn pods_that_are_alike_wait_together_as_they_would_one_by_one(seed in any::<u64>()) {
+        let mut draw = Draw(Streams::new(seed).stream("crowds", 0));
+        let mut twins = Twins::new(2 * (seed / 2), &[], 0);
+        let kinds = 1 + draw.below(6);
+        let templates: Vec<PodTemplate> = (0..kinds)
+            .map(|_| {
+                let mut template = template(&mut draw);
+                if !draw.one_in(4) {
+                    template.spec.affinity = Affinity::default();
+                    template.spec.topology_spread.clear();
+                    template.annotations = Labels::default();
+                    template.spec.priority = None;
+                }
+                template
+            })
+            .collect();
+        let (mut now, mut number) = (SimTime::ZERO, 0);
+        for step in 0..80 {
+            let ids: Vec<NodeId> = twins.quick.store().nodes().iter().map(|(id, _)| id).collect();
+            match draw.below(8) {
+                0 => {
+                    let template = &templates[draw.below(kinds)];
+                    for _ in 0..draw.below(40) {
+                        number += 1;
+                        twins.create(number, template);
+                    }
+                }
+                1 => {
+                    for _ in 0..draw.below(12) {
+                        number += 1;
+                        twins.create(number, &templates[draw.below(kinds)]);
+                    }
+                }
+                2 | 3 => twins.act(&Action::add_node(node(&mut draw, step))),
+                4 if !ids.is_empty() => {
+                    let taints = node(&mut draw, 0).taints;
+                    twins.act(&Action::SetNodeTaints(ids[draw.below(ids.len())], taints));
+                }
+                5 if !ids.is_empty() => {
+                    let id = ids[draw.below(ids.len())];
+                    let on_it: Vec<PodId> =
+                        twins.quick.store().pods_on(id).map(|(pod, _)| pod).collect();
+                    for pod in on_it {
+                        twins.act(&Action::RemovePod(pod));
+                    }
+                    twins.act(&Action::Delete(ObjectId::Node(id)));
+                }
+                6 if !twins.pods.is_empty() => {
+                    let pod = twins.pods[draw.below(twins.pods.len())];
+                    twins.act(&Action::RemovePod(pod));
+                }
+                _ => {}
+            }
+            let nanos = draw.amount(&[0, 300_000_000, 1_700_000_000, 4_000_000_000, 40_000_000_000]);
+            now += SimDuration::from_nanos(nanos);
+            twins.advance(now);
             twins.place();
         }
     }

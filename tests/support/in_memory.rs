@@ -1,4 +1,4 @@
-//! A scenario and its manifests as two texts, run without files.
+//! A scenario and its manifests from two texts, run without files.
 #![allow(dead_code, reason = "not every test that includes this uses all of it")]
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use wavetank::scenario::ScenarioText;
 use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
 use wavetank::sim::{Blueprint, Simulation, World};
 
-/// A scenario with its one file of manifests; `settings` are as for `--set`.
+/// A scenario with its manifests; `settings` are overrides as for `--set`.
 pub fn resolved(
     scenario: &str,
     manifests: &str,
@@ -23,7 +23,7 @@ pub fn resolved(
     Ok(ResolvedScenario { text, files, manifest_settings: Vec::new() })
 }
 
-/// The world of a scenario that is free of mistakes.
+/// The world of a valid scenario.
 pub fn world(scenario: &str, manifests: &str, settings: &[&str]) -> World {
     let resolved =
         resolved(scenario, manifests, settings).unwrap_or_else(|error| panic!("{error}"));
@@ -31,16 +31,16 @@ pub fn world(scenario: &str, manifests: &str, settings: &[&str]) -> World {
     blueprint.world(resolved.scenario().seed).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A run under way.
+/// A simulation in progress.
 pub struct Run(pub Simulation);
 
 impl Run {
-    /// From the start.
+    /// Starts a run.
     pub fn new(scenario: &str, manifests: &str) -> Self {
         Self(Simulation::new(world(scenario, manifests, &[])))
     }
 
-    /// Goes on to so many seconds after the start.
+    /// Continues up to this many seconds after the start.
     pub fn until(&mut self, seconds: i64) -> &mut Self {
         self.0.run_until(SimTime::from_secs(seconds));
         self
@@ -59,7 +59,7 @@ impl Run {
         self.0.explain(&object).unwrap_or_default()
     }
 
-    /// Messages of the events with a reason, in their order, each with its second.
+    /// Times in seconds and messages of the events with a reason, in order.
     pub fn events(&self, reason: &str) -> Vec<(i64, String)> {
         let lines = self.0.recorder().log.iter().filter(|line| line.reason == reason);
         lines.map(|line| (line.at.as_nanos() / 1_000_000_000, line.message.clone())).collect()

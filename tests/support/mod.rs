@@ -30,7 +30,7 @@ pub struct Workload {
     pub has_readiness_probe: bool,
     pub warm_up_ms: i64,
     pub balancer: Balancer,
-    /// The workload whose service each request calls, and is tried again there once.
+    /// The workload whose service each request calls, with one retry.
     pub calls: Option<&'static str>,
 }
 
@@ -53,7 +53,7 @@ impl Default for Workload {
     }
 }
 
-/// A cluster of equal nodes with these workloads and this timeline.
+/// A cluster of identical nodes with these workloads and this timeline.
 pub fn world(
     seed: u64,
     duration: SimDuration,

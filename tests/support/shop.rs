@@ -1,4 +1,4 @@
-//! A small scenario in a folder of its own, for tests of the program as a person meets it.
+//! A small scenario in its own folder, for end-to-end tests of the program.
 #![expect(clippy::disallowed_methods, reason = "tests write files")]
 #![allow(dead_code, reason = "not every test that includes this uses all of it")]
 
@@ -12,10 +12,10 @@ pub use texts::{MANIFESTS, SCENARIO};
 #[path = "shop_texts.rs"]
 mod texts;
 
-/// The scenario and its manifests, in a folder that goes when this is dropped.
+/// The scenario and its manifests, in a folder that is deleted on drop.
 pub struct Shop(TempDir);
 
-/// What a run of the program gave.
+/// The result of running the program.
 pub struct Ran {
     pub code: i32,
     pub out: String,
@@ -72,7 +72,7 @@ impl Shop {
         self.run_with(arguments, &[])
     }
 
-    /// Runs the program in the folder, with these variables set.
+    /// Runs the program in the folder with these environment variables.
     pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
         command.args(arguments).envs(variables.iter().copied()).current_dir(self.path());

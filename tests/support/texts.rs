@@ -1,4 +1,4 @@
-//! Scenarios and manifests as texts, to simulations and reports in this process.
+//! Runs scenarios and manifests from texts in this process.
 #![allow(dead_code, reason = "not every test that includes this uses all of it")]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use wavetank::scenario::ScenarioText;
 use wavetank::scenario::resolved::ScenarioFiles;
 use wavetank::sim::{Blueprint, Simulation};
 
-/// A scenario with its manifests, and files that its timeline applies.
+/// A scenario with its manifests, and the files that its timeline applies.
 pub fn resolved(scenario: &str, manifests: &str, applies: &[(&str, &str)]) -> ResolvedScenario {
     let head = "apiVersion: wavetank/v1\nkind: Scenario\nname: test\nmanifests: [all.yaml]\n";
     let source = Source::new("scenario.yaml", format!("{head}{scenario}"));
@@ -35,7 +35,7 @@ pub fn simulation(resolved: &ResolvedScenario, seed: u64) -> Simulation {
     Simulation::new(blueprint.world(seed).unwrap_or_else(|wrong| panic!("{wrong}")))
 }
 
-/// What a run of a scenario amounts to, and the simulation at its end.
+/// The report of a scenario's run, and the simulation at its end.
 pub fn ran(resolved: &ResolvedScenario) -> (Report, Simulation) {
     let blueprint = Blueprint::new(resolved).unwrap_or_else(|wrong| panic!("{wrong}"));
     let world = blueprint.world(1).unwrap_or_else(|wrong| panic!("{wrong}"));

@@ -1,8 +1,8 @@
-//! Models of queueing theory, simulated: what a person would write to get them, and estimates with
-//! their confidence intervals.
+//! Simulates models of queueing theory by way of user settings, and estimates their metrics with
+//! confidence intervals.
 //!
-//! A run is cut into batches, which are all but independent of each other; their spread gives the
-//! confidence interval in which the exact value must lie.
+//! A run is divided into batches that are nearly independent; their spread gives the confidence
+//! interval in which the exact value must lie.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use wavetank::traffic::{
     ServiceId, ServiceTraffic, Traffic, TrafficSpec,
 };
 
-/// The table's unit of time is the mean service time. That is a second here, so that the histograms'
-/// microseconds do not show.
+/// The table's unit of time is the mean service time. It is set to a second here, so that the
+/// histograms' resolution of microseconds is negligible.
 const SERVICE_SECONDS: f64 = 1.0;
 const BATCHES: i64 = 30;
-/// Quantiles of Student's t with 29 degrees of freedom: 99.9 % and 95 % lie within on both sides.
+/// Two-sided quantiles of Student's t with 29 degrees of freedom, for 99.9 % and 95 %.
 const STUDENT_T_999: f64 = 3.659;
 const STUDENT_T_95: f64 = 2.045;
-/// Histograms tell quantiles to three digits.
+/// Histograms are precise to three digits.
 const RESOLUTION: f64 = 1e-3;
-/// What happens less often than once in a million requests is not seen, nor what takes less than a
-/// millionth of a service.
+/// Probabilities below one in a million requests, and times below a millionth of a service time,
+/// cannot be observed.
 const UNSEEN: f64 = 2e-6;
 
 /// The exact results.
@@ -37,15 +37,15 @@ pub struct Model {
     pub metrics: Vec<(String, f64)>,
 }
 
-/// A simulated figure beside the exact one.
+/// A simulated figure and the exact one.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     pub text: String,
     pub exact: f64,
     pub simulated: f64,
-    /// Half the width of the interval that holds the exact value in 99.9 % of all runs.
+    /// Half width of the 99.9 % confidence interval.
     pub half_width: f64,
-    /// The same for 95 %, as a share of the exact value.
+    /// Half width of the 95 % confidence interval relative to the exact value.
     pub relative_half_width: f64,
 }
 
@@ -59,8 +59,8 @@ impl Comparison {
     }
 }
 
-/// The models of the table that are simulated. `G/G/c approx` holds approximations, `staffing` follows
-/// from the waits of M/M/c, and a request's size is not told apart.
+/// The models of the table that are simulated. `G/G/c approx` contains approximations, `staffing`
+/// follows from the waits of M/M/c, and metrics by request size are not available.
 pub fn models() -> Vec<Model> {
     let mut models: Vec<Model> = Vec::new();
     let mut positions = BTreeMap::new();
@@ -72,7 +72,7 @@ pub fn models() -> Vec<Model> {
         if !is_simulated {
             continue;
         }
-        // Erlang's B is of the same pods without a queue.
+        // Erlang's B refers to the same pods without a queue.
         let name = if metric == "erlang_b" { "M/M/c/c" } else { name };
         let position = *positions.entry((name, parameters)).or_insert_with(|| {
             let parameters = parameters
@@ -89,7 +89,7 @@ pub fn models() -> Vec<Model> {
 }
 
 impl Model {
-    /// Simulates the model with about so many requests, and compares.
+    /// Simulates the model with about this many requests and compares the metrics.
     pub fn compare(&self, requests: f64) -> Vec<Comparison> {
         let run = Run::of(self, requests);
         let parameters: Vec<String> = self
@@ -139,7 +139,7 @@ impl Model {
         self.name.ends_with("PS")
     }
 
-    /// What a person would write about the requests' cost.
+    /// The user setting for the requests' service time.
     fn law(&self) -> Value {
         let mean = format!("{SERVICE_SECONDS}s");
         let cs2 = || self.number("cs2").expect("a coefficient");
@@ -148,7 +148,7 @@ impl Model {
             None if self.parameters.contains_key("D") => json!(mean),
             Some("Erlang2") => empirical(erlang_two),
             Some(service) if service.starts_with("H2") => empirical(hyperexponential(cs2())),
-            // The mean depends on the first two moments alone.
+            // The mean only depends on the first two moments.
             Some(service) if service.starts_with("lognormal") || service.starts_with("cs2") => {
                 json!({"distribution": "lognormal", "mean": mean, "cv": cs2().sqrt()})
             }
@@ -156,8 +156,8 @@ impl Model {
         }
     }
 
-    /// The request models: of the pod, or, of a tandem, of an entry without cost that calls one pod
-    /// after the other.
+    /// The request models: that of the pod, or, for a tandem, that of an entry without cost which
+    /// calls the pods in sequence.
     fn request_models(&self) -> Vec<Value> {
         const ENOUGH: u32 = 1_000_000;
         if let (Some(first), Some(second)) = (self.number("mu1"), self.number("mu2"))
@@ -202,7 +202,7 @@ impl Model {
         let pods = u32::try_from(models.len()).expect("few models");
         let recording = Recording { interval, warm_up: interval, waits: true };
         let mut traffic = Traffic::new(vec![service], models, streams, recording);
-        // A shared pod of c cores is one whose requests share c cores.
+        // In a shared pod with c cores, the requests share c cores.
         let cores = if pods > 1 { f64::from(u32::MAX) } else { self.slots() };
         for number in 0..pods {
             let pod = traffic.add_backend(SimTime::ZERO, RequestModelId(number), cores);
@@ -223,7 +223,7 @@ fn erlang_two(u: f64) -> f64 {
     invert(&|x: f64| (1.0 + 2.0 * x) * (-2.0 * x).exp(), u)
 }
 
-/// Where the tail has fallen to 1 - u.
+/// The point at which the tail has dropped to 1 - u.
 fn invert(tail: &impl Fn(f64) -> f64, u: f64) -> f64 {
     let (mut low, mut high) = (0.0, 200.0);
     for _ in 0..60 {
@@ -233,7 +233,7 @@ fn invert(tail: &impl Fn(f64) -> f64, u: f64) -> f64 {
     low
 }
 
-/// A law by many of its quantiles, scaled to a mean of 1.
+/// A distribution given by many of its quantiles, scaled to a mean of 1.
 fn empirical(quantile: impl Fn(f64) -> f64) -> Value {
     const POINTS: u32 = 100_000;
     let points: Vec<f64> =
@@ -243,10 +243,10 @@ fn empirical(quantile: impl Fn(f64) -> f64) -> Value {
     json!({"distribution": "empirical", "values": values})
 }
 
-/// What came out of one simulation.
+/// The result of one simulation.
 struct Run {
     batches: Vec<IntervalFigures>,
-    /// Of all batches together, as if they were one.
+    /// All batches combined.
     whole: IntervalFigures,
     batch_services: f64,
 }
@@ -268,7 +268,7 @@ impl Run {
         Self { batches, whole, batch_services }
     }
 
-    /// The metric of the whole run, and then of each batch.
+    /// The metric of the whole run, followed by that of each batch.
     fn estimates(&self, metric: &str) -> Vec<f64> {
         let whole = estimate(metric, &self.whole, self.batch_services * BATCHES as f64);
         let batches = self.batches.iter().map(|batch| estimate(metric, batch, self.batch_services));
@@ -276,7 +276,7 @@ impl Run {
     }
 }
 
-/// A metric from what was recorded in a span of so many service times.
+/// A metric from the records of a period of this many service times.
 fn estimate(metric: &str, figures: &IntervalFigures, services: f64) -> f64 {
     let latency = |of: fn(&Latencies) -> SimDuration| {
         figures.latencies.as_ref().map_or(0.0, |l| in_services(of(l)))

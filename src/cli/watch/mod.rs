@@ -1,7 +1,7 @@
-//! `wavetank watch`: a run of a scenario before one's eyes, in which one can step in.
+//! `wavetank watch`: an interactive run of a scenario in the terminal.
 //!
-//! `session` is the state and what keys do to it, `screen` draws it; both know neither terminal nor
-//! clock. Here is the loop between them and the terminal.
+//! `session` holds the state and handles keys, `screen` draws it; neither depends on the terminal
+//! or the clock. This module is the loop that connects them to the terminal.
 
 #![expect(
     clippy::disallowed_methods,
@@ -26,9 +26,9 @@ use engine::{SimDuration, SimTime};
 use session::{Command, Pace, Session};
 use sim::{Blueprint, Simulation};
 
-/// Time between two pictures.
+/// Time between two frames.
 const FRAME: Duration = Duration::from_millis(100);
-/// The part of a frame that may go into simulating.
+/// The part of a frame available for simulating.
 const WORK: Duration = Duration::from_millis(60);
 
 /// Options of `wavetank watch`.
@@ -45,12 +45,12 @@ pub struct Arguments {
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     speed: u32,
 
-    /// Begin at this time of the run, such as 5m, paused [default: at its start, running]
+    /// Start paused at this time of the run, such as 5m [default: at its start, running]
     #[arg(long, value_parser = parse_duration, value_name = "TIME")]
     at: Option<SimDuration>,
 }
 
-/// Runs the scenario in the terminal until the person has seen enough.
+/// Runs the scenario in the terminal until the user quits.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let resolved = load(&arguments.scenario, &arguments.settings)?;
     let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     if let Some(at) = arguments.at {
         session.begin_at(SimTime::ZERO + at);
     }
-    // Whatever ends the loop, the terminal is put back as it was.
+    // The terminal is restored however the loop ends.
     let mut terminal = ratatui::try_init()?;
     let ended = watch(&mut terminal, &mut session);
     ratatui::try_restore()?;
@@ -87,7 +87,7 @@ fn watch(terminal: &mut DefaultTerminal, session: &mut Session) -> io::Result<()
         terminal.draw(|frame| screen::draw(frame, session))?;
         let wait = FRAME.saturating_sub(now.elapsed());
         if event::poll(wait)? {
-            // All that was typed counts before the next picture.
+            // Handle all pending keys before the next frame.
             while event::poll(Duration::ZERO)? {
                 if let Event::Key(key) = event::read()?
                     && let Some(command) = command_of(key)
@@ -100,7 +100,7 @@ fn watch(terminal: &mut DefaultTerminal, session: &mut Session) -> io::Result<()
     }
 }
 
-/// Lets as much simulated time pass as the speed asks for, or as there is time to simulate.
+/// Advances simulated time at the requested speed, or as far as the time for simulating allows.
 fn advance(session: &mut Session, passed: Duration) {
     let Pace::Running = session.pace() else { return };
     let target = session.target(SimDuration::from_secs_f64(passed.as_secs_f64()));

@@ -1,4 +1,4 @@
-//! Draws a watched run: desired against observed, nodes with their pods, events as they happen.
+//! Draws a watched run: desired and observed replicas, nodes with their pods, events.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -12,12 +12,12 @@ use cluster::pod::{Pod, PodPhase};
 use cluster::printed_status::printed_status;
 use record::{LogLine, WorkloadTrack};
 
-/// Fewer columns or rows than these show nothing of use.
+/// Smallest terminal with a useful display, in columns and rows.
 const SMALLEST: (u16, u16) = (60, 16);
-/// Rows of the table of nodes at most, beyond which it is cut.
+/// Maximum number of rows in the table of nodes.
 const NODE_ROWS: usize = 200;
 
-/// What the keys mean.
+/// Help texts of the keys.
 const HELP: [&str; 13] = [
     "space  pause, go on        s  step to the next event",
     "+ -    faster, slower      q  quit",
@@ -34,7 +34,7 @@ const HELP: [&str; 13] = [
     "What you did is printed at the end, as a timeline for the scenario.",
 ];
 
-/// One picture.
+/// Draws one frame.
 pub fn draw(frame: &mut Frame<'_>, session: &Session) {
     let area = frame.area();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
@@ -129,7 +129,7 @@ fn draw_workloads(frame: &mut Frame<'_>, session: &Session, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state(session, Panel::Workloads));
 }
 
-/// A block for each ready pod, a dot for each that is missing.
+/// A block for each ready pod and a dot for each missing one.
 fn bar(track: &WorkloadTrack) -> String {
     let length = |count: i64| usize::try_from(count).unwrap_or(0).min(100);
     let ready = length(track.ready.value());
@@ -175,7 +175,7 @@ fn draw_nodes(frame: &mut Frame<'_>, session: &Session, area: Rect) {
     frame.render_stateful_widget(table, area, &mut state(session, Panel::Nodes));
 }
 
-/// What the control plane thinks of a node; and what it does not know yet.
+/// The control plane's view of a node, and any failure that it has not noticed yet.
 fn node_state(node: &Node, works: bool) -> (String, Color) {
     let (ready, color) = match node.ready.status {
         ConditionStatus::True => ("Ready", Color::Green),
@@ -188,7 +188,7 @@ fn node_state(node: &Node, works: bool) -> (String, Color) {
     }
 }
 
-/// A character for a pod. `status` is what kubectl prints of it.
+/// The character for a pod. `status` is the STATUS column of kubectl.
 fn sign_of(pod: &Pod, status: &str) -> (&'static str, Color) {
     let is_in_trouble =
         status.contains("Err") || status.contains("BackOff") || status == "OOMKilled";

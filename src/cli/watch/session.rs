@@ -1,5 +1,5 @@
-//! The state of `wavetank watch`: a simulation, how fast it goes, what is selected, and what the person
-//! has done to it. Knows neither terminal nor clock.
+//! The state of `wavetank watch`: the simulation, its speed, the selection, and the user's
+//! interventions. Independent of terminal and clock.
 
 use std::fmt::Write as _;
 
@@ -10,69 +10,69 @@ use engine::{SimDuration, SimTime};
 use faults::{PodDeletion, ScaleChange, TimelineAction, TimelineEntry};
 use sim::Simulation;
 
-/// The fastest, simulated seconds per second.
+/// Maximum speed in simulated seconds per second.
 const SPEED_MAX: u32 = 100_000;
-/// A step without an event goes on for at most so long.
+/// Maximum length of a step without an event.
 const STEP_MAX: SimDuration = SimDuration::from_secs(60);
 
-/// Whether time passes.
+/// Progress of simulated time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As fast as the speed says.
+    /// At the selected speed.
     Running,
     /// It stands still.
     Paused,
-    /// The run is at its end.
+    /// The end of the run is reached.
     Over,
 }
 
-/// Which list has the selection.
+/// The list that has the focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Panel {
-    /// Desired against observed.
+    /// Workloads: desired and observed replicas.
     Workloads,
     /// Nodes with their pods.
     Nodes,
 }
 
-/// What a person can ask for.
+/// User commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Ends the program.
     Quit,
-    /// Closes the help, or gives up what was asked about; with neither open it ends the program.
+    /// Closes the help or cancels a question; if neither is open, ends the program.
     Back,
-    /// Yes to what was asked.
+    /// Confirms the question.
     Confirm,
-    /// Time stands still, or goes on.
+    /// Pauses or resumes.
     Pause,
-    /// Goes on to the next thing that is told.
+    /// Advances to the next logged event.
     Step,
     /// Doubles the speed.
     Faster,
-    /// Halves it.
+    /// Halves the speed.
     Slower,
-    /// The selection goes to the other list.
+    /// Moves the focus to the other list.
     OtherPanel,
-    /// The next row.
+    /// Selects the next row.
     Next,
-    /// The row before.
+    /// Selects the previous row.
     Previous,
-    /// A node's machine stops, or comes back; of a workload one pod is deleted without grace.
+    /// Stops a node's machine, or restarts it; for a workload, deletes one pod without grace period.
     Kill,
     /// `kubectl drain` of the node.
     Drain,
     /// `kubectl uncordon` of the node.
     Uncordon,
-    /// One replica more.
+    /// Adds a replica.
     ScaleUp,
-    /// One replica less.
+    /// Removes a replica.
     ScaleDown,
-    /// Shows what the keys mean, or hides it.
+    /// Shows or hides the help.
     Help,
 }
 
-/// A run that somebody watches.
+/// A run being watched.
 #[derive(Debug)]
 pub struct Session {
     simulation: Simulation,
@@ -81,12 +81,12 @@ pub struct Session {
     speed: u32,
     is_paused: bool,
     is_behind: bool,
-    /// Simulated time that is due and was not simulated yet.
+    /// Time up to which the simulation is due.
     target: SimTime,
     panel: Panel,
     selected: [usize; 2],
     shows_help: bool,
-    /// What breaks something, and waits for a yes.
+    /// A disruptive action that waits for confirmation.
     asked: Option<TimelineAction>,
     done: Vec<TimelineEntry>,
     notice: String,
@@ -113,7 +113,7 @@ impl Session {
         }
     }
 
-    /// The run.
+    /// The simulation.
     pub const fn simulation(&self) -> &Simulation {
         &self.simulation
     }
@@ -129,22 +129,22 @@ impl Session {
         &self.name
     }
 
-    /// When the run is over.
+    /// End of the run.
     pub const fn end(&self) -> SimTime {
         self.end
     }
 
-    /// Simulated seconds per second that are asked for.
+    /// Requested speed in simulated seconds per second.
     pub const fn speed(&self) -> u32 {
         self.speed
     }
 
-    /// Whether simulating takes longer than the speed asks for.
+    /// True if simulation cannot keep up with the requested speed.
     pub const fn is_behind(&self) -> bool {
         self.is_behind
     }
 
-    /// The list with the selection.
+    /// The list that has the focus.
     pub const fn panel(&self) -> Panel {
         self.panel
     }
@@ -158,12 +158,12 @@ impl Session {
         self.selected[panel as usize].min(rows.saturating_sub(1))
     }
 
-    /// Whether the meaning of the keys is shown.
+    /// True if the help is shown.
     pub const fn shows_help(&self) -> bool {
         self.shows_help
     }
 
-    /// What the last command did, or why it did nothing.
+    /// The effect of the last command, or why it had none.
     pub fn notice(&self) -> &str {
         &self.notice
     }
@@ -177,19 +177,19 @@ impl Session {
         nodes.into_iter().map(|(_, id, name)| (id, name)).collect()
     }
 
-    /// Sets the speed, within what makes sense.
+    /// Sets the speed, clamped to the valid range.
     pub fn set_speed(&mut self, speed: u32) {
         self.speed = speed.clamp(1, SPEED_MAX);
     }
 
-    /// Simulates up to a time, and stands still there.
+    /// Simulates up to a time and pauses there.
     pub fn begin_at(&mut self, at: SimTime) {
         self.simulation.run_until(at.min(self.end));
         self.target = self.simulation.now();
         self.is_paused = true;
     }
 
-    /// Whether time passes.
+    /// The progress of simulated time.
     pub fn pace(&self) -> Pace {
         if self.simulation.now() >= self.end {
             Pace::Over
@@ -200,13 +200,13 @@ impl Session {
         }
     }
 
-    /// Up to when to simulate now that so much real time has passed.
+    /// The time up to which to simulate after this much real time has passed.
     pub fn target(&mut self, passed: SimDuration) -> SimTime {
         self.target = (self.target + passed * i64::from(self.speed)).min(self.end);
         self.target
     }
 
-    /// Takes one event on the way to a time; false once it is reached.
+    /// Processes one event before a time; false once the time is reached.
     pub fn step_towards(&mut self, target: SimTime) -> bool {
         match self.simulation.next_time() {
             Some(at) if at <= target => self.simulation.step(),
@@ -218,16 +218,16 @@ impl Session {
         }
     }
 
-    /// There was no time to simulate all that was due: what is missing is let go.
+    /// Drops the simulated time that there was no real time for.
     pub fn fall_behind(&mut self) {
         self.is_behind = true;
         self.target = self.simulation.now();
     }
 
-    /// Does what is asked for; false if that is to end.
+    /// Executes a command; false if the program is to end.
     pub fn obey(&mut self, command: Command) -> bool {
         self.notice.clear();
-        // Whatever else is pressed is a no.
+        // Any other key declines.
         let asked = self.asked.take();
         match command {
             Command::Back if asked.is_some() => {}
@@ -277,7 +277,7 @@ impl Session {
         true
     }
 
-    /// Goes on until something is told, but not for ever.
+    /// Advances to the next logged event, within a limit.
     fn step(&mut self) {
         self.is_paused = true;
         let told = self.simulation.recorder().log.len();
@@ -315,13 +315,13 @@ impl Session {
         }
     }
 
-    /// Asks before something is broken.
+    /// Asks for confirmation of a disruptive action.
     fn ask(&mut self, what: &str, action: TimelineAction) {
         self.notice = format!("{what}? y does it, any other key does not");
         self.asked = Some(action);
     }
 
-    /// The selected node; where there is none, what to press first.
+    /// The selected node; without one, sets a notice that says which key selects nodes.
     fn node_or_notice(&mut self) -> Option<Name> {
         let selected = self.selected_node().filter(|_| self.panel == Panel::Nodes);
         if selected.is_none() {
@@ -364,7 +364,8 @@ impl Session {
         self.done.push(entry);
     }
 
-    /// What the person did, as a timeline with which the same seed gives the same run; empty if nothing.
+    /// The user's interventions as a timeline that reproduces the run with the same seed; empty if there
+    /// were none.
     pub fn interventions_as_timeline(&self) -> String {
         let mut text = String::new();
         if !self.done.is_empty() {
@@ -383,7 +384,7 @@ impl Session {
     }
 }
 
-/// An entry of a timeline on one line.
+/// A timeline entry on one line.
 fn text_of(entry: &TimelineEntry) -> String {
     let mut written = serde_json::to_value(entry).unwrap_or_default();
     scenario::read::drop_empty_fields(&mut written);

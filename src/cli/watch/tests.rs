@@ -1,4 +1,4 @@
-//! Pictures and keypresses of a watched run.
+//! Frames and key presses of a watched run.
 
 use std::sync::Arc;
 
@@ -56,7 +56,7 @@ fn simulation(scenario: &str) -> Simulation {
     Simulation::new(blueprint.world(1).expect("a world"))
 }
 
-/// Presses a key that breaks something, and says yes.
+/// Presses the key of a disruptive command and confirms it.
 fn break_by(session: &mut Session, command: Command) {
     assert!(session.obey(command));
     assert!(session.notice().contains("? y does it"), "{}", session.notice());
@@ -235,7 +235,8 @@ fn what_a_session_prints_gives_the_same_run_as_a_scenario() {
         run_to(&mut session, at);
         session.obey(Command::ScaleUp);
     }
-    // As a person presses a key: when some of what happens at this instant has happened.
+    // As with a key press by a user: some events of this instant have been processed, others have
+    // not.
     while session.simulation().now() < SimTime::from_secs(430) {
         session.step_towards(SimTime::from_secs(430));
     }

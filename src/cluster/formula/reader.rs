@@ -1,12 +1,12 @@
-//! From the text of a formula to its tree: an operator-precedence parser.
+//! Parses the text of a formula into its tree by operator precedence.
 
 use super::{COMPARISON, FUNCTIONS, NOT, Node, OPERATORS, Operator, SIGN};
 use crate::meta::Name;
 
-/// How deep parentheses, calls and operators may be nested.
+/// Maximum nesting depth of parentheses, calls and operators.
 const DEPTH_MAX: usize = 64;
 
-/// Where the reading of a text has come to.
+/// Parser state: the text and the current position.
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -18,13 +18,13 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, variables }
     }
 
-    /// All of the text as one formula.
+    /// Parses the whole text as one formula.
     pub fn read(mut self) -> Result<Node, String> {
         let root = self.condition(0)?;
         self.skip_space();
         match &self.text[self.at..] {
             "" => Ok(root),
-            rest => Err(format!("{rest:?} was not expected here")),
+            rest => Err(format!("{rest:?} is unexpected here")),
         }
     }
 
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
         self.at += rest.len() - rest.trim_start().len();
     }
 
-    /// Takes a sign or a word, if it comes next. A word ends where no letter follows.
+    /// Consumes a token if it comes next. A word must not be followed by another name character.
     fn take(&mut self, token: &str) -> bool {
         self.skip_space();
         let Some(rest) = self.text[self.at..].strip_prefix(token) else { return false };
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         Ok(Node::Condition(node.into(), then.into(), otherwise.into()))
     }
 
-    /// Operands with operators between them that bind at least so tight.
+    /// Operands joined by operators of at least this precedence.
     fn expression(&mut self, tightness: u16, depth: usize) -> Result<Node, String> {
         let mut node = self.operand(depth)?;
         let mut length = depth;
@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
                 let problem = "?? cannot be mixed with other operators: put one into parentheses";
                 return Err(problem.to_owned());
             }
-            // A chain is a tree as deep as it is long.
+            // A chain of operators becomes a tree as deep as the chain is long.
             length += 1;
             if length > DEPTH_MAX {
                 return Err(format!("it has more than {DEPTH_MAX} operators in a row"));
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         if word.is_empty() {
             return Err(match rest {
                 "" => "it ends too early".to_owned(),
-                rest => format!("{rest:?} was not expected here"),
+                rest => format!("{rest:?} is unexpected here"),
             });
         }
         if word.starts_with(|one: char| one.is_ascii_digit()) {
@@ -178,12 +178,12 @@ impl<'a> Reader<'a> {
         let is_part = |one: char| one.is_ascii_digit() || matches!(one, '.' | '_' | 'e' | 'E');
         let length = rest.find(|one| !is_part(one)).unwrap_or(rest.len());
         let digits = rest[..length].replace('_', "");
-        let number = digits.parse().map_err(|_| format!("{digits:?} is no number"))?;
+        let number = digits.parse().map_err(|_| format!("{digits:?} is not a number"))?;
         self.at += length;
         Ok(Node::Number(number))
     }
 
-    /// Elements up to the closing sign. A predicate may stand in braces.
+    /// Elements up to the closing token. A predicate may be enclosed in braces.
     fn list(&mut self, close: &str, depth: usize) -> Result<Vec<Node>, String> {
         let mut nodes = Vec::new();
         if self.take(close) {

@@ -45,7 +45,7 @@ const SYSCTLS: [(&str, u32); 12] = [
     ("net.ipv4.tcp_wmem", 32),
 ];
 
-/// What a pod breaks of the standard of a minor version; some rules give way to those of `restricted`.
+/// Violations of the standard of a minor version; some rules are superseded by those of `restricted`.
 pub(super) fn check(pod: Subject<'_>, minor: u32, is_restricted: bool) -> Vec<Broken> {
     let unless = |gives_way: bool, broken: Option<Broken>| broken.filter(|_| !gives_way);
     let rules = [
@@ -151,7 +151,7 @@ fn host_ports(pod: Subject<'_>) -> Option<Broken> {
     (!bad.is_empty()).then(|| Broken::new("hostPort", detail))
 }
 
-/// Probes and hooks that go to another host than the pod.
+/// Probes and hooks addressed to a host other than the pod.
 fn host_of_handlers(pod: Subject<'_>) -> Option<Broken> {
     let mut hosts = Values::new();
     let bad = pod.containers_with(|one| {

@@ -19,7 +19,7 @@ const VOLUMES: [&str; 9] = [
     "secret",
 ];
 
-/// What a pod breaks of the standard of a minor version.
+/// Violations of the standard of a minor version.
 pub(super) fn check(pod: Subject<'_>, minor: u32) -> Vec<Broken> {
     let since = |first: u32, broken: Option<Broken>| broken.filter(|_| minor >= first);
     // Windows knows nothing of these.

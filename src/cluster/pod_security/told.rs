@@ -1,4 +1,4 @@
-//! The words in which the API server tells what a pod breaks.
+//! The API server's messages for Pod Security violations.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 pub(super) struct Broken {
     /// The rule.
     pub(super) reason: String,
-    /// Where, and by which values.
+    /// The offending fields and values.
     pub(super) detail: String,
 }
 

@@ -1,5 +1,5 @@
-//! Which option is taken (`cluster-autoscaler/expander`): one criterion after the other narrows them down, and chance
-//! decides in the end.
+//! Expanders, which choose an expansion option (`cluster-autoscaler/expander`): each one in the chain narrows down
+//! the options, and any remaining tie is broken at random.
 
 mod price;
 mod priority;
@@ -19,56 +19,56 @@ use super::template::Templates;
 use cluster::Name;
 use engine::Stream;
 
-/// What can be done for some pods: so many nodes of a group.
+/// An expansion option: a number of new nodes of a group for some pods.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpansionOption {
-    /// The group, by place and by name.
+    /// The group, by position and by name.
     pub(crate) group: usize,
     pub(crate) name: Name,
     pub(crate) nodes: i64,
     pub(crate) pods: Vec<Arc<PodInfo>>,
-    /// Groups that are alike, by place.
+    /// Positions of similar groups.
     pub(crate) similar: Vec<usize>,
     pub(crate) price: Option<PriceScore>,
 }
 
-/// A criterion.
+/// A type of expander.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpanderKind {
-    /// Any of them.
+    /// A random option.
     Random,
-    /// The one that takes most pods.
+    /// The option that takes the most pods.
     MostPods,
-    /// The one that wastes least CPU and memory.
+    /// The option that wastes the least CPU and memory.
     LeastWaste,
-    /// The one with fewest nodes.
+    /// The option with the fewest nodes.
     LeastNodes,
-    /// The cheapest for what its pods request.
+    /// The cheapest option relative to the requests of its pods.
     Price,
-    /// The one with the highest priority in a list.
+    /// The group with the highest priority in a list.
     Priority,
 }
 
-/// How the last tie is decided.
+/// How the last tie is broken.
 #[derive(Clone, Debug)]
 pub enum TieBreaker {
-    /// By chance, as the real autoscaler does.
+    /// At random, as in the real autoscaler.
     Drawn(Stream),
-    /// The first of them, in the order of the groups.
+    /// The first option, in the order of the groups.
     First,
 }
 
-/// What expanders look at beside the options.
+/// Input of the expanders in addition to the options.
 pub(crate) struct ExpanderContext<'a> {
     pub(crate) templates: &'a Templates,
     pub(crate) cloud: &'a dyn CloudProvider,
     pub(crate) priorities: &'a PriorityList,
-    /// Nodes of the cluster, for the size of node that suits it.
+    /// Number of nodes in the cluster, which determines the preferred node size.
     pub(crate) node_count: usize,
 }
 
 impl ExpanderKind {
-    /// All criteria.
+    /// All types.
     pub const ALL: [Self; 6] = [
         Self::Random,
         Self::MostPods,
@@ -78,7 +78,7 @@ impl ExpanderKind {
         Self::Priority,
     ];
 
-    /// As the flag calls it.
+    /// The name in the flag.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Random => "random",
@@ -90,17 +90,17 @@ impl ExpanderKind {
         }
     }
 
-    /// A chain as the flag has it, separated by commas: each at most once, and none after `random`.
+    /// Parses a comma-separated chain as in the flag: each expander at most once, and none after `random`.
     pub fn read_chain(text: &str) -> Result<Vec<Self>, String> {
         let mut chain: Vec<Self> = Vec::new();
         for name in text.split(',') {
             let found = Self::ALL.into_iter().find(|one| one.name() == name);
             let Some(found) = found else {
                 let known: Vec<&str> = Self::ALL.iter().map(|one| one.name()).collect();
-                return Err(format!("{name:?} is no expander; known are {}", known.join(", ")));
+                return Err(format!("{name:?} is not an expander; known are {}", known.join(", ")));
             };
             if chain.contains(&found) {
-                return Err(format!("{name} comes twice; once is enough"));
+                return Err(format!("{name} is listed twice"));
             }
             if chain.last() == Some(&Self::Random) {
                 return Err(format!(
@@ -113,7 +113,7 @@ impl ExpanderKind {
     }
 }
 
-/// The option that is taken, by place; absent if none is left (`chainStrategy.BestOption`).
+/// The position of the chosen option; absent if none is left (`chainStrategy.BestOption`).
 pub(crate) fn best_option(
     options: &mut [ExpansionOption],
     chain: &[ExpanderKind],

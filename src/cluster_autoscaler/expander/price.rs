@@ -9,12 +9,12 @@ use cluster::node::Node;
 use cluster::pod_template::ResourceList;
 use units::Quantity;
 
-/// Stands for the size of a node with GPUs, whatever it is.
+/// Fixed unfitness of nodes with GPUs.
 const GPU_UNFITNESS: f64 = 1000.0;
-/// CPU and memory of the pod whose price is added to both sides, so that few pods do not decide.
+/// CPU (m) and memory (bytes) of the pod whose price is added to both sides, to dampen the effect of very few pods.
 const STABILIZATION_POD: (i64, i64) = (500, 500 << 20);
 
-/// CPU of the node that suits a cluster of so many nodes, in thousandths of a core (`SimplePreferredNodeProvider`).
+/// Preferred CPU of a node in a cluster with this many nodes, in millicores (`SimplePreferredNodeProvider`).
 fn preferred_cpu(nodes: usize) -> i64 {
     match nodes {
         0..=2 => 1000,
@@ -26,14 +26,14 @@ fn preferred_cpu(nodes: usize) -> i64 {
     }
 }
 
-/// How many times a node is as large as the one that suits, or that as large as it (`SimpleNodeUnfitness`).
+/// Ratio of the larger to the smaller of the node's and the preferred size (`SimpleNodeUnfitness`).
 fn unfitness(preferred: i64, node: &Node) -> f64 {
     let cpu = node.capacity.get("cpu").map_or(0, Quantity::milli_value);
     let (preferred, cpu) = (preferred as f64, cpu as f64);
     (preferred / cpu).max(cpu / preferred)
 }
 
-/// The cheapest options for what their pods request; those without a price are left out. Each learns its score.
+/// The options with the lowest score, which is stored in each; options without a price are left out.
 pub(super) fn cheapest(
     options: &mut [ExpansionOption],
     left: &[usize],
@@ -79,7 +79,7 @@ pub(super) fn cheapest(
     best
 }
 
-/// The unfitness of so many nodes: of many it is no matter.
+/// The unfitness of an option with several nodes: its effect vanishes as the number grows.
 fn suppressed(unfitness: f64, nodes: i64) -> f64 {
     (unfitness - 1.0) * (1.0 - libm::tanh((nodes - 1) as f64 / 15.0)) + 1.0
 }

@@ -6,12 +6,12 @@ use regex::Regex;
 
 use super::ExpansionOption;
 
-/// Priorities with the patterns of the groups that have them. Empty = the expander leaves all options.
+/// Priorities, each with the patterns of its groups. Empty = the expander keeps all options.
 #[derive(Clone, Default)]
 pub struct PriorityList(Vec<(i64, Vec<Regex>)>);
 
 impl PriorityList {
-    /// The list of these priorities and patterns. A pattern that is none is told by itself.
+    /// Parses the patterns of these priorities. An error names the invalid pattern.
     pub fn new<'a>(lists: impl IntoIterator<Item = (i64, Vec<&'a str>)>) -> Result<Self, String> {
         let mut all = Vec::new();
         for (priority, patterns) in lists {
@@ -50,7 +50,7 @@ impl fmt::Debug for PriorityList {
     }
 }
 
-/// The options of the highest priority; all of them if none has any. Priorities below 0 never win.
+/// The options with the highest priority; all options if none has one. Priorities below -1 never win.
 pub(super) fn highest(
     options: &[ExpansionOption],
     left: &[usize],

@@ -6,8 +6,8 @@ use super::{ExpanderContext, ExpansionOption};
 use cluster::node::Node;
 use units::Quantity;
 
-/// The share of CPU that no pod of the option requests, plus that of memory. Of the nodes' capacity, not of what is
-/// allocatable.
+/// The fraction of the new nodes' CPU that the option's pods do not request, plus that of the memory. Relative to
+/// capacity, not allocatable.
 ///
 /// 5 pods of 1 CPU and 2 GiB on 2 nodes of 4 CPUs and 16 GiB: 3/8 + 22/32 = 1.0625.
 pub(crate) fn waste(option: &ExpansionOption, node: &Node) -> f64 {
@@ -22,7 +22,7 @@ pub(crate) fn waste(option: &ExpansionOption, node: &Node) -> f64 {
     wasted("cpu", Quantity::milli_value) + wasted("memory", Quantity::value)
 }
 
-/// The options that waste least.
+/// The options with the least waste.
 pub(super) fn least_waste(
     options: &[ExpansionOption],
     left: &[usize],

@@ -1,4 +1,4 @@
-//! How many removals may start (`core/scaledown/budgets`).
+//! Limits on the removals that may start (`core/scaledown/budgets`).
 
 use super::planner::NodesToDelete;
 use crate::options::Options;
@@ -11,8 +11,8 @@ pub(super) struct Bucket {
     pub(super) nodes: Vec<Name>,
 }
 
-/// The removals that may start: empty nodes and nodes to drain, by group (`CropNodes`). `in_progress` says how many
-/// empty and drained nodes are on their way.
+/// The removals that may start: empty nodes and nodes to drain, by group (`CropNodes`). `in_progress` is the number
+/// of empty and of drained nodes already being removed.
 pub(super) fn crop(
     nodes: &NodesToDelete,
     in_progress: (usize, usize),

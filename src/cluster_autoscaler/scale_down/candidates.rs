@@ -1,4 +1,4 @@
-//! Which nodes are looked at, and in which order (`processors/nodes`, `processors/scaledowncandidates`).
+//! Candidates for removal, and their order (`processors/nodes`, `processors/scaledowncandidates`).
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::snapshot::Snapshot;
 use cluster::Name;
 use engine::SimTime;
 
-/// The nodes of groups above their minimum, by place in `nodes`: empty ones first, then those that were not needed in
-/// the loop before.
+/// The nodes of groups above their minimum size, by position in `nodes`: empty ones first, then those that were
+/// unneeded in the previous loop.
 pub(crate) fn candidates(
     nodes: &[LoopNode],
     snapshot: &Snapshot,
@@ -28,7 +28,7 @@ pub(crate) fn candidates(
         group.is_some_and(|group| group.target_size > group.min_size)
     };
     let context = DrainContext { options, budgets: None, view: None, now };
-    // Nodes with pods that are waited for come after those without, empty or not.
+    // Nodes with pods that must complete first come last, empty or not.
     let rank = |one: &LoopNode| {
         let slot = snapshot.slot(one.name());
         let moved = slot.map(|slot| pods_to_move(&snapshot.node(slot).pods, context));

@@ -1,4 +1,4 @@
-//! Nodes on their way out: tainted, looked at once more, drained and deleted (`core/scaledown/actuation`,
+//! Nodes being removed: tainted, rechecked, drained and deleted (`core/scaledown/actuation`,
 //! `core/scaledown/deletiontracker`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ use cluster::pod::PodId;
 use cluster::{ClusterView, Name};
 use engine::SimTime;
 
-/// A node on its way out.
+/// The removal of a node.
 #[derive(Clone, Debug)]
 struct Deletion {
     group: Name,
@@ -28,25 +28,26 @@ struct Deletion {
     is_drained: bool,
 }
 
-/// Nodes that are looked at once more at some time.
+/// Nodes that are to be rechecked at a certain time.
 #[derive(Clone, Debug)]
 struct Batch {
     at: SimTime,
     nodes: Vec<Name>,
 }
 
-/// All nodes on their way out.
+/// All removals in progress.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Actuator {
     deletions: BTreeMap<Name, Deletion>,
     batches: Vec<Batch>,
     drains: Vec<Drain>,
-    /// By group: nodes that the cloud is asked for together, and when (`node-deletion-batcher-interval`).
+    /// Nodes that are batched for a request to the cloud, by group, with the time of the request
+    /// (`node-deletion-batcher-interval`).
     gathered: BTreeMap<Name, (SimTime, Vec<Name>)>,
     results: BTreeMap<Name, DeleteResult>,
 }
 
-/// What goes on is done with.
+/// Context of the actuation.
 pub(crate) struct Actuation<'a> {
     pub(crate) view: ClusterView<'a>,
     pub(crate) snapshot: &'a mut Snapshot,
@@ -57,7 +58,7 @@ pub(crate) struct Actuation<'a> {
 }
 
 impl Actuator {
-    /// The nodes on their way out: those that counted as empty, and those that are drained.
+    /// The nodes being removed: those that counted as empty, and those that are drained.
     pub(crate) fn in_progress(&self) -> (BTreeSet<Name>, BTreeSet<Name>) {
         let of = |is_drained: bool| {
             let nodes = self.deletions.iter().filter(|(_, one)| one.is_drained == is_drained);
@@ -66,7 +67,7 @@ impl Actuator {
         (of(false), of(true))
     }
 
-    /// How many nodes of each group are on their way out.
+    /// Number of nodes being removed, by group.
     pub(crate) fn by_group(&self) -> BTreeMap<Name, i64> {
         let mut counts = BTreeMap::new();
         for deletion in self.deletions.values() {
@@ -75,13 +76,12 @@ impl Actuator {
         counts
     }
 
-    /// What became of nodes since this was last asked.
+    /// Takes the results of removals that ended since the last call.
     pub(crate) fn take_results(&mut self) -> BTreeMap<Name, DeleteResult> {
         std::mem::take(&mut self.results)
     }
 
-    /// Starts the removal of nodes that are due, as far as the budgets go (`StartDeletion`). Returns the taints that
-    /// nodes have from now on.
+    /// Starts the removal of these nodes as far as the limits allow (`StartDeletion`). Returns their new taints.
     pub(crate) fn start(
         &mut self,
         planner: &mut Planner,
@@ -121,7 +121,7 @@ impl Actuator {
         taints
     }
 
-    /// When something goes on.
+    /// When there is work next.
     pub(crate) fn next(&self, now: SimTime) -> Option<SimTime> {
         let batches = self.batches.iter().map(|batch| batch.at);
         let drains = self.drains.iter().map(|drain| drain.next(now));
@@ -129,14 +129,14 @@ impl Actuator {
         batches.chain(drains).chain(gathered).min()
     }
 
-    /// Hears that an eviction was refused.
+    /// Records a refused eviction.
     pub(crate) fn eviction_refused(&mut self, pod: PodId, now: SimTime) {
         for drain in &mut self.drains {
             drain.refused(pod, now);
         }
     }
 
-    /// Does what is due.
+    /// Performs the work that is due.
     pub(crate) fn act(&mut self, actuation: &mut Actuation<'_>) {
         let now = actuation.view.now;
         let (due, later) =
@@ -168,7 +168,7 @@ impl Actuator {
         }
     }
 
-    /// A node is looked at with the pods and budgets of this instant, and its pods begin to go.
+    /// Rechecks a node with the current pods and budgets, and starts to evict its pods.
     fn look_again(&mut self, node: Name, actuation: &mut Actuation<'_>) {
         let Some(Deletion { id, is_drained, .. }) = self.deletions.get(&node).cloned() else {
             return;
@@ -225,7 +225,7 @@ impl Actuator {
         }
     }
 
-    /// The node stays after all.
+    /// Gives up a removal: the node stays.
     fn abort(&mut self, node: &Name, result: DeleteResult, actuation: &mut Actuation<'_>) {
         if let Some(deletion) = self.deletions.remove(node) {
             untaint(deletion.id, actuation.view, actuation.options, actuation.requests);
@@ -234,7 +234,7 @@ impl Actuator {
     }
 }
 
-/// Taints a node that is to go, and cordons it; returns its taints.
+/// Taints a node for removal, and cordons it; returns its taints.
 fn taint(
     node: &LoopNode,
     options: &Options,
@@ -252,7 +252,7 @@ fn taint(
     taints
 }
 
-/// Takes back that a node is to go (`CleanToBeDeleted`).
+/// Removes the taint again (`CleanToBeDeleted`).
 pub(crate) fn untaint(
     id: NodeId,
     view: ClusterView<'_>,

@@ -1,4 +1,4 @@
-//! The pods of a node go, before it does (`core/scaledown/actuation/drain.go`).
+//! Draining of a node before its deletion (`core/scaledown/actuation/drain.go`).
 
 use super::drainability::PodsToMove;
 use crate::options::Options;
@@ -10,18 +10,18 @@ use cluster::{ClusterView, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use std::sync::Arc;
 
-/// From a refused eviction to the next attempt (`DefaultEvictionRetryTime`).
+/// Delay after which a refused eviction is retried (`DefaultEvictionRetryTime`).
 const RETRY: SimDuration = SimDuration::from_secs(10);
-/// How long pods may take to go beyond the longest grace (`DefaultPodEvictionHeadroom`).
+/// Additional time for pods to terminate beyond the maximum grace period (`DefaultPodEvictionHeadroom`).
 const HEADROOM: SimDuration = SimDuration::from_secs(30);
-/// From look to look whether the pods are gone.
+/// Interval at which the drain checks whether the pods are gone.
 const POLL: SimDuration = SimDuration::from_secs(5);
-/// Whether a pod of a DaemonSet is evicted, whatever the flags say.
+/// Annotation of DaemonSet pods that overrides the flags on their eviction.
 const DAEMON_SET_EVICTION: &str = "cluster-autoscaler.kubernetes.io/enable-ds-eviction";
-/// Nodes with such an annotation are waited for (`DelayDeletionAnnotationPrefix`).
+/// Prefix of annotations that delay a node's deletion (`DelayDeletionAnnotationPrefix`).
 const DELAY_DELETION: &str = "delay-deletion.cluster-autoscaler.kubernetes.io/";
 
-/// A node that is being freed of its pods.
+/// A node being drained.
 #[derive(Clone, Debug)]
 pub(super) struct Drain {
     pub(super) node: Name,
@@ -31,25 +31,25 @@ pub(super) struct Drain {
     phase: Phase,
 }
 
-/// How far it is.
+/// Progress of a drain.
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// Pods are asked to go.
+    /// Evictions are being requested.
     Evicting,
-    /// Pods are awaited to be gone, since the first time; the second is the next look.
+    /// Waiting for the pods to terminate: start of the wait, and time of the next check.
     Waiting(SimTime, SimTime),
-    /// An annotation is awaited to go: the next look, and the last.
+    /// Waiting for an annotation to be removed: times of the next and of the last check.
     Delaying(SimTime, SimTime),
 }
 
-/// What became of a drain.
+/// Result of a step of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It goes on.
+    /// In progress.
     Runs,
     /// The node can be deleted.
     Done,
-    /// Its pods do not go.
+    /// Its pods could not be evicted.
     Failed,
 }
 
@@ -57,7 +57,7 @@ pub(super) enum Progress {
 #[derive(Clone, Debug)]
 struct Eviction {
     pod: PodId,
-    /// Whether the node waits for it.
+    /// True if the node has to wait for this pod.
     is_required: bool,
     grace: SimDuration,
     state: EvictionState,
@@ -65,15 +65,15 @@ struct Eviction {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EvictionState {
-    /// It is asked for at this time, for the first time or again.
+    /// To be requested at this time; true for the first attempt.
     Due(SimTime, bool),
-    /// It was asked for, and nobody refused.
+    /// Requested, and not refused so far.
     Asked,
     Done,
     Failed,
 }
 
-/// The pods that are evicted from a node, without those of DaemonSets (`podsToEvict`).
+/// The pods to evict from a node, not including DaemonSet pods (`podsToEvict`).
 pub(super) fn pods_to_evict(pods: &[Arc<PodInfo>]) -> Vec<&Arc<PodInfo>> {
     pods.iter().filter(|pod| !pod.is_mirror() && !pod.is_daemon_set_pod()).collect()
 }
@@ -84,7 +84,7 @@ pub(super) fn evicted_names(pods: &[Arc<PodInfo>]) -> Vec<NamespacedName> {
 }
 
 impl Drain {
-    /// Begins to free a node of these pods; of one that counts as empty, pods of DaemonSets alone are evicted.
+    /// Begins to drain a node; if it counts as empty, only DaemonSet pods are evicted.
     pub(super) fn new(
         node: (Name, NodeId),
         pods: &[Arc<PodInfo>],
@@ -122,7 +122,7 @@ impl Drain {
         }
     }
 
-    /// Goes on as far as it can at this instant.
+    /// Continues as far as possible at this instant.
     pub(super) fn step(
         &mut self,
         view: ClusterView<'_>,
@@ -156,7 +156,7 @@ impl Drain {
                     let is_gone = |one: &Eviction| {
                         view.pods().get(one.pod).is_none_or(|pod| pod.node != Some(self.id))
                     };
-                    // Without pods nothing is waited for, not even a look.
+                    // Without required pods there is no wait, not even for a first check.
                     let is_empty = self.evictions.iter().all(|one| !one.is_required);
                     if is_empty || now - since < longest + HEADROOM && required.all(is_gone) {
                         if !self.is_delayed(view)
@@ -186,7 +186,7 @@ impl Drain {
     }
 
     fn evict(&mut self, view: ClusterView<'_>, requests: &mut Vec<Request>) {
-        // All begin together, and the one that was started last runs first.
+        // All goroutines start together, and the one that was started last runs first.
         let begins = |one: &Eviction| matches!(one.state, EvictionState::Due(_, true));
         let count = self.evictions.len();
         let turn = usize::from(count > 0 && self.evictions.iter().all(begins));
@@ -216,7 +216,7 @@ impl Drain {
         })
     }
 
-    /// Hears that an eviction was refused.
+    /// Records a refused eviction.
     pub(super) fn refused(&mut self, pod: PodId, now: SimTime) {
         for eviction in self.evictions.iter_mut().filter(|one| one.pod == pod) {
             if eviction.state == EvictionState::Asked {
@@ -225,7 +225,7 @@ impl Drain {
         }
     }
 
-    /// When it goes on.
+    /// Time of the next step.
     pub(super) fn next(&self, now: SimTime) -> SimTime {
         match self.phase {
             Phase::Waiting(_, next) => next,

@@ -1,4 +1,4 @@
-//! Which pods a node can be freed of (`cluster-autoscaler/simulator/drainability`).
+//! Which pods can be drained from a node (`cluster-autoscaler/simulator/drainability`).
 
 use std::sync::Arc;
 
@@ -13,30 +13,30 @@ const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 const SAFE_TO_EVICT_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 const ON_COMPLETION: &str = "on-completion";
 const SYSTEM_NAMESPACE: &str = "kube-system";
-/// Controllers that make a new pod where one goes.
+/// Controllers that replace a deleted pod.
 const REPLICATING: [&str; 4] = ["ReplicationController", "Job", "ReplicaSet", "StatefulSet"];
 
-/// Why a pod keeps its node (`drain.BlockingPodReason`).
+/// Why a pod blocks the removal of its node (`drain.BlockingPodReason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockingReason {
-    /// Its controller is gone.
+    /// Its controller no longer exists.
     ControllerNotFound,
     /// Its controller has too few replicas.
     MinReplicasReached,
-    /// Nobody would make a new one.
+    /// No controller would replace it.
     NotReplicated,
-    /// It has data on the node.
+    /// It has local data on the node.
     LocalStorageRequested,
-    /// Its annotation says so.
+    /// An annotation marks it as not safe to evict.
     NotSafeToEvictAnnotation,
-    /// It belongs to the system, and no budget says how many of its sort may go.
+    /// It is a system pod without a disruption budget.
     UnmovableKubeSystemPod,
-    /// Its budget is used up.
+    /// Its disruption budget is exhausted.
     NotEnoughPdb,
 }
 
 impl BlockingReason {
-    /// As the real autoscaler calls it.
+    /// The name in the real autoscaler.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ControllerNotFound => "ControllerNotFound",
@@ -50,40 +50,40 @@ impl BlockingReason {
     }
 }
 
-/// What is to be done with a pod before its node goes.
+/// How a pod affects the removal of its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It is moved.
     Move,
-    /// It goes with the node.
+    /// It is ignored, and deleted with the node.
     Skip,
-    /// It is waited for.
+    /// The removal waits for it to complete.
     WaitForCompletion,
-    /// It keeps the node.
+    /// It blocks the removal.
     Block(BlockingReason),
 }
 
-/// The pods of a node, by what is to be done with them.
+/// The pods of a node, by how they affect its removal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PodsToMove {
-    /// Those that are moved; pods of DaemonSets are not among them.
+    /// The pods to move, not including DaemonSet pods.
     pub(super) pods: Vec<Arc<PodInfo>>,
-    /// Whether pods are waited for.
+    /// True if the removal waits for pods to complete.
     pub(super) has_on_completion: bool,
 }
 
-/// What the rules look at.
+/// Input of the rules.
 #[derive(Clone, Copy)]
 pub(super) struct DrainContext<'a> {
     pub(super) options: &'a Options,
-    /// Budgets as far as they are used up; without them none stands in the way.
+    /// The remaining disruption budgets; without them none blocks.
     pub(super) budgets: Option<&'a RemainingBudgets>,
-    /// The controllers; without them they are not looked at.
+    /// Access to the controllers; without it they are not checked.
     pub(super) view: Option<ClusterView<'a>>,
     pub(super) now: SimTime,
 }
 
-/// What is to be done with the pods of a node, or the first pod that keeps it (`GetPodsToMove`).
+/// The pods to move from a node, or the first pod that blocks its removal (`GetPodsToMove`).
 pub(super) fn pods_to_move(
     pods: &[Arc<PodInfo>],
     context: DrainContext<'_>,
@@ -100,7 +100,7 @@ pub(super) fn pods_to_move(
     Ok(to_move)
 }
 
-/// The first rule that has a say decides (`rules.Default`).
+/// The outcome of the first rule that applies (`rules.Default`).
 fn outcome(pod: &PodInfo, context: DrainContext<'_>) -> Outcome {
     let DrainContext { options, now, .. } = context;
     let controller = pod.controller.as_ref();
@@ -145,7 +145,7 @@ fn outcome(pod: &PodInfo, context: DrainContext<'_>) -> Outcome {
     Outcome::Move
 }
 
-/// Whether it has a local volume that its annotation does not name.
+/// True if it has a local volume that its annotation does not list as safe.
 fn has_blocking_volume(pod: &PodInfo) -> bool {
     let named = pod.annotations.get(SAFE_TO_EVICT_VOLUMES);
     let is_named =
@@ -153,7 +153,7 @@ fn has_blocking_volume(pod: &PodInfo) -> bool {
     pod.facts.local_volumes.iter().any(|volume| !is_named(volume))
 }
 
-/// What speaks against moving the pod of this controller.
+/// Why a pod with this controller cannot be moved.
 fn controller_reason(
     pod: &PodInfo,
     view: ClusterView<'_>,

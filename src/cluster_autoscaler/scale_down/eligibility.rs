@@ -1,4 +1,4 @@
-//! Which nodes are little enough used to be looked at (`core/scaledown/eligibility`).
+//! Which nodes have a low enough utilization to be considered (`core/scaledown/eligibility`).
 
 use super::planner::UnremovableReason;
 use crate::gpu::has_gpu;
@@ -9,7 +9,7 @@ use crate::taints::is_being_deleted;
 use crate::utilization::{LeftOut, Utilization, utilization};
 use engine::SimTime;
 
-/// Why a node is not looked at, if so, and how much of it is requested, if that was looked at.
+/// Why a node is not considered, if so, and its utilization if it was computed.
 pub(super) fn examine(
     node: &SnapshotNode,
     group: Option<ResolvedGroupOptions>,

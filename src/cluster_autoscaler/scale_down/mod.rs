@@ -1,4 +1,4 @@
-//! Which nodes are not needed, and how they go (`cluster-autoscaler/core/scaledown`).
+//! Scale-down: finds unneeded nodes and removes them (`cluster-autoscaler/core/scaledown`).
 
 mod budgets;
 mod candidates;

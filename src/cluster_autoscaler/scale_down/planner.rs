@@ -1,4 +1,4 @@
-//! Which nodes can go, and which of them go now (`core/scaledown/planner`).
+//! Determines which nodes are unneeded, and which of them to remove now (`core/scaledown/planner`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,41 +19,41 @@ use crate::utilization::Utilization;
 use cluster::{ClusterView, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 
-/// Why a node cannot go (`simulator.UnremovableReason`).
+/// Why a node cannot be removed (`simulator.UnremovableReason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnremovableReason {
-    /// Its annotation keeps it.
+    /// An annotation prevents its removal.
     ScaleDownDisabledAnnotation,
-    /// It is not ready, and such nodes are kept.
+    /// It is not ready, and the removal of such nodes is disabled.
     ScaleDownUnreadyDisabled,
     /// It belongs to no group.
     NotAutoscaled,
-    /// It may still be needed.
+    /// It has not been unneeded for long enough.
     NotUnneededLongEnough,
-    /// It may still become ready.
+    /// It has not been unready for long enough.
     NotUnreadyLongEnough,
-    /// Its group would be too small.
+    /// Its group would fall below its minimum size.
     NodeGroupMinSizeReached,
-    /// The cluster would be too small.
+    /// The cluster would fall below a minimum of its resource limits.
     MinimalResourceLimitExceeded,
-    /// It is on its way.
+    /// It is already being removed.
     CurrentlyBeingDeleted,
-    /// Too much of it is requested.
+    /// Its utilization is too high.
     NotUnderutilized,
-    /// Its removal failed in simulation not long ago.
+    /// Its removal failed in simulation recently.
     RecentlyUnremovable,
     /// Its pods fit nowhere else.
     NoPlaceToMovePods,
-    /// A pod keeps it.
+    /// A pod blocks its removal.
     BlockedByPod,
-    /// A pod is waited for.
+    /// A pod must complete first.
     BlockedByOnCompletionPod,
-    /// It says nothing of its resources.
+    /// Its resources are unknown.
     UnexpectedError,
 }
 
 impl UnremovableReason {
-    /// As the real autoscaler calls it.
+    /// The name in the real autoscaler.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ScaleDownDisabledAnnotation => "ScaleDownDisabledAnnotation",
@@ -74,12 +74,12 @@ impl UnremovableReason {
     }
 }
 
-/// A node that cannot go.
+/// A node that cannot be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unremovable {
-    /// Why.
+    /// The reason.
     pub reason: UnremovableReason,
-    /// The pod that keeps it, if one does, and why that does.
+    /// The pod that blocks its removal, if any, and why.
     pub pod: Option<(NamespacedName, BlockingReason)>,
 }
 
@@ -89,33 +89,33 @@ impl From<UnremovableReason> for Unremovable {
     }
 }
 
-/// What the planner remembers from loop to loop.
+/// The planner's state between loops.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Planner {
     unneeded: UnneededNodes,
     unremovable: BTreeMap<Name, Unremovable>,
-    /// Until when a node that could not go is not looked at.
+    /// Unremovable nodes, each with the time until which it is skipped.
     parked: BTreeMap<Name, SimTime>,
     utilization: BTreeMap<Name, Utilization>,
     hints: HintingSimulator,
     last_update: Option<SimTime>,
-    /// The shortest time between two loops.
+    /// Shortest interval between two loops so far.
     min_update_interval: Option<SimDuration>,
 }
 
-/// What a plan is made from.
+/// Input of the planner.
 pub(crate) struct Plan<'a> {
     pub(crate) view: ClusterView<'a>,
     pub(crate) snapshot: &'a mut Snapshot,
     pub(crate) cloud: &'a dyn CloudProvider,
     pub(crate) options: &'a Options,
-    /// Nodes that are being removed, by name.
+    /// Names of the nodes being removed.
     pub(crate) deleting: &'a BTreeSet<Name>,
-    /// How many nodes of each group are being removed.
+    /// Number of nodes being removed, by group.
     pub(crate) deletions: &'a BTreeMap<Name, i64>,
 }
 
-/// Nodes that go now, by name: those that are empty, and those that must be drained.
+/// Names of the nodes to remove now: empty ones, and those that must be drained.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodesToDelete {
     pub(super) empty: Vec<Name>,
@@ -123,7 +123,7 @@ pub(super) struct NodesToDelete {
 }
 
 impl Planner {
-    /// Finds out which of the candidates can go (`UpdateClusterState`). Pods may be moved to any of `nodes`.
+    /// Determines which candidates can be removed (`UpdateClusterState`). Pods may be moved to any of `nodes`.
     pub(crate) fn update(&mut self, plan: &mut Plan<'_>, nodes: &[LoopNode], candidates: &[usize]) {
         let now = plan.view.now;
         let least = plan.options.scale_down_unneeded_time.max(SimDuration::from_nanos(1));
@@ -190,7 +190,7 @@ impl Planner {
         self.unneeded.update(removable, now);
     }
 
-    /// The candidates of which little enough is requested (`FilterOutUnremovable`).
+    /// The candidates with a low enough utilization (`FilterOutUnremovable`).
     fn eligible<'n>(&mut self, plan: &Plan<'_>, candidates: &[&'n LoopNode]) -> Vec<&'n LoopNode> {
         let now = plan.view.now;
         let groups = plan.cloud.node_groups();
@@ -225,8 +225,8 @@ impl Planner {
         eligible
     }
 
-    /// How many nodes may count as not needed: as many as can be removed until they would have to be looked at again,
-    /// and no more than twice the parallelism at once (`unneededNodesLimit`).
+    /// Most nodes that may count as unneeded: as many as can be removed within the time until they must be
+    /// rechecked, and at most twice the parallelism more than now (`unneededNodesLimit`).
     fn limit(&self, options: &Options) -> i64 {
         let parallelism = options.max_scale_down_parallelism;
         let known = i64::try_from(self.unneeded.0.len()).unwrap_or(i64::MAX);
@@ -237,12 +237,12 @@ impl Planner {
         limit.min(upper)
     }
 
-    /// Forgets which nodes are not needed.
+    /// Resets the unneeded nodes.
     pub(crate) fn clear(&mut self) {
         self.unneeded.0.clear();
     }
 
-    /// The nodes that go now, if deletions may start (`NodesToDelete`).
+    /// The nodes to remove now, if deletions may start (`NodesToDelete`).
     pub(super) fn nodes_to_delete(&mut self, plan: &mut Plan<'_>) -> NodesToDelete {
         let now = plan.view.now;
         let mut quotas = Quotas::new(plan.snapshot, plan.cloud, plan.options, Bound::Min);
@@ -297,7 +297,7 @@ impl Planner {
         nodes
     }
 
-    /// The nodes that are not needed, by name.
+    /// The unneeded nodes, by name.
     pub(crate) fn unneeded(&self) -> BTreeMap<Name, UnneededNode> {
         let told = |(name, one): (&Name, &super::unneeded::Unneeded)| {
             let node = UnneededNode {
@@ -311,23 +311,23 @@ impl Planner {
         self.unneeded.0.iter().map(told).collect()
     }
 
-    /// The names of the nodes that are not needed.
+    /// The names of the unneeded nodes.
     pub(crate) fn unneeded_names(&self) -> BTreeSet<Name> {
         self.unneeded.0.keys().cloned().collect()
     }
 
-    /// The nodes that cannot go, by name.
+    /// The unremovable nodes, by name.
     pub(crate) const fn unremovable(&self) -> &BTreeMap<Name, Unremovable> {
         &self.unremovable
     }
 
-    /// How much is requested of the nodes that were looked at.
+    /// The utilization of the nodes that were considered.
     pub(crate) const fn utilization(&self) -> &BTreeMap<Name, Utilization> {
         &self.utilization
     }
 }
 
-/// Empty nodes first, and those last whose pods may not go together.
+/// Sort key: empty nodes first, nodes whose pods may not be disrupted together last.
 fn order_of(removal: &NodeToBeRemoved) -> u8 {
     match (removal.pods.is_empty(), removal.is_risky) {
         (true, _) => 0,

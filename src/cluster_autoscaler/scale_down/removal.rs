@@ -1,4 +1,4 @@
-//! Playing the removal of a node through (`cluster-autoscaler/simulator/cluster.go`).
+//! Simulates the removal of a node (`cluster-autoscaler/simulator/cluster.go`).
 
 use std::sync::Arc;
 
@@ -10,20 +10,19 @@ use crate::snapshot::{Slot, Snapshot, SnapshotNode};
 use crate::taints::to_be_deleted;
 use cluster::ClusterView;
 
-/// A node that can go.
+/// A node that can be removed.
 #[derive(Clone, Debug)]
 pub(super) struct NodeToBeRemoved {
     pub(super) pods: Vec<Arc<PodInfo>>,
     pub(super) has_on_completion: bool,
-    /// Whether budgets let its pods go one after the other alone.
+    /// True if disruption budgets do not allow its pods to be evicted all at once.
     pub(super) is_risky: bool,
 }
 
-/// Why a node cannot go, and the pod that keeps it, if one does.
+/// Why a node cannot be removed, and the pod that blocks it, if any.
 pub(super) type Failure = (UnremovableReason, Option<(Arc<PodInfo>, BlockingReason)>);
 
-/// Removes a node and puts its pods elsewhere, if all find a place on nodes that may take them. Otherwise all is as
-/// it was.
+/// Removes a node and moves its pods to other acceptable nodes. If any pod finds none, the snapshot is unchanged.
 pub(super) fn simulate_removal(
     snapshot: &mut Snapshot,
     hints: &mut HintingSimulator,
@@ -51,7 +50,7 @@ pub(super) fn simulate_removal(
     Ok(NodeToBeRemoved { pods: moved.pods, has_on_completion, is_risky: false })
 }
 
-/// The node is still there, for its labels count, but it is empty and takes no pods.
+/// Replaces the node by an empty one that takes no pods, since its labels still count for topology.
 fn with_ghost(snapshot: &mut Snapshot, view: ClusterView<'_>, slot: Slot) -> Slot {
     let SnapshotNode { node, group, .. } = snapshot.node(slot).clone();
     let mut ghost = cluster::node::Node::clone(&node);

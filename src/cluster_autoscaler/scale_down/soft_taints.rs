@@ -1,4 +1,4 @@
-//! The soft taint of nodes that are not needed (`core/scaledown/actuation/softtaint.go`).
+//! The soft taint of unneeded nodes (`core/scaledown/actuation/softtaint.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use cluster::Name;
 use cluster::node::{NodeId, Taint};
 use engine::SimTime;
 
-/// Takes the taint off nodes that are needed again, and then puts it on those that are not; so many in all as the
-/// budget of a loop allows. Nodes that were being removed before this loop keep what they have; `changed` has the
-/// taints of those whose removal begins in it.
+/// Removes the taint from nodes that are needed again, then adds it to unneeded nodes, up to the budget of a loop
+/// in total. Nodes whose removal began before this loop are left unchanged; `changed` has the taints of those whose
+/// removal begins in it.
 pub(crate) fn soft_taints(
     nodes: &[LoopNode],
     changed: &BTreeMap<NodeId, Vec<Taint>>,

@@ -1,4 +1,4 @@
-//! Nodes that are not needed, and since when (`core/scaledown/unneeded`).
+//! Unneeded nodes, and since when they are (`core/scaledown/unneeded`).
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use crate::snapshot::SnapshotNode;
 use cluster::{Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 
-/// A node that is not needed.
+/// An unneeded node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnneededNode {
-    /// Since when.
+    /// Time since which it is unneeded.
     pub since: SimTime,
-    /// How long it must be so before the node goes.
+    /// How long it must be unneeded before it is removed.
     pub threshold: SimDuration,
     /// The pods that would be moved.
     pub pods: Vec<NamespacedName>,
-    /// Whether budgets let these go one after the other alone.
+    /// True if disruption budgets do not allow these to be evicted all at once.
     pub is_risky: bool,
 }
 
-/// All of them, by name.
+/// All unneeded nodes, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnneededNodes(pub(super) BTreeMap<Name, Unneeded>);
 
-/// One of them, with the pods as objects.
+/// An unneeded node, with its pods as objects.
 #[derive(Clone, Debug)]
 pub(super) struct Unneeded {
     pub(super) removal: NodeToBeRemoved,
@@ -37,7 +37,7 @@ pub(super) struct Unneeded {
 }
 
 impl UnneededNodes {
-    /// These nodes are not needed now. Those that were not needed in the last loop either keep their time.
+    /// Replaces the unneeded nodes. Those that were unneeded in the previous loop keep their time.
     pub(super) fn update(
         &mut self,
         nodes: Vec<(NodeToBeRemoved, SnapshotNode, ResolvedGroupOptions)>,
@@ -55,7 +55,7 @@ impl UnneededNodes {
 }
 
 impl Unneeded {
-    /// Why it must not go yet as far as its time is concerned: it must have been unneeded for longer than the
+    /// Why it must not be removed yet: by annotation, or because it has not been unneeded for longer than the
     /// threshold.
     pub(super) fn waits(&self, now: SimTime) -> Option<UnremovableReason> {
         if is_scale_down_disabled(&self.node.node) {
@@ -72,7 +72,8 @@ impl Unneeded {
     }
 }
 
-/// Whether a node that is not needed since then must be kept. With a threshold of 60 s it goes after more than 60 s.
+/// True if it is too early to remove a node that is unneeded since `since`. With a threshold of 60 s, more than that
+/// must have passed.
 fn is_too_early(since: SimTime, threshold: SimDuration, now: SimTime) -> bool {
     threshold > SimDuration::ZERO && since + threshold >= now
 }

@@ -1,4 +1,4 @@
-//! Asking the cloud for more nodes (`core/scaleup/orchestrator/executor.go`).
+//! Requests more nodes from the cloud (`core/scaleup/orchestrator/executor.go`).
 
 use crate::options::Options;
 use crate::provider::{CloudProvider, InstanceError};
@@ -7,8 +7,8 @@ use crate::report::ScaleUpInfo;
 use cluster::Name;
 use engine::SimTime;
 
-/// Lets the groups grow, one after the other. Ends with the first that the cloud refuses, which is backed off; returns
-/// it with what the cloud says.
+/// Scales up the groups one by one. Stops at the first that the cloud refuses, which enters back-off; returns it
+/// with the cloud's error.
 pub(crate) fn execute(
     cloud: &mut dyn CloudProvider,
     registry: &mut Registry,

@@ -1,10 +1,10 @@
-//! Groups below their minimum grow up to it (`ScaleUpToNodeGroupMinSize`).
+//! Scales groups below their minimum size up to it (`ScaleUpToNodeGroupMinSize`).
 
 use super::{ScaleUp, capped_by_total, execute};
 use crate::quotas::{Bound, Quotas};
 use crate::report::{ScaleUpInfo, ScaleUpReport, ScaleUpResult};
 
-/// Lets all groups below their minimum grow.
+/// Scales up all groups below their minimum size.
 pub(crate) fn scale_up_to_min_size(scale_up: &mut ScaleUp<'_>) -> ScaleUpReport {
     let groups = scale_up.cloud.node_groups().to_vec();
     let mut quotas = Quotas::new(scale_up.snapshot, scale_up.cloud, scale_up.options, Bound::Max);
@@ -18,7 +18,7 @@ pub(crate) fn scale_up_to_min_size(scale_up: &mut ScaleUp<'_>) -> ScaleUpReport 
         }
         let missing = group.min_size - group.target_size;
         let allowed = quotas.check(&template.node, Some(group), missing, scale_up.cloud).nodes;
-        // The real autoscaler counts the nodes of the group alone here, not those of the cluster.
+        // The real autoscaler counts only the nodes of the group here, not those of the cluster.
         let max = scale_up.options.max_nodes_total;
         let Some(nodes) = capped_by_total(allowed, group.target_size, max) else { continue };
         infos.push(ScaleUpInfo {

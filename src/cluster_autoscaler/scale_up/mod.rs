@@ -1,4 +1,4 @@
-//! Which groups grow for which pods (`cluster-autoscaler/core/scaleup/orchestrator`).
+//! Scale-up: chooses the groups that grow for unschedulable pods (`cluster-autoscaler/core/scaleup/orchestrator`).
 
 mod execution;
 mod min_size;
@@ -25,18 +25,18 @@ use super::template::Templates;
 use cluster::{ClusterView, Name};
 use remaining::{remaining, without_all};
 
-/// Why a group whose nodes do not come is left out.
+/// Skip reason of an unhealthy group, whose nodes do not become ready.
 const NOT_READY: &str = "not ready for scale-up";
-/// Why a group that failed is left out.
+/// Skip reason of a group in back-off.
 const BACKED_OFF: &str = "in backoff after failed scale-up";
-/// Why a full group is left out.
+/// Skip reason of a group at its maximum size.
 const AT_MAX: &str = "max node group size reached";
-/// What became of groups when the cloud refused.
+/// Skip reason of groups that the cloud refused to scale up.
 const EXECUTION_FAILED: &str = "scale-up execution failed";
-/// What became of groups that no expander took.
+/// Skip reason of groups that the expander did not choose.
 const FILTERED_OUT: &str = "expansion options filtered out and no longer considered";
 
-/// All that a scale-up looks at.
+/// Input of a scale-up.
 pub(crate) struct ScaleUp<'a> {
     pub(crate) view: ClusterView<'a>,
     pub(crate) snapshot: &'a mut Snapshot,
@@ -46,14 +46,14 @@ pub(crate) struct ScaleUp<'a> {
     pub(crate) options: &'a Options,
     pub(crate) ignored_labels: &'a [Name],
     pub(crate) ties: &'a mut TieBreaker,
-    /// Nodes of the cluster and those that are coming.
+    /// Number of nodes in the cluster, including upcoming ones.
     pub(crate) node_count: i64,
-    /// Nodes that are registered, whatever their state.
+    /// Number of registered nodes, in any state.
     pub(crate) registered: usize,
 }
 
 impl ScaleUp<'_> {
-    /// Chooses a group for the pods and lets it grow, with those that are like it.
+    /// Chooses a group for the pods and scales it up, together with similar groups.
     pub(crate) fn run(&mut self, pods: &[Arc<PodInfo>], report: &mut LoopReport) -> ScaleUpReport {
         let mut egs = pod_groups(pods);
         let groups = self.cloud.node_groups().to_vec();
@@ -125,7 +125,7 @@ impl ScaleUp<'_> {
         let done = execute(self.cloud, self.registry, &infos, self.options, self.view.now);
         let triggered = names(&best.pods);
         if let Err((failed, message)) = done {
-            // What comes after the group that failed was not tried.
+            // The groups after the failed one were not tried.
             let untried = infos.iter().skip_while(|info| info.group != failed);
             let failed_groups: Vec<&Name> = untried.map(|info| &info.group).collect();
             remaining::without(&mut egs, &failed_groups, EXECUTION_FAILED);
@@ -150,7 +150,7 @@ impl ScaleUp<'_> {
         }
     }
 
-    /// The groups that may grow, by place, and why the others may not (`filterValidScaleUpNodeGroups`).
+    /// The positions of groups that may grow, and why others may not (`filterValidScaleUpNodeGroups`).
     fn valid_groups(
         &self,
         groups: &[NodeGroup],
@@ -183,7 +183,7 @@ impl ScaleUp<'_> {
         (!allowance.is_full()).then(|| allowance.reason())
     }
 
-    /// Why the group must not grow now, if so (`IsNodeGroupReadyToScaleUp`).
+    /// Why a group must not grow now, if so (`IsNodeGroupReadyToScaleUp`).
     fn unsafe_reason(&self, group: &NodeGroup) -> Option<&'static str> {
         if !self.registry.is_group_healthy(&group.id, self.options) {
             return Some(NOT_READY);
@@ -191,7 +191,7 @@ impl ScaleUp<'_> {
         self.registry.backoffs.active(&group.id, self.view.now).map(|_| BACKED_OFF)
     }
 
-    /// Finds which pods fit a new node of a group (`SchedulablePodGroups`).
+    /// Determines which pods fit a new node of a group (`SchedulablePodGroups`).
     fn find_schedulable(&mut self, group: &NodeGroup, place: usize, egs: &mut [PodGroup]) {
         let Some(template) = self.templates.get(&group.id) else { return };
         self.snapshot.fork();
@@ -212,7 +212,7 @@ impl ScaleUp<'_> {
         self.snapshot.revert();
     }
 
-    /// What a group could do (`ComputeExpansionOption`).
+    /// The expansion option of a group (`ComputeExpansionOption`).
     fn expansion_option(
         &mut self,
         groups: &[NodeGroup],
@@ -248,7 +248,7 @@ impl ScaleUp<'_> {
         option
     }
 
-    /// The groups like this one that may grow and take the same pods (`ComputeSimilarNodeGroups`).
+    /// The similar groups that may grow and can take the same pods (`ComputeSimilarNodeGroups`).
     fn similar_groups(
         &self,
         groups: &[NodeGroup],
@@ -276,7 +276,7 @@ impl ScaleUp<'_> {
         (0..groups.len()).filter(is_similar).collect()
     }
 
-    /// Which groups grow by how much for an option, within the limits of the cluster.
+    /// The target sizes of the groups for an option, within the limits of the cluster.
     fn plan(
         &mut self,
         groups: &[NodeGroup],
@@ -317,7 +317,7 @@ impl ScaleUp<'_> {
     }
 }
 
-/// So many new nodes as `max-nodes-total` allows; absent if it allows none (`GetCappedNewNodeCount`).
+/// The number of new nodes capped by `max-nodes-total`; absent if none is allowed (`GetCappedNewNodeCount`).
 fn capped_by_total(nodes: i64, now: i64, max: i64) -> Option<i64> {
     if max <= 0 || nodes + now <= max {
         return Some(nodes);
@@ -325,7 +325,7 @@ fn capped_by_total(nodes: i64, now: i64, max: i64) -> Option<i64> {
     Some(max - now).filter(|left| *left >= 1)
 }
 
-/// The pods that a new node of a group takes.
+/// The pod groups that fit a new node of a group.
 fn schedulable<'a>(egs: &'a [PodGroup], group: &Name) -> Vec<&'a PodGroup> {
     egs.iter().filter(|eg| eg.schedulable_groups.contains(group)).collect()
 }

@@ -1,4 +1,4 @@
-//! The pods that no group helps, and why (`GetRemainingPods`).
+//! The pods that no group can take, and why (`GetRemainingPods`).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::equivalence::PodGroup;
 use crate::report::RemainingPod;
 use cluster::Name;
 
-/// The pods that no group takes, each with what every group says.
+/// The pods that no group can take, each with the reasons of every group.
 pub(super) fn remaining(
     egs: &[PodGroup],
     skipped: &BTreeMap<Name, Vec<String>>,
@@ -23,7 +23,7 @@ pub(super) fn remaining(
     left.flat_map(of).collect()
 }
 
-/// No group takes any pod (`markAllGroupsAsUnschedulable`).
+/// Marks all groups as unable to take any pod (`markAllGroupsAsUnschedulable`).
 pub(super) fn without_all(egs: &mut [PodGroup], reason: &str) {
     for eg in egs.iter_mut().filter(|eg| eg.is_schedulable) {
         for group in &eg.schedulable_groups {
@@ -33,7 +33,7 @@ pub(super) fn without_all(egs: &mut [PodGroup], reason: &str) {
     }
 }
 
-/// Some groups take no pods (`markFailedGroupsAsUnschedulable`).
+/// Marks some groups as unable to take any pod (`markFailedGroupsAsUnschedulable`).
 pub(super) fn without(egs: &mut [PodGroup], groups: &[&Name], reason: &str) {
     for eg in egs.iter_mut().filter(|eg| eg.is_schedulable) {
         let mut helps = eg.schedulable_groups.is_empty();

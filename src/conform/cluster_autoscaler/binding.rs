@@ -1,4 +1,4 @@
-//! Where the pods of a case are that have no node from the beginning: on the first node that they fit.
+//! Initial binding of a case's pods that have no node: to the first node that they fit.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use cluster::pod_template::{PodTemplate, ResourceList, TaintEffect, WhenUnsatisf
 use cluster::{Name, Store};
 use units::Quantity;
 
-/// The first node, by age and name, that has room and that the pod puts up with.
+/// The first node, by age and name, that has room and whose taints the pod tolerates.
 pub(super) fn first_fit(store: &Store, pod: PodId) -> Option<NodeId> {
     let pod = store.pods().get(pod)?;
     let template = store.template_of(pod);
@@ -55,7 +55,7 @@ fn has_room(store: &Store, id: NodeId, node: &Node, template: &PodTemplate) -> b
     fits(&used) && pods <= node.allocatable.get("pods").map_or(0, Quantity::value)
 }
 
-/// Whether no pod stands in the way of the pod's anti-affinity on this node.
+/// True if the pod's anti-affinity allows this node.
 fn is_alone(store: &Store, id: NodeId, pod: &Pod, template: &PodTemplate) -> bool {
     let terms = template.spec.affinity.required_anti.iter();
     let by_host = terms.filter(|term| *term.topology_key == *HOSTNAME_LABEL);
@@ -66,7 +66,7 @@ fn is_alone(store: &Store, id: NodeId, pod: &Pod, template: &PodTemplate) -> boo
     })
 }
 
-/// Whether the pod may come to this node's domain as far as it is to be spread.
+/// True if the pod's spread constraints allow this node's domain.
 fn is_spread(store: &Store, node: &Node, pod: &Pod, template: &PodTemplate) -> bool {
     let constraints = template.spec.topology_spread.iter();
     let mut hard =

@@ -1,4 +1,4 @@
-//! A recorded case as it lies in the file.
+//! The file format of a recorded case.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// Pods of a case, at most.
+/// Maximum number of pods in a case.
 const MAX_PODS: u64 = 200_000;
-/// Nodes that a group may have, at most.
+/// Maximum size of a group.
 const MAX_NODES: i64 = 20_000;
 
-/// One case: a cluster in a cloud, what happens to it, and what the real autoscaler did loop by loop.
+/// One case: a cluster in a cloud, the events, and the decisions of the real autoscaler loop by loop.
 #[derive(Debug, Deserialize)]
 pub(super) struct Case {
     pub(super) id: String,
@@ -66,7 +66,7 @@ pub(super) struct Group {
     pub(super) node_annotations: BTreeMap<String, String>,
 }
 
-/// How a group answers to being asked for more.
+/// How a group responds to requests for more instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
@@ -78,7 +78,7 @@ pub(super) enum Mode {
     NeverReady,
     /// The call fails.
     ApiError,
-    /// The target grows, and nothing comes.
+    /// The target grows, but no instance appears.
     NoInstances,
 }
 
@@ -110,7 +110,7 @@ pub(super) struct TaintOrToleration {
     pub(super) effect: String,
 }
 
-/// Pods that are alike.
+/// A set of equal pods.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Pods {
     pub(super) name: String,
@@ -179,8 +179,8 @@ pub(super) struct Budget {
     pub(super) max_unavailable: Option<i32>,
 }
 
-/// Something that a user, a machine or the cloud does. What follows from it is recorded in `world`, but for what
-/// concerns the cloud and annotations.
+/// An action of a user, a machine or the cloud. Its consequences are recorded in `world`, except for those that
+/// concern the cloud and annotations.
 #[derive(Debug, Deserialize)]
 pub(super) struct UserAction {
     pub(super) t: f64,
@@ -199,12 +199,12 @@ pub(super) struct RecordedLoop {
     pub(super) t: f64,
     #[serde(default)]
     pub(super) world: Vec<WorldEvent>,
-    /// All that was decided.
+    /// All decisions.
     #[serde(flatten)]
     pub(super) decided: BTreeMap<String, Value>,
 }
 
-/// Something that happened since the loop before.
+/// An event since the previous loop.
 #[derive(Debug, Deserialize)]
 pub(super) struct WorldEvent {
     pub(super) t: f64,
@@ -220,7 +220,7 @@ pub(super) struct WorldEvent {
     pub(super) others: BTreeMap<String, Value>,
 }
 
-/// What chance decided in the real one.
+/// Random choices of the real autoscaler.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Nondeterministic {
@@ -232,7 +232,7 @@ pub(super) struct Nondeterministic {
 }
 
 impl Case {
-    /// Says what is too much or makes no sense.
+    /// Rejects a case that is too large or inconsistent.
     pub(super) fn check(&self) -> Result<(), String> {
         let input = &self.input;
         let in_groups = input.groups.iter().enumerate();

@@ -14,12 +14,12 @@ use cluster_autoscaler::{
 use engine::SimTime;
 use units::Quantity;
 
-/// The label of a node's group.
+/// Node label with the name of the group.
 pub(super) const GROUP_LABEL: &str = "zz.example/group";
-/// The label whose value is the type of a node's GPUs.
+/// Node label with the GPU type.
 const GPU_LABEL: &str = "zz.example/accelerator";
 const GPU_RESOURCE: &str = "nvidia.com/gpu";
-/// Prices of a core, a GiB and a GPU for an hour.
+/// Hourly prices of a core, a GiB and a GPU.
 const POD_PRICES: [(&str, f64); 3] = [("cpu", 0.033), ("memory", 0.0044), (GPU_RESOURCE, 0.7)];
 const MIB: i64 = 1 << 20;
 
@@ -27,7 +27,7 @@ const MIB: i64 = 1 << 20;
 pub(super) struct Cloud {
     groups: Vec<NodeGroup>,
     behaviour: Vec<Behaviour>,
-    /// What was asked of it, as recordings tell it.
+    /// The requests that it received, in the form of recordings.
     pub(super) log: Vec<Value>,
 }
 
@@ -42,7 +42,7 @@ struct Behaviour {
 }
 
 impl Cloud {
-    /// The cloud before anything happens.
+    /// The cloud in its initial state.
     pub(super) fn new(case: &Case) -> Result<Self, String> {
         let mut groups = Vec::new();
         let mut behaviour = Vec::new();
@@ -74,8 +74,8 @@ impl Cloud {
         Ok(Self { groups, behaviour, log: Vec::new() })
     }
 
-    /// A node of the group that has this instance; its GPUs come later, if they do so in this group and the node is a
-    /// new one.
+    /// A node of the group that has this instance; without GPUs if the node is new and they appear later in this
+    /// group.
     pub(super) fn node(&self, name: &str, is_new: bool) -> Option<Node> {
         let at = self.behaviour.iter().position(|one| one.instances.contains_key(name))?;
         let mut node = self.groups[at].template.clone();
@@ -93,7 +93,7 @@ impl Cloud {
         Some(node)
     }
 
-    /// Capacity and allocatable resources of a node whose GPUs have come.
+    /// Capacity and allocatable resources of a node with its GPUs.
     pub(super) fn full_resources(&self, name: &str) -> Option<(ResourceList, ResourceList)> {
         let node = self.node(name, false)?;
         Some((node.capacity, node.allocatable))
@@ -104,7 +104,7 @@ impl Cloud {
         self.behaviour.iter().flat_map(|one| one.instances.keys().cloned()).collect()
     }
 
-    /// An instance runs.
+    /// An instance has started.
     pub(super) fn runs(&mut self, name: &str) {
         for one in &mut self.behaviour {
             if let Some(state) = one.instances.get_mut(name)
@@ -115,21 +115,21 @@ impl Cloud {
         }
     }
 
-    /// An instance is gone; the target stays.
+    /// An instance is gone; the target stays unchanged.
     pub(super) fn gone(&mut self, name: &str) {
         for one in &mut self.behaviour {
             one.instances.remove(name);
         }
     }
 
-    /// A group behaves in another way from now on.
+    /// Changes how a group behaves.
     pub(super) fn set_mode(&mut self, group: &str, mode: Mode) {
         if let Some(at) = self.place(group) {
             self.behaviour[at].mode = mode;
         }
     }
 
-    /// A group has another maximum from now on.
+    /// Changes the maximum size of a group.
     pub(super) fn set_max(&mut self, group: &str, max: i64) {
         if let Some(at) = self.place(group) {
             self.groups[at].max_size = max;
@@ -253,7 +253,7 @@ fn instance(group: &str, number: i64) -> Name {
     format!("{group}-{number:03}").into()
 }
 
-/// The whole second that an instant falls in.
+/// The whole second that contains this instant.
 pub(super) fn second(at: SimTime) -> i64 {
     at.floor_to_second().since(SimTime::ZERO).as_secs()
 }

@@ -1,4 +1,4 @@
-//! A recorded loop beside ours.
+//! Comparison of a recorded loop with ours.
 
 use serde_json::{Map, Value, json};
 
@@ -6,9 +6,9 @@ use super::case::{RecordedLoop, WorldEvent};
 use super::names::sorted;
 use crate::json::first_gap;
 
-/// Recorded figures have nine decimals.
+/// Recorded numbers have nine decimal places.
 const SLACK: f64 = 1e-9;
-/// What the autoscaler does to the world, as far as the world tells it.
+/// Events of the world that the autoscaler causes.
 const DONE_BY_AUTOSCALER: [&str; 7] = [
     "increase",
     "increase_failed",
@@ -18,7 +18,7 @@ const DONE_BY_AUTOSCALER: [&str; 7] = [
     "evicted",
     "evict_refused_pdb",
 ];
-/// What is compared, in the order in which it is decided.
+/// The compared fields, in the order in which they are decided.
 const FIELDS: [&str; 11] = [
     "did",
     "pending",
@@ -33,15 +33,15 @@ const FIELDS: [&str; 11] = [
     "t",
 ];
 
-/// A field that differs: its path, what was recorded, what is ours.
+/// A difference: path of the field, recorded value, our value.
 pub(super) type Gap = (String, Value, Value);
 
-/// Whether an event is the autoscaler's doing.
+/// True if the autoscaler causes the event.
 pub(super) fn is_done_by_autoscaler(event: &WorldEvent) -> bool {
     DONE_BY_AUTOSCALER.contains(&event.ev.as_str())
 }
 
-/// What was recorded of a loop, with lists written out and under the names of their members.
+/// The recorded decisions of a loop, with name lists expanded and lists keyed by the names of their items.
 pub(super) fn recorded(recorded: &RecordedLoop, state: &Map<String, Value>) -> Map<String, Value> {
     let mut told: Map<String, Value> = Map::new();
     for (field, value) in recorded.decided.iter().filter(|(field, _)| *field != "st") {
@@ -73,7 +73,7 @@ pub(super) fn recorded(recorded: &RecordedLoop, state: &Map<String, Value>) -> M
     told
 }
 
-/// What was done, in an order that does not depend on that of its doing.
+/// The autoscaler's actions in canonical order.
 pub(super) fn in_order(mut events: Vec<Value>) -> Value {
     let key = |event: &Value| {
         let text = |field: &str| event[field].to_string();
@@ -84,7 +84,7 @@ pub(super) fn in_order(mut events: Vec<Value>) -> Value {
     Value::Array(events)
 }
 
-/// Takes over what changed of the state.
+/// Applies the recorded changes of the state.
 pub(super) fn update_state(state: &mut Map<String, Value>, recorded: &RecordedLoop) {
     let changed = recorded.decided.get("st").and_then(Value::as_object);
     for (field, value) in changed.into_iter().flatten() {
@@ -99,7 +99,7 @@ pub(super) fn update_state(state: &mut Map<String, Value>, recorded: &RecordedLo
     }
 }
 
-/// The first field that differs, but for those that chance decides.
+/// The first difference, except for random choices.
 pub(super) fn gap(
     recorded: &Map<String, Value>,
     ours: &Map<String, Value>,
@@ -122,7 +122,7 @@ pub(super) fn gap(
     })
 }
 
-/// Any of several best options is as good as another.
+/// Accepts any of several equally good options.
 fn settle_tie(recorded: &mut Map<String, Value>, ours: &Map<String, Value>) {
     let Some(best) = recorded.get_mut("expander").and_then(|one| one.get_mut("best")) else {
         return;
@@ -187,7 +187,7 @@ fn scale_down(value: &Value) -> Value {
     told
 }
 
-/// The members of a list under the name that one of their fields has; these fields are left out.
+/// The items of a list keyed by one of their fields, which is removed from them.
 fn by_name(list: &Value, field: &str, lists: &[&str]) -> Value {
     if list.is_null() {
         return Value::Null;
@@ -219,7 +219,7 @@ fn with_lists(mut named: Value, lists: &[&str]) -> Value {
     named
 }
 
-/// What chance decided in a loop after which a recording ends, as its alternatives tell it.
+/// Our random choice in the last loop of a recording, in the form of its alternatives.
 pub(super) fn choice(ours: &Map<String, Value>, alternative: &Value) -> Value {
     let mut told = json!({});
     let null = Value::Null;
@@ -238,7 +238,7 @@ pub(super) fn choice(ours: &Map<String, Value>, alternative: &Value) -> Value {
     told
 }
 
-/// An alternative in the same form.
+/// A recorded alternative in the same form.
 pub(super) fn alternative(alternative: &Value) -> Value {
     let mut told = alternative.clone();
     if alternative["scale_up"].is_array() {

@@ -1,5 +1,5 @@
-//! Recorded loops of the real Cluster Autoscaler: what it saw, which groups it let grow, which nodes it removed, and
-//! what it remembered. The schema is described in `docs/conform-cluster-autoscaler.md`.
+//! Recorded loops of the real Cluster Autoscaler: its inputs, the groups that it scaled up, the nodes that it
+//! removed, and its state. The schema is described in `docs/conform-cluster-autoscaler.md`.
 
 mod binding;
 mod case;
@@ -34,7 +34,7 @@ fn replay_line(line: &str) -> Result<CaseOutcome, String> {
     Ok(CaseOutcome::new(&*case.id, difference))
 }
 
-/// Where the replay first goes apart from the recording.
+/// The first difference between replay and recording.
 fn first_difference(case: &Case) -> Result<Option<Difference>, String> {
     let mut run = Run::new(case)?;
     let mut state = Map::new();
@@ -60,7 +60,7 @@ fn first_difference(case: &Case) -> Result<Option<Difference>, String> {
     Ok(None)
 }
 
-/// In the loop after which a case ends, chance decides: what is ours must be one of what came of it.
+/// The last loop of a case may involve a random choice: ours must be one of the recorded alternatives.
 fn choice_gap(case: &Case, one: &RecordedLoop, ours: &Map<String, Value>) -> Option<Gap> {
     let recorded = recorded(one, &Map::new());
     for field in ["pending", "pending_after_filters", "upcoming", "registered_upcoming"] {
@@ -79,7 +79,7 @@ fn choice_gap(case: &Case, one: &RecordedLoop, ours: &Map<String, Value>) -> Opt
     Some(("one of alternatives".to_owned(), json!(alternatives), got))
 }
 
-/// What happened since the loop before, by name and time.
+/// The events since the previous loop, by time and name.
 fn world_of(one: &RecordedLoop) -> Vec<String> {
     one.world.iter().map(|event| format!("{} {}", event.t, event.ev)).collect()
 }

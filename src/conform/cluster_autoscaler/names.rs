@@ -1,11 +1,11 @@
-//! Lists of names as recordings write them: runs are squeezed, as in `w-[000..003]`.
+//! Name lists in the compressed form of recordings, with ranges as in `w-[000..003]`.
 
 use serde_json::Value;
 
-/// Names of a list, at most.
+/// Maximum number of names in a list.
 const MAX_NAMES: u64 = 200_000;
 
-/// The names that a list stands for.
+/// The expanded names of a list.
 pub(super) fn expanded<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     names.into_iter().flat_map(expand).collect()
 }
@@ -24,7 +24,7 @@ fn run(name: &str) -> Option<Vec<String>> {
         .then(|| (first..=last).map(|at| format!("{prefix}{at:0width$}{suffix}")).collect())
 }
 
-/// The names of a recorded list, sorted.
+/// The expanded names of a recorded list, sorted.
 pub(super) fn sorted(list: &Value) -> Vec<String> {
     let names = list.as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut names = expanded(names);

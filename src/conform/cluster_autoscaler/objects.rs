@@ -1,4 +1,4 @@
-//! The objects of a case as manifests, and these as objects.
+//! Converts the objects of a case to manifests, and these to objects.
 
 use serde_json::{Map, Value, json};
 
@@ -7,22 +7,22 @@ use crate::objects::object_of;
 use cluster::pod_template::PodTemplate;
 use cluster::{AnySpec, Name, NamespacedName};
 
-/// The one volume that a pod may have.
+/// Name of the only volume that a pod may have.
 const VOLUME: &str = "v";
 const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 const HOST_LABEL: &str = "kubernetes.io/hostname";
 
-/// Pods of a case that are alike.
+/// The source of equal pods of a case.
 #[derive(Clone, Debug)]
 pub(super) struct PodSource {
     pub(super) namespace: Name,
     pub(super) template: PodTemplate,
-    /// The ReplicaSet that owns them, if one does.
+    /// The ReplicaSet that owns them, if any.
     pub(super) replica_set: Option<NamespacedName>,
 }
 
-/// What the pods are made from. `place` is where they stand in the case.
+/// The source of a set of pods. `place` is its path in the case.
 pub(super) fn pod_source(pods: &Pods, place: &str) -> Result<PodSource, String> {
     let namespace = pods.ns.as_deref().unwrap_or("default");
     let mut annotations = json!(pods.annotations);
@@ -92,7 +92,7 @@ pub(super) fn daemon_set(set: &DaemonSet) -> Value {
     })
 }
 
-/// The manifest of a ReplicaSet; its template plays no part.
+/// The manifest of a ReplicaSet; its template is not used.
 pub(super) fn replica_set(id: &NamespacedName, replicas: i32) -> Value {
     let labels = json!({ "replica-set": &*id.name });
     json!({
@@ -105,7 +105,7 @@ pub(super) fn replica_set(id: &NamespacedName, replicas: i32) -> Value {
     })
 }
 
-/// A pod spec with one container that requests this: thousandths of a core, MiB, GPUs.
+/// A pod spec with one container and these requests: millicores, MiB, GPUs.
 fn spec((cpu, memory, gpus): (i64, i64, i64), tolerations: &[TaintOrToleration]) -> Value {
     let mut requests = Map::new();
     for (name, amount, unit) in

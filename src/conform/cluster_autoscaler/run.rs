@@ -1,4 +1,4 @@
-//! A case, loop by loop.
+//! Runs a case loop by loop.
 
 use serde_json::{Map, Value, json};
 
@@ -12,11 +12,11 @@ use cluster_autoscaler::{ClusterAutoscaler, Options};
 use engine::{SimDuration, SimTime};
 use manifest::{Diagnostics, Source, read_documents};
 
-/// From a loop to one that follows at once.
+/// Delay of a loop that follows the previous one at once.
 const AT_ONCE: SimDuration = SimDuration::from_millis(100);
-/// How often the autoscaler may have something to do at one instant.
+/// Maximum number of rounds of the autoscaler at one instant.
 const MAX_ROUNDS: usize = 1000;
-/// In one second the world's events happen in this order.
+/// Order of the world's events within one second.
 const ORDER: [&str; 9] = [
     "node_removed",
     "node_registered",
@@ -33,12 +33,12 @@ const ORDER: [&str; 9] = [
 pub(super) struct Run {
     world: World,
     autoscaler: ClusterAutoscaler,
-    /// Actions of users done so far.
+    /// Number of user actions carried out so far.
     acted: usize,
-    /// When the last loop was, and how many there were.
+    /// Time of the last loop, and the number of loops.
     last: Option<SimTime>,
     loops: usize,
-    /// When a pod last became unschedulable after that loop.
+    /// Time at which a pod last became unschedulable after that loop.
     news: Option<SimTime>,
     explanation: String,
 }
@@ -57,7 +57,7 @@ impl Run {
         })
     }
 
-    /// Lets the world go on to the next loop, runs it, and tells all that was decided.
+    /// Advances to the next loop, runs it, and returns all decisions.
     pub(super) fn next(
         &mut self,
         case: &Case,
@@ -67,7 +67,7 @@ impl Run {
         self.advance(case, recorded, now)?;
         let due = self.due(case, now);
         let pending = self.world.pending();
-        // The world is changed by the cloud in the loop, and by requests after it.
+        // The cloud changes during the loop, the cluster through the requests after it.
         let view = cluster::ClusterView::new(&self.world.store, now);
         let (requests, report) = self.autoscaler.run_once(view, &pending, &mut self.world.cloud);
         self.world.carry_out(now, requests)?;
@@ -86,13 +86,13 @@ impl Run {
         Ok(told)
     }
 
-    /// All of the last loop.
+    /// The end of the log up to the last loop.
     pub(super) fn explanation(&self) -> String {
         const LINES: usize = 60;
         self.explanation.lines().take(LINES).collect::<Vec<_>>().join("\n")
     }
 
-    /// Lets happen what happens up to and at `now`: what goes on in the autoscaler first, then the world.
+    /// Advances to `now`: first the autoscaler's actions, then the world's events.
     fn advance(
         &mut self,
         case: &Case,
@@ -139,7 +139,7 @@ impl Run {
         Ok(())
     }
 
-    /// What is due in the autoscaler happens.
+    /// Carries out the autoscaler's actions that are due.
     fn act(&mut self, now: SimTime) -> Result<(), String> {
         for _ in 0..MAX_ROUNDS {
             if self.autoscaler.next_act(now).is_none_or(|at| at > now) {
@@ -154,7 +154,7 @@ impl Run {
         Err(format!("the autoscaler does not come to rest at {now}"))
     }
 
-    /// When this loop is due.
+    /// Time of this loop.
     fn due(&self, case: &Case, now: SimTime) -> SimTime {
         let input = &case.input;
         let Some(last) = self.last else { return SimTime::from_secs_f64(input.first_loop_s) };
@@ -197,7 +197,7 @@ fn options(case: &Case) -> Result<Options, String> {
     Ok(options)
 }
 
-/// Priorities with the patterns of groups, as the config map of the expander has them.
+/// Parses the config map of the expander `priority`.
 fn priorities(text: &str) -> Result<PriorityList, String> {
     let mut problems = Diagnostics::default();
     let documents = read_documents(&Source::new("priorities", text), &mut problems);

@@ -1,4 +1,4 @@
-//! What our autoscaler decided, in the form of recordings, with names written out.
+//! Our decisions in the form of recordings, with name lists expanded.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use cluster_autoscaler::report::{
 use cluster_autoscaler::{CloudProvider, ClusterAutoscaler};
 use engine::SimTime;
 
-/// Names of taints as recordings shorten them.
+/// Abbreviations of taint keys in recordings.
 const TAINTS: [(&str, &str); 2] = [
     ("DeletionCandidateOfClusterAutoscaler", "DeletionCandidate"),
     ("ToBeDeletedByClusterAutoscaler", "ToBeDeleted"),
 ];
 
-/// All fields of a loop but its state.
+/// All fields of a loop except its state.
 pub(super) fn decided(report: &LoopReport) -> Map<String, Value> {
     let mut told = Map::new();
     let pending = sorted(&report.pending);
@@ -63,7 +63,7 @@ pub(super) fn decided(report: &LoopReport) -> Map<String, Value> {
     told
 }
 
-/// Whether nothing was tried, so that the outcome is told only at the end of a loop.
+/// True if no scale-up was attempted, so that the result is only reported at the end of the loop.
 const fn is_mere_verdict(result: ScaleUpResult) -> bool {
     matches!(
         result,
@@ -151,7 +151,7 @@ fn scale_down(report: &LoopReport) -> Value {
     told
 }
 
-/// The state after a loop: every key of `st`, null where there is nothing.
+/// The state after a loop: every key of `st`, null if empty.
 pub(super) fn state(
     autoscaler: &ClusterAutoscaler,
     world: &World,
@@ -284,7 +284,7 @@ fn sorted(pods: &[NamespacedName]) -> Vec<&str> {
     names
 }
 
-/// Seconds, whole ones as whole numbers.
+/// Seconds, as an integer if whole.
 pub(super) fn seconds(at: SimTime) -> Value {
     let seconds = at.as_secs_f64();
     if at == at.floor_to_second() { json!(super::cloud::second(at)) } else { json!(seconds) }

@@ -1,4 +1,4 @@
-//! The cluster of a case: nodes and pods as the recording says, budgets, and what the autoscaler asks for.
+//! The cluster of a case: nodes, pods and budgets as recorded, and the execution of the autoscaler's requests.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,7 +24,7 @@ use controllers::daemon_set::placement::placement;
 use controllers::disruption::{disruptions_allowed, expectation};
 use engine::{SimTime, Streams};
 
-/// When the first nodes and pods were made.
+/// Creation times of the initial nodes and pods.
 const NODES_SINCE: SimTime = SimTime::from_secs(-7200);
 const PODS_SINCE: f64 = -3600.0;
 
@@ -33,16 +33,16 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) cloud: Cloud,
     changes: Vec<Change>,
-    /// What pods are made from, by name of the pod.
+    /// The sources of pods, by name of the pod.
     sources: BTreeMap<String, PodSource>,
-    /// The sources of pods that went and come back, by ReplicaSet, the first to go first.
+    /// The sources of deleted pods that will be recreated, by ReplicaSet, in order of deletion.
     lost: BTreeMap<NamespacedName, VecDeque<PodSource>>,
-    /// Evictions, granted and refused, as recordings tell them.
+    /// Evictions, granted and refused, in the form of recordings.
     pub(super) log: Vec<Value>,
 }
 
 impl World {
-    /// The cluster before anything happens.
+    /// The cluster in its initial state.
     pub(super) fn new(case: &Case) -> Result<Self, String> {
         let mut world = Self {
             store: Store::new(Streams::new(1)),
@@ -109,7 +109,7 @@ impl World {
         Ok(())
     }
 
-    /// ReplicaSets stand where their pods are.
+    /// Creates a ReplicaSet for each owner of pods.
     fn create_replica_sets(&mut self, case: &Case) -> Result<(), String> {
         let owners = self.sources.values().filter_map(|source| source.replica_set.clone());
         let mut ids: Vec<NamespacedName> = owners.collect();
@@ -146,7 +146,7 @@ impl World {
         Ok(())
     }
 
-    /// The pods that have no node.
+    /// The pods without a node.
     pub(super) fn pending(&self) -> Vec<PodId> {
         let waits = |(id, pod): (PodId, &cluster::pod::Pod)| {
             (pod.node.is_none() && !pod.is_terminating()).then_some(id)
@@ -154,7 +154,7 @@ impl World {
         self.store.pods().iter().filter_map(waits).collect()
     }
 
-    /// What the autoscaler asks for happens at once. Returns the pods whose eviction is refused.
+    /// Carries out the autoscaler's requests at once. Returns the pods whose eviction is refused.
     pub(super) fn carry_out(
         &mut self,
         now: SimTime,
@@ -193,11 +193,11 @@ impl World {
     }
 
     fn on_node(&mut self, now: SimTime, node: NodeId, action: Action) -> Result<(), String> {
-        // The node may have gone since.
+        // The node may have been removed in the meantime.
         if self.store.nodes().contains(node) { self.act(now, action) } else { Ok(()) }
     }
 
-    /// The budget that forbids the pod's eviction. If none does, each takes note of it.
+    /// The budget that forbids the pod's eviction. If none does, it is recorded in each of the pod's budgets.
     fn exhausted_budget(
         &mut self,
         pod: PodId,
@@ -224,7 +224,7 @@ impl World {
         budgets.filter(|(_, budget)| covers(budget)).map(|(id, _)| id).collect()
     }
 
-    /// The budgets count their pods anew: those that are bound and not terminating.
+    /// Updates the status of the budgets: they count pods that are bound and not terminating.
     pub(super) fn update_budgets(&mut self, now: SimTime) -> Result<(), String> {
         let ids: Vec<PodDisruptionBudgetId> =
             self.store.disruption_budgets().iter().map(|(id, _)| id).collect();
@@ -260,7 +260,7 @@ impl World {
         Ok(())
     }
 
-    /// What a user does to the cloud and to annotations; the rest is in the events.
+    /// Carries out a user action on the cloud or on annotations; all others are recorded as events.
     pub(super) fn user(&mut self, action: &UserAction, at: usize) -> Result<(), String> {
         let now = SimTime::from_secs_f64(action.t);
         match (action.op.as_str(), &action.group, &action.node) {
@@ -295,7 +295,7 @@ impl World {
         Ok(())
     }
 
-    /// What happens by itself. Answers with the pods that it creates.
+    /// Applies an event of the world. Returns the pods that it creates.
     pub(super) fn happen(&mut self, event: &WorldEvent) -> Result<Vec<PodId>, String> {
         let now = SimTime::from_secs_f64(event.t);
         let node = event.node.as_deref().unwrap_or_default();
@@ -339,7 +339,7 @@ impl World {
         let mut created = Vec::new();
         for name in expanded(names.iter().map(String::as_str)) {
             if !self.sources.contains_key(&name) {
-                // It stands in for one that went: `<owner>-r<number>`.
+                // The replacement of a deleted pod: `<owner>-r<number>`.
                 let owner = name.rsplit_once("-r").map_or(name.as_str(), |(owner, _)| owner);
                 let of_owner =
                     self.lost.iter_mut().find(|(id, lost)| *id.name == *owner && !lost.is_empty());
@@ -381,7 +381,7 @@ impl World {
         self.act(now, Action::SetPodPhase(pod, PodPhase::Running))
     }
 
-    /// A node appears, and pods of DaemonSets on it.
+    /// Registers a node, together with its DaemonSet pods.
     fn register(
         &mut self,
         now: SimTime,
@@ -433,7 +433,7 @@ impl World {
         self.act(now, Action::SetNodeTaints(id, taints))
     }
 
-    /// A machine goes with its node and the pods on it.
+    /// Removes a machine with its node and the pods on it.
     fn remove_node(&mut self, now: SimTime, name: &str) -> Result<(), String> {
         self.cloud.gone(name);
         let Some(id) = self.store.node_named(name) else { return Ok(()) };
@@ -448,7 +448,7 @@ impl World {
         self.act(now, Action::Delete(cluster::ObjectId::Node(id)))
     }
 
-    /// A pod of a ReplicaSet goes, and comes back.
+    /// Deletes a pod of a ReplicaSet, which will be recreated.
     fn lose(&mut self, pod: PodId) {
         let Some(pod) = self.store.pods().get(pod) else { return };
         let Some(source) = self.sources.get(&*pod.id.name) else { return };
@@ -476,7 +476,7 @@ fn not_ready_taint() -> Taint {
     Taint { key: NOT_READY_TAINT.into(), value: "".into(), effect, time_added: None }
 }
 
-/// The names of so many pods.
+/// The names of this many pods.
 fn pod_names(name: &str, count: u64) -> Vec<String> {
     if count == 1 {
         return vec![name.to_owned()];

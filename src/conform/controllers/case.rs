@@ -1,5 +1,4 @@
-//! The golden cases as they are written: one JSON document per line. Schema: the README beside the
-//! data, section 1.
+//! The file format of golden cases: one JSON document per line. Schema: section 1 of the README next to the data.
 
 use std::collections::BTreeMap;
 
@@ -9,50 +8,50 @@ use serde_json::Value;
 
 use crate::check_length;
 
-/// One run of the real controllers: what was there, what was done, what happened.
+/// One run of the real controllers: objects, actions, and the results.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Case {
-    /// Names the case.
+    /// Name of the case.
     pub id: String,
-    /// `deployment`, `victims`, ...
+    /// Class of the case: `deployment`, `victims`, ...
     pub class: String,
     /// Controllers that ran.
     #[serde(default)]
     pub controllers: Vec<String>,
-    /// Wall-clock instant of t = 0.
+    /// Wall-clock time of t = 0.
     #[serde(default)]
     pub t0: String,
-    /// Where the run ends, in seconds.
+    /// End of the run in seconds.
     #[serde(default)]
     pub until: f64,
     /// Objects created at t = 0.
     #[serde(default)]
     pub objects: Vec<Value>,
-    /// What was done, in order of time.
+    /// The actions, ordered by time.
     #[serde(default)]
     pub actions: Vec<Value>,
-    /// How pods behave, by image, `default` for the rest.
+    /// Pod behaviour by image, with `default` for all others.
     #[serde(default)]
     pub kubelet: BTreeMap<String, PodModel>,
     /// The nodes.
     #[serde(default)]
     pub nodes: Nodes,
-    /// Whether there is no scheduler.
+    /// True if there is no scheduler.
     #[serde(default)]
     pub no_bind: bool,
-    /// Only the first pods of the list are recorded.
+    /// True if only the first pods of the list are recorded.
     #[serde(default)]
     pub pods_list_truncated: bool,
-    /// Phase of the node leases, in seconds.
+    /// Phase of the node lease renewals in seconds.
     #[serde(default)]
     pub lease_offset: f64,
-    /// What a second run left equal.
+    /// Which results a second run reproduced.
     #[serde(default)]
     pub stable: Stable,
-    /// What happened.
+    /// The recorded results.
     pub expect: Expectation,
-    /// All else, for the classes that need it.
+    /// All other fields, for the classes that use them.
     #[serde(flatten)]
     pub rest: BTreeMap<String, Value>,
 }
@@ -63,24 +62,24 @@ pub struct Case {
 pub struct PodModel {
     /// From bind to Running.
     pub start: f64,
-    /// From Running to Ready; negative = never.
+    /// From Running to Ready; negative = never Ready.
     pub ready: f64,
-    /// From the deletion mark to the end.
+    /// From the deletion timestamp to the end.
     pub term: f64,
     /// From Running to exit; absent = never.
     pub run_for: Option<f64>,
     /// Exit code at the end of `run_for`.
     #[serde(default)]
     pub exit: i32,
-    /// Ready delays of an owner's pods in turn.
+    /// Ready delays assigned to an owner's pods in turn.
     #[serde(default)]
     pub ready_cycle: Vec<f64>,
-    /// Models of an owner's pods in turn; the last one stays.
+    /// Models assigned to an owner's pods in turn; the last one applies to all further pods.
     #[serde(default)]
     pub sequence: Vec<Override>,
 }
 
-/// What a pod of a sequence does differently.
+/// Overrides for one pod of a sequence.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Override {
@@ -100,27 +99,27 @@ pub struct Override {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Nodes {
-    /// So many, named n01, n02, ...
+    /// This many nodes, named n01, n02, ...
     Count(usize),
-    /// These.
+    /// These nodes.
     List(Vec<NodeEntry>),
 }
 
-/// The most nodes of a case that is replayed: a slip of the keyboard is told, and not worked at for days.
+/// Maximum number of nodes in a case, so that a typing error is reported instead of taking days to replay.
 const MOST_NODES: usize = 10_000;
-/// The most pods that exist at once in a replay.
+/// Maximum number of pods that exist at once in a replay.
 const MOST_PODS: usize = 50_000;
 
 impl Case {
-    /// The wall-clock instant of t = 0.
+    /// The wall-clock time of t = 0.
     pub fn start(&self) -> Result<Timestamp, String> {
         if self.t0.is_empty() {
             return Ok(Timestamp::default());
         }
-        self.t0.parse().map_err(|_| format!("t0: {} is no date", self.t0))
+        self.t0.parse().map_err(|_| format!("t0: {} is not a date", self.t0))
     }
 
-    /// Says what makes the case too large to be replayed.
+    /// Rejects a case that is too large to be replayed.
     pub fn check_size(&self) -> Result<(), String> {
         let nodes = match &self.nodes {
             Nodes::Count(count) => *count,
@@ -132,7 +131,7 @@ impl Case {
         check_length("until", self.until)
     }
 
-    /// Whether so many pods can still be replayed.
+    /// Rejects more pods than can be replayed.
     pub(super) fn check_pods(&self, pods: usize) -> Result<(), String> {
         if pods <= MOST_PODS {
             return Ok(());
@@ -160,15 +159,15 @@ pub struct NodeEntry {
     pub labels: Value,
 }
 
-/// What a second serial run of the real controllers left equal.
+/// The results that a second serial run of the real controllers reproduced.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Stable {
-    /// Which pod was created, deleted, ... when.
+    /// The identity of the pod in each pod event.
     pub pod_ordinals: bool,
 }
 
-/// What happened.
+/// The recorded results.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Expectation {
@@ -182,21 +181,21 @@ pub struct Expectation {
     pub results: Option<Vec<Value>>,
     /// Further accepted records of the timeline.
     pub alternatives: Vec<Value>,
-    /// Further accepted records, from runs in which the events of an instant came together.
+    /// Further accepted records, from runs that delivered the events of an instant together.
     pub alternatives_batched: Vec<Value>,
-    /// Victims: how many go.
+    /// For victims: number of pods deleted.
     pub delete: usize,
-    /// Victims: those that always go.
+    /// For victims: the pods that are always deleted.
     pub certain: Option<Vec<String>>,
-    /// Victims: those of which some go.
+    /// For victims: the pods of which only some are deleted.
     pub tied: Option<Tie>,
 }
 
-/// `pick` of `among` go.
+/// `pick` of the pods in `among` are deleted.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Tie {
-    /// How many.
+    /// Number of pods deleted.
     pub pick: usize,
-    /// Which may.
+    /// The candidates.
     pub among: Vec<String>,
 }

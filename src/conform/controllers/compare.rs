@@ -1,5 +1,4 @@
-//! Whether a replay agrees with the recording, by the rules of the golden README ("How to
-//! compare").
+//! Comparison of a replay with the recording, by the rules of the golden README ("How to compare").
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use super::case::Case;
 use super::trace::Trace;
 
-/// All that differs; empty if the replay agrees.
+/// All differences; empty if the replay agrees.
 pub(super) fn differences(case: &Case, trace: &Trace) -> Vec<String> {
     let mut differences = timeline(case, trace);
     if !case.pods_list_truncated {
@@ -24,7 +23,7 @@ pub(super) fn differences(case: &Case, trace: &Trace) -> Vec<String> {
     differences
 }
 
-/// Compares what became of the evictions.
+/// Compares the outcomes of evictions.
 fn evictions(case: &Case, trace: &Trace) -> Option<String> {
     let told = |entry: &Value| {
         let rest = entry.as_array().map_or(&[][..], |fields| &fields[1..]);
@@ -33,8 +32,8 @@ fn evictions(case: &Case, trace: &Trace) -> Option<String> {
     differing("evictions", case.expect.results.as_deref(), &trace.results, told)
 }
 
-/// Compares the instants of accepted creations; refused ones too where none was ever accepted, for
-/// otherwise their number depends on a race.
+/// Compares the times of accepted creations; also of refused ones if none was ever accepted, since otherwise the
+/// number of refusals depends on a race.
 fn creations(case: &Case, trace: &Trace) -> Option<String> {
     let expected = case.expect.results.as_deref();
     let is_all_refused = expected.unwrap_or_default().iter().all(|entry| entry[1] == 0);
@@ -47,7 +46,7 @@ fn creations(case: &Case, trace: &Trace) -> Option<String> {
     differing("creations", expected, &trace.results, told)
 }
 
-/// What happened and what is ours, if they are not told alike.
+/// The recorded and our value, if they are written differently.
 fn differing(
     what: &str,
     expected: Option<&[Value]>,
@@ -75,7 +74,7 @@ fn timeline(case: &Case, trace: &Trace) -> Vec<String> {
     times.into_iter().filter_map(difference).collect()
 }
 
-/// Microseconds, so that equal times have equal keys.
+/// A time in integer microseconds, so that equal times have equal keys.
 #[expect(clippy::cast_possible_truncation, reason = "times of cases are small")]
 fn micros(time: &Value) -> i64 {
     libm::round(time.as_f64().unwrap_or(-1e9) * 1e6) as i64
@@ -85,8 +84,8 @@ fn by_time(records: &[Value]) -> BTreeMap<i64, &Value> {
     records.iter().map(|record| (micros(&record["t"]), record)).collect()
 }
 
-/// Whether two records show the same state, but for the reasons of Progressing=True of which the
-/// real controller keeps one or another by chance.
+/// True if two records show the same state, ignoring which of several reasons for Progressing=True the real
+/// controller happened to keep.
 fn is_same_state(one: &Value, other: &Value) -> bool {
     canonical(one) == canonical(other)
 }
@@ -111,9 +110,9 @@ fn canonical(record: &Value) -> Value {
     record
 }
 
-/// Compares what happened to pods. Which of several pods that are alike is deleted is arbitrary in
-/// the real controllers too, so whole lives of pods are compared rather than their numbers; where
-/// not even those were the same in two recordings, single events.
+/// Compares pod events. Which of several equal pods is deleted is arbitrary even in the real controllers, so whole
+/// pod histories are compared rather than ordinals; if not even those were the same in two recordings, individual
+/// events.
 fn pods(case: &Case, trace: &Trace) -> Vec<String> {
     let Some(expected) = &case.expect.pods else { return Vec::new() };
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
@@ -130,8 +129,7 @@ fn pods(case: &Case, trace: &Trace) -> Vec<String> {
         .collect()
 }
 
-/// Compares what happened to nodes, without their names: which of several nodes that fail together
-/// comes first is arbitrary.
+/// Compares node events without node names: which of several nodes that fail together comes first is arbitrary.
 fn node_events(case: &Case, trace: &Trace) -> Vec<String> {
     let Some(expected) = &case.expect.node_events else { return Vec::new() };
     let anonymous = |events: &[Value]| -> Vec<String> {
@@ -149,7 +147,7 @@ fn node_events(case: &Case, trace: &Trace) -> Vec<String> {
     differs.then(text).into_iter().collect()
 }
 
-/// What happened to each pod, or single events where pods cannot be told apart.
+/// The history of each pod, or individual events if pods cannot be identified.
 fn lives(case: &Case, events: &[Value]) -> Vec<String> {
     if !case.stable.pod_ordinals {
         return events.iter().map(|event| format!("{} {}", event[2], event_text(event))).collect();
@@ -166,7 +164,7 @@ fn lives(case: &Case, events: &[Value]) -> Vec<String> {
     joined.collect()
 }
 
-/// What must be equal of a pod event. UIDs and generated names never are.
+/// The part of a pod event that must be equal. UIDs and generated names never are.
 fn event_text(event: &Value) -> String {
     let mut extra = event[4].clone();
     if let Some(fields) = extra.as_object_mut() {

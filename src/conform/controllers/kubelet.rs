@@ -1,4 +1,4 @@
-//! The kubelets of the golden cases: pods run, become ready and end as the case's model says.
+//! The kubelets of the golden cases: pods run, become Ready and finish as the case's model says.
 
 use super::world::{Event, World};
 use cluster::Action;
@@ -20,7 +20,7 @@ impl World<'_> {
         }
     }
 
-    /// Writes how the pod's containers ended.
+    /// Reports the exit status of the pod's containers.
     fn report_exit(&mut self, id: PodId, exit_code: i32) {
         let store = self.plane.store();
         let pod = &store.pods()[id];
@@ -49,7 +49,7 @@ impl World<'_> {
         self.try_act(Action::ReportPod(id, Box::new(report)));
     }
 
-    /// The pod's container crashes, and runs again after a while.
+    /// The pod's container crashes, and is restarted after a while.
     pub(super) fn crash_container(&mut self, pod: PodId, down_for: f64) {
         if self.is_running(pod) {
             self.try_act(Action::SetPodReady(pod, ConditionStatus::False));
@@ -58,7 +58,7 @@ impl World<'_> {
         }
     }
 
-    /// The kubelet of a node posts Ready and renews its lease from now on.
+    /// The kubelet of a node starts to report Ready and to renew its lease.
     pub(super) fn kubelet_starts(&mut self, id: NodeId) {
         self.try_act(Action::SetNodeSilent(id, false));
         self.try_act(Action::SetNodeReady(id, ConditionStatus::True));
@@ -80,7 +80,7 @@ impl World<'_> {
         }
     }
 
-    /// The kubelet of a node falls silent; what runs there stays as it is.
+    /// The kubelet of a node stops; its pods stay as they are.
     pub(super) fn kubelet_stops(&mut self, id: NodeId) {
         if let Some(node) = self.plane.store().nodes().get(id) {
             self.down.insert(node.meta.name().clone());

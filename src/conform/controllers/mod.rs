@@ -1,5 +1,5 @@
-//! Replays the golden timelines of the real controllers: the same objects, users, scheduler and
-//! kubelet, our controllers. Schema and rules of comparison: `docs/conform-controllers.md`.
+//! Replays golden timelines of the real controllers with our controllers and the same objects, user actions,
+//! scheduler and kubelet. Schema and rules of comparison: `docs/conform-controllers.md`.
 
 mod case;
 mod compare;
@@ -20,7 +20,7 @@ use super::recording::{RecordingError, parse, replay_lines};
 use super::{CaseOutcome, Difference};
 use controllers::{self, Controller, ControllerSettings};
 
-/// Recorded names of controllers, with those that they have here.
+/// Recorded names of controllers, with their names in this project.
 const NAMES: [(&str, &str); 11] = [
     ("deployment", "deployment-controller"),
     ("replicaset", "replicaset-controller"),
@@ -35,12 +35,12 @@ const NAMES: [(&str, &str); 11] = [
     ("podgc", "pod-garbage-collector"),
 ];
 
-/// How a replay compares with its recording.
+/// Result of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The case.
+    /// Name of the case.
     pub id: String,
-    /// All that differs; empty if the replay agrees.
+    /// All differences; empty if the replay agrees.
     pub differences: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
     })
 }
 
-/// All that differs in a case, as the one difference of a report.
+/// All differences of a case, combined into one for the report.
 fn shown(outcome: &Outcome, line: &str) -> Difference {
     let case: Value = serde_json::from_str(line).unwrap_or_default();
     let [objects, actions, kubelet] = ["objects", "actions", "kubelet"].map(|field| &case[field]);
@@ -79,7 +79,7 @@ pub fn check(line: &str) -> Result<Outcome, String> {
     Ok(Outcome { id: case.id, differences })
 }
 
-/// The controllers that a case runs, in the order of a simulation.
+/// The controllers of a case, in the order of a simulation.
 fn controllers_of(case: &Case) -> Result<Vec<Box<dyn Controller>>, String> {
     let name = |recorded: &String| {
         let known = NAMES.iter().find(|(name, _)| name == recorded);

@@ -1,5 +1,4 @@
-//! What the harness sees of each change at the moment at which it happens: later the object may be
-//! another or gone.
+//! Details of each change at the time it happens: later the object may have changed or be gone.
 
 use serde_json::{Value, json};
 
@@ -10,12 +9,12 @@ use cluster::pod_template::TaintEffect;
 use cluster::{Change, ClusterView, Name};
 use sim::control_plane::{LogEntry, Logged, Observer};
 
-/// A change with what it left behind.
+/// A change with the resulting state.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) change: Change,
     pub(super) pod: Option<SeenPod>,
-    /// Of a node: name, Ready status, reason, taints.
+    /// For a node: name, Ready status, reason, taints.
     pub(super) node: Option<Value>,
 }
 
@@ -30,15 +29,15 @@ pub(super) struct SeenPod {
     pub(super) phase: PodPhase,
     pub(super) is_ready: bool,
     pub(super) node: Option<Name>,
-    /// Phase, Ready and DisruptionTarget as the golden data write them.
+    /// Phase, Ready and DisruptionTarget in the form of the golden data.
     pub(super) status: String,
 }
 
-/// Collects what happened since it was last emptied.
+/// Collects changes until they are taken.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Eyes {
     pub(super) seen: Vec<Seen>,
-    /// Creations of pods that were refused.
+    /// Number of refused pod creations.
     pub(super) refused_pods: usize,
 }
 
@@ -100,7 +99,7 @@ fn node_state(node: &Node) -> Value {
     json!([node.meta.name().as_ref(), status, reason, taints(node)])
 }
 
-/// The taints as the golden data write them, in the order of the texts.
+/// The taints in the form of the golden data, sorted as text.
 pub(super) fn taints(node: &Node) -> Vec<String> {
     let effect = |effect| match effect {
         TaintEffect::NoSchedule => "NoSchedule",

@@ -1,4 +1,4 @@
-//! The state of all objects in the shape of a timeline record.
+//! The state of all objects in the form of a timeline record.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use cluster::stateful_set::StatefulSetUpdate;
 use cluster::{ObjectMeta, Store};
 use engine::SimTime;
 
-/// All sections in which there is something.
+/// All sections that are not empty.
 pub(super) fn state_of(world: &World<'_>) -> Map<String, Value> {
     let store = world.plane.store();
     let nodes = if world.case.class == "node" { nodes(store) } else { Value::Null };
@@ -31,7 +31,7 @@ pub(super) fn state_of(world: &World<'_>) -> Map<String, Value> {
     told.map(|(section, value)| (section.to_owned(), value)).collect()
 }
 
-/// Objects by name. What is null is left out.
+/// Objects by name, without null fields.
 fn by_name<'a>(objects: impl Iterator<Item = (&'a ObjectMeta, Value)>) -> Value {
     let told = objects.map(|(meta, value)| (meta.name().to_string(), without_nulls(value)));
     Value::Object(told.collect())
@@ -44,7 +44,7 @@ fn without_nulls(mut value: Value) -> Value {
     value
 }
 
-/// How many nodes are in each state.
+/// Number of nodes in each state.
 fn nodes(store: &Store) -> Value {
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
     for node in store.nodes().values() {

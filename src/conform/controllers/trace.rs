@@ -1,4 +1,4 @@
-//! What happened in a replayed case, in the form of the golden data.
+//! The events of a replay in the form of the golden data.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ pub(super) struct Trace {
     pub(super) timeline: Vec<Value>,
     /// `[t, event, owner, ordinal, extra]`.
     pub(super) pods: Vec<Value>,
-    /// What became of requests of which the recording tells.
+    /// Outcomes of the requests that the recording lists.
     pub(super) results: Vec<Value>,
     /// `[t, node, Ready status, reason, taints]`.
     pub(super) node_events: Vec<Value>,
@@ -19,7 +19,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Notes what happened to a pod.
+    /// Records a pod event.
     pub(super) fn pod_event(
         &mut self,
         now: SimTime,
@@ -31,8 +31,8 @@ impl Trace {
         self.pods.push(json!([rounded(now), event, owner, ordinal, extra]));
     }
 
-    /// Notes another status of a pod. What a component writes in several steps at one instant is
-    /// one status, unless something else happens between.
+    /// Records a new status of a pod. Several status writes at one instant count as one, unless another event comes
+    /// between them.
     pub(super) fn pod_status(&mut self, now: SimTime, owner: &str, ordinal: usize, status: &str) {
         let event = json!([rounded(now), "status", owner, ordinal, status]);
         match self.pods.last_mut() {
@@ -41,7 +41,7 @@ impl Trace {
         }
     }
 
-    /// Notes another state of a node.
+    /// Records a new state of a node.
     pub(super) fn node_event(&mut self, now: SimTime, mut state: Value) {
         if let Some(fields) = state.as_array_mut() {
             fields.insert(0, json!(rounded(now)));
@@ -49,7 +49,7 @@ impl Trace {
         self.node_events.push(state);
     }
 
-    /// Notes a creation of a pod that the API server accepted or refused: one entry for each instant.
+    /// Records whether a pod creation was accepted or refused, with one entry per instant.
     pub(super) fn creation(&mut self, now: SimTime, is_accepted: bool) {
         let time = json!(now.as_secs_f64());
         if self.results.last().is_none_or(|last| last[0] != time) {
@@ -61,7 +61,7 @@ impl Trace {
         }
     }
 
-    /// Notes the state at the end of an instant, if it is another one than before.
+    /// Records the state at the end of an instant, if it has changed.
     pub(super) fn settled(&mut self, now: SimTime, state: Map<String, Value>) {
         let state = Value::Object(state);
         if state == self.last || (self.last.is_null() && state == json!({})) {
@@ -70,7 +70,7 @@ impl Trace {
         let mut record = state.clone();
         record["t"] = json!(rounded(now));
         self.last = state;
-        // Passes of loops take moments: what falls into one tenth is one record.
+        // Controller loops take some time: changes within one tenth of a second are one record.
         match self.timeline.last_mut() {
             Some(last) if last["t"] == record["t"] => *last = record,
             _ => self.timeline.push(record),
@@ -78,7 +78,7 @@ impl Trace {
     }
 }
 
-/// Seconds, rounded down to tenths when within 50 ms above one: hides retries after conflicts.
+/// Seconds, rounded down to a tenth if at most 50 ms above it: hides retries after conflicts.
 pub(super) fn rounded(time: SimTime) -> f64 {
     let tenth = SimDuration::from_millis(100).as_nanos();
     let above = time.as_nanos().rem_euclid(tenth);

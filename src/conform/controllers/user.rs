@@ -1,4 +1,4 @@
-//! What users do in the golden cases.
+//! User actions of the golden cases.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), Stri
     world.act(action).map_err(|refused| refused.to_string())
 }
 
-/// Does one entry of `actions`.
+/// Carries out one entry of `actions`.
 pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     let kind = action["kind"].as_str().unwrap_or("Deployment").to_owned();
     let name = action["name"].as_str().unwrap_or("web").to_owned();
@@ -34,7 +34,7 @@ pub(super) fn act(world: &mut World<'_>, action: &Value) -> Result<(), String> {
         "patch" if kind == "Node" => patch_node(world, &name, &action["patch"]),
         "patch" => update(world, &(kind, name), |document| merge(document, &action["patch"])),
         "delete" => {
-            // With all that it owns.
+            // Including everything that it owns.
             let id = NamespacedName::new("default", name);
             let kind = Kind::spelled(&kind).ok_or_else(|| format!("{kind} is no kind"))?;
             if let Some(object) = world.plane.store().object_named(kind, &id) {
@@ -97,7 +97,7 @@ fn set_condition(world: &mut World<'_>, node: NodeId, action: &Value) {
     }
 }
 
-/// Evicts a pod; what the API server says is a result of the case.
+/// Evicts a pod; the API server's answer is a result of the case.
 fn evict(world: &mut World<'_>, reference: &Value) {
     let Some(pod) = world.pod_named(reference) else { return };
     let mut result = json!([rounded(world.now), "evict", reference]);
@@ -138,7 +138,7 @@ fn act_on_pod(world: &mut World<'_>, action: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Changes a document as applied before, and applies it anew.
+/// Changes a document as last applied, and applies it again.
 fn update(
     world: &mut World<'_>,
     identity: &(String, String),
@@ -149,13 +149,13 @@ fn update(
     let object = object(document, "object")?;
     let reference = &object.manifest.reference;
     if world.plane.store().object_named(reference.kind, &reference.id).is_none() {
-        // It has gone since.
+        // It has been deleted in the meantime.
         return Ok(());
     }
     world.act(object.into_action()).map_err(|refused| refused.to_string())
 }
 
-/// Changes labels, taints and cordon of a node.
+/// Changes labels, taints and cordon state of a node.
 fn patch_node(world: &mut World<'_>, name: &str, patch: &Value) -> Result<(), String> {
     let store = world.plane.store();
     let Some(id) = store.node_named(name) else { return Ok(()) };

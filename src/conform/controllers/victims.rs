@@ -1,4 +1,4 @@
-//! The `victims` cases: which pods a ReplicaSet deletes, asked of the ranking itself.
+//! The `victims` cases: which pods a ReplicaSet deletes, tested directly on the ranking.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ struct Entry {
     terminating: bool,
 }
 
-/// What differs from the recorded choice; empty if nothing does.
+/// The differences from the recorded choice; empty if none.
 pub(super) fn check(case: &Case) -> Result<Vec<String>, String> {
     let pods = case.rest.get("pods").cloned().unwrap_or(Value::Null);
     let pods: Vec<Entry> = serde_json::from_value(pods).map_err(|error| error.to_string())?;
@@ -95,7 +95,7 @@ impl Entry {
     }
 }
 
-/// The first sixteen hexadecimal digits of a UID, in the order of the texts.
+/// The first sixteen hexadecimal digits of a UID as a number, which preserves their order as text.
 pub(super) fn leading_hex(uid: &str) -> u64 {
     let digits = uid.chars().filter_map(|digit| digit.to_digit(16)).take(16);
     digits

@@ -1,6 +1,6 @@
-//! The world around the controllers of a golden case: users, a scheduler that binds at once and a
-//! kubelet that follows the case's model, in serial mode: each event is applied alone, then all
-//! controllers settle at that instant before the next.
+//! The environment of the controllers in a golden case: users, a scheduler that binds at once and a kubelet that
+//! follows the case's model. Serial mode: each event is applied on its own, and all controllers settle at that
+//! instant before the next one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,47 +25,47 @@ use controllers::Controller;
 use engine::{EventQueue, SimDuration, SimTime, Streams};
 use sim::control_plane::{ControlPlane, ControlPlaneSettings};
 
-/// When controllers and nodes start.
+/// Start of controllers and nodes.
 const BEGINNING: SimTime = SimTime::from_secs(-10);
-/// How often the fake scheduler tries a pod again that found no node.
+/// Interval at which the fake scheduler retries an unschedulable pod.
 const SCHEDULING_RETRY: SimDuration = SimDuration::from_secs(1);
 
-/// The exit code of a container that stops when it is asked to.
+/// Exit code of a container that stops on SIGTERM.
 const SIGTERM_EXIT_CODE: i32 = 143;
-/// The name of the quota.
+/// Name of the quota.
 const QUOTA: &str = "quota";
-/// When a quota that was lifted was lifted.
+/// Time at which a temporary quota is lifted.
 const QUOTA_LIFTED: SimTime = SimTime::from_secs(30);
 
-/// Something that happens to the controllers from outside.
+/// An event from outside the controllers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
-    /// The object of this number is created.
+    /// Creation of the object with this index.
     Create(usize),
-    /// The action of this number is done.
+    /// The action with this index.
     Act(usize),
     Bind(PodId),
     Start(PodId),
     Ready(PodId),
-    /// It exits by itself.
+    /// The pod's container exits on its own.
     Exit(PodId),
-    /// Its termination is over.
+    /// The pod's termination is complete.
     Terminated(PodId),
-    /// The quota on pods goes.
+    /// The quota on pods is lifted.
     LiftQuota,
-    /// Its container runs again after a crash.
+    /// The pod's container runs again after a crash.
     Restarted(PodId),
 }
 
-/// What the harness knows of a pod.
+/// The harness's data about a pod.
 #[derive(Clone, Debug)]
 pub(super) struct PodRecord {
-    /// As the golden data name it, such as `web/rs1`.
+    /// The owner's name in the golden data, such as `web/rs1`.
     pub(super) owner: String,
     /// Creation order within the owner, from 1.
     pub(super) ordinal: usize,
     pub(super) model: PodModel,
-    /// As it was seen last.
+    /// Its state as of the last change.
     seen: SeenPod,
 }
 
@@ -81,15 +81,15 @@ pub(super) struct World<'a> {
     eyes: Eyes,
     pub(super) events: EventQueue<Event>,
     ordinals: BTreeMap<String, usize>,
-    /// Names such as `web/rs1`.
+    /// Names in the golden data, such as `web/rs1`.
     pub(super) replica_sets: BTreeMap<ReplicaSetId, String>,
     /// The name of the node that is about to be deleted.
     pub(super) node_going: String,
-    /// Nodes whose kubelet is silent.
+    /// Nodes whose kubelet is down.
     pub(super) down: BTreeSet<Name>,
-    /// The last state of each node that was told.
+    /// The last recorded state of each node.
     node_states: BTreeMap<String, Value>,
-    /// UIDs of the recording, by owner and ordinal.
+    /// Recorded UIDs, by owner and ordinal.
     uids: BTreeMap<(String, usize), u64>,
 }
 
@@ -157,8 +157,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Sets the quota under which the recording stood: as many pods as were accepted at the first
-    /// instant, if others were refused. It was lifted after 30 s if more were accepted later.
+    /// Creates the quota that the recording had: if creations were refused, its limit is the number of those
+    /// accepted at the first instant. It is lifted after 30 s if more were accepted later.
     fn limit_pods(&mut self) -> Result<(), String> {
         let results =
             self.case.expect.results.iter().flatten().filter(|_| self.case.class == "slowstart");
@@ -175,14 +175,14 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Asks the API server for something on behalf of somebody outside.
+    /// Sends a request to the API server on behalf of a client other than the controllers.
     pub(super) fn act(&mut self, action: Action) -> Result<(), Refused> {
         let result = self.plane.act(self.now, "user", action, &mut self.eyes);
         self.follow();
         result
     }
 
-    /// Adds a node whose kubelet has not posted anything yet.
+    /// Adds a node whose kubelet has not reported anything yet.
     pub(super) fn add_node(&mut self, name: &str, labels: &Value) -> Result<NodeId, String> {
         let node = json!({ "metadata": { "name": name, "labels": labels } });
         let mut object = object_of(("v1", "Node"), node, "nodes")?;
@@ -213,7 +213,7 @@ impl<'a> World<'a> {
         self.pods.iter().find(is_meant).map(|(id, _)| *id)
     }
 
-    /// Lets the controllers work until nothing is due at this instant.
+    /// Runs the controllers until nothing is due at this instant.
     fn settle(&mut self) -> Result<(), String> {
         while self.plane.run_next(self.now, &mut self.eyes) {
             self.follow();
@@ -269,7 +269,7 @@ impl<'a> World<'a> {
         self.try_act(Action::DeletePod(pod, PodDeletion::default()));
     }
 
-    /// An action that may come too late, as real ones do.
+    /// A request that may come too late, as in a real cluster.
     pub(super) fn try_act(&mut self, action: Action) {
         let _ = self.act(action);
     }
@@ -280,7 +280,7 @@ impl<'a> World<'a> {
             && !self.is_out_of_reach(pod)
     }
 
-    /// Whether the kubelet of a pod's node is silent.
+    /// True if the kubelet of a pod's node is down.
     pub(super) fn is_out_of_reach(&self, pod: PodId) -> bool {
         let node = self.pods.get(&pod).and_then(|record| record.seen.node.as_ref());
         node.is_some_and(|node| self.down.contains(node))
@@ -296,7 +296,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The node that a daemon pod names, or else the emptiest.
+    /// The node that a daemon pod requires, or else the one with the fewest pods.
     fn node_for(&self, pod: PodId) -> Option<NodeId> {
         let store = self.plane.store();
         let template = store.template_of(&store.pods()[pod]);
@@ -306,7 +306,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The schedulable node with the fewest unfinished pods, the lowest name first.
+    /// The schedulable node with the fewest unfinished pods; of several the first by name.
     fn emptiest_node(&self) -> Option<NodeId> {
         let store = self.plane.store();
         let is_open = |node: &Node| {
@@ -324,8 +324,8 @@ impl<'a> World<'a> {
             .map(|(id, _)| id)
     }
 
-    /// Follows the changes of the last step: names what is new, notes what happened to pods, and
-    /// wakes the scheduler and kubelets.
+    /// Processes the changes of the last step: names new objects, records pod events, and triggers the scheduler
+    /// and kubelets.
     fn follow(&mut self) {
         for _ in 0..std::mem::take(&mut self.eyes.refused_pods) {
             self.note_creation(false);
@@ -366,7 +366,7 @@ impl<'a> World<'a> {
         self.replica_sets.insert(id, format!("{prefix}{number}"));
     }
 
-    /// As the golden data name an owner, such as `web/rs1` or `Job/work`.
+    /// The owner's name in the golden data, such as `web/rs1` or `Job/work`.
     fn owner_name(&self, owner: Owner) -> String {
         if let Owner::ReplicaSet(set) = owner {
             return self.replica_sets.get(&set).cloned().unwrap_or_default();
@@ -375,8 +375,8 @@ impl<'a> World<'a> {
         identity.map_or_else(String::new, |(kind, id)| format!("{kind}/{}", id.name))
     }
 
-    /// The creation order of a pod: of several pods of an Indexed Job created at once the recording
-    /// says which index came when.
+    /// The creation order of a pod. If several pods of an Indexed Job are created at once, the recording determines
+    /// which index came when.
     fn ordinal_of(&mut self, owner: &str, pod: &SeenPod) -> usize {
         let ordinal = self.ordinals.entry(owner.to_owned()).or_default();
         *ordinal += 1;
@@ -418,7 +418,7 @@ impl<'a> World<'a> {
     fn pod_updated(&mut self, id: PodId, what: PodChanges, pod: SeenPod) {
         let Some(record) = self.pods.get_mut(&id) else { return };
         let before = std::mem::replace(&mut record.seen, pod);
-        // The node may have gone since.
+        // The node may have been removed in the meantime.
         record.seen.node = record.seen.node.take().or(before.node);
         let PodRecord { owner, ordinal, model, seen } = record;
         let is_node_case = self.case.class == "node";
@@ -441,7 +441,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Creations are results where the case is about them.
+    /// Records creations in the cases about them.
     fn note_creation(&mut self, is_accepted: bool) {
         if self.case.class == "slowstart" {
             self.trace.creation(self.now, is_accepted);
@@ -475,7 +475,7 @@ fn recorded_uids(case: &Case) -> BTreeMap<(String, usize), u64> {
         .collect()
 }
 
-/// How the `ordinal`-th pod of an owner with this image behaves.
+/// The model of the `ordinal`-th pod of an owner with this image.
 fn model_of(case: &Case, image: &str, ordinal: usize) -> PodModel {
     let model = case.kubelet.get(image).or_else(|| case.kubelet.get("default"));
     let mut model = model.cloned().unwrap_or_default();

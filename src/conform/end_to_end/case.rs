@@ -1,4 +1,4 @@
-//! A recorded case as it lies in its folder: what the user applied, what came, what happened.
+//! The files of a recorded case: manifests, load, and results.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::recording::unpacked;
 use manifest::Source;
 
-/// The texts of a case.
+/// The contents of a case's files.
 #[derive(Clone, Debug, Default)]
 pub struct CaseFiles {
-    /// `manifests/*.yaml` but for the two below, by name.
+    /// `manifests/*.yaml` except for the two below, by name.
     pub manifests: Vec<Source>,
     /// `manifests/nodes-later.yaml`.
     pub nodes_later: Option<Source>,
@@ -31,98 +31,98 @@ pub struct CaseFiles {
 pub struct Parameters {
     /// Its name.
     pub case: String,
-    /// How long it runs (s).
+    /// Length of the run (s).
     pub duration_s: f64,
-    /// Phases of the loops; the first are those of the base run.
+    /// Phases of the loops; the first entry is for the base run.
     pub offsets: Vec<Offset>,
-    /// Leases are renewed at this time and every 10 s (s).
+    /// Node leases are renewed at this time and every 10 s (s).
     pub lease_phase_s: f64,
-    /// Memory in use of a pod.
+    /// Memory usage of a pod.
     #[serde(default)]
     pub memory_mi: i64,
-    /// What the kubelet takes for each image.
+    /// Kubelet timing of each image.
     pub images: BTreeMap<String, Image>,
-    /// What a request to each Service costs.
+    /// Cost of requests to each Service.
     #[serde(default)]
     pub services: BTreeMap<String, RequestCost>,
-    /// What is done to the cluster.
+    /// Operations on the cluster.
     #[serde(default)]
     pub timeline: Vec<Step>,
 }
 
-/// When the loops of a run have their turns.
+/// Phases of the loops in a run.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Offset {
-    /// The autoscaler's syncs come at this time and every 15 s, but for the first (s).
+    /// The HPA controller syncs at this time and every 15 s, except for the first sync (s).
     pub hpa_s: f64,
-    /// Scrapes come at this time and every 15 s (s).
+    /// Metrics are scraped at this time and every 15 s (s).
     pub scrape_s: f64,
 }
 
-/// The kubelet's times of an image.
+/// Kubelet timing of an image.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Image {
     /// From binding to Running; negative = never (s).
     pub start_s: f64,
-    /// From Running to the first answer; negative = never (s).
+    /// From Running to the first response; negative = never (s).
     pub warmup_s: f64,
-    /// From the deletion mark until the object is gone (s).
+    /// From the deletion timestamp until the object is gone (s).
     pub term_s: f64,
     /// CPU burnt from Running until Ready (millicores).
     #[serde(default)]
     pub startup_cpu_m: u32,
-    /// CPU of a request, where it is not that of the Service (ms).
+    /// CPU time of a request, if it differs from that of the Service (ms).
     #[serde(default)]
     pub cpu_ms_per_request: Option<f64>,
 }
 
-/// What requests to a Service cost.
+/// Cost of requests to a Service.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RequestCost {
-    /// CPU of a request (ms).
+    /// CPU time of a request (ms).
     pub cpu_ms_per_request: f64,
-    /// A pod's queue holds what it works off in this time (s).
+    /// Queue limit of a pod, as the time it takes to work off (s).
     pub queue_bound_s: f64,
 }
 
-/// Something that is done to the cluster.
+/// An operation on the cluster.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Step {
-    /// When (s).
+    /// Time (s).
     pub t: f64,
-    /// What.
+    /// Type of the operation.
     #[serde(rename = "do")]
     pub what: String,
-    /// To which Deployment.
+    /// Its Deployment.
     #[serde(default)]
     pub deployment: Option<String>,
-    /// With which image.
+    /// The image to set.
     #[serde(default)]
     pub image: Option<String>,
-    /// With which patch.
+    /// The patch to apply.
     #[serde(default)]
     pub patch: Option<Value>,
-    /// To which node.
+    /// Its node.
     #[serde(default)]
     pub node: Option<String>,
-    /// To which nodes.
+    /// Its nodes.
     #[serde(default)]
     pub nodes: Vec<String>,
 }
 
-/// A breakpoint of the demand.
+/// A breakpoint of the load curve.
 #[derive(Clone, Debug, Deserialize)]
 pub struct LoadPoint {
-    /// When (s).
+    /// Time (s).
     pub t_seconds: f64,
-    /// To which Service.
+    /// The Service that receives the load.
     pub service: String,
     /// Requests per second.
     pub rps: f64,
 }
 
 impl CaseFiles {
-    /// The files of a folder by their path in it, compressed with gzip or not; others are left alone.
+    /// A case from the files of a folder, by relative path, compressed with gzip or not; other files are ignored.
     pub fn new(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self, String> {
         let mut case = Self::default();
         for (path, bytes) in files {
@@ -149,7 +149,7 @@ impl CaseFiles {
         Ok(case)
     }
 
-    /// `params.yaml`, read.
+    /// Parses `params.yaml`.
     pub fn parameters(&self) -> Result<Parameters, String> {
         let source = self.params.as_ref().ok_or("params.yaml is missing")?;
         let mut problems = manifest::Diagnostics::default();
@@ -161,7 +161,7 @@ impl CaseFiles {
         serde_json::from_value(document.value).map_err(|error| format!("params.yaml: {error}"))
     }
 
-    /// `load.csv`, read: the breakpoints of each Service in order.
+    /// Parses `load.csv`: the breakpoints of each Service in order.
     pub fn load_points(&self) -> Result<BTreeMap<String, Vec<LoadPoint>>, String> {
         let mut points: BTreeMap<String, Vec<LoadPoint>> = BTreeMap::new();
         for row in csv::Reader::from_reader(self.load.as_bytes()).deserialize() {
@@ -184,7 +184,7 @@ fn is_manifest(path: &str) -> bool {
 }
 
 impl Step {
-    /// The nodes that it is done to.
+    /// The nodes that it applies to.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
         self.node.iter().chain(&self.nodes).map(String::as_str)
     }

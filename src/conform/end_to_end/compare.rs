@@ -1,4 +1,4 @@
-//! Holds a run against the recording.
+//! Comparison of a run with the recording.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use super::run::{Shown, ShownEvent};
 use crate::Difference;
 use crate::json::first_gap;
 
-/// Times of loops vary by so much between equal runs [s]; half a tenth more is rounding.
+/// Variation of loop times between equal runs [s], plus half a tenth for rounding.
 const TIME_SLACK: f64 = 0.2 + 0.051;
-/// Amounts of requests are rounded to tenths.
+/// Request counts are rounded to tenths.
 const REQUEST_SLACK: f64 = 0.11;
-/// How much before and after a difference is told [s].
+/// Time span of the context shown around a difference [s].
 const CONTEXT_BEFORE: f64 = 16.0;
 const CONTEXT_AFTER: f64 = 1.0;
-/// How many decisions are told at most.
+/// Maximum number of decisions shown as context.
 const CONTEXT_LINES: usize = 12;
 
-/// What a base run was held against.
+/// Size of the comparison of a base run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// Samples.
+    /// Number of samples.
     pub samples: usize,
-    /// Events, each pod's counted.
+    /// Number of events, counted per pod.
     pub events: usize,
-    /// Rescales among them.
+    /// Number of rescales among them.
     pub rescales: usize,
 }
 
-/// The first difference of a base run from its recording, if there is any.
+/// The first difference between a base run and its recording, if any.
 pub fn first_difference(shown: &Shown, expected: &Expected) -> (Compared, Option<Difference>) {
     let compared = Compared {
         samples: expected.samples.len(),
@@ -145,7 +145,7 @@ fn by_kind(events: &[ShownEvent], by_node: bool) -> BTreeMap<String, Vec<f64>> {
     kinds
 }
 
-/// When two series of times first go apart.
+/// The first time at which two series differ.
 fn first_missed(theirs: &[f64], ours: &[f64]) -> Option<f64> {
     let apart = |(one, other): (&f64, &f64)| (one - other).abs() > TIME_SLACK;
     let at = theirs.iter().zip(ours).position(apart);
@@ -153,14 +153,14 @@ fn first_missed(theirs: &[f64], ours: &[f64]) -> Option<f64> {
     [theirs.get(at), ours.get(at)].into_iter().flatten().copied().reduce(f64::min)
 }
 
-/// Whether pods that are deleted in the instant of their making may or may not come to this: the real
-/// scheduler binds some of them before they are gone.
+/// True for events that pods deleted at the instant of their creation may or may not have: the real scheduler binds
+/// some of them before they are gone.
 fn is_fate_of_a_pod(kind: &str) -> bool {
     let mut words = kind.split(' ').skip(2);
     kind.starts_with("pod ") && matches!(words.next(), Some("bind" | "delete" | "gone"))
 }
 
-/// The instants at which pods of the Deployment that an event is about were both made and ended.
+/// The instants at which pods of the event's Deployment were both created and deleted.
 fn short_lives(kind: &str, events: &BTreeMap<String, Vec<f64>>) -> Vec<f64> {
     let deployment = kind.split(' ').nth(1).unwrap_or_default();
     let times = |event: &str| {
@@ -174,8 +174,7 @@ fn short_lives(kind: &str, events: &BTreeMap<String, Vec<f64>>) -> Vec<f64> {
     both
 }
 
-/// The first time of either series that has no partner in the other and does not belong to a pod of
-/// a short life, which is gone a second later at most.
+/// The first time in either series without a match in the other, except within a second of a short-lived pod.
 fn first_unmatched(theirs: &[f64], ours: &[f64], short_lives: &[f64]) -> Option<f64> {
     const LONGEST: f64 = 1.0 + TIME_SLACK;
     let is_free = |t: f64| {
@@ -199,7 +198,7 @@ fn first_unmatched(theirs: &[f64], ours: &[f64], short_lives: &[f64]) -> Option<
     None
 }
 
-/// A difference, with the decisions around its time and the objects as they were.
+/// A difference, with the decisions around its time and the state of the objects.
 fn difference(shown: &Shown, t: f64, field: &str, wanted: &Value, got: &Value) -> Difference {
     let around = |time: &f64| (t - CONTEXT_BEFORE..=t + CONTEXT_AFTER).contains(time);
     let lines: Vec<String> = shown

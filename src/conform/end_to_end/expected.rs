@@ -1,4 +1,4 @@
-//! What the recording shows, brought into the form of [`super::run::Shown`].
+//! The recording in the form of [`super::run::Shown`].
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use super::run::{ShownEvent, node_text, rescale_line};
 /// The recording of a case.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// The samples of the base run, with all that did not change filled in.
+    /// The samples of the base run, with unchanged values filled in.
     pub samples: Vec<Value>,
-    /// The events of the base run, one for each pod.
+    /// The events of the base run, one per pod.
     pub events: Vec<ShownEvent>,
-    /// What three runs with equal inputs agree on.
+    /// The results that three runs with equal inputs agree on.
     pub repro: Repro,
-    /// What the runs at all offsets span.
+    /// The range of results over runs at all offsets.
     pub band: Band,
 }
 
@@ -25,23 +25,23 @@ pub struct Expected {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Repro {
-    /// Deployments' status in the samples.
+    /// Deployment status in the samples.
     pub deployments: Section,
-    /// Autoscalers' status.
+    /// HPA status in the samples.
     pub hpa: Section,
-    /// Pods without a node.
+    /// Number of pods without a node.
     pub pending: Section,
-    /// Pods on each node.
+    /// Number of pods on each node.
     pub pods_per_node: Section,
-    /// The same, whichever node has them.
+    /// Number of pods per node, sorted, so that the nodes' identity does not matter.
     pub pods_per_node_sorted: Section,
-    /// Requests.
+    /// Request counts.
     pub services: Section,
-    /// By how many requests the runs differ.
+    /// Maximum difference of request counts between the runs.
     pub services_max_difference: f64,
-    /// Rescales.
+    /// Whether rescales are identical.
     pub rescales_identical: bool,
-    /// What happened to how many pods when.
+    /// Whether pod events have identical times and counts.
     pub pod_event_counts_identical: bool,
 }
 
@@ -49,9 +49,9 @@ pub struct Repro {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Section {
-    /// They do.
+    /// True if they do.
     pub identical: bool,
-    /// Where they first differ [s].
+    /// Time of the first difference [s].
     pub first_t: Option<f64>,
 }
 
@@ -59,23 +59,23 @@ pub struct Section {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Band {
-    /// The position of its offsets, by the name of a run.
+    /// The index of the offsets of each run, by its name.
     pub runs: BTreeMap<String, usize>,
-    /// Least and greatest, by path.
+    /// Minimum and maximum, by path.
     pub summary: BTreeMap<String, (f64, f64)>,
-    /// Each run's, for what is not the same in all.
+    /// The value of each run, for figures that vary between them.
     pub summary_per_run: BTreeMap<String, Vec<Option<f64>>>,
 }
 
 impl Section {
-    /// Whether it can be held against the recording at a time.
+    /// True if the section is reproducible at this time, so that it can be compared.
     pub fn is_certain_at(&self, t: f64) -> bool {
         self.identical || self.first_t.is_some_and(|first| t < first)
     }
 }
 
 impl Band {
-    /// What the runs at an offset have for a figure, where they are told apart.
+    /// The values of a figure in the runs at an offset, if recorded per run.
     pub fn of_offset(&self, path: &str, offset: usize) -> Vec<f64> {
         let Some(values) = self.summary_per_run.get(path) else { return Vec::new() };
         let runs = self.runs.values().zip(values).filter(|(position, _)| **position == offset);
@@ -84,7 +84,7 @@ impl Band {
 }
 
 impl Expected {
-    /// Reads the recording.
+    /// Parses the recording.
     pub fn new(files: &CaseFiles) -> Result<Self, String> {
         Ok(Self {
             samples: samples(files.expected("timeline.jsonl")?)?,
@@ -109,7 +109,7 @@ fn lines(text: &str, name: &str) -> Result<Vec<Map<String, Value>>, String> {
         .collect()
 }
 
-/// A key that is absent is unchanged since the record before; so are the conditions of an autoscaler.
+/// A missing key is unchanged since the previous record; so are missing conditions of an HPA.
 fn samples(text: &str) -> Result<Vec<Value>, String> {
     let mut now: Map<String, Value> = Map::new();
     let mut samples = Vec::new();
@@ -120,7 +120,7 @@ fn samples(text: &str) -> Result<Vec<Value>, String> {
                 for (name, hpa) in hpas {
                     let before = now.get("hpa").and_then(|all| all.get(name));
                     let conditions = before.and_then(|before| before.get("conditions")).cloned();
-                    // A new one has none.
+                    // A new HPA has none.
                     let conditions = conditions.unwrap_or(Value::Array(Vec::new()));
                     if let Some(fields) = hpa.as_object_mut() {
                         fields.entry("conditions").or_insert(conditions);
@@ -173,7 +173,7 @@ fn events(text: &str) -> Result<Vec<ShownEvent>, String> {
     Ok(events)
 }
 
-/// The eviction API refuses with a text or a code, and grants with another.
+/// True for a refused eviction: refusals and grants have different texts or codes.
 fn is_refusal(result: Option<&Value>) -> bool {
     let text = result.map(Value::to_string).unwrap_or_default().to_lowercase();
     ["refuse", "429", "toomany", "too many", "denied"].iter().any(|word| text.contains(word))

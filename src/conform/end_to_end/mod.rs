@@ -1,5 +1,5 @@
-//! Whole runs of the real controllers and scheduler under load, beside runs of the simulation. Schema
-//! and rules of comparison: `docs/conform-end-to-end.md`.
+//! Compares whole runs of the real controllers and scheduler under load with runs of the simulation. Schema and
+//! rules of comparison: `docs/conform-end-to-end.md`.
 
 pub mod case;
 mod compare;
@@ -20,44 +20,43 @@ use world::Prepared;
 
 use super::{Difference, Outcome, Report};
 
-/// Sums are rounded to tenths, means to thousandths; two roundings meet.
+/// Sums are rounded to tenths, means to thousandths; both sides are rounded.
 const ROUNDING: f64 = 0.11;
-/// Where equal runs of the real components differ, figures may lie so far outside of the band: a part
-/// of the figure.
+/// Relative tolerance outside of the band for figures on which equal runs of the real components differ.
 const IRREPRODUCIBLE_SLACK: f64 = 0.005;
 
-/// What became of a case.
+/// Result of a case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EndToEndOutcome {
     /// Its name.
     pub case: String,
-    /// Whether the base run is that of the recording, and all figures lie inside the band.
+    /// True if the base run matches the recording, and all figures are within the band.
     pub agreed: bool,
-    /// Samples of the base run that were compared.
+    /// Number of compared samples of the base run.
     pub samples: usize,
-    /// Events of the base run that were compared.
+    /// Number of compared events of the base run.
     pub events: usize,
-    /// Rescales among them.
+    /// Number of rescales among them.
     pub rescales: usize,
-    /// Where the base run first went apart.
+    /// The first difference of the base run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<Difference>,
-    /// The sums of a run at each of the offsets.
+    /// The comparison of the sums at each offset.
     pub offsets: Vec<OffsetOutcome>,
 }
 
-/// What became of the sums of a run at an offset.
+/// Result of the comparison of the sums at one offset.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OffsetOutcome {
-    /// Phase of the autoscaler (s).
+    /// Phase of the HPA controller (s).
     pub hpa_s: f64,
     /// Phase of the scrapes (s).
     pub scrape_s: f64,
-    /// Figures that were compared.
+    /// Number of compared figures.
     pub figures: usize,
-    /// Those that are what the recorded run at these very offsets has.
+    /// Number of figures equal to those of the run recorded at the same offsets.
     pub as_recorded: usize,
-    /// Those that lie outside of the band.
+    /// Figures outside of the band.
     pub outside: Vec<Outside>,
 }
 
@@ -66,15 +65,15 @@ pub struct OffsetOutcome {
 pub struct Outside {
     /// Its path in `summary.json`.
     pub path: String,
-    /// Least of the recorded runs.
+    /// Minimum of the recorded runs.
     pub least: f64,
-    /// Greatest of the recorded runs.
+    /// Maximum of the recorded runs.
     pub greatest: f64,
-    /// Ours; absent if we have none.
+    /// Our value; absent if there is none.
     pub got: Option<f64>,
 }
 
-/// What became of all cases.
+/// Results of all cases.
 pub type EndToEndReport = Report<EndToEndOutcome>;
 
 /// Runs a case at its base offsets, whether it was recorded or not.
@@ -84,7 +83,7 @@ pub fn run_base(files: &CaseFiles) -> Result<Shown, String> {
     Ok(run::run(prepared.world(*base)))
 }
 
-/// Runs a case at all of its offsets and holds it against its recording.
+/// Runs a case at all offsets and compares it with its recording.
 pub fn check(files: &CaseFiles) -> Result<EndToEndOutcome, String> {
     let expected = Expected::new(files)?;
     let prepared = Prepared::new(files)?;
@@ -127,7 +126,7 @@ pub fn check(files: &CaseFiles) -> Result<EndToEndOutcome, String> {
     })
 }
 
-/// A figure; what never happened was counted zero times.
+/// A figure; counts of events that never occurred are 0.
 fn figure(summary: &std::collections::BTreeMap<String, f64>, path: &str) -> Option<f64> {
     let counts = ["disruptions/", "rescales/"];
     let absent = counts.iter().any(|prefix| path.starts_with(prefix)).then_some(0.0);
@@ -144,7 +143,7 @@ fn is_as_recorded(band: &Band, path: &str, offset: usize, got: f64) -> bool {
     }
 }
 
-/// How far outside of the band a figure may lie.
+/// How far outside of the band a figure may be.
 fn slack(repro: &Repro, path: &str, greatest: f64) -> f64 {
     let is_reproducible =
         repro.services.identical && repro.deployments.identical && repro.pod_event_counts_identical;
@@ -160,7 +159,7 @@ impl Outcome for EndToEndOutcome {
 }
 
 impl fmt::Display for EndToEndOutcome {
-    /// A line, with the first difference and the figures outside of the band.
+    /// One line, with the first difference and the figures outside of the band.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.agreed { "agreed    " } else { "disagreed " };
         let sum = |of: fn(&OffsetOutcome) -> usize| self.offsets.iter().map(of).sum::<usize>();

@@ -1,4 +1,4 @@
-//! One run of a case, told in the form of the recording: samples, events, sums.
+//! One run of a case, with results in the form of the recording: samples, events, sums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,30 +13,30 @@ use sim::{Simulation, World};
 use traffic::{FailureCause, FlowAmounts, ServiceId};
 use units::Quantity;
 
-/// When the first sample is taken.
+/// Time of the first sample.
 const FIRST_SAMPLE: SimDuration = SimDuration::from_millis(7_500);
-/// From sample to sample.
+/// Interval between samples.
 const SAMPLE_PERIOD: SimDuration = SimDuration::from_secs(15);
 
-/// What a run shows.
+/// Results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Shown {
-    /// The state of everything at each sample, nothing left out.
+    /// The complete state at each sample.
     pub samples: Vec<Value>,
-    /// What happened: time, what in words, how often at that instant.
+    /// Events: time, description, node.
     pub events: Vec<ShownEvent>,
-    /// The sums, by path as `band.json` has them.
+    /// The sums, by path as in `band.json`.
     pub summary: BTreeMap<String, f64>,
-    /// Decisions in the order in which they were taken, for those who look for a cause.
+    /// Decisions in order, to investigate differences.
     pub log: Vec<(f64, String)>,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownEvent {
-    /// When (s).
+    /// Time (s).
     pub t: f64,
-    /// What, such as `pod web create`.
+    /// Description, such as `pod web create`.
     pub what: String,
     /// The node of a binding.
     pub node: Option<String>,
@@ -76,7 +76,7 @@ pub fn run(world: World) -> Shown {
     shown
 }
 
-/// Amounts of requests by Service.
+/// Request counts by Service.
 fn amounts(simulation: &mut Simulation, names: &[NamespacedName]) -> BTreeMap<String, FlowAmounts> {
     let now = simulation.now();
     let amounts = (0..).zip(names).filter_map(|(position, id)| {
@@ -158,7 +158,7 @@ fn hpas(view: ClusterView<'_>) -> Map<String, Value> {
     view.hpas().values().map(|hpa| (hpa.meta.name().to_string(), one(&hpa.status))).collect()
 }
 
-/// The value of the first metric: percent, or a quantity as text.
+/// The current value of the first metric: a percentage, or a quantity as text.
 fn current(status: &HpaStatus) -> Value {
     let metric = status.current_metrics.first().and_then(Option::as_ref);
     match metric.map(|metric| metric.current) {
@@ -170,12 +170,12 @@ fn current(status: &HpaStatus) -> Value {
     }
 }
 
-/// Rounded to tenths, as the recording has it.
+/// Rounds to tenths, as in the recording.
 fn tenths(amount: f64) -> f64 {
     (amount * 10.0).round() / 10.0
 }
 
-/// What the events so far have shown.
+/// State accumulated from the events so far.
 #[derive(Clone, Debug, Default)]
 struct SeenSoFar {
     progressing: BTreeMap<NamespacedName, &'static str>,
@@ -260,7 +260,7 @@ impl SeenSoFar {
     }
 }
 
-/// A node's state as one text.
+/// A node's state as one string.
 pub(super) fn node_text(name: &str, ready: &str, taints: &[String], cordoned: bool) -> String {
     let cordoned = if cordoned { " cordoned" } else { "" };
     format!("node {name} {ready} [{}]{cordoned}", taints.join(","))
@@ -274,7 +274,7 @@ fn rescale_text(rescale: &Rescale) -> String {
     rescale_line(&rescale.hpa.name, rescale.from, rescale.to, &utilization, &limited)
 }
 
-/// A rescale as one text.
+/// A rescale as one string.
 pub(super) fn rescale_line(
     hpa: &str,
     from: i32,
@@ -285,7 +285,7 @@ pub(super) fn rescale_line(
     format!("rescale {hpa} {from} -> {to} at {utilization} {limited}")
 }
 
-/// Where each kind of failure is counted in the recording.
+/// Maps failure causes to the categories of the recording.
 pub(super) fn split(amounts: &FlowAmounts) -> [(&'static str, f64); 4] {
     [
         ("droppedNoEndpoint", amounts.failed_by(FailureCause::NoEndpoint)),

@@ -1,4 +1,4 @@
-//! The sums of a run, as `summary.json` has them.
+//! The sums of a run, in the form of `summary.json`.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use engine::SimTime;
 use sim::watch::{PodEvent, Seen, Watched};
 use traffic::FlowAmounts;
 
-/// What adds up while a run goes on.
+/// Sums accumulated during a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sums {
     deployments: BTreeMap<String, DeploymentSums>,
     pods: BTreeMap<PodId, PodState>,
-    /// Since when each node exists.
+    /// Creation time of each existing node.
     nodes: BTreeMap<String, SimTime>,
     node_seconds: f64,
     rescales: BTreeMap<String, u32>,
@@ -35,7 +35,7 @@ struct DeploymentSums {
     bound: u32,
     bind_delay: f64,
     max: (i32, f64),
-    /// Ready pods, and since when there is none.
+    /// Number of ready pods, and the time since which there are none.
     ready: u32,
     down_since: Option<SimTime>,
     down_seconds: f64,
@@ -57,7 +57,7 @@ impl Sums {
         Self { nodes: names.map(|name| (name, SimTime::ZERO)).collect(), ..Self::default() }
     }
 
-    /// Something happened.
+    /// Adds an event.
     pub(super) fn watched(&mut self, Watched { at, what }: &Watched) {
         match what {
             Seen::Pod { pod, deployment, event } => {
@@ -85,7 +85,7 @@ impl Sums {
         }
     }
 
-    /// A sample was taken.
+    /// Adds a sample.
     pub(super) fn sampled(&mut self, sample: &Value) {
         self.samples += 1;
         let pending = sample["pending"].as_f64().unwrap_or_default();
@@ -123,7 +123,7 @@ impl Sums {
             put("maxReplicas", sums.max.0.into());
             put("timeOfMax", sums.max.1);
             put("meanSpecReplicasSampled", sums.sampled_replicas / samples);
-            // The last pods of all stopped being ready when the run ended, not before.
+            // The end of the run itself does not count as downtime.
             let down = sums.down_since.filter(|since| *since < end);
             let down = down.map_or(0.0, |since| (end - since).as_secs_f64());
             put("unavailableSeconds", sums.down_seconds + down);

@@ -1,5 +1,5 @@
-//! From a case to the world of a simulation: a scenario with the same objects, nodes, load and operations, and
-//! the delays that the recording had, which are none.
+//! Builds a simulation's world from a case: a scenario with the same objects, nodes, load and operations, and
+//! without delays, as in the recording.
 
 use std::sync::Arc;
 
@@ -21,16 +21,16 @@ use traffic::arrivals::{Pattern, RatePoint};
 use traffic::{ArrivalProcess, Balancer, Load, RequestModelSpec, TimeLaw, TrafficSpec};
 use units::LoopPhase;
 
-/// When the control plane and the nodes start.
+/// Start of the control plane and the nodes.
 const BEGIN: SimTime = SimTime::from_secs(-10);
-/// From scrape to scrape.
+/// Interval between scrapes.
 const SCRAPE_PERIOD: SimDuration = SimDuration::from_secs(15);
 /// Longer than any run.
 const NEVER: SimDuration = SimDuration::from_secs(1_000_000_000);
-/// Whoever reads the manifests put them here.
+/// The namespace of manifests that do not name one.
 const NAMESPACE: &str = "default";
 
-/// A case made ready, for a run at each of its offsets.
+/// A prepared case, for a run at each of its offsets.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// `params.yaml`.
@@ -39,7 +39,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Reads and checks everything.
+    /// Reads and checks all files.
     pub fn new(files: &CaseFiles) -> Result<Self, String> {
         let parameters = files.parameters()?;
         check_length("params.yaml: duration_s", parameters.duration_s)?;
@@ -94,7 +94,7 @@ impl Prepared {
         Ok(Self { parameters, world })
     }
 
-    /// The world of the run at these offsets.
+    /// The world of a run at these offsets.
     pub fn world(&self, offset: Offset) -> World {
         let mut world = self.world.clone();
         world.controllers.hpa.sync_phase = LoopPhase::After(seconds(offset.hpa_s));
@@ -103,8 +103,8 @@ impl Prepared {
     }
 }
 
-/// Makes a world one in which nothing takes time but what the case says. All leases are renewed at the same
-/// time, and each kubelet has labelled its node with its name.
+/// Removes all delays that the case does not define. All leases are renewed at the same time, and each node has its
+/// hostname label.
 fn as_recorded(world: &mut World, lease_phase_s: f64) {
     world.interval = world.duration;
     world.begin = BEGIN;
@@ -134,14 +134,14 @@ fn complete(node: &mut Node, lease_phase: SimTime) {
     }
 }
 
-/// An object as a file of its own, under its name.
+/// An object as a separate file, under its name.
 fn alone(manifest: &Manifest) -> (String, Vec<Source>) {
     let name = manifest.reference.id.name.to_string();
     let source = Source::new(&name, manifest.value.to_string());
     (name, vec![source])
 }
 
-/// What the pods of each Deployment do with each image, and the bounds of their queues in the same order (s).
+/// The applications of each Deployment by image, and the bounds of their queues in the same order (s).
 fn workloads(parameters: &Parameters, manifests: &[Manifest]) -> (Vec<Value>, Vec<f64>) {
     let of = |kind: Kind| manifests.iter().filter(move |one| one.reference.kind == kind);
     let (mut workloads, mut queue_bounds) = (Vec::new(), Vec::new());
@@ -182,7 +182,7 @@ fn workloads(parameters: &Parameters, manifests: &[Manifest]) -> (Vec<Value>, Ve
 
 fn requests(cpu_milliseconds: f64) -> RequestModelSpec {
     RequestModelSpec {
-        // The recording's pods share their CPU among any number of requests.
+        // Recorded pods process any number of requests concurrently.
         concurrency: u32::MAX,
         cpu_time: TimeLaw::Constant(seconds(cpu_milliseconds / 1000.0)),
         ..RequestModelSpec::default()
@@ -193,7 +193,7 @@ fn profile(image: &Image, is_probed: bool) -> AppProfile {
     AppProfile {
         image_pull: SimDuration::ZERO,
         start: Some(seconds(image.start_s.max(0.0))),
-        // Without a probe, Running is Ready, and what is Ready is taken to answer.
+        // Without a probe a Running pod is Ready, and a Ready pod is assumed to answer.
         warm_up: if is_probed { seconds(image.warmup_s.max(0.0)) } else { SimDuration::ZERO },
         warm_up_cpu_milli: image.startup_cpu_m,
         never_ready: is_probed && image.warmup_s < 0.0,

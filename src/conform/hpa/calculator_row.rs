@@ -53,7 +53,7 @@ struct Arguments {
 }
 
 impl CalculatorRow {
-    /// An HPA with nothing but the metric that is asked for, and that metric.
+    /// An HPA with only the metric in question, and that metric.
     fn spec(&self) -> Result<(HpaSpec, MetricSpec), String> {
         let args = &self.args;
         let quantity = |milli: Option<i64>| milli.map(|milli| format!("{milli}m"));
@@ -159,7 +159,7 @@ struct GroupPodsRow {
     per_pod: BTreeMap<String, AgedValue>,
 }
 
-/// The classes of pods.
+/// Grouping of pods.
 pub(super) fn group_pods(line: &str) -> Result<Answer, String> {
     let row: GroupPodsRow = parse(line)?;
     let settings = row.flags.settings(HpaFeatureGates::default())?;
@@ -195,7 +195,7 @@ struct PodRequestsRow {
     pods: Vec<Pod>,
 }
 
-/// The requests of pods.
+/// Requests of pods.
 pub(super) fn pod_requests(line: &str, expected: &Value) -> Result<Answer, String> {
     let row: PodRequestsRow = parse(line)?;
     let container = Some(row.container.as_str()).filter(|container| !container.is_empty());

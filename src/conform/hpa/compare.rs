@@ -1,4 +1,4 @@
-//! Our decision beside the recorded one, field by field, in the recording's own terms.
+//! Field-by-field comparison of our decision with the recorded one, in the form of the recording.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ use cluster::hpa_status::{HpaStatus, MetricStatus, MetricValue};
 use controllers::hpa::{Decision, HpaEvent, SyncError};
 use engine::SimTime;
 
-/// A field with what was recorded and what we have.
+/// A field with its recorded value and ours.
 pub(super) type FieldDifference = (&'static str, Value, Value);
 
-/// The first field of a sync that differs. `has_replicas` says whether `status.replicas` of the
-/// scale is above 0: averages over 0 replicas depend on the processor and are not compared.
+/// The first field of a sync that differs. `has_replicas` is true if `status.replicas` of the scale is above 0:
+/// averages over 0 replicas depend on the CPU architecture and are not compared.
 pub(super) fn first_difference(
     expected: &Value,
     decision: &Decision,
@@ -45,7 +45,7 @@ pub(super) fn first_difference(
         ),
     ];
     let compared = fields.into_iter().map(|(field, got)| {
-        // What is left out of the recording is nothing.
+        // A list missing in the recording is empty.
         let is_list = is_unsaid(field) && got.is_array();
         let expected = if is_list { json!([]) } else { expected[field].clone() };
         match field {
@@ -58,7 +58,7 @@ pub(super) fn first_difference(
     compared.into_iter().find(|(_, expected, got)| !is_equal(expected, got))
 }
 
-/// Conditions with the time of their last transition, in stored order.
+/// Conditions with their last transition time, in stored order.
 pub(super) fn conditions(status: &HpaStatus) -> Value {
     let conditions = status.conditions.iter().map(|condition| {
         json!({
@@ -71,7 +71,7 @@ pub(super) fn conditions(status: &HpaStatus) -> Value {
     conditions.collect()
 }
 
-/// Metrics as the status shows them; null for one that failed.
+/// Metrics from the status; null for those that failed.
 pub(super) fn metrics(status: &HpaStatus) -> Value {
     let metrics = status.current_metrics.iter();
     metrics.map(|metric| metric.as_ref().map_or(Value::Null, metric_json)).collect()
@@ -113,7 +113,7 @@ pub(super) fn events(expected: &Value, got: &[HpaEvent]) -> Value {
     got.collect()
 }
 
-/// The recording's word for the error that a sync ends with.
+/// The recording's term for the error of a sync.
 fn error_kind(error: Option<&SyncError>) -> Option<&'static str> {
     Some(match error? {
         SyncError::GetScaleFailed => "getScaleFailed",

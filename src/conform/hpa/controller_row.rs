@@ -102,8 +102,8 @@ impl ConditionBefore {
     }
 }
 
-/// One sync of a fresh controller. Whether the status is sent is not compared: the row does not
-/// hold the whole status before.
+/// One sync of a fresh controller. Whether the status is written is not compared: the row does not contain the
+/// complete previous status.
 pub(super) fn reconcile(line: &str, expected: &Value) -> Result<Answer, String> {
     let mut row: ReconcileRow = parse(line)?;
     let object = json!({ "spec": row.hpa_spec_defaulted });
@@ -143,7 +143,7 @@ fn decision_answer(decision: &Decision, history: &HpaHistory, expected: &Value) 
     }
     let write = decision.scale_write.as_ref();
     let succeeded = write.is_some_and(|write| write.error.is_none());
-    // Conflicts are tried again: only the last write is what the controller settles on.
+    // Conflicting writes are retried: only the last one is the controller's result.
     let mut writes = expected["scaleWrites"].clone();
     if let Some(last) = writes.as_array_mut().and_then(|writes| writes.last_mut()) {
         *last = json!({ "ok": succeeded, "replicas": write.map(|write| write.replicas) });
@@ -152,7 +152,7 @@ fn decision_answer(decision: &Decision, history: &HpaHistory, expected: &Value) 
     }
     let mut events = events(&expected["events"], &decision.events);
     if decision.events.is_empty() && expected["events"].is_null() {
-        // Nothing is written in either way.
+        // Nothing is written in either case.
         events = Value::Null;
     }
     vec![

@@ -1,4 +1,4 @@
-//! Pods of recordings, what they are made from, and how they become those of the controller.
+//! Recorded pods and their templates, and the conversion to the controller's input.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use cluster::pod_template::PodSpec;
 use controllers::hpa::ObservedPod;
 use engine::SimTime;
 
-/// Go's zero time, in seconds since the start of a case: a transition that nobody wrote down.
+/// Go's zero time, in seconds since the start of a case: a transition time that is not set.
 const ZERO_TIME: f64 = -1e9;
 
-/// Pods that are alike in everything, or one that has a name. Times are since the start of a sequence, or back
-/// from the one decision of a row.
+/// Several equal pods, or one named pod. Times are relative to the start of a sequence, or ages at the single
+/// decision of a row.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pod {
@@ -26,7 +26,7 @@ pub(super) struct Pod {
     phase: String,
     #[serde(default)]
     deleting: bool,
-    /// A flag in sequences, the status of the condition in rows.
+    /// A boolean in sequences, the status of the condition in rows.
     ready: Option<Value>,
     ready_since: Option<f64>,
     ready_transition_age_seconds: Option<f64>,
@@ -34,15 +34,15 @@ pub(super) struct Pod {
     start_age_seconds: Option<f64>,
     #[serde(default)]
     pub(super) template: u32,
-    /// In rows.
+    /// For rows.
     #[serde(flatten)]
     pub(super) own_template: Template,
-    /// In sequences.
+    /// For sequences.
     #[serde(flatten)]
     pub(super) sample: Sample,
 }
 
-/// What the metrics APIs say about pods that are alike.
+/// The metrics APIs' data about equal pods.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Sample {
@@ -50,14 +50,14 @@ pub(super) struct Sample {
     pub(super) n: u32,
     /// By container.
     pub(super) usage: Option<BTreeMap<String, ContainerUsage>>,
-    /// A sample exists if this is present.
+    /// Time of the sample; absent if there is none.
     pub(super) usage_at: Option<f64>,
     pub(super) window: Option<f64>,
     #[serde(default)]
     pub(super) pod_metrics: BTreeMap<String, i64>,
 }
 
-/// What one container uses.
+/// Usage of one container.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ContainerUsage {
@@ -66,12 +66,12 @@ pub(super) struct ContainerUsage {
     pub(super) mem_bytes: Option<i64>,
 }
 
-/// What pods are made from: the parts that the controller looks at.
+/// The parts of a pod template that the controller reads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Template {
     containers: Vec<Container>,
-    /// Those that a row names apart; `restartableInit` marks others among `containers`.
+    /// Init containers listed separately by a row; others are among `containers`, marked by `restartableInit`.
     init_containers: Vec<Container>,
     pod_level_requests: Map<String, Value>,
     pod_level_requests_milli: Map<String, Value>,
@@ -88,7 +88,7 @@ struct Container {
 }
 
 impl Container {
-    /// Whether it is an init container that goes on beside the others.
+    /// True if it is a restartable init container (sidecar).
     fn is_restartable(&self) -> bool {
         self.restartable_init || self.restart_policy.as_deref() == Some("Always")
     }
@@ -99,7 +99,7 @@ const fn one() -> u32 {
 }
 
 impl Pod {
-    /// The pods as the controller sees them.
+    /// The pods as the controller's input.
     pub(super) fn observed(&self) -> ObservedPod {
         let time = |since: Option<f64>, age: Option<f64>| {
             since.map(SimTime::from_secs_f64).or(age.map(ago))
@@ -126,7 +126,7 @@ impl Pod {
 impl Template {
     /// The spec of a pod.
     pub(super) fn pod_spec(&self) -> Result<PodSpec, String> {
-        // As no API server takes it, but some of the upstream tests have it.
+        // The API server would reject this, but some of the upstream tests use it.
         if self.containers.is_empty() {
             return Ok(PodSpec::default());
         }
@@ -155,13 +155,13 @@ impl Template {
     }
 }
 
-/// Amounts as a manifest has them, of texts and of thousandths.
+/// Amounts as in a manifest, from quantities and from milli-units.
 fn amounts(texts: &Map<String, Value>, milli: &Map<String, Value>) -> Map<String, Value> {
     let milli = milli.iter().map(|(name, milli)| (name.clone(), json!(format!("{milli}m"))));
     texts.clone().into_iter().chain(milli).collect()
 }
 
-/// What the pods of a row are made from, each from a template of its own.
+/// The pod specs of a row, with a separate template per pod.
 pub(super) fn own_templates(pods: &mut [Pod]) -> Result<Vec<PodSpec>, String> {
     let numbered = (0..).zip(pods);
     let lowered = numbered.map(|(number, pod)| {

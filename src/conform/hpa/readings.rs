@@ -1,4 +1,4 @@
-//! What the metrics APIs of a recorded sync answer for each metric of the HPA.
+//! The answers of the metrics APIs for each metric of the HPA in a recorded sync.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use controllers::hpa::{
 };
 use engine::{SimDuration, SimTime};
 
-/// What one metrics API answers, owned.
+/// The answer of a metrics API, owned.
 pub(super) enum Reading {
     Failed(Name),
     Empty,
@@ -24,7 +24,7 @@ pub(super) enum Reading {
 }
 
 impl Reading {
-    /// The answer as the controller takes it.
+    /// The answer as the controller's input.
     pub(super) fn as_input(&self) -> MetricReading<'_> {
         match self {
             Self::Failed(error) => MetricReading::Failed(error),
@@ -37,7 +37,7 @@ impl Reading {
     }
 }
 
-/// The answers for all metrics of a spec, in its order.
+/// The answers for all metrics of a spec, in order.
 pub(super) fn readings(spec: &HpaSpec, tick: &Tick) -> Vec<Reading> {
     spec.metrics.iter().map(|metric| reading(&metric.source, tick)).collect()
 }
@@ -51,7 +51,7 @@ fn reading(source: &MetricSource, tick: &Tick) -> Reading {
     };
     match api {
         Some(ApiState::Error) => return Reading::Failed("the API is down".into()),
-        // An object's metric is asked for by name: no list, no empty list.
+        // An object metric is requested by name: there is no list that could be empty.
         Some(ApiState::Empty) if !matches!(source, MetricSource::Object { .. }) => {
             return Reading::Empty;
         }
@@ -85,7 +85,7 @@ fn reading(source: &MetricSource, tick: &Tick) -> Reading {
     }
 }
 
-/// The answer of an API that knows `is_item` samples, with the value that each of them yields.
+/// The answer of an API with samples for the pods in `is_item`, with the value of each.
 fn per_pod(
     tick: &Tick,
     is_item: impl Fn(&Sample) -> bool,
@@ -125,7 +125,7 @@ fn container_usage_milli(container: &ContainerUsage, resource: &str) -> Option<i
     }
 }
 
-/// The value of a pod in a row, as old as it says.
+/// The value of a pod in a row, with its age.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AgedValue {
@@ -136,7 +136,7 @@ pub(super) struct AgedValue {
 }
 
 impl AgedValue {
-    /// The value as the controller takes it.
+    /// The value as the controller's input.
     pub(super) fn metric(&self) -> PodMetric {
         PodMetric {
             value_milli: self.value_milli,
@@ -146,7 +146,7 @@ impl AgedValue {
     }
 }
 
-/// What a metrics API answered in a row.
+/// The answer of a metrics API in a row.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Answered {
@@ -186,7 +186,7 @@ impl Answered {
         Reading::PerPod { values, orphans }
     }
 
-    /// Whether this is the answer for a metric.
+    /// True if this is the answer for the metric.
     pub(super) fn is_for(&self, source: &MetricSource) -> bool {
         let (kind, name, of_container) = match source {
             MetricSource::Resource { container, .. } => {

@@ -1,4 +1,4 @@
-//! Rows of tables: single calls of one part of the controller.
+//! Table rows: individual calls of one part of the controller.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -16,16 +16,16 @@ use controllers::hpa::{
 };
 use engine::{SimDuration, SimTime};
 
-/// The time of every single decision: ages count back from it.
+/// Time of all single decisions: ages are relative to it.
 pub(super) const NOW: SimTime = SimTime::ZERO;
 
-/// The namespace of every HPA of a row.
+/// Namespace of the HPA in all rows.
 pub(super) const NAMESPACE: &str = "test-namespace";
 
-/// The upstream tests run on the real clock: ages this close [s] are the same.
+/// The upstream tests use the real clock: ages within this tolerance [s] are equal.
 const AGE_TOLERANCE_SECONDS: f64 = 0.1;
 
-/// Replays one row; what differs first, if anything does.
+/// Replays one row and returns the first difference, if any.
 pub(super) fn replay(table: &str, line: &str) -> Result<Option<Difference>, String> {
     let mut inputs: Map<String, Value> = parse(line)?;
     let expected = inputs.remove("expect").unwrap_or_default();
@@ -50,17 +50,17 @@ pub(super) fn replay(table: &str, line: &str) -> Result<Option<Difference>, Stri
     }))
 }
 
-/// Our answer, field by field. Fields that the recording does not have are not compared.
+/// Our answer, field by field. Fields missing in the recording are not compared.
 pub(super) type Answer = Vec<(&'static str, Value)>;
 
-/// Equal, ages as far as the real clock allows.
+/// True if equal, with a tolerance for ages.
 fn is_same(expected: &Value, got: &Value) -> bool {
     let slack =
         |path: &str| if path.ends_with(".ageSeconds") { AGE_TOLERANCE_SECONDS } else { 0.0 };
     first_gap("", expected, got, &slack).is_none()
 }
 
-/// A recommendation of so many seconds ago.
+/// A recommendation with its age.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AgedRecommendation {
@@ -68,7 +68,7 @@ pub(super) struct AgedRecommendation {
     replicas: i32,
 }
 
-/// A scale event of so many seconds ago.
+/// A scale event with its age.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AgedEvent {
@@ -78,7 +78,7 @@ pub(super) struct AgedEvent {
     outdated: bool,
 }
 
-/// What a controller remembers of its scale events.
+/// A controller's history of scale events.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ScaleEvents {
@@ -89,7 +89,7 @@ pub(super) struct ScaleEvents {
 }
 
 impl ScaleEvents {
-    /// They, and nothing else.
+    /// A history with only these events.
     pub(super) fn history(&self) -> HpaHistory {
         HpaHistory {
             recommendations: None,
@@ -99,7 +99,7 @@ impl ScaleEvents {
     }
 }
 
-/// The instant of so many seconds ago.
+/// The time of this age.
 pub(super) fn ago(age_seconds: f64) -> SimTime {
     NOW - SimDuration::from_secs_f64(age_seconds)
 }
@@ -140,7 +140,7 @@ fn events_json(events: &[ScaleEvent]) -> Value {
     events.collect()
 }
 
-/// A behavior as the API server completes it.
+/// A behavior with the API server's defaults.
 fn behavior(behavior: &Value) -> Result<Option<Behavior>, String> {
     let object = json!({ "spec": { "maxReplicas": 1, "behavior": behavior, "scaleTargetRef": {
         "kind": "Deployment", "name": "web",
@@ -278,7 +278,7 @@ fn stabilize_by_behavior(row: &StabilizeRow) -> Answer {
     let weighed = weigh_with_behavior(&history, desired, current, windows, NOW);
     let stabilization = weighed.settle(&mut history, NOW);
     let mut answer = stabilized(&stabilization, &history);
-    // The recording holds the reason even where nothing changed and the controller drops it.
+    // The recording has a reason even if nothing changed and the controller drops it.
     if stabilization.reason != HpaConditionReason::ReadyForNewScale {
         answer.push(("reasonIfChanged", json!(stabilization.reason.as_str())));
     }

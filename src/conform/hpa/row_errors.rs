@@ -1,15 +1,15 @@
-//! Errors of table rows, in the words of the recordings.
+//! Errors of table rows, worded as in the recordings.
 
 use serde_json::{Value, json};
 
 use controllers::hpa::{MetricProblem, SelectorProblem, SyncError};
 
 const CALL_FAILED: &str = "the metrics API call failed";
-/// The error of an API that has no value at all.
+/// Error for an API without any value.
 pub(super) const EMPTY_ANSWER: &str = "the metrics API answered with an empty list";
 const UNKNOWN_SOURCE: &str = "unknown metric source type";
 const NO_POD: &str = "the selector matches no pod";
-/// The error of pods without a request.
+/// Error for pods without a request.
 pub(super) const MISSING_REQUEST: &str = "a container has no request for the resource";
 const NO_SELECTOR: &str = "the scale has no selector";
 const UNPARSABLE_SELECTOR: &str = "the selector does not parse";
@@ -27,7 +27,7 @@ const KNOWN_ERRORS: [&str; 9] = [
     WRITE_FAILED,
 ];
 
-/// The recording's words for the error that a sync ends with; empty for one that has none here.
+/// The recording's text for the error of a sync; empty for errors that it has no text for.
 pub(super) fn sync_error(error: Option<&SyncError>) -> Option<&'static str> {
     Some(match error? {
         SyncError::GetScaleFailed => "",
@@ -41,7 +41,7 @@ pub(super) fn sync_error(error: Option<&SyncError>) -> Option<&'static str> {
     })
 }
 
-/// The recording's words for what is wrong with a metric; empty where there are none here.
+/// The recording's text for a problem with a metric; empty for problems that it has no text for.
 pub(super) fn metric_error(problem: &MetricProblem) -> &'static str {
     match problem {
         MetricProblem::UnknownSource => UNKNOWN_SOURCE,
@@ -57,8 +57,7 @@ pub(super) fn metric_error(problem: &MetricProblem) -> &'static str {
     }
 }
 
-/// Our error in the recording's words; the recording's own text where either has no name here and
-/// both fail.
+/// Our error in the recording's words; the recorded text if both fail and either has no name here.
 pub(super) fn error_answer(error: Option<&'static str>, expected: &Value) -> Value {
     match (error, expected.as_str()) {
         (Some(ours), Some(text)) if ours.is_empty() || !KNOWN_ERRORS.contains(&text) => {

@@ -1,4 +1,4 @@
-//! A sequence: one HPA over many syncs, each starting from what the one before left.
+//! A sequence: one HPA over many syncs, each starting from the state that the previous one left.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ struct Workload {
     templates: Vec<Template>,
 }
 
-/// What was there when the controller looked.
+/// The inputs of a sync.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Tick {
@@ -64,7 +64,7 @@ pub(super) struct Tick {
     expect: Value,
 }
 
-/// How a metrics API misbehaves.
+/// How a metrics API fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum ApiState {
@@ -74,7 +74,7 @@ pub(super) enum ApiState {
     Empty,
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let api_version = case.hpa["apiVersion"].as_str().unwrap_or("autoscaling/v2");
@@ -131,7 +131,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     Ok(None)
 }
 
-/// The recorded tick without what was expected of it.
+/// The recorded tick without its expected results.
 fn recorded_inputs(line: &str, index: usize) -> Value {
     let mut case: Value = parse(line).unwrap_or_default();
     let mut tick = case["ticks"][index].take();

@@ -1,4 +1,4 @@
-//! One sync, and what the controller gathers for it.
+//! One sync, with the inputs that the controller collects.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -22,13 +22,13 @@ use engine::SimTime;
 pub(super) struct Scale {
     pub(super) spec_replicas: i32,
     pub(super) status_replicas: i32,
-    /// Absent = that of the workload.
+    /// Absent = the selector of the workload.
     pub(super) selector: Option<String>,
     pub(super) get_error: Flag,
     pub(super) update_error: Flag,
 }
 
-/// A flag that may also be written as a text.
+/// A boolean that may also be written as a string.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "Value")]
 pub(super) struct Flag(pub(super) bool);
@@ -39,32 +39,32 @@ impl From<Value> for Flag {
     }
 }
 
-/// What was there when the controller looked.
+/// The inputs of a sync.
 pub(super) struct Sync<'a> {
     pub(super) namespace: &'a str,
     pub(super) settings: &'a HpaSettings,
     pub(super) spec: &'a HpaSpec,
     pub(super) status: &'a HpaStatus,
     pub(super) scale: Option<&'a Scale>,
-    /// The workload's.
+    /// The selector of the workload.
     pub(super) selector: &'a str,
-    /// Whether another HPA selects the same pods.
+    /// True if another HPA selects the same pods.
     pub(super) has_rival: bool,
     pub(super) write_fails: bool,
     pub(super) pods: &'a [Pod],
     pub(super) templates: &'a [PodSpec],
-    /// What the metrics APIs answer, in the order of the spec's metrics.
+    /// The answers of the metrics APIs, in the order of the spec's metrics.
     pub(super) readings: &'a [Reading],
     pub(super) now: SimTime,
 }
 
 impl Sync<'_> {
-    /// The whole sync.
+    /// Runs the whole sync.
     pub(super) fn reconcile(&self, history: &mut HpaHistory) -> Decision {
         self.with_inputs(|inputs| reconcile(inputs, history, self.now))
     }
 
-    /// What the controller makes of the inputs.
+    /// Calls `decide` with these inputs.
     pub(super) fn with_inputs<T>(&self, decide: impl FnOnce(&HpaInputs<'_>) -> T) -> T {
         let error = Name::from("the API server says no");
         let pods: Vec<ObservedPod> = self.pods.iter().map(Pod::observed).collect();

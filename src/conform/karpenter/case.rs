@@ -1,4 +1,4 @@
-//! A recorded case, as it is written.
+//! The file format of a recorded case.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(super) struct Case {
     pub(super) expected: Expected,
 }
 
-/// What was recorded.
+/// The type of recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Layer {
@@ -51,7 +51,7 @@ pub(super) enum Layer {
     Sequence,
 }
 
-/// What came out, and how often each.
+/// The recorded outcomes.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Expected {
     pub(super) outcomes: Vec<Map<String, Value>>,
@@ -130,7 +130,7 @@ pub(super) struct CaseNode {
     pub(super) nodepool_hash_mismatch: bool,
 }
 
-/// How far a node has come.
+/// Progress of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum NodeStage {
@@ -175,7 +175,7 @@ pub(super) struct CaseBudget {
     pub(super) unhealthy_pod_eviction_policy: Option<String>,
 }
 
-/// A timeline: what happens from outside, and how long everything takes, in seconds.
+/// A timeline: external events, and the duration of each step in seconds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sequence {

@@ -13,10 +13,10 @@ use karpenter::requirement::{NodeOperator, Requirement};
 use karpenter::{Amounts, InstanceType, Offering, Requirements};
 use units::Quantity;
 
-/// The types of the recordings that are given with wavetank.
+/// The instance types of the bundled recordings.
 const BUILT_IN: &str = include_str!("catalog.json");
 
-/// What a cloud has.
+/// The cloud's instance types.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     /// In the order in which the cloud lists them.
@@ -58,7 +58,7 @@ struct WrittenOffering {
 }
 
 impl Catalog {
-    /// Reads a catalog: `instance_types` with `requirements`, `capacity`, `allocatable` and `offerings`.
+    /// Parses a catalog: `instance_types` with `requirements`, `capacity`, `allocatable` and `offerings`.
     pub fn read(text: &str) -> Result<Self, String> {
         let written: Written = parse(text)?;
         let extra = written.extra_well_known_labels.iter().map(|key| Name::from(key.as_str()));
@@ -67,13 +67,13 @@ impl Catalog {
         Ok(Self { types: types?, well_known: Arc::new(WellKnownLabels::with(extra)) })
     }
 
-    /// The catalog of the recordings that are given with wavetank.
+    /// The catalog of the bundled recordings.
     pub(super) fn built_in() -> &'static Self {
         static CATALOG: OnceLock<Catalog> = OnceLock::new();
         CATALOG.get_or_init(|| Self::read(BUILT_IN).expect("the catalog is part of the program"))
     }
 
-    /// The types of a case, with the offerings that cannot be had.
+    /// The types of a case, with its unavailable offerings marked.
     pub(super) fn of_case(
         &self,
         names: Option<&[String]>,
@@ -89,7 +89,7 @@ impl Catalog {
         Ok(chosen.map(|one| with_gaps(one, unavailable)).collect())
     }
 
-    /// A type by its name.
+    /// The type with this name.
     pub(super) fn get(&self, name: &str) -> Option<&Arc<InstanceType>> {
         self.types.iter().find(|one| one.name.as_ref() == name)
     }

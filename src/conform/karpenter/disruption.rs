@@ -1,4 +1,4 @@
-//! What each disruption method does with one state.
+//! The decision of each disruption method on one state.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use karpenter::disruption::{Command, Method, VALIDATION_DELAY, allowed_disruptio
 use karpenter::labels::NODE_POOL;
 use karpenter::state::NodeClaim;
 
-/// What every method does with this state, each as if it were the first.
+/// The decision of each method on this state, independently of the others.
 pub(super) fn outcome(case: &Case, mut snapshot: Snapshot) -> Value {
     let mut told = Map::new();
     let is_given =
@@ -32,7 +32,7 @@ pub(super) fn outcome(case: &Case, mut snapshot: Snapshot) -> Value {
     Value::Object(told)
 }
 
-/// What a method does, and whether it does anything.
+/// The decision of a method, and whether it has a command.
 fn of_method(method: Method, snapshot: &Snapshot) -> (Value, bool) {
     let is_queued = |_: &str| false;
     let (candidates, _) = method.candidates(snapshot, &is_queued);
@@ -79,7 +79,7 @@ fn told_command(command: &Command, snapshot: &Snapshot) -> Value {
     })
 }
 
-/// Works out what each NodeClaim says of itself, and tells it.
+/// Computes the conditions of each NodeClaim, and returns them.
 fn set_conditions(snapshot: &mut Snapshot) -> Value {
     let mut told = Map::new();
     let mut nodes = std::mem::take(&mut snapshot.nodes);

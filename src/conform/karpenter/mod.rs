@@ -23,9 +23,9 @@ use case::{Case, Layer};
 use karpenter::Snapshot;
 use karpenter::ties::Ties;
 
-/// Where the real program leaves a choice to chance, so many of ours are tried.
+/// Number of seeds tried for choices that the real program makes at random.
 const SEEDS: u64 = 64;
-/// Texts, and what follows from them: not part of a comparison.
+/// Messages and figures derived from the decisions, which are not compared.
 const NOT_COMPARED: [&str; 3] = ["relaxations", "events", "estimated_savings"];
 
 /// Replays every case of a recording, plain or compressed.
@@ -33,7 +33,7 @@ pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
     replay_with(Catalog::built_in(), input)
 }
 
-/// Replays every case of a recording in which the cloud has other instance types.
+/// Replays every case of a recording with a different catalog of instance types.
 pub fn replay_with(
     catalog: &Catalog,
     input: impl BufRead,
@@ -62,7 +62,7 @@ fn replay_line(catalog: &Catalog, line: &str) -> Result<CaseOutcome, String> {
     Ok(CaseOutcome::new(&*case.id, difference))
 }
 
-/// What we decide, with this seed where chance has its part.
+/// Our decision, with this seed for random choices.
 fn outcome(case: &Case, mut snapshot: Snapshot, seed: u64) -> Result<Value, String> {
     snapshot.ties = Ties::seeded(seed);
     match case.layer {
@@ -76,7 +76,7 @@ fn outcome(case: &Case, mut snapshot: Snapshot, seed: u64) -> Result<Value, Stri
     }
 }
 
-/// The first field in which an outcome is not one that was recorded.
+/// The first field of an outcome that matches no recorded outcome.
 fn difference(
     recorded: &serde_json::Map<String, Value>,
     ours: &Value,

@@ -7,12 +7,12 @@ use karpenter::api::{self, ApiError};
 use karpenter::node_pool::NodePool;
 use manifest::karpenter::NodePoolTaint;
 
-/// The label that names the node class of all pools of a recording.
+/// The label that names the node class, common to all recorded pools.
 pub(super) const CLASS_LABEL: &str = "karpenter.kwok.sh/kwoknodeclass";
-/// The hash of a pool that has not changed.
+/// The hash of an unchanged pool.
 pub(super) const HASH: &str = "current";
 
-/// A NodePool; `at` is where it stands in the case.
+/// A NodePool; `at` is its path in the case.
 pub(super) fn node_pool(pool: &Pool, at: &str) -> Result<NodePool, String> {
     let class = (CLASS_LABEL.into(), "default".into());
     let made = api::node_pool(&pool.name, &pool.spec, class, "");
@@ -28,7 +28,7 @@ pub(super) fn labels<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String
     pairs.into_iter().map(pair).collect()
 }
 
-/// Taints; `at` is where they stand in the case.
+/// Taints; `at` is their path in the case.
 pub(super) fn taints(taints: &[NodePoolTaint], at: &str) -> Result<Vec<Taint>, String> {
     api::taints(taints, at).map_err(|error| error.to_string())
 }

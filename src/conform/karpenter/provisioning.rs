@@ -6,7 +6,7 @@ use super::told;
 use karpenter::Snapshot;
 use karpenter::provisioner::{pending_pods, schedule};
 
-/// What a pass on this state comes to.
+/// The decisions of a pass on this state.
 pub(super) fn outcome(snapshot: &Snapshot) -> Value {
     let (_, ignored) = pending_pods(snapshot);
     let mut ignored: Vec<String> = ignored.iter().map(|(pod, _)| pod.id.name.to_string()).collect();

@@ -1,4 +1,4 @@
-//! Decisions as JSON, ours and those recorded, in one form in which they can be compared.
+//! Decisions as JSON, ours and recorded ones, in one comparable form.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) fn pass(results: &Results, ignored: &[String], snapshot: &Snapshot) -
     told
 }
 
-/// A node that is to be made.
+/// A node to be created.
 pub(super) fn claim(claim: &NewClaim, snapshot: &Snapshot) -> Value {
     let types = claim.options.iter().map(|one| {
         let price = one.cheapest(&claim.requirements);
@@ -59,7 +59,7 @@ pub(super) fn claim(claim: &NewClaim, snapshot: &Snapshot) -> Value {
     told
 }
 
-/// Labels that are nobody's but the user's.
+/// Labels that only users set.
 fn custom_labels(labels: &Labels, snapshot: &Snapshot) -> BTreeMap<String, String> {
     let is_custom =
         |key: &str| key != NODE_POOL && key != CLASS_LABEL && !snapshot.well_known.contains(key);
@@ -67,7 +67,7 @@ fn custom_labels(labels: &Labels, snapshot: &Snapshot) -> BTreeMap<String, Strin
     custom.map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
 
-/// The pods that go to a node which is there.
+/// The pods assigned to an existing node.
 pub(super) fn existing(one: &ExistingPlacement) -> Value {
     json!({
         "node": &*one.node,
@@ -96,8 +96,8 @@ pub(super) fn requirements(requirements: &Requirements) -> Value {
     Value::Array(requirements.written().into_iter().map(one).collect())
 }
 
-/// Puts what was recorded into the form of ours. Where only a number of values is recorded, `ours` has it instead of
-/// the values; where any of several values is right, ours is.
+/// Converts a recorded value to the form of ours. If only a number of values is recorded, `ours` is reduced to its
+/// number; if any of several values is correct, ours is taken.
 pub(super) fn align(recorded: &mut Value, ours: &mut Value) {
     match (recorded, ours) {
         (Value::Object(recorded), Value::Object(ours)) => align_fields(recorded, ours),

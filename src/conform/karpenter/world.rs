@@ -1,4 +1,4 @@
-//! A case as Karpenter sees it.
+//! The initial cluster of a case, as Karpenter's input.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use karpenter::state::{
 };
 use karpenter::ties::Ties;
 
-/// The calendar date at which all recordings begin.
+/// Calendar time at which all recordings begin.
 const EPOCH: &str = "2000-01-01T00:00:00Z";
 
-/// The time of a case's start.
+/// Simulated time at which a case starts.
 pub(super) fn start(case: &Case) -> SimTime {
     SimTime::from_secs_f64(case.start_offset_s)
 }
@@ -103,7 +103,7 @@ fn options(given: &CaseOptions) -> Result<Options, String> {
     Ok(options)
 }
 
-/// The namespaces that a case names; each has its name as its team.
+/// The namespaces that a case names; each has a label `team` with its own name.
 fn namespaces(case: &Case) -> Vec<(Name, Labels)> {
     let named = case.pods.iter().filter_map(|pod| pod.namespace.as_deref());
     let all: BTreeSet<&str> = named.chain(["default", "kube-system"]).collect();
@@ -114,7 +114,7 @@ fn namespaces(case: &Case) -> Vec<(Name, Labels)> {
     all.into_iter().map(with_labels).collect()
 }
 
-/// A pod; `at` is where it stands in the case.
+/// A pod; `at` is its path in the case.
 pub(super) fn pod(given: &CasePod, now: SimTime, at: &str) -> Result<Pod, String> {
     let namespace = given.namespace.as_deref().unwrap_or("default");
     let metadata = json!({
@@ -140,7 +140,7 @@ pub(super) fn pod(given: &CasePod, now: SimTime, at: &str) -> Result<Pod, String
     Ok(pod)
 }
 
-/// What a pod is made from: one container with what it requests, unless its spec has containers of its own.
+/// A pod's template: one container with its requests, unless its spec has containers.
 fn template(
     metadata: &Value,
     requests: &Resources,
@@ -249,7 +249,7 @@ fn state_node(
     })
 }
 
-/// The taint of a node whose kubelet is not ready.
+/// Taint of a node whose kubelet is not ready.
 pub(super) fn not_ready() -> Taint {
     Taint {
         key: "node.kubernetes.io/not-ready".into(),
@@ -259,7 +259,7 @@ pub(super) fn not_ready() -> Taint {
     }
 }
 
-/// The labels of a node: what its type, its offering and its pool say.
+/// The labels of a node from its type, offering and pool.
 fn node_labels(given: &CaseNode, kind: &InstanceType, pool: Option<&NodePool>) -> Labels {
     let offering = [
         (ZONE, given.zone.as_str()),
@@ -277,7 +277,7 @@ fn node_labels(given: &CaseNode, kind: &InstanceType, pool: Option<&NodePool>) -
         .collect()
 }
 
-/// The labels that every node of a type has.
+/// The labels common to all nodes of a type.
 pub(super) fn type_labels(kind: &InstanceType) -> impl Iterator<Item = (Name, Name)> {
     let single = kind.requirements.iter();
     single.filter_map(|one| Some((one.key.clone(), one.only_value()?.clone())))

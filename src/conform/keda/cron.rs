@@ -1,4 +1,4 @@
-//! Cron triggers: what they say at many instants. They are read by the manifests' reader, as users' are.
+//! Cron triggers: their values at many instants. Schedules are parsed like those in manifests.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ struct Case {
     samples: Option<Vec<(i64, bool, i64)>>,
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     if !case.metadata.is_object() {

@@ -1,4 +1,4 @@
-//! The scale executor: polls of one ScaledObject, each from what the one before left.
+//! The scale executor: polls of one ScaledObject, each starting from the state that the previous one left.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ struct Case {
     loops: Vec<Mapped<Poll>>,
 }
 
-/// What was there when KEDA looked.
+/// The inputs of a poll.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Poll {
@@ -34,7 +34,7 @@ struct Poll {
     expect: Value,
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let mut spec = case.spec.lower(Pause::default());

@@ -1,4 +1,4 @@
-//! The fallback: readings of one metric of a ScaledObject.
+//! The fallback: values of one metric of a ScaledObject.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ struct Step {
     expect: Value,
 }
 
-/// The target in whose terms the fallback answers: that of the formula, if there is one.
+/// The target that determines the fallback's value: that of the formula, if there is one.
 fn target(case: &Case) -> MetricTarget {
     let modifiers = case.spec.modifiers();
     let (kind, milli) = match modifiers {
@@ -59,7 +59,7 @@ fn target(case: &Case) -> MetricTarget {
     }
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let (fallback, target) = (case.spec.valid_fallback(), target(&case));

@@ -1,4 +1,4 @@
-//! ScaledJobs: single polls, with the Jobs that there are.
+//! ScaledJobs: individual polls, with the existing Jobs.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use controllers::keda::scaled_job::{
     self, JobEnd, ScaledJobSpec, ScalingStrategy, SeenJob, SeenPod, jobs_to_create, jobs_to_delete,
 };
 
-/// Finished Jobs that stay where no limit is given.
+/// Number of finished Jobs kept by default.
 const DEFAULT_HISTORY_LIMIT: i32 = 100;
 
 #[derive(Debug, Deserialize)]
@@ -107,7 +107,7 @@ impl Job {
     }
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let spec = case.spec.lower();

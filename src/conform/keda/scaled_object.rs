@@ -1,5 +1,5 @@
-//! The spec of a recorded ScaledObject. KEDA's webhook has seen none of them, so that they are read as they
-//! stand, without the checks that manifests go through.
+//! The spec of a recorded ScaledObject. As KEDA's webhook has not validated these, they are used as they are,
+//! without the checks on manifests.
 
 use serde::Deserialize;
 
@@ -45,7 +45,7 @@ pub(super) struct ScalingModifiers {
 }
 
 impl Spec {
-    /// With the annotations `pause`.
+    /// The spec with the pause annotations in `pause`.
     pub(super) fn lower(&self, pause: Pause) -> ScaledObjectSpec {
         let seconds = |given: Option<i32>, default: i32| {
             SimDuration::from_secs(i64::from(given.unwrap_or(default)))
@@ -79,7 +79,7 @@ impl Spec {
         fields.into_iter().flatten().any(|text| !text.is_empty()).then_some(modifiers)
     }
 
-    /// The fallback, where one can be made of it (`HasValidFallback`).
+    /// The fallback, if it is valid (`HasValidFallback`).
     pub(super) fn valid_fallback(&self) -> Option<scaled_object::Fallback> {
         let fallback = self.fallback.as_deref()?;
         let is_positive = |text: &str| text.parse().is_ok_and(|target: i64| target > 0);

@@ -1,5 +1,4 @@
-//! Requests to five pods on connections of their own and on kept ones: to how many pods none comes, and how evenly
-//! they are spread.
+//! Requests to five pods on new and on kept connections: how many pods get none, and how evenly they are spread.
 
 use serde_json::json;
 
@@ -9,11 +8,11 @@ use super::set_up::{APPLIED_AT, SetUp, deployment};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 
-/// How often each is simulated.
+/// Number of simulations of each case.
 const RUNS: u64 = 100;
-/// How long the load is.
+/// Length of the load.
 const LENGTH: SimDuration = SimDuration::from_secs(10);
-/// All pods are up by then.
+/// Time by which all pods are up.
 const UP_BY: SimDuration = SimDuration::from_secs(20);
 
 pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
@@ -24,7 +23,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         let steps_at = json!([{ "at": begins, "rps": 100 }]);
         let load = json!({ "pattern": "step", "steps": steps_at });
         let mut further = fields(&load, "poisson");
-        // The other one is silent.
+        // The other Service gets no traffic.
         for row in further["traffic"].as_array_mut().into_iter().flatten() {
             if row["service"] != format!("default/{service}") {
                 row["load"] = json!({ "pattern": "constant", "rps": 0 });

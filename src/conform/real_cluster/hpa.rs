@@ -1,5 +1,5 @@
-//! A Deployment under an HPA whose load rises eightfold: when it first grows, how large it gets, and how old the samples
-//! are of which that is decided.
+//! A Deployment under an HPA whose load rises eightfold: time of the first scale-up, peak size, and age of the
+//! samples used.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,24 @@ use cluster::NamespacedName;
 use engine::{SimDuration, SimTime};
 use sim::watch::Seen;
 
-/// How often each case is simulated.
+/// Number of simulations of each case.
 const RUNS: u64 = 20;
-/// The pod is up by then, and the recorded load begins.
+/// Time by which the pod is up and the recorded load begins.
 const UP_BY: SimDuration = SimDuration::from_secs(40);
-/// When the load rises and falls again (s after it began), and the requests a second.
+/// When the load rises and falls again (s after its start), and its request rate per second.
 const RISES: i64 = 60;
 const FALLS: i64 = 270;
 const RPS: [f64; 2] = [3.0, 25.0];
 
-/// What a run shows.
+/// Results of a run.
 #[derive(Default)]
 struct Shown {
-    /// From the rise of the load to the first rescale upwards (s).
+    /// From the rise of the load to the first scale-up (s).
     first: Option<f64>,
-    /// From the fall to the first rescale downwards (s).
+    /// From the fall of the load to the first scale-down (s).
     down: Option<f64>,
     peak: f64,
-    /// How old samples are when they are first shown (s).
+    /// Age of samples when they are first served (s).
     ages: Vec<f64>,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// `72.202:2 87.312:4`: when, and the new size.
+/// Parses `72.202:2 87.312:4`: times and new sizes.
 fn rescales(text: &str) -> Vec<(f64, f64)> {
     let one = |pair: &str| {
         let (at, size) = pair.split_once(':')?;
@@ -111,7 +111,7 @@ fn simulated(case: &str, objects: &Value) -> Result<Vec<Shown>, String> {
     let mut others = services(&object);
     others.push(hpa);
     let mut further = fields(&load, "poisson");
-    // New connections alone.
+    // Only new connections.
     if let Some(traffic) = further["traffic"].as_array_mut() {
         traffic.truncate(1);
     }

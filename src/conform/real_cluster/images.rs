@@ -1,4 +1,4 @@
-//! An image that is not there, and how often it is asked for.
+//! An image that does not exist, and the times of the pull attempts.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
-/// How often the case is simulated.
+/// Number of simulations of the case.
 const RUNS: u64 = 100;
-/// As long as the recording.
+/// Length of the recording.
 const LENGTH: SimDuration = SimDuration::from_secs(1_500);
 
 pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {

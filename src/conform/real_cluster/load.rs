@@ -1,4 +1,4 @@
-//! Requests to the Deployment of a case, on connections of their own and on kept ones.
+//! Requests to the Deployment of a case, on new and on kept connections.
 
 use cluster::NamespacedName;
 use engine::SimTime;
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use sim::Simulation;
 use traffic::{Outcomes, ServiceId};
 
-/// The Services that stand for the ClusterIP of a case: new connections and kept ones.
+/// The Services that represent the ClusterIP of a case: for new and for kept connections.
 pub(super) const SERVICES: [&str; 2] = ["new", "kept"];
-/// Connections that the recorded client kept open: as many as it had requests under way at most.
+/// Connections that the recorded client kept open: its maximum number of requests in flight.
 const KEPT: u32 = 5;
 
-/// The Services of a Deployment of this name, by the label that all pods of a case have.
+/// The Services of a Deployment, by the label that all pods of a case have.
 pub(super) fn services(deployment: &Value) -> Vec<Value> {
     let selector = &deployment["spec"]["selector"]["matchLabels"];
     let service = |name: &&str| {
@@ -23,7 +23,7 @@ pub(super) fn services(deployment: &Value) -> Vec<Value> {
     SERVICES.iter().map(service).collect()
 }
 
-/// The fields of a scenario by which one client sends this load to each, each request due in time and waited for 5 s.
+/// Scenario fields for one client that sends this load to each Service, open-loop and with a timeout of 5 s.
 pub(super) fn fields(load: &Value, arrivals: &str) -> Value {
     let to = |name: &&str| {
         let mut traffic = json!({
@@ -45,7 +45,7 @@ pub(super) fn fields(load: &Value, arrivals: &str) -> Value {
     })
 }
 
-/// What became of the requests to a Service so far.
+/// The outcomes of requests to a Service so far.
 pub(super) fn outcomes(simulation: &mut Simulation, service: &str) -> Outcomes {
     let named = NamespacedName::new("default", service);
     let position = simulation.traffic_services().position(|one| *one == named).unwrap_or(0);

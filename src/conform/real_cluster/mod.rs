@@ -1,6 +1,5 @@
-//! Situations in which a real cluster was measured, event by event, beside the same situations in a
-//! simulation: how long each step takes, as a distribution. Schema and rules of comparison:
-//! `docs/conform-real-cluster.md`.
+//! Compares situations measured event by event on a real cluster with the same situations in a simulation: the
+//! duration of each step, as a distribution. Schema and rules of comparison: `docs/conform-real-cluster.md`.
 
 mod balance;
 mod hpa;
@@ -27,18 +26,18 @@ pub use recorded::Recording;
 
 use super::{Outcome, Report};
 
-/// Medians may differ by this part of the recorded one.
+/// Relative tolerance of medians.
 const MEDIAN_RATIO: f64 = 0.2;
-/// Or by this many seconds.
+/// Absolute tolerance of medians in seconds.
 const MEDIAN_SECONDS: f64 = 0.2;
-/// 90th percentiles may differ by this part of the recorded one.
+/// Relative tolerance of 90th percentiles.
 const P90_RATIO: f64 = 0.35;
-/// Or by this many seconds.
+/// Absolute tolerance of 90th percentiles in seconds.
 const P90_SECONDS: f64 = 0.5;
-/// From fewer values than this a 90th percentile is not judged.
+/// Minimum number of values for comparing 90th percentiles.
 const P90_LEAST: usize = 10;
 
-/// All situations: the name of each, the tables that it needs, and how it is replayed.
+/// All situations: name, required tables, and replay function.
 const SITUATIONS: [Situation; 9] = [
     Situation { name: "start-stop", tables: &["start-stop"], steps: start_stop::steps },
     Situation { name: "probes", tables: &["probes"], steps: probes::steps },
@@ -55,41 +54,41 @@ const SITUATIONS: [Situation; 9] = [
     Situation { name: "images", tables: &["image-requests", "image-events"], steps: images::steps },
 ];
 
-/// One kind of situation.
+/// A kind of situation.
 struct Situation {
     name: &'static str,
     tables: &'static [&'static str],
     steps: fn(&Recording) -> Result<Vec<Step>, String>,
 }
 
-/// A step as often as it was measured, and as often as it was simulated.
+/// A step with its measured and its simulated values.
 struct Step {
-    /// Which, such as `n16: bound to sandbox asked for`.
+    /// Name, such as `n16: bound to sandbox asked for`.
     name: String,
     unit: Unit,
     recorded: Vec<f64>,
     simulated: Vec<f64>,
 }
 
-/// What is counted of a step.
+/// Unit of a step's values.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Unit {
-    /// How long it takes.
+    /// Duration.
     Seconds,
-    /// How many requests failed in it.
+    /// Number of requests that failed during the step.
     FailedRequests {
-        /// Requests a second.
+        /// Request rate per second.
         rps: f64,
     },
-    /// Pods.
+    /// Number of pods.
     Pods,
-    /// Parts of a hundred.
+    /// Percentage.
     Percent,
 }
 
 impl Unit {
-    /// How far medians and 90th percentiles may lie apart at least: of requests, those of as many seconds.
+    /// Absolute tolerances of medians and 90th percentiles; for requests, the number sent in that time.
     const fn tolerances(self) -> (f64, f64) {
         match self {
             Self::Seconds => (MEDIAN_SECONDS, P90_SECONDS),
@@ -111,41 +110,41 @@ impl fmt::Display for Unit {
     }
 }
 
-/// What became of a step.
+/// Result of a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepOutcome {
-    /// Its situation.
+    /// Name of its situation.
     pub situation: String,
-    /// Which step.
+    /// Name of the step.
     pub step: String,
-    /// What is counted.
+    /// Unit of its values.
     pub unit: Unit,
-    /// Whether what was simulated takes as long as what was measured.
+    /// True if the simulated values agree with the measured ones.
     pub agreed: bool,
-    /// How often it was measured.
+    /// Number of measured values.
     pub recorded: usize,
-    /// How often it was simulated.
+    /// Number of simulated values.
     pub simulated: usize,
-    /// The median, and the 90th percentile if there are enough values.
+    /// The median and, with enough values, the 90th percentile.
     pub quantiles: Vec<QuantileOutcome>,
 }
 
-/// A quantile of a step, both ways.
+/// A quantile of a step, measured and simulated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct QuantileOutcome {
-    /// Which, 0 to 1.
+    /// Probability of the quantile, 0 to 1.
     pub p: f64,
-    /// As measured.
+    /// Measured quantile.
     pub recorded: Quantile,
-    /// As simulated.
+    /// Simulated quantile.
     pub simulated: Quantile,
-    /// How far apart they may be.
+    /// Allowed difference.
     pub tolerance: f64,
-    /// Whether they are no further apart, or their intervals overlap.
+    /// True if the difference is within the tolerance, or the confidence intervals overlap.
     pub agreed: bool,
 }
 
-/// What became of all steps.
+/// Results of all steps.
 pub type RealClusterReport = Report<StepOutcome>;
 
 /// Replays all situations of a folder's recordings.
@@ -204,7 +203,7 @@ impl Outcome for StepOutcome {
 }
 
 impl fmt::Display for StepOutcome {
-    /// A line, with the quantiles of both and their intervals.
+    /// One line, with the quantiles of both and their intervals.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.agreed { "agreed    " } else { "disagreed " };
         write!(f, "{word} {} {}", self.situation, self.step)?;

@@ -1,4 +1,5 @@
-//! A node of three is lost under load: when that is noticed and its pods are replaced, and how many requests it costs.
+//! Loss of one of three nodes under load: time until it is detected and its pods are replaced, and number of failed
+//! requests.
 
 use std::collections::BTreeSet;
 
@@ -15,25 +16,26 @@ use faults::TimelineAction;
 use sim::Simulation;
 use sim::watch::Seen;
 
-/// How often each case is simulated.
+/// Number of simulations of each case.
 const RUNS: u64 = 20;
-/// Requests a second, on new connections.
+/// Request rate per second, on new connections.
 const RPS: f64 = 30.0;
-/// The node is lost so long after the Deployment came, and up to ten seconds more.
+/// Delay from the creation of the Deployment to the loss of the node; up to ten seconds are added.
 const LOST_AFTER: SimDuration = SimDuration::from_secs(40);
-/// Failed requests are counted for so long after that, in two parts: until the endpoints are out, and from then on.
+/// Period after the loss in which failed requests are counted, in two parts: until the endpoints are removed, and
+/// after that.
 const COUNTED: SimDuration = SimDuration::from_secs(150);
-/// By then the last endpoint is out, and those who waited for it have given up.
+/// Time by which the last endpoint is removed, and requests waiting for it have timed out (s).
 const OUT_BY: f64 = 60.0;
-/// Evictions and replacements are over by then.
+/// Time by which evictions and replacements are complete.
 const OVER_AFTER: SimDuration = SimDuration::from_secs(385);
 
-/// What a run shows (s after the loss).
+/// Results of a run (s after the loss).
 struct Shown {
     unknown: Option<f64>,
     evicted: Option<f64>,
     replaced: Option<f64>,
-    /// Failed requests until the endpoints are out, and later.
+    /// Failed requests until the endpoints are removed, and later.
     failed: [f64; 2],
 }
 
@@ -84,7 +86,8 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// Failed requests of a repetition on new connections, until the endpoints were out and later, by when they were sent.
+/// Failed requests of a repetition on new connections, until the endpoints were removed and later, by the time at
+/// which they were sent.
 fn failed(recording: &Recording, case: &str) -> [f64; 2] {
     let mut parts = [0.0; 2];
     for row in recording.rows("node-loss-series") {
@@ -113,7 +116,7 @@ fn run(mut simulation: Simulation, is_cut: bool, phase: SimDuration) -> Result<S
         let restart = serde_json::from_value(fields).map_err(|problem| problem.to_string())?;
         TimelineAction::RestartKubelet(restart)
     });
-    // Those who wait for an answer give up after 5 s.
+    // Waiting clients time out after 5 s.
     let patience = SimDuration::from_secs(5);
     simulation.run_until(lost + SimDuration::from_secs_f64(OUT_BY) + patience);
     let early = failed(&mut simulation) - before;

@@ -1,4 +1,4 @@
-//! Pods with probes of several delays and periods: how long after its start the first becomes Ready.
+//! Pods with probes of several delays and periods: time from the container's start to Ready.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,9 @@ use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
-/// How often each case is simulated.
+/// Number of simulations of each case.
 const RUNS: u64 = 100;
-/// All are Ready by then.
+/// Time by which all pods are Ready.
 const UP_BY: SimDuration = SimDuration::from_secs(40);
 
 pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {

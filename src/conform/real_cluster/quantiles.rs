@@ -1,20 +1,20 @@
-//! Quantiles of a sample, with the interval that a sample of its size leaves them.
+//! Quantiles of a sample, with their confidence intervals.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// How likely a quantile's interval holds the true one.
+/// Confidence level of the intervals.
 const CONFIDENCE: f64 = 0.95;
 
-/// A quantile of a sample, with its interval of 95 %.
+/// A quantile of a sample, with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quantile {
-    /// That of the sample.
+    /// The sample quantile.
     pub value: f64,
-    /// The least that it may be.
+    /// Lower end of the interval.
     pub least: f64,
-    /// The most that it may be.
+    /// Upper end of the interval.
     pub greatest: f64,
 }
 
@@ -24,7 +24,7 @@ impl fmt::Display for Quantile {
     }
 }
 
-/// Values in their order.
+/// Sorted values.
 pub(super) struct Sample(Vec<f64>);
 
 impl Sample {
@@ -37,8 +37,8 @@ impl Sample {
         self.0.len()
     }
 
-    /// The quantile `p` and, from the binomial distribution of how many values lie below the true one, the
-    /// values between which that lies; NaN of an empty sample.
+    /// The quantile `p` with its confidence interval, from the binomial distribution of the number of values below
+    /// the true quantile; NaN for an empty sample.
     pub(super) fn quantile(&self, p: f64) -> Quantile {
         let values = &self.0;
         let Some(last) = values.len().checked_sub(1) else {
@@ -57,7 +57,7 @@ impl Sample {
     }
 }
 
-/// How likely at most 0, 1, ... of `n` values lie below the quantile `p`.
+/// Probability that at most 0, 1, ... of `n` values are below the quantile `p`.
 fn cumulative(n: usize, p: f64) -> Vec<f64> {
     let (mut chance, mut sum) = (libm::pow(1.0 - p, n as f64), 0.0);
     let mut below = Vec::with_capacity(n);

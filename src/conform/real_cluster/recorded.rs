@@ -19,7 +19,7 @@ pub struct Recording {
 pub(super) struct Row(BTreeMap<String, String>);
 
 impl Recording {
-    /// Reads `cases.json` and all tables `*.csv`, each plain or compressed with gzip. Other files are left alone.
+    /// Reads `cases.json` and all tables `*.csv`, each plain or compressed with gzip. Other files are ignored.
     pub fn new(files: Vec<(String, Vec<u8>)>) -> Result<Self, String> {
         let mut recording = Self::default();
         for (path, bytes) in files {
@@ -42,12 +42,12 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Whether there is a table of this name.
+    /// True if the recording has this table.
     pub(super) fn has(&self, table: &str) -> bool {
         self.tables.contains_key(table)
     }
 
-    /// The rows of a table, in their order.
+    /// The rows of a table, in order.
     pub(super) fn rows(&self, table: &str) -> &[Row] {
         self.tables.get(table).map_or(&[], Vec::as_slice)
     }
@@ -60,17 +60,17 @@ impl Recording {
 }
 
 impl Row {
-    /// A cell; empty if there is none.
+    /// A cell; empty if missing.
     pub(super) fn text(&self, column: &str) -> &str {
         self.0.get(column).map_or("", String::as_str)
     }
 
-    /// A number; absent if the cell is empty or holds none.
+    /// A number; absent if the cell does not contain one.
     pub(super) fn number(&self, column: &str) -> Option<f64> {
         self.text(column).parse().ok()
     }
 
-    /// From one time in microseconds to another (s); absent if one was not seen.
+    /// Time between two columns with microseconds, in seconds; absent if either was not observed.
     pub(super) fn seconds(&self, from: &str, to: &str) -> Option<f64> {
         Some((self.number(to)? - self.number(from)?) / 1e6)
     }

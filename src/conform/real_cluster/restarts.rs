@@ -1,4 +1,4 @@
-//! Containers that crash, end, or fail their liveness probe, and the waits between their starts.
+//! Containers that crash, exit, or fail their liveness probe, and the delays between their restarts.
 
 use super::recorded::{Recording, Row};
 use super::set_up::{APPLIED_AT, SetUp, pod};
@@ -7,14 +7,14 @@ use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
-/// How often each case is simulated.
+/// Number of simulations of each case.
 const RUNS: u64 = 100;
-/// As long as the longest recorded case.
+/// Length of the longest recorded case.
 const LENGTH: SimDuration = SimDuration::from_secs(1_800);
 
-/// Cases whose waits from an exit to the next start are of one kind.
+/// Cases whose delays from an exit to the next start are combined.
 const CRASHES: [&str; 5] = ["crash0", "crash15", "crashok", "crashinit", "crashonfail"];
-/// Cases whose gaps from start to start are of one kind.
+/// Cases whose intervals from start to start are combined.
 const GAPS: [(&str, &[&str]); 3] = [
     ("liveness kills", &["live", "live-p5-d7"]),
     ("liveness kills with SIGTERM ignored", &["live-ignore"]),
@@ -63,12 +63,12 @@ fn of_case<'a>(recording: &'a Recording, case: &str) -> Vec<&'a Row> {
     recording.rows("restarts").iter().filter(|row| row.text("case") == case).collect()
 }
 
-/// Which start of its container a row is of, from 0.
+/// The restart count of a row's container, from 0.
 fn number(row: &Row) -> Option<usize> {
     row.text("start_no").parse().ok()
 }
 
-/// Puts a wait beside the others of its number.
+/// Adds a delay to those with the same number.
 fn note(waits: &mut Vec<Vec<f64>>, number: Option<usize>, wait: Option<f64>) {
     let (Some(number), Some(wait)) = (number, wait) else { return };
     if waits.len() <= number {
@@ -90,10 +90,10 @@ fn numbered(name: &str, recorded: Vec<Vec<f64>>, simulated: Vec<Vec<f64>>) -> Ve
         .collect()
 }
 
-/// Starts and ends of a container in one run (s).
+/// Times of a container's starts and exits in one run (s).
 type StartsAndEnds = (Vec<f64>, Vec<f64>);
 
-/// When the container that restarts started and ended in each run.
+/// Starts and exits of the restarting container in each run.
 fn runs(recording: &Recording, case: &str) -> Result<Vec<StartsAndEnds>, String> {
     let spec = &recording.case("restarts", case)?["pod"];
     let set_up = SetUp::new(&pod(case, spec), APPLIED_AT + LENGTH)?;

@@ -1,4 +1,4 @@
-//! Rolling updates of four pods under load: how long they take, and how many requests they cost.
+//! Rolling updates of four pods under load: their duration, and the number of failed requests.
 
 use std::collections::BTreeSet;
 
@@ -15,16 +15,16 @@ use kubelet::PodStep;
 use sim::Simulation;
 use sim::watch::{PodEvent, Seen};
 
-/// How often each case is simulated.
+/// Number of simulations of each case.
 const RUNS: u64 = 24;
-/// Requests a second, on new connections and on kept ones each.
+/// Request rate per second, on new and on kept connections each.
 const RPS: f64 = 50.0;
-/// The image changes so long after the Deployment came.
+/// Delay from the creation of the Deployment to the change of its image.
 const CHANGED_AFTER: SimDuration = SimDuration::from_secs(25);
-/// All is over so long after that, and clients have given up.
+/// Time after that by which everything is finished, and clients have timed out.
 const OVER_AFTER: SimDuration = SimDuration::from_secs(60);
 
-/// Steps of the new pods: in the recording's columns, and in a simulation.
+/// Steps of the new pods: columns of the recording, and events of a simulation.
 const MEASURES: [(&str, [&str; 2], [Happened; 2]); 4] = [
     (
         "new pods, created to sandbox asked for",
@@ -48,13 +48,13 @@ const MEASURES: [(&str, [&str; 2], [Happened; 2]); 4] = [
     ),
 ];
 
-/// What a run shows.
+/// Results of a run.
 struct Shown {
-    /// What happened to the new pods.
+    /// The events of the new pods.
     new_pods: Vec<Story>,
     /// From the change of the image until all new pods are Ready and all old ones gone (s).
     rollout: Option<f64>,
-    /// Failed requests on new connections and on kept ones.
+    /// Failed requests on new and on kept connections.
     failed: [f64; 2],
 }
 
@@ -67,7 +67,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         let load = json!({ "pattern": "constant", "rps": RPS });
         let length = APPLIED_AT + CHANGED_AFTER + OVER_AFTER;
         let set_up = SetUp::with(&object, &services(&object), fields(&load, "even"), length)?;
-        // Not at the same phase of everything in each run.
+        // Vary the phase relative to periodic activities from run to run.
         let mut phases = (0..).map(|number| SimDuration::from_millis(number * 137 % 2000));
         let shown = set_up.runs(RUNS, |simulation| {
             run(simulation, case, phases.next().unwrap_or(SimDuration::ZERO))
@@ -127,7 +127,7 @@ fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Sho
     let is_complete = watched
         .iter()
         .any(|one| matches!(one.what, Seen::Progressing { reason: "NewReplicaSetAvailable", .. }));
-    // Over when the last old pod is gone and the last new one is Ready.
+    // Complete when the last old pod is gone and the last new one is Ready.
     let last = watched
         .iter()
         .rev()

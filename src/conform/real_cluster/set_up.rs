@@ -1,5 +1,5 @@
-//! From the objects of a recorded case to simulations of it: the recorded cluster's nodes, and an
-//! application that does what the recorded one's switches say.
+//! Builds simulations from the objects of a recorded case: the nodes of the recorded cluster, and an application
+//! that follows the switches of the recorded one.
 
 use std::sync::Arc;
 
@@ -12,29 +12,30 @@ use scenario::resolved::ScenarioFiles;
 use scenario::{ResolvedScenario, ScenarioText};
 use sim::{Blueprint, Simulation};
 
-/// When the objects of a case are applied.
+/// Time at which the objects of a case are applied.
 pub(super) const APPLIED_AT: SimDuration = SimDuration::from_secs(30);
-/// Switches that hold an application back for ever, as far as any case goes (ms).
+/// Delays from which on an application counts as blocked for the whole case (ms).
 const NEVER_MS: f64 = 100_000.0;
 /// The recorded cluster's nodes.
 const NODES: [&str; 4] = ["n1", "n2", "n3", "n4"];
-/// Threads of the application that burn CPU at once: `GOMAXPROCS` on that machine.
+/// Number of application threads that burn CPU concurrently: `GOMAXPROCS` on the recorded machine.
 const THREADS: u32 = 2;
-/// CPU of a request beside what it burns: the server's at few requests a second, by `cpu.csv` (us).
+/// Server overhead of a request in addition to the CPU that it burns, at a few requests a second, by `cpu.csv`
+/// (us).
 const OWN_CPU_US: f64 = 1330.0;
-/// Cores of the one machine that they all are on.
+/// Cores of the machine that hosts all nodes.
 const CORES: u32 = 2;
 
-/// A case made ready, for a run with each of several seeds.
+/// A prepared case, for runs with several seeds.
 pub(super) struct SetUp(ResolvedScenario);
 
 impl SetUp {
-    /// A case in which this object is applied to an idle cluster.
+    /// A case that applies this object to an idle cluster.
     pub(super) fn new(object: &Value, length: SimDuration) -> Result<Self, String> {
         Self::with(object, &[], json!({}), length)
     }
 
-    /// The same with other objects that are there from the start, and with further fields of the scenario.
+    /// The same with other objects that exist from the start, and with further fields of the scenario.
     pub(super) fn with(
         object: &Value,
         others: &[Value],
@@ -76,7 +77,7 @@ impl SetUp {
         Ok(Self(resolved))
     }
 
-    /// What `run` makes of each of so many runs, which are watched.
+    /// The results of `run` for each of several watched runs.
     pub(super) fn runs<T>(
         &self,
         times: u64,
@@ -98,7 +99,7 @@ pub(super) fn deployment(name: &str, spec: &Value) -> Value {
     json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name }, "spec": spec })
 }
 
-/// A Pod of the recording. Its volumes are those that every pod has.
+/// A Pod of the recording. Only the volumes that every pod has are kept.
 pub(super) fn pod(name: &str, spec: &Value) -> Value {
     let mut spec = spec.clone();
     if let Some(fields) = spec.as_object_mut() {
@@ -107,7 +108,7 @@ pub(super) fn pod(name: &str, spec: &Value) -> Value {
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name }, "spec": spec })
 }
 
-/// Has the user delete an object of the case, such as `Pod/default/sidecar`.
+/// Lets the user delete an object of the case, such as `Pod/default/sidecar`.
 pub(super) fn delete(simulation: &mut Simulation, object: &str) -> Result<(), String> {
     let object = object.parse().map_err(|problem| format!("{object}: {problem}"))?;
     simulation.intervene(&TimelineAction::Delete(object));
@@ -116,7 +117,7 @@ pub(super) fn delete(simulation: &mut Simulation, object: &str) -> Result<(), St
 
 fn node(name: &str) -> Value {
     let amounts = json!({ "cpu": CORES, "memory": "24Gi", "pods": 110 });
-    // Which nodes the cases name.
+    // Labels that the cases use to select nodes.
     let role = if matches!(name, "n1" | "n2") { "a" } else { "b" };
     let fails = if name == "n3" { "no" } else { "yes" };
     let labels = json!({ "role": role, "fnode": fails, "kubernetes.io/hostname": name });
@@ -126,7 +127,7 @@ fn node(name: &str) -> Value {
     })
 }
 
-/// What the containers of a pod do.
+/// The scenario's workload for a pod.
 fn workload(object: &Value, pod: &Value) -> Value {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let kind = object["kind"].as_str().unwrap_or_default();
@@ -147,7 +148,7 @@ fn workload(object: &Value, pod: &Value) -> Value {
     workload
 }
 
-/// What a request costs a container that takes some.
+/// The request model of a container that takes requests.
 fn requests(container: &Value) -> Option<Value> {
     let number = |name| switch(container, name)?.parse::<f64>().ok();
     if let Some(micros) = number("CPU_US") {
@@ -159,13 +160,13 @@ fn requests(container: &Value) -> Option<Value> {
     Some(json!({ "concurrency": 10_000, "cpuTime": "0s", "waitTime": wait }))
 }
 
-/// The switch of this name that a container sets.
+/// The value of a container's switch.
 fn switch<'c>(container: &'c Value, name: &str) -> Option<&'c str> {
     let variables = container["env"].as_array().into_iter().flatten();
     variables.filter(|one| one["name"] == name).find_map(|one| one["value"].as_str())
 }
 
-/// What the recorded application does with the switches that a container sets.
+/// The behaviour of the recorded application with a container's switches.
 fn behavior(container: &Value) -> Value {
     let switch = |name: &str| switch(container, name);
     let millis = |name: &str| switch(name).and_then(|text| text.parse::<f64>().ok());
@@ -185,7 +186,7 @@ fn behavior(container: &Value) -> Value {
         app["hangsAfter"] = json!(seconds(after));
     }
     app["onSigterm"] = match switch("TERM_MODE") {
-        // An application that still starts up does not drain to an end.
+        // An application that is still starting up does not drain.
         Some("drain") if starts_up => json!("ignore"),
         Some(mode) => json!(mode),
         None => json!("exit"),

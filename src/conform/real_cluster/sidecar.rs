@@ -9,19 +9,19 @@ use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 
-/// How often the case is simulated.
+/// Number of simulations of the case.
 const RUNS: u64 = 100;
-/// From the pod's creation to its deletion.
+/// Delay from the pod's creation to its deletion.
 const DELETED_AFTER: SimDuration = SimDuration::from_secs(15);
-/// How long its end may take.
+/// Maximum time for its termination.
 const DOWN_BY: SimDuration = SimDuration::from_secs(60);
-/// The containers, in their order.
+/// The containers, in order.
 const CONTAINERS: [&str; 6] = ["init1", "init2", "side", "init3", "main", "main2"];
 
-/// A container and what became of it.
+/// A container and an event of it.
 type Moment = (&'static str, &'static str);
 
-/// The steps: from one moment to another.
+/// The steps: from one event to another.
 const MEASURES: [(&str, Moment, Moment); 8] = [
     ("init1's exit to init2's start", ("init1", "exit"), ("init2", "start")),
     ("init2's exit to the sidecar's start", ("init2", "exit"), ("side", "start")),
@@ -67,7 +67,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok(MEASURES.iter().map(step).collect())
 }
 
-/// When it first happened in a simulation (s).
+/// Time of the first such event in a simulation (s).
 fn when(story: &Story, (who, what): (&str, &str)) -> Option<f64> {
     let position = CONTAINERS.iter().position(|one| *one == who).unwrap_or_default();
     let step = |step| story.first(&Happened::Step(step));
@@ -76,7 +76,7 @@ fn when(story: &Story, (who, what): (&str, &str)) -> Option<f64> {
         "deleted" => story.first(&Happened::Deleted),
         "gone" => story.first(&Happened::Gone),
         "start" => step(PodStep::Started(position)),
-        // Two seconds after its start, as its switch says.
+        // Two seconds after its start, as its switch defines.
         "listening" => Some(step(PodStep::Started(position))? + 2.0),
         "exit" => step(PodStep::Exited(position)),
         "sigterm" => step(PodStep::Sigterm(position)),

@@ -1,4 +1,4 @@
-//! Deployments of 1 to 40 pods that come up at once and are deleted when they are up.
+//! Deployments of 1 to 40 pods that start at once and are deleted when they are up.
 
 use super::recorded::{Recording, Row};
 use super::set_up::{APPLIED_AT, SetUp, delete, deployment};
@@ -8,12 +8,12 @@ use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 use sim::Simulation;
 
-/// The cases, and how often each is simulated.
+/// The cases, and the number of simulations of each.
 const CASES: [(&str, u64); 7] =
     [("n1", 100), ("n1q", 100), ("n1p", 100), ("n1pq", 100), ("n4", 25), ("n16", 10), ("n40", 5)];
-/// Pods that are not up by then are deleted all the same.
+/// Time after which pods are deleted even if they are not up.
 const UP_BY: SimDuration = SimDuration::from_secs(60);
-/// How long the end of a pod may take.
+/// Maximum time for the termination of a pod.
 const DOWN_BY: SimDuration = SimDuration::from_secs(60);
 
 /// A step in the recording's columns, and in a simulation.
@@ -97,8 +97,8 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-/// How long after their start the pods of the recording were Ready, and how long after that the user asked for their
-/// deletion: later, the sooner they were.
+/// For each recorded pod, the time from its start to Ready, and from then to its deletion by the user, which was
+/// longer for pods that were Ready earlier.
 fn up_for(rows: &[&Row]) -> Vec<(f64, f64)> {
     let one = |row: &&Row| {
         let ready_after = row.seconds("start_returns", "ready_watch")?;
@@ -107,8 +107,8 @@ fn up_for(rows: &[&Row]) -> Vec<(f64, f64)> {
     rows.iter().filter_map(one).collect()
 }
 
-/// The lives of the pods of a Deployment that is deleted after the median pod is Ready, when the recorded pod was that
-/// was Ready most nearly as long after its start.
+/// The pod events of a Deployment that is deleted some time after its median pod is Ready; the delay is that of the
+/// recorded pod with the most similar time to Ready.
 fn lives(mut simulation: Simulation, case: &str, up_for: &[(f64, f64)]) -> Result<Stories, String> {
     let mut stories = Stories::default();
     let applied = SimTime::ZERO + APPLIED_AT;

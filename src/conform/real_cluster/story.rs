@@ -1,4 +1,4 @@
-//! What was seen of each pod in a run, in its order.
+//! The events of each pod in a run, in order.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use kubelet::PodStep;
 use sim::Simulation;
 use sim::watch::{PodEvent, Seen, Watched};
 
-/// A thing that happened to a pod.
+/// A pod event.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Happened {
     Created,
@@ -18,38 +18,38 @@ pub(super) enum Happened {
     Step(PodStep),
 }
 
-/// What happened to one pod: when (s), what.
+/// The events of one pod, with their times (s).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Story(Vec<(f64, Happened)>);
 
 impl Story {
-    /// When it first happened (s).
+    /// Time of the first such event (s).
     pub(super) fn first(&self, what: &Happened) -> Option<f64> {
         self.0.iter().find(|(_, one)| one == what).map(|(at, _)| *at)
     }
 
-    /// When each of them happened (s).
+    /// Times of all such events (s).
     pub(super) fn all(&self, what: &Happened) -> Vec<f64> {
         self.0.iter().filter(|(_, one)| one == what).map(|(at, _)| *at).collect()
     }
 
-    /// From the first of one to the first of another (s); absent if one did not happen.
+    /// Time from the first event of one kind to the first of another (s); absent if either did not occur.
     pub(super) fn seconds(&self, from: &Happened, to: &Happened) -> Option<f64> {
         Some(self.first(to)? - self.first(from)?)
     }
 }
 
-/// The stories of all pods so far.
+/// The events of all pods so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stories(BTreeMap<PodId, Story>);
 
 impl Stories {
-    /// Takes what was seen since the last time.
+    /// Takes the events since the last call.
     pub(super) fn take(&mut self, simulation: &mut Simulation) {
         self.add(simulation.take_watched());
     }
 
-    /// Those of what was seen.
+    /// The events in a watch's output.
     pub(super) fn of(watched: Vec<Watched>) -> Self {
         let mut stories = Self::default();
         stories.add(watched);
@@ -74,7 +74,7 @@ impl Stories {
         }
     }
 
-    /// The stories of pods that are meant, which are all.
+    /// The events of each pod.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Story> {
         self.0.values()
     }

@@ -1,4 +1,4 @@
-//! A recorded case as it lies in the file.
+//! The file format of a recorded case.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// One case: a cluster, pods to place, and what the real scheduler did with them.
+/// One case: a cluster, pods to schedule, and the decisions of the real scheduler.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Case {
@@ -31,7 +31,7 @@ pub(super) struct Case {
     pub(super) stateful_sets: Vec<Value>,
     #[serde(default)]
     pub(super) pdbs: Vec<Value>,
-    /// The priorities are in the pods already.
+    /// The pods contain their priorities already.
     #[serde(default, rename = "priorityClasses")]
     _priority_classes: IgnoredAny,
     #[serde(default)]
@@ -41,48 +41,48 @@ pub(super) struct Case {
     pub(super) steps: Vec<BTreeMap<String, Value>>,
 }
 
-/// How the case goes on after a step.
+/// How the case continues after a step.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Options {
     pub(super) requeue: Requeue,
     pub(super) victims: Victims,
-    /// After the first pass the gates of all gated pods go.
+    /// True if the gates of all gated pods are removed after the first pass.
     pub(super) ungate: bool,
     pub(super) detail: Detail,
 }
 
-/// What happens to a pod after preemption made room for it.
+/// How a pod is retried after a preemption on its behalf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Requeue {
-    /// It is not tried again.
+    /// It is not retried.
     #[default]
     Never,
-    /// It goes into the active queue at once.
+    /// It enters the active queue at once.
     Immediate,
-    /// It goes into the active queue when that has run dry.
+    /// It enters the active queue when that is empty.
     End,
 }
 
-/// What becomes of preempted pods.
+/// State of preempted pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Victims {
-    /// They are gone at once.
+    /// They are removed at once.
     #[default]
     Gone,
     /// They stay, terminating.
     Terminating,
 }
 
-/// What is recorded of scores.
+/// Level of detail of recorded scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Detail {
-    /// Those of every plugin.
+    /// The scores of every plugin.
     #[default]
     All,
-    /// The totals.
+    /// Only the totals.
     Totals,
 }

@@ -1,4 +1,4 @@
-//! Where a replay first went apart from the recording.
+//! The first difference between a replay and the recording.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use super::case::Case;
 use super::world::Step;
 use crate::Difference;
 
-/// Which of several equal nodes the real scheduler took; it depends on its heap, not on a rule.
+/// The real scheduler's choice among equal nodes, which depends on its heap and not on a rule.
 const INFORMATIVE: [&str; 1] = ["schedulerPick"];
 
-/// What is decided first is compared first, so that a difference is shown where it arises.
+/// Fields decided first are compared first, so that a difference is shown where it originates.
 const FIRST: [&str; 5] = ["pod", "result", "rejected", "feasible", "scores"];
 
-/// The first difference between the recorded steps and those that were decided here.
+/// The first difference between the recorded steps and ours.
 pub(super) fn first_difference(case: &Case, decided: &[Step]) -> Option<Difference> {
     let recorded = &case.steps;
     for (number, (recorded, decided)) in recorded.iter().zip(decided).enumerate() {
@@ -52,7 +52,7 @@ fn differs(
     None
 }
 
-/// The groups of rejected nodes are a set: neither their order nor that of their nodes counts.
+/// Groups of rejected nodes are sets: neither their order nor that of their nodes matters.
 fn normalized(field: &str, value: Option<&Value>) -> Value {
     let value = value.cloned().unwrap_or(Value::Null);
     match (field, value) {

@@ -1,4 +1,4 @@
-//! A decision in the form of the recording, so that the two can be compared field by field.
+//! A decision in the form of the recording, for comparison field by field.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use scheduler::decision::Verdict;
 use scheduler::framework::{Code, Refusal};
 use scheduler::preemption::{Candidate, PostFilter, best_candidates};
 
-/// The step of a pod that its gates hold back; `None` for one that enters the queue.
+/// The step of a gated pod; `None` for a pod that enters the queue.
 pub(super) fn gated(world: &World, pod: PodId) -> Option<Step> {
     if !world.scheduler.is_gated(pod) {
         return None;
@@ -106,7 +106,7 @@ fn names(cache: &Cache, slots: impl Iterator<Item = usize>) -> Value {
     json!(names)
 }
 
-/// Scores in the order of the nodes; one number where all are equal.
+/// Scores in the order of the nodes; a single number if all are equal.
 fn add_scores(step: &mut Step, scores: &ScoreTable, detail: Detail) {
     let mut order: Vec<usize> = (0..scores.nodes.len()).collect();
     order.sort_unstable_by_key(|position| scores.nodes[*position]);
@@ -124,7 +124,7 @@ fn add_scores(step: &mut Step, scores: &ScoreTable, detail: Detail) {
     step.insert("scores".into(), plugins.into());
 }
 
-/// Nodes grouped by who rejected them and why; those that were not looked at last.
+/// Nodes grouped by rejecting plugin and reason; those that were not evaluated come last.
 fn rejected(cache: &Cache, feasibility: &Feasibility) -> Value {
     let diagnosis = &feasibility.diagnosis;
     if feasibility.is_nominated_node {
@@ -174,7 +174,7 @@ fn describe(refusal: &Refusal, nodes: &[usize]) -> Value {
     json!({"code": code, "reasons": reasons, "nodes": sorted(nodes)})
 }
 
-/// A preemption: every candidate with its victims, the equally good ones, and what is done.
+/// A preemption: every candidate with its victims, the equally good ones, and the resulting actions.
 fn succeeded(
     world: &World,
     candidates: &[Candidate],

@@ -1,5 +1,5 @@
-//! The cluster of a case, and the scheduler at work on it: pods enter the queue one second apart,
-//! each try takes a second, and what is decided is carried out at once.
+//! The cluster of a case with the scheduler: pods enter the queue one second apart, each attempt takes a second,
+//! and decisions are carried out at once.
 
 use std::collections::BTreeMap;
 
@@ -21,31 +21,31 @@ use scheduler::{Attempt, Scheduler, SchedulerConfiguration, TieBreaker};
 
 /// Time zero.
 const NEW_YEAR: &str = "2026-01-01T00:00:00Z";
-/// From time zero to the first binding of a case.
+/// Time of a case's first binding.
 const DAY: SimDuration = SimDuration::from_secs(24 * 60 * 60);
-/// When pods start to enter the queue.
+/// Time at which pods start to enter the queue.
 const QUEUE_STARTS: SimTime = SimTime::from_secs(2 * 24 * 60 * 60);
-/// The grace period of pods that stay, terminating, as nobody stops their containers.
+/// Grace period of pods that keep terminating, as their containers are never stopped.
 const LINGERING: SimDuration = SimDuration::from_secs(30);
-/// How often a pod is tried at most.
+/// Maximum number of attempts per pod.
 const MAX_ATTEMPTS: u32 = 4;
 
 /// A case in progress.
 pub(super) struct World {
     pub(super) store: Store,
     pub(super) scheduler: Scheduler,
-    /// Pods that came with a nomination to a node that does not exist, which only shows.
+    /// Pods nominated to a node that does not exist, which has no effect but is shown.
     pub(super) lost_nominations: BTreeMap<PodId, String>,
     now: SimTime,
     bindings: i64,
     changes: Vec<Change>,
 }
 
-/// One step as it was decided here, in the form of the recording.
+/// One of our steps, in the form of the recording.
 pub(super) type Step = serde_json::Map<String, serde_json::Value>;
 
 impl World {
-    /// The cluster before the first pod is placed.
+    /// The cluster before the first pod is scheduled.
     pub(super) fn new(case: &Case) -> Result<Self, String> {
         let mut configuration = match &case.profile {
             Some(profile) => {
@@ -53,7 +53,7 @@ impl World {
             }
             None => SchedulerConfiguration::default(),
         };
-        // The recording tells which pods are tried again, and looks at every node.
+        // The recording determines which pods are retried, and evaluates every node.
         configuration.retries_waiting_pods = false;
         configuration.percentage_of_nodes_to_score = 100;
         let scheduler = Scheduler::new(&configuration, TieBreaker::FirstByName);
@@ -72,7 +72,7 @@ impl World {
         Ok(world)
     }
 
-    /// Places the pods, and returns what was decided step by step.
+    /// Schedules the pods, and returns the decisions step by step.
     pub(super) fn run(&mut self, case: &Case) -> Result<Vec<Step>, String> {
         let mut steps = Vec::new();
         let mut gated = Vec::new();
@@ -92,7 +92,7 @@ impl World {
             }
             self.now += SimDuration::from_secs(1);
         }
-        // They may name pending pods.
+        // Budgets may name pending pods.
         self.create_budgets(case)?;
         self.place_all(case, &mut steps)?;
         if case.options.ungate {
@@ -104,7 +104,7 @@ impl World {
         Ok(steps)
     }
 
-    /// Places pods until the queue has run dry and no preemptor is to be tried again.
+    /// Schedules pods until the queue is empty and no preemptor is left to retry.
     fn place_all(&mut self, case: &Case, steps: &mut Vec<Step>) -> Result<(), String> {
         let mut preemptors = Vec::new();
         loop {
@@ -216,7 +216,7 @@ impl World {
     fn owner_of(&self, pod: &NamespacedName, references: &Value) -> Option<Owner> {
         let mut references = references.as_array()?.iter();
         let controller = references.find(|reference| reference["controller"] == true)?;
-        // The scheduler looks up owners of this version alone.
+        // The scheduler looks up owners only in this API version.
         if controller["apiVersion"] != "apps/v1" {
             return None;
         }
@@ -280,10 +280,10 @@ fn id_of(object: &Value) -> NamespacedName {
     NamespacedName::new(text("namespace").unwrap_or("default"), text("name").unwrap_or_default())
 }
 
-/// An object with what no scheduler reads, and the recording therefore leaves out: the ports of a Service, and
-/// the template of an owner, whose labels are some that its selector selects.
+/// Completes an object with the fields that the recording omits because the scheduler does not read them: the ports
+/// of a Service, and the template of an owner, with labels that match its selector.
 fn completed(kind: &str, mut object: Value) -> Value {
-    // What is no object is told of when it is read.
+    // Invalid objects are reported when they are parsed.
     let Some(fields) = object.as_object_mut() else { return object };
     let spec = fields.entry("spec").or_insert_with(|| json!({}));
     if !spec.is_object() {

@@ -1,4 +1,4 @@
-//! The webhook: single pods.
+//! The admission webhook: individual pods.
 
 use std::collections::BTreeMap;
 
@@ -55,14 +55,14 @@ fn list(amounts: Option<&BTreeMap<String, Quantity>>) -> ResourceList {
     amounts.map(|(name, amount)| (name.as_str(), *amount)).collect()
 }
 
-/// The VPA that admits the pod, with whether it recommends anything.
+/// The VPA that applies to the pod, and whether it has a recommendation.
 fn admitting(case: &Case) -> Result<Option<(VpaObject, bool)>, String> {
     let mut strongest: Option<(VpaObject, bool)> = None;
     for (index, vpa) in case.vpas.iter().enumerate() {
         let mut meta = ObjectMeta::new("default", vpa.name.as_str());
         meta.created = SimTime::from_secs(vpa.created_at);
         let spec = spec(&vpa.spec, &format!("vpas[{index}].spec"))?;
-        // The pod's top controller is the Deployment app.
+        // The pod's top-level controller is the Deployment `app`.
         let is_of_pod = *spec.target.kind == *"Deployment" && *spec.target.name == *"app";
         let recommended = vpa.recommendation.iter().flatten().map(|one| one.lower());
         let object = VpaObject { meta, spec, recommendation: recommended.collect() };
@@ -75,7 +75,7 @@ fn admitting(case: &Case) -> Result<Option<(VpaObject, bool)>, String> {
     Ok(strongest)
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let got = answer(&case)?;
@@ -92,7 +92,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     }))
 }
 
-/// What the webhook does, in the recording's terms.
+/// The webhook's patch in the form of the recording.
 fn answer(case: &Case) -> Result<Map<String, Value>, String> {
     let containers = case.pod.containers.iter().map(|one| -> Resources {
         let (requests, limits) = (list(one.requests.as_ref()), list(one.limits.as_ref()));
@@ -130,7 +130,7 @@ fn answer(case: &Case) -> Result<Map<String, Value>, String> {
                 parts.push(format!("{name} {word}"));
             }
         }
-        // Where there are no resources at all, the patch makes room for them.
+        // If there are no resources at all, the patch first adds an empty field for them.
         let is_patched = !requests.is_empty()
             || !limits.is_empty()
             || given.requests.is_none() && given.limits.is_none();

@@ -1,4 +1,4 @@
-//! The recommender: loops of one VPA, with its pods, their samples and kills.
+//! The recommender: loops of one VPA, with its pods, their usage samples and OOM kills.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use controllers::vpa::{Checkpoint, HistogramCheckpoint, Model, VpaSettings, reco
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Quantity};
 
-/// Weights of checkpoints are recorded with so many digits behind the point.
+/// Resolution of recorded checkpoint weights.
 const WEIGHT_DIGITS: f64 = 1e-6;
 
 #[derive(Debug, Deserialize)]
@@ -154,7 +154,7 @@ impl Flags {
     }
 }
 
-/// A number of bytes, cut.
+/// A number of bytes, truncated.
 #[expect(clippy::cast_possible_truncation, reason = "cut as the flag is")]
 const fn whole(bytes: f64) -> i64 {
     bytes as i64
@@ -213,29 +213,29 @@ struct Oom {
     mem_bytes: i64,
 }
 
-/// A pod of the case: the number by which the recommender knows it, its labels and its containers.
+/// A pod of the case: its id in the recommender, its labels and its containers.
 struct Known {
     number: usize,
     labels: Labels,
     containers: Vec<Name>,
-    /// How many of the values of its samples are of its init containers, which do not count.
+    /// Number of values in its samples that belong to init containers, which do not count.
     init_containers: usize,
 }
 
-/// Everything at a time.
+/// The complete state.
 struct World {
     is_nano: bool,
     settings: VpaSettings,
     spec: VpaSpec,
     annotations: BTreeMap<String, String>,
     pods: BTreeMap<String, Known>,
-    /// Pods that ever were.
+    /// Number of pods so far.
     count: usize,
     model: Model<usize>,
     stored: BTreeMap<Name, Checkpoint>,
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let mut world = World {
@@ -248,7 +248,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         model: Model::default(),
         stored: BTreeMap::new(),
     };
-    // The status is recorded only where it changes.
+    // The status is recorded only when it changes.
     let mut expected = Value::Null;
     for (index, look) in case.loops.iter().enumerate() {
         let at = format!("loop {index} (t={})", look.t);
@@ -271,7 +271,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         if let Some(gap) = first_gap("status", &expected, &got, &|_| 0.0) {
             return Ok(Some(differs(gap)));
         }
-        // It is stored after each look; what is stored before something is dropped stays.
+        // Checkpoints are stored after each loop; those of dropped containers stay.
         if world.model.is_collection_due(now) || look.expect_checkpoints.is_some() {
             world.stored.extend(world.model.checkpoints(&world.settings, now));
         }
@@ -286,7 +286,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
 }
 
 impl World {
-    /// One look of the recommender; its status afterwards.
+    /// One loop of the recommender; returns the status.
     fn look(&mut self, look: &Loop, now: SimTime) -> Result<Value, String> {
         if let Some(changed) = &look.vpa_spec {
             self.spec = spec(changed, "vpaSpec")?;
@@ -352,7 +352,7 @@ impl Known {
     }
 }
 
-/// The status as the recordings have it.
+/// The status in the form of the recordings.
 fn status(recommendation: &[ContainerRecommendation], has_pods: bool) -> Value {
     let containers = recommendation.iter().map(|one| {
         json!({
@@ -373,7 +373,7 @@ fn status(recommendation: &[ContainerRecommendation], has_pods: bool) -> Value {
     json!({ "containers": containers, "conditions": conditions })
 }
 
-/// The first difference of what is stored, if that is recorded.
+/// The first difference of the checkpoints, if they are recorded.
 fn checkpoint_gap(look: &Loop, world: &World) -> Option<(String, Value, Value)> {
     let expected = look.expect_checkpoints.as_ref()?;
     let (cpu, memory) =
@@ -390,12 +390,12 @@ fn checkpoint_gap(look: &Loop, world: &World) -> Option<(String, Value, Value)> 
         (name.to_string(), told)
     });
     let got = Value::Object(stored.collect());
-    // Weights grow with time, so that their digits count from the first.
+    // Weights grow with time, so their tolerance is relative.
     let slack = |path: &str| if path.ends_with(".totalWeight") { f64::INFINITY } else { 0.0 };
     first_gap("checkpoints", expected, &got, &slack).or_else(|| weight_gap(expected, &got))
 }
 
-/// The first total weight that is another within the digits that are recorded.
+/// The first total weight that differs within the recorded digits.
 fn weight_gap(expected: &Value, got: &Value) -> Option<(String, Value, Value)> {
     let containers = expected.as_object()?;
     containers.keys().find_map(|name| {
@@ -411,7 +411,7 @@ fn weight_gap(expected: &Value, got: &Value) -> Option<(String, Value, Value)> {
     })
 }
 
-/// A histogram as the recordings have it, with its weight at time zero.
+/// A histogram in the form of the recordings, with its weight at time zero.
 fn histogram(stored: &HistogramCheckpoint, half_life: SimDuration) -> Value {
     let buckets: Vec<(usize, u32)> =
         stored.buckets.iter().map(|(at, weight)| (*at, *weight)).collect();

@@ -19,8 +19,8 @@ use controllers::vpa::{
 };
 use engine::{SimDuration, SimTime};
 
-/// So many candidates of equal priority keep the order of the list, as Go sorts them; beyond that their order
-/// says nothing.
+/// Up to this many candidates with equal priority keep their order in Go's sort; beyond that, their order is not
+/// compared.
 const ORDERED: usize = 12;
 
 #[derive(Debug, Deserialize)]
@@ -96,7 +96,7 @@ struct Loop {
     updater_restart: bool,
     vpa: Option<Value>,
     limit_ranges: Option<Vec<Mapped<LimitItem>>>,
-    /// The word `none`, or a list of containers.
+    /// The string `none`, or a list of containers.
     recommendation: Option<Value>,
     owners: Option<Vec<Mapped<Owner>>>,
     eviction_refused: Option<Vec<String>>,
@@ -151,7 +151,7 @@ struct Termination {
     finished: f64,
 }
 
-/// The condition of a resize that is True.
+/// A condition of a resize with status True.
 #[derive(Debug, Deserialize)]
 struct Condition {
     r#type: String,
@@ -173,10 +173,10 @@ impl Condition {
     }
 }
 
-/// A container's name, requests and limits in force.
+/// A container's name with its actual requests and limits.
 type Actual = (Name, ResourceList, ResourceList);
 
-/// The amounts in force: those of the status, if it has any.
+/// The actual amounts: those in the status, if present.
 fn actual(container: &Container) -> Actual {
     let name = container.name.as_str().into();
     match (container.status_requests, container.status_limits) {
@@ -215,7 +215,7 @@ impl Pod {
     }
 }
 
-/// The containers that the annotation names; none of one that names what is no container
+/// The containers that the annotation names; none if it names anything that is not a container
 /// (`ParseVpaObservedContainersValue`).
 fn observed(value: &str) -> Option<Vec<Name>> {
     if value.is_empty() {
@@ -233,12 +233,12 @@ fn observed(value: &str) -> Option<Vec<Name>> {
     names.map(|name| is_label(name).then(|| name.into())).collect()
 }
 
-/// The API as it was recorded: it refuses what it refused.
+/// The recorded API: refuses the requests that were refused in the recording.
 struct Api<'a> {
     begin: SimTime,
     refused_evictions: &'a [String],
     refused_resizes: &'a [String],
-    /// Places of pods in what was recorded, where their order says nothing.
+    /// Position of each pod in the recorded actions, for cases in which the order does not matter.
     ranks: BTreeMap<&'a str, usize>,
     evicted: Vec<(Name, f64)>,
     resized: Vec<Value>,
@@ -280,18 +280,18 @@ impl UpdaterApi<Name> for Api<'_> {
     }
 }
 
-/// What holds until a later loop says otherwise.
+/// State that persists until a later loop changes it.
 struct World {
     settings: VpaSettings,
     spec: VpaSpec,
-    /// Without `resourcePolicy` and recommendation there is nothing that priorities could be of.
+    /// False if there is neither `resourcePolicy` nor a recommendation, so that no priorities can be computed.
     has_policy: bool,
     limits: NamespaceLimits,
     recommendation: Option<Vec<ContainerRecommendation>>,
     memory: UpdaterMemory<Name>,
 }
 
-/// Replays one case; what differs first, if anything does.
+/// Replays one case and returns the first difference, if any.
 pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let first = case.loops.first().ok_or("loops: there must be at least one")?;
@@ -320,7 +320,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         }
         let got = world.look(look, case.flags.eviction_rate_limit.is_some_and(|limit| limit > 0.0));
         let expected = completed(&look.expect);
-        // Sums of floats, and times with nanoseconds.
+        // Floating-point sums, and times in nanoseconds.
         let slack = |path: &str| {
             if path.contains(".priorities") || path.contains(".evictedAfter") { 1e-8 } else { 0.0 }
         };
@@ -348,7 +348,7 @@ fn stored_recommendation(
     Ok(Some(all.iter().map(|one| one.lower()).collect()))
 }
 
-/// What is left out of a recording is nothing.
+/// Fills in empty values that the recording omits.
 fn completed(expected: &Value) -> Value {
     let mut completed = expected.clone();
     for field in ["evicted", "resized", "refused"] {
@@ -360,7 +360,7 @@ fn completed(expected: &Value) -> Value {
 }
 
 impl World {
-    /// One round, in the recording's terms.
+    /// One loop, in the form of the recording.
     fn look(&mut self, look: &Loop, has_rate_limit: bool) -> Value {
         let pods: Vec<&Pod> = look.pods.iter().flatten().map(|pod| &**pod).collect();
         let all_actual: Vec<Vec<Actual>> =
@@ -456,7 +456,7 @@ impl World {
     }
 }
 
-/// Where pods stand in what was done with them.
+/// Positions of pods in the recorded actions.
 fn ranks(expected: &Value) -> BTreeMap<&str, usize> {
     let resized = expected["resized"].as_array().into_iter().flatten();
     let resized = resized.filter_map(|one| one["pod"].as_str());

@@ -1,12 +1,11 @@
-//! Which scheduled times have passed (`mostRecentScheduleTime` of `pkg/controller/cronjob/utils.go`,
-//! 1.36).
+//! Missed scheduled times (`mostRecentScheduleTime` of `pkg/controller/cronjob/utils.go`, 1.36).
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use cluster::cron_schedule::Schedule;
 
-/// More missed times than these are worth a warning.
+/// Number of missed times above which a warning is emitted.
 const MANY: i64 = 100;
 
 /// The last scheduled time up to now.
@@ -16,13 +15,12 @@ pub struct MostRecent {
     pub time: Option<Timestamp>,
     /// More than 100 were missed.
     pub are_many: bool,
-    /// At least one was missed beside the last one.
+    /// At least one was missed besides the last one.
     pub are_some: bool,
 }
 
-/// Looks for the last scheduled time after `earliest` and not after `now`. How many were missed is
-/// estimated from the distance of the first two, as in the real controller; `Err` for a schedule
-/// that never comes.
+/// Finds the last scheduled time after `earliest` and not after `now`. The number of missed times is estimated from
+/// the distance of the first two, as in the real controller; `Err` for a schedule that never fires.
 pub fn most_recent(
     schedule: &Schedule,
     zone: &TimeZone,

@@ -1,5 +1,5 @@
-//! The CronJob controller (`pkg/controller/cronjob/cronjob_controllerv2.go`, 1.36): makes Jobs when their
-//! time has come.
+//! The CronJob controller (`pkg/controller/cronjob/cronjob_controllerv2.go`, 1.36): creates Jobs at their scheduled
+//! times.
 
 pub mod missed;
 mod sync;
@@ -29,7 +29,7 @@ impl CronJobController {
         Self { start, calendars: BTreeMap::new() }
     }
 
-    /// Whether a CronJob's schedule or time zone is another one than at the last look.
+    /// Whether a CronJob's schedule or time zone changed since the last reconcile.
     fn has_new_calendar(&mut self, id: CronJobId, cron_job: &CronJob) -> bool {
         let spec = &cron_job.spec;
         let now = (spec.schedule.clone(), spec.time_zone.clone());

@@ -1,4 +1,4 @@
-//! One look at a CronJob (`syncCronJob`, `cleanupFinishedJobs`).
+//! One sync of a CronJob (`syncCronJob`, `cleanupFinishedJobs`).
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use engine::{SimDuration, SimTime};
 
 /// Jobs start this long after their time (`nextScheduleDelta`).
 const SCHEDULE_DELTA: SimDuration = SimDuration::from_millis(100);
-/// Annotation of a Job with the time for which it was made.
+/// Annotation of a Job with its scheduled time.
 const SCHEDULED_AT: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
-/// What is known of a CronJob while it is looked at.
+/// State of one sync.
 pub(super) struct Sync<'a> {
     view: ClusterView<'a>,
     start: Timestamp,
@@ -42,7 +42,7 @@ impl<'a> Sync<'a> {
         Self { view, start, id, cron_job, jobs, status: cron_job.status.clone() }
     }
 
-    /// Looks at the CronJob; answers when to look again.
+    /// Runs the sync; returns the time of the next one.
     pub(super) fn run(mut self, actions: &mut Actions) -> Option<SimTime> {
         self.follow_jobs(actions);
         let (scheduled, again) = self.schedule(actions);
@@ -50,7 +50,7 @@ impl<'a> Sync<'a> {
         if self.status != self.cron_job.status {
             actions.push(Action::status(self.id, self.status.clone()));
         }
-        // A Job exists only when its creation was carried out: the next look adds it to the list.
+        // The Job exists only once its creation is carried out: the next sync adds it to the list.
         if let Some((meta, job)) = scheduled {
             let name = meta.name().clone();
             actions.push(Action::create(meta, job));
@@ -59,14 +59,13 @@ impl<'a> Sync<'a> {
         again
     }
 
-    /// When the CronJob's next time has come.
+    /// The CronJob's next scheduled time.
     pub(super) fn next_time(&self) -> Option<SimTime> {
         let zone = time_zone(self.cron_job.spec.time_zone.as_deref())?;
         self.next(&zone, self.calendar(self.view.now))
     }
 
-    /// Takes Jobs that have ended off the list of active ones and notes successes; Jobs that the list
-    /// lacks join it.
+    /// Removes finished Jobs from the list of active ones and records successes; adds Jobs missing from the list.
     fn follow_jobs(&mut self, actions: &mut Actions) {
         for (id, job) in self.jobs.clone() {
             let was_active = self.status.active.contains(&id);
@@ -96,7 +95,7 @@ impl<'a> Sync<'a> {
         self.status.active.retain(is_there);
     }
 
-    /// The Job whose time has come, if it may start, and when to look again.
+    /// The Job to start now, if any, and the time of the next sync.
     fn schedule(
         &mut self,
         actions: &mut Actions,
@@ -141,8 +140,8 @@ impl<'a> Sync<'a> {
         let named = NamespacedName::new(self.cron_job.meta.namespace().clone(), name.clone());
         let known = self.view.named(&named);
         if let Some(job) = known {
-            // Two times within a minute share a name: the Job of the first counts for both. Somebody
-            // else's Job in this place leaves the CronJob waiting for the next event (`AlreadyExists`).
+            // Two times within a minute yield the same name: the Job of the first counts for both. A foreign Job with
+            // this name leaves the CronJob waiting for the next event (`AlreadyExists`).
             if self.view.jobs()[job].owner != Some(self.id) {
                 return (None, None);
             }
@@ -159,7 +158,7 @@ impl<'a> Sync<'a> {
         active.any(|job| job.meta.name() == name)
     }
 
-    /// Whether a Job may start beside those that run (`concurrencyPolicy`).
+    /// Whether a Job may start given those that are running (`concurrencyPolicy`).
     fn makes_room(&mut self, actions: &mut Actions) -> bool {
         match self.cron_job.spec.concurrency_policy {
             ConcurrencyPolicy::Forbid if !self.status.active.is_empty() => {
@@ -178,7 +177,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// The time from which missed ones count.
+    /// The time from which missed runs count.
     fn earliest(&self) -> Timestamp {
         let last = self.status.last_schedule_time;
         self.calendar(last.unwrap_or(self.cron_job.meta.created))
@@ -196,7 +195,7 @@ impl<'a> Sync<'a> {
         Some(self.simulated(schedule.next(from, zone)?) + SCHEDULE_DELTA)
     }
 
-    /// Deletes Jobs that have ended above the limits, the oldest first.
+    /// Deletes finished Jobs above the history limits, the oldest first.
     fn clean_up(&mut self, actions: &mut Actions) {
         let spec = &self.cron_job.spec;
         for (limit, is_complete) in
@@ -211,7 +210,7 @@ impl<'a> Sync<'a> {
                     is_meant.then(|| (job.status.start_time, job.meta.name().clone(), *id))
                 })
                 .collect();
-            // Those without a start come last.
+            // Jobs without a start time sort last.
             ended.sort_by_key(|(start, name, _)| (start.is_none(), *start, name.clone()));
             let surplus = ended.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
             for (_, _, job) in ended.into_iter().take(surplus) {
@@ -269,7 +268,7 @@ impl<'a> Sync<'a> {
     }
 }
 
-/// A time as RFC 3339 writes it in a time zone, `Z` where that is as far as UTC (Go's `time.RFC3339`).
+/// Formats a time as RFC 3339 in a time zone, with `Z` for UTC (Go's `time.RFC3339`).
 fn rfc_3339(time: Timestamp, zone: TimeZone) -> String {
     let local = time.to_zoned(zone);
     let form = if local.offset().is_zero() { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" };

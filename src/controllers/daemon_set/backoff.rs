@@ -1,5 +1,5 @@
-//! How long failed daemon pods stay before they are replaced (`failedPodsBackoff`, the `Backoff` of
-//! client-go's flowcontrol): per DaemonSet, generation and node.
+//! Delay before failed daemon pods are replaced (`failedPodsBackoff`, the `Backoff` of client-go's flowcontrol): per
+//! DaemonSet, generation and node.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use engine::{SimDuration, SimTime};
 const INITIAL: SimDuration = SimDuration::from_secs(1);
 const MAX: SimDuration = SimDuration::from_secs(15 * 60);
 
-/// A DaemonSet, its `status.observedGeneration` and a node (`failedPodsBackoffKey`): a changed spec
-/// starts the row anew.
+/// A DaemonSet, its `status.observedGeneration` and a node (`failedPodsBackoffKey`): a changed spec resets the
+/// back-off.
 pub(super) type BackoffKey = (DaemonSetId, i64, Name);
 
 /// The back-offs of all DaemonSets.
@@ -27,7 +27,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Nothing failed for so long that the row starts anew.
+    /// True if the last failure is so long ago that the back-off is reset.
     fn has_expired(self, now: SimTime) -> bool {
         now - self.since > MAX * 2
     }
@@ -48,7 +48,7 @@ impl FailedPodBackoff {
         self.entries.insert(key, Entry { delay, since: now });
     }
 
-    /// The DaemonSet is gone.
+    /// Called when the DaemonSet is removed.
     pub(super) fn forget(&mut self, set: DaemonSetId) {
         self.entries.retain(|(other, ..), _| *other != set);
     }

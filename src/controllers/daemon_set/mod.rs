@@ -34,15 +34,15 @@ struct Judged {
     nodes_revision: u64,
     /// The hash of the set's revision.
     hash: Name,
-    /// What the pods of that revision are made from, before a node is named.
+    /// The pod template of that revision, before a node is assigned.
     template: Arc<PodTemplate>,
-    /// All nodes, in the order of their names.
+    /// All nodes, ordered by name.
     nodes: Arc<[(NodeId, Placement)]>,
 }
 
 impl DaemonSetController {
-    /// Whether a node that is new, or has changed, is something to a set: it lacks a pod, has one that must not
-    /// stay, or has one while some are counted as misscheduled (`addNode`, `syncNodeUpdate`).
+    /// Whether a new or changed node affects a set: it lacks a pod, has one that must not stay, or has one while some
+    /// are counted as misscheduled (`addNode`, `syncNodeUpdate`).
     fn concerns(
         &self,
         view: ClusterView<'_>,
@@ -82,7 +82,7 @@ impl Controller for DaemonSetController {
                 wake.push(Key::DaemonSet(set));
                 None
             }
-            // Nobody is told that a node is gone; what becomes of its pods is heard of.
+            // Removed nodes do not enqueue anything; changes of their pods do.
             Change::NodeAdded(node) | Change::NodeUpdated(node) => {
                 let is_new = matches!(change, Change::NodeAdded(_));
                 let sets = view.daemon_sets().iter().map(|(id, _)| id);

@@ -6,14 +6,14 @@ use cluster::pod_template::{PodTemplate, TaintEffect};
 /// Whether a node should have a pod, and whether it may keep one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// A pod is to be created there.
+    /// A pod should be created there.
     pub should_run: bool,
-    /// A pod that is there may stay.
+    /// An existing pod may stay there.
     pub should_continue: bool,
 }
 
-/// Judges a node for the pods of a DaemonSet: by name, selector and affinity, and by taints. Taints
-/// that only keep new pods away leave the running one alone.
+/// Evaluates a node for the pods of a DaemonSet: by name, selector and affinity, and by taints. Taints that only
+/// repel new pods do not affect a running one.
 pub fn placement(template: &PodTemplate, node: &Node) -> Placement {
     let spec = &template.spec;
     let is_named = spec.node_name.as_ref().is_none_or(|name| name == node.meta.name());

@@ -1,17 +1,17 @@
-//! Which daemon pods a rolling update replaces (`rollingUpdate` of `pkg/controller/daemon/update.go`,
+//! Selects the daemon pods that a rolling update replaces (`rollingUpdate` of `pkg/controller/daemon/update.go`,
 //! 1.36).
 
 use cluster::daemon_set::DaemonSetUpdate;
 use cluster::pod::PodId;
 
-/// The pods of one node that do not terminate.
+/// The non-terminating pods of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct NodePods {
     /// Of the current revision.
     pub(super) new: Option<RevisionPod>,
     /// Of an earlier one.
     pub(super) old: Option<RevisionPod>,
-    /// There are several of one sort.
+    /// There are several pods of the same revision.
     pub(super) is_crowded: bool,
     /// Whether a pod should be created there.
     pub(super) should_run: bool,
@@ -24,12 +24,12 @@ pub(super) struct RevisionPod {
     pub(super) is_available: bool,
 }
 
-/// What an update does now.
+/// The current step of an update.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Replacement {
     /// Pods to delete.
     pub(super) delete: Vec<PodId>,
-    /// Positions of nodes that get a pod beside the one that they have.
+    /// Positions of nodes that get a second pod.
     pub(super) surge: Vec<usize>,
 }
 
@@ -46,8 +46,8 @@ pub(super) fn limits(update: DaemonSetUpdate, desired: i32) -> Option<(i32, i32)
     Some((surge, if is_stuck { 1 } else { unavailable }))
 }
 
-/// Deletes old pods as far as the number of unavailable nodes allows: those that are not available
-/// in any case.
+/// Deletes old pods as far as the number of unavailable nodes allows; old pods that are unavailable anyway are always
+/// deleted.
 pub(super) fn in_place(nodes: &[NodePods], max_unavailable: i32) -> Replacement {
     let mut unavailable = 0;
     let mut needless: Vec<PodId> = Vec::new();
@@ -73,8 +73,8 @@ pub(super) fn in_place(nodes: &[NodePods], max_unavailable: i32) -> Replacement 
     Replacement { delete: needless, surge: Vec::new() }
 }
 
-/// Creates new pods beside old ones as far as the surge allows, and deletes old pods whose new one is
-/// available. Where no pod should run any more, the old one goes once enough others are available.
+/// Creates new pods next to old ones as far as the surge allows, and deletes old pods whose replacement is available.
+/// On nodes that should no longer run a pod, the old pod is deleted once enough others are available.
 pub(super) fn with_surge(nodes: &[NodePods], max_surge: i32, desired: i32) -> Replacement {
     let mut replacement = Replacement::default();
     let mut misplaced: Vec<PodId> = Vec::new();

@@ -1,4 +1,4 @@
-//! One look at a DaemonSet (`daemon_controller.go`, 1.36).
+//! One sync of a DaemonSet (`daemon_controller.go`, 1.36).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,10 +20,10 @@ use cluster::pod_template::PodTemplate;
 use cluster::{Action, ClusterView, Kind, Name};
 use engine::{SimDuration, SimTime};
 
-/// Pods that one sync creates or deletes at most (`BurstReplicas`).
+/// Maximum number of pods created or deleted by one sync (`BurstReplicas`).
 const BURST_REPLICAS: usize = 250;
 
-/// What is known of a set while it is looked at.
+/// State of one sync.
 pub(super) struct Sync<'a> {
     view: ClusterView<'a>,
     id: DaemonSetId,
@@ -33,18 +33,18 @@ pub(super) struct Sync<'a> {
     revisions: Vec<Revision>,
     /// Of the current revision, before a node is named.
     template: Arc<PodTemplate>,
-    /// All nodes, in the order of their names.
+    /// All nodes, ordered by name.
     nodes: Vec<(&'a Node, NodeId, Placement)>,
     /// By node and in the order of creation; ended ones with a deletion mark are left out.
     pods: Vec<(PodId, &'a Pod)>,
-    /// By the node's slot: where its pods are among those.
+    /// By the node's slot: range of its pods in that list.
     ranges: Vec<Range<usize>>,
-    /// Pods for nodes that are not there, by the name of the node.
+    /// Pods for missing nodes, by the name of the node.
     lost: BTreeMap<&'a Name, Vec<(PodId, &'a Pod)>>,
 }
 
-/// All nodes in the order of their names, judged for the pods of a set's revision; anew only if a node or
-/// the revision changed since the last time.
+/// All nodes ordered by name, evaluated for the pods of a set's revision; recomputed only if a node or the revision
+/// changed.
 fn judge(
     view: ClusterView<'_>,
     judged: &mut BTreeMap<DaemonSetId, Judged>,
@@ -121,7 +121,7 @@ impl<'a> Sync<'a> {
                 surge.into_iter().map(|position| self.nodes[position].0).collect();
             self.carry_out(&surge, delete, actions);
         } else {
-            // The update goes on when what was done here has been seen.
+            // The update continues once these changes have been observed.
             self.carry_out(&create, delete, actions);
         }
         let has_unavailable = self.write_status(actions);
@@ -163,7 +163,7 @@ impl<'a> Sync<'a> {
         &self.pods[self.ranges[node.index()].clone()]
     }
 
-    /// Nodes that lack a pod, and pods that are to go (`manage`, `podsShouldBeOnNode`).
+    /// Nodes that lack a pod, and pods to delete (`manage`, `podsShouldBeOnNode`).
     fn manage(&mut self, actions: &mut Actions) -> (Vec<&'a Node>, Vec<PodId>) {
         let mut create = Vec::new();
         let mut delete = Vec::new();
@@ -178,13 +178,13 @@ impl<'a> Sync<'a> {
                     && !pod.phase.is_terminal()
                     && !pod.is_terminating()
                 {
-                    // As it mostly is.
+                    // The common case.
                     continue;
                 }
                 let pods = pods.to_vec();
                 let runs = self.keep_one(node, &pods, allows_surge, &mut delete, actions);
                 if allows_surge && !runs && placement.should_run {
-                    // A surge does not wait until the one that goes is gone.
+                    // A surge pod is created without waiting for the old pod's removal.
                     create.push(node);
                 }
             } else {
@@ -192,15 +192,14 @@ impl<'a> Sync<'a> {
                     .extend(pods.iter().filter(|(_, pod)| !pod.is_terminating()).map(|one| one.0));
             }
         }
-        // Pods that wait for a node that is gone: nobody else removes them.
+        // Pods waiting for a removed node: no other component deletes them.
         let lost = self.lost.values().flatten();
         let waiting = lost.filter(|(_, pod)| pod.node.is_none() && !pod.is_terminating());
         delete.extend(waiting.map(|(id, _)| *id));
         (create, delete)
     }
 
-    /// Deletes the pods of a node that have ended, and those beside the one that stays. Whether there
-    /// is any that has neither ended nor a deletion mark.
+    /// Deletes the finished pods of a node, and the surplus ones. Returns whether an active pod exists.
     fn keep_one(
         &mut self,
         node: &Node,
@@ -239,7 +238,7 @@ impl<'a> Sync<'a> {
         !running.is_empty()
     }
 
-    /// The Event that a daemon pod was found that has ended.
+    /// The Event about a finished daemon pod.
     fn tell_ended(&self, pod: &Pod, node: &Node, has_failed: bool) -> Action {
         let (reason, how, what) = if has_failed {
             ("FailedDaemonPod", "failed", "kill")
@@ -256,7 +255,7 @@ impl<'a> Sync<'a> {
         }))
     }
 
-    /// With a surge a node may have an old pod beside a new one, until that is available.
+    /// With a surge, a node may run an old pod next to a new one until the latter is available.
     fn keep_old_and_new(&self, running: &[(PodId, &Pod)], delete: &mut Vec<PodId>) {
         let (mut new, mut old) = (None, None);
         for (id, pod) in running {
@@ -280,7 +279,7 @@ impl<'a> Sync<'a> {
     }
 
     fn allows_surge(&self) -> bool {
-        // Of one node, as if there were no others (`AllowsSurge`).
+        // Evaluated for a single node (`AllowsSurge`).
         limits(self.set.spec.update, 1).is_some_and(|(surge, _)| surge > 0)
     }
 
@@ -292,18 +291,18 @@ impl<'a> Sync<'a> {
         let on = |(_, node, placement): &(&Node, NodeId, Placement)| {
             self.node_pods(self.pods_on(*node), placement.should_run)
         };
-        // Pods whose node object is gone count until they are collected; a surge waits for that.
+        // Pods of a removed node count until they are garbage-collected; a surge waits for that.
         let lost = self.lost.values().map(|pods| self.node_pods(pods, false));
         if surge > 0 {
             if lost.clone().any(|pods| pods.old.is_some() && pods.new.is_none() && !pods.is_crowded)
             {
                 return Replacement::default();
             }
-            // After those that are there, whose positions say where a pod is to be created.
+            // Appended after existing nodes, whose positions identify where pods are created.
             let nodes: Vec<NodePods> = self.nodes.iter().map(on).chain(lost).collect();
             return with_surge(&nodes, surge, desired);
         }
-        // Nodes that neither have a pod nor should have one are not looked at.
+        // Nodes that neither have nor should have a pod are skipped.
         let is_meant = |(_, node, placement): &&(&Node, NodeId, Placement)| {
             placement.should_run || !self.pods_on(*node).is_empty()
         };
@@ -342,8 +341,8 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Counts over the nodes (`updateDaemonSetStatus`), and says whether some pod that is counted is ready and
-    /// not yet available.
+    /// Counts over the nodes (`updateDaemonSetStatus`); returns whether some counted pod is ready but not yet
+    /// available.
     fn write_status(&self, actions: &mut Actions) -> bool {
         let mut status = DaemonSetStatus {
             observed_generation: self.set.meta.generation,
@@ -369,9 +368,9 @@ impl<'a> Sync<'a> {
         has_unavailable
     }
 
-    /// When to look whether ready pods have become available: of those that are counted, one for each node, as long
-    /// after this look as they have to be ready; of all others, a surge's for example, a second after they
-    /// are (`updatePod`).
+    /// Time at which to check whether ready pods have become available. For counted pods, one per node, this is
+    /// `minReadySeconds` after this sync; for all others, such as surge pods, one second after they become available
+    /// (`updatePod`).
     fn next_look(&self, has_unavailable: bool) -> Option<SimTime> {
         let (now, min_ready) = (self.view.now, self.min_ready());
         if min_ready == SimDuration::ZERO {

@@ -1,4 +1,4 @@
-//! How far a rolling update may go at this moment (`pkg/controller/deployment/rolling.go` and
+//! Limits of the current step of a rolling update (`pkg/controller/deployment/rolling.go` and
 //! `util/deployment_util.go`, 1.36).
 
 use cluster::deployment::DeploymentStrategy;
@@ -56,9 +56,9 @@ pub fn new_set_replicas(wanted: i32, fenceposts: Fenceposts, total: i32, new_set
     }
 }
 
-/// The sizes that old sets, given with the oldest first, get now (`reconcileOldReplicaSets`), as pairs of
-/// position and size in the order in which they are scaled: first those replicas go that are not available,
-/// for they would block the rollout; then healthy ones as far as enough remain available.
+/// New sizes of the old sets, given oldest first (`reconcileOldReplicaSets`), as pairs of position and size in the
+/// order of scaling: unavailable replicas are removed first, since they would block the rollout; then healthy ones as
+/// long as enough remain available.
 pub fn old_set_replicas(
     wanted: i32,
     fenceposts: Fenceposts,
@@ -76,7 +76,7 @@ pub fn old_set_replicas(
             break;
         }
         if set.available > set.replicas {
-            // Its status is of before its last scaling, so nobody knows how many are healthy.
+            // Its status predates its last scaling, so the number of healthy pods is unknown.
             return scaled;
         }
         let unhealthy = unhealthy_may_go.min(set.replicas - set.available);
@@ -88,7 +88,7 @@ pub fn old_set_replicas(
     if total - min_available - new_unavailable <= 0 {
         return scaled;
     }
-    // What the status still shows of a set that was scaled to 0 before counts no more.
+    // Pods still shown in the status of a set that was scaled to 0 before no longer count.
     let available = active().map(|(_, set)| set.available).sum::<i32>() + new.available;
     let mut healthy_may_go = (available - min_available).max(0);
     for (position, set) in active() {

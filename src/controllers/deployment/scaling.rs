@@ -1,5 +1,5 @@
-//! How a Deployment's change of size is shared among its ReplicaSets (`scale` of
-//! `pkg/controller/deployment/sync.go`, 1.36).
+//! Distributes a Deployment's change of size among its ReplicaSets (`scale` of `pkg/controller/deployment/sync.go`,
+//! 1.36).
 
 use std::cmp::Reverse;
 
@@ -24,7 +24,7 @@ pub struct Target {
     pub wanted: i32,
     /// The surge allowed.
     pub surge: i32,
-    /// `status.replicas`: stands in for a missing annotation.
+    /// `status.replicas`: replaces a missing annotation.
     pub observed: i32,
 }
 
@@ -67,9 +67,9 @@ pub fn proportional(sets: &[ActiveSet], target: Target) -> Vec<(usize, i32)> {
     sizes
 }
 
-/// Positions from the largest set to the smallest; of equal ones the younger is first when the
-/// Deployment grows, the older when it shrinks (`ReplicaSetsBySizeNewer`, `ReplicaSetsBySizeOlder`). As they
-/// are if there is nothing to share out.
+/// Positions from the largest set to the smallest; of equal ones the younger comes first when the Deployment grows,
+/// the older when it shrinks (`ReplicaSetsBySizeNewer`, `ReplicaSetsBySizeOlder`). Unsorted if there is nothing to
+/// distribute.
 fn in_order(sets: &[ActiveSet], to_add: i32) -> Vec<usize> {
     let mut order: Vec<usize> = (0..sets.len()).collect();
     let size = |position: &usize| Reverse(sets[*position].replicas);
@@ -81,7 +81,7 @@ fn in_order(sets: &[ActiveSet], to_add: i32) -> Vec<usize> {
     order
 }
 
-/// What a set gains or loses if everything scales alike (`getReplicaSetFraction`).
+/// Change of a set's size under proportional scaling (`getReplicaSetFraction`).
 fn share_of(set: ActiveSet, target: Target) -> i32 {
     if target.wanted == 0 {
         return -set.replicas;

@@ -1,4 +1,4 @@
-//! What a Deployment's status says, and whether its rollout makes progress
+//! Computes a Deployment's status, and whether its rollout makes progress
 //! (`pkg/controller/deployment/{sync,progress}.go`, 1.36).
 
 use cluster::Name;
@@ -6,9 +6,9 @@ use cluster::deployment::{Deployment, DeploymentStatus, WorkloadCondition};
 use cluster::node::ConditionStatus;
 use engine::{SimDuration, SimTime};
 
-/// Condition kind: enough pods are available.
+/// Condition type: enough pods are available.
 pub const AVAILABLE: &str = "Available";
-/// Condition kind: the rollout moves.
+/// Condition type: the rollout is progressing.
 pub const PROGRESSING: &str = "Progressing";
 /// The rollout is complete.
 pub const NEW_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
@@ -16,13 +16,13 @@ pub const NEW_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
 pub const TIMED_OUT: &str = "ProgressDeadlineExceeded";
 /// The Deployment is paused.
 pub const PAUSED: &str = "DeploymentPaused";
-/// The Deployment goes on after a pause.
+/// The Deployment was resumed after a pause.
 pub const RESUMED: &str = "DeploymentResumed";
 
 /// Sums over the ReplicaSets of a Deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Replicas asked of all sets.
+    /// Sum of `spec.replicas` over all sets.
     pub spec_replicas: i32,
     /// Pods of all sets.
     pub replicas: i32,
@@ -75,7 +75,7 @@ pub fn calculate(
     status
 }
 
-/// Whether everything asked for is there, and nothing else (`DeploymentComplete`).
+/// Whether the rollout is complete: all desired replicas are there, and no others (`DeploymentComplete`).
 pub const fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
     let wanted = deployment.spec.replicas;
     status.updated_replicas == wanted
@@ -84,7 +84,7 @@ pub const fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> 
         && status.observed_generation >= deployment.meta.generation
 }
 
-/// Whether the new status is further than the old one (`DeploymentProgressing`).
+/// Whether the new status shows progress over the old one (`DeploymentProgressing`).
 pub const fn is_further(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
     new.updated_replicas > old.updated_replicas
         || new.replicas - new.updated_replicas < old.replicas - old.updated_replicas
@@ -101,9 +101,9 @@ pub fn has_timed_out(deadline: SimDuration, progressing: &WorkloadCondition, now
     }
 }
 
-/// Judges the progress of a rollout since the Deployment's status was written, and writes the Progressing
-/// condition of `status`; `conditions` are those of before, with the changes of this sync, `name` is the
-/// new set's, or the Deployment's own (`syncRolloutStatus`).
+/// Evaluates the progress of a rollout since the Deployment's status was last written, and sets the Progressing
+/// condition of `status`. `conditions` are the previous ones with this sync's changes; `name` is that of the new set,
+/// or of the Deployment (`syncRolloutStatus`).
 pub fn judge_progress(
     deployment: &Deployment,
     conditions: &[WorkloadCondition],
@@ -132,7 +132,7 @@ pub fn judge_progress(
         let message = format!("{} is progressing.", name());
         let mut moving =
             condition(PROGRESSING, ConditionStatus::True, "ReplicaSetUpdated", message, now);
-        // Each progress sets the clock back, so the condition is written even if its reason stays.
+        // Progress restarts the deadline, so the condition is written even if its reason is unchanged.
         if let Some(current) = current
             && current.status == ConditionStatus::True
         {
@@ -147,7 +147,7 @@ pub fn judge_progress(
     }
 }
 
-/// The Progressing condition that a pause or its end brings, if any (`checkPausedConditions`).
+/// The Progressing condition set by a pause or its end, if any (`checkPausedConditions`).
 pub fn pause_condition(
     is_paused: bool,
     progressing: Option<&WorkloadCondition>,
@@ -186,7 +186,7 @@ pub fn find_condition<'a>(
     conditions.iter().find(|condition| condition.kind == kind)
 }
 
-/// Writes a condition unless one of its status and reason is there (`SetDeploymentCondition`).
+/// Sets a condition unless one with the same status and reason is present (`SetDeploymentCondition`).
 pub fn set_condition(conditions: &mut Vec<WorkloadCondition>, mut condition: WorkloadCondition) {
     if let Some(current) = find_condition(conditions, condition.kind)
         && current.status == condition.status
@@ -200,7 +200,7 @@ pub fn set_condition(conditions: &mut Vec<WorkloadCondition>, mut condition: Wor
     conditions.push(condition);
 }
 
-/// Takes a condition away.
+/// Removes a condition.
 pub fn remove_condition(conditions: &mut Vec<WorkloadCondition>, kind: &str) {
     conditions.retain(|condition| condition.kind != kind);
 }

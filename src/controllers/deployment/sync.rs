@@ -1,5 +1,5 @@
-//! One sync of a Deployment: gathers its ReplicaSets, asks the rules, and turns their answers into
-//! requests (`pkg/controller/deployment/{sync,rolling,recreate}.go`, 1.36).
+//! One sync of a Deployment: gathers its ReplicaSets, applies the rules, and issues the resulting requests
+//! (`pkg/controller/deployment/{sync,rolling,recreate}.go`, 1.36).
 
 mod new_set;
 
@@ -19,21 +19,20 @@ use cluster::replica_set::{ReplicaSet, ReplicaSetId, ReplicaSetStatus, ReplicaSe
 use cluster::{Action, ClusterView, Kind, Name, NamespacedName, ObjectId};
 use engine::{SimDuration, SimTime};
 
-/// Added to the wait for the progress deadline, so that it has passed for sure when it is looked
-/// at (`requeueStuckDeployment`).
+/// Margin added to the progress deadline, so that it has certainly passed at the check (`requeueStuckDeployment`).
 const DEADLINE_SKEW: SimDuration = SimDuration::from_secs(1);
 
 /// A ReplicaSet as it will be after the requests of this sync so far.
 #[derive(Debug)]
 struct SetState<'a> {
-    /// Absent for a set that is created by this sync.
+    /// Absent for a set created by this sync.
     id: Option<ReplicaSetId>,
     name: Name,
     replicas: i32,
     desired_replicas: Option<i32>,
     max_replicas: Option<i32>,
     revision: i64,
-    /// What was observed of it; absent for a set that is created by this sync.
+    /// The stored object; absent for a set created by this sync.
     observed: Option<&'a ReplicaSet>,
 }
 
@@ -48,8 +47,8 @@ impl SetState<'_> {
     }
 }
 
-/// The set of a Deployment's template, as an earlier sync found it. It holds as long as the spec does: the
-/// templates of sets never change, and a set of the same template that is older cannot appear.
+/// The set of a Deployment's template, as found by an earlier sync. Valid while the spec is unchanged: the templates
+/// of sets never change, and no older set with the same template can appear.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownSet {
     deployment: DeploymentId,
@@ -73,7 +72,7 @@ pub(super) struct Sync<'a> {
 }
 
 impl<'a> Sync<'a> {
-    /// Gathers what a sync looks at.
+    /// Gathers the inputs of a sync.
     pub(super) fn new(
         view: ClusterView<'a>,
         id: DeploymentId,
@@ -111,7 +110,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Does what this moment asks for (`syncDeployment`).
+    /// Runs the sync (`syncDeployment`).
     pub(super) fn run(mut self) -> Requeue {
         self.show_pause();
         if self.deployment.spec.paused {
@@ -221,7 +220,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Whether the new set has everything that the Deployment asks for (`IsSaturated`).
+    /// Whether the new set has all desired replicas (`IsSaturated`).
     fn is_saturated(&self) -> bool {
         let wanted = self.deployment.spec.replicas;
         self.new.as_ref().is_some_and(|new| {
@@ -251,7 +250,7 @@ impl<'a> Sync<'a> {
             surge: self.fenceposts.surge,
             observed: self.deployment.status.replicas,
         };
-        // In this order the sets are then looked at, and so in this order the Deployment hears of them.
+        // The sets are reconciled in this order, and so the Deployment is notified of them in this order.
         for (position, size) in scaling::proportional(&sets, target) {
             self.scale_and_annotate(order[position], size);
         }
@@ -434,7 +433,7 @@ impl<'a> Sync<'a> {
     }
 }
 
-/// When to look at a rollout that stands still (`requeueStuckDeployment`).
+/// Time at which to check a stalled rollout (`requeueStuckDeployment`).
 fn next_progress_check(
     deployment: &Deployment,
     status: &DeploymentStatus,
@@ -445,8 +444,8 @@ fn next_progress_check(
     if !status::has_progress_deadline(deployment)
         || status::is_complete(deployment, status)
         || progressing.reason == status::TIMED_OUT
-        // The real controller looks again and again once the deadline of a rollout that was complete
-        // has passed, but such a one never times out: nothing comes of the looks.
+        // The real controller keeps checking once the deadline of a completed rollout has passed, but such a rollout
+        // never times out, so the checks have no effect.
         || progressing.reason == status::NEW_SET_AVAILABLE
     {
         return Requeue::No;

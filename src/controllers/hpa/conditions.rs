@@ -1,5 +1,5 @@
-//! How conditions are set: in the order of their first appearance, with a transition time that
-//! follows the status alone (`setConditionInList` in `pkg/controller/podautoscaler/horizontal.go`).
+//! Setting conditions: kept in the order of first appearance, with a transition time that changes only with the
+//! status (`setConditionInList` in `pkg/controller/podautoscaler/horizontal.go`).
 
 use cluster::hpa_status::{ConditionDetail, HpaCondition, HpaConditionReason, HpaConditionType};
 use cluster::node::ConditionStatus;

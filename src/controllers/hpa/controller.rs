@@ -26,12 +26,12 @@ pub struct HpaController {
     settings: HpaSettings,
     /// By the HPA's slot.
     known: Vec<Option<Known>>,
-    /// By the HPA's slot: those that have looked for their pods. Before, nobody knows which these are.
+    /// By the HPA's slot: those that have listed their pods. Until then, the pods they select are unknown.
     selecting: Vec<Option<HpaId>>,
     idle: IdleHpas,
 }
 
-/// What the controller remembers of one HPA.
+/// State kept for one HPA.
 #[derive(Clone, Debug)]
 struct Known {
     id: HpaId,
@@ -46,7 +46,7 @@ struct LastSync {
     decision: Decision,
     /// Names of the pods that were not counted, by their place.
     names: BTreeMap<usize, Name>,
-    /// What it rests on, where time alone may leave it as it is.
+    /// Inputs of the last decision, if time alone may leave it unchanged.
     basis: Option<Basis>,
     /// The spec that it followed, once an idle period has begun.
     spec: Option<Box<HpaSpec>>,
@@ -117,7 +117,7 @@ impl Controller for HpaController {
             return Requeue::No;
         };
         if slot.as_ref().is_none_or(|known| known.id != id) {
-            // An HPA that is new waits for one period: the queue admits each key once in a period.
+            // A new HPA waits for one period: the queue admits each key once per period.
             let next_sync = view.now + settings.sync_period;
             *slot = Some(Known { id, history: HpaHistory::default(), next_sync, last: None });
         }
@@ -175,7 +175,7 @@ impl Explain for HpaController {
 
 impl Memoize for HpaController {
     fn invalidated_by(&self) -> Watches {
-        // Of any pods: those that it counts need not be its target's.
+        // For all pods: those that it counts need not belong to its target.
         let pods = Watches::PODS.and(Watches::POD_SAMPLES);
         let workloads = Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::STATEFUL_SETS);
         Watches::HPAS.and(pods).and(workloads)
@@ -204,7 +204,7 @@ impl Known {
         basis.holds(view) && decision.repeat(&hpa.spec, settings, &mut self.history, view.now)
     }
 
-    /// Whether the syncs to come lead to what this one led to for as long as its basis holds.
+    /// The idle period, if later syncs repeat the last one while its basis holds.
     fn idle_period(&mut self, hpa: &HpaObject, settings: &HpaSettings) -> Option<IdlePeriod> {
         let LastSync { decision, basis: Some(basis), spec, .. } = self.last.as_mut()? else {
             return None;
@@ -217,14 +217,14 @@ impl Known {
         (idle.ends() != Some(self.next_sync)).then_some(idle)
     }
 
-    /// Does what the syncs of an idle period up to `now` would have done.
+    /// Replays the effects of an idle period's syncs up to `now`.
     fn make_up(&mut self, idle: IdlePeriod, now: SimTime, settings: &HpaSettings) {
         let Some(LastSync { decision, spec: Some(spec), .. }) = &mut self.last else { return };
         let passed = idle.passed(now);
         for number in 0..passed {
             let at = idle.sync(number);
             if number + 1 < passed {
-                // What of it is seen is what the last one leaves.
+                // Only the effect of the last one is visible.
                 decision.recommend_again(&mut self.history, at);
             } else {
                 let has_repeated = decision.repeat(spec, settings, &mut self.history, at);
@@ -239,7 +239,7 @@ fn hpa_view<'a>(hpa: &'a HpaObject, settings: &'a HpaSettings) -> HpaView<'a> {
     HpaView { namespace: hpa.meta.namespace(), spec: &hpa.spec, status: &hpa.status, settings }
 }
 
-/// One sync: what the controller would read from the API server, and the decision on it.
+/// One sync: reads everything that the controller would read from the API server, and decides.
 fn sync(
     view: ClusterView<'_>,
     rivals: Rivals<'_>,
@@ -275,7 +275,7 @@ fn sync(
     };
     let decision = reconcile(&inputs, history, view.now);
     let names = names_of(&decision, view, &pods);
-    // What others do to its pods is not counted.
+    // Changes by other HPAs to its pods are not tracked.
     let lasts = is_alone && decision.is_quiet();
     let basis = target.zip(scale).filter(|_| lasts).and_then(|(target, scale)| {
         let readings = hpa.spec.metrics.iter().zip(&readings);
@@ -291,8 +291,8 @@ fn sync(
     LastSync { decision, names, basis, spec: None }
 }
 
-/// Until when the pods are to a metric what they are to it now, if nothing but time goes on; `None`
-/// for metrics whose changes are not counted.
+/// Time until which the pods keep their classification for a metric if nothing but time changes; `None` for metrics
+/// whose changes are not tracked.
 fn holds_until(
     source: &MetricSource,
     reading: &Reading,

@@ -11,7 +11,7 @@ use cluster::hpa_status::HpaStatus;
 use cluster::meta::Name;
 use engine::SimTime;
 
-/// What one sync of an HPA did, and why.
+/// The result of one sync of an HPA, with reasons.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Decision {
     /// When.
@@ -25,13 +25,13 @@ pub struct Decision {
     pub max_replicas: i32,
     /// The band in which nothing changes.
     pub tolerances: Tolerances,
-    /// How the number came about.
+    /// Derivation of the number.
     pub course: Course,
     /// The write of the scale, where the number changed.
     pub scale_write: Option<ScaleWrite>,
     /// The status from now on.
     pub status: HpaStatus,
-    /// Whether that differs from the status before, so that it is sent to the API server.
+    /// Whether the status changed, so that it is sent to the API server.
     pub is_status_changed: bool,
     /// Events in their order.
     pub events: Vec<HpaEvent>,
@@ -48,19 +48,19 @@ pub struct ScaleReplicas {
     pub status: i32,
 }
 
-/// How a decision came about.
+/// Derivation of a decision.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Course {
     /// The scale could not be read.
     ScaleUnreadable,
-    /// Nobody scales from zero unless the HPA itself scaled to zero.
+    /// The target is at zero, and this HPA did not scale it there.
     Disabled,
     /// The count was set to the maximum at once.
     AboveMax,
     /// The count was set to the minimum at once.
     BelowMin,
-    /// The scale's selector is of no use.
+    /// The scale's selector is unusable.
     SelectorUnusable,
     /// Too many metrics failed.
     MetricsFailed(MetricsEvaluation),
@@ -71,11 +71,11 @@ pub enum Course {
 /// From the metrics to the number of replicas.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricsCourse {
-    /// What the metrics ask for.
+    /// Recommendation of the metrics.
     pub metrics: MetricsEvaluation,
-    /// What recent recommendations leave of it.
+    /// Result of stabilization by recent recommendations.
     pub stabilization: Stabilization,
-    /// What rate limits and bounds leave of that.
+    /// Result of rate limits and bounds.
     pub limiting: Limiting,
     /// The number: that of `limiting`, or the minimum when waking up from zero.
     pub replicas: i32,
@@ -86,7 +86,7 @@ pub struct MetricsCourse {
 pub struct ScaleWrite {
     /// The count written.
     pub replicas: i32,
-    /// Why, as the event says; empty where only stabilization moved the count.
+    /// Reason in the event; empty if only stabilization changed the count.
     pub reason: String,
     /// The error that it met.
     pub error: Option<Name>,
@@ -109,17 +109,17 @@ pub struct HpaEvent {
 pub enum SyncError {
     /// The scale could not be read.
     GetScaleFailed,
-    /// The scale's selector is of no use.
+    /// The scale's selector is unusable.
     SelectorUnusable(SelectorProblem),
     /// No number came of the metrics; the first error among them.
     MetricsFailed(MetricError),
-    /// A number came of some metrics; the first error of the others.
+    /// Some metrics yielded a number; the first error of the others.
     PartialMetricsFailure(MetricError),
     /// The scale could not be written.
     RescaleFailed,
 }
 
-/// What is wrong with the selector of a scale.
+/// Problem with the selector of a scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectorProblem {
@@ -132,8 +132,8 @@ pub enum SelectorProblem {
 }
 
 impl Decision {
-    /// What the metrics ask for before stabilization and limits; `None` where it was not asked or
-    /// not answered, and so is not remembered.
+    /// Recommendation of the metrics before stabilization and limits; `None` if they were not read or failed, in
+    /// which case it is not recorded.
     pub fn raw_recommendation(&self) -> Option<i32> {
         match &self.course {
             Course::Metrics(course) => Some(course.stabilization.recommendation),
@@ -141,7 +141,7 @@ impl Decision {
         }
     }
 
-    /// The metrics, where they were looked at.
+    /// The evaluated metrics, if they were read.
     pub fn metrics(&self) -> Option<&MetricsEvaluation> {
         match &self.course {
             Course::Metrics(course) => Some(&course.metrics),
@@ -163,8 +163,8 @@ impl Decision {
         }
     }
 
-    /// Whether it did nothing, for reasons that last: nothing is written, nobody is told, and the
-    /// same inputs would lead to the same decision once more.
+    /// True if it did nothing, and would do nothing again on the same inputs: nothing is written, and no event is
+    /// sent.
     pub fn is_quiet(&self) -> bool {
         matches!(self.course, Course::Metrics(_))
             && self.scale_write.is_none()

@@ -1,5 +1,5 @@
-//! A decision in words and numbers, the formula filled in: for `wavetank explain` and for whoever
-//! wants to learn how an HPA thinks. Decides nothing.
+//! Explains a decision in words, with the numbers filled into the formulas: for `wavetank explain` and anyone
+//! studying the behavior of an HPA. Makes no decisions.
 
 use std::fmt::{self, Display};
 
@@ -18,7 +18,7 @@ use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, PolicyKind};
 use cluster::hpa_status::HpaConditionReason;
 use cluster::meta::Name;
 
-/// As many pods of one class are named.
+/// Maximum number of pods listed by name per class.
 const NAMED_PODS: usize = 5;
 
 impl Decision {
@@ -48,9 +48,15 @@ impl Display for Explanation<'_> {
         }
         match &decision.course {
             Course::ScaleUnreadable | Course::SelectorUnusable => {}
-            Course::Disabled => writeln!(f, "0 replicas, and not by this HPA: it stays out")?,
-            Course::AboveMax => writeln!(f, "above the maximum: set to it, metrics are not read")?,
-            Course::BelowMin => writeln!(f, "below the minimum: set to it, metrics are not read")?,
+            Course::Disabled => {
+                writeln!(f, "0 replicas, not set by this HPA: scaling is disabled")?
+            }
+            Course::AboveMax => {
+                writeln!(f, "above maxReplicas: set to maxReplicas without reading metrics")?
+            }
+            Course::BelowMin => {
+                writeln!(f, "below minReplicas: set to minReplicas without reading metrics")?
+            }
             Course::MetricsFailed(metrics) => {
                 self.fmt_metrics(f, metrics)?;
                 writeln!(f, "no change: {}", why_unusable(metrics))?;
@@ -63,7 +69,7 @@ impl Display for Explanation<'_> {
 
 fn why_unusable(metrics: &MetricsEvaluation) -> String {
     match metrics.winner {
-        None => "no metric gives a number".to_owned(),
+        None => "no metric yields a value".to_owned(),
         Some(_) => format!(
             "the other metrics ask for {}, but without all metrics nothing is scaled down",
             metrics.replicas
@@ -162,11 +168,11 @@ impl Explanation<'_> {
         match calculation.verdict {
             Verdict::WithinTolerance => fmt_kept(f, proposal),
             Verdict::DirectionReversed => {
-                writeln!(f, "  the assumed samples would turn the direction: no change")
+                writeln!(f, "  with the assumed samples the direction would reverse: no change")
             }
             Verdict::CountAgainstRatio => writeln!(
                 f,
-                "  ceil({samples} {of} x {current} / {target}) = {} goes against the ratio: no change",
+                "  ceil({samples} {of} x {current} / {target}) = {} contradicts the ratio: no change",
                 libm::ceil(product)
             ),
             Verdict::Scaled { .. } => writeln!(
@@ -266,7 +272,7 @@ impl Explanation<'_> {
     fn fmt_outcome(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decision = self.decision;
         match &decision.scale_write {
-            None => writeln!(f, "replicas stay at {}", self.current())?,
+            None => writeln!(f, "replicas unchanged at {}", self.current())?,
             Some(write) => match &write.error {
                 None => writeln!(f, "replicas go from {} to {}", self.current(), write.replicas)?,
                 Some(error) => {
@@ -287,8 +293,8 @@ impl Explanation<'_> {
     }
 }
 
-/// What the current value is the quotient of: usage and requests, or usage and samples; the assumed ones
-/// included where they are.
+/// Numerator and denominator of the current value: usage and requests, or usage and samples; including assumed ones
+/// if any.
 struct Filled<'a> {
     spec: &'a MetricSpec,
     pods: &'a PodGroups,
@@ -304,7 +310,7 @@ impl Filled<'_> {
         if self.is_percentage() { "" } else { " per pod" }
     }
 
-    /// CPU always in thousandths of a core: usage and requests are to be compared.
+    /// CPU is always shown in thousandths of a core, so that usage and requests are comparable.
     fn amount(&self, milli: i64) -> String {
         match &*self.spec.source {
             MetricSource::Resource { resource, .. } if &**resource == "cpu" => format!("{milli}m"),
@@ -353,20 +359,20 @@ fn fmt_assumptions(
     match corrected.missing_as {
         None => {}
         Some(AssumedUsage::Nothing) => {
-            writeln!(f, "  assumed: {} missing pods use nothing", pods.missing.pods)?;
+            writeln!(f, "  assumed: {} missing pods assumed at 0 usage", pods.missing.pods)?;
         }
         Some(AssumedUsage::RequestOrTarget) if is_resource => writeln!(
             f,
-            "  assumed: {} missing pods use their request, or the target where that is higher",
+            "  assumed: {} missing pods use their request, or the target if higher",
             pods.missing.pods
         )?,
-        // Of any other metric there is no request (`calcPlainMetricReplicas`).
+        // Other metrics have no request (`calcPlainMetricReplicas`).
         Some(AssumedUsage::RequestOrTarget) => {
             writeln!(f, "  assumed: {} missing pods are at the target", pods.missing.pods)?;
         }
     }
     if corrected.unready_as_idle {
-        writeln!(f, "  assumed: {} unready pods use nothing", pods.unready.pods)?;
+        writeln!(f, "  assumed: {} unready pods assumed at 0 usage", pods.unready.pods)?;
     }
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! The pods of one metric, sorted by what they are to its calculation, and summed up: one pass, no
-//! matter how many pods there are.
+//! Groups the pods of one metric by their role in its calculation and sums them up, in one pass.
 
 use serde::Serialize;
 
@@ -25,13 +24,13 @@ pub struct PodGroups {
     pub counted: GroupTotal,
     /// Pods that have not started or are not ready.
     pub unready: GroupTotal,
-    /// Pods without a sample; their usage is what they are taken to use when scaling down.
+    /// Pods without a sample; their usage is the one assumed for a scale-down.
     pub missing: GroupTotal,
     /// Failed and terminating pods.
     pub ignored: GroupTotal,
     /// Samples of pods that do not exist.
     pub orphans: GroupTotal,
-    /// Every pod that is not counted, by its place in the list of pods.
+    /// Every pod that is not counted, by its index in the list of pods.
     pub not_counted: Vec<(u32, PodClass)>,
 }
 
@@ -40,9 +39,9 @@ pub struct PodGroups {
 pub struct GroupTotal {
     /// How many.
     pub pods: i64,
-    /// What they use, thousandths of a unit.
+    /// Usage, in thousandths of a unit.
     pub usage_milli: i64,
-    /// What they request, thousandths of a unit; 0 for targets that are no percentage.
+    /// Requests, in thousandths of a unit; 0 for non-percentage targets.
     pub request_milli: i64,
 }
 
@@ -57,13 +56,13 @@ pub enum GroupProblem {
     Request {
         /// Its place in the list of pods.
         pod: usize,
-        /// What it lacks.
+        /// The missing request.
         problem: RequestProblem,
     },
 }
 
 impl GroupTotal {
-    /// Adds pods that are alike.
+    /// Adds identical pods.
     pub fn add(&mut self, count: u32, usage_milli: i64, request_milli: i64) {
         let pods = i64::from(count);
         self.pods += pods;
@@ -72,12 +71,12 @@ impl GroupTotal {
     }
 }
 
-/// What the sorting of pods depends on besides the pods.
+/// Parameters of the grouping, besides the pods.
 #[derive(Clone, Copy, Debug)]
 pub struct Grouping<'a> {
     /// Whether the metric is CPU usage, for which readiness matters.
     pub is_cpu: bool,
-    /// The value to be held.
+    /// The target value.
     pub target: PerPodTarget,
     /// Periods after a pod's start.
     pub settings: &'a HpaSettings,
@@ -85,8 +84,8 @@ pub struct Grouping<'a> {
     pub now: SimTime,
 }
 
-/// Sorts the pods. `request` gives the request of a pod for a utilization target, and 0 otherwise;
-/// it is asked for every pod, as the controller does.
+/// Groups the pods. `request` returns the request of a pod for a utilization target, and 0 otherwise; it is called
+/// for every pod, as in the controller.
 pub fn group_pods(
     grouping: Grouping<'_>,
     pods: &[ObservedPod],

@@ -1,5 +1,5 @@
-//! What the controller remembers of an HPA between two syncs: recommendations and scale events.
-//! It lives in the controller's memory only and is lost with it.
+//! State of an HPA kept by the controller between syncs: recommendations and scale events. It lives in the
+//! controller's memory and is lost on a restart.
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub struct HpaHistory {
     pub scale_down_events: Vec<ScaleEvent>,
 }
 
-/// What the metrics asked for at some time, before stabilization and limits.
+/// A recommendation of the metrics before stabilization and limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Recommendation {
     /// The number.
@@ -34,7 +34,7 @@ pub struct ScaleEvent {
     pub replica_change: i32,
     /// When.
     pub timestamp: SimTime,
-    /// Older than every policy's period when last looked at: free to be overwritten.
+    /// Older than every policy's period when last checked: may be overwritten.
     pub is_outdated: bool,
 }
 
@@ -83,8 +83,7 @@ impl HpaHistory {
         }
     }
 
-    /// Whether a change of scale is so recent that a policy of the behavior counts it, or will count it less
-    /// as time goes by.
+    /// Whether a policy of the behavior still counts a recent scale event, or will count it less as time passes.
     pub fn limits_scaling(&self, behavior: Option<&Behavior>, now: SimTime) -> bool {
         let Some(behavior) = behavior else { return false };
         let rules = [&behavior.scale_up, &behavior.scale_down];

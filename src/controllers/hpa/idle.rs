@@ -1,5 +1,5 @@
-//! Times in which the syncs of an HPA lead to what the last one led to, until something changes: the
-//! controller sleeps through them, and makes up for them when it is woken or somebody asks.
+//! Idle periods, in which every sync of an HPA would repeat the last one until something changes: the controller
+//! skips these syncs, and replays them when it is woken or queried.
 
 use std::collections::hash_map;
 
@@ -11,19 +11,19 @@ use cluster::hpa_object::HpaId;
 use cluster::scale::{Scale, ScaleTarget};
 use engine::{SimDuration, SimTime};
 
-/// Everything that a quiet decision rests on: while it is the same, so is what the metrics ask for.
+/// All inputs of a quiet decision: while they are unchanged, so is the recommendation of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Basis {
     pub target: ScaleTarget,
     pub scale: Scale,
     pub pods_revision: u64,
     pub autoscalers_revision: u64,
-    /// Until then no pod becomes another class by its age alone.
+    /// Until then no pod changes its class by age alone.
     pub holds_until: SimTime,
 }
 
 impl Basis {
-    /// Whether everything is as it was.
+    /// True if all inputs are unchanged.
     pub fn holds(&self, view: ClusterView<'_>) -> bool {
         view.now < self.holds_until
             && self.autoscalers_revision == view.autoscalers_revision()
@@ -37,7 +37,7 @@ impl Basis {
 pub struct IdlePeriod {
     id: HpaId,
     basis: Basis,
-    /// The first sync that is not made.
+    /// The first skipped sync.
     first: SimTime,
     period: SimDuration,
 }
@@ -48,19 +48,19 @@ impl IdlePeriod {
         Self { id, basis, first, period }
     }
 
-    /// The first sync that time alone may lead elsewhere; `None` if there is none.
+    /// The first sync whose result may change with time alone; `None` if there is none.
     pub fn ends(&self) -> Option<SimTime> {
         let until = self.basis.holds_until;
         let longest = (until != SimTime::MAX).then(|| (until - self.first).max(SimDuration::ZERO));
         longest.map(|longest| self.first + self.period * ceil_div(longest, self.period))
     }
 
-    /// When to look at the HPA again, if nothing changes.
+    /// Time of the next sync if nothing changes.
     pub fn requeue(&self) -> Requeue {
         self.ends().map_or(Requeue::No, Requeue::At)
     }
 
-    /// How many syncs were not made up to `now`. One at the instant of a change came before it.
+    /// Number of syncs skipped up to `now`. A sync at the instant of a change precedes the change.
     pub fn passed(&self, now: SimTime) -> i64 {
         let due = match now - self.first {
             since if since < SimDuration::ZERO => 0,
@@ -72,7 +72,7 @@ impl IdlePeriod {
         }
     }
 
-    /// When the sync of this number, from 0, would have been.
+    /// Time at which the skipped sync with this number, from 0, would have been.
     pub fn sync(&self, number: i64) -> SimTime {
         self.first + self.period * number
     }
@@ -83,12 +83,12 @@ fn ceil_div(span: SimDuration, period: SimDuration) -> i64 {
     span / period + i64::from(span % period != 0)
 }
 
-/// The HPAs that sleep.
+/// The idle HPAs.
 #[derive(Clone, Debug, Default)]
 pub struct IdleHpas {
     /// By the HPA's slot.
     periods: Vec<Option<IdlePeriod>>,
-    /// Those of each target. Looked up only, never iterated.
+    /// HPAs by target. Lookups only, never iterated.
     by_target: FxHashMap<ScaleTarget, Vec<HpaId>>,
 }
 
@@ -98,20 +98,20 @@ impl IdleHpas {
         self.periods.get(id.index()).copied().flatten().filter(|period| period.id == id)
     }
 
-    /// An HPA sleeps from now on.
+    /// Marks an HPA as idle.
     pub fn insert(&mut self, period: IdlePeriod) {
         let slot = period.id.index();
         if self.periods.len() <= slot {
             self.periods.resize(slot + 1, None);
         }
-        // A slot whose HPA was deleted may hold its idle period still.
+        // The slot may still hold the idle period of a deleted HPA.
         if let Some(before) = self.periods[slot].replace(period) {
             self.forget(before);
         }
         self.by_target.entry(period.basis.target).or_default().push(period.id);
     }
 
-    /// An HPA sleeps no more, if it did.
+    /// Ends the idle period of an HPA, if any.
     pub fn remove(&mut self, id: HpaId) -> Option<IdlePeriod> {
         let period = self.periods.get_mut(id.index())?.take_if(|period| period.id == id)?;
         self.forget(period);
@@ -127,7 +127,7 @@ impl IdleHpas {
         }
     }
 
-    /// Those that sleep over this target.
+    /// Idle HPAs of this target.
     pub fn of(&self, target: ScaleTarget) -> impl Iterator<Item = HpaId> {
         self.by_target.get(&target).into_iter().flatten().copied()
     }
@@ -137,12 +137,12 @@ impl IdleHpas {
         self.periods.iter().flatten().map(|period| period.id)
     }
 
-    /// Whether nobody sleeps.
+    /// True if no HPA is idle.
     pub fn is_empty(&self) -> bool {
         self.by_target.is_empty()
     }
 
-    /// The idle period of an HPA, if nothing has changed yet of what it rests on.
+    /// The idle period of an HPA, if its basis is unchanged.
     pub fn undisturbed(&self, view: ClusterView<'_>, id: HpaId) -> Option<IdlePeriod> {
         self.get(id).filter(|period| period.basis.holds(view))
     }

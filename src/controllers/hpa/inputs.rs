@@ -1,5 +1,4 @@
-//! What one decision is made from. Plain data that the caller gathers; nothing here looks anything
-//! up.
+//! Inputs of one decision. Plain data gathered by the caller; nothing here performs lookups.
 
 use super::groups::PodMetrics;
 use super::pods::ObservedPod;
@@ -16,24 +15,24 @@ pub struct HpaInputs<'a> {
     pub hpa: HpaView<'a>,
     /// The target's scale subresource, or why it could not be read.
     pub scale: Result<ObservedScale<'a>, &'a Name>,
-    /// What a write of the scale will answer, if one is made: nothing, or an error.
+    /// Result that a write of the scale will have: success, or an error.
     pub scale_write: Result<(), &'a Name>,
     /// The pods that the scale's selector matches, whatever their state.
     pub pods: &'a [ObservedPod],
-    /// What the pods are made from; [`ObservedPod::template`] is an index into it.
+    /// Templates of the pods; [`ObservedPod::template`] is an index into it.
     pub templates: &'a [&'a PodSpec],
-    /// What the metrics APIs answer, in the order of `spec.metrics`.
+    /// Responses of the metrics APIs, in the order of `spec.metrics`.
     pub metrics: &'a [MetricReading<'a>],
     /// The name of a pod of the list, for messages.
     pub pod_name: &'a dyn Fn(usize) -> Name,
 }
 
-/// An HPA as it is stored, and the flags of its controller.
+/// An HPA as stored, and the flags of its controller.
 #[derive(Clone, Copy, Debug)]
 pub struct HpaView<'a> {
     /// The HPA's namespace, for messages.
     pub namespace: &'a str,
-    /// What it asks for.
+    /// Its spec.
     pub spec: &'a HpaSpec,
     /// Its status.
     pub status: &'a HpaStatus,
@@ -52,7 +51,7 @@ pub struct ObservedScale<'a> {
     pub selector: ScaleSelector<'a>,
 }
 
-/// What the selector of the scale is good for.
+/// Validity of the scale's selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScaleSelector<'a> {
     /// It selects pods for this HPA alone.
@@ -61,11 +60,11 @@ pub enum ScaleSelector<'a> {
     Missing,
     /// It does not parse, for this reason.
     Invalid(&'a Name),
-    /// It selects pods that other HPAs select, too; the text says so and names them.
+    /// It selects pods that other HPAs also select; the text names them.
     Ambiguous(&'a Name),
 }
 
-/// What a metrics API answers for one metric.
+/// Response of a metrics API for one metric.
 #[derive(Clone, Copy, Debug)]
 pub enum MetricReading<'a> {
     /// The call fails with this error.

@@ -1,5 +1,5 @@
-//! How fast and how far the count may move: `convertDesiredReplicasWithRules` and
-//! `convertDesiredReplicasWithBehaviorRate` in `pkg/controller/podautoscaler/horizontal.go`.
+//! Rate limits and bounds of scaling: `convertDesiredReplicasWithRules` and `convertDesiredReplicasWithBehaviorRate`
+//! in `pkg/controller/podautoscaler/horizontal.go`.
 
 use serde::Serialize;
 
@@ -12,12 +12,12 @@ use engine::SimTime;
 /// Without a behavior the count may always grow to this number at once.
 const LEGACY_SCALE_UP_MINIMUM: f64 = 4.0;
 
-/// What the limits did to the stabilized number.
+/// Effect of the limits on the stabilized number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Limiting {
-    /// What stabilization left.
+    /// Result of stabilization.
     pub stabilized: i32,
-    /// What the limits left.
+    /// Result after the limits.
     pub replicas: i32,
     /// `minReplicas`.
     pub min_replicas: i32,
@@ -30,18 +30,18 @@ pub struct Limiting {
     pub reason: HpaConditionReason,
 }
 
-/// The furthest that the count may move now.
+/// The furthest replica count currently allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RateLimit {
     /// The number of replicas.
     pub limit: i32,
-    /// Which policy was taken; `None` without a behavior.
+    /// The selected policy; `None` without a behavior.
     pub select_policy: Option<PolicySelect>,
-    /// What each policy allows.
+    /// Limits of the individual policies.
     pub policies: Vec<PolicyLimit>,
 }
 
-/// What one policy allows.
+/// Limit of one policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PolicyLimit {
     /// The policy.
@@ -52,16 +52,16 @@ pub struct PolicyLimit {
     pub removed: i32,
     /// Replicas at the start of its period.
     pub period_start_replicas: i32,
-    /// How far the count may move.
+    /// Resulting bound on the replica count.
     pub limit: i32,
 }
 
-/// The count before, the count asked for, and its bounds.
+/// Current count, desired count, and bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Desired {
     /// `spec.replicas` of the scale.
     pub current: i32,
-    /// What stabilization left.
+    /// Result of stabilization.
     pub stabilized: i32,
     /// `minReplicas`.
     pub min: i32,
@@ -163,7 +163,7 @@ pub fn scale_down_limit(
     rate_limit(current, rules, history, now, &DOWN)
 }
 
-/// What differs between up and down.
+/// Parameters that differ between scaling up and down.
 struct Direction {
     /// The limit of a `Pods` policy.
     pods: fn(i32, i32) -> i32,
@@ -173,7 +173,7 @@ struct Direction {
     furthest: fn(i32, i32) -> i32,
     /// Picks the limit that lets the count move least.
     nearest: fn(i32, i32) -> i32,
-    /// What no policy at all would allow under `Max`, and under `Min`.
+    /// Limits in the absence of policies, under `Max` and under `Min`.
     without_policies: (i32, i32),
 }
 

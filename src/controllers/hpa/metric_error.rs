@@ -1,4 +1,4 @@
-//! Why a metric gives no number, in the controller's words.
+//! Errors of metrics in the controller's words.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use cluster::hpa::{MetricIdentifier, MetricSource, MetricSpec, MetricTarget};
 use cluster::hpa_status::HpaConditionReason;
 use cluster::meta::Name;
 
-/// A metric that gives no number.
+/// A metric that yields no number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MetricError {
-    /// What is wrong.
+    /// The problem.
     pub problem: MetricProblem,
     /// The error of the replica calculator, as condition and event quote it.
     pub message: Name,
@@ -20,23 +20,23 @@ pub struct MetricError {
     pub pods: Option<Box<PodGroups>>,
 }
 
-/// What can be wrong with a metric.
+/// Failures of a metric.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricProblem {
-    /// The source is of no type that the controller knows.
+    /// The source has a type unknown to the controller.
     UnknownSource,
     /// The value that the type of the target names is not there.
     NoTarget,
-    /// The metrics API cannot be asked, with its error.
+    /// The call to the metrics API failed with this error.
     CallFailed(Name),
-    /// The metrics API has no value at all.
+    /// The metrics API returned no values.
     EmptyAnswer,
     /// The selector matches no pod.
     NoPods,
     /// There are pods, but none with a sample that counts.
     NoUsableSample,
-    /// All samples are of pods that do not exist.
+    /// All samples belong to pods that do not exist.
     NoKnownPods,
     /// A container of a pod has no request for the resource.
     MissingRequest {
@@ -82,8 +82,7 @@ impl MetricError {
         }
     }
 
-    /// The error as `computeReplicasForMetric` hands it on, what `computeStatusFor*Metric` says before it
-    /// included.
+    /// The error as returned by `computeReplicasForMetric`, including the prefix added by `computeStatusFor*Metric`.
     pub fn wrapped(&self, spec: &MetricSpec) -> String {
         let message = &self.message;
         match (&*spec.source, spec.target) {

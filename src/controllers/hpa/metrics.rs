@@ -1,5 +1,5 @@
-//! All metrics of an HPA: one proposal each, of which the highest wins, and what happens when some
-//! of them fail (`computeReplicasForMetrics` in `pkg/controller/podautoscaler/horizontal.go`).
+//! Evaluates all metrics of an HPA: one proposal each, of which the highest wins, and the handling of partial
+//! failures (`computeReplicasForMetrics` in `pkg/controller/podautoscaler/horizontal.go`).
 
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
@@ -18,7 +18,7 @@ use cluster::meta::Name;
 use cluster::pod::PodPhase;
 use engine::SimTime;
 
-/// What one metric asks for, or why it cannot.
+/// Proposal of one metric, or its error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricEvaluation {
     /// The metric.
@@ -51,7 +51,7 @@ impl Serialize for MetricEvaluation {
     }
 }
 
-/// What all metrics ask for together.
+/// Combined recommendation of all metrics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricsEvaluation {
     /// Each metric, in the order of the spec.
@@ -62,8 +62,8 @@ pub struct MetricsEvaluation {
     pub replicas: i32,
     /// Index of the first metric that failed.
     pub first_failed: Option<usize>,
-    /// Whether the failures leave no number to act on: all failed, or the others ask for fewer pods
-    /// than there are, which is not to be done on partial data.
+    /// True if the failures leave no usable number: all metrics failed, or the others propose scaling down, which
+    /// partial data must not do.
     pub is_unusable: bool,
 }
 
@@ -73,7 +73,7 @@ impl MetricsEvaluation {
         self.metrics[self.first_failed?].outcome.as_ref().err()
     }
 
-    /// What the controller calls the metric that decides; empty if there is none.
+    /// The controller's name for the deciding metric; empty if there is none.
     pub fn winner_description(&self) -> Name {
         self.winner.map_or_else(|| "".into(), |index| self.metrics[index].spec.description.clone())
     }
@@ -140,7 +140,7 @@ impl From<GroupProblem> for Problem {
 }
 
 impl<'a> Calculator<'a> {
-    /// What the metric asks for, given what its API answers (`computeReplicasForMetric`).
+    /// Proposal of the metric, given the response of its API (`computeReplicasForMetric`).
     pub fn evaluate(&self, reading: MetricReading<'a>) -> Result<Proposal, MetricError> {
         self.propose(reading).map_err(|problem| self.error(problem))
     }
@@ -149,7 +149,7 @@ impl<'a> Calculator<'a> {
         if let MetricSource::Invalid { .. } = *self.spec.source {
             return Err(MetricProblem::UnknownSource.into());
         }
-        // Found out before the API is asked.
+        // Detected before the API is called.
         if self.spec.lacks_target {
             return Err(MetricProblem::NoTarget.into());
         }

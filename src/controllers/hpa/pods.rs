@@ -1,4 +1,4 @@
-//! Which pods count for a metric, which do not, and why (`groupPods` in
+//! Classifies pods as counted or not counted for a metric, with the reason (`groupPods` in
 //! `pkg/controller/podautoscaler/replica_calculator.go`).
 
 use serde::Serialize;
@@ -8,12 +8,12 @@ use cluster::node::ConditionStatus;
 use cluster::pod::{PodCondition, PodPhase};
 use engine::{SimDuration, SimTime};
 
-/// A pod, or several alike, as the HPA controller sees them.
+/// One or more identical pods, as seen by the HPA controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObservedPod {
-    /// How many pods are alike in everything here, their samples included.
+    /// Number of pods identical in all of these fields, including their samples.
     pub count: u32,
-    /// Index of the template that says what the pod requests.
+    /// Index of the template with the pod's requests.
     pub template: u32,
     /// `status.phase`.
     pub phase: PodPhase,
@@ -32,11 +32,11 @@ pub struct PodMetric {
     pub value_milli: i64,
     /// When it was measured.
     pub timestamp: SimTime,
-    /// The time that it is a mean over.
+    /// Its averaging window.
     pub window: SimDuration,
 }
 
-/// What a pod is to the calculation of one metric.
+/// Role of a pod in the calculation of one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PodClass {
@@ -44,9 +44,9 @@ pub enum PodClass {
     Counted,
     /// Not started or not ready: counts as idle, and only when scaling up.
     Unready,
-    /// Without a sample: counts as idle upwards, as fully used downwards.
+    /// Without a sample: counts as idle when scaling up, as fully used when scaling down.
     Missing,
-    /// Failed or terminating: as if it were not there.
+    /// Failed or terminating: not counted.
     Ignored,
 }
 
@@ -57,8 +57,7 @@ impl ObservedPod {
     }
 }
 
-/// Classifies one pod. Readiness matters for CPU alone: a starting process burns CPU that says
-/// nothing about load.
+/// Classifies one pod. Readiness matters only for CPU: a starting process burns CPU that says nothing about load.
 pub fn classify_pod(
     pod: &ObservedPod,
     metric: Option<&PodMetric>,
@@ -79,8 +78,8 @@ pub fn classify_pod(
     PodClass::Counted
 }
 
-/// Until when [`classify_pod`] says the same of a pod whose state and usage stay, while its samples
-/// grow younger: `now` where the next sample may change it.
+/// Time until which [`classify_pod`] returns the same for a pod with unchanged state and usage as newer samples
+/// arrive; `now` if the next sample may change it.
 pub fn class_holds_until(
     pod: &ObservedPod,
     metric: Option<&PodMetric>,

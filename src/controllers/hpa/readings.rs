@@ -1,4 +1,4 @@
-//! What the metrics APIs of the cluster answer for each metric of an HPA (the metrics client,
+//! Reads the metrics APIs for each metric of an HPA (the metrics client,
 //! `pkg/controller/podautoscaler/metrics/client.go`).
 
 use super::{MetricReading, PodMetric, PodMetrics, cpu_milli, memory_milli, pod_usage_milli};
@@ -12,7 +12,7 @@ use cluster::metrics::Sample;
 use cluster::pod::PodId;
 use cluster::{ClusterView, NamespacedName, ObjectReference};
 
-/// What one metrics API answers, owned.
+/// Response of a metrics API, owned.
 #[derive(Clone, Debug)]
 pub enum Reading {
     /// The call fails with this error.
@@ -191,7 +191,7 @@ fn api_error(view: ClusterView<'_>, source: &MetricSource) -> Option<Name> {
     }
 }
 
-/// The error of an adapter whose own source does not answer.
+/// The error of an adapter whose metric source does not respond.
 fn source_error(view: ClusterView<'_>, source: &MetricSource) -> Option<Name> {
     let (MetricSource::Pods { metric }
     | MetricSource::Object { metric, .. }

@@ -1,6 +1,6 @@
-//! From measured values to a number of replicas: the replica calculator
-//! (`pkg/controller/podautoscaler/replica_calculator.go` and `metrics/utilization.go`), with its
-//! integers and its floats. Not responsible for what is done with the number.
+//! Computes a number of replicas from measured values: the replica calculator
+//! (`pkg/controller/podautoscaler/replica_calculator.go` and `metrics/utilization.go`), with the same integer and
+//! float arithmetic. Stabilization and limits are applied elsewhere.
 
 use serde::Serialize;
 
@@ -30,18 +30,18 @@ impl Tolerances {
     }
 }
 
-/// What one metric asks for, and the numbers behind it.
+/// Proposal of one metric, and the numbers behind it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Proposal {
     /// The number of replicas.
     pub replicas: i32,
     /// The measured value, as the status shows it.
     pub current: MetricValue,
-    /// How it came about.
+    /// Derivation of the number.
     pub calculation: Calculation,
 }
 
-/// How a number of replicas was calculated.
+/// Method by which a number of replicas was calculated.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Calculation {
@@ -56,13 +56,13 @@ pub enum Calculation {
 /// The numbers of a calculation from pod samples.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PerPodCalculation {
-    /// Who counted, and who did not.
+    /// Counted pods, and pods not counted.
     pub pods: PodGroups,
     /// Current to target value over the counted pods.
     pub ratio: f64,
     /// The same with unready and missing pods filled in, where there were any that matter.
     pub corrected: Option<CorrectedRatio>,
-    /// What followed.
+    /// Outcome of comparing the ratio with the tolerance.
     pub verdict: Verdict,
 }
 
@@ -73,7 +73,7 @@ pub struct CorrectedRatio {
     pub ratio: f64,
     /// The value with the assumed samples.
     pub current: MetricValue,
-    /// Samples, the assumed ones and those of unknown pods included.
+    /// Number of samples, including assumed ones and those of unknown pods.
     pub samples: i64,
     /// Missing pods counted as idle (scaling up), or as fully used (scaling down).
     pub missing_as: Option<AssumedUsage>,
@@ -81,17 +81,17 @@ pub struct CorrectedRatio {
     pub unready_as_idle: bool,
 }
 
-/// What a pod without a sample is taken to use.
+/// Usage assumed for a pod without a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AssumedUsage {
     /// Nothing.
     Nothing,
-    /// Its whole request, or the target where that is higher.
+    /// Its whole request, or the target if that is higher.
     RequestOrTarget,
 }
 
-/// What the ratio led to.
+/// Outcome of the ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -113,7 +113,7 @@ pub enum Verdict {
 pub struct ValueCalculation {
     /// Current to target value.
     pub ratio: f64,
-    /// Running and ready pods; `None` where they were not looked at.
+    /// Running and ready pods; `None` if they were not counted.
     pub ready_pods: Option<i64>,
     /// Inside the tolerance: no change.
     pub is_within_tolerance: bool,
@@ -142,7 +142,7 @@ pub enum PerPodTarget {
 }
 
 impl PerPodTarget {
-    /// What a pod without a sample is taken to use when scaling down.
+    /// Usage assumed for a pod without a sample in a scale-down.
     pub fn assumed_usage_milli(self, request_milli: i64) -> i64 {
         match self {
             Self::Utilization(percent) => {
@@ -174,7 +174,7 @@ impl PerPodTarget {
     }
 }
 
-/// `int32(value)` in Go.
+/// Go's `int32(value)`.
 #[expect(clippy::cast_possible_truncation, reason = "the controller cuts the same way")]
 fn low_32_bits(value: i64) -> i32 {
     value as i32
@@ -280,10 +280,9 @@ fn corrected_replicas(
     (replicas, Verdict::Scaled { pods: corrected.samples })
 }
 
-/// The proposal of an Object or External metric with a `Value` target
-/// (`getUsageRatioReplicaCount`). `ready_pods` counts Running pods whose Ready condition is True,
-/// terminating ones included; `None` = there is no pod at all, which is an error where it matters,
-/// and then the answer is `None`, too.
+/// The proposal of an Object or External metric with a `Value` target (`getUsageRatioReplicaCount`). `ready_pods`
+/// counts Running pods whose Ready condition is True, including terminating ones; `None` = there are no pods, which
+/// is an error if their number is needed, and the result is then `None` as well.
 pub fn value_replicas(
     value_milli: i64,
     target_milli: i64,
@@ -306,7 +305,7 @@ pub fn value_replicas(
     Some(Proposal { replicas, current, calculation: Calculation::Value(calculation) })
 }
 
-/// The proposal of an External metric with an `AverageValue` target: it never looks at pods
+/// The proposal of an External metric with an `AverageValue` target, which never reads pods
 /// (`GetExternalPerPodMetricReplicas`).
 pub fn average_value_replicas(
     total_milli: i64,
@@ -318,7 +317,7 @@ pub fn average_value_replicas(
     let outside = saturating_replicas(quotient);
     let mut proposal =
         average_value_proposal(total_milli, target_milli, status_replicas, tolerances, outside);
-    // A sum that was capped is shown as it is.
+    // A capped sum is shown unchanged.
     if total_milli as f64 >= i64::MAX as f64 {
         proposal.current = MetricValue::AverageValueMilli(i64::MAX);
     }

@@ -1,5 +1,5 @@
-//! What a pod requests of one resource, as the HPA counts it. Not the scheduler's sum: here every
-//! container must have a request, or the whole metric fails.
+//! A pod's request for one resource as counted by the HPA. Unlike in the scheduler's sum, every container must have a
+//! request, or the whole metric fails.
 
 use cluster::meta::Name;
 use cluster::pod_resources::{is_pod_level_resource, pod_requests};

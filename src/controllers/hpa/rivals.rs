@@ -1,4 +1,4 @@
-//! Whether other HPAs select the pods of one (`hpasControllingPodsUnderSelector` of
+//! Detects other HPAs that select the pods of an HPA (`hpasControllingPodsUnderSelector` of
 //! `pkg/controller/podautoscaler/horizontal.go`, 1.36).
 
 use std::collections::BTreeSet;
@@ -8,16 +8,16 @@ use cluster::hpa_object::{HpaId, HpaObject};
 use cluster::scale::ScaleTarget;
 use cluster::{ClusterView, Name};
 
-/// An HPA, and those beside it of which it is known what they select.
+/// An HPA, and the other HPAs whose selections are known.
 #[derive(Clone, Copy, Debug)]
 pub struct Rivals<'a> {
     pub id: HpaId,
-    /// By the HPA's slot: those that have looked for their pods.
+    /// By the HPA's slot: those that have listed their pods.
     pub selecting: &'a [Option<HpaId>],
 }
 
 impl Rivals<'_> {
-    /// Whether its pods are its target's alone, and its target is its alone.
+    /// True if its pods belong to its target alone, and no other HPA scales that target.
     pub fn are_none(self, view: ClusterView<'_>, hpa: &HpaObject, pods: &Pods<'_>) -> bool {
         let (store, target) = (view.store(), &hpa.spec.scale_target);
         let mut all = view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name);
@@ -26,7 +26,7 @@ impl Rivals<'_> {
             && (store.has_no_overlaps() || !pods.ids.iter().any(|pod| is_shared(*pod)))
     }
 
-    /// What the controller says if other HPAs select the same pods, which it names in no order.
+    /// The controller's message if other HPAs select the same pods, named in no particular order.
     pub fn ambiguity(
         self,
         view: ClusterView<'_>,

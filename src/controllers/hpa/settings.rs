@@ -40,7 +40,7 @@ pub struct HpaSettings {
     pub repeats_quiet_syncs: bool,
 }
 
-/// Feature gates that the HPA controller looks at.
+/// Feature gates of the HPA controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HpaFeatureGates {

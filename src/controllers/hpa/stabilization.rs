@@ -1,5 +1,5 @@
-//! Holding a recommendation back because of recent ones: `stabilizeRecommendation` and
-//! `stabilizeRecommendationWithBehaviors` in `pkg/controller/podautoscaler/horizontal.go`.
+//! Stabilizes a recommendation by recent ones: `stabilizeRecommendation` and `stabilizeRecommendationWithBehaviors`
+//! in `pkg/controller/podautoscaler/horizontal.go`.
 
 use serde::Serialize;
 
@@ -7,12 +7,12 @@ use super::history::{HpaHistory, Recommendation};
 use cluster::hpa_status::HpaConditionReason;
 use engine::{SimDuration, SimTime};
 
-/// What recent recommendations did to the new one.
+/// Effect of recent recommendations on the new one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stabilization {
-    /// What the metrics ask for.
+    /// Recommendation of the metrics.
     pub recommendation: i32,
-    /// What is left of it.
+    /// The stabilized recommendation.
     pub stabilized: i32,
     /// Lowest recommendation of the scale-up window, the new one included; without a behavior there
     /// is no such window.
@@ -39,10 +39,10 @@ pub struct Windows {
     pub down: SimDuration,
 }
 
-/// What recent recommendations do to a new one, before it is remembered.
+/// Effect of recent recommendations on a new one, before it is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weighed {
-    /// What is left of the recommendation.
+    /// The stabilized recommendation.
     pub stabilized: i32,
     /// Reason of AbleToScale.
     pub reason: HpaConditionReason,
@@ -130,7 +130,7 @@ pub fn weigh_with_behavior(
 }
 
 impl Weighed {
-    /// Remembers the new recommendation, and says all that led to the result.
+    /// Records the new recommendation, and returns all inputs of the result.
     pub fn settle(self, history: &mut HpaHistory, now: SimTime) -> Stabilization {
         let Self { recommendation, stabilized, cutoff, is_inclusive, windows, .. } = self;
         let known = history.recommendations.as_deref().unwrap_or_default();
@@ -155,7 +155,7 @@ impl Weighed {
 }
 
 impl Stabilization {
-    /// Puts the recommendation, made anew at `now`, in the place of one that is older than both windows.
+    /// Records the recommendation made at `now`, overwriting one that is older than both windows.
     pub(super) fn remember(&self, history: &mut HpaHistory, now: SimTime) {
         let cutoff = now - self.up_window.max(self.down_window);
         let known = history.recommendations.as_deref().unwrap_or_default();

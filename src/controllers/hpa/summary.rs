@@ -44,7 +44,7 @@ impl Decision {
         if reasons.is_empty() { text } else { format!("{text} ({})", reasons.join(", ")) }
     }
 
-    /// Why the result is not simply what the metrics ask for.
+    /// Reasons why the result differs from the recommendation of the metrics.
     fn reasons(&self) -> Vec<&'static str> {
         let reason = |kind| self.status.condition(kind).map(|condition| condition.reason.as_str());
         match &self.course {
@@ -84,7 +84,7 @@ fn measured(metrics: &MetricsEvaluation) -> String {
         };
         let target = Amount::of_target(spec);
         match outcome {
-            // What Go makes of a mean over no pods.
+            // Go's result for a mean over no pods.
             Ok(Proposal { current: MetricValue::AverageValueMilli(i64::MIN), .. }) => {
                 format!("{name}: -/{target}")
             }
@@ -95,7 +95,7 @@ fn measured(metrics: &MetricsEvaluation) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// Pods whose samples count, of all that the first metric over pods looks at.
+/// Pods with counted samples, out of all pods read by the first per-pod metric.
 fn counted(metrics: &MetricsEvaluation) -> String {
     let Some(pods) = metrics.metrics.iter().find_map(MetricEvaluation::pods) else {
         return "-".to_owned();

@@ -1,4 +1,4 @@
-//! The order of one sync: read the scale, ask the metrics, stabilize, limit, write, and tell.
+//! The steps of one sync: read the scale and the metrics, stabilize, limit, write, and report.
 
 use super::conditions::set_condition;
 use super::decision::{
@@ -20,10 +20,10 @@ use cluster::meta::Name;
 use cluster::node::ConditionStatus;
 use engine::{SimDuration, SimTime};
 
-/// Why the minimum is written, whatever the metrics say.
+/// Reason for writing the minimum regardless of the metrics.
 const BELOW_MIN: &str = "Current number of replicas below Spec.MinReplicas";
 
-/// One whole sync of an HPA, the write of its scale answered as the inputs say.
+/// One complete sync of an HPA; the write of its scale has the result given in the inputs.
 pub fn reconcile(inputs: &HpaInputs<'_>, history: &mut HpaHistory, now: SimTime) -> Decision {
     decide(inputs, history, now).conclude(inputs.hpa, inputs.scale_write, history)
 }
@@ -168,7 +168,7 @@ fn normalize(
     MetricsCourse { metrics, stabilization, limiting, replicas }
 }
 
-/// What recent recommendations do to a new one.
+/// Applies recent recommendations to a new one.
 fn weighed(
     spec: &HpaSpec,
     settings: &HpaSettings,
@@ -182,7 +182,7 @@ fn weighed(
         Some(behavior) => {
             let windows = Windows {
                 up: behavior.scale_up.stabilization_window.unwrap_or(SimDuration::ZERO),
-                // The flag goes into a field of whole seconds (`maybeInitScaleDownStabilizationWindow`).
+                // The flag is stored in a field of whole seconds (`maybeInitScaleDownStabilizationWindow`).
                 down: behavior
                     .scale_down
                     .stabilization_window
@@ -193,7 +193,7 @@ fn weighed(
     }
 }
 
-/// What rate limits and bounds do to the stabilized number.
+/// Applies rate limits and bounds to the stabilized number.
 fn limited(
     spec: &HpaSpec,
     settings: &HpaSettings,
@@ -209,7 +209,7 @@ fn limited(
 }
 
 impl Plan {
-    /// The count to be written to the scale, if it is to change.
+    /// The count to be written to the scale, if it changes.
     pub fn scale_write(&self) -> Option<i32> {
         self.decision.scale_write.as_ref().map(|write| write.replicas)
     }
@@ -242,8 +242,8 @@ impl Plan {
 }
 
 impl Decision {
-    /// Takes a quiet decision once more, at a later time, on the same inputs: with what time does to
-    /// windows and limits. False, and nothing is changed, if that leads to something else.
+    /// Repeats a quiet decision at a later time on the same inputs, with windows and limits as of then. Returns
+    /// false, without changing anything, if the result would differ.
     pub fn repeat(
         &mut self,
         spec: &HpaSpec,
@@ -271,15 +271,15 @@ impl Decision {
         true
     }
 
-    /// Remembers the recommendation once more, as [`Self::repeat`] does besides.
+    /// Records the recommendation again, as [`Self::repeat`] also does.
     pub fn recommend_again(&self, history: &mut HpaHistory, now: SimTime) {
         if let Course::Metrics(course) = &self.course {
             course.stabilization.remember(history, now);
         }
     }
 
-    /// Whether [`Self::repeat`] leads to the same at every later sync on the same inputs, however much time
-    /// goes by: no older recommendation and no earlier change of scale has a say in it any more.
+    /// True if [`Self::repeat`] yields the same result at every later sync on the same inputs, however much time
+    /// passes: no older recommendation and no earlier scale event affects it any more.
     pub fn lasts(&self, spec: &HpaSpec, history: &HpaHistory) -> bool {
         let Course::Metrics(course) = &self.course else { return false };
         let Stabilization { recommendation, stabilized, up_window, down_window, .. } =
@@ -315,7 +315,7 @@ impl Decision {
         matches!(self.course, Course::SelectorUnusable | Course::MetricsFailed(_))
     }
 
-    /// `validateAndParseSelector`: says what is wrong, if anything is.
+    /// `validateAndParseSelector`: returns the problem, if any.
     fn reject_selector(&mut self, selector: ScaleSelector<'_>) -> Option<SelectorProblem> {
         let (problem, event, reason, message, condition) = match selector {
             ScaleSelector::Unique => return None,

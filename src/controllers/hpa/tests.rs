@@ -97,7 +97,7 @@ impl World {
         then(&inputs, &mut self.history)
     }
 
-    /// One sync, whose status and count stay.
+    /// Runs one sync; its status and count are kept.
     fn sync(&mut self) -> Decision {
         let now = self.now;
         let decision = self.plan(|inputs, history| reconcile(inputs, history, now));
@@ -115,7 +115,7 @@ fn pod_name(index: usize) -> Name {
 #[test]
 fn the_count_is_that_of_counted_pods_and_not_of_the_spec() {
     let mut world = World::new(&[Some(450), Some(450), Some(450)]);
-    // Somebody has just asked for 4, of which one is not there yet.
+    // 4 replicas were requested just now, one of which does not exist yet.
     world.replicas = 4;
     let decision = world.sync();
     assert_eq!(decision.raw_recommendation(), Some(5));
@@ -195,7 +195,7 @@ fn an_explanation_fills_the_formula_in() {
 fn missing_pods_are_told_to_be_at_the_target_of_a_metric_that_nobody_requests() {
     let mut world = World::new(&[Some(1_000), None]);
     let told = |world: &mut World| world.sync().explain(&pod_name);
-    let of_cpu = "assumed: 1 missing pods use their request, or the target where that is higher";
+    let of_cpu = "assumed: 1 missing pods use their request, or the target if higher";
     world.usage_milli[0] = Some(10);
     let text = told(&mut world);
     assert!(text.contains(of_cpu), "{text}");
@@ -222,15 +222,15 @@ fn an_explanation_tells_of_assumed_samples_policies_and_windows() {
             1 without a sample (web-2)
       current: 1000m used of 1000m requested = 100%
       ratio = 100% / 60% = 1.6667
-      assumed: 1 missing pods use nothing
-      assumed: 1 unready pods use nothing
+      assumed: 1 missing pods assumed at 0 usage
+      assumed: 1 unready pods assumed at 0 usage
       corrected: 1000m used of 2000m requested = 50%
       corrected ratio = 50% / 60% = 0.8333, outside the tolerance 0.9 to 1.1
-      the assumed samples would turn the direction: no change
+      with the assumed samples the direction would reverse: no change
     raw recommendation: 4, from cpu resource utilization (percentage of request)
     stabilization: no other recommendation in the last 0s (scaling up) or 300s (scaling down): 4
     not limited: 4 (DesiredWithinRange)
-    replicas stay at 4
+    replicas unchanged at 4
     condition AbleToScale True ReadyForNewScale: recommended size matches current size
     condition ScalingActive True ValidMetricFound: the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)
     condition ScalingLimited False DesiredWithinRange: the desired count is within the acceptable range
@@ -267,7 +267,7 @@ fn an_explanation_tells_of_assumed_samples_policies_and_windows() {
     stabilization: the current 6 is brought to between 1, the lowest of the last 0s, and 7, the highest of the last 300s: 6
       recommendations: 4 at 00:00:00, 7 at 00:00:15
     not limited: 6 (DesiredWithinRange)
-    replicas stay at 6
+    replicas unchanged at 6
     condition AbleToScale True ScaleDownStabilized: recent recommendations were higher than current one, applying the highest recent recommendation
     condition ScalingActive True ValidMetricFound: the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)
     condition ScalingLimited False DesiredWithinRange: the desired count is within the acceptable range

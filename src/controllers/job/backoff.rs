@@ -1,4 +1,4 @@
-//! How long a Job waits before it replaces pods that failed (`backoff_utils.go`, 1.36).
+//! Delay before a Job replaces failed pods (`backoff_utils.go`, 1.36).
 
 use cluster::container_status::{ContainerState, ContainerStatuses};
 use cluster::node::ConditionStatus;
@@ -21,9 +21,8 @@ pub struct BackoffRecord {
 }
 
 impl BackoffRecord {
-    /// The record with the pods that have ended since: the times at which those that succeeded and
-    /// those that failed ended (`newBackoffRecord`). Failures count from the last success by the time
-    /// of their end.
+    /// The record updated with newly finished pods: finish times of those that succeeded and of those that failed
+    /// (`newBackoffRecord`). Failures count from the last success, by finish time.
     #[must_use]
     pub fn with(self, succeeded: &[SimTime], failed: &[SimTime]) -> Self {
         let last_success = succeeded.iter().max();
@@ -42,14 +41,14 @@ impl BackoffRecord {
     }
 }
 
-/// The delay after so many failures in a row: 10 s, 20 s, 40 s, ... 600 s.
+/// Delay after this number of consecutive failures: 10 s, 20 s, 40 s, ... 600 s.
 pub fn delay(failures: i32) -> SimDuration {
     let doublings = u32::try_from(failures - 1).unwrap_or(0).min(6);
     (INITIAL * (1_i64 << doublings)).min(MAX)
 }
 
-/// When a pod of this spec ended (`getFinishedTime`): by its containers, or else by Ready=False; for one that
-/// is deleted and has not ended, when that was asked for.
+/// Finish time of a pod with this spec (`getFinishedTime`): from its containers, or else from Ready=False; for a
+/// deleted pod that has not finished, the time of the deletion request.
 pub fn finished_at(pod: &Pod, spec: &PodSpec) -> SimTime {
     if let Some(last) = last_end(&pod.containers, spec) {
         return last;

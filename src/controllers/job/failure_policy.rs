@@ -1,4 +1,4 @@
-//! What the failure of a pod means under a `podFailurePolicy` (`pod_failure_policy.go`, 1.36).
+//! Evaluates a `podFailurePolicy` for a failed pod (`pod_failure_policy.go`, 1.36).
 
 use cluster::Name;
 use cluster::container_status::{ContainerState, ContainerStatus};
@@ -7,10 +7,10 @@ use cluster::node::ConditionStatus;
 use cluster::pod::{Pod, PodCondition};
 use cluster::pod_template::{Container, PodTemplate};
 
-/// The condition of a pod that was evicted, preempted or the like.
+/// The condition of a pod that was evicted, preempted or otherwise disrupted.
 const DISRUPTION_TARGET: &str = "DisruptionTarget";
 
-/// What the first rule says that matches a failed pod.
+/// Verdict of the first rule that matches a failed pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// Its action; absent if none matches.

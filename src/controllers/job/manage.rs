@@ -13,14 +13,14 @@ use cluster::pod::{Owner, Pod, PodId, PodPhase};
 use cluster::{Action, Name};
 use engine::{SimDuration, SimTime};
 
-/// Pods that one sync creates or deletes at most (`MaxPodCreateDeletePerSync`).
+/// Maximum number of pods created or deleted by one sync (`MaxPodCreateDeletePerSync`).
 const BURST: usize = 500;
-/// A look that waits for a back-off waits at least this long (`syncJobBatchPeriod`).
+/// Minimum delay of a sync that waits for a back-off (`syncJobBatchPeriod`).
 const DELAY_MIN: SimDuration = SimDuration::from_secs(1);
 
 impl<'a> Sync<'a> {
-    /// Creates what is missing or removes what is too much; answers with the number of active pods as
-    /// the status shows it: none while a back-off runs, whatever else does.
+    /// Creates missing pods or removes surplus ones. Returns the number of active pods for the status: none during a
+    /// back-off, whatever is running.
     pub(super) fn manage(&mut self, actions: &mut Actions) -> i32 {
         let active = count(self.active.iter());
         let wanted = if self.job.spec.suspend { 0 } else { self.wanted_active(active) };
@@ -45,7 +45,7 @@ impl<'a> Sync<'a> {
     fn wanted_active(&self, active: i32) -> i32 {
         let parallelism = self.job.spec.parallelism;
         match self.job.spec.completions {
-            // After the first success of a work queue what runs goes on, and nothing is started.
+            // After the first success of a work queue, running pods continue and none are started.
             None if self.succeeded > 0 => active,
             None => parallelism,
             Some(completions) => (completions - self.succeeded).clamp(0, parallelism.max(0)),
@@ -109,7 +109,7 @@ impl<'a> Sync<'a> {
         0
     }
 
-    /// The lowest indexes that nobody works on (`firstPendingIndexes`).
+    /// The lowest indexes without an active pod (`firstPendingIndexes`).
     fn pending_indexes(&self, count: usize) -> Vec<i32> {
         let is_taken = |pod: &Pod| {
             pod.is_active()
@@ -178,7 +178,7 @@ impl<'a> Sync<'a> {
     }
 }
 
-/// The least far go first (`controller.ActivePods`): not bound, pending, not ready, ready most
+/// The least advanced pods are removed first (`controller.ActivePods`): not bound, pending, not ready, ready most
 /// recently, restarted most often, created most recently.
 fn removal_rank(pod: &Pod) -> impl Ord + use<> {
     let phase = match pod.phase {

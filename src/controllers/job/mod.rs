@@ -18,7 +18,7 @@ use cluster::pod::Owner;
 use cluster::{Action, Change, ClusterView, ObjectId, Refused, Store};
 use engine::SimDuration;
 
-/// Events of pods and writes of the status wait this long, so that several are one look
+/// Delay of syncs triggered by pod events and status writes, so that several are batched into one
 /// (`syncJobBatchPeriod`).
 const BATCH_PERIOD: SimDuration = SimDuration::from_secs(1);
 
@@ -90,7 +90,7 @@ impl Controller for JobController {
     }
 }
 
-/// A new spec is looked at at once.
+/// A new spec triggers a sync without delay.
 const fn wake_delay(change: &Change) -> SimDuration {
     match change {
         Change::Spec(ObjectId::Job(_), _) => SimDuration::ZERO,
@@ -99,7 +99,7 @@ const fn wake_delay(change: &Change) -> SimDuration {
 }
 
 impl JobController {
-    /// Looks at a Job that is its own to manage and has not ended (`syncJob`).
+    /// Syncs a Job that the controller manages and that has not finished (`syncJob`).
     fn look(&mut self, view: ClusterView<'_>, id: JobId, may_manage: bool, actions: &mut Actions) {
         let job = view.jobs().get(id).filter(|job| job.status.finished().is_none());
         let Some(job) = job.filter(|job| !job.spec.is_managed_elsewhere) else {

@@ -1,5 +1,5 @@
-//! One look at a Job (`syncJob`, 1.36): what its pods came to, whether that ends it, and else which
-//! pods it needs.
+//! One sync of a Job (`syncJob`, 1.36): counts finished pods, decides whether the Job is finished, and otherwise
+//! which pods it needs.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ impl Ending {
     }
 }
 
-/// What is known of a Job while it is looked at.
+/// State of one sync.
 pub(super) struct Sync<'a> {
     pub(super) view: ClusterView<'a>,
     pub(super) id: JobId,
@@ -51,9 +51,9 @@ pub(super) struct Sync<'a> {
     pub(super) status: JobStatus,
     pub(super) record: BackoffRecord,
     pub(super) succeeded: i32,
-    /// With those that succeeded since the last look.
+    /// Including those that succeeded since the last sync.
     pub(super) succeeded_indexes: IndexSet,
-    /// Failed pods whose place nobody has taken yet, by index.
+    /// Failed pods that have not been replaced yet, by index.
     pub(super) delayed: BTreeMap<i32, (PodId, &'a Pod)>,
     failed: i32,
     ready: i32,
@@ -91,8 +91,8 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Looks at the Job; answers with its failures in a row. It creates and removes pods only if it
-    /// `may_manage` them: after a refusal the status is written, and the rest waits for its back-off.
+    /// Runs the sync; returns the record of consecutive failures. Pods are created and removed only if `may_manage`
+    /// is set: after a refusal the status is written, and the rest waits for the back-off.
     pub(super) fn run(mut self, may_manage: bool, actions: &mut Actions) -> BackoffRecord {
         let before = self.record;
         self.count_pods();
@@ -134,8 +134,7 @@ impl<'a> Sync<'a> {
         completion_index(self.view.labels_of(pod)).filter(|index| (0..completions).contains(index))
     }
 
-    /// Whether a pod has failed: one that terminates counts unless the Job waits for its end
-    /// (`isPodFailed`).
+    /// Whether a pod has failed: a terminating one counts unless the Job waits for it to finish (`isPodFailed`).
     pub(super) fn is_failed(&self, pod: &Pod) -> bool {
         match pod.phase {
             PodPhase::Failed => true,
@@ -151,7 +150,7 @@ impl<'a> Sync<'a> {
         judge(spec.pod_failure_policy.as_deref(), pod, template, has_limit_per_index)
     }
 
-    /// When a pod ended.
+    /// Finish time of a pod.
     pub(super) fn finished_at(&self, pod: &Pod) -> SimTime {
         finished_at(pod, &self.view.store().template_of(pod).spec)
     }
@@ -247,8 +246,7 @@ impl<'a> Sync<'a> {
         ending.or_else(|| self.success_by_policy(completions))
     }
 
-    /// Indexes that failed before, and those with more failures now than their limit
-    /// (`calculateFailedIndexes`).
+    /// Previously failed indexes, and those that now exceed their limit of failures (`calculateFailedIndexes`).
     fn failed_indexes(&self) -> IndexSet {
         use cluster::job::PodFailureAction::FailIndex;
         let limit = self.job.spec.backoff_limit_per_index.unwrap_or(i32::MAX);
@@ -265,7 +263,7 @@ impl<'a> Sync<'a> {
         new.union(&before.below(self.job.spec.completions.unwrap_or(0)))
     }
 
-    /// A number in an annotation of a pod; 0 where there is none.
+    /// A number in an annotation of a pod; 0 if absent.
     pub(super) fn annotated(&self, pod: &Pod, key: &str) -> i32 {
         let value = self.view.annotations_of(pod).get(key);
         value.and_then(|value| value.parse().ok()).filter(|count| *count >= 0).unwrap_or(0)
@@ -303,7 +301,7 @@ impl<'a> Sync<'a> {
         delayed
     }
 
-    /// The first rule of the success policy that is met (`matchSuccessPolicy`).
+    /// The first satisfied rule of the success policy (`matchSuccessPolicy`).
     fn success_by_policy(&self, completions: i32) -> Option<Ending> {
         let rules = self.job.spec.success_policy.as_ref()?;
         if self.succeeded_indexes.total() == 0 {
@@ -420,7 +418,7 @@ impl<'a> Sync<'a> {
 /// Restarts of all containers of a pod.
 fn restarts_of(pod: &Pod) -> i64 {
     let told: i64 = pod.containers.all().iter().map(|status| i64::from(status.restarts)).sum();
-    // Where no kubelet tells of each container, the pod's own counts have to do.
+    // Without container statuses from a kubelet, the pod's own counts are used.
     told.max(i64::from(pod.restarts.containers_max) + i64::from(pod.restarts.sidecars_max))
 }
 

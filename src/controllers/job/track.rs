@@ -1,6 +1,6 @@
-//! Counts the pods that have ended, lets them go, and ends the Job when none is left
-//! (`trackJobStatusAndRemoveFinalizers`, 1.36). The lists of pods in between the real controller writes
-//! on the way are not kept: all of it happens at one instant.
+//! Counts finished pods, removes their finalizers, and finishes the Job when none is left
+//! (`trackJobStatusAndRemoveFinalizers`, 1.36). The intermediate lists of pods written by the real controller are not
+//! kept: everything happens at one instant.
 
 use super::sync::{Ending, FAILURE_TARGET, SUCCESS_CRITERIA_MET, Sync};
 use crate::Actions;
@@ -9,7 +9,7 @@ use cluster::job::{COMPLETE, FAILED};
 use cluster::node::ConditionStatus;
 use cluster::pod::{Finalizer, Pod, PodId, PodPhase};
 
-/// Pods that one sync counts at most (`MaxUncountedPods`).
+/// Maximum number of pods counted by one sync (`MaxUncountedPods`).
 const COUNTED_MAX: usize = 500;
 
 impl Sync<'_> {
@@ -27,7 +27,7 @@ impl Sync<'_> {
             released.push(id);
             counted += usize::from(self.count_pod(pod, ending.as_ref()));
             if counted >= COUNTED_MAX {
-                // The write of the status leads to the next look.
+                // The status write triggers the next sync.
                 is_cut_short = true;
                 break;
             }
@@ -49,7 +49,7 @@ impl Sync<'_> {
         is_new
     }
 
-    /// Whether a pod need not be kept any longer (`canRemoveFinalizer`).
+    /// Whether a pod's finalizer can be removed (`canRemoveFinalizer`).
     fn is_to_be_released(&self, id: PodId, pod: &Pod, ending: Option<&Ending>) -> bool {
         if ending.is_some() || pod.phase == PodPhase::Succeeded {
             return true;
@@ -61,7 +61,7 @@ impl Sync<'_> {
         self.is_failed(pod) && !waits_for_successor()
     }
 
-    /// Counts a pod that is let go; true if it counts towards what one sync may count.
+    /// Counts a released pod; returns true if it counts towards the limit of one sync.
     fn count_pod(&mut self, pod: &Pod, ending: Option<&Ending>) -> bool {
         if pod.phase == PodPhase::Succeeded {
             // Indexes count, not pods, where there are any.
@@ -79,8 +79,8 @@ impl Sync<'_> {
         counts
     }
 
-    /// First the condition that says how the Job will end, then, when all pods have ended, the one
-    /// that says that it has (`enactJobFinished`).
+    /// First sets the condition announcing the outcome; then, once all pods have finished, the final one
+    /// (`enactJobFinished`).
     fn end(&mut self, ending: &Ending, is_cut_short: bool, actions: &mut Actions) {
         let Ending { kind, reason, message } = ending;
         self.set_condition(kind, ConditionStatus::True, reason, message);

@@ -1,21 +1,21 @@
-//! The scale executor: from zero or the idle count and back, which the HPA does not do, and what the
-//! ScaledObject's status says of it (`RequestScale` of `pkg/scaling/executor/scale_scaledobjects.go`).
+//! The scale executor: scaling from zero or the idle count and back, which the HPA does not do, and the resulting
+//! status of the ScaledObject (`RequestScale` of `pkg/scaling/executor/scale_scaledobjects.go`).
 
 use cluster::node::ConditionStatus::{False, True, Unknown};
 use cluster::scaled_object::{KedaCondition, KedaConditions, ScaledObjectSpec};
 use engine::SimTime;
 
-/// `Ready` while all is well, and of what the executor could not do in a pause.
+/// Reason of `Ready` while all is well, and for failures of the executor while paused.
 const READY_REASON: &str = "ScaledObjectReady";
 /// `Active` while something is active.
 const ACTIVE_REASON: &str = "ScalerActive";
 /// `Active` while nothing is.
 const NOT_ACTIVE_REASON: &str = "ScalerNotActive";
 
-/// What KEDA itself does with a scale target.
+/// Action of KEDA itself on a scale target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZeroDecision {
-    /// The HPA is in charge, or nothing is to be done.
+    /// The HPA is in charge, or there is nothing to do.
     Leave,
     /// Something is active: from zero, or from the idle count, to this many.
     Activate(i32),
@@ -25,7 +25,7 @@ pub enum ZeroDecision {
     CoolDown(SimTime),
     /// Below the minimum: up to it.
     RaiseToMinimum(i32),
-    /// Triggers fail, and none is active: nothing is scaled on what is not known.
+    /// Triggers fail and none is active: without data, nothing is scaled.
     Fails,
     /// An annotation forbids to wake it, or to put it to sleep.
     HeldBack,
@@ -33,11 +33,11 @@ pub enum ZeroDecision {
     Paused,
     /// It is paused with this many replicas.
     PausedAt(i32),
-    /// It is paused with what is no number of replicas.
+    /// The annotation that pauses it does not contain a number of replicas.
     PausedUnreadably,
 }
 
-/// What triggers say together.
+/// Combined state of the triggers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Triggers {
     /// One of them is active.
@@ -46,7 +46,7 @@ pub struct Triggers {
     pub is_failing: bool,
 }
 
-/// What to do with a target of so many replicas.
+/// Decides about a target with this number of replicas.
 pub fn decide(
     spec: &ScaledObjectSpec,
     created: SimTime,
@@ -69,13 +69,13 @@ pub fn decide(
             _ => ZeroDecision::Activate(spec.min_replicas.max(1)),
         };
     }
-    // A fallback to nothing goes on as if nothing failed.
+    // A fallback to zero replicas is treated like an absence of failures.
     if triggers.is_failing && spec.fallback.is_none_or(|fallback| fallback.replicas != 0) {
         return ZeroDecision::Fails;
     }
     let floor = match spec.idle_replicas {
         Some(idle) if replicas > idle => idle,
-        // Beside an idle count a minimum of 0 is none, and the idle count is what it comes down to.
+        // With an idle count, a minimum of 0 is ignored, and the target is scaled down to the idle count.
         Some(idle) if replicas > 0 && spec.min_replicas == 0 => idle,
         None if replicas > 0 && spec.min_replicas == 0 => 0,
         None if replicas < spec.min_replicas => {
@@ -134,8 +134,7 @@ impl ZeroDecision {
         }
     }
 
-    /// The reason of the event that tells of the write of the scale; the executor tells of neither a minimum
-    /// nor a pause.
+    /// Reason of the event about the write of the scale; the executor emits none for a minimum or a pause.
     pub const fn event_reason(self, is_refused: bool) -> Option<&'static str> {
         match (self, is_refused) {
             (Self::Activate(_), false) => Some("KEDAScaleTargetActivated"),
@@ -146,7 +145,7 @@ impl ZeroDecision {
         }
     }
 
-    /// The conditions after it, from those before.
+    /// The resulting conditions, derived from the previous ones.
     pub fn conditions(
         self,
         before: KedaConditions,

@@ -1,4 +1,4 @@
-//! What the HPA is told of a metric whose trigger fails (`pkg/fallback/fallback.go`).
+//! Fallback values given to the HPA for a failing trigger (`pkg/fallback/fallback.go`).
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use cluster::hpa::MetricTarget;
 use cluster::node::ConditionStatus::{False, True};
 use cluster::scaled_object::{Fallback, KedaCondition};
 
-/// What becomes of one reading of a metric.
+/// Handling of one reading of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// What the trigger says.
+    /// The trigger's own value.
     Own,
     /// It fails, which is passed on.
     Error,
@@ -18,12 +18,12 @@ pub enum Answer {
     Fallback,
 }
 
-/// Failures in a row after a reading, from those before it. The first good one ends them.
+/// Consecutive failures after a reading, given those before it. A successful reading resets them.
 pub const fn failures_after(before: u32, fails: bool) -> u32 {
     if fails { before.saturating_add(1) } else { 0 }
 }
 
-/// What becomes of a reading after which there have been so many failures in a row; none of them fails.
+/// Handling of a reading with this number of consecutive failures after it, 0 meaning that it succeeded.
 pub fn answer(fallback: Option<Fallback>, failures: u32) -> Answer {
     match fallback {
         _ if failures == 0 => Answer::Own,
@@ -32,9 +32,9 @@ pub fn answer(fallback: Option<Fallback>, failures: u32) -> Answer {
     }
 }
 
-/// The value that brings the HPA from so many replicas, of which so many pods are ready, to those of the
-/// fallback: thousandths of a unit. `None` where a value in all has no pod to be divided by, or the target is
-/// a utilization.
+/// The value, in thousandths of a unit, that leads the HPA from the current number of replicas to that of the
+/// fallback, given the number of ready pods. `None` if a `Value` target has no ready pod to divide by, or the target
+/// is a utilization.
 #[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
 pub fn value_milli(
     fallback: Fallback,
@@ -57,8 +57,7 @@ fn units_of(milli: i64) -> f64 {
     if milli % 1000 == 0 { (milli / 1000) as f64 } else { milli as f64 * 0.001 }
 }
 
-/// The `Fallback` condition when a reading is written down. It is after what is stored by then, without
-/// that very reading.
+/// The `Fallback` condition when a reading is recorded. It reflects the failures stored so far, without this reading.
 pub fn condition(fallback: Fallback, stored: &BTreeMap<Name, u32>) -> KedaCondition {
     if stored.values().any(|failures| *failures > fallback.failure_threshold) {
         KedaCondition::new(True, "FallbackExists")

@@ -1,4 +1,4 @@
-//! The HPA that KEDA makes of a ScaledObject (`controllers/keda/hpa.go`).
+//! The HPA that KEDA creates for a ScaledObject (`controllers/keda/hpa.go`).
 
 use cluster::hpa::{
     Behavior, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, PolicyKind,
@@ -9,13 +9,13 @@ use cluster::selector::Selector;
 use cluster::{Name, ObjectMeta};
 use engine::SimDuration;
 
-/// Label by which KEDA's metrics server knows whose trigger is asked for.
+/// Label by which KEDA's metrics server identifies the ScaledObject of a metric.
 pub const SCALED_OBJECT_LABEL: &str = "scaledobject.keda.sh/name";
 
-/// Name of the metric that stands for all triggers of an object with `scalingModifiers`.
+/// Name of the metric that replaces all triggers of an object with `scalingModifiers`.
 pub const COMPOSITE_METRIC: &str = "composite-metric";
 
-/// Name and spec of the HPA. From zero the HPA keeps out; it never goes below one.
+/// Name and spec of the HPA. It is inactive at zero replicas and never scales below one.
 pub fn hpa_of(object: &ScaledObject) -> (ObjectMeta, HpaSpec) {
     let spec = &object.spec;
     let meta = ObjectMeta::new(object.meta.namespace().clone(), spec.hpa_name.clone());
@@ -24,7 +24,7 @@ pub fn hpa_of(object: &ScaledObject) -> (ObjectMeta, HpaSpec) {
         .triggers
         .iter()
         .filter(|trigger| match trigger.source {
-            // Beside a formula those of single containers get lost.
+            // With a formula, triggers on single containers are lost.
             TriggerSource::Resource { ref container, .. } => !is_composed || container.is_none(),
             _ => !is_composed,
         })
@@ -34,7 +34,7 @@ pub fn hpa_of(object: &ScaledObject) -> (ObjectMeta, HpaSpec) {
         .iter()
         .map(|modifiers| external_metric(object, &COMPOSITE_METRIC.into(), modifiers.target));
     let mut metrics: Vec<MetricSpec> = metrics.collect();
-    // Sorted by type; the formula comes after the metrics that stay beside it (`getScaledObjectMetricSpecs`).
+    // Sorted by type; the formula comes after the remaining metrics (`getScaledObjectMetricSpecs`).
     metrics.sort_by(|one, other| one.source.type_name().cmp(other.source.type_name()));
     metrics.extend(composite);
     let mut behavior = spec.behavior.clone();
@@ -59,7 +59,7 @@ pub fn hpa_of(object: &ScaledObject) -> (ObjectMeta, HpaSpec) {
     (meta, hpa)
 }
 
-/// What the API server makes of `behavior: {}`.
+/// The API server's defaults for `behavior: {}`.
 fn default_behavior() -> Behavior {
     let period = SimDuration::from_secs(15);
     let policy = |kind, value| ScalingPolicy { kind, value, period };

@@ -27,7 +27,7 @@ use executor::{Triggers, ZeroDecision, decide};
 pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
 pub use triggers::{Activity, Reading, cron_reading, external_value, health_changes, rule_of};
 
-/// The ScaledObject whose trigger a metric of an HPA is.
+/// The ScaledObject to which a metric of an HPA belongs.
 pub fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
     let selector = metric.selector.as_ref()?;
     let label = selector.requirements.iter().find(|one| *one.key == *SCALED_OBJECT_LABEL)?;
@@ -82,7 +82,7 @@ impl Controller for KedaController {
         let replicas = scale.spec_replicas;
         let decision =
             decide(spec, created, object.status.last_active, triggers, replicas, view.now);
-        // The API takes every count that is written here.
+        // The API server accepts every count written here.
         let is_refused = false;
         let before = &object.status;
         let conditions = decision.conditions(before.conditions, spec, triggers, is_refused);
@@ -103,7 +103,7 @@ impl Controller for KedaController {
         }
         self.last.insert(id, explain(object, &activity, decision, replicas, view.now));
         match decision {
-            // The loop stands still.
+            // The scale loop is stopped.
             ZeroDecision::Paused => Requeue::No,
             _ => Requeue::At(view.now + object.spec.polling_interval),
         }
@@ -137,7 +137,7 @@ const fn paused(object: &ScaledObject) -> KedaCondition {
     }
 }
 
-/// The event that tells of a change, where there is one.
+/// The event about a change, if there is one.
 fn said(
     object: &ScaledObject,
     decision: ZeroDecision,
@@ -153,7 +153,7 @@ fn said(
         target.name
     );
     let (reason, message) = match decision {
-        // KEDA says nothing of a count that is raised to the minimum.
+        // KEDA emits no event when raising a count to the minimum.
         ZeroDecision::RaiseToMinimum(_)
         | ZeroDecision::Leave
         | ZeroDecision::CoolDown(_)
@@ -202,30 +202,32 @@ fn explain(
     let spec = &object.spec;
     let (least, most) = (spec.min_replicas, spec.max_replicas);
     let course = match decision {
-        ZeroDecision::Leave if replicas == 0 => "nothing is active: it stays at 0".to_owned(),
+        ZeroDecision::Leave if replicas == 0 => "no trigger is active: it stays at 0".to_owned(),
         ZeroDecision::Leave => format!("the HPA {} decides", spec.hpa_name),
         ZeroDecision::Activate(to) if spec.pause.force_activation => {
             format!("force-activation is set: from {replicas} to {to}")
         }
         ZeroDecision::Activate(to) => format!("a trigger is active: from {replicas} to {to}"),
         ZeroDecision::Deactivate(to) => {
-            format!("nothing was active for {}: from {replicas} to {to}", spec.cooldown_period)
+            format!("no trigger was active for {}: from {replicas} to {to}", spec.cooldown_period)
         }
         ZeroDecision::CoolDown(until) => {
-            format!("nothing is active, but the cooldown lasts until {until}")
+            format!("no trigger is active, but the cooldown lasts until {until}")
         }
         ZeroDecision::RaiseToMinimum(to) => format!("below the minimum: from {replicas} to {to}"),
         ZeroDecision::Fails if spec.fallback.is_some() => {
-            "triggers fail: it stays until the fallback comes to pass".to_owned()
+            "triggers fail: the replica count stays until the fallback applies".to_owned()
         }
-        ZeroDecision::Fails => "triggers fail: it stays as it is".to_owned(),
+        ZeroDecision::Fails => "triggers fail: the replica count stays".to_owned(),
         ZeroDecision::HeldBack if activity.is_active() => {
-            "a trigger is active, but paused-scale-out holds it back".to_owned()
+            "a trigger is active, but paused-scale-out blocks scaling up".to_owned()
         }
-        ZeroDecision::HeldBack => "nothing is active, but paused-scale-in holds it".to_owned(),
+        ZeroDecision::HeldBack => {
+            "no trigger is active, but paused-scale-in blocks scaling down".to_owned()
+        }
         ZeroDecision::Paused => "it is paused, and there is no HPA".to_owned(),
         ZeroDecision::PausedUnreadably => {
-            "paused-replicas is no number, so that nothing is scaled".to_owned()
+            "paused-replicas is not a number: scaling is disabled".to_owned()
         }
         ZeroDecision::PausedAt(to) => format!("it is paused, from {replicas} to {to}"),
     };
@@ -233,7 +235,7 @@ fn explain(
     format!("at {now}: {replicas} replicas, {least} to {most} allowed\n{activity}{course}\n")
 }
 
-/// Failures of triggers in a row, where somebody counts them.
+/// Consecutive failures of triggers, where they are counted.
 struct Failures<'a>(&'a ScaledObject);
 
 impl fmt::Display for Failures<'_> {

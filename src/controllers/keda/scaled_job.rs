@@ -1,5 +1,5 @@
-//! How many Jobs of a ScaledJob are created and which are deleted (`RequestJobScale` of
-//! `pkg/scaling/executor/scale_jobs.go`). Rules alone: the kind itself is not simulated.
+//! Determines the Jobs of a ScaledJob to create and to delete (`RequestJobScale` of
+//! `pkg/scaling/executor/scale_jobs.go`). Rules only: the kind itself is not simulated.
 
 use cluster::node::ConditionStatus::{True, Unknown};
 use cluster::pod::PodPhase;
@@ -10,10 +10,10 @@ use super::executor::Triggers;
 /// Jobs at most, where `maxReplicaCount` is missing.
 const DEFAULT_MAX_REPLICAS: i64 = 100;
 
-/// What the rules need of a ScaledJob's spec.
+/// The fields of a ScaledJob's spec used by the rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScaledJobSpec {
-    /// `minReplicaCount`: Jobs that run although nothing waits.
+    /// `minReplicaCount`: Jobs that run even with an empty queue.
     pub min_replicas: Option<i64>,
     /// `maxReplicaCount`.
     pub max_replicas: Option<i64>,
@@ -30,24 +30,24 @@ pub struct ScaledJobSpec {
 /// `scalingStrategy.strategy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ScalingStrategy {
-    /// As many as wait, without those that run.
+    /// The queue length minus the running Jobs.
     #[default]
     Default,
-    /// As many as wait, without a part of those that run.
+    /// The queue length minus a fraction of the running Jobs.
     Custom {
         /// Taken off the queue's length.
         deduction: i64,
         /// The part of the running Jobs that counts.
         running_part: f64,
     },
-    /// As many as wait, for queues that do not count what is being worked on.
+    /// The queue length, for queues that do not count messages in progress.
     Accurate,
     /// As many as the maximum has room for.
     Eager,
 }
 
 impl ScalingStrategy {
-    /// The strategy of this name. A part that is no number makes the custom one the default
+    /// The strategy with this name. An unparsable running part replaces the custom strategy by the default one
     /// (`NewScalingStrategy`).
     pub fn named(name: &str, deduction: i64, running_part: &str) -> Self {
         match (name, running_part.parse()) {
@@ -93,7 +93,7 @@ impl ScaledJobSpec {
         self.max_replicas.map_or(min, |max| min.min(max))
     }
 
-    /// `MaxReplicaCount`: without the minimum, unless that is above it.
+    /// `MaxReplicaCount`: minus the minimum, unless the minimum exceeds it.
     pub fn max_replicas(&self) -> i64 {
         match (self.max_replicas, self.min_replicas) {
             (Some(max), Some(min)) if min > max => max,
@@ -114,8 +114,7 @@ impl ScaledJobSpec {
     }
 }
 
-/// How many Jobs are created for a queue of this length, of which so many may be at once
-/// (`getScalingDecision`, `createJobs`).
+/// Number of Jobs to create for this queue length, given the maximum scale (`getScalingDecision`, `createJobs`).
 pub fn jobs_to_create(
     spec: &ScaledJobSpec,
     jobs: &[SeenJob],
@@ -132,14 +131,14 @@ pub fn jobs_to_create(
     let (room, wanted) = if missing > 0 {
         (missing, missing)
     } else {
-        // Those of the minimum do not count.
+        // Jobs covered by the minimum do not count.
         room(spec, -missing, pending, queue_length, max_scale)
     };
     if is_active { wanted.min(room).max(0) } else { 0 }
 }
 
-/// How many Jobs may be created beside so many that run and so many of these that are pending, and how many
-/// are asked for (`GetEffectiveMaxScale`).
+/// Number of Jobs that may be created given the running and pending ones, and the number wanted
+/// (`GetEffectiveMaxScale`).
 #[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
 fn room(
     spec: &ScaledJobSpec,
@@ -166,8 +165,8 @@ fn room(
     }
 }
 
-/// Which Jobs are deleted, by their places in the list: of those that completed and of those that failed the
-/// oldest, as far as there are more than stay (`cleanUp`).
+/// Positions of the Jobs to delete: the oldest completed and the oldest failed ones beyond the history limits
+/// (`cleanUp`).
 pub fn jobs_to_delete(spec: &ScaledJobSpec, jobs: &[SeenJob]) -> Vec<usize> {
     let limits =
         [(true, spec.successful_jobs_history_limit), (false, spec.failed_jobs_history_limit)];
@@ -181,7 +180,7 @@ pub fn jobs_to_delete(spec: &ScaledJobSpec, jobs: &[SeenJob]) -> Vec<usize> {
     beyond.collect()
 }
 
-/// The conditions after a poll, from those before.
+/// The conditions after a poll, derived from the previous ones.
 pub fn conditions(before: KedaConditions, triggers: Triggers) -> KedaConditions {
     let mut after = before;
     if triggers.is_failing {

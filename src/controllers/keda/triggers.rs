@@ -1,4 +1,4 @@
-//! What triggers say: their values, whether they are active, and what the HPA is told.
+//! Evaluates triggers: their values, whether they are active, and the metrics served to the HPA.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct Activity {
     triggers: Vec<Seen>,
     /// Only CPU and memory: these never put anything to sleep.
     only_resources: bool,
-    /// The formula over the others, which decides in their place.
+    /// The formula over the other triggers, which replaces them.
     composed: Option<(Name, Seen)>,
 }
 
@@ -37,7 +37,7 @@ struct Seen {
     reading: Reading,
 }
 
-/// What one trigger says.
+/// Reading of one trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// A value and the one above which it is active.
@@ -51,7 +51,7 @@ pub enum Reading {
     Calendar {
         /// Whether it lasts.
         lasts: bool,
-        /// The replicas that it asks for, thousandths.
+        /// The replicas that it requests, in thousandths.
         milli: i64,
     },
     /// Its source does not answer, or has no value.
@@ -59,7 +59,7 @@ pub enum Reading {
 }
 
 impl Activity {
-    /// Looks at all triggers.
+    /// Reads all triggers.
     pub fn of(view: ClusterView<'_>, object: &ScaledObject) -> Self {
         let triggers = object.spec.triggers.iter();
         let seen = triggers.clone().filter_map(|trigger| {
@@ -166,10 +166,10 @@ impl fmt::Display for Activity {
     }
 }
 
-/// What KEDA's metrics server answers the HPA, which asks it at each sync: a value in thousandths of a
-/// unit, or an error. `None` for a metric that is no trigger's.
+/// Response of KEDA's metrics server to the HPA, which queries it at each sync: a value in thousandths of a unit, or
+/// an error. `None` for a metric that belongs to no trigger.
 ///
-/// A trigger that fails once more than its object's `failureThreshold` is answered for by the fallback
+/// Once a trigger has failed more often than its object's `failureThreshold`, the fallback is served instead
 /// (`pkg/fallback/fallback.go`).
 pub fn external_value(
     view: ClusterView<'_>,
@@ -190,8 +190,8 @@ pub fn external_value(
     })
 }
 
-/// How often in a row each metric of an HPA of KEDA's could not be told, once the HPA has asked again:
-/// what of that is otherwise than before. Kept only where there is a fallback.
+/// Status updates with the consecutive failures of each metric after the HPA's queries, for the ScaledObjects whose
+/// status changes. Kept only with a fallback.
 pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
     let namespace = hpa.meta.namespace();
     let mut written: BTreeMap<ScaledObjectId, ScaledObjectStatus> = BTreeMap::new();
@@ -225,8 +225,7 @@ pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
     written.map(|(id, status)| Action::status(id, status)).collect()
 }
 
-/// Whether each trigger's failures count for themselves, and the formula takes those that failed too often
-/// as nil.
+/// Whether failures are counted per trigger, with the formula taking triggers that failed too often as nil.
 fn goes_on_without_triggers(object: &ScaledObject) -> bool {
     let behavior = object.spec.fallback.map(|fallback| fallback.behavior);
     behavior == Some(FallbackBehavior::ScalingModifiers) && object.spec.modifiers.is_some()
@@ -243,7 +242,7 @@ fn failures(object: &ScaledObject, metric_name: &str) -> u32 {
     object.status.failures.get(metric_name).copied().unwrap_or(0)
 }
 
-/// What one metric of the HPA says, and its target: that of a trigger, or of the formula over all.
+/// Reading and target of one metric of the HPA: of a trigger, or of the formula.
 fn metric(
     view: ClusterView<'_>,
     object: &ScaledObject,
@@ -326,7 +325,7 @@ fn fallback_value(
     value_milli(fallback, target, current, ready)
 }
 
-/// The fallback, where one can be made of it (`HasValidFallback`).
+/// The fallback, if it is usable (`HasValidFallback`).
 fn valid_fallback(object: &ScaledObject) -> Option<Fallback> {
     let is_whole = object.spec.modifiers.as_ref().is_none_or(|one| one.has_whole_target);
     object.spec.fallback.filter(|_| is_whole)
@@ -342,7 +341,7 @@ fn scaled_object_named<'a>(
     })
 }
 
-/// What a trigger says now; `None` where nothing stands for it.
+/// The current reading of a trigger; `None` if nothing in the scenario provides it.
 fn reading(view: ClusterView<'_>, trigger: &Trigger) -> Option<Reading> {
     match &trigger.source {
         TriggerSource::Measured { query, activation_milli, ignores_missing, .. } => {
@@ -367,7 +366,7 @@ fn reading(view: ClusterView<'_>, trigger: &Trigger) -> Option<Reading> {
     }
 }
 
-/// What a cron trigger says: so many replicas from a start to the next end, and none else.
+/// Reading of a cron trigger: active with its replicas from a start to the next end.
 pub fn cron_reading(
     (start, end): (&Schedule, &Schedule),
     time_zone: &TimeZone,
@@ -379,15 +378,15 @@ pub fn cron_reading(
     Reading::Calendar { lasts, milli: replicas.saturating_mul(1000) }
 }
 
-/// Whether a span lasts, by its next start and its next end; a time that never comes is Go's zero time,
-/// before all others (`cronScaler.GetMetricsAndActivity`).
+/// Whether a window is open, given its next start and next end; a time that never comes is Go's zero time, which
+/// precedes all others (`cronScaler.GetMetricsAndActivity`).
 fn is_within(now: Timestamp, start: Option<Timestamp>, end: Option<Timestamp>) -> bool {
     let now = Some(now);
     if start < end { now > start && now < end } else { now > start || now < end }
 }
 
-/// The metric of the scenario that a query or a queue's name stands for: the one of that very name, or
-/// else the longest name that stands in the query.
+/// The scenario metric meant by a query or queue name: the one with exactly that name, or else the longest name
+/// contained in the query.
 pub fn rule_of<'a>(query: &str, names: impl Iterator<Item = &'a Name>) -> Option<&'a Name> {
     names.filter(|name| query.contains(&***name)).max_by_key(|name| name.len())
 }

@@ -9,7 +9,7 @@ use cluster::node::{
 use cluster::pod_template::TaintEffect;
 use engine::{SimDuration, SimTime};
 
-/// What the controller remembers of a node.
+/// State kept by the controller for a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeRecord {
     /// The node.
@@ -115,7 +115,7 @@ pub fn with_no_schedule(node: &Node, now: SimTime) -> Vec<Taint> {
     replace_own(&node.taints, is_own, wanted, TaintEffect::NoSchedule, now)
 }
 
-/// Keeps those taints that are somebody else's or wanted, and adds what is missing.
+/// Keeps taints that are wanted or not managed by this controller, and adds missing ones.
 fn replace_own(
     taints: &[Taint],
     is_own: impl Fn(&Taint) -> bool,

@@ -1,5 +1,5 @@
-//! The node lifecycle controller (`pkg/controller/nodelifecycle`, 1.36): finds out that nodes are
-//! gone, and taints them, slowly where many go at once. Evicts nobody: `taint_eviction` does.
+//! The node lifecycle controller (`pkg/controller/nodelifecycle`, 1.36): detects lost nodes and taints them, at a
+//! reduced rate if many are lost at once. Evictions are up to `taint_eviction`.
 
 pub mod health;
 pub mod taint_queue;
@@ -19,15 +19,15 @@ use cluster::pod_template::TaintEffect;
 use cluster::{Action, Change, ClusterView, Kind, Name, ObjectId};
 use engine::{SimDuration, SimTime};
 
-/// The loop that looks at all nodes' health.
+/// The loop that monitors the health of all nodes.
 const MONITOR: Key = Key::Pass(0);
 /// The loop that sets NoExecute taints.
 const TAINT: Key = Key::Pass(1);
 
-/// From one look at the taint queues to the next (`NodeEvictionPeriod`).
+/// Interval between passes over the taint queues (`NodeEvictionPeriod`).
 const TAINT_PERIOD: SimDuration = SimDuration::from_millis(100);
-/// How long a look at all nodes takes. It must take some time, for a node counts as lost when it
-/// was silent for *more* than the grace, which is a multiple of the period.
+/// Duration of a pass over all nodes. It must not be zero: a node counts as lost when it was silent for *longer* than
+/// the grace period, which is a multiple of the interval.
 const MONITOR_PASS: SimDuration = SimDuration::from_nanos(100_000);
 
 /// Options of kube-controller-manager.
@@ -135,8 +135,8 @@ impl Controller for NodeLifecycleController {
 }
 
 impl NodeLifecycleController {
-    /// Looks at the health of all nodes (`monitorNodeHealth`). Ends when all is well, so that a
-    /// calm cluster costs nothing; the change that ends the calm wakes it.
+    /// Checks the health of all nodes (`monitorNodeHealth`). Stops while all nodes are healthy, so that a calm
+    /// cluster costs nothing; the next relevant change wakes it.
     fn monitor(&mut self, view: ClusterView<'_>, passes: Passes, actions: &mut Actions) -> Requeue {
         self.forget_removed(view);
         let mut counts: BTreeMap<ZoneKey, ZoneCount> = BTreeMap::new();
@@ -210,8 +210,7 @@ impl NodeLifecycleController {
         Some(ConditionStatus::Unknown)
     }
 
-    /// Has a node wait for the taint that its Ready condition asks for, or frees it of both
-    /// (`processTaintBaseEviction`).
+    /// Queues a node for the taint matching its Ready condition, or removes both taints (`processTaintBaseEviction`).
     fn follow_readiness(
         &mut self,
         now: SimTime,
@@ -255,7 +254,7 @@ impl NodeLifecycleController {
             return;
         }
         if all_are_full {
-            // The fault is more likely ours than that of every node, so nobody is evicted.
+            // The fault is more likely local than in every node, so nothing is evicted.
             for (id, node) in view.nodes().iter() {
                 free(id, node, view.now, actions);
             }
@@ -282,7 +281,7 @@ impl NodeLifecycleController {
         }
     }
 
-    /// Sets the NoExecute taints whose turn it is (`doNoExecuteTaintingPass`).
+    /// Sets the NoExecute taints that are due (`doNoExecuteTaintingPass`).
     fn taint(&mut self, view: ClusterView<'_>, actions: &mut Actions) -> Requeue {
         for zone in self.zones.values_mut() {
             for id in zone.queue.take_due(view.now) {
@@ -297,7 +296,7 @@ impl NodeLifecycleController {
         Requeue::No
     }
 
-    /// Looks at the taint queues when the next node may have its turn.
+    /// Requeues the taint queues for the time at which the next node may be tainted.
     fn requeue_tainting(&self, now: SimTime, actions: &mut Actions) {
         let next = self.zones.values().filter_map(|zone| zone.queue.next_due(now)).min();
         let passes = Passes { start: self.started.unwrap_or(now), step: TAINT_PERIOD };
@@ -315,7 +314,7 @@ fn set_no_schedule_taints(view: ClusterView<'_>, id: NodeId, actions: &mut Actio
     Requeue::No
 }
 
-/// Changes the taints of a node in two calls: first come those that are new, then go those that are gone
+/// Updates the taints of a node in two requests: first adds the new ones, then removes the obsolete ones
 /// (`SwapNodeControllerTaint`).
 fn set_taints(id: NodeId, before: &[Taint], after: Vec<Taint>, actions: &mut Actions) {
     let is_same = |one: &Taint, other: &Taint| one.key == other.key && one.effect == other.effect;
@@ -337,7 +336,7 @@ fn free(id: NodeId, node: &Node, now: SimTime, actions: &mut Actions) {
     set_taints(id, &node.taints, taints, actions);
 }
 
-/// Nobody can tell whether the pods of a lost node still serve (`MarkPodsNotReady`).
+/// It is unknown whether the pods of a lost node still serve requests (`MarkPodsNotReady`).
 fn mark_pods_not_ready(view: ClusterView<'_>, node: NodeId, actions: &mut Actions) {
     for (id, pod) in view.pods_on(node).filter(|(_, pod)| pod.is_ready()) {
         actions.push(Action::SetPodReady(id, ConditionStatus::False));

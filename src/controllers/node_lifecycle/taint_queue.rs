@@ -1,4 +1,4 @@
-//! The nodes that wait for a NoExecute taint in a zone, and the rate at which they get it
+//! The nodes of a zone waiting for a NoExecute taint, and the rate at which they are tainted
 //! (`scheduler/rate_limited_queue.go` of `pkg/controller/nodelifecycle`, 1.36).
 
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ impl TokenBucket {
         Self { rate_per_second, tokens: 1.0, updated: now }
     }
 
-    /// Takes the token if there is one.
+    /// Takes a token if available.
     pub fn try_take(&mut self, now: SimTime) -> bool {
         if self.rate_per_second <= 0.0 {
             return false;
@@ -36,7 +36,7 @@ impl TokenBucket {
         true
     }
 
-    /// When there is a token again, if ever.
+    /// Time at which the next token is available, if ever.
     pub fn next_token(&self, now: SimTime) -> Option<SimTime> {
         (self.rate_per_second > 0.0).then(|| {
             let missing_seconds = (1.0 - self.tokens) / self.rate_per_second;
@@ -44,8 +44,7 @@ impl TokenBucket {
         })
     }
 
-    /// Another rate. Who had to wait has to wait on: the new bucket is empty if the old one was
-    /// (`SwapLimiter`).
+    /// Changes the rate. Waiting nodes keep waiting: the new bucket is empty if the old one was (`SwapLimiter`).
     pub fn set_rate(&mut self, rate_per_second: f64, now: SimTime) {
         if (rate_per_second - self.rate_per_second).abs() > 0.0 {
             let had_token = self.try_take(now);
@@ -66,7 +65,7 @@ pub struct TaintQueue {
 }
 
 impl TaintQueue {
-    /// A queue that nobody waits in.
+    /// An empty queue.
     pub const fn new(rate_per_second: f64, now: SimTime) -> Self {
         Self { bucket: TokenBucket::new(rate_per_second, now), waiting: VecDeque::new() }
     }
@@ -78,12 +77,12 @@ impl TaintQueue {
         }
     }
 
-    /// The others need not wait any more.
+    /// Drops the nodes for which `waits_on` is false.
     pub fn retain(&mut self, waits_on: impl Fn(NodeId) -> bool) {
         self.waiting.retain(|node| waits_on(*node));
     }
 
-    /// The nodes whose turn it is at `now`.
+    /// Takes the nodes that are due at `now`.
     pub fn take_due(&mut self, now: SimTime) -> Vec<NodeId> {
         let mut due = Vec::new();
         while !self.waiting.is_empty() && self.bucket.try_take(now) {
@@ -92,7 +91,7 @@ impl TaintQueue {
         due
     }
 
-    /// When to look again, if anybody waits and ever gets a turn.
+    /// Time at which the next node is due, if there is one.
     pub fn next_due(&self, now: SimTime) -> Option<SimTime> {
         if self.waiting.is_empty() { None } else { self.bucket.next_token(now) }
     }

@@ -22,7 +22,7 @@ pub enum ZoneState {
 pub struct ZoneCount {
     /// Ready=True.
     pub ready: usize,
-    /// All others.
+    /// All other nodes.
     pub not_ready: usize,
 }
 
@@ -47,9 +47,8 @@ impl ZoneCount {
     }
 }
 
-/// Taints per second in a zone of a state and size: a partly disrupted zone goes slowly if it is
-/// large and stands still if it is small; a fully disrupted one goes on as usual, for the fault is
-/// likely to be its own.
+/// Taints per second in a zone with this state and size: in a partly disrupted zone the rate is reduced if it is
+/// large, and zero if it is small; a fully disrupted zone keeps the normal rate, since the fault is likely its own.
 pub fn rate_per_second(state: ZoneState, nodes: usize, settings: &Settings) -> f64 {
     match state {
         ZoneState::Initial | ZoneState::Normal | ZoneState::Full => settings.eviction_rate,

@@ -15,7 +15,7 @@ use cluster::pod::{Owner, Pod, PodId};
 use cluster::replica_set::{ReplicaSet, ReplicaSetId};
 use cluster::{Action, Change, ClusterView, Name, ObjectId, Refused, Store};
 
-/// Pods that one sync creates or deletes at most (`BurstReplicas`).
+/// Maximum number of pods created or deleted by one sync (`BurstReplicas`).
 const BURST_REPLICAS: usize = 500;
 /// Size of the first batch of creations (`SlowStartInitialBatchSize`).
 const SLOW_START_INITIAL_BATCH: usize = 1;
@@ -24,14 +24,14 @@ const SLOW_START_INITIAL_BATCH: usize = 1;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplicaSetController;
 
-/// What a set lacks or has too many of.
+/// Difference between a set's desired and actual pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// The number is right.
     None,
-    /// So many pods are to be created now.
+    /// Number of pods to create now.
     Create(usize),
-    /// So many pods are to be deleted now.
+    /// Number of pods to delete now.
     Delete(usize),
 }
 
@@ -45,8 +45,8 @@ pub fn difference(active: i32, wanted: i32) -> Difference {
     }
 }
 
-/// Sizes of the batches in which `count` pods are created: each is twice the one before, and
-/// starts only when that one went without an error (`slowStartBatch`).
+/// Sizes of the batches in which `count` pods are created: each is twice the one before, and starts only if the
+/// previous one succeeded (`slowStartBatch`).
 pub fn slow_start_batches(count: usize) -> impl Iterator<Item = usize> {
     let mut remaining = count;
     let mut size = SLOW_START_INITIAL_BATCH;
@@ -179,7 +179,7 @@ fn delete_pods(
 /// Active pods of all ReplicaSets of the same Deployment, by node (`getIndirectlyRelatedPods`); a
 /// set without an owner has no relations, its own pods included.
 fn colocated_by_node(view: ClusterView<'_>, set: &ReplicaSet) -> FxHashMap<Option<NodeId>, u32> {
-    // Only ever looked up.
+    // Lookups only.
     let mut counts = FxHashMap::default();
     let siblings = set.owner.into_iter().flat_map(|owner| view.store().replica_sets_of(owner));
     for (sibling, _) in siblings {

@@ -1,4 +1,4 @@
-//! What a ReplicaSet's status says (`calculateStatus` of `pkg/controller/replicaset`, 1.36).
+//! Computes a ReplicaSet's status (`calculateStatus` of `pkg/controller/replicaset`, 1.36).
 
 use cluster::deployment::WorkloadCondition;
 use cluster::node::ConditionStatus;
@@ -44,8 +44,8 @@ pub fn count(pods: &[PodState], min_ready: SimDuration, now: SimTime) -> PodCoun
     counts
 }
 
-/// When a pod that is ready counts as available: `minReadySeconds` after the time of its last
-/// transition, which the API server cut to a whole second.
+/// Time at which a ready pod becomes available: `minReadySeconds` after its last transition, which the API server
+/// truncated to whole seconds.
 pub fn available_at(pod: &Pod, min_ready: SimDuration) -> Option<SimTime> {
     available_from(pod.ready, min_ready)
 }
@@ -55,8 +55,7 @@ fn available_from(ready: Option<PodCondition>, min_ready: SimDuration) -> Option
     Some(ready.since + min_ready)
 }
 
-/// The status that follows from the counts; `failure` is what went wrong in this sync, as reason
-/// and message.
+/// The status computed from the counts; `failure` is the failure of this sync, as reason and message.
 pub fn calculate(
     set: &ReplicaSet,
     counts: PodCounts,
@@ -76,7 +75,7 @@ pub fn calculate(
                 last_transition: since,
             });
         }
-        // The first failure stays; it is not written anew with each retry.
+        // The first failure is kept, not rewritten with each retry.
         Some(_) => {}
         None => conditions.clear(),
     }

@@ -1,4 +1,4 @@
-//! Which pods go first when a ReplicaSet shrinks (`ActivePodsWithRanks` of
+//! Ranks the pods to delete when a ReplicaSet scales down (`ActivePodsWithRanks` of
 //! `pkg/controller/controller_utils.go`, 1.36).
 
 use std::cmp::Reverse;
@@ -6,13 +6,13 @@ use std::cmp::Reverse;
 use cluster::pod::{PodPhase, RestartCounts};
 use engine::{SimDuration, SimTime};
 
-/// Annotation that says how dear a pod is.
+/// Annotation with the deletion cost of a pod.
 pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// What the ranking looks at of an active pod.
+/// The properties of an active pod used in the ranking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Decides between pods whose ages are alike: the lower goes first.
+    /// Tie-break between pods of similar age: the lower is deleted first.
     pub uid: u64,
     /// Whether it has a node.
     pub is_assigned: bool,
@@ -30,10 +30,10 @@ pub struct Candidate {
     pub created: SimTime,
 }
 
-/// The positions of the `count` candidates that go.
+/// The positions of the `count` candidates to delete.
 ///
-/// The rule is not a total order (see `Rank::goes_first`), so this is a merge sort of our own: the
-/// library's sorts may panic on such rules.
+/// The rule is not a total order (see `Rank::goes_first`), so this is a custom merge sort: the library's sorts may
+/// panic on such rules.
 pub fn victims(candidates: &[Candidate], count: usize, now: SimTime) -> Vec<usize> {
     if count >= candidates.len() {
         return (0..candidates.len()).collect();
@@ -46,13 +46,13 @@ pub fn victims(candidates: &[Candidate], count: usize, now: SimTime) -> Vec<usiz
     order.iter().take(count).map(|rank| rank.position).collect()
 }
 
-/// What of a candidate is compared, made once.
+/// The sort key of a candidate, computed once.
 #[derive(Clone, Copy, Debug)]
 struct Rank {
     position: usize,
     uid: u64,
-    /// What comes before any age, from the highest bits down: a node, the phase, readiness, the deletion
-    /// cost, and, the more the earlier, the pods beside it.
+    /// Criteria that take precedence over ages, from the highest bits down: whether it has a node, phase, readiness,
+    /// deletion cost, and the number of sibling pods on its node (more = earlier).
     before_ages: u128,
     ready_since: Option<SimTime>,
     ready_magnitude: Option<u32>,
@@ -87,11 +87,11 @@ impl Rank {
         }
     }
 
-    /// Whether this one goes before another.
+    /// Whether this one is deleted before another.
     ///
-    /// Ages are compared by their order of magnitude, floor(log2(nanoseconds)), so that deletions
-    /// spread over pods of similar age; within one magnitude the UID decides, unless the times are
-    /// equal. Mixed with the rules after it, that is not transitive.
+    /// Ages are compared by order of magnitude, floor(log2(nanoseconds)), so that deletions spread over pods of
+    /// similar age; within one magnitude the UID decides, unless the times are equal. Combined with the later
+    /// criteria, this is not transitive.
     fn goes_first(&self, other: &Self) -> bool {
         if self.before_ages != other.before_ages {
             return self.before_ages < other.before_ages;
@@ -107,7 +107,7 @@ impl Rank {
     }
 }
 
-/// floor(log2(nanoseconds)); no age at all comes before all others.
+/// floor(log2(nanoseconds)); a missing age sorts before all others.
 fn magnitude(age: SimDuration) -> Option<u32> {
     u64::try_from(age.as_nanos()).ok().and_then(u64::checked_ilog2)
 }
@@ -120,9 +120,8 @@ pub fn deletion_cost(annotation: &str) -> i32 {
     if is_valid { annotation.parse().unwrap_or(0) } else { 0 }
 }
 
-/// Brings the first `count` of a merge sort by `Rank::goes_first` to the front: what comes first of two
-/// halves that are merged depends on the first of each alone. `merged` has room for all and is empty before
-/// and after.
+/// Moves the first `count` elements of a merge sort by `Rank::goes_first` to the front: the head of two merged halves
+/// depends only on the head of each. `merged` has capacity for all elements and is empty before and after.
 fn sort_first<'a>(ranks: &mut [&'a Rank], count: usize, merged: &mut Vec<&'a Rank>) {
     if ranks.len() < 2 {
         return;

@@ -26,7 +26,7 @@ impl StatefulPodOperation {
         Some(Self { set, pod: name.to_string(), claims })
     }
 
-    /// The Events that tell how it went.
+    /// The Events about its outcome.
     pub fn events(self, store: &Store, result: &Result<(), Refused>) -> Vec<Event> {
         let Self { set, pod, claims } = self;
         let event = |is_warning, message| Event {
@@ -56,7 +56,7 @@ impl StatefulPodOperation {
         }
         match result {
             Ok(()) => events.push(event(false, format!("create Pod {pod} {in_set} successful"))),
-            // One that is still there, under this name, is waited for in silence.
+            // Waits without an Event for an object of this name that still exists.
             Err(Refused::AlreadyExists(_)) => {}
             Err(why) => {
                 let message = format!("create Pod {pod} {in_set} failed error: {why}");

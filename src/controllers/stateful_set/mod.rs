@@ -1,6 +1,6 @@
-//! The StatefulSet controller (`pkg/controller/statefulset`, 1.36): pods with ordinals, created in
-//! their order, removed and updated from the highest down. The gate `MaxUnavailableStatefulSet` is
-//! off by default, so updates go one pod at a time.
+//! The StatefulSet controller (`pkg/controller/statefulset`, 1.36): pods with ordinals, created in ascending order,
+//! removed and updated from the highest down. The gate `MaxUnavailableStatefulSet` is off by default, so updates
+//! proceed one pod at a time.
 
 pub mod events;
 pub mod rules;

@@ -1,4 +1,4 @@
-//! What the pods of a StatefulSet are to it (`stateful_set_utils.go`, 1.36).
+//! State of a StatefulSet's pods as seen by its controller (`stateful_set_utils.go`, 1.36).
 
 use crate::replica_set::status::available_at;
 use cluster::pod::{Pod, PodPhase};
@@ -16,7 +16,7 @@ pub fn is_available(pod: &Pod, min_ready_seconds: i32, now: SimTime) -> bool {
     pod.phase == PodPhase::Running && available_at(pod, min_ready).is_some_and(|at| at <= now)
 }
 
-/// Whether others must wait for a pod: it is not available, or terminates (`isUnavailable`).
+/// Whether other pods must wait for this one: it is unavailable, or terminating (`isUnavailable`).
 pub fn is_unavailable(pod: &Pod, min_ready_seconds: i32, now: SimTime) -> bool {
     pod.is_terminating() || !is_available(pod, min_ready_seconds, now)
 }

@@ -1,4 +1,4 @@
-//! One look at a StatefulSet (`stateful_set_control.go`, `updateStatefulSet`).
+//! One sync of a StatefulSet (`stateful_set_control.go`, `updateStatefulSet`).
 
 use super::rules::{is_available, is_running_and_ready, is_unavailable, takes_current_revision};
 use crate::replica_set::slow_start_batches;
@@ -16,7 +16,7 @@ use cluster::stateful_set::{
 use cluster::{Action, ClusterView, Kind, Name, NamespacedName};
 use engine::SimDuration;
 
-/// What is known of a set while it is looked at.
+/// State of one sync.
 pub(super) struct Sync<'a> {
     view: ClusterView<'a>,
     id: StatefulSetId,
@@ -25,11 +25,11 @@ pub(super) struct Sync<'a> {
     revisions: Vec<Revision>,
     /// Hash of the revision from which an update starts.
     current: Name,
-    /// By ordinal, from the first one on; absent where there is no pod.
+    /// By ordinal, starting at the first; absent where there is no pod.
     replicas: Vec<Option<MemberPod<'a>>>,
     /// Pods outside of the range, highest ordinal first.
     condemned: Vec<MemberPod<'a>>,
-    /// Updates that this look takes off `status.currentReplicas`.
+    /// Updates to be subtracted from `status.currentReplicas` in this sync.
     replaced: i32,
 }
 
@@ -41,7 +41,7 @@ struct MemberPod<'a> {
     ordinal: i32,
 }
 
-/// Whether a set that goes in order may go on.
+/// Whether an ordered set may continue with the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     GoOn,
@@ -115,8 +115,7 @@ impl<'a> Sync<'a> {
         self.replicas.iter().flatten().chain(&self.condemned)
     }
 
-    /// Creates what is missing, and removes what has ended, in the order of the ordinals; one pod
-    /// that is not available stops a set that goes in order.
+    /// Creates missing pods and removes finished ones in ordinal order; an unavailable pod blocks an ordered set.
     fn process_replicas(&self, actions: &mut Actions) -> Step {
         if self.is_ordered() {
             for place in 0..self.replicas.len() {
@@ -141,7 +140,7 @@ impl<'a> Sync<'a> {
         let Some(member) = &self.replicas[place] else {
             let place = i32::try_from(place).unwrap_or(i32::MAX);
             let ordinal = self.set.spec.start_ordinal.saturating_add(place);
-            // A claim that goes with an earlier pod of this name must be gone first (`PodClaimIsStale`).
+            // A claim owned by an earlier pod of this name must be removed first (`PodClaimIsStale`).
             let goes_with_pod = |claim: &Claim| matches!(claim.owner, Some(ClaimOwner::Pod(_)));
             if !self.claims(ordinal).any(|(_, claim)| claim.is_some_and(goes_with_pod)) {
                 self.create_pod(ordinal, actions);
@@ -168,8 +167,8 @@ impl<'a> Sync<'a> {
         is_unavailable(member.pod, self.set.spec.min_ready_seconds, self.view.now)
     }
 
-    /// Removes pods outside of the range, the highest ordinal first; in order one at a time, and only
-    /// while nobody but the pod itself is unavailable.
+    /// Removes pods outside the ordinal range, the highest ordinal first; an ordered set removes one at a time, and
+    /// only while no other pod is unavailable.
     fn process_condemned(&self, actions: &mut Actions) -> Step {
         let first_unavailable = self.first_unavailable();
         self.condemned.iter().for_each(|member| self.keep_claims(member, actions));
@@ -192,8 +191,8 @@ impl<'a> Sync<'a> {
         Step::GoOn
     }
 
-    /// The first pod that is not available: by ordinal within the range, then outside of it. A pod
-    /// that is yet to be created counts, and has no id.
+    /// The first unavailable pod: by ordinal within the range, then outside it. A pod that is yet to be created
+    /// counts, and has no id.
     fn first_unavailable(&self) -> Option<PodId> {
         for replica in &self.replicas {
             match replica {
@@ -206,13 +205,13 @@ impl<'a> Sync<'a> {
         upwards.find(|member| self.is_unavailable(member)).map(|member| member.id)
     }
 
-    /// Deletes the pod with the highest ordinal that is not of the update revision, unless one above
-    /// it is not available yet.
+    /// Deletes the pod with the highest ordinal that is not of the update revision, unless a pod above it is still
+    /// unavailable.
     fn update_one(&mut self, actions: &mut Actions) {
         let StatefulSetUpdate::RollingUpdate { partition } = self.set.spec.update else { return };
         let first = usize::try_from(partition).unwrap_or(0);
         for place in (first..self.replicas.len()).rev() {
-            // A pod that was only just asked for is of the right revision, and not available.
+            // A pod requested just now has the right revision and is not available yet.
             let Some(member) = self.replicas[place] else { return };
             let is_updated = self.revision_of(member.pod) == Some(&self.update_revision().hash);
             if !is_updated && !member.pod.is_terminating() {
@@ -252,8 +251,8 @@ impl<'a> Sync<'a> {
         })
     }
 
-    /// The claims of a pod that do not exist yet, or are being deleted: these are asked for as well,
-    /// which is refused until they are gone.
+    /// The claims of a pod that do not exist yet, or are terminating: creating the latter is refused until they are
+    /// removed.
     fn missing_claims(&self, ordinal: i32) -> impl Iterator<Item = ClaimDraft> {
         let owner = self.claim_owner(ordinal, None);
         let specs = self.set.claims(ordinal).map(|(_, spec)| spec);
@@ -275,7 +274,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// With whom the claims of a pod go (`updateClaimOwnerRefForSetAndPod`).
+    /// The owner whose deletion deletes a pod's claims (`updateClaimOwnerRefForSetAndPod`).
     fn claim_owner(&self, ordinal: i32, pod: Option<PodId>) -> Option<ClaimOwner> {
         let retention = self.set.spec.claim_retention;
         if retention.deletes_when_scaled && !self.set.has_ordinal(ordinal) {
@@ -285,7 +284,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Has the claims of a pod go with whom they should (`UpdatePodClaimForRetentionPolicy`).
+    /// Updates the owner of a pod's claims according to the retention policy (`UpdatePodClaimForRetentionPolicy`).
     fn keep_claims(&self, member: &MemberPod<'_>, actions: &mut Actions) {
         let owner = self.claim_owner(member.ordinal, Some(member.id));
         for (id, claim) in self.claims(member.ordinal) {

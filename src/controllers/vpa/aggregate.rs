@@ -1,12 +1,12 @@
-//! What the recommender knows of containers: one state for all pods that have the same labels, and the peak of
-//! each pod's window (`pkg/recommender/model/{aggregate_container_state,container}.go`).
+//! The recommender's statistics of containers: one state for all pods with the same labels, and the peak of each
+//! pod's window (`pkg/recommender/model/{aggregate_container_state,container}.go`).
 
 use super::histogram::{Buckets, DecayingHistogram, HistogramCheckpoint};
 use super::settings::VpaSettings;
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu};
 
-/// What every CPU sample weighs, whatever the container requests.
+/// Weight of every CPU sample, whatever the container requests.
 const CPU_SAMPLE_WEIGHT: f64 = 0.1;
 /// The most of a resource, in its smallest unit (`MaxResourceAmount`).
 const MOST: f64 = 1e14;
@@ -17,7 +17,7 @@ pub(super) fn cut(value: f64) -> i64 {
     value.clamp(0.0, MOST) as i64
 }
 
-/// What is known of the containers of one name in pods with the same labels.
+/// Statistics of the containers with one name in pods with the same labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AggregateState {
     pub(super) cpu: DecayingHistogram,
@@ -28,7 +28,7 @@ pub struct AggregateState {
     created: SimTime,
 }
 
-/// A state as it is stored (`VerticalPodAutoscalerCheckpointStatus`).
+/// The serialized form of a state (`VerticalPodAutoscalerCheckpointStatus`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// CPU.
@@ -59,7 +59,7 @@ impl AggregateState {
         self.samples
     }
 
-    /// Whether there is no CPU sample. Memory alone is nothing.
+    /// True if there is no CPU sample, even with memory samples.
     pub const fn is_empty(&self) -> bool {
         self.samples == 0
     }
@@ -85,7 +85,7 @@ impl AggregateState {
         self.samples += other.samples;
     }
 
-    /// What is stored of it.
+    /// Creates its checkpoint.
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             cpu: self.cpu.checkpoint(),
@@ -95,7 +95,7 @@ impl AggregateState {
         }
     }
 
-    /// What was stored, again.
+    /// Restores a state from a checkpoint.
     pub fn restored(checkpoint: &Checkpoint, settings: &VpaSettings, now: SimTime) -> Self {
         let Checkpoint { cpu, memory, span, samples } = checkpoint;
         let (of_cpu, of_memory) = (Buckets::of_cpu(), Buckets::of_memory());
@@ -113,7 +113,7 @@ impl AggregateState {
     }
 }
 
-/// What is known of one container of one pod.
+/// The current window of one container of one pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ContainerWindow {
     last_cpu_sample: Option<SimTime>,
@@ -122,7 +122,7 @@ pub struct ContainerWindow {
     window_end: Option<SimTime>,
     /// The peak as it was measured.
     usage: i64,
-    /// The peak as it is estimated from kills for lack of memory.
+    /// The peak estimated from OOM kills.
     oom: i64,
 }
 
@@ -154,9 +154,8 @@ impl ContainerWindow {
         }
     }
 
-    /// The kernel killed the container, which requests or used so much, for its memory: counts as a peak
-    /// above that and above what was seen in use. A kill of an earlier window counts for nothing
-    /// (`RecordOOM`).
+    /// Records an OOM kill of a container with this memory requested or used: counts as a peak above that and above
+    /// the observed usage. A kill in an earlier window is ignored (`RecordOOM`).
     pub fn add_oom(
         &mut self,
         state: &mut AggregateState,
@@ -207,8 +206,7 @@ impl ContainerWindow {
         true
     }
 
-    /// Takes the peak of a window that is not over out of what is stored
-    /// (`subtractCurrentContainerMemoryPeak`).
+    /// Removes the peak of an unfinished window from the state to be stored (`subtractCurrentContainerMemoryPeak`).
     pub fn leave_out_current_peak(self, state: &mut AggregateState, now: SimTime) {
         if let Some(end) = self.window_end.filter(|end| now < *end) {
             state.memory.subtract(self.peak() as f64, 1.0, end);
@@ -234,7 +232,7 @@ mod tests {
         let (mut state, mut window, settings) = fresh();
         window.add_memory(&mut state, Bytes(900_000_000), at(0), &settings);
         window.add_oom(&mut state, Bytes(1_000_000_000), at(1), &settings);
-        // A fifth more than the request, which is more than what was seen in use.
+        // A fifth above the request, which exceeds the observed usage.
         assert_eq!(window.peak(), 1_200_000_000);
         window.add_oom(&mut state, Bytes(1_000_000_000), at(2), &settings);
         assert_eq!(window.peak(), 1_200_000_000);

@@ -1,4 +1,4 @@
-//! Histograms that forget: exponentially growing buckets whose older samples weigh less
+//! Decaying histograms: exponentially growing buckets in which older samples weigh less
 //! (`pkg/recommender/util/{histogram,decaying_histogram}.go`).
 
 use std::collections::BTreeMap;
@@ -60,7 +60,8 @@ fn log_ratio(value: f64) -> f64 {
     libm::log(value) / libm::log(RATIO)
 }
 
-/// The ratio to a whole power as Go's `math.Pow` comes to it, by squares: its last digits decide about a byte.
+/// The ratio to an integer power by repeated squaring, exactly as Go's `math.Pow`: its last digits can decide about a
+/// byte.
 fn power_of_ratio(mut exponent: usize) -> f64 {
     let (mut power, mut square) = (1.0, RATIO);
     while exponent > 0 {
@@ -73,7 +74,7 @@ fn power_of_ratio(mut exponent: usize) -> f64 {
     power
 }
 
-/// What is left of a weight; too little is nothing (`safeSubtract`).
+/// A weight after a subtraction; tiny remainders count as zero (`safeSubtract`).
 fn without_rest(weight: f64) -> f64 {
     if weight < EPSILON { 0.0 } else { weight }
 }
@@ -87,11 +88,11 @@ pub struct DecayingHistogram {
     /// The first and the last bucket that count.
     span: (usize, usize),
     half_life: SimDuration,
-    /// When a sample weighs what it says; absent before the first.
+    /// Time at which a sample has its nominal weight; absent before the first sample.
     reference: Option<SimTime>,
 }
 
-/// A histogram as it is stored.
+/// The serialized form of a histogram.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HistogramCheckpoint {
     /// Weights of the buckets that have any, 10,000 for the heaviest.
@@ -170,7 +171,7 @@ impl DecayingHistogram {
         self.buckets.start((bucket + 1).min(self.buckets.count - 1))
     }
 
-    /// What is stored of it: weights in whole parts of the largest.
+    /// Creates its checkpoint: weights as integer fractions of the largest.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 10,000")]
     pub fn checkpoint(&self) -> HistogramCheckpoint {
         let (first, last) = self.span;
@@ -186,7 +187,7 @@ impl DecayingHistogram {
         }
     }
 
-    /// What was stored, again.
+    /// Restores a histogram from a checkpoint.
     pub fn restored(
         buckets: Buckets,
         half_life: SimDuration,

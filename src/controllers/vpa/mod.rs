@@ -1,5 +1,4 @@
-//! The vertical-pod-autoscaler: its recommender and its updater. What new pods get is the business of
-//! admission (`cluster::vpa`).
+//! The vertical-pod-autoscaler's recommender and updater. Requests of new pods are set by admission (`cluster::vpa`).
 
 mod aggregate;
 mod histogram;
@@ -39,12 +38,12 @@ pub struct VpaController {
     known: BTreeMap<VpaId, Known>,
 }
 
-/// What is remembered of one VPA.
+/// State kept for one VPA.
 #[derive(Clone, Debug, Default)]
 struct Known {
     model: Model<PodId>,
     updater: UpdaterMemory<PodId>,
-    /// `restartCount` of each container as it was last seen: what is beyond it has not been looked at.
+    /// Last observed `restartCount` of each container: later restarts have not been processed yet.
     restarts: BTreeMap<(PodId, Name), u32>,
     /// Kills for lack of memory that were taken in, by container.
     kills: BTreeMap<Name, u32>,
@@ -115,7 +114,7 @@ impl Controller for VpaController {
     }
 
     fn refused(&mut self, _: ClusterView<'_>, key: Key, _: &[Refused], _: &mut Actions) -> Requeue {
-        // A budget stood in the way: the next round asks again.
+        // Refused by a budget: the next round retries.
         let Key::Vpa(id) = key else { return Requeue::No };
         let known = self.known.get(&id);
         let next = known.and_then(|known| known.next_recommendation.min(known.next_update));
@@ -139,8 +138,7 @@ impl Explain for VpaController {
 }
 
 impl Known {
-    /// Takes in the samples of the metrics API, each of which counts once, and then the kills for lack of
-    /// memory.
+    /// Records the samples of the metrics API, each once, and then the OOM kills.
     fn take_samples(&mut self, view: ClusterView<'_>, target: ScaleTarget, settings: &VpaSettings) {
         let store = view.store();
         // Pods that wait are not listed.

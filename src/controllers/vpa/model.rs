@@ -1,4 +1,4 @@
-//! What the recommender remembers of the pods of one VerticalPodAutoscaler, from one look to the next
+//! State of the recommender for the pods of one VerticalPodAutoscaler between runs
 //! (`pkg/recommender/model/cluster.go`, `pkg/recommender/input/cluster_feeder.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,16 +9,15 @@ use cluster::meta::{Labels, Name};
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu};
 
-/// States that are out of date are looked for so often.
+/// Interval at which expired states are collected.
 const GARBAGE_COLLECTION: SimDuration = SimDuration::from_secs(3600);
 
-/// The memory of a recommender, of pods that are told apart by a `P`.
+/// State of a recommender, for pods identified by a `P`.
 #[derive(Clone, Debug)]
 pub struct Model<P> {
-    /// By the labels of the pods and the container's name. Those of labels that no pod has any more go on
-    /// counting.
+    /// By pod labels and container name. States of labels that no pod has any more still count.
     states: BTreeMap<(Labels, Name), AggregateState>,
-    /// What was read from checkpoints at the start, which never goes out of date.
+    /// States restored from checkpoints at the start, which never expire.
     initial: BTreeMap<Name, AggregateState>,
     pods: BTreeMap<P, SeenPod>,
     last_collection: Option<SimTime>,
@@ -67,7 +66,7 @@ impl<P: Ord + Copy> Model<P> {
         }
     }
 
-    /// Forgets pods that are gone. What is known of their containers stays.
+    /// Drops removed pods. Statistics of their containers are kept.
     pub fn retain_pods(&mut self, is_there: impl Fn(&P) -> bool) {
         self.pods.retain(|pod, _| is_there(pod));
     }
@@ -77,7 +76,7 @@ impl<P: Ord + Copy> Model<P> {
         self.pods.len()
     }
 
-    /// Takes in what a container of a pod uses; nothing of one that is not known.
+    /// Records a container's usage; ignored for unknown pods.
     pub fn add_sample(
         &mut self,
         pod: P,
@@ -92,7 +91,7 @@ impl<P: Ord + Copy> Model<P> {
         }
     }
 
-    /// Takes in a kill for lack of memory of a container that requests or used so much.
+    /// Records an OOM kill of a container with this memory requested or used.
     pub fn add_oom(
         &mut self,
         pod: P,
@@ -119,7 +118,7 @@ impl<P: Ord + Copy> Model<P> {
         Some((window, state_of(&mut self.states, labels, &name, settings, now)))
     }
 
-    /// What is known of each container, of all labels and checkpoints together.
+    /// The merged statistics of each container, over all labels and checkpoints.
     pub fn by_container(
         &mut self,
         settings: &VpaSettings,
@@ -134,7 +133,7 @@ impl<P: Ord + Copy> Model<P> {
         merged
     }
 
-    /// What is stored of each container: without the peaks of windows that are not over.
+    /// Checkpoints of all containers, without the peaks of unfinished windows.
     pub fn checkpoints(
         &mut self,
         settings: &VpaSettings,
@@ -152,7 +151,7 @@ impl<P: Ord + Copy> Model<P> {
         merged.into_iter().map(|(name, state)| (name, state.checkpoint())).collect()
     }
 
-    /// A recommender that starts with what is stored.
+    /// A recommender restored from checkpoints.
     pub fn restored(
         checkpoints: &BTreeMap<Name, Checkpoint>,
         settings: &VpaSettings,
@@ -164,12 +163,12 @@ impl<P: Ord + Copy> Model<P> {
         Self { initial: restored.collect(), ..Self::default() }
     }
 
-    /// Whether states that are out of date are to be dropped.
+    /// Whether expired states are due for collection.
     pub fn is_collection_due(&self, now: SimTime) -> bool {
         self.last_collection.is_none_or(|last| now - last >= GARBAGE_COLLECTION)
     }
 
-    /// Drops states that are out of date, and those without samples that no pod belongs to, once an hour
+    /// Drops expired states, and states without samples to which no pod belongs, once an hour
     /// (`RateLimitedGarbageCollectAggregateCollectionStates`).
     pub fn collect_garbage(&mut self, settings: &VpaSettings, now: SimTime) {
         if !self.is_collection_due(now) {

@@ -1,4 +1,4 @@
-//! The recommender: from what is known of containers to target and bounds
+//! The recommender: computes target and bounds from the statistics of containers
 //! (`pkg/recommender/{logic,routines}`).
 
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use cluster::vpa_capping::within_policy;
 use engine::SimDuration;
 use units::Quantity;
 
-/// An annotation begins and ends so that asks for whole CPUs of the container named between.
+/// Prefix and suffix of the annotation requesting whole CPUs for the container named in between.
 const INTEGER_CPU: (&str, &str) = ("vpa-post-processor.kubernetes.io/", "_integerCPU");
 
-/// What is recommended for all containers that the policy does not leave out, by name.
+/// Recommendations for all containers not excluded by the policy, by name.
 pub fn recommend(
     states: &BTreeMap<Name, AggregateState>,
     spec: &VpaSpec,
@@ -45,7 +45,7 @@ fn estimate(
     settings: &VpaSettings,
 ) -> Estimates {
     let margin = settings.safety_margin_fraction;
-    // The margin is cut by itself: 15 % of 100m are 15m, where 115 % of it are 114.999....
+    // The margin is truncated separately: 15 % of 100m are 15m, while 115 % of it are 114.999....
     let with_margin = |base: i64| base + cut(base as f64 * margin);
     let cpu = |percentile: f64, factor: f64| {
         let base = with_margin(cut(state.cpu.percentile(percentile) * 1000.0));
@@ -91,7 +91,7 @@ fn estimate(
     ]
 }
 
-/// Intervals of samples: by the calendar, or by their number, one a minute, where that is less
+/// Confidence in intervals of samples: by the calendar, or by their number at one a minute, whichever is less
 /// (`getConfidence`). CPU samples count for memory, too.
 fn confidence(state: &AggregateState, interval: SimDuration) -> f64 {
     let nanos = interval.as_nanos() as f64;
@@ -100,7 +100,7 @@ fn confidence(state: &AggregateState, interval: SimDuration) -> f64 {
     (span.as_nanos() as f64 / nanos).min(state.samples as f64 / minutes)
 }
 
-/// Rounds up, to whole CPUs where that is asked for, then keeps within policy and global maximum.
+/// Rounds up, to whole CPUs if requested, then applies policy and global maximum.
 fn processed(
     name: &Name,
     estimates: Estimates,
@@ -221,7 +221,7 @@ mod tests {
         let recommended = recommended(fed(1, 780, 1_000));
         // The bucket ends at 800.6m: 800m and 120m, where 115 % of 800m are 919.9...m in floats.
         assert_eq!(cpu(recommended.target), 920);
-        // With a single sample there is no confidence at all: anything between the least and the most there is.
+        // A single sample gives no confidence: the bounds span the whole range.
         assert_eq!(cpu(recommended.lower_bound), 25);
         assert_eq!(cpu(recommended.upper_bound), 100_000_000_000_000);
     }

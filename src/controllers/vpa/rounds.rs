@@ -1,4 +1,4 @@
-//! A round of the updater: who is resized or evicted, in which order, as long as enough of the others stay
+//! A round of the updater: selects pods to resize or evict, in order, as long as enough of the others are undisturbed
 //! (`RunOnce` of `pkg/updater/logic`).
 
 use std::collections::BTreeMap;
@@ -14,30 +14,30 @@ use cluster::vpa_admission::{AdmittedResources, admitted};
 use cluster::vpa_capping::{NamespaceLimits, capped};
 use engine::{SimDuration, SimTime};
 
-/// What a round looks at.
+/// Inputs of a round.
 #[derive(Clone, Debug)]
 pub struct Round<'a, P> {
     /// When it begins.
     pub now: SimTime,
     /// The VPA.
     pub spec: &'a VpaSpec,
-    /// What it recommends; absent before it does.
+    /// The VPA's recommendation; absent until there is one.
     pub recommendation: Option<&'a [ContainerRecommendation]>,
     /// The LimitRanges of its namespace.
     pub limits: &'a NamespaceLimits,
     /// Its pods, as they are listed.
     pub pods: Vec<SeenPod<'a, P>>,
-    /// The groups of pods with an owner in common; absent for those of which none is disturbed.
+    /// Groups of pods with a common owner; absent for groups that must not be disturbed.
     pub groups: Vec<Option<Group>>,
     /// The flags.
     pub settings: &'a VpaSettings,
 }
 
-/// What a round asks of the API.
+/// The API calls of a round.
 pub trait UpdaterApi<P> {
-    /// Evicts a pod at a time, and says whether it was.
+    /// Evicts a pod at the given time; returns whether it was evicted.
     fn evict(&mut self, pod: &P, at: SimTime) -> bool;
-    /// Resizes a pod, and says whether that was taken.
+    /// Resizes a pod; returns whether the request was accepted.
     fn resize(&mut self, pod: &P, resources: &[AdmittedResources]) -> bool;
     /// The place of a pod among candidates of equal priority. The real order is that of the list only while
     /// they are few.
@@ -46,12 +46,12 @@ pub trait UpdaterApi<P> {
     }
 }
 
-/// What the updater remembers from one round to the next.
+/// State of the updater between rounds.
 #[derive(Clone, Debug)]
 pub struct UpdaterMemory<P> {
     /// When a pod of this name was first seen being resized. Nothing ever resets it.
     first_seen: BTreeMap<Name, SimTime>,
-    /// What was last tried in vain.
+    /// The recommendations of the last infeasible attempt.
     infeasible: BTreeMap<P, Vec<ContainerRecommendation>>,
     evictions: RateLimiter,
     resizes: RateLimiter,
@@ -63,7 +63,7 @@ impl<P> Default for UpdaterMemory<P> {
     }
 }
 
-/// What can be done about a pod where it runs (`InPlaceDecision`).
+/// The in-place action possible for a pod (`InPlaceDecision`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     Approved,
@@ -134,8 +134,8 @@ impl<P: Ord + Clone> UpdaterMemory<P> {
         }
     }
 
-    /// Candidates that are far enough from what is recommended: those that are to grow first, then the
-    /// furthest from their target (`getPodsUpdateOrder`).
+    /// Candidates far enough from the recommendation: those scaling up first, then by decreasing distance from their
+    /// target (`getPodsUpdateOrder`).
     fn in_order(
         &self,
         round: &Round<'_, P>,
@@ -229,7 +229,7 @@ impl<P: Ord + Clone> UpdaterMemory<P> {
         let pod = &round.pods[place];
         let recommendation = round.recommendation.unwrap_or_default();
         match decision {
-            // Where nothing is ever evicted, what is deferred is asked for all the same.
+            // In a mode that never evicts, a deferred resize is requested again.
             Decision::Deferred if !only_resizes => return Resized::Done,
             Decision::Tried => return Resized::Done,
             Decision::Evict => return Resized::Evict,
@@ -259,7 +259,7 @@ impl<P: Ord + Clone> UpdaterMemory<P> {
     }
 }
 
-/// What became of an attempt to resize.
+/// Outcome of an attempt to resize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Resized {
     Done,
@@ -291,7 +291,7 @@ impl RateLimiter {
         Self { per_second, burst, tokens: burst as f64, last: None }
     }
 
-    /// When there is a token, if that is soon enough.
+    /// Time at which a token is available, if before the deadline.
     #[expect(clippy::cast_possible_truncation, reason = "cut as in Go")]
     fn wait(&mut self, now: SimTime, deadline: SimTime) -> Option<SimTime> {
         if self.per_second <= 0.0 {

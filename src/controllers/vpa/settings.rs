@@ -10,15 +10,15 @@ use units::Quantity;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VpaSettings {
-    /// From one look at the metrics to the next (`--recommender-interval`). Default 1m.
+    /// Interval between recommender runs (`--recommender-interval`). Default 1m.
     #[schemars(extend("x-minimum" = "1s"))]
     pub recommender_interval: SimDuration,
-    /// From one look at the pods to the next (`--updater-interval`). Default 1m.
+    /// Interval between updater runs (`--updater-interval`). Default 1m.
     #[schemars(extend("x-minimum" = "1s"))]
     pub updater_interval: SimDuration,
-    /// Percentile of CPU usage that is the target (`--target-cpu-percentile`). Default 0.9.
+    /// Percentile of CPU usage used as the target (`--target-cpu-percentile`). Default 0.9.
     pub target_cpu_percentile: f64,
-    /// Percentile of memory peaks that is the target (`--target-memory-percentile`). Default 0.9.
+    /// Percentile of memory peaks used as the target (`--target-memory-percentile`). Default 0.9.
     pub target_memory_percentile: f64,
     /// Percentile of the lower bound (`--recommendation-lower-bound-cpu-percentile`). Default 0.5.
     pub lower_bound_cpu_percentile: f64,
@@ -35,7 +35,7 @@ pub struct VpaSettings {
     /// The same of memory (`--confidence-interval-memory`). Default 24h.
     #[schemars(extend("x-minimum" = "1s"))]
     pub confidence_interval_memory: SimDuration,
-    /// What is added to every percentile (`--recommendation-margin-fraction`). Default 0.15.
+    /// Margin added to every percentile (`--recommendation-margin-fraction`). Default 0.15.
     pub safety_margin_fraction: f64,
     /// `--cpu-histogram-decay-half-life`. Default 24h.
     #[schemars(extend("x-minimum" = "1s"))]
@@ -46,14 +46,14 @@ pub struct VpaSettings {
     /// Only the peak of each such time counts for memory (`--memory-aggregation-interval`). Default 24h.
     #[schemars(extend("x-minimum" = "1s"))]
     pub memory_aggregation_interval: SimDuration,
-    /// What is known of containers is dropped so many of these intervals after their last sample
+    /// Number of these intervals after the last sample at which statistics of containers expire
     /// (`--memory-aggregation-interval-count`). Default 8.
     #[schemars(range(max = 100_000), extend("x-minimum" = 1))]
     pub memory_aggregation_interval_count: i64,
-    /// After a kill for lack of memory the container is taken to need so many times what it had
-    /// (`--oom-bump-up-ratio`). Default 1.2.
+    /// Factor between the memory of an OOM-killed container and its assumed need (`--oom-bump-up-ratio`).
+    /// Default 1.2.
     pub oom_bump_up_ratio: f64,
-    /// And so much more at least (`--oom-min-bump-up-bytes`). Default 100Mi.
+    /// Minimum increase after an OOM kill (`--oom-min-bump-up-bytes`). Default 100Mi.
     pub oom_min_bump_up: Quantity,
     /// Least CPU of a pod, thousandths (`--pod-recommendation-min-cpu-millicores`). Default 25.
     pub pod_min_cpu_millicores: f64,
@@ -66,17 +66,18 @@ pub struct VpaSettings {
     /// The same of memory (`--container-recommendation-max-allowed-memory`). Default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_recommendation_max_allowed_memory: Option<Quantity>,
-    /// CPU is recommended in multiples of so many thousandths (`--round-cpu-millicores`). Default 1.
+    /// CPU recommendations are rounded to a multiple of this many thousandths of a core (`--round-cpu-millicores`).
+    /// Default 1.
     pub round_cpu_millicores: i64,
-    /// Memory is recommended in multiples of so many bytes (`--round-memory-bytes`). Default 1.
+    /// Memory recommendations are rounded to a multiple of this many bytes (`--round-memory-bytes`). Default 1.
     pub round_memory_bytes: i64,
-    /// Whole CPUs are recommended to containers whose VPA has an annotation that asks for them
+    /// Recommend whole CPUs for containers whose VPA has the annotation for it
     /// (`--cpu-integer-post-processor-enabled`). Default false.
     pub post_processor_cpu_as_integer: bool,
-    /// Pods of which a container was killed for its memory so soon after its start need not be old to be
-    /// evicted (`--evict-after-oom-threshold`). Default 10m.
+    /// A pod with a container OOM-killed within this time after its start may be evicted regardless of its age
+    /// (`--evict-after-oom-threshold`). Default 10m.
     pub evict_after_oom_threshold: SimDuration,
-    /// Part of a workload's pods that may be gone at a time (`--eviction-tolerance`). Default 0.5.
+    /// Fraction of a workload's pods that may be disrupted at a time (`--eviction-tolerance`). Default 0.5.
     pub eviction_tolerance: f64,
     /// Pods that must live for any to be evicted (`--min-replicas`). Default 2.
     pub min_replicas: i32,
@@ -86,11 +87,11 @@ pub struct VpaSettings {
     /// And for ever, if target and request differ by less than this part
     /// (`--pod-update-threshold`). Default 0.1.
     pub pod_update_threshold: f64,
-    /// Pods whose containers need no restart for it are resized however many others are away
+    /// Pods whose containers need no restart for it are resized regardless of the number of disrupted pods
     /// (`--in-place-skip-disruption-budget`). Default false.
     pub in_place_skip_disruption_budget: bool,
-    /// Feature gate `InPlace`, without which the mode of that name does nothing. Off in the real updater; on
-    /// here, or a manifest that asks for the mode would show nothing of it.
+    /// Feature gate `InPlace`, without which the mode of that name does nothing. Off in the real updater; on here,
+    /// since a manifest using the mode would otherwise show no effect.
     #[serde(skip, default = "on")]
     pub has_in_place_mode: bool,
     /// Feature gate `PerVPAConfig`: `evictAfterOOMSeconds` counts.

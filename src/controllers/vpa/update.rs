@@ -1,4 +1,4 @@
-//! The updater in a simulation: what it sees of the pods of a workload, and what it asks of the API.
+//! The updater in a simulation: its view of a workload's pods, and its API requests.
 
 use super::Known;
 use super::rounds::{Round, UpdaterApi};
@@ -19,7 +19,7 @@ use cluster::{Action, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
 impl Known {
-    /// Resizes or evicts pods, as far as enough of the others stay as they are.
+    /// Resizes or evicts pods, as long as enough of the others are undisturbed.
     pub(super) fn update(
         &mut self,
         view: ClusterView<'_>,
@@ -88,7 +88,7 @@ fn seen(view: ClusterView<'_>, id: PodId, group: Option<usize>) -> Option<SeenPo
         is_pending: pod.phase == PodPhase::Pending,
         start_time: pod.start_time,
         containers: SeenContainer::of(&actual.containers),
-        // Its containers are those that it was admitted with.
+        // Its containers are those it was admitted with.
         observed: None,
         ooms: ooms(spec, pod),
         resize: pod.resize.as_deref().map(state_of),
@@ -96,7 +96,7 @@ fn seen(view: ClusterView<'_>, id: PodId, group: Option<usize>) -> Option<SeenPo
     })
 }
 
-/// Containers whose last run ended for lack of memory, with how long it lasted.
+/// Containers whose last run was OOM-killed, with its duration.
 fn ooms(spec: &PodSpec, pod: &Pod) -> Vec<(Name, SimDuration)> {
     let (_, statuses) = pod.containers.split(spec);
     let ends = spec.containers.iter().zip(statuses).filter_map(|(container, status)| {
@@ -118,7 +118,7 @@ const fn state_of(resize: &PodResize) -> ResizeState {
     }
 }
 
-/// The API as a simulation has it: what is asked for is carried out after the round.
+/// The simulated API: requests are carried out after the round.
 struct Api<'a, 'b> {
     view: ClusterView<'a>,
     actions: &'b mut Actions,

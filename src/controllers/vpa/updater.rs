@@ -7,9 +7,9 @@ use cluster::vpa::{ContainerRecommendation, EvictionRequirement, Resource, VpaSp
 use cluster::vpa_capping::SeenContainer;
 use engine::{SimDuration, SimTime};
 
-/// A resize that is deferred for longer is given up (`DeferredResizeUpdateTimeout`).
+/// A resize deferred for longer is abandoned (`DeferredResizeUpdateTimeout`).
 const DEFERRED_MAX: SimDuration = SimDuration::from_secs(5 * 60);
-/// A resize that is in progress for longer is given up (`InProgressResizeUpdateTimeout`).
+/// A resize in progress for longer is abandoned (`InProgressResizeUpdateTimeout`).
 const IN_PROGRESS_MAX: SimDuration = SimDuration::from_secs(60 * 60);
 
 /// How far a pod is from its recommendation.
@@ -17,16 +17,16 @@ const IN_PROGRESS_MAX: SimDuration = SimDuration::from_secs(60 * 60);
 pub struct UpdatePriority {
     /// A request is outside of its bounds.
     pub is_outside_bounds: bool,
-    /// A request is to grow.
+    /// Whether a request increases.
     pub scales_up: bool,
     /// Difference of target and request as part of the request, over CPU and memory.
     pub difference: f64,
 }
 
-/// A pod with a node that is neither terminating nor finished, as the updater sees it; others it does not list.
+/// A pod with a node that is neither terminating nor finished, as seen by the updater, which lists no others.
 #[derive(Clone, Debug)]
 pub struct SeenPod<'a, P> {
-    /// Tells it apart.
+    /// Identifies the pod.
     pub id: P,
     /// Its name.
     pub name: Name,
@@ -38,20 +38,20 @@ pub struct SeenPod<'a, P> {
     pub start_time: Option<SimTime>,
     /// Its containers, with the amounts in force.
     pub containers: Vec<SeenContainer<'a>>,
-    /// What its webhook saw, by the annotation `vpaObservedContainers`; absent without it.
+    /// Containers observed by its webhook (annotation `vpaObservedContainers`); absent without the annotation.
     pub observed: Option<Vec<Name>>,
-    /// The containers whose last run ended for lack of memory, with how long it lasted.
+    /// Containers whose last run was OOM-killed, with its duration.
     pub ooms: Vec<(Name, SimDuration)>,
-    /// How far a resize has come.
+    /// State of a resize.
     pub resize: Option<ResizeState>,
     /// Whether some container restarts when it is resized.
     pub restarts_for_resize: bool,
 }
 
-/// How far a resize has come (`getResizeStatus`).
+/// State of a resize (`getResizeStatus`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResizeState {
-    /// There is no room now.
+    /// The node currently lacks room.
     Deferred,
     /// The node is too small.
     Infeasible,
@@ -59,7 +59,7 @@ pub enum ResizeState {
     InProgress,
     /// It failed.
     Error,
-    /// Its conditions say something else.
+    /// Its conditions match none of the other states.
     Unknown,
 }
 
@@ -92,7 +92,7 @@ impl<P> SeenPod<'_, P> {
     }
 }
 
-/// The priority of a pod, by what is recommended for it (`GetUpdatePriority`).
+/// The priority of a pod under a recommendation (`GetUpdatePriority`).
 pub fn priority<P>(
     pod: &SeenPod<'_, P>,
     recommendation: &[ContainerRecommendation],
@@ -106,7 +106,7 @@ pub fn priority<P>(
             let sum = &mut recommended[resource as usize];
             *sum = Some(sum.unwrap_or(0).saturating_add(target.milli_value()));
             let Some(request) = container.requests.get(resource.as_str()) else {
-                // Without a request there is nothing that could be inside of bounds.
+                // Without a request, nothing is inside the bounds.
                 priority.is_outside_bounds = true;
                 priority.scales_up = true;
                 continue;
@@ -159,8 +159,8 @@ pub fn is_admitted<P>(
     })
 }
 
-/// Whether a pod is to be updated for its distance. One that ran out of memory soon after its start need not be
-/// old, nor far from its target; but something must change (`AddPod`).
+/// Whether a pod should be updated for its distance from the recommendation. A pod OOM-killed soon after its start
+/// need not be old, nor far from its target; but something must change (`AddPod`).
 pub fn is_to_be_updated(
     priority: UpdatePriority,
     has_quick_oom: bool,
@@ -185,7 +185,7 @@ pub struct Group {
     pub configured: i64,
     /// Pods that are not Pending.
     pub running: i64,
-    /// Pods that may be gone at a time.
+    /// Pods that may be disrupted at a time.
     pub tolerance: i64,
     /// Pods that were disturbed now.
     pub disturbed: i64,
@@ -194,7 +194,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group of so many live pods, of which so many are Pending; `None` if nothing is done about them
+    /// A group with these numbers of configured, live and pending pods; `None` if it must not be updated
     /// (`GetCreatorMaps`).
     #[expect(clippy::cast_possible_truncation, reason = "cut as in Go")]
     pub fn new(

@@ -1,4 +1,4 @@
-//! How many nodes of each pool may go now (`BuildDisruptionBudgetMapping`).
+//! How many nodes of each pool may be disrupted now (`BuildDisruptionBudgetMapping`).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use crate::node_pool::DisruptionReason;
 use crate::state::Snapshot;
 use cluster::Name;
 
-/// By pool, how many nodes may go for a reason: what its budgets allow, less those that are going or not ready.
+/// Number of nodes by pool that may be disrupted for a reason: what the budgets allow, minus nodes that are being
+/// deleted or not ready.
 pub fn allowed_disruptions(snapshot: &Snapshot, reason: DisruptionReason) -> BTreeMap<Name, i64> {
     let mut nodes: BTreeMap<&Name, i64> = BTreeMap::new();
     let mut disrupted: BTreeMap<&Name, i64> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Nodes that may be disrupted, and at what cost (`NewCandidate`, `pkg/utils/disruption`).
+//! Nodes that may be disrupted, with the cost of doing so (`NewCandidate`, `pkg/utils/disruption`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::state::{NodeClaim, Snapshot, StateNode};
 use cluster::{Labels, Name};
 use engine::{SimDuration, SimTime};
 
-/// How much pods have a say.
+/// Whether pods can block a disruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// They can keep their node.
+    /// They can block it.
     Graceful,
-    /// They can, unless the node has a grace period after which they go anyway.
+    /// They can, unless the node has a termination grace period after which they are deleted anyway.
     Eventual,
 }
 
@@ -26,41 +26,41 @@ pub enum Class {
 pub struct Candidate {
     /// The node.
     pub node: Name,
-    /// Its instance.
+    /// Its provider ID.
     pub provider_id: Name,
     /// Its claim.
     pub claim: Arc<NodeClaim>,
     /// Its pool.
     pub pool: Arc<NodePool>,
-    /// Its type, if the cloud still has it.
+    /// Its instance type, if the cloud still has it.
     pub instance_type: Option<Arc<InstanceType>>,
     /// Its labels.
     pub labels: Labels,
-    /// What it costs to move its pods: less the nearer the node is to its end.
+    /// Disruption cost of its pods, scaled by the node's remaining lifetime.
     pub cost: f64,
-    /// The pods that need another place.
+    /// The pods that have to be rescheduled.
     pub pods: Arc<[Arc<Pod>]>,
 }
 
 impl Candidate {
-    /// Whether it runs on capacity that can be taken back.
+    /// True if its labels allow this capacity type.
     pub fn has_capacity_type(&self, capacity_type: &str) -> bool {
         let labels = self.requirements();
         let own = labels.get(CAPACITY_TYPE).and_then(|one| one.only_value());
         own.is_some_and(|own| own.as_ref() == capacity_type)
     }
 
-    /// Whether the labels that its price depends on are there.
+    /// True if it has the labels that its price depends on.
     pub fn has_priced_labels(&self) -> bool {
         let has_both = |has: &dyn Fn(&str) -> bool| has(CAPACITY_TYPE) && has(ZONE);
         has_both(&|key| self.labels.contains_key(key)) || {
-            // Under their former names, perhaps.
+            // The labels may have their former names.
             let labels = self.requirements();
             has_both(&|key| labels.get(key).is_some())
         }
     }
 
-    /// What it costs an hour, in dollars; absent if the cloud does not offer it any more.
+    /// Hourly price in dollars; absent if the cloud does not offer it any more.
     pub fn price(&self) -> Option<f64> {
         self.instance_type.as_ref()?.price_of(&self.requirements())
     }
@@ -70,10 +70,10 @@ impl Candidate {
     }
 }
 
-/// What the cloud has for a pool, by name.
+/// The cloud's instance types for a pool, by name.
 type TypesByName<'a> = BTreeMap<&'a Name, &'a Arc<InstanceType>>;
 
-/// The nodes that may be disrupted, in an order that chance decides, and why others may not.
+/// The nodes that may be disrupted, in the order of a map walk, and why others may not.
 pub fn candidates(
     snapshot: &Snapshot,
     class: Class,
@@ -137,7 +137,7 @@ fn candidate(
     })
 }
 
-/// Why the pods keep a node; absent if they do not (`ValidatePodsDisruptable`).
+/// Why the pods block disruption; `None` if they do not (`ValidatePodsDisruptable`).
 fn pod_blocker(state: &StateNode, snapshot: &Snapshot) -> Option<String> {
     let keeps = |pod: &&Arc<Pod>| !pod.is_disruptable(snapshot.now);
     let mut with_a_say = state.pods.iter().filter(|_| state.pods.has_do_not_disrupt());
@@ -150,7 +150,7 @@ fn pod_blocker(state: &StateNode, snapshot: &Snapshot) -> Option<String> {
     snapshot.budgets.blocker(state.pods.iter().map(AsRef::as_ref), snapshot.now)
 }
 
-/// Which part of its life a node has before it (`LifetimeRemaining`).
+/// Fraction of its lifetime that a node has left (`LifetimeRemaining`).
 fn lifetime_remaining(claim: &NodeClaim, now: SimTime) -> f64 {
     let Some(total) = claim.expire_after.map(SimDuration::as_secs_f64) else { return 1.0 };
     let age = now.since(claim.created).as_secs_f64();

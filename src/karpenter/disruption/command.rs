@@ -1,33 +1,33 @@
-//! What is decided: nodes that go, and nodes that take their place.
+//! Disruption commands: nodes to remove, and their replacements.
 
 use super::candidate::Candidate;
 use super::methods::Method;
 use crate::scheduling::{NewClaim, Results};
 
-/// Nodes that go, and nodes that take their place.
+/// Nodes to remove, and their replacements.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// By which method.
+    /// The method that decided it.
     pub method: Method,
-    /// The nodes that go.
+    /// The nodes to remove.
     pub candidates: Vec<Candidate>,
-    /// The nodes that take their place.
+    /// The replacement nodes.
     pub replacements: Vec<NewClaim>,
-    /// The pass that shows that their pods have a place.
+    /// The scheduling simulation that found room for the pods.
     pub results: Results,
 }
 
-/// What a command does.
+/// The kind of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nodes go.
+    /// Nodes are deleted.
     Delete,
-    /// Nodes go when others have come.
+    /// Nodes are deleted once their replacements are ready.
     Replace,
 }
 
 impl Decision {
-    /// As Karpenter's log has it.
+    /// The name in Karpenter's log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Delete => "delete",
@@ -37,13 +37,14 @@ impl Decision {
 }
 
 impl Command {
-    /// What it does.
+    /// The kind of this command.
     pub const fn decision(&self) -> Decision {
         if self.replacements.is_empty() { Decision::Delete } else { Decision::Replace }
     }
 
-    /// What the nodes that go cost more than the first choice for those that come, in dollars an hour. That choice is
-    /// priced at its cheapest offering, whether it can be had or not, so that this is too much where it cannot.
+    /// Hourly price of the removed nodes minus that of the first option of each replacement, in dollars. That
+    /// option is priced at its cheapest offering, available or not, so that the savings are overestimated if it is
+    /// not available.
     pub fn estimated_savings(&self) -> f64 {
         let prices: Option<Vec<f64>> = self.candidates.iter().map(Candidate::price).collect();
         let gone: f64 = prices.map_or(0.0, |prices| prices.iter().sum());

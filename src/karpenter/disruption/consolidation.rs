@@ -1,4 +1,5 @@
-//! Whether some nodes can go, their pods having a place elsewhere or on one cheaper node (`consolidation.go`).
+//! Consolidation: whether nodes can be removed because their pods fit elsewhere or on one cheaper node
+//! (`consolidation.go`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +17,14 @@ use crate::scheduling::{Ground, NewClaim, Results};
 use crate::state::Snapshot;
 use cluster::Name;
 
-/// A single spot node is replaced only where there is so much choice, lest it moves from one type to the next as
-/// prices move.
+/// Fewest instance types for replacing a single spot node by another: with less choice it would move from type to
+/// type as prices change.
 const MIN_TYPES_FOR_SPOT_TO_SPOT: usize = 15;
 
-/// Why a node is not consolidated, as the event on it says.
+/// Why a node is not consolidated, worded as in its Event.
 pub(super) type Unconsolidatable = String;
 
-/// Why a node is left alone as long as it is not empty; absent if it may be consolidated at all (`ShouldDisrupt`).
+/// Why a node that is not empty is never consolidated; `None` if it may be (`ShouldDisrupt`).
 pub(super) fn obstacle(candidate: &Candidate) -> Option<Unconsolidatable> {
     let pool = &candidate.pool;
     let reason = if candidate.instance_type.is_none() {
@@ -40,20 +41,21 @@ pub(super) fn obstacle(candidate: &Candidate) -> Option<Unconsolidatable> {
     Some(reason)
 }
 
-/// What the nodes cost together; nothing if the cloud does not offer one of them any more, so that nothing is cheaper.
+/// Total price of the nodes; 0 if the cloud no longer offers one of them, so that nothing is cheaper.
 fn price_of(candidates: &[Candidate]) -> f64 {
     candidates.iter().map(Candidate::price).sum::<Option<f64>>().unwrap_or(0.0)
 }
 
-/// Whether the nodes can go together (`computeConsolidation`).
+/// Whether the nodes can be removed together (`computeConsolidation`).
 pub(super) fn consolidate(
     ground: &Ground<'_>,
     method: Method,
     candidates: &[Candidate],
 ) -> Result<Command, Unconsolidatable> {
     let snapshot = ground.snapshot;
-    // Two nodes in place of several are too many, whatever comes after them, unless one is dropped in the end because of
-    // its `minValues`. For one node the number is told.
+    // With several candidates a second new node already makes the simulation fail, so that it can stop there,
+    // unless a claim may still be dropped because of its `minValues`. With one candidate the message needs the
+    // exact number.
     let is_told = method != Method::MultiNodeConsolidation || ground.wants_values();
     let most_claims = (!is_told).then_some(1);
     let results = simulate(ground, candidates, most_claims).ok_or("nodes are going already")?;
@@ -82,7 +84,7 @@ pub(super) fn consolidate(
     Ok(command(results, vec![replacement]))
 }
 
-/// The replacement with the options that are cheaper than the nodes together.
+/// The replacement, limited to the options that are cheaper than the nodes together.
 fn replace(
     snapshot: &Snapshot,
     candidates: &[Candidate],
@@ -102,7 +104,7 @@ fn replace(
     Ok(claim)
 }
 
-/// The same where spot nodes would be replaced by a spot node (`computeSpotToSpotConsolidation`).
+/// The same for spot nodes replaced by a spot node (`computeSpotToSpotConsolidation`).
 fn replace_spot(
     snapshot: &Snapshot,
     candidates: &[Candidate],
@@ -137,7 +139,7 @@ fn pin_to_spot(requirements: &mut Requirements) {
     requirements.add(Requirement::value(&CAPACITY_TYPE.into(), &SPOT.into()).into());
 }
 
-/// Keeps the options that cost less than this, whatever offering of theirs is taken
+/// Keeps the options that are cheaper than this at their worst launch price
 /// (`RemoveInstanceTypeOptionsByPriceAndMinValues`).
 fn keep_cheaper(claim: &mut NewClaim, price: f64) -> Result<(), Unconsolidatable> {
     let NewClaim { options, requirements, .. } = claim;
@@ -152,8 +154,8 @@ fn keep_cheaper(claim: &mut NewClaim, price: f64) -> Result<(), Unconsolidatable
     Ok(())
 }
 
-/// Keeps, if a type that goes is among the options, those that are cheaper than the cheapest node of such a type:
-/// that node could stay instead (`filterOutSameInstanceType`).
+/// If the options contain the type of a removed node, keeps only those cheaper than the cheapest such node, which
+/// could stay instead (`filterOutSameInstanceType`).
 pub(super) fn without_same_type(command: &mut Command) -> Result<(), Unconsolidatable> {
     let mut prices: BTreeMap<Name, f64> = BTreeMap::new();
     let mut is_priced: BTreeMap<Name, bool> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The loop that tries one method after the other (`controller.go`).
+//! The disruption loop, which tries the methods in order (`controller.go`).
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,29 @@ use crate::state::Snapshot;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 
-/// From a round in which nothing was done to the next (`pollingPeriod`).
+/// Interval between rounds without a command (`pollingPeriod`).
 const POLLING_PERIOD: SimDuration = SimDuration::from_secs(10);
 /// The same while a claim has no instance yet.
 const UNSYNCED_PERIOD: SimDuration = SimDuration::from_secs(1);
-/// What has not changed for so long is looked at again nevertheless.
+/// A cluster counts as changed after this time at the latest.
 const LONGEST_REST: SimDuration = SimDuration::from_secs(300);
 
-/// When the cluster last changed in a way that may let nodes go.
+/// When the cluster last changed in a way that may allow consolidation.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangeStamp(SimTime);
 
 impl ChangeStamp {
-    /// A cluster that has changed now.
+    /// The stamp of a cluster that changes now.
     pub const fn new(now: SimTime) -> Self {
         Self(now)
     }
 
-    /// It has changed (`MarkUnconsolidated`).
+    /// Records a change (`MarkUnconsolidated`).
     pub const fn mark(&mut self, now: SimTime) {
         self.0 = now;
     }
 
-    /// When it last did; it counts as changed every five minutes (`ConsolidationState`).
+    /// Time of the last change; the cluster counts as changed every five minutes (`ConsolidationState`).
     pub fn state(&mut self, now: SimTime) -> SimTime {
         if now.since(self.0) >= LONGEST_REST {
             self.0 = now;
@@ -40,44 +40,44 @@ impl ChangeStamp {
     }
 }
 
-/// What a step of the loop comes to.
+/// Result of a step of the loop.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Nothing yet: a command is looked at again later, or the cluster is not complete.
+    /// Nothing yet: a command awaits its validation, or the cluster state is not synced.
     Wait,
-    /// A command failed its second look, and the loop goes on with the next method.
+    /// A command failed validation, and the loop continues with the next method.
     Failed(Method, Invalid),
-    /// The round is over, and nothing is done.
+    /// The round ended without a command to execute.
     Nothing {
-        /// Whether a command failed its second look in it.
+        /// True if a command failed validation in this round.
         had_command: bool,
-        /// Why nodes were left alone, by node.
+        /// Why nodes were kept, by node.
         obstacles: Vec<(Name, String)>,
     },
-    /// This is to be done; the next round begins at once.
+    /// A command to execute; the next round begins at once.
     Start(Box<Command>),
 }
 
-/// The loop.
+/// The disruption loop.
 #[derive(Clone, Debug)]
 pub struct Controller {
     /// When the next step is due.
     due: SimTime,
-    /// When the round began.
+    /// Start of the current round.
     round: SimTime,
-    /// The method that is next in this round, by place.
+    /// Position of the next method in this round.
     next: usize,
-    /// What waits for its second look.
+    /// The command that awaits its validation.
     pending: Option<Command>,
     had_command: bool,
-    /// Why nodes were left alone in this round.
+    /// Why nodes were kept in this round.
     obstacles: Vec<(Name, String)>,
     /// The change stamp at which a method found nothing to do.
     settled: BTreeMap<Method, SimTime>,
 }
 
 impl Controller {
-    /// A loop whose first round begins then.
+    /// A loop whose first round begins at `first`.
     pub const fn new(first: SimTime) -> Self {
         Self {
             due: first,
@@ -90,18 +90,18 @@ impl Controller {
         }
     }
 
-    /// When [`Self::step`] is to be called next.
+    /// When to call [`Self::step`] next.
     pub const fn due(&self) -> SimTime {
         self.due
     }
 
-    /// When the round began.
+    /// Start of the current round.
     pub const fn round(&self) -> SimTime {
         self.round
     }
 
-    /// Begins a round in which there is nothing to look at: a claim has no instance yet, or nothing has changed. Says
-    /// whether that is so; otherwise [`Self::step`] is to be called.
+    /// Starts a round and returns true if there is nothing to do in it, because a claim has no instance yet or
+    /// nothing has changed. On false, call [`Self::step`].
     pub fn rests(
         &mut self,
         now: SimTime,
@@ -134,7 +134,7 @@ impl Controller {
         rests
     }
 
-    /// Goes on at its time.
+    /// Performs the step that is due.
     pub fn step(
         &mut self,
         snapshot: &Snapshot,
@@ -148,7 +148,7 @@ impl Controller {
                 Ok(command) => self.start(command, now),
                 Err(invalid) => {
                     self.had_command = true;
-                    // A round ends with the last method that is validated.
+                    // A round ends with the last method that validates its commands.
                     if method == Method::SingleNodeConsolidation {
                         self.next = Method::ALL.len();
                     }

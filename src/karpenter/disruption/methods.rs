@@ -1,4 +1,4 @@
-//! The ways in which nodes go, in the order in which they are tried.
+//! The disruption methods, in the order in which they are tried.
 
 use std::collections::BTreeMap;
 
@@ -14,42 +14,42 @@ use crate::state::Snapshot;
 use cluster::Name;
 use engine::SimTime;
 
-/// As many nodes as are consolidated at once, about.
+/// Approximate number of nodes that are consolidated at once, at most.
 const MAX_PARALLEL: usize = 100;
 
-/// A way in which nodes go.
+/// A disruption method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
-    /// Those without pods, all at once.
+    /// Deletes empty nodes, all at once.
     Emptiness,
-    /// One that is not what its pool would make now.
+    /// Replaces one drifted node.
     Drift,
-    /// Several together, their pods having a place elsewhere or on one cheaper node.
+    /// Removes several nodes whose pods fit elsewhere or on one cheaper node.
     MultiNodeConsolidation,
-    /// One, likewise.
+    /// Removes one such node.
     SingleNodeConsolidation,
 }
 
-/// What a method comes to.
+/// Result of a method.
 #[derive(Clone, Debug, Default)]
 pub struct Proposal {
-    /// What it would do.
+    /// The proposed command.
     pub command: Option<Command>,
-    /// Whether it need not look again until something changes in the cluster.
+    /// True if the method has nothing to do until the cluster changes.
     pub is_settled: bool,
-    /// Why nodes are left alone, by node.
+    /// Why nodes are kept, by node.
     pub obstacles: Vec<(Name, String)>,
 }
 
-/// How many nodes of each pool may still go.
+/// Remaining disruption budget of each pool.
 type Budgets = BTreeMap<Name, i64>;
 
 impl Method {
-    /// All, in the order in which they are tried.
+    /// All methods, in the order in which they are tried.
     pub const ALL: [Self; 4] =
         [Self::Emptiness, Self::Drift, Self::MultiNodeConsolidation, Self::SingleNodeConsolidation];
 
-    /// As Karpenter's log has it.
+    /// The name in Karpenter's log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Emptiness => "Emptiness",
@@ -59,7 +59,7 @@ impl Method {
         }
     }
 
-    /// Which budgets count.
+    /// The reason that selects the budgets.
     pub const fn reason(self) -> DisruptionReason {
         match self {
             Self::Emptiness => DisruptionReason::Empty,
@@ -70,7 +70,7 @@ impl Method {
         }
     }
 
-    /// Whether what it decides is looked at once more before it is done.
+    /// True if its commands are validated before they are executed.
     pub const fn is_validated(self) -> bool {
         !matches!(self, Self::Drift)
     }
@@ -82,7 +82,7 @@ impl Method {
         }
     }
 
-    /// Why a candidate is nothing for this method; an empty text if there is nothing to say.
+    /// Why this method rejects a candidate; empty if Karpenter gives no reason.
     fn refusal(self, candidate: &Candidate) -> Option<String> {
         let is_consolidatable = candidate.claim.consolidatable.is_some();
         let silent = |holds: bool| (!holds).then(String::new);
@@ -96,7 +96,7 @@ impl Method {
         }
     }
 
-    /// The nodes that this method looks at, and why others are left alone (`GetCandidates`).
+    /// The candidates of this method, and why other nodes are kept (`GetCandidates`).
     pub fn candidates(
         self,
         snapshot: &Snapshot,
@@ -114,7 +114,7 @@ impl Method {
         (kept, obstacles)
     }
 
-    /// What it would do now (`ComputeCommands`).
+    /// The command that it would execute now (`ComputeCommands`).
     pub fn propose(self, snapshot: &Snapshot, is_queued: &dyn Fn(&str) -> bool) -> Proposal {
         let (candidates, obstacles) = self.candidates(snapshot, is_queued);
         if candidates.is_empty() {
@@ -140,7 +140,7 @@ fn settled(is_settled: bool, command: Option<Command>) -> Proposal {
     Proposal { is_settled, command, obstacles: Vec::new() }
 }
 
-/// Takes one off the budget of a pool, if there is one left.
+/// Consumes one from the budget of a pool, if any is left.
 fn take(budgets: &mut Budgets, pool: &str) -> bool {
     match budgets.get_mut(pool) {
         Some(left) if *left > 0 => {
@@ -151,7 +151,7 @@ fn take(budgets: &mut Budgets, pool: &str) -> bool {
     }
 }
 
-/// All that are empty, within the budgets.
+/// All empty nodes, within the budgets.
 fn empty_nodes(mut candidates: Vec<Candidate>, mut budgets: Budgets) -> Proposal {
     by_cost(&mut candidates);
     let count = candidates.len();
@@ -169,7 +169,7 @@ fn empty_nodes(mut candidates: Vec<Candidate>, mut budgets: Budgets) -> Proposal
     settled(false, Some(command))
 }
 
-/// The first that can go: those that are empty, then those that have drifted longest.
+/// The first node that can be disrupted: empty ones first, then by the time of their drift.
 fn drifted_node(
     snapshot: &Snapshot,
     mut candidates: Vec<Candidate>,
@@ -200,7 +200,7 @@ fn drifted_node(
     proposal
 }
 
-/// As many as can go together, those whose pods are cheapest to move first.
+/// As many nodes as can be removed together, those with the lowest disruption cost first.
 fn several_nodes(
     snapshot: &Snapshot,
     mut candidates: Vec<Candidate>,
@@ -221,8 +221,8 @@ fn several_nodes(
     }
 }
 
-/// Searches for the longest prefix that can go, by halves: one that cannot hides longer ones that could
-/// (`firstNConsolidationOption`).
+/// Binary search for the longest prefix that can be removed: a prefix that cannot rules out longer ones, even if
+/// one of those could (`firstNConsolidationOption`).
 fn longest_prefix(snapshot: &Snapshot, candidates: &[Candidate]) -> Option<Command> {
     if candidates.len() < 2 {
         return None;
@@ -250,7 +250,7 @@ fn longest_prefix(snapshot: &Snapshot, candidates: &[Candidate]) -> Option<Comma
     best
 }
 
-/// The first that can go, one of each pool in turn.
+/// The first node that can be removed, alternating between the pools.
 fn one_node(snapshot: &Snapshot, mut candidates: Vec<Candidate>, budgets: &Budgets) -> Proposal {
     by_cost(&mut candidates);
     let mut pools: BTreeMap<Name, std::collections::VecDeque<Candidate>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Which nodes go before their time, and what takes their place (`pkg/controllers/disruption`).
+//! Voluntary disruption of nodes, and their replacements (`pkg/controllers/disruption`).
 
 mod budgets;
 mod candidate;

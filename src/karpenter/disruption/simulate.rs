@@ -1,4 +1,4 @@
-//! Whether the pods of some nodes have a place without these (`SimulateScheduling`).
+//! Whether the pods of some nodes could be scheduled without these nodes (`SimulateScheduling`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,8 +8,9 @@ use crate::pod::Pod;
 use crate::scheduling::{Extent, Ground, PodFailure, Results, solve};
 use cluster::{Name, NamespacedName};
 
-/// A pass without these nodes; absent if one of them is already going, if no pool can make nodes, or if it would make more
-/// than some number of them. A place on a node that is not ready yet does not count, but for pods of nodes that are going.
+/// A scheduling pass without these nodes; `None` if one of them is already being deleted, no pool can create nodes,
+/// or the pass would create more than `most_claims` nodes. Room on a node that is not initialized does not count,
+/// except for pods of nodes that are being deleted.
 pub(super) fn simulate(
     ground: &Ground<'_>,
     without: &[Candidate],

@@ -1,4 +1,4 @@
-//! A second look at a command, some time after it was decided (`validation.go`).
+//! Validation of a command some time after the decision (`validation.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,22 +12,22 @@ use crate::state::Snapshot;
 use cluster::Name;
 use engine::SimDuration;
 
-/// From the decision to the second look (`commandValidationDelay`).
+/// Delay from the decision to the validation (`commandValidationDelay`).
 pub const VALIDATION_DELAY: SimDuration = SimDuration::from_secs(15);
 
-/// Why a command does not hold any more.
+/// Why a command is no longer valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// Nodes may not go any more: pods came, or something blocks.
+    /// Nodes are no longer candidates: pods arrived, or disruption is blocked.
     Churn,
-    /// A node is taken by a pod that waits, or a budget is used up.
+    /// A node is nominated for a pending pod, or a budget is exhausted.
     Budget,
-    /// The pods would now go elsewhere.
+    /// The pods would be scheduled differently now.
     Scheduling,
 }
 
 impl Invalid {
-    /// As Karpenter's metrics have it.
+    /// The name in Karpenter's metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Churn => "churn",
@@ -37,7 +37,8 @@ impl Invalid {
     }
 }
 
-/// Looks at a command once more. Of empty nodes those that still may go remain; the others stand or fall together.
+/// Validates a command. An emptiness command keeps the nodes that are still candidates; other commands are valid as
+/// a whole or not at all.
 pub fn validate(
     snapshot: &Snapshot,
     mut command: Command,
@@ -57,7 +58,7 @@ pub fn validate(
     }
 }
 
-/// Those of the nodes that are still candidates.
+/// The nodes that are still candidates.
 fn current(
     snapshot: &Snapshot,
     (method, before): (Method, &[Candidate]),
@@ -113,7 +114,7 @@ fn still_valid(
     Ok(valid)
 }
 
-/// Whether the pods would still have a place, and what was chosen would still be among the choices
+/// Checks that the pods could still be scheduled, and that the chosen options are still among the possible ones
 /// (`validateCommand`).
 fn still_better(snapshot: &Snapshot, command: &Command, now: &[Candidate]) -> Result<(), Invalid> {
     let ground = Ground::new(snapshot);

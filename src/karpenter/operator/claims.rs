@@ -1,4 +1,4 @@
-//! The NodeClaims that there are, with what Karpenter keeps in memory of each.
+//! The existing NodeClaims, with Karpenter's in-memory state of each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,54 +9,54 @@ use crate::state::{NodeClaim, NodeObject, StateNode};
 use cluster::Name;
 use engine::SimTime;
 
-/// A NodeClaim, and what is remembered of it.
+/// A NodeClaim with its in-memory state.
 #[derive(Clone, Debug)]
 pub struct ClaimState {
     /// The claim.
     pub claim: Arc<NodeClaim>,
-    /// The decision by which it was made; absent for those that were there before.
+    /// The scheduling result that it was created from; absent for claims that existed before.
     pub made: Option<Arc<NewClaim>>,
-    /// Whether its node has joined.
+    /// True once its node has joined.
     pub is_registered: bool,
-    /// Whether a command is about to delete it.
+    /// True if a command is about to delete it.
     pub is_marked: bool,
-    /// Until when it counts as taken by a pod that waits.
+    /// Time until which it is nominated for a pending pod.
     pub nominated_until: SimTime,
 }
 
 impl ClaimState {
-    /// A claim that nothing is remembered of.
+    /// A claim without in-memory state.
     pub const fn new(claim: Arc<NodeClaim>, made: Option<Arc<NewClaim>>) -> Self {
         let nominated_until = SimTime::from_nanos(i64::MIN);
         Self { claim, made, is_registered: false, is_marked: false, nominated_until }
     }
 }
 
-/// A node of the API with its pods.
+/// A node with its pods.
 pub type NodeWithPods = (Arc<NodeObject>, NodePods);
 
-/// All NodeClaims, by name. The node of a claim has its name.
+/// All NodeClaims, by name. A claim's node has the same name.
 #[derive(Clone, Debug, Default)]
 pub struct Claims(pub(super) BTreeMap<Name, ClaimState>);
 
 impl Claims {
-    /// A claim by its name.
+    /// The claim with this name.
     pub fn get(&self, name: &str) -> Option<&ClaimState> {
         self.0.get(name)
     }
 
-    /// All of them, by name.
+    /// All claims, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, &ClaimState)> {
         self.0.iter()
     }
 
-    /// Whether every claim has its instance (`Cluster.Synced`): only then anything is decided.
+    /// True if every claim has its instance (`Cluster.Synced`), which any decision requires.
     pub fn are_launched(&self) -> bool {
         self.0.values().all(|one| one.claim.provider_id.is_some())
     }
 
-    /// The nodes as Karpenter sees them, by name: each with its claim, and claims whose node has not come. A claim
-    /// without an instance is none yet.
+    /// The cluster's nodes in order of name: nodes with their claims, and claims whose node has not joined. Claims
+    /// without an instance are left out.
     pub fn join(&self, nodes: impl IntoIterator<Item = NodeWithPods>) -> Vec<StateNode> {
         let mut nodes: BTreeMap<Name, NodeWithPods> =
             nodes.into_iter().map(|one| (one.0.name.clone(), one)).collect();

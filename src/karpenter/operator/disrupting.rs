@@ -1,4 +1,4 @@
-//! The loop that lets nodes go, and the commands that it has decided on (`pkg/controllers/disruption/queue.go`).
+//! Runs the disruption loop and executes its commands (`pkg/controllers/disruption/queue.go`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::state::Snapshot;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 
-/// How often a command is looked at whose replacements are not ready (`queueBaseDelay`).
+/// Interval at which a command is checked until its replacements are ready (`queueBaseDelay`).
 const QUEUE_PERIOD: SimDuration = SimDuration::from_secs(1);
-/// A command fails whose replacements are not ready after so long for each that is carried out, within these bounds
-/// (`GetMaxRetryDuration`).
+/// Timeout of a command whose replacements do not get ready: this much for each command in progress, within the
+/// bounds below (`GetMaxRetryDuration`).
 const RETRY_FOR_EACH: SimDuration = SimDuration::from_millis(80);
 const SHORTEST_RETRY: SimDuration = SimDuration::from_secs(600);
 const LONGEST_RETRY: SimDuration = SimDuration::from_secs(3600);
@@ -46,7 +46,7 @@ impl Operator {
         }
     }
 
-    /// Begins to carry a command out (`StartCommand`).
+    /// Begins to execute a command (`StartCommand`).
     fn start(
         &mut self,
         command: Arc<Command>,
@@ -65,7 +65,7 @@ impl Operator {
         let replacements: Vec<Name> =
             made.filter_map(|claim| self.create(claim, snapshot, out)).collect();
         if replacements.len() < command.replacements.len() {
-            // Without all replacements no node goes; those that were made stay.
+            // Without all replacements no node is removed; claims already created stay.
             self.fail(&command, now, out);
             return;
         }
@@ -103,7 +103,7 @@ impl Operator {
             Some(_) if now.since(one.since) <= retry => {
                 self.at(now + QUEUE_PERIOD + self.latency, Timer::Poll(number));
             }
-            // A replacement is gone, or takes too long.
+            // A replacement was deleted, or the command timed out.
             _ => {
                 self.queue.remove(&number);
                 self.fail(&one.command, now, out);
@@ -111,7 +111,7 @@ impl Operator {
         }
     }
 
-    /// The nodes of a command stay.
+    /// Gives up a command: its nodes stay.
     fn fail(&mut self, command: &Arc<Command>, now: SimTime, out: &mut Vec<Output>) {
         for candidate in &command.candidates {
             self.mark(&candidate.node, false);

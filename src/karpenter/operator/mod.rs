@@ -1,5 +1,5 @@
-//! Karpenter at work: its batches, its passes, the loop that lets nodes go, and the NodeClaims between. It hears what
-//! happens, says when it is to be called next, and answers with [`Output`]s; it holds no clock and writes nothing.
+//! The operator: batching, scheduling passes, the disruption loop, and the life cycle of NodeClaims. It is notified
+//! of changes, says when to call it next, and returns [`Output`]s; it has no clock and writes nothing.
 
 mod claims;
 mod disrupting;
@@ -24,41 +24,41 @@ use super::state::{NodeClaim, Options, Snapshot};
 use cluster::{Labels, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 
-/// How often pods that wait, and nodes that are about to go, ask for a pass.
+/// Interval at which pending pods, and nodes to be removed, trigger a pass.
 const TRIGGER_PERIOD: SimDuration = SimDuration::from_secs(10);
-/// How often it is asked whether a node is still what its pool would make.
+/// Interval at which a node is checked for drift.
 const DRIFT_PERIOD: SimDuration = SimDuration::from_secs(300);
-/// A claim without an instance is deleted after so long (`LaunchTimeout`).
+/// A claim without an instance is deleted after this time (`LaunchTimeout`).
 const LAUNCH_TIMEOUT: SimDuration = SimDuration::from_secs(300);
-/// A claim whose node has not joined is deleted after so long (`registrationTimeout`).
+/// A claim whose node has not joined is deleted after this time (`registrationTimeout`).
 const REGISTRATION_TIMEOUT: SimDuration = SimDuration::from_secs(900);
 
 /// The operator.
 #[derive(Clone, Debug)]
 pub struct Operator {
     options: Options,
-    /// From the end of a controller's turn to the next.
+    /// Delay between two turns of a controller.
     latency: SimDuration,
     pools: Vec<Arc<NodePool>>,
     claims: Claims,
     names: ClaimNames,
     batcher: Batcher,
-    /// The loop that lets nodes go; absent = none ever goes.
+    /// The disruption loop; absent if nodes are never disrupted.
     controller: Option<Controller>,
     stamp: ChangeStamp,
-    /// Commands that are carried out, by number.
+    /// Commands in progress, by number.
     queue: BTreeMap<u64, InProgress>,
     timers: BTreeMap<(SimTime, u64), Timer>,
     last_number: u64,
-    /// The pods that wait for a node.
+    /// Pending pods, with their UIDs.
     waiting: BTreeMap<NamespacedName, Name>,
-    /// The nodes that have the taint of those that are about to go.
+    /// The nodes with the disruption taint.
     disrupted: BTreeSet<Name>,
-    /// Nominations by commands, which are told with the next pass.
+    /// Nominations by commands, which are reported with the next pass.
     untold: Vec<Nomination>,
 }
 
-/// A command that is carried out.
+/// A command in progress.
 #[derive(Clone, Debug)]
 struct InProgress {
     command: Arc<Command>,
@@ -66,36 +66,36 @@ struct InProgress {
     since: SimTime,
 }
 
-/// What is looked at later.
+/// A deferred check.
 #[derive(Clone, Debug)]
 enum Timer {
-    /// A pod that may still wait asks again for a pass.
+    /// A pod that may still be pending triggers a pass.
     Pod(NamespacedName),
-    /// A node that is about to go asks again for a pass.
+    /// A node to be removed triggers a pass.
     Node(Name),
-    /// Whether a claim may be consolidated.
+    /// Checks whether a claim is consolidatable.
     Consolidatable(Name),
-    /// Whether a node is what its pool would make.
+    /// Checks whether a claim has drifted.
     Drift(Name),
-    /// A claim has reached its age.
+    /// A claim expires.
     Expire(Name),
-    /// Whether a claim has its instance.
+    /// Checks whether a claim has its instance.
     Launch(Name),
-    /// Whether a claim's node has joined.
+    /// Checks whether a claim's node has joined.
     Register(Name),
-    /// Whether a command's replacements are ready.
+    /// Checks whether a command's replacements are ready.
     Poll(u64),
 }
 
-/// How it sees the cluster.
+/// The operator's access to the cluster.
 pub struct Look<'a> {
-    /// All of it as it is now.
+    /// Takes a snapshot of the whole cluster.
     pub cluster: &'a mut dyn FnMut(&Claims) -> Snapshot,
-    /// What the cloud has for a pool, which costs much less to see.
+    /// The cloud's instance types for a pool, which are much cheaper to get than a snapshot.
     pub types: &'a dyn Fn(&str) -> Arc<[Arc<InstanceType>]>,
 }
 
-/// Whose turn it is.
+/// The part of the operator that acts next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Turn {
     Timer,
@@ -103,20 +103,20 @@ enum Turn {
     Disruption,
 }
 
-/// What became of a claim's launch.
+/// The instance that was launched for a claim.
 #[derive(Clone, Debug)]
 pub struct Launched {
-    /// All labels of the node to come, the claim's own included.
+    /// Labels of the future node, including those of the claim.
     pub labels: Labels,
-    /// What the instance has.
+    /// Its capacity.
     pub capacity: Amounts,
-    /// What pods may use of it.
+    /// Its allocatable resources.
     pub allocatable: Amounts,
 }
 
 impl Operator {
-    /// An operator that starts now. The first round of the loop that lets nodes go is at `first_round`; without one no
-    /// node goes.
+    /// An operator that starts now. The first round of the disruption loop is at `first_round`; if absent, nodes
+    /// are never disrupted.
     pub fn new(
         options: Options,
         latency: SimDuration,
@@ -147,12 +147,12 @@ impl Operator {
         &self.claims
     }
 
-    /// What it was started with.
+    /// The options that it was started with.
     pub const fn options(&self) -> &Options {
         &self.options
     }
 
-    /// When it has something to do next.
+    /// When it has work next.
     pub fn wakes_at(&self) -> Option<SimTime> {
         self.next_turn().map(|(at, _)| at)
     }
@@ -164,7 +164,7 @@ impl Operator {
         [timer, batcher, disruption].into_iter().flatten().min()
     }
 
-    /// Does what is due at this time, once; `look` shows the cluster as it is now, where that matters.
+    /// Performs what is due at this time, once; `look` gives access to the current cluster where needed.
     pub fn step(&mut self, now: SimTime, look: &mut Look<'_>) -> Vec<Output> {
         let mut out = Vec::new();
         match self.next_turn() {
@@ -205,9 +205,9 @@ impl Operator {
         }
     }
 
-    // What it hears.
+    // Notifications.
 
-    /// These are the pools from now on.
+    /// Replaces the NodePools.
     pub fn set_pools(&mut self, pools: Vec<Arc<NodePool>>, now: SimTime) -> Vec<Output> {
         self.pools = pools;
         self.stamp.mark(now);
@@ -220,28 +220,28 @@ impl Operator {
         out
     }
 
-    /// A claim was there before the operator started.
+    /// Takes over a claim that existed before the operator started.
     pub fn adopt(&mut self, name: &Name, state: ClaimState, now: SimTime) {
         self.claims.0.insert(name.clone(), state);
-        // What is already true is not told.
+        // Conditions that already hold are not reported.
         self.check_consolidatable(name, now);
         self.at(now, Timer::Drift(name.clone()));
         self.plan_end(name);
     }
 
-    /// The kube-scheduler found no node for a pod.
+    /// kube-scheduler found no node for a pod.
     pub fn pod_waits(&mut self, pod: &NamespacedName, uid: &Name, now: SimTime) {
         if self.waiting.insert(pod.clone(), uid.clone()).is_none() {
             self.trigger_pod(pod, now);
         }
     }
 
-    /// A pod does not wait any more: it has a node, or is gone.
+    /// A pod is no longer pending: it was bound or deleted.
     pub fn pod_settled(&mut self, pod: &NamespacedName) {
         self.waiting.remove(pod);
     }
 
-    /// A pod was bound to a node or has left it. Those of DaemonSets do not count.
+    /// A pod was bound to a node or left it. Not to be called for DaemonSet pods.
     pub fn pod_came_or_went(&mut self, node: &str, now: SimTime) -> Option<Output> {
         self.stamp.mark(now);
         self.claims.change(node, |claim| {
@@ -250,12 +250,12 @@ impl Operator {
         self.check_consolidatable(node, now)
     }
 
-    /// Something changed that may let nodes go.
+    /// Records a change that may allow consolidation.
     pub const fn mark_changed(&mut self, now: SimTime) {
         self.stamp.mark(now);
     }
 
-    /// A claim has its instance.
+    /// The instance of a claim was launched.
     pub fn launched(&mut self, name: &Name, launched: Launched, now: SimTime) {
         self.claims.change(name, |claim| {
             claim.labels = launched.labels;
@@ -266,19 +266,19 @@ impl Operator {
         self.stamp.mark(now);
     }
 
-    /// The cloud has no instance for a claim, which is deleted.
+    /// The cloud has no capacity for a claim, which is deleted.
     pub fn not_launched(&mut self, name: &Name, now: SimTime) {
         self.gone(name, now);
     }
 
-    /// A claim's node has joined.
+    /// The node of a claim joined.
     pub fn registered(&mut self, name: &str) {
         if let Some(one) = self.claims.0.get_mut(name) {
             one.is_registered = true;
         }
     }
 
-    /// A claim's node is ready for pods.
+    /// The node of a claim is initialized.
     pub fn initialized(&mut self, name: &Name, now: SimTime) -> Option<Output> {
         self.claims.change(name, |claim| claim.initialized = Some(now.floor_to_second()));
         self.stamp.mark(now);
@@ -286,23 +286,23 @@ impl Operator {
         self.check_consolidatable(name, now)
     }
 
-    /// The cloud takes an instance back soon.
+    /// The cloud is about to reclaim an instance.
     pub fn interrupted(&mut self, name: &str, now: SimTime) -> Vec<Output> {
         let mut out = Vec::new();
         self.delete(name, Deletion::Interrupted, now, &mut out);
         out
     }
 
-    /// A claim is gone, with its instance.
+    /// A claim was deleted together with its instance.
     pub fn gone(&mut self, name: &str, now: SimTime) {
         self.claims.0.remove(name);
         self.disrupted.remove(name);
         self.stamp.mark(now);
     }
 
-    // What claims say of themselves.
+    // Conditions of the claims.
 
-    /// Whether a claim may be consolidated, now and from when on.
+    /// Updates the Consolidatable condition of a claim, and schedules its next check.
     fn check_consolidatable(&mut self, name: &str, now: SimTime) -> Option<Output> {
         let claim = Arc::clone(&self.claims.get(name)?.claim);
         let pool = self.pool_of(&claim).filter(|_| !claim.is_terminating)?;
@@ -318,7 +318,7 @@ impl Operator {
         Some(Output::Consolidatable { node: claim.name.clone(), holds })
     }
 
-    /// Whether a node is what its pool would make, now and again later.
+    /// Updates the Drifted condition of a claim, and schedules its next check.
     fn check_drift(&mut self, name: &Name, now: SimTime, look: &Look<'_>) {
         let Some(claim) = self.claims.get(name).map(|one| Arc::clone(&one.claim)) else { return };
         let Some(pool) = self.pool_of(&claim).cloned() else { return };
@@ -342,7 +342,7 @@ impl Operator {
         }
     }
 
-    /// Deletes a claim, unless that has been done.
+    /// Deletes a claim, unless it is already being deleted.
     fn delete(&mut self, name: &str, why: Deletion, now: SimTime, out: &mut Vec<Output>) {
         let Some(one) = self.claims.get(name).filter(|one| !one.claim.is_terminating) else {
             return;

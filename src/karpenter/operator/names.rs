@@ -3,20 +3,20 @@
 use cluster::Name;
 use engine::{Stream, random};
 
-/// The letters of generated names (`k8s.io/apimachinery/pkg/util/rand`).
+/// Alphabet of generated names (`k8s.io/apimachinery/pkg/util/rand`).
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// Makes names of NodeClaims.
+/// Generates the names of NodeClaims.
 #[derive(Clone, Debug)]
 pub enum ClaimNames {
-    /// `new01`, `new02`, ... after the last that was given.
+    /// `new01`, `new02`, ... following this last number.
     Numbered(u32),
-    /// The name of the pool and five letters, as `generateName` has it.
+    /// The name of the pool and five random letters, as with `generateName`.
     Generated(Box<Stream>),
 }
 
 impl ClaimNames {
-    /// A name for a claim of a pool.
+    /// The name of the next claim of a pool.
     pub(super) fn next(&mut self, pool: &str) -> Name {
         match self {
             Self::Numbered(last) => {

@@ -1,4 +1,4 @@
-//! What the operator asks for, and what it tells.
+//! Requests and reports of the operator.
 
 use std::sync::Arc;
 
@@ -7,106 +7,106 @@ use crate::scheduling::Results;
 use cluster::{Name, NamespacedName};
 use engine::SimTime;
 
-/// What the operator asks for, and what it tells.
+/// A request or a report of the operator.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// The cloud is to give an instance for this claim.
+    /// Launch an instance for this claim.
     Launch(Name),
-    /// The taint of nodes that are about to go is to be put on a node, or taken off.
+    /// Add the disruption taint to a node, or remove it.
     Taint {
         /// The node.
         node: Name,
-        /// Whether it is to have it.
+        /// True to add it.
         is_disrupted: bool,
     },
-    /// A claim is deleted: its node is drained, and its instance goes.
+    /// Delete a claim: drain its node, then terminate its instance.
     Delete {
         /// The claim.
         claim: Name,
-        /// Why.
+        /// The reason.
         why: Deletion,
     },
-    /// A pass for the pods that wait.
+    /// A scheduling pass took place.
     Scheduled {
-        /// How many waited.
+        /// Number of pending pods.
         pending: usize,
-        /// How many are on nodes that are about to go.
+        /// Number of pods on nodes to be removed.
         deleting: usize,
-        /// What came of it; absent if there is no pool to make nodes.
+        /// Its results; absent if no pool can create nodes.
         results: Option<Arc<Results>>,
     },
-    /// Pods were told where they are to go.
+    /// Pods were nominated to nodes.
     Nominated(Vec<Nomination>),
-    /// A claim was made.
+    /// A claim was created.
     Created(Name),
-    /// A claim is not made, as its pool has more than its limit of a resource already.
+    /// A claim was not created, because its pool already exceeds its limit of a resource.
     OverLimit {
         /// The pool.
         pool: Name,
         /// The resource.
         resource: String,
     },
-    /// A node may be consolidated from now on, or may not.
+    /// The Consolidatable condition of a node changed.
     Consolidatable {
         /// The node.
         node: Name,
-        /// Whether it may.
+        /// Its new status.
         holds: bool,
     },
-    /// A command begins to be carried out.
+    /// The execution of a command began.
     Started {
-        /// When the round began in which it was decided.
+        /// Start of the round in which it was decided.
         round: SimTime,
         /// The command.
         command: Arc<Command>,
     },
-    /// A command did not hold on the second look.
+    /// A command failed validation.
     Invalidated {
-        /// When the round began.
+        /// Start of the round.
         round: SimTime,
-        /// By which method it was decided.
+        /// The method that decided it.
         method: Method,
-        /// Why it does not hold.
+        /// The reason.
         why: Invalid,
     },
-    /// A round is over in which commands were decided and none held.
+    /// A round ended in which all commands failed validation.
     NothingLeft {
-        /// When it began.
+        /// Start of the round.
         round: SimTime,
     },
-    /// A command is done: its nodes are deleted, or stay.
+    /// A command finished: its nodes are deleted or kept.
     Done {
         /// The command.
         command: Arc<Command>,
-        /// Whether its nodes go.
+        /// True if its nodes are deleted.
         has_succeeded: bool,
     },
-    /// A method looked at the nodes and left these alone, and why.
+    /// A method considered these nodes and kept them, with the reasons.
     Kept(Vec<(Name, String)>),
 }
 
-/// Why a claim is deleted.
+/// Reason of a claim's deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
     /// A command of this method.
     Disrupted(Method),
-    /// It is as old as it may become.
+    /// It has expired.
     Expired,
-    /// The cloud takes its instance back.
+    /// The cloud reclaims its instance.
     Interrupted,
-    /// The cloud gave no instance in time.
+    /// Its instance was not launched in time.
     NotLaunched,
     /// Its node did not join in time.
     NotRegistered,
 }
 
-/// A pod was told where it is to go.
+/// Nomination of a pod to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nomination {
     /// The pod.
     pub pod: NamespacedName,
-    /// The claim, if Karpenter made the node.
+    /// The claim, if the node is one of Karpenter's.
     pub claim: Option<Name>,
-    /// The node, if it is there.
+    /// The node, if it exists already.
     pub node: Option<Name>,
 }

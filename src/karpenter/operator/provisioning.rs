@@ -1,4 +1,4 @@
-//! Batches of pods that wait, and the passes that end them (`pkg/controllers/provisioning`).
+//! Batches of pending pods, and the scheduling passes at their end (`pkg/controllers/provisioning`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Operator {
             return;
         }
         let mut nominated = std::mem::take(&mut self.untold);
-        // What triggered the batch while a claim had no instance is used up.
+        // Triggers are lost if a claim has no instance at the end of the batch.
         if self.claims.are_launched() {
             self.pass(&(look.cluster)(&self.claims), &mut nominated, out);
         }
@@ -74,7 +74,7 @@ impl Operator {
         }
     }
 
-    /// Nodes that are there count as taken for a while.
+    /// Marks the existing nodes in a result as nominated for a while.
     pub(super) fn nominate(&mut self, results: &Results, snapshot: &Snapshot) -> Vec<Nomination> {
         let until = snapshot.now + self.options.nomination_window();
         let mut told = Vec::new();
@@ -94,7 +94,7 @@ impl Operator {
         told
     }
 
-    /// Makes a NodeClaim, unless its pool has more than its limits already.
+    /// Creates a NodeClaim, unless its pool already exceeds its limits.
     pub(super) fn create(
         &mut self,
         made: &NewClaim,

@@ -1,4 +1,4 @@
-//! A node that is to be made, with the pods for which it is made and all instance types that it could still be
+//! A node to be created, with the pods that it is created for and the instance types that are still possible
 //! (`nodeclaim.go`).
 
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::state::Snapshot;
 use cluster::Name;
 use scheduler::pod_class::HostPort;
 
-/// A node that is to be made.
+/// A node to be created.
 #[derive(Clone, Debug)]
 pub(super) struct OpenClaim {
-    /// Its template, by place.
+    /// Position of its template.
     pub(super) template: usize,
     pub(super) host: Name,
     pub(super) requests: Amounts,
     pub(super) requirements: Requirements,
     pub(super) options: Vec<Arc<InstanceType>>,
     ports: Vec<HostPort>,
-    /// The pods, by their places.
+    /// Positions of its pods.
     pub(super) pods: Vec<usize>,
 }
 
-/// What a claim would be with one more pod.
+/// A claim after adding one more pod.
 #[derive(Debug)]
 pub(super) struct Grown {
     pub(super) requirements: Requirements,
@@ -40,7 +40,7 @@ pub(super) struct Grown {
     requests: Amounts,
 }
 
-/// The instance types that are left, and the keys for which they have too few values.
+/// The remaining instance types, and the keys for which they have too few values.
 #[derive(Debug)]
 pub(super) struct Filtered {
     pub(super) options: Vec<Arc<InstanceType>>,
@@ -48,7 +48,7 @@ pub(super) struct Filtered {
 }
 
 impl OpenClaim {
-    /// A claim without pods. `host` stands for its name, which nobody knows yet.
+    /// A claim without pods. `host` is a placeholder for its name, which is not known yet.
     pub(super) fn new(
         (place, template): (usize, &Template),
         options: Vec<Arc<InstanceType>>,
@@ -67,14 +67,14 @@ impl OpenClaim {
         }
     }
 
-    /// Whether a pod cannot be added whatever else concerns it: no instance type has room. What holds once holds for the
-    /// rest of the pass.
+    /// True if no instance type has room for the pod, regardless of other constraints. This stays true for the rest
+    /// of the pass.
     pub(super) fn is_full_for(&self, ask: &Ask) -> bool {
         let requests = self.requests_with(ask);
         !self.options.iter().any(|one| requests.fits(&one.allocatable))
     }
 
-    /// What the claim would be with one more pod, if some of its instance types can be all that.
+    /// The claim with one more pod, if any instance type remains possible.
     pub(super) fn can_grow(
         &self,
         ask: &Ask,
@@ -85,7 +85,7 @@ impl OpenClaim {
         if requirements != self.requirements {
             return self.limited(ask, requirements, false).ok();
         }
-        // The types that are left meet these requirements, and can be had.
+        // The remaining types already meet these requirements and are available.
         let requests = self.requests_with(ask);
         let fits = |one: &&Arc<InstanceType>| requests.fits(&one.allocatable);
         let options: Vec<_> = self.options.iter().filter(fits).cloned().collect();
@@ -94,7 +94,7 @@ impl OpenClaim {
         is_enough.then_some(Grown { requirements, options, requests })
     }
 
-    /// What the claim would be with a pod, if some instance type can be all that (`CanAdd`).
+    /// The claim with a pod, if any instance type remains possible (`CanAdd`).
     pub(super) fn can_add(
         &self,
         ask: &Ask,
@@ -112,7 +112,7 @@ impl OpenClaim {
         requests
     }
 
-    /// What the claim would require with a pod.
+    /// The claim's requirements with a pod.
     fn required(
         &self,
         ask: &Ask,
@@ -140,7 +140,7 @@ impl OpenClaim {
         Ok(requirements)
     }
 
-    /// The instance types that are left with a pod and these requirements.
+    /// The instance types that remain with a pod and these requirements.
     fn limited(
         &self,
         ask: &Ask,
@@ -158,7 +158,7 @@ impl OpenClaim {
         Ok(Grown { requirements, options, requests })
     }
 
-    /// Adds a pod; whether that changes what the claim requires.
+    /// Adds a pod; true if the claim's requirements changed.
     pub(super) fn add(
         &mut self,
         ask: &Ask,
@@ -177,7 +177,7 @@ impl OpenClaim {
         is_changed
     }
 
-    /// Whether some key now wants fewer values than before.
+    /// True if `minValues` of any key is lower than before.
     pub(super) fn wants_fewer_than(&self, before: &Requirements) -> bool {
         before.iter().any(|one| {
             let now = self.requirements.get(&one.key).and_then(|now| now.min_values);
@@ -186,9 +186,9 @@ impl OpenClaim {
     }
 }
 
-/// The instance types that meet the requirements, hold the requests and can be had, all in one
-/// (`filterInstanceTypesByRequirements`). If they have too few distinct values, that is an error, or, where it may be
-/// relaxed, told.
+/// The instance types that meet the requirements, have room for the requests, and have an available offering
+/// (`filterInstanceTypesByRequirements`). Too few distinct values are an error or, with the best-effort policy,
+/// returned.
 pub(super) fn filter_types(
     types: &[Arc<InstanceType>],
     requirements: &Requirements,

@@ -1,21 +1,21 @@
-//! Why a pod found no place.
+//! Why a pod cannot be scheduled.
 
 use std::fmt;
 
 use crate::amounts::Amounts;
 use crate::requirements::Requirements;
 
-/// Why a pod found no place, in words.
+/// The message why a pod cannot be scheduled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PodError(String);
 
 impl PodError {
-    /// An error in these words.
+    /// An error with this message.
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Several errors as one.
+    /// Combines several errors into one.
     pub(super) fn combined(errors: Vec<Self>) -> Self {
         let texts: Vec<String> = errors.into_iter().map(|error| error.0).collect();
         Self(texts.join("; "))
@@ -28,23 +28,23 @@ impl fmt::Display for PodError {
     }
 }
 
-/// Which conditions some instance type met, alone or together (`InstanceTypeFilterError`).
+/// The conditions that any instance type met, alone or combined (`InstanceTypeFilterError`).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FilterTrace {
-    /// Some type meets the requirements.
+    /// A type meets the requirements.
     requirements: bool,
-    /// Some type is large enough.
+    /// A type is large enough.
     fits: bool,
-    /// Some type can be had.
+    /// A type has an available offering.
     offering: bool,
-    /// Some type has but no offering.
+    /// A type lacks only an available offering.
     no_offering: bool,
-    /// Some type is but not large enough.
+    /// A type is only too small.
     too_small: bool,
 }
 
 impl FilterTrace {
-    /// One more type.
+    /// Adds an instance type.
     pub(super) fn note(&mut self, (requirements, fits, offering): (bool, bool, bool)) {
         self.requirements |= requirements;
         self.fits |= fits;
@@ -53,7 +53,7 @@ impl FilterTrace {
         self.too_small |= requirements && offering && !fits;
     }
 
-    /// What was missing, in words.
+    /// The message about the unmet conditions.
     pub(super) fn error(self, requirements: &Requirements, requests: &Amounts) -> PodError {
         let missing = match (self.requirements, self.fits, self.offering) {
             (false, false, false) => {
@@ -82,7 +82,7 @@ impl FilterTrace {
     }
 }
 
-/// Amounts as quantities.
+/// Amounts as Kubernetes quantities.
 pub(super) fn written(amounts: &Amounts) -> String {
     const MEBI: i128 = 1 << 20;
     const NANO: i128 = 1_000_000_000;

@@ -1,4 +1,4 @@
-//! Nodes that are there, or on their way, as places for pods (`existingnode.go`).
+//! Existing nodes, and nodes being launched, as targets for pods (`existingnode.go`).
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use cluster::node::Taint;
 use cluster::pod_template::{PodSpec, Toleration};
 use scheduler::pod_class::HostPort;
 
-/// The pod that a DaemonSet would make, and what it asks of nodes.
+/// A DaemonSet's pod with its requirements on nodes.
 #[derive(Debug)]
 pub(super) struct Daemon<'a> {
     tolerations: &'a [Toleration],
-    /// Of several terms the first counts.
+    /// Only the first of several node affinity terms counts.
     requirements: Requirements,
     requests: &'a Amounts,
 }
@@ -35,20 +35,20 @@ impl<'a> Daemon<'a> {
     }
 }
 
-/// A node with what is left of it before a pass.
+/// A node with its remaining resources before a pass.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     pub(super) state: &'a StateNode,
     pub(super) is_initialized: bool,
     taints: Vec<Taint>,
     remaining: Amounts,
-    /// The labels; made when they are asked for.
+    /// Requirements from the labels; built on first use.
     requirements: OnceCell<Requirements>,
     ports: Vec<HostPort>,
 }
 
 impl<'a> Place<'a> {
-    /// A node, less what its pods take and the pods of DaemonSets that are still to come.
+    /// A node, minus the requests of its pods and of the DaemonSet pods still to come.
     pub(super) fn new(state: &'a StateNode, daemons: &[Daemon<'_>]) -> Self {
         let mut place = Self {
             state,
@@ -71,7 +71,7 @@ impl<'a> Place<'a> {
         place
     }
 
-    /// Whether a pod of a DaemonSet runs on it (`isDaemonPodCompatibleWithNode`).
+    /// True if a DaemonSet's pod runs on it (`isDaemonPodCompatibleWithNode`).
     fn gets(&self, daemon: &Daemon<'_>) -> bool {
         let is_met = || {
             daemon.requirements.is_empty()
@@ -90,21 +90,21 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A node in a pass.
+/// A node during a pass.
 #[derive(Debug)]
 pub(super) struct ExistingNode<'a> {
     pub(super) place: &'a Place<'a>,
-    /// What it is with the pods that were put there.
+    /// Its state with the pods added in the pass.
     filled: Option<Box<Filled>>,
 }
 
-/// A node with pods that were put there.
+/// A node with added pods.
 #[derive(Debug)]
 struct Filled {
     remaining: Amounts,
     requirements: Requirements,
     ports: Vec<HostPort>,
-    /// By their places.
+    /// Positions of the added pods.
     pods: Vec<usize>,
 }
 
@@ -113,7 +113,7 @@ impl<'a> ExistingNode<'a> {
         Self { place, filled: None }
     }
 
-    /// The pods put there, by their places.
+    /// Positions of the added pods.
     pub(super) fn pods(&self) -> &[usize] {
         self.filled.as_ref().map_or(&[], |filled| &filled.pods)
     }
@@ -125,8 +125,8 @@ impl<'a> ExistingNode<'a> {
         }
     }
 
-    /// Whether it has room for a pod that nothing else concerns: what is refused once is refused for the rest of the
-    /// pass, as long as requirements stay as they are.
+    /// True if it has room for a pod, ignoring topology. A refusal holds for the rest of the pass, as long as no
+    /// requirements change.
     pub(super) fn has_room(&self, ask: &Ask) -> bool {
         let (remaining, ports) = match &self.filled {
             Some(filled) => (&filled.remaining, &filled.ports),
@@ -139,8 +139,7 @@ impl<'a> ExistingNode<'a> {
                 || self.requirements().is_compatible(&ask.requirements, None))
     }
 
-    /// What the node would be with a pod for which it has room, if nothing that concerns the pod speaks against it
-    /// (`CanAdd`).
+    /// The node after adding a pod for which it has room, if the topology allows it (`CanAdd`).
     pub(super) fn can_add(
         &self,
         ask: &Ask,
@@ -160,7 +159,7 @@ impl<'a> ExistingNode<'a> {
         Some(requirements)
     }
 
-    /// Puts a pod there; whether that changes what the node requires.
+    /// Adds a pod; true if the node's requirements changed.
     pub(super) fn add(
         &mut self,
         ask: &Ask,
@@ -186,7 +185,7 @@ impl<'a> ExistingNode<'a> {
     }
 }
 
-/// Whether a port of a pod is taken.
+/// True if any of a pod's ports is in use.
 pub(super) fn conflicts(ports: &[HostPort], taken: &[HostPort]) -> bool {
     ports.iter().any(|port| taken.iter().any(|other| port.conflicts(other)))
 }

@@ -1,5 +1,5 @@
-//! What all passes over one snapshot have in common: the pools that can make nodes, and the nodes as places for pods.
-//! Disruption plays thousands of passes through on the same cluster.
+//! Data shared by all passes over one snapshot: the pools that can create nodes, and the nodes as targets for pods.
+//! Disruption simulates thousands of passes on the same cluster.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,24 +19,23 @@ use cluster::Name;
 pub struct Ground<'a> {
     /// The cluster.
     pub snapshot: &'a Snapshot,
-    /// The pools that can make nodes, in the order in which they are asked.
+    /// The pools that can create nodes, in the order in which they are tried.
     pub(super) pools: Vec<Arc<NodePool>>,
     pub(super) templates: Vec<Template>,
-    /// The domains that new nodes can be in, by label.
+    /// The possible domains of new nodes, by label.
     pub(super) known: BTreeMap<Name, DomainTaints>,
-    /// The nodes that are not about to go, in the order in which they are tried: those that are ready first, each by
-    /// name.
+    /// The nodes that stay, in the order in which they are tried: initialized ones first, then by name.
     pub(super) places: Vec<Place<'a>>,
-    /// The nodes with pods that keep others away.
+    /// The nodes with pods that have a required anti-affinity.
     pub(super) repelling: Vec<&'a StateNode>,
-    /// The pods that wait for a node.
+    /// The pending pods.
     pub pending: Vec<Arc<Pod>>,
-    /// The pods of nodes that are about to go which need another place.
+    /// The pods of nodes to be removed that have to be rescheduled.
     pub of_going: Vec<Arc<Pod>>,
 }
 
 impl<'a> Ground<'a> {
-    /// The common ground of passes over this snapshot.
+    /// Prepares a snapshot.
     pub fn new(snapshot: &'a Snapshot) -> Self {
         let ready = snapshot.pools.iter().filter(|pool| pool.is_ready);
         let mut pools: Vec<Arc<NodePool>> = ready.cloned().collect();
@@ -64,12 +63,12 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Whether some pool wants several values of a key.
+    /// True if any pool has `minValues`.
     pub fn wants_values(&self) -> bool {
         self.templates.iter().any(|one| one.requirements.has_min_values())
     }
 
-    /// Whether a node is about to go.
+    /// True if a node is to be removed.
     pub fn is_going(&self, name: &Name) -> bool {
         self.snapshot.nodes.iter().any(|state| state.is_going() && state.name() == name)
     }

@@ -1,4 +1,4 @@
-//! Pods that are alike, for each of which the same nodes have no room.
+//! Groups of equal pods, which the same nodes have no room for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use crate::state::PreferencePolicy;
 use cluster::pod_template::{PodTemplate, Toleration};
 use scheduler::pod_class::HostPort;
 
-/// The number of a kind.
+/// Index of a kind.
 pub(super) type KindId = usize;
 
-/// The kinds of pods in a pass: those that ask for the same, but for where other pods are.
+/// The kinds of pods in a pass: pods of one kind have the same constraints, except for those on the placement of
+/// other pods.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
     list: Vec<Kind>,
-    /// What pods of a template ask for, by its address.
+    /// Constraints of the pods of a template, by the template's address.
     by_template: BTreeMap<*const PodTemplate, Ask>,
 }
 
@@ -28,24 +29,24 @@ struct Kind {
     tolerations: Arc<Vec<Toleration>>,
     ports: Vec<HostPort>,
     requirements: Requirements,
-    /// Places that have no room for it.
+    /// Existing nodes without room for it.
     refused: Refused,
-    /// Nodes to be made that have no room for it.
+    /// New nodes without room for it.
     refused_claims: Refused,
 }
 
-/// Which of several places have refused a kind of pods. What is full stays full.
+/// Targets that have refused a kind of pods. A full target stays full for the pass.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
     places: Vec<bool>,
-    /// All before this one have refused.
+    /// All targets before this one have refused.
     first: usize,
-    /// How often requirements had changed when this was noted: then what did not meet one may.
+    /// Number of requirement changes when the refusals were noted: a change may turn a refusal around.
     epoch: usize,
 }
 
 impl Refused {
-    /// From where on it makes sense to look.
+    /// The first target worth trying.
     pub(super) fn first(&mut self, epoch: usize) -> usize {
         if self.epoch != epoch {
             *self = Self { epoch, ..Self::default() };
@@ -69,7 +70,7 @@ impl Refused {
 }
 
 impl Kinds {
-    /// What each of these pods asks for.
+    /// The constraints of each of these pods.
     pub(super) fn asks(&mut self, pods: &[Arc<Pod>], policy: PreferencePolicy) -> Vec<Ask> {
         pods.iter().enumerate().map(|(index, pod)| self.ask(index, pod, policy)).collect()
     }
@@ -108,12 +109,12 @@ impl Kinds {
         self.list.len() - 1
     }
 
-    /// The nodes that have no room for a kind.
+    /// The existing nodes without room for a kind.
     pub(super) fn refused(&mut self, kind: KindId) -> &mut Refused {
         &mut self.list[kind].refused
     }
 
-    /// The nodes to be made that have no room for a kind.
+    /// The new nodes without room for a kind.
     pub(super) fn refused_claims(&mut self, kind: KindId) -> &mut Refused {
         &mut self.list[kind].refused_claims
     }

@@ -1,4 +1,4 @@
-//! The scheduling pass: which pod goes to which node that is there, and which nodes are to be made for the others
+//! The scheduling pass: assigns pods to existing nodes, and creates nodes for the others
 //! (`pkg/controllers/provisioning/scheduling`).
 
 mod claim;

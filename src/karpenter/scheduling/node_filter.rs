@@ -1,4 +1,4 @@
-//! Which nodes count where pods are spread (`topologynodefilter.go`).
+//! Which nodes count towards a topology constraint (`topologynodefilter.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use cluster::Name;
 use cluster::node::Taint;
 use cluster::pod_template::{NodeInclusionPolicy, TaintEffect, Toleration, TolerationOperator};
 
-/// Which nodes count: all, for affinity; for spread constraints those that their policies include.
+/// The nodes that count: all for affinity; for spread constraints those that their inclusion policies admit.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeFilter {
-    /// Node selector with each of the required terms; one must be met.
+    /// The node selector combined with each required term; a node must meet one of them.
     alternatives: Vec<Requirements>,
     /// Absent for affinity.
     pub(super) taints: Option<NodeInclusionPolicy>,
@@ -20,11 +20,11 @@ pub(super) struct NodeFilter {
     tolerations: Vec<Toleration>,
 }
 
-/// A toleration in a form that can be ordered.
+/// An orderable form of a toleration.
 type TolerationKey = (Name, bool, Name, Option<TaintEffect>, Option<i64>);
 
-/// What two filters have in common that Karpenter takes for the same: the keys that are required, but not their
-/// values (`TopologyGroup.Hash` sees exported fields only), and each as often as not twice.
+/// Key under which Karpenter considers two filters the same: the required keys without their values
+/// (`TopologyGroup.Hash` sees exported fields only), and only those that occur an odd number of times.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FilterKey {
     alternatives: BTreeSet<BTreeSet<Name>>,
@@ -60,7 +60,7 @@ impl NodeFilter {
         }
     }
 
-    /// Whether a node with these taints and requirements counts (`Matches`).
+    /// True if a node with these taints and requirements counts (`Matches`).
     pub(super) fn matches(&self, taints: &[Taint], requirements: &Requirements) -> bool {
         let is_met = self.affinity != Some(NodeInclusionPolicy::Honor)
             || self.alternatives.is_empty()
@@ -70,7 +70,7 @@ impl NodeFilter {
                 || untolerated(taints, &self.tolerations).is_none())
     }
 
-    /// What it is compared by.
+    /// The key for comparisons.
     pub(super) fn key(&self) -> FilterKey {
         let keys = |one: &Requirements| one.iter().map(|one| one.key.clone()).collect();
         let toleration = |one: &Toleration| {
@@ -89,8 +89,8 @@ impl NodeFilter {
     }
 }
 
-/// What comes an odd number of times: hashes of a set's members are combined by exclusive or, so that what comes
-/// twice leaves no trace.
+/// The items that occur an odd number of times: the hash combines the members of a set by XOR, so that pairs cancel
+/// out.
 pub(super) fn odd<T: Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
     let mut counts: BTreeMap<T, usize> = BTreeMap::new();
     for item in items {

@@ -1,4 +1,4 @@
-//! The nodes that a pass is going to make, those with the fewest pods first.
+//! The nodes that a pass creates, those with the fewest pods first.
 
 use super::claim::OpenClaim;
 use crate::go_sort::sort_slice;
@@ -10,14 +10,14 @@ pub(super) struct OpenClaims {
     pub(super) list: Vec<OpenClaim>,
     /// The order in which they are tried.
     order: Vec<usize>,
-    /// Their pods, in that order.
+    /// Their numbers of pods, in that order.
     counts: Vec<usize>,
-    /// Whether the order is by the number of pods.
+    /// True if the order is by number of pods.
     is_sorted: bool,
 }
 
 impl OpenClaims {
-    /// Opens one.
+    /// Opens a claim.
     pub(super) fn push(&mut self, claim: OpenClaim) {
         self.order.push(self.list.len());
         self.counts.push(claim.pods.len());
@@ -25,7 +25,7 @@ impl OpenClaims {
         self.is_sorted = false;
     }
 
-    /// The claim at a place of the order has one pod more.
+    /// Increments the pod count of the claim at this position of the order.
     pub(super) fn count_up(&mut self, place: usize) {
         self.counts[place] += 1;
         let next = self.counts.get(place + 1);
@@ -37,8 +37,8 @@ impl OpenClaims {
         &self.order
     }
 
-    /// Orders them by the number of their pods, as `sort.Slice` does: above 12 claims those with equal numbers change
-    /// places, unless all are in order.
+    /// Sorts them by number of pods as `sort.Slice` does: with more than 12 claims, equal ones change places unless
+    /// all are already in order.
     pub(super) fn sort(&mut self) {
         if std::mem::replace(&mut self.is_sorted, true) {
             return;
@@ -49,7 +49,7 @@ impl OpenClaims {
         (self.counts, self.order) = both.into_iter().unzip();
     }
 
-    /// All, in the order of the last sort.
+    /// All claims, in the order of the last sort.
     pub(super) fn into_ordered(self) -> impl Iterator<Item = OpenClaim> {
         let mut claims: Vec<Option<OpenClaim>> = self.list.into_iter().map(Some).collect();
         self.order.into_iter().filter_map(move |place| claims[place].take())

@@ -1,4 +1,4 @@
-//! What a pod asks for beside resources, and how it gives in step by step (`preferences.go`).
+//! A pod's scheduling constraints, and their step-by-step relaxation (`preferences.go`).
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use cluster::pod_template::{
     WhenUnsatisfiable,
 };
 
-/// A step in which a pod gave in.
+/// A relaxation step of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Relaxation {
-    /// The first of several terms of which one is required.
+    /// Drops the first of several required node affinity terms.
     RequiredNodeAffinityTerm,
-    /// The heaviest preferred pod affinity.
+    /// Drops the heaviest preferred pod affinity.
     PreferredPodAffinity,
-    /// The heaviest preferred pod anti-affinity.
+    /// Drops the heaviest preferred pod anti-affinity.
     PreferredPodAntiAffinity,
-    /// The heaviest preferred node affinity.
+    /// Drops the heaviest preferred node affinity.
     PreferredNodeAffinity,
-    /// A spread constraint that need not hold.
+    /// Drops a spread constraint with `ScheduleAnyway`.
     ScheduleAnywaySpread,
-    /// It puts up with taints that prefer other pods.
+    /// Tolerates `PreferNoSchedule` taints.
     PreferNoScheduleTaints,
 }
 
 impl Relaxation {
-    /// As Karpenter's log begins it.
+    /// The beginning of Karpenter's log message.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RequiredNodeAffinityTerm => {
@@ -50,25 +50,25 @@ impl Relaxation {
     }
 }
 
-/// What a pod asks for at this stage. Cheap to clone.
+/// The constraints of a pod at its current relaxation. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
-    /// Its place among the pods of the pass.
+    /// Its position among the pods of the pass.
     pub(super) index: usize,
     pub(super) pod: Arc<Pod>,
-    /// Its kind, until it gives in.
+    /// Its kind, until it is relaxed.
     pub(super) kind: Option<KindId>,
     pub(super) affinity: Arc<Affinity>,
     pub(super) tolerations: Arc<Vec<Toleration>>,
     pub(super) spread: Arc<Vec<TopologySpreadConstraint>>,
-    /// With the heaviest preference.
+    /// Including the heaviest preference.
     pub(super) requirements: Requirements,
     /// Without preferences.
     pub(super) strict: Requirements,
 }
 
 impl Ask {
-    /// All that the pod asks for.
+    /// The constraints of a pod before any relaxation.
     pub(super) fn new(index: usize, pod: &Arc<Pod>, policy: PreferencePolicy) -> Self {
         let spec = &pod.template.spec;
         let mut ask = Self {
@@ -85,7 +85,7 @@ impl Ask {
         ask
     }
 
-    /// Works out what is required of nodes (`updateCachedPodData`).
+    /// Computes the requirements on nodes (`updateCachedPodData`).
     pub(super) fn require(&mut self, policy: PreferencePolicy) {
         let selector = &self.spec().node_selector;
         let strict = Requirements::of_pod(selector, &self.affinity, true);
@@ -98,12 +98,12 @@ impl Ask {
         self.strict = strict;
     }
 
-    /// The spec as written; what was relaxed is in the other fields.
+    /// The original spec; relaxed constraints are in the other fields.
     pub(super) fn spec(&self) -> &PodSpec {
         &self.pod.template.spec
     }
 
-    /// Gives in by one step, if there is one left (`Relax`).
+    /// Relaxes the pod by one step, if any is left (`Relax`).
     pub(super) fn relax(&mut self, may_tolerate: bool) -> Option<Relaxation> {
         self.kind = None;
         self.drop_required_term()
@@ -123,7 +123,7 @@ impl Ask {
             .or_else(|| if may_tolerate { self.tolerate_soft_taints() } else { None })
     }
 
-    /// Drops the first required term, if another is left.
+    /// Drops the first required term, unless it is the last.
     pub(super) fn drop_required_term(&mut self) -> Option<Relaxation> {
         if self.affinity.required_node.as_ref().is_none_or(|terms| terms.len() < 2) {
             return None;
@@ -142,7 +142,7 @@ impl Ask {
         Some(Relaxation::ScheduleAnywaySpread)
     }
 
-    /// Tolerates taints that prefer other pods, unless it does so already.
+    /// Tolerates `PreferNoSchedule` taints, unless it already does.
     pub(super) fn tolerate_soft_taints(&mut self) -> Option<Relaxation> {
         let effect = Some(TaintEffect::PreferNoSchedule);
         let is_it = |one: &Toleration| {
@@ -163,7 +163,7 @@ impl Ask {
     }
 }
 
-/// Drops the heaviest of some preferences, if there is one.
+/// Drops the heaviest of these preferences, if there is any.
 fn drop_heaviest<T>(preferred: &mut Vec<(i32, T)>) -> bool {
     preferred.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
     if preferred.is_empty() {

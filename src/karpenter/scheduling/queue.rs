@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::go_sort::sort_slice;
 use crate::pod::Pod;
 
-/// Pods by CPU, memory, age and UID. One that found no place comes again at the end, until the queue has come round
-/// without getting shorter.
+/// Pods by CPU, memory, age and UID. A pod that could not be scheduled goes back to the end, until a full round
+/// makes no progress.
 #[derive(Debug)]
 pub(super) struct Queue {
     pods: VecDeque<usize>,
-    /// How long the queue was when a pod was put back.
+    /// Length of the queue when each pod was put back.
     length_at_push: BTreeMap<usize, usize>,
 }
 
 impl Queue {
-    /// All pods, by their places in a list.
+    /// A queue of all pods, by their positions in the list.
     pub(super) fn new(pods: &[std::sync::Arc<Pod>]) -> Self {
         let mut order: Vec<usize> = (0..pods.len()).collect();
         sort_slice(&mut order, |one, other| is_before(&pods[*one], &pods[*other]));
@@ -38,7 +38,7 @@ impl Queue {
     }
 }
 
-/// Larger requests of CPU first, then of memory, then the older, then by UID.
+/// Larger CPU requests first, then larger memory requests, then older pods, then by UID.
 fn is_before(one: &Pod, other: &Pod) -> bool {
     let size = |pod: &Pod| (pod.requests.cpu(), pod.requests.memory());
     size(other)

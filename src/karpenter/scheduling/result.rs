@@ -1,4 +1,4 @@
-//! What a pass came to.
+//! The results of a pass.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,76 +15,76 @@ use crate::state::{MinValuesPolicy, Options};
 use crate::ties::Ties;
 use cluster::{Labels, Name, NamespacedName};
 
-/// What a pass came to.
+/// The results of a pass.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    /// The nodes that are to be made, in the order of the last sort.
+    /// The nodes to be created, in the order of the last sort.
     pub claims: Vec<NewClaim>,
-    /// All nodes that could be used, in the order in which they are tried.
+    /// All nodes that were considered, in the order in which they are tried.
     pub existing: Vec<ExistingPlacement>,
-    /// The pods without a place, and why.
+    /// The pods that could not be scheduled, and why.
     pub errors: BTreeMap<NamespacedName, PodFailure>,
-    /// The steps in which pods gave in, in their order.
+    /// The relaxation steps, in order.
     pub relaxations: Vec<(NamespacedName, Relaxation)>,
 }
 
-/// A pod without a place.
+/// A pod that could not be scheduled.
 #[derive(Clone, Debug)]
 pub struct PodFailure {
-    /// Why.
+    /// The reason.
     pub message: String,
-    /// Whether it waits for a node anyway; others are on nodes that are about to go.
+    /// True if it is pending anyway; others are on nodes to be removed.
     pub is_pending: bool,
 }
 
-/// The pods that go to a node which is there.
+/// The pods assigned to an existing node.
 #[derive(Clone, Debug)]
 pub struct ExistingPlacement {
-    /// The node, or the claim.
+    /// Name of the node, or of the claim before that.
     pub node: Name,
-    /// Its instance.
+    /// Its provider ID.
     pub provider_id: Option<Name>,
-    /// The claim, if Karpenter made it.
+    /// Its claim, if it is one of Karpenter's.
     pub claim: Option<Name>,
-    /// Whether it is ready for pods.
+    /// True if it is initialized.
     pub is_initialized: bool,
-    /// The pods, in the order in which they were put there.
+    /// The pods, in the order in which they were added.
     pub pods: Vec<Arc<Pod>>,
 }
 
-/// A node that is to be made.
+/// A node to be created.
 #[derive(Clone, Debug)]
 pub struct NewClaim {
     /// Its pool.
     pub pool: Arc<NodePool>,
-    /// The pods for which it is made, in the order in which they were added.
+    /// The pods that it is created for, in the order in which they were added.
     pub pods: Vec<Arc<Pod>>,
-    /// What they and the pods of DaemonSets ask for.
+    /// Total requests of these and the DaemonSet pods.
     pub requests: Amounts,
-    /// What the node must be.
+    /// Requirements on the node.
     pub requirements: Requirements,
-    /// All instance types that it could be.
+    /// All possible instance types.
     pub options: Vec<Arc<InstanceType>>,
-    /// Whether some key wants fewer values than its pool says.
+    /// True if `minValues` was relaxed for any key.
     pub min_values_relaxed: bool,
 }
 
-/// What the cloud takes for a claim.
+/// The offering that the cloud chooses for a claim.
 #[derive(Clone, Debug)]
 pub struct Launch {
     /// The instance type.
     pub instance_type: Arc<InstanceType>,
-    /// The zones in which it costs the least.
+    /// The zones with the lowest price.
     pub zones: Vec<Name>,
     /// `spot` or `on-demand`.
     pub capacity_type: Name,
-    /// Dollars an hour.
+    /// Hourly price in dollars.
     pub price: f64,
 }
 
 impl Results {
-    /// Keeps no more than so many of the cheapest instance types for each claim; a claim that then has too few
-    /// distinct values is dropped, and its pods have no place (`TruncateInstanceTypes`).
+    /// Limits each claim to its cheapest instance types; a claim left with too few distinct values is dropped, and
+    /// its pods are not scheduled (`TruncateInstanceTypes`).
     pub fn truncate(&mut self, options: &Options) {
         let mut kept = Vec::new();
         for mut claim in self.claims.drain(..) {
@@ -115,14 +115,14 @@ impl Results {
         self.claims = kept;
     }
 
-    /// Whether all pods have a place that are not waiting for one anyway (`AllNonPendingPodsScheduled`).
+    /// True if all pods other than pending ones are scheduled (`AllNonPendingPodsScheduled`).
     pub fn all_others_have_a_place(&self) -> bool {
         self.errors.values().all(|failure| failure.is_pending)
     }
 }
 
 impl NewClaim {
-    /// What the NodeClaim requires: the instance types by name, and the capacity types that can be had
+    /// The NodeClaim's requirements, including instance types by name and the available capacity types
     /// (`ToNodeClaim`).
     pub fn claim_requirements(&self, options: &Options) -> Requirements {
         let mut types = self.options.clone();
@@ -144,7 +144,7 @@ impl NewClaim {
         all
     }
 
-    /// The labels of the NodeClaim: those of its pool, and a value for each custom label that it requires.
+    /// The NodeClaim's labels: those of its pool, and a value for each custom label that it requires.
     pub fn claim_labels(&self, well_known: &WellKnownLabels, ties: &Ties) -> Labels {
         let own = self.pool.node_labels();
         let custom = self.requirements.iter().filter(|one| {
@@ -154,13 +154,13 @@ impl NewClaim {
         own.iter().map(|(key, value)| (key.clone(), value.clone())).chain(resolved).collect()
     }
 
-    /// What the cloud takes: the cheapest offering of all options.
+    /// The cloud's choice: the cheapest offering of all options.
     pub fn launch(&self, options: &Options) -> Option<Launch> {
         cheapest_launch(&self.options, &self.claim_requirements(options))
     }
 }
 
-/// The cheapest offering that meets the requirements; of types that cost the same the first by name.
+/// The cheapest offering that meets the requirements; of equally priced types the first by name.
 pub fn cheapest_launch(types: &[Arc<InstanceType>], requirements: &Requirements) -> Option<Launch> {
     let mut types: Vec<&Arc<InstanceType>> = types.iter().collect();
     types.sort_by(|one, other| one.name.cmp(&other.name));
@@ -179,7 +179,7 @@ pub fn cheapest_launch(types: &[Arc<InstanceType>], requirements: &Requirements)
     best
 }
 
-/// Some value that a requirement allows (`Any`).
+/// Any value that a requirement allows (`Any`).
 fn any_value(requirement: &Requirement, ties: &Ties) -> Option<Name> {
     match requirement.operator() {
         NodeOperator::In => {

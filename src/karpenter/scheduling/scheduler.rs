@@ -24,8 +24,8 @@ use crate::state::{MinValuesPolicy, Snapshot, StateNode};
 use cluster::pod_template::TaintEffect;
 use cluster::{Name, NamespacedName};
 
-/// Finds places for pods: on nodes that are there, but for those that are left out, or else on nodes that are to be made
-/// (`Solve`). Absent if no pool could make any.
+/// Schedules pods on existing nodes, except those that are left out, or else on new ones (`Solve`). `None` if no
+/// pool can create nodes.
 pub fn solve(ground: &Ground<'_>, pods: &[Arc<Pod>], extent: &Extent<'_>) -> Option<Results> {
     if ground.pools.is_empty() {
         return None;
@@ -39,12 +39,12 @@ pub fn solve(ground: &Ground<'_>, pods: &[Arc<Pod>], extent: &Extent<'_>) -> Opt
     Scheduler::new(ground, places, topology, kinds).run(pods, &asks, extent.most_claims)
 }
 
-/// Over what a pass goes.
+/// Scope of a pass.
 #[derive(Debug, Default)]
 pub struct Extent<'a> {
-    /// Nodes that do not count.
+    /// Nodes that are left out.
     pub without: BTreeSet<&'a Name>,
-    /// A pass that would make more nodes than this comes to nothing.
+    /// A pass that would create more nodes than this is aborted.
     pub most_claims: Option<usize>,
 }
 
@@ -55,15 +55,15 @@ struct Scheduler<'a> {
     existing: Vec<ExistingNode<'a>>,
     claims: OpenClaims,
     kinds: Kinds,
-    /// How often what a node requires has changed: then what was refused may not be.
+    /// Number of changes of a node's requirements, each of which may turn a refusal around.
     epoch: usize,
-    /// What is left of the limits of each pool.
+    /// The remaining limits of each pool.
     remaining: BTreeMap<Name, Amounts>,
-    /// Claims that were tried, for names that nobody knows yet.
+    /// Number of claims tried, for placeholder host names.
     hosts: usize,
-    /// Of each template, whether the claim that was opened last wants fewer values than its pool.
+    /// For each template, whether `minValues` was relaxed for the last claim opened from it.
     min_values_relaxed: Vec<bool>,
-    /// Whether a pod may give in to taints that prefer other pods.
+    /// True if a relaxation may tolerate `PreferNoSchedule` taints.
     may_tolerate: bool,
     relaxations: Vec<(NamespacedName, Relaxation)>,
 }
@@ -132,7 +132,7 @@ impl<'a> Scheduler<'a> {
         Some(self.results(pods, errors))
     }
 
-    /// Tries a pod, and lets it give in step by step (`trySchedule`).
+    /// Tries to schedule a pod, relaxing it step by step (`trySchedule`).
     fn try_schedule(&mut self, mut ask: Ask) -> Result<(), PodError> {
         loop {
             let Err(error) = self.add(&ask) else { return Ok(()) };
@@ -195,7 +195,7 @@ impl<'a> Scheduler<'a> {
             let claim = &self.claims.list[*number];
             let parts = (&self.templates[claim.template], &self.topology);
             let grown = claim.can_grow(ask, parts, self.snapshot);
-            // What keeps pods apart may let this one in later; what is full stays full.
+            // Topology may allow the pod later; a full claim stays full.
             if grown.is_none()
                 && (!is_bound || claim.is_full_for(ask))
                 && let Some(refused) = &mut refused
@@ -212,7 +212,7 @@ impl<'a> Scheduler<'a> {
         true
     }
 
-    /// Opens a claim of the first pool that can make one (`addToNewNodeClaim`).
+    /// Opens a claim of the first pool that can create one (`addToNewNodeClaim`).
     fn open(&mut self, ask: &Ask) -> Result<(), PodError> {
         let relaxes = self.snapshot.options.min_values_policy == MinValuesPolicy::BestEffort;
         let mut errors = Vec::new();
@@ -233,7 +233,7 @@ impl<'a> Scheduler<'a> {
                 Ok(grown) => {
                     let before = claim.requirements.clone();
                     claim.add(ask, grown, template, &mut self.topology);
-                    // The annotation is in a map that all claims of a pool share: the last one opened tells.
+                    // All claims of a pool share the map with the annotation, so that the last one opened decides.
                     self.min_values_relaxed[place] = claim.wants_fewer_than(&before);
                     self.use_up(&claim);
                     self.claims.push(claim);
@@ -244,7 +244,7 @@ impl<'a> Scheduler<'a> {
         Err(PodError::combined(errors))
     }
 
-    /// The instance types of a pool that do not breach its limits.
+    /// The instance types of a pool that stay within its limits.
     fn within_limits(&self, template: &Template) -> Result<Vec<Arc<InstanceType>>, PodError> {
         let pool = &template.pool.name;
         let Some(remaining) = self.remaining.get(pool) else { return Ok(template.options.clone()) };
@@ -263,7 +263,7 @@ impl<'a> Scheduler<'a> {
         Ok(options)
     }
 
-    /// Takes the most that a claim could be off the limits of its pool (`subtractMax`).
+    /// Subtracts the largest possible size of a claim from its pool's limits (`subtractMax`).
     fn use_up(&mut self, claim: &OpenClaim) {
         let mut most = Amounts::default();
         claim.options.iter().for_each(|one| most.raise_to(&one.capacity));

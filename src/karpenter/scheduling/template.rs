@@ -1,4 +1,4 @@
-//! What the nodes of each pool are made from (`nodeclaimtemplate.go`), and the pods of DaemonSets that they get.
+//! The node template of each pool (`nodeclaimtemplate.go`), with the DaemonSet pods that its nodes get.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::requirements::Requirements;
 use crate::state::{MinValuesPolicy, PreferencePolicy, Snapshot};
 use scheduler::pod_class::HostPort;
 
-/// A pool that can make nodes.
+/// A pool that can create nodes.
 #[derive(Debug)]
 pub(super) struct Template {
     pub(super) pool: Arc<NodePool>,
     pub(super) requirements: Requirements,
     pub(super) options: Vec<Arc<InstanceType>>,
-    /// What the pods of DaemonSets ask for on each node.
+    /// Total requests of the DaemonSet pods on each node.
     pub(super) overhead: Amounts,
-    /// The ports that they take.
+    /// Their host ports.
     pub(super) ports: Vec<HostPort>,
 }
 
 impl Template {
-    /// The pool's template; absent if it allows no instance type.
+    /// The pool's template; `None` if no instance type meets its requirements.
     pub(super) fn new(pool: &Arc<NodePool>, snapshot: &Snapshot) -> Option<Self> {
         let requirements = pool.requirements();
         let relaxes = snapshot.options.min_values_policy == MinValuesPolicy::BestEffort;
@@ -46,8 +46,8 @@ impl Template {
     }
 }
 
-/// Whether nodes of a pool may get the pod of a DaemonSet (`isDaemonPodCompatible`): one of its terms is enough, and
-/// taints that prefer other pods do not count.
+/// True if nodes of a pool may get the pod of a DaemonSet (`isDaemonPodCompatible`): one matching term is enough,
+/// and `PreferNoSchedule` taints do not count.
 fn gets_daemon(
     pool: &NodePool,
     requirements: &Requirements,

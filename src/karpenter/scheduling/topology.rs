@@ -1,4 +1,4 @@
-//! All constraints on where pods are to each other (`topology.go`).
+//! Constraints on the placement of pods relative to each other (`topology.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use cluster::pod_template::{Affinity, PodAffinityTerm, WhenUnsatisfiable, merge_
 use cluster::selector::Selector;
 use cluster::{Labels, Name};
 
-/// All groups of a pass.
+/// All topology groups of a pass.
 #[derive(Debug)]
 pub(super) struct Topology<'a> {
     snapshot: &'a Snapshot,
-    /// The nodes that pods may go to.
+    /// The nodes that pods may be assigned to.
     targets: Vec<&'a StateNode>,
-    /// The domains that new nodes can be in, by label.
+    /// The possible domains of new nodes, by label.
     known: &'a BTreeMap<Name, DomainTaints>,
     groups: Groups,
-    /// By which pods repel others.
+    /// The groups of required anti-affinities, which repel other pods.
     inverse: Groups,
-    /// The pods that are placed: they do not count where they are.
+    /// UIDs of the pods being scheduled, which do not count at their present location.
     excluded: BTreeSet<Name>,
-    /// The groups to which each pod of the pass is bound, by place.
+    /// The groups that constrain each pod of the pass, by position.
     owned: Vec<BTreeSet<usize>>,
-    /// The groups by which each pod of the pass repels others.
+    /// The groups through which each pod of the pass repels others.
     owned_inverse: Vec<BTreeSet<usize>>,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Topology<'a> {
         topology
     }
 
-    /// Binds a pod to the groups of what it asks for now (`Update`).
+    /// Assigns a pod to the groups of its current constraints (`Update`).
     pub(super) fn update(&mut self, ask: &Ask) {
         self.owned[ask.index].clear();
         for term in &ask.affinity.required_anti {
@@ -161,7 +161,7 @@ impl<'a> Topology<'a> {
         self.inverse.insert(key, group)
     }
 
-    /// Pods that are there and repel others (`updateInverseAffinities`).
+    /// Adds the groups of existing pods that repel others (`updateInverseAffinities`).
     fn add_those_that_repel(&mut self, repelling: &[&StateNode]) {
         for (labels, pod) in repelling.iter().copied().filter_map(with_labels).flatten() {
             let terms = &pod.template.spec.affinity.required_anti;
@@ -185,7 +185,7 @@ impl<'a> Topology<'a> {
         }
     }
 
-    /// Counts the pods that are there (`countDomains`).
+    /// Counts the existing pods (`countDomains`).
     fn count(&self, group: &mut TopologyGroup) {
         for target in &self.targets {
             let Some(node) = &target.node else { continue };
@@ -222,7 +222,7 @@ impl<'a> Topology<'a> {
         }
     }
 
-    /// Makes the hosts of all nodes known.
+    /// Registers the hosts of all nodes as domains.
     pub(super) fn register_hosts<'b>(&mut self, hosts: impl Iterator<Item = &'b Name>) {
         let mut groups = self.groups.list.iter().chain(&self.inverse.list);
         if groups.any(|group| group.topology.as_ref() == HOSTNAME) {
@@ -230,7 +230,7 @@ impl<'a> Topology<'a> {
         }
     }
 
-    /// Makes a host known.
+    /// Registers a host as a domain.
     pub(super) fn register_host(&mut self, host: &Name) {
         let groups = self.groups.list.iter_mut().chain(&mut self.inverse.list);
         for group in groups.filter(|group| group.topology.as_ref() == HOSTNAME) {
@@ -238,8 +238,8 @@ impl<'a> Topology<'a> {
         }
     }
 
-    /// What a node must be, too, if a pod is to go to it (`AddRequirements`); no more than it was if nothing
-    /// concerns the pod.
+    /// Tightens a node's requirements so that a pod may be assigned to it (`AddRequirements`); unchanged if no
+    /// group concerns the pod.
     pub(super) fn tighten(
         &self,
         ask: &Ask,
@@ -262,20 +262,20 @@ impl<'a> Topology<'a> {
         Ok(tightened)
     }
 
-    /// Whether anything concerns a pod at all.
+    /// True if any group concerns the pod.
     pub(super) fn concerns(&self, ask: &Ask) -> bool {
         !self.owned[ask.index].is_empty()
             || self.inverse.list.iter().any(|group| group.selects(&ask.pod))
     }
 
-    /// A pod goes to a node (`Record`).
+    /// Records the assignment of a pod to a node (`Record`).
     pub(super) fn record(&mut self, ask: &Ask, taints: &[Taint], requirements: &Requirements) {
         for group in &mut self.groups.list {
             if !group.counts(&ask.pod, taints, requirements) {
                 continue;
             }
             let Some(domains) = requirements.get(&group.topology) else { continue };
-            // Where a pod that repels others may end up, none of those may go.
+            // An anti-affinity blocks every domain in which its pod may end up.
             if group.kind == TopologyKind::AntiAffinity {
                 domains.values().iter().for_each(|domain| group.record(domain));
             } else if let Some(domain) = domains.only_value() {
@@ -291,7 +291,7 @@ impl<'a> Topology<'a> {
     }
 }
 
-/// Whether where a pod may go depends on where others are.
+/// True if the placement of a pod depends on that of others.
 fn is_choosy(ask: &Ask) -> bool {
     let Affinity { required_pod, preferred_pod, required_anti, preferred_anti, .. } =
         &*ask.affinity;
@@ -321,13 +321,13 @@ fn unsatisfiable(group: &TopologyGroup, of_pod: &Requirement, of_node: &Requirem
     ))
 }
 
-/// The pods of a node with the node's labels.
+/// The pods of a node, each with the node's labels.
 fn with_labels(state: &StateNode) -> Option<impl Iterator<Item = (&Labels, &Arc<Pod>)>> {
     let node = state.node.as_ref()?;
     Some(state.pods.iter().map(move |pod| (&node.labels, pod)))
 }
 
-/// The domains that the nodes of these pools can be in (`buildDomainGroups`).
+/// The possible domains of nodes of these pools (`buildDomainGroups`).
 pub(super) fn domains_of(
     snapshot: &Snapshot,
     pools: &[Arc<NodePool>],

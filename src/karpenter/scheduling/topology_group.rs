@@ -1,5 +1,4 @@
-//! How many pods that a selector selects are in each domain, and which domain the next one may go to
-//! (`topologygroup.go`).
+//! Number of matching pods in each domain, and the domains allowed for the next one (`topologygroup.go`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +13,7 @@ use cluster::node::Taint;
 use cluster::pod_template::{NodeInclusionPolicy, Toleration};
 use cluster::selector::{Requirement as LabelRequirement, Selector};
 
-/// What domains are counted for.
+/// The type of constraint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TopologyKind {
     Spread,
@@ -32,8 +31,7 @@ impl TopologyKind {
     }
 }
 
-/// By what a group is known: constraints of many pods are one group if these are equal. The least number of domains
-/// is not among them.
+/// Identity of a group: equal constraints of several pods form one group. `minDomains` is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GroupKey {
     kind: TopologyKind,
@@ -51,7 +49,7 @@ impl GroupKey {
     }
 }
 
-/// The taints behind which each domain can be had.
+/// The taints of the nodes that offer each domain.
 pub(super) type DomainTaints = BTreeMap<Name, Vec<Vec<Taint>>>;
 
 /// A constraint, with the number of pods in each domain.
@@ -62,7 +60,7 @@ pub(super) struct TopologyGroup {
     pub(super) namespaces: BTreeSet<Name>,
     max_skew: i32,
     min_domains: Option<i32>,
-    /// Absent selects no pod that comes, though all that are there are counted.
+    /// If absent, no new pod is selected, although all existing ones are counted.
     pub(super) selector: Option<Selector>,
     pub(super) filter: NodeFilter,
     pub(super) domains: BTreeMap<Name, i32>,
@@ -70,7 +68,7 @@ pub(super) struct TopologyGroup {
     empty: BTreeSet<Name>,
 }
 
-/// What a group is made from.
+/// The input for a group.
 pub(super) struct GroupDraft {
     pub(super) kind: TopologyKind,
     pub(super) topology: Name,
@@ -82,7 +80,7 @@ pub(super) struct GroupDraft {
 }
 
 impl GroupDraft {
-    /// By what the group will be known.
+    /// The identity of the group.
     pub(super) fn key(&self) -> GroupKey {
         let requirements = |selector: &Selector| odd(selector.requirements.iter().cloned());
         let sorted = |mut one: LabelRequirement| {
@@ -100,7 +98,7 @@ impl GroupDraft {
         }
     }
 
-    /// The group, with the domains that new nodes can be in.
+    /// The group, with the possible domains of new nodes.
     pub(super) fn group(
         self,
         known: Option<&DomainTaints>,
@@ -131,24 +129,24 @@ impl GroupDraft {
 }
 
 impl TopologyGroup {
-    /// Whether a pod that comes is counted, wherever it goes.
+    /// True if a new pod is selected, wherever it is assigned.
     pub(super) fn selects(&self, pod: &Pod) -> bool {
         self.namespaces.contains(&pod.id.namespace)
             && self.selector.as_ref().is_some_and(|selector| selector.matches(&pod.labels))
     }
 
-    /// Whether a pod is counted on a node with these taints and requirements.
+    /// True if a pod counts on a node with these taints and requirements.
     pub(super) fn counts(&self, pod: &Pod, taints: &[Taint], requirements: &Requirements) -> bool {
         self.selects(pod) && self.filter.matches(taints, requirements)
     }
 
-    /// One more pod in a domain.
+    /// Counts one more pod in a domain.
     pub(super) fn record(&mut self, domain: &Name) {
         *self.domains.entry(domain.clone()).or_default() += 1;
         self.empty.remove(domain);
     }
 
-    /// Makes a domain known.
+    /// Registers a domain.
     pub(super) fn register(&mut self, domain: &Name) {
         if !self.domains.contains_key(domain) {
             self.domains.insert(domain.clone(), 0);
@@ -156,7 +154,7 @@ impl TopologyGroup {
         }
     }
 
-    /// The domains that a pod may go to, given those that it allows and those of a node; none if there is no value.
+    /// The domains allowed for a pod, given its own and the node's requirements; without values if there is none.
     pub(super) fn next(
         &self,
         pod: &Pod,
@@ -171,7 +169,7 @@ impl TopologyGroup {
         }
     }
 
-    /// The host of a node, if that is the domain.
+    /// The host of a node, if hosts are the domains.
     fn host<'a>(&self, of_node: &'a Requirement) -> Option<&'a Name> {
         let is_host = self.topology.as_ref() == HOSTNAME && of_node.values().len() == 1;
         of_node.values().first().filter(|_| is_host)
@@ -189,7 +187,7 @@ impl TopologyGroup {
         Requirement::absent(&self.topology)
     }
 
-    /// The domains of a node that are known.
+    /// The registered domains that a node allows.
     fn known<'a>(&'a self, of_node: &'a Requirement) -> Box<dyn Iterator<Item = &'a Name> + 'a> {
         if of_node.operator() == NodeOperator::In {
             let values = of_node.values().iter();
@@ -198,7 +196,7 @@ impl TopologyGroup {
         Box::new(self.domains.keys().filter(|domain| of_node.has(domain)))
     }
 
-    /// A domain with the fewest pods, if one more there is not too many.
+    /// An allowed domain with the fewest pods, if one more there stays within the skew.
     fn next_spread(
         &self,
         pod: &Pod,
@@ -208,7 +206,7 @@ impl TopologyGroup {
     ) -> Requirement {
         let own = i32::from(self.selects(pod));
         if let Some(host) = self.host(of_node) {
-            // A new host can always be made: the least is 0.
+            // A new host can always be created, so that the minimum is 0.
             let fits = self.count(host) + own <= self.max_skew;
             return if fits { self.one(host) } else { self.none() };
         }
@@ -226,7 +224,7 @@ impl TopologyGroup {
         }
     }
 
-    /// The fewest pods in any domain that the pod allows (`domainMinCount`).
+    /// The lowest count among the domains that the pod allows (`domainMinCount`).
     fn least(&self, of_pod: &Requirement) -> i32 {
         if self.topology.as_ref() == HOSTNAME {
             return 0;
@@ -240,7 +238,7 @@ impl TopologyGroup {
         counts.into_iter().min().unwrap_or(i32::MAX)
     }
 
-    /// The domains with pods; if there are none and the pod selects itself, any.
+    /// The domains with pods; if there are none and the pod selects itself, any domain.
     fn next_affinity(
         &self,
         pod: &Pod,
@@ -271,7 +269,7 @@ impl TopologyGroup {
         options
     }
 
-    /// Whether a pod that selects itself is the first of its kind, or the others are where it cannot be.
+    /// True if a pod that selects itself is the first of its group, or all others are in domains that it excludes.
     fn may_begin(&self, pod: &Pod, of_pod: &Requirement) -> bool {
         let has_pods = |(domain, count): (&Name, &i32)| of_pod.has(domain) && *count > 0;
         self.selects(pod)

@@ -1,4 +1,4 @@
-//! Workloads that keep their pods running (`pkg/apis/apps/v1/defaults.go`, 1.36).
+//! Workloads with long-running pods (`pkg/apis/apps/v1/defaults.go`, 1.36).
 
 use k8s_openapi::api::apps::v1::{
     DaemonSet, Deployment, ReplicaSet, RollingUpdateStatefulSetStrategy, StatefulSet,
@@ -55,7 +55,8 @@ impl SetDefaults for StatefulSet {
         if strategy.type_.as_deref() == Some(ROLLING_UPDATE)
             && let Some(rolling) = &mut strategy.rolling_update
         {
-            // `maxUnavailable` has its default only where its feature gate is on, which it is not.
+            // `maxUnavailable` is only defaulted if its feature gate is enabled, which it is not by
+            // default.
             rolling.partition.get_or_insert(0);
         }
         let retention = spec.persistent_volume_claim_retention_policy.get_or_insert_default();

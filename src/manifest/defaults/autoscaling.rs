@@ -7,7 +7,7 @@ use k8s_openapi::api::autoscaling::v2::{
 
 const DEFAULT_CPU_UTILIZATION: i32 = 80;
 
-/// Completes a spec as the API server stores it. A behavior that is absent stays absent.
+/// Completes a spec like the API server does. An absent behavior stays absent.
 pub fn set_defaults(spec: &mut HorizontalPodAutoscalerSpec) {
     spec.min_replicas.get_or_insert(1);
     if spec.metrics.as_ref().is_none_or(Vec::is_empty) {
@@ -17,7 +17,7 @@ pub fn set_defaults(spec: &mut HorizontalPodAutoscalerSpec) {
         let up = behavior.scale_up.get_or_insert_default();
         up.stabilization_window_seconds.get_or_insert(0);
         set_rule_defaults(up, &[("Pods", 4), ("Percent", 100)]);
-        // The window downwards stays unset: it is a flag of the controller.
+        // The scale-down stabilization window stays unset: its default is a flag of the controller.
         set_rule_defaults(behavior.scale_down.get_or_insert_default(), &[("Percent", 100)]);
     }
 }

@@ -1,11 +1,11 @@
-//! Workloads that end (`pkg/apis/batch/v1/defaults.go`, 1.36).
+//! Workloads that run to completion (`pkg/apis/batch/v1/defaults.go`, 1.36).
 
 use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
 
 use super::pod::template;
 use super::{SetDefaults, text};
 
-/// Failures that a Job puts up with, unless each index has a limit of its own.
+/// Default back-off limit of a Job, unless each index has its own.
 const BACKOFF_LIMIT: i32 = 6;
 
 impl SetDefaults for Job {
@@ -20,10 +20,9 @@ impl SetDefaults for Job {
     }
 }
 
-/// What a Job has beside the defaults of its template; that of a CronJob gets it with the Job that is
-/// made of it.
+/// Job defaults beyond those of its template. The Jobs of a CronJob get them when they are created.
 pub(crate) fn job_spec(spec: &mut JobSpec) {
-    // Without both numbers a Job is one pod; with parallelism alone it is a work queue.
+    // A Job without both numbers runs one pod; with parallelism only, it is a work queue.
     if spec.parallelism.is_none() {
         spec.completions.get_or_insert(1);
     }
@@ -32,7 +31,7 @@ pub(crate) fn job_spec(spec: &mut JobSpec) {
     spec.backoff_limit.get_or_insert(limit);
     text(&mut spec.completion_mode, "NonIndexed");
     spec.suspend.get_or_insert(false);
-    // A Job with a failure policy waits for the end of a pod, and must.
+    // A Job with a failure policy is required to wait for terminating pods.
     let has_policy = spec.pod_failure_policy.is_some();
     let replacement = if has_policy { "Failed" } else { "TerminatingOrFailed" };
     text(&mut spec.pod_replacement_policy, replacement);

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 
 use super::{number, resource_list, text};
 
-/// `SetDefaults_Container`, and what its parts have.
+/// `SetDefaults_Container` and the defaults of its parts.
 pub(super) fn container(container: &mut core::Container) {
     let image = container.image.as_deref().unwrap_or_default();
     text(&mut container.image_pull_policy, pull_policy(image));
@@ -32,7 +32,7 @@ pub(super) fn container(container: &mut core::Container) {
     }
 }
 
-/// A container that somebody attached to look at a pod.
+/// An ephemeral container, added to a pod for debugging.
 pub(super) fn ephemeral_container(container: &mut core::EphemeralContainer) {
     let image = container.image.as_deref().unwrap_or_default();
     text(&mut container.image_pull_policy, pull_policy(image));
@@ -42,7 +42,7 @@ pub(super) fn ephemeral_container(container: &mut core::EphemeralContainer) {
     environment(container.env.as_deref_mut().unwrap_or_default());
 }
 
-/// An image without tag or with the tag `latest` is asked for at every start.
+/// The default pull policy: Always for an image without tag or with the tag `latest`.
 pub(super) fn pull_policy(image: &str) -> &'static str {
     if image_tag(image) == Some("latest") { "Always" } else { "IfNotPresent" }
 }
@@ -50,7 +50,7 @@ pub(super) fn pull_policy(image: &str) -> &'static str {
 /// The tag of an image reference: `latest` if it names neither tag nor digest.
 fn image_tag(image: &str) -> Option<&str> {
     let (name, digest) = image.split_once('@').map_or((image, None), |(n, d)| (n, Some(d)));
-    // A colon before the last slash belongs to the registry's port.
+    // A colon before the last slash separates the registry's port.
     let last = name.rsplit('/').next().unwrap_or(name);
     match (last.split_once(':'), digest) {
         (Some((_, tag)), _) => Some(tag),
@@ -78,7 +78,7 @@ pub(super) fn field_ref(field: &mut core::ObjectFieldSelector) {
     text(&mut field.api_version, "v1");
 }
 
-/// A divisor of 0 counts as 1; the API server prints it nevertheless.
+/// A divisor of 0 counts as 1, but the API server prints it as 0.
 pub(super) fn resource_field_ref(resource: &mut core::ResourceFieldSelector) {
     resource.divisor.get_or_insert_with(|| ApiQuantity("0".to_owned()));
 }

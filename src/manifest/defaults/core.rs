@@ -1,4 +1,4 @@
-//! What pods need besides themselves (`pkg/apis/core/v1/defaults.go`, 1.36).
+//! Objects that pods use (`pkg/apis/core/v1/defaults.go`, 1.36).
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1 as core;
@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{SetDefaults, fill, resource_list, text};
 
-/// The label by which a namespace is known to selectors.
+/// The label by which selectors identify a namespace.
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 const CLIENT_AFFINITY_SECONDS: i32 = 3 * 60 * 60;
 
@@ -52,7 +52,7 @@ impl SetDefaults for core::Service {
     }
 }
 
-/// Claims of their own, those of StatefulSets, and those of ephemeral volumes.
+/// Standalone claims, those of StatefulSets, and those of ephemeral volumes.
 pub(super) fn claim_spec(spec: &mut core::PersistentVolumeClaimSpec) {
     text(&mut spec.volume_mode, "Filesystem");
     let resources = spec.resources.get_or_insert_default();
@@ -84,7 +84,8 @@ impl SetDefaults for core::Namespace {
             let labels = self.metadata.labels.get_or_insert_default();
             labels.insert(NAMESPACE_NAME_LABEL.to_owned(), name);
         }
-        // The strategy adds it at creation, so that nothing stays behind when the namespace goes.
+        // Added by the strategy at creation, so that deleting the namespace deletes its contents
+        // first.
         let finalizers = self.spec.get_or_insert_default().finalizers.get_or_insert_default();
         if finalizers.is_empty() {
             finalizers.push("kubernetes".to_owned());
@@ -103,7 +104,7 @@ impl SetDefaults for core::Node {
     }
 }
 
-/// `data` becomes an empty map, which is not printed.
+/// `data` becomes an empty map, which is not serialized.
 impl SetDefaults for core::ConfigMap {
     fn set_defaults(&mut self) {}
 }
@@ -115,7 +116,7 @@ impl SetDefaults for core::ServiceAccount {
 impl SetDefaults for core::Secret {
     fn set_defaults(&mut self) {
         text(&mut self.type_, "Opaque");
-        // Plain text is for writing alone (`Convert_v1_Secret_To_core_Secret`).
+        // `stringData` is write-only (`Convert_v1_Secret_To_core_Secret`).
         for (key, plain) in self.string_data.take().into_iter().flatten() {
             self.data.get_or_insert_default().insert(key, ByteString(plain.into_bytes()));
         }

@@ -21,12 +21,13 @@ impl SetDefaults for core::Pod {
     }
 }
 
-/// The template of a workload. What only pods have is filled in when a pod is made of it.
+/// A workload's pod template. Defaults that apply to pods only are filled in when a pod is created
+/// from it.
 pub(super) fn template(template: &mut core::PodTemplateSpec) {
     template.spec.iter_mut().for_each(pod_spec);
 }
 
-/// The spec of a pod that is created.
+/// The spec of a newly created pod.
 pub(crate) fn created_pod(spec: &mut core::PodSpec) {
     pod_spec(spec);
     for container in all_containers(spec) {
@@ -54,7 +55,7 @@ fn pod_spec(spec: &mut core::PodSpec) {
     text(&mut spec.scheduler_name, "default-scheduler");
     spec.security_context.get_or_insert_default();
     spec.termination_grace_period_seconds.get_or_insert(TERMINATION_GRACE_PERIOD_SECONDS);
-    // The account has an older name, which goes along with it (`Convert_core_PodSpec_To_v1_PodSpec`).
+    // The deprecated alias `serviceAccount` is kept in sync (`Convert_core_PodSpec_To_v1_PodSpec`).
     let account = spec.service_account_name.take().filter(|name| !name.is_empty());
     let account = account.or_else(|| spec.service_account.take().filter(|name| !name.is_empty()));
     spec.service_account.clone_from(&account);
@@ -69,8 +70,8 @@ fn pod_spec(spec: &mut core::PodSpec) {
     }
 }
 
-/// Limits and requests of the pod as a whole that follow from the containers'
-/// (`defaultHugePagePodLimits`, `defaultPodRequests`). Containers must have theirs already.
+/// Pod-level limits and requests derived from those of the containers (`defaultHugePagePodLimits`,
+/// `defaultPodRequests`). The containers must have their defaults already.
 fn default_pod_level(spec: &mut core::PodSpec) {
     let Some(mut resources) = spec.resources.take() else { return };
     let has = |amounts: &Amounts| amounts.as_ref().is_some_and(|amounts| !amounts.is_empty());
@@ -82,7 +83,7 @@ fn default_pod_level(spec: &mut core::PodSpec) {
         });
         fill(&mut resources.limits, Some(&huge_pages));
         if has(&resources.limits) {
-            // Huge pages cannot be overcommitted, so their request is the limit and nothing else.
+            // Huge pages cannot be overcommitted, so their request must equal the limit.
             let requests = container_requests(&lean, &ResourceList::default());
             let requests =
                 only(&requests, |name| is_pod_level_resource(name) && !is_huge_page(name));
@@ -95,10 +96,10 @@ fn default_pod_level(spec: &mut core::PodSpec) {
     spec.resources = Some(resources);
 }
 
-/// What the containers ask for, and nothing else of them.
+/// The containers reduced to their resource requests and limits.
 fn lean_containers(spec: &core::PodSpec) -> PodSpec {
     let lean = |given: &core::Container| {
-        // What is no amount counts as nothing here, and is told by the lowering.
+        // Invalid amounts count as absent here; lowering reports them.
         let mut untold = FieldErrors::default();
         let mut list =
             |amounts: &Amounts| lean_list(amounts.as_ref(), &FieldPath::ROOT, &mut untold);

@@ -1,4 +1,4 @@
-//! Defaulting held against objects of a real API server, which must also be read back as they are.
+//! Compares defaulting with objects from a real API server, which must also be read back unchanged.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const RECORDED: &str = include_str!("../../../tests/golden/kubectl-objects/recor
 const WRITTEN: &str = include_str!("../../../tests/golden/kubectl-objects/written.yaml");
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What admission plugins and the scheduler write into the spec of a pod.
+/// Fields of a pod spec set by admission plugins and the scheduler.
 const ADDED_TO_PODS: [&str; 6] = [
     "nodeName",
     "priority",
@@ -21,11 +21,11 @@ const ADDED_TO_PODS: [&str; 6] = [
     "serviceAccountName",
     "tolerations",
 ];
-/// The volume with a pod's token, and its mounts (admission plugin `ServiceAccount`).
+/// The service account token volume and its mounts (admission plugin `ServiceAccount`).
 const TOKEN_VOLUME: &str = "kube-api-access-";
-/// What the API server allocates for a Service.
+/// Fields allocated by the API server for a Service.
 const ADDED_TO_SERVICES: [&str; 4] = ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"];
-/// Fields that are not written as often as not, with the defaults that every recorded object has.
+/// Fields that manifests often omit, and whose defaults every recorded object has.
 const DEFAULTED: &str = "allocateLoadBalancerNodePorts backoffLimit completionMode defaultMode dnsPolicy \
     enableServiceLinks failureThreshold finalizers imagePullPolicy internalTrafficPolicy \
     kubernetes.io/metadata.name manualSelector parallelism podReplacementPolicy \
@@ -48,7 +48,7 @@ fn recorded() -> Vec<Row> {
     RECORDED.lines().map(row).collect()
 }
 
-/// The objects of a text, in which nothing may be wrong.
+/// The objects of a text, which must be free of problems.
 fn read(name: &str, text: &str) -> Vec<Object> {
     let loaded = load(&[Source::new(name, text)]);
     let errors = loaded.diagnostics.iter().filter(|one| one.severity == Severity::Error);
@@ -57,7 +57,7 @@ fn read(name: &str, text: &str) -> Vec<Object> {
     loaded.objects
 }
 
-/// All fields of an object but for `metadata` and `status`.
+/// All fields of an object except `metadata` and `status`.
 fn fields(object: &Value) -> Value {
     let mut fields = object.clone();
     for field in ["metadata", "status"] {
@@ -72,7 +72,7 @@ fn remove(object: &mut Value, pointer: &str, names: &[&str]) {
     }
 }
 
-/// Takes out what only the server adds.
+/// Removes fields that only the server adds.
 fn without_added(mut object: Value) -> Value {
     match object["kind"].as_str().unwrap() {
         "Pod" => {
@@ -89,7 +89,7 @@ fn without_added(mut object: Value) -> Value {
     object
 }
 
-/// Takes out the volume of the token and its mounts, and lists that are empty without them.
+/// Removes the token volume and its mounts, and lists that become empty.
 fn without_token_volume(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -107,7 +107,7 @@ fn without_token_volume(value: &mut Value) {
     }
 }
 
-/// What an object is to the simulation, without what only the server adds.
+/// The simulated parts of an object, without those that only the server adds.
 fn lean(object: &Object) -> String {
     let mut spec = object.spec.clone();
     if let AnySpec::Pod(template) = &mut spec {

@@ -1,4 +1,4 @@
-//! Volumes of pods (`SetDefaults_Volume` and what its sources have, 1.36).
+//! Volumes of pods (`SetDefaults_Volume` and the defaults of volume sources, 1.36).
 
 use k8s_openapi::api::core::v1 as core;
 
@@ -6,7 +6,7 @@ use super::container::{field_ref, pull_policy, resource_field_ref};
 use super::core::claim_spec;
 use super::text;
 
-/// Permissions of files that come from an object: 0644.
+/// Default mode of files projected from an object: 0644.
 const FILE_MODE: i32 = 0o644;
 const TOKEN_SECONDS: i64 = 3600;
 

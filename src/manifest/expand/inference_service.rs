@@ -1,16 +1,16 @@
-//! An `InferenceService` in KServe's Standard mode as Deployments, Services and HPAs or ScaledObjects
-//! (`createRawDefaultDeployment`, `createHPA`, `keda_reconciler`), each with the container of its serving runtime; in Knative
-//! mode as a Knative Service. An `LLMInferenceService` as Deployments.
+//! Converts an `InferenceService` in KServe's Standard mode to Deployments, Services and HPAs or ScaledObjects
+//! (`createRawDefaultDeployment`, `createHPA`, `keda_reconciler`), with the containers of their serving runtimes; in
+//! Knative mode to a Knative Service. Converts an `LLMInferenceService` to Deployments.
 
 use serde_json::{Map, Value, json};
 
 use super::{Given, Made, Mistake, knative, labels, marked};
 
-/// The container that answers.
+/// Name of the serving container.
 const CONTAINER: &str = "kserve-container";
 /// `DefaultCPUUtilization` of its HPAs, in percent.
 const CPU_UTILIZATION: i64 = 80;
-/// Fields of a predictor that are no pod spec's.
+/// Fields of a predictor that are not part of a pod spec.
 const OWN_FIELDS: [&str; 18] = [
     "model",
     "minReplicas",
@@ -31,7 +31,7 @@ const OWN_FIELDS: [&str; 18] = [
     "storageUris",
     "spec",
 ];
-/// Model formats that a predictor has for fields of their own.
+/// Model formats with a predictor field of their own.
 const FORMATS: [&str; 10] = [
     "sklearn",
     "xgboost",
@@ -117,7 +117,7 @@ fn component_of(given: &Given<'_>, component: &str, written: &Value) -> Made {
     Ok(made)
 }
 
-/// The pod spec of a component: its own, with the container of the model.
+/// The pod spec of a component: its own, with the model's container.
 fn pod_spec(given: &Given<'_>, written: &Value) -> Result<Value, Mistake> {
     let mut spec: Map<String, Value> = written.as_object().cloned().unwrap_or_default();
     let mut model = spec.get("model").cloned();
@@ -177,7 +177,7 @@ fn pod_spec(given: &Given<'_>, written: &Value) -> Result<Value, Mistake> {
     Ok(Value::Object(spec))
 }
 
-/// `inferenceService.resource` of KServe's ConfigMap, for each amount that nobody gives.
+/// Fills in missing amounts from `inferenceService.resource` of KServe's ConfigMap.
 fn fill_amounts(container: &mut Value) {
     for (resource, amount) in [("cpu", "1"), ("memory", "2Gi")] {
         let limit = container.pointer(&format!("/resources/limits/{resource}")).cloned();
@@ -192,7 +192,7 @@ fn fill_amounts(container: &mut Value) {
     }
 }
 
-/// The serving runtime that a model names, or the first that serves its format by itself.
+/// The serving runtime that a model names, or the first that supports its format by auto-selection.
 fn runtime_of<'a>(given: &'a Given<'_>, model: &Value) -> Option<&'a Value> {
     let runtimes = || {
         given.others.iter().filter(|one| {
@@ -215,7 +215,7 @@ fn runtime_of<'a>(given: &'a Given<'_>, model: &Value) -> Option<&'a Value> {
     runtimes().map(|one| &one.value).find(|runtime| serves(runtime))
 }
 
-/// What the model says of its container over what the runtime says: amounts, image, variables; arguments are added.
+/// Overrides the runtime's container with the model's settings: resources, image, variables; arguments are appended.
 fn merge_model(container: &mut Value, model: &Value) {
     let Some(container) = container.as_object_mut() else { return };
     for field in [
@@ -244,7 +244,7 @@ fn merge_model(container: &mut Value, model: &Value) {
     }
 }
 
-/// The init container that downloads the model, unless it lies in a claim or an image (`InjectStorageInitializer`).
+/// The init container that downloads the model, unless it is in a claim or an image (`InjectStorageInitializer`).
 fn add_storage_initializer(spec: &mut Map<String, Value>, model: &Value) {
     let place = model.get("storageUri").and_then(Value::as_str);
     let place = place.or_else(|| model.pointer("/storage/path").and_then(Value::as_str));
@@ -286,7 +286,7 @@ fn hpa(given: &Given<'_>, name: &str, written: &Value) -> Value {
     } else {
         let resource = written.get("scaleMetric").and_then(Value::as_str).unwrap_or("cpu");
         let target = written.get("scaleTarget").cloned().filter(|one| !one.is_null());
-        // Memory has no default.
+        // There is no default for memory.
         let default = (resource == "cpu").then(|| Value::from(CPU_UTILIZATION));
         let is_resource = ["cpu", "memory"].contains(&resource);
         let target = target.or(default).filter(|_| is_resource);
@@ -307,7 +307,7 @@ fn utilization(resource: &str, percent: &Value) -> Value {
     json!({"type": "Resource", "resource": {"name": resource, "target": target}})
 }
 
-/// A metric of `autoScaling` that is a resource (`getHPAMetrics`).
+/// A resource metric of `autoScaling` (`getHPAMetrics`).
 fn resource_metric(metric: &Value) -> Option<Value> {
     let name = metric.pointer("/resource/name")?.as_str()?;
     let target = |field: &str| metric.pointer(&format!("/resource/target/{field}"));
@@ -340,7 +340,7 @@ fn scaled_object(given: &Given<'_>, name: &str, written: &Value) -> Value {
     json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": spec})
 }
 
-/// A metric of `autoScaling` as KEDA's trigger.
+/// A metric of `autoScaling` as a KEDA trigger.
 fn trigger(metric: &Value, text: &impl Fn(&Value) -> String) -> Option<Value> {
     let of = |pointer: &str| metric.pointer(pointer).map(text);
     if let Some(resource) = metric.get("resource") {

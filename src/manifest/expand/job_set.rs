@@ -1,13 +1,14 @@
-//! A JobSet as its controller makes Jobs of it (`constructJob`, `labelAndAnnotateObject`, jobset v0.10).
+//! Converts a JobSet to Jobs like its controller (`constructJob`, `labelAndAnnotateObject`, jobset
+//! v0.10).
 
 use serde_json::{Map, Value, json};
 
 use super::{Given, Made, Mistake, keep_to_one_domain, labels, marked};
 use cluster::starts_after::{STARTS_AFTER, awaited};
 
-/// Prefix of the labels by which Jobs and pods are known.
+/// Prefix of the labels that identify Jobs and pods.
 const GROUP: &str = "jobset.sigs.k8s.io";
-/// Annotation: the domain that each Job has for itself.
+/// Annotation with the topology domain that each Job has exclusively.
 const EXCLUSIVE: &str = "alpha.jobset.sigs.k8s.io/exclusive-topology";
 
 pub(super) fn make(given: &Given<'_>) -> Made {

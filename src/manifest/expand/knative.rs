@@ -1,11 +1,11 @@
-//! A Knative Service as the Deployment of its first revision and a Service before it (`MakeDeployment`, and the annotations
-//! of the autoscaler).
+//! Converts a Knative Service to the Deployment of its first revision and a Service for it (`MakeDeployment`, and the
+//! annotations of the autoscaler).
 
 use serde_json::{Map, Value, json};
 
 use super::{Given, Made, Mistake, labels, marked};
 
-/// `queue-proxy`: the container that Knative adds (`config-deployment`: `queue-sidecar-cpu-request`).
+/// CPU request of `queue-proxy`, the container that Knative adds (`config-deployment`: `queue-sidecar-cpu-request`).
 const QUEUE_CPU: &str = "25m";
 
 pub(super) fn make(given: &Given<'_>) -> Made {
@@ -26,7 +26,7 @@ pub(super) fn make(given: &Given<'_>) -> Made {
     Ok(revision(given, given.name(), template, least.max(first)))
 }
 
-/// The Deployment of a revision, and the Service by which it is called.
+/// The Deployment of a revision, and the Service that routes to it.
 pub(super) fn revision(
     given: &Given<'_>,
     name: &str,

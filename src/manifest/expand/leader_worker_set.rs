@@ -1,6 +1,6 @@
-//! A LeaderWorkerSet as its controllers make StatefulSets of it (`constructLeaderStatefulSetApplyConfiguration`,
-//! `constructWorkerStatefulSetApplyConfiguration`, and the labels of the pods' webhook): one of all leaders, and one of the
-//! workers of each group.
+//! Converts a LeaderWorkerSet to StatefulSets like its controllers (`constructLeaderStatefulSetApplyConfiguration`,
+//! `constructWorkerStatefulSetApplyConfiguration`, and the labels set by the pod webhook): one for all leaders, and one
+//! for the workers of each group.
 
 use serde_json::{Map, Value, json};
 
@@ -10,10 +10,10 @@ use cluster::starts_after::{STARTS_AFTER, STARTS_WITH, awaited};
 const NAME: &str = "leaderworkerset.sigs.k8s.io/name";
 const WORKER_INDEX: &str = "leaderworkerset.sigs.k8s.io/worker-index";
 const GROUP_INDEX: &str = "leaderworkerset.sigs.k8s.io/group-index";
-/// Label that the StatefulSet controller gives to each pod.
+/// Label that the StatefulSet controller sets on each pod.
 const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
 const GROUP_KEY: &str = "leaderworkerset.sigs.k8s.io/group-key";
-/// Annotation: the domain that each group has for itself.
+/// Annotation with the topology domain that each group has exclusively.
 const EXCLUSIVE: &str = "leaderworkerset.sigs.k8s.io/exclusive-topology";
 
 pub(super) fn make(given: &Given<'_>) -> Made {
@@ -36,7 +36,7 @@ pub(super) fn make(given: &Given<'_>) -> Made {
     let of_leaders = labels([(NAME, name), (WORKER_INDEX, "0")]);
     let mut leaders = marked(leader, &of_leaders, &Map::new());
     if let Some(topology) = topology {
-        // Leaders keep apart, of whatever set they are.
+        // Leaders exclude each other, across all sets.
         let all = json!([
             {"key": NAME, "operator": "Exists"},
             {"key": WORKER_INDEX, "operator": "In", "values": ["0"]},
@@ -66,7 +66,7 @@ pub(super) fn make(given: &Given<'_>) -> Made {
     Ok(made)
 }
 
-/// A StatefulSet whose pods come side by side.
+/// A StatefulSet with parallel pod management.
 fn set(
     given: &Given<'_>,
     name: &str,

@@ -1,5 +1,5 @@
-//! Objects of other projects that run pods, turned into the objects that their controllers make: a row for each kind,
-//! with what a run leaves out of it.
+//! Converts objects of other projects that run pods to the objects that their controllers create: a row per kind,
+//! with the limitations of the conversion.
 
 mod inference_service;
 mod job_set;
@@ -16,24 +16,24 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::object::Manifest;
 use cluster::{Kind, ObjectReference};
 
-/// What a controller makes of an object, or what keeps it from making anything.
+/// The objects that a controller creates, or a mistake that prevents it.
 type Made = Result<Vec<Value>, Mistake>;
 
-/// What is wrong with an object, at a field.
+/// An error in a field of an object.
 struct Mistake {
     field: &'static str,
     message: String,
     help: &'static str,
 }
 
-/// A kind whose objects are turned into others.
+/// A kind whose objects are converted.
 struct Rule {
     group: &'static str,
     kind: &'static str,
-    /// Who does that in a cluster.
+    /// The controller that does so in a cluster.
     controller: &'static str,
     make: fn(&Given<'_>) -> Made,
-    /// What is left out, and what that means for latency, cost and availability.
+    /// What is left out, and the consequences for latency, cost and availability.
     simplified: &'static str,
 }
 
@@ -112,7 +112,7 @@ static RULES: [Rule; 9] = [
 const RAY: &str = "the number of workers stays as it is at the start, whatever the Ray autoscaler would do, so that cost \
                    follows no load; a request is worked on by the worker that takes it; workers do not wait for the head";
 
-/// An object of such a kind, among all others.
+/// An object to be converted, with all other objects.
 pub(super) struct Given<'a> {
     manifest: &'a Manifest,
     others: &'a [Manifest],
@@ -143,7 +143,7 @@ impl Given<'_> {
         self.value("/metadata/annotations")?.get(key)?.as_str()
     }
 
-    /// Metadata of an object that is made of this one.
+    /// Metadata of an object created from this one.
     fn metadata(&self, name: &str, labels: &Map<String, Value>) -> Value {
         json!({"name": name, "namespace": &*self.manifest.reference.id.namespace, "labels": labels})
     }
@@ -162,7 +162,7 @@ impl Given<'_> {
     }
 }
 
-/// Texts as labels.
+/// A map of labels.
 fn labels<const N: usize>(pairs: [(&str, &str); N]) -> Map<String, Value> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
 }
@@ -194,7 +194,7 @@ fn marked(
     template
 }
 
-/// Keeps the pods with a label's value together in one domain, and all with other values out of it.
+/// Requires pods with a label's value to share one topology domain, from which pods with other values are excluded.
 fn keep_to_one_domain(template: &mut Value, key: &str, value: &str, topology: &str) {
     let here = json!([{"key": key, "operator": "In", "values": [value]}]);
     let others = json!([{"key": key, "operator": "Exists"}, {"key": key, "operator": "NotIn", "values": [value]}]);
@@ -217,7 +217,7 @@ fn add_term(template: &mut Value, sort: &str, topology: &str, expressions: &Valu
     }
 }
 
-/// Turns objects into what their controllers make of them, in their place, and says so once for each kind.
+/// Replaces objects by those that their controllers create, with one note per kind.
 pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
     if !manifests.iter().any(|one| rule_of(one).is_some()) {
         return manifests;
@@ -231,7 +231,7 @@ pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) ->
         };
         let mut manifest = manifest.clone();
         if manifest.has_generated_name {
-            // The API server draws five characters; these are of its alphabet, too.
+            // The API server generates five random characters; these are also from its alphabet.
             let drawn: String = format!("{place:05}").chars().map(letter).collect();
             let name = format!("{}{drawn}", manifest.reference.id.name);
             manifest.reference.id.name = name.into();
@@ -264,7 +264,7 @@ pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) ->
     expanded
 }
 
-/// A letter for each digit.
+/// Maps a digit to a letter.
 fn letter(digit: char) -> char {
     const LETTERS: [char; 10] = ['b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm'];
     digit.to_digit(10).and_then(|digit| LETTERS.get(digit as usize)).copied().unwrap_or('x')
@@ -276,7 +276,7 @@ fn rule_of(manifest: &Manifest) -> Option<usize> {
     RULES.iter().position(|rule| is_named && rule.group == group && rule.kind == &*manifest.kind)
 }
 
-/// An object that a controller makes, which stands where its owner does.
+/// An object created by a controller, positioned at its owner.
 fn made_of(value: Value, owner: &Manifest) -> Manifest {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("/apiVersion").to_owned(), text("/kind").to_owned());
@@ -292,7 +292,8 @@ fn made_of(value: Value, owner: &Manifest) -> Manifest {
     }
 }
 
-/// What names the original object means what became of it; of one that a manifest has already, that stays.
+/// Redirects references from the original object to its replacement; an object already in the manifests takes
+/// precedence.
 fn settle(expanded: &mut Vec<Manifest>, originals: &[Manifest]) {
     let written: BTreeSet<&ObjectReference> =
         originals.iter().filter(|one| rule_of(one).is_none()).map(|one| &one.reference).collect();

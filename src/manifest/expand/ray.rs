@@ -1,18 +1,18 @@
-//! `RayCluster`, `RayService` and `RayJob` as KubeRay makes pods and Services of them (`DefaultHeadPodTemplate`,
-//! `DefaultWorkerPodTemplate`, `initLivenessAndReadinessProbe`, `BuildServeService`). The operator replaces pods that are gone,
-//! which a ReplicaSet does here.
+//! Converts `RayCluster`, `RayService` and `RayJob` to pods and Services like KubeRay (`DefaultHeadPodTemplate`,
+//! `DefaultWorkerPodTemplate`, `initLivenessAndReadinessProbe`, `BuildServeService`). The operator recreates lost pods;
+//! here a ReplicaSet does.
 
 use serde_json::{Map, Value, json};
 
 use super::{Given, Made, Mistake, labels, marked};
 
-/// Seconds from the container's start to the first probe.
+/// Initial delay of the probes, in seconds.
 const PROBE_DELAY_SECONDS: i64 = 10;
-/// Seconds between probes.
+/// Probe period, in seconds.
 const PROBE_PERIOD_SECONDS: i64 = 5;
-/// Probes that must fail.
+/// Failure threshold of the probes.
 const PROBE_FAILURES: i64 = 10;
-/// Of workers that serve, which are to leave the Service at once.
+/// Failure threshold for workers that serve requests, which leave the Service at once.
 const SERVE_PROBE_FAILURES: i64 = 1;
 const SERVE: &str = "ray.io/serve";
 
@@ -79,7 +79,7 @@ pub(super) fn job(given: &Given<'_>) -> Made {
     Ok(made)
 }
 
-/// Head, workers and the head's Service of a cluster whose spec is there.
+/// Head, workers and head Service of a cluster with a spec.
 fn group(
     given: &Given<'_>,
     spec: &'static str,
@@ -108,7 +108,7 @@ fn group(
             workers.min(most).clamp(0, 100_000) * of("numOfHosts").unwrap_or(1).max(1)
         }
     };
-    // The proxy of the head answers where no worker does.
+    // The proxy on the head serves requests if there are no workers.
     let has_workers = groups.iter().any(|group| hosts(group) > 0);
     let mut made = Vec::new();
     let mut own = of_node(cluster, "head", "headgroup");
@@ -141,7 +141,7 @@ fn group(
     Ok(made)
 }
 
-/// `getServicePorts`: those of the head's container, or the default ones, and that of its metrics.
+/// `getServicePorts`: the ports of the head's container or the defaults, and the metrics port.
 fn head_ports(head: &Value) -> Value {
     let written = head.pointer("/spec/containers/0/ports").and_then(Value::as_array);
     let mut ports: Vec<Value> = Vec::new();
@@ -183,7 +183,7 @@ fn replica_set(
     own: &Map<String, Value>,
 ) -> Value {
     let mut template = template.clone();
-    // A pod that never restarts is replaced, which comes to the same.
+    // A pod that never restarts is recreated, which has the same effect.
     template["spec"]["restartPolicy"] = "Always".into();
     let metadata = given.metadata(name, own);
     let spec =
@@ -191,7 +191,7 @@ fn replica_set(
     json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec})
 }
 
-/// The readiness probe of Ray's container, unless it has one.
+/// Adds the readiness probe to Ray's container if it has none.
 fn add_probe(template: &mut Value, failures: i64) {
     let Some(container) = template.pointer_mut("/spec/containers/0").filter(|one| one.is_object())
     else {
@@ -208,7 +208,7 @@ fn add_probe(template: &mut Value, failures: i64) {
     }
 }
 
-/// The init container in which a worker waits for the head.
+/// Adds the init container in which a worker waits for the head.
 fn add_wait_for_head(template: &mut Value) {
     let Some(image) = template.pointer("/spec/containers/0/image").cloned() else { return };
     let amounts = json!({"cpu": "200m", "memory": "256Mi"});
@@ -223,7 +223,7 @@ fn add_wait_for_head(template: &mut Value) {
     }
 }
 
-/// The Ray autoscaler, a container beside the head's.
+/// Adds the Ray autoscaler, a sidecar of the head.
 fn add_autoscaler(template: &mut Value, options: Option<&Value>) {
     let Some(image) = template.pointer("/spec/containers/0/image").cloned() else { return };
     let option = |name: &str| options.and_then(|options| options.get(name)).cloned();

@@ -1,10 +1,10 @@
-//! A Rollout of Argo as the Deployment that has the same pods while nothing is rolled out.
+//! Converts an Argo Rollout to the Deployment that has the same pods while no rollout is in progress.
 
 use serde_json::{Map, Value, json};
 
 use super::{Given, Made, Mistake};
 
-/// Fields that mean the same in a Deployment.
+/// Fields with the same meaning in a Deployment.
 const SHARED: [&str; 6] = [
     "selector",
     "template",
@@ -17,7 +17,7 @@ const SHARED: [&str; 6] = [
 pub(super) fn make(given: &Given<'_>) -> Made {
     let mut spec = Map::new();
     spec.insert("replicas".to_owned(), given.int("/spec/replicas").unwrap_or(1).into());
-    // It has the name that the Rollout refers to: that one's pods are scaled down in favour of the Rollout's.
+    // It replaces the referenced Deployment, whose pods are scaled down in favor of the Rollout's.
     if let Some(name) = given.text("/spec/workloadRef/name") {
         let is_it = |one: &&super::Manifest| {
             &*one.kind == given.text("/spec/workloadRef/kind").unwrap_or("Deployment")

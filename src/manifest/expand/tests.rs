@@ -1,4 +1,4 @@
-//! What is made of an object of each kind.
+//! Conversion of an object of each kind.
 
 use serde_json::Value;
 

@@ -12,7 +12,7 @@ use crate::field::{FieldError, FieldErrors, FieldPath};
 use units::Quantity;
 
 const SPEC: FieldPath<'static> = FieldPath::ROOT.field("spec");
-/// The annotation in which autoscaling/v1 keeps metrics that it has no field for.
+/// The annotation in which autoscaling/v1 stores metrics that it has no fields for.
 pub(crate) const METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CONDITIONS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/conditions";
 const CURRENT_METRICS_ANNOTATION: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
@@ -25,7 +25,7 @@ pub fn to_v2(
 ) -> Result<HorizontalPodAutoscalerSpec, Vec<FieldError>> {
     let mut spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
     match api_version {
-        // v2beta2 became v2 without a change of form.
+        // v2beta2 and v2 have the same structure.
         "autoscaling/v2" | "autoscaling/v2beta2" => typed(spec, &SPEC),
         "autoscaling/v2beta1" => {
             if let Some(Value::Array(metrics)) = spec.get_mut("metrics") {
@@ -33,7 +33,7 @@ pub fn to_v2(
                     *metric = metric_of_beta1(metric);
                 }
             }
-            // It has no such field, but an annotation as v1 has.
+            // v2beta1 has no such field, but an annotation like v1.
             if let Value::Object(fields) = &mut spec {
                 fields.remove("behavior");
             }
@@ -51,7 +51,7 @@ pub fn to_v2(
     }
 }
 
-/// Takes out the annotations whose contents have fields of their own in the current version
+/// Removes annotations whose contents have fields in the current version
 /// (`DropRoundTripHorizontalPodAutoscalerAnnotations`).
 pub(crate) fn drop_conversion_annotations(object: &mut Value) {
     if let Some(Value::Object(annotations)) = object.pointer_mut("/metadata/annotations") {
@@ -71,7 +71,7 @@ fn of_v1(
     annotations: Option<&Value>,
 ) -> Result<HorizontalPodAutoscalerSpec, Vec<FieldError>> {
     let mut metrics: Vec<MetricSpec> = Vec::new();
-    // What does not parse in an annotation is passed over, as the API server does.
+    // Like the API server, ignore annotations that cannot be parsed.
     if let Some(Value::Array(others)) = annotation(annotations, METRICS_ANNOTATION) {
         let others = others.iter().map(metric_of_beta1).collect();
         metrics = typed(Value::Array(others), &SPEC).unwrap_or_default();
@@ -91,7 +91,7 @@ fn of_v1(
     Ok(spec)
 }
 
-/// The behavior that an annotation holds; an empty one, and one that does not parse, is none.
+/// The behavior stored in an annotation; `None` if it is empty or cannot be parsed.
 fn annotated_behavior(annotations: Option<&Value>) -> Option<HorizontalPodAutoscalerBehavior> {
     let behavior = with_lower_initials(annotation(annotations, BEHAVIOR_ANNOTATION)?);
     let behavior = typed(behavior, &SPEC).ok()?;
@@ -119,7 +119,7 @@ fn error(path: &FieldPath<'_>, problem: String) -> Vec<FieldError> {
     vec![FieldError { path: path.to_string(), problem, is_rule: false }]
 }
 
-/// Writes every quantity as the API server would store it; bare numbers are quantities, too.
+/// Formats every quantity as the API server stores it; bare numbers are quantities too.
 fn canonicalize(value: &mut Value, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     match value {
         Value::Array(items) => {
@@ -150,7 +150,7 @@ fn canonicalize(value: &mut Value, path: &FieldPath<'_>, errors: &mut FieldError
     }
 }
 
-/// A metric of `v2beta1`, which is also the form in v1's annotation.
+/// Converts a metric of `v2beta1`, which v1's annotation uses too.
 fn metric_of_beta1(metric: &Value) -> Value {
     let mut converted = json!({ "type": metric["type"] });
     if let Value::Object(fields) = metric {
@@ -193,7 +193,7 @@ fn pods_of_beta1(source: &Value) -> Value {
 fn object_of_beta1(source: &Value) -> Value {
     let average = &source["averageValue"];
     let kind = if average.is_null() { "Value" } else { "AverageValue" };
-    // The field is no pointer there: where it is not written it is 0, which validation refuses.
+    // Not a pointer in that version: if absent it is 0, which validation rejects.
     let zero = json!("0");
     let value = if source["targetValue"].is_null() { &zero } else { &source["targetValue"] };
     let target = target(kind, &[("value", value), ("averageValue", average)]);
@@ -224,13 +224,13 @@ fn target(kind: &str, values: &[(&str, &Value)]) -> Value {
     target
 }
 
-/// An object of the fields that are given.
+/// An object of the fields that are present.
 fn fields<'a>(values: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Value {
     let given = values.into_iter().filter(|(_, value)| !value.is_null());
     Value::Object(given.map(|(name, value)| (name.to_owned(), value.clone())).collect())
 }
 
-/// The annotation holds the API server's internal type, whose fields begin with capitals.
+/// The annotation holds the API server's internal type, with capitalized field names.
 fn with_lower_initials(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(with_lower_initials).collect()),

@@ -1,4 +1,4 @@
-//! A defaulted `autoscaling/v2` spec to the lean one of `cluster::hpa`.
+//! Converts a defaulted `autoscaling/v2` spec to the lean one of `cluster::hpa`.
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscalerSpec,
@@ -18,8 +18,8 @@ use engine::SimDuration;
 use units::Quantity;
 use units::quantity::{Format, QuantityError};
 
-/// The lean form of a spec that has been defaulted. Metrics that validation would have refused come
-/// out as [`MetricSource::Invalid`]; what is no quantity or no selector is an error.
+/// The lean form of a defaulted spec. Metrics that validation rejects become
+/// [`MetricSource::Invalid`]; an invalid quantity or selector is an error.
 pub fn lower(spec: &HorizontalPodAutoscalerSpec) -> Result<HpaSpec, Vec<FieldError>> {
     let mut lowering = Lowering { errors: FieldErrors::default() };
     let path = FieldPath::ROOT.field("spec");
@@ -46,14 +46,14 @@ struct Lowering {
     errors: FieldErrors,
 }
 
-/// Which field of a target the controller looks at first.
+/// The field of a target that the controller reads first.
 #[derive(Clone, Copy)]
 enum Preference {
     AverageValue,
     Value,
 }
 
-/// The suffixes in which the target was written.
+/// The quantity format in which the target was written.
 fn format(metric: &ApiMetricSpec, target: MetricTarget) -> Format {
     let written = [
         metric.resource.as_ref().map(|source| &source.target),
@@ -209,7 +209,7 @@ impl Lowering {
     }
 }
 
-/// Whether the value that the type names is missing, which validation does not look at
+/// True if the value for the target's type is missing, which validation does not check
 /// (`computeStatusForObjectMetric` does).
 fn lacks_target(target: &ApiMetricTarget) -> bool {
     match target.type_.as_str() {

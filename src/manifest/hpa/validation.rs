@@ -1,5 +1,5 @@
-//! What the API server refuses (`pkg/apis/autoscaling/validation/validation.go`, for a new object),
-//! in its words.
+//! Validation of new objects as in the API server
+//! (`pkg/apis/autoscaling/validation/validation.go`), with its messages.
 
 use k8s_openapi::api::autoscaling::v2::{
     ContainerResourceMetricSource, CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules,
@@ -14,7 +14,7 @@ use units::Quantity;
 const MAX_PERIOD_SECONDS: i32 = 1800;
 const MAX_STABILIZATION_WINDOW_SECONDS: i32 = 3600;
 
-/// Everything that is wrong with a defaulted spec, in the order of the API server.
+/// All errors of a defaulted spec, in the order of the API server.
 pub fn validate(spec: &HorizontalPodAutoscalerSpec, hpa_scale_to_zero: bool) -> Vec<FieldError> {
     let mut validation = Validation { errors: FieldErrors::default() };
     validation.spec(spec, i32::from(!hpa_scale_to_zero));
@@ -25,15 +25,15 @@ struct Validation {
     errors: FieldErrors,
 }
 
-/// What a target must have.
+/// Requirements on a target.
 struct TargetRule {
-    /// Fields of which one must be set.
+    /// Fields of which exactly one is required, or at least one if `both` is `None`.
     one_of: [TargetField; 2],
-    /// Where the API server reports that none is.
+    /// Field to which the API server attributes the error if none is set.
     required_at: &'static str,
-    /// What it says then.
+    /// Its message in that case.
     required: &'static str,
-    /// Where it reports that both are, and what it says; `None` if that is fine.
+    /// Field and message if both are set; `None` if that is allowed.
     both: Option<(&'static str, &'static str)>,
 }
 
@@ -162,7 +162,7 @@ impl Validation {
             ("containerResource", "ContainerResource", metric.container_resource.is_some()),
         ];
         let present = || sources.iter().filter(|(.., is_present)| *is_present);
-        // Only the first source that is present is looked into.
+        // Only the first source present is validated.
         if let Some((field, ..)) = present().next() {
             self.source(&path.field(field), metric);
         }

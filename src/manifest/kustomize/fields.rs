@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::merge::merge_fields;
 use super::{Resource, maps};
 
-/// Kinds without a namespace; those that are not known have one.
+/// Cluster-scoped kinds; unknown kinds are namespaced.
 const CLUSTER_SCOPED: [&str; 24] = [
     "APIService",
     "CSIDriver",
@@ -32,7 +32,7 @@ const CLUSTER_SCOPED: [&str; 24] = [
     "ValidatingWebhookConfiguration",
     "VolumeAttachment",
 ];
-/// Where objects have a pod template, by kind.
+/// Path of the pod template in objects of a kind.
 fn template(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "Deployment"
@@ -75,7 +75,8 @@ pub(super) fn set_namespace(settings: &Value, resources: &mut [Resource]) {
     }
 }
 
-/// What a path of fields leads to, made on the way if asked for; lists on the way are walked through.
+/// Applies `act` to all values at a path, which is created if `makes` is set; lists on the path are
+/// iterated.
 fn each_at(value: &mut Value, path: &[&str], makes: bool, act: &mut dyn FnMut(&mut Value)) {
     let Some((step, rest)) = path.split_first() else {
         return act(value);
@@ -140,7 +141,7 @@ fn in_templates(resource: &mut Resource, field: &str, entries: &Map<String, Valu
     }
 }
 
-/// Labels of objects, of their pods, and in the selectors that find these.
+/// Adds labels to objects, to their pod templates, and to the selectors that match these.
 fn add_everywhere(resource: &mut Resource, labels: &Map<String, Value>) {
     let kind = resource.kind().to_owned();
     add(&mut resource.value, &["metadata", "labels"], true, labels);
@@ -148,7 +149,7 @@ fn add_everywhere(resource: &mut Resource, labels: &Map<String, Value>) {
     let value = &mut resource.value;
     match kind.as_str() {
         "Service" => {
-            // A Service without a selector finds no pods by labels.
+            // A Service without a selector selects no pods.
             add(value, &["spec", "selector"], true, labels);
         }
         "ReplicationController" => add(value, &["spec", "selector"], true, labels),
@@ -246,7 +247,7 @@ struct Image {
 }
 
 impl Image {
-    /// In containers, wherever an object has them.
+    /// Sets the image in all containers of an object.
     fn apply(&self, value: &mut Value) {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| self.apply(item)),

@@ -111,7 +111,7 @@ fn generated(
     Ok(Resource { has_hash, ..Resource::new(value) })
 }
 
-/// Keys and what they hold: of variables in files, of whole files, and as they are written.
+/// Keys and values from env files, from whole files, and from literals.
 fn entries(
     given: &Value,
     context: &Context<'_>,

@@ -1,8 +1,8 @@
-//! The hashes at the end of generated names (`api/hasher`), and SHA-256, of which they are made.
+//! Hash suffixes of generated names (`api/hasher`), based on SHA-256.
 
 use serde_json::{Value, json};
 
-/// The hash of what a ConfigMap or a Secret holds.
+/// The content hash of a ConfigMap or Secret.
 pub(super) fn hash_of(value: &Value) -> String {
     let name = value.pointer("/metadata/name").cloned().unwrap_or_else(|| "".into());
     let held = |field: &str| value.get(field).cloned().unwrap_or_else(|| "".into());
@@ -18,7 +18,7 @@ pub(super) fn hash_of(value: &Value) -> String {
     let hex = sha256(go_json(&hashed).as_bytes()).into_iter().flat_map(|byte| {
         [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
     });
-    // Letters and digits that could be taken for others, or make words, are others.
+    // Ambiguous characters, and those that could form words, are replaced.
     let plain = |c: char| match c {
         '0' => 'g',
         '1' => 'h',
@@ -30,7 +30,8 @@ pub(super) fn hash_of(value: &Value) -> String {
     hex.take(10).map(plain).collect()
 }
 
-/// A value as Go's `json.Marshal` writes it: keys in order, and what HTML reads escaped.
+/// Serializes a value like Go's `json.Marshal`: sorted keys, and characters special in HTML
+/// escaped.
 fn go_json(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
@@ -62,7 +63,7 @@ fn go_json(value: &Value) -> String {
     }
 }
 
-/// FIPS 180-4.
+/// SHA-256 (FIPS 180-4).
 fn sha256(message: &[u8]) -> [u8; 32] {
     let mut state: [u32; 8] = [
         0x6a09_e667,

@@ -69,7 +69,7 @@ pub(super) fn apply_operations(value: &mut Value, operations: &[Value]) -> Resul
     Ok(())
 }
 
-/// What holds the last step of a path, and that step.
+/// The container that the last step of a path refers to, and that step.
 fn holder<'a>(value: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
     let (around, last) = path.rsplit_once('/')?;
     Some((value.pointer_mut(around)?, last.replace("~1", "/").replace("~0", "~")))

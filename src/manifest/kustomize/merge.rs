@@ -1,4 +1,4 @@
-//! Strategic merge patches, and which objects patches are for.
+//! Strategic merge patches, and the selection of their targets.
 
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ fn by_target(patch: &Value, target: &Target, resources: &mut Vec<Resource>) {
     }
     for resource in resources.iter_mut().filter(|one| target.is_meant(one)) {
         let mut patch = patch.clone();
-        // Who is meant is said by the target; names stay.
+        // The target selects the objects; a patch does not rename them.
         if let Some(Value::Object(metadata)) = patch.get_mut("metadata") {
             metadata.shift_remove("name");
             metadata.shift_remove("namespace");
@@ -101,7 +101,7 @@ fn is_deletion(patch: &Value) -> bool {
     patch.get("$patch").and_then(Value::as_str) == Some("delete")
 }
 
-/// Whether the lists of an object have keys: those of kinds that Kubernetes itself serves.
+/// True if the merge keys of an object's lists are known, which holds for built-in kinds.
 fn is_known(resource: &Resource) -> bool {
     let group = resource.group();
     group.is_empty()
@@ -123,7 +123,7 @@ fn is_known(resource: &Resource) -> bool {
         }
 }
 
-/// Lists whose items are known by their names.
+/// Lists whose merge key is `name`.
 const KNOWN_BY_NAME: [&str; 10] = [
     "containers",
     "initContainers",
@@ -137,7 +137,7 @@ const KNOWN_BY_NAME: [&str; 10] = [
     "webhooks",
 ];
 
-/// The field by which the items of a list are known, by the name of the list and of what holds it.
+/// The merge key of a list, by the list's name and its parent's.
 fn merge_key(list: &str, holder: &str) -> Option<&'static str> {
     Some(match (list, holder) {
         ("ports", "containers" | "initContainers") => "containerPort",
@@ -153,7 +153,7 @@ fn merge_key(list: &str, holder: &str) -> Option<&'static str> {
     })
 }
 
-/// Writes a patch over a value.
+/// Merges a patch into a value.
 fn merge(value: &mut Value, patch: &Value, holder: &str, is_known: bool) {
     let (Value::Object(fields), Value::Object(changes)) = (&mut *value, patch) else {
         *value = without_directives(patch);
@@ -187,7 +187,7 @@ fn merge(value: &mut Value, patch: &Value, holder: &str, is_known: bool) {
     }
 }
 
-/// New items come before those that are there, as kustomize has it.
+/// Like in kustomize, new items come before existing ones.
 fn merge_list(items: &mut Vec<Value>, changes: &[Value], key: &str, list: &str) {
     if changes.iter().any(|one| one.get("$patch").is_some_and(|one| one == "replace")) {
         let kept = changes.iter().filter(|one| one.get("$patch").is_none());
@@ -212,7 +212,7 @@ fn merge_list(items: &mut Vec<Value>, changes: &[Value], key: &str, list: &str) 
     *items = added;
 }
 
-/// A value without fields that are nothing or say how to merge.
+/// Removes null fields and merge directives.
 fn without_directives(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -225,7 +225,7 @@ fn without_directives(value: &Value) -> Value {
     }
 }
 
-/// Adds entries to a map that may not be there yet.
+/// Adds entries to a map, which is created if absent.
 pub(super) fn merge_fields(holder: &mut Value, field: &str, entries: &Value) {
     let Some(holder) = holder.as_object_mut() else { return };
     let map = holder.entry(field.to_owned()).or_insert_with(|| Value::Object(Map::new()));

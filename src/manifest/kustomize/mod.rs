@@ -1,8 +1,8 @@
-//! Kustomizations to the objects that `kubectl kustomize` prints (kustomize 5), as far as they need no plugin and nothing
-//! from the network. What is not rendered is an error that names it.
+//! Renders kustomizations to the objects that `kubectl kustomize` prints (kustomize 5), as far as they need neither
+//! plugins nor the network. Unsupported features are errors that name them.
 //!
 //! The order is kustomize's: resources, generators, components, then patches, namespace, names, labels, annotations,
-//! JSON patches, replicas and images, each over all that has come so far. Hashes are added at the very end.
+//! JSON patches, replicas and images, each applied to all previous results. Hashes are added last.
 
 mod fields;
 mod generator;
@@ -16,27 +16,27 @@ use serde_json::{Map, Value};
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::yaml::{Source, read_documents};
 
-/// Names under which a folder has its kustomization.
+/// File names of a kustomization within a folder.
 pub const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/// Kustomizations that include each other are at most this deep.
+/// Maximum depth of nested kustomizations.
 const DEPTH: usize = 32;
 
-/// Where a kustomization finds its files.
+/// File access of a kustomization.
 pub trait Files {
-    /// What is in a file.
+    /// The content of a file.
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
-    /// Whether this is a folder.
+    /// True if the path is a folder.
     fn is_folder(&self, path: &str) -> bool;
 }
 
-/// One object on its way.
+/// An object being rendered.
 #[derive(Clone, Debug)]
 struct Resource {
     value: Value,
-    /// The names that it has had, the first one first; without the present one.
+    /// Previous names of the object, oldest first, without the current one.
     earlier_names: Vec<String>,
-    /// Whether its name ends in a hash of what it holds.
+    /// True if its name ends in a content hash.
     has_hash: bool,
 }
 
@@ -65,7 +65,7 @@ impl Resource {
         self.text("/metadata/namespace")
     }
 
-    /// Whether it has this name or has had it.
+    /// True if this is its name or was an earlier one.
     fn is_called(&self, name: &str) -> bool {
         self.name() == name || self.earlier_names.iter().any(|earlier| earlier == name)
     }
@@ -78,7 +78,7 @@ impl Resource {
     }
 }
 
-/// The objects of the kustomization in a folder.
+/// Renders the kustomization in a folder.
 pub fn render(folder: &str, files: &dyn Files) -> Result<Vec<Value>, Box<Diagnostic>> {
     let mut resources = Vec::new();
     accumulate(folder, files, 0, &mut resources)?;
@@ -86,7 +86,7 @@ pub fn render(folder: &str, files: &dyn Files) -> Result<Vec<Value>, Box<Diagnos
     Ok(resources.into_iter().map(|one| one.value).collect())
 }
 
-/// All objects of other folders that a kustomization includes, by their paths as they are from where this one is.
+/// Paths of all other folders that a kustomization includes, relative to the same base as its own.
 pub fn included_folders(folder: &str, files: &dyn Files) -> Vec<String> {
     let Ok((_, settings)) = settings(folder, files) else { return Vec::new() };
     let lists = ["resources", "bases", "components"].map(|field| texts(&settings, field));
@@ -98,7 +98,7 @@ fn problem(file: &str, message: impl Into<String>) -> Box<Diagnostic> {
     Diagnostic::error("kustomize", message).at(Place::whole(&file.into())).into()
 }
 
-/// The same, with what to do.
+/// The same, with advice.
 fn problem_with_help(
     file: &str,
     message: impl Into<String>,
@@ -107,7 +107,7 @@ fn problem_with_help(
     Diagnostic::error("kustomize", message).at(Place::whole(&file.into())).help(help).into()
 }
 
-/// A folder's kustomization, with the name of its file.
+/// The kustomization of a folder, with its file name.
 fn settings(folder: &str, files: &dyn Files) -> Result<(String, Value), Box<Diagnostic>> {
     for name in FILE_NAMES {
         let path = join(folder, name);
@@ -131,7 +131,7 @@ fn documents(path: &str, bytes: &[u8]) -> Result<Vec<Value>, Box<Diagnostic>> {
     }
 }
 
-/// A path from a folder, without steps that lead nowhere.
+/// Resolves a path relative to a folder and normalizes it.
 pub fn join(folder: &str, path: &str) -> String {
     let is_absolute = path.starts_with('/') || folder.starts_with('/');
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("{folder}/{path}") };
@@ -154,7 +154,7 @@ pub fn join(folder: &str, path: &str) -> String {
     }
 }
 
-/// What is rendered, and what changes no object.
+/// Supported fields, and fields that change no object.
 const KNOWN: [&str; 24] = [
     "apiVersion",
     "kind",
@@ -230,7 +230,7 @@ fn accumulate(
     Ok(())
 }
 
-/// Where a kustomization is.
+/// The location of a kustomization.
 struct Context<'a> {
     folder: &'a str,
     file: &'a str,
@@ -273,14 +273,14 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// What is in a file beside the kustomization.
+    /// Reads a file relative to the kustomization.
     fn read(&self, path: &str) -> Result<Vec<u8>, Box<Diagnostic>> {
         let read = self.files.read(&join(self.folder, path));
         read.map_err(|why| problem(self.file, format!("{path}: {why}")))
     }
 }
 
-/// Which objects a patch is meant for.
+/// The target of a patch.
 #[derive(Debug, Default)]
 struct Target {
     group: Option<String>,
@@ -337,7 +337,7 @@ fn has_mark(marks: Option<&Value>, wanted: &str) -> bool {
     }
 }
 
-/// Whether a pattern fits the whole of a text: of the regular expressions of targets those with `.*`, `.+` and `|`.
+/// True if a pattern matches a whole text; of the regular expressions in targets, `.*`, `.+` and `|` are supported.
 fn matches(pattern: &str, text: &str) -> bool {
     let pattern = pattern.trim_start_matches('^').trim_end_matches('$');
     let pattern =

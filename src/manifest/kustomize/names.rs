@@ -1,4 +1,5 @@
-//! Names: prefixes, suffixes, hashes, and who refers to them (`nameReference` of kustomize's defaults).
+//! Names: prefixes, suffixes, hashes, and references to renamed objects (`nameReference` of kustomize's
+//! defaults).
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde_json::Value;
 use super::Resource;
 use super::hash::hash_of;
 
-/// Kinds whose names stay as they are.
+/// Kinds that are never renamed.
 const KEPT: [&str; 3] = ["CustomResourceDefinition", "APIService", "Namespace"];
 
 /// `namePrefix` and `nameSuffix`.
@@ -23,14 +24,14 @@ pub(super) fn add_affixes(settings: &Value, resources: &mut [Resource]) {
     });
 }
 
-/// The hashes at the end of generated names.
+/// Adds the hash suffixes of generated names.
 pub(super) fn add_hashes(resources: &mut [Resource]) {
     rename_all(resources, |one| {
         one.has_hash.then(|| format!("{}-{}", one.name(), hash_of(&one.value)))
     });
 }
 
-/// Gives objects new names and has all others refer to these.
+/// Renames objects and updates all references to them.
 fn rename_all(resources: &mut [Resource], name: impl Fn(&Resource) -> Option<String>) {
     let mut renamed = Renamed::new();
     for resource in resources.iter_mut() {
@@ -51,7 +52,7 @@ fn rename_all(resources: &mut [Resource], name: impl Fn(&Resource) -> Option<Str
 /// New names by kind and old name.
 type Renamed = BTreeMap<(String, String), String>;
 
-/// Writes new names wherever a field refers to an object.
+/// Updates all fields that refer to a renamed object.
 fn refer(value: &mut Value, top: &str, holder: &str, renamed: &Renamed) {
     match value {
         Value::Array(items) => {
@@ -81,7 +82,7 @@ fn refer(value: &mut Value, top: &str, holder: &str, renamed: &Renamed) {
 
 const SECRET: &str = "Secret";
 const SERVICE: &str = "Service";
-/// Fields that hold the `name` of a Secret.
+/// Fields with the `name` of a Secret.
 const SECRET_HOLDERS: [&str; 7] = [
     "secret",
     "secretRef",
@@ -92,7 +93,7 @@ const SECRET_HOLDERS: [&str; 7] = [
     "basicAuthSecret",
 ];
 
-/// The kind of object to which a text field refers.
+/// The kind of object that a text field refers to.
 fn referred_kind(top: &str, holder: &str, field: &str, kind: Option<&str>) -> Option<String> {
     let known = match (holder, field) {
         ("configMap" | "configMapRef" | "configMapKeyRef", "name") => "ConfigMap",

@@ -1,4 +1,4 @@
-//! Kustomizations of a few lines; those of the corpus are held against `kubectl kustomize` elsewhere.
+//! Small kustomizations; those of the corpus are compared with `kubectl kustomize` elsewhere.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Every field of every kind that is simulated is modelled, neutral for a reason, or listed with what that means.
+//! Every field of every simulated kind is modelled, neutral with a reason, or listed with its consequence.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ fn references<'a>(schema: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
-/// Walks from a type to all that its fields which play a part are made of, and says which fields are in no table.
+/// Walks all types reachable from a type through simulated fields, and collects fields that are in no table.
 fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: &mut Vec<String>) {
     let Some(definition) = DEFINITIONS.get(name) else { return };
     let Some(properties) = definition.get("properties").and_then(Value::as_object) else { return };
@@ -61,7 +61,7 @@ fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: 
         if !is_in_a_table || !is_explained && !is_object_field {
             missing.push(format!("{short}.{field}"));
         }
-        // What the cluster observed is left out, but for the size of a node.
+        // Observed state is left out, except for the size of a node.
         let is_observed = is_object_field && field == "status" && short != "Node";
         if played == Part::Modelled && !is_observed {
             let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! The ClusterRoles that people bind, and the bindings, with which every cluster starts
-//! (`bootstrappolicy/policy.go`, 1.36). Those of the control plane and of its controllers are left out.
+//! The built-in user-facing ClusterRoles and bindings (`bootstrappolicy/policy.go`, 1.36). Those of the
+//! control plane and its controllers are left out.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const WRITE: &str = "create update patch delete deletecollection";
 const ALL: &str = "get list watch create update patch delete deletecollection";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Rules: verbs, API group (`core` for the one without a name), resources.
+/// Rules: verbs, API group (`core` for the unnamed one), resources.
 type Rules = &'static [(&'static str, &'static str, &'static str)];
 
 const VIEW: Rules = &[
@@ -82,7 +82,7 @@ const ADMIN: Rules = &[
     (ALL, RBAC, "roles rolebindings"),
 ];
 
-/// Paths that whoever is known may read.
+/// Paths that any authenticated user may read.
 const DISCOVERY: &str =
     "/livez /readyz /healthz /version /version/ /openapi /openapi/* /api /api/* /apis /apis/*";
 const MONITORING: &str =
@@ -113,19 +113,19 @@ fn role(name: &str, label: &str, rules: Vec<PolicyRule>) -> ClusterRole {
     ClusterRole { metadata, rules: Some(rules), aggregation_rule: None }
 }
 
-/// The label by which a role is part of another.
+/// The label that aggregates a role into another.
 fn to(name: &str) -> BTreeMap<String, String> {
     [(format!("{RBAC}/aggregate-to-{name}"), "true".to_owned())].into_iter().collect()
 }
 
-/// A role that consists of others, and is part of the next one.
+/// A role aggregated from others, and itself aggregated into `next`.
 fn aggregate(name: &str, next: &str) -> ClusterRole {
     let selector = LabelSelector { match_labels: Some(to(name)), ..LabelSelector::default() };
     let aggregation_rule = Some(AggregationRule { cluster_role_selectors: Some(vec![selector]) });
     ClusterRole { aggregation_rule, rules: None, ..role(name, next, Vec::new()) }
 }
 
-/// The ClusterRoles of every cluster.
+/// The built-in ClusterRoles.
 pub(super) fn cluster_roles() -> Vec<ClusterRole> {
     let everything = PolicyRule {
         verbs: words("*"),
@@ -178,7 +178,7 @@ pub(super) fn cluster_roles() -> Vec<ClusterRole> {
     ]
 }
 
-/// The ClusterRoleBindings of every cluster.
+/// The built-in ClusterRoleBindings.
 pub(super) fn cluster_role_bindings() -> Vec<ClusterRoleBinding> {
     let binding = |name: &str, groups: &[&str]| ClusterRoleBinding {
         metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },

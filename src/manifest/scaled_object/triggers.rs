@@ -1,4 +1,4 @@
-//! Triggers of a ScaledObject: what they measure, and the target of each.
+//! Triggers of a ScaledObject: their metrics and targets.
 
 use super::ScaleTriggers;
 use crate::field::{FieldErrors, FieldPath};
@@ -8,12 +8,12 @@ use cluster::hpa::MetricTarget;
 use cluster::scaled_object::{Trigger, TriggerSource};
 use units::Quantity;
 
-/// Type of a trigger, the field with its query or its queue's name, the fields of the target (the first
-/// that is there counts), the field of the activation, and the target where none is written.
+/// Trigger type, the field with its query or queue name, the fields of the target (the first one
+/// present counts), the field of the activation target, and the default target.
 type Measured =
     (&'static str, &'static str, &'static [&'static str], &'static str, Option<&'static str>);
 
-/// Types of triggers whose value is a number of the scenario.
+/// Trigger types whose value is a metric of the scenario.
 const MEASURED: [Measured; 9] = [
     ("prometheus", "query", &["threshold"], "activationThreshold", None),
     ("rabbitmq", "queueName", &["value", "queueLength"], "activationValue", Some("20")),
@@ -81,7 +81,7 @@ pub(super) fn trigger(
             query: query_text.into(),
             target,
             activation_milli,
-            // Queues that are empty have 0 messages; only a query can be without a result.
+            // An empty queue has 0 messages; only a query can have no result.
             ignores_missing: metadata.get("ignoreNullValues").is_none_or(|text| text != "false"),
         },
     }
@@ -101,7 +101,7 @@ fn external_target(
     errors.choose(written.metric_type.as_deref(), &types, &path.field("metricType"))
 }
 
-/// A span of the calendar (`pkg/scalers/cron_scaler.go`).
+/// A cron trigger (`pkg/scalers/cron_scaler.go`).
 fn cron(
     index: usize,
     written: &ScaleTriggers,
@@ -119,7 +119,7 @@ fn cron(
     let [start, end, zone, replicas] =
         ["start", "end", "timezone", "desiredReplicas"].map(&mut text);
     let mut schedule = |field: &str, text: &str| {
-        // KEDA's parser takes five fields and no descriptors.
+        // KEDA's parser accepts five fields and no descriptors.
         let parsed = if text.starts_with('@') {
             Err("descriptors such as @daily are not accepted; write five fields".to_owned())
         } else {
@@ -164,7 +164,7 @@ fn cron(
     }
 }
 
-/// A number in thousandths, cut off as KEDA hands targets on: `int64(number * 1000)`.
+/// Converts a number to thousandths, truncated as in KEDA's targets: `int64(number * 1000)`.
 #[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
 pub(super) fn milli(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) -> i64 {
     match text.parse::<f64>() {

@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers as clients would write them (autoscaling/v2).
+//! Writes HorizontalPodAutoscalers in the form of API clients (autoscaling/v2).
 
 use serde_json::{Value, json};
 

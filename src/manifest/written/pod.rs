@@ -1,4 +1,4 @@
-//! Pods and pod templates as clients would write them.
+//! Writes pods and pod templates in the form of API clients.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use cluster::pod_template::{
     Container, PodSpec, PodTemplate, PreemptionPolicy, Toleration, TolerationOperator,
 };
 
-/// `template` of a workload: as written, with the labels and annotations that it has now.
+/// `template` of a workload: as written, with its current labels and annotations.
 pub(super) fn pod_template(template: &PodTemplate) -> Value {
     let mut metadata = json!({});
     for (field, pairs) in [("annotations", &template.annotations), ("labels", &template.labels)] {
@@ -25,7 +25,7 @@ fn spec(template: &PodTemplate) -> Value {
     written.unwrap_or_else(|| of_lean(&template.spec))
 }
 
-/// The spec of a template that no manifest has, as far as it is simulated.
+/// The simulated parts of the spec of a template without a manifest.
 fn of_lean(spec: &PodSpec) -> Value {
     let containers = |all: &[Container]| all.iter().map(container).collect::<Value>();
     let mut fields = json!({ "containers": containers(&spec.containers) });
@@ -51,7 +51,7 @@ fn container(one: &Container) -> Value {
     fields
 }
 
-/// Requests and limits as admission, autoscalers and resizes have left them.
+/// Requests and limits as set by admission, autoscalers and resizes.
 fn set_resources(fields: &mut Value, container: &Container) {
     let lists = [("requests", &container.requests), ("limits", &container.limits)];
     for (name, list) in lists.into_iter().filter(|(_, list)| list.iter().next().is_some()) {
@@ -62,7 +62,8 @@ fn set_resources(fields: &mut Value, container: &Container) {
     }
 }
 
-/// `spec` of a pod: its template's with all that admission, its controller and the scheduler added.
+/// `spec` of a pod: that of its template, with the changes by admission, its controller and the
+/// scheduler.
 pub(super) fn pod(store: &Store, pod: &Pod) -> Value {
     let template = store.template_of(pod);
     let lean = &template.spec;
@@ -122,7 +123,7 @@ pub(super) fn pod(store: &Store, pod: &Pod) -> Value {
     fields
 }
 
-/// The volumes of a StatefulSet's claims, in place of those of the same names.
+/// The volumes of a StatefulSet's claims, which replace volumes of the same names.
 fn add_volumes<'a>(fields: &mut Value, pod: &Pod, names: impl Iterator<Item = &'a str>) {
     let mut volumes = fields["volumes"].as_array().cloned().unwrap_or_default();
     for name in names {

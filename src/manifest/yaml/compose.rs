@@ -1,4 +1,4 @@
-//! YAML events to values with positions.
+//! Converts YAML events to values with positions.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -11,13 +11,14 @@ use super::positions::Positions;
 use super::{Document, scalar};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
-/// How deep values may nest; the deepest of 1,500 real manifests nests 34 levels.
+/// Maximum nesting depth of values; the deepest of 1,500 real manifests has 34 levels.
 const NESTING_LIMIT: usize = 128;
-/// How much aliases of one text may copy, in bytes; the API server takes objects of up to 3 MiB.
+/// Maximum size of the copies made by a text's aliases, in bytes; the API server accepts objects of up
+/// to 3 MiB.
 const COPY_LIMIT_BYTES: usize = 16 << 20;
-/// What a copied value weighs besides its text, in bytes.
+/// Overhead of a copied value in addition to its text, in bytes.
 const NODE_BYTES: usize = 64;
-/// How many duplicate keys of one map are reported; more of them say nothing new.
+/// Maximum number of duplicate keys reported per map.
 const DUPLICATES_REPORTED: usize = 20;
 
 const TEMPLATE_HELP: &str =
@@ -30,7 +31,7 @@ pub(super) struct UnderIndented {
     pub(super) line: usize,
 }
 
-/// Reads all documents of a text; gives up at an under-indented line of a quoted scalar, so that the
+/// Reads all documents of a text; stops at an under-indented line of a quoted scalar, so that the
 /// caller can indent it.
 pub(super) fn read(
     source: &Arc<str>,
@@ -44,7 +45,7 @@ pub(super) fn read(
     })
 }
 
-/// Reads all documents of a text; an under-indented line of a quoted scalar is an error as any other.
+/// Reads all documents of a text; an under-indented line of a quoted scalar is an ordinary error.
 pub(super) fn read_strictly(
     source: &Arc<str>,
     text: &str,
@@ -94,7 +95,7 @@ fn read_until<Stop>(
     Ok(composer.roots.into_iter().map(document).collect())
 }
 
-/// What is wrong with a text, before it is said of which one.
+/// A problem whose text is not yet known.
 #[derive(Debug)]
 struct Problem {
     code: &'static str,
@@ -164,11 +165,11 @@ struct Node {
     positions: Positions,
 }
 
-/// A list or map whose end has not been read yet.
+/// An open list or map.
 struct Frame {
     open: Open,
     start: Positions,
-    /// The anchor under which to remember it; 0 for none.
+    /// The anchor that refers to it; 0 for none.
     anchor: usize,
 }
 
@@ -182,12 +183,12 @@ struct OpenMap {
     map: Map<String, Value>,
     fields: Vec<(Box<str>, Positions)>,
     key: Key,
-    /// What `<<` brings in.
+    /// The values merged by `<<`.
     merged: Vec<Node>,
     duplicates: usize,
 }
 
-/// What the next value of an open map is.
+/// Role of the next value in an open map.
 #[derive(Default)]
 enum Key {
     /// A key.
@@ -249,7 +250,7 @@ impl Composer {
         }
     }
 
-    /// The key of the innermost map, if a key comes next.
+    /// The key of the innermost map, if a key is expected next.
     fn awaited_key(&mut self) -> Option<&mut Key> {
         match self.open.last_mut() {
             Some(Frame { open: Open::Map(OpenMap { key: key @ Key::Expected, .. }), .. }) => {
@@ -281,7 +282,7 @@ impl Composer {
         self.finish(node, anchor)
     }
 
-    /// Remembers a complete value under its anchor and puts it where it belongs.
+    /// Stores a complete value under its anchor and adds it to its parent.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Box<Problem>> {
         if anchor != 0 {
             self.charge(&node.value, &node.positions)?;
@@ -334,7 +335,7 @@ impl Composer {
 }
 
 impl OpenMap {
-    /// Takes a key or a value. A duplicate key is returned as a problem that does not end the document.
+    /// Adds a key or a value. A duplicate key is returned as a problem that does not end the document.
     fn attach(&mut self, node: Node) -> Result<Option<Problem>, Box<Problem>> {
         match std::mem::take(&mut self.key) {
             Key::Expected => {
@@ -380,7 +381,7 @@ impl OpenMap {
         Ok(())
     }
 
-    /// The complete map: its own keys, then those that merged maps add, the first map first.
+    /// The complete map: its own keys, then those added by merged maps, the first map first.
     fn close(mut self, start: Positions) -> Node {
         for Node { value, positions } in self.merged {
             let Value::Object(inherited) = value else { continue };
@@ -413,7 +414,7 @@ fn scalar_value(
     })
 }
 
-/// Levels of a value: 0 for a scalar.
+/// Nesting levels of a value: 0 for a scalar.
 fn height(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(height).max().unwrap_or(0),
@@ -422,7 +423,7 @@ fn height(value: &Value) -> usize {
     }
 }
 
-/// About what a copy of a value takes in memory.
+/// Approximate memory use of a copy of a value.
 fn weight_bytes(value: &Value) -> usize {
     NODE_BYTES
         + match value {

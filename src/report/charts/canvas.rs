@@ -1,4 +1,4 @@
-//! A scene as SVG or PNG, by plotters.
+//! Renders a scene as SVG or PNG with plotters.
 
 use plotters::coord::Shift;
 use plotters::prelude::{
@@ -12,19 +12,20 @@ use super::font;
 use super::scene::{Anchor, Color, Scene, Shape, Text, WIDTH};
 use crate::figures::plain;
 
-/// A PNG is drawn that many times larger and shrunk: plotters does not smooth wide lines.
+/// A PNG is drawn this many times larger and downscaled, because plotters does not antialias wide
+/// lines.
 const OVERSAMPLING: usize = 3;
 
-/// plotters divides a font's size by this before it writes it into an SVG.
+/// plotters divides a font size by this before it writes it to an SVG.
 const SVG_FONT_SIZE_PER_EM: f64 = 1.24;
 
-/// plotters puts the middle of a text in an SVG that much too high, in em.
+/// plotters places the middle of a text in an SVG too high by this, in em.
 const SVG_TEXT_DROP_EM: f64 = 0.08;
 
 type Painted<Backend> =
     Result<(), plotters::drawing::DrawingAreaErrorKind<<Backend as DrawingBackend>::ErrorType>>;
 
-/// The picture as a self-contained SVG document.
+/// The scene as a self-contained SVG document.
 pub fn svg(scene: &Scene) -> String {
     let mut document = String::new();
     let backend = SVGBackend::with_string(&mut document, size(scene, 1));
@@ -35,7 +36,7 @@ pub fn svg(scene: &Scene) -> String {
     document
 }
 
-/// The picture as a PNG file.
+/// The scene as a PNG file.
 pub fn png(scene: &Scene) -> Vec<u8> {
     let (width, height) = size(scene, 1);
     let large_size = size(scene, OVERSAMPLING);
@@ -65,7 +66,7 @@ pub fn png(scene: &Scene) -> Vec<u8> {
     file
 }
 
-/// Writes a text on a ground of its own, so that lines behind it do not strike it through.
+/// Draws a text on a background, so that lines behind it do not cross it.
 pub fn text_on_paper(scene: &mut Scene, text: Text) {
     let width = font::width(&text.content, text.size, text.is_bold);
     let left = match text.anchor {
@@ -80,7 +81,7 @@ pub fn text_on_paper(scene: &mut Scene, text: Text) {
     scene.text(text);
 }
 
-/// The text, cut with `…` to at most `width` pixels.
+/// The text, truncated with `…` to at most `width` pixels.
 pub fn fit(text: &str, size: f64, is_bold: bool, width: f64) -> String {
     let text = plain(text);
     if font::width(&text, size, is_bold) <= width {
@@ -106,7 +107,7 @@ fn size(scene: &Scene, scale: usize) -> (u32, u32) {
     (pixels(WIDTH), pixels(scene.height))
 }
 
-/// Paints shape by shape; `write` knows how texts are written.
+/// Draws all shapes; `write` draws texts.
 fn paint<Backend: DrawingBackend>(
     backend: Backend,
     scene: &Scene,
@@ -167,7 +168,7 @@ fn rgb(color: Color) -> RGBColor {
     RGBColor(color.0, color.1, color.2)
 }
 
-/// Each pixel the mean of the square of pixels that it stands for.
+/// Downscales: each pixel is the mean of a square of the large image.
 fn shrink(large: &[u8], width: usize, height: usize) -> Vec<u8> {
     let large_width = width * OVERSAMPLING;
     let mut pixels = Vec::with_capacity(width * height * 3);

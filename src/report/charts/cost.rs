@@ -1,4 +1,4 @@
-//! The bill by workload: a bar for each, and one for idle capacity.
+//! Chart of the cost by workload, with one bar each and one for idle capacity.
 
 use super::canvas::fit;
 use super::scene::{Anchor, Color, Scene, Text, WIDTH};
@@ -6,7 +6,7 @@ use crate::figures::percent;
 use crate::model::Report;
 use units::Money;
 
-/// Workloads that have a bar of their own, the dearest first.
+/// Maximum number of workloads with a bar of their own, most expensive first.
 const BARS: usize = 12;
 
 const LEFT: f64 = 50.0;
@@ -15,7 +15,7 @@ const VALUE_WIDTH: f64 = 300.0;
 const ROW_HEIGHT: f64 = 58.0;
 const SIZE: f64 = 24.0;
 
-/// The monthly bill by workload.
+/// The monthly cost by workload.
 pub fn scene(report: &Report) -> Scene {
     let cost = &report.cost;
     let title = format!("Cost: {} a month", cost.month_usd);
@@ -63,7 +63,8 @@ fn subtitle(report: &Report) -> String {
     subtitle
 }
 
-/// Name, cost in the run, colour: the dearest workloads, the rest, and what was idle.
+/// Name, cost in the run and color of each bar: the most expensive workloads, the rest, and idle
+/// capacity.
 fn rows(report: &Report) -> Vec<(String, Money, Color)> {
     let mut workloads: Vec<_> = report.cost.workloads.iter().collect();
     workloads.sort_by_key(|workload| std::cmp::Reverse(workload.usd));
@@ -74,7 +75,11 @@ fn rows(report: &Report) -> Vec<(String, Money, Color)> {
         let usd = rest.iter().map(|cost| cost.usd).sum();
         rows.push((format!("{} more workloads", rest.len()), usd, Color::BLUE));
     }
-    rows.push(("idle: no workload asked for it".to_owned(), report.cost.idle_usd, Color::ORANGE));
+    rows.push((
+        "idle: not requested by any workload".to_owned(),
+        report.cost.idle_usd,
+        Color::ORANGE,
+    ));
     let beside = report.cost.total_usd - report.cost.nodes_usd;
     if beside > Money::ZERO {
         rows.push(("beside the nodes: see the invoice".to_owned(), beside, Color::MUTED));
@@ -82,7 +87,7 @@ fn rows(report: &Report) -> Vec<(String, Money, Color)> {
     rows
 }
 
-/// A cost of the run scaled to a month, as the total is.
+/// Scales a cost of the run to a month, like the total.
 fn monthly(usd: Money, report: &Report) -> Money {
     let hour_ms = 3_600_000;
     usd.share(730 * hour_ms, i128::from(report.run.duration_ms.max(1)))

@@ -1,6 +1,6 @@
-//! The font that pictures are measured with and that PNGs are written in. It is carried along, so
-//! that a picture is the same everywhere; plotters' own text for bitmaps drops the glyphs' side
-//! bearings, which tears words apart.
+//! The embedded font, used to measure texts and to draw them in PNGs. Embedding it makes images
+//! identical everywhere; plotters' own bitmap text drops the glyphs' side bearings, which tears
+//! words apart.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont, point};
 
 use super::scene::{Anchor, Text};
 
-/// How far the baseline lies below the middle of a line of text, in em.
+/// Distance of the baseline below the middle of a line of text, in em.
 const BASELINE_DROP_EM: f64 = 0.35;
 
 struct Fonts {
@@ -16,7 +16,7 @@ struct Fonts {
     bold: FontRef<'static>,
 }
 
-/// How wide a text is, in the unit of `size`, which is the em.
+/// Width of a text, in the same unit as `size` (the em size).
 pub fn width(text: &str, size: f64, is_bold: bool) -> f64 {
     place(text, size, is_bold).1
 }
@@ -47,7 +47,7 @@ pub fn draw(text: &Text, scale: f64, mut pixel: impl FnMut((i32, i32), f64)) {
     }
 }
 
-/// The glyphs of a text with their distances from its start, and its width.
+/// The glyphs of a text with their offsets, and its total width.
 fn place(text: &str, size: f64, is_bold: bool) -> (Vec<(GlyphId, f64)>, f64) {
     let font = font(is_bold);
     let scaled = font.as_scaled(pixel_scale(font, size));
@@ -61,7 +61,7 @@ fn place(text: &str, size: f64, is_bold: bool) -> (Vec<(GlyphId, f64)>, f64) {
     (glyphs, x)
 }
 
-/// The library's measure of size is the height from the lowest to the highest point.
+/// The library measures font size as the height from the lowest to the highest point.
 fn pixel_scale(font: &FontRef<'_>, em: f64) -> PxScale {
     let units_per_em = font.units_per_em().unwrap_or(2_048.0);
     PxScale::from(narrow(em) * font.height_unscaled() / units_per_em)

@@ -1,4 +1,4 @@
-//! Faults and changes of the run, above and across the panels: nodes lost, objects changed, when the autoscaler acted.
+//! Markers of faults and changes above and across the panels: lost nodes, changed objects, autoscaler actions.
 
 use super::canvas::fit;
 use super::font;
@@ -14,25 +14,25 @@ const ROWS: usize = 4;
 const SIZE: f64 = 20.0;
 const LABEL_WIDTH: f64 = 420.0;
 
-/// Marks that lie closer are one, pixels.
+/// Markers closer than this are merged, in pixels.
 const TOGETHER: f64 = 8.0;
 
-/// Room between a label and what stands to the left of it, pixels.
+/// Gap between a label and its left neighbor, in pixels.
 const GAP: f64 = 6.0;
 
-/// Something to be marked.
+/// A marker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
     x: f64,
     label: String,
     color: Color,
-    /// How many others happened at nearly the same time.
+    /// Number of other events merged into this one.
     others: usize,
-    /// Counted from the panels upwards; absent where there was no room for the label.
+    /// Row number counted upwards from the panels; `None` if there was no room for the label.
     row: Option<usize>,
 }
 
-/// The marks of a log, with the rows in which their labels find room.
+/// The markers of a log, with their label rows assigned.
 pub fn marks(log: &[LogEntry], time: TimeAxis<'_>) -> Vec<Mark> {
     let mut marks: Vec<Mark> = Vec::new();
     for mark in log.iter().filter_map(|entry| mark(entry, time)) {
@@ -41,8 +41,8 @@ pub fn marks(log: &[LogEntry], time: TimeAxis<'_>) -> Vec<Mark> {
             None => marks.push(mark),
         }
     }
-    // Up to where each row is free, from the right: a later label lies lower, so that no line
-    // crosses the label of another.
+    // Free space of each row, filled from the right: later labels are placed lower, so that no line crosses another's
+    // label.
     let mut free_until = [RIGHT + MARGIN; ROWS];
     for mark in marks.iter_mut().rev() {
         if mark.others > 0 {
@@ -61,13 +61,13 @@ pub fn marks(log: &[LogEntry], time: TimeAxis<'_>) -> Vec<Mark> {
     marks
 }
 
-/// How many rows the labels take.
+/// Number of rows occupied by labels.
 pub fn rows(marks: &[Mark]) -> usize {
     marks.iter().filter_map(|mark| mark.row).map(|row| row + 1).max().unwrap_or(0)
 }
 
-/// Draws lines from the labels through the panels, from `top` down to `bottom`. A mark without a
-/// label is a short line at the top: many long ones would hide what they explain.
+/// Draws lines from the labels through the panels, from `top` to `bottom`. A marker without a label is a short line at
+/// the top, as many long lines would hide the curves.
 pub fn draw(scene: &mut Scene, marks: &[Mark], top: f64, bottom: f64) {
     for mark in marks {
         let Some(row) = mark.row else {
@@ -98,8 +98,7 @@ fn mark(entry: &LogEntry, time: TimeAxis<'_>) -> Option<Mark> {
 }
 
 impl Mark {
-    /// From where to where its label goes: to the right of its line, or to the left of it where the
-    /// picture ends.
+    /// Left and right end of its label: to the right of its line, or to its left near the edge of the chart.
     fn extent(&self) -> (f64, f64) {
         let width = font::width(&self.label, SIZE, false);
         let start = (self.x - 1.0).min(RIGHT + MARGIN - width).max(LEFT);

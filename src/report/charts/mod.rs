@@ -1,4 +1,4 @@
-//! The pictures of a run, as bytes under a file name; `cli` writes them.
+//! The charts of a run, as file contents; `cli` writes them.
 
 mod canvas;
 mod cost;
@@ -18,20 +18,20 @@ use super::model::Report;
 pub struct ChartFile {
     /// Its name, without a folder.
     pub name: String,
-    /// What is in it.
+    /// Content.
     pub bytes: Vec<u8>,
 }
 
-/// A picture and the stem of its file name.
+/// A chart and the stem of its file name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chart {
     /// Letters, digits and dashes.
     pub stem: String,
-    /// What it shows.
+    /// The drawing.
     pub scene: Scene,
 }
 
-/// Every picture: one per service, one per workload without a service, nodes, cost.
+/// All charts: one per service, one per workload without a service, nodes, cost.
 pub fn charts(report: &Report) -> Vec<Chart> {
     let mut charts = Vec::new();
     for (index, service) in report.services.iter().enumerate() {
@@ -52,7 +52,7 @@ pub fn charts(report: &Report) -> Vec<Chart> {
     charts
 }
 
-/// Every picture as SVG and as PNG.
+/// All charts as SVG and PNG.
 pub fn render(report: &Report) -> Vec<ChartFile> {
     let mut files = Vec::new();
     for chart in charts(report) {
@@ -61,7 +61,7 @@ pub fn render(report: &Report) -> Vec<ChartFile> {
     files
 }
 
-/// A picture as SVG and as PNG, under a file name without ending.
+/// A chart as SVG and PNG, with a file name stem.
 pub fn files(stem: &str, scene: &Scene) -> [ChartFile; 2] {
     let svg = canvas::svg(scene).into_bytes();
     let png = canvas::png(scene);
@@ -71,12 +71,12 @@ pub fn files(stem: &str, scene: &Scene) -> [ChartFile; 2] {
     ]
 }
 
-/// A picture as an SVG document.
+/// A chart as an SVG document.
 pub fn svg(scene: &Scene) -> String {
     canvas::svg(scene)
 }
 
-/// `service-shop-web` for `shop/web`: what every file system takes.
+/// `service-shop-web` for `shop/web`: a portable file name.
 fn stem(kind: &str, name: &str) -> String {
     let safe = |character: char| {
         if character.is_ascii_alphanumeric() || character == '.' { character } else { '-' }
@@ -85,7 +85,7 @@ fn stem(kind: &str, name: &str) -> String {
     format!("{kind}-{}", name.trim_matches('.'))
 }
 
-/// Numbers the stems that two pictures share.
+/// Numbers duplicate stems.
 fn make_distinct(charts: &mut [Chart]) {
     for index in 1..charts.len() {
         let (before, rest) = charts.split_at_mut(index);
@@ -105,7 +105,7 @@ mod tests {
     use crate::fixture;
     use crate::model::{LogEntry, ObjectiveResult};
 
-    /// Pictures that are hard to draw: nothing, one interval, a week, long names, a crowded log.
+    /// Difficult charts: no data, one interval, a week, long names, a crowded log.
     fn reports() -> Vec<(&'static str, Report)> {
         let long = "a-namespace-with-a-long-name/and-a-service-with-a-longer-one-".repeat(5);
         let mut crowded = fixture::hour(15.0);
@@ -255,7 +255,7 @@ mod tests {
         insta::assert_snapshot!(svg(&charts(&fixture::hour(600.0))[0].scene));
     }
 
-    /// The text with its left, top, right and bottom ends, as large as its letters.
+    /// A text and its bounding box: left, top, right, bottom.
     fn text_box(shape: &Shape) -> Option<(&str, f64, f64, f64, f64)> {
         let Shape::Text(Text { at, content, size, anchor, is_bold, .. }) = shape else {
             return None;

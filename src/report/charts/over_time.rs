@@ -1,6 +1,5 @@
-//! The main picture: the load of a service, the replicas behind it and the latency that came of
-//! both, on one time axis. For workloads without a service: replicas and CPU. For the cluster: nodes
-//! and pending pods.
+//! The main chart: load of a service, the replicas behind it and the resulting latency on one time
+//! axis. For workloads without a service: replicas and CPU. For the cluster: nodes and pending pods.
 
 use super::canvas::fit;
 use super::marks;
@@ -46,7 +45,7 @@ pub fn workload(report: &Report, index: usize) -> Scene {
     stack(report, &workload.workload, &run(report), panels)
 }
 
-/// Nodes and pods without a node.
+/// Nodes and pending pods.
 pub fn nodes(report: &Report) -> Scene {
     let one = |name, color, stroke, values: &[f64], key: &str| {
         Series::new(name, color, stroke, present(values), format!("/cluster/{key}"))
@@ -136,7 +135,7 @@ fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Panel<'s
     Panel { height: 320.0, levels, ..Panel::new("Latency", Unit::Latency, quantiles) }
 }
 
-/// What the servers of a language model do: times of tokens, tokens per second, and how full they are.
+/// Metrics of language model servers: token latencies, tokens per second, and utilization.
 fn language_models(llm: &LlmReport, index: usize) -> [Panel<'static>; 4] {
     let of = &llm.series;
     let one = |name, color, stroke, values, key: &str| {
@@ -188,7 +187,7 @@ fn subtitle(report: &Report, service: &ServiceReport) -> String {
     parts.join(" · ")
 }
 
-/// Stacks panels under a title and the marks, over one time axis.
+/// Stacks panels below a title and the markers, on one time axis.
 fn stack<'a>(report: &'a Report, title: &str, subtitle: &str, mut panels: Vec<Panel<'a>>) -> Scene {
     let time = TimeAxis {
         duration_seconds: report.run.duration_ms as f64 / 1e3,
@@ -230,7 +229,7 @@ fn present(values: &[f64]) -> Vec<Option<f64>> {
     values.iter().copied().map(Some).collect()
 }
 
-/// The series added up, as long as the longest.
+/// The sum of the series, as long as the longest.
 fn sum<'a>(many: impl Iterator<Item = &'a [f64]>) -> Vec<Option<f64>> {
     let mut total: Vec<Option<f64>> = Vec::new();
     for values in many {

@@ -10,7 +10,7 @@ use crate::axis::{clock_label, clock_unit, time_ticks};
 pub const LEFT: f64 = 130.0;
 /// Right end of every time axis, pixels.
 pub const RIGHT: f64 = WIDTH - MARGIN;
-/// Room to the right of the panels, for the names of levels, pixels.
+/// Margin to the right of the panels for the names of levels, pixels.
 pub const MARGIN: f64 = 150.0;
 /// Height of a panel's title row, pixels.
 pub const TITLE_HEIGHT: f64 = 52.0;
@@ -23,13 +23,13 @@ const AXIS_TICKS: usize = 9;
 const FILL_OPACITY: f64 = 0.22;
 const LINE_WIDTH: f64 = 3.0;
 
-/// The instants of a run.
+/// The time range of a run.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_field_names, reason = "each field's name ends in its unit")]
 pub struct TimeAxis<'a> {
     /// Length of the run, seconds.
     pub duration_seconds: f64,
-    /// The part at its start that is not counted, seconds.
+    /// Length of the warm-up, which is not counted, seconds.
     pub warm_up_seconds: f64,
     /// End of each interval, seconds.
     pub interval_ends_seconds: &'a [f64],
@@ -48,55 +48,55 @@ pub enum Stroke {
     StepArea,
 }
 
-/// A series with one value per interval.
+/// A data series with one value per interval.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// As in the legend.
+    /// Name in the legend.
     pub name: &'static str,
     /// Colour.
     pub color: Color,
-    /// How it is drawn.
+    /// Drawing style.
     pub stroke: Stroke,
-    /// Absent where there was nothing.
+    /// `None` where there is no value.
     pub values: Vec<Option<f64>>,
-    /// Where the values stand in the report: JSON pointers.
+    /// JSON pointers to the values in the report.
     pub sources: Vec<String>,
 }
 
-/// A value that was asked for: a broken line across the panel.
+/// A target value, drawn as a dashed line across the panel.
 #[derive(Clone, Debug)]
 pub struct Level {
-    /// Its height.
+    /// The value.
     pub value: f64,
-    /// What it is, in few letters.
+    /// Short label.
     pub name: String,
-    /// That of the series which it limits.
+    /// Color of the series that it limits.
     pub color: Color,
 }
 
-/// A panel with its place in the picture.
+/// A panel and its position in the chart.
 #[derive(Clone, Debug)]
 pub struct Panel<'a> {
-    /// What it shows.
+    /// Title.
     pub title: &'static str,
-    /// What its figures are.
+    /// Unit of its values.
     pub unit: Unit,
-    /// Its series, drawn in order.
+    /// The series, in drawing order.
     pub series: Vec<Series>,
-    /// What was asked for.
+    /// Target values.
     pub levels: Vec<Level>,
-    /// When an autoscaler set the replicas, seconds.
+    /// Times at which an autoscaler changed the replicas, seconds.
     pub rescales_seconds: Vec<f64>,
-    /// The time axis that it shares.
+    /// The shared time axis.
     pub time: TimeAxis<'a>,
-    /// Its upper end, below its title, pixels.
+    /// Top edge, below its title, pixels.
     pub top: f64,
-    /// From there to its lower end, pixels.
+    /// Height of the plot area, pixels.
     pub height: f64,
 }
 
 impl Series {
-    /// A series that stands in the report at `source`, a JSON pointer.
+    /// A series whose values are in the report at `source`, a JSON pointer.
     pub fn new(
         name: &'static str,
         color: Color,
@@ -107,7 +107,7 @@ impl Series {
         Self { name, color, stroke, values, sources: vec![source] }
     }
 
-    /// Without the zeros, which would draw a line over the axis; nothing if there is nothing else.
+    /// Removes zeros, which would draw a line over the axis; `None` if nothing remains.
     pub fn above_zero(mut self) -> Option<Self> {
         for value in &mut self.values {
             *value = value.filter(|&value| value > 0.0);
@@ -117,20 +117,20 @@ impl Series {
 }
 
 impl TimeAxis<'_> {
-    /// Where an instant lies, pixels from the left.
+    /// The x position of an instant, pixels from the left.
     pub fn x(&self, seconds: f64) -> f64 {
         let duration = self.duration_seconds.max(f64::MIN_POSITIVE);
         LEFT + (seconds / duration).clamp(0.0, 1.0) * (RIGHT - LEFT)
     }
 
-    /// The instants of an interval, seconds.
+    /// Start and end of an interval, seconds.
     fn interval(&self, index: usize) -> (f64, f64) {
         let ends = self.interval_ends_seconds;
         let start = index.checked_sub(1).map_or(0.0, |before| ends[before]);
         (start, ends[index])
     }
 
-    /// The clock under the last panel.
+    /// Draws the clock labels below the last panel.
     pub fn draw_clock(&self, scene: &mut Scene, top: f64) {
         let (step, ticks) = time_ticks(self.duration_seconds, AXIS_TICKS);
         for tick in ticks {
@@ -145,7 +145,7 @@ impl TimeAxis<'_> {
 }
 
 impl Panel<'_> {
-    /// A panel that has no place yet.
+    /// A panel without a position.
     pub fn new(title: &'static str, unit: Unit, series: Vec<Series>) -> Self {
         Self {
             title,
@@ -159,12 +159,12 @@ impl Panel<'_> {
         }
     }
 
-    /// Its lower end, pixels.
+    /// Bottom edge, pixels.
     pub fn bottom(&self) -> f64 {
         self.top + self.height
     }
 
-    /// Draws what lies behind everything: the grid and its figures.
+    /// Draws the background: the grid and its labels.
     pub fn draw_grid(&self, scene: &mut Scene) {
         let scale = self.scale();
         if self.time.warm_up_seconds > 0.0 {
@@ -185,7 +185,7 @@ impl Panel<'_> {
         scene.line(corner, Color::MUTED, 2.0);
     }
 
-    /// Says what the shaded part is, if there is room.
+    /// Labels the shaded warm-up, if there is room.
     pub fn name_warm_up(&self, scene: &mut Scene) {
         const SIZE: f64 = 18.0;
         let room = self.time.x(self.time.warm_up_seconds) - LEFT;
@@ -194,7 +194,7 @@ impl Panel<'_> {
         }
     }
 
-    /// Draws the series, the title and the legend, and tells how to read the values back.
+    /// Draws the series, the title and the legend, and registers the readout.
     pub fn draw(&self, scene: &mut Scene) {
         let scale = self.scale();
         let mut is_empty = true;
@@ -223,7 +223,7 @@ impl Panel<'_> {
         scene.readouts.push(self.readout());
     }
 
-    /// Where a value lies, pixels from the top.
+    /// The y position of a value, pixels from the top.
     fn y(&self, scale: &Scale, value: f64) -> f64 {
         self.bottom() - scale.height(value) * (self.bottom() - self.top)
     }
@@ -234,7 +234,7 @@ impl Panel<'_> {
         Scale::of(values.chain(levels), self.unit)
     }
 
-    /// Broken lines across the panel, their names in the margin, one below the other.
+    /// Draws dashed lines for the levels, with their names in the margin, stacked without overlap.
     fn draw_levels(&self, scene: &mut Scene, scale: &Scale) {
         const DASH: f64 = 14.0;
         const NAME_SIZE: f64 = 18.0;
@@ -250,7 +250,7 @@ impl Panel<'_> {
                 x += DASH * 1.8;
             }
             let is_wide = font::width(&level.name, NAME_SIZE, false) > ROOM;
-            // What is limited above its limit.
+            // The limited figure goes above its limit.
             let rows: Vec<&str> = match level.name.split_once(" ≤ ").filter(|_| is_wide) {
                 Some((what, _)) => vec![what, &level.name[what.len() + 1..]],
                 None => vec![&level.name],
@@ -265,7 +265,7 @@ impl Panel<'_> {
         }
     }
 
-    /// The legend stands in the title's row, so that it never covers a line.
+    /// The legend is in the title row, so that it never covers a line.
     fn draw_legend(&self, scene: &mut Scene, y: f64) {
         let mut right = RIGHT;
         if !self.rescales_seconds.is_empty() {
@@ -287,7 +287,7 @@ impl Panel<'_> {
         }
     }
 
-    /// The series' unbroken stretches: interval and value.
+    /// Contiguous stretches of the series as interval and value.
     fn runs(&self, series: &Series) -> Vec<Vec<(usize, f64)>> {
         let mut runs: Vec<Vec<(usize, f64)>> = Vec::new();
         let mut is_open = false;
@@ -310,7 +310,7 @@ impl Panel<'_> {
         for &(interval, value) in run {
             let (start, end) = self.time.interval(interval);
             let y = self.y(scale, value);
-            // A stretch of one interval would be a point: it is drawn as a step.
+            // A single interval would be a point, so draw it as a step.
             if has_steps || run.len() == 1 {
                 points.extend([(self.time.x(start), y), (self.time.x(end), y)]);
             } else {
@@ -322,7 +322,7 @@ impl Panel<'_> {
             let mut outline = points.clone();
             outline.extend([(last, self.bottom()), (first, self.bottom())]);
             scene.area(outline, series.color, FILL_OPACITY);
-            // Where it begins or ends in the midst of the run, its side is drawn.
+            // Draw the vertical side of a stretch that starts or ends within the run.
             if run[0].0 > 0 {
                 points.insert(0, (first, self.bottom()));
             }
@@ -351,14 +351,14 @@ impl Panel<'_> {
     }
 }
 
-/// Writes a word of the legend and says where its swatch ends.
+/// Draws a legend text and returns the end of its color swatch.
 fn legend_text(scene: &mut Scene, right: f64, y: f64, word: &str) -> f64 {
     let text = Text::new((right, y), LABEL_SIZE, word).color(Color::INK).anchor(Anchor::End);
     text_on_paper(scene, text);
     right - font::width(word, LABEL_SIZE, false) - 10.0
 }
 
-/// The sign of a rescale, standing on `bottom`.
+/// Draws the marker of a rescale, standing on `bottom`.
 fn triangle(scene: &mut Scene, x: f64, bottom: f64) {
     scene.area(vec![(x - 9.0, bottom), (x, bottom - 17.0), (x + 9.0, bottom)], Color::INK, 1.0);
 }

@@ -1,11 +1,11 @@
-//! The scale of values: from a figure to a height, and where its ticks lie.
+//! The value scale: maps values to heights and chooses the ticks.
 
 use crate::figures::number;
 
-/// Latencies that span more than this ratio are drawn on a logarithmic scale.
+/// Latencies whose maximum exceeds this multiple of the minimum are drawn on a logarithmic scale.
 const DECADES_FROM: f64 = 12.0;
 
-/// What the figures of a panel are.
+/// Unit of a panel's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Requests per second.
@@ -26,7 +26,7 @@ pub struct Scale {
 }
 
 impl Unit {
-    /// As the page's script knows it.
+    /// The name known to the page's script.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rate => "rate",
@@ -35,7 +35,7 @@ impl Unit {
         }
     }
 
-    /// What a tick says; its unit, where it is not in the panel's title.
+    /// The label of a tick, with its unit if that is not in the panel title.
     pub fn label(self, value: f64) -> String {
         match self {
             Self::Rate | Self::Count => number(value),
@@ -47,8 +47,7 @@ impl Unit {
 }
 
 impl Scale {
-    /// A scale on which all `values` find room: from zero, or logarithmic for latencies that span
-    /// decades.
+    /// A scale for all `values`: linear from zero, or logarithmic for latencies that span decades.
     pub fn of(values: impl Iterator<Item = f64>, unit: Unit) -> Self {
         let finite: Vec<f64> = values.filter(|value| value.is_finite() && *value >= 0.0).collect();
         let largest = finite.iter().copied().fold(0.0, f64::max);
@@ -60,7 +59,7 @@ impl Scale {
         }
     }
 
-    /// The share of the panel's height at which a value lies, 0..=1.
+    /// The height of a value as a fraction of the panel, 0..=1.
     pub fn height(&self, value: f64) -> f64 {
         let share = if self.is_logarithmic {
             libm::log10(value.max(self.bottom) / self.bottom) / libm::log10(self.top / self.bottom)
@@ -70,12 +69,12 @@ impl Scale {
         share.clamp(0.0, 1.0)
     }
 
-    /// The values that get a line and a label.
+    /// The values with a grid line and label.
     pub fn ticks(&self) -> &[f64] {
         &self.ticks
     }
 
-    /// Whether equal distances mean equal ratios.
+    /// True for a logarithmic scale.
     pub fn is_logarithmic(&self) -> bool {
         self.is_logarithmic
     }
@@ -114,7 +113,7 @@ impl Scale {
     }
 }
 
-/// The smallest of 1, 2, 2.5, 5 times a power of ten that is not below `least`.
+/// The smallest of 1, 2, 2.5, 5 times a power of ten that is at least `least`.
 fn round_step(least: f64, is_whole: bool) -> f64 {
     if least <= 0.0 || (is_whole && least <= 1.0) {
         return 1.0;

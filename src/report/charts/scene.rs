@@ -1,5 +1,5 @@
-//! A picture as plain data: lines, areas and texts in pixels, and what a reader may ask of it. Not
-//! responsible for file formats: see `canvas`.
+//! A chart as plain data: lines, areas and texts in pixels, and data for reading values back. File
+//! formats are handled by `canvas`.
 
 use serde::Serialize;
 
@@ -14,11 +14,11 @@ pub struct Color(pub u8, pub u8, pub u8);
 impl Color {
     /// Background.
     pub const PAPER: Self = Self(0xff, 0xff, 0xff);
-    /// Text and lines of the first rank.
+    /// Primary text and lines.
     pub const INK: Self = Self(0x1a, 0x1a, 0x1a);
-    /// Text of the second rank.
+    /// Secondary text.
     pub const MUTED: Self = Self(0x5f, 0x63, 0x68);
-    /// Lines of a grid.
+    /// Grid lines.
     pub const GRID: Self = Self(0xe2, 0xe4, 0xe7);
     /// Blue.
     pub const BLUE: Self = Self(0x00, 0x72, 0xb2);
@@ -28,13 +28,13 @@ impl Color {
     pub const GREEN: Self = Self(0x00, 0x9e, 0x73);
     /// Orange.
     pub const ORANGE: Self = Self(0xe6, 0x9f, 0x00);
-    /// Red that differs from green for everyone.
+    /// Red distinguishable from green for everyone.
     pub const VERMILLION: Self = Self(0xd5, 0x5e, 0x00);
     /// Reddish purple, darkened so that text in it can be read.
     pub const PURPLE: Self = Self(0x9c, 0x4a, 0x7c);
 }
 
-/// Which end of a text lies at its point.
+/// Which end of a text is at its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     /// The left end.
@@ -48,21 +48,21 @@ pub enum Anchor {
 /// One line of text, vertically centred on its point.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Text {
-    /// Where, pixels from the left and from the top.
+    /// Position, pixels from the left and from the top.
     pub at: (f64, f64),
-    /// What it says.
+    /// Content.
     pub content: String,
     /// Size of the font, pixels per em.
     pub size: f64,
     /// Colour.
     pub color: Color,
-    /// Which end lies at `at`.
+    /// Which end is at `at`.
     pub anchor: Anchor,
     /// Whether it is bold.
     pub is_bold: bool,
 }
 
-/// What a picture is made of, drawn in order.
+/// An element of a chart, drawn in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
     /// A line through points.
@@ -80,27 +80,27 @@ pub enum Shape {
         points: Vec<(f64, f64)>,
         /// Colour.
         color: Color,
-        /// 0 invisible, 1 solid.
+        /// 0 (invisible) to 1 (opaque).
         opacity: f64,
     },
     /// Text.
     Text(Text),
 }
 
-/// A picture.
+/// A chart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scene {
-    /// What it shows, in a line.
+    /// Title of one line.
     pub title: String,
     /// Pixels; the width is the same in all charts.
     pub height: f64,
-    /// What it is made of.
+    /// The elements, in drawing order.
     pub shapes: Vec<Shape>,
-    /// What the values at an instant are, panel by panel.
+    /// Data for reading values at an instant, per panel.
     pub readouts: Vec<Readout>,
 }
 
-/// How to read the values of a panel back from a position in the picture.
+/// Maps a position in the chart back to the values of a panel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Readout {
     /// Left end of the time axis, pixels.
@@ -111,7 +111,7 @@ pub struct Readout {
     pub top: f64,
     /// Lower end.
     pub bottom: f64,
-    /// What the panel shows.
+    /// Title of the panel.
     pub title: String,
     /// Its series.
     pub series: Vec<ReadoutSeries>,
@@ -120,18 +120,18 @@ pub struct Readout {
 /// A series of a panel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReadoutSeries {
-    /// As in the legend.
+    /// Name in the legend.
     pub name: String,
     /// Its colour, `#rrggbb`.
     pub color: String,
-    /// How its figures are printed: `rate`, `count` or `latency`.
+    /// Format of its values: `rate`, `count` or `latency`.
     pub unit: &'static str,
-    /// JSON pointers into the report; where there are several, the values are added up.
+    /// JSON pointers into the report; values of several pointers are summed.
     pub sources: Vec<String>,
 }
 
 impl Color {
-    /// As in HTML: `#rrggbb`.
+    /// HTML notation: `#rrggbb`.
     pub fn hex(self) -> String {
         format!("#{:02x}{:02x}{:02x}", self.0, self.1, self.2)
     }
@@ -148,7 +148,7 @@ impl Scene {
         self.shapes.push(Shape::Area { points, color, opacity });
     }
 
-    /// Fills the rectangle between two corners.
+    /// Fills the rectangle given by two corners.
     pub fn rectangle(&mut self, one: (f64, f64), other: (f64, f64), color: Color, opacity: f64) {
         let points = vec![one, (other.0, one.1), other, (one.0, other.1)];
         self.area(points, color, opacity);
@@ -161,7 +161,7 @@ impl Scene {
 }
 
 impl Text {
-    /// Text in the second rank's colour, its left end at `at`.
+    /// Text in the secondary color with its left end at `at`.
     pub fn new(at: (f64, f64), size: f64, content: impl Into<String>) -> Self {
         Self {
             at,
@@ -178,7 +178,7 @@ impl Text {
         Self { color, ..self }
     }
 
-    /// The same with another end at its point.
+    /// Sets which end is at its position.
     pub fn anchor(self, anchor: Anchor) -> Self {
         Self { anchor, ..self }
     }

@@ -1,13 +1,13 @@
-//! What of the scenario is a guess: the table of these settings, and the mark at each figure that rests on them.
+//! The scenario's guesses: the table of these settings, and the note at each section that depends on them.
 
 use super::markup::{Cell, escape, row, section, table};
 use crate::figures::{ABSENT, latency, percent};
 use crate::model::{Answer, Assumption, Report};
 
-/// Settings that a mark names; the table has all of them.
+/// Number of settings named in a note; the table lists all.
 const NAMED: usize = 3;
 
-/// The table of the settings that are guesses, if there are any.
+/// The table of guessed settings, if there are any.
 pub(super) fn assumptions(report: &Report) -> String {
     if report.assumptions.is_empty() {
         return String::new();
@@ -16,10 +16,10 @@ pub(super) fn assumptions(report: &Report) -> String {
     section("Assumed", &format!("<div id=\"assumed\">\n{content}</div>\n"))
 }
 
-/// A line below the heading of a section whose figures rest on guesses; nothing if there are none.
+/// A note below the heading of a section whose figures depend on guesses; empty if there are none.
 ///
-/// All that is simulated does: load, cost of requests and number of nodes decide together about latencies, replicas
-/// and the bill.
+/// All simulated figures do: load, cost of requests and number of nodes together determine latencies, replicas and
+/// the bill.
 pub(super) fn mark(report: &Report) -> String {
     if report.assumptions.is_empty() {
         return String::new();
@@ -35,7 +35,7 @@ pub(super) fn mark(report: &Report) -> String {
     )
 }
 
-/// What a tile says below its figure: that it rests on guesses, or how far it moves with them.
+/// The note below a tile's figure: that it depends on guesses, or how much they change it.
 pub(super) fn of_tile(report: &Report, shown: impl Fn(&Answer) -> String) -> String {
     let count = report.assumptions.len();
     if count == 0 {
@@ -75,7 +75,7 @@ fn settings(report: &Report) -> String {
     format!("{note}{}", table(&["Setting", "Values"], &rows))
 }
 
-/// The answer as it is, and with half and twice as much of each assumption.
+/// The results of the run, and with half and twice each assumption.
 fn answers(report: &Report) -> String {
     let service = report.services.first().map_or("", |service| service.service.as_str());
     let p95 = format!("p95 of {service}");
@@ -106,7 +106,7 @@ fn answers(report: &Report) -> String {
     format!("{note}{}", table(&heads, &rows))
 }
 
-/// The figure of an answer that tiles and tables call p95.
+/// The figure labeled p95 in tiles and tables.
 pub(super) fn p95_of(answer: &Answer) -> String {
     answer.p95_ms.map_or_else(|| "never".to_owned(), latency)
 }

@@ -1,4 +1,4 @@
-//! HTML as text: escaping, the template's gaps, tables. Knows nothing of reports.
+//! Generates HTML: escaping, template placeholders, tables. Independent of reports.
 
 use std::fmt::Write;
 
@@ -7,15 +7,15 @@ use crate::figures::plain;
 /// A table cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
-    /// Words from anywhere.
+    /// Text to be escaped.
     Text(String),
-    /// A figure: flush right.
+    /// A figure, right-aligned.
     Figure(String),
-    /// Markup of our own.
+    /// Trusted markup.
     Markup(String),
 }
 
-/// A row of which the first cells are words and the others figures.
+/// A row whose first `words` cells are text and the others figures.
 pub fn row(words: usize, cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
     let cell = |(position, text)| {
         if position < words { Cell::Text(text) } else { Cell::Figure(text) }
@@ -23,7 +23,7 @@ pub fn row(words: usize, cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
     cells.into_iter().enumerate().map(cell).collect()
 }
 
-/// Text as it may stand in an element or an attribute.
+/// Escapes text for an element or an attribute.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in plain(text).chars() {
@@ -39,14 +39,14 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// JSON as it may stand in a `script` element, which ends at the first `</script`.
+/// JSON for a `script` element, which ends at the first `</script`.
 pub fn json_in_script(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value)
         .expect("reports hold strings, numbers and lists, which JSON can always express")
         .replace('<', "\\u003c")
 }
 
-/// The template with `{{name}}` replaced by the value of that name. Values are not looked through.
+/// Replaces `{{name}}` in the template by the value of that name. Values are not expanded again.
 pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut parts = template.split("{{");
     let mut page = parts.next().unwrap_or_default().to_owned();
@@ -59,7 +59,7 @@ pub fn fill(template: &str, values: &[(&str, &str)]) -> String {
     page
 }
 
-/// A table; a column is flush right if the first row's cell is a figure.
+/// A table; a column is right-aligned if the first row's cell is a figure.
 pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
     let mut html = String::from("<div class=\"scroll\"><table>\n<thead><tr>");
     for (column, head) in heads.iter().enumerate() {

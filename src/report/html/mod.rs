@@ -1,4 +1,4 @@
-//! The report as one page that works offline: everything is in it, nothing is fetched.
+//! The report as a self-contained HTML page that works offline.
 
 mod assumptions;
 mod markup;
@@ -12,7 +12,7 @@ use super::model::{Answer, Attention, Report, Severity};
 
 /// The page.
 pub fn render(report: &Report) -> String {
-    // The bill is a table with bars here; all other pictures have a time axis.
+    // The cost is a table with bars here; all other charts have a time axis.
     let mut charts = charts(report);
     charts.retain(|chart| !chart.scene.readouts.is_empty());
     let readouts: Vec<_> = charts.iter().map(|chart| &chart.scene.readouts).collect();
@@ -59,7 +59,7 @@ fn header(report: &Report) -> String {
     )
 }
 
-/// The few figures that a reader looks for first.
+/// The key figures.
 fn tiles(report: &Report) -> Vec<String> {
     let mut tiles = Vec::new();
     if !report.objectives.is_empty() {
@@ -69,7 +69,7 @@ fn tiles(report: &Report) -> Vec<String> {
         let moves = assumptions::of_tile(report, |answer| format!("{}", answer.objectives_met));
         tiles.push(tile(verdict, &format!("{met} of {all}"), "objectives met", &moves));
     }
-    // Of several services the one with the most traffic.
+    // With several services, the one with the most traffic.
     if let Some(service) = report.services.iter().max_by_key(|service| service.arrived) {
         if let Some(of) = service.latency {
             let moves = assumptions::of_tile(report, assumptions::p95_of);
@@ -135,7 +135,7 @@ fn pictures(charts: &[Chart], report: &Report) -> String {
     section("Over time", &(assumptions::mark(report) + &figures.collect::<String>()))
 }
 
-/// The document without what only a file of its own needs: size and namespace.
+/// The SVG without the size and namespace that only a separate file needs.
 fn inline_svg(chart: &Chart) -> String {
     let document = svg(&chart.scene);
     let (_, shapes) = document.split_once('>').unwrap_or(("", &document));
@@ -170,7 +170,7 @@ mod tests {
     fn nothing_is_fetched_from_anywhere() {
         let page = render(&fixture::hour(60.0));
         for sign in ["http:", "https:", "//", "src=", "@import", "url("] {
-            // A comment in the script is not an address.
+            // A comment in the script is no URL.
             let found: Vec<_> = page
                 .lines()
                 .filter(|line| line.contains(sign) && !line.trim_start().starts_with("// "))
@@ -219,8 +219,8 @@ mod tests {
         }
     }
 
-    /// The tags of a page in order, with the names of their attributes. Checks on the way that they
-    /// are nested and closed and that every attribute is quoted.
+    /// The tags of a page in order, with the names of their attributes. Asserts that they are
+    /// properly nested and closed and that every attribute is quoted.
     fn tags(page: &str) -> Vec<String> {
         const VOID: [&str; 4] = ["meta", "link", "input", "!DOCTYPE"];
         let (mut tags, mut open, mut rest) = (Vec::new(), Vec::new(), page);
@@ -242,7 +242,8 @@ mod tests {
         tags
     }
 
-    /// Reads one tag: its name, the names of its attributes, whether it closes itself, what follows.
+    /// Parses one tag: its name, the names of its attributes, whether it is self-closing, and the
+    /// rest.
     fn tag(text: &str) -> (String, Vec<String>, bool, &str) {
         let end = text.find(|c: char| c.is_whitespace() || c == '>').unwrap();
         let (name, mut rest) = text.split_at(end);

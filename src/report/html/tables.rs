@@ -4,11 +4,11 @@ use super::assumptions::mark;
 use super::markup::{Cell, escape, row, section, table};
 use crate::cells;
 use crate::figures::{ABSENT, WARM_UP_NOTE, clock, count, percent, percent_or_absent, span};
-use crate::model::{ObjectiveResult, Report, ServiceReport};
+use crate::model::{DiscountLine, DiscountOf, ObjectiveResult, Report, ServiceReport};
 use crate::text::{miss, missed_minutes};
 use units::Money;
 
-/// Objectives with the values that the run reached.
+/// Objectives with the values reached.
 pub fn objectives(report: &Report) -> String {
     if report.objectives.is_empty() {
         return String::new();
@@ -68,7 +68,7 @@ pub fn services(report: &Report) -> String {
     section("Services", &format!("{}{note}{content}", mark(report)))
 }
 
-/// Replicas, rescales, waiting.
+/// Replicas, rescales, waiting times.
 pub fn workloads(report: &Report) -> String {
     if report.workloads.is_empty() {
         return String::new();
@@ -117,7 +117,7 @@ pub fn jobs(report: &Report) -> String {
     section("Jobs", &format!("{}{}{note}", mark(report), table(&heads, &rows)))
 }
 
-/// Nodes, their use and price.
+/// Nodes, their utilization and price.
 pub fn pools(report: &Report) -> String {
     if report.cluster.pools.is_empty() {
         return String::new();
@@ -141,7 +141,7 @@ pub fn pools(report: &Report) -> String {
     section("Nodes", &format!("{}{}{note}", mark(report), table(&heads, &rows)))
 }
 
-/// The bill.
+/// The invoice.
 pub fn cost(report: &Report) -> String {
     let cost = &report.cost;
     let mut rows: Vec<Vec<Cell>> = cost
@@ -149,7 +149,7 @@ pub fn cost(report: &Report) -> String {
         .iter()
         .map(|workload| cost_row(&workload.workload, workload.usd, cost.nodes_usd, ""))
         .collect();
-    let idle = "idle: paid for, asked for by no workload";
+    let idle = "idle: not requested by any workload";
     rows.push(cost_row(idle, cost.idle_usd, cost.nodes_usd, "idle"));
     let million = cost
         .million_requests_usd
@@ -162,14 +162,23 @@ pub fn cost(report: &Report) -> String {
     ));
     if !cost.unpriced.is_empty() {
         let pools = escape(&cost.unpriced.join(", "));
-        parts.push(format!("<p class=\"warn\">Without a price, in no sum: {pools}</p>\n"));
+        parts.push(format!("<p class=\"warn\">Without a price, in no total: {pools}</p>\n"));
     }
-    let nodes = cost_row("nodes", cost.nodes_usd, cost.total_usd, "");
+    let has_discounts = cost.nodes_list_usd != cost.nodes_usd;
+    let list_price = has_discounts
+        .then(|| cost_row("nodes, list price", cost.nodes_list_usd, cost.total_usd, ""));
+    let line = |line: &DiscountLine| cost_row(&line.what, line.usd, cost.total_usd, "");
+    let of = |of: DiscountOf| cost.discounts.iter().filter(move |line| line.of == of).map(line);
+    let after = if has_discounts { "nodes, after discounts" } else { "nodes" };
+    let nodes = cost_row(after, cost.nodes_usd, cost.total_usd, "");
+    let unused = cost.unused_commitments.iter().map(line);
     let charges = cost.charges.iter().map(|line| {
         let name = format!("{}: {}{}", line.item, line.what, cells::assumed(line.known));
         cost_row(&name, line.usd, cost.total_usd, "")
     });
-    let invoice: Vec<_> = std::iter::once(nodes).chain(charges).collect();
+    let of_nodes = list_price.into_iter().chain(of(DiscountOf::Nodes)).chain([nodes]);
+    let beside = unused.chain(charges).chain(of(DiscountOf::Charges));
+    let invoice: Vec<_> = of_nodes.chain(beside).collect();
     parts.push(table(&["Invoice", "Cost", "Share", ""], &invoice));
     if !cost.not_counted.is_empty() {
         let reasons = escape(&cost.not_counted.join("; "));
@@ -179,7 +188,7 @@ pub fn cost(report: &Report) -> String {
     section("Cost", &parts.concat())
 }
 
-/// Requests by outcome and the times of no service.
+/// Requests by outcome, and downtimes.
 fn outcomes(service: &ServiceReport) -> String {
     let share = |requests: u64| match service.arrived {
         0 => ABSENT.to_owned(),

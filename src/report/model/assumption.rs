@@ -1,4 +1,4 @@
-//! Guesses of the scenario, and how far the answer moves with them.
+//! The scenario's guesses, and how much the results change with them.
 
 use serde::Serialize;
 
@@ -8,33 +8,33 @@ use units::Money;
 /// A setting of the scenario that is a guess.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Assumption {
-    /// As `provenance` has it.
+    /// The setting's path, as in `provenance`.
     pub setting: String,
-    /// The amounts in it.
+    /// Its amounts.
     pub values: Vec<String>,
-    /// The answer with half of them; absent if it was not tried, or cannot be.
+    /// Results with half the amounts; absent if not tried or not possible.
     pub halved: Option<Answer>,
-    /// The answer with twice as much.
+    /// Results with twice the amounts; absent if not tried or not possible.
     pub doubled: Option<Answer>,
 }
 
-/// A run in four figures.
+/// A run summarized in a few figures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Answer {
-    /// Objectives that were met.
+    /// Number of objectives met.
     pub objectives_met: usize,
-    /// Of so many.
+    /// Total number of objectives.
     pub objectives: usize,
-    /// Within this time 95 % of the requests of the first service were answered, milliseconds; absent if fewer were.
+    /// 95th percentile of the first service's latency over all requests, milliseconds; absent if too many failed.
     pub p95_ms: Option<f64>,
     /// Share of its requests that failed, 0..1.
     pub failed_share: f64,
-    /// The bill of a month, US dollars.
+    /// Cost per month, US dollars.
     pub month_usd: Money,
 }
 
 impl Answer {
-    /// Of a run.
+    /// Summarizes a run.
     pub fn of(report: &Report) -> Self {
         let service = report.services.first();
         let latency = service.and_then(|service| service.latency_of_all);

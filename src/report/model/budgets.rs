@@ -1,8 +1,8 @@
-//! Error budgets and what used them up, as plain data.
+//! Error budgets and their use, as plain data.
 
 use serde::Serialize;
 
-/// How much of an objective may go wrong, and did.
+/// The error budget of an objective, and its use.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ErrorBudget {
     /// `service shop/web`.
@@ -11,44 +11,44 @@ pub struct ErrorBudget {
     pub figure: String,
     /// Share of the requests that must be good, 0..1.
     pub objective: f64,
-    /// Requests that ended.
+    /// Finished requests.
     pub requests: u64,
-    /// Those that were not good: failed, or (of a latency) not answered in time.
+    /// Bad requests: failed, or (for a latency) not answered in time.
     pub bad: u64,
-    /// How many may be.
+    /// Number of bad requests that the budget allows.
     pub allowed: f64,
     /// `bad` over `allowed`.
     pub used: f64,
-    /// How many times as fast as it may the budget burns while every request is bad.
+    /// Burn rate if every request is bad: the highest possible for this objective.
     pub largest_burn_rate: f64,
-    /// Bad requests by what used the budget up, most first.
+    /// Bad requests by cause, most first.
     pub used_by: Vec<(String, u64)>,
-    /// Multi-window burn-rate alerts, as they would have fired.
+    /// Multi-window burn-rate alerts that would have fired.
     pub alerts: Vec<BurnRateAlert>,
 }
 
-/// A span in which a burn-rate alert would have fired.
+/// A period in which a burn-rate alert would have fired.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BurnRateAlert {
-    /// So many times as fast as a budget of 30 days lasts 30 days.
+    /// Burn-rate threshold; 1 uses up a 30-day budget in 30 days.
     pub factor: f64,
     /// The long window, minutes.
     pub long_minutes: u64,
     /// The short window, minutes.
     pub short_minutes: u64,
-    /// From, seconds from the start.
+    /// Start, seconds from the start of the run.
     pub from_seconds: f64,
-    /// For how long, seconds.
+    /// Length, seconds.
     pub seconds: f64,
-    /// The highest burn rate over the long window meanwhile.
+    /// Highest burn rate over the long window in this period.
     pub peak: f64,
 }
 
-/// Requests that were answered within a limit.
+/// Share of requests answered within a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct GoodAndFast {
     /// The limit of a latency objective, milliseconds.
     pub within_ms: f64,
-    /// Those of all requests that ended, 0..1.
+    /// Share of all finished requests answered within the limit, 0..1.
     pub share: f64,
 }

@@ -1,28 +1,29 @@
-//! Requests of one class of a service.
+//! Figures of a request class of a service.
 
 use serde::Serialize;
 
 use super::{Latency, LatencyOfAll};
 
-/// Requests and latency of one class of the requests to a service, after the warm-up.
+/// Requests and latency of one request class of a service, after the warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ClassReport {
     /// Its name.
     pub class: String,
     /// Requests that arrived.
     pub arrived: u64,
-    /// Those that were answered.
+    /// Requests that were answered.
     pub answered: u64,
-    /// Those that failed, by cause, largest first.
+    /// Failed requests by cause, largest first.
     pub failed_by_cause: Vec<(String, u64)>,
-    /// Those still under way at the end.
+    /// Requests in flight at the end.
     pub in_flight: u64,
-    /// Further attempts that callers made at these requests after a failure; absent if there were none.
+    /// Retries of these requests by callers; absent if there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u64>,
-    /// Of those that were answered; absent if there were none.
+    /// Latency of answered requests; absent if there were none.
     pub latency: Option<Latency>,
-    /// Of all that ended, a failed one being slower than any answer; absent if none ended.
+    /// Latency over all finished requests, a failed one being slower than any answer; absent if none
+    /// finished.
     pub latency_of_all: Option<LatencyOfAll>,
     /// Answered over answered and failed, 0..1; absent without requests.
     pub availability_by_requests: Option<f64>,

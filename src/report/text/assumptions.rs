@@ -1,13 +1,13 @@
-//! What of a scenario is a guess, and how far the answer moves when it is halved and doubled.
+//! The scenario's guesses, and how much the results change if they are halved and doubled.
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::figures::{ABSENT, latency, percent};
 use crate::model::{Answer, Assumption, Report};
 
-/// Values of one assumption that are named.
+/// Maximum number of values shown per assumption.
 const VALUES: usize = 4;
 
-/// The table of assumptions; nothing if there are none.
+/// The table of assumptions; empty if there are none.
 pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     if report.assumptions.is_empty() {
         return Vec::new();
@@ -15,9 +15,9 @@ pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     let is_doubted =
         report.assumptions.iter().any(|one| one.halved.is_some() || one.doubled.is_some());
     let title = if is_doubted {
-        "ASSUMED  and the answer with half and twice as much"
+        "ASSUMED  guesses, and the results with each halved and doubled"
     } else {
-        "ASSUMED  and neither measured nor stated"
+        "ASSUMED  guesses, neither measured nor stated"
     };
     let mut lines = vec![style.paint(Paint::Heading, title)];
     if is_doubted {
@@ -31,13 +31,13 @@ pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     }
     if !is_doubted {
         let hint =
-            "`wavetank run --doubts` halves and doubles each, and tells how far the answer moves";
+            "`wavetank run --doubts` halves and doubles each, and shows how far the results move";
         lines.extend(paragraph("  ", hint).iter().map(|line| style.paint(Paint::Dim, line)));
     }
     lines
 }
 
-/// A line for each assumption, and below it the answers.
+/// A line per assumption, followed by the results.
 fn answers(report: &Report) -> Vec<String> {
     let service = report.services.first().map_or("", |service| service.service.as_str());
     let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 4]].concat());
@@ -59,7 +59,7 @@ fn answers(report: &Report) -> Vec<String> {
     lines
 }
 
-/// The amounts of an assumption, as far as there is room.
+/// The amounts of an assumption, as many as fit.
 fn values(one: &Assumption) -> String {
     let more = if one.values.len() > VALUES { ", ..." } else { "" };
     one.values.iter().take(VALUES).cloned().collect::<Vec<_>>().join(", ") + more

@@ -4,20 +4,20 @@ use super::layout::{Paint, Style, paragraph};
 use crate::figures::{clock, count, number, percent, span};
 use crate::model::{BurnRateAlert, ErrorBudget, Report};
 
-/// Alerts that are told of each budget.
+/// Maximum number of alerts shown per budget.
 const ALERTS: usize = 4;
 
-/// How much of each budget is used, by what, and when somebody would have been called.
+/// Used share of each budget, its causes, and the alerts.
 pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     if report.error_budgets.is_empty() {
         return Vec::new();
     }
     let title =
-        "ERROR BUDGETS  what the objectives let go wrong, of the requests that ended in this run";
+        "ERROR BUDGETS  bad requests that the objectives allow, of all that ended in this run";
     let mut lines = vec![style.paint(Paint::Heading, title)];
     for budget in &report.error_budgets {
         let text = format!(
-            "{} {} >= {}: {} used, {} of {} requests went wrong, {} may",
+            "{} {} >= {}: {} used, {} of {} requests bad, {} allowed",
             budget.subject,
             budget.figure,
             percent(budget.objective),
@@ -48,7 +48,7 @@ fn used_by(budget: &ErrorBudget) -> Option<String> {
     (!shares.is_empty()).then(|| shares.join(", "))
 }
 
-/// The alerts that would have fired; where none did though the budget is gone, why.
+/// The alerts that would have fired; if none did although the budget is exhausted, the reason.
 fn alerts(budget: &ErrorBudget) -> Vec<String> {
     let mut told: Vec<String> = budget.alerts.iter().take(ALERTS).map(alert).collect();
     if budget.alerts.len() > ALERTS {
@@ -59,10 +59,10 @@ fn alerts(budget: &ErrorBudget) -> Vec<String> {
         let most = budget.largest_burn_rate;
         told.push(if most <= least {
             format!(
-                "none can fire: if every request failed, this objective's budget would burn {most:.1}x as fast as it may, and alerts begin at {least}x"
+                "none can fire: even if every request failed, the burn rate would be {most:.1}x, and alerts start at {least}x"
             )
         } else {
-            "none fired: no window burned fast enough".to_owned()
+            "none fired: no window reached its burn rate".to_owned()
         });
     }
     told

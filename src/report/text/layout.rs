@@ -1,10 +1,10 @@
-//! Lines that fit the page: tables, paragraphs, colour. Knows nothing of reports.
+//! Text layout: tables, paragraphs, color. Independent of reports.
 
 use comfy_table::{CellAlignment, ContentArrangement, Row, TableStyle};
 
 use crate::figures::plain;
 
-/// Columns that a report may take.
+/// Maximum line width of a report.
 pub const WIDTH: u16 = 100;
 
 const INDENT: u16 = 2;
@@ -12,14 +12,14 @@ const INDENT: u16 = 2;
 /// Style of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// Whether ANSI colours may be used.
+    /// True to use ANSI colors.
     pub color: bool,
 }
 
-/// Meaning of a line, which its colour shows.
+/// Meaning of a line, shown by its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
-    /// As it comes.
+    /// Plain.
     Plain,
     /// The title of a section.
     Heading,
@@ -27,29 +27,29 @@ pub enum Paint {
     Good,
     /// Missed, failed.
     Bad,
-    /// To be looked at.
+    /// Needs attention.
     Warning,
-    /// Of less weight.
+    /// Secondary.
     Dim,
 }
 
-/// To which side a column of a table is flush.
+/// Alignment of a table column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
-    /// Words.
+    /// For text.
     Left,
-    /// Figures.
+    /// For figures.
     Right,
 }
 
-/// A table without rules, each row on one line: what does not fit is cut with `…`.
+/// A table without borders, each row on one line; overlong content is truncated with `…`.
 pub struct Table {
     table: comfy_table::Table,
     columns: Vec<Align>,
 }
 
 impl Style {
-    /// The line in its colour, if colours may be used.
+    /// Colors the line, if colors are enabled.
     pub fn paint(self, paint: Paint, line: &str) -> String {
         let code = match paint {
             Paint::Heading => "1",
@@ -64,12 +64,12 @@ impl Style {
 }
 
 impl Table {
-    /// An empty table with columns of these alignments.
+    /// An empty table with these column alignments.
     pub fn new(columns: &[Align]) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(WIDTH - INDENT);
-        // What is too long is cut at a character, not at a word.
+        // Truncate at a character, not at a word.
         table.set_delimiter('\0');
         Self { table, columns: columns.to_vec() }
     }
@@ -79,14 +79,14 @@ impl Table {
         self.row_of(cells);
     }
 
-    /// Adds a line of as many cells as there are.
+    /// Adds a row with any number of cells.
     pub fn row_of(&mut self, cells: impl IntoIterator<Item = String>) {
         let mut row = Row::from(cells.into_iter().map(|cell| plain(&cell)));
         row.max_height(1);
         self.table.add_row(row);
     }
 
-    /// The lines, as many as rows were added.
+    /// One line per row.
     pub fn lines(mut self) -> Vec<String> {
         for (column, align) in self.table.column_iter_mut().zip(&self.columns) {
             column.set_padding((0, 2));
@@ -100,9 +100,10 @@ impl Table {
     }
 }
 
-/// Text behind `lead`, wrapped at the page's width, further lines indented by the lead's width.
+/// Text after `lead`, wrapped to the page width, with further lines indented by the width of
+/// `lead`.
 pub fn paragraph(lead: &str, text: &str) -> Vec<String> {
-    // Leads are written here, of characters that take one column each.
+    // Leads are constants, with characters of one column each.
     let lead_width = u16::try_from(lead.chars().count()).unwrap_or(WIDTH).min(WIDTH - 1);
     let mut wrapped = comfy_table::Table::new();
     wrapped.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
@@ -120,7 +121,7 @@ pub fn paragraph(lead: &str, text: &str) -> Vec<String> {
     lines
 }
 
-/// One line with something at each end; what does not fit is cut.
+/// One line with left- and right-aligned text; overlong text is truncated.
 pub fn two_sided(left: &str, right: &str) -> Vec<String> {
     let mut table = comfy_table::Table::new();
     table
@@ -130,7 +131,7 @@ pub fn two_sided(left: &str, right: &str) -> Vec<String> {
     let mut row = Row::from([left, right].map(plain));
     row.max_height(1);
     table.add_row(row);
-    // A blank between them, however long the left side.
+    // Keeps at least one blank between the sides.
     let sides = [(CellAlignment::Left, (0, 0)), (CellAlignment::Right, (1, 0))];
     for (column, (align, padding)) in table.column_iter_mut().zip(sides) {
         column.set_padding(padding);
@@ -139,7 +140,7 @@ pub fn two_sided(left: &str, right: &str) -> Vec<String> {
     table.lines().collect()
 }
 
-/// The columns that a line takes.
+/// The display width of a line, in columns.
 #[cfg(test)]
 pub fn width(line: &str) -> usize {
     let mut table = comfy_table::Table::new();

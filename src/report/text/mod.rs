@@ -1,5 +1,5 @@
-//! The report for the terminal: at most [`WIDTH`] columns, the most important first. Nothing is
-//! printed here, and colour appears only when asked for.
+//! The report for the terminal: at most [`WIDTH`] columns, most important parts first. Returns text
+//! without printing it; color is opt-in.
 
 mod assumptions;
 mod budgets;
@@ -17,7 +17,7 @@ use super::figures::{IGNORED_AT_THE_TOP, clock, count, counted, percent, span};
 use super::milestone::{Episode, Milestone, episodes};
 use super::model::{Attention, ObjectiveResult, Report, Severity};
 
-/// Decisions that the text has room for.
+/// Maximum number of log episodes in the text.
 const EPISODES: usize = 16;
 
 /// The report as text, each line ended.
@@ -70,8 +70,8 @@ fn header(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-/// What failed first. Long lists of what is ignored stand at the end, so that the figures are not
-/// buried under them.
+/// Failures first. Long lists of ignored input are moved to the end, so that the figures stay
+/// prominent.
 fn attention(report: &Report, style: Style) -> Vec<String> {
     if report.attention.is_empty() {
         return Vec::new();
@@ -147,11 +147,11 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-/// How many minutes missed an objective by themselves; absent if none did.
+/// Number of minutes that individually missed an objective; `None` if none did.
 pub(super) fn missed_minutes(objective: &ObjectiveResult) -> Option<String> {
     let minutes = objective.minutes.filter(|minutes| minutes.held < minutes.of)?;
     let missed = count(minutes.of - minutes.held);
-    Some(format!("{missed} of {} missed it by themselves", counted(minutes.of, "minute")))
+    Some(format!("{missed} of {} missed it on their own", counted(minutes.of, "minute")))
 }
 
 /// By how much an objective was missed; empty if it was met.
@@ -178,7 +178,9 @@ fn decisions(report: &Report, style: Style) -> Vec<String> {
     let log = counted(report.log.len() as u64, "line");
     let title = match left_out {
         0 => format!("DECISIONS AND EVENTS  from {log} of the log"),
-        more => format!("DECISIONS AND EVENTS  from {log} of the log; {more} like these left out"),
+        more => {
+            format!("DECISIONS AND EVENTS  from {log} of the log; {more} similar ones left out")
+        }
     };
     let mut lines = vec![style.paint(Paint::Heading, &title)];
     for episode in &episodes {
@@ -205,7 +207,7 @@ fn episode_lines(episode: &Episode<'_>) -> Vec<String> {
     let together = format!("{what}  {repeats}");
     let length = |text: &str| text.chars().count();
     let fits = length(&together) + length(&entry.actor) < usize::from(WIDTH);
-    // A long name is cut, the time never.
+    // A long name is truncated, the time never.
     let (head, below) = if fits { (together.trim_end(), None) } else { (&*what, Some(&repeats)) };
     let mut lines = two_sided(head, &entry.actor);
     lines.extend(below.filter(|text| !text.is_empty()).map(|text| format!("{indent}{text}")));
@@ -215,8 +217,8 @@ fn episode_lines(episode: &Episode<'_>) -> Vec<String> {
 
 fn footer(report: &Report, style: Style) -> Vec<String> {
     let run = &report.run;
-    let more = "more: `--report FILE.html` draws it, `-o json` has every figure, `wavetank explain \
-                hpa/NAME --at T` says why";
+    let more = "more: `--report FILE.html` for charts, `-o json` for every figure, `wavetank explain \
+                hpa/NAME --at T` for reasons";
     let mut lines: Vec<String> =
         paragraph("", more).iter().map(|line| style.paint(Paint::Dim, line)).collect();
     lines.extend(paragraph(

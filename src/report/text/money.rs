@@ -1,25 +1,24 @@
-//! The invoice, and who pays for the nodes.
+//! The invoice, and the allocation of node costs.
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use super::tables::{ROWS, more, painted};
 use crate::cells;
 use crate::figures::{number, percent_or_absent};
-use crate::model::Report;
+use crate::model::{DiscountOf, Report};
 use units::Money;
 
 /// A month of 730 hours [ms].
 const MONTH_MS: i128 = 730 * 3_600_000;
 
-/// What the cloud charges, line by line, and what is not in it.
+/// The items of the invoice, and those not billed.
 pub fn invoice(report: &Report, style: Style) -> Vec<String> {
     let cost = &report.cost;
     let million = match cost.million_requests_usd {
         Some(usd) => format!("{usd} per million answered requests"),
-        None => "no answered request to share it".to_owned(),
+        None => "no request was answered".to_owned(),
     };
     let title = format!("COST  {}; {} a month; {million}", cost.total_usd, cost.month_usd);
     let mut lines = vec![style.paint(Paint::Heading, &title)];
-    let beside: Money = cost.charges.iter().map(|line| line.month_usd).sum();
     let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
     table.row(["", "price", "a month", ""].map(str::to_owned));
     let mut row = |name: String, price: String, month: Money| {
@@ -33,18 +32,31 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
         let hours = number(machine.node_hours);
         row(format!("nodes: {kind}, {capacity}, {hours} hours"), String::new(), month);
     }
-    if cost.machines.len() != 1 {
-        row("nodes, all".to_owned(), String::new(), cost.month_usd - beside);
+    let (of_nodes, of_charges): (Vec<_>, Vec<_>) =
+        cost.discounts.iter().partition(|line| line.of == DiscountOf::Nodes);
+    for line in &of_nodes {
+        row(line.what.clone(), String::new(), line.month_usd);
+    }
+    if cost.machines.len() != 1 || !of_nodes.is_empty() {
+        let nodes = cost.nodes_usd.share(MONTH_MS, i128::from(report.run.duration_ms.max(1)));
+        let after = if of_nodes.is_empty() { "" } else { ", after discounts" };
+        row(format!("nodes, all{after}"), String::new(), nodes);
+    }
+    for line in &cost.unused_commitments {
+        row(line.what.clone(), String::new(), line.month_usd);
     }
     for line in &cost.charges {
         let name = format!("{}: {}{}", line.item, line.what, cells::assumed(line.known));
         row(name, format!("{}/{}", price(line.unit_usd), line.unit), line.month_usd);
     }
+    for line in of_charges {
+        row(line.what.clone(), String::new(), line.month_usd);
+    }
     for (position, line) in table.lines().into_iter().enumerate() {
         lines.push(if position == 0 { style.paint(Paint::Dim, &line) } else { line });
     }
     if !cost.unpriced.is_empty() {
-        let left_out = format!("without a price, in no sum: {}", cost.unpriced.join(", "));
+        let left_out = format!("without a price, in no total: {}", cost.unpriced.join(", "));
         lines.extend(painted(&paragraph("  ", &left_out), Paint::Warning, style));
     }
     let not_counted = cost.not_counted.iter().map(|reason| format!("not counted: {reason}"));
@@ -53,7 +65,7 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-/// Who pays for the nodes: workloads, and nobody.
+/// The allocation of node costs to workloads and idle capacity.
 pub fn allocation(report: &Report, style: Style) -> Vec<String> {
     let cost = &report.cost;
     if cost.pools.is_empty() {
@@ -74,13 +86,13 @@ pub fn allocation(report: &Report, style: Style) -> Vec<String> {
     for workload in cost.workloads.iter().take(ROWS) {
         row(&workload.workload, workload.usd);
     }
-    row("idle: paid for, asked for by no workload", cost.idle_usd);
+    row("idle: not requested by any workload", cost.idle_usd);
     lines.extend(table.lines());
     lines.extend(more(cost.workloads.len(), "workload", style));
     lines
 }
 
-/// A price with as many digits as it has, two at least.
+/// A price with all its digits, at least two decimals.
 fn price(usd: Money) -> String {
     let text = format!("{:.7}", usd.as_usd());
     let digits = text.trim_end_matches('0');
@@ -88,12 +100,12 @@ fn price(usd: Money) -> String {
     format!("${:.decimals$}", usd.as_usd())
 }
 
-/// `usd` over `total`; absent where nothing was paid.
+/// `usd` over `total`; `None` if the total is zero.
 fn share(usd: Money, total: Money) -> Option<f64> {
     (total > Money::ZERO).then(|| usd.as_usd() / total.as_usd())
 }
 
-/// A bar of up to 30 characters for a share of one.
+/// A bar of up to 30 characters for a fraction.
 fn bar(share: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,

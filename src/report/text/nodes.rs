@@ -1,14 +1,14 @@
-//! What is told of nodes below their table: hours by type, pods that waited, and who came and went.
+//! The lines below the table of nodes: hours by type, waiting pods, nodes added and removed.
 
 use super::layout::{Paint, Style, Table, paragraph};
 use crate::figures::{clock, counted, number, span};
 use crate::model::{NodeEvent, Report};
 use crate::text::Align;
 
-/// Nodes that are listed; the rest is counted.
+/// Maximum number of nodes listed; the rest is only counted.
 const CHANGES: usize = 12;
 
-/// The lines; none where nothing came or went and no pod waited.
+/// The lines; empty if no node was added or removed and no pod waited.
 pub fn lines(report: &Report, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     let machines = &report.cost.machines;
@@ -27,7 +27,7 @@ pub fn lines(report: &Report, style: Style) -> Vec<String> {
     }
     if let Some(waits) = &report.cluster.pod_waits {
         let text = format!(
-            "{} waited for a node: mean {}, half of them up to {}, p95 {}, longest {}",
+            "{} waited for a node: mean {}, p50 {}, p95 {}, max {}",
             counted(waits.pods, "pod"),
             span(waits.mean_seconds),
             span(waits.p50_seconds),

@@ -3,10 +3,11 @@
 use super::layout::{Align, Paint, Style, Table};
 use crate::model::Report;
 
-/// The table of least and greatest figures; nothing if the phases were not varied.
+/// The table of minimum and maximum figures; empty if the phases were not varied.
 pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     let Some(band) = &report.phases else { return Vec::new() };
-    let title = format!("PHASES  least and most over {} of the control loops", band.phases);
+    let title =
+        format!("PHASES  minimum and maximum over {} phases of the control loops", band.phases);
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Right]);
     table.row(["", "", "least", "most"].map(str::to_owned));
     let mut last = "";
@@ -25,7 +26,7 @@ pub(super) fn render(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-/// Whole numbers as such, others to three digits behind the point.
+/// Integers as such, other numbers with three decimals.
 fn number(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

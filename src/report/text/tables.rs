@@ -8,10 +8,10 @@ use crate::figures::{
 };
 use crate::model::{Balancing, Latency, Report, ServiceReport};
 
-/// Rows that a table shows; the rest is counted.
+/// Maximum number of rows in a table; the rest is only counted.
 pub(super) const ROWS: usize = 40;
 
-/// Down times that are listed per service.
+/// Maximum number of downtimes listed per service.
 const DOWNTIMES: usize = 5;
 
 /// Latency, outcomes and availability per service.
@@ -80,7 +80,7 @@ fn tokens(service: &ServiceReport) -> Vec<String> {
     lines
 }
 
-/// Outcomes of the requests, and the spans in which the service could not be reached.
+/// Outcomes of the requests, and downtimes.
 fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let failed: u64 = service.failed_by_cause.iter().map(|&(_, requests)| requests).sum();
     let causes = causes(service);
@@ -141,7 +141,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     lines
 }
 
-/// How requests find their pods, and whether that is known.
+/// The load-balancing rule, and whether it is assumed.
 fn balancing(Balancing { via, rule, is_stated, kept_connections }: Balancing) -> String {
     let each = match kept_connections {
         Some(count) => format!(" for each of {count} kept connections"),
@@ -151,7 +151,7 @@ fn balancing(Balancing { via, rule, is_stated, kept_connections }: Balancing) ->
     format!("by {}, {}{each} ({basis})", via.label(), rule.label())
 }
 
-/// Replicas, rescales and waiting per workload.
+/// Replicas, rescales and waiting times per workload.
 pub fn workloads(report: &Report, style: Style) -> Vec<String> {
     if report.workloads.is_empty() {
         return Vec::new();
@@ -189,14 +189,13 @@ pub fn jobs(report: &Report, style: Style) -> Vec<String> {
     for row in rows.into_iter().take(ROWS) {
         table.row(row);
     }
-    let title =
-        "JOBS  unfinished ones at once as min/mean/max over time; from creation to completion";
+    let title = "JOBS  unfinished at a time as min/mean/max; duration from creation to completion";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(count, "workload", style));
     lines
 }
 
-/// Nodes, their use and their price per pool.
+/// Nodes, their utilization and price per pool.
 pub fn pools(report: &Report, style: Style) -> Vec<String> {
     let pools = &report.cluster.pools;
     if pools.is_empty() {
@@ -213,7 +212,7 @@ pub fn pools(report: &Report, style: Style) -> Vec<String> {
     for pool in pools.iter().take(ROWS) {
         table.row(cells::pool(report, pool, "/"));
     }
-    let title = "NODES  min/mean/max over time; shares of what the nodes can allocate";
+    let title = "NODES  min/mean/max over time; shares of allocatable";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(pools.len(), "pool", style));
     lines.extend(super::nodes::lines(report, style));

@@ -1,5 +1,5 @@
-//! The run over time in the terminal: load, latency and replicas of each service under one another,
-//! on one time axis.
+//! The run over time in the terminal: load, latency and replicas of each service, aligned on one
+//! time axis.
 
 use super::layout::{Align, Paint, Style, Table};
 use crate::axis::{clock_label, time_ticks};
@@ -7,16 +7,16 @@ use crate::figures::{ABSENT, counted, latency, number};
 use crate::milestone::Milestone;
 use crate::model::{Report, ServiceReport, WorkloadReport};
 
-/// Characters of the time axis.
+/// Width of the time axis in characters.
 const COLUMNS: usize = 60;
 
-/// Services that are drawn, those with most requests first.
+/// Maximum number of services shown, those with most requests first.
 const SERVICES: usize = 3;
 
 const LABEL_WIDTH: u16 = 14;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Rule by which the values of several intervals become one character.
+/// How the values of several intervals are combined into one character.
 #[derive(Clone, Copy)]
 enum Fold {
     Mean,
@@ -24,7 +24,7 @@ enum Fold {
     Smallest,
 }
 
-/// The chart: empty if there was no service or no time.
+/// The chart; empty without services or for a run of zero length.
 pub fn render(report: &Report, style: Style) -> Vec<String> {
     let duration_seconds = report.run.duration_ms as f64 / 1e3;
     let slots = slots(&report.interval_ends_seconds, duration_seconds);
@@ -83,7 +83,7 @@ fn workload_lines(workload: &WorkloadReport, slots: &[Vec<usize>]) -> Vec<String
     lines
 }
 
-/// A label, the bars from zero to the largest value, and the range in words.
+/// A label, the bars from zero to the maximum, and the range as text.
 fn line(label: &str, values: &[Option<f64>], figure: impl Fn(f64) -> String) -> String {
     let present = || values.iter().copied().flatten();
     let smallest = present().min_by(f64::total_cmp);
@@ -96,7 +96,7 @@ fn line(label: &str, values: &[Option<f64>], figure: impl Fn(f64) -> String) -> 
     format!("  {label:<width$}{bars}  {range}", width = usize::from(LABEL_WIDTH))
 }
 
-/// Zero is a line at the bottom, what is absent is blank.
+/// Zero is a line at the bottom, a missing value is blank.
 fn bar(value: Option<f64>, largest: f64) -> char {
     let Some(value) = value else { return ' ' };
     if value <= 0.0 || largest <= 0.0 {
@@ -112,7 +112,7 @@ fn bar(value: Option<f64>, largest: f64) -> char {
     BARS[step.clamp(1, BARS.len()) - 1]
 }
 
-/// For each character of the axis the intervals that it covers, at least one.
+/// The intervals covered by each character of the axis, at least one.
 fn slots(interval_ends_seconds: &[f64], duration_seconds: f64) -> Vec<Vec<usize>> {
     if interval_ends_seconds.is_empty() || duration_seconds <= 0.0 {
         return Vec::new();
@@ -120,7 +120,7 @@ fn slots(interval_ends_seconds: &[f64], duration_seconds: f64) -> Vec<Vec<usize>
     let width = duration_seconds / COLUMNS as f64;
     let slot = |column: usize| {
         let (from, to) = (column as f64 * width, (column + 1) as f64 * width);
-        // An end that falls on a boundary, but for rounding, belongs to the left.
+        // Up to rounding, an end on a boundary belongs to the left.
         let ends_by = |instant: f64| {
             interval_ends_seconds.partition_point(|&end| end <= instant + width * 1e-6)
         };
@@ -159,7 +159,7 @@ fn time_axis(duration_seconds: f64) -> String {
     place(ticks.iter().map(|&tick| (tick / duration_seconds, clock_label(tick, step))))
 }
 
-/// Letters at the instants of faults and changes, and their legend.
+/// Letters at the times of faults and changes, and their legend.
 fn marks(report: &Report, duration_seconds: f64, style: Style) -> Vec<String> {
     let letter = |milestone| match milestone {
         Milestone::NodeLost => Some('N'),
@@ -186,7 +186,7 @@ fn marks(report: &Report, duration_seconds: f64, style: Style) -> Vec<String> {
 const AXIS_START: usize = 2 + LABEL_WIDTH as usize;
 const AXIS_END: usize = AXIS_START + COLUMNS;
 
-/// Writes texts at shares of the axis; what would overlap moves to the right as long as there is
+/// Places texts at fractions of the axis; overlapping ones move to the right as long as there is
 /// room.
 fn place(texts: impl Iterator<Item = (f64, String)>) -> String {
     let mut line = " ".repeat(AXIS_START);

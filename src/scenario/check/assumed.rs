@@ -1,21 +1,20 @@
-//! What is made elsewhere: objects of the right kinds, which no manifest has and some pod needs.
+//! Checks `assumePresent`: the objects are of the right kinds, absent from the manifests, and
+//! needed by some pod.
 
 use super::Checker;
 use crate::assumed::ASSUMABLE;
 use manifest::FieldPath;
 
 impl Checker<'_> {
-    /// `assumePresent`.
+    /// Checks `assumePresent`.
     pub(super) fn assumed(&mut self) {
         let list = FieldPath::ROOT.field("assumePresent");
         let needed = self.ever.needed();
         for (index, object) in self.text.scenario.assume_present.iter().enumerate() {
             let path = list.item(index);
             if !ASSUMABLE.contains(&object.kind) {
-                let message = format!(
-                    "a {} cannot be assumed, as more of it matters than its name",
-                    object.kind
-                );
+                let message =
+                    format!("a {} cannot be assumed: more than its name matters", object.kind);
                 let help = "assume ConfigMaps, Secrets, ServiceAccounts and claims; write a manifest of anything else";
                 self.error(&path, message, help);
             } else if self.at_start.objects.contains(object) {

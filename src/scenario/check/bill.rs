@@ -1,4 +1,4 @@
-//! Prices and sizes of the invoice.
+//! Checks the prices and sizes of the invoice.
 
 use super::Checker;
 use crate::bill::{BillPart, unit_of};
@@ -7,7 +7,7 @@ use capacity::reserved::Provider;
 use manifest::FieldPath;
 
 impl Checker<'_> {
-    /// What the invoice has beside the nodes.
+    /// Checks `bill`.
     pub(super) fn bill(&mut self) {
         let at = FieldPath::ROOT.field("bill");
         let bill = &self.text.scenario.bill;
@@ -60,7 +60,7 @@ impl Checker<'_> {
             if bill.leave_out[..index].contains(part) {
                 let words = BillPart::NAMED.iter().find(|(_, one)| one == part);
                 let words = words.map_or("", |(words, _)| words);
-                let (list, message) = (at.field("leaveOut"), format!("{words} are named twice"));
+                let (list, message) = (at.field("leaveOut"), format!("{words} are listed twice"));
                 self.error(&list.item(index), message, "name each part once");
             }
         }

@@ -1,10 +1,11 @@
-//! Amounts of memory that are hardly meant: `memory: 256m` is a quarter of a byte.
+//! Finds amounts of memory that are probably typos: `memory: 256m` is a quarter of a byte.
 
 use super::Checker;
 use manifest::Diagnostic;
 use manifest::byte_check::{byte_doubt, each_field};
 
-/// Settings of bytes. Few bytes for each request or hour may be meant; thousandths of one never are.
+/// Settings in bytes. A few bytes per request or hour may be intended; fractions of a byte never
+/// are.
 const BYTES: [&str; 12] = [
     "ephemeral-storage",
     "evictionHardMemoryAvailable",
@@ -21,7 +22,7 @@ const BYTES: [&str; 12] = [
 ];
 
 impl Checker<'_> {
-    /// Amounts of bytes anywhere in the scenario, as they are written.
+    /// Checks the byte amounts of the whole scenario, as written.
     pub(super) fn bytes(&mut self) {
         let mut doubts = Vec::new();
         each_field(&self.text.document.value, "", &mut |name, path, below| {

@@ -1,4 +1,5 @@
-//! Calls from service to service: whether there is somebody to answer, and whether they end.
+//! Checks the calls between services: the callee must be able to answer, and calls must not form
+//! cycles.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use manifest::FieldPath;
 use traffic::{CallSpec, RequestModelSpec};
 
 impl Checker<'_> {
-    /// The calls of all workloads.
+    /// Checks the calls of all workloads.
     pub(super) fn calls(&mut self) {
         let list = FieldPath::ROOT.field("workloads");
         for (index, workload) in self.text.scenario.workloads.iter().enumerate() {
@@ -62,7 +63,7 @@ impl Checker<'_> {
                 behind.first().map_or("Deployment/NAMESPACE/NAME".into(), ToString::to_string);
             self.error(
                 &at,
-                format!("nothing says what a request to {service} costs"),
+                format!("the cost of a request to {service} is not given"),
                 format!("add `workloads: [{{workload: {workload}, requests: {{cpuTime: 20ms}}}}]`"),
             );
         }
@@ -79,7 +80,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The requests to a service are of classes, one of which is this.
+    /// Checks that the requests to a service have a class of this name.
     pub(super) fn class_exists(&mut self, path: &FieldPath, service: &NamespacedName, class: &str) {
         let behind: Vec<&ObjectReference> = self.ever.workloads_behind(service).collect();
         let described = self.text.scenario.workloads.iter();
@@ -94,7 +95,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether requests to the pods of a workload end up at another.
+    /// True if requests to the pods of a workload lead, through calls, to another workload.
     fn leads_to(
         &self,
         from: &ObjectReference,

@@ -1,15 +1,15 @@
-//! Pools: names, machines, prices.
+//! Checks pools: names, machines, prices.
 
 use super::Checker;
 use crate::cluster::{NodePool, ResolvedPool};
 use manifest::FieldPath;
 use units::{HourlyPrice, Quantity};
 
-/// Longest name of a pool: a node's name is a DNS subdomain and gets a number after it.
+/// Longest allowed pool name: a node name is a DNS subdomain, and gets a number appended.
 const NAME_LENGTH: usize = 200;
 
 impl Checker<'_> {
-    /// The nodes at the start.
+    /// Checks `cluster`.
     pub(super) fn cluster(&mut self) {
         let cluster = FieldPath::ROOT.field("cluster");
         let pools_path = cluster.field("nodePools");
@@ -58,7 +58,7 @@ impl Checker<'_> {
         if pool.instance_type.is_none() && pool.capacity.is_none() {
             self.error(
                 path,
-                format!("nothing says what a node of the pool {} has", pool.name),
+                format!("the size of a node of the pool {} is not given", pool.name),
                 "add `instanceType`, such as aws/m5.large, or `capacity`, such as {cpu: 4, memory: 16Gi}",
             );
             return;

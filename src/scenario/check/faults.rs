@@ -1,4 +1,5 @@
-//! Faults that come by chance, and containers that are described: whether there is such a thing.
+//! Checks random faults and the containers that the scenario describes against the objects that
+//! exist.
 
 use super::{Checker, listed};
 use cluster::Name;
@@ -6,7 +7,7 @@ use engine::SimDuration;
 use manifest::FieldPath;
 
 impl Checker<'_> {
-    /// Faults that come by chance: that they happen to something, and often enough to be counted.
+    /// Checks that random faults have a target and a valid mean time between occurrences.
     pub(super) fn faults(&mut self) {
         let list = FieldPath::ROOT.field("faults");
         let faults = self.text.scenario.faults.iter().enumerate();
@@ -48,7 +49,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Containers that the scenario describes are in their workload's pods.
+    /// Checks that the containers described in the scenario are in their workload's pods.
     pub(super) fn containers(&mut self) {
         let list = FieldPath::ROOT.field("workloads");
         for (index, workload) in self.text.scenario.workloads.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Requests to hosts and paths: whether a rule of the manifests brings them to somebody who answers.
+//! Checks requests to hosts and paths: a rule in the manifests must route them to a Service that answers.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use manifest::FieldPath;
 use traffic::ArrivalProcess;
 
 impl Checker<'_> {
-    /// The requests that come by Ingresses and HTTPRoutes.
+    /// Checks `ingress`.
     pub(super) fn ingress(&mut self, files: &ScenarioFiles) {
         let list = FieldPath::ROOT.field("ingress");
         for (index, entrance) in self.text.scenario.ingress.iter().enumerate() {
@@ -27,7 +27,7 @@ impl Checker<'_> {
             self.settings(&path, &spec, files);
             self.report(entrance.problems(&path.to_string()));
             if entrance.load.has_users() {
-                let message = "users who wait for their answers ask one Service";
+                let message = "users in a closed loop need a single Service";
                 self.error(&path.field("load"), message, "put them under `traffic`");
             }
             if rule.backends.iter().all(|backend| backend.weight == 0) {
@@ -46,7 +46,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Backends whose Service no manifest has. That of a rule by which requests come is an error already.
+    /// Checks backends whose Service no manifest defines. If requests use such a rule, that is already an
+    /// error.
     pub(super) fn backends(&mut self) {
         if !self.is_complete {
             return;
@@ -64,7 +65,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The pods of a service to which requests come one by one must have no flow to answer too.
+    /// Checks that the pods of a service that gets individual requests do not also get fluid traffic.
     fn does_not_flow(&mut self, path: &FieldPath, service: &NamespacedName) {
         let behind: Vec<_> = self.ever.workloads_behind(service).collect();
         let flow = self.text.scenario.traffic.iter().find(|flow| {

@@ -1,4 +1,4 @@
-//! Karpenter's NodePools: whether nodes can be made of them.
+//! Checks Karpenter's NodePools: it must be possible to create nodes from them.
 
 use super::Checker;
 use crate::karpenter::{PoolProblem, Written, read_pools};
@@ -9,7 +9,7 @@ use manifest::{Diagnostic, FieldPath, Severity};
 pub(crate) const KINDS: [Kind; 3] = [Kind::NodePool, Kind::EC2NodeClass, Kind::KWOKNodeClass];
 
 impl Checker<'_> {
-    /// The NodePools and their node classes; the settings of Karpenter.
+    /// Checks the NodePools, their node classes and the Karpenter settings.
     pub(super) fn karpenter(&mut self) {
         let cluster = &self.text.scenario.cluster;
         let settings = cluster.karpenter_settings();
@@ -50,12 +50,12 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether nodes are made by Karpenter.
+    /// True if Karpenter provisions nodes.
     pub(super) fn has_node_pools(&self) -> bool {
         self.manifests.iter().any(|one| one.reference.kind == Kind::NodePool)
     }
 
-    /// Whether a NodePool has this name.
+    /// True if a NodePool has this name.
     pub(super) fn is_node_pool(&self, name: &str) -> bool {
         let mut pools = self.manifests.iter().filter(|one| one.reference.kind == Kind::NodePool);
         pools.any(|one| *one.reference.id.name == *name)

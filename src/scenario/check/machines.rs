@@ -1,4 +1,5 @@
-//! Machines that come and go: bounds of pools, the node autoscaler's flags, the steps of a machine's life.
+//! Checks dynamic machines: bounds of pools, flags of the node autoscaler, steps of a machine's life
+//! cycle.
 
 use super::Checker;
 use crate::cluster::NodePool;
@@ -10,7 +11,7 @@ use manifest::FieldPath;
 use units::HourlyPrice;
 
 impl Checker<'_> {
-    /// The node autoscaler and its pools.
+    /// Checks the node autoscaler and its pools.
     pub(super) fn machines(&mut self) {
         let cluster_path = FieldPath::ROOT.field("cluster");
         let cluster = &self.text.scenario.cluster;
@@ -71,7 +72,7 @@ impl Checker<'_> {
                 return;
             }
             if let Some(pool) = cluster.node_pools.iter().find(has_bounds) {
-                let message = format!("nobody makes the pool {} larger or smaller", pool.name);
+                let message = format!("no autoscaler resizes the pool {}", pool.name);
                 let help = "add clusterAutoscaler, such as {clusterAutoscaler: {flags: {}}}";
                 self.warn(path, message, help);
             }
@@ -112,7 +113,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The expander `price` leaves out what has none.
+    /// The expander `price` ignores node groups without a price.
     fn prices(&mut self) {
         let cluster_path = FieldPath::ROOT.field("cluster");
         let pools_path = cluster_path.field("nodePools");

@@ -1,5 +1,4 @@
-//! The metrics pipeline and the autoscalers' flags: periods that are no time at all, metrics of
-//! nothing.
+//! Checks the metrics pipeline and the autoscaler flags: periods of zero, metrics without a source.
 
 use super::Checker;
 use crate::workloads::Workload;
@@ -7,7 +6,7 @@ use engine::SimDuration;
 use manifest::FieldPath;
 
 impl Checker<'_> {
-    /// Scrapes, custom metrics, periods.
+    /// Checks scrapes, custom metrics and periods.
     pub(super) fn metrics(&mut self) {
         let root = FieldPath::ROOT;
         let scenario = &self.text.scenario;

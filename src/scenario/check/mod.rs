@@ -1,11 +1,12 @@
-//! Whether a scenario makes sense: what its types cannot say. All problems at once, each at its line.
-//! Whether its manifests are right is for `manifest` to say.
+//! Semantic checks of a scenario that its types cannot express. All problems are reported at once, each at
+//! its line. The manifests themselves are checked by `manifest`.
 
 mod assumed;
 mod bill;
 mod bytes;
 mod calls;
 mod cluster;
+mod discounts;
 mod faults;
 mod ingress;
 pub(crate) mod karpenter;
@@ -18,6 +19,8 @@ mod services;
 mod timeline;
 mod traffic;
 mod workloads;
+
+pub(crate) use regions::region_of;
 
 use std::collections::BTreeSet;
 
@@ -35,7 +38,7 @@ use manifest::{
 };
 
 impl ResolvedScenario {
-    /// All that is wrong or doubtful with the scenario, apart from its manifests themselves.
+    /// All errors and warnings about the scenario, except those in the manifests themselves.
     pub fn check(&self) -> Diagnostics {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
@@ -56,17 +59,18 @@ impl ResolvedScenario {
         checker.containers();
         checker.objectives();
         checker.bill();
+        checker.discounts();
         checker.bytes();
         checker.problems
     }
 }
 
-/// Sections of a scenario that no other one depends on.
+/// Sections that no other section depends on.
 const LEAVES: [&str; 5] = ["bill", "faults", "objectives", "timeline", "timing"];
 
 impl ResolvedScenario {
-    /// What else is wrong with a scenario that has mistakes, and names files that could not be read: with its
-    /// manifests, and with what does not depend on what is missing.
+    /// Further errors of a scenario that already has mistakes or names files that could not be read: those in
+    /// its manifests, and those in sections that do not depend on the missing parts.
     pub fn problems_beside(&self, mistakes: &Diagnostics, unread: &Diagnostics) -> Diagnostics {
         let section = |problem: &Diagnostic| {
             let end = problem.field.find(['.', '[']).unwrap_or(problem.field.len());
@@ -80,7 +84,7 @@ impl ResolvedScenario {
             let depends_on_others = problem.code != "invalid-setting";
             !touched.contains(&section(problem)) && (is_whole || !depends_on_others)
         });
-        // What a manifest refers to may be in a file that could not be read.
+        // The object that a manifest refers to may be in a file that could not be read.
         let hpa = &self.scenario().controller_manager.horizontal_pod_autoscaler;
         let control_plane = ControlPlane {
             hpa_scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
@@ -105,23 +109,23 @@ impl ResolvedScenario {
     }
 }
 
-/// A scenario under examination.
+/// Collects the problems of a scenario.
 struct Checker<'a> {
     text: &'a ScenarioText,
-    /// All objects, those first that are there at the start.
+    /// All objects; those present at the start come first.
     manifests: Vec<Manifest>,
-    /// What is there at the start.
+    /// Objects present at the start.
     at_start: Inventory,
-    /// What is there at the start or is applied later.
+    /// Objects present at the start or applied later.
     ever: Inventory,
-    /// Whether all manifests could be read: otherwise nobody knows what is not there.
+    /// True if all manifests could be read; otherwise a missing object proves nothing.
     is_complete: bool,
     problems: Diagnostics,
 }
 
 impl<'a> Checker<'a> {
     fn new(text: &'a ScenarioText, files: &ScenarioFiles) -> Self {
-        // What cannot be read is reported where the manifests are taken for what they say.
+        // Unreadable manifests are reported by the manifest checks.
         let mut unread = Diagnostics::default();
         let mut manifests = read_manifests(&files.manifests, &mut unread);
         let (mut at_start, mut ever) = (Inventory::default(), Inventory::default());
@@ -135,7 +139,7 @@ impl<'a> Checker<'a> {
         Self { text, manifests, at_start, ever, is_complete, problems: Diagnostics::default() }
     }
 
-    /// Name, duration, manifests.
+    /// Checks name, duration and manifests.
     fn run(&mut self) {
         let root = FieldPath::ROOT;
         let scenario = &self.text.scenario;
@@ -179,7 +183,7 @@ impl<'a> Checker<'a> {
         self.problems.push(problem.at(self.text.document.place(path)).field(path).help(help));
     }
 
-    /// Problems that a part of the scenario has found in itself.
+    /// Adds problems that a part of the scenario has found in itself.
     fn report(&mut self, problems: Vec<Problem>) {
         for Problem { path, message } in problems {
             let document = &self.text.document;
@@ -189,7 +193,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The workload must be among the manifests.
+    /// Checks that the manifests define the workload.
     fn workload_exists(&mut self, path: &FieldPath, workload: &ObjectReference) {
         if self.is_complete && !self.ever.workloads.contains_key(workload) {
             let known = self.ever.workloads.keys().map(ToString::to_string);
@@ -198,7 +202,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The service must be among the manifests.
+    /// Checks that the manifests define the service.
     fn service_exists(&mut self, path: &FieldPath, service: &NamespacedName) {
         if self.is_complete && !self.ever.services.contains_key(service) {
             let known = self.ever.services.keys().map(ToString::to_string);
@@ -208,7 +212,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What there is in place of what was named.
+/// A help text that lists the valid names.
 fn listed(what: &str, known: impl Iterator<Item = String>) -> String {
     const SHOWN: usize = 6;
     let names: Vec<String> = known.collect();

@@ -1,4 +1,4 @@
-//! Objectives: whether they can be met or missed at all.
+//! Checks that objectives can be both met and missed.
 
 use super::Checker;
 use crate::objectives::{CostObjective, Objective, ServiceObjective};
@@ -8,7 +8,7 @@ use manifest::FieldPath;
 use traffic::{ArrivalProcess, TrafficSpec};
 
 impl Checker<'_> {
-    /// What must hold.
+    /// Checks `objectives`.
     pub(super) fn objectives(&mut self) {
         let list = FieldPath::ROOT.field("objectives");
         for (index, objective) in self.text.scenario.objectives.iter().enumerate() {
@@ -60,14 +60,14 @@ impl Checker<'_> {
             if !(0.0..=100.0).contains(&percent) {
                 self.error(&path, "this is not between 0 and 100", "write percent, such as 99.9");
             } else if percent > 0.0 && percent <= 1.0 {
-                let message = format!("this is {percent} %, which hardly any system misses");
+                let message = format!("this is {percent} %, which almost any system meets");
                 let help = format!("write {} for the ratio {percent}", percent * 100.0);
                 self.warn(&path, message, help);
             }
         }
     }
 
-    /// A flow knows no classes apart.
+    /// Checks that the service gets no fluid traffic, which has no request classes.
     fn has_no_flow(&mut self, path: &FieldPath, service: &NamespacedName) {
         let mut traffic = self.text.scenario.traffic.iter();
         let is_flow = |one: &TrafficSpec| one.arrivals == Some(ArrivalProcess::Fluid);
@@ -81,8 +81,7 @@ impl Checker<'_> {
         }
     }
 
-    /// After how long every client has given up at the latest, where that is known: a route may let one wait
-    /// longer.
+    /// The longest time after which a client gives up; `None` if unknown, as a route may allow more time.
     fn longest_time_out(&self) -> Option<SimDuration> {
         let scenario = &self.text.scenario;
         let of_entrances = scenario.ingress.iter().map(|entrance| entrance.timeout);

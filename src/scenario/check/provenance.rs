@@ -1,10 +1,10 @@
-//! Provenance: whether what it names is there.
+//! Checks that `provenance` names existing settings.
 
 use super::Checker;
 use manifest::FieldPath;
 
 impl Checker<'_> {
-    /// `provenance`.
+    /// Checks `provenance`.
     pub(super) fn provenance(&mut self) {
         let provenance = FieldPath::ROOT.field("provenance");
         let lists = &self.text.scenario.provenance;

@@ -1,4 +1,4 @@
-//! Clouds and regions: a price holds in its own region, and a machine is for sale in its own cloud.
+//! Checks clouds and regions: prices are regional, and a machine type is sold by one cloud only.
 
 use super::Checker;
 use crate::cluster::NodePool;
@@ -7,13 +7,13 @@ use capacity::reserved::Provider;
 use cluster::node::REGION_LABEL;
 use manifest::FieldPath;
 
-/// How the names of Azure's regions end, apart from a number.
+/// Suffixes of Azure region names, before any number.
 const AZURE_ENDS: [&str; 9] =
     ["us", "europe", "asia", "india", "east", "west", "north", "south", "central"];
 
 /// The cloud and the region of a zone whose name is like those of a cloud: `us-east-1a`, `us-central1-a`,
 /// `eastus-1`.
-fn region_of(zone: &str) -> Option<(Provider, &str)> {
+pub(crate) fn region_of(zone: &str) -> Option<(Provider, &str)> {
     let (region, last) = zone.rsplit_once('-')?;
     let is_letter =
         |text: &str| text.len() == 1 && text.bytes().all(|one| one.is_ascii_lowercase());
@@ -42,7 +42,7 @@ fn region_of(zone: &str) -> Option<(Provider, &str)> {
 }
 
 impl Checker<'_> {
-    /// The zones and the region of a pool, beside the machine and the price that the catalog has for it.
+    /// Checks the zones and region of a pool against the machine and price that the catalog has for it.
     pub(super) fn region(&mut self, path: &FieldPath, pool: &NodePool) {
         let resolved = pool.resolve().ok();
         let Some(machine) = resolved.as_ref().and_then(|pool| pool.node_type()) else { return };
@@ -72,7 +72,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether the pool has the catalog's price of another region.
+    /// True if the pool uses the catalog's price of another region.
     fn price_elsewhere(
         &mut self,
         path: &FieldPath,
@@ -91,7 +91,7 @@ impl Checker<'_> {
         is_doubtful
     }
 
-    /// Pools of a cluster are in one cloud.
+    /// Checks that all pools of a cluster are in one cloud.
     pub(super) fn one_cloud(&mut self, path: &FieldPath) {
         let mut first: Option<(&NodePool, Provider)> = None;
         for (index, pool) in self.text.scenario.cluster.node_pools.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! How services are reached: whether they exist, and whether it is said in one place.
+//! Checks the settings of services: the services exist, and nothing is set in two places.
 
 use super::Checker;
 use crate::workloads::Workload;
@@ -7,7 +7,7 @@ use manifest::FieldPath;
 use traffic::{Balancer, DEFAULT_CLIENTS, TRACKED_CLIENTS};
 
 impl Checker<'_> {
-    /// The settings of services.
+    /// Checks `services`.
     pub(super) fn services(&mut self) {
         let list = FieldPath::ROOT.field("services");
         let scenario = &self.text.scenario;
@@ -36,14 +36,14 @@ impl Checker<'_> {
                 let clients = scenario.traffic.iter().find(|one| one.service == spec.service);
                 clients.map_or_else(Balancer::default, |traffic| traffic.balancer)
             });
-            // Manifests as changed from the command line are not known here.
+            // Overrides of manifests from the command line are not visible here.
             let tells_clients_apart = balancer == Balancer::RingHash
                 || self.ever.client_affinity.contains(&spec.service.0)
                 || spec.clients <= TRACKED_CLIENTS;
             if spec.clients != DEFAULT_CLIENTS && !tells_clients_apart {
                 self.warn(
                     &path.field("clients"),
-                    "nothing tells clients apart, so their number changes nothing",
+                    "clients are not distinguished, so their number changes nothing",
                     "add `balancer: ringHash`, or `sessionAffinity: ClientIP` to the Service",
                 );
             }
@@ -51,14 +51,15 @@ impl Checker<'_> {
             if !self.is_reached(&spec.service) {
                 self.warn(
                     &at,
-                    format!("nobody sends requests to {}", spec.service),
+                    format!("no traffic or call sends requests to {}", spec.service),
                     "name it under `traffic`, or in the `calls` of a workload",
                 );
             }
         }
     }
 
-    /// Rules for servers of language models know nothing of other pods.
+    /// Warns if a load-balancing rule for inference servers is used with pods that serve no
+    /// language model.
     pub(super) fn balancer_knows_pods(
         &mut self,
         path: &FieldPath,
@@ -81,7 +82,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether anybody sends requests to the service.
+    /// True if the service gets requests from clients or from other services.
     pub(super) fn is_reached(&self, service: &ServiceReference) -> bool {
         let scenario = &self.text.scenario;
         scenario.traffic.iter().any(|traffic| traffic.service == *service)
@@ -89,7 +90,7 @@ impl Checker<'_> {
             || self.is_entrance_to(&service.0)
     }
 
-    /// Whether requests under `ingress` come to the service at some time.
+    /// True if requests under `ingress` reach the service at some time.
     fn is_entrance_to(&self, service: &NamespacedName) -> bool {
         self.text.scenario.ingress.iter().any(|entrance| {
             let rules = self.ever.routing.candidates(&entrance.host, &entrance.path);

@@ -1,4 +1,4 @@
-//! The timeline: whether what it names exists, and whether its time ever comes.
+//! Checks the timeline: the objects it names exist, and each entry takes effect within the run.
 
 use super::{Checker, listed};
 use cluster::resize::RESIZABLE;
@@ -8,10 +8,10 @@ use engine::format_duration;
 use faults::{ImageChange, ResizeChange, ScaleChange, TimelineAction};
 use manifest::FieldPath;
 
-/// The least time from one to the next of what is done again and again.
+/// Shortest period of a repeated action.
 const EVERY_MIN: SimDuration = SimDuration::from_secs(1);
 impl Checker<'_> {
-    /// Faults and changes.
+    /// Checks `timeline`.
     pub(super) fn timeline(&mut self) {
         let list = FieldPath::ROOT.field("timeline");
         let scenario = &self.text.scenario;
@@ -92,7 +92,7 @@ impl Checker<'_> {
             A::Patch(change) => self.patched(of_workload, &change.workload),
             A::Delete(object) => self.deleted(path, object),
             A::MetricDown(name) | A::MetricUp(name) => self.metric_exists(path, name),
-            // That the file exists is seen when it is read.
+            // A missing file is reported when it is read.
             A::Apply(_)
             | A::MetricsApiDown(_)
             | A::MetricsApiUp(_)
@@ -113,7 +113,7 @@ impl Checker<'_> {
         }
         match object.kind {
             Kind::Node => self.node_exists(path, &object.id.name),
-            // Claims are also made by StatefulSets.
+            // StatefulSets create claims too.
             Kind::PersistentVolumeClaim => {}
             _ => self.object_exists(path, object),
         }
@@ -142,7 +142,7 @@ impl Checker<'_> {
         }
     }
 
-    /// What `kubectl drain` asks `--force` for.
+    /// Warns of pods for which `kubectl drain` would require `--force`.
     fn drain_ends_pods(&mut self, path: &FieldPath) {
         let bare = self.ever.workloads.keys().find(|workload| workload.kind == Kind::Pod).cloned();
         if let Some(bare) = bare {
@@ -203,7 +203,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether this can be done to objects of that kind.
+    /// Checks that objects of this kind support the verb.
     fn can_be(&mut self, path: &FieldPath, object: &ObjectReference, verb: Verbs) -> bool {
         let can_be = object.kind.can(verb);
         if !can_be {
@@ -251,7 +251,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The container that is meant must be there, and be the only one where it is not named.
+    /// Checks that the named container exists; without a name the pod must have exactly one.
     fn one_container(
         &mut self,
         path: &FieldPath,

@@ -1,4 +1,4 @@
-//! Traffic: whether it finds a service with pods that answer, and whether a trace is long enough.
+//! Checks traffic: it must reach a service with pods that answer, and traces must be long enough.
 
 use super::Checker;
 use crate::resolved::ScenarioFiles;
@@ -9,11 +9,11 @@ use manifest::FieldPath;
 use traffic::arrivals::TraceLoad;
 use traffic::{ArrivalProcess, Load, Trace, TrafficSpec};
 
-/// A trace that ends before this share of the run is over was hardly meant so.
+/// A trace that covers less than this share of the run is probably a mistake.
 const LONG_ENOUGH: f64 = 0.9;
 
 impl Checker<'_> {
-    /// The requests that clients send.
+    /// Checks `traffic`.
     pub(super) fn traffic(&mut self, files: &ScenarioFiles) {
         let list = FieldPath::ROOT.field("traffic");
         let traffic = &self.text.scenario.traffic;
@@ -46,13 +46,13 @@ impl Checker<'_> {
         }
     }
 
-    /// The settings by themselves, and with the traces.
+    /// Checks the settings of a load on their own and together with its traces.
     pub(super) fn settings(&mut self, path: &FieldPath, spec: &TrafficSpec, files: &ScenarioFiles) {
         if spec.load.trace_files().iter().any(|file| files.trace(file).is_none()) {
-            // That the file cannot be read is reported where it is read.
+            // An unreadable file is reported where it is read.
             return self.report(spec.problems(&path.to_string()));
         }
-        // Whatever the stream draws, it finds the same problems.
+        // The problems found do not depend on the random stream.
         let stream = Streams::new(0).stream("check", 0);
         let drawn =
             spec.arrivals_with(&path.to_string(), &|file| files.trace(file), stream).map(drop);
@@ -67,7 +67,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Says what was left out of the traces of a load.
+    /// Warns of the rows of a load's traces that were left out.
     fn broken_rows(&mut self, path: &FieldPath, load: &Load, files: &ScenarioFiles) {
         for name in load.trace_files() {
             let Some(file) = files.traces.get(name) else { continue };
@@ -87,7 +87,7 @@ impl Checker<'_> {
         let plays = SimDuration::from_secs_f64(recorded / load.speed);
         let duration = self.text.scenario.duration;
         if !load.repeat && plays.as_secs_f64() < duration.as_secs_f64() * LONG_ENOUGH {
-            // Nanoseconds of a recording say nothing here.
+            // Whole seconds are precise enough for a message.
             let seconds = (plays.as_nanos() + 500_000_000) / 1_000_000_000;
             let plays = if seconds < 10 { plays } else { SimDuration::from_secs(seconds) };
             let [plays, duration] = [plays, duration].map(format_duration);
@@ -99,7 +99,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Fluid traffic needs pods that know requests in the mean, and to itself.
+    /// Checks that fluid traffic goes to pods with a mean request cost that get no individual
+    /// requests.
     fn can_flow(&mut self, path: &FieldPath, spec: &TrafficSpec) {
         let behind = |service: &TrafficSpec| -> Vec<String> {
             self.ever.workloads_behind(&service.service.0).map(ToString::to_string).collect()
@@ -123,7 +124,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Some workload behind the service must take requests.
+    /// Checks that a workload behind the service accepts requests.
     pub(super) fn somebody_answers(&mut self, path: &FieldPath, service: &NamespacedName) {
         if !self.is_complete || !self.ever.services.contains_key(service) {
             return;
@@ -143,7 +144,7 @@ impl Checker<'_> {
         } else if !has_answer {
             self.error(
                 path,
-                format!("nothing says what a request to {service} costs"),
+                format!("the cost of a request to {service} is not given"),
                 format!(
                     "add `workloads: [{{workload: {}, requests: {{cpuTime: 20ms}}}}]`",
                     behind[0]

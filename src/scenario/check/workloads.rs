@@ -1,4 +1,4 @@
-//! What is said of workloads: whether they exist, and their images.
+//! Checks the descriptions of workloads and their images.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use kubelet::AppProfile;
 use manifest::FieldPath;
 use traffic::{Problem, RequestModelSpec};
 
-/// The largest coefficient of variation: beyond it a mean says nothing.
+/// Largest accepted coefficient of variation; beyond it a mean is meaningless.
 const VARIATION_MAX: f64 = 10.0;
 
 impl Checker<'_> {
-    /// What the pods do.
+    /// Checks `workloads`.
     pub(super) fn workloads(&mut self, files: &ScenarioFiles) {
         let list = FieldPath::ROOT.field("workloads");
         let workloads = &self.text.scenario.workloads;
@@ -35,7 +35,7 @@ impl Checker<'_> {
         self.gates(&list);
     }
 
-    /// Pods that wait for conditions which nobody sets.
+    /// Warns of pods that wait for readiness gates that nothing sets.
     fn gates(&mut self, list: &FieldPath) {
         let described = &self.text.scenario.workloads;
         let shut = self.ever.workloads.iter().filter_map(|(known, shape)| {
@@ -56,7 +56,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Jobs whose pods would run for ever.
+    /// Warns of Jobs whose pods would never finish.
     fn batch(&mut self, list: &FieldPath) {
         let described = &self.text.scenario.workloads;
         let ends = |app: &AppProfile| app.runs_for.is_some() || app.crashes_after.is_some();
@@ -71,13 +71,13 @@ impl Checker<'_> {
         for workload in endless {
             self.warn(
                 list,
-                format!("nothing says how long a pod of {workload} runs, so it runs for ever"),
+                format!("no duration is given for pods of {workload}, so they never end"),
                 format!("add `{{workload: {workload}, app: {{runsFor: 5m}}}}`"),
             );
         }
     }
 
-    /// How containers end by themselves.
+    /// Checks the settings for containers that exit on their own.
     fn ends(&mut self, path: &FieldPath, workload: &Workload) {
         self.end(&path.field("app"), &workload.app);
         for (name, image) in workload.images.iter().filter(|(_, one)| one.app != workload.app) {
@@ -105,7 +105,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Every image that is described must be used at some time.
+    /// Checks that every described image is used at some time.
     fn images(&mut self, path: &FieldPath, workload: &Workload) {
         let used = self.images_of(workload);
         if used.is_empty() {
@@ -154,11 +154,11 @@ impl Checker<'_> {
     }
 }
 
-/// What is wrong with the settings by themselves, and with the files that they name.
+/// Problems of the settings on their own, and of the files that they name.
 fn problems_of(requests: &RequestModelSpec, path: &str, files: &ScenarioFiles) -> Vec<Problem> {
     let mut named = requests.llm.iter().flat_map(|llm| llm.histogram_files());
     if named.any(|(_, file)| files.tokens(file).is_none()) {
-        // That the file cannot be read is reported where it is read.
+        // An unreadable file is reported where it is read.
         return requests.problems(path);
     }
     let made = requests.model_with(path, &|file| files.tokens(file));

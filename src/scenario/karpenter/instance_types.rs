@@ -1,4 +1,4 @@
-//! What Karpenter's clouds have: the instance types of EC2 from the built-in catalog, and those of KWOK.
+//! Instance types of Karpenter's clouds: those of EC2 from the built-in catalog, and those of KWOK.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ const KWOK_LABELS: [&str; 4] = [
     "karpenter.kwok.sh/instance-memory",
 ];
 
-/// The keys that nodes of these clouds get without their pool's naming them.
+/// The label keys that nodes of these clouds have even if their pool does not name them.
 pub(super) fn known_labels() -> impl Iterator<Item = Name> {
     EC2_LABELS.into_iter().chain(KWOK_LABELS).map(Name::from)
 }
@@ -50,7 +50,8 @@ fn requirements(labels: impl IntoIterator<Item = (&'static str, Vec<Name>)>) -> 
     made
 }
 
-/// The instance types of EC2 in us-east-1, by name. With `max_pods` all take so many pods.
+/// The instance types of EC2 in us-east-1, by name. `max_pods` overrides the pod capacity of all of
+/// them.
 pub(super) fn ec2_types(
     settings: &KarpenterSettings,
     max_pods: Option<i64>,
@@ -60,7 +61,8 @@ pub(super) fn ec2_types(
 }
 
 fn ec2_type(one: &NodeType, settings: &KarpenterSettings, max_pods: Option<i64>) -> InstanceType {
-    let on_demand = one.on_demand.as_usd();
+    let listed = settings.on_demand_prices.get(&*one.name).copied();
+    let on_demand = listed.unwrap_or(one.on_demand).as_usd();
     let own = settings.spot_prices.get(&*one.name).map(|price| price.as_usd());
     let spot = own.or_else(|| settings.spot_share.map(|share| on_demand * share));
     let prices = [(ON_DEMAND, Some(on_demand)), (SPOT, spot)];
@@ -140,7 +142,7 @@ fn offerings_kinds(offerings: &[Offering]) -> Vec<Name> {
     kinds
 }
 
-/// The instance types that the KWOK provider has built in (`kwok/tools/gen_instance_types.go`).
+/// The instance types built into the KWOK provider (`kwok/tools/gen_instance_types.go`).
 pub(super) fn kwok_types() -> Arc<[Arc<InstanceType>]> {
     let mut types = Vec::new();
     for cpu in [1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256] {

@@ -1,4 +1,4 @@
-//! Karpenter: its settings, and what its NodePools and node classes come to, with the instance types that the cloud has.
+//! Karpenter: its settings, and its NodePools and node classes resolved against the cloud's instance types.
 
 mod instance_types;
 mod own_pool;
@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use self::instance_types::{ec2_types, known_labels, kwok_types};
 pub(crate) use self::own_pool::{manifests_of, problem};
+use super::check::region_of;
+use capacity::machine_prices::MachinePrices;
 use cluster::{Kind, Name};
 use engine::SimDuration;
 use karpenter::api::{ApiError, node_class_label, node_pool, set_defaults};
@@ -22,31 +24,49 @@ use karpenter::{InstanceType, NodePool, Requirements, parse_go_duration};
 use manifest::karpenter::{KwokNodeClass, NodePoolSpec};
 use units::{HourlyPrice, LoopPhase};
 
-/// Karpenter, which runs as soon as there is a NodePool among the manifests.
+/// Settings of Karpenter, which runs if the manifests contain a NodePool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct KarpenterSettings {
-    /// Zones in which the subnets are that an EC2NodeClass selects. Default [us-east-1a, us-east-1b, us-east-1c].
+    /// Zones of the subnets that an EC2NodeClass selects. Default [us-east-1a, us-east-1b, us-east-1c].
     pub zones: Vec<Name>,
-    /// Spot prices of instance types in US dollars per hour, such as {m5.large: 0.035}. The built-in catalog has none of AWS.
-    /// Types without one are offered on demand only. KWOK's types have prices of their own.
+    /// Spot prices of instance types in US dollars per hour, such as {m5.large: 0.035}. The built-in catalog has no
+    /// spot prices for AWS; types without one are offered on demand only. KWOK types have their own prices.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub spot_prices: BTreeMap<Name, HourlyPrice>,
+    /// The on-demand prices of a user's own list.
+    #[serde(skip)]
+    pub on_demand_prices: BTreeMap<Name, HourlyPrice>,
     /// Spot price of all other types as a share of their on-demand price, 0 to 1. Default: they have none.
     #[schemars(range(min = 0, max = 1))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spot_share: Option<f64>,
-    /// `BATCH_IDLE_DURATION`: a batch of pods ends when none came for so long. Default 1s.
+    /// `BATCH_IDLE_DURATION`: a batch of pods is closed when no pod has arrived for this long. Default 1s.
     pub batch_idle_duration: SimDuration,
-    /// `BATCH_MAX_DURATION`: a batch of pods ends after so long. Default 10s.
+    /// `BATCH_MAX_DURATION`: longest time that a batch of pods stays open. Default 10s.
     pub batch_max_duration: SimDuration,
-    /// `PREFERENCE_POLICY`: whether preferences of pods count as long as there is room. Default true.
+    /// `PREFERENCE_POLICY`: true to respect the preferences of pods as long as they can be met. Default true.
     pub respects_preferences: bool,
     /// The feature gate `SpotToSpotConsolidation`. Default false.
     pub spot_to_spot_consolidation: bool,
-    /// When it first looks for nodes that may go: a time from the start, or seeded, for any time within 10 s. Default
-    /// seeded.
+    /// Time of the first disruption loop: a time from the start, or seeded for a random time within the first 10 s.
+    /// Default seeded.
     pub first_loop: LoopPhase,
+}
+
+impl KarpenterSettings {
+    /// Takes the prices of a user's own list in the region of the first zone; spot prices that are set here stand.
+    pub fn take_prices(&mut self, prices: &MachinePrices) {
+        let region = self.zones.first().and_then(|zone| region_of(zone));
+        let region = region.map_or("", |(_, region)| region).to_owned();
+        for (kind, _, _) in prices.iter() {
+            let Some(price) = prices.find(kind, &region) else { continue };
+            self.on_demand_prices.insert(kind.into(), price.on_demand);
+            if let Some(spot) = price.spot {
+                self.spot_prices.entry(kind.into()).or_insert(spot);
+            }
+        }
+    }
 }
 
 impl Default for KarpenterSettings {
@@ -54,6 +74,7 @@ impl Default for KarpenterSettings {
         Self {
             zones: ["us-east-1a", "us-east-1b", "us-east-1c"].map(Name::from).to_vec(),
             spot_prices: BTreeMap::new(),
+            on_demand_prices: BTreeMap::new(),
             spot_share: None,
             batch_idle_duration: SimDuration::from_secs(1),
             batch_max_duration: SimDuration::from_secs(10),
@@ -65,8 +86,7 @@ impl Default for KarpenterSettings {
 }
 
 impl KarpenterSettings {
-    /// What the operator is started with. A provider of EC2 instances gives the cloud no more than 60 types to choose
-    /// from, which it does itself.
+    /// The operator's options. The EC2 provider itself limits a launch to 60 instance types.
     pub fn options(&self) -> Options {
         Options {
             batch_idle: self.batch_idle_duration,
@@ -83,53 +103,53 @@ impl KarpenterSettings {
     }
 }
 
-/// Who gives the machines of a pool.
+/// The provider of a pool's machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
     /// Amazon EC2.
     Ec2,
-    /// KWOK: nodes without machines, which register after a while.
+    /// KWOK: nodes without machines, which register after a delay.
     Kwok {
-        /// How long that is.
+        /// Time from the launch to the registration.
         delay: SimDuration,
     },
 }
 
-/// A NodePool with what its cloud has.
+/// A NodePool with the instance types of its cloud.
 #[derive(Clone, Debug)]
 pub struct KarpenterPool {
     /// The pool.
     pub pool: Arc<NodePool>,
-    /// All that its cloud has, in its order.
+    /// All instance types of its cloud, in the cloud's order.
     pub types: Arc<[Arc<InstanceType>]>,
-    /// Who gives its machines.
+    /// The provider of its machines.
     pub provider: Provider,
 }
 
-/// What is wrong with a NodePool.
+/// A problem of a NodePool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolProblem {
     /// The pool.
     pub pool: Name,
-    /// The field of its manifest.
+    /// The field of the manifest.
     pub field: String,
-    /// What is wrong.
+    /// Description of the problem.
     pub message: String,
-    /// What would be right.
+    /// Advice on how to fix it.
     pub help: String,
-    /// Whether nodes can be made nevertheless.
+    /// True if nodes can be created nevertheless.
     pub is_warning: bool,
 }
 
-/// A NodePool or a node class: its kind, its name, and the object as it is written.
+/// A NodePool or node class: its kind, its name, and the object as written.
 pub type Written<'a> = (Kind, &'a str, &'a Value);
 
-/// The labels that nodes of these clouds get without their pool's naming them.
+/// The labels that nodes of these clouds have even if their pool does not name them.
 pub fn well_known() -> Arc<WellKnownLabels> {
     Arc::new(WellKnownLabels::with(known_labels()))
 }
 
-/// The NodePools among some objects that nodes can be made of, and what is wrong with them.
+/// The usable NodePools among some objects, and the problems found in them.
 pub fn read_pools(
     objects: &[Written<'_>],
     settings: &KarpenterSettings,
@@ -171,7 +191,7 @@ impl Reader<'_> {
     }
 
     fn pool(&mut self, name: &str, value: &Value) -> Option<KarpenterPool> {
-        // What is not of the right type is told where manifests are read.
+        // Wrong types are reported where manifests are read.
         let mut spec: NodePoolSpec = serde_json::from_value(value["spec"].clone()).ok()?;
         if spec.replicas.is_some() {
             let message = "a pool with a fixed number of nodes (StaticCapacity) is not simulated";
@@ -246,7 +266,8 @@ impl Reader<'_> {
         Some((provider, (label, reference.name.as_str().into()), (*value).clone()))
     }
 
-    /// Whether the cloud has anything that meets what the pool requires; says what is in the way.
+    /// True if the cloud has an instance type that meets the pool's requirements; otherwise reports which requirement
+    /// cannot be met.
     fn fits(&mut self, pool: &NodePool, types: &[Arc<InstanceType>]) -> bool {
         let before = self.problems.len();
         for (place, one) in pool.template.requirements.iter().enumerate() {
@@ -305,7 +326,7 @@ impl Reader<'_> {
         true
     }
 
-    /// Whether the values that a requirement lists are known.
+    /// Checks that the values listed by a requirement are known.
     fn values(
         &mut self,
         pool: &NodePool,
@@ -337,7 +358,7 @@ impl Reader<'_> {
             "the types are those of AWS in `wavetank catalog`, with the labels of Karpenter's AWS provider"
         };
         self.problem(&pool.name, &format!("{field}.values"), message, help);
-        // The others may do.
+        // One known value is enough to launch nodes.
         if unknown.len() < one.values.len()
             && let Some(last) = self.problems.last_mut()
         {

@@ -1,4 +1,4 @@
-//! A pool of the scenario as the objects from which Karpenter makes its nodes.
+//! Turns a pool of the scenario into the objects from which Karpenter creates its nodes.
 
 use serde_json::{Value, json};
 
@@ -8,14 +8,14 @@ use capacity::reserved::Provider;
 use karpenter::labels::{CAPACITY_TYPE, INSTANCE_TYPE, ON_DEMAND, SPOT, ZONE};
 use manifest::Source;
 
-/// Why Karpenter cannot make the nodes of a pool, and what would be right; absent if it can.
+/// The reason why Karpenter cannot create the nodes of a pool, with advice; `None` if it can.
 pub(crate) fn problem(pool: &NodePool) -> Option<(String, &'static str)> {
     let name = &pool.name;
     let help = "write the `instanceType` of an EC2 machine, such as aws/m5.xlarge";
     let Some(text) = &pool.instance_type else {
         return Some((format!("Karpenter has no machine like those of the pool {name}"), help));
     };
-    // What is no type at all is told where types are looked up.
+    // Unknown types are reported where types are looked up.
     let found = catalog::find(text).ok()?;
     let is_plain = pool.capacity.is_none() && pool.allocatable.is_empty() && pool.gpus.is_none();
     if found.machine.provider != Provider::Aws {
@@ -28,7 +28,8 @@ pub(crate) fn problem(pool: &NodePool) -> Option<(String, &'static str)> {
     None
 }
 
-/// A NodePool and its node class: the pool's instance type, zones, labels and taints; all else as Karpenter has it.
+/// The NodePool and node class of a pool: its instance type, zones, labels and taints, with Karpenter's defaults
+/// otherwise.
 pub(crate) fn manifests_of(pool: &NodePool) -> Source {
     let one_of = |key: &str, values: Value| json!({"key": key, "operator": "In", "values": values});
     let name = pool.instance_type.as_deref().and_then(|text| catalog::find(text).ok());
@@ -62,7 +63,7 @@ pub(crate) fn manifests_of(pool: &NodePool) -> Source {
             },
         }},
     });
-    // A JSON text is a YAML one.
+    // JSON is valid YAML.
     Source::new(
         &format!("cluster.nodePools[{}]", pool.name),
         format!("{class}\n---\n{node_pool}\n"),

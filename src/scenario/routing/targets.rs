@@ -47,7 +47,7 @@ pub fn missing_services<'m>(
     let findings = missing.map(|(rule, Backend { service, holder, .. })| {
         let consequence = routing.without_endpoint(rule);
         let message = format!("the Service {service} is not here, {consequence}");
-        let help = "add the Service, or name one that is there".to_owned();
+        let help = "add the Service, or name an existing one".to_owned();
         let field = format!("{holder}.name");
         (rule, (Severity::Warning, "missing-reference", field, message, help))
     });
@@ -134,7 +134,7 @@ impl Routing {
                      ingress-nginx has one backend for both",
                     main.object
                 ),
-                "give the canary a Service, or a port of it, of its own",
+                "give the canary its own Service or port",
             ),
             CanaryFate::Forgotten(other) => (
                 format!(

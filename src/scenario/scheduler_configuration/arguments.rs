@@ -38,7 +38,7 @@ pub(super) fn read(
         "DefaultPreemption" => return reader.preemption(),
         gpu_share::NAME => return reader.gpu_sharing(),
         "FGDScore" => return reader.fragmentation(),
-        // These have arguments that bear on nothing that is simulated.
+        // The arguments of these plugins affect nothing that is simulated.
         "VolumeBinding" | "DynamicResources" => return,
         other if plugins::find(other).is_some() => "takes no arguments",
         _ => "is not the name of a plugin",
@@ -149,7 +149,7 @@ struct TopologySpreadArgs {
 }
 
 impl Reader<'_> {
-    /// The arguments without the `apiVersion` and `kind` that they may carry.
+    /// The arguments without `apiVersion` and `kind`, which they may contain.
     fn parse<T: DeserializeOwned>(&mut self) -> Option<T> {
         let mut args = self.args.clone();
         if let Some(fields) = args.as_object_mut() {
@@ -165,7 +165,7 @@ impl Reader<'_> {
         self.arguments.gpu_share = args.gpu_sel_method.unwrap_or_default();
     }
 
-    /// Typical pods with how often each comes; without them those of the manifests are taken.
+    /// Typical pods with their frequencies; without them those of the manifests are used.
     fn fragmentation(&mut self) {
         let Some(args) = self.parse::<FragmentationArgs>() else { return };
         let all: f64 = args.typical_pods.iter().map(|pod| f64::from(pod.count)).sum();
@@ -210,7 +210,7 @@ impl Reader<'_> {
         }
         let at = self.at.field("resources");
         for (position, resource) in args.resources.iter().enumerate() {
-            // The API takes 0 for a weight that is not given.
+            // The API treats a weight of 0 as absent.
             if !(0..=1).contains(&resource.weight) {
                 self.errors.push(&at.item(position).field("weight"), "must be 1");
             }
@@ -280,7 +280,7 @@ impl Reader<'_> {
     }
 }
 
-/// The points of a shape; its scores from 0 to 10 are stretched to those of nodes.
+/// The points of a shape; its scores from 0 to 10 are scaled to the range of node scores.
 fn points(shape: &[ShapePoint], path: &FieldPath<'_>, errors: &mut FieldErrors) -> Vec<(i64, i64)> {
     const MAX_CUSTOM_PRIORITY_SCORE: i64 = 10;
     if shape.is_empty() {
@@ -309,7 +309,7 @@ fn weights(
 ) -> Vec<ResourceWeight> {
     let mut weights = Vec::with_capacity(resources.len());
     for (position, resource) in resources.iter().enumerate() {
-        // The API takes 0 for a weight that is not given.
+        // The API treats a weight of 0 as absent.
         let weight = if resource.weight == 0 { 1 } else { resource.weight };
         if !(1..=100).contains(&weight) {
             let at = path.item(position);

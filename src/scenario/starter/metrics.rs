@@ -94,7 +94,7 @@ pub(super) fn write_metrics(out: &mut String, inventory: &Inventory) -> fmt::Res
     writeln!(out, "\n# GUESS by their names: what the metrics are that autoscalers ask for.")?;
     for asked in &unknown {
         let asked = comment(asked);
-        writeln!(out, "# Nothing is known to stand for this; add it if something does: {asked}")?;
+        writeln!(out, "# No source for this metric; add one if there is: {asked}")?;
     }
     if wanted.is_empty() {
         return writeln!(out, "metrics: {{}}");

@@ -243,7 +243,7 @@ impl TracedService {
     /// Writes its request model.
     pub(super) fn write(&self, out: &mut String) -> fmt::Result {
         let share = if self.cpu_share < 1.0 {
-            format!("{:.0} % of it is taken for CPU time, as was said", self.cpu_share * 100.0)
+            format!("{:.0} % of it is taken for CPU time, as stated", self.cpu_share * 100.0)
         } else {
             "wall time, so that CPU time is this at most".to_owned()
         };
@@ -272,7 +272,7 @@ impl TracedService {
                 let names = self.waits_for.iter().cloned().collect::<Vec<_>>().join(", ");
                 writeln!(
                     out,
-                    "      # MEASURED: waiting for what is not among the manifests: {}",
+                    "      # MEASURED: waiting for services that are not among the manifests: {}",
                     comment(&names)
                 )?;
             }
@@ -281,7 +281,7 @@ impl TracedService {
         if !self.calls.is_empty() {
             writeln!(
                 out,
-                "      # MEASURED: whom a request calls, in this order; cacheHitRate is the share of requests that do not."
+                "      # MEASURED: the calls of a request, in this order; cacheHitRate is the share of requests without the call."
             )?;
         }
         self.write_calls("      ", out)?;
@@ -320,7 +320,7 @@ impl TracedService {
         }
         writeln!(
             out,
-            "      # MEASURED: each operation by itself; weight is the number of its requests. What is above is of all together."
+            "      # MEASURED: each operation on its own; weight is the number of its requests. The values above are of all together."
         )?;
         writeln!(out, "      classes:")?;
         for TracedClass { name, figures } in self.classes.iter().take(CLASSES) {

@@ -1,4 +1,4 @@
-//! NodeResourcesBalancedAllocation: prefers nodes whose resources the pod makes more evenly used.
+//! NodeResourcesBalancedAllocation: prefers nodes on which the pod makes resource utilization more balanced.
 
 use super::super::framework::{
     CycleContext, MAX_NODE_SCORE, PreScore, Scope, ScorePlugin, score_by,
@@ -8,7 +8,7 @@ use super::resource_allocation::{Allocation, ResourceAllocation, ResourceWeight,
 /// The plugin with its arguments.
 #[derive(Clone, Debug)]
 pub struct BalancedAllocation {
-    /// Which resources are to be balanced; weights play no part.
+    /// The resources to balance; weights are ignored.
     pub resources: Vec<ResourceWeight>,
 }
 
@@ -18,7 +18,7 @@ impl Default for BalancedAllocation {
     }
 }
 
-/// The score of a node: 75 if the pod leaves the balance as it is, up to 100 if it mends it.
+/// Score of a node: 75 if the pod leaves the balance unchanged, up to 100 if it improves it.
 pub fn balance_score(
     before: impl Iterator<Item = Allocation>,
     after: impl Iterator<Item = Allocation>,

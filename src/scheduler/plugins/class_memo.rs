@@ -1,22 +1,22 @@
-//! Remembers during one cycle what was found of each pod class.
+//! Memoizes results per pod class during one cycle.
 
 use super::super::node_info::ClassId;
 
-/// What was found, by class.
+/// Results by class.
 #[derive(Clone, Debug)]
 pub struct ClassMemo<T> {
     found: Vec<Option<T>>,
 }
 
 impl<T> ClassMemo<T> {
-    /// Nothing found yet of so many classes.
+    /// An empty memo for this number of classes.
     pub fn new(classes: usize) -> Self {
         let mut found = Vec::new();
         found.resize_with(classes, || None);
         Self { found }
     }
 
-    /// What was found of a class; looked for at its first use.
+    /// The result for a class, computed on first use.
     pub fn get(&mut self, class: ClassId, look: impl FnOnce() -> T) -> &T {
         self.found[class.index()].get_or_insert_with(look)
     }

@@ -7,9 +7,9 @@ use super::super::framework::{CycleContext, PreScore, ScorePlugin, score_by};
 #[derive(Clone, Copy, Debug)]
 pub struct DynamicResources;
 
-/// What its PostFilter answers for a pod without claims.
+/// Its PostFilter message for a pod without claims.
 pub const NOTHING_TO_DEALLOCATE: &str = "no new claims to deallocate";
-/// What its PostFilter answers when PreFilter ended before its turn: its cycle state is missing.
+/// Its PostFilter message if PreFilter ended before reaching it, so that its cycle state is missing.
 pub const NO_CYCLE_STATE: &str = "not found";
 
 impl ScorePlugin for DynamicResources {

@@ -1,6 +1,5 @@
-//! FGDScore: Fragmentation Gradient Descent. A node's GPU fragmentation is what typical pods cannot
-//! use of what its GPUs have left; the pod goes where it grows least (Weng et al., "Beware of
-//! Fragmentation", USENIX ATC 2023).
+//! FGDScore: Fragmentation Gradient Descent. The fragmentation of a node is the free GPU capacity that typical pods
+//! cannot use; the pod is placed where it grows least (Weng et al., "Beware of Fragmentation", USENIX ATC 2023).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,28 +12,28 @@ use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
 use cluster::Name;
 
-/// The typical pods are the most frequent kinds that make up so many percent of all pods.
+/// The typical pods are the most frequent kinds that together make up this percentage of all pods.
 pub const TYPICAL_PERCENT: u32 = 95;
 
-/// A kind of pod that the cluster is to be kept fit for.
+/// A kind of pod for which GPU capacity should stay usable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypicalPod {
     /// Its CPU request, in thousandths of a core.
     pub milli_cpu: i64,
-    /// What it asks of GPUs; absent = nothing.
+    /// GPU request; absent = none.
     pub gpu: Option<GpuRequest>,
     /// Its share of all pods, 0 to 1; the shares add up to 1.
     pub share: f64,
 }
 
-/// The plugin with the workload that it looks ahead to. Without typical pods it scores all nodes alike.
+/// The plugin with its typical workload. Without typical pods it scores all nodes equally.
 #[derive(Clone, Debug, Default)]
 pub struct Fragmentation {
     /// The most frequent first.
     pub typical: Arc<[TypicalPod]>,
 }
 
-/// What a kind of pod is told apart by: CPU, thousandths of each GPU, GPUs, models.
+/// Key of a kind of pod: CPU, thousandths of each GPU, GPUs, models.
 type Kind = (i64, i64, usize, Name);
 
 /// The typical pods of a workload, given as the CPU (milli) and GPU requests of all its pods: the most
@@ -73,8 +72,8 @@ pub fn typical_pods(
     typical
 }
 
-/// What of a node's free GPU a pod cannot use, by the reason; added up apart, as in the original, whose
-/// sums would otherwise differ in the last bit.
+/// Free GPU capacity that a pod cannot use, by reason. Summed separately as in the original, since the sums would
+/// otherwise differ in the last bit.
 #[derive(Clone, Copy, Debug, Default)]
 struct Wasted {
     lacks_both: f64,
@@ -97,8 +96,8 @@ impl Wasted {
 }
 
 impl Fragmentation {
-    /// The fragmentation of a node, in thousandths of a GPU: over all typical pods, the share of each
-    /// times what it could not use. `free_cpu` is in thousandths of a core.
+    /// Fragmentation of a node, in thousandths of a GPU: unusable capacity averaged over the typical pods, weighted
+    /// by their share. `free_cpu` is in thousandths of a core.
     pub fn of(&self, free_cpu: i64, model: &str, free: &[i64]) -> f64 {
         let left: i64 = free.iter().sum();
         let mut wasted = Wasted::default();
@@ -132,7 +131,7 @@ impl Fragmentation {
         wasted.sum()
     }
 
-    /// The fragmentation of a node as it is.
+    /// Fragmentation of a node in its current state.
     pub fn of_node(&self, node: &NodeInfo) -> f64 {
         let free_cpu = node.allocatable.milli_cpu - node.requested.milli_cpu;
         node.gpus.as_ref().map_or(0.0, |gpus| self.of(free_cpu, &gpus.model, &gpus.free))

@@ -8,7 +8,7 @@ use super::super::gpu::{GpuRequest, WHOLE_GPU_MILLI};
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
 
-/// CPU of the largest machine, in thousandths of a core: what amounts are put in proportion to.
+/// CPU of the largest machine, in thousandths of a core, by which amounts are normalized.
 const LARGEST_MILLI_CPU: f64 = 128_000.0;
 /// GPU of the largest machine, in thousandths.
 const LARGEST_MILLI_GPU: i64 = 8 * WHOLE_GPU_MILLI;
@@ -18,11 +18,11 @@ const LARGEST_MILLI_GPU: i64 = 8 * WHOLE_GPU_MILLI;
 pub enum GpuPolicy {
     /// `BestFitScore`: the least CPU and GPU left over.
     BestFit,
-    /// `DotProductScore`: the least alignment of what is free with what is asked (Tetris).
+    /// `DotProductScore`: the smallest dot product of free capacity and request (Tetris).
     DotProduct,
     /// `GpuPackingScore`: shared devices before idle ones before idle nodes.
     Packing,
-    /// `GpuClusteringScore`: beside pods of the same kind (Gandiva).
+    /// `GpuClusteringScore`: next to pods of the same kind (Gandiva).
     Clustering,
     /// `RandomScore`: a drawn node.
     Random,
@@ -72,7 +72,7 @@ fn free(node: &NodeInfo) -> (f64, f64) {
     (cpu as f64, node.gpus.as_ref().map_or(0, |gpus| gpus.free_milli()) as f64)
 }
 
-/// CPU (milli) and GPU (milli) that a pod asks for.
+/// CPU (milli) and GPU (milli) requested by a pod.
 fn asked(class: &PodClass) -> (f64, f64) {
     let gpu = class.gpu.as_ref().map_or(0, GpuRequest::total_milli);
     (class.requests.milli_cpu as f64, gpu as f64)

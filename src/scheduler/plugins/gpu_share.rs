@@ -1,5 +1,5 @@
-//! Open-Gpu-Share: the node has room on its GPUs for what the pod asks of them, and which of them it
-//! gets (Filter and Reserve of the plugin of that name in open-simulator).
+//! Open-Gpu-Share: checks for room on the node's GPUs, and assigns devices to the pod (Filter and Reserve of the
+//! plugin of that name in open-simulator).
 
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ pub const NAME: &str = "Open-Gpu-Share";
 /// The plugin with its arguments.
 #[derive(Clone, Debug, Default)]
 pub struct GpuShare {
-    /// Which of the devices that have room a pod gets that shares one.
+    /// Choice among the devices with room for a pod that shares one.
     pub selection: DeviceSelection,
     /// The typical pods, for [`DeviceSelection::Fragmentation`].
     pub fragmentation: Fragmentation,

@@ -15,7 +15,7 @@ const MIN_THRESHOLD: i64 = 23 * MEBIBYTE;
 /// More than this for each container counts as this, in bytes.
 const MAX_CONTAINER_THRESHOLD: i64 = 1000 * MEBIBYTE;
 
-/// The score (0 to 100) of a node that holds images worth `sum` bytes for so many containers.
+/// Score (0 to 100) of a node holding images of `sum` weighted bytes, for this number of containers.
 pub fn image_score(sum: i64, containers: usize) -> i64 {
     let containers = i64::try_from(containers).unwrap_or(i64::MAX);
     let most = MAX_CONTAINER_THRESHOLD.saturating_mul(containers);

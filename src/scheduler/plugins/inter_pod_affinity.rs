@@ -17,7 +17,7 @@ use cluster::Labels;
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct InterPodAffinity {
-    /// What each required affinity term of a pod that is there counts in the score.
+    /// Weight of each required affinity term of an existing pod in the score.
     pub hard_pod_affinity_weight: i64,
     /// Whether preferred terms of pods that are there are ignored for pods without any.
     #[serde(rename = "ignorePreferredTermsOfExistingPods")]
@@ -30,7 +30,7 @@ impl Default for InterPodAffinity {
     }
 }
 
-/// The labels of the incoming pod's namespace; none if there is no such object.
+/// Labels of the incoming pod's namespace; empty if the object does not exist.
 pub(super) fn namespace_labels(cycle: &CycleContext<'_>) -> Labels {
     let namespace = cycle.view.store().namespace(&cycle.pod.class.namespace);
     namespace.map(|namespace| namespace.meta.labels.clone()).unwrap_or_default()
@@ -110,7 +110,7 @@ impl FilterPlugin for InterPodAffinity {
     }
 }
 
-/// How the pods of a class bear on the incoming pod: the topology keys of the terms that match.
+/// Effect of the pods of a class on the incoming pod: the topology keys of the matching terms.
 #[derive(Clone, Debug, Default)]
 struct Bearing {
     /// Keys of the required affinity terms, if the pods match all of them.
@@ -240,7 +240,7 @@ impl AffinityFilter<'_> {
         }
     }
 
-    /// What a node with these domains is refused for.
+    /// Reason for rejecting a node with these domains, if any.
     fn problem(&self, domain: impl Fn(TopologyKey) -> Option<Domain>) -> Option<Problem> {
         if !self.satisfies_affinity(&domain) {
             Some(Problem::Affinity)
@@ -260,7 +260,7 @@ impl AffinityFilter<'_> {
             let Some(domain) = domain(term.topology) else { return false };
             has_pods &= self.affinity.get(term.topology, domain) > 0;
         }
-        // The first pod of a group that has affinity to itself would otherwise wait for ever.
+        // Otherwise the first pod of a group with affinity to itself would wait forever.
         has_pods
             || (self.affinity.is_empty()
                 && terms.iter().all(|term| self.selects(term, self.cycle.pod.class)))
@@ -274,7 +274,7 @@ impl AffinityFilter<'_> {
     }
 }
 
-/// All classes on nodes whose pods a required term of a pod may select, ascending.
+/// All classes on nodes that a required term of a pod may select, ascending.
 fn selectable_classes(cache: &Cache, own: &PodAffinity) -> Vec<ClassId> {
     let mut found = Vec::new();
     // Pods count for required affinity only if they match all of its terms.

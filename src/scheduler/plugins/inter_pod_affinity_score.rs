@@ -41,14 +41,14 @@ impl ScorePlugin for InterPodAffinity {
 }
 
 impl InterPodAffinity {
-    /// Whether neither the pod nor those that are there have terms that count.
+    /// True if neither the pod nor existing pods have terms that count.
     fn has_nothing_to_score(&self, cycle: &CycleContext<'_>) -> bool {
         !has_preferred_terms(cycle.pod.class)
             && (self.ignores_preferred_terms_of_existing_pods
                 || cycle.cache.placed_with_affinity().next().is_none())
     }
 
-    /// What the terms of the pods of a class that is there give to the domains that each is in.
+    /// Contribution of the terms of an existing pod's class to the domains of each of its pods.
     fn of_existing(
         &self,
         cycle: &CycleContext<'_>,
@@ -75,7 +75,7 @@ fn has_preferred_terms(class: &PodClass) -> bool {
     !class.affinity.preferred.is_empty() || !class.affinity.preferred_anti.is_empty()
 }
 
-/// What the incoming pod's terms give to the domains of each pod of a class that is there.
+/// Contribution of the incoming pod's terms to the domains of each pod of an existing class.
 fn of_incoming(cycle: &CycleContext<'_>, pod: &PodClass) -> Vec<(TopologyKey, i64)> {
     let own = &cycle.pod.class.affinity;
     let store = cycle.view.store();

@@ -35,13 +35,13 @@ pub enum ExtensionPoint {
     PreEnqueue,
     /// Orders the queue.
     QueueSort,
-    /// Looks at the pod before any node.
+    /// Examines the pod before any node.
     PreFilter,
     /// Rejects nodes.
     Filter,
     /// Helps where no node does.
     PostFilter,
-    /// Looks at the feasible nodes as a whole.
+    /// Examines the feasible nodes as a whole.
     PreScore,
     /// Scores nodes.
     Score,
@@ -53,7 +53,7 @@ pub enum ExtensionPoint {
     PreBind,
     /// Binds.
     Bind,
-    /// Hears of the binding.
+    /// Is notified of the binding.
     PostBind,
 }
 
@@ -118,8 +118,7 @@ use ExtensionPoint::{
     Bind, Filter, PostFilter, PreBind, PreEnqueue, PreFilter, PreScore, QueueSort, Reserve, Score,
 };
 
-/// All plugins; those of the default profile in its order
-/// (`pkg/scheduler/apis/config/v1/default_plugins.go`, 1.36).
+/// All plugins; those of the default profile in its order (`pkg/scheduler/apis/config/v1/default_plugins.go`, 1.36).
 pub const ALL: &[Plugin] = &[
     plugin(SCHEDULING_GATES, &[PreEnqueue]),
     plugin("PrioritySort", &[QueueSort]),

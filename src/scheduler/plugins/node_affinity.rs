@@ -58,7 +58,7 @@ fn matches_field(requirement: &Requirement, name: &Name) -> bool {
 const NAME_FIELD: &str = "metadata.name";
 
 impl NodeAffinity {
-    /// Whether a node meets what the configuration adds to every pod.
+    /// Whether a node meets the affinity added by the configuration.
     fn meets_added(&self, node: &NodeInfo) -> bool {
         self.added_required.as_ref().is_none_or(|terms| matches_any(terms, node))
     }
@@ -109,7 +109,7 @@ impl FilterPlugin for NodeAffinity {
         let meets = |node: &NodeInfo| self.meets_added(node) && meets_own(node);
         match event {
             ClusterEvent::NodeAdded(node) => meets(node),
-            // As it was, the node is only held against what the pod itself asks for.
+            // The previous state is checked only against the pod's own affinity.
             ClusterEvent::NodeUpdated { before, after } => !meets_own(before) && meets(after),
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! NodeName: a pod that names its node goes nowhere else.
+//! NodeName: restricts a pod with `spec.nodeName` to that node.
 
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, PreFilter, Refusal, Scope,

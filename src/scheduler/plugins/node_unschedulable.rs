@@ -19,7 +19,7 @@ impl FilterPlugin for NodeUnschedulable {
     fn pre_filter<'c>(&'c self, cycle: &CycleContext<'c>) -> PreFilter<'c> {
         let tolerations = &cycle.pod.class.tolerations;
         if !tolerations.is_empty() {
-            // A pod that tolerates the taint that stands for the cordon goes there all the same.
+            // A pod that tolerates the cordon's taint may still be placed there.
             let taint = Taint {
                 key: UNSCHEDULABLE_TAINT.into(),
                 value: Name::from(""),

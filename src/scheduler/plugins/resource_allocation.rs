@@ -1,5 +1,5 @@
-//! What is requested and allocatable of the scored resources on a node, and the scoring strategies
-//! over it (`noderesources/resource_allocation.go` and its neighbours, 1.36).
+//! Requested and allocatable amounts of the scored resources on a node, and the scoring strategies over them
+//! (`noderesources/resource_allocation.go` and related files, 1.36).
 
 use super::super::framework::MAX_NODE_SCORE;
 use super::super::node_info::NodeInfo;
@@ -22,7 +22,7 @@ impl ResourceWeight {
     }
 }
 
-/// How full a node may become.
+/// Direction in which utilization affects the score.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScoringStrategy {
     /// The emptier the better.
@@ -38,14 +38,14 @@ pub enum ScoringStrategy {
 pub struct Allocation {
     /// Requested by all pods, the incoming one included.
     pub requested: i64,
-    /// What the node has; never 0.
+    /// Allocatable amount on the node; never 0.
     pub allocatable: i64,
     /// The resource's weight.
     pub weight: i64,
 }
 
 impl ScoringStrategy {
-    /// The score of a node (0 to 100) from its resources; those that it does not have are left out.
+    /// Score of a node (0 to 100) over the resources that it has.
     pub fn score(&self, resources: impl Iterator<Item = Allocation>) -> i64 {
         let (mut sum, mut weights) = (0i64, 0i64);
         for one in resources {
@@ -80,8 +80,7 @@ fn percentage(part: i64, whole: i64) -> i64 {
     /// quotient is further away (1 / whole) than the quotient's float can be wrong (half of 2^-46).
     const EXACT: i64 = 1 << 46;
     if 0 <= part && part <= whole && whole < EXACT {
-        // Several times as fast as dividing integers of 64 bits, of which there is one for each resource on
-        // each node that changed.
+        // Several times as fast as a 64-bit integer division, which would run for each resource on each changed node.
         ((part * MAX_NODE_SCORE) as f64 / whole as f64) as i64
     } else {
         part.saturating_mul(MAX_NODE_SCORE) / whole
@@ -130,19 +129,19 @@ pub enum Usage {
     Requested,
 }
 
-/// The scored resources, with what the incoming pod asks of each.
+/// The scored resources, with the incoming pod's requests.
 #[derive(Clone, Debug)]
 pub struct ResourceAllocation<'c> {
     usage: Usage,
     resources: Vec<Scored<'c>>,
 }
 
-/// A resource that counts, looked up once for all nodes.
+/// A scored resource, looked up once for all nodes.
 #[derive(Clone, Copy, Debug)]
 struct Scored<'c> {
     measure: Measure<'c>,
     weight: i64,
-    /// What the incoming pod asks of it.
+    /// The incoming pod's request.
     request: i64,
 }
 
@@ -164,8 +163,7 @@ impl Measure<'_> {
 }
 
 impl<'c> ResourceAllocation<'c> {
-    /// The resources that count for an incoming pod with these requests: extended resources only if
-    /// the pod asks for them.
+    /// The scored resources for an incoming pod with these requests: extended resources count only if requested.
     pub fn new(resources: &'c [ResourceWeight], usage: Usage, requests: &Resources) -> Self {
         let mut scored = Vec::with_capacity(resources.len());
         for resource in resources {
@@ -182,7 +180,7 @@ impl<'c> ResourceAllocation<'c> {
         Self { usage, resources: scored }
     }
 
-    /// Whether the incoming pod asks for none of them.
+    /// True if the incoming pod requests none of them.
     pub fn is_unasked(&self) -> bool {
         self.resources.iter().all(|one| one.request == 0)
     }
@@ -192,7 +190,7 @@ impl<'c> ResourceAllocation<'c> {
         self.on(node, i64::saturating_add)
     }
 
-    /// The resources on a node as it is, without the incoming pod.
+    /// The resources on a node without the incoming pod.
     pub fn before(&self, node: &NodeInfo) -> impl Iterator<Item = Allocation> {
         self.on(node, |requested, _| requested)
     }
@@ -230,7 +228,7 @@ mod tests {
             hundredths in 0i64..=100,
         ) {
             prop_assume!(whole != 0);
-            // Quotients that are integers, and those just below.
+            // Exact integer quotients, and values just below.
             let exact = i128::from(whole) * i128::from(hundredths) / 100;
             let exact = i64::try_from(exact).expect("no more than the whole");
             for part in [part, exact.saturating_sub(1), exact, exact.saturating_add(1)] {

@@ -26,7 +26,7 @@ pub struct NodeResourcesFit {
     pub ignored_resource_groups: Vec<Name>,
     /// How nodes are scored.
     pub strategy: ScoringStrategy,
-    /// What counts in the score.
+    /// The scored resources.
     pub resources: Vec<ResourceWeight>,
 }
 
@@ -55,8 +55,8 @@ pub enum Insufficient {
     },
 }
 
-/// Everything of which the node has too little for the requests (`fitsRequest`): pods, then CPU,
-/// memory, ephemeral storage, then the others by name. `is_ignored` says which are not checked.
+/// All resources of which the node has too little (`fitsRequest`): pods, then CPU, memory, ephemeral storage, then
+/// the others by name. Resources for which `is_ignored` is true are not checked.
 pub fn insufficient_resources(
     requests: &Resources,
     node: &NodeInfo,
@@ -151,7 +151,7 @@ impl FilterPlugin for NodeResourcesFit {
     }
 }
 
-/// Whether a node has more room for pods, or more of anything that is requested, than before.
+/// True if a node has more room for pods, or more of any requested resource, than before.
 fn has_more_of(requests: &Resources, before: &NodeInfo, after: &NodeInfo) -> bool {
     let (old, new) = (&before.allocatable, &after.allocatable);
     after.allowed_pods > before.allowed_pods

@@ -1,5 +1,5 @@
-//! TaintToleration: keeps pods off nodes whose taints they do not tolerate, and prefers nodes with
-//! fewer PreferNoSchedule taints that they do not tolerate.
+//! TaintToleration: rejects nodes with untolerated taints, and prefers nodes with fewer untolerated PreferNoSchedule
+//! taints.
 
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeScore, PreFilter, PreScore, Refusal, Scope,
@@ -13,7 +13,7 @@ use cluster::pod_template::{TaintEffect, Toleration};
 #[derive(Clone, Copy, Debug)]
 pub struct TaintToleration;
 
-/// Whether a pod with these tolerations is kept off a node with these taints.
+/// True if the taints repel a pod with these tolerations.
 pub fn has_untolerated_taint(taints: &[Taint], tolerations: &[Toleration]) -> bool {
     taints.iter().any(|taint| {
         taint.effect != TaintEffect::PreferNoSchedule

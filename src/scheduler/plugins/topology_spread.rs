@@ -19,8 +19,8 @@ use cluster::{Labels, Name};
 pub struct TopologySpread {
     /// Constraints of pods that have none; their selectors come from Services and owners.
     pub default_constraints: Vec<TopologySpreadConstraint>,
-    /// Whether those are the scheduler's own (`defaultingType: System`): then nodes without the
-    /// labels are scored as well.
+    /// Whether these are the scheduler's own defaults (`defaultingType: System`): nodes without the labels are then
+    /// scored as well.
     pub is_system_default: bool,
 }
 
@@ -66,7 +66,7 @@ impl TopologySpread {
             && default_selectors(cycle).any(|selector| !selector.is_empty())
     }
 
-    /// The constraints of one sort for a pod: its own, or the defaults if it has none at all.
+    /// The constraints of one kind for a pod: its own, or the defaults if it has none at all.
     pub(super) fn constraints_of<'c>(
         &self,
         cycle: &CycleContext<'c>,
@@ -104,7 +104,7 @@ pub(super) fn has_own_constraints(class: &PodClass) -> bool {
     !class.hard_spread.is_empty() || !class.soft_spread.is_empty()
 }
 
-/// What the Services and the owner of a pod select together (`helper.DefaultSelector`).
+/// The conjunction of the selectors of a pod's Services and owner (`helper.DefaultSelector`).
 fn default_selector(cycle: &CycleContext<'_>) -> Selector {
     let parts = default_selectors(cycle);
     Selector { requirements: parts.flat_map(|part| &part.requirements).cloned().collect() }
@@ -151,8 +151,8 @@ pub(super) fn includes_node(
         && (!constraint.honors_taints || !has_untolerated_taint(&node.taints, &class.tolerations))
 }
 
-/// The pods that a constraint counts in each domain, if every node that has its label takes part but for
-/// its own policies; `None` where these leave nodes out, so that it takes a look at each.
+/// Matching pods per domain, if inclusion policies exclude no node with the constraint's label; `None` if they do, so
+/// that each node must be checked.
 pub(super) fn counts_by_domain(
     cycle: &CycleContext<'_>,
     constraint: &SpreadConstraint,
@@ -194,8 +194,8 @@ pub(super) fn counts_by_node(cycle: &CycleContext<'_>, constraint: &SpreadConstr
     counts
 }
 
-/// Whether a pod may be scored by how many pods of its kind each node has: then it is worth keeping those
-/// counts up to date ([`super::super::cache::Cache::count_by_node`]).
+/// True if a pod may be scored by the number of pods of its kind on each node, so that keeping these counts up to
+/// date pays off ([`super::super::cache::Cache::count_by_node`]).
 pub fn may_count_by_node(cycle: &CycleContext<'_>) -> bool {
     let class = cycle.pod.class;
     if has_own_constraints(class) {
@@ -204,7 +204,7 @@ pub fn may_count_by_node(cycle: &CycleContext<'_>) -> bool {
     default_selectors(cycle).next().is_some()
 }
 
-/// The classes on nodes whose pods a constraint counts: those of the pod's namespace that it selects.
+/// The classes on nodes that a constraint counts: those in the pod's namespace that it selects.
 fn counted_classes<'c>(
     cycle: &CycleContext<'c>,
     constraint: &'c SpreadConstraint,

@@ -40,7 +40,7 @@ impl ScorePlugin for TopologySpread {
     }
 }
 
-/// What one constraint counts.
+/// Counts for one constraint.
 struct Counts {
     pods: Pods,
     /// Makes up for the number of domains: with more of them each holds fewer pods.
@@ -48,7 +48,7 @@ struct Counts {
 }
 
 enum Pods {
-    /// By slot: host names are counted per node, whatever their label says.
+    /// By slot: host names are counted per node, regardless of their label's value.
     OnNode(Vec<i64>),
     /// By domain; domains without a feasible node do not matter.
     InDomain(Vec<i64>),

@@ -1,6 +1,7 @@
-//! VolumeRestrictions and VolumeBinding: a pod whose claim does not exist, or goes, is refused; a claim of one pod goes to one
-//! pod; a volume keeps its pods where its node affinity says; a claim without a volume needs one that the node can reach, or
-//! one that is made there. NodeVolumeLimits rejects nothing: nodes hold any number of volumes.
+//! VolumeRestrictions and VolumeBinding: a pod whose claim is missing or terminating is rejected; a ReadWriteOncePod
+//! claim admits one pod; a bound volume keeps its pods where its node affinity allows; an unbound claim needs a
+//! PersistentVolume reachable from the node, or one provisioned there. NodeVolumeLimits rejects nothing: nodes hold any
+//! number of volumes.
 
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
@@ -49,7 +50,7 @@ fn missing_claim<'c>(cycle: &CycleContext<'c>) -> Option<&'c Name> {
     claims(cycle).find(|(_, claim)| claim.is_none()).map(|(name, _)| name)
 }
 
-/// What both plugins find of a pod without claims, or with one that does not exist.
+/// Result of both plugins for a pod without claims, or with a missing one.
 fn skipped_or_refused<'c>(cycle: &CycleContext<'c>) -> Option<PreFilter<'c>> {
     if cycle.pod.class.claims.is_empty() {
         return Some(PreFilter::Skip);
@@ -59,7 +60,7 @@ fn skipped_or_refused<'c>(cycle: &CycleContext<'c>) -> Option<PreFilter<'c>> {
     Some(PreFilter::Refuse(Refusal::unresolvable(reason)))
 }
 
-/// How many of these claims a pod names.
+/// Number of these claims named by a pod.
 fn count_named(claims: &[&Name], namespace: &Name, pod: &PodClass) -> usize {
     if pod.claims.is_empty() || pod.namespace != *namespace {
         return 0;
@@ -102,10 +103,10 @@ impl FilterPlugin for VolumeRestrictions {
 /// No other pod may have the claims.
 #[derive(Clone)]
 struct OfOnePod<'c> {
-    /// Those that only one pod may have.
+    /// Claims usable by only one pod.
     claims: Vec<&'c Name>,
     namespace: &'c Name,
-    /// How many times pods that have a node name one of them (`conflictingPVCRefCount`).
+    /// Number of times that pods with a node name one of them (`conflictingPVCRefCount`).
     in_use: usize,
 }
 
@@ -207,7 +208,7 @@ impl FilterPlugin for VolumeBinding {
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
         match event {
-            // A claim, a volume or a class that is there anew.
+            // A new claim, volume or class.
             ClusterEvent::ClaimAdded => !cycle.pod.class.claims.is_empty(),
             ClusterEvent::NodeAdded(_) => true,
             ClusterEvent::NodeUpdated { before, after } => before.labels != after.labels,

@@ -1,5 +1,5 @@
-//! CPU that workloads burn by a plan of their scenario, without requests: a workload's load is spread
-//! evenly over its pods that serve, each of which burns at most what its limit allows.
+//! CPU load that the scenario plans for a workload, independent of requests: it is spread evenly over the
+//! workload's serving pods, each capped at its CPU limit.
 
 use cluster::metrics::MeterId;
 use cluster::pod::PodId;
@@ -10,13 +10,13 @@ use metrics::{MeterReading, MeterUsage};
 #[derive(Clone, Debug, Default)]
 pub(super) struct CpuLoads {
     groups: Vec<Group>,
-    /// By their number.
+    /// Indexed by [`MeterId`].
     meters: Vec<Meter>,
-    /// Meters whose rates changed since a scrape last took the list.
+    /// Meters whose rates changed since the last scrape took the list.
     changed: Vec<MeterId>,
-    /// Those that a scrape took last.
+    /// Meters taken by the last scrape.
     scraped: Vec<MeterId>,
-    /// Meters whose rates changed since it was last looked at who shares the CPU of a node.
+    /// Meters whose rates changed since the CPU of nodes was last shared out.
     spread: Vec<MeterId>,
 }
 
@@ -25,37 +25,37 @@ pub(super) struct CpuLoads {
 pub(super) struct Share {
     group: u32,
     meter: MeterId,
-    /// What its meter stood at when it joined.
+    /// Reading of the meter when the pod joined.
     burnt_before: i128,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Group {
-    /// Of all pods together, billionths of a core.
+    /// Demand of all pods together, in billionths of a core.
     demand_nano: i64,
     members: i64,
     meters: Vec<MeterId>,
 }
 
-/// The pods of a load that have one limit: they burn alike, so that they are metered together.
+/// The pods of a load with the same CPU limit: they burn CPU at the same rate and share one meter.
 #[derive(Clone, Debug)]
 struct Meter {
     limit_nano: i64,
     rate_nano: i64,
     since: SimTime,
-    /// What a pod that was always there had burnt by `since`, billionths of a core times nanoseconds.
+    /// CPU time by `since` of a pod that was there from the start, in billionths of a core times nanoseconds.
     burnt: i128,
     pods: Vec<PodId>,
 }
 
 impl CpuLoads {
-    /// The load of a group is this from `now` on.
+    /// Sets the demand of a group from `now` on.
     pub(super) fn set_demand(&mut self, now: SimTime, group: u32, demand_nano: i64) {
         self.group_mut(group).demand_nano = demand_nano;
         self.spread(now, group);
     }
 
-    /// A pod takes its share from `now` on.
+    /// Adds a pod to its group from `now` on.
     pub(super) fn join(&mut self, now: SimTime, group: u32, pod: PodId, limit_nano: i64) -> Share {
         self.group_mut(group).members += 1;
         let meter = self.meter_of(now, group, limit_nano);
@@ -64,7 +64,7 @@ impl CpuLoads {
         Share { group, meter, burnt_before: self.meter(meter).burnt_at(now) }
     }
 
-    /// A pod takes no more from `now` on; what it burnt is the answer.
+    /// Removes a pod from its group at `now` and returns the CPU time that it burnt since it joined.
     pub(super) fn leave(&mut self, now: SimTime, share: Share, pod: PodId) -> SimDuration {
         let burnt = self.burnt(now, share);
         self.group_mut(share.group).members -= 1;
@@ -73,24 +73,24 @@ impl CpuLoads {
         burnt
     }
 
-    /// CPU time that a pod burnt since it joined.
+    /// CPU time that a pod has burnt since it joined.
     pub(super) fn burnt(&self, now: SimTime, share: Share) -> SimDuration {
         SimDuration::from_core_nanos(self.meter(share.meter).burnt_at(now) - share.burnt_before)
     }
 
-    /// The rate of a pod, billionths of a core, and since when it is the same.
+    /// The current rate of a pod (billionths of a core), and since when it applies.
     pub(super) fn rate(&self, share: Share) -> (i64, SimTime) {
         let meter = self.meter(share.meter);
         (meter.rate_nano, meter.since)
     }
 
-    /// What the meter of a pod stands at.
+    /// The reading of a pod's meter.
     pub(super) fn reading(&self, now: SimTime, share: Share) -> MeterReading {
         MeterReading { meter: share.meter, burnt: self.meter(share.meter).burnt_at(now) }
     }
 
-    /// What a scrape at `now` must look at: the meters whose rates changed since the last one, and those
-    /// that it found so, which it could only tell the mean of.
+    /// The meters that a scrape at `now` must read: those whose rates changed since the last scrape, and those that
+    /// had changed at the last scrape, which could only report a mean of the old and the new rate.
     pub(super) fn take_changed(&mut self, now: SimTime) -> Vec<MeterUsage> {
         let mut meters = std::mem::replace(&mut self.scraped, std::mem::take(&mut self.changed));
         meters.extend_from_slice(&self.scraped);
@@ -104,12 +104,12 @@ impl CpuLoads {
         meters.into_iter().map(usage).collect()
     }
 
-    /// Whether [`Self::take_spread`] has any.
+    /// True if [`Self::take_spread`] would return any pods.
     pub(super) fn has_spread(&self) -> bool {
         !self.spread.is_empty()
     }
 
-    /// The pods whose rates changed since the last call of this, by their meters.
+    /// The pods whose rates changed since the last call, grouped by meter.
     pub(super) fn take_spread(&mut self) -> impl Iterator<Item = &[PodId]> {
         let mut meters = std::mem::take(&mut self.spread);
         meters.sort_unstable();
@@ -123,7 +123,7 @@ impl CpuLoads {
         for id in &group.meters {
             let meter = &mut self.meters[id.0 as usize];
             let rate_nano = share.min(meter.limit_nano);
-            // Pods at their limit burn on as before, whoever comes or goes.
+            // Pods at their limit keep their rate when others join or leave.
             if meter.rate_nano != rate_nano {
                 meter.burnt = meter.burnt_at(now);
                 meter.since = now;
@@ -142,7 +142,7 @@ impl CpuLoads {
         &mut self.groups[index]
     }
 
-    /// The meter of a group's pods that have this limit.
+    /// The meter of a group's pods with this CPU limit.
     fn meter_of(&mut self, now: SimTime, group: u32, limit_nano: i64) -> MeterId {
         let known = &self.groups[group as usize].meters;
         let found = known.iter().find(|meter| self.meter(**meter).limit_nano == limit_nano);
@@ -182,7 +182,7 @@ mod tests {
         let at = SimTime::from_secs;
         loads.set_demand(at(0), 0, 3_000_000_000);
         let first = loads.join(at(0), 0, one, 2_000_000_000);
-        // Alone, it would burn 3 cores and is limited to 2.
+        // A single pod would burn 3 cores and is limited to 2.
         let second = loads.join(at(10), 0, two, 2_000_000_000);
         let third = loads.join(at(10), 0, three, 500_000_000);
         assert_eq!(loads.burnt(at(20), first), SimDuration::from_secs(20 + 10));

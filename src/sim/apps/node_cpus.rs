@@ -1,4 +1,4 @@
-//! The CPU of nodes: which nodes may have less of it than their applications want, and how it is shared there.
+//! Contention for the CPU of nodes: which nodes may be oversubscribed, and how their CPU is shared out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,73 +13,73 @@ use units::MilliCpu;
 /// The CPU of all nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NodeCpus {
-    /// Nodes whose applications may want more CPU than there is: where the limits together pass the
-    /// node's size, or where an application came or went since it was last looked at.
+    /// Nodes whose applications may want more CPU than the node has: the limits add up to more than its size, or an
+    /// application was added or removed since the last check.
     crowded: BTreeSet<NodeId>,
-    /// Nodes whose CPU is shared.
+    /// Nodes whose CPU is being shared out.
     shared: BTreeMap<NodeId, NodeCpuId>,
     claims: NodeClaims,
-    /// Whether any application ever took requests.
+    /// True once any application has taken requests.
     have_served: bool,
 }
 
-/// The CPU of one node after a look at it.
+/// Result of sharing out the CPU of one node.
 pub(super) struct Grants {
-    /// The applications that want CPU, each with the share that it gets of the CPU that it wants for itself, 0 to 1.
+    /// The applications that want CPU, each with the fraction (0 to 1) of its own demand that it gets.
     pub(super) own: Vec<(PodId, f64)>,
-    /// Whether any of them can be kept from what it wants, so that another look is due.
+    /// True if any of them can be throttled, so that the node must be checked again.
     pub(super) is_shared: bool,
 }
 
 impl NodeCpus {
-    /// An application of a node of this size came, or can use so much more (billionths of a core).
+    /// Adds to the CPU that the applications of a node can use at most (billionths of a core).
     pub(super) fn claim(&mut self, node: Option<(NodeId, MilliCpu)>, more_nano: i64) {
         if let Some((node, size)) = node {
             self.claims.add(node, size, more_nano);
         }
     }
 
-    /// An application is gone that could use so much (billionths of a core).
+    /// Subtracts from the CPU that the applications of a node can use at most (billionths of a core).
     pub(super) fn release(&mut self, node: Option<NodeId>, nano: i64) {
         if let Some(node) = node {
             self.claims.remove(node, nano);
         }
     }
 
-    /// An application of a node takes requests from now on.
+    /// An application on a node starts to take requests.
     pub(super) fn serves(&mut self, node: Option<NodeId>) {
         self.have_served = true;
         self.look_at(node);
     }
 
-    /// An application wants another amount of CPU for itself. Where all fits that the node's applications could
-    /// ever use, that keeps nothing from anybody but its own requests.
+    /// An application's own CPU demand changed. If the node has room for the most its applications can ever use,
+    /// this affects nothing but the application's own requests.
     pub(super) fn own_demand_changed(&mut self, node: Option<NodeId>, takes_requests: bool) {
         let claims = &self.claims;
         self.crowded.extend(node.filter(|node| takes_requests || !claims.fit(*node)));
     }
 
-    /// The applications of a node may want more CPU than there is.
+    /// Marks a node to be checked for contention.
     pub(super) fn look_at(&mut self, node: Option<NodeId>) {
         self.crowded.extend(node);
     }
 
-    /// Whether the rates of applications without requests can matter to any other.
+    /// True if the CPU rates of applications without requests can affect any other application.
     pub(super) fn can_compete(&self) -> bool {
         self.have_served || !self.claims.all_fit()
     }
 
-    /// Whether any node is to be looked at.
+    /// True if any node is to be checked.
     pub(super) fn is_any_crowded(&self) -> bool {
         !self.crowded.is_empty()
     }
 
-    /// Takes the nodes to look at, in their order.
+    /// Takes the nodes to check, in order.
     pub(super) fn take_crowded(&mut self) -> BTreeSet<NodeId> {
         std::mem::take(&mut self.crowded)
     }
 
-    /// Has the CPU of a node shared among its applications.
+    /// Shares out the CPU of a node among its applications.
     pub(super) fn share<'a>(
         &mut self,
         view: ClusterView<'_>,
@@ -114,8 +114,8 @@ impl NodeCpus {
     }
 }
 
-/// Cores that applications with these own demands can come to want together: what requests want can grow at
-/// any time, what is burnt without them changes with a notice.
+/// Upper bound of the cores that these applications may want together: the demand of requests can grow at any time,
+/// whereas a change of own demand marks the node again.
 fn most_wanted(crowd: &[(&PodApp, f64)], traffic: &Traffic) -> f64 {
     let most = crowd.iter().map(|(app, own)| {
         let requests = app.backend.map_or(0.0, |backend| traffic.most_cores_wanted(backend));
@@ -124,12 +124,12 @@ fn most_wanted(crowd: &[(&PodApp, f64)], traffic: &Traffic) -> f64 {
     most.sum()
 }
 
-/// What the applications of each node can use at most, by the node's slot: where that fits, nobody keeps
-/// anything from anybody, whatever they burn for themselves.
+/// The most CPU that the applications of each node can use, indexed by node slot: where this fits the node, there
+/// is no contention whatever they burn.
 #[derive(Clone, Debug, Default)]
 struct NodeClaims(Vec<Option<NodeClaim>>);
 
-/// Billionths of a core.
+/// Claimed CPU, in billionths of a core.
 #[derive(Clone, Copy, Debug)]
 struct NodeClaim {
     node: NodeId,
@@ -138,7 +138,7 @@ struct NodeClaim {
 }
 
 impl NodeClaims {
-    /// Applications of a node of this size can use so much more.
+    /// Adds to the most that the applications of a node of this size can use.
     fn add(&mut self, node: NodeId, size: MilliCpu, more_nano: i64) {
         if self.0.len() <= node.index() {
             self.0.resize(node.index() + 1, None);
@@ -152,7 +152,7 @@ impl NodeClaims {
         });
     }
 
-    /// An application is gone that could use so much.
+    /// Subtracts from the most that the applications of a node can use.
     fn remove(&mut self, node: NodeId, nano: i64) {
         let slot = self.0.get_mut(node.index()).and_then(Option::as_mut);
         if let Some(claim) = slot.filter(|claim| claim.node == node) {
@@ -160,13 +160,13 @@ impl NodeClaims {
         }
     }
 
-    /// Whether everything fits that the applications of a node could ever use.
+    /// True if the node has room for the most its applications can ever use.
     fn fit(&self, node: NodeId) -> bool {
         let claim = self.0.get(node.index()).copied().flatten().filter(|claim| claim.node == node);
         claim.is_some_and(NodeClaim::fits)
     }
 
-    /// The same of all nodes.
+    /// True if this holds for all nodes.
     fn all_fit(&self) -> bool {
         self.0.iter().copied().flatten().all(NodeClaim::fits)
     }

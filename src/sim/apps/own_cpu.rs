@@ -1,28 +1,28 @@
-//! CPU that applications burn for themselves (warm-up, settling, their workload's load): how much of it
-//! they want, and how much of that a crowded node keeps from them.
+//! CPU that applications burn for themselves rather than for requests (warm-up, settling, CPU load): the demand,
+//! and the part that contention on the node withholds.
 
 use super::cpu_load::CpuLoads;
 use super::pod_app::PodApp;
 use engine::{SimDuration, SimTime};
 use traffic::CpuClaim;
 
-/// What an application gets of the CPU that it wants for itself.
+/// The part of its own CPU demand that an application gets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OwnCpu {
-    /// The share that it gets, 0 to 1.
+    /// Fraction of the demand that is granted, 0 to 1.
     granted: f64,
-    /// What it had wanted in all when that began.
+    /// Total demand up to the time when `granted` took effect.
     wanted_before: SimDuration,
-    /// What was kept from it until then.
+    /// Total withheld up to that time.
     withheld: SimDuration,
 }
 
 impl OwnCpu {
-    /// It gets all that it wants.
+    /// The whole demand is granted.
     pub(super) const UNHINDERED: Self =
         Self { granted: 1.0, wanted_before: SimDuration::ZERO, withheld: SimDuration::ZERO };
 
-    /// What was kept from it, of all that it wanted so far.
+    /// CPU time withheld so far, given the total demand so far.
     pub(super) fn withheld(&self, wanted: SimDuration) -> SimDuration {
         if self.granted >= 1.0 {
             return self.withheld;
@@ -31,30 +31,30 @@ impl OwnCpu {
         self.withheld + SimDuration::from_secs_f64(since * (1.0 - self.granted))
     }
 
-    /// The share that it gets, 0 to 1.
+    /// Fraction of the demand that is granted, 0 to 1.
     pub(super) const fn granted(&self) -> f64 {
         self.granted
     }
 
-    /// It gets this share from now on; `wanted` is what it wanted so far.
+    /// Changes the granted fraction; `wanted` is the total demand so far.
     pub(super) fn grant(&mut self, wanted: SimDuration, granted: f64) {
         *self = Self { granted, wanted_before: wanted, withheld: self.withheld(wanted) };
     }
 
-    /// Whether a part of it is kept from the application.
+    /// True if part of the demand is withheld.
     pub(super) const fn is_hindered(&self) -> bool {
         self.granted < 1.0
     }
 }
 
 impl PodApp {
-    /// The most that its containers can use, billionths of a core.
+    /// The most CPU that the pod's containers can use, in billionths of a core.
     pub(super) fn most_nano(&self) -> i64 {
         let others = self.others.iter().flat_map(|others| others.iter()).map(|one| one.cpu_nano);
         others.fold(self.limit_nano, i64::saturating_add)
     }
 
-    /// Cores that it would burn for itself now.
+    /// The current own demand, in cores.
     pub(super) fn own_demand(&self, now: SimTime, loads: &CpuLoads) -> f64 {
         let milli = |milli: u32| f64::from(milli) / 1000.0;
         let profile = &self.app.profile;
@@ -64,24 +64,24 @@ impl PodApp {
         (warm_up + settling + load).min(self.cores)
     }
 
-    /// Whether it has a part in the sharing of its node's CPU, while it wants so much for itself.
+    /// True if the application takes part in the sharing of its node's CPU while its own demand is `own` cores.
     pub(super) const fn takes_cpu(&self, own: f64) -> bool {
         self.backend.is_some() || own > 0.0 || self.own_cpu.is_hindered()
     }
 
-    /// Its claim on the CPU of its node, while it wants so many cores for itself.
+    /// The application's claim on the CPU of its node while its own demand is `own` cores.
     pub(super) fn claim(&self, own: f64) -> CpuClaim {
         CpuClaim {
             backend: self.backend,
             limit: self.cores,
             burst: self.burst_cores,
-            // The kernel's least weight is 2 shares, as of 2 thousandths of a core.
+            // The kernel's minimum is 2 CPU shares, which correspond to a request of 2 m.
             weight: self.weight.0.max(2) as f64,
             own,
         }
     }
 
-    /// Whether it burns CPU for itself at any time.
+    /// True if the application burns CPU for itself at any time.
     pub(super) fn has_own_cpu(&self) -> bool {
         let profile = &self.app.profile;
         profile.warm_up_cpu_milli > 0
@@ -89,7 +89,7 @@ impl PodApp {
             || self.app.cpu_load.is_some()
     }
 
-    /// Cores that the containers beside the application's use while the pod runs.
+    /// Cores that the pod's other containers use while it runs.
     pub(super) fn cores_beside(&self) -> f64 {
         if !self.is_running() {
             return 0.0;
@@ -98,7 +98,7 @@ impl PodApp {
         others.map(|one| one.cpu_nano as f64 / 1e9).sum()
     }
 
-    /// CPU time that it wanted for itself so far.
+    /// Total own demand for CPU time so far.
     pub(super) fn own_time(&self, now: SimTime, loads: &CpuLoads) -> SimDuration {
         let shared = self.share.map_or(SimDuration::ZERO, |share| loads.burnt(now, share));
         self.warm_up_cpu_time_at(now) + self.settled(now) + self.burnt + shared

@@ -1,4 +1,4 @@
-//! The application of one pod: its limits, what it uses of memory, and of CPU beside requests.
+//! The application of one pod: its limits, its memory, and its CPU use apart from requests.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use engine::{SimDuration, SimTime};
 use traffic::{BackendId, RequestModelId, Traffic};
 use units::{Bytes, MilliCpu, Quantity};
 
-/// What the pods of a template ask for.
+/// Resource needs of the pods of a template.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Needs {
     pub(super) cpu_limit: Option<MilliCpu>,
     pub(super) cpu: MilliCpu,
-    /// In bytes.
+    /// Memory request in bytes.
     pub(super) memory: i64,
 }
 
@@ -39,46 +39,46 @@ pub(crate) struct PodApp {
     pub(crate) pod: PodId,
     pub(super) app: Arc<App>,
     pub(crate) node: Option<NodeId>,
-    /// Number of its node's zone, if the node tells.
+    /// Number of its node's zone, if the node has a zone label.
     pub(super) zone: Option<u16>,
-    /// Its place in the traffic, once its container has run; absent for one that takes no requests.
+    /// Its backend in the traffic, once its container has run; absent if it takes no requests.
     pub(crate) backend: Option<BackendId>,
-    /// Cores that its limit and its node's size allow it, over time.
+    /// Cores that it can use in the long run: its CPU limit, capped by the size of its node.
     pub(super) cores: f64,
-    /// The same, billionths of a core.
+    /// The same in billionths of a core.
     pub(super) limit_nano: i64,
-    /// Cores that it can burst to while its quota lasts: the size of its node.
+    /// Cores that it can burst to while its CFS quota lasts: the size of its node.
     pub(super) burst_cores: f64,
     /// Its CPU limit, which the kernel enforces as a quota.
     pub(super) limit_cores: Option<f64>,
-    /// Its weight when its node is crowded: the CPU request.
+    /// Its CPU weight when the node is contended: the CPU request.
     pub(super) weight: MilliCpu,
     memory: Bytes,
-    /// The limit of its container.
+    /// Memory limit of its container.
     pub(crate) memory_limit: Option<Bytes>,
-    /// Position of its container.
+    /// Position of its container in the pod.
     position: usize,
-    /// Start of the running container.
+    /// Start of the container, while it runs.
     pub(super) running_since: Option<SimTime>,
-    /// From here on it burns its warm-up CPU, until it is ready.
+    /// Start of the warm-up, which ends when the pod is Ready.
     pub(super) warming_since: Option<SimTime>,
     warm_up_cpu_time: SimDuration,
-    /// From here on it settles, for as long as its profile says.
+    /// Start of settling, whose length the profile gives.
     settling_since: Option<SimTime>,
-    /// Its part in its workload's load, while it serves.
+    /// Its share of the workload's CPU load, while it serves.
     pub(super) share: Option<Share>,
-    /// CPU time of such parts that it had before.
+    /// CPU time of such shares that it held earlier.
     pub(super) burnt: SimDuration,
-    /// What it gets of the CPU that it wants for itself.
+    /// The part of its own CPU demand that is granted.
     pub(super) own_cpu: OwnCpu,
-    /// Since then nothing but its share has changed its CPU rate.
+    /// Last time its CPU rate changed other than through its share.
     pub(super) changed_at: SimTime,
     pub(super) others: Option<Arc<[ContainerMetrics]>>,
 }
 
 impl PodApp {
-    /// The application of a pod that is bound and whose containers have not started; `position` is that of the
-    /// application's container, and `needs` are those of the pod's template.
+    /// The application of a bound pod whose containers have not started; `position` is that of the application's
+    /// container, and `needs` are those of the pod's template.
     pub(super) fn new(
         view: ClusterView<'_>,
         (id, pod): (PodId, &Pod),
@@ -120,25 +120,25 @@ impl PodApp {
         }
     }
 
-    /// What a request costs it; absent = it takes none.
+    /// The cost model of its requests; absent if it takes none.
     pub(crate) fn requests(&self) -> Option<RequestModelId> {
         self.app.requests
     }
 
-    /// Whether its memory can pass what its pod requests: what a pod requests fits its node, and only what is
-    /// beyond can be too much.
+    /// True if the memory can exceed the pod's request. Requests fit the node, so that only memory beyond them can
+    /// be too much.
     pub(super) fn can_outgrow(&self, needs: Needs) -> bool {
         self.app.memory_per_request.0 > 0
             || self.app.memory_leak_per_hour.0 > 0
             || self.exceeds(needs)
     }
 
-    /// Whether what its containers use at all times is more than the pod requests.
+    /// True if the constant memory of the pod's containers exceeds its request.
     pub(super) fn exceeds(&self, needs: Needs) -> bool {
         self.memory.0.saturating_add(self.others_memory()) > needs.memory
     }
 
-    /// Other limits and weights are in force, on a node of this size.
+    /// Applies new limits and weights, on a node with this CPU capacity.
     pub(super) fn resize(&mut self, now: SimTime, spec: &PodSpec, node_cpu: Option<MilliCpu>) {
         self.warm_up_cpu_time = self.warm_up_cpu_time_at(now);
         self.warming_since = self.warming_since.map(|_| now);
@@ -152,21 +152,21 @@ impl PodApp {
         self.memory_limit = memory_limit.flatten().map(|limit| Bytes(limit.value()));
     }
 
-    /// Its container runs from now on.
+    /// Its container starts.
     pub(super) const fn start(&mut self, now: SimTime) {
         self.changed_at = now;
         self.running_since = Some(now);
         self.warming_since = Some(now);
     }
 
-    /// Its container is gone.
+    /// Its container stops.
     pub(super) fn stop(&mut self, now: SimTime) {
         self.end_warm_up(now);
         self.end_settling(now);
         self.running_since = None;
     }
 
-    /// It is ready: its warm-up is over, and it begins to settle if it does so at all.
+    /// The pod is Ready: ends the warm-up and, if the profile has it, starts settling.
     pub(super) fn settle(&mut self, now: SimTime) {
         self.end_warm_up(now);
         if self.app.profile.settling > SimDuration::ZERO {
@@ -179,7 +179,7 @@ impl PodApp {
         self.running_since.is_some()
     }
 
-    /// Memory that the containers beside the application's use [bytes].
+    /// Memory that the pod's other containers use [bytes].
     pub(super) fn others_memory(&self) -> i64 {
         memory_of(self.others.as_deref())
     }
@@ -207,7 +207,7 @@ impl PodApp {
         self.warm_up_cpu_time + burnt
     }
 
-    /// CPU time burnt while settling.
+    /// CPU time that settling has demanded so far.
     pub(super) fn settled(&self, now: SimTime) -> SimDuration {
         let Some(since) = self.settling_since else { return SimDuration::ZERO };
         let burning = (now - since).min(self.app.profile.settling);
@@ -232,13 +232,13 @@ impl PodApp {
     }
 }
 
-/// CPU that the pods of a node can use together; absent where the node does not tell.
+/// CPU that the pods of a node can use together; absent if the node does not report any.
 pub(super) fn node_cpu(view: ClusterView<'_>, node: Option<NodeId>) -> Option<MilliCpu> {
     let node = node.and_then(|node| view.nodes().get(node));
     node.and_then(|node| node.allocatable.get("cpu")).map(MilliCpu::from)
 }
 
-/// The same amount in billionths of a core.
+/// The amount in billionths of a core.
 pub(super) const fn nano(cpu: MilliCpu) -> i64 {
     cpu.0.saturating_mul(1_000_000)
 }
@@ -248,8 +248,8 @@ const fn bytes(amount: f64) -> i64 {
     amount as i64
 }
 
-/// What the application uses where the scenario does not say it: its container's request. Where that has
-/// none, it is what a request at pod level leaves beside those of the other containers.
+/// Default memory use of the application: its container's request. If that has none, the pod-level request minus
+/// those of the other containers.
 fn memory_request(spec: &PodSpec, position: usize) -> Bytes {
     let request = |one: &Container| one.requests.get("memory").map(Quantity::value);
     let own = spec.containers.get(position).and_then(request);
@@ -265,7 +265,7 @@ fn memory_of(containers: Option<&[ContainerMetrics]>) -> i64 {
     amounts.fold(0, i64::saturating_add)
 }
 
-/// What the containers beside the application's use while the pod runs.
+/// Usage of the pod's other containers while it runs.
 fn others(spec: &PodSpec, app: &App) -> Option<Arc<[ContainerMetrics]>> {
     let sidecars = spec.init_containers.iter().filter(|container| container.is_sidecar);
     let own = app

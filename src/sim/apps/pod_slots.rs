@@ -1,9 +1,8 @@
-//! Sets of pods that many are added to at every instant and that are read as a whole.
+//! Sets of pods with frequent insertions that are only read as a whole.
 
 use cluster::pod::PodId;
 
-/// Slots of pods, a bit for each: what many pods are added to, in whatever order, and read in the order in
-/// which their data lie in memory.
+/// A bit set of pod slots: insertions in any order, iteration in the order in which the pods' data lie in memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PodSlots(Vec<u64>);
 
@@ -23,7 +22,7 @@ impl PodSlots {
             let mut bits = std::mem::take(word);
             while bits != 0 {
                 each(position * 64 + bits.trailing_zeros() as usize);
-                // Without the lowest bit that is set.
+                // Clears the lowest set bit.
                 bits &= bits - 1;
             }
         }

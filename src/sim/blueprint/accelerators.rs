@@ -1,5 +1,5 @@
-//! Whether servers of language models have the GPUs that their request model counts on: in their pods, and on
-//! the nodes that take those pods.
+//! Checks that LLM servers have the GPUs that their request model assumes: in their pods, and on the nodes that can
+//! run those pods.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use traffic::llm::LlmSpec;
 use traffic::llm::catalog::{Gpu, gpu_named, gpus};
 use units::Quantity;
 
-/// The resources of which one is one GPU.
+/// Extended resources that count whole GPUs.
 const WHOLE: [&str; 3] = ["nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"];
 /// Label that GPU feature discovery sets, with the GPU's name.
 const PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
 
-/// What a pod has of accelerators.
+/// The accelerators that a pod requests.
 enum Accelerators {
-    /// Whole GPUs, so many, under this resource.
+    /// A number of whole GPUs of this resource.
     Gpus(&'static str, i64),
-    /// Parts of GPUs, or accelerators of another kind.
+    /// Fractions of GPUs, or accelerators of another kind.
     Others,
     /// None.
     None,
@@ -44,7 +44,7 @@ impl Accelerators {
     }
 }
 
-/// Something amiss, with the field below `llm` that says so.
+/// A mismatch, with the field below `llm` that it is reported at.
 struct Finding {
     severity: Severity,
     field: &'static str,
@@ -63,8 +63,8 @@ impl Finding {
 }
 
 impl Blueprint<'_> {
-    /// Reports servers of language models whose pods or nodes lack the GPUs that they are said to run on.
-    /// Of a workload whose template changes in the run, one that fits will do.
+    /// Reports LLM servers whose pods or nodes lack the GPUs that the scenario names. If the workload's template
+    /// changes during the run, one matching template is enough.
     pub(super) fn accelerators(&self, problems: &mut Diagnostics) {
         for (index, workload) in self.resolved.scenario().workloads.iter().enumerate() {
             let templates = self.templates_of(&workload.workload);
@@ -72,7 +72,7 @@ impl Blueprint<'_> {
                 let findings = templates
                     .iter()
                     .map(|template| self.finding(&workload.workload, template, spec));
-                // That no manifest has the workload is reported by the scenario's own check.
+                // The scenario's own check reports workloads that no manifest defines.
                 let Some(findings) = findings.collect::<Option<Vec<Finding>>>() else { continue };
                 let Some(finding) = findings.into_iter().next() else { continue };
                 let path = format!("workloads[{index}]{path}.requests.llm{}", finding.field);
@@ -84,14 +84,14 @@ impl Blueprint<'_> {
         }
     }
 
-    /// The templates that a workload has at the start or is given later.
+    /// The templates that a workload has at the start or gets during the run.
     fn templates_of(&self, workload: &ObjectReference) -> Vec<&PodTemplate> {
         let later = self.timeline.iter().flat_map(|(_, step)| &step.objects);
         let templates = self.objects.iter().chain(later).filter_map(template_of);
         templates.filter(|(known, _)| known == workload).map(|(_, template)| template).collect()
     }
 
-    /// What is amiss with pods of a template that are such servers; the worst first.
+    /// The mismatch between an LLM server and the pods of a template, the most severe first.
     fn finding(
         &self,
         workload: &ObjectReference,
@@ -103,13 +103,13 @@ impl Blueprint<'_> {
         match (Accelerators::of(template), name) {
             (Accelerators::None, None) => Some(Finding::warning(
                 "",
-                format!("pods of {workload} request no GPU, and their server is on none of a known name"),
+                format!("pods of {workload} request no GPU, and their server names no known GPU"),
                 "right for a server on CPUs; otherwise add `nvidia.com/gpu: 1` to their container's limits"
                     .into(),
             )),
             (Accelerators::None, Some(name)) => Some(Finding::error(
                 ".gpu",
-                format!("pods of {workload} request no GPU, and their server is to run on {name}"),
+                format!("pods of {workload} request no GPU, and their server is configured for {name}"),
                 format!("add `nvidia.com/gpu: {needed}` to their container's resources.limits"),
             )),
             (_, None) | (Accelerators::Others, _) => None,
@@ -142,7 +142,7 @@ impl Blueprint<'_> {
         }
     }
 
-    /// Nodes that take such pods and have other GPUs than `gpu`.
+    /// Reports nodes that can run the pods but have GPUs other than `gpu`.
     fn other_gpus(
         &self,
         workload: &ObjectReference,
@@ -197,8 +197,8 @@ impl Blueprint<'_> {
         })
     }
 
-    /// The name of a node's GPUs and the memory of each (GiB), as far as they are known. A label's name is
-    /// free text: it counts if it is that of a known GPU.
+    /// The name of a node's GPUs and the memory of each (GiB), as far as known. The label's value is free text, so
+    /// it counts only if it names a known GPU.
     fn gpu_of(&self, node: &Node) -> Option<(String, Option<f64>)> {
         if let Some(product) = node.meta.labels.get(PRODUCT_LABEL) {
             let is_known = gpus().iter().any(|known| known.is_product(product, None));
@@ -212,7 +212,7 @@ impl Blueprint<'_> {
     }
 }
 
-/// Whether a pod of the template may be placed on a node with enough room.
+/// True if a node would take pods of the template, given enough room.
 fn takes(node: &Node, template: &PodTemplate) -> bool {
     let spec = &template.spec;
     let is_kept_off = node.taints.iter().any(|taint| {
@@ -222,7 +222,7 @@ fn takes(node: &Node, template: &PodTemplate) -> bool {
     !is_kept_off && spec.admits_node(&node.meta.labels, &node.meta.id.name)
 }
 
-/// The servers that a workload's pods are, each with the path to it from the workload.
+/// The LLM servers in a workload's pods, each with its path within the workload.
 fn servers(workload: &Workload) -> Vec<(String, &LlmSpec)> {
     let own = workload.requests.iter().map(|requests| (String::new(), requests));
     let images = workload.images.iter().filter(|(_, image)| image.requests != workload.requests);
@@ -233,7 +233,7 @@ fn servers(workload: &Workload) -> Vec<(String, &LlmSpec)> {
         .collect()
 }
 
-/// The workload that an action writes, and the template of its pods.
+/// The workload that an action writes, and its pod template.
 fn template_of(action: &Action) -> Option<(ObjectReference, &PodTemplate)> {
     let Action::Apply(meta, spec) = action else { return None };
     let template = spec.pod_template().filter(|_| !spec.kind().is_batch())?;

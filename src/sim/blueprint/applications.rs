@@ -14,7 +14,7 @@ use scenario::workloads::{ImageBehavior, Workload};
 use traffic::{RequestModel, RequestModelId, RequestModelSpec, ServiceTraffic};
 use units::{Bytes, MilliCpu, Quantity};
 
-/// The memory that an application uses, as a scenario says it.
+/// An application's memory settings in the scenario.
 #[derive(Clone, Copy, Debug)]
 struct MemoryUse {
     base: Option<Quantity>,
@@ -41,7 +41,7 @@ impl MemoryUse {
 }
 
 impl Blueprint<'_> {
-    /// Adds what the pods of a workload do, with the request models of their applications.
+    /// Adds the applications of a workload's pods, with their request models.
     pub(super) fn add_workload(&mut self, workload: &Workload, problems: &mut Diagnostics) {
         let field = format!("workloads[{}]", self.position_of(workload));
         let default = self.app(
@@ -73,7 +73,7 @@ impl Blueprint<'_> {
         self.apps.insert(workload.workload.clone(), plan);
     }
 
-    /// Adds what the pods use beside requests, whatever their images.
+    /// Adds the settings of a workload that do not depend on the image: CPU load, memory and sidecars.
     fn with_usage(&mut self, mut plan: AppPlan, workload: &Workload) -> AppPlan {
         let load = (!workload.cpu_load.is_empty())
             .then(|| u32::try_from(self.apps.len()).expect("fewer than 2^32 workloads"));
@@ -95,7 +95,7 @@ impl Blueprint<'_> {
         plan
     }
 
-    /// The requests to each service are of the classes that the first of its workloads with classes has.
+    /// Sets the request classes of each service: those of the first workload behind it that has classes.
     pub(super) fn add_classes(&self, traffic: &mut [(NamespacedName, ServiceTraffic)]) {
         if !self.request_models.iter().any(RequestModel::has_classes) {
             return;

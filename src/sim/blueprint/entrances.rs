@@ -1,4 +1,4 @@
-//! The requests that Ingresses and HTTPRoutes bring to Services.
+//! Requests that Ingresses and HTTPRoutes route to Services.
 
 use super::Blueprint;
 use crate::routes::{Entrance, parts_of};
@@ -13,8 +13,8 @@ use traffic::{
 };
 
 impl Blueprint<'_> {
-    /// Where requests go from now on, if all goes as the timeline has it. What is wrong with that is an error at the
-    /// start; later it is what the run is about, and only told.
+    /// Records the routing from `since` on as the timeline plans it. Problems are errors at the start; later ones
+    /// are only warnings, since they may be the point of the run.
     pub(super) fn add_routing(&mut self, since: SimTime, problems: &mut Diagnostics) {
         let routing = self.documents.routing();
         if self.routings.last().is_some_and(|(_, before)| *before == routing) {
@@ -31,12 +31,12 @@ impl Blueprint<'_> {
                 }
             }
         }
-        // Of several at one instant the last counts.
+        // Of several changes at one instant the last one wins.
         self.routings.retain(|(earlier, _)| *earlier < since || since == SimTime::ZERO);
         self.routings.push((since, routing));
     }
 
-    /// What the API server would refuse in a route after a patch.
+    /// Reports what the API server would reject in a route after a patch.
     pub(super) fn patched_route(&self, object: &ObjectReference, problems: &mut Diagnostics) {
         if self.resolved.scenario().ingress.is_empty() {
             return;
@@ -46,7 +46,7 @@ impl Blueprint<'_> {
         errors.for_each(|problem| problems.push(problem));
     }
 
-    /// Settings of the command line may take away the rule that the manifests have for a host and path.
+    /// Reports hosts and paths that have no rule any more because of settings on the command line.
     pub(super) fn entrances_lead_on(&self, problems: &mut Diagnostics) {
         if problems.has_errors() {
             return;
@@ -65,8 +65,8 @@ impl Blueprint<'_> {
         }
     }
 
-    /// Adds the requests that Ingresses and HTTPRoutes bring to services. All services to which the timeline leads
-    /// some are known from the start, so that the report has them.
+    /// Adds the requests that Ingresses and HTTPRoutes route to services. Every Service that is a destination at
+    /// any time of the timeline is known from the start, so that the report has it.
     pub(super) fn add_entrances(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
@@ -109,8 +109,8 @@ impl Blueprint<'_> {
         entrances
     }
 
-    /// Adds requests that a route brings to a service, which may have some already. If clients' patience is all that
-    /// ends them, and always will, the answer says how long it is.
+    /// Adds the requests of a route to a service, which may have other traffic already. Returns the clients'
+    /// patience if that is the only limit on these requests throughout the run.
     fn add_way(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
@@ -120,7 +120,7 @@ impl Blueprint<'_> {
         (policies, via): (&[RoutePolicy], Via),
     ) -> Option<SimDuration> {
         let Destination { service, has_port, canary_of } = destination;
-        // Where clients' patience is all there is to say, requests need no more than those without a route.
+        // With the clients' patience as the only limit, the requests can be treated like those without a route.
         let patience = match policies {
             [only] if *has_port && canary_of.is_none() => only.patience(),
             _ => None,
@@ -154,7 +154,7 @@ impl Blueprint<'_> {
         patience
     }
 
-    /// The position of a service, which is added if it is new, and whether it is.
+    /// The position of a service, and whether it was added by this call.
     fn position_in(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
@@ -176,7 +176,7 @@ impl Blueprint<'_> {
         (traffic.len() - 1, true)
     }
 
-    /// How the requests of an entrance are treated at the start, and later by the timeline.
+    /// The policies of an entrance at the start and after each change of the timeline.
     fn route_policies(&self, entrance: &EntranceSpec) -> Vec<RoutePolicy> {
         let rules = self.routings.iter().filter_map(|(_, routing)| {
             let rule = routing.find(&entrance.host, &entrance.path)?;
@@ -187,7 +187,7 @@ impl Blueprint<'_> {
         policies
     }
 
-    /// Who leads the requests of an entrance to pods, by the rule for them at the start.
+    /// The kind of proxy that serves an entrance, by its rule at the start.
     fn via(&self, entrance: &EntranceSpec) -> Via {
         let rule = self.routings[0].1.find(&entrance.host, &entrance.path);
         match rule.map(|rule| rule.object.kind) {
@@ -196,13 +196,13 @@ impl Blueprint<'_> {
         }
     }
 
-    /// Where requests of an entrance go at the start, with the weight of each part.
+    /// The destinations of an entrance at the start, with their weights.
     fn parts(&self, entrance: &EntranceSpec) -> Vec<(Destination, u64)> {
         let routing = &self.routings[0].1;
         parts_of(routing, entrance).unwrap_or_default()
     }
 
-    /// Where requests of an entrance go at some time, in the order in which they first do.
+    /// All destinations of an entrance over the timeline, in order of first appearance.
     fn destinations(&self, entrance: &EntranceSpec) -> Vec<Destination> {
         let mut all: Vec<Destination> = Vec::new();
         let parts = self.routings.iter().filter_map(|(_, routing)| parts_of(routing, entrance));

@@ -1,4 +1,4 @@
-//! Instances that are asked for one by one, each with a list of what it may be.
+//! Instances requested one by one, each with a list of acceptable machine types.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use cluster::node::Node;
 use engine::SimTime;
 use scenario::machines::MachineTimes;
 
-/// What became of an instance in its last step.
+/// Outcome of an instance's last step.
 #[derive(Clone, Debug)]
 pub(crate) enum InstanceNews {
-    /// The cloud gave it: a node like its own.
+    /// The cloud launched it; the node shows its type.
     Launched(Arc<Node>),
-    /// The cloud has none of what it may be.
+    /// The cloud has no capacity for any of the choices.
     Refused(Arc<[Arc<Node>]>),
 }
 
 impl Cloud {
-    /// Asks for an instance of one of these kinds, the first that there is.
+    /// Requests an instance: the first of these choices that the cloud has.
     pub(crate) fn request_instance(
         &mut self,
         name: &Name,
@@ -47,7 +47,7 @@ impl Cloud {
         self.plan_step(number, now + luck.request);
     }
 
-    /// An instance is the first of its choices that there is.
+    /// Picks the first choice of an instance that the cloud has.
     pub(super) fn choose(&mut self, number: usize) {
         let choices = &self.machines[number].choices;
         let is_there = |one: &Arc<Node>| self.supply.refusal(one, &self.plan).is_none();
@@ -56,7 +56,7 @@ impl Cloud {
         }
     }
 
-    /// What became of an instance, if this was one, in the step that it has just taken.
+    /// The outcome of the step that an instance has just taken; `None` for a machine of a group.
     pub(crate) fn instance_news(&self, number: u32) -> Option<(Name, InstanceNews)> {
         let machine = self.machines.get(number as usize)?;
         let news = match machine.phase {
@@ -68,7 +68,7 @@ impl Cloud {
         Some((machine.name.clone(), news))
     }
 
-    /// An instance is to go.
+    /// Deletes an instance.
     pub(crate) fn delete_instance(&mut self, name: &str, now: SimTime) {
         if let Some(number) = self.number_of(name) {
             self.delete(number, now);

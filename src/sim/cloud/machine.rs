@@ -1,4 +1,4 @@
-//! One machine of the cloud, from its request until it is gone.
+//! One machine of the cloud, from its request to its removal.
 
 use std::sync::Arc;
 
@@ -11,49 +11,50 @@ use engine::{SimDuration, SimTime, Stream};
 use scenario::cluster::named;
 use scenario::machines::MachineTimes;
 
-/// A machine that is, was or is to be.
+/// A machine of the cloud, past, present or requested.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
-    /// Its name, which is that of its node.
+    /// Its name, which is also that of its node.
     pub(super) name: Name,
-    /// Its group, by place; absent for an instance that was asked for by itself.
+    /// Position of its group; absent for an instance that was requested on its own.
     pub(super) group: Option<usize>,
-    /// Its zone, by place among the group's templates; of an instance the one that is taken, among its choices.
+    /// Position of its template: the zone among its group's templates or, for an instance, the chosen one of its
+    /// choices.
     pub(super) zone: usize,
-    /// What an instance may be, the best first.
+    /// The acceptable nodes of an instance, in order of preference.
     pub(super) choices: Arc<[Arc<Node>]>,
     pub(super) phase: Phase,
-    /// When its next step is.
+    /// Time of its next step.
     pub(super) due: Option<SimTime>,
-    /// Since when it is paid for.
+    /// Time since which it is billed.
     pub(super) launched: Option<SimTime>,
     pub(super) luck: Luck,
-    /// What became of it, and when.
+    /// Its past steps, with their times.
     pub(super) steps: Vec<(&'static str, SimTime)>,
 }
 
-/// Where a machine is in its life.
+/// Where a machine is in its life cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It was asked for.
+    /// It has been requested.
     Requested,
-    /// The cloud does not give it.
+    /// The cloud refused it.
     Refused(InstanceError),
-    /// It exists, and its node does not.
+    /// The machine exists; its node has not joined yet.
     Booting,
-    /// Its node waits for the network.
+    /// Its node has joined and waits for the network plugin.
     Joined,
-    /// Its node waits for its devices.
+    /// Its node waits for the device plugin.
     AwaitsDevices,
-    /// Its node takes pods.
+    /// Its node accepts pods.
     InService,
-    /// It is going.
+    /// It is being deleted.
     Deleting,
-    /// It was.
+    /// It has been removed.
     Gone,
 }
 
-/// What was drawn for a machine.
+/// Random draws of a machine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Luck {
     pub(super) request: SimDuration,
@@ -61,7 +62,7 @@ pub(super) struct Luck {
     pub(super) network: SimDuration,
     pub(super) device_plugin: SimDuration,
     pub(super) removal: SimDuration,
-    /// Whether it ever joins the cluster.
+    /// False if the machine never joins the cluster.
     pub(super) joins: bool,
 }
 
@@ -79,7 +80,7 @@ impl Luck {
 }
 
 impl Machine {
-    /// As the autoscaler sees it.
+    /// The instance state that the autoscaler sees.
     pub(super) fn state(&self) -> InstanceState {
         match &self.phase {
             Phase::Requested => InstanceState::Creating(None),
@@ -91,12 +92,12 @@ impl Machine {
         }
     }
 
-    /// Its node as the kubelet registers it: without network, and without devices.
+    /// Its node as the kubelet registers it: network not ready, no devices yet.
     pub(super) fn fresh_node(&self, template: &Node, now: SimTime) -> Node {
         let mut node = named(template, &self.name);
         node.machine.launched = self.launched;
         node.ready = NodeReady { status: ConditionStatus::False, since: now };
-        // The admission plugin TaintNodesByCondition.
+        // Taint added by the admission plugin TaintNodesByCondition.
         node.taints.push(Taint {
             key: NOT_READY_TAINT.into(),
             value: "".into(),
@@ -109,12 +110,12 @@ impl Machine {
     }
 }
 
-/// Whether a resource is offered by a device plugin, and not by the kubelet itself.
+/// True if a resource is advertised by a device plugin rather than by the kubelet itself.
 fn is_device(resource: &str) -> bool {
     resource.contains('/') && !resource.starts_with("hugepages-")
 }
 
-/// Whether a node has resources that a device plugin offers.
+/// True if a node has resources of a device plugin.
 pub(super) fn has_devices(node: &Node) -> bool {
     node.capacity.iter().any(|(name, _)| is_device(name))
 }

@@ -1,4 +1,4 @@
-//! The cloud: machines that are asked for, boot, join the cluster as nodes, and go again.
+//! The cloud: machines are requested, boot, join the cluster as nodes, and are removed again.
 
 mod instance;
 mod machine;
@@ -28,35 +28,35 @@ use record::NodeTrack;
 use scenario::cluster::named;
 use units::HourlyPrice;
 
-/// Who writes about machines in the log.
+/// Name of the actor that logs about machines.
 const ACTOR: &str = "cloud";
-/// Who deletes the Node objects of machines that are gone.
+/// Controller that deletes the Node objects of removed machines.
 const NODE_CONTROLLER: &str = "cloud-node-lifecycle-controller";
 
-/// All machines that come and go.
+/// All machines that are added or removed during a run.
 #[derive(Clone, Debug)]
 pub(super) struct Cloud {
     plan: Arc<CloudPlan>,
     streams: Streams,
     /// The groups as an autoscaler sees them.
     groups: Vec<NodeGroup>,
-    /// What belongs to each of them.
+    /// The machines of each group.
     fleets: Vec<Fleet>,
-    /// All machines that ever were, by number.
+    /// All machines of the run, by number.
     machines: Vec<Machine>,
-    /// The numbers of those that are. Only ever looked up, never iterated.
+    /// The numbers of the existing machines. Only ever looked up, never iterated.
     by_name: FxHashMap<Name, usize>,
     supply: Supply,
-    /// Steps that are not in the event queue yet.
+    /// Steps that have not been added to the event queue yet.
     new_steps: Vec<(SimTime, usize)>,
 }
 
-/// How a machine came and went.
+/// The life of a machine.
 #[derive(Clone, Debug)]
 pub(super) struct MachineLife {
     /// Its group.
     pub(super) group: Name,
-    /// A node like its own.
+    /// The template of its node.
     pub(super) template: Node,
     /// Its steps so far.
     pub(super) steps: Vec<(&'static str, SimTime)>,
@@ -65,14 +65,14 @@ pub(super) struct MachineLife {
 /// The machines of a group.
 #[derive(Clone, Debug, Default)]
 struct Fleet {
-    /// Those that are, by name.
+    /// The existing ones, by name.
     machines: BTreeMap<Name, usize>,
-    /// Number of the last one.
+    /// Number of the last machine.
     last: u32,
 }
 
 impl Cloud {
-    /// The cloud at the start: as many machines as its groups start with, in service.
+    /// The cloud at the start, with the initial machines of each group in service.
     pub(super) fn new(plan: &Arc<CloudPlan>, seed: u64) -> Self {
         let mut cloud = Self {
             plan: Arc::clone(plan),
@@ -108,7 +108,7 @@ impl Cloud {
         self.machines.iter().map(|machine| named(self.template(machine), &machine.name))
     }
 
-    /// How many machines were asked for so far.
+    /// Number of machines requested so far.
     pub(super) fn count(&self) -> usize {
         self.machines.len()
     }
@@ -118,12 +118,12 @@ impl Cloud {
         self.machines.iter().skip(number).map(|machine| &machine.name)
     }
 
-    /// Price of a node of a group for an hour.
+    /// Hourly price of a node of a group.
     pub(super) fn price_of(&self, group: &str) -> Option<HourlyPrice> {
         self.groups.iter().find(|one| *one.id == *group)?.template.machine.price
     }
 
-    /// How the machine of this name came and went, if there ever was one.
+    /// The life of the machine with this name, if there ever was one.
     pub(super) fn life_of(&self, name: &str) -> Option<MachineLife> {
         let known = self.number_of(name);
         let gone = || self.machines.iter().rposition(|machine| *machine.name == *name);
@@ -150,7 +150,7 @@ impl Cloud {
         }
     }
 
-    /// A new machine of a group, which is nothing but a name and a zone yet.
+    /// Adds a machine to a group, with only a name and a zone so far.
     fn add_machine(&mut self, group: usize) -> usize {
         let plan = &self.plan.groups[group];
         let fleet = &mut self.fleets[group];
@@ -186,7 +186,7 @@ impl Cloud {
         number
     }
 
-    /// Asks for one more machine of a group, whatever its target.
+    /// Requests one more machine of a group, regardless of its target size.
     fn request(&mut self, group: usize, now: SimTime) {
         let number = self.add_machine(group);
         let after = self.machines[number].luck.request;
@@ -199,7 +199,7 @@ impl Cloud {
         self.new_steps.push((at, number));
     }
 
-    /// Enters the steps that were planned since the last time into the event queue.
+    /// Adds the newly planned steps to the event queue.
     pub(super) fn enter_steps(&mut self, env: &mut Environment) {
         for (at, number) in self.new_steps.drain(..) {
             let machine = u32::try_from(number).unwrap_or(u32::MAX);
@@ -207,7 +207,7 @@ impl Cloud {
         }
     }
 
-    /// A machine takes its next step.
+    /// Performs the next step of a machine.
     pub(super) fn step(&mut self, env: &mut Environment, data_plane: &mut DataPlane, number: u32) {
         let number = number as usize;
         let Some(machine) = self.machines.get(number) else { return };
@@ -233,7 +233,7 @@ impl Cloud {
         self.enter_steps(env);
     }
 
-    /// The cloud gives the machine, or says that it does not.
+    /// The cloud launches the machine or refuses it.
     fn provide(&mut self, env: &mut Environment, number: usize) -> Option<SimTime> {
         self.choose(number);
         let machine = &self.machines[number];
@@ -266,7 +266,7 @@ impl Cloud {
         env.now + machine.luck.network
     }
 
-    /// The network plugin works.
+    /// The network plugin is ready, and with it the node.
     fn become_ready(&mut self, env: &mut Environment, number: usize) -> Option<SimTime> {
         let machine = &self.machines[number];
         let name = machine.name.clone();
@@ -295,7 +295,7 @@ impl Cloud {
         None
     }
 
-    /// Asks the cloud to delete a machine; the group's target is another matter.
+    /// Deletes a machine; the group's target size is left to the caller.
     fn delete(&mut self, number: usize, now: SimTime) {
         let machine = &self.machines[number];
         match machine.phase {
@@ -304,13 +304,13 @@ impl Cloud {
             _ => {
                 let after = machine.luck.removal;
                 self.machines[number].phase = Phase::Deleting;
-                self.machines[number].steps.push(("deletion asked for", now));
+                self.machines[number].steps.push(("deletion requested", now));
                 self.plan_step(number, now + after);
             }
         }
     }
 
-    /// A machine is gone, and its Node object with it.
+    /// Removes a machine together with its Node object.
     fn end(&mut self, env: &mut Environment, data_plane: &mut DataPlane, number: usize) {
         let name = self.machines[number].name.clone();
         match env.store().node_named(&name) {
@@ -327,8 +327,8 @@ impl Cloud {
         self.forget(number);
     }
 
-    /// The cloud has taken the machine of a node away, whose Node object is gone. Its group gets another one. Says
-    /// whether the node belongs to a group.
+    /// The cloud reclaimed the machine of a node whose Node object is already gone. A group gets a replacement.
+    /// Returns whether the node is a machine of this cloud.
     pub(super) fn lost(&mut self, env: &mut Environment, node: &str) -> bool {
         let Some(number) = self.number_of(node) else { return false };
         let is_leaving = self.machines[number].phase == Phase::Deleting;
@@ -359,12 +359,12 @@ impl Cloud {
         }
     }
 
-    /// How many machines there were at the start.
+    /// Number of machines at the start.
     fn started(&self) -> usize {
         self.plan.groups.iter().map(|group| group.start as usize).sum()
     }
 
-    /// Machines that are paid for and whose node never came: the bill has them up to now.
+    /// Bills a machine up to now whose node never joined.
     fn bill_without_node(&self, env: &mut Environment, number: usize) {
         let machine = &self.machines[number];
         if let Some(launched) = machine.launched {
@@ -375,7 +375,7 @@ impl Cloud {
         }
     }
 
-    /// Settles the bill of machines whose nodes have not come by the end of the run.
+    /// Bills the machines whose nodes have not joined by the end of the run.
     pub(super) fn finish(&self, env: &mut Environment) {
         for machine in self.by_number() {
             if env.store().node_named(&self.machines[machine].name).is_none() {
@@ -384,13 +384,13 @@ impl Cloud {
         }
     }
 
-    /// The machines that are, by number.
+    /// The numbers of the existing machines, ascending.
     fn by_number(&self) -> Vec<usize> {
         let is = |number: &usize| self.machines[*number].phase != Phase::Gone;
         (0..self.machines.len()).filter(is).collect()
     }
 
-    /// From now on the cloud lacks machines.
+    /// A stock-out begins.
     pub(super) fn run_short(&mut self, env: &mut Environment, sold_out: &StockOut) {
         let shortage = Shortage::new(sold_out, env.now);
         let message = format!("the cloud has {shortage} for {}", sold_out.duration);

@@ -1,4 +1,4 @@
-//! The cloud before the run begins: its groups of machines, and how it gives and takes them.
+//! The cloud's configuration for a run: its groups of machines, and how long it takes to launch and remove them.
 
 use std::collections::BTreeMap;
 
@@ -7,49 +7,49 @@ use cluster::node::Node;
 use scenario::machines::{MachineTimes, Preset};
 use units::Quantity;
 
-/// What the cloud has to offer.
+/// What the cloud offers.
 #[derive(Clone, Debug)]
 pub struct CloudPlan {
-    /// Groups of machines that come and go.
+    /// The groups whose size can change.
     pub groups: Vec<GroupPlan>,
-    /// Share of the machines, 0 to 1, that never join the cluster.
+    /// Fraction of the machines, 0 to 1, that never join the cluster.
     pub boot_failures: f64,
-    /// Most that all groups together get, by resource.
+    /// Quota over all groups, by resource.
     pub quota: BTreeMap<Name, Quantity>,
-    /// The label whose value is the type of a node's GPUs.
+    /// The node label that holds the GPU type.
     pub gpu_label: &'static str,
-    /// Its words for a machine that it does not have, and for one beyond the quota.
+    /// Error codes of refused launches.
     pub codes: RefusalCodes,
 }
 
-/// A group of machines that are alike, such as an auto scaling group or a managed instance group.
+/// A group of identical machines, such as an auto scaling group or a managed instance group.
 #[derive(Clone, Debug)]
 pub struct GroupPlan {
-    /// Its name, the first part of its nodes' names.
+    /// Its name, which is the prefix of its nodes' names.
     pub name: Name,
-    /// Fewest nodes.
+    /// Minimum size.
     pub min: u32,
-    /// Most nodes.
+    /// Maximum size.
     pub max: u32,
-    /// Nodes at the start, Ready.
+    /// Size at the start; these nodes are Ready.
     pub start: u32,
-    /// A node in each of its zones.
+    /// A template node for each of its zones.
     pub templates: Vec<Node>,
-    /// How long the steps of its machines' lives take.
+    /// Durations of the steps in its machines' life cycle.
     pub times: MachineTimes,
 }
 
-/// How a cloud words a refusal.
+/// A cloud's error codes for refused launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefusalCodes {
-    /// It has no such machine.
+    /// Insufficient capacity.
     pub no_capacity: &'static str,
-    /// The customer may have no more of them.
+    /// Quota exceeded.
     pub quota: &'static str,
 }
 
 impl CloudPlan {
-    /// A cloud like that of a preset, without groups and limits.
+    /// A cloud as in a preset, without groups and quota.
     pub fn new(preset: Preset) -> Self {
         let code = |no_capacity, quota| RefusalCodes { no_capacity, quota };
         Self {

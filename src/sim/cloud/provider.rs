@@ -1,4 +1,4 @@
-//! The cloud as the Cluster Autoscaler talks to it.
+//! The cloud provider interface of the Cluster Autoscaler.
 
 use super::Cloud;
 use super::machine::Phase;
@@ -8,7 +8,7 @@ use cluster::pod_template::ResourceList;
 use cluster_autoscaler::{CloudError, CloudProvider, Instance, NodeGroup};
 use engine::SimTime;
 
-/// Prices of a core, a GiB and a GPU for an hour, by which the expander `price` values pods
+/// Hourly prices of a core, a GiB and a GPU by which the expander `price` values pods
 /// (`cloudprovider/gce/gce_price_info.go`).
 const POD_PRICES: [(&str, f64); 3] =
     [("cpu", 0.033_174), ("memory", 0.004_446), ("nvidia.com/gpu", 0.7)];

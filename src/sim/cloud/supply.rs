@@ -1,4 +1,4 @@
-//! What the cloud has left: types that are sold out in a zone, and the customer's quota.
+//! The cloud's remaining supply: stock-outs of machine types in a zone, and the customer's quota.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,21 +11,21 @@ use engine::SimTime;
 use faults::{StockOut, StockOutOf};
 use units::Quantity;
 
-/// What is short, and what is held.
+/// Current shortages, and resources in use.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Supply {
     shortages: Vec<Shortage>,
-    /// What all machines of groups have, by resource, in billionths.
+    /// Resources of all machines in groups, in billionths.
     held: BTreeMap<Name, i128>,
 }
 
-/// Machines that the cloud does not have; what is absent stands for any.
+/// Machines that are out of stock; an absent field matches any value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shortage {
     pool: Option<Name>,
     zone: Option<Name>,
     capacity_type: Option<CapacityType>,
-    /// When they are to be had again.
+    /// End of the shortage.
     until: SimTime,
 }
 
@@ -71,17 +71,17 @@ impl Supply {
         self.shortages.push(shortage);
     }
 
-    /// Shortages that are over are forgotten.
+    /// Drops shortages that are over.
     pub(super) fn pass(&mut self, now: SimTime) {
         self.shortages.retain(|one| one.until > now);
     }
 
-    /// Whether there is no machine for such a node.
+    /// True if machines for such a node are out of stock.
     pub(super) fn is_short_of(&self, node: &Node) -> bool {
         self.shortages.iter().any(|one| one.concerns(node))
     }
 
-    /// Why there is no machine for such a node, if there is none.
+    /// Why the cloud refuses a machine for such a node; `None` if it does not.
     pub(super) fn refusal(&self, node: &Node, plan: &CloudPlan) -> Option<(InstanceError, String)> {
         let error = |is_out_of_resources, code: &str| InstanceError {
             is_out_of_resources,
@@ -102,7 +102,7 @@ impl Supply {
             let own = node.capacity.get(resource).map_or(0, Quantity::nanos);
             let held = self.held.get(resource).copied().unwrap_or(0);
             (own > 0 && held + own > most.nanos()).then(|| {
-                let why = format!("the quota of {most} {resource} is used up");
+                let why = format!("the quota of {most} {resource} is exhausted");
                 (error(true, plan.codes.quota), why)
             })
         })

@@ -1,4 +1,4 @@
-//! What Karpenter decided in the run: which nodes it asked for and removed, and why.
+//! Karpenter's decisions during the run: the nodes that it requested and removed, and why.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,35 +13,35 @@ use karpenter::operator::Deletion;
 use karpenter::scheduling::NewClaim;
 use karpenter::state::Options;
 
-/// Options and pods that are named; of others only the number is told.
+/// Most options and pods listed by name; of others only the number is given.
 const NAMED: usize = 5;
 
-/// All of it.
+/// All decisions so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     pub(super) added: BTreeMap<Name, ClaimAdded>,
     pub(super) removed: BTreeMap<Name, ClaimRemoved>,
-    /// Why each node was left alone when nodes were last looked at, and when that was.
+    /// Why each node was kept when disruption last considered it, and when that was.
     pub(super) kept: BTreeMap<Name, (SimTime, String)>,
-    /// The node for which a node is made, by the node.
+    /// The node that each replacement is for, by the replacement's name.
     pub(super) replaces: BTreeMap<Name, String>,
 }
 
-/// Why a node was asked for.
+/// Why a node was requested.
 #[derive(Clone, Debug)]
 pub(crate) struct ClaimAdded {
     at: SimTime,
     pool: Name,
     pods: Vec<NamespacedName>,
-    /// What the pods and those of DaemonSets ask for together.
+    /// Total requests of the pods, including DaemonSets.
     requests: String,
-    /// Instance types that would do, with the lowest price of each, the cheapest first.
+    /// Feasible instance types with the lowest price of each, cheapest first.
     options: Vec<(Name, f64)>,
-    /// What the cloud gave.
+    /// What the cloud launched.
     chosen: Option<String>,
 }
 
-/// Why a node goes.
+/// Why a node is removed.
 #[derive(Clone, Debug)]
 pub(crate) struct ClaimRemoved {
     at: SimTime,
@@ -79,7 +79,7 @@ impl History {
         self.removed.insert(name.clone(), ClaimRemoved { at, why });
     }
 
-    /// Why a node was asked for, in short.
+    /// Summary of why a node was requested.
     pub(super) fn why_added(&self, name: &Name) -> String {
         let Some(added) = self.added.get(name) else { return String::new() };
         if let Some(text) = self.replaces.get(name) {
@@ -94,7 +94,7 @@ impl History {
     }
 }
 
-/// Why a claim is deleted, in words.
+/// The reason for a claim's deletion, in words.
 pub(super) fn in_words(why: Deletion, command: Option<&Command>) -> String {
     match why {
         Deletion::Disrupted(method) => {
@@ -102,18 +102,18 @@ pub(super) fn in_words(why: Deletion, command: Option<&Command>) -> String {
             let savings = command.map_or(0.0, Command::estimated_savings);
             match command.map(|one| one.replacements.len()) {
                 Some(1..) => {
-                    format!("{reason}: replaced by a cheaper node or one as its pool has it now")
+                    format!("{reason}: replaced by a cheaper node, or because it drifted")
                 }
                 _ if savings > 0.0 => {
-                    format!("{reason}: its pods have room elsewhere; {savings:.4} $/h less")
+                    format!("{reason}: its pods fit elsewhere; {savings:.4} $/h less")
                 }
                 _ => format!("{reason}: it is not needed"),
             }
         }
         Deletion::Expired => "Expired: it is as old as `expireAfter` lets it become".to_owned(),
-        Deletion::Interrupted => "Interrupted: the cloud takes the machine back".to_owned(),
-        Deletion::NotLaunched => "the cloud gave no instance within 5m".to_owned(),
-        Deletion::NotRegistered => "its node did not join within 15m".to_owned(),
+        Deletion::Interrupted => "Interrupted: the cloud is reclaiming the machine".to_owned(),
+        Deletion::NotLaunched => "no instance was launched within 5m".to_owned(),
+        Deletion::NotRegistered => "its node did not register within 15m".to_owned(),
     }
 }
 
@@ -129,7 +129,7 @@ fn requests(made: &NewClaim) -> String {
     texts.join(", ")
 }
 
-/// What Karpenter has to say of a node.
+/// Karpenter's part of a node's story.
 #[derive(Clone, Debug)]
 pub(crate) struct ClaimStory {
     pub(super) added: Option<ClaimAdded>,
@@ -170,8 +170,8 @@ impl fmt::Display for ClaimStory {
                 added.pods.iter().take(NAMED).map(ToString::to_string).collect();
             let more = added.pods.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            writeln!(f, "  for pods that no node had room for: {}{more}", names.join(", "))?;
-            writeln!(f, "  they ask for {} with the pods of DaemonSets", added.requests)?;
+            writeln!(f, "  for unschedulable pods: {}{more}", names.join(", "))?;
+            writeln!(f, "  they request {}, DaemonSets included", added.requests)?;
             writeln!(
                 f,
                 "  {} instance types of NodePool {} fit; the cheapest:",
@@ -182,7 +182,7 @@ impl fmt::Display for ClaimStory {
                 writeln!(f, "    {price:>8.4} $/h   {name}")?;
             }
             if let Some(chosen) = &added.chosen {
-                writeln!(f, "  the cloud gave {chosen}")?;
+                writeln!(f, "  launched: {chosen}")?;
             }
         }
         if let Some(removed) = &self.removed {

@@ -1,4 +1,4 @@
-//! From a NodeClaim to an instance of the cloud, and to its node.
+//! From a NodeClaim to a cloud instance and its node.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use karpenter::{Amounts, InstanceType, Offering};
 use scenario::karpenter::Provider;
 use units::{HourlyPrice, Quantity};
 
-/// As many types as a request to EC2 lists at most.
+/// Most types in a request to EC2.
 const MOST_TYPES: usize = 60;
-/// What the cloud did not have is not asked for again for so long (`UnavailableOfferingsTTL` of the AWS provider).
+/// How long an offering without capacity is not requested again (`UnavailableOfferingsTTL` of the AWS provider).
 const UNAVAILABLE: SimDuration = SimDuration::from_secs(180);
 
 impl Karpenter {
-    /// Asks the cloud for the instance of a claim.
+    /// Requests the instance of a claim from the cloud.
     pub(super) fn launch(&mut self, env: &Environment, cloud: &mut Cloud, name: &Name) {
         let Some(made) = self.operator.claims().get(name).and_then(|one| one.made.clone()) else {
             return;
@@ -44,7 +44,7 @@ impl Karpenter {
         cloud.request_instance(name, choices.into(), &times, env.now);
     }
 
-    /// What the instance may be, the cheapest first. If there is spot capacity, an EC2 instance is nothing else.
+    /// Candidates for the instance, cheapest first. If any is spot capacity, an EC2 instance considers only those.
     fn choices(&self, made: &NewClaim, provider: Provider, labels: &Labels) -> Vec<Arc<Node>> {
         let requirements = made.claim_requirements(self.operator.options());
         let types = made.options.iter().take(MOST_TYPES);
@@ -64,7 +64,7 @@ impl Karpenter {
         all.into_iter().map(|(one, way)| Arc::new(node(made, one, way, labels))).collect()
     }
 
-    /// A machine has taken a step.
+    /// Handles a step of a machine.
     pub(crate) fn machine_stepped(
         &mut self,
         env: &mut Environment,
@@ -109,7 +109,7 @@ impl Karpenter {
         self.wait(env);
     }
 
-    /// Takes up nodes that have joined, and those that have all that they need.
+    /// Registers nodes that have joined, and initializes those that are ready with all their resources.
     pub(super) fn take_up(&mut self, env: &mut Environment) {
         for name in std::mem::take(&mut self.to_take_up) {
             let Some(id) = env.store().node_named(&name) else { continue };
@@ -144,7 +144,7 @@ impl Karpenter {
     }
 }
 
-/// What the cloud has: what it did not have a while ago cannot be had.
+/// The instance types without the offerings that lacked capacity a short time ago.
 pub(super) fn on_offer(
     types: &Arc<[Arc<InstanceType>]>,
     unavailable: &BTreeMap<OfferingKey, SimTime>,
@@ -169,13 +169,13 @@ pub(super) fn on_offer(
     types.iter().map(with_gaps).collect()
 }
 
-/// The offering that a node is.
+/// The offering that a node was launched from.
 fn offering_of(node: &Node) -> (Name, Name, Name) {
     let label = |key: &str| node.meta.labels.get(key).cloned().unwrap_or_else(|| "".into());
     (node.machine.instance_type.clone(), label(ZONE), label(CAPACITY_TYPE))
 }
 
-/// A node of this type, bought this way.
+/// A node of this instance type and offering.
 fn node(made: &NewClaim, one: &InstanceType, way: &Offering, own: &Labels) -> Node {
     let single = one.requirements.iter();
     let of_type = single.filter_map(|one| Some((one.key.clone(), one.only_value()?.clone())));

@@ -1,5 +1,5 @@
-//! Karpenter at work: what it hears of the cluster, when its turns are, what it asks the cloud and the API server for,
-//! and what it says of it.
+//! Runs Karpenter in the simulation: passes it the changes of the cluster, schedules its turns, and carries out its
+//! requests to the cloud and the API server.
 
 mod history;
 mod launching;
@@ -33,17 +33,17 @@ use scenario::karpenter::{KarpenterPool, KarpenterSettings, Provider, well_known
 use scenario::machines::{MachineTimes, StepTime};
 use scheduler::Scheduler;
 
-/// Who acts.
+/// Actor in the log.
 pub(super) const ACTOR: &str = "karpenter";
-/// Most turns at one instant, against a loop without end.
+/// Most turns at one instant, as a guard against an infinite loop.
 const MAX_TURNS: usize = 100_000;
 
-/// The Karpenter of a world.
+/// Karpenter's configuration in a world.
 #[derive(Clone, Debug)]
 pub struct KarpenterPlan {
     /// Its settings.
     pub settings: KarpenterSettings,
-    /// How long the steps of an EC2 instance's life take.
+    /// Durations of the steps in an EC2 instance's life cycle.
     pub times: MachineTimes,
 }
 
@@ -68,34 +68,34 @@ impl KarpenterPlan {
 /// An offering: type, zone, capacity type.
 type OfferingKey = (Name, Name, Name);
 
-/// The Karpenter of a run.
+/// Karpenter during a run.
 #[derive(Clone, Debug)]
 pub(super) struct Karpenter {
     plan: KarpenterPlan,
     operator: Operator,
     pools: Vec<KarpenterPool>,
     well_known: Arc<WellKnownLabels>,
-    /// Whether NodePools or their classes have changed.
+    /// True if NodePools or their node classes have changed.
     has_new_pools: bool,
-    /// What the cloud did not have, until when it is not asked for.
+    /// Offerings that lacked capacity, each with the time until which it is not requested.
     unavailable: BTreeMap<OfferingKey, SimTime>,
-    /// Nodes that may have come further.
+    /// Nodes that may have to be registered or initialized.
     to_take_up: BTreeSet<Name>,
     drains: BTreeMap<Name, Drain>,
-    /// Pods whose eviction was refused, which is told once.
+    /// Pods whose eviction was refused, so that this is logged only once.
     refused: BTreeSet<NamespacedName>,
-    /// What pods were told last.
+    /// The last message about each pod.
     said: BTreeMap<NamespacedName, String>,
     sight: Sight,
     history: History,
-    /// The seed of choices among equals.
+    /// The seed for choices among equals.
     ties: u64,
-    /// The event that it waits for.
+    /// Time of the event that is scheduled for it.
     wakes: Option<SimTime>,
 }
 
 impl Karpenter {
-    /// An operator that starts with the run.
+    /// Karpenter as it starts with the run.
     pub(super) fn new(plan: &KarpenterPlan, begin: SimTime, seed: u64) -> Self {
         let streams = Streams::new(seed);
         let options = plan.settings.options();
@@ -120,7 +120,7 @@ impl Karpenter {
         }
     }
 
-    /// The scheduler found no node for a pod that it had not found one for before.
+    /// Called when the scheduler first finds no node for a pod.
     pub(super) fn pod_unschedulable(&mut self, env: &mut Environment, pod: PodId) {
         if let Some(pod) = self.sight.pod(env.view(), pod) {
             let waits = karpenter::Pod { is_unschedulable: true, ..karpenter::Pod::clone(&pod) };
@@ -131,19 +131,19 @@ impl Karpenter {
         }
     }
 
-    /// The cloud has given notice that it takes a machine back.
+    /// The cloud has announced that it will reclaim a machine.
     pub(super) fn interrupted(&mut self, env: &mut Environment, cloud: &mut Cloud, name: &Name) {
         let outputs = self.operator.interrupted(name, env.now);
         self.carry_out(env, cloud, outputs);
         self.wait(env);
     }
 
-    /// Whether a node is one of Karpenter's.
+    /// True if a node is one of Karpenter's.
     pub(super) fn has(&self, name: &str) -> bool {
         self.operator.claims().get(name).is_some()
     }
 
-    /// Hears of a change.
+    /// Processes a change of the cluster.
     pub(super) fn on_change(&mut self, env: &mut Environment, change: &Change) {
         self.sight.on_change(env.view(), change);
         match change {
@@ -203,7 +203,7 @@ impl Karpenter {
         }
     }
 
-    /// Enters the next event at which it has something to do.
+    /// Schedules an event for the next time that it has work.
     pub(super) fn wait(&mut self, env: &mut Environment) {
         let drains = self.drains.values().map(|drain| drain.due);
         let Some(at) = drains.chain(self.operator.wakes_at()).min() else { return };
@@ -214,7 +214,7 @@ impl Karpenter {
         }
     }
 
-    /// It is time for something.
+    /// Handles the scheduled event.
     pub(super) fn wake(&mut self, env: &mut Environment, cloud: &mut Cloud, scheduler: &Scheduler) {
         if self.wakes != Some(env.now) {
             return;
@@ -244,7 +244,7 @@ impl Karpenter {
         self.carry_out(env, cloud, outputs);
     }
 
-    /// A turn of the operator, which sees the cluster as it is now.
+    /// One turn of the operator on the current cluster.
     fn turn(&mut self, env: &Environment, scheduler: &Scheduler) -> Vec<Output> {
         self.ties = self.ties.wrapping_add(2);
         let Self { operator, pools, unavailable, well_known, sight, plan, ties, .. } = self;
@@ -376,7 +376,7 @@ impl Karpenter {
         }
     }
 
-    /// Writes an Event about a pod, unless it was the last one.
+    /// Logs an Event about a pod, unless it repeats the last one.
     fn say_of_pod(
         &mut self,
         env: &mut Environment,
@@ -396,14 +396,14 @@ impl Karpenter {
         self.said.insert(pod.clone(), message);
     }
 
-    /// What there is to say of a node.
+    /// Karpenter's part of a node's story.
     pub(super) fn story(&self, name: &Name, is_there: bool) -> Option<ClaimStory> {
         let added = self.history.added.get(name).cloned();
         let removed = self.history.removed.get(name).cloned();
         let kept = self.operator.claims().get(name).filter(|_| is_there).map(|one| {
             let claim = &one.claim;
             if claim.is_terminating {
-                return "it is on its way out".to_owned();
+                return "it is being deleted".to_owned();
             }
             match self.history.kept.get(name) {
                 Some((at, why)) => format!("{why} (as of {})", at.floor_to_second()),
@@ -422,7 +422,7 @@ impl Karpenter {
     }
 }
 
-/// Puts the taint of nodes that are about to go on a node, or takes it off.
+/// Adds or removes the disruption taint of a node.
 fn taint(env: &mut Environment, node: &Name, is_disrupted: bool) {
     let Some(id) = env.store().node_named(node) else { return };
     let taint = disrupted_taint();

@@ -1,4 +1,4 @@
-//! NodePools as the store holds them, and NodeClaims as it is to hold them.
+//! Reads NodePools from the store, and writes NodeClaims to it.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use karpenter::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
 use karpenter::state::NodeClaim;
 use scenario::karpenter::{KarpenterPool, KarpenterSettings, Written, read_pools};
 
-/// The kinds of the objects that say what nodes are made of.
+/// The kinds that define Karpenter's pools.
 pub(crate) const POOL_KINDS: [Kind; 3] = [Kind::NodePool, Kind::EC2NodeClass, Kind::KWOKNodeClass];
 
-/// The pools that nodes can be made of; what is wrong with the others is told when they are applied.
+/// The valid pools; problems of the others are reported when they are applied.
 pub(super) fn pools(store: &Store, settings: &KarpenterSettings) -> Vec<KarpenterPool> {
     let metas = POOL_KINDS.into_iter().flat_map(|kind| {
         let all = store.objects_of(kind).into_iter();
@@ -28,7 +28,7 @@ pub(super) fn pools(store: &Store, settings: &KarpenterSettings) -> Vec<Karpente
 }
 
 impl Karpenter {
-    /// Brings the NodeClaim in the store up to date.
+    /// Updates the NodeClaim in the store.
     pub(super) fn write_claim(&self, env: &mut Environment, name: &Name) {
         let Some(one) = self.operator.claims().get(name) else { return };
         let claim = &one.claim;
@@ -45,7 +45,7 @@ impl Karpenter {
     }
 }
 
-/// Takes a NodeClaim out of the store.
+/// Deletes a NodeClaim from the store.
 pub(super) fn delete_claim(env: &mut Environment, name: &Name) {
     let id = NamespacedName::new("", &**name);
     if let Some(object) = env.store().object_named(Kind::NodeClaim, &id) {

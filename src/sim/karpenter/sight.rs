@@ -16,25 +16,25 @@ use karpenter::pod::{Pod, PodOwner};
 use karpenter::state::NodeObject;
 use karpenter::{Amounts, NodePods};
 
-/// The label of a node that Karpenter has taken up.
+/// Label of nodes that Karpenter has registered.
 pub(super) const REGISTERED: &str = "karpenter.sh/registered";
-/// The label of a node that is ready for pods.
+/// Label of nodes that Karpenter has initialized.
 pub(super) const INITIALIZED: &str = "karpenter.sh/initialized";
 
-/// Remembers what was made of each pod and node, until these are written again. All of it is only ever looked up, never
-/// iterated.
+/// Caches the converted form of each pod and node until the next write to it. All of it is only ever looked up,
+/// never iterated.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sight {
     pods: FxHashMap<PodId, (u64, Arc<Pod>)>,
-    /// What pods of a template have in common.
+    /// The part that pods of a template have in common.
     templates: FxHashMap<TemplateId, Arc<Pod>>,
     nodes: FxHashMap<NodeId, (u64, Arc<NodeObject>)>,
-    /// The pods on each node on which none has changed.
+    /// The pods on each node, as long as none of them has changed.
     on_node: FxHashMap<NodeId, NodePods>,
 }
 
 impl Sight {
-    /// A pod.
+    /// The converted pod.
     pub(super) fn pod(&mut self, view: ClusterView<'_>, id: PodId) -> Option<Arc<Pod>> {
         self.pod_that(view, id, false)
     }
@@ -61,7 +61,7 @@ impl Sight {
         Some(made)
     }
 
-    /// Forgets what has changed.
+    /// Invalidates the entries that a change affects.
     pub(super) fn on_change(&mut self, view: ClusterView<'_>, change: &Change) {
         match change {
             Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
@@ -103,7 +103,7 @@ impl Sight {
         (object, pods)
     }
 
-    /// Pods that no node has room for.
+    /// Unschedulable pods.
     pub(super) fn waiting(
         &mut self,
         view: ClusterView<'_>,
@@ -132,7 +132,7 @@ fn node_of(node: &Node) -> NodeObject {
 }
 
 fn pod_of(view: ClusterView<'_>, pod: &StorePod, common: &Pod) -> Pod {
-    // UIDs are compared as texts.
+    // UIDs are compared as strings.
     let uid = format!("{:016x}", pod.uid).into();
     let mut made = Pod { id: pod.id.clone(), uid, ..common.clone() };
     made.labels = view.store().labels_of(pod).clone();
@@ -153,7 +153,7 @@ fn pod_of(view: ClusterView<'_>, pod: &StorePod, common: &Pod) -> Pod {
     made
 }
 
-/// The pods that DaemonSets would make.
+/// Pods as the DaemonSets would create them.
 pub(super) fn daemons(view: ClusterView<'_>) -> Vec<Arc<Pod>> {
     let sets = view.store().daemon_sets().values();
     let mut made: Vec<Arc<Pod>> = sets
@@ -189,7 +189,7 @@ fn budget(one: &PodDisruptionBudget) -> PodBudget {
     }
 }
 
-/// Whether an object says what Karpenter makes nodes of.
+/// True if an object defines a pool of Karpenter.
 pub(super) const fn is_of_pools(object: ObjectId) -> bool {
     matches!(object, ObjectId::NodePool(_) | ObjectId::EC2NodeClass(_) | ObjectId::KWOKNodeClass(_))
 }

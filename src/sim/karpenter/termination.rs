@@ -1,4 +1,4 @@
-//! Nodes that are about to go: their pods are evicted, one group after the other, and then the machine goes
+//! Terminating nodes: their pods are evicted group by group, and then the machine is deleted
 //! (`pkg/controllers/node/termination`).
 
 use super::{ACTOR, Karpenter};
@@ -11,22 +11,22 @@ use cluster::{Action, Kind, Name, ObjectReference};
 use engine::{SimDuration, SimTime};
 use karpenter::pod::{Pod, PodOwner, disrupted_taint};
 
-/// How often a node that is drained is looked at.
+/// Interval at which a draining node is checked.
 const PERIOD: SimDuration = SimDuration::from_secs(1);
-/// Pods of this priority and above go last (`system-cluster-critical`).
+/// Pods of this priority and above are evicted last (`system-cluster-critical`).
 const CRITICAL: i32 = 2_000_000_000;
 
-/// A node that is drained.
+/// A draining node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drain {
-    /// When it is looked at next.
+    /// Time of its next check.
     pub(super) due: SimTime,
-    /// When its pods go whatever keeps them.
+    /// Time at which its pods are deleted regardless of what blocks their eviction.
     pub(super) deadline: Option<SimTime>,
 }
 
 impl Karpenter {
-    /// Begins to drain a node; a claim without one loses its instance at once.
+    /// Begins to drain a node; a claim without a node loses its instance at once.
     pub(super) fn begin_drain(&mut self, env: &Environment, cloud: &mut Cloud, claim: &Name) {
         if env.store().node_named(claim).is_none() {
             cloud.delete_instance(claim, env.now);
@@ -39,7 +39,7 @@ impl Karpenter {
         self.drains.insert(claim.clone(), Drain { due: env.now, deadline });
     }
 
-    /// Looks at the nodes that are drained and due.
+    /// Continues the drains that are due.
     pub(super) fn drain(&mut self, env: &mut Environment, cloud: &mut Cloud) {
         let due = self.drains.iter().filter(|(_, drain)| drain.due <= env.now);
         let due: Vec<(Name, Drain)> = due.map(|(name, drain)| (name.clone(), *drain)).collect();
@@ -57,7 +57,7 @@ impl Karpenter {
         }
     }
 
-    /// Evicts the next group of a node's pods; whether there is none left.
+    /// Evicts the next group of a node's pods; true if none is left.
     fn evict_next(
         &mut self,
         env: &mut Environment,
@@ -105,14 +105,14 @@ impl Karpenter {
     }
 }
 
-/// Whether a drain waits for a pod (`IsDrainable`).
+/// True if a drain evicts the pod and waits for it (`IsDrainable`).
 fn is_drained(pod: &Pod) -> bool {
     let taint = disrupted_taint();
     let tolerates = pod.template.spec.tolerations.iter().any(|one| one.tolerates(&taint));
     !tolerates && pod.owner != PodOwner::Node
 }
 
-/// In which order pods go (`groupPodsByPriority`).
+/// The eviction group of a pod, lowest first (`groupPodsByPriority`).
 fn group(pod: &Pod) -> u8 {
     let is_critical = pod.template.spec.priority.is_some_and(|priority| priority >= CRITICAL);
     2 * u8::from(is_critical) + u8::from(pod.owner == PodOwner::DaemonSet)

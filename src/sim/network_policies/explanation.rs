@@ -1,4 +1,4 @@
-//! What the policies say of one call, for those who ask.
+//! Explains what the policies decide about one call.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ use cluster::service::Service;
 use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference};
 use record::workload_of;
 
-/// One end of a call as a person names it.
+/// One end of a call, as a user names it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallEnd {
-    /// Clients of whom nothing is known.
+    /// External clients.
     Clients,
     /// An address.
     Address(std::net::IpAddr),
@@ -25,25 +25,26 @@ pub enum CallEnd {
     Object(ObjectReference),
 }
 
-/// What the policies say of a call, port by port.
+/// The policies' decision about a call, port by port.
 #[derive(Clone, Debug)]
 pub struct CallStory {
     from: String,
     to: String,
-    /// What they say of asking the DNS; absent if the caller is no pod, or names no Service.
+    /// The decision about the caller's DNS queries; absent if the caller is not a pod, or does not call by Service
+    /// name.
     dns: Option<Verdict>,
-    /// By port of the pod that is called.
+    /// By port of the called pod.
     ports: Vec<(u16, Verdict)>,
 }
 
 impl CallStory {
-    /// Whether the call gets through.
+    /// True if the call gets through.
     pub fn allows(&self) -> bool {
         let dns = self.dns.as_ref().is_none_or(Verdict::allows);
         dns && self.ports.iter().any(|(_, verdict)| verdict.allows())
     }
 
-    /// With every fact under its name.
+    /// As JSON, with all facts named.
     pub fn to_json(&self) -> Value {
         let side = |side: &SideVerdict| {
             let names: Vec<String> = side.isolating.iter().map(ToString::to_string).collect();
@@ -88,7 +89,7 @@ impl fmt::Display for CallStory {
         for (port, verdict) in &self.ports {
             let verb = if verdict.allows() { "allowed" } else { "denied" };
             match port {
-                0 => writeln!(f, "no port in particular: {verb}")?,
+                0 => writeln!(f, "any port: {verb}")?,
                 port => writeln!(f, "TCP port {port}: {verb}")?,
             }
             write_sides(f, verdict)?;
@@ -119,8 +120,8 @@ fn write_sides(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
 }
 
 impl Simulation {
-    /// What the policies say now of a call; the port is that of the pod, and without one all are told to which the
-    /// Service leads. An error says which end is not there.
+    /// Explains what the policies decide about a call now. The port is that of the pod; without one, all ports that
+    /// the Service targets are listed. An error says which end does not exist.
     pub fn explain_call(
         &self,
         from: &CallEnd,
@@ -138,7 +139,7 @@ impl Simulation {
         };
         let ports = match (port, service) {
             (Some(port), Some(service)) => {
-                // As callers name it: the Service's own.
+                // The Service's own port, as callers name it.
                 let position = service.spec.ports.iter().position(|one| one.port == port);
                 let all = target_ports(service, &endpoint);
                 vec![position.and_then(|position| all.get(position).copied()).unwrap_or(port)]
@@ -160,7 +161,7 @@ impl Simulation {
         })
     }
 
-    /// What policies see of an end: of a workload or a Service its first pod.
+    /// The party of an end: for a workload or a Service that of its first pod.
     fn party(&self, end: &CallEnd) -> Result<Party, String> {
         let view = self.view();
         let object = match end {
@@ -178,7 +179,7 @@ impl Simulation {
             None if view.store().object_named(object.kind, &object.id).is_some() => {
                 Err(format!("{object} has no pod at this time"))
             }
-            None => Err(format!("{object} is not there at this time")),
+            None => Err(format!("{object} does not exist at this time")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the log says of calls that policies keep from their Service.
+//! Log entries about calls that policies block.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,17 @@ use cluster::selection::Selecting;
 use cluster::service::Service;
 use cluster::{Kind, NamespacedName, ObjectReference};
 
-/// Who is known to be kept from which Service.
+/// The blocked calls that have been logged.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
-    /// By position of the Service in the traffic, and by name of the callers.
+    /// Keyed by position of the Service in the traffic and by name of the callers.
     blocked: BTreeMap<(usize, String), String>,
-    /// By position, the policies that were ever in the way.
+    /// By position, all policies that have ever blocked calls.
     pub(super) policies: BTreeMap<usize, BTreeSet<NamespacedName>>,
 }
 
 impl NetworkPolicies {
-    /// Logs which calls do not get through from now on, and which do again.
+    /// Logs which calls are blocked from now on, and which get through again.
     pub(super) fn tell(&mut self, env: &mut Environment, apps: &Apps, endpoints: &Endpoints) {
         let mut blocked = BTreeMap::new();
         for position in 0..env.world.traffic.len() {
@@ -34,7 +34,7 @@ impl NetworkPolicies {
         for ((position, callers), why) in &blocked {
             if self.told.blocked.get(&(*position, callers.clone())) != Some(why) {
                 let service = service_at(env, *position);
-                let message = format!("requests of {callers} do not get through: {why}");
+                let message = format!("requests of {callers} are dropped: {why}");
                 env.warn("network", &service, "ConnectionsDropped", message);
             }
         }
@@ -48,7 +48,7 @@ impl NetworkPolicies {
         self.told.blocked = blocked;
     }
 
-    /// Who is kept from a pod of the Service at this position, and by what.
+    /// The callers that cannot reach a pod of the Service at this position, with the reason.
     fn blocked_callers(
         &self,
         env: &Environment,
@@ -89,7 +89,7 @@ impl NetworkPolicies {
     }
 }
 
-/// Pods of a Service that are told apart in messages, at most.
+/// Most pods of a Service that messages distinguish.
 const ENDS_LOOKED_AT: usize = 16;
 
 fn first_obstacle(

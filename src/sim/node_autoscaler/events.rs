@@ -9,7 +9,7 @@ use cluster::{Kind, NamespacedName, ObjectReference};
 use cluster_autoscaler::LoopReport;
 use cluster_autoscaler::report::{RemainingPod, ScaleUpInfo, ScaleUpResult};
 
-/// Remembers what it said last of pods that no group helps: the same words again are not written.
+/// Remembers the last message about each pod that no scale-up helps, so that it is not repeated.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Teller {
     said: BTreeMap<NamespacedName, String>,
@@ -50,7 +50,7 @@ impl Teller {
     }
 }
 
-/// Whether the loop looked for groups for pods, and got as far as telling what came of it.
+/// True if the loop tried to scale up for pods and got as far as reporting a result.
 const fn is_about_pods(report: &LoopReport) -> bool {
     matches!(
         report.scale_up.result,

@@ -1,4 +1,4 @@
-//! What the autoscaler decided in the run: which nodes it asked for and removed, and why.
+//! The autoscaler's decisions during the run: the nodes that it requested and removed, and why.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,18 @@ use cluster_autoscaler::{
 use engine::{SimDuration, SimTime};
 use units::HourlyPrice;
 
-/// All of it.
+/// All decisions so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     pub(super) scale_ups: Vec<ScaleUp>,
-    /// The scale-up that brought a node, by place.
+    /// Position of the scale-up that added a node.
     pub(super) brought_by: BTreeMap<Name, usize>,
     pub(super) removals: BTreeMap<Name, Removal>,
-    /// Why each node that stays was last found to be needed.
+    /// Why each remaining node was last found to be needed.
     pub(super) verdicts: BTreeMap<Name, Verdict>,
 }
 
-/// Why a node cannot go, when that was found, and how much of it was requested.
+/// Why a node cannot be removed, when that was determined, and its utilization by requests.
 #[derive(Clone, Debug)]
 pub(super) struct Verdict {
     pub(super) at: SimTime,
@@ -32,33 +32,33 @@ pub(super) struct Verdict {
     pub(super) utilization: Option<Utilization>,
 }
 
-/// Groups grew.
+/// A scale-up of one or more groups.
 #[derive(Clone, Debug)]
 pub(super) struct ScaleUp {
     pub(super) at: SimTime,
-    /// The pods for which.
+    /// The pods that triggered it.
     pub(super) pods: Vec<NamespacedName>,
     pub(super) options: Vec<OptionReport>,
     pub(super) best: Option<usize>,
     pub(super) infos: Vec<ScaleUpInfo>,
-    /// Prices of a node of the options' groups for an hour.
+    /// Hourly prices of a node of the options' groups.
     pub(super) prices: Vec<Option<HourlyPrice>>,
 }
 
-/// The removal of a node began.
+/// A started removal of a node.
 #[derive(Clone, Debug)]
 pub(super) struct Removal {
     pub(super) at: SimTime,
-    /// The pods that are evicted; absent for a node that counts as empty.
+    /// The evicted pods; absent for a node that counts as empty.
     pub(super) evicted: Option<Vec<NamespacedName>>,
     pub(super) unneeded: Option<UnneededNode>,
     pub(super) utilization: Option<Utilization>,
-    /// What came of it, and when that was heard.
+    /// The result, and when the autoscaler learned of it.
     pub(super) result: Option<(SimTime, DeleteResult)>,
 }
 
 impl History {
-    /// A loop is over. Machines from number `machines` on were asked for in it.
+    /// Records a finished loop. Machines from number `machines` on were requested in it.
     pub(super) fn note(
         &mut self,
         env: &mut Environment,
@@ -87,10 +87,10 @@ impl History {
         }
     }
 
-    /// A node whose removal failed in simulation is not looked at for a while: what was found then still holds.
+    /// A node whose removal failed in simulation is skipped for a while: the last verdict still holds.
     fn note_verdicts(&mut self, at: SimTime, autoscaler: &ClusterAutoscaler) {
         let now = autoscaler.unremovable();
-        // In a loop that looks at no node, what was found last still stands.
+        // In a loop that checks no nodes, the last verdicts still hold.
         let unneeded = autoscaler.unneeded();
         self.verdicts.retain(|name, _| !unneeded.contains_key(name));
         for (name, why) in now {

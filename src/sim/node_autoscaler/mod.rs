@@ -1,5 +1,5 @@
-//! The Cluster Autoscaler at work: when its loops are, what it asks the cloud and the API server for, and what it
-//! says of it.
+//! Runs the Cluster Autoscaler in the simulation: schedules its loops, carries out its requests to the cloud and
+//! the API server, and writes its Events.
 
 mod events;
 mod history;
@@ -20,39 +20,39 @@ use engine::{SimDuration, SimTime, Streams};
 use scheduler::Scheduler;
 use units::LoopPhase;
 
-/// Who acts.
+/// Actor in the log.
 pub(super) const ACTOR: &str = "cluster-autoscaler";
-/// From a loop to one that follows at once.
+/// Delay of a loop that follows the previous one at once.
 const AT_ONCE: SimDuration = SimDuration::from_millis(100);
-/// How often it may have something to do at one instant, against a loop without end.
+/// Most rounds at one instant, as a guard against an infinite loop.
 const MAX_ROUNDS: usize = 10_000;
 
-/// The autoscaler of a world.
+/// The autoscaler's configuration in a world.
 #[derive(Clone, Debug)]
 pub struct AutoscalerPlan {
     /// Its flags.
     pub options: Options,
-    /// When its first loop is.
+    /// Time of its first loop.
     pub first_loop: LoopPhase,
 }
 
-/// The autoscaler of a run.
+/// The autoscaler during a run.
 #[derive(Clone, Debug)]
 pub(super) struct NodeAutoscaler {
     autoscaler: ClusterAutoscaler,
     first: SimTime,
-    /// When the last loop was.
+    /// Time of the last loop.
     last: Option<SimTime>,
-    /// When a pod became unschedulable after that, if one did.
+    /// Time at which a pod became unschedulable after that, if one did.
     news: Option<SimTime>,
-    /// The event that it waits for.
+    /// Time of the event that is scheduled for it.
     wakes: Option<SimTime>,
     history: History,
     teller: Teller,
 }
 
 impl NodeAutoscaler {
-    /// An autoscaler that starts with the run.
+    /// The autoscaler as it starts with the run.
     pub(super) fn new(plan: &AutoscalerPlan, begin: SimTime, seed: u64) -> Self {
         let streams = Streams::new(seed);
         let period = plan.options.scan_interval;
@@ -69,7 +69,7 @@ impl NodeAutoscaler {
         }
     }
 
-    /// The scheduler found no node for a pod that it had not found one for before.
+    /// Called when the scheduler first finds no node for a pod.
     pub(super) fn pod_unschedulable(&mut self, env: &mut Environment) {
         let at = env.now + env.world.timing.watch;
         if self.news.is_none() && starts_loop(at, at, self.autoscaler.options()) {
@@ -78,7 +78,7 @@ impl NodeAutoscaler {
         }
     }
 
-    /// When the next loop is.
+    /// Time of the next loop.
     fn due(&self) -> SimTime {
         let Some(last) = self.last else { return self.first };
         let (scale_up, delete, _) = self.autoscaler.last_times();
@@ -89,7 +89,7 @@ impl NodeAutoscaler {
         next.max(at_once)
     }
 
-    /// Enters the next event at which it has something to do.
+    /// Schedules an event for the next time that it has work.
     pub(super) fn wait(&mut self, env: &mut Environment) {
         let acts = self.autoscaler.next_act(env.now);
         let at = acts.map_or(self.due(), |acts| acts.min(self.due())).max(env.now);
@@ -99,7 +99,7 @@ impl NodeAutoscaler {
         }
     }
 
-    /// It is time for something.
+    /// Handles the scheduled event.
     pub(super) fn wake(&mut self, env: &mut Environment, cloud: &mut Cloud, scheduler: &Scheduler) {
         if self.wakes != Some(env.now) {
             return;
@@ -124,7 +124,7 @@ impl NodeAutoscaler {
         self.act(env, cloud);
     }
 
-    /// What is due between loops.
+    /// Carries out the actions due between loops.
     fn act(&mut self, env: &mut Environment, cloud: &mut Cloud) {
         for _ in 0..MAX_ROUNDS {
             if self.autoscaler.next_act(env.now).is_none_or(|at| at > env.now) {
@@ -140,7 +140,7 @@ impl NodeAutoscaler {
         for request in requests {
             match request {
                 Request::SetTaints(node, taints) => {
-                    // The node may have gone since.
+                    // The node may have been removed in the meantime.
                     if env.store().nodes().contains(node) {
                         env.act(ACTOR, Action::SetNodeTaints(node, taints));
                     }

@@ -1,4 +1,4 @@
-//! The story of one node: why it was asked for, how it came, why it is kept, why it went.
+//! The story of one node: why it was requested, how it was launched, why it is kept, why it was removed.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use cluster_autoscaler::{UnremovableReason, Utilization};
 use engine::{SimDuration, SimTime};
 use units::HourlyPrice;
 
-/// Pods that are named; of others only the number is told.
+/// Most pods listed by name; of others only the number is given.
 const NAMED: usize = 5;
 
-/// All that is known of a node.
+/// All known facts about a node.
 #[derive(Clone, Debug)]
 pub struct NodeStory {
     name: Name,
-    /// Type, way of buying, price, zone.
+    /// Type, capacity type, price, zone.
     machine: String,
     group: Option<Name>,
     life: Option<MachineLife>,
@@ -35,12 +35,12 @@ pub struct NodeStory {
 #[derive(Clone, Debug)]
 struct Added {
     scale_up: ScaleUp,
-    /// The criteria by which the option was chosen.
+    /// The expanders that chose the option.
     expanders: Vec<&'static str>,
 }
 
 impl NodeStory {
-    /// The story of a node of this name; absent if there never was one.
+    /// The story of the node with this name; absent if there never was one.
     pub(crate) fn new(
         view: ClusterView<'_>,
         cloud: &Cloud,
@@ -79,13 +79,13 @@ impl NodeStory {
         })
     }
 
-    /// The same with what Karpenter has to say.
+    /// Adds Karpenter's part of the story.
     pub(crate) fn with_karpenter(self, karpenter: Option<ClaimStory>) -> Self {
         let kept = karpenter.as_ref().and_then(ClaimStory::kept).or(self.kept);
         Self { kept, karpenter, ..self }
     }
 
-    /// The same with every figure under its name.
+    /// As JSON, with all figures named.
     pub fn to_json(&self) -> Value {
         json!({
             "node": &*self.name,
@@ -148,7 +148,7 @@ impl fmt::Display for NodeStory {
         match &self.added {
             Some(added) => write!(f, "\n{added}")?,
             None if self.life.as_ref().is_some_and(|life| life.steps.is_empty()) => {
-                writeln!(f, "\nIt was there from the start.")?;
+                writeln!(f, "\nIt existed from the start.")?;
             }
             None => {}
         }
@@ -181,7 +181,7 @@ impl fmt::Display for Added {
         }
         match &scale_up.pods[..] {
             [] => writeln!(f, "  because it was below its minimum")?,
-            pods => writeln!(f, "  for pods that no node had room for: {}", listed(pods))?,
+            pods => writeln!(f, "  for unschedulable pods: {}", listed(pods))?,
         }
         if scale_up.options.is_empty() {
             return Ok(());
@@ -211,7 +211,7 @@ impl fmt::Display for Removal {
         writeln!(f, "Removal by the Cluster Autoscaler, begun at {}:", time(self.at))?;
         if let Some(unneeded) = &self.unneeded {
             let (since, least) = (time(unneeded.since), unneeded.threshold);
-            writeln!(f, "  not needed since {since}, which must last {least}")?;
+            writeln!(f, "  unneeded since {since}; removable after {least}")?;
         }
         if let Some(utilization) = &self.utilization {
             writeln!(f, "  {}", requested(utilization))?;
@@ -219,7 +219,7 @@ impl fmt::Display for Removal {
         match self.evicted.as_deref() {
             None | Some([]) => writeln!(f, "  no pod to move")?,
             Some(pods) => {
-                writeln!(f, "  pods evicted, which had a place elsewhere: {}", listed(pods))?;
+                writeln!(f, "  evicted pods, which fit elsewhere: {}", listed(pods))?;
             }
         }
         if let Some((at, result)) = &self.result {
@@ -230,20 +230,20 @@ impl fmt::Display for Removal {
 }
 
 impl NodeAutoscaler {
-    /// Why the node is not removed, as of the last loop.
+    /// Why the node was not removed, as of the last loop.
     fn why_kept(&self, name: &Name, now: SimTime) -> String {
         if let Some(unneeded) = self.autoscaler.unneeded().get(name) {
             let since = SimDuration::from_secs((now - unneeded.since).as_secs());
             let least = unneeded.threshold;
             let pods = match &unneeded.pods[..] {
                 [] => String::new(),
-                pods => format!("; its pods would go elsewhere: {}", listed(pods)),
+                pods => format!("; its pods would move elsewhere: {}", listed(pods)),
             };
-            let text = format!("not needed for {since}, and removed after {least} of that{pods}");
+            let text = format!("unneeded for {since}; removed after {least}{pods}");
             return with_share(text, self.autoscaler.utilization().get(name));
         }
         let Some(verdict) = self.history.verdicts.get(name) else {
-            return "the autoscaler has not looked at it yet".to_owned();
+            return "the autoscaler has not evaluated it yet".to_owned();
         };
         let reason = verdict.why.reason;
         let pod = verdict.why.pod.as_ref();
@@ -263,20 +263,20 @@ fn with_share(text: String, utilization: Option<&Utilization>) -> String {
 
 const fn in_words(reason: UnremovableReason) -> &'static str {
     match reason {
-        UnremovableReason::ScaleDownDisabledAnnotation => "its annotation keeps it",
+        UnremovableReason::ScaleDownDisabledAnnotation => "its annotation disables scale-down",
         UnremovableReason::ScaleDownUnreadyDisabled => "it is not ready, and such nodes are kept",
         UnremovableReason::NotAutoscaled => "it belongs to no group",
         UnremovableReason::NotUnneededLongEnough => "it may still be needed",
         UnremovableReason::NotUnreadyLongEnough => "it may still become ready",
         UnremovableReason::NodeGroupMinSizeReached => "its group would be below its minimum",
         UnremovableReason::MinimalResourceLimitExceeded => "the cluster would be too small",
-        UnremovableReason::CurrentlyBeingDeleted => "it is on its way out",
-        UnremovableReason::NotUnderutilized => "too much of it is requested",
+        UnremovableReason::CurrentlyBeingDeleted => "it is being deleted",
+        UnremovableReason::NotUnderutilized => "its utilization is above the threshold",
         UnremovableReason::RecentlyUnremovable => "its removal failed in simulation not long ago",
         UnremovableReason::NoPlaceToMovePods => "its pods fit nowhere else",
-        UnremovableReason::BlockedByPod => "a pod keeps it:",
-        UnremovableReason::BlockedByOnCompletionPod => "a pod is waited for:",
-        UnremovableReason::UnexpectedError => "it says nothing of its resources",
+        UnremovableReason::BlockedByPod => "blocked by pod:",
+        UnremovableReason::BlockedByOnCompletionPod => "waiting for pod:",
+        UnremovableReason::UnexpectedError => "its allocatable resources are unknown",
     }
 }
 

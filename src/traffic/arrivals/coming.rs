@@ -1,19 +1,19 @@
-//! Arrivals looked up ahead of time, many at a time: the law of the gaps is asked in one go.
+//! A look-ahead buffer of arrivals: gaps are drawn in batches.
 
 use std::ops::Range;
 
 use super::{Arrival, Arrivals, Users, WayId};
 use engine::SimTime;
 
-/// How many arrivals are looked up at a time.
+/// Number of arrivals looked up at a time.
 const AHEAD: usize = 64;
 
-/// Arrivals, the next of which are known already. What comes is the same as without.
+/// Arrivals with a look-ahead buffer, which does not change the sequence.
 #[derive(Clone, Debug)]
 pub(crate) struct Coming {
     arrivals: Arrivals,
     known: Vec<Arrival>,
-    /// Position of the next in `known`.
+    /// Position of the next arrival in `known`.
     next: usize,
 }
 
@@ -27,13 +27,13 @@ impl Coming {
         self.arrivals.take_users()
     }
 
-    /// When the next request comes, if that can be known by `until`; it may be later.
+    /// Time of the next request, if it can be known by `until`; it may be later.
     #[inline]
     pub fn next_known(&mut self, until: SimTime) -> Option<SimTime> {
         self.first(until).map(|arrival| arrival.at)
     }
 
-    /// Takes the next request, if it comes by `until`.
+    /// Takes the next request if it arrives by `until`.
     #[inline]
     pub fn take(&mut self, until: SimTime) -> Option<Arrival> {
         let first = self.first(until).filter(|arrival| arrival.at <= until)?;
@@ -41,8 +41,7 @@ impl Coming {
         Some(first)
     }
 
-    /// Takes the requests that come by `until`, as many of them as are known together; none if no further
-    /// one comes by then.
+    /// Takes the buffered requests that arrive by `until`; empty if no further one arrives by then.
     pub fn take_some(&mut self, until: SimTime) -> &[Arrival] {
         if self.next == self.known.len() {
             self.look_ahead(until);
@@ -53,8 +52,8 @@ impl Coming {
         &self.known[self.next - count..self.next]
     }
 
-    /// See [`Arrivals::reroute`]. All requests until `now` were taken. An event that is due
-    /// for one that does not come any more finds none.
+    /// See [`Arrivals::reroute`]. All requests until `now` must have been taken. An event due for a
+    /// request that no longer arrives finds none.
     pub fn reroute(&mut self, way: WayId, now: SimTime, ranges: &[Range<f64>]) -> bool {
         let is_it = self.arrivals.reroute(way, now, ranges);
         if is_it && self.arrivals.is_routed() {
@@ -63,7 +62,7 @@ impl Coming {
         is_it
     }
 
-    /// Whether a part of them goes this way.
+    /// Whether part of the arrivals take this route.
     pub fn has_way(&self, way: WayId) -> bool {
         self.arrivals.has_way(way)
     }

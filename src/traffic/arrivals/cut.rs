@@ -1,4 +1,4 @@
-//! Where a trace is cut: so long after its beginning, or at a date of the calendar.
+//! A cut point in a trace: an offset from its beginning, or a calendar date.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +12,17 @@ use crate::trace::Trace;
 use engine::SimDuration;
 use engine::parse_duration;
 
-/// A place in a trace.
+/// A cut point in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// So long after the trace's beginning.
+    /// An offset from the trace's beginning.
     After(SimDuration),
-    /// At a date, for a trace that tells the date of its beginning.
+    /// A date, for a trace that records the date of its beginning.
     At(Timestamp),
 }
 
 impl Cut {
-    /// How long after the beginning of the trace that is, or why that cannot be said.
+    /// The offset from the trace's beginning, or the reason why it cannot be determined.
     pub(crate) fn offset(self, trace: &Trace) -> Result<SimDuration, String> {
         let date = match self {
             Self::After(span) => return Ok(span),

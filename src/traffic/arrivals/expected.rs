@@ -1,4 +1,4 @@
-//! How many requests a load comes to, before any of them is drawn.
+//! The expected number of requests of a load, before any of them is drawn.
 
 use super::process::Curve;
 use super::replay::TraceCurve;
@@ -6,12 +6,12 @@ use super::{Added, FindTrace, Load, Splice};
 use crate::trace::Trace;
 use engine::{SimDuration, SimTime};
 
-/// Stretches of a rate that are summed up one by one; what comes later is taken to be like them.
+/// Number of stretches of a rate that are summed individually; the rest is extrapolated.
 const STRETCHES: usize = 50_000;
 
 impl Load {
-    /// The requests that are expected within `lasting` of the start; 0 of a trace that is missing. Users
-    /// are taken to be answered at once, which is the most that they can ask.
+    /// Expected number of requests within `lasting` of the start; 0 for a missing trace. Users are
+    /// assumed to be answered at once, which gives an upper bound.
     pub fn expected_requests(&self, lasting: SimDuration, traces: FindTrace<'_, '_>) -> f64 {
         match self {
             Self::Pattern(pattern) => area(lasting, |at| pattern.segment_at(at)),

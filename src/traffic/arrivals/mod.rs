@@ -1,5 +1,5 @@
-//! When requests come: patterns and traces, and the arrival processes on top of a rate. Not
-//! responsible for where requests go, nor for what they cost.
+//! Arrival times of requests: patterns and traces, and the arrival processes on top of a rate. Routing and service
+//! times are out of scope.
 //!
 //! A new pattern is a variant of [`Pattern`] with its shape in `shapes.rs`.
 
@@ -49,16 +49,15 @@ pub use routed::WayId;
 use routed::{Merged, Routed};
 use spliced::Spliced;
 
-/// What requests come over time: a recorded trace, a pattern, users in a closed loop, or several of
-/// these.
+/// Request load over time: a recorded trace, a pattern, users in a closed loop, or a combination of these.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Load {
     /// A recorded trace.
     Trace(TraceLoad),
-    /// A rate in words.
+    /// A rate given as a pattern.
     Pattern(Pattern),
-    /// Users who wait for their answers.
+    /// Users in a closed loop, who wait for their answers.
     Users(UserLoad),
     /// One load after the other.
     Splice(Splice),
@@ -66,23 +65,23 @@ pub enum Load {
     Add(Added),
 }
 
-/// How requests follow each other at the rates of a load.
+/// The arrival process at the rates of a load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Process<'a> {
     pub gaps: GapLaw,
-    /// Of `mmpp`; else none.
+    /// The states of `mmpp`; otherwise empty.
     pub states: &'a [ModulationState],
 }
 
-/// Finds the content of a trace by the name that a load has for it.
+/// Looks up the content of a trace by the name used in a load.
 pub(super) type FindTrace<'a, 't> = &'a dyn Fn(&str) -> Option<&'t Trace>;
 
-/// A request on its way.
+/// The arrival of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When it comes.
+    /// Arrival time.
     pub at: SimTime,
-    /// Its size, if the trace tells.
+    /// Its size, if the trace records it.
     pub tokens: Tokens,
 }
 
@@ -90,7 +89,7 @@ pub struct Arrival {
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     source: Source,
-    /// Users of a closed loop, each of whom asks again only after the last answer.
+    /// Users of a closed loop, each of whom sends the next request only after the last answer.
     users: Vec<Users>,
 }
 
@@ -99,17 +98,17 @@ enum Source {
     Pattern(RateArrivals<Arc<Pattern>>),
     Rates(RateArrivals<TraceCurve>),
     Requests(Replay),
-    /// Nothing comes.
+    /// No requests.
     Nothing,
     Routed(Routed),
     Merged(Merged),
     Spliced(Spliced),
-    /// Not one by one.
+    /// A continuous flow instead of single requests.
     Flow(FlowCurve),
 }
 
 impl Arrival {
-    /// A request of which no trace tells the size.
+    /// A request whose size is not recorded in a trace.
     #[inline]
     const fn plain(at: SimTime) -> Self {
         Self { at, tokens: Tokens::of(0, 0) }
@@ -117,8 +116,7 @@ impl Arrival {
 }
 
 impl Load {
-    /// Shows each part of the load that is not made of others, with the path of its field; `path` is the
-    /// load's own.
+    /// Visits each elementary part of the load with the path of its field; `path` is that of the load itself.
     pub(super) fn each_part<'a>(&'a self, path: &str, each: &mut impl FnMut(&str, &'a Self)) {
         match self {
             Self::Trace(_) | Self::Pattern(_) | Self::Users(_) => each(path, self),
@@ -135,7 +133,7 @@ impl Load {
         }
     }
 
-    /// The files that must be read to know what comes.
+    /// The trace files that must be read for this load.
     pub fn trace_files(&self) -> Vec<&str> {
         let mut files = Vec::new();
         self.each_part("", &mut |_, part| {
@@ -146,12 +144,12 @@ impl Load {
         files
     }
 
-    /// Whether a part of the load is users in a closed loop.
+    /// Whether any part of the load is users in a closed loop.
     pub fn has_users(&self) -> bool {
         self.has(|part| matches!(part, Self::Users(_)))
     }
 
-    /// Whether a part of the load is a rate in words.
+    /// Whether any part of the load is a pattern.
     pub(super) fn has_pattern(&self) -> bool {
         self.has(|part| matches!(part, Self::Pattern(_)))
     }
@@ -162,7 +160,7 @@ impl Load {
         has
     }
 
-    /// Notes what is wrong with the load by itself.
+    /// Reports problems of the load on its own.
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         self.check_nested(0, checks);
     }
@@ -184,7 +182,7 @@ impl Load {
 }
 
 impl<'de> Deserialize<'de> for Load {
-    /// By the field that is there: an untagged enum could only say that nothing matched.
+    /// Selects the kind by the field present: an untagged enum could only report that nothing matched.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
         let kinds = ["trace", "pattern", "users", "splice", "add"];
@@ -205,13 +203,13 @@ impl<'de> Deserialize<'de> for Load {
     }
 }
 
-/// Reads a part whose kind is known. Its errors begin with the field that they are about, as
-/// [`nested_error`] has it, which would be lost: the whole load was looked at before.
+/// Deserializes a part whose kind is known. Errors begin with the path of the field, in the form read by
+/// [`nested_error`]; the path would otherwise be lost, as the load has already been read as a generic value.
 fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, String> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let message = error.inner().to_string();
-        // A segment that is not known is written as a question mark, a field of the load itself as a point.
+        // An unknown path segment is written as a question mark, a field of the load itself as a dot.
         let path = path.trim_end_matches(['?', '.']);
         match nested_error(&message) {
             _ if path.is_empty() => message,
@@ -221,7 +219,7 @@ fn read<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, String> {
     })
 }
 
-/// The field inside of a load that an error is about, and what is wrong with it: ``in `add[0].users`: ...``.
+/// The field within a load that an error refers to, and the problem: ``in `add[0].users`: ...``.
 pub fn nested_error(message: &str) -> Option<(&str, &str)> {
     message.strip_prefix("in `")?.split_once("`: ")
 }
@@ -236,20 +234,21 @@ impl Arrivals {
         Self::of(Source::Nothing)
     }
 
-    /// Whether nothing ever comes.
+    /// Whether there are no requests at all.
     pub fn is_none(&self) -> bool {
         matches!(self.source, Source::Nothing) && self.users.is_empty()
     }
 
-    /// Those of the arrivals that go one way: `stream` draws a number from 0 to 1 for each, and `ranges` says which
-    /// numbers go it, until [`Traffic::reroute`](crate::Traffic::reroute) says otherwise. Users go no way but their own.
+    /// The share of the arrivals that takes one route: `stream` draws a number from 0 to 1 for each, and `ranges`
+    /// selects the numbers for this route, until changed by [`Traffic::reroute`](crate::Traffic::reroute). Users in a
+    /// closed loop are not routed.
     pub fn routed(self, way: WayId, ranges: Vec<Range<f64>>, stream: Stream) -> Self {
         let all = Box::new(self);
         let (last, again, path) = (None, false, None);
         Self::of(Source::Routed(Routed { all, stream, way, ranges, last, again, path }))
     }
 
-    /// The same requests, if they go one way, all asking for this path.
+    /// The same requests, if they take one route, all with this path.
     #[must_use]
     pub fn with_path(mut self, path: &str) -> Self {
         if let Source::Routed(routed) = &mut self.source {
@@ -258,7 +257,7 @@ impl Arrivals {
         self
     }
 
-    /// What is told of the classes of requests, names and paths, gets the numbers that the run has for it.
+    /// Assigns the run's numbers to the recorded classes of requests, names and paths.
     pub(super) fn number_classes(&mut self, number: &mut dyn FnMut(&str) -> u16) {
         match &mut self.source {
             Source::Requests(replay) => replay.number_classes(number),
@@ -278,26 +277,26 @@ impl Arrivals {
         }
     }
 
-    /// Arrivals of several origins together.
+    /// Merges the arrivals of several origins.
     pub fn merged(origins: impl IntoIterator<Item = Self>) -> Self {
         let mut origins: Vec<Self> = origins.into_iter().collect();
         let users = origins.iter_mut().flat_map(Self::take_users).collect();
         Self { source: Source::Merged(Merged::new(origins)), users }
     }
 
-    /// The users of the arrivals, who are none from now on.
+    /// Removes and returns the users of the arrivals.
     pub(super) fn take_users(&mut self) -> Vec<Users> {
         std::mem::take(&mut self.users)
     }
 
-    /// Draws what a load says; absent if a trace is missing.
+    /// Arrivals drawn from a load; absent if a trace is missing.
     pub(super) fn from_load(
         load: &Load,
         process: Process<'_>,
         traces: FindTrace<'_, '_>,
         stream: Stream,
     ) -> Option<Self> {
-        // Parts draw from places of the stream that never meet.
+        // Parts draw from non-overlapping sections of the stream.
         let mut place = stream.clone();
         let mut next_place = move || {
             place.long_jump();
@@ -329,14 +328,14 @@ impl Arrivals {
         })
     }
 
-    /// Draws from a rate in words.
+    /// Arrivals drawn from a pattern.
     fn from_pattern(pattern: &Pattern, process: Process<'_>, stream: Stream) -> Self {
         let curve = Arc::new(pattern.clone());
         let Process { gaps, states } = process;
         Self::of(Source::Pattern(RateArrivals::new(curve, gaps, states, stream)))
     }
 
-    /// Plays a trace; `process` counts for a trace of rates alone.
+    /// Arrivals replayed from a trace; `process` applies to traces of rates only.
     fn from_trace(load: &TraceLoad, trace: &Trace, process: Process<'_>, stream: Stream) -> Self {
         Self::of(match trace {
             Trace::Requests(trace) => Source::Requests(Replay::new(load, trace.clone(), stream)),
@@ -348,7 +347,7 @@ impl Arrivals {
         })
     }
 
-    /// A flow at a rate in words or recorded; `None` if each request was recorded.
+    /// A flow at a patterned or recorded rate; `None` for a trace of individual requests.
     pub(super) fn flowing(load: &Load, traces: FindTrace<'_, '_>) -> Option<Self> {
         let curve = match load {
             Load::Pattern(pattern) => FlowCurve::Pattern(Arc::new(pattern.clone())),
@@ -369,7 +368,7 @@ impl Arrivals {
         }
     }
 
-    /// Adds the next arrivals, `count` of them at most, as [`Self::next_known_by`] tells them.
+    /// Appends the next arrivals, up to `count` of them, in the sense of [`Self::next_known_by`].
     fn know_by(&mut self, until: SimTime, count: usize, into: &mut Vec<Arrival>) {
         match &mut self.source {
             Source::Pattern(arrivals) => arrivals.know_by(until, count, into),
@@ -377,7 +376,7 @@ impl Arrivals {
             _ => {
                 while let Some(arrival) = self.next_known_by(until) {
                     into.push(arrival);
-                    // Where requests go may change after `until`: no more than one may be known already.
+                    // Routing may change after `until`: at most one later arrival may be drawn.
                     if into.len() >= count || arrival.at > until {
                         break;
                     }
@@ -386,8 +385,8 @@ impl Arrivals {
         }
     }
 
-    /// The next arrival, if it can be known without looking further than `until`; it may itself lie
-    /// later. What comes does not depend on the steps in which one asks.
+    /// The next arrival if it can be known without looking past `until`; it may itself be later. The sequence does not
+    /// depend on the steps in which it is queried.
     #[inline]
     pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         match &mut self.source {

@@ -1,5 +1,5 @@
-//! Rates that change by chance: a Markov-modulated Poisson process. A chain goes from state to state,
-//! and the rate is that of the load times the factor of the state.
+//! Randomly modulated rates: a Markov-modulated Poisson process. A Markov chain moves between states, and
+//! the rate is that of the load times the factor of the state.
 
 use rand_distr::Distribution;
 use schemars::JsonSchema;
@@ -14,21 +14,21 @@ use engine::{SimDuration, SimTime, Stream};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ModulationState {
-    /// The rate in this state, beside those of the other states; only their ratios count, as the mean
-    /// rate over a long time is that of the load.
+    /// Rate in this state relative to the other states; only the ratios matter, as the long-run mean rate
+    /// is that of the load.
     pub weight: f64,
-    /// How long the state lasts in the mean; each time is drawn from an exponential distribution.
+    /// Mean duration of the state; each duration is drawn from an exponential distribution.
     #[schemars(extend("x-minimum" = "1ms"))]
     pub mean: SimDuration,
 }
 
 /// The chain of states, followed in order of time.
 ///
-/// From each state it goes to the next one of the list, and from the last to the first; with two states,
-/// the usual case (MMPP(2); Fischer and Meier-Hellstern 1993), that is no restriction.
+/// Each state is followed by the next one in the list, and the last by the first; with two states, the
+/// usual case (MMPP(2); Fischer and Meier-Hellstern 1993), that is no restriction.
 #[derive(Clone, Debug)]
 pub(super) struct Modulation {
-    /// Factor of the rate, and mean length in seconds.
+    /// Rate factor and mean duration in seconds of each state.
     states: Vec<(f64, f64)>,
     stream: Stream,
     state: usize,
@@ -36,7 +36,7 @@ pub(super) struct Modulation {
 }
 
 impl Modulation {
-    /// A chain that has gone on for ever: its first state is drawn as often as it lasts long.
+    /// A chain in its stationary state: the first state is drawn in proportion to the mean durations.
     pub(super) fn new(states: &[ModulationState], mut stream: Stream) -> Self {
         let seconds: Vec<f64> = states.iter().map(|state| state.mean.as_secs_f64()).collect();
         let cycle: f64 = seconds.iter().sum();
@@ -58,8 +58,8 @@ impl Modulation {
         chain
     }
 
-    /// The part of the segment in which the state that holds `at` lasts, at that state's rate. `at` is
-    /// in the segment, and not before the one asked for last.
+    /// The part of the segment during which the state at `at` lasts, at that state's rate. `at` must lie
+    /// in the segment and not before the previous `at`.
     pub(super) fn modulate(&mut self, segment: &Segment, at: SimTime) -> Segment {
         while self.until <= at {
             self.state = (self.state + 1) % self.states.len();
@@ -70,8 +70,8 @@ impl Modulation {
         Segment { start_rps: part.start_rps * factor, end_rps: part.end_rps * factor, ..part }
     }
 
-    /// Where the state that begins at `begin` ends; the rest of an exponential time is as long as a
-    /// whole one.
+    /// End of the state that begins at `begin`; exponential times are memoryless, so the remainder is
+    /// distributed like a whole one.
     fn end_from(&mut self, begin: SimTime) -> SimTime {
         let (_, mean) = self.states[self.state];
         let seconds = Exponential { mean }.sample(&mut self.stream);
@@ -79,10 +79,10 @@ impl Modulation {
     }
 }
 
-/// States that last shorter would make a run consist of walking through them.
+/// Shorter states would make a run spend its time stepping through them.
 const SHORTEST_STATE: SimDuration = SimDuration::from_millis(1);
 
-/// Notes what is wrong with the states of a chain.
+/// Reports problems of a chain's states.
 pub(crate) fn check_states(states: &[ModulationState], checks: &mut Checks<'_>) {
     checks.require(states.len() >= 2, "states", || {
         format!("{} states: give at least two, such as a calm and a busy one", states.len())
@@ -126,7 +126,8 @@ mod tests {
             busy += if part.start_rps > 10.0 { seconds } else { 0.0 };
             at = part.end;
         }
-        // Factors are 1 and 11 over their mean of 2: 5 and 55 requests/s, the latter a tenth of the time.
+        // The factors are 1 and 11 over their mean of 2: 5 and 55 requests/s, the latter a tenth of the
+        // time.
         assert!((area / 20e6 - 1.0).abs() < 0.02, "{area}");
         assert!((busy / 2e5 - 1.0).abs() < 0.03, "{busy}");
     }

@@ -1,5 +1,5 @@
-//! Rates that a person describes in words: constant, ramp, step, sine, spike, and what is composed
-//! of them. Not responsible for drawing arrivals from the rate.
+//! Rate patterns: constant, ramp, step, sine, spike, and compositions of them. Drawing arrivals from
+//! the rate is out of scope.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::shapes;
 use crate::problem::Checks;
 use engine::{SimDuration, SimTime};
 
-/// A rate of requests over the time of the run.
+/// A request rate over the time of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "pattern",
@@ -18,24 +18,24 @@ use engine::{SimDuration, SimTime};
     deny_unknown_fields
 )]
 pub enum Pattern {
-    /// The same rate for ever.
+    /// A constant rate.
     Constant {
         /// Requests per second.
         rps: f64,
     },
-    /// A rate that changes evenly from one value to another and stays there.
+    /// A rate that changes linearly from one value to another and stays there.
     Ramp {
         /// Requests per second before the ramp.
         from_rps: f64,
         /// Requests per second after the ramp.
         to_rps: f64,
-        /// How long the ramp takes.
+        /// Duration of the ramp.
         over: SimDuration,
-        /// When the ramp begins. Default 0s.
+        /// Start of the ramp. Default 0s.
         #[serde(default)]
         at: SimDuration,
     },
-    /// A rate that jumps.
+    /// A rate that changes in steps.
     Step {
         /// Requests per second before the first step. Default 0.
         #[serde(default)]
@@ -43,81 +43,82 @@ pub enum Pattern {
         /// The steps in order of time.
         steps: Vec<RatePoint>,
     },
-    /// A wave, such as the hours of a day.
+    /// A sine wave, such as a daily cycle.
     Sine {
-        /// Requests per second in the mean.
+        /// Mean rate in requests per second.
         mean_rps: f64,
-        /// How far the peak lies above the mean [requests per second]; at most the mean.
+        /// Height of the peak above the mean [requests per second]; at most the mean.
         amplitude_rps: f64,
-        /// From one peak to the next.
+        /// Time from one peak to the next.
         period: SimDuration,
-        /// When the first peak is. Default: a quarter of the period, so that it starts at the mean.
+        /// Time of the first peak. Default: a quarter of the period, so that the wave starts at the
+        /// mean.
         peak_at: Option<SimDuration>,
     },
-    /// A burst above a steady rate, once or again and again.
+    /// A burst above a steady rate, once or periodically.
     Spike {
         /// Requests per second outside the burst.
         base_rps: f64,
         /// Requests per second in the burst.
         peak_rps: f64,
-        /// When the burst begins.
+        /// Start of the burst.
         at: SimDuration,
-        /// How long the rate takes to rise evenly to the peak. Default 0s: at once.
+        /// Duration of the linear rise to the peak. Default 0s: immediate.
         #[serde(default)]
         rise: SimDuration,
-        /// How long it stays at the peak.
+        /// Duration of the peak.
         hold: SimDuration,
-        /// How long it takes to fall back evenly. Default 0s: at once.
+        /// Duration of the linear fall back. Default 0s: immediate.
         #[serde(default)]
         fall: SimDuration,
-        /// From the beginning of one burst to the next. Default: there is just one.
+        /// Time from the start of one burst to the start of the next. Default: a single burst.
         every: Option<SimDuration>,
     },
-    /// The hours of the day and the days of the week, again and again: straight lines from hour to
-    /// hour.
+    /// A weekly cycle by hour of the day and day of the week, repeated: linear from hour to hour.
     Weekly {
-        /// Requests per second in the mean over a week.
+        /// Mean rate over a week, in requests per second.
         mean_rps: f64,
-        /// How busy the 24 hours of a day are beside each other, from midnight on; each is the rate at
-        /// its beginning. Default: all alike.
+        /// Relative load of the 24 hours of a day, from midnight on; each value is the rate at the
+        /// start of the hour. Default: all equal.
         #[serde(default = "alike_hours")]
         hours: Vec<f64>,
-        /// How busy the 7 days are beside each other, from Monday on. Default: all alike.
+        /// Relative load of the 7 days, from Monday on. Default: all equal.
         #[serde(default = "alike_days")]
         days: Vec<f64>,
-        /// How far into the week the run begins, from Monday at 0:00; such as 4d18h for Friday at
-        /// 18:00. Default 0s.
+        /// Offset into the week at which the run begins, from Monday at 0:00; such as 4d18h for Friday
+        /// at 18:00. Default 0s.
         #[serde(default)]
         begin: SimDuration,
     },
-    /// A flash crowd: a rate that rises evenly to many times what it was, stays, and falls off by half
-    /// and half again, as news do (phases as in Ari et al. 2003, "Managing flash crowds on the
-    /// Internet").
+    /// A flash crowd: a rate that rises linearly to a multiple of the base, holds, and decays
+    /// exponentially, as after breaking news (phases as in Ari et al. 2003, "Managing flash crowds on
+    /// the Internet").
     FlashCrowd {
-        /// Requests per second before, and long after.
+        /// Requests per second before the crowd, and long after.
         base_rps: f64,
         /// Requests per second at the peak.
         peak_rps: f64,
-        /// When the crowd begins to come.
+        /// Time at which the rate starts to rise.
         at: SimDuration,
-        /// How long the rate takes to rise evenly to the peak.
+        /// Duration of the linear rise to the peak.
         rise: SimDuration,
-        /// How long it stays at the peak. Default 0s.
+        /// Duration of the peak. Default 0s.
         #[serde(default)]
         hold: SimDuration,
-        /// After so long half of the crowd is gone, after twice as long three quarters, and so on.
+        /// Half-life of the decay: after this time half of the crowd has left, after twice this time
+        /// three quarters, and so on.
         half_life: SimDuration,
     },
-    /// Straight lines between points: nothing before the first, the last rate for ever.
+    /// Linear interpolation between points: no requests before the first, the last rate from there on.
     Points {
         /// The points in order of time.
         points: Vec<RatePoint>,
     },
-    /// One pattern after the other, each from its own beginning.
+    /// One pattern after the other, each from its own start.
     Phases {
         /// The phases; after the last there are no requests.
         phases: Vec<Phase>,
-        /// Whether the first follows the last again. Default false.
+        /// Whether the sequence repeats after the last phase. Default false.
         #[serde(default)]
         repeat: bool,
     },
@@ -128,30 +129,29 @@ pub enum Pattern {
     },
 }
 
-/// A rate from, or at, an instant.
+/// A rate at, or from, a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RatePoint {
-    /// When, from the start of the run.
+    /// Time from the start of the run.
     pub at: SimDuration,
     /// Requests per second.
     pub rps: f64,
 }
 
-/// A pattern for a while.
+/// A pattern with a limited duration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Phase {
-    /// How long the phase lasts.
+    /// Duration of the phase.
     #[serde(rename = "for")]
     pub lasting: SimDuration,
-    /// Its rate.
+    /// Rate pattern of the phase.
     pub load: Pattern,
 }
 
 impl Pattern {
-    /// The stretch of linear change that holds the instant `at`, which is not before the start of
-    /// the run.
+    /// The linear segment that contains `at`, which must not be before the start of the run.
     pub fn segment_at(&self, at: SimTime) -> Segment {
         let point = |at, rps| RatePoint { at, rps };
         match self {
@@ -197,7 +197,7 @@ impl Pattern {
         }
     }
 
-    /// Notes what is wrong with the pattern.
+    /// Reports problems of the pattern.
     pub(crate) fn check(&self, checks: &mut Checks<'_>) {
         match self {
             Self::Constant { rps } => checks.rate("rps", *rps),
@@ -265,8 +265,8 @@ impl Pattern {
     }
 }
 
-/// What repeats must be long enough that its pieces are whole nanoseconds, and that a run does not
-/// consist of walking through them.
+/// Periods must be long enough that their pieces are whole nanoseconds and that a run does not spend
+/// its time stepping through them.
 const SHORTEST_PERIOD: SimDuration = SimDuration::from_millis(1);
 
 fn check_period(checks: &mut Checks<'_>, field: &str, period: SimDuration) {
@@ -387,7 +387,7 @@ mod tests {
         let week =
             pattern(serde_json::json!({"pattern": "weekly", "meanRps": 50.0, "hours": hours,
             "days": [1, 1, 1, 1, 1, 2, 2], "begin": "4d12h30m"}));
-        // The mean weights are 2.5 of the hours and 9/7 of the days.
+        // The mean weights are 2.5 for the hours and 9/7 for the days.
         let unit = 50.0 / (2.5 * 9.0 / 7.0);
         let hour = 3600;
         let of_friday_noon = 3.0 * unit;

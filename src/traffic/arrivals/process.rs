@@ -1,4 +1,4 @@
-//! Arrival processes on top of a rate: how regular or bursty requests come, whatever their rate.
+//! Arrival processes on top of a rate: how regular or bursty the arrivals are.
 
 use rand_distr::Distribution;
 use schemars::JsonSchema;
@@ -11,34 +11,33 @@ use engine::logarithm::{ln, times_ln_each};
 use engine::random::{Gamma, Weibull, open_unit};
 use engine::{SimTime, Stream};
 
-/// Process by which requests follow each other at a given rate.
+/// Arrival process at a given rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ArrivalProcess {
-    /// Independent of each other, as those of many users are.
+    /// Independent arrivals, as from many users.
     #[default]
     Poisson,
-    /// At equal distances.
+    /// Equally spaced arrivals.
     Even,
-    /// With gaps of a gamma distribution: burstier than Poisson if their coefficient of variation
-    /// is above 1, more regular if below.
+    /// Gaps with a gamma distribution: burstier than Poisson if their coefficient of variation is above
+    /// 1, more regular if below.
     Gamma,
-    /// With gaps of a Weibull distribution, which fits sessions and machines that ask machines better
-    /// than gamma where long gaps are rare; `gapCv` as with gamma.
+    /// Gaps with a Weibull distribution, which fits sessions and machine-to-machine traffic better than
+    /// gamma where long gaps are rare; `gapCv` as with gamma.
     Weibull,
-    /// A Markov-modulated Poisson process: Poisson arrivals at a rate that jumps by chance among the
+    /// A Markov-modulated Poisson process: Poisson arrivals at a rate that jumps randomly between the
     /// `states`.
     Mmpp,
-    /// Not at all: they are a continuous flow, spread evenly over the endpoints, that costs the
-    /// simulation nothing per request. For traffic beyond counting; latencies then follow from
-    /// formulas of queueing theory.
+    /// No single requests but a continuous flow, spread evenly over the endpoints, at no simulation
+    /// cost per request. For very high traffic; latencies are then computed from queueing formulas.
     Fluid,
 }
 
-/// The law of the gaps between arrivals, in requests of the mean rate: its mean is 1.
+/// Distribution of the gaps between arrivals, normalized to mean 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum GapLaw {
-    /// Always 1.
+    /// Constant 1.
     Even,
     /// Poisson arrivals.
     Exponential,
@@ -48,45 +47,45 @@ pub(crate) enum GapLaw {
     Weibull(Weibull),
 }
 
-/// Where the rate over time comes from.
+/// A rate over time.
 pub(crate) trait Curve {
-    /// The stretch of linear change that holds the instant `at`.
+    /// The linear segment that contains `at`.
     fn segment_at(&self, at: SimTime) -> Segment;
 }
 
-/// Arrivals drawn from a rate that changes over time.
+/// Arrivals drawn from a time-varying rate.
 ///
-/// The gaps are drawn as areas under the rate, and each arrival is put where that area is reached:
-/// the exact inversion for non-homogeneous Poisson processes (Çinlar 1975), which holds for any
-/// renewal process.
+/// The gaps are drawn as areas under the rate, and each arrival is placed where that area is reached:
+/// the exact inversion for non-homogeneous Poisson processes (Çinlar 1975), which holds for any renewal
+/// process.
 #[derive(Clone, Debug)]
 pub(super) struct RateArrivals<C> {
     curve: C,
     gaps: Gaps,
     stretch: Stretch,
-    /// How far into the segment the last arrival or the beginning is [s].
+    /// Offset of the last arrival, or of the beginning, within the segment [s].
     offset: f64,
-    /// Area that is left until the next arrival [requests].
+    /// Remaining area until the next arrival [requests].
     area: f64,
     /// With `mmpp`.
     modulation: Option<Box<Modulation>>,
 }
 
-/// Gaps between arrivals, drawn many at a time.
+/// Gaps between arrivals, drawn in batches.
 #[derive(Clone, Debug)]
 struct Gaps {
     law: GapLaw,
     stream: Stream,
     drawn: Vec<f64>,
-    /// Position of the next in `drawn`.
+    /// Position of the next gap in `drawn`.
     next: usize,
 }
 
-/// How many gaps are drawn at a time.
+/// Number of gaps drawn at a time.
 const GAPS: usize = 64;
 
 impl GapLaw {
-    /// The law of a process; `cv` counts for gamma gaps alone.
+    /// The gap distribution of a process; `cv` applies to gamma and Weibull gaps only.
     pub(crate) fn new(process: ArrivalProcess, cv: f64) -> Self {
         match process {
             ArrivalProcess::Poisson | ArrivalProcess::Mmpp => Self::Exponential,
@@ -127,7 +126,7 @@ impl Gaps {
         *next = 0;
         drawn.resize(GAPS, 0.0);
         if matches!(law, GapLaw::Exponential) {
-            // In loops of their own, and with a stream that nobody else sees, which stays in registers.
+            // Separate loops, and a local copy of the stream that stays in registers.
             let mut own = stream.clone();
             for gap in &mut *drawn {
                 *gap = open_unit(&mut own);
@@ -150,14 +149,14 @@ impl<C: Curve> RateArrivals<C> {
         mut stream: Stream,
     ) -> Self {
         let modulation = (!states.is_empty()).then(|| {
-            // So far from the gaps that the two never meet.
+            // Jump far ahead so that the two sections of the stream never overlap.
             let mut apart = stream.clone();
             apart.jump();
             Box::new(Modulation::new(states, apart))
         });
         let area = match gaps {
-            // Half a gap before the first arrival and half a gap after the last make the count of
-            // any span the nearest whole number to its expectation.
+            // Half a gap before the first arrival and after the last: the count in any span is the
+            // whole number nearest to its expectation.
             GapLaw::Even => 0.5,
             _ => gaps.sample(&mut stream),
         };
@@ -171,7 +170,7 @@ impl<C: Curve> RateArrivals<C> {
         arrivals
     }
 
-    /// The part of a segment from `at` on, as far as the chain of states stays where it is.
+    /// The part of a segment from `at` on during which the modulating chain keeps its state.
     fn modulated(&mut self, segment: Segment, at: SimTime) -> Segment {
         match &mut self.modulation {
             Some(chain) => chain.modulate(&segment, at),
@@ -179,19 +178,19 @@ impl<C: Curve> RateArrivals<C> {
         }
     }
 
-    /// Adds the next arrivals, `count` of them at most, as [`Self::next_known_by`] tells them.
+    /// Appends the next arrivals, up to `count` of them, in the sense of [`Self::next_known_by`].
     pub(super) fn know_by(&mut self, until: SimTime, count: usize, into: &mut Vec<Arrival>) {
         let enough = into.len() + count;
         while into.len() < enough
             && let Some(at) = self.next_known_by(until)
         {
             into.push(Arrival::plain(at));
-            // Most of the others are in the same stretch.
+            // Most further arrivals are in the same stretch.
             self.know_in_stretch(enough, into);
         }
     }
 
-    /// Adds the next arrivals in this stretch, until there are `enough`.
+    /// Appends the next arrivals in this stretch, up to a length of `enough`.
     fn know_in_stretch(&mut self, enough: usize, into: &mut Vec<Arrival>) {
         let stretch = self.stretch;
         let (mut offset, mut area) = (self.offset, self.area);
@@ -205,8 +204,8 @@ impl<C: Curve> RateArrivals<C> {
 
     /// The next arrival, if it can be known without looking at stretches that begin after `until`.
     ///
-    /// It may lie after `until`. Whole stretches are walked through, so that it does not matter in
-    /// which steps time goes on.
+    /// It may be after `until`. Whole stretches are processed, so the result does not depend on the
+    /// steps in which time advances.
     #[inline]
     pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<SimTime> {
         while self.stretch.segment.start <= until {

@@ -1,9 +1,9 @@
-//! Arrival rates over time as stretches of linear change, and the way through them by area. Knows
-//! nothing of which pattern a stretch comes from, nor of randomness.
+//! Arrival rates over time as linear segments, and their inversion by area. Independent of patterns
+//! and randomness.
 
 use engine::{SimDuration, SimTime};
 
-/// A stretch of time over which the rate changes linearly.
+/// A time span over which the rate changes linearly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Segment {
     /// First instant.
@@ -42,7 +42,7 @@ impl Segment {
         Self { start, end, start_rps: self.rate_at(start), end_rps: self.rate_at(end) }
     }
 
-    /// The same rates, `by` later.
+    /// The same rates, shifted by `by`.
     pub fn later(&self, by: SimDuration) -> Self {
         Self { start: self.start + by, end: self.end + by, ..*self }
     }
@@ -62,17 +62,17 @@ impl Segment {
         Stretch::new(*self).area_from(offset)
     }
 
-    /// How many seconds after `offset` (seconds after the start) the rate has summed up to `area`
-    /// requests; meaningful if [`Segment::area_from`] is at least that.
+    /// Number of seconds after `offset` (seconds after the start) until the rate has accumulated
+    /// `area` requests; meaningful if [`Segment::area_from`] is at least that.
     ///
-    /// This solves `rate * t + slope * t^2 / 2 = area` in the form that loses no digits when the
-    /// slope is small.
+    /// This solves `rate * t + slope * t^2 / 2 = area` in a form that is numerically stable for
+    /// small slopes.
     pub fn seconds_to_cover(&self, offset: f64, area: f64) -> f64 {
         Stretch::new(*self).seconds_to_cover(offset, area)
     }
 }
 
-/// A segment with what is asked of it for each arrival worked out once.
+/// A segment with the values needed per arrival precomputed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stretch {
     pub segment: Segment,
@@ -85,7 +85,7 @@ impl Stretch {
         Self { segment, seconds: segment.seconds(), slope: segment.slope() }
     }
 
-    /// So many seconds after the start, and not after the end.
+    /// The time `offset` seconds after the start, capped at the end.
     #[inline]
     pub(super) fn instant(&self, offset: f64) -> SimTime {
         (self.segment.start + SimDuration::from_secs_f64(offset)).min(self.segment.end)

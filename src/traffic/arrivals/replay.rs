@@ -1,4 +1,4 @@
-//! Requests as a trace recorded them, slower or faster, fewer or more, once or again and again.
+//! Replay of recorded requests, optionally sped up, scaled or repeated.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -20,43 +20,43 @@ use engine::{SimDuration, SimTime, Stream};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TraceLoad {
-    /// The file: CSV, plain or .gz, with a header line. Either one line per request with its
-    /// instant (`t_s`, `timestamp`; for LLM services also `prompt_tokens,output_tokens`), or one line
-    /// per interval with its beginning and `requests` (a count) or `rps` (a rate).
+    /// The file: CSV, plain or .gz, with a header line. Either one line per request with its time (`t_s`, `timestamp`;
+    /// for LLM services also `prompt_tokens,output_tokens`), or one line per interval with its start and `requests` (a
+    /// count) or `rps` (a rate).
     pub trace: String,
-    /// How many times the recorded requests come; 0.5 takes every other one at random. Default 1.
+    /// Multiplier of the number of recorded requests; 0.5 keeps every other one at random. Default 1.
     #[serde(default = "one")]
     pub scale: f64,
-    /// Where the further requests of a `scale` above 1 come: `apart` from the recorded ones, as those of more users who
-    /// know nothing of each other, or `together` with them, in batches. Default apart.
+    /// Arrival times of the additional requests of a `scale` above 1: `apart` from the recorded ones, as those of more
+    /// independent users, or `together` with them, in batches. Default apart.
     #[serde(default, skip_serializing_if = "Copies::is_default")]
     pub copies: Copies,
-    /// How many times faster than recorded time goes. Default 1.
+    /// Replay speed relative to recorded time. Default 1.
     #[serde(default = "one")]
     pub speed: f64,
-    /// Where in the trace to begin: so long after its beginning, or a date. Default: at its beginning.
+    /// Start within the trace: an offset from its beginning, or a date. Default: its beginning.
     #[serde(default)]
     pub from: Cut,
-    /// Where in the trace to end, likewise. Default: at its end.
+    /// End within the trace, likewise. Default: its end.
     pub to: Option<Cut>,
-    /// Whether the trace begins again after its end. Default false: then there are no more requests.
+    /// Whether the trace restarts after its end. Default false: no more requests follow.
     #[serde(default)]
     pub repeat: bool,
-    /// Share of the file's rows that may be broken, from 0 to 1: they are left out, counted, and the first
-    /// one is shown. With more the file is refused. Default 0.01; 0 bears with none.
+    /// Share of the file's rows that may be malformed, from 0 to 1: they are skipped and counted, and the first one is
+    /// reported. Files with more are rejected. Default 0.01; 0 tolerates none.
     #[serde(default = "default_max_broken", skip_serializing_if = "is_default_max_broken")]
     pub max_broken: f64,
 }
 
-/// Where the further requests of a scaled trace come.
+/// Arrival times of the additional requests of a scaled trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Copies {
-    /// Some time before or after the recorded request, drawn for each: the load over minutes stays as it was recorded,
-    /// and from one moment to the next requests are as independent as those of different users.
+    /// A random time before or after the recorded request, drawn for each: the load over minutes stays as recorded, and
+    /// at short time scales requests are as independent as those of different users.
     #[default]
     Apart,
-    /// At the instant of the recorded request.
+    /// The time of the recorded request.
     Together,
 }
 
@@ -67,31 +67,31 @@ impl Copies {
     }
 }
 
-/// Copies come within so many mean gaps around their request. With few, requests would come in clusters: a copy must
-/// meet others' requests, and not only its own.
+/// Spread of copies around their request, in mean gaps. With few, requests would cluster: a copy must mix with others'
+/// requests and not only with its own.
 const SPREAD_GAPS: f64 = 500.0;
-/// They come within so long at most, or within this part of a round if that is more: beyond that the load's shape over
+/// Upper bound of the spread: this time, or this share of a round if that is more; beyond that the load's shape over
 /// time would be lost.
 const LONGEST_SPREAD: SimDuration = SimDuration::from_secs(60);
 const LARGEST_SPREAD_OF_ROUND: f64 = 0.01;
 
-/// Of the rows of a file.
+/// Default share of a file's rows that may be malformed.
 const MAX_BROKEN: f64 = 0.01;
 
-/// Each recorded request is held that many times in memory when its turn comes.
+/// Limits memory: each recorded request is held in memory this many times when its turn comes.
 const MAX_SCALE: f64 = 100_000.0;
 
-/// The part of a trace that is played, and how fast.
+/// The replayed part of a trace, and its speed.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     from: SimTime,
     speed: f64,
-    /// How long one round takes in the run.
+    /// Duration of one round in the run.
     round: SimDuration,
     repeat: bool,
 }
 
-/// A trace of rates, played.
+/// Replay of a trace of rates.
 #[derive(Clone, Debug)]
 pub(crate) struct TraceCurve {
     trace: Arc<RateTrace>,
@@ -99,7 +99,7 @@ pub(crate) struct TraceCurve {
     scale: f64,
 }
 
-/// A trace of requests, played.
+/// Replay of a trace of requests.
 #[derive(Clone, Debug)]
 pub(super) struct Replay {
     trace: Arc<RequestTrace>,
@@ -107,25 +107,25 @@ pub(super) struct Replay {
     window: Window,
     scale: f64,
     stream: Stream,
-    /// First row that is played, and the one after the last.
+    /// First row of the window, and the one after the last.
     rows: (usize, usize),
     /// Next row.
     row: usize,
-    /// When the next row comes, and its size, once it was read.
+    /// Time and size of the next row, once read.
     next: Option<(SimTime, Tokens)>,
     /// Start of the current round in the run.
     round_start: SimTime,
-    /// Within so long before and after a row its copies come.
+    /// Copies of a row arrive within this time before and after it.
     spread: SimDuration,
-    /// What is still to come of rows before `row`, with the number of its draw.
+    /// Pending arrivals of rows before `row`, with the number of their draw.
     waiting: BinaryHeap<Reverse<(SimTime, u64, Tokens)>>,
     drawn: u64,
-    /// The numbers that the run has for the trace's classes; none where it does not care.
+    /// The run's numbers for the trace's classes; empty if the run does not need them.
     classes: Vec<u16>,
 }
 
 impl TraceLoad {
-    /// A trace as it was recorded.
+    /// An unmodified replay of a trace.
     pub fn plain(trace: &str) -> Self {
         Self {
             trace: trace.to_owned(),
@@ -139,7 +139,7 @@ impl TraceLoad {
         }
     }
 
-    /// Notes what is wrong with the settings by themselves.
+    /// Reports problems of the settings on their own.
     pub(crate) fn check(&self, checks: &mut Checks<'_>) {
         checks.require(!self.trace.is_empty(), "trace", || "the name of a file is missing".into());
         checks.positive("scale", self.scale);
@@ -154,7 +154,7 @@ impl TraceLoad {
         }
     }
 
-    /// Notes what is wrong with the settings for this trace.
+    /// Reports problems of the settings with this trace.
     pub(crate) fn check_against(&self, trace: &Trace, checks: &mut Checks<'_>) {
         for (field, cut) in [("from", Some(self.from)), ("to", self.to)] {
             if let Some(Err(message)) = cut.map(|cut| cut.offset(trace)) {
@@ -184,18 +184,18 @@ impl TraceLoad {
         });
     }
 
-    /// The part of a trace that is played, in its own time; it must have passed its checks.
+    /// The replayed part of a trace, in the trace's own time; the settings must have passed their checks.
     pub fn span(&self, trace: &Trace) -> (SimTime, SimTime) {
         let at = |cut: Cut| SimTime::ZERO + cut.offset(trace).unwrap_or(SimDuration::MAX);
         (at(self.from), self.to.map_or(trace.end(), at))
     }
 
-    /// How long the part of a trace that is played takes in the run.
+    /// Duration of the replayed part in the run.
     pub(super) fn round(&self, trace: &Trace) -> SimDuration {
         self.window(trace).round
     }
 
-    /// Within how long before and after a request its copies come, of so many requests in a round.
+    /// Spread of copies before and after a request, given the number of requests in a round.
     fn spread(&self, round: SimDuration, rows: usize) -> SimDuration {
         if self.scale <= 1.0 || self.copies == Copies::Together {
             return SimDuration::ZERO;
@@ -206,7 +206,7 @@ impl TraceLoad {
         SimDuration::from_secs_f64(gaps.min(longest).min(round) / 2.0)
     }
 
-    /// First row that is played, and the one after the last.
+    /// First row of the window, and the one after the last.
     fn rows(&self, trace: &Trace, requests: &RequestTrace) -> (usize, usize) {
         let (from, to) = self.span(trace);
         let rows = &requests.rows;
@@ -222,7 +222,7 @@ impl TraceLoad {
 }
 
 impl Window {
-    /// From the start of a round until the instant `at` of the trace comes.
+    /// Time from the start of a round until `at` of the trace.
     fn in_run(&self, at: SimTime) -> SimDuration {
         SimDuration::from_secs_f64((at - self.from).as_secs_f64() / self.speed)
     }
@@ -281,7 +281,7 @@ impl Replay {
     pub(super) fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         loop {
             let waiting = self.waiting.peek().map(|Reverse((at, ..))| *at);
-            // A copy of the next row may come before whatever waits.
+            // A copy of the next row may come before all pending ones.
             let first = waiting.map_or(until, |at| at.min(until));
             let Some((at, tokens)) = self.next_row(first + self.spread) else {
                 waiting.filter(|at| *at <= until)?;
@@ -302,17 +302,17 @@ impl Replay {
         }
     }
 
-    /// The trace's classes get the numbers that the run has for them.
+    /// Assigns the run's numbers to the trace's classes.
     pub fn number_classes(&mut self, number: &mut dyn FnMut(&str) -> u16) {
         self.classes = self.trace.classes.iter().map(|name| number(name)).collect();
     }
 
-    /// When the next row comes, and its size, if it comes by `until`.
+    /// Time and size of the next row, if it comes by `until`.
     fn next_row(&mut self, until: SimTime) -> Option<(SimTime, Tokens)> {
         if self.next.is_none() {
             if self.row == self.rows.1 {
                 let next_round = self.round_start + self.window.round;
-                // What waits belongs to this round.
+                // Pending arrivals belong to this round.
                 if !self.window.repeat || next_round > until {
                     return None;
                 }
@@ -332,7 +332,7 @@ impl Replay {
         self.next.filter(|(at, _)| *at <= until)
     }
 
-    /// How often a row is played.
+    /// Number of times a row is replayed.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -344,8 +344,8 @@ impl Replay {
         whole as usize + usize::from(part > 0.0 && self.stream.random::<f64>() < part)
     }
 
-    /// When a copy of the row at `at` comes: near it, and thrown back from the ends of the round, so that the load is
-    /// no less there.
+    /// Draws the time of a copy of the row at `at`: near it, and reflected at the ends of the round, so that the load
+    /// there is not reduced.
     fn draw_near(&mut self, at: SimTime) -> SimTime {
         if self.spread == SimDuration::ZERO {
             return at;
@@ -371,7 +371,7 @@ const fn default_max_broken() -> f64 {
     MAX_BROKEN
 }
 
-/// A scenario that does not say it is the same as one that says the default.
+/// Omits the default value when serializing, so that stating it makes no difference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_default_max_broken(share: &f64) -> bool {
     share.to_bits() == MAX_BROKEN.to_bits()

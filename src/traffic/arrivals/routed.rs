@@ -1,4 +1,4 @@
-//! Requests that are split among services by weight, and requests of several origins to one service.
+//! Weighted splits of requests among services, and the merged requests of several origins to one service.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,26 +7,26 @@ use super::{Arrival, Arrivals, Source};
 use engine::random::open_unit;
 use engine::{SimTime, Stream};
 
-/// The part of some arrivals that goes one way.
+/// The share of some arrivals that takes one route.
 ///
-/// Each request draws a number from 0 to 1, and goes the way in one of whose ranges it falls. Parts of the same
-/// arrivals with the same stream and ranges that never overlap share them out exactly, and go on doing so when all of
-/// them get other ranges at one instant.
+/// Each request draws a number from 0 to 1 and takes the route in one of whose ranges it falls. Shares of the same
+/// arrivals with the same stream and disjoint ranges partition the requests exactly, and continue to do so when all
+/// of them get new ranges at the same time.
 #[derive(Clone, Debug)]
 pub(super) struct Routed {
     pub all: Box<Arrivals>,
     pub stream: Stream,
     pub way: WayId,
     pub ranges: Vec<Range<f64>>,
-    /// The last of all the arrivals that was drawn, with its number: the only one that may still lie ahead.
+    /// The last of all arrivals drawn, with its number: the only one that may still lie ahead.
     pub last: Option<(Arrival, f64)>,
-    /// Whether it is to be looked at again, by other ranges.
+    /// Whether that arrival must be re-evaluated against new ranges.
     pub again: bool,
-    /// The path that they all ask for, and its number among the classes that are told.
+    /// The path of all the requests, and its number among the recorded classes.
     pub path: Option<(Arc<str>, u16)>,
 }
 
-/// The number of a way that requests go, by which it gets other ranges.
+/// Identifies a route, so that its ranges can be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WayId(pub u32);
 
@@ -40,7 +40,7 @@ impl Routed {
     /// See [`Arrivals::next_known_by`].
     pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         if !self.again && self.last.is_some_and(|(arrival, _)| arrival.at > until) {
-            // No more than one may be drawn beforehand: where they go may change.
+            // At most one arrival may be drawn ahead: routing may change.
             return None;
         }
         loop {
@@ -58,13 +58,13 @@ impl Routed {
                 return Some(arrival);
             }
             if arrival.at > until {
-                // What comes after it is not known by then.
+                // Arrivals after it are not known by then.
                 return None;
             }
         }
     }
 
-    /// Requests after `now` go the way by these ranges. What was known of them is known no more.
+    /// Applies these ranges to requests after `now` and discards what was known about them.
     fn reroute(&mut self, now: SimTime, ranges: &[Range<f64>]) {
         self.ranges = ranges.to_vec();
         self.again = self.last.is_some_and(|(arrival, _)| arrival.at > now);
@@ -72,7 +72,7 @@ impl Routed {
 }
 
 impl Arrivals {
-    /// The requests of a way come by these ranges after `now`; whether it is the way of any of these arrivals.
+    /// Applies these ranges to the requests of a route after `now`; true if any of these arrivals take the route.
     pub(super) fn reroute(&mut self, way: WayId, now: SimTime, ranges: &[Range<f64>]) -> bool {
         match &mut self.source {
             Source::Routed(routed) if routed.way == way => {
@@ -90,7 +90,7 @@ impl Arrivals {
         }
     }
 
-    /// Another way for the requests of which a part goes this way, after `now`; none goes it yet.
+    /// A further route for the requests that this route shares, after `now`; it gets no requests yet.
     pub(super) fn way_beside(&self, beside: WayId, way: WayId, now: SimTime) -> Option<Self> {
         match &self.source {
             Source::Routed(routed) if routed.way == beside => {
@@ -105,7 +105,7 @@ impl Arrivals {
         }
     }
 
-    /// Whether a part of them goes this way.
+    /// Whether part of the arrivals take this route.
     pub(super) fn has_way(&self, way: WayId) -> bool {
         match &self.source {
             Source::Routed(routed) => routed.way == way,
@@ -114,7 +114,7 @@ impl Arrivals {
         }
     }
 
-    /// Whether they are the part of others that goes one way.
+    /// Whether these are the share of others that takes one route.
     pub(super) const fn is_routed(&self) -> bool {
         matches!(self.source, Source::Routed(_))
     }
@@ -129,8 +129,8 @@ impl Merged {
         self.origins.iter_mut().map(|(origin, _)| origin)
     }
 
-    /// See [`Arrivals::next_known_by`]; none that lies later than `until`, as another origin may have
-    /// one in between that is not known yet.
+    /// See [`Arrivals::next_known_by`]; never later than `until`, as another origin may have an earlier one that is
+    /// not known yet.
     pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         for (origin, next) in &mut self.origins {
             if next.is_none() {
@@ -184,8 +184,8 @@ mod tests {
         assert!((850..1150).contains(&one.len()), "{}", one.len());
     }
 
-    /// What goes two ways, of which one has 10 % at first and 60 % after 50 s, asked for at these steps; a third way
-    /// that comes to be then takes what the second leaves.
+    /// Splits between two routes, the first with 10 % initially and 60 % after 50 s, queried at these steps; a third
+    /// route then takes over the share of the second.
     fn shared_out(steps: &[i64]) -> [Vec<SimTime>; 3] {
         let stream = Streams::new(3).stream("ways", 0);
         let way = |number, range: Range<f64>| {

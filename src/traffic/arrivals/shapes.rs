@@ -1,10 +1,10 @@
-//! The shapes that patterns are made of, each as the stretch of linear change around an instant.
+//! Basic shapes of patterns, each given as the linear segment around a point in time.
 
 use super::pattern::{Pattern, Phase, RatePoint};
 use super::rate::Segment;
 use engine::{SimDuration, SimTime};
 
-/// Straight lines between points: nothing before the first, the last rate from there on.
+/// Linear interpolation between points: nothing before the first, the last rate from there on.
 pub(super) fn line_through(points: &[RatePoint], at: SimTime) -> Segment {
     let when = |point: &RatePoint| SimTime::ZERO + point.at;
     let passed = points.partition_point(|point| when(point) <= at);
@@ -18,7 +18,7 @@ pub(super) fn line_through(points: &[RatePoint], at: SimTime) -> Segment {
     }
 }
 
-/// A rate that jumps at each step: `before` until the first, the last one's for ever.
+/// A rate that jumps at each step: `before` until the first, the last one's from there on.
 pub(super) fn steps(before: f64, steps: &[RatePoint], at: SimTime) -> Segment {
     let when = |point: &RatePoint| SimTime::ZERO + point.at;
     let passed = steps.partition_point(|step| when(step) <= at);
@@ -29,11 +29,11 @@ pub(super) fn steps(before: f64, steps: &[RatePoint], at: SimTime) -> Segment {
     }
 }
 
-/// Straight pieces in one period of a wave. The chords of a sine stray from it by at most
-/// (2 pi / 1024)^2 / 8 = 5e-6 of the amplitude, and over a period not at all in the mean.
+/// Linear pieces per period of a wave. The chords of a sine deviate from it by at most (2 pi /
+/// 1024)^2 / 8 = 5e-6 of the amplitude, and not at all in the mean over a period.
 const CHORDS: i128 = 1024;
 
-/// A wave around `mean_rps` whose peaks are at `peak_at` and every `period` before and after.
+/// A wave around `mean_rps` with peaks at `peak_at` and every `period` before and after.
 pub(super) fn wave(
     mean_rps: f64,
     amplitude_rps: f64,
@@ -46,7 +46,7 @@ pub(super) fn wave(
     let corner = |chord: i128| cycle + period_nanos * chord / CHORDS;
     let mut chord = (at_nanos - cycle) * CHORDS / period_nanos;
     if corner(chord + 1) <= at_nanos {
-        // The corner lies less than a nanosecond after its rounded position.
+        // The corner is less than a nanosecond after its rounded position.
         chord += 1;
     }
     let instant = |nanos: i128| SimTime::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX));
@@ -61,8 +61,8 @@ pub(super) fn wave(
 const HOUR: SimDuration = SimDuration::from_secs(3600);
 const HOURS_OF_A_WEEK: i64 = 168;
 
-/// The rate of each hour of the week, `hours` of a day times `days` of a week, in straight lines from
-/// the beginning of one hour to that of the next, with this mean over the week.
+/// The rate of each hour of the week, `hours` of a day times `days` of a week, linear between the
+/// starts of the hours, scaled to this mean over the week.
 pub(super) fn week(
     mean_rps: f64,
     hours: &[f64],
@@ -71,7 +71,7 @@ pub(super) fn week(
     at: SimTime,
 ) -> Segment {
     let weight = |hour: usize| hours[hour % 24] * days[hour / 24 % 7];
-    // The mean over a period of straight lines is that of their ends.
+    // The mean of a periodic piecewise linear function is that of its corners.
     let all: f64 = hours.iter().sum::<f64>() * days.iter().sum::<f64>();
     let scale = mean_rps * HOURS_OF_A_WEEK as f64 / all;
     let passed = (at - SimTime::ZERO) + begin;
@@ -84,13 +84,13 @@ pub(super) fn week(
     segment.between(start.max(SimTime::ZERO), segment.end)
 }
 
-/// Straight pieces in the time in which half is gone. The chords of 2^-x stray from it by at most
-/// (ln 2 / 16)^2 / 8 = 2.3e-4 of what is left.
+/// Linear pieces per half-life. The chords of 2^-x deviate from it by at most (ln 2 / 16)^2 / 8 =
+/// 2.3e-4 of the remainder.
 const CHORDS_OF_A_HALF_LIFE: i64 = 16;
-/// After so many half-lives, less than a millionth is left: nothing, then.
+/// Number of half-lives after which the remainder, less than a millionth, is dropped.
 const HALF_LIVES: i64 = 20;
 
-/// From `peak_rps` at `from` down to `base_rps`, half of the way in each `half_life`.
+/// Decay from `peak_rps` at `from` to `base_rps`, half of the remaining difference per `half_life`.
 pub(super) fn decay(
     base_rps: f64,
     peak_rps: f64,
@@ -115,7 +115,7 @@ pub(super) fn decay(
     let chord = passed / i128::from(half_life.as_nanos());
     let mut chord = i64::try_from(chord).unwrap_or(last - 1);
     if corner(chord + 1) <= at {
-        // The corner lies less than a nanosecond after its rounded position.
+        // The corner is less than a nanosecond after its rounded position.
         chord += 1;
     }
     Segment {
@@ -126,8 +126,8 @@ pub(super) fn decay(
     }
 }
 
-/// A shape of straight lines that begins at `first` and then `every` so long; before the first its
-/// first rate.
+/// A piecewise linear shape that starts at `first` and repeats with period `every`; its first rate
+/// before that.
 pub(super) fn again_and_again(
     shape: &[RatePoint],
     first: SimTime,
@@ -146,7 +146,7 @@ pub(super) fn again_and_again(
     up_to(line_through(shape, at - offset).later(offset), end)
 }
 
-/// One pattern after the other, each from its own beginning; none after the last, unless they
+/// One pattern after the other, each from its own start; no requests after the last unless they
 /// `repeat`.
 pub(super) fn one_after_the_other(phases: &[Phase], repeat: bool, at: SimTime) -> Segment {
     let length = phases.iter().map(|phase| phase.lasting).fold(SimDuration::ZERO, |a, b| a + b);
@@ -163,7 +163,7 @@ pub(super) fn one_after_the_other(phases: &[Phase], repeat: bool, at: SimTime) -
     Segment::forever(begin, 0.0)
 }
 
-/// Several patterns at once.
+/// Sum of several patterns.
 pub(super) fn sum(parts: &[Pattern], at: SimTime) -> Segment {
     let mut sum = Segment::forever(at, 0.0);
     for part in parts {

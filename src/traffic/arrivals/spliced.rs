@@ -1,4 +1,4 @@
-//! Loads that are put together of others, recorded or in words: one after the other, or at once.
+//! Composite loads, from traces or patterns: in sequence, or added.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,18 +7,19 @@ use super::{Arrival, Arrivals, Load};
 use crate::problem::Checks;
 use engine::{SimDuration, SimTime};
 
-/// A piece of a load that is spliced together.
+/// A piece of a spliced load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Piece {
-    /// How long the piece lasts. Default: the last piece goes on for ever, a trace before it to its end.
+    /// Duration of the piece. Default: the last piece continues indefinitely, a trace before it until
+    /// its end.
     #[serde(rename = "for")]
     pub lasting: Option<SimDuration>,
-    /// What comes, from its own beginning.
+    /// The load of the piece, from its own start.
     pub load: Load,
 }
 
-/// Pieces one after the other.
+/// Loads in sequence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Splice {
@@ -26,15 +27,15 @@ pub struct Splice {
     pub splice: Vec<Piece>,
 }
 
-/// Loads at once.
+/// The sum of several loads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Added {
-    /// The loads whose requests all come.
+    /// The loads to add.
     pub add: Vec<Load>,
 }
 
-/// Loads nest no deeper.
+/// Maximum nesting depth of loads.
 pub(super) const DEPTH_MAX: usize = 8;
 
 impl Splice {
@@ -65,16 +66,16 @@ impl Added {
     }
 }
 
-/// Arrivals one after the other.
+/// Arrivals in sequence.
 #[derive(Clone, Debug)]
 pub(super) struct Spliced {
-    /// Each with the instant at which it begins, the first one in front.
+    /// Each with its start time; the earliest first.
     pieces: Vec<(SimTime, Arrivals)>,
     current: usize,
 }
 
 impl Spliced {
-    /// Arrivals that begin at these instants, in order of time; each ends where the next begins.
+    /// Arrivals that start at these times, in order; each ends where the next begins.
     pub(super) const fn new(pieces: Vec<(SimTime, Arrivals)>) -> Self {
         Self { pieces, current: 0 }
     }
@@ -95,7 +96,7 @@ impl Spliced {
             let next = arrivals.next_known_by(until.min(end) - offset);
             match next.map(|arrival| Arrival { at: arrival.at + offset, ..arrival }) {
                 Some(arrival) if arrival.at < end => return Some(arrival),
-                // What is drawn beyond the end is not played.
+                // Arrivals beyond the end of a piece are discarded.
                 Some(_) => self.current += 1,
                 None if until >= end => self.current += 1,
                 None => return None,

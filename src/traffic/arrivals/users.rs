@@ -1,5 +1,5 @@
-//! A closed loop: users who wait for the answer, think, and ask again. Not responsible for the requests
-//! themselves, which the network makes.
+//! A closed loop: users who wait for the answer, think, and send the next request. The network makes
+//! the requests themselves.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,26 +9,26 @@ use crate::time_law::{Quantile, TimeLaw};
 use engine::random::open_unit;
 use engine::{SimDuration, SimTime, Stream};
 
-/// Users as load: each sends a request, waits until it is answered or has failed for good, thinks, and
-/// sends the next one. A slow service so gets fewer requests, as from k6's or Locust's users.
+/// Closed-loop load: each user sends a request, waits until it is answered or has finally failed,
+/// thinks, and sends the next one. A slow service thus gets fewer requests, as from k6's or Locust's
+/// users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UserLoad {
     /// Number of users.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub users: u32,
-    /// How long a user thinks before each request, the first one included; taken for 1ms where it is
-    /// shorter.
+    /// Think time before each request, including the first; at least 1ms.
     pub think_time: TimeLaw,
-    /// Users come one after the other over this time. Default 0s: all are there at the start.
+    /// Duration over which users start one after the other. Default 0s: all start together.
     #[serde(default)]
     pub ramp_up: SimDuration,
 }
 
-/// Each user is an entry of the queue of events.
+/// Each user occupies an entry of the event queue.
 const USERS_MAX: u32 = 1_000_000;
 
-/// Without a pause, users who are refused at once would ask again before time went on.
+/// Without a pause, users whose requests fail at once would retry without simulated time advancing.
 const SHORTEST_THINK_TIME: SimDuration = SimDuration::from_millis(1);
 
 impl UserLoad {
@@ -40,7 +40,7 @@ impl UserLoad {
     }
 }
 
-/// Users at work.
+/// Active users.
 #[derive(Clone, Debug)]
 pub(crate) struct Users {
     count: u32,
@@ -59,7 +59,7 @@ impl Users {
         }
     }
 
-    /// When each of them sends the first request.
+    /// Time of each user's first request.
     pub(crate) fn first_requests(&mut self) -> Vec<SimTime> {
         let count = i64::from(self.count);
         let begins = move |ramp_up: SimDuration, user: i64| {
@@ -70,7 +70,7 @@ impl Users {
         (0..count).map(|user| begins(ramp_up, user) + self.think()).collect()
     }
 
-    /// How long the next one to be asked thinks.
+    /// Think time of the next user in turn.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "float to int casts saturate, which is meant"

@@ -1,32 +1,31 @@
-//! Which parameters of a fit the measured rows do not tell: with twice or half as much, and the others fitted anew, the
-//! rows are met as well.
+//! Identifiability: which parameters the measured rows do not determine, because doubling or halving them and refitting
+//! the others gives an equally good fit.
 
 use serde::Serialize;
 
 use super::{Bench, badness, simplex};
 
-/// Names of the parameters of a web service, in the order in which a fit has them; the last is not fitted where it was
-/// measured.
+/// Parameters of a web service, in the order of a fit; the last is not fitted if it was measured.
 const NAMES: [&str; 3] = ["waitTime", "cpuTime.cv", "cpuTime.mean"];
-/// The logarithm of twice as much.
+/// The logarithm of 2.
 const TWICE: f64 = std::f64::consts::LN_2;
-/// 95 % of chi-square with one degree of freedom: twice the logarithm of a ratio of likelihoods above this is no chance.
+/// 95 % quantile of chi-square with one degree of freedom: twice a log-likelihood ratio above this is significant.
 const CHANCE: f64 = 3.84;
-/// Errors smaller than half a percent are those of a simulation of so many requests.
+/// Errors below half a percent are simulation noise at this number of requests.
 const LEAST_BADNESS: f64 = 0.005 * 0.005;
-/// A parameter that goes with another by so much makes up for it, as a logarithm.
+/// A parameter that moves by more than this (as a logarithm) compensates for another.
 const MOVES: f64 = 0.1;
 
-/// A parameter that what was measured does not tell.
+/// A parameter that the measurements do not determine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NotIdentifiable {
     /// Its name under `requests`.
     pub parameter: String,
-    /// Why not.
+    /// The reason.
     pub reason: String,
 }
 
-/// What was fitted with a number of workers.
+/// A fit with a given number of workers.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub workers: u32,
@@ -34,7 +33,8 @@ pub(super) struct Candidate {
     pub badness: f64,
 }
 
-/// The parameters that rows do not tell; the candidates are in order, the best first, and the bench has its workers.
+/// The parameters that the rows do not determine; the candidates are ordered best first, and the bench uses the first
+/// one's workers.
 pub(super) fn not_identifiable(
     bench: &dyn Bench,
     candidates: &[Candidate],
@@ -77,7 +77,7 @@ pub(super) fn not_identifiable(
     found
 }
 
-/// The best of the other parameters where this one is so much more, and how wrong that is.
+/// The best fit of the other parameters with this one shifted, and its error.
 fn fit_without(
     bench: &dyn Bench,
     best: &[f64],
@@ -97,7 +97,7 @@ fn fit_without(
     (whole(&others), value)
 }
 
-/// Why a parameter cannot be told, in words; nothing if it can.
+/// Explains why a parameter is not identifiable; `None` if it is.
 fn reason(ways: &[(&str, bool, Vec<f64>)], best: &[f64], axis: usize) -> Option<String> {
     if ways.is_empty() {
         return None;
@@ -123,10 +123,10 @@ fn reason(ways: &[(&str, bool, Vec<f64>)], best: &[f64], axis: usize) -> Option<
     Some(format!("{much} if {} goes with it: the one makes up for the other", others.join(" and ")))
 }
 
-/// Whether a fit meets so many rows as well as the best one, as far as chance can tell.
+/// Whether a fit is statistically as good as the best one.
 fn is_as_good(rows: f64, best: f64, other: f64) -> bool {
     let ratio = other.max(LEAST_BADNESS) / best.max(LEAST_BADNESS);
-    // Figures of one row go together, so that a row counts as one observation.
+    // The figures of a row are correlated, so a row counts as one observation.
     rows * libm::log(ratio) < CHANCE
 }
 

@@ -1,4 +1,4 @@
-//! A benchmark of a language model's server: what an iteration costs.
+//! Calibration against a benchmark of an LLM server: the cost of an iteration.
 
 use super::points::Point;
 use super::web::{Setting, load_of, measured_rows};
@@ -10,28 +10,28 @@ use crate::llm::{CostSpec, LlmSpec, TokenLaw};
 use crate::{RequestModelSpec, ServiceId};
 use engine::{SimDuration, SimTime};
 
-/// Answers of a row that are simulated at least.
+/// Minimum number of simulated answers per row.
 const ANSWERS: f64 = 300.0;
-/// Nobody gave up while it was measured.
+/// A client timeout that is never reached: no client gave up during the measurement.
 const NEVER: SimDuration = SimDuration::from_secs(36_000);
-/// Attention takes so much of a token's time for each token that it attends to: both are products on the
-/// same tensor cores (docs/llm.md).
+/// Attention time per attended token as a share of a token's time: both are products on the same tensor cores
+/// (docs/llm.md).
 const ATTENTION_SHARE: f64 = 2.3e-9 / 66.5e-6;
 
 /// Known properties of the server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LlmHardware {
-    /// The model by its name in the catalogue.
+    /// Name of the model in the catalogue.
     pub model: Option<String>,
-    /// The GPU by its name in the catalogue.
+    /// Name of the GPU in the catalogue.
     pub gpu: Option<String>,
-    /// GPUs of a pod that share every layer.
+    /// GPUs of a pod that share every layer (tensor parallelism).
     pub tensor_parallel_size: u32,
-    /// Tokens for which the KV cache has room, where model and GPU do not say it.
+    /// KV cache capacity in tokens, where model and GPU do not determine it.
     pub kv_cache_tokens: Option<u64>,
-    /// Tokens in an iteration at most.
+    /// Maximum number of tokens per iteration.
     pub max_num_batched_tokens: u32,
-    /// Sequences in a batch at most.
+    /// Maximum number of sequences per batch.
     pub max_num_seqs: u32,
     /// Whether outputs are processed while the GPU computes; absent = whichever fits better.
     pub async_output_processing: Option<bool>,
@@ -79,8 +79,7 @@ impl LlmBench<'_> {
             async_output_processing: self.is_async,
             enable_prefix_caching: false,
             cost: CostSpec {
-                // How much of it is the reading of weights does not show as long as prompts are computed
-                // alone.
+                // The share of reading weights cannot be seen as long as prompts are computed separately.
                 iteration_ms: Some(0.0),
                 weights_ms: number(0, 0.01, 1e5),
                 token_us,
@@ -97,7 +96,7 @@ impl LlmBench<'_> {
     fn row(&self, model: &RequestModelSpec, point: &Point, row: &MeasuredRow) -> Option<Vec<f64>> {
         let mut model = model.clone();
         let llm = model.llm.as_mut()?;
-        // How widely tokens vary is not told by a mean.
+        // The measured mean does not determine the spread of token counts.
         llm.prompt_tokens = TokenLaw::constant(point.prompt_tokens?);
         llm.output_tokens = TokenLaw::constant(point.output_tokens?);
         let pods = point.pods.unwrap_or(self.conditions.pods);
@@ -109,7 +108,7 @@ impl LlmBench<'_> {
         let setting =
             Setting { conditions: self.conditions, pods, load, arrivals, interval: NEVER };
         let mut traffic = setting.traffic(&model, None, 1)?;
-        // A closed loop goes on until it has enough answers, or an hour has shown none.
+        // A closed loop runs until it has enough answers, or until an hour has produced none.
         let enough = ANSWERS.max(4.0 * f64::from(users.unwrap_or_default()));
         let mut now = end.unwrap_or(SimTime::from_secs(10));
         let mut figures = traffic.figures(now, ServiceId(0));
@@ -150,7 +149,7 @@ impl Bench for LlmBench<'_> {
     }
 }
 
-/// Fits what an iteration costs to a benchmark of a language model's server.
+/// Fits the cost of an iteration to a benchmark of an LLM server.
 pub fn calibrate_llm(
     points: &[Point],
     hardware: &LlmHardware,
@@ -169,7 +168,7 @@ pub fn calibrate_llm(
     sorted.sort_by(|one, other| load(one).total_cmp(&load(other)));
     let rows = measured_rows(&sorted, conditions.pods);
     let mut bench = LlmBench { points: sorted, rows, conditions, hardware, is_async: false };
-    // A decode of 15 ms, a token of 50 us, a sequence of 50 us, a token of context of 50 ns, 10 ms beside.
+    // A decode of 15 ms, a token of 50 us, a sequence of 50 us, a token of context of 50 ns, 10 ms besides.
     let start = [15.0, 50.0, 50.0, 50.0, 0.01].map(libm::log);
     if let Err(problems) = bench.model(&start).model("") {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -184,11 +183,11 @@ pub fn calibrate_llm(
     bench.is_async = hardware.async_output_processing.unwrap_or(false);
     let (mut best, badness) = fit_parameters(&bench, &start, evaluations);
     if hardware.async_output_processing.is_none() {
-        // On from there: at the start the work for sequences would be hidden behind the GPU's, and no step
-        // would show that it matters.
+        // Continue from that fit: at the original start the work per sequence would be hidden behind the GPU's,
+        // and no step would reveal its effect.
         bench.is_async = true;
         let (beside, badness_beside) = fit_parameters(&bench, &best, evaluations);
-        // What a ratio is off by whose logarithm has the mean square.
+        // Converts a mean squared log ratio into a typical error in percent.
         let typical = |badness: f64| (libm::exp(libm::sqrt(badness)) - 1.0) * 100.0;
         notes.push(format!(
             "the fitted rows are off by {:.1} % (root mean square) with outputs processed while the GPU \
@@ -214,7 +213,8 @@ mod tests {
     use super::super::points::{Measure, Statistic};
     use super::*;
 
-    /// What a server shows of which 0.5 ms for a sequence and 15 ms of the GPU are added, or go on side by side.
+    /// Measurements of a server that spends 0.5 ms per sequence and 15 ms on the GPU, either in sum or
+    /// overlapped.
     fn shown(is_async: bool) -> Vec<Point> {
         let figures = [
             Measure::FirstToken(Statistic::P50),

@@ -1,6 +1,6 @@
-//! An access log with durations: the requests are played again as they came, and each window of the log
-//! is a row. Of a long log blocks of requests that follow each other are played, drawn from all of it: single requests
-//! would queue for nobody, and its beginning may be a night.
+//! Calibration against an access log with durations: the requests are replayed, and each window of the log is a row.
+//! For a long log, blocks of consecutive requests sampled from all of it are replayed: single requests would never
+//! queue, and its beginning may be a quiet night.
 
 use std::io;
 use std::sync::Arc;
@@ -21,47 +21,46 @@ use crate::{Load, RequestModelSpec, ServiceId};
 use engine::{SimDuration, SimTime, Stream, Streams};
 
 const WORKERS: [u32; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-/// Requests of a block, and blocks of a long log that are played.
+/// Requests per block, and number of blocks replayed from a long log.
 const BLOCK: usize = 10_000;
 const BLOCKS: usize = 20;
-/// Rows that the log is cut into, and answers that one needs to count.
+/// Number of rows the log is cut into, and minimum number of answers per row.
 const WINDOWS: i64 = 20;
 const ANSWERS_MIN: usize = 20;
 
-/// When a request came and how long it took.
+/// Arrival time and duration of a request.
 type Timed = (SimTime, SimDuration);
 
-/// When requests came and how long they took.
+/// Arrival times and durations of requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RequestLog {
-    /// Blocks of requests that follow each other, in order of time.
+    /// Blocks of consecutive requests, in order of time.
     blocks: Vec<Vec<Timed>>,
-    /// Whether there is nothing between them.
+    /// Whether the blocks are contiguous.
     is_whole: bool,
-    /// Requests of the whole log whose duration is told, and of which it is not.
+    /// Requests of the whole log with and without a duration.
     timed: u64,
     untimed: u64,
 }
 
 impl RequestLog {
-    /// Its blocks, in order of time.
+    /// The blocks, in order of time.
     #[cfg(test)]
     pub(super) fn blocks(&self) -> impl Iterator<Item = &[Timed]> {
         self.blocks.iter().map(Vec::as_slice)
     }
 }
 
-/// Collects a log from what an importer reads: all of a short one, and of a long one blocks that are drawn as it goes
-/// by, each with the same chance.
+/// Collects a log from an importer: all of a short one; of a long one, blocks sampled uniformly in one pass.
 #[derive(Clone, Debug)]
 pub struct TimedRequests {
-    /// With the number of each.
+    /// Sampled blocks with their numbers.
     drawn: Vec<(u64, Vec<Timed>)>,
-    /// The block that goes on, and its number.
+    /// The current block, and its number.
     current: Vec<Timed>,
     number: u64,
     stream: Stream,
-    /// Requests of a block.
+    /// Requests per block.
     block: usize,
     timed: u64,
     untimed: u64,
@@ -87,9 +86,9 @@ impl TimedRequests {
         Self { block, ..Self::default() }
     }
 
-    /// What was collected.
+    /// Completes the log.
     pub fn finish(mut self) -> RequestLog {
-        // Too few requests are no row.
+        // Too few requests do not make a row.
         if self.number < BLOCKS as u64 || self.current.len() >= self.block / 2 {
             self.end_block();
         }
@@ -99,7 +98,7 @@ impl TimedRequests {
         RequestLog { blocks, is_whole, timed: self.timed, untimed: self.untimed }
     }
 
-    /// The block that goes on is full: it is drawn, or not (Vitter's algorithm R).
+    /// The current block is full: samples it or not (Vitter's algorithm R).
     fn end_block(&mut self) {
         let block = std::mem::take(&mut self.current);
         if block.is_empty() {
@@ -150,7 +149,7 @@ impl Recipient for TimedRequests {
     }
 }
 
-/// Requests that are played one after the other, and the windows of them that are rows.
+/// Consecutive requests to replay, and their windows, which are the rows.
 #[derive(Clone)]
 struct Segment {
     trace: Arc<RequestTrace>,
@@ -217,7 +216,7 @@ impl LogBench<'_> {
     }
 }
 
-/// Fits a request model to a log of requests with how long they took.
+/// Fits a request model to an access log with durations.
 pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibration, String> {
     let Some(&(start, _)) = log.blocks.iter().flatten().next() else {
         return Err(
@@ -282,8 +281,7 @@ pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibr
     })
 }
 
-/// Cuts requests that follow each other into windows; those with enough answers become rows. `begin` is when the log
-/// begins.
+/// Cuts consecutive requests into windows; those with enough answers become rows. `begin` is the start of the log.
 fn segment(
     requests: &[Timed],
     windows: i64,
@@ -303,7 +301,7 @@ fn segment(
     }
     let busy: Vec<usize> =
         (0..answers.len()).filter(|window| answers[*window].len() >= ANSWERS_MIN).collect();
-    // What is answered after a block's end is a part of a window.
+    // Answers after a block's end belong to a partial window.
     let busy: Vec<usize> = if windows == 1 { busy.into_iter().take(1).collect() } else { busy };
     rows.extend(busy.iter().map(|one| MeasuredRow {
         load: format!(
@@ -320,7 +318,7 @@ fn segment(
     Segment { trace, window, windows: busy }
 }
 
-/// Mean and quantiles; what is zero cannot be told from what is very short.
+/// Mean and quantiles; durations of zero are dropped as too short to measure.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -339,7 +337,7 @@ fn figures_of(seconds: &mut [f64]) -> Vec<(Measure, f64)> {
         (Statistic::P99, quantile(0.99)),
     ];
     let kept = all.into_iter().filter(|(statistic, _)| {
-        // A hundredth of few answers is one of them.
+        // One percent of few answers is a single one.
         *statistic != Statistic::P99 || count >= 200.0
     });
     kept.filter(|(_, seconds)| *seconds > 0.0)

@@ -1,10 +1,9 @@
-//! Fits a request model to what was measured: to latencies at several loads, to an access log with
-//! durations, or, for a language model's server, to a benchmark. Every second row is kept back and judges
-//! the result. Reads no file.
+//! Fits a request model to measurements: latencies at several loads, an access log with durations, or a benchmark of
+//! an LLM server. Every second row is held out to validate the result. Reads no files.
 //!
-//! A candidate is simulated at each measured load with the same random numbers as all others, and the
-//! sum of squares of the logarithms of simulated over measured figures is minimized: a figure that is
-//! twice as large is as wrong as one that is half as large, whatever its unit.
+//! Each candidate is simulated at each measured load with the same random numbers, minimizing the sum of squared
+//! logarithms of simulated over measured figures: a factor of two is an equal error in both directions, whatever the
+//! unit.
 
 mod identify;
 mod llm;
@@ -30,19 +29,19 @@ use engine::SimDuration;
 /// Known properties of the pods and of their measurement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conditions {
-    /// Pods, where a row does not tell.
+    /// Number of pods, where a row does not state it.
     pub pods: u32,
-    /// Cores that a pod can use at once; absent = as many as it works on requests.
+    /// Maximum number of cores used by a pod; absent = its number of workers.
     pub cores: Option<f64>,
-    /// CPU limit of a pod (cores), which the kernel enforces as a quota.
+    /// CPU limit of a pod (cores), enforced by the kernel as a quota.
     pub cpu_limit: Option<f64>,
-    /// Time for which each point was measured.
+    /// Measurement duration of each point.
     pub duration: SimDuration,
-    /// Whether requests came at equal distances, as from vegeta or k6 at a constant rate, and not by chance.
+    /// Whether requests were equally spaced, as from vegeta or k6 at a constant rate, instead of random.
     pub even: bool,
-    /// Balancer by which requests found their pods.
+    /// Load balancer used in the measurement.
     pub balancer: Balancer,
-    /// Candidates that are tried for each number of workers.
+    /// Candidates tried per number of workers.
     pub evaluations: usize,
 }
 
@@ -60,53 +59,53 @@ impl Default for Conditions {
     }
 }
 
-/// A request model that was fitted, and how good it is.
+/// A fitted request model and its quality.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
-    /// The model: what goes under `requests` of a workload.
+    /// The model: the content of a workload's `requests`.
     pub requests: RequestModelSpec,
-    /// The measured rows with what the model gives for them.
+    /// The measured rows with the model's values.
     pub rows: Vec<JudgedRow>,
     /// Caveats of the fit.
     pub notes: Vec<String>,
-    /// Parameters that what was measured does not tell.
+    /// Parameters that the measurements do not determine.
     pub not_identifiable: Vec<NotIdentifiable>,
 }
 
-/// A measured row beside the model.
+/// A measured row compared with the model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JudgedRow {
-    /// The load in words.
+    /// Description of the load.
     pub load: String,
-    /// Whether it was kept back from the fit.
+    /// Whether it was held out of the fit.
     pub held_out: bool,
     /// Its figures.
     pub figures: Vec<JudgedFigure>,
 }
 
-/// A measured figure beside the model.
+/// A measured figure compared with the model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JudgedFigure {
     /// Name of the figure.
     pub name: String,
-    /// As it was measured.
+    /// The measured value.
     pub measured_ms: f64,
-    /// As the model has it; absent if it answered nothing.
+    /// The model's value; absent if the model answered no requests.
     pub model_ms: Option<f64>,
 }
 
 impl JudgedFigure {
-    /// Error of the model as a share of what was measured.
+    /// Relative error of the model.
     pub fn relative_error(&self) -> Option<f64> {
         Some(self.model_ms? / self.measured_ms - 1.0)
     }
 }
 
 impl Calibration {
-    /// The median of the sizes of relative errors over rows kept back, or over those that were fitted, by
-    /// figure and over all figures (with an empty name). A figure without an answer counts as infinite.
+    /// Median absolute relative errors over the held-out or the fitted rows, by figure and over all figures (with an
+    /// empty name). A figure without an answer counts as infinite.
     pub fn median_errors(&self, held_out: bool) -> Vec<(String, f64)> {
         let rows = || self.rows.iter().filter(|row| row.held_out == held_out);
         let mut names: Vec<String> = Vec::new();
@@ -135,14 +134,13 @@ impl Calibration {
     }
 }
 
-/// Something that a candidate model can be held against.
+/// Measurements against which a candidate model is evaluated.
 trait Bench {
-    /// The model of these parameters, which are logarithms.
+    /// The model with these parameters, which are logarithms.
     fn model(&self, parameters: &[f64]) -> RequestModelSpec;
-    /// The model's value of each figure of each row (s); those of rows that were kept back may be missing unless all
-    /// are asked for.
+    /// The model's value of each figure of each row (s); those of held-out rows may be missing unless `all` is set.
     fn simulate(&self, model: &RequestModelSpec, all: bool) -> Vec<Vec<Option<f64>>>;
-    /// The rows.
+    /// The measured rows.
     fn rows(&self) -> &[MeasuredRow];
 }
 
@@ -155,10 +153,10 @@ struct MeasuredRow {
     figures: Vec<(Measure, f64)>,
 }
 
-/// A figure without an answer is as wrong as one that is so many times too large.
+/// A figure without an answer counts as too large by this factor.
 const NO_ANSWER: f64 = 1e3;
 
-/// How wrong a model is over the rows that are fitted: the mean square of logarithms of ratios.
+/// Error of a model over the fitted rows: the mean squared log ratio.
 fn badness(bench: &dyn Bench, model: &RequestModelSpec) -> f64 {
     let simulated = bench.simulate(model, false);
     let rows = bench.rows().iter().zip(&simulated).filter(|(row, _)| !row.held_out);
@@ -172,12 +170,12 @@ fn badness(bench: &dyn Bench, model: &RequestModelSpec) -> f64 {
     if count > 0.0 { sum / count } else { f64::INFINITY }
 }
 
-/// The best parameters on the way from `start`, and how wrong their model is.
+/// The best parameters found from `start`, and their error.
 fn fit_parameters(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (Vec<f64>, f64) {
     simplex::minimize(start, 0.5, evaluations, |point| badness(bench, &bench.model(point)))
 }
 
-/// The rows beside what the model gives for them.
+/// The rows with the model's values.
 fn judge(bench: &dyn Bench, model: &RequestModelSpec) -> Vec<JudgedRow> {
     let simulated = bench.simulate(model, true);
     let judged = |(row, simulated): (&MeasuredRow, Vec<Option<f64>>)| JudgedRow {
@@ -197,13 +195,12 @@ fn judge(bench: &dyn Bench, model: &RequestModelSpec) -> Vec<JudgedRow> {
     bench.rows().iter().zip(simulated).map(judged).collect()
 }
 
-/// Every second of the rows is kept back, if there are enough of them; the first and the last are fitted
-/// where their number is odd.
+/// Holds out every second row if there are enough; if their number is odd, the first and the last are fitted.
 fn is_held_out(position: usize, rows: usize) -> bool {
     rows >= 3 && position % 2 == 1
 }
 
-/// The figure of what was recorded.
+/// Extracts a figure from recorded latencies.
 fn figure(
     measure: Measure,
     latencies: Option<&Latencies>,
@@ -224,7 +221,7 @@ fn figure(
     Some(span.as_secs_f64())
 }
 
-/// A time of so many seconds, to a hundredth of a percent: a model is written down and read by people.
+/// A duration rounded to 0.01 %: models are written down and read by people.
 fn rounded(seconds: f64) -> SimDuration {
     let nanos = (seconds * 1e9).clamp(0.0, 1e15);
     let digits = libm::floor(libm::log10(nanos.max(1.0)));
@@ -232,7 +229,7 @@ fn rounded(seconds: f64) -> SimDuration {
     SimDuration::from_secs_f64(libm::round(nanos / unit) * unit / 1e9)
 }
 
-/// A number to four digits.
+/// Rounds a number to four digits.
 fn rounded_number(number: f64) -> f64 {
     if number <= 0.0 || !number.is_finite() {
         return number;

@@ -1,32 +1,32 @@
-//! Tables of measured points: a line per load with its latencies, told by the names of their columns.
+//! Tables of measured points: one line per load with its latencies, identified by column names.
 
 use csv::StringRecord;
 
 use crate::trace::TraceError;
 
-/// A figure of latency that is fitted, by its column.
+/// A fitted latency figure, one per column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Measure {
-    /// Of whole requests.
+    /// Latency of whole requests.
     Latency(Statistic),
-    /// Until the first token.
+    /// Time to first token (TTFT).
     FirstToken(Statistic),
-    /// For each token after the first.
+    /// Time per output token after the first (TPOT).
     PerToken(Statistic),
 }
 
-/// A figure of a distribution.
+/// A statistic of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Statistic {
     /// Arithmetic mean.
     Mean,
     /// Median.
     P50,
-    /// 90 %.
+    /// 90th percentile.
     P90,
-    /// 95 %.
+    /// 95th percentile.
     P95,
-    /// 99 %.
+    /// 99th percentile.
     P99,
 }
 
@@ -35,17 +35,17 @@ pub enum Statistic {
 pub struct Point {
     /// Its line in the file.
     pub line: u64,
-    /// Requests per second that were sent; absent in a closed loop.
+    /// Requests sent per second; absent in a closed loop.
     pub rps: Option<f64>,
-    /// Requests that were under way at once, in a closed loop.
+    /// Concurrent requests of a closed loop.
     pub concurrency: Option<u32>,
     /// Pods that shared the load.
     pub pods: Option<u32>,
-    /// Cores that all pods together used.
+    /// Cores used by all pods together.
     pub cpu_cores: Option<f64>,
-    /// Tokens of a prompt.
+    /// Prompt tokens per request.
     pub prompt_tokens: Option<f64>,
-    /// Tokens of an answer.
+    /// Output tokens per request.
     pub output_tokens: Option<f64>,
     /// Measured values (s).
     pub measured: Vec<(Measure, f64)>,
@@ -64,7 +64,7 @@ enum Column {
     Measured(Measure, f64),
 }
 
-/// Reads a table of points. Columns that mean nothing here are returned by name.
+/// Reads a table of points. Also returns the names of unknown columns.
 pub fn read_points(text: &str) -> Result<(Vec<Point>, Vec<String>), TraceError> {
     let wrong = |line, message: String| TraceError { line, message };
     let mut reader = csv::ReaderBuilder::new()
@@ -105,7 +105,7 @@ fn point(line: u64, columns: &[Option<Column>], record: &StringRecord) -> Result
         if text.is_empty() {
             continue;
         }
-        let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+        let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
         if !number.is_finite() || number <= 0.0 {
             return Err(format!(
                 "{text} must be a number above 0; leave the field empty if unknown"
@@ -122,14 +122,14 @@ fn point(line: u64, columns: &[Option<Column>], record: &StringRecord) -> Result
         }
     }
     if point.rps.is_none() && point.concurrency.is_none() {
-        return Err("the row tells no load: `rps` and `concurrency` are empty".into());
+        return Err("the row has no load: `rps` and `concurrency` are empty".into());
     }
     if point.measured.is_empty() {
-        return Err("the row tells no latency".into());
+        return Err("the row has no latency".into());
     }
     if let Some((lower, higher)) = falling_quantiles(&point.measured) {
         return Err(format!(
-            "the {} is above the {}, which cannot be; are the columns named as they should be?",
+            "the {} is above the {}, which is impossible; check the names of the columns",
             lower.label(),
             higher.label()
         ));
@@ -137,7 +137,7 @@ fn point(line: u64, columns: &[Option<Column>], record: &StringRecord) -> Result
     Ok(point)
 }
 
-/// Two quantiles of one kind of time of which the higher is the smaller.
+/// Two quantiles of one latency where the higher quantile has the smaller value.
 fn falling_quantiles(measured: &[(Measure, f64)]) -> Option<(Measure, Measure)> {
     let kind = |measure: &Measure| std::mem::discriminant(measure);
     let is_mean = |measure: &Measure| {
@@ -166,7 +166,7 @@ fn whole(text: &str, number: f64) -> Result<u32, String> {
     Ok(number as u32)
 }
 
-/// Content of a column by its name in lower case.
+/// Meaning of a column by its lower-case name.
 fn column(name: &str) -> Option<Column> {
     let name = name.to_ascii_lowercase().replace([' ', '-', '.'], "_");
     let plain = match name.as_str() {
@@ -184,7 +184,7 @@ fn column(name: &str) -> Option<Column> {
     Some(plain)
 }
 
-/// Such as `p95_ms`, `ttft_mean_s`, `mean_tpot_ms`.
+/// Parses names such as `p95_ms`, `ttft_mean_s`, `mean_tpot_ms`.
 fn measured(name: &str) -> Option<Column> {
     let (mut statistic, mut factor, mut of) = (None, None, None);
     for word in name.split('_') {
@@ -210,7 +210,7 @@ fn measured(name: &str) -> Option<Column> {
 }
 
 impl Measure {
-    /// Its name in tables.
+    /// Name used in tables.
     pub fn label(self) -> String {
         let (of, statistic) = match self {
             Self::Latency(statistic) => ("", statistic),
@@ -279,10 +279,10 @@ mod tests {
             ("a,b\n1,2\n", "line 1: no column of load"),
             ("rps,mean\n1,2\n", "line 1: no column of latency"),
             ("rps,mean_ms\n", "there is a header line but no row"),
-            ("rps,mean_ms\n1,2\n5,x\n", "line 3: \"x\" is no number"),
+            ("rps,mean_ms\n1,2\n5,x\n", "line 3: \"x\" is not a number"),
             ("rps,mean_ms\n1,-2\n", "line 2: -2 must be a number above 0"),
-            ("rps,mean_ms\n,2\n", "line 2: the row tells no load"),
-            ("rps,mean_ms\n1,\n", "line 2: the row tells no latency"),
+            ("rps,mean_ms\n,2\n", "line 2: the row has no load"),
+            ("rps,mean_ms\n1,\n", "line 2: the row has no latency"),
             ("rps,mean_ms,pods\n1,2,1.5\n", "line 2: 1.5 must be a whole number"),
             ("rps,mean_ms\n1,2,3\n", "line 2: CSV error"),
         ] {

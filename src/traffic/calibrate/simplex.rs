@@ -1,12 +1,12 @@
-//! The downhill simplex of Nelder and Mead (1965): the least value of a function that has no derivatives,
-//! such as the error of a simulation.
+//! The downhill simplex of Nelder and Mead (1965): minimizes a function without derivatives, such as the
+//! error of a simulation.
 
 /// Coefficients of reflection, expansion, contraction and shrinking, as in the paper.
 const EXPANSION: f64 = 2.0;
 const CONTRACTION: f64 = 0.5;
 
-/// The best point found from `start` on, with steps of `step` at first and so many evaluations at most,
-/// and its value. What is no number counts as infinitely bad.
+/// The best point found from `start`, with initial steps of `step` and at most `evaluations` evaluations,
+/// and its value. NaN counts as infinitely bad.
 pub(super) fn minimize(
     start: &[f64],
     step: f64,

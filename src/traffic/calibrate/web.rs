@@ -1,4 +1,4 @@
-//! Points of latency against load: workers, CPU time with its spread, and a time that nothing shortens.
+//! Calibration of latency against load: number of workers, CPU time with its spread, and a constant base time.
 
 use rayon::prelude::*;
 
@@ -16,12 +16,12 @@ use crate::{
 };
 use engine::{SimDuration, SimTime, Streams};
 
-/// Numbers of workers that are tried.
+/// Numbers of workers to try.
 const WORKERS: [u32; 11] = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128];
-/// Requests of a row that are simulated at least, if need be in several runs, and at most.
+/// Minimum number of simulated requests per row, if need be over several runs, and maximum.
 const REQUESTS: (f64, f64) = (2_000.0, 30_000.0);
 const RUNS_MAX: u64 = 6;
-/// Nobody gave up while it was measured.
+/// A client timeout that is never reached: no client gave up during the measurement.
 const NEVER: SimDuration = SimDuration::from_secs(36_000);
 
 /// Settings of a run.
@@ -35,7 +35,7 @@ pub(super) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// The traffic to pods of this model; `run` chooses the luck.
+    /// Traffic to pods of this model; `run` selects the random numbers.
     pub(super) fn traffic(
         &self,
         model: &RequestModelSpec,
@@ -73,7 +73,7 @@ impl Setting<'_> {
     }
 }
 
-/// What came to the pods of a point: requests at its rate for so many seconds, or its users, who hardly think.
+/// Load of a point: its rate for this many seconds, or its closed-loop users with minimal think time.
 pub(super) fn load_of(
     point: &Point,
     conditions: &Conditions,
@@ -90,8 +90,8 @@ pub(super) fn load_of(
     Some((Load::Pattern(pattern), Some(process)))
 }
 
-/// A web service with these parameters; they are logarithms: base time [s], spread of the CPU time, and
-/// its mean [s] unless that was measured.
+/// A web service with these parameters, which are logarithms: base time [s], spread of the CPU time, and its
+/// mean [s] unless that was measured.
 pub(super) fn web_model(parameters: &[f64], cpu: Option<f64>, workers: u32) -> RequestModelSpec {
     let value = |at: usize, low: f64, high: f64| {
         libm::exp(parameters.get(at).copied().unwrap_or_default()).clamp(low, high)
@@ -110,7 +110,7 @@ pub(super) fn web_model(parameters: &[f64], cpu: Option<f64>, workers: u32) -> R
     }
 }
 
-/// CPU time of a request [s], where rows tell how many cores their pods used: the median over the rows.
+/// CPU time of a request [s], if the rows state the cores used: the median over the rows.
 fn measured_cpu(points: &[Point]) -> Option<f64> {
     let mut each: Vec<f64> =
         points.iter().filter_map(|point| Some(point.cpu_cores? / point.rps?)).collect();
@@ -136,7 +136,7 @@ impl WebBench<'_> {
         let requests = point.rps.map_or(REQUESTS.0, |rps| rps * seconds);
         let setting =
             Setting { conditions: self.conditions, pods, load, arrivals, interval: NEVER };
-        // All that came is answered at last; users would go on for ever.
+        // In an open loop all requests are answered eventually; a closed loop would never end.
         let end = SimTime::from_secs_f64(seconds)
             + if is_open { NEVER - SimDuration::from_secs(1) } else { SimDuration::ZERO };
         let mut found = Vec::new();
@@ -234,12 +234,12 @@ pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Cal
     })
 }
 
-/// While it is fitted nobody is turned away; how long a queue may be, latencies do not tell.
+/// No request is rejected during the fit, as latencies do not determine the queue length.
 pub(super) fn with_usual_queue(requests: RequestModelSpec) -> RequestModelSpec {
     RequestModelSpec { queue: RequestModelSpec::default().queue, ..requests }
 }
 
-/// Half of the shortest median waits, half works.
+/// Starting point: half of the shortest median is waiting, half CPU time.
 fn start_of(points: &[Point], cpu: Option<f64>) -> Vec<f64> {
     let all = points.iter().flat_map(|point| &point.measured).map(|(_, seconds)| *seconds);
     let shortest = all.fold(f64::INFINITY, f64::min);
@@ -251,7 +251,7 @@ fn start_of(points: &[Point], cpu: Option<f64>) -> Vec<f64> {
     start
 }
 
-/// The measurements, in the order of the points; every second row is kept back to judge the fit.
+/// The measurements in the order of the points; every second row is held out.
 pub(super) fn measured_rows(points: &[&Point], pods: u32) -> Vec<MeasuredRow> {
     let row = |(position, point): (usize, &&Point)| MeasuredRow {
         load: load_in_words(point, pods),

@@ -14,9 +14,9 @@ use engine::SimTime;
 /// A rate over time.
 #[derive(Clone, Debug)]
 pub(crate) enum FlowCurve {
-    /// In words.
+    /// A pattern.
     Pattern(Arc<Pattern>),
-    /// Recorded.
+    /// A recorded trace.
     Trace(TraceCurve),
 }
 
@@ -24,27 +24,27 @@ pub(crate) enum FlowCurve {
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     curve: FlowCurve,
-    /// The stretch that was last looked at.
+    /// The segment last used.
     segment: Segment,
-    /// Clients wait so long [s].
+    /// Client timeout [s].
     timeout: f64,
-    /// Up to here all that came is counted, and what found no pod.
+    /// Arrivals and those without a pod are counted up to this time.
     at: SimTime,
     endpoints: usize,
-    /// Endpoints whose pod is gone.
+    /// Endpoints whose pod has been removed.
     missing: usize,
-    /// Outcomes since it was last summed up.
+    /// Outcomes since the last sum.
     pub(super) current: Tally,
     interval: Tally,
     /// Since the warm-up.
     total: Tally,
     /// Since the start.
     all: Tally,
-    /// In whole requests, at the end of the last interval.
+    /// Whole requests at the end of the last interval.
     told: Outcomes,
     pub(super) intervals: Vec<IntervalFigures>,
     pub(super) minutes: Minutes,
-    /// Answers within each limit since the warm-up, up to the beginning of the interval.
+    /// Answers within each limit since the warm-up, up to the start of the interval.
     within_before: Vec<f64>,
 }
 
@@ -77,7 +77,7 @@ impl Flow {
         }
     }
 
-    /// The stretch of linear change that holds an instant. Nothing comes before time zero.
+    /// The linear segment that contains `at`. There are no requests before time zero.
     #[inline]
     pub(super) fn segment(&mut self, at: SimTime) -> Segment {
         if at < SimTime::ZERO {
@@ -89,14 +89,14 @@ impl Flow {
         self.segment
     }
 
-    /// The rate at an instant, and how it changes from there [requests/s, requests/s per s].
+    /// The rate at `at`, and its change from there [requests/s, requests/s per s].
     pub(super) fn rate_and_slope(&mut self, at: SimTime) -> (f64, f64) {
         let segment = self.segment(at);
         let is_level = segment.start_rps.to_bits() == segment.end_rps.to_bits();
         if is_level { (segment.start_rps, 0.0) } else { (segment.rate_at(at), segment.slope()) }
     }
 
-    /// Counts what comes until `now`, and what of it finds no pod.
+    /// Counts the arrivals until `now`, and those without a pod.
     pub(super) fn advance(&mut self, now: SimTime) {
         while self.at < now {
             let end = self.segment(self.at).end.min(now);
@@ -114,18 +114,19 @@ impl Flow {
         }
     }
 
-    /// It goes to so many endpoints from now on, of which some have no pod any more.
+    /// Sets the number of endpoints from now on, and how many of them have lost their pod.
     pub(super) const fn set_endpoints(&mut self, endpoints: usize, missing: usize) {
         (self.endpoints, self.missing) = (endpoints, missing);
     }
 
-    /// The pod of an endpoint is gone.
+    /// The pod of an endpoint was removed.
     pub(super) const fn lose_endpoint(&mut self) {
         self.missing += 1;
     }
 
-    /// Counts what a pod of a kind served of it in a phase, and what found its queue full. Where the
-    /// queue alone takes longer than clients wait, nobody is there for the answer.
+    /// Counts the requests of a phase that a pod of a kind served, and those that found its queue
+    /// full. Where the queueing time alone exceeds the client timeout, no client is left to receive
+    /// the answer.
     pub(super) fn count(
         &mut self,
         kind: usize,
@@ -148,7 +149,7 @@ impl Flow {
         }
     }
 
-    /// Adds what happened to the sums.
+    /// Adds the current outcomes to the sums.
     pub(super) fn sum_up(&mut self) {
         self.interval.add(&self.current);
         self.total.add(&self.current);
@@ -156,17 +157,17 @@ impl Flow {
         self.current.clear();
     }
 
-    /// The warm-up is over: what was counted so far does not count.
+    /// End of the warm-up: discards everything counted so far.
     pub(super) fn begin_counting(&mut self, kinds: &mut [PodKind]) {
         self.total.clear();
-        // The interval goes on: what it has seen so far is taken away again.
+        // The interval continues: what it has counted so far is subtracted later.
         let limits = &self.minutes.limits.latency;
         self.within_before = within(&self.interval, kinds, limits).map(|amount| -amount).collect();
         let counted = self.counted(kinds);
         self.minutes.restart(counted);
     }
 
-    /// What was counted so far since the warm-up, in whole requests.
+    /// Counts since the warm-up, in whole requests.
     fn counted(&self, kinds: &mut [PodKind]) -> Counted {
         let before = self.within_before.iter().copied().chain(std::iter::repeat(0.0));
         let now = within(&self.interval, kinds, &self.minutes.limits.latency);
@@ -188,7 +189,7 @@ impl Flow {
         self.minutes.until(&self.counted(kinds))
     }
 
-    /// Closes the interval and begins the next.
+    /// Closes the interval and starts the next.
     pub(super) fn end_interval(&mut self, kinds: &mut [PodKind]) {
         let now = self.all.outcomes();
         let mut outcomes = Outcomes {
@@ -210,11 +211,11 @@ impl Flow {
         self.interval.clear();
     }
 
-    /// Outcomes since the warm-up, in whole requests, while so many wait.
+    /// Outcomes since the warm-up in whole requests, with this many waiting.
     pub(super) fn figures(&self, queued: f64, kinds: &mut [PodKind]) -> ServiceFigures {
         let mut outcomes = self.total.outcomes();
         let in_flight = whole(queued);
-        // The parts are rounded each; what was answered makes them fit.
+        // The parts are rounded separately; `answered` absorbs the difference.
         outcomes.answered =
             outcomes.arrived.saturating_sub(outcomes.failed_in_all()).saturating_sub(in_flight);
         ServiceFigures {

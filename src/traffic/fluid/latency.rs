@@ -1,8 +1,8 @@
-//! The latency of a flow: how long its requests would have taken, had they come one by one.
+//! Latency of a flow: the latency its requests would have had as single requests.
 //!
-//! A fluid has no chance in it. Where a pod keeps up, requests wait because they do not come evenly:
-//! that wait follows from the utilization by the formulas of queueing theory for Poisson arrivals.
-//! Where it does not keep up, the fluid's own queue is the wait, beside which chance is small.
+//! A fluid has no randomness. Where a pod keeps up, requests wait because arrivals are irregular: that
+//! wait follows from the utilization by queueing formulas for Poisson arrivals. Where it does not keep
+//! up, the fluid's own queue determines the wait, and randomness matters little.
 
 use super::model::{Means, erlang_c};
 use super::tally::{Tally, UTILIZATIONS, wait_of_bin};
@@ -11,48 +11,48 @@ use crate::request_model::RequestModel;
 use crate::time_law::Quantile;
 use engine::SimDuration;
 
-/// At a utilization above this the stationary formulas tell what would come after hours; the fluid's
-/// own queue tells what comes.
+/// Above this utilization the stationary formulas describe a state reached only after hours, so the
+/// fluid's own queue is used instead.
 const STEADY_MAX: f64 = 0.98;
-/// Latencies are told apart by this part of an octave: 1.1 %.
+/// Bins per octave of latency: a resolution of 1.1 %.
 const PER_OCTAVE: f64 = 64.0;
-/// The shortest latency that is told apart from none [s].
+/// The shortest latency distinguished from zero [s].
 const SHORTEST: f64 = 1e-6;
-/// Shares of a distribution that one of its quantiles stands for: `(up to, step)`, finer to the tail.
+/// Weights of the quantiles of a distribution: `(up to, step)`, finer towards the tail.
 const GRID: [(f64, f64); 4] = [(0.9, 0.02), (0.99, 0.005), (0.999, 0.0005), (1.0, 0.0001)];
 
-/// A kind of pod, an application with its CPU, and the latencies that it has at each utilization.
+/// A kind of pod, an application with its CPU, and its latency distribution at each utilization.
 #[derive(Clone, Debug)]
 pub(super) struct PodKind {
     pub(super) model: usize,
     pub(super) cores: f64,
     times: Times,
-    /// Worked out when first asked for.
+    /// Computed on first use.
     at_utilization: Vec<Option<Histogram>>,
 }
 
-/// Service times of a kind of pod: quantiles with the shares that they stand for [s].
+/// Service times of a kind of pod: quantiles with their weights [s].
 #[derive(Clone, Debug)]
 struct Times {
-    /// CPU time at the speed of a request that is alone.
+    /// CPU time at the speed of a single request.
     cpu: Vec<(f64, f64)>,
     /// Waiting time after that.
     wait: Vec<(f64, f64)>,
-    /// How many are worked on at full speed.
+    /// Number of requests processed at full speed.
     servers: f64,
     mean_cpu: f64,
     squared_cv: f64,
-    /// In a pod that is full, requests take so many times the CPU time: it is shared by all who hold
-    /// a place. Absent if a request in service has its core to itself.
+    /// Factor on the CPU time in a full pod, where all requests in service share the CPU. Absent if
+    /// each request in service has its own core.
     sharing: Option<f64>,
 }
 
-/// Weights by latency.
+/// Weights by latency bin.
 #[derive(Clone, Debug, Default)]
 struct Histogram {
     bins: Vec<f64>,
     weight: f64,
-    /// Latencies times weights.
+    /// Sum of latencies times weights.
     sum: f64,
 }
 
@@ -75,18 +75,19 @@ impl PodKind {
     }
 }
 
-/// The latencies of what was served; `None` if nothing was.
+/// Latencies of served requests; `None` if there were none.
 pub(super) fn latencies(tally: &Tally, kinds: &mut [PodKind]) -> Option<Latencies> {
     histogram(tally, kinds).latencies()
 }
 
-/// The same of all that ended, a failed request being slower than any answer; `None` if nothing ended.
+/// The same for all ended requests, where a failed one ranks as slower than any answer; `None` if none
+/// ended.
 pub(super) fn latencies_of_all(tally: &Tally, kinds: &mut [PodKind]) -> Option<LatenciesOfAll> {
     let failed: f64 = tally.failed.iter().sum();
     histogram(tally, kinds).latencies_of_all(failed)
 }
 
-/// Amounts of answers within each of these limits.
+/// Number of answers within each of these limits.
 pub(super) fn within(
     tally: &Tally,
     kinds: &mut [PodKind],
@@ -121,15 +122,15 @@ fn histogram(tally: &Tally, kinds: &mut [PodKind]) -> Histogram {
 impl Times {
     /// The latencies in a pod that keeps up.
     ///
-    /// Requests that share the CPU stretch each other: the mean of M/G/PS for `n` servers is
-    /// `S (1 + C / (n (1 - u)))`. Requests that queue wait `C / (n (1 - u)) S (1 + cv^2) / 2` in the
-    /// mean (Allen and Cunneen), those that wait at all exponentially long.
+    /// Requests that share the CPU slow each other down: the mean of M/G/PS for `n` servers is `S (1 +
+    /// C / (n (1 - u)))`. Queued requests wait `C / (n (1 - u)) S (1 + cv^2) / 2` in the mean (Allen
+    /// and Cunneen), exponentially distributed for those that wait at all.
     fn at_utilization(&self, utilization: f64) -> Histogram {
         let mut histogram = Histogram::default();
         let waits = erlang_c(self.servers, utilization);
         let mean_if_waiting = 1.0 / (self.servers * (1.0 - utilization));
         for (u, turn_share) in grid() {
-            // The share that waits at all is the upper one.
+            // The requests that wait are the upper quantiles.
             let waited =
                 if u > 1.0 - waits { -libm::log((1.0 - u) / waits) * mean_if_waiting } else { 0.0 };
             for (cpu, share) in &self.cpu {
@@ -146,7 +147,7 @@ impl Times {
         histogram
     }
 
-    /// The latencies in a pod that does not keep up, after a wait in its queue [s].
+    /// The latencies in an overloaded pod, after a wait in its queue [s].
     fn after(&self, wait: f64, amount: f64, sum: &mut Histogram) {
         let stretch = self.sharing.unwrap_or(1.0);
         for (cpu, share) in &self.cpu {
@@ -157,7 +158,7 @@ impl Times {
     }
 }
 
-/// The quantiles of a law with the shares that they stand for; one that is always the same has one.
+/// The quantiles of a distribution with their weights; a constant has a single one.
 fn quantiles(
     law: &Quantile,
     scale: f64,
@@ -169,13 +170,13 @@ fn quantiles(
     }
 }
 
-/// Ten quantiles and three of the tail.
+/// Ten quantiles and three for the tail.
 fn coarse_grid() -> impl Iterator<Item = (f64, f64)> {
     let body = (0..9).map(|one| (0.05 + 0.1 * f64::from(one), 0.1));
     body.chain([(0.925, 0.05), (0.965, 0.03), (0.9875, 0.015), (0.9975, 0.005)])
 }
 
-/// Quantiles in the middle of the shares that they stand for, with those.
+/// Quantiles at the midpoints of their weights, with the weights.
 fn grid() -> impl Iterator<Item = (f64, f64)> {
     let froms = [0.0].into_iter().chain(GRID.map(|(to, _)| to));
     froms.zip(GRID).flat_map(|(from, (to, step))| {
@@ -243,7 +244,7 @@ impl Histogram {
         })
     }
 
-    /// The latency up to which so much of the weight lies.
+    /// The latency below which this much of the weight lies.
     fn up_to(&self, weight: f64) -> SimDuration {
         let mut sum = 0.0;
         let reaches = |of_bin: &f64| {
@@ -254,7 +255,7 @@ impl Histogram {
         SimDuration::from_secs_f64(SHORTEST * libm::exp2((bin as f64 + 0.5) / PER_OCTAVE))
     }
 
-    /// The weight of latencies of at most this, whole bins of it.
+    /// The weight of latencies up to this limit, in whole bins.
     fn within(&self, limit: SimDuration) -> f64 {
         let last = bin_of(limit.as_secs_f64());
         self.bins.iter().take(last + 1).sum()

@@ -1,10 +1,10 @@
-//! Requests as a continuous flow, for traffic beyond counting: what comes is a rate over time, spread
-//! evenly over the endpoints; each pod works off what its CPU allows, the rest waits, and overflows
-//! where the queue is full.
+//! Requests as a continuous flow, for very high traffic: arrivals are a rate over time, spread evenly
+//! over the endpoints; each pod processes what its CPU allows, the rest queues, and overflows where
+//! the queue is full.
 //!
-//! Between two changes (an endpoint comes or goes, a rate bends, a pod gets another CPU) all amounts
-//! are integrals of straight lines and are worked out exactly, when somebody asks for them. The cost
-//! depends on how often something changes or is asked for, not on the number of requests.
+//! Between two changes (an endpoint is added or removed, a rate changes slope, a pod's CPU changes)
+//! all amounts are integrals of linear functions and are computed exactly, on demand. The cost
+//! depends on the number of changes and queries, not on the number of requests.
 
 mod flow;
 mod latency;
@@ -27,10 +27,10 @@ use model::{Means, outlet};
 use pod::{FluidPod, Part};
 use stretch::{Inflow, Phase};
 
-/// All flows and the pods that take them.
+/// All flows and their pods.
 #[derive(Clone, Debug)]
 pub(super) struct Fluid {
-    /// By service; absent where requests come one by one.
+    /// By service; absent for services with single requests.
     flows: Vec<Option<Flow>>,
     /// By the backend's slot.
     pods: Vec<Option<FluidPod>>,
@@ -41,7 +41,7 @@ pub(super) struct Fluid {
     minute_end: SimTime,
 }
 
-/// A backend as it is when it begins to take a flow.
+/// The initial state of a backend that starts to receive a flow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewPod {
     pub(super) id: BackendId,
@@ -51,7 +51,8 @@ pub(super) struct NewPod {
 }
 
 impl Fluid {
-    /// The flows, by service, from time zero on; `(curve, timeout in seconds)` for those that are.
+    /// The flows, by service, from time zero on; `(curve, timeout in seconds)` for services that have
+    /// one.
     pub(super) fn new(
         flows: Vec<Option<(FlowCurve, f64)>>,
         interval: SimDuration,
@@ -74,7 +75,7 @@ impl Fluid {
         self.flows.get(service as usize).is_some_and(Option::is_some)
     }
 
-    /// Ends the intervals, and the warm-up, that are over by `now`.
+    /// Ends intervals, minutes and the warm-up that are over by `now`.
     #[inline]
     pub(super) fn pass_boundaries(&mut self, now: SimTime) {
         while self.interval_end.min(self.counts_from).min(self.minute_end) <= now {
@@ -96,7 +97,8 @@ impl Fluid {
         }
     }
 
-    /// The flow of a service goes to these pods from now on; `new` tells of one that takes its first.
+    /// Directs a service's flow to these pods from now on; `new` describes a pod that receives its
+    /// first flow.
     pub(super) fn set_endpoints(
         &mut self,
         now: SimTime,
@@ -131,7 +133,7 @@ impl Fluid {
         }
     }
 
-    /// A backend reacts otherwise from now on.
+    /// Changes a backend's state from now on.
     pub(super) fn set_state(&mut self, now: SimTime, backend: BackendId, state: BackendState) {
         self.advance_pod(backend.index(), now);
         if let Some(pod) = self.pod_mut(backend) {
@@ -139,7 +141,7 @@ impl Fluid {
         }
     }
 
-    /// A backend gets another CPU from now on.
+    /// Changes a backend's CPU from now on.
     pub(super) fn set_cores(
         &mut self,
         now: SimTime,
@@ -155,7 +157,7 @@ impl Fluid {
         }
     }
 
-    /// Drops the requests that wait in a backend.
+    /// Drops the requests queued in a backend.
     pub(super) fn drop_queue(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.advance_pod(backend.index(), now);
         let Self { flows, pods, .. } = self;
@@ -168,7 +170,7 @@ impl Fluid {
         pod.queue = 0.0;
     }
 
-    /// A backend is gone; an endpoint that still names it refuses.
+    /// A backend was removed; an endpoint that still names it refuses requests.
     pub(super) fn remove(&mut self, now: SimTime, backend: BackendId, cause: FailureCause) {
         self.drop_queue(now, backend, cause);
         let Some(pod) = self.pods.get_mut(backend.index()).and_then(Option::take) else { return };
@@ -193,19 +195,19 @@ impl Fluid {
         let Self { flows, pods, .. } = self;
         let Some(Some(pod)) = pods.get(backend.index()) else { return 0.0 };
         let rate: f64 = pod.parts.iter().map(|part| rate_of(flows, part, now)).sum();
-        // A queue would take more than it has.
+        // A queue would use more CPU than the pod has.
         let queued = if pod.queue > 0.0 { pod.outlet.capacity } else { 0.0 };
         (rate + queued) * pod.cpu_seconds
     }
 
-    /// Requests that wait in a backend, in whole numbers.
+    /// Whole number of requests queued in a backend.
     pub(super) fn queued(&mut self, now: SimTime, backend: BackendId) -> usize {
         self.advance_pod(backend.index(), now);
         let queued = self.pod_mut(backend).map_or(0.0, |pod| pod.queue);
         usize::try_from(tally::whole(queued)).unwrap_or(usize::MAX)
     }
 
-    /// When a backend is done with what waits in it if nothing else comes.
+    /// Time at which a backend's queue is empty if nothing else arrives.
     pub(super) fn drained_at(&mut self, now: SimTime, backend: BackendId) -> SimTime {
         self.advance_pod(backend.index(), now);
         match self.pod_mut(backend) {
@@ -225,7 +227,7 @@ impl Fluid {
         flows.get(service as usize)?.as_ref().map(|flow| flow.figures(queued, kinds))
     }
 
-    /// Outcomes of a service's flow since the start, exactly.
+    /// Outcomes of a service's flow since the start, unrounded.
     pub(super) fn amounts(&mut self, now: SimTime, service: u32) -> Option<FlowAmounts> {
         self.flush(now);
         let queued = self.queued_of(service as usize);
@@ -234,13 +236,13 @@ impl Fluid {
         Some(FlowAmounts { arrived: all.arrived, served: all.served, failed: all.failed, queued })
     }
 
-    /// Requests to a service that came so far, in whole numbers.
+    /// Whole number of requests to a service so far.
     pub(super) fn arrived(&self, service: u32) -> Option<u64> {
         let flow = self.flows.get(service as usize)?.as_ref()?;
         Some(tally::whole(flow.all().arrived))
     }
 
-    /// The intervals of a service that have ended.
+    /// The completed intervals of a service.
     pub(super) fn intervals(&self, service: u32) -> Option<&[IntervalFigures]> {
         Some(&self.flows.get(service as usize)?.as_ref()?.intervals)
     }
@@ -267,7 +269,7 @@ impl Fluid {
         }
     }
 
-    /// Lets everything happen until `now` and adds it to the sums.
+    /// Advances everything to `now` and adds it to the sums.
     fn flush(&mut self, now: SimTime) {
         for service in 0..self.flows.len() {
             self.advance_flow(service, now);
@@ -312,7 +314,7 @@ impl Fluid {
         });
     }
 
-    /// A pod is one of so many endpoints of a service; 0 = it is none.
+    /// Makes a pod one of this many endpoints of a service; 0 = no endpoint.
     fn set_part(&mut self, slot: usize, service: usize, endpoints: usize) {
         let Some(Some(pod)) = self.pods.get_mut(slot) else { return };
         match pod.parts.iter_mut().find(|part| part.service == service) {
@@ -328,7 +330,7 @@ impl Fluid {
         }
     }
 
-    /// Lets everything happen in a pod until `now`.
+    /// Advances a pod to `now`.
     #[inline]
     fn advance_pod(&mut self, slot: usize, now: SimTime) {
         let Self { flows, pods, .. } = self;
@@ -346,7 +348,7 @@ impl Fluid {
     }
 }
 
-/// Lets a stretch pass in which no rate bends.
+/// Advances a pod over a span in which no rate changes slope.
 fn advance_in_segment(pod: &mut FluidPod, flows: &mut [Option<Flow>], end: SimTime) {
     let from = pod.at;
     let seconds = (end - from).as_secs_f64();
@@ -370,7 +372,7 @@ fn advance_in_segment(pod: &mut FluidPod, flows: &mut [Option<Flow>], end: SimTi
         }
         inflow = Inflow { rate: 0.0, slope: 0.0 };
     }
-    // What is in a machine that does not answer stays there.
+    // Work in a machine that does not answer stays there.
     if pod.state == BackendState::Unreachable
         || (inflow.rate == 0.0 && inflow.slope == 0.0 && pod.queue == 0.0)
     {
@@ -404,7 +406,7 @@ fn advance_in_segment(pod: &mut FluidPod, flows: &mut [Option<Flow>], end: SimTi
     pod.parts.retain(|part| part.endpoints > 0 || part.queued > 0.0);
 }
 
-/// What a pod gets of a flow from an instant on, until the flow's rate bends.
+/// A pod's share of a flow from this time on, until the flow's rate changes slope.
 fn inflow_of(flows: &mut [Option<Flow>], part: &Part, at: SimTime) -> Inflow {
     match &mut flows[part.service] {
         Some(flow) if part.endpoints > 0 => {

@@ -1,5 +1,5 @@
-//! An application's request model when requests are a flow: a capacity, a bound, and the time of a request at a
-//! utilization.
+//! An application's request model for flows: its capacity, its queue bound, and the time of a request at a
+//! given utilization.
 
 use super::stretch::Outlet;
 use crate::request_model::RequestModel;
@@ -30,7 +30,7 @@ impl Means {
 }
 
 impl Means {
-    /// Those of a request of any class, by weight.
+    /// The means over all classes, by weight.
     fn of_classes(model: &RequestModel) -> Self {
         let all: f64 = model.classes.iter().map(|class| class.weight).sum();
         let (mut cpu, mut squared_cpu, mut wait) = (0.0, 0.0, 0.0);
@@ -46,13 +46,13 @@ impl Means {
     }
 }
 
-/// How much a pod works off, and how much may wait in it. The CPU bounds it, and so do the requests
-/// that it works on at once, as each holds its place for its CPU time and its waiting time.
+/// A pod's throughput and queue bound. The throughput is limited by the CPU and by the number of slots, as each
+/// request holds its slot for its CPU time and its waiting time.
 pub(super) fn outlet(model: &RequestModel, means: Means, cores: f64) -> Outlet {
     let slots = f64::from(model.concurrency);
     let by_cpu = cores / means.cpu;
     let by_slots = slots / (means.cpu / cores.min(1.0) + means.wait);
-    // A request that costs nothing never waits: its capacity is beyond any load.
+    // Requests without cost never wait: the capacity is beyond any load.
     let capacity = if cores > 0.0 { by_cpu.min(by_slots).min(1e15) } else { 0.0 };
     let bound = match model.queue_bound_seconds() {
         Some(seconds) => seconds * capacity,
@@ -61,8 +61,8 @@ pub(super) fn outlet(model: &RequestModel, means: Means, cores: f64) -> Outlet {
     Outlet { capacity, bound }
 }
 
-/// The probability that an arrival must wait in a queue with `servers` servers at this utilization
-/// (Erlang's C formula); between whole numbers of servers, and below one, it is interpolated.
+/// Probability that an arrival must wait in a queue with `servers` servers at this utilization (Erlang's C
+/// formula); interpolated between whole numbers of servers, and below one.
 pub(super) fn erlang_c(servers: f64, utilization: f64) -> f64 {
     let below = servers.floor().max(1.0);
     let share = (servers - below).max(0.0);
@@ -72,7 +72,7 @@ pub(super) fn erlang_c(servers: f64, utilization: f64) -> f64 {
 
 fn erlang_c_whole(servers: f64, utilization: f64) -> f64 {
     let offered = servers * utilization;
-    // Erlang's B by its recursion, which neither overflows nor loses digits.
+    // Erlang's B by its numerically stable recursion.
     let mut blocked = 1.0;
     let mut server = 1.0;
     while server <= servers {

@@ -1,13 +1,13 @@
-//! One pod under fluid traffic: what flows to it, what waits in it, what it has worked off.
+//! One pod under fluid traffic: its inflow, its queue, and the work done.
 
 use super::stretch::{self, Inflow, Outlet, Phase};
 use crate::backend::BackendState;
 use engine::SimTime;
 
-/// A pod that takes a flow.
+/// A pod that receives a flow.
 #[derive(Clone, Debug)]
 pub(super) struct FluidPod {
-    /// Up to here everything has happened.
+    /// Everything up to this time is processed.
     pub at: SimTime,
     pub state: BackendState,
     pub outlet: Outlet,
@@ -15,27 +15,27 @@ pub(super) struct FluidPod {
     pub kind: usize,
     /// CPU time of a request [s].
     pub cpu_seconds: f64,
-    /// Requests that wait.
+    /// Queued requests.
     pub queue: f64,
-    /// CPU time worked off since the pod came [s].
+    /// CPU time used since the pod started [s].
     pub cpu_used: f64,
-    /// The flows of which it gets a share, and what of each waits in it.
+    /// The flows that it receives a share of, with the queued part of each.
     pub parts: Vec<Part>,
 }
 
-/// Share of one flow that a pod gets.
+/// A pod's share of one flow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     /// Position of the service.
     pub service: usize,
-    /// One of so many endpoints that share the flow; 0 = it gets no more of it.
+    /// Number of endpoints that share the flow; 0 = it receives no more of it.
     pub endpoints: usize,
-    /// Requests of it that wait.
+    /// Queued requests of this flow.
     pub queued: f64,
 }
 
 impl FluidPod {
-    /// Lets an inflow in for some seconds, and tells its outcomes phase by phase.
+    /// Admits an inflow for some seconds, and reports its outcomes phase by phase.
     pub(super) fn serve(&mut self, inflow: Inflow, seconds: f64, mut tell: impl FnMut(f64, Phase)) {
         let before = self.queue;
         let mut queue = before;
@@ -48,7 +48,7 @@ impl FluidPod {
         self.cpu_used += served * self.cpu_seconds;
     }
 
-    /// How much it works at an inflow without a queue, as a share of all that it can.
+    /// Utilization at this inflow without a queue.
     pub(super) fn utilization(&self, rate: f64) -> f64 {
         if self.outlet.capacity > 0.0 { (rate / self.outlet.capacity).min(1.0) } else { 1.0 }
     }

@@ -1,30 +1,30 @@
-//! A bounded queue under an inflow that changes linearly, integrated exactly: no step size, no error
-//! but that of the floats.
+//! A bounded queue with a linearly changing inflow, integrated exactly: no step size, only
+//! floating-point error.
 
-/// An inflow over a stretch of time.
+/// An inflow over a span of time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Inflow {
-    /// At the start of the stretch [requests/s]; never negative in the whole stretch.
+    /// At the start of the span [requests/s]; never negative within the span.
     pub rate: f64,
-    /// Its change [requests/s per s].
+    /// Slope [requests/s per s].
     pub slope: f64,
 }
 
-/// What works on the queue.
+/// The server of the queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Outlet {
-    /// Requests per second at most.
+    /// Maximum throughput in requests per second.
     pub capacity: f64,
-    /// How many may wait; above that they overflow.
+    /// Maximum queue length; beyond it requests overflow.
     pub bound: f64,
 }
 
-/// What passed in a phase: a stretch in which the queue is empty, full, or in between throughout.
+/// Outcomes of a phase: a span during which the queue is empty, full, or in between throughout.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Phase {
-    /// How long it took [s].
+    /// Duration [s].
     pub seconds: f64,
-    /// Requests that came.
+    /// Requests arrived.
     pub arrived: f64,
     /// Requests that were served.
     pub served: f64,
@@ -32,15 +32,15 @@ pub(super) struct Phase {
     pub overflowed: f64,
     /// Integral of the queue's length [requests x s].
     pub queued_seconds: f64,
-    /// The queue at its end [requests].
+    /// Queue length at the end [requests].
     pub queue: f64,
 }
 
-/// More phases than this cannot follow each other in one stretch: a queue that is empty fills, is
-/// full, falls and is empty. What is left after so many is rounding.
+/// Upper bound of phases in one span: an empty queue fills, is full, drains and is empty. The
+/// remainder after this many is rounding error.
 const PHASES_MAX: usize = 12;
 
-/// Lets `seconds` pass for a queue, and tells what happened phase by phase.
+/// Advances a queue by `seconds`, and reports the outcomes phase by phase.
 pub(super) fn pass(
     queue: f64,
     inflow: Inflow,
@@ -64,14 +64,14 @@ pub(super) fn pass(
     queue
 }
 
-/// The phase that begins now, `left` seconds long at most.
+/// The phase that begins now, at most `left` seconds long.
 fn next_phase(queue: f64, inflow: Inflow, outlet: Outlet, left: f64) -> Phase {
     let Inflow { rate, slope } = inflow;
     let excess = rate - outlet.capacity;
     let rises = excess > 0.0 || (excess == 0.0 && slope > 0.0);
     let area = |seconds: f64| (rate + 0.5 * slope * seconds) * seconds;
     if queue <= 0.0 && !rises {
-        // As it comes, so it goes, until more comes than can go.
+        // Arrivals are served at once until the inflow exceeds the capacity.
         let seconds = if slope > 0.0 { (-excess / slope).min(left) } else { left };
         let arrived = area(seconds);
         return Phase { seconds, arrived, served: arrived, ..Phase::default() };
@@ -103,7 +103,7 @@ fn next_phase(queue: f64, inflow: Inflow, outlet: Outlet, left: f64) -> Phase {
     Phase {
         seconds,
         arrived,
-        // What was not queued has been served, to the last digit.
+        // Conserves requests exactly: everything not queued has been served.
         served: arrived + queue - end,
         overflowed: 0.0,
         queued_seconds: (queue + (0.5 * excess + slope * seconds / 6.0) * seconds) * seconds,
@@ -111,10 +111,10 @@ fn next_phase(queue: f64, inflow: Inflow, outlet: Outlet, left: f64) -> Phase {
     }
 }
 
-/// The smallest `t > 0` with `a t^2 + b t + c = 0`, in the form that loses no digits.
+/// The smallest `t > 0` with `a t^2 + b t + c = 0`, in a numerically stable form.
 fn first_root(a: f64, b: f64, c: f64) -> Option<f64> {
     let roots = if c == 0.0 {
-        // The other root is now.
+        // The other root is zero.
         [-b / a, f64::NAN]
     } else if a == 0.0 {
         [-c / b, f64::NAN]
@@ -165,7 +165,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain summation in 20,000 steps.
+        /// Compared with a plain summation in 20,000 steps.
         #[test]
         fn the_integral_is_that_of_small_steps(
             start in 0.0..1.0_f64, from in 0.0..200.0_f64, to in 0.0..200.0_f64, capacity in 0.0..100.0_f64,

@@ -1,33 +1,33 @@
-//! Outcomes of a flow: amounts by outcome, and the moments of its latency.
+//! Outcomes of a flow: amounts by outcome, and the load that determines their latency.
 
 use crate::recording::{FailureCause, Outcomes};
 
-/// Utilizations are told apart by this part of a whole.
+/// Number of utilization bins.
 pub(super) const UTILIZATIONS: usize = 200;
-/// Waits are told apart by this part of an octave.
+/// Bins per octave of wait.
 const PER_OCTAVE: f64 = 16.0;
-/// The shortest wait that is told apart from none [s].
+/// The shortest wait distinguished from zero [s].
 const SHORTEST_WAIT: f64 = 1e-6;
 
 /// Amounts of requests over a span of time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    /// Requests that came.
+    /// Requests arrived.
     pub arrived: f64,
-    /// Requests that were served in time.
+    /// Requests served in time.
     pub served: f64,
     /// Requests that failed, by position of the cause in [`FailureCause::ALL`].
     pub failed: [f64; FailureCause::ALL.len()],
-    /// Those served, by the kind of pod that served them.
+    /// Served requests by the kind of pod.
     pub kinds: Vec<Served>,
 }
 
-/// Requests served by one kind of pod, by the load that they found: their latency follows from it.
+/// Requests served by one kind of pod, by the load that they found, which determines their latency.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Served {
-    /// Requests that found no queue, by the utilization that they found.
+    /// Requests that found no queue, by utilization.
     pub by_utilization: Vec<f64>,
-    /// Requests that found a queue, by the octave of the time that they waited in it.
+    /// Requests that found a queue, by the octave of their wait in it.
     pub by_wait: Vec<f64>,
 }
 
@@ -57,7 +57,7 @@ impl Tally {
         bins[bin] += amount;
     }
 
-    /// Adds what another span had.
+    /// Adds the amounts of another span.
     pub(super) fn add(&mut self, other: &Self) {
         self.add_amounts(other);
         for (kind, more) in other.kinds.iter().enumerate() {
@@ -67,7 +67,7 @@ impl Tally {
         }
     }
 
-    /// Adds the outcomes of another span's requests, without the moments of their latency.
+    /// Adds the outcomes of another span, without the data for latencies.
     pub(super) fn add_amounts(&mut self, other: &Self) {
         self.arrived += other.arrived;
         self.served += other.served;
@@ -76,7 +76,7 @@ impl Tally {
         }
     }
 
-    /// Nothing any more; keeps the memory.
+    /// Resets to zero; keeps the memory.
     pub(super) fn clear(&mut self) {
         (self.arrived, self.served) = (0.0, 0.0);
         self.failed = [0.0; FailureCause::ALL.len()];
@@ -92,7 +92,7 @@ impl Tally {
             arrived: whole(self.arrived),
             answered: whole(self.served),
             failed: self.failed.map(whole),
-            // A flow does not try again.
+            // A flow has no retries.
             retried: 0,
         }
     }
@@ -105,7 +105,7 @@ impl Tally {
     }
 }
 
-/// The wait for which a bin of [`Served::by_wait`] stands [s].
+/// The wait represented by a bin of [`Served::by_wait`] [s].
 pub(super) fn wait_of_bin(bin: usize) -> f64 {
     SHORTEST_WAIT * libm::exp2((bin as f64 + 0.5) / PER_OCTAVE)
 }

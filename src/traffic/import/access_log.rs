@@ -1,22 +1,22 @@
-//! Access logs: Common and Combined, with the time that a request took at the end of the line, as
-//! nginx (`$request_time`, seconds with a point) and Apache (`%D`, whole microseconds) write it.
+//! Access logs: Common and Combined, with the request time at the end of the line, as written by
+//! nginx (`$request_time`, seconds with a decimal point) and Apache (`%D`, whole microseconds).
 
 use super::instant::Instant;
 use super::{LineContext, Row, What};
 
-/// Whether a line is one of an access log.
+/// Whether a line is from an access log.
 pub(super) fn is_line(line: &str) -> bool {
     parts(line).is_some_and(|(date, _, _)| Instant::parse_log_date(date).is_some())
 }
 
-/// The request that a line tells. It began as long before the time of the line as it took.
+/// The request of a line. It began its duration before the time of the line.
 pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
     let Some((date, request, rest)) = parts(line) else {
         return Err("no `[date] \"request\"` in it, as access logs have".into());
     };
     let at = Instant::parse_log_date(date)
-        .ok_or_else(|| format!("{date:?} is no date such as 10/Oct/2000:13:55:36 -0700"))?;
-    // What is no request line, such as the bytes of a scan, has no path.
+        .ok_or_else(|| format!("{date:?} is not a date such as 10/Oct/2000:13:55:36 -0700"))?;
+    // Anything but a request line, such as the bytes of a port scan, has no path.
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if !context.wants(method, path) {
@@ -34,7 +34,7 @@ fn parts(line: &str) -> Option<(&str, &str, &str)> {
     Some((date, &rest[..end], &rest[end + 1..]))
 }
 
-/// Where the closing quote stands; a quote within is written `\"`.
+/// Position of the closing quote; an embedded quote is written `\"`.
 fn end_of_quoted(text: &str) -> Option<usize> {
     let mut is_escaped = false;
     text.bytes().position(|byte| {
@@ -44,8 +44,8 @@ fn end_of_quoted(text: &str) -> Option<usize> {
     })
 }
 
-/// The first number after the status, the size, the referrer and the agent: with a point it is in
-/// seconds, else in microseconds. Absent where the log does not tell it.
+/// The first number after the status, the size, the referrer and the agent: with a decimal point in
+/// seconds, otherwise in microseconds. Absent if the log does not record it.
 #[expect(clippy::cast_possible_truncation, reason = "a request takes less than a century")]
 fn nanos_taken(rest: &str) -> Option<i128> {
     let mut fields = Vec::new();
@@ -61,7 +61,7 @@ fn nanos_taken(rest: &str) -> Option<i128> {
         fields.push((field, is_quoted));
         rest = after.trim_start();
     }
-    // Status and size come first, whatever follows.
+    // Status and size come first in all variants.
     let mut further = fields.into_iter().skip(2).filter(|(_, is_quoted)| !is_quoted);
     let number = further.find(|(field, _)| field.parse::<f64>().is_ok_and(f64::is_finite))?.0;
     if number.contains('.') {

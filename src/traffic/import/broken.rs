@@ -1,30 +1,30 @@
-//! Rows that cannot be read: counted, the first ones kept, and a file with too many of them refused.
+//! Malformed rows: they are counted, the first ones are kept, and a file with too many is rejected.
 
 use crate::trace::TraceError;
 
-/// How many broken rows are kept to be shown.
+/// Number of malformed rows kept for display.
 const SHOWN: usize = 5;
 
-/// So many rows must have been read before a share of them means anything.
+/// Number of rows that must have been read before a share of them is judged.
 const ROWS_TO_JUDGE: u64 = 1_000;
 
-/// A row that cannot be read.
+/// A malformed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenRow {
     /// Its line, counted from 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// Description of the problem.
     pub message: String,
 }
 
-/// The broken rows of a file.
+/// The malformed rows of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokenRows {
-    /// Rows that could be read.
+    /// Rows that could be parsed.
     pub good: u64,
     /// Rows that could not.
     pub count: u64,
-    /// The first of them.
+    /// The first malformed rows.
     pub first: Vec<BrokenRow>,
     max_share: f64,
 }
@@ -46,7 +46,7 @@ impl BrokenRows {
         self.good += 1;
     }
 
-    /// Notes a broken row; an error if there are too many by now.
+    /// Records a malformed row; an error if there are now too many.
     pub(super) fn bad(&mut self, line: u64, message: String) -> Result<(), TraceError> {
         if self.max_share <= 0.0 {
             return Err(TraceError { line: Some(line), message });
@@ -58,12 +58,13 @@ impl BrokenRows {
         if self.good + self.count < ROWS_TO_JUDGE { Ok(()) } else { self.judge() }
     }
 
-    /// The first broken row, if there is one: `line 3: "soon" is no instant`.
+    /// The first broken row, if there is one: `line 3: "soon" is not a time`.
     pub fn shown(&self) -> Option<String> {
         self.first.first().map(|row| format!("line {}: {}", row.line, row.message))
     }
 
-    /// An error if too large a share is broken, or nothing was read; it stands at the first broken row.
+    /// An error, located at the first malformed row, if too large a share is malformed or nothing was
+    /// read.
     pub(super) fn judge(&self) -> Result<(), TraceError> {
         let rows = self.good + self.count;
         let refused = |why: String| {

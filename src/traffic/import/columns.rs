@@ -1,16 +1,16 @@
-//! Content of the columns of comma-separated values: by their names, or as a person says.
+//! Meaning of the columns of comma-separated values: by their names, or as the user specifies.
 
 use std::fmt;
 use std::str::FromStr;
 
 use csv::StringRecord;
 
-/// Content of a column.
+/// Meaning of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
-    /// When the request came, or the interval begins.
+    /// Time at which the request arrived, or the interval starts.
     Time,
-    /// When the request was answered.
+    /// Time at which the request was answered.
     End,
     /// Time until the answer [s].
     Duration,
@@ -18,17 +18,17 @@ pub(super) enum Column {
     Rate,
     PromptTokens,
     OutputTokens,
-    /// The session of a request to a language model.
+    /// Session of an LLM request.
     Session,
-    /// The class of a request, by its name or by its path.
+    /// Class of a request, by name or path.
     Class,
-    /// Names one of several series whose counts add up.
+    /// Name of one of several series whose counts add up.
     Series,
-    /// Locust's name of a row: `Aggregated` holds the sum of the others.
+    /// Locust's row name: `Aggregated` is the sum of the others.
     Name,
 }
 
-/// Names of columns in lower case, without anything but letters.
+/// Column names in lower case, reduced to letters.
 const COLUMN_NAMES: [(Column, &[&str]); 11] = [
     (
         Column::Time,
@@ -49,7 +49,7 @@ const COLUMN_NAMES: [(Column, &[&str]); 11] = [
     (Column::Name, &["name"]),
 ];
 
-/// Words by which a person can name the content of a column.
+/// Keywords by which the user can specify a column's meaning.
 const MEANINGS: [(&str, Column); 10] = [
     ("time", Column::Time),
     ("end", Column::End),
@@ -63,7 +63,7 @@ const MEANINGS: [(&str, Column); 10] = [
     ("series", Column::Series),
 ];
 
-/// That the column of this name holds this, as `time=ts`.
+/// A user-specified column, as `time=ts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnChoice {
     column: Column,
@@ -87,7 +87,7 @@ impl FromStr for ColumnChoice {
 }
 
 impl ColumnChoice {
-    /// Whether it is of use only where requests are told one by one, as against counts of them.
+    /// Whether it applies only to individual requests, as opposed to counts.
     pub const fn is_of_single_requests(&self) -> bool {
         matches!(
             self.column,
@@ -95,7 +95,7 @@ impl ColumnChoice {
         )
     }
 
-    /// The content that it names.
+    /// The specified meaning.
     pub(super) const fn column(&self) -> Column {
         self.column
     }
@@ -108,8 +108,8 @@ impl fmt::Display for ColumnChoice {
     }
 }
 
-/// What each column of a header holds. What a person says of one counts before what its name does, and of the
-/// others that seem to hold the same.
+/// The meaning of each column of a header. A user's choice overrides the name of the column, and other
+/// columns that appear to have the same meaning.
 pub(super) fn meanings(
     header: &StringRecord,
     choices: &[ColumnChoice],
@@ -150,7 +150,7 @@ pub(super) fn meanings(
     Ok(meanings)
 }
 
-/// What is wrong with a line whose fields are separated by something else than commas.
+/// Describes the problem of a line whose fields are not separated by commas.
 pub(super) fn other_separator(line: &str) -> Option<String> {
     if line.contains(',') {
         return None;

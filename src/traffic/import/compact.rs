@@ -1,5 +1,5 @@
-//! The one form into which all others are turned: a line per request, or per interval with its
-//! count, times counted from the first row. It is CSV, which a scenario reads as it is.
+//! The common form into which all others are converted: a line per request, or per interval with its count,
+//! with times relative to the first row. It is CSV that a scenario can read directly.
 
 use std::io::{self, Write};
 
@@ -8,45 +8,46 @@ use super::instant::date_after;
 use crate::trace::Tokens;
 use engine::{SimDuration, SimTime};
 
-/// More empty intervals in a row are a mistake of units or dates: they would fill a disk.
+/// More consecutive empty intervals indicate wrong units or dates, and would fill the disk.
 const GAP_MAX: i64 = 10_000_000;
 
 /// Totals of a trace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Calendar date of its time zero, if it is known.
+    /// Calendar date of its time zero, if known.
     pub start: Option<jiff::Timestamp>,
-    /// Requests, counted or summed up over the intervals; absent for a trace of rates.
+    /// Number of requests, counted or summed over the intervals; absent for a trace of rates.
     pub requests: Option<f64>,
-    /// Lines written, header apart.
+    /// Lines written, without the header.
     pub lines: u64,
     /// Time of the last line.
     pub last: SimTime,
-    /// End of the trace: the last request, or the end of the last interval, which is as long as the one before.
+    /// End of the trace: the last request, or the end of the last interval, taken to be as long as the one
+    /// before.
     pub end: SimTime,
-    /// Tokens of all prompts.
+    /// Total prompt tokens.
     pub prompt_tokens: u64,
-    /// Tokens of all answers.
+    /// Total output tokens.
     pub output_tokens: u64,
-    /// Classes of requests with the number of each, most first; none if they are not told apart.
+    /// Request classes with their counts, most frequent first; empty if classes are not distinguished.
     pub classes: Vec<(String, u64)>,
 }
 
-/// Writes the compact form.
+/// Writer of the compact form.
 #[derive(Debug)]
 pub struct Compact<W> {
     output: W,
-    /// Source of the trace, for the comment at its head.
+    /// Source of the trace, for the header comment.
     origin: String,
-    /// Counts per so much time take the place of single requests.
+    /// If set, writes counts per this interval instead of single requests.
     every: Option<SimDuration>,
-    /// Requests may be of sessions.
+    /// Whether requests may have sessions.
     has_sessions: bool,
-    /// Requests may be of classes: these, by their numbers.
+    /// Whether requests may have classes, and the classes by number.
     has_classes: bool,
     header: Header,
     summary: Summary,
-    /// Requests in the interval that is being counted, and its number.
+    /// Number of requests in the current interval, and its number.
     counted: Option<(i64, u64)>,
 }
 
@@ -62,7 +63,7 @@ enum Header {
 }
 
 impl<W: Write> Compact<W> {
-    /// Writes to `output`; `origin` says in the file's head where the rows come from.
+    /// Writes to `output`; `origin` names the source of the rows in the file header.
     pub fn new(output: W, origin: &str, every: Option<SimDuration>) -> Self {
         let origin = origin.replace(['\n', '\r'], " ");
         let summary = Summary::default();
@@ -78,7 +79,7 @@ impl<W: Write> Compact<W> {
         }
     }
 
-    /// Writes the remaining rows, and returns the trace's totals.
+    /// Writes the remaining rows and returns the trace's totals.
     pub fn finish(mut self) -> io::Result<(W, Summary)> {
         self.end_count()?;
         self.output.flush()?;
@@ -86,7 +87,7 @@ impl<W: Write> Compact<W> {
         Ok((self.output, self.summary))
     }
 
-    /// Writes the head when the first row tells what the columns are; later rows must be alike.
+    /// Writes the header once the first row determines the columns; later rows must match.
     fn head(&mut self, header: Header) -> io::Result<()> {
         if self.header == header {
             return Ok(());
@@ -133,7 +134,7 @@ impl<W: Write> Compact<W> {
             *requests += 1;
             return Ok(());
         }
-        // What no request falls into is written too: a missing interval is no empty one.
+        // Empty intervals are written too: a missing interval is not the same as an empty one.
         let next = self.counted.map_or(0, |(current, _)| current + 1);
         if interval - next > GAP_MAX {
             let message = format!(
@@ -246,7 +247,7 @@ impl<W: Write> Recipient for Compact<W> {
 }
 
 impl Summary {
-    /// Calendar date of its end, if it is known.
+    /// Calendar date of its end, if known.
     pub fn end_date(&self) -> Option<jiff::Timestamp> {
         date_after(self.start?, self.end.as_nanos())
     }
@@ -261,7 +262,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Seconds without digits that say nothing.
+/// Writes seconds without trailing zeros.
 fn write_seconds(output: &mut impl Write, nanos: i64) -> io::Result<()> {
     let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
     if fraction == 0 {

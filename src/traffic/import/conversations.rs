@@ -1,17 +1,17 @@
-//! Requests that go on where earlier ones ended, known by the hashes of their prompts' blocks, as Mooncake's traces
-//! have them (Qin et al., FAST 2025): a hash stands for all that the prompt says up to the end of its block.
+//! Multi-turn conversations, identified by the hashes of their prompts' blocks, as in Mooncake's traces (Qin et
+//! al., FAST 2025): a hash covers the whole prompt up to the end of its block.
 
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
-/// So many ends of prompts are remembered for certain, and at most twice as many.
+/// Number of prompt ends that are remembered; at most twice as many are kept.
 const REMEMBERED: usize = 1 << 18;
 
-/// Conversations so far.
+/// The conversations so far.
 #[derive(Debug, Default)]
 pub(super) struct Conversations {
-    /// The last two blocks of the last prompt of each conversation, of which the very last may not have been full.
-    /// Those told last are in the first map. Only looked up, never iterated.
+    /// The last two blocks of the last prompt of each conversation; the very last may not have been full. The most
+    /// recent ones are in the first map. Only looked up, never iterated.
     ends: [FxHashMap<u64, End>; 2],
     sessions: u32,
 }
@@ -20,18 +20,18 @@ pub(super) struct Conversations {
 #[derive(Clone, Copy, Debug)]
 struct End {
     session: u32,
-    /// Which block of the prompt it is, from 0.
+    /// Index of the block within the prompt, from 0.
     index: usize,
-    /// The other one, if the prompt has another of its own.
+    /// The other of the two, if the prompt has one of its own.
     other: Option<u64>,
 }
 
 impl Conversations {
     /// The session of a request whose prompt has these blocks; 0 if there are none.
     ///
-    /// It is that of the conversation whose last prompt it has at its beginning, as a whole or but for its last
+    /// It is that of the conversation whose last prompt is a prefix of this one, completely or except for its last
     /// block. The first block does not count, as prompts of different conversations begin with the same
-    /// instructions. One that leaves a conversation before the end of its last prompt begins another.
+    /// instructions. A prompt that diverges before the end of the last one starts another conversation.
     pub fn session(&mut self, hashes: &Value) -> Result<u32, String> {
         let hashes = match hashes {
             Value::Array(hashes) => hashes.as_slice(),
@@ -39,7 +39,7 @@ impl Conversations {
             other => return Err(format!("hash_ids: {other} is no list of whole numbers")),
         };
         let hash = |value: &Value| {
-            value.as_u64().ok_or_else(|| format!("hash_ids: {value} is no whole number"))
+            value.as_u64().ok_or_else(|| format!("hash_ids: {value} is not a whole number"))
         };
         let hashes = hashes.iter().map(hash).collect::<Result<Vec<u64>, String>>()?;
         if hashes.is_empty() {
@@ -48,7 +48,7 @@ impl Conversations {
         let of_its_own = || hashes.iter().copied().enumerate().skip(1).rev();
         let known = of_its_own().find_map(|(index, hash)| Some((hash, self.end(hash, index)?)));
         let session = if let Some((hash, end)) = known {
-            // What its earlier prompts ended with may be what others begin with.
+            // The ends of its earlier prompts may be the beginnings of other conversations.
             for hash in [Some(hash), end.other].into_iter().flatten() {
                 self.forget(hash, end.session);
             }
@@ -65,7 +65,7 @@ impl Conversations {
         Ok(session)
     }
 
-    /// The conversation whose last prompt ends with this block, or with the one behind it.
+    /// The conversation whose last prompt ends with this block or with the next one.
     fn end(&self, hash: u64, index: usize) -> Option<End> {
         let found = self.ends.iter().find_map(|ends| ends.get(&hash).copied());
         found.filter(|end| end.index == index)
@@ -103,11 +103,11 @@ mod tests {
         let all = [
             json!([0, 1, 2]),
             json!([0, 3]),
-            // The block 2 was not full when it was asked for the first time.
+            // Block 2 was not full in the first request.
             json!([0, 1, 4, 5]),
             json!([0, 1, 4, 5, 6]),
             json!([0, 3, 7]),
-            // Nothing but what all have.
+            // Only the common prefix.
             json!([0, 8]),
             json!([0]),
             json!([]),
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_end_of_an_earlier_prompt_is_not_that_of_the_last() {
         let long = |own: u64| (0..6).chain(own..own + 24).collect::<Vec<u64>>();
-        // All have six blocks of instructions, and the first has hardly more.
+        // All have six blocks of instructions, and the first has little more.
         let mut all = vec![json!([0, 1, 2, 3, 4, 5, 6])];
         all.extend((0..5).map(|request| json!(long(100 * (request + 1)))));
         assert_eq!(sessions(&all), [1, 1, 2, 3, 4, 5]);
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn hashes_that_are_no_numbers_are_refused() {
         for (hashes, says) in [
-            (json!([0, "a"]), "hash_ids: \"a\" is no whole number"),
+            (json!([0, "a"]), "hash_ids: \"a\" is not a whole number"),
             (json!("a"), "hash_ids: \"a\" is no list of whole numbers"),
         ] {
             assert_eq!(Conversations::default().session(&hashes), Err(says.to_owned()));

@@ -1,5 +1,5 @@
-//! Comma-separated values: our own form and published traces, told apart by the names of their
-//! columns; what k6 and Vegeta write.
+//! Comma-separated values: the native form and published traces, distinguished by column names; output
+//! of k6 and Vegeta.
 
 use std::io::BufRead;
 
@@ -13,10 +13,10 @@ use crate::llm::TokenHistograms;
 use crate::trace::{Tokens, TraceError};
 use engine::Digest;
 
-/// Columns of Azure Functions 2019: a row for each function with its calls in every minute of a day.
+/// Columns of Azure Functions 2019: a row per function with its calls in every minute of a day.
 const MINUTES_OF_A_DAY: usize = 1440;
 
-/// Our own form begins with comments, one of which may tell the calendar date of time zero.
+/// The native form begins with comments, one of which may give the calendar date of time zero.
 pub(super) fn leading_start(
     input: &mut impl BufRead,
 ) -> Result<Option<jiff::Timestamp>, TraceError> {
@@ -27,8 +27,8 @@ pub(super) fn leading_start(
     Ok(dates.next())
 }
 
-/// Whether a line is one of Vegeta's results, which have no header: a time in nanoseconds, a status,
-/// a latency, two sizes, an error, and seven more.
+/// Whether a line is a Vegeta result, which have no header: a time in nanoseconds, a status, a latency,
+/// two sizes, an error, and seven more fields.
 pub(super) fn is_vegeta(line: &str) -> bool {
     let fields: Vec<&str> = line.split(',').collect();
     let is_whole = |at: usize, digits: usize| {
@@ -38,7 +38,7 @@ pub(super) fn is_vegeta(line: &str) -> bool {
     fields.len() >= 8 && is_whole(0, 17) && is_whole(1, 1) && is_whole(2, 1) && is_whole(3, 1)
 }
 
-/// Reads rows whose meaning the header tells, or their width.
+/// Reads rows whose columns are determined by the header or by their number.
 pub(super) fn read_csv(
     input: impl BufRead,
     choices: &[ColumnChoice],
@@ -107,7 +107,7 @@ pub(super) fn read_csv(
     Ok(())
 }
 
-/// Reads what `k6 run --out csv` writes: `http_req_duration` in milliseconds, at the request's end.
+/// Reads the output of `k6 run --out csv`: `http_req_duration` in milliseconds, at the request's end.
 pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
     let mut url = None;
     for_each_record(input, |line, record| {
@@ -134,7 +134,7 @@ pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Tr
     })
 }
 
-/// Reads what `vegeta encode --to csv` writes: the time at which each request was sent.
+/// Reads the output of `vegeta encode --to csv`: the time at which each request was sent.
 pub(super) fn read_vegeta(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
     const URL: usize = 9;
     for_each_record(input, |line, record| {
@@ -179,7 +179,7 @@ fn csv_error(error: &csv::Error) -> TraceError {
     TraceError { line, message }
 }
 
-/// Where each column stands.
+/// Positions of the columns.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     time: Option<usize>,
@@ -193,13 +193,13 @@ struct Columns {
     class: Option<usize>,
     series: Option<usize>,
     name: Option<usize>,
-    /// How many there are.
+    /// Number of columns.
     width: usize,
     in_header: bool,
 }
 
 impl Columns {
-    /// From the first line: a header, or a row that shows its meaning by its width.
+    /// From the first line: a header, or a row whose width determines its columns.
     fn of(first: &StringRecord, choices: &[ColumnChoice]) -> Result<Self, String> {
         if let Some(wrong) = first.get(0).filter(|_| first.len() == 1).and_then(other_separator) {
             return Err(wrong);
@@ -256,7 +256,8 @@ impl Columns {
                 first.iter().collect::<Vec<_>>().join(",")
             ));
         }
-        // Beside instants alone a second column is hardly a label: it would turn counts into requests.
+        // Next to a single column of times, an unknown second column is hardly a label: ignoring it
+        // would turn counts into requests.
         if !is_row && choices.len() < 2 && first.len() == 2 && named.contains(&None) {
             let unknown = named.iter().position(Option::is_none).and_then(|at| first.get(at));
             return Err(format!(
@@ -267,7 +268,7 @@ impl Columns {
             ));
         }
         for (at, column) in named.iter().enumerate() {
-            // One of the two would be ignored, and which is meant is for whoever wrote the file to say.
+            // One of the two would be ignored; the user has to choose.
             let twice =
                 column.and_then(|_| named[..at].iter().position(|earlier| earlier == column));
             if let Some(earlier) = twice {
@@ -284,7 +285,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// A choice of which the rows make no use is a mistake, and would be ignored in silence.
+    /// A column choice that the rows do not use is an error, rather than silently ignored.
     fn refuse_unused(&self, choices: &[ColumnChoice]) -> Result<(), String> {
         let rows = match (self.rate, self.count) {
             (Some(_), _) => "rates",
@@ -302,9 +303,9 @@ impl Columns {
                     "the rows are requests, which do not add up; say which column holds their count or rate".into()
                 }
                 Column::Count if rows == "rates" => "the rows are rates, which need no count".into(),
-                Column::End if self.time.is_some() => "another column tells the time already".into(),
+                Column::End if self.time.is_some() => "another column already has the time".into(),
                 Column::Duration if self.time.is_some() => {
-                    "the column of the time tells the beginning; a duration is for that of an end".into()
+                    "the time column is the beginning; a duration goes with the time of an end".into()
                 }
                 _ => continue,
             };
@@ -313,14 +314,14 @@ impl Columns {
         Ok(())
     }
 
-    /// Whether the rows are of Locust's stats history.
+    /// Whether the rows are from Locust's stats history.
     const fn is_locust(&self) -> bool {
         self.name.is_some() && self.rate.is_some()
     }
 
     fn row(&self, record: &StringRecord) -> Result<Option<Row>, String> {
         no_more_than(self.width, record)?;
-        // Locust repeats each request under its own name; the sum stands in a row of its own.
+        // Locust repeats each request under its own name; the sum has its own row.
         if self.is_locust() && self.name.and_then(|name| record.get(name)) != Some("Aggregated") {
             return Ok(None);
         }
@@ -331,7 +332,7 @@ impl Columns {
         if let Some(position) = self.count {
             return Ok(Some(Row::new(at, What::Count(amount(field(record, position)?)?))));
         }
-        // Zero stands for what the file does not tell.
+        // Zero stands for values that the file does not record.
         let has_tokens = self.prompt_tokens.or(self.output_tokens).or(self.session).is_some();
         let tokens = |column: Option<usize>| {
             column.map_or(Ok(0), |position| token_count(field(record, position)?))
@@ -348,7 +349,7 @@ impl Columns {
         Ok(Some(Row { took, ..Row::new(at, What::Request(tokens)) }))
     }
 
-    /// When the request came; where only its end is told, as long before as it took.
+    /// Arrival time of the request; if only its end is recorded, its end minus its duration.
     fn instant(&self, record: &StringRecord) -> Result<Instant, String> {
         if let Some(time) = self.time {
             return Instant::parse(field(record, time)?);
@@ -359,7 +360,7 @@ impl Columns {
     }
 }
 
-/// A field too many is a sign that a comma stands where it should not, so that all may be shifted.
+/// A surplus field indicates a stray comma that may have shifted all fields.
 fn no_more_than(width: usize, record: &StringRecord) -> Result<(), String> {
     if record.len() <= width {
         return Ok(());
@@ -398,22 +399,22 @@ fn field(record: &StringRecord, position: usize) -> Result<&str, String> {
 fn amount(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(amount) if amount.is_finite() && amount >= 0.0 => Ok(amount),
-        _ => Err(format!("{text:?} is no number of requests; give a number of at least 0")),
+        _ => Err(format!("{text:?} is not a number of requests; give a number of at least 0")),
     }
 }
 
 fn token_count(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text:?} is no number of tokens; give a whole number"))
+    text.parse().map_err(|_| format!("{text:?} is not a number of tokens; give a whole number"))
 }
 
-/// The number of a session: as it is, or one made of its name; 0 for none.
+/// The number of a session: its name if numeric, otherwise a hash of it; 0 for none.
 fn session_number(name: &str) -> u32 {
     name.parse().unwrap_or_else(|_| match name {
         "" => 0,
         name => {
             let mut digest = Digest::default();
             digest.bytes(name.as_bytes());
-            // The upper half, and not 0.
+            // The upper half of the hash, and never 0.
             u32::try_from(digest.value() >> 32).unwrap_or_default().max(1)
         }
     })

@@ -1,4 +1,4 @@
-//! Points in time as files write them: seconds, milliseconds or nanoseconds since 1970 or since the
+//! Points in time as written in files: seconds, milliseconds or nanoseconds since 1970 or since the
 //! start, and dates.
 
 use jiff::civil::DateTime;
@@ -11,13 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 pub(crate) struct Instant {
     /// Since 1970, or since the start of the trace.
     pub nanos: i128,
-    /// Whether it counts from 1970.
+    /// Whether it is relative to 1970.
     pub is_date: bool,
 }
 
-/// A number above is no time since the start of a trace but one since 1970, in seconds.
+/// Larger numbers are not offsets from the start of a trace but seconds since 1970.
 const EARLIEST_EPOCH_SECONDS: f64 = 1e9;
-/// And from here on in milliseconds, microseconds, nanoseconds: the year 5138 in the unit before.
+/// From these values on the unit is milliseconds, microseconds, nanoseconds: the year 5138 in the
+/// previous unit.
 const EPOCH_UNITS: [(f64, i128); 4] =
     [(1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (1e20, 1)];
 
@@ -31,25 +32,26 @@ impl Instant {
         }
         if let Ok(number) = text.parse::<f64>() {
             return Self::from_number(number).ok_or_else(|| {
-                format!("{text} is no instant; give seconds, from 0 on, or a time since 1970")
+                format!("{text} is not a time; give seconds, from 0 on, or a time since 1970")
             });
         }
         Self::parse_date(text).ok_or_else(|| {
             format!(
-                "{text:?} is no instant; give seconds such as 12.5, or a date such as \
+                "{text:?} is not a time; give seconds such as 12.5, or a date such as \
                  2023-11-16T18:15:46Z"
             )
         })
     }
 
-    /// From a number: seconds from the start, or a time since 1970 in the unit that its size tells.
+    /// From a number: seconds from the start, or a time since 1970 in the unit implied by its
+    /// magnitude.
     #[expect(clippy::cast_possible_truncation, reason = "below 10^20, as the table says")]
     pub fn from_number(number: f64) -> Option<Self> {
         if !number.is_finite() || number < 0.0 {
             return None;
         }
         let (_, unit) = EPOCH_UNITS.into_iter().find(|(limit, _)| number < *limit)?;
-        // The whole part apart, so that a date keeps its nanoseconds.
+        // The integer part separately, so that a date keeps its nanoseconds.
         let fraction = (number.fract() * unit as f64).round() as i128;
         let nanos = number.trunc() as i128 * unit + fraction;
         Some(Self { nanos, is_date: number >= EARLIEST_EPOCH_SECONDS })
@@ -61,7 +63,7 @@ impl Instant {
         Self { nanos: number * unit, is_date: number as f64 >= EARLIEST_EPOCH_SECONDS }
     }
 
-    /// From a date, in UTC where it names no zone.
+    /// From a date, in UTC if it has no time zone.
     fn parse_date(text: &str) -> Option<Self> {
         let timestamp = text
             .parse::<Timestamp>()
@@ -70,7 +72,7 @@ impl Instant {
         Some(Self::at(timestamp))
     }
 
-    /// From a date as access logs write it: `10/Oct/2000:13:55:36 -0700`.
+    /// From a date in access-log format: `10/Oct/2000:13:55:36 -0700`.
     pub fn parse_log_date(text: &str) -> Option<Self> {
         let timestamp = strtime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?.to_timestamp().ok()?;
         Some(Self::at(timestamp))
@@ -81,7 +83,7 @@ impl Instant {
         Self { nanos: timestamp.as_nanosecond(), is_date: true }
     }
 
-    /// So many nanoseconds earlier, but not before the start.
+    /// This many nanoseconds earlier, but not before the start.
     pub fn earlier(self, nanos: i128) -> Self {
         Self { nanos: (self.nanos - nanos).max(0), ..self }
     }
@@ -93,7 +95,7 @@ impl Instant {
     }
 }
 
-/// The date so long after another one.
+/// The date this long after another one.
 pub(crate) fn date_after(start: Timestamp, nanos: i64) -> Option<Timestamp> {
     start.checked_add(SignedDuration::from_nanos(nanos)).ok()
 }

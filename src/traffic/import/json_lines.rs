@@ -1,4 +1,4 @@
-//! A JSON object per line: structured access logs, Mooncake's traces, what k6 and Vegeta write.
+//! JSON lines: structured access logs, Mooncake's traces, output of k6 and Vegeta.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::instant::Instant;
 use super::{LineContext, Row, What};
 use crate::trace::Tokens;
 
-/// Names of the field that tells when a line was written, in the order of preference.
+/// Names of the timestamp field, in order of preference.
 const TIMES: [&str; 11] = [
     "time_iso8601",
     "@timestamp",
@@ -21,8 +21,8 @@ const TIMES: [&str; 11] = [
     "t",
 ];
 
-/// Names of the field that tells how long a request took, with its unit in nanoseconds. A text may
-/// carry a unit of its own (`12ms`).
+/// Names of the duration field, with its unit in nanoseconds. A string may carry its own unit
+/// (`12ms`).
 const DURATIONS: [(&str, f64); 12] = [
     ("request_time", 1e9),
     ("duration", 1e9),
@@ -43,8 +43,8 @@ const METHODS: [&str; 4] = ["method", "request_method", "http_method", "RequestM
 const PROMPT_TOKENS: [&str; 3] = ["input_length", "prompt_tokens", "input_tokens"];
 const OUTPUT_TOKENS: [&str; 3] = ["output_length", "output_tokens", "completion_tokens"];
 
-/// A line of a structured access log, or of Mooncake's traces. Lines of a log are written when a
-/// request ends; fields of tokens say that the time is that of its arrival.
+/// A line of a structured access log, or of Mooncake's traces. Log lines are written when a request
+/// ends; if there are token fields, the time is the arrival.
 pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
     let object = object(line)?;
     let Some((name, value)) = first_of(&object, &TIMES) else {
@@ -87,7 +87,7 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     Ok(Some(Row::ended(at, What::Request(None), taken)))
 }
 
-/// A line of `k6 run --out json`: a point of `http_req_duration` is a request that ended then.
+/// A line of `k6 run --out json`: a point of `http_req_duration` marks the end of a request.
 pub(super) fn k6_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
     let object = object(line)?;
     let text = |key: &str| object.get(key).and_then(Value::as_str);
@@ -151,7 +151,7 @@ fn instant(name: &str, value: &Value) -> Result<Instant, String> {
     at.map_err(|why| format!("{name}: {why}"))
 }
 
-/// Mooncake counts milliseconds from the start, in whole numbers.
+/// Mooncake uses whole milliseconds from the start.
 fn mooncake_time(value: &Value) -> Option<Instant> {
     let millis = value.as_u64().filter(|millis| *millis < 1_000_000_000)?;
     Some(Instant { nanos: i128::from(millis) * 1_000_000, is_date: false })
@@ -160,10 +160,10 @@ fn mooncake_time(value: &Value) -> Option<Instant> {
 fn tokens(object: &Map<String, Value>, names: &[&'static str]) -> Result<Option<u32>, String> {
     let Some((name, value)) = first_of(object, names) else { return Ok(None) };
     let tokens = value.as_u64().and_then(|tokens| u32::try_from(tokens).ok());
-    tokens.map(Some).ok_or_else(|| format!("{name}: {value} is no number of tokens"))
+    tokens.map(Some).ok_or_else(|| format!("{name}: {value} is not a number of tokens"))
 }
 
-/// How long the request took; absent where the line does not tell, or not in a form that is known.
+/// Duration of the request; absent if the line does not record it in a known form.
 fn nanos_taken(object: &Map<String, Value>) -> Result<Option<i128>, String> {
     let found = DURATIONS.iter().find_map(|(name, unit)| Some((*name, object.get(*name)?, *unit)));
     let Some((name, value, unit)) = found else { return Ok(None) };
@@ -180,7 +180,7 @@ fn nanos_taken(object: &Map<String, Value>) -> Result<Option<i128>, String> {
 }
 
 fn not_negative(name: &str, number: f64) -> Result<f64, String> {
-    if number >= 0.0 { Ok(number) } else { Err(format!("{name}: {number} is no duration")) }
+    if number >= 0.0 { Ok(number) } else { Err(format!("{name}: {number} is not a duration")) }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped to some thirty years")]
@@ -244,9 +244,9 @@ mod tests {
             ("[]", "the line is no JSON object"),
             ("{}", "no field of its time"),
             (r#"{"time":true}"#, "time: it is neither"),
-            (r#"{"timestamp":1,"input_length":-1}"#, "input_length: -1 is no number"),
-            (r#"{"time":1,"request_time":-3}"#, "request_time: -3 is no duration"),
-            (r#"{"time":1,"duration_ms":"-0.5"}"#, "duration_ms: -0.5 is no duration"),
+            (r#"{"timestamp":1,"input_length":-1}"#, "input_length: -1 is not a number"),
+            (r#"{"time":1,"request_time":-3}"#, "request_time: -3 is not a duration"),
+            (r#"{"time":1,"duration_ms":"-0.5"}"#, "duration_ms: -0.5 is not a duration"),
         ] {
             let error = row(line, &all()).expect_err(line);
             assert!(error.starts_with(says), "{line}: {error}");

@@ -1,6 +1,6 @@
-//! Recorded traffic in the forms in which people have it, read row by row in constant memory: access
-//! logs, results of load generators, Prometheus answers, published traces. Not responsible for files
-//! and compression (`cli`), nor for what is made of the rows (`Trace`, [`Compact`]).
+//! Recorded traffic in common formats, read row by row in constant memory: access logs, load generator results,
+//! Prometheus responses, published traces. Files and compression are handled by `cli`, and the use of the rows by
+//! `Trace` and [`Compact`].
 //!
 //! A new format is a file here and a line in `Format::NAMES` and its methods.
 
@@ -30,14 +30,14 @@ use engine::digest::mix;
 use instant::Instant;
 use order::InOrder;
 
-/// So many bytes at the beginning of a file tell its form.
+/// Number of bytes at the beginning of a file used to detect its format.
 const LOOKED_AT: usize = 4096;
 
-/// A form of recorded traffic.
+/// A format of recorded traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated values with a header line: instants, counts or rates, with tokens or without;
-    /// Azure LLM inference, BurstGPT, ServeGen rates, Azure Functions, Locust's stats history.
+    /// Comma-separated values with a header line: times, counts or rates, with or without tokens; Azure LLM inference,
+    /// BurstGPT, ServeGen rates, Azure Functions, Locust's stats history.
     Csv,
     /// An access log: Common, Combined, nginx with `$request_time`, Apache with `%D`.
     AccessLog,
@@ -56,7 +56,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Each with its name on the command line and in words, in the order of the variants.
+    /// Each format with its command-line name and its description, in the order of the variants.
     const NAMES: [(Self, &'static str, &'static str); 8] = [
         (Self::Csv, "csv", "comma-separated values"),
         (Self::AccessLog, "access-log", "access log"),
@@ -73,12 +73,12 @@ impl Format {
         Self::NAMES.map(|(format, ..)| format)
     }
 
-    /// Its name on the command line.
+    /// Command-line name.
     pub const fn name(self) -> &'static str {
         Self::NAMES[self as usize].1
     }
 
-    /// The format of a file that begins so; absent for what looks like none of them.
+    /// Detects the format from the beginning of a file; absent if none matches.
     pub fn detect(beginning: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(&beginning[..beginning.len().min(LOOKED_AT)]);
         let lines = || text.trim_start_matches('\u{feff}').lines().map(str::trim);
@@ -90,7 +90,7 @@ impl Format {
             }
             return Some(json_format(first, &text));
         }
-        // A log that was cut off begins in the middle of a line.
+        // A truncated log may begin in the middle of a line.
         if access_log::is_line(first) || lines.take(2).any(access_log::is_line) {
             return Some(Self::AccessLog);
         }
@@ -105,12 +105,12 @@ impl Format {
             .then_some(Self::Csv)
     }
 
-    /// Whether rows of this format tell the path of a request.
+    /// Whether rows of this format contain the path of a request.
     pub const fn tells_paths(self) -> bool {
         !matches!(self, Self::Csv | Self::Prometheus)
     }
 
-    /// The mistake in a file that begins so and is of none of the forms.
+    /// Explains why a file that begins like this matches none of the formats.
     pub fn doubt(beginning: &[u8]) -> String {
         let text = String::from_utf8_lossy(&beginning[..beginning.len().min(LOOKED_AT)]);
         let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
@@ -131,8 +131,8 @@ impl Format {
         })
     }
 
-    /// How far rows of this format may be out of order: tools that write a line when a request ends
-    /// give its start back out of order.
+    /// How far rows of this format may be out of order: tools that write a line when a request ends produce its start
+    /// times out of order.
     pub const fn usual_disorder(self) -> SimDuration {
         match self {
             Self::Csv | Self::Prometheus => SimDuration::ZERO,
@@ -141,7 +141,7 @@ impl Format {
     }
 }
 
-/// Whether this is an export of OpenTelemetry or Jaeger.
+/// Whether this is an OpenTelemetry or Jaeger export.
 fn is_spans(text: &str) -> bool {
     text.contains("\"resourceSpans\"")
         || (text.contains("\"traceID\"") && text.contains("\"spans\""))
@@ -152,7 +152,7 @@ fn json_format(first: &str, text: &str) -> Format {
     if text.contains("\"resultType\"") || text.contains("\"result\"") && has("status") {
         Format::Prometheus
     } else if has("status") && has("errorType") {
-        // It has no result, and says why.
+        // It has no result, and contains the reason.
         Format::Prometheus
     } else if has("type") && has("metric") && has("data") {
         Format::K6Json
@@ -173,25 +173,25 @@ impl fmt::Display for Format {
     }
 }
 
-/// Form of a file that is imported, the rows to take from it, and the share of broken rows to accept.
+/// Format of an imported file, the rows to select, and the share of malformed rows to tolerate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImportOptions {
-    /// The form of the file.
+    /// Format of the file.
     pub format: Format,
-    /// Rows may be this much out of order.
+    /// Maximum disorder of the rows.
     pub disorder: SimDuration,
-    /// Share of broken rows above which the file is refused, from 0 to 1.
+    /// Share of malformed rows above which the file is rejected, from 0 to 1.
     pub max_broken: f64,
-    /// Only requests whose path begins so, where the rows tell a path.
+    /// Only requests whose path has this prefix, where the rows contain a path.
     pub path: Option<String>,
-    /// What columns hold whose names do not say it, where the rows have columns with names.
+    /// Meanings of columns that cannot be recognized by name.
     pub columns: Vec<ColumnChoice>,
-    /// Whether requests are told apart by their method and path, where the rows tell these.
+    /// Whether to classify requests by method and path, where the rows contain these.
     pub classes: bool,
 }
 
 impl ImportOptions {
-    /// Takes all rows, and bears with none that is broken.
+    /// Takes all rows and tolerates no malformed one.
     pub fn strict(format: Format) -> Self {
         Self {
             format,
@@ -204,13 +204,13 @@ impl ImportOptions {
     }
 }
 
-/// Content of one row of a file.
+/// One row of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Row {
-    /// When the request began, or the interval does.
+    /// Start of the request or interval.
     at: Instant,
     what: What,
-    /// How long the request took, where the file tells [ns].
+    /// Duration of the request, if recorded [ns].
     took: Option<i64>,
 }
 
@@ -219,7 +219,7 @@ impl Row {
         Self { at, what, took: None }
     }
 
-    /// A request that ended at `end` and took so long, if that is told.
+    /// A request that ended at `end` with this duration, if recorded.
     fn ended(end: Instant, what: What, took: Option<i128>) -> Self {
         let at = end.earlier(took.unwrap_or(0));
         Self { at, what, took: took.and_then(|took| i64::try_from(took).ok()) }
@@ -230,29 +230,28 @@ impl Row {
 enum What {
     /// One request.
     Request(Option<Tokens>),
-    /// So many requests in the interval that begins here.
+    /// Number of requests in the interval that begins here.
     Count(f64),
     /// Requests per second in the interval that begins here.
     Rate(f64),
 }
 
-/// Something that hears rows in order of time; times count from the first of them.
+/// A consumer of rows in order of time; times are relative to the first row.
 pub trait Recipient {
-    /// The calendar date of time zero, if the file tells dates; heard before any row.
+    /// The calendar date of time zero, if the file contains dates; called before any row.
     fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()>;
-    /// That requests with tokens may be of sessions, even if the first ones are not; heard before any row.
+    /// Requests with tokens may have sessions, even if the first ones do not; called before any row.
     fn sessions(&mut self) {}
-    /// That requests may be of classes, even if the first ones are not; heard before any row.
+    /// Requests may have classes, even if the first ones do not; called before any row.
     fn classes(&mut self) {}
-    /// That a further class of requests is of this name; its number is one more than that of the one before, the first
-    /// being 1. Heard before any request of the class.
+    /// Announces a new class of requests; its number is one more than the previous one's, starting at 1. Called before
+    /// any request of the class.
     fn class(&mut self, name: &str) {
         let _ = name;
     }
     /// A request.
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()>;
-    /// A request that took so long, if the file tells (ns); passed on to [`Recipient::request`] by those
-    /// who do not care.
+    /// A request with its duration, if recorded (ns); forwarded to [`Recipient::request`] by default.
     fn timed_request(
         &mut self,
         nanos: i64,
@@ -262,11 +261,11 @@ pub trait Recipient {
         let _ = took;
         self.request(nanos, tokens)
     }
-    /// So many requests, or requests per second, in the interval that begins here.
+    /// Number of requests, or requests per second, in the interval that begins here.
     fn interval(&mut self, nanos: i64, amount: f64, is_rate: bool) -> io::Result<()>;
 }
 
-/// Reads a file to its end. What is broken is counted, and refused above the limit.
+/// Reads a file to its end. Malformed rows are counted, and an error above the limit.
 pub fn import(
     input: impl BufRead,
     options: &ImportOptions,
@@ -292,7 +291,7 @@ pub fn import(
         Format::Prometheus => prometheus::read(input, &mut rows)?,
         Format::AccessLog => read_lines(input, &mut rows, access_log::row)?,
         Format::JsonLines => {
-            // Any line may have its `hash_ids`.
+            // Any line may have `hash_ids`.
             rows.recipient.sessions();
             read_lines(input, &mut rows, json_lines::row)?;
         }
@@ -302,19 +301,19 @@ pub fn import(
     rows.finish()
 }
 
-/// Rows on their way from a file to whoever wants them.
+/// Passes the rows of a file to a recipient.
 struct Rows<'a> {
     broken: BrokenRows,
     order: InOrder,
     path: Option<&'a str>,
     tells_classes: bool,
-    /// Numbers of the classes of requests that were told so far, from 1 on.
+    /// Numbers of the request classes announced so far, from 1 on.
     classes: BTreeMap<Box<str>, u16>,
     recipient: &'a mut dyn Recipient,
 }
 
 impl Rows<'_> {
-    /// Takes the result of a line: a row, nothing of interest, or a mistake.
+    /// Handles the result of a line: a row, nothing of interest, or an error.
     fn take(&mut self, line: u64, row: Result<Option<Row>, String>) -> Result<(), TraceError> {
         match row {
             Ok(None) => Ok(()),
@@ -330,15 +329,15 @@ impl Rows<'_> {
         }
     }
 
-    /// The request of a row is of this class; one without a name is of any.
+    /// Sets the class of a row's request; an empty name means any class.
     fn tell_class(&mut self, row: &mut Row, name: &str) {
         let What::Request(tokens) = &mut row.what else { return };
-        // Rows of which one tells a class all tell one, or none.
+        // If one row has a class, all rows have a class column, even if empty.
         let tokens = tokens.get_or_insert_default();
         if name.is_empty() {
             return;
         }
-        // What comes late is seldom, and of so many classes none counts.
+        // Classes that appear late are rare, and one among so many hardly matters.
         let is_known = self.classes.contains_key(name) || self.classes.len() < CLASSES_MAX;
         let name = if is_known { name } else { OTHER };
         let class = self.classes.get(name).copied().unwrap_or_else(|| {
@@ -350,7 +349,7 @@ impl Rows<'_> {
         tokens.class = class;
     }
 
-    /// The request of a row asks for this path, if classes are to be told.
+    /// Sets the path as the class of a row's request if classes are requested.
     fn tell_route(&mut self, row: &mut Row, path: &str) {
         if self.tells_classes {
             let route = if path.is_empty() { String::new() } else { route_of("", path) };
@@ -358,7 +357,7 @@ impl Rows<'_> {
         }
     }
 
-    /// Whether a request with this path is wanted.
+    /// Whether requests with this path are selected.
     fn wants(&self, path: &str) -> bool {
         self.path.is_none_or(|prefix| path.starts_with(prefix))
     }
@@ -370,27 +369,27 @@ impl Rows<'_> {
     }
 }
 
-/// Classes that are told apart at most; requests of further ones are of the class [`OTHER`].
+/// Maximum number of distinct classes; requests of further ones get the class [`OTHER`].
 const CLASSES_MAX: usize = 1_000;
 
-/// The class of what is not told apart.
+/// Class of requests not distinguished.
 const OTHER: &str = "other";
 
-/// What a reader of single lines needs to know beside the line.
+/// Context for a reader of single lines.
 #[derive(Debug, Default)]
 struct LineContext<'a> {
-    /// Only requests whose path begins so.
+    /// Only requests whose path has this prefix.
     path: Option<&'a str>,
-    /// Whether the route is to be noted.
+    /// Whether to record the route.
     tells_classes: bool,
-    /// The route of the line that was read last.
+    /// The route of the last line read.
     route: RefCell<Option<String>>,
-    /// What the lines before told.
+    /// Conversations of the lines before.
     conversations: RefCell<Conversations>,
 }
 
 impl LineContext<'_> {
-    /// Whether a request is wanted, whose route is noted.
+    /// Whether a request is selected; records its route.
     fn wants(&self, method: &str, path: &str) -> bool {
         if self.tells_classes && !path.is_empty() {
             *self.route.borrow_mut() = Some(route_of(method, path));
@@ -399,8 +398,8 @@ impl LineContext<'_> {
     }
 }
 
-/// Method and path of a request, without its query and with `*` for segments that name one thing of many: numbers, and
-/// long words with digits, as identifiers are.
+/// Method and path of a request, without its query and with `*` for identifier segments: numbers, and long words with
+/// digits.
 fn route_of(method: &str, path: &str) -> String {
     let path = path.split(['?', '#', ';']).next().unwrap_or_default();
     let is_identifier = |segment: &str| {
@@ -413,10 +412,10 @@ fn route_of(method: &str, path: &str) -> String {
     if method.is_empty() { path } else { format!("{method} {path}") }
 }
 
-/// No line of a log is longer; what is longer is no log.
+/// Maximum length of a line; a longer one means that the file is not a log.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// So begins the message where it is the output that fails.
+/// Prefix of the message if writing the output fails.
 pub const NOT_WRITTEN: &str = "the rows cannot be written";
 
 fn read_lines(
@@ -452,16 +451,16 @@ fn read_lines(
     Ok(())
 }
 
-/// Spreads the requests of one second over it: most access logs write whole seconds, and to take that
-/// for the instants would turn every second into a burst at its beginning.
+/// Spreads the requests of one second over it: most access logs have a resolution of whole seconds, and taken
+/// literally every second would become a burst at its start.
 #[derive(Debug, Default)]
 struct WholeSeconds {
-    /// The second that the last row was written in, if it told no parts of it.
+    /// The second of the last row, if it had no fraction.
     last: Option<i128>,
 }
 
 impl WholeSeconds {
-    /// The row, at a random instant of its second if the one before it told the same.
+    /// The row, at a random time within its second if the previous one had the same time.
     fn spread(&mut self, line: u64, row: Row) -> Row {
         let Row { at: Instant { nanos, is_date }, took, .. } = row;
         let ended = nanos + i128::from(took.unwrap_or(0));
@@ -470,7 +469,7 @@ impl WholeSeconds {
         if written.is_none() || written != before {
             return row;
         }
-        // The same file gives the same instants, whatever the seed of a run.
+        // Deterministic per file, whatever the seed of a run.
         let within = (i128::from(mix(line)) * NANOS_A_SECOND) >> u64::BITS;
         Row { at: Instant { nanos: nanos + within, is_date }, ..row }
     }
@@ -485,7 +484,7 @@ fn cannot_read(error: &io::Error) -> TraceError {
 fn cannot_write(refused: order::Refused) -> TraceError {
     match refused {
         order::Refused::Row(message) => TraceError { line: None, message },
-        // What the rows say cannot be put into the form, as against a disk that is full.
+        // The rows cannot be represented in the form, as opposed to a full disk.
         order::Refused::Output(line, error) if error.kind() == io::ErrorKind::InvalidData => {
             TraceError { line, message: error.to_string() }
         }

@@ -1,4 +1,4 @@
-//! Rows put in order of time within a window, and their times counted from the first of them.
+//! Sorts rows by time within a window, and makes times relative to the first of them.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,32 +9,33 @@ use super::{Recipient, Row, What};
 use crate::trace::Tokens;
 use engine::{SimDuration, SimTime};
 
-/// Holds rows back for as long as an earlier one may still come.
+/// Holds rows back for as long as an earlier one may still arrive.
 #[derive(Debug, Default)]
 pub(super) struct InOrder {
     disorder: i128,
-    /// The date of time zero as the file itself says it.
+    /// The date of time zero as stated in the file.
     start: Option<jiff::Timestamp>,
-    /// Rows that wait with their lines, by time and then as they came.
+    /// Pending rows with their lines, by time, then by arrival.
     waiting: BinaryHeap<Reverse<(i128, u64, u64, Payload)>>,
     rows: u64,
     newest: i128,
-    /// Whether the times are dates, once a row has come.
+    /// Whether the times are dates; known after the first row.
     has_dates: Option<bool>,
-    /// Instant that counts as zero, once a row has gone out.
+    /// The time that counts as zero; known after the first row is passed on.
     origin: Option<i128>,
-    /// The last row that went out, from the origin.
+    /// The last row passed on, relative to the origin.
     last: Option<(i64, Payload)>,
-    /// Intervals of one beginning add up: they are of several series.
+    /// Whether intervals with the same start add up, as those of several series.
     adds_up: bool,
-    /// An interval that another of the same beginning may add to.
+    /// An interval that another with the same start may still add to.
     open: Option<(i64, f64, bool)>,
 }
 
-/// Content of a waiting row, in a form that has an order; equal times are told apart before it counts.
+/// Content of a pending row, in a totally ordered form; ties in time are resolved before it is
+/// compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Payload {
-    /// With the tokens of prompt and answer, the session and the class, where the row tells them.
+    /// With the tokens of prompt and answer, the session and the class, if recorded.
     Request {
         tokens: Option<([u32; 3], u16)>,
         took: Option<i64>,
@@ -45,11 +46,11 @@ enum Payload {
     },
 }
 
-/// Reason why a row was not taken.
+/// Why a row was rejected.
 pub(super) enum Refused {
-    /// It is wrong.
+    /// The row is invalid.
     Row(String),
-    /// The recipient cannot write what is of this line, where it is of one.
+    /// The recipient cannot write the output of this line, if it belongs to one.
     Output(Option<u64>, io::Error),
 }
 
@@ -65,12 +66,12 @@ impl InOrder {
         Self { disorder, start, newest: i128::MIN, ..Self::default() }
     }
 
-    /// Lets intervals of one beginning add up from now on.
+    /// Makes intervals with the same start add up from now on.
     pub(super) const fn add_up(&mut self) {
         self.adds_up = true;
     }
 
-    /// Takes a row, and passes on those before which nothing can come any more.
+    /// Takes a row, and passes on those that can no longer be preceded by another.
     pub(super) fn take(
         &mut self,
         line: u64,
@@ -102,7 +103,7 @@ impl InOrder {
         Ok(())
     }
 
-    /// Two counts for one interval are a mistake where nothing says that they add up.
+    /// Two counts for one interval are an error unless they are declared to add up.
     fn refuse_doubled(&self, nanos: i128, what: What) -> Result<(), Refused> {
         let (Some(origin), Some((last, _))) = (self.origin, self.last) else { return Ok(()) };
         let is_interval = !matches!(what, What::Request(_));
@@ -113,7 +114,7 @@ impl InOrder {
         Ok(())
     }
 
-    /// Passes on all that is left.
+    /// Passes on all remaining rows.
     pub(super) fn finish(&mut self, recipient: &mut dyn Recipient) -> Result<(), Refused> {
         while !self.waiting.is_empty() {
             match self.pass_on(recipient) {
@@ -151,7 +152,7 @@ impl InOrder {
         }
     }
 
-    /// The first row goes out: its date, or the start as it is, is time zero.
+    /// Passes on the first row: its date, or else the start of the trace, is time zero.
     fn begin(&mut self, nanos: i128, recipient: &mut dyn Recipient) -> io::Result<i128> {
         let has_dates = self.has_dates == Some(true);
         let origin = if has_dates { nanos } else { 0 };

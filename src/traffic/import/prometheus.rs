@@ -1,4 +1,4 @@
-//! What `query_range` of Prometheus answers: a matrix of series, whose values at one instant add up.
+//! Response of Prometheus' `query_range`: a matrix of series whose values at one time add up.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -32,8 +32,8 @@ struct Series {
     values: Vec<(f64, Value)>,
 }
 
-/// Reads an answer. Values are requests per second, as `rate(...)` gives them; a series whose name
-/// ends in `_total` is a counter, whose increases are counted.
+/// Reads a response. Values are requests per second, as from `rate(...)`; a series whose name ends in
+/// `_total` is a counter, whose increases are used.
 pub(super) fn read(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
     let whole = |message: String| TraceError { line: None, message };
     let answer: Answer = serde_json::from_reader(input)
@@ -73,26 +73,26 @@ impl Series {
         self.metric.get("__name__").is_some_and(|name| name.ends_with("_total"))
     }
 
-    /// The points of a rate, or the increases of a counter at the beginning of each step. A counter
-    /// that falls has begun anew from zero.
+    /// The points of a rate, or the increases of a counter at the start of each step. A decreasing counter
+    /// was reset to zero.
     fn points(&self, is_counter: bool) -> Vec<Result<(i128, f64), String>> {
         let number = |value: &Value| {
             let number = value.as_str().and_then(|text| text.parse::<f64>().ok());
             number.or_else(|| value.as_f64())
         };
         let read = |(at, value): &(f64, Value)| {
-            let at = Instant::from_number(*at).ok_or_else(|| format!("{at} is no instant"))?;
+            let at = Instant::from_number(*at).ok_or_else(|| format!("{at} is not a time"))?;
             match number(value) {
                 Some(number) if number.is_finite() && number >= 0.0 => Ok((at.nanos, number)),
-                // A rate of nothing at all: 0/0.
+                // The rate of an empty series: 0/0.
                 Some(number) if number.is_nan() => Ok((at.nanos, 0.0)),
-                _ => Err(format!("{value} is no number of requests")),
+                _ => Err(format!("{value} is not a number of requests")),
             }
         };
         if !is_counter {
             return self.values.iter().map(read).collect();
         }
-        // A counter that is not known at an instant has not begun anew: what it gained since is told later.
+        // A gap in a counter is not a reset: the increase is attributed to a later step.
         let is_known = |(_, value): &&(f64, Value)| !number(value).is_some_and(f64::is_nan);
         let known: Vec<&(f64, Value)> = self.values.iter().filter(is_known).collect();
         let steps = known.windows(2).map(|pair| {

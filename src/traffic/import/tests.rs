@@ -208,7 +208,7 @@ fn broken_rows_are_counted_and_too_many_are_refused() {
     let options = ImportOptions { max_broken: 0.1, ..ImportOptions::strict(Format::Csv) };
     let mut compact = Compact::new(Vec::new(), "test", None);
     let error = import(text.as_bytes(), &options, &mut compact).expect_err("too many").to_string();
-    assert!(error.starts_with("line 3: \"soon\" is no instant"), "{error}");
+    assert!(error.starts_with("line 3: \"soon\" is not a time"), "{error}");
     assert!(error.contains("; 2 of 5 rows are broken, 40.0 %, where 10.0 %"), "{error}");
 }
 

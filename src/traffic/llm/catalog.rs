@@ -1,4 +1,4 @@
-//! The GPUs and models that are known by name, and what an iteration costs on them.
+//! The catalogue of GPUs and models, and the cost of an iteration on them.
 
 use std::sync::LazyLock;
 
@@ -15,71 +15,71 @@ pub struct Gpu {
     pub name: String,
     /// Memory (GiB).
     pub memory_gib: f64,
-    /// Bandwidth of its memory [10^9 bytes/s].
+    /// Memory bandwidth [10^9 bytes/s].
     pub memory_gb_per_second: f64,
-    /// Dense arithmetic on 16-bit floats [10^12 operations/s].
+    /// Dense 16-bit floating-point throughput [10^12 operations/s].
     pub tflops: f64,
     /// Bandwidth to its peers in one direction [10^9 bytes/s].
     pub peer_gb_per_second: f64,
-    /// Where the figures are from.
+    /// Source of the figures.
     pub source: String,
 }
 
-/// A dense language model in 16-bit floats.
+/// A dense language model with 16-bit weights.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct LanguageModel {
     /// Its name, such as `Llama-3.1-8B`.
     #[serde(rename = "model")]
     pub name: String,
-    /// All its parameters.
+    /// Number of parameters.
     pub parameters: f64,
     /// Transformer layers.
     pub layers: f64,
-    /// Width of a layer.
+    /// Hidden size.
     pub hidden: f64,
-    /// Attention heads of queries.
+    /// Query heads.
     pub heads: f64,
-    /// Attention heads of keys and values.
+    /// Key/value heads.
     pub kv_heads: f64,
-    /// Width of a head.
+    /// Head size.
     pub head_size: f64,
-    /// Tokens that it knows.
+    /// Vocabulary size in tokens.
     pub vocabulary: f64,
     /// Whether the output layer shares the weights of the input embedding.
     pub tied: bool,
-    /// Tokens of prompt and answer at most.
+    /// Maximum context length: tokens of prompt and answer.
     pub context: u32,
-    /// Where the figures are from.
+    /// Source of the figures.
     pub source: String,
 }
 
-/// Share of its hardware's peak that a server reaches, and its own overhead.
+/// Share of its hardware's peak that a server achieves, and its own overhead.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServerEfficiency {
-    /// Share of the arithmetic that matrix products and attention reach.
+    /// Achieved share of the arithmetic peak in matrix products and attention.
     pub compute: f64,
-    /// Share of the memory's bandwidth that reading weights and KV cache reaches.
+    /// Achieved share of the memory bandwidth in reading weights and KV cache.
     pub bandwidth: f64,
-    /// Of any iteration (s).
+    /// Overhead per iteration (s).
     pub iteration_seconds: f64,
-    /// For each sequence in the batch (s).
+    /// Overhead per sequence in the batch (s).
     pub sequence_seconds: f64,
 }
 
 impl Default for ServerEfficiency {
-    /// Fitted on measurements of vLLM; docs/llm.md says which.
+    /// Fitted to measurements of vLLM; see docs/llm.md.
     fn default() -> Self {
         Self { compute: 0.69, bandwidth: 0.85, iteration_seconds: 1.6e-3, sequence_seconds: 2e-5 }
     }
 }
 
-/// Share of the bandwidth between GPUs that an all-reduce reaches, and how long the smallest takes [s]:
+/// Share of the bandwidth between GPUs that an all-reduce achieves, and the minimum time of one [s]:
 /// medians over the all-reduce times of the Vidur project (A100 and H100 with NVLink).
 const ALL_REDUCE_SHARE: f64 = 0.5;
 const ALL_REDUCE_SECONDS: f64 = 1.2e-5;
 /// Bytes of a 16-bit float.
 const FLOAT_BYTES: f64 = 2.0;
-/// Share of a GPU's memory that activations and CUDA graphs take beside weights and cache.
+/// Share of a GPU's memory used by activations and CUDA graphs, besides weights and cache.
 const ACTIVATION_SHARE: f64 = 0.03;
 const GIB: f64 = 1_073_741_824.0;
 
@@ -87,12 +87,12 @@ static GPUS: LazyLock<Vec<Gpu>> = LazyLock::new(|| rows(include_str!("data/gpus.
 static MODELS: LazyLock<Vec<LanguageModel>> =
     LazyLock::new(|| rows(include_str!("data/models.csv")));
 
-/// All GPUs that are known by name.
+/// All GPUs in the catalogue.
 pub fn gpus() -> &'static [Gpu] {
     &GPUS
 }
 
-/// All models that are known by name.
+/// All models in the catalogue.
 pub fn language_models() -> &'static [LanguageModel] {
     &MODELS
 }
@@ -110,19 +110,19 @@ pub fn language_model_named(name: &str) -> Result<&'static LanguageModel, String
 }
 
 impl Gpu {
-    /// Whether a cloud or a device plugin calls it so, such as `nvidia-l4` or `NVIDIA-A100-SXM4-80GB`, on a
-    /// device with this memory (GiB), if it is known.
+    /// Whether this is the product name used by a cloud or device plugin, such as `nvidia-l4` or
+    /// `NVIDIA-A100-SXM4-80GB`, for a device with this memory (GiB), if known.
     pub fn is_product(&self, product: &str, memory_gib: Option<f64>) -> bool {
         let product = product.to_lowercase();
         let words: Vec<&str> = product.split(|one: char| !one.is_alphanumeric()).collect();
         let size = |word: &str| word.strip_suffix("gb").and_then(|size| size.parse::<f64>().ok());
         let own = self.name.to_lowercase();
         let has_words = own.split('-').filter(|word| size(word).is_none()).all(|word| {
-            // What a cloud sells says seldom how it is built in.
+            // Cloud product names rarely state the form factor.
             words.contains(&word) || word == "pcie"
         });
         let memory = memory_gib.or_else(|| words.iter().find_map(|word| size(word)));
-        // Makers, clouds and drivers count memory in different ways, which lie closer than two sizes.
+        // Vendors, clouds and drivers report memory differently, but these differ less than two sizes do.
         has_words && memory.is_none_or(|has| (0.75..1.34).contains(&(has / self.memory_gib)))
     }
 }
@@ -133,12 +133,12 @@ impl LanguageModel {
         self.parameters * FLOAT_BYTES
     }
 
-    /// Bytes of keys and values that a token leaves in the cache.
+    /// KV cache bytes per token.
     pub fn kv_bytes_per_token(&self) -> f64 {
         2.0 * self.layers * self.kv_heads * self.head_size * FLOAT_BYTES
     }
 
-    /// Parameters of the layers, without the embeddings at both ends.
+    /// Parameters of the layers, without input and output embeddings.
     fn layer_parameters(&self) -> f64 {
         let embedding = self.vocabulary * self.hidden;
         self.parameters - embedding * if self.tied { 1.0 } else { 2.0 }
@@ -151,7 +151,7 @@ impl LanguageModel {
         let bandwidth = gpu.memory_gb_per_second * 1e9 * efficiency.bandwidth * gpus;
         let output_layer = self.vocabulary * self.hidden;
         let read = (self.layer_parameters() + output_layer) * FLOAT_BYTES;
-        // Two all-reduces a layer, after attention and after the feed-forward network.
+        // Two all-reduces per layer, after attention and after the feed-forward network.
         let exchanges = if gpus > 1.0 { 2.0 * self.layers } else { 0.0 };
         let peers = gpu.peer_gb_per_second * 1e9 * ALL_REDUCE_SHARE;
         let per_exchange = 2.0 * (gpus - 1.0) / gpus * self.hidden * FLOAT_BYTES / peers;
@@ -166,8 +166,8 @@ impl LanguageModel {
         }
     }
 
-    /// Tokens for which `gpus` GPUs have room beside the weights, if vLLM may take the share
-    /// `utilization` of their memory. Below zero if the weights do not fit.
+    /// KV cache capacity in tokens on `gpus` GPUs beside the weights, if vLLM may use the share
+    /// `utilization` of their memory. Negative if the weights do not fit.
     pub fn kv_cache_tokens(&self, gpu: &Gpu, gpus: u32, utilization: f64) -> f64 {
         let memory = gpu.memory_gib * GIB * f64::from(gpus.max(1));
         let room = memory * (utilization - ACTIVATION_SHARE) - self.weight_bytes();
@@ -203,8 +203,8 @@ fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
 mod tests {
     use super::*;
 
-    /// Time per token at concurrency 1 as measured: model, GPU, GPUs that share it, context, measured
-    /// [ms], source.
+    /// Measured time per token at concurrency 1: model, GPU, number of GPUs (tensor parallel), context,
+    /// measured [ms], source.
     const MEASURED: [(&str, &str, u32, u64, f64, &str); 7] = [
         ("Llama-3.1-8B", "H100-80GB", 1, 200, 6.48, "yobitelcomm/bench, vLLM 0.21, Apache-2.0"),
         ("Qwen2.5-7B", "H100-80GB", 1, 200, 6.27, "yobitelcomm/bench, vLLM 0.21, Apache-2.0"),

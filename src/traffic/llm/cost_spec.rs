@@ -1,4 +1,4 @@
-//! What a person writes about the cost of an inference server's iterations.
+//! User settings for the cost of an inference server's iterations.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 use super::iteration_cost::CostSeconds;
 use crate::problem::Checks;
 
-/// What an iteration costs, where it is known better than from GPU and model.
+/// Cost of an iteration, where it is known more precisely than from GPU and model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CostSpec {
-    /// Of any iteration (ms).
+    /// Fixed cost per iteration (ms).
     pub iteration_ms: Option<f64>,
-    /// For each sequence in the batch (us).
+    /// Cost per sequence in the batch (us).
     pub sequence_us: Option<f64>,
-    /// To read all weights once (ms).
+    /// Time to read all weights once (ms).
     pub weights_ms: Option<f64>,
-    /// For each token through the layers (us).
+    /// Cost per token processed by the layers (us).
     pub token_us: Option<f64>,
-    /// For each token to be exchanged between GPUs (us).
+    /// Cost per token exchanged between GPUs (us).
     pub exchange_us: Option<f64>,
-    /// For each pair of a prompt's token and one that it attends to (ns).
+    /// Cost per pair of a prompt token and one that it attends to (ns).
     pub attention_pair_ns: Option<f64>,
-    /// For each token in the KV cache that a decoding sequence reads (ns).
+    /// Cost per KV cache token read by a decoding sequence (ns).
     pub context_token_ns: Option<f64>,
 }
 
 impl CostSpec {
-    /// All fields set to a cost.
+    /// Sets all fields from a cost.
     pub fn of(cost: &CostSeconds) -> Self {
         Self {
             iteration_ms: Some(cost.iteration * 1e3),
@@ -60,7 +60,7 @@ impl CostSpec {
         }
     }
 
-    /// What is set, over `base`; absent if something is neither.
+    /// The settings with defaults from `base`; absent if a value is in neither.
     pub(super) fn over(&self, base: Option<CostSeconds>) -> Option<CostSeconds> {
         let pick = |set: Option<f64>, unit: f64, of: fn(&CostSeconds) -> f64| {
             set.map(|value| value * unit).or_else(|| base.as_ref().map(of))

@@ -3,23 +3,23 @@
 use super::iteration_cost::Ticks;
 use engine::SimTime;
 
-/// Sums since the counters were last taken.
+/// Sums since the counters were last recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LlmCounters {
-    /// When that was.
+    /// Time of the last recording.
     pub since: SimTime,
-    /// Time during which an iteration was in progress, of those that ended.
+    /// Time during which an iteration was in progress, counting completed ones.
     pub busy: Ticks,
-    /// Tokens of prompts that were computed (`vllm:prompt_tokens_total` without what the cache held).
+    /// Prompt tokens computed (`vllm:prompt_tokens_total` without cached tokens).
     pub prompt_tokens: u64,
-    /// Tokens of answers (`vllm:generation_tokens_total`).
+    /// Output tokens (`vllm:generation_tokens_total`).
     pub output_tokens: u64,
-    /// Sequences that lost their place for lack of blocks (`vllm:num_preemptions_total`).
+    /// Sequences preempted for lack of blocks (`vllm:num_preemptions_total`).
     pub preemptions: u64,
-    /// Tokens of the prompts that were admitted (`vllm:prefix_cache_queries_total`).
+    /// Tokens of admitted prompts (`vllm:prefix_cache_queries_total`).
     pub prefix_queries: u64,
-    /// Those of them that the cache held (`vllm:prefix_cache_hits_total`).
+    /// Cached tokens of admitted prompts (`vllm:prefix_cache_hits_total`).
     pub prefix_hits: u64,
-    /// Most blocks in use.
+    /// Peak number of blocks in use.
     pub kv_blocks_peak: u64,
 }

@@ -1,9 +1,9 @@
-//! One inference server with continuous batching, as vLLM schedules: an iteration after the other, each
-//! with one token for every decoding sequence and with as much of waiting prompts as the token budget
-//! allows.
+//! One inference server with continuous batching, as scheduled by vLLM: one iteration after the other,
+//! each with one token for every decoding sequence and as much prefill of waiting prompts as the token
+//! budget allows.
 //!
-//! The server goes from one iteration to the next only when somebody looks at it, and takes runs of
-//! iterations that merely decode an unchanged batch in one step, with the result of the single ones.
+//! The server advances only when queried, and processes runs of iterations that merely decode an
+//! unchanged batch in one step, with a result identical to single steps.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use engine::SimTime;
 pub(crate) struct LlmEngine {
     pub(super) model: Arc<LlmModel>,
     pub(super) kv: KvCache,
-    /// Those that are not admitted, or were preempted: these in front.
+    /// Requests not admitted yet, or preempted: the latter in front.
     pub(super) waiting: VecDeque<Request>,
-    /// Those that get a token in every iteration, in the order of their admission.
+    /// Sequences that get a token in every iteration, in order of admission.
     pub(super) decoding: Vec<Decoding>,
-    /// Whose prompts are computed to their end by the iteration in progress.
+    /// Requests whose prefill completes in the current iteration.
     pub(super) joining: Vec<Request>,
-    /// The prompt that did not fit into the budget as a whole: the last one that was admitted.
+    /// The prompt that exceeded the budget: the last one admitted.
     pub(super) partial: Option<Partial>,
-    /// Clients that may have given up.
+    /// Timeouts of the clients.
     pub(super) patience: Patience,
-    /// The iteration in progress; absent while there is no work.
+    /// The current iteration; absent while there is no work.
     iteration: Option<Iteration>,
-    /// Iterations with decodes so far.
+    /// Number of iterations with decodes so far.
     pub(super) step: u64,
-    /// The step after which the next decoding sequence is done.
+    /// The step after which the next decoding sequence completes.
     pub(super) next_finish: u64,
-    /// Tokens in the cache of all decoding sequences.
+    /// Cached tokens of all decoding sequences.
     context: u64,
-    /// How many decoding sequences begin a block at the steps with each remainder.
+    /// Number of decoding sequences that start a block at the steps with each remainder.
     block_steps: [u32; BLOCK_TOKENS as usize],
     pub(super) counters: LlmCounters,
 }
@@ -49,10 +49,10 @@ pub(crate) struct LlmEngine {
 struct Iteration {
     start: Ticks,
     end: Ticks,
-    /// Tokens of prompts that it computes.
+    /// Prompt tokens computed.
     prompt_tokens: u64,
     decodes: bool,
-    /// It changes nothing but the lengths of the decoding sequences.
+    /// Only the lengths of the decoding sequences change.
     is_steady: bool,
 }
 
@@ -85,10 +85,10 @@ impl LlmEngine {
         }
     }
 
-    /// Takes a request in; time has passed to `now`.
+    /// Adds a request; the engine must be at `now`.
     pub fn admit(&mut self, now: SimTime, mut request: Request) {
         if self.shared_tokens(&request) < self.whole_shared_tokens() {
-            // It ends before those of its session begin to be of their own.
+            // It ends within the shared prefix, before its session's own tokens begin.
             request.session = 0;
         }
         self.wait_behind(request);
@@ -97,7 +97,7 @@ impl LlmEngine {
         }
     }
 
-    /// Lets time pass until `now`.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: SimTime, left: &mut impl FnMut(Left)) {
         let until = from_nanos(now.as_nanos());
         while let Some(iteration) = self.iteration.filter(|iteration| iteration.end <= until) {
@@ -112,7 +112,7 @@ impl LlmEngine {
         }
     }
 
-    /// Drops all work at `now`, to which time has passed; nobody is answered.
+    /// Drops all work at `now`, where the engine must be; no request is answered.
     pub fn take_clients(&mut self, now: SimTime) -> Vec<Client> {
         let clients = self.clients().collect();
         let idle = Self::new(Arc::clone(&self.model), SimTime::ZERO);
@@ -121,7 +121,7 @@ impl LlmEngine {
         clients
     }
 
-    /// The clients of all requests in the server: those that run, then those that wait.
+    /// The clients of all requests in the server: running, then waiting.
     pub fn clients(&self) -> impl Iterator<Item = Client> + '_ {
         let decoding = self.decoding.iter().map(|decoding| decoding.request.client);
         let joining = self.joining.iter().map(|request| request.client);
@@ -130,7 +130,7 @@ impl LlmEngine {
         decoding.chain(joining).chain(partial).chain(waiting)
     }
 
-    /// How long it has worked by `now`, to which time has passed, the iteration in progress included.
+    /// Busy time until `now`, where the engine must be, including the current iteration.
     pub fn busy(&self, now: SimTime) -> Ticks {
         let now = from_nanos(now.as_nanos());
         let in_progress = |iteration: Iteration| now.saturating_sub(iteration.start);
@@ -142,12 +142,12 @@ impl LlmEngine {
         self.decoding.len() + self.joining.len() + usize::from(self.partial.is_some())
     }
 
-    /// Requests that wait to be admitted (`vllm:num_requests_waiting`).
+    /// Requests waiting for admission (`vllm:num_requests_waiting`).
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// When the iteration in progress ends; absent without work.
+    /// End of the current iteration; absent without work.
     pub fn next_event(&self) -> Option<SimTime> {
         self.iteration.map(|iteration| SimTime::from_nanos(to_nanos(iteration.end)))
     }
@@ -170,19 +170,19 @@ impl LlmEngine {
         });
     }
 
-    /// vLLM V1's scheduler: those that run come first, then those that wait, as long as tokens are left
-    /// in the budget; a long prompt goes through in chunks beside the decodes.
+    /// vLLM V1's scheduler: running requests first, then waiting ones, while tokens are left in the
+    /// budget; a long prompt is prefilled in chunks beside the decodes.
     fn plan_chunked(&mut self) -> Plan {
         let mut preempted = self.make_room_for_decodes();
         let mut work = self.decodes();
         let mut budget = u64::from(self.model.max_num_batched_tokens).saturating_sub(work.tokens);
         if let Some(partial) = self.partial.take() {
             let computed = self.compute(partial, budget, &mut work);
-            // It waits again if there was no room for its next chunk.
+            // It was preempted if there was no room for its next chunk.
             preempted |= computed == 0 && budget > 0;
             budget -= computed;
         }
-        // What was preempted is not admitted again at once.
+        // Preempted requests are not admitted again at once.
         let mut admits = !preempted;
         while admits && budget > 0 && self.partial.is_none() && self.has_seat() {
             admits = match self.next_admission(budget) {
@@ -198,8 +198,8 @@ impl LlmEngine {
         Plan { work, decodes, is_steady }
     }
 
-    /// vLLM V0's scheduler without chunked prefill: whole prompts that wait come first and alone; while
-    /// none can be admitted, all that run decode.
+    /// vLLM V0's scheduler without chunked prefill: whole waiting prompts go first and alone; when none
+    /// can be admitted, all running sequences decode.
     fn plan_prefill_first(&mut self) -> Plan {
         let mut work = IterationWork::default();
         let mut budget = u64::from(self.model.max_num_batched_tokens);
@@ -229,8 +229,8 @@ impl LlmEngine {
         }
     }
 
-    /// Gives every decoding sequence room for its next token, and preempts those admitted last until the
-    /// room suffices. Whether any was.
+    /// Allocates blocks for the next token of every decoding sequence, preempting those admitted last
+    /// until there is room. True if any were preempted.
     fn make_room_for_decodes(&mut self) -> bool {
         let mut preempted = false;
         loop {
@@ -244,7 +244,7 @@ impl LlmEngine {
         }
     }
 
-    /// New blocks that the decoding sequences need in the next `count` steps.
+    /// New blocks needed by the decoding sequences in the next `count` steps.
     fn blocks_for(&self, count: u64) -> u64 {
         let cycle = u64::from(BLOCK_TOKENS);
         let rest = (0..count % cycle).map(|ahead| {
@@ -254,7 +254,7 @@ impl LlmEngine {
         count / cycle * self.decoding.len() as u64 + rest.sum::<u64>()
     }
 
-    /// Sends the sequence that was admitted last back to wait; what was computed of it is lost.
+    /// Preempts the sequence admitted last; its computed tokens are lost.
     fn preempt_last(&mut self) {
         let (request, computed) = if let Some(partial) = self.partial.take() {
             (partial.request, u64::from(partial.computed))
@@ -270,7 +270,7 @@ impl LlmEngine {
         self.wait_in_front(request);
     }
 
-    /// Computes as much of a prompt as the budget allows, and says how much that was.
+    /// Computes as much of a prompt as the budget allows; returns the number of tokens.
     fn compute(&mut self, partial: Partial, budget: u64, work: &mut IterationWork) -> u64 {
         let Partial { mut request, computed } = partial;
         let total = u64::from(request.to_compute());
@@ -278,7 +278,7 @@ impl LlmEngine {
         let mut chunk = (total - done).min(budget);
         let blocks = KvCache::blocks_of(done + chunk) - KvCache::blocks_of(done);
         if blocks > self.kv.available() {
-            // Nobody is behind it that could be preempted for it.
+            // There is no later request to preempt for it.
             chunk = 0;
         }
         if chunk == 0 {
@@ -296,7 +296,7 @@ impl LlmEngine {
         work.tokens += chunk;
         work.attention_pairs += chunk * done + chunk * (chunk + 1) / 2;
         if self.model.chunked_prefill {
-            // V1 lets others find what this very iteration computes.
+            // V1 shares blocks already in the iteration that computes them.
             self.publish(&mut request, done + chunk);
         }
         if done + chunk == total {
@@ -308,8 +308,8 @@ impl LlmEngine {
         chunk
     }
 
-    /// Admits the request that waits longest, if it can begin now. What the cache holds of its prompt is
-    /// computed already; at least one token is left to be.
+    /// Admits the longest-waiting request if it can start now. The cached part of its prompt need not be
+    /// computed; at least one token always is.
     fn next_admission(&mut self, budget: u64) -> Option<Partial> {
         let request = *self.waiting.front()?;
         let total = u64::from(request.to_compute());
@@ -326,7 +326,7 @@ impl LlmEngine {
         let chunk = left.min(budget);
         let others_use = found.in_use.min(of_session);
         let needed = KvCache::blocks_of(cached + chunk) - KvCache::blocks_of(shared) - others_use;
-        // V0 leaves one block in a hundred free when it admits, lest it preempts at once.
+        // V0 keeps one percent of the blocks free on admission, to avoid immediate preemption.
         let spare = if is_whole { self.kv.total() / 100 } else { 0 };
         if needed + spare > self.kv.available() {
             return None;
@@ -339,19 +339,19 @@ impl LlmEngine {
         Some(Partial { request, computed: u32::try_from(cached).unwrap_or(u32::MAX) })
     }
 
-    /// Tokens at the beginning of a prompt that all prompts share and that are in the cache.
+    /// Cached tokens of the prefix shared by all prompts.
     fn shared_tokens(&self, request: &Request) -> u64 {
         let block = u64::from(BLOCK_TOKENS);
         let all_but_one = u64::from(request.prompt.saturating_sub(1)) / block * block;
         self.whole_shared_tokens().min(all_but_one)
     }
 
-    /// Tokens of the blocks that all prompts share which are long enough.
+    /// Tokens of the full blocks shared by all sufficiently long prompts.
     fn whole_shared_tokens(&self) -> u64 {
         u64::from(self.model.shared_prefix_tokens / BLOCK_TOKENS * BLOCK_TOKENS)
     }
 
-    /// A sequence of `computed` tokens frees its blocks.
+    /// Frees the blocks of a sequence with `computed` tokens.
     pub(super) fn release(&mut self, request: &Request, computed: u64) {
         let shared = KvCache::blocks_of(self.shared_tokens(request));
         let blocks = KvCache::blocks_of(computed).saturating_sub(shared);
@@ -359,7 +359,7 @@ impl LlmEngine {
         self.kv.release(request.session, Held { of_session: request.of_session, blocks, full });
     }
 
-    /// Lets others of its session share what is computed of a prompt: `computed` tokens.
+    /// Shares the computed part of a prompt, `computed` tokens, with its session.
     fn publish(&mut self, request: &mut Request, computed: u64) {
         let shared = KvCache::blocks_of(self.shared_tokens(request));
         let of_prompt = computed.min(request.prompt.into()) / u64::from(BLOCK_TOKENS);
@@ -367,7 +367,7 @@ impl LlmEngine {
         request.of_session = self.kv.publish(request.session, request.of_session, full);
     }
 
-    /// The iteration in progress is done.
+    /// Completes the current iteration.
     fn end(&mut self, iteration: Iteration, left: &mut impl FnMut(Left)) {
         let now = SimTime::from_nanos(to_nanos(iteration.end));
         self.counters.busy += iteration.end - iteration.start;
@@ -389,18 +389,18 @@ impl LlmEngine {
         self.joining = joining;
     }
 
-    /// Skips as many iterations that merely decode as end by `until`, from `start` on; when the last of
-    /// them ends.
+    /// Skips the pure decode iterations that end by `until`, from `start` on; returns the end of the
+    /// last one.
     fn jump(&mut self, start: Ticks, until: Ticks) -> Ticks {
         let sequences = self.decoding.len() as u64;
         if sequences == 0 || self.next_finish <= self.step + 1 || !self.is_closed() {
             return start;
         }
-        // The one after which a sequence is done is not skipped, nor those that may lack room.
+        // Iterations that complete a sequence, or may lack room, are not skipped.
         let cycles = self.kv.available() / sequences;
         let most = (self.next_finish - self.step - 1).min(cycles * u64::from(BLOCK_TOKENS));
         let run = self.model.cost.run(self.decodes());
-        // None begins after a client gave up.
+        // None begins after a client's timeout.
         let latest = self.patience.next();
         let fits =
             |count| start + run.span(count) <= until && start + run.span(count - 1) <= latest;
@@ -418,10 +418,10 @@ impl LlmEngine {
         start + span
     }
 
-    /// Whether nobody can be admitted while the batch only grows longer.
+    /// Whether no request can be admitted while the batch only grows longer.
     ///
-    /// A request that came during the last iteration may be; one that waited before could not, and will
-    /// not as long as nobody leaves.
+    /// A request that arrived during the last iteration may be; one that waited before could not, and
+    /// cannot until another leaves.
     fn is_closed(&self) -> bool {
         self.waiting.is_empty() || !self.has_seat()
     }
@@ -445,7 +445,7 @@ impl LlmEngine {
         self.next_finish = next;
     }
 
-    /// The prompt of a request is computed, and with it the next token.
+    /// The prefill of a request is complete, which produces its next token.
     fn join(&mut self, now: SimTime, mut request: Request, left: &mut impl FnMut(Left)) {
         let computed = request.to_compute();
         if !self.model.chunked_prefill {
@@ -472,14 +472,14 @@ impl LlmEngine {
         self.decoding.push(decoding);
     }
 
-    /// Takes a sequence that decodes no more out of the sums.
+    /// Removes a sequence that stops decoding from the sums.
     pub(super) fn leave(&mut self, decoding: &Decoding) {
         self.context -= decoding.computed(self.step);
         self.block_steps[decoding.block_step()] -= 1;
     }
 }
 
-/// The largest count from 1 to `most` that fits; 1 does, and what is below one that fits does.
+/// The largest count from 1 to `most` that fits; 1 always fits, and `fits` must be monotonic.
 fn largest(most: u64, fits: impl Fn(u64) -> bool) -> u64 {
     if fits(most) {
         return most;

@@ -1,5 +1,4 @@
-//! Counts of tokens as they were measured: histograms in the form of ServeGen's token files, and how many
-//! tokens a share of the requests has by them.
+//! Measured token counts: histograms in the format of ServeGen's token files, and their quantiles.
 
 use std::io::BufRead;
 
@@ -7,36 +6,36 @@ use csv::StringRecord;
 
 use crate::trace::TraceError;
 
-/// By how much the probabilities of one field may miss 1: published files are rounded.
+/// Tolerance by which the probabilities of one field may deviate from 1: published files are rounded.
 const SUM_TOLERANCE: f64 = 0.01;
 
-/// More bins than this are no histogram.
+/// Maximum number of bins.
 const BINS_MAX: usize = 1_000_000;
 
-/// Histograms of the tokens of requests, read from a file: columns `field,bin_lo,bin_hi,probability` and, if it is
-/// known, `mean_in_bin`.
+/// Histograms of requests' tokens, read from a file: columns `field,bin_lo,bin_hi,probability` and optionally
+/// `mean_in_bin`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenHistograms {
-    /// Of prompts, from its rows `input_tokens`.
+    /// Prompt tokens, from the rows `input_tokens`.
     pub prompt: Option<TokenHistogram>,
-    /// Of answers, from its rows `output_tokens`.
+    /// Output tokens, from the rows `output_tokens`.
     pub output: Option<TokenHistogram>,
 }
 
-/// Probability of each count of tokens, by bins.
+/// Probability of each token count, by bins.
 ///
-/// A bin is two runs of whole numbers, those up to its mean and those above it, each number of a run as likely
-/// as the other, in the proportion that gives the bin its mean. The law's mean is thus that of the file.
+/// A bin consists of two uniform runs of whole numbers, those up to its mean and those above it, weighted so that
+/// the bin has its mean. The distribution's mean is thus that of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenHistogram {
     /// In ascending order.
     runs: Vec<Run>,
 }
 
-/// Counts of tokens of which each is as likely as the other.
+/// A uniform run of token counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Run {
-    /// Share of the requests with no more tokens than `last`, from 0 to 1.
+    /// Cumulative share of requests with at most `last` tokens, from 0 to 1.
     share: f64,
     first: u32,
     last: u32,
@@ -48,11 +47,11 @@ struct Bin {
     low: u32,
     high: u32,
     probability: f64,
-    /// Absent where the file does not tell; it is the middle then.
+    /// Defaults to the middle of the bin.
     mean: Option<f64>,
 }
 
-/// Where each column stands.
+/// Positions of the columns.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     field: usize,
@@ -63,7 +62,7 @@ struct Columns {
 }
 
 impl TokenHistograms {
-    /// Reads a file in the form of ServeGen's token files.
+    /// Reads a file in the format of ServeGen's token files.
     pub fn read(input: impl BufRead) -> Result<Self, TraceError> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -84,7 +83,7 @@ impl TokenHistograms {
             let bins = match text(&record, columns.field) {
                 "input_tokens" => &mut prompt,
                 "output_tokens" => &mut output,
-                // How much of an answer a model thinks; it is part of `output_tokens`.
+                // Share of reasoning tokens in the answer; already part of `output_tokens`.
                 "reason_ratio" => continue,
                 other => {
                     return Err(wrong(format!(
@@ -108,7 +107,7 @@ impl TokenHistograms {
         Ok(Self { prompt, output })
     }
 
-    /// Whether these are the names of columns of such a file.
+    /// Whether these are the column names of such a file.
     pub(crate) fn has_columns<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
         let names: Vec<&str> = names.into_iter().collect();
         ["bin_lo", "bin_hi", "probability"].iter().all(|name| names.contains(name))
@@ -137,19 +136,19 @@ impl Columns {
         })
     }
 
-    /// The bin of a row that comes after the bin `before`.
+    /// The bin of a row, which must follow the bin `before`.
     fn bin(&self, record: &StringRecord, before: Option<&Bin>) -> Result<Bin, String> {
         let tokens = |column: &str, at: usize| {
             let text = text(record, at);
             text.parse::<u32>().map_err(|_| {
-                format!("{column}: {text:?} is no number of tokens; give a whole number")
+                format!("{column}: {text:?} is not a number of tokens; give a whole number")
             })
         };
         let number = |column: &str, at: usize| {
             let text = text(record, at);
             match text.parse::<f64>() {
                 Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
-                _ => Err(format!("{column}: {text:?} is no number of at least 0")),
+                _ => Err(format!("{column}: {text:?} is not a number of at least 0")),
             }
         };
         let (low, high) = (tokens("bin_lo", self.low)?, tokens("bin_hi", self.high)?);
@@ -188,7 +187,7 @@ impl Bin {
             return [(1.0, low, high), (0.0, high, high)];
         }
         let mean = self.mean.unwrap_or_else(|| middle(low, high));
-        // A mean at the upper end leaves nothing to the lower run.
+        // A mean at the upper end leaves nothing for the lower run.
         let split = (mean as u32).min(high - 1);
         let (lower, upper) = (middle(low, split), middle(split + 1, high));
         let share = (upper - mean) / (upper - lower);
@@ -197,7 +196,7 @@ impl Bin {
 }
 
 impl TokenHistogram {
-    /// The law of these bins; absent if there are none.
+    /// The distribution of these bins; absent if there are none.
     fn of(field: &str, bins: &[Bin]) -> Result<Option<Self>, String> {
         if bins.is_empty() {
             return Ok(None);
@@ -219,7 +218,7 @@ impl TokenHistogram {
         Ok(Some(Self { runs }))
     }
 
-    /// The tokens below which a share `u` (between 0 and 1, both excluded) of the requests lie.
+    /// The quantile of the token count at `u` (between 0 and 1, both excluded).
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -227,7 +226,7 @@ impl TokenHistogram {
     )]
     pub fn at(&self, u: f64) -> u32 {
         let position = self.runs.partition_point(|run| run.share <= u);
-        // What rounding leaves above the last run's share belongs to it.
+        // The rounding remainder above the last run's share belongs to that run.
         let Some(run) = self.runs.get(position).or(self.runs.last()) else { return 0 };
         let below = position.checked_sub(1).map_or(0.0, |before| self.runs[before].share);
         let within = (u - below) / (run.share - below);
@@ -259,7 +258,8 @@ mod tests {
 
     const HEADER: &str = "field,bin_lo,bin_hi,probability,mean_in_bin\n";
 
-    /// Bins of every kind: of one number, with its mean at either end, and between; one that never comes.
+    /// Bins of every kind: a single number, with its mean at either end, and in between; one with probability
+    /// zero.
     const BINS: &str = "input_tokens,4,4,0.1,4.00\ninput_tokens,5,9,0.2,9.00\n\
                         input_tokens,10,14,0.05,10.00\ninput_tokens,16,31,0.4,18.35\n\
                         input_tokens,32,63,0.0,40.00\ninput_tokens,64,127,0.25,70.11\n\
@@ -331,15 +331,15 @@ mod tests {
         for (rows, says) in [
             ("", "there is no row of `input_tokens` or `output_tokens`"),
             ("prompt,1,2,1,1\n", "line 2: `prompt` is none of `input_tokens`"),
-            ("input_tokens,one,2,1,1\n", "line 2: bin_lo: \"one\" is no number of tokens"),
-            ("input_tokens,1,-2,1,1\n", "line 2: bin_hi: \"-2\" is no number of tokens"),
+            ("input_tokens,one,2,1,1\n", "line 2: bin_lo: \"one\" is not a number of tokens"),
+            ("input_tokens,1,-2,1,1\n", "line 2: bin_hi: \"-2\" is not a number of tokens"),
             ("input_tokens,3,2,1,2\n", "line 2: bin_hi: 2 is below bin_lo, which is 3"),
             ("input_tokens,1,2,.5,1\ninput_tokens,2,3,.5,2\n", "line 3: bin_lo: 2 must be above 2"),
-            ("input_tokens,1,2,NaN,1\n", "line 2: probability: \"NaN\" is no number"),
+            ("input_tokens,1,2,NaN,1\n", "line 2: probability: \"NaN\" is not a number"),
             ("input_tokens,1,2,1.5,1\n", "line 2: probability: 1.5 must be a share"),
             ("input_tokens,1,2,0.5,1\n", "probability: those of `input_tokens` add up to 0.5000"),
             ("input_tokens,1,2,1,3\n", "line 2: mean_in_bin: 3 is not in the bin from 1 to 2"),
-            ("input_tokens,1,2,1,\n", "line 2: mean_in_bin: \"\" is no number"),
+            ("input_tokens,1,2,1,\n", "line 2: mean_in_bin: \"\" is not a number"),
             ("input_tokens,1,2,1\n", "line 2: the row has 4 fields, the first line 5"),
         ] {
             let error = read(&format!("{HEADER}{rows}")).expect_err(rows);

@@ -1,42 +1,41 @@
-//! How long one iteration of an inference server takes: a roofline of the GPU under the model, plus what
-//! the server itself costs.
+//! Duration of one iteration of an inference server: a roofline of the GPU for the model, plus the
+//! server's own overhead.
 
-/// Binary digits of a [`Ticks`] below the nanosecond.
+/// Fractional binary digits of a [`Ticks`] below the nanosecond.
 const FRACTION_BITS: u32 = 30;
 
-/// Time in units of 2^-30 ns: so fine that a sum of products of whole numbers stands for any number of
-/// iterations, to the last digit.
+/// Time in units of 2^-30 ns: fine enough that integer sums represent any number of iterations exactly.
 pub(super) type Ticks = u128;
 
-/// Sequences and tokens of an iteration.
+/// Work of an iteration in sequences and tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IterationWork {
     /// Sequences in the batch.
     pub sequences: u64,
-    /// Tokens that go through the layers: one for each decoding sequence, and the chunks of prompts.
+    /// Tokens processed by the layers: one per decoding sequence, plus the chunks of prompts.
     pub tokens: u64,
-    /// Pairs of a prompt's token and one that it attends to.
+    /// Pairs of a prompt token and one that it attends to.
     pub attention_pairs: u64,
-    /// Tokens in the KV cache of the decoding sequences, each of which is read once.
+    /// KV cache tokens of the decoding sequences, each of which is read once.
     pub context_tokens: u64,
 }
 
 /// Cost of an iteration on one group of GPUs, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CostSeconds {
-    /// Of any iteration: scheduling, launching kernels, sampling.
+    /// Per iteration: scheduling, kernel launches, sampling.
     pub iteration: f64,
-    /// For each sequence in the batch: sampling, detokenising, streaming.
+    /// Per sequence in the batch: sampling, detokenization, streaming.
     pub sequence: f64,
-    /// To read all weights once: no iteration's layers take less.
+    /// Reading all weights once: a lower bound for the layers of an iteration.
     pub weights: f64,
-    /// For each token through the layers, as far as arithmetic goes.
+    /// Arithmetic per token processed by the layers.
     pub token: f64,
-    /// For each token through the layers to be exchanged between GPUs.
+    /// Exchange between GPUs per token processed by the layers.
     pub exchange: f64,
-    /// For each pair of a prompt's token and one that it attends to.
+    /// Per pair of a prompt token and one that it attends to.
     pub attention_pair: f64,
-    /// For each token in the KV cache that a decoding sequence reads.
+    /// Per KV cache token read by a decoding sequence.
     pub context_token: f64,
 }
 
@@ -50,26 +49,27 @@ pub(super) struct IterationCost {
     exchange: Ticks,
     attention_pair: Ticks,
     context_token: Ticks,
-    /// Whether the work for sequences goes on beside the GPU's, so that the longer of the two counts.
+    /// Whether the work for sequences overlaps with the GPU's, so that only the longer of the two
+    /// counts.
     overlaps: bool,
 }
 
-/// Iterations in a row in which the same sequences decode one token each.
+/// Consecutive iterations in which the same sequences decode one token each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DecodeRun {
-    /// Of each of the first `flat` iterations: the server's work for the sequences takes longer than
-    /// the GPU's.
+    /// Duration of each of the first `flat` iterations, where the server's work for the sequences takes
+    /// longer than the GPU's.
     first: Ticks,
     flat: u128,
-    /// Of the iteration after those.
+    /// Duration of the iteration after those.
     then: Ticks,
-    /// By so much each one after it takes longer: the sequences have grown by a token.
+    /// Increase of each iteration after it: the sequences have grown by a token.
     growth: Ticks,
 }
 
 impl IterationCost {
-    /// The cost in ticks; what is negative or no number is taken for nothing. With `overlaps` outputs
-    /// are processed while the GPU computes.
+    /// The cost in ticks; negative values and NaN count as zero. With `overlaps` outputs are processed
+    /// while the GPU computes.
     pub fn new(seconds: &CostSeconds, overlaps: bool) -> Self {
         Self {
             overlaps,
@@ -83,14 +83,14 @@ impl IterationCost {
         }
     }
 
-    /// Length of an iteration; longer than zero.
+    /// Duration of an iteration; always positive.
     ///
-    /// Layers read their weights once for the whole batch, so few tokens cost what the memory takes, and
-    /// many what the arithmetic takes. The KV cache is read and attended to besides.
+    /// Layers read their weights once for the whole batch, so few tokens are memory-bound and many are
+    /// compute-bound. Reading the KV cache and attention are added.
     pub fn of(&self, work: IterationWork) -> Ticks {
         let (server, gpu) = self.parts(work);
         let both = if self.overlaps { server.max(gpu) } else { server + gpu };
-        // A server that takes no time at all would never let time go on.
+        // With zero-length iterations, time would never advance.
         (self.iteration + both).max(1 << FRACTION_BITS)
     }
 
@@ -105,8 +105,8 @@ impl IterationCost {
         (self.sequence * u128::from(sequences), gpu)
     }
 
-    /// Iterations in a row of which the first has this work, and in each of which its sequences decode
-    /// one token and thus read one more in the next.
+    /// Consecutive iterations, the first with this work, in each of which its sequences decode one token
+    /// and thus read one more in the next.
     pub fn run(&self, work: IterationWork) -> DecodeRun {
         let first = self.of(work);
         let growth = self.context_token * u128::from(work.sequences);
@@ -114,7 +114,7 @@ impl IterationCost {
         if !self.overlaps || gpu >= server {
             return DecodeRun { first, flat: 0, then: first, growth };
         }
-        // Hidden behind the server's work until the sequences have grown so long.
+        // Hidden behind the server's work until the sequences have grown this long.
         let flat = if growth == 0 { u128::MAX } else { (server - gpu).div_ceil(growth) };
         let then = self.iteration + gpu + growth.saturating_mul(flat);
         DecodeRun { first, flat, then, growth }
@@ -122,7 +122,7 @@ impl IterationCost {
 }
 
 impl DecodeRun {
-    /// How long the first `count` of them take together: the very sum of the single ones.
+    /// Total duration of the first `count` iterations, exactly the sum of single ones.
     ///
     /// Without a flat part it is `then * count + growth * count (count - 1) / 2`.
     pub fn span(&self, count: u64) -> Ticks {
@@ -139,7 +139,7 @@ pub(super) fn from_nanos(nanos: i64) -> Ticks {
     u128::from(nanos.max(0).unsigned_abs()) << FRACTION_BITS
 }
 
-/// The first whole nanosecond that is not before `at`.
+/// `at` in nanoseconds, rounded up.
 pub(super) fn to_nanos(at: Ticks) -> i64 {
     let nanos = (at + (1 << FRACTION_BITS) - 1) >> FRACTION_BITS;
     i64::try_from(nanos).unwrap_or(i64::MAX)
@@ -152,7 +152,7 @@ pub(super) fn to_nanos(at: Ticks) -> i64 {
 )]
 fn ticks(seconds: f64) -> Ticks {
     const TICKS_PER_SECOND: f64 = 1e9 * (1u64 << FRACTION_BITS) as f64;
-    // A day at most: with it no sum overflows.
+    // At most a day, so that no sum overflows.
     libm::round(seconds.clamp(0.0, 86_400.0) * TICKS_PER_SECOND) as u128
 }
 
@@ -178,7 +178,7 @@ mod tests {
             context_tokens,
             ..Default::default()
         };
-        // With 1.4 ms for each sequence the GPU takes longer from the 593rd iteration on.
+        // With 1.4 ms per sequence the GPU takes longer from the 593rd iteration on.
         let slow = CostSeconds { sequence: 1.4e-3, context_token: 3.3e-7, ..COST };
         for (seconds, overlaps) in [(COST, false), (COST, true), (slow, false), (slow, true)] {
             let cost = IterationCost::new(&seconds, overlaps);
@@ -198,7 +198,7 @@ mod tests {
         let millis = |overlaps, sequences| {
             to_nanos(IterationCost::new(&seconds, overlaps).of(work(sequences))) / 1_000_000
         };
-        // 2 ms, 8 ms of the GPU, and 1 ms for each sequence.
+        // 2 ms, 8 ms of the GPU, and 1 ms per sequence.
         assert_eq!((millis(false, 5), millis(true, 5)), (15, 10));
         assert_eq!((millis(false, 20), millis(true, 20)), (30, 22));
     }

@@ -1,11 +1,11 @@
-//! The KV cache of an inference server: blocks of 16 tokens, some in use, some kept for prompts that
-//! begin alike, some free.
+//! The KV cache of an inference server: blocks of 16 tokens, in use, cached for prompts with the same prefix, or
+//! free.
 //!
-//! vLLM finds a block by the hash of all tokens up to its end as soon as the iteration that fills it is
-//! scheduled (`KVCacheManager.allocate_slots`, `get_computed_blocks`), counts who uses it, and keeps one that
-//! nobody uses until its place is needed (`BlockPool.touch`, `free_blocks`, `get_new_blocks`). As the requests of a
-//! session share a beginning in whole, each of them uses the blocks of its session from the first on: how far
-//! is all there is to know of it.
+//! vLLM finds a block by the hash of all tokens up to its end as soon as the iteration that fills it is scheduled
+//! (`KVCacheManager.allocate_slots`, `get_computed_blocks`), counts its references, and keeps an unreferenced one
+//! until its space is needed (`BlockPool.touch`, `free_blocks`, `get_new_blocks`). As the requests of a session
+//! share a common prefix, each of them uses the blocks of its session from the first on: the length used is the
+//! only state needed.
 
 use std::collections::VecDeque;
 
@@ -18,74 +18,74 @@ pub const BLOCK_TOKENS: u32 = 16;
 #[derive(Clone, Debug, Default)]
 pub(super) struct KvCache {
     total: u64,
-    /// In use by sequences that run, those of the prefix that all prompts share included. What several use
-    /// counts once.
+    /// Blocks used by running sequences, including the prefix shared by all prompts. Blocks with several users
+    /// count once.
     used: u64,
-    /// Blocks that no sequence uses, the last used at the back.
+    /// Cached blocks without users, most recently used at the back.
     kept: VecDeque<Kept>,
-    /// Blocks of all in `kept`.
+    /// Total blocks of all entries in `kept`.
     kept_blocks: u64,
-    /// Number of the front entry, counted since the beginning.
+    /// Number of the front entry, counted from the beginning.
     front: u64,
     /// Only looked up, never iterated.
     sessions: FxHashMap<u32, Beginning>,
-    /// At least how many entries were taken into use again and hold nothing.
+    /// Lower bound of entries that were taken into use again and are empty.
     taken: usize,
     keeps_prefixes: bool,
 }
 
-/// Blocks that nobody uses.
+/// Cached blocks without users.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
-    /// Zero for those of no session, and in an entry that holds nothing.
+    /// Zero for blocks of no session, and in an empty entry.
     session: u32,
     blocks: u64,
 }
 
-/// The cached beginning of a session's requests.
+/// The cached prefix of a session's requests.
 #[derive(Clone, Debug, Default)]
 struct Beginning {
     blocks: u64,
-    /// How many of them, from the first on, each sequence uses that runs.
+    /// Number of its blocks, from the first on, that each running sequence uses.
     in_use: Vec<u64>,
-    /// The number of the entry with those that nobody uses, if there are any.
+    /// Number of the entry with its unused blocks, if there are any.
     kept: Option<u64>,
 }
 
-/// Cached tokens for a sequence that begins.
+/// Cached blocks for a new sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Blocks from the first on.
+    /// Number of cached blocks, from the first on.
     pub blocks: u64,
-    /// As many of them are in use, so that using them takes no room.
+    /// Number of those in use, which take no further space.
     pub in_use: u64,
 }
 
-/// Blocks that a sequence holds.
+/// Blocks held by a sequence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
-    /// Blocks of its session that it uses; they can be used by others at the same time.
+    /// Blocks of its session that it uses, possibly shared with others.
     pub of_session: u64,
-    /// All of its blocks, those included.
+    /// All of its blocks, including those.
     pub blocks: u64,
-    /// As many of them, from the first on, are full.
+    /// Number of full blocks, from the first on.
     pub full: u64,
 }
 
 impl Beginning {
-    /// Blocks that are in use, which are those that the sequence uses that uses most.
+    /// Blocks in use: the maximum over the running sequences.
     fn in_use(&self) -> u64 {
         self.in_use.iter().max().copied().unwrap_or_default()
     }
 }
 
 impl KvCache {
-    /// `shared` blocks hold the beginning that all prompts have in common, for good.
+    /// `shared` blocks permanently hold the prefix common to all prompts.
     pub fn new(total: u64, shared: u64, keeps_prefixes: bool) -> Self {
         Self { total, used: shared, keeps_prefixes, ..Self::default() }
     }
 
-    /// Blocks that `tokens` tokens fill or begin.
+    /// Number of blocks for `tokens` tokens, the last possibly partial.
     pub const fn blocks_of(tokens: u64) -> u64 {
         tokens.div_ceil(BLOCK_TOKENS as u64)
     }
@@ -95,24 +95,24 @@ impl KvCache {
         self.total
     }
 
-    /// Blocks in use, as vLLM's `kv_cache_usage_perc` counts them: what is merely kept is free.
+    /// Blocks in use, as counted by vLLM's `kv_cache_usage_perc`: cached blocks without users count as free.
     pub const fn used(&self) -> u64 {
         self.used
     }
 
-    /// Blocks that can be had.
+    /// Blocks available for allocation.
     pub const fn available(&self) -> u64 {
         self.total - self.used
     }
 
-    /// The part of the beginning of a session's requests that is cached.
+    /// The cached part of a session's prefix.
     pub fn find(&self, session: u32) -> Found {
         let beginning = self.sessions.get(&session);
         beginning
             .map_or_else(Found::default, |one| Found { blocks: one.blocks, in_use: one.in_use() })
     }
 
-    /// A sequence uses the first `blocks` blocks of a session, which the cache holds.
+    /// A sequence uses the first `blocks` blocks of a session, which must be cached.
     pub fn share(&mut self, session: u32, blocks: u64) {
         let Some(beginning) = self.sessions.get_mut(&session).filter(|_| blocks > 0) else {
             return;
@@ -130,8 +130,9 @@ impl KvCache {
         }
     }
 
-    /// A sequence that uses `of_session` blocks of its session has filled its blocks up to the `full`th. How
-    /// many of the session it uses now: from now on others can share them, unless another was faster.
+    /// A sequence that uses `of_session` blocks of its session has filled its blocks up to the `full`th. Returns
+    /// the number of session blocks that it now uses: new ones can be shared from now on, unless another sequence
+    /// was faster.
     pub fn publish(&mut self, session: u32, of_session: u64, full: u64) -> u64 {
         if !self.keeps_prefixes || session == 0 || full <= of_session {
             return of_session;
@@ -148,8 +149,8 @@ impl KvCache {
         full
     }
 
-    /// Takes `blocks` into use, which must be available: first those that hold nothing, then those that
-    /// were kept longest, the ends of sequences before their beginnings.
+    /// Allocates `blocks`, which must be available: first empty ones, then the least recently used cached ones, the
+    /// ends of sequences before their beginnings.
     pub fn allocate(&mut self, blocks: u64) {
         self.used += blocks;
         while self.used + self.kept_blocks > self.total {
@@ -174,8 +175,8 @@ impl KvCache {
         }
     }
 
-    /// A sequence of a session (0 for none) ended or was preempted. What nobody else uses and is full can be
-    /// used again.
+    /// A sequence of a session (0 for none) ended or was preempted. Its full blocks without other users stay cached
+    /// for reuse.
     pub fn release(&mut self, session: u32, held: Held) {
         self.used -= held.blocks - held.of_session;
         if !self.keeps_prefixes {
@@ -191,7 +192,7 @@ impl KvCache {
             beginning.in_use.swap_remove(own);
         }
         let in_use = beginning.in_use();
-        // What another had filled before it is there twice, and goes.
+        // Duplicates of blocks that another sequence had filled first are freed.
         let grown = held.full.saturating_sub(beginning.blocks);
         if in_use_before == in_use && grown == 0 {
             if beginning.blocks == 0 {
@@ -210,7 +211,7 @@ impl KvCache {
         self.keep(session, blocks);
     }
 
-    /// Keeps blocks that nobody uses behind all others.
+    /// Adds blocks without users as the most recently used.
     fn keep(&mut self, session: u32, blocks: u64) {
         if blocks == 0 {
             return;
@@ -222,7 +223,7 @@ impl KvCache {
         self.kept_blocks += blocks;
     }
 
-    /// The entry at this position holds nothing any more.
+    /// Empties the entry at this position.
     fn empty(&mut self, position: usize) {
         self.kept[position] = Kept { session: 0, blocks: 0 };
         self.taken += 1;
@@ -239,7 +240,7 @@ impl KvCache {
     }
 }
 
-/// Where the entry with a number stands behind the front one.
+/// Position of an entry, given its number, relative to the front one.
 #[expect(clippy::cast_possible_truncation, reason = "the number is of an entry in `kept`")]
 const fn position_of(number: u64, front: u64) -> usize {
     (number - front) as usize
@@ -268,15 +269,15 @@ mod tests {
         assert_eq!((cache.used(), cache.find(2)), (10, Found { blocks: 2, in_use: 2 }));
     }
 
-    /// As `tests/v1/core/test_prefix_caching.py` of vLLM has it in `test_prefill`: what runs is shared by
-    /// reference count, and only its last user makes it free.
+    /// Following `tests/v1/core/test_prefix_caching.py` of vLLM, `test_prefill`: running sequences share blocks by
+    /// reference count, and only the last user frees them.
     #[test]
     fn blocks_that_several_use_count_once_and_are_kept_by_the_last() {
         let mut cache = KvCache::new(10, 0, true);
-        // Three full blocks and one that is begun.
+        // Three full blocks and a partial one.
         cache.allocate(4);
         assert_eq!(cache.publish(1, 0, 3), 3);
-        // Another begins with the same three and needs one of its own.
+        // Another sequence has the same three and needs one of its own.
         assert_eq!(cache.find(1), Found { blocks: 3, in_use: 3 });
         cache.share(1, 3);
         cache.allocate(1);

@@ -1,7 +1,7 @@
-//! Serving of large language models: continuous batching on GPUs as vLLM does it, with its KV cache.
+//! LLM serving: continuous batching on GPUs as in vLLM, with its KV cache.
 //!
-//! [`LlmSpec`] is what a person writes; `engine.rs` is the server, `iteration_cost.rs` how long an
-//! iteration takes, `catalog.rs` what that is on known GPUs.
+//! [`LlmSpec`] is the user's configuration; `engine.rs` is the server, `iteration_cost.rs` the
+//! duration of an iteration, `catalog.rs` its cost on known GPUs.
 
 pub mod catalog;
 mod cost_spec;

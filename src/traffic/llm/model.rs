@@ -1,9 +1,9 @@
-//! An inference server made ready for the fast path.
+//! An inference server's configuration, prepared for the fast path.
 
 use super::iteration_cost::{CostSeconds, IterationCost};
 use super::kv_cache::BLOCK_TOKENS;
 
-/// Capacity of an inference server, and the rules by which it schedules.
+/// Capacity and scheduling rules of an inference server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LlmModel {
     pub(super) cost: IterationCost,
@@ -18,21 +18,21 @@ pub struct LlmModel {
 /// The limits of an inference server, under vLLM's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Tokens for which the KV cache has room.
+    /// KV cache capacity in tokens.
     pub kv_cache_tokens: u64,
-    /// Sequences in a batch at most.
+    /// Maximum number of sequences per batch.
     pub max_num_seqs: u32,
-    /// Tokens in an iteration at most.
+    /// Maximum number of tokens per iteration.
     pub max_num_batched_tokens: u32,
-    /// Whether prompts go through in chunks beside the decodes, as always in vLLM V1. Without, whole
-    /// prompts come first and alone, as in vLLM V0 by default.
+    /// Whether prompts are prefilled in chunks beside the decodes, as always in vLLM V1. If not,
+    /// whole prompts go first and alone, as in vLLM V0 by default.
     pub chunked_prefill: bool,
     /// Whether the server processes and streams the tokens of an iteration while the GPU computes the
     /// next one, so that the longer of the two counts and not their sum.
     pub async_output_processing: bool,
-    /// Whether the cache keeps what was computed for prompts that begin alike.
+    /// Whether the cache keeps blocks for prompts with the same prefix.
     pub prefix_caching: bool,
-    /// Tokens at their beginning that all prompts share, such as a system prompt.
+    /// Length of the prefix shared by all prompts, such as a system prompt, in tokens.
     pub shared_prefix_tokens: u32,
 }
 
@@ -51,7 +51,7 @@ impl LlmModel {
         }
     }
 
-    /// Whether a request of this size can ever be answered: the cache must hold it as a whole, and
+    /// Whether a request of this size can ever be answered: the cache must hold it completely, and
     /// without chunked prefill its prompt must fit into one iteration.
     pub(crate) fn holds(&self, prompt: u32, output: u32) -> bool {
         let tokens = u64::from(prompt) + u64::from(output);

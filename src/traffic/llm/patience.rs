@@ -1,6 +1,6 @@
-//! Clients that give up: vLLM's API server sees that they closed the connection and aborts their requests
-//! (`AsyncLLM.abort`); the engine hears of it between two iterations, drops them, waiting or running, and
-//! frees their blocks (`EngineCore.abort_requests`, `Scheduler.finish_requests`).
+//! Client timeouts: vLLM's API server detects closed connections and aborts their requests
+//! (`AsyncLLM.abort`); between two iterations the engine drops them, waiting or running, and frees their
+//! blocks (`EngineCore.abort_requests`, `Scheduler.finish_requests`).
 
 use super::engine::LlmEngine;
 use super::iteration_cost::{Ticks, to_nanos};
@@ -8,17 +8,17 @@ use super::sequence::{Left, Request};
 use crate::recording::NO_ATTEMPT;
 use engine::SimTime;
 
-/// When to look for clients that gave up.
+/// The next time to check for clients that gave up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// No client gives up before this.
+    /// No client gives up before this time.
     next: Ticks,
-    /// Whether some request that waits may give up before one in front of it.
+    /// Whether a waiting request may time out before one in front of it.
     is_mixed: bool,
 }
 
 impl Patience {
-    /// No client gives up before this.
+    /// No client gives up before this time.
     pub const fn next(&self) -> Ticks {
         self.next
     }
@@ -31,7 +31,7 @@ impl Default for Patience {
 }
 
 impl LlmEngine {
-    /// A request waits behind all others.
+    /// Appends a request to the waiting queue.
     pub(super) fn wait_behind(&mut self, request: Request) {
         self.patience.next = self.patience.next.min(request.gives_up());
         let last = self.waiting.back();
@@ -39,14 +39,14 @@ impl LlmEngine {
         self.waiting.push_back(request);
     }
 
-    /// A request that had its place waits in front of all others.
+    /// Prepends a preempted request to the waiting queue.
     pub(super) fn wait_in_front(&mut self, request: Request) {
         let first = self.waiting.front();
         self.patience.is_mixed |= first.is_some_and(|first| first.deadline < request.deadline);
         self.waiting.push_front(Request { of_session: 0, ..request });
     }
 
-    /// Nobody waits for this attempt of the network of calls from `now` on.
+    /// The caller of this attempt gives up at `now`.
     pub fn abort(&mut self, now: SimTime, attempt: u32) {
         if attempt == NO_ATTEMPT {
             return;
@@ -109,11 +109,11 @@ impl LlmEngine {
         self.look_again();
     }
 
-    /// Works out when the next client gives up.
+    /// Computes the next client timeout.
     fn look_again(&mut self) {
         let running = self.decoding.iter().map(|decoding| &decoding.request);
         let partial = self.partial.iter().map(|partial| &partial.request);
-        // Where those that wait give up in order, the first will do.
+        // If the waiting requests time out in order, the first one suffices.
         let of_waiting = if self.patience.is_mixed { self.waiting.len() } else { 1 };
         let waiting = self.waiting.iter().take(of_waiting);
         let all = running.chain(&self.joining).chain(partial).chain(waiting);

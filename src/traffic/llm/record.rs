@@ -1,5 +1,4 @@
-//! Outcomes of the requests to language models: times to the first token and per token, and the work of the servers
-//! meanwhile.
+//! Outcomes of LLM requests: TTFT and TPOT, and the work of the servers.
 
 use super::counters::LlmCounters;
 use super::iteration_cost::to_nanos;
@@ -7,53 +6,53 @@ use super::sequence::{Answered, Left};
 use crate::recording::{Latencies, LatenciesOfAll, Records, Tally};
 use engine::{SimDuration, SimTime};
 
-/// Requests to the language models of a service, and what its servers did, over a span of time.
+/// LLM requests of a service, and the work of its servers, over a span of time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LlmFigures {
-    /// Time to the first token (TTFT) of the requests answered; absent if there were none.
+    /// Time to first token (TTFT) of the answered requests; absent if there were none.
     pub time_to_first_token: Option<Latencies>,
-    /// Time per token after the first (TPOT), a mean for each request of two tokens or more; absent if
-    /// there were none.
+    /// Time per output token (TPOT) after the first, averaged per request of two tokens or more; absent if there
+    /// were none.
     pub time_per_output_token: Option<Latencies>,
-    /// Tokens of answers (`vllm:generation_tokens_total`).
+    /// Output tokens (`vllm:generation_tokens_total`).
     pub output_tokens: u64,
-    /// Tokens of prompts that were computed.
+    /// Prompt tokens computed.
     pub prompt_tokens: u64,
-    /// Sequences that lost their place for lack of KV cache (`vllm:num_preemptions_total`).
+    /// Sequences preempted for lack of KV cache (`vllm:num_preemptions_total`).
     pub preemptions: u64,
-    /// Share of the prompts' tokens that the cache held, 0..1.
+    /// Share of prompt tokens found in the cache, 0..1.
     pub prefix_hit_ratio: f64,
     /// Share of the servers' time during which an iteration was in progress, 0..1.
     pub gpu_utilization: f64,
-    /// Most of a server's KV cache that was in use, 0..1.
+    /// Peak share of a server's KV cache in use, 0..1.
     pub kv_cache_usage_peak: f64,
     /// Requests in the batches of all endpoints at the end of the span (`vllm:num_requests_running`).
     pub num_requests_running: u64,
-    /// Requests that waited to be admitted at the end of the span (`vllm:num_requests_waiting`).
+    /// Requests waiting for admission at the end of the span (`vllm:num_requests_waiting`).
     pub num_requests_waiting: u64,
 }
 
-/// An inference server at an instant, for metrics to scale on, under vLLM's names.
+/// State of an inference server for autoscaling metrics, under vLLM's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LlmStatus {
     /// Requests in the batch (`vllm:num_requests_running`).
     pub num_requests_running: u64,
-    /// Requests that wait to be admitted (`vllm:num_requests_waiting`).
+    /// Requests waiting for admission (`vllm:num_requests_waiting`).
     pub num_requests_waiting: u64,
-    /// Share of the KV cache in use, 0..1 (`vllm:kv_cache_usage_perc`, which is a share as well).
+    /// Share of the KV cache in use, 0..1 (`vllm:kv_cache_usage_perc`, which is also a share).
     pub kv_cache_usage_perc: f64,
-    /// Tokens of prompts computed since the start (`vllm:prompt_tokens_total`).
+    /// Prompt tokens computed since the start (`vllm:prompt_tokens_total`).
     pub prompt_tokens_total: u64,
-    /// Tokens of answers since the start (`vllm:generation_tokens_total`).
+    /// Output tokens since the start (`vllm:generation_tokens_total`).
     pub generation_tokens_total: u64,
     /// Preemptions since the start (`vllm:num_preemptions_total`).
     pub num_preemptions_total: u64,
-    /// Time since the start during which an iteration was in progress: its growth over a span, divided by
-    /// the span, is the utilization that `DCGM_FI_DEV_GPU_UTIL` shows.
+    /// Time since the start during which an iteration was in progress: its increase over a span, divided by the
+    /// span, is the utilization shown by `DCGM_FI_DEV_GPU_UTIL`.
     pub gpu_busy: SimDuration,
 }
 
-/// The record of a service's language models.
+/// LLM record of a service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LlmRecord {
     total: Span,
@@ -114,27 +113,27 @@ impl Span {
 }
 
 impl LlmRecord {
-    /// Since the warm-up.
+    /// Figures since the warm-up.
     pub fn figures(&self) -> LlmFigures {
         self.total.figures(self.running, self.waiting)
     }
 
-    /// Since the warm-up, of all requests that ended, `failed` of which failed.
+    /// TTFT since the warm-up over all ended requests, `failed` of which failed.
     pub fn first_token_of_all(&self, failed: u64) -> Option<LatenciesOfAll> {
         self.total.first_token.latencies_of_all(failed)
     }
 
-    /// First tokens since the warm-up that came within each of these times.
+    /// Number of first tokens since the warm-up within each of these times.
     pub fn within(&self, limits: &[SimDuration]) -> Vec<u64> {
         self.total.first_token.within(limits).collect()
     }
 
-    /// Books the metrics of the endpoints at the end of an interval.
+    /// Records the metrics of the endpoints at the end of an interval.
     pub fn show(&mut self, running: u64, waiting: u64) {
         (self.running, self.waiting) = (running, waiting);
     }
 
-    /// Closes the interval and begins the next.
+    /// Closes the interval and starts the next.
     pub fn end_interval(&mut self) -> LlmFigures {
         let figures = self.interval.figures(self.running, self.waiting);
         self.interval = Span::default();
@@ -143,7 +142,7 @@ impl LlmRecord {
 }
 
 impl Records {
-    /// A request left its server. `overhead` is what it took beside, and `swept` as in
+    /// A request left its server. `overhead` is the additional time per request, and `swept` as in
     /// [`Records::finish`].
     pub(super) fn leave(&mut self, left: Left, overhead: SimDuration, swept: SimTime) {
         match left {
@@ -169,7 +168,7 @@ impl Records {
         }
     }
 
-    /// Books the work of a service's server from `since` to `now`.
+    /// Records the work of a service's server from `since` to `now`.
     pub(super) fn worked(
         &mut self,
         service: u32,

@@ -1,5 +1,5 @@
-//! A given list of requests through given servers, each request and each answer by itself: what fits and
-//! comparisons with measurements are made of. A simulation does the same through `path.rs`.
+//! Replays a given list of requests on given servers, with individual results: used for fits and for
+//! comparisons with measurements. A simulation does the same through `path.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,39 +11,39 @@ use crate::recording::{Client, NO_ATTEMPT};
 use engine::random::index_below;
 use engine::{SimDuration, SimTime, Stream};
 
-/// A request to be replayed.
+/// A request to replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayRequest {
-    /// When it comes.
+    /// Arrival time.
     pub at: SimTime,
-    /// Tokens of the prompt.
+    /// Prompt tokens.
     pub prompt: u32,
-    /// Tokens of the answer.
+    /// Output tokens.
     pub output: u32,
-    /// Requests of one session begin alike; 0 for none.
+    /// Requests of one session share a prefix; 0 for none.
     pub session: u32,
 }
 
-/// Outcome of a request.
+/// Latencies of an answered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayAnswer {
-    /// From the request to the first token.
+    /// Time from the request to the first token.
     pub first_token: SimDuration,
-    /// From the request to the last token.
+    /// Time from the request to the last token.
     pub end_to_end: SimDuration,
 }
 
-/// Rule by which a client finds a server.
+/// Selection of a server for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplayRouting {
-    /// Any server with equal chance for each request.
+    /// A uniformly random server for each request.
     Random,
-    /// The server with the fewer requests of two.
+    /// The one of two servers with fewer requests.
     LeastRequest,
-    /// Connections are kept and used again, the one opened first before others; each new one goes to
-    /// any server with equal chance. One that is idle for the span given is closed.
+    /// Keep-alive connections, reused in the order in which they were opened; each new one goes to a
+    /// uniformly random server. A connection idle for the given time is closed.
     Connections {
-        /// The longest idle time, 5 s in httpx.
+        /// Maximum idle time, 5 s in httpx.
         idle: SimDuration,
     },
 }
@@ -51,12 +51,12 @@ pub enum ReplayRouting {
 #[derive(Clone, Copy, Debug)]
 struct Connection {
     server: usize,
-    /// The request that it carries, or when it became idle.
+    /// The request that it carries, or the time since which it has been idle.
     state: Result<usize, SimTime>,
 }
 
-/// Replays `requests`, in order of time, through `servers` servers that are idle at first. One answer a
-/// request; none for one that is longer than a server can hold.
+/// Replays `requests`, in order of time, on `servers` initially idle servers. One result per request;
+/// `None` for one that exceeds a server's capacity.
 pub fn replay(
     model: &Arc<LlmModel>,
     servers: usize,
@@ -127,7 +127,7 @@ fn advance(
     }
 }
 
-/// Marks connections whose answer came as idle, and closes those idle for too long.
+/// Marks connections as idle once answered, and closes those idle for too long.
 fn settle(
     connections: &mut VecDeque<Connection>,
     answers: &[Option<ReplayAnswer>],

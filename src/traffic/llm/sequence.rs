@@ -1,55 +1,55 @@
-//! A request in an inference server: from waiting over its prompt to its last token.
+//! A request in an inference server: from waiting through prefill to its last token.
 
 use super::iteration_cost::{Ticks, from_nanos};
 use super::kv_cache::BLOCK_TOKENS;
 use crate::recording::Client;
 use engine::SimTime;
 
-/// A request to a language model.
+/// A request to an LLM server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
-    /// Client that waits for it.
+    /// The waiting client.
     pub client: Client,
-    /// Tokens of the prompt, at least one.
+    /// Prompt tokens, at least one.
     pub prompt: u32,
-    /// Tokens of the answer, at least one.
+    /// Output tokens, at least one.
     pub output: u32,
-    /// Requests of one session begin alike; 0 for none.
+    /// Requests of one session share a prefix; 0 for none.
     pub session: u32,
-    /// Blocks of its session that it uses while it runs.
+    /// Session blocks that it uses while running.
     pub of_session: u64,
-    /// Tokens of the answer so far.
+    /// Output tokens so far.
     pub generated: u32,
-    /// When the first of them came; [`SimTime::MAX`] before.
+    /// Time of the first token; [`SimTime::MAX`] before.
     pub first_token: SimTime,
-    /// When its client gives up and the server drops it; [`SimTime::MAX`] if it never does.
+    /// Time at which its client gives up and the server drops it; [`SimTime::MAX`] for never.
     pub deadline: SimTime,
 }
 
-/// Way in which a request leaves the server.
+/// The way a request leaves the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// With its last token.
+    /// Answered completely.
     Answered(Answered),
-    /// Its client had given up.
+    /// Aborted because its client gave up.
     Aborted {
-        /// Client that waited for it.
+        /// The client.
         client: Client,
-        /// When the iteration began that did without it.
+        /// Start of the iteration that no longer included it.
         at: SimTime,
     },
 }
 
-/// A request that is answered.
+/// An answered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
-    /// Client that waits for it.
+    /// The waiting client.
     pub client: Client,
-    /// When its first token came.
+    /// Time of its first token.
     pub first_token: SimTime,
-    /// When its last token came.
+    /// Time of its last token.
     pub finished: SimTime,
-    /// Tokens of the answer.
+    /// Output tokens.
     pub output: u32,
 }
 
@@ -57,26 +57,26 @@ pub(crate) struct Answered {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decoding {
     pub request: Request,
-    /// Tokens of the answer before the step at which it began to decode.
+    /// Output tokens before the step at which it began to decode.
     pub generated_before: u32,
-    /// Tokens in its cache at that step.
+    /// Cached tokens at that step.
     pub computed_before: u32,
-    /// The step at which it did.
+    /// The step at which it began to decode.
     pub from_step: u64,
-    /// The step after which it is done.
+    /// The step after which it completes.
     pub finish_step: u64,
 }
 
-/// A prompt that is computed in part.
+/// A partially computed prompt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Partial {
     pub request: Request,
-    /// Tokens of it in the cache.
+    /// Cached tokens of the prompt.
     pub computed: u32,
 }
 
 impl Request {
-    /// A request of so many tokens, of no session, whose client never gives up.
+    /// A request with these token counts, without session, whose client never gives up.
     pub const fn new(client: Client, prompt: u32, output: u32) -> Self {
         let (session, of_session, generated) = (0, 0, 0);
         let (first_token, deadline) = (SimTime::MAX, SimTime::MAX);
@@ -88,18 +88,18 @@ impl Request {
         self.gives_up() < start
     }
 
-    /// When its client gives up.
+    /// Time at which its client gives up.
     pub fn gives_up(&self) -> Ticks {
         from_nanos(self.deadline.as_nanos())
     }
 
-    /// Tokens whose keys and values the cache must hold before the next token: after a preemption those
-    /// of the answer so far as well.
+    /// Tokens whose keys and values must be cached before the next token: after a preemption, including
+    /// those of the answer so far.
     pub const fn to_compute(self) -> u32 {
         self.prompt + self.generated
     }
 
-    /// It has its last token.
+    /// The answer with the last token at `now`.
     pub const fn answered(&self, now: SimTime) -> Answered {
         Answered {
             client: self.client,
@@ -111,18 +111,18 @@ impl Request {
 }
 
 impl Decoding {
-    /// Tokens in its cache before `step`.
+    /// Cached tokens before `step`.
     pub fn computed(&self, step: u64) -> u64 {
         u64::from(self.computed_before) + (step - self.from_step)
     }
 
-    /// Tokens of its answer before `step`.
+    /// Output tokens before `step`.
     pub fn generated(&self, step: u64) -> u32 {
         let steps = u32::try_from(step - self.from_step).unwrap_or(u32::MAX);
         self.generated_before + steps
     }
 
-    /// The remainder of the steps at which it begins a block: its cache is full to the brim then.
+    /// Remainder of the steps at which it starts a block, because its last block is full.
     pub fn block_step(&self) -> usize {
         let cycle = u64::from(BLOCK_TOKENS);
         let missing = cycle - u64::from(self.computed_before) % cycle;

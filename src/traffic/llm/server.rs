@@ -1,5 +1,4 @@
-//! An inference server as the backend of a service: its requests and what it has done go into the
-//! records.
+//! An inference server as a backend of a service: records its requests and work.
 
 use std::sync::Arc;
 
@@ -18,11 +17,11 @@ use engine::{SimDuration, SimTime};
 pub(crate) struct LlmServer {
     engine: LlmEngine,
     requests: Arc<LlmRequests>,
-    /// When the clients were last looked at.
+    /// Time at which the clients were last checked.
     swept: SimTime,
-    /// The counters by then, which are in the records.
+    /// The counters already recorded at that time.
     recorded: LlmCounters,
-    /// The service whose records tell what the server does: the one that last sent a request.
+    /// The service that the server's work is recorded for: the last one to send a request.
     service: Option<u32>,
     cpu: Cpu,
 }
@@ -31,7 +30,7 @@ pub(crate) struct LlmServer {
 #[derive(Clone, Copy, Debug)]
 struct Cpu {
     cores: f64,
-    /// What it had used when it got these cores, and how long it had been busy by then.
+    /// CPU time used, and busy time, when it got these cores.
     used_before: SimDuration,
     busy_before: SimDuration,
 }
@@ -45,7 +44,7 @@ impl LlmServer {
         Self { engine, requests: Arc::clone(requests), swept: now, recorded, service: None, cpu }
     }
 
-    /// Takes a request in, unless it is longer than the server takes.
+    /// Accepts a request unless it exceeds the server's capacity.
     pub fn offer(
         &mut self,
         now: SimTime,
@@ -64,7 +63,7 @@ impl LlmServer {
             return Err(FailureCause::TooLong);
         }
         let session = self.requests.session(size.tokens, size.quantiles());
-        // Who is in the network of calls tells when nobody waits any more.
+        // For requests in the network of calls, the caller signals when it gives up.
         let is_known = self.requests.abort_on_disconnect && client.attempt == NO_ATTEMPT;
         let record = &records.services[client.service as usize];
         let deadline = if is_known { record.deadline(client.arrived) } else { SimTime::MAX };
@@ -73,20 +72,20 @@ impl LlmServer {
         Ok(())
     }
 
-    /// Nobody waits for this attempt of the network of calls from `now` on.
+    /// The caller of this attempt gives up at `now`.
     pub fn abort(&mut self, now: SimTime, attempt: u32) {
         if self.requests.abort_on_disconnect {
             self.engine.abort(now, attempt);
         }
     }
 
-    /// Lets time pass until `now`.
+    /// Advances to `now`.
     pub fn advance(&mut self, now: SimTime, records: &mut Records) {
         let (overhead, swept) = (self.requests.request_overhead, self.swept);
         self.engine.advance(now, &mut |left| records.leave(left, overhead, swept));
     }
 
-    /// Lets time pass until `now`, counts the clients that gave up by then and what the server did.
+    /// Advances to `now`, and records the clients that gave up by then and the server's work.
     pub fn sweep(&mut self, now: SimTime, records: &mut Records) {
         self.advance(now, records);
         for client in self.engine.clients() {
@@ -96,7 +95,7 @@ impl LlmServer {
         self.take_down(now, records);
     }
 
-    /// What the server did so far goes into the records of the service that it did it for.
+    /// Records the server's work for its service.
     fn take_down(&mut self, now: SimTime, records: &mut Records) {
         let counters = &mut self.engine.counters;
         counters.since = now;
@@ -108,7 +107,7 @@ impl LlmServer {
         self.recorded = *counters;
     }
 
-    /// Drops all work, and returns the clients that wait for it.
+    /// Drops all work and returns the waiting clients.
     pub fn take_clients(&mut self, now: SimTime, records: &mut Records) -> Vec<Client> {
         self.sweep(now, records);
         self.engine.take_clients(now)
@@ -119,12 +118,12 @@ impl LlmServer {
         self.engine.clients()
     }
 
-    /// Number of requests in the server, waiting ones included.
+    /// Number of requests in the server, including waiting ones.
     pub fn len(&self) -> usize {
         self.engine.running() + self.engine.waiting()
     }
 
-    /// When the next iteration ends; [`SimTime::MAX`] if none is in progress.
+    /// End of the current iteration; [`SimTime::MAX`] if there is none.
     pub fn next_event(&self) -> SimTime {
         self.engine.next_event().unwrap_or(SimTime::MAX)
     }
@@ -134,7 +133,7 @@ impl LlmServer {
         self.engine.next_event().is_some()
     }
 
-    /// When all work is done if nothing else comes.
+    /// Time at which all work is done if nothing else arrives.
     pub fn drained_at(&self, now: SimTime) -> SimTime {
         let mut ahead = self.engine.clone();
         let mut last = now;
@@ -146,25 +145,25 @@ impl LlmServer {
         last
     }
 
-    /// CPU time used since the beginning, until `now`, to which time has passed already.
+    /// CPU time used until `now`, where the server must be.
     pub fn cpu_used(&self, now: SimTime) -> SimDuration {
         let Cpu { cores, used_before, busy_before } = self.cpu;
         let busy = (self.busy(now) - busy_before).as_secs_f64();
         used_before + SimDuration::from_secs_f64(busy * self.requests.cpu_cores.min(cores))
     }
 
-    /// Its pod has so many cores from `now` on, to which time has passed already.
+    /// Sets the pod's cores from `now` on, where the server must be.
     pub fn set_cores(&mut self, now: SimTime, cores: f64) {
         let (used_before, busy_before) = (self.cpu_used(now), self.busy(now));
         self.cpu = Cpu { cores, used_before, busy_before };
     }
 
-    /// Cores that it would use at this instant.
+    /// Cores that it could use at this instant.
     pub fn cores_wanted(&self) -> f64 {
         if self.is_busy() { self.requests.cpu_cores } else { 0.0 }
     }
 
-    /// Cores that it uses while it is busy, if it has them.
+    /// Cores that it uses while busy, if available.
     pub fn cpu_cores(&self) -> f64 {
         self.requests.cpu_cores
     }
@@ -178,7 +177,7 @@ impl LlmServer {
         self.engine.kv.used() as f64 / self.engine.kv.total().max(1) as f64
     }
 
-    /// Millionths of the KV cache in use.
+    /// Share of the KV cache in use, in millionths.
     pub fn kv_usage_ppm(&self) -> u64 {
         self.engine.kv.used().saturating_mul(1_000_000) / self.engine.kv.total().max(1)
     }

@@ -1,4 +1,4 @@
-//! Settings of an inference server as a scenario has them, and their way to a server.
+//! Scenario settings of an inference server, and their conversion to a server.
 
 use std::sync::Arc;
 
@@ -13,81 +13,78 @@ use crate::problem::Checks;
 use crate::trace::Tokens;
 use engine::SimDuration;
 
-/// An inference server for a language model in each pod, as vLLM runs it; settings are under vLLM's
-/// names.
+/// An LLM inference server in each pod, as run by vLLM; settings have vLLM's names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LlmSpec {
-    /// The model by name, such as Llama-3.1-8B; a wrong name lists them. Not needed if `cost`
-    /// and `kvCacheTokens` say all.
+    /// Name of the model, such as Llama-3.1-8B; an unknown name lists the known ones. Not needed if `cost` and
+    /// `kvCacheTokens` are complete.
     pub model: Option<String>,
-    /// The GPU by name, such as A100-80GB. Not needed if `cost` and `kvCacheTokens` say all.
+    /// Name of the GPU, such as A100-80GB. Not needed if `cost` and `kvCacheTokens` are complete.
     pub gpu: Option<String>,
-    /// GPUs of a pod that share every layer. Default 1.
+    /// GPUs of a pod that share every layer (tensor parallelism). Default 1.
     #[schemars(range(min = 1))]
     pub tensor_parallel_size: u32,
-    /// Share of the GPUs' memory that the server takes for weights and cache. Default 0.9.
+    /// Share of the GPUs' memory that the server uses for weights and cache. Default 0.9.
     pub gpu_memory_utilization: f64,
-    /// Sequences in a batch at most. Default 256.
+    /// Maximum number of sequences per batch. Default 256.
     #[schemars(range(min = 1))]
     pub max_num_seqs: u32,
-    /// Tokens in an iteration at most. Default 8192, vLLM's on GPUs with 70 GiB or more; 2048 on smaller
-    /// ones.
+    /// Maximum number of tokens per iteration. Default 8192, vLLM's on GPUs with 70 GiB or more; 2048 on
+    /// smaller ones.
     #[schemars(range(min = 1))]
     pub max_num_batched_tokens: u32,
-    /// Tokens of prompt and answer at most; a longer prompt is refused, a longer answer is cut. Default:
-    /// what the model takes.
+    /// Maximum tokens of prompt and answer; a longer prompt is rejected, a longer answer is truncated. Default:
+    /// the model's context length.
     pub max_model_len: Option<u32>,
-    /// Whether prompts go through in chunks beside the decodes, as always in vLLM V1. Without, whole
-    /// prompts come first and alone, as in vLLM V0 by default. Default true.
+    /// Whether prompts are prefilled in chunks beside the decodes, as always in vLLM V1. If not, whole prompts
+    /// go first and alone, as in vLLM V0 by default. Default true.
     pub enable_chunked_prefill: bool,
-    /// Whether the server processes and streams the tokens of an iteration (`sequenceUs` for each
-    /// sequence) while the GPU computes the next one, so that the longer of the two counts, as in vLLM
-    /// from 0.6 on without `--disable-async-output-proc`. Default false: they add up.
+    /// Whether the server processes and streams the tokens of an iteration (`sequenceUs` per sequence) while
+    /// the GPU computes the next one, so that only the longer of the two counts, as in vLLM from 0.6 on without
+    /// `--disable-async-output-proc`. Default false: they add up.
     pub async_output_processing: bool,
-    /// Whether the cache keeps what was computed for prompts that begin alike. Default true.
+    /// Whether the cache keeps blocks for prompts with the same prefix. Default true.
     pub enable_prefix_caching: bool,
-    /// Whether the server drops a request whose client has given up, as vLLM does: at the next iteration,
-    /// waiting or running; its part of the KV cache is free then. Without, it works on for nobody, as
-    /// behind a proxy that does not pass the disconnect on. Default true.
+    /// Whether the server aborts a request whose client has given up, as vLLM does: at the next iteration,
+    /// waiting or running, freeing its part of the KV cache. If not, it completes the request in vain, as
+    /// behind a proxy that does not forward the disconnect. Default true.
     pub abort_on_disconnect: bool,
-    /// Tokens at their beginning that all prompts share, such as a system prompt; a shorter prompt is a part of
-    /// that. Default 0.
+    /// Length of the prefix shared by all prompts, such as a system prompt, in tokens; a shorter prompt is a
+    /// part of it. Default 0.
     pub shared_prefix_tokens: u32,
-    /// Sessions whose requests begin alike, each request being of any of them with equal chance, where the
-    /// trace does not tell; 0 for requests that have nothing in common. Default 0.
+    /// Number of sessions, whose requests share a prefix; each request belongs to a uniformly random one, where
+    /// the trace does not specify it; 0 for requests with nothing in common. Default 0.
     pub sessions: u32,
-    /// Tokens of a prompt, where the trace does not tell. Default mean 1024, cv 0.
+    /// Prompt tokens, where the trace does not specify them. Default mean 1024, cv 0.
     pub prompt_tokens: TokenLaw,
-    /// Tokens of an answer, where the trace does not tell. Default mean 128, cv 0.
+    /// Output tokens, where the trace does not specify them. Default mean 128, cv 0.
     pub output_tokens: TokenLaw,
-    /// Tokens for which the KV cache has room. Default: what weights and activations leave.
+    /// KV cache capacity in tokens. Default: the memory left by weights and activations.
     pub kv_cache_tokens: Option<u64>,
-    /// What an iteration costs, where it was measured; what is left out comes from GPU and
-    /// model.
+    /// Cost of an iteration, where it was measured; omitted values are derived from GPU and model.
     pub cost: CostSpec,
-    /// Time that a request takes beside its iterations: parsing, tokenising, the way through the HTTP
-    /// server. Default 5ms.
+    /// Time per request in addition to its iterations: parsing, tokenization, HTTP server. Default 5ms.
     pub request_overhead: SimDuration,
-    /// Cores that the server burns while it works. Default 1.
+    /// Cores that the server uses while busy. Default 1.
     pub cpu_cores: f64,
-    /// How the weights come to the GPU when the pod starts.
+    /// Loading of the weights into the GPU when the pod starts.
     pub load: Option<LoadSpec>,
 }
 
-/// How the weights come to the GPU.
+/// Loading of the weights into the GPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadSpec {
-    /// Bytes a second from where the weights lie [10^9 bytes/s]: about 0.5 from the network, 1 from a
-    /// cloud's disk, 3 from a local NVMe disk.
+    /// Bandwidth from the storage of the weights [10^9 bytes/s]: about 0.5 from the network, 1 from a cloud
+    /// disk, 3 from a local NVMe disk.
     pub gigabytes_per_second: f64,
-    /// What comes besides: imports, compilation, capture of CUDA graphs. Default 45s.
+    /// Additional startup time: imports, compilation, capture of CUDA graphs. Default 45s.
     #[serde(default = "default_engine_start")]
     pub engine_start: SimDuration,
 }
 
-/// An inference server made ready for the fast path.
+/// An inference server prepared for the fast path.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LlmRequests {
     pub server: Arc<LlmModel>,
@@ -128,7 +125,7 @@ impl Default for LlmSpec {
 }
 
 impl LlmSpec {
-    /// The laws of tokens that a file tells: the field of each, and the file.
+    /// The token distributions read from files: the field of each, and the file.
     pub fn histogram_files(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let laws = self.token_laws().into_iter();
         laws.filter_map(|(field, law, _)| Some((field, law.histogram_file()?)))
@@ -141,13 +138,13 @@ impl LlmSpec {
         ]
     }
 
-    /// Notes what is wrong with the settings by themselves, without the files that they name.
+    /// Reports problems of the settings on their own, without the files that they name.
     pub(crate) fn check(&self, checks: &mut Checks<'_>) {
         self.check_numbers(checks);
         let _ = self.server(checks);
     }
 
-    /// The server, ready for use; `find` has the files of its laws of tokens. Notes all that is wrong.
+    /// The server, ready for use; `find` looks up the files of its token distributions. Reports all problems.
     pub(crate) fn requests(
         &self,
         find: FindTokens<'_, '_>,
@@ -171,7 +168,7 @@ impl LlmSpec {
         })
     }
 
-    /// The server itself, and the tokens that a request may have at most.
+    /// The server itself, and the maximum number of tokens of a request.
     fn server(&self, checks: &mut Checks<'_>) -> Option<(LlmModel, u32)> {
         let hardware = self.hardware(checks);
         let from_hardware = hardware.map(|(model, gpu)| {
@@ -207,7 +204,7 @@ impl LlmSpec {
         let most = u32::try_from(kv_cache_tokens / 100 * 99).unwrap_or(u32::MAX);
         let natural = hardware.map_or(u32::MAX, |(model, _)| model.context).min(most);
         let max_model_len = self.max_model_len.unwrap_or(natural);
-        // vLLM refuses to start in this case as well.
+        // vLLM refuses to start in this case too.
         if most > 1 {
             checks.require(max_model_len <= most, "maxModelLen", || {
                 format!(
@@ -242,8 +239,8 @@ impl LlmSpec {
         Some((server, max_model_len))
     }
 
-    /// Time until the server answers after its container started: the weights on their way, and the
-    /// engine's start. Absent if nothing is said about it.
+    /// Time from the start of the container until the server answers: loading of the weights, and engine start.
+    /// Absent if not specified.
     pub fn load_time(&self) -> Option<SimDuration> {
         let load = self.load.as_ref()?;
         let model = language_model_named(self.model.as_ref()?).ok()?;
@@ -251,7 +248,7 @@ impl LlmSpec {
         Some(SimDuration::from_secs_f64(seconds) + load.engine_start)
     }
 
-    /// Without chunks the largest prompt must fit into an iteration, as vLLM V0 sees to.
+    /// Without chunks the longest prompt must fit into an iteration, as vLLM V0 requires.
     fn batched_tokens(&self, max_model_len: u32) -> u32 {
         if self.enable_chunked_prefill {
             self.max_num_batched_tokens
@@ -308,8 +305,8 @@ impl LlmSpec {
 }
 
 impl LlmRequests {
-    /// The size of a request whose luck is `quantiles`, within what the server takes; absent for a
-    /// prompt that is too long.
+    /// The size of a request with random `quantiles`, within the server's limits; absent for a prompt that is
+    /// too long.
     pub fn size(&self, tokens: Tokens, quantiles: [f64; 2]) -> Option<Tokens> {
         let known = |told: u32, law: &TokenQuantile, quantile| {
             if told > 0 { told } else { law.at(quantile).max(1) }
@@ -320,7 +317,7 @@ impl LlmRequests {
         Some(Tokens { prompt, output: output.min(left), ..tokens })
     }
 
-    /// The session of a request, where the trace does not tell that of its luck, `quantiles`; 0 for none.
+    /// The session of a request, drawn by `quantiles` where the trace does not specify it; 0 for none.
     pub fn session(&self, tokens: Tokens, quantiles: [f64; 2]) -> u32 {
         if tokens.session > 0 {
             return tokens.session;
@@ -328,7 +325,7 @@ impl LlmRequests {
         if self.sessions == 0 {
             return 0;
         }
-        // A number of its own out of the two, as SplitMix64 mixes.
+        // An independent number derived from the two, mixed as in SplitMix64.
         let mut bits = quantiles[0].to_bits() ^ quantiles[1].to_bits().rotate_left(32);
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

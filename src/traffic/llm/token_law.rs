@@ -1,4 +1,4 @@
-//! How many tokens prompts and answers have: what a person writes about it, and the law made of it.
+//! Distributions of prompt and output tokens: the user's settings, and the distribution for drawing.
 
 use std::sync::Arc;
 
@@ -9,50 +9,50 @@ use super::histogram::{TokenHistogram, TokenHistograms};
 use crate::normal_quantile::normal_quantile;
 use crate::problem::Checks;
 
-/// Finds the content of a histogram's file by the name that a law has for it.
+/// Looks up the content of a histogram file by the name used in a distribution.
 pub type FindTokens<'a, 't> = &'a dyn Fn(&str) -> Option<&'t Arc<TokenHistograms>>;
 
-/// A law of token counts.
+/// A distribution of token counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "TokenLawFields", untagged)]
 pub enum TokenLaw {
-    /// Lognormal, or always the mean.
+    /// Lognormal, or constant.
     Lognormal {
         /// Mean, above 0.
         mean: f64,
-        /// Coefficient of variation; 0 for always the mean.
+        /// Coefficient of variation; 0 for a constant.
         cv: f64,
     },
-    /// As it was measured.
+    /// A measured distribution.
     Histogram {
         /// The file, in the form of [`TokenHistograms`].
         histogram: String,
     },
 }
 
-/// A law of token counts: either a `mean` with its `cv`, or a measured `histogram`.
+/// A distribution of token counts: either a `mean` with its `cv`, or a measured `histogram`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "TokenLaw")]
 struct TokenLawFields {
     /// Mean, above 0.
     mean: Option<f64>,
-    /// Coefficient of variation of a lognormal law; 0 for always the mean. Default 0.
+    /// Coefficient of variation of a lognormal distribution; 0 for a constant. Default 0.
     cv: Option<f64>,
-    /// A file of measured counts, plain or packed, as ServeGen's token files: CSV with the columns
-    /// `field,bin_lo,bin_hi,probability,mean_in_bin`. Its rows `input_tokens` are for prompts, `output_tokens`
-    /// for answers.
+    /// A file of measured counts, plain or compressed, in the format of ServeGen's token files: CSV with the
+    /// columns `field,bin_lo,bin_hi,probability,mean_in_bin`. Its rows `input_tokens` are for prompts,
+    /// `output_tokens` for answers.
     histogram: Option<String>,
 }
 
-/// The count that a law is for: prompt or output tokens.
+/// Prompt or output tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Prompt,
     Output,
 }
 
-/// A law made ready for drawing.
+/// A distribution prepared for drawing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum TokenQuantile {
     Constant(f64),
@@ -61,12 +61,12 @@ pub(super) enum TokenQuantile {
 }
 
 impl TokenLaw {
-    /// Always the same number.
+    /// A constant.
     pub const fn constant(mean: f64) -> Self {
         Self::Lognormal { mean, cv: 0.0 }
     }
 
-    /// The file that must be read to know the law.
+    /// The file required by the distribution.
     pub fn histogram_file(&self) -> Option<&str> {
         match self {
             Self::Lognormal { .. } => None,
@@ -74,7 +74,7 @@ impl TokenLaw {
         }
     }
 
-    /// Notes what is wrong with the law by itself.
+    /// Reports problems of the distribution on its own.
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         match self {
             Self::Lognormal { mean, cv } => {
@@ -89,7 +89,7 @@ impl TokenLaw {
         }
     }
 
-    /// The law, ready for drawing; notes what keeps it from that.
+    /// The distribution, prepared for drawing; reports problems that prevent this.
     pub(super) fn quantile(
         &self,
         part: Part,
@@ -127,7 +127,7 @@ impl Part {
         }
     }
 
-    /// Its value in the column `field` of a file of histograms.
+    /// The value of the column `field` in a histogram file.
     const fn field(self) -> &'static str {
         match self {
             Self::Prompt => "input_tokens",
@@ -137,7 +137,7 @@ impl Part {
 }
 
 impl TokenQuantile {
-    /// The tokens below which a share `u` (between 0 and 1, both excluded) of the requests lie.
+    /// The quantile of the token count at `u` (between 0 and 1, both excluded).
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -168,7 +168,7 @@ impl TryFrom<TokenLawFields> for TokenLaw {
                 Ok(Self::Histogram { histogram })
             }
             TokenLawFields { histogram: Some(_), .. } => {
-                Err("a `histogram` tells mean and cv itself; leave those out".into())
+                Err("a `histogram` implies mean and cv; leave those out".into())
             }
             _ => Err("give the `mean`, or the `histogram` of a file".into()),
         }

@@ -1,4 +1,4 @@
-//! Attempts: how one finds its pod, and how it ends.
+//! Attempts: their routing to a pod, and their outcome.
 
 use super::calls::{self, Attempt, Call, Place};
 use super::{Edge, NetworkService, What};
@@ -10,7 +10,7 @@ use crate::request_model::RequestSize;
 use engine::{Id, SimTime, Table};
 
 impl Traffic {
-    /// Sends a call to a pod, or says why that fails at once.
+    /// Sends a call to a pod, or returns the cause of an immediate failure.
     #[inline]
     pub(super) fn begin_attempt(
         &mut self,
@@ -65,7 +65,7 @@ impl Traffic {
         Ok(())
     }
 
-    /// The pod to which a call to a service goes.
+    /// The pod for a call to a service.
     #[inline]
     fn choose_endpoint(
         &mut self,
@@ -92,7 +92,7 @@ impl Traffic {
         chosen.ok_or(FailureCause::NoEndpoint)
     }
 
-    /// Sends the request of an attempt to a pod. Returns where the attempt is then, and the model of the pod.
+    /// Sends the request of an attempt to a pod. Returns the place of the attempt, and the pod's model.
     #[inline]
     pub(super) fn send(
         &mut self,
@@ -103,7 +103,7 @@ impl Traffic {
         endpoint: BackendId,
     ) -> Result<(Place, u32), FailureCause> {
         let Self { backends, models, records, classes, .. } = self;
-        // The address of a pod that is gone answers nothing.
+        // The address of a removed pod does not answer.
         let Some(backend) = backends.get_mut(endpoint) else {
             return Ok((Place::Hanging(endpoint), 0));
         };
@@ -127,7 +127,7 @@ impl Traffic {
         Ok((place, model))
     }
 
-    /// An attempt is over: its pod is done with it, or is no more.
+    /// An attempt has ended: its pod has completed it, or was removed.
     pub(super) fn end_attempt(
         &mut self,
         now: SimTime,
@@ -161,8 +161,8 @@ impl Traffic {
         self.attempt_failed(now, call, cause);
     }
 
-    /// The caller does not wait for an attempt any more; its pod works on, unless it is an inference server.
-    /// Returns what the caller sees.
+    /// The caller gives up an attempt; the pod continues, unless it is an inference server. Returns the
+    /// failure that the caller observes.
     pub(super) fn abandon(&mut self, now: SimTime, id: Id<Attempt>) -> FailureCause {
         let Some(attempt) = self.network.attempts.get_mut(id) else { return FailureCause::Timeout };
         attempt.call = None;
@@ -185,8 +185,7 @@ impl Traffic {
         cause
     }
 
-    /// The callers on an edge give up the attempts whose time is over: that of a try, or that to reach
-    /// its pod.
+    /// Times out attempts on an edge: by the timeout of a try, or by the connection timeout.
     pub(super) fn give_up_attempts(&mut self, now: SimTime, edge: u32, due: What) {
         let position = edge as usize;
         loop {
@@ -207,7 +206,7 @@ impl Traffic {
         }
     }
 
-    /// Takes note of how a pod did; one that fails too often in a row gets no requests for a while.
+    /// Outlier detection: ejects a pod for a while after too many consecutive failures.
     #[inline]
     fn judge(
         &mut self,
@@ -250,13 +249,13 @@ impl Traffic {
         self.endpoints_available(service);
     }
 
-    /// An endpoint gets requests again.
+    /// An ejected endpoint gets requests again.
     pub(super) fn restore(&mut self, service: u32, pod: BackendId) {
         self.network.services[service as usize].ejected.retain(|ejected| *ejected != pod);
         self.endpoints_available(service);
     }
 
-    /// Works out which endpoints get requests.
+    /// Computes the endpoints that get requests.
     pub(crate) fn endpoints_available(&mut self, service: u32) {
         let ejected = &self.network.services[service as usize].ejected;
         let row = &mut self.services[service as usize];
@@ -267,7 +266,7 @@ impl Traffic {
 }
 
 impl Attempt {
-    /// An attempt at a call that has no place yet.
+    /// An attempt at a call, not placed yet.
     const fn new(id: Id<Call>, call: &Call, service: u32) -> Self {
         let place = Place::Queue;
         Self { call: Some(id), service, depth: call.depth, place, model: 0, pending: 0, next: 0 }
@@ -275,7 +274,7 @@ impl Attempt {
 }
 
 impl Place {
-    /// The pod that has it, if one has.
+    /// The pod that has it, if any.
     pub(super) const fn pod(self) -> Option<BackendId> {
         match self {
             Self::Queue => None,

@@ -1,50 +1,50 @@
-//! When something is due in each pod: a tournament among the pods, eight at a time. A pod has one entry, which moves, so
-//! that nothing is entered that is not due any more. Knows nothing of what happens then.
+//! The next event of each pod: an 8-ary tournament tree over the pods. Each pod has one entry, which moves, so there
+//! are no stale entries. Independent of the meaning of the events.
 
 use engine::SimTime;
 
-/// Children of a node: more make the way to the root shorter, and each step of it longer.
+/// Children per node: more make the tree shallower, but each level more expensive.
 const WIDTH: usize = 8;
 
 /// The next event of each pod, by the position of the pod in its table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calendar {
-    /// A complete tree. Node 0 is the root, node `n` has the children `8n + 1` to `8n + 8`; those of the last
-    /// level are of eight pods each.
+    /// A complete tree. Node 0 is the root, node `n` has the children `8n + 1` to `8n + 8`; each node of the last level
+    /// covers eight pods.
     nodes: Vec<Node>,
     /// The first node of the last level.
     last_level: usize,
-    /// When something is due in each pod.
+    /// Time of the next event of each pod.
     due: Vec<SimTime>,
-    /// The pod in which something is due first.
+    /// The pod with the earliest event.
     first_pod: u32,
 }
 
-/// What is first below each of eight children: when, and in which pod.
+/// The earliest event below each of eight children: time and pod.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
     keys: [Key; WIDTH],
     pods: [u32; WIDTH],
 }
 
-/// An instant and which of eight children has it: the least of eight keys tells both, without a branch.
+/// A time combined with the index of a child, so that the minimum of eight keys gives both without a branch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(u64);
 
 impl Calendar {
-    /// The first instant at which something is due; [`SimTime::MAX`] if nothing is.
+    /// Time of the earliest event; [`SimTime::MAX`] if there is none.
     #[inline]
     pub fn first(&self) -> SimTime {
         self.due.get(self.first_pod()).copied().unwrap_or(SimTime::MAX)
     }
 
-    /// The pod in which it is due then; of several the first in the table.
+    /// The pod with that event; ties go to the first in the table.
     #[inline]
     pub const fn first_pod(&self) -> usize {
         self.first_pod as usize
     }
 
-    /// Something is due in this pod at `at` and at no other time; [`SimTime::MAX`] = nothing is.
+    /// Sets the time of this pod's only event to `at`; [`SimTime::MAX`] = none.
     #[inline]
     pub fn set(&mut self, position: usize, at: SimTime) {
         if position >= self.due.len() {
@@ -56,7 +56,7 @@ impl Calendar {
         }
     }
 
-    /// The matches of a pod, up to the last or to one that changes nothing.
+    /// Propagates a pod's key towards the root, as far as it changes anything.
     #[inline]
     fn play(&mut self, position: usize, at: SimTime) {
         let (mut instant, mut pod) = (Key::instant_of(at), u32::try_from(position).unwrap_or(0));
@@ -95,7 +95,7 @@ impl Calendar {
 }
 
 impl Node {
-    /// The first instant, and the pod that has it.
+    /// The earliest time, and its pod.
     #[inline]
     fn first(&self) -> (u64, u32) {
         let [one, two, three, four, five, six, seven, eight] = self.keys;
@@ -106,11 +106,11 @@ impl Node {
 }
 
 impl Key {
-    /// Instants below are exact. Later ones (36 years of simulated time) are cut to 8 ns, so that there is room
-    /// for the child.
+    /// Times below this are exact. Later ones (36 years of simulated time) are truncated to 8 ns, to leave room for the
+    /// child.
     const EXACT: u64 = 1 << 60;
 
-    /// The instant of a key for `at`.
+    /// The time part of a key for `at`.
     #[inline]
     fn instant_of(at: SimTime) -> u64 {
         let nanos = at.as_nanos().max(0).unsigned_abs();
@@ -152,7 +152,7 @@ mod tests {
             let mut calendar = Calendar::default();
             let mut expected = [SimTime::MAX; 100];
             for (position, at) in moves {
-                // 19 stands for never.
+                // 19 means no event.
                 let at = if at == 19 { SimTime::MAX } else { SimTime::from_secs(at) };
                 calendar.set(position, at);
                 expected[position] = at;

@@ -1,5 +1,4 @@
-//! Calls from their beginning to their end: made, tried again, answered or failed, and what their
-//! callers do then.
+//! The life of a call: start, retries, answer or failure, and the caller's reaction.
 
 use std::ops::Range;
 
@@ -12,7 +11,7 @@ use crate::trace::Tokens;
 use engine::random::happens;
 use engine::{Id, SimTime};
 
-/// A request to a service, by a client or by another request, until it is answered or has failed.
+/// A request to a service, by a client or another request, until it is answered or has failed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub edge: u32,
@@ -20,33 +19,33 @@ pub(crate) struct Call {
     pub made: SimTime,
     pub size: RequestSize,
     pub depth: u8,
-    /// Further attempts so far.
+    /// Number of retries so far.
     pub retries: u32,
-    /// Whether it waits for a further attempt or is at one.
+    /// Whether it waits for a retry or is in one.
     pub is_retrying: bool,
-    /// The attempt that is under way.
+    /// The attempt in progress.
     pub attempt: Option<Id<Attempt>>,
 }
 
 impl Call {
-    /// The number of its class; 0 where requests are all alike.
+    /// Number of its class; 0 if requests are not classified.
     pub const fn class(&self) -> u16 {
         self.size.tokens.class
     }
 }
 
-/// Caller of a service.
+/// The caller of a service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Caller {
-    /// One of any number of clients.
+    /// An anonymous client.
     Client,
-    /// A user of this group.
+    /// A closed-loop user of this group.
     User(u32),
     /// Another request.
     Request(Id<Attempt>),
 }
 
-/// One try of a call: a request as its pod sees it.
+/// One attempt at a call: a request from the perspective of its pod.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     /// The call that waits for it; absent if the caller gave up.
@@ -54,31 +53,31 @@ pub(crate) struct Attempt {
     pub service: u32,
     pub depth: u8,
     pub place: Place,
-    /// Number of the request model of its pod, or of what its class is there.
+    /// Number of the request model of its pod, or of its class there.
     pub model: u32,
-    /// Calls of its own that are under way.
+    /// Number of its own calls in progress.
     pub pending: u32,
-    /// Position of the next call in its model.
+    /// Position of its next call in its model.
     pub next: u32,
 }
 
-/// Where an attempt is.
+/// The place of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the service's work queue.
     Queue,
-    /// In a pod, which works on it or lets it wait.
+    /// In a pod, in service or queued.
     Pod(BackendId),
-    /// In a pod, which is done with its own work and waits for other services.
+    /// In a pod that has finished its own work and waits for other services.
     Calling(BackendId),
     /// At a pod whose node does not answer.
     Hanging(BackendId),
-    /// On the way to a pod that a policy keeps it from.
+    /// On its way to a pod that a network policy blocks.
     Blocked(BackendId),
 }
 
 impl Traffic {
-    /// A request to the service of an edge is made, as deep in a chain of calls as `depth` says.
+    /// Makes a call on an edge, at the given `depth` in the chain of calls.
     pub(super) fn make_call(
         &mut self,
         now: SimTime,
@@ -113,7 +112,7 @@ impl Traffic {
             attempt: None,
         };
         let id = network.calls.insert(call);
-        // Whoever calls has a time-out of its own, and a route beside that of the class.
+        // A calling request has its own timeout, and a route has one besides the class's.
         let patience = patience.filter(|_| !matches!(caller, Caller::Request(_)));
         let is_of_route = edge as usize >= network.services.len();
         if (patience.is_none() || is_of_route)
@@ -131,8 +130,7 @@ impl Traffic {
         }
     }
 
-    /// The next attempt at a call that failed before: what is asked for is the same, how long it takes is
-    /// drawn anew.
+    /// The next attempt at a failed call: the same request, with service times drawn anew.
     pub(super) fn retry(&mut self, now: SimTime, id: Id<Call>) {
         let network = &mut self.network;
         if let Some(call) = network.calls.get_mut(id) {
@@ -150,7 +148,7 @@ impl Traffic {
         }
     }
 
-    /// An attempt at a call failed: it is tried again, or has failed for good.
+    /// An attempt at a call failed: retries it, or fails the call.
     pub(super) fn attempt_failed(&mut self, now: SimTime, id: Id<Call>, cause: FailureCause) {
         let Self { network, services, .. } = self;
         let Some(call) = network.calls.get_mut(id) else { return };
@@ -175,7 +173,7 @@ impl Traffic {
         network.enter(now + wait, What::Retry(id));
     }
 
-    /// A call is answered or has failed for good.
+    /// A call was answered or has finally failed.
     pub(super) fn end_call(
         &mut self,
         now: SimTime,
@@ -201,7 +199,7 @@ impl Traffic {
         };
         let Some(attempt) = network.attempts.get_mut(parent) else { return };
         if !matches!(attempt.place, Place::Calling(_)) {
-            // Its node fell silent meanwhile.
+            // Its node has stopped answering in the meantime.
             return;
         }
         if result.is_err() && !is_optional {
@@ -218,7 +216,7 @@ impl Traffic {
         }
     }
 
-    /// The callers on an edge whose time is over give up.
+    /// Times out the due calls on an edge.
     pub(super) fn give_up_calls(&mut self, now: SimTime, edge: u32) {
         let position = edge as usize;
         loop {
@@ -232,7 +230,7 @@ impl Traffic {
         }
     }
 
-    /// The caller of this call gives up, if it still waits.
+    /// The caller of this call gives up, if it is still waiting.
     pub(super) fn give_up_call(&mut self, now: SimTime, id: Id<Call>) {
         let Some(call) = self.network.calls.get_mut(id) else { return };
         let attempt = call.attempt.take();
@@ -240,7 +238,7 @@ impl Traffic {
         self.end_call(now, id, Err(cause));
     }
 
-    /// An attempt makes its next calls; when there are none left, it is answered.
+    /// Makes the next calls of an attempt; if none are left, it is answered.
     pub(super) fn next_calls(&mut self, now: SimTime, id: Id<Attempt>) {
         loop {
             let network = &mut self.network;
@@ -256,7 +254,8 @@ impl Traffic {
             let joins = |edge: &u32| network.edges[*edge as usize].with_previous;
             let end = (first + 1..end).find(|edge| !joins(edge)).unwrap_or(end);
             attempt.next = end - start;
-            // One more, so that the calls that end at once do not end the step before all are made.
+            // Hold one extra reference, so that calls that end at once do not complete the step before
+            // all are made.
             attempt.pending += 1;
             let depth = attempt.depth + 1;
             for edge in first..end {

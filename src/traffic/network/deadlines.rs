@@ -1,5 +1,5 @@
-//! When those who wait give up. All on one edge have the same patience, so those who began first give
-//! up first, and a queue is enough.
+//! Timeouts of waiting callers. All on one edge have the same timeout, so they expire in order and a queue
+//! suffices.
 
 use std::collections::VecDeque;
 
@@ -12,19 +12,19 @@ const LOOK_AT_LEAST: usize = 64;
 pub(super) struct Deadlines<T> {
     patience: Option<SimDuration>,
     waiting: VecDeque<(SimTime, Id<T>)>,
-    /// Length of `waiting` that calls for a look at those who need not wait any more.
+    /// Length of `waiting` that triggers a cleanup of answered ones.
     look_at: usize,
-    /// An event is entered for the first.
+    /// Whether an event is scheduled for the first.
     is_entered: bool,
 }
 
 impl<T> Deadlines<T> {
-    /// No patience means that nobody gives up.
+    /// Without a timeout nothing ever expires.
     pub const fn new(patience: Option<SimDuration>) -> Self {
         Self { patience, waiting: VecDeque::new(), look_at: LOOK_AT_LEAST, is_entered: false }
     }
 
-    /// Somebody begins to wait. Returns when to look at the deadlines, if no event is entered yet.
+    /// Adds a waiting call or attempt. Returns the time of an event to schedule, if none is.
     #[inline]
     pub fn push(&mut self, now: SimTime, one: Id<T>, all: &Table<T>) -> Option<SimTime> {
         let deadline = now + self.patience?;
@@ -35,15 +35,14 @@ impl<T> Deadlines<T> {
         (!std::mem::replace(&mut self.is_entered, true)).then_some(deadline)
     }
 
-    /// Takes those who need not wait any more from the front, many at a time, so that few are kept and few
-    /// are looked at twice.
+    /// Removes answered ones from the front, in batches, so that few are kept and few are checked twice.
     fn drop_answered(&mut self, all: &Table<T>) {
         let answered = self.waiting.iter().take_while(|(_, one)| !all.contains(*one)).count();
         self.waiting.drain(..answered);
         self.look_at = LOOK_AT_LEAST.max(2 * self.waiting.len());
     }
 
-    /// The next one who gives up at `now`.
+    /// Takes the next one that expires at `now`.
     pub fn pop_due(&mut self, now: SimTime, all: &Table<T>) -> Option<Id<T>> {
         while let Some((deadline, one)) = self.waiting.front().copied() {
             if !all.contains(one) {
@@ -58,7 +57,7 @@ impl<T> Deadlines<T> {
         None
     }
 
-    /// When to look again, after all who are due were taken.
+    /// Time of the next event, after all due ones were taken.
     pub fn next(&mut self) -> Option<SimTime> {
         let next = self.waiting.front().map(|(deadline, _)| *deadline);
         self.is_entered = next.is_some();

@@ -1,4 +1,4 @@
-//! Edges of the graph of calls, with their time-outs and retries: the clients of a service, or one call in a request
+//! Edges of the call graph, with their timeouts and retries: the clients of a service, or one call in a request
 //! model.
 
 use super::What;
@@ -11,28 +11,28 @@ use engine::{SimDuration, Stream};
 /// Calls of one kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
-    /// The service that is called.
+    /// The called service.
     pub service: u32,
-    /// When callers give up, further attempts included.
+    /// Timeouts of calls, including retries.
     pub(super) deadlines: Deadlines<Call>,
-    /// When they give up one attempt.
+    /// Timeouts of single attempts.
     pub(super) try_deadlines: Deadlines<Attempt>,
-    /// When they give up one at a pod whose node does not answer.
+    /// Connection timeouts of attempts at pods whose node does not answer.
     pub(super) connect_deadlines: Deadlines<Attempt>,
     pub retries: Option<Retries>,
     pub times: u32,
     pub cache_hit_rate: f64,
     pub with_previous: bool,
     pub optional: bool,
-    /// What is told of the class of its calls, by number; 0 = nothing.
+    /// Number of the class recorded for its calls; 0 = none.
     pub class: u16,
-    /// Whether the service has the port that callers ask for: otherwise nobody answers.
+    /// Whether the service has the requested port: otherwise there is no answer.
     pub has_port: bool,
-    /// Of cache hits, of back-off and of what further attempts take.
+    /// Random numbers for cache hits, back-off, and the sizes of retries.
     pub stream: Stream,
-    /// Calls under way.
+    /// Calls in progress.
     pub active: u64,
-    /// Those of them that wait for a further attempt or are at it.
+    /// Calls waiting for a retry or in one.
     pub retrying: u64,
 }
 
@@ -62,7 +62,7 @@ impl Edge {
         }
     }
 
-    /// The deadlines of attempts that such an event is about.
+    /// The attempt deadlines to which this event refers.
     pub(super) const fn deadlines_of(&mut self, due: What) -> &mut Deadlines<Attempt> {
         match due {
             What::ConnectDeadline(_) => &mut self.connect_deadlines,

@@ -1,5 +1,5 @@
-//! The graph of calls, as it is at the start: an edge for the clients of each service, for each call that requests
-//! make, and for each route.
+//! The initial call graph: an edge for the clients of each service, for each call that requests make, and for each
+//! route.
 
 use super::{Edge, Network, Route};
 use crate::path::ServiceTraffic;
@@ -7,7 +7,7 @@ use crate::request_class::Classes;
 use crate::request_model::RequestModel;
 use engine::Streams;
 
-/// The graph of calls. Services that are called and not there are added, so that calls to them fail.
+/// Builds the call graph. Unknown called services are added, so that calls to them fail.
 pub(crate) fn graph(
     services: &mut Vec<ServiceTraffic>,
     models: &[RequestModel],
@@ -51,9 +51,9 @@ pub(crate) fn graph(
             routes.push(Route::new(route, index, &names, &mut edges, streams));
         }
     }
-    // All that is told of requests is known by now.
+    // All recorded classes of requests are known by now.
     let own = services.iter().map(|service| {
-        // A flow is worked off by the mean of its classes.
+        // A flow is served by the mean over its classes.
         let is_flow = service.arrivals.as_flow().is_some();
         let mix = classes.mix(service, models, streams).filter(|_| !is_flow);
         (service.policy.work_queue, mix)

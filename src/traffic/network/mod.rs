@@ -36,64 +36,63 @@ pub(super) use calls::{Call, Caller, Place};
 use engine::{Id, SimTime, Table};
 use work_queue::WorkQueue;
 
-/// Requests deeper than this in a chain of calls fail: services that call each other in a circle must
-/// not go on for ever.
+/// Maximum depth of a chain of calls; deeper requests fail, so that cyclic calls terminate.
 const DEPTH_MAX: u8 = 16;
 
-/// All that happens by events.
+/// Everything simulated by events.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Network {
-    /// When a request leaves the CPU or the pod, for each pod.
+    /// The time of each pod's next event: a request leaves the CPU or the pod.
     pods: Calendar,
-    /// All else that is due.
+    /// All other events.
     events: BinaryHeap<Reverse<Event>>,
     calls: Table<Call>,
     attempts: Table<Attempt>,
-    /// Edges of the graph of calls: first the clients of each service, then the calls of each model.
+    /// Edges of the call graph: first the clients of each service, then the calls of each model.
     pub(super) edges: Vec<Edge>,
     /// The edges of each request model, in order.
     edges_of_model: Vec<Range<u32>>,
     services: Vec<NetworkService>,
     /// Names of the services.
     pub(super) names: Vec<String>,
-    /// Users who ask only after their last answer, with the service that they ask.
+    /// Groups of closed-loop users, with their service.
     users: Vec<(u32, Users)>,
     pub(super) routes: Vec<Route>,
 }
 
-/// Requests that come to a service by a route.
+/// Requests that reach a service by a route.
 #[derive(Clone, Debug)]
 pub(super) struct Route {
-    /// Its name, which also names its random streams.
+    /// Name of the route, which also names its random streams.
     pub name: String,
-    /// When they come.
+    /// Arrivals of the requests.
     pub arrivals: Coming,
-    /// The service.
+    /// The target service.
     pub service: u32,
-    /// On which edge those are that come from certain times on, in order of time; never empty.
+    /// Edges by start time, in order of time; never empty.
     pub edges: Vec<(SimTime, u32)>,
-    /// Where they go instead while one of the two services has no endpoint, and on which edges: a canary takes
-    /// requests from a service that answers, if it can answer itself.
+    /// The main service and its edges, used instead while one of the two services has no endpoint: a canary takes
+    /// requests from a service that answers only if it can answer itself.
     pub main: Option<(u32, Vec<(SimTime, u32)>)>,
-    /// Its next arrival is entered.
+    /// Whether its next arrival is scheduled.
     pub is_entered: bool,
 }
 
 /// State of a service in the network of calls.
 #[derive(Clone, Debug, Default)]
 struct NetworkService {
-    /// Its next arrival is entered.
+    /// Whether its next arrival is scheduled.
     is_arrival_entered: bool,
-    /// Attempts under way whose callers wait.
+    /// Attempts in progress whose callers are waiting.
     active: u32,
     work_queue: Option<WorkQueue>,
-    /// Endpoints that get no requests for a while.
+    /// Endpoints ejected by outlier detection.
     ejected: Vec<BackendId>,
-    /// Absent if its requests are all alike.
+    /// Its request classes; absent if there are none.
     mix: Option<Mix>,
 }
 
-/// Something that is due.
+/// A scheduled event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
     at: SimTime,
@@ -103,29 +102,29 @@ struct Event {
 /// Events of the network, in their order at one instant, after those of the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    /// An endpoint of a service gets requests again.
+    /// An ejected endpoint of a service gets requests again.
     Restore(u32, BackendId),
-    /// A caller on this edge may give up one attempt.
+    /// An attempt on this edge may time out.
     TryDeadline(u32),
-    /// The same for one at a pod whose node does not answer.
+    /// An attempt at a pod whose node does not answer may time out.
     ConnectDeadline(u32),
-    /// A caller on this edge may give up.
+    /// A call on this edge may time out.
     Deadline(u32),
-    /// The next attempt at a request is made.
+    /// The next attempt of a call.
     Retry(Id<Call>),
-    /// A client's request comes to this service.
+    /// A client request arrives at this service.
     Arrival(u32),
-    /// One of the users of this group has thought, and asks.
+    /// A user of this group has finished thinking and sends a request.
     User(u32),
-    /// A request comes by this route.
+    /// A request arrives by this route.
     Route(u32),
-    /// The client of this request may give up: its class says how long it waits.
+    /// The client of this call may time out, by the timeout of its class.
     ClassDeadline(Id<Call>),
 }
 
 impl Network {
-    /// The network of services, each with whether it has a work queue and with the classes of its requests, and with
-    /// these edges; the first ones are those of the clients.
+    /// The network of services, each with whether it has a work queue and with its request classes, and with these
+    /// edges, those of the clients first.
     pub(super) fn new(
         services: impl Iterator<Item = (bool, Option<Mix>)>,
         edges: Vec<Edge>,
@@ -142,38 +141,38 @@ impl Network {
         Self { edges, edges_of_model, services, names, routes, ..Self::default() }
     }
 
-    /// Services that other services call, or that requests come to by routes.
+    /// Services that are called by other services or reached by routes.
     pub(super) fn called_services(&self) -> impl Iterator<Item = u32> + '_ {
         self.edges.iter().skip(self.services.len()).map(|edge| edge.service)
     }
 
-    /// Whether requests to a service need events because of its clients.
+    /// Whether requests to a service need events because its clients retry.
     pub(super) fn has_retries(&self, service: u32) -> bool {
         self.edges[service as usize].retries.is_some()
     }
 
-    /// Whether a service has a queue from which its pods take requests.
+    /// Whether a service has a queue from which its pods pull requests.
     pub(super) fn has_work_queue(&self, service: u32) -> bool {
         self.services[service as usize].work_queue.is_some()
     }
 
-    /// When the requests to a service came that are under way, with the numbers of their classes.
+    /// Arrival times of the requests to a service in progress, with the numbers of their classes.
     pub(super) fn under_way(&self, service: u32) -> impl Iterator<Item = (SimTime, u16)> + '_ {
         let to_service = move |call: &&Call| self.edges[call.edge as usize].service == service;
         self.calls.values().filter(to_service).map(|call| (call.made, call.class()))
     }
 
-    /// The classes of the requests to a service; absent if they are all alike.
+    /// The request classes of a service; absent if there are none.
     pub(super) fn mix(&self, service: u32) -> Option<&Mix> {
         self.services[service as usize].mix.as_ref()
     }
 
-    /// The pod whose request an attempt is.
+    /// The pod that makes a call in this attempt.
     pub(super) fn caller_of(&self, attempt: Id<Attempt>) -> Option<BackendId> {
         self.attempts.get(attempt)?.place.pod()
     }
 
-    /// Users of a service begin to think.
+    /// Adds users of a service, who start thinking.
     pub(super) fn add_users(&mut self, service: u32, mut users: Users) {
         let group = u32::try_from(self.users.len()).expect("fewer than 2^32 groups of users");
         for at in users.first_requests() {
@@ -182,7 +181,7 @@ impl Network {
         self.users.push((service, users));
     }
 
-    /// A user of the group has an answer, or has failed for good, and thinks.
+    /// A user of the group has an answer or a final failure, and thinks.
     fn think(&mut self, now: SimTime, group: u32) {
         if let Some((_, users)) = self.users.get_mut(group as usize) {
             let at = now + users.think();
@@ -194,7 +193,7 @@ impl Network {
         self.events.push(Reverse(Event { at, what }));
     }
 
-    /// The same thing is due again at `next`, or no more. It is the first event.
+    /// Reschedules the first event to `next`, or removes it.
     fn put_off_first(&mut self, next: Option<SimTime>) {
         let Some(mut first) = self.events.peek_mut() else { return };
         match next {
@@ -205,7 +204,7 @@ impl Network {
 }
 
 impl Traffic {
-    /// Lets all happen in the network that happens until `until`, that instant included.
+    /// Runs all network events up to and including `until`.
     pub(super) fn run_network(&mut self, until: SimTime) {
         for service in 0..self.services.len() {
             self.enter_arrival(service, until);
@@ -240,7 +239,7 @@ impl Traffic {
         }
     }
 
-    /// Enters the next arrival at a service of the network, if it can be known by `until`.
+    /// Schedules the next arrival at a service, if it can be known by `until`.
     fn enter_arrival(&mut self, service: usize, until: SimTime) {
         let row = &mut self.services[service];
         if !row.is_networked || self.network.services[service].is_arrival_entered {
@@ -253,7 +252,7 @@ impl Traffic {
         }
     }
 
-    /// A client's request comes to a service; its event is the first.
+    /// A client request arrives at a service; its event is the first.
     fn client_call(&mut self, now: SimTime, service: u32, until: SimTime) {
         let arrivals = &mut self.services[service as usize].arrivals;
         let arrival = arrivals.take(now);
@@ -265,7 +264,7 @@ impl Traffic {
         }
     }
 
-    /// Enters the next arrival by a route, if it can be known by `until`.
+    /// Schedules the next arrival by a route, if it can be known by `until`.
     fn enter_route(&mut self, position: usize, until: SimTime) {
         let network = &mut self.network;
         let route = &mut network.routes[position];
@@ -278,7 +277,7 @@ impl Traffic {
         }
     }
 
-    /// A request comes by a route; its event is the first.
+    /// A request arrives by a route; its event is the first.
     fn route_call(&mut self, now: SimTime, index: u32, until: SimTime) {
         let route = &mut self.network.routes[index as usize];
         let is_empty = |service: u32| self.services[service as usize].endpoints.is_empty();
@@ -303,7 +302,7 @@ impl Traffic {
         }
     }
 
-    /// Looks after the attempts that left their pods, in the order in which they did.
+    /// Handles the attempts that left their pods, in order.
     #[inline]
     pub(super) fn settle_left(&mut self, now: SimTime) {
         let mut next = 0;

@@ -1,5 +1,5 @@
-//! Pods that share the CPU of their node: whatever one of them begins or ends changes what the others get, at
-//! that instant, so that all of them belong to the network.
+//! Pods that share their node's CPU: a change in one affects the others at the same instant, so all of them belong
+//! to the network.
 
 use crate::backend::{Backend, BackendId};
 use crate::node_cpu::{CpuClaim, NodeCpu, NodeCpuId};
@@ -7,11 +7,11 @@ use crate::path::{ServiceId, Traffic};
 use engine::SimTime;
 
 impl Traffic {
-    /// A node has `capacity` cores for the pods with these claims, from now on; `known` is what an earlier call
-    /// for it returned. Returns its key, and the share of what each pod would burn for itself that it gets: the
-    /// mean since the last call, or, if the claims are others than then, that of this instant.
+    /// Sets a node's capacity in cores and the pods that share it from now on; `known` is the result of an earlier
+    /// call for the node. Returns its key, and for each pod the granted share of the CPU that it would use for
+    /// itself: the mean since the last call or, if the claims have changed, the current value.
     ///
-    /// What flows take is looked at in this call alone, what requests take at each instant.
+    /// The demand of flows is only read in this call, that of requests at each instant.
     pub fn share_cpu(
         &mut self,
         now: SimTime,
@@ -45,7 +45,7 @@ impl Traffic {
         (id, granted.unwrap_or_default())
     }
 
-    /// The pods of a node need not share its CPU any more: each gets what its limit allows.
+    /// Ends CPU sharing on a node: each pod gets its limit.
     pub fn end_cpu_sharing(&mut self, now: SimTime, id: NodeCpuId) {
         self.advance(now);
         let Some(node) = self.node_cpus.remove(id) else { return };
@@ -58,13 +58,12 @@ impl Traffic {
         }
     }
 
-    /// Cores that the requests of a backend can ever use at an instant: one each, or those of its inference server.
+    /// Maximum number of cores that a backend's requests can use: one each, or those of its inference server.
     pub fn most_cores_wanted(&self, backend: BackendId) -> f64 {
         self.backends.get(backend).map_or(0.0, Backend::most_cores_wanted)
     }
 
-    /// Takes note that these backends share a node's CPU, and has their services meet their requests in one
-    /// order of time.
+    /// Makes these backends share a node's CPU, and their services process requests in a common order of time.
     fn join_node_cpu(&mut self, now: SimTime, id: NodeCpuId, claims: &[CpuClaim]) {
         for (position, claim) in (0..).zip(claims) {
             let Some(backend) = claim.backend else { continue };
@@ -73,7 +72,7 @@ impl Traffic {
             if !row.is_networked {
                 row.is_networked = true;
                 row.watch(now, &mut self.records);
-                // Nobody looked at it while nobody depended on it.
+                // It was not advanced while nothing depended on it.
                 row.advance(now, &mut self.records);
                 self.network.pods.set(backend.index(), row.next_event());
             }
@@ -83,7 +82,7 @@ impl Traffic {
         }
     }
 
-    /// A backend that shared the CPU of its node is gone.
+    /// Removes a backend from the shared CPU of its node.
     pub(crate) fn leave_node_cpu(&mut self, now: SimTime, id: NodeCpuId, position: u32) {
         if let Some(node) = self.node_cpus.get_mut(id) {
             node.leave(position as usize);
@@ -91,7 +90,7 @@ impl Traffic {
         }
     }
 
-    /// What a backend wants of its node's CPU may have changed.
+    /// A backend's CPU demand on its node may have changed.
     #[inline]
     pub(super) fn cpu_wanted(&mut self, now: SimTime, backend: BackendId) {
         let Some(row) = self.backends.get(backend) else { return };
@@ -104,14 +103,14 @@ impl Traffic {
         }
     }
 
-    /// Gives the pods of a node their shares.
+    /// Distributes a node's CPU to its pods.
     fn share_out(&mut self, now: SimTime, id: NodeCpuId) {
         let Self { node_cpus, backends, network, fluid, models, .. } = self;
         let Some(node) = node_cpus.get_mut(id) else { return };
         node.share(now, |backend, cores, requests| {
             let Some(row) = backends.get_mut(backend) else { return };
             if row.set_share(now, cores) {
-                // Where a period of its quota begins, or is used up, at just this instant, that is still to be told.
+                // If a quota period starts or is used up at this very instant, the change must still be propagated.
                 let is_news = row.cores_wanted().to_bits() != requests.to_bits();
                 let next = if is_news { now } else { row.next_event() };
                 network.pods.set(backend.index(), next);

@@ -1,5 +1,5 @@
-//! Pods in the network: when something is due in them, and the outcomes of their requests when they stop or their
-//! nodes fall silent.
+//! Pods in the network: their events, and the outcomes of their requests when they stop or their nodes stop
+//! answering.
 
 use super::calls::{Attempt, Place};
 use crate::backend::{Backend, BackendId};
@@ -19,7 +19,7 @@ impl Traffic {
         self.enter_pod(now, id);
     }
 
-    /// Enters the pod's next event, and takes note of what it wants of its node's CPU.
+    /// Schedules the pod's next event, and updates its CPU demand on its node.
     #[inline]
     pub(crate) fn enter_pod(&mut self, now: SimTime, id: BackendId) {
         let Some(pod) = self.backends.get(id) else { return };
@@ -31,7 +31,7 @@ impl Traffic {
         }
     }
 
-    /// An attempt left its pod's slots, or is done there with everything but its calls.
+    /// An attempt left its pod's slots, or has finished everything but its calls there.
     pub(super) fn left_pod(&mut self, now: SimTime, left: Left) {
         let Some((id, attempt)) = self.network.attempts.at_mut(left.attempt) else { return };
         let Place::Pod(pod) = attempt.place else { return };
@@ -46,7 +46,7 @@ impl Traffic {
         }
     }
 
-    /// A request that kept its slot in a pod gives it back.
+    /// A request releases the slot that it held in a pod.
     pub(super) fn release(&mut self, now: SimTime, id: BackendId) {
         let Some(pod) = self.backends.get_mut(id) else { return };
         if pod.release(now, &mut self.records) {
@@ -54,7 +54,7 @@ impl Traffic {
         }
     }
 
-    /// The container is stopped, and what it had with it. `clients` are those whose work was dropped.
+    /// The container was stopped. `clients` are those whose work was dropped.
     pub(crate) fn pod_stopped(
         &mut self,
         now: SimTime,
@@ -75,7 +75,7 @@ impl Traffic {
         self.settle_left(now);
     }
 
-    /// The pod's node falls silent: its requests hang until their callers give up.
+    /// The pod's node stops answering: its requests hang until their callers time out.
     pub(crate) fn pod_unreachable(&mut self, now: SimTime, pod: BackendId, clients: &[Client]) {
         for id in self.attempts_in(pod, clients) {
             let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
@@ -91,7 +91,7 @@ impl Traffic {
         self.settle_left(now);
     }
 
-    /// The attempts of the clients whose work a pod dropped, and those that it had calling.
+    /// The attempts of the clients whose work a pod dropped, and those making calls from it.
     fn attempts_in(&self, pod: BackendId, clients: &[Client]) -> Vec<Id<Attempt>> {
         let attempts = &self.network.attempts;
         let dropped = clients.iter().filter_map(|client| attempts.id_at(client.attempt as usize));

@@ -1,4 +1,4 @@
-//! A queue of a service from which its pods take requests when they have a free place.
+//! A service's queue from which its pods pull requests when they have a free slot.
 
 use std::collections::VecDeque;
 
@@ -7,24 +7,23 @@ use crate::backend::{BackendId, BackendState};
 use crate::path::{ServiceId, Traffic};
 use engine::{Id, SimTime};
 
-/// The requests that wait for a pod, the first to be taken in front. Those whose callers gave up
-/// linger until their turn.
+/// The queued requests in order. Those whose callers gave up remain until their turn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WorkQueue {
     waiting: VecDeque<Id<Attempt>>,
-    /// Whose turn it is to be looked at for a free place.
+    /// Round-robin position for checking pods for a free slot.
     turn: usize,
 }
 
 impl Traffic {
-    /// Requests that wait in the work queue of a service, which none of its pods has taken yet.
+    /// Requests in the work queue of a service that no pod has taken yet.
     pub fn work_queue_length(&self, service: ServiceId) -> usize {
         let Some(queue) = &self.network.services[service.0 as usize].work_queue else { return 0 };
         let is_there = |id: &&Id<Attempt>| self.network.attempts.contains(**id);
         queue.waiting.iter().filter(is_there).count()
     }
 
-    /// A request comes to the queue.
+    /// Appends a request to the queue.
     pub(super) fn put_in_work_queue(&mut self, now: SimTime, service: u32, id: Id<Attempt>) {
         if let Some(queue) = &mut self.network.services[service as usize].work_queue {
             queue.waiting.push_back(id);
@@ -32,7 +31,7 @@ impl Traffic {
         self.serve_work_queue(now, service);
     }
 
-    /// A request comes back to the head of the queue: its pod died. It begins anew.
+    /// Returns a request to the head of the queue because its pod died. It starts over.
     pub(super) fn put_back_in_work_queue(&mut self, now: SimTime, service: u32, id: Id<Attempt>) {
         let network = &mut self.network;
         let Some(attempt) = network.attempts.remove(id) else { return };
@@ -48,7 +47,7 @@ impl Traffic {
         self.serve_work_queue(now, service);
     }
 
-    /// All pods with a free place take requests, one pod after the other.
+    /// Lets all pods with free slots take requests, in round-robin order.
     pub(crate) fn serve_work_queue(&mut self, now: SimTime, service: u32) {
         loop {
             let Some(queue) = &mut self.network.services[service as usize].work_queue else {
@@ -71,7 +70,7 @@ impl Traffic {
         }
     }
 
-    /// A pod takes requests while it has free places.
+    /// Lets a pod take requests while it has free slots.
     pub(super) fn take_from_work_queue(&mut self, now: SimTime, service: u32, pod: BackendId) {
         let has_work = |traffic: &Self| {
             let queue = &traffic.network.services[service as usize].work_queue;
@@ -90,13 +89,13 @@ impl Traffic {
         }
     }
 
-    /// Gives the first request of the queue to a pod with a free place.
+    /// Gives the first queued request to a pod with a free slot.
     fn give_next(&mut self, now: SimTime, service: u32, pod: BackendId) {
         let queue = self.network.services[service as usize].work_queue.as_mut();
         let Some(id) = queue.and_then(|queue| queue.waiting.pop_front()) else { return };
         let network = &self.network;
         let waiting = network.attempts.get(id).filter(|attempt| attempt.place == Place::Queue);
-        // Who waits in a queue is wanted by a caller still.
+        // A queued request that exists still has a waiting caller.
         let call = waiting.and_then(|attempt| network.calls.get(attempt.call?));
         let Some(size) = call.map(|call| call.size) else { return };
         match self.send(now, id, service, &size, pod) {
@@ -105,7 +104,7 @@ impl Traffic {
                     (attempt.place, attempt.model) = (place, model);
                 }
             }
-            // The pod serves and has a free place, so what it refuses it can never do.
+            // The pod serves and has a free slot, so it can never accept what it rejects now.
             Err(cause) => self.end_attempt(now, id, Err(cause)),
         }
     }

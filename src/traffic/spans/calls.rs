@@ -1,20 +1,20 @@
-//! The calls of requests of one kind, added up: to whom, in which share of the requests, after or beside each other.
+//! The calls of requests of one kind, aggregated: callee, share of the requests, sequential or parallel.
 
 use std::collections::BTreeMap;
 
 use super::requests::{Call, Callee};
 
-/// Calls of one request to the same callee that are told apart; further ones count as the last.
+/// Maximum number of calls of one request to the same callee that are distinguished; further ones count as the last.
 const TOLD_APART: u32 = 32;
-/// Shares of requests that differ by less are the same.
+/// Shares of requests that differ by less count as equal.
 const SAME_SHARE: f64 = 0.02;
-/// What fewer requests do is left out.
+/// Calls made by a smaller share of requests are dropped.
 const RARE: f64 = 0.001;
 
 /// Sums over the requests of one kind.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallSums {
-    /// By callee, and whether it is the first, second, ... call to it.
+    /// By callee, and the position of the call among those to it.
     by_turn: BTreeMap<(Callee, u32), CallSum>,
 }
 
@@ -22,13 +22,13 @@ pub(super) struct CallSums {
 struct CallSum {
     /// Requests that made it.
     requests: u64,
-    /// Calls, more than that if some are beyond those that are told apart.
+    /// Number of calls, more than `requests` if some exceed the number distinguished.
     calls: u64,
-    /// Those that began while one before was under way.
+    /// Calls that began while an earlier one was in progress.
     together: u64,
     /// Sum of their positions among the calls of their request.
     positions: u64,
-    /// Of how long they took, in seconds.
+    /// Durations in seconds.
     seconds: Moments,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Moments {
     squares: f64,
 }
 
-/// Calls of requests of one kind.
+/// A typical call of requests of one kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct UsualCall {
     pub callee: Callee,
@@ -66,7 +66,7 @@ impl Moments {
         self.mean
     }
 
-    /// Coefficient of variation; 0 of a single figure.
+    /// Coefficient of variation; 0 for a single value.
     pub fn cv(&self) -> f64 {
         if self.count < 2.0 || self.mean <= 0.0 {
             return 0.0;
@@ -76,7 +76,7 @@ impl Moments {
 }
 
 impl CallSums {
-    /// Adds the calls of a request, in order of their beginning.
+    /// Adds the calls of a request, in order of their start.
     pub fn add(&mut self, calls: &[Call]) {
         let mut turns: BTreeMap<Callee, u32> = BTreeMap::new();
         let mut until = i64::MIN;
@@ -94,7 +94,7 @@ impl CallSums {
         }
     }
 
-    /// What `requests` of them usually do.
+    /// The typical calls of `requests` requests.
     pub fn usual(&self, requests: u64) -> Vec<UsualCall> {
         let share = |sum: &CallSum| sum.requests as f64 / requests.max(1) as f64;
         let mut rows: Vec<(f64, UsualCall)> = self

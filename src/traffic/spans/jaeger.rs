@@ -1,4 +1,4 @@
-//! Jaeger's spans as JSON, as its query service answers and its page saves them.
+//! Jaeger's spans as JSON, as returned by its query service and saved by its UI.
 
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ struct Tag {
 const NANOS_PER_MICRO: i64 = 1000;
 
 impl JaegerTrace {
-    /// Hands over the spans; what is wrong with one is told as being on this line.
+    /// Adds the spans to the store; problems are reported at this line.
     pub fn take(&self, line: u64, store: &mut SpanStore) {
         for Process { service, tags } in self.processes.values() {
             let of = |key| text_of(tags, key).unwrap_or_default();
@@ -96,7 +96,7 @@ impl JaegerTrace {
                 service: process.map_or("", |process| process.service.as_str()),
                 operation: &span.operation_name,
                 peer: PEERS.into_iter().find_map(|key| text_of(tags, key)),
-                // Who begins what follows does not wait for it, as with a message.
+                // The cause of a follows-from span does not wait for it, as with a message.
                 kind: if follows { SpanKind::Consumer } else { kind },
                 is_error: tags.iter().any(|tag| tag.key == "error" && is_true(&tag.value)),
                 start,
@@ -110,7 +110,7 @@ impl JaegerTrace {
 }
 
 impl JaegerSpan {
-    /// The span that it belongs to, and whether it merely follows from that.
+    /// The parent span, and whether it is only a follows-from reference.
     fn parent(&self) -> Option<(&str, bool)> {
         let here = |one: &&Reference| one.trace.is_empty() || one.trace == self.trace;
         let references = self.references.as_deref().unwrap_or_default();

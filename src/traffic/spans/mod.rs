@@ -1,7 +1,8 @@
-//! Call graphs from distributed traces: which Service calls which, how often, and what a request costs there.
+//! Call graphs from distributed traces: which Service calls which, how often, and the cost of a request
+//! there.
 //!
-//! [`read_spans`] reads an export of OpenTelemetry or Jaeger into a [`SpanStore`], [`observe`] makes an
-//! [`ObservedService`] of each service in it. Reads no file itself.
+//! [`read_spans`] reads an export of OpenTelemetry or Jaeger into a [`SpanStore`], [`observe`] derives an
+//! [`ObservedService`] for each service in it. Reads no files itself.
 
 mod calls;
 mod jaeger;

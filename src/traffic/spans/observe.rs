@@ -1,4 +1,4 @@
-//! What traces tell of each service: kinds of requests, how long they work themselves, and whom they call.
+//! Services derived from traces: kinds of requests, their own time, and their calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,23 +6,23 @@ use super::calls::{CallSums, Moments};
 use super::requests::{Callee, Oddities, Request, requests};
 use super::store::{Span, SpanKind, SpanStore};
 
-/// Kinds of requests of a service that are told apart, the most frequent ones.
+/// Maximum number of request kinds per service, the most frequent ones.
 const CLASSES_MAX: usize = 12;
-/// Share of a service's requests that one of them has at least.
+/// Minimum share of a service's requests for a separate kind.
 const CLASS_SHARE: f64 = 0.01;
-/// The others.
+/// Name of all other kinds.
 const OTHER: &str = "other";
 
-/// What is known from traces.
+/// The result of evaluating traces.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observation {
     /// By name.
     pub services: Vec<ObservedService>,
-    /// Traces that were looked at.
+    /// Number of traces evaluated.
     pub traces: u64,
-    /// What is odd in them.
+    /// Irregularities in the traces.
     pub odd: Oddities,
-    /// Calls that were left out, since they come back to where they began: caller and callee.
+    /// Calls that were dropped because they form cycles: caller and callee.
     pub circles: Vec<(String, String)>,
 }
 
@@ -31,15 +31,15 @@ pub struct Observation {
 pub struct ObservedService {
     /// Its `service.name`.
     pub name: String,
-    /// The namespace of its pods; empty if spans do not tell.
+    /// The namespace of its pods; empty if not in the spans.
     pub namespace: String,
-    /// The workload that they belong to, likewise.
+    /// The workload of its pods; empty if not in the spans.
     pub workload: String,
-    /// Requests to it.
+    /// Number of requests to it.
     pub requests: u64,
-    /// Those whose callers are in the traces.
+    /// Requests whose callers are in the traces.
     pub called: u64,
-    /// The kinds of its requests, the most frequent first.
+    /// The kinds of its requests, most frequent first.
     pub classes: Vec<ObservedClass>,
 }
 
@@ -48,38 +48,38 @@ pub struct ObservedService {
 pub struct ObservedClass {
     /// The name of the operation.
     pub name: String,
-    /// How many there were.
+    /// Number of requests.
     pub requests: u64,
-    /// Those that ended in an error.
+    /// Requests that ended in an error.
     pub errors: u64,
-    /// Mean time in which a request waits for nobody else, in seconds.
+    /// Mean time in which a request does not wait for other services, in seconds.
     pub own_seconds: f64,
-    /// Standard deviation of that over its mean.
+    /// Coefficient of variation of that time.
     pub own_cv: f64,
     /// Calls, in order.
     pub calls: Vec<ObservedCall>,
 }
 
-/// A call that requests of a kind make.
+/// A call made by requests of a kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedCall {
-    /// The service.
+    /// The called service.
     pub service: String,
     /// The kind of request; absent if the service has no spans of its own.
     pub class: Option<String>,
-    /// Calls at once.
+    /// Number of parallel calls.
     pub times: u32,
-    /// Share of the requests that make it, 0..1.
+    /// Share of requests that make it, 0..1.
     pub share: f64,
-    /// Whether it is made while the one before is under way.
+    /// Whether it is made in parallel with the previous call.
     pub with_previous: bool,
-    /// How long it takes in the mean, in seconds.
+    /// Mean duration in seconds.
     pub mean_seconds: f64,
-    /// Standard deviation of that over its mean.
+    /// Coefficient of variation of the duration.
     pub cv: f64,
 }
 
-/// Numbers of a service and of the kind of request.
+/// Numbers of a service and of a request kind.
 type Key = (u32, u32);
 
 #[derive(Default)]
@@ -90,16 +90,16 @@ struct ClassSums {
     calls: CallSums,
 }
 
-/// Whether requests of a service are told apart by the names of their operations.
+/// Whether requests of a service are classified by operation name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kinds {
-    /// As far as a name is frequent.
+    /// By operation, if frequent enough.
     Apart,
-    /// All are one kind.
+    /// All as one kind.
     Together,
 }
 
-/// Makes what traces tell of all the spans that were read.
+/// Derives the services from all spans read.
 pub fn observe(store: &mut SpanStore, told: Kinds) -> Observation {
     store.spans.sort_unstable_by_key(|span| (span.trace, span.start, span.id));
     let other = store.number(OTHER);
@@ -164,7 +164,7 @@ pub fn observe(store: &mut SpanStore, told: Kinds) -> Observation {
     observation
 }
 
-/// The kinds of requests that are frequent enough to be told apart.
+/// The request kinds that are frequent enough to be distinguished.
 fn kinds(counts: &BTreeMap<Key, u64>) -> BTreeSet<Key> {
     let mut by_service: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
     for ((service, operation), count) in counts {
@@ -216,7 +216,7 @@ fn class(store: &SpanStore, operation: u32, sum: &ClassSums) -> ObservedClass {
     }
 }
 
-/// Takes out the calls by which a request would come back to its own kind: in a trace there is an end to it.
+/// Removes the calls that lead back to the same kind of request: in a trace such recursion ends.
 fn without_circles(services: &mut [ObservedService]) -> Vec<(String, String)> {
     let mut graph: BTreeMap<(String, String), BTreeSet<(String, String)>> = BTreeMap::new();
     let mut circles = BTreeSet::new();

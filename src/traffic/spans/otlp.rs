@@ -1,4 +1,4 @@
-//! OpenTelemetry's spans as JSON: what the collector's file exporter writes on each line, and what OTLP/HTTP carries.
+//! OpenTelemetry's spans as JSON: the lines of the collector's file exporter, and the payload of OTLP/HTTP.
 
 use std::fmt;
 
@@ -70,14 +70,14 @@ struct Attribute {
     value: AttributeValue,
 }
 
-/// Texts alone matter here.
+/// Only string values are used.
 #[derive(Debug, Default, Deserialize)]
 struct AttributeValue {
     #[serde(default, rename = "stringValue", alias = "string_value")]
     text: Option<String>,
 }
 
-/// 64-bit numbers are texts in protobuf's JSON, and numbers where people write them; enums are either.
+/// 64-bit numbers are strings in protobuf's JSON, and numbers when written by hand; enums may be either.
 #[derive(Debug, Default, Deserialize)]
 #[serde(untagged)]
 pub(super) enum NumberOrText {
@@ -104,12 +104,12 @@ impl NumberOrText {
     }
 }
 
-/// The services that a client names as the one that it asks, the surest first.
+/// Attributes with which a client names the service that it calls, most reliable first.
 pub(super) const PEERS: [&str; 5] =
     ["peer.service", "server.address", "net.peer.name", "rpc.service", "db.system"];
 
 impl ResourceSpans {
-    /// Hands over the spans; what is wrong with one is told as being on this line.
+    /// Adds the spans to the store; problems are reported at this line.
     pub fn take(&self, line: u64, store: &mut SpanStore) {
         let of_resource = |key| text_of(&self.resource.attributes, key).unwrap_or_default();
         let service = of_resource("service.name");
@@ -155,7 +155,7 @@ fn kind(kind: &NumberOrText) -> SpanKind {
     found.map_or(SpanKind::Internal, |(_, _, kind)| kind)
 }
 
-/// A list of which each element is dealt with when it is read, so that the list is never in memory.
+/// A list whose elements are processed as they are read, so that it is never in memory as a whole.
 pub(super) struct Each<'a, F>(pub &'a mut F);
 
 impl<'de, T: Deserialize<'de>, F: FnMut(T)> DeserializeSeed<'de> for EachOf<'_, T, F> {

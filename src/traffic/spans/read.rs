@@ -1,4 +1,4 @@
-//! A file of spans, read from its beginning to its end without ever being in memory as a whole.
+//! Reads a file of spans as a stream, without holding it in memory.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,12 +10,13 @@ use super::jaeger::JaegerTrace;
 use super::otlp::{Each, ResourceSpans};
 use super::store::SpanStore;
 
-/// The longest line that is read as one: what the collector writes at a time has some thousand spans.
+/// Maximum length of a line: one export of the collector has some thousand spans.
 const LINE_MAX: u64 = 256 << 20;
 
-/// Reads spans into a store: OTLP as JSON, a line for each export or one document, or Jaeger's JSON.
+/// Reads spans into a store: OTLP as JSON, with an export per line or as one document, or Jaeger's JSON.
 ///
-/// What is broken is counted in [`SpanStore::read`], with its line. An error is a file of which nothing could be read.
+/// Malformed input is counted in [`SpanStore::read`], with its line. Returns an error if nothing in the file could be
+/// read.
 pub fn read_spans(mut input: impl BufRead, store: &mut SpanStore) -> Result<(), String> {
     let mut line_number = 0;
     let (spans_before, before) = (store.spans.len(), store.read.clone());
@@ -37,7 +38,7 @@ pub fn read_spans(mut input: impl BufRead, store: &mut SpanStore) -> Result<(), 
             document(&mut deserializer, line_number, store).and_then(|()| deserializer.end());
         match read {
             Ok(()) => {}
-            // The first line is the beginning of a document that goes on.
+            // The first line is the beginning of a multi-line document.
             Err(error)
                 if error.is_eof() && line_number == 1 && !is_export(next_of(&mut input)?) =>
             {
@@ -60,17 +61,17 @@ pub fn read_spans(mut input: impl BufRead, store: &mut SpanStore) -> Result<(), 
     Ok(())
 }
 
-/// What comes next.
+/// The buffered input.
 fn next_of(input: &mut impl BufRead) -> Result<&[u8], String> {
     input.fill_buf().map_err(|error| format!("cannot be read: {error}"))
 }
 
-/// Whether a line of exports begins here.
+/// Whether the input starts with a line of exports.
 fn is_export(next: &[u8]) -> bool {
     next.starts_with(b"{\"resource")
 }
 
-/// One document over all lines.
+/// A document that spans all lines.
 fn read_document(input: impl Read, store: &mut SpanStore) {
     let mut deserializer = serde_json::Deserializer::from_reader(io::BufReader::new(input));
     let read = document(&mut deserializer, 1, store).and_then(|()| deserializer.end());
@@ -82,7 +83,7 @@ fn read_document(input: impl Read, store: &mut SpanStore) {
 
 fn in_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // The line is told beside it.
+    // The line is reported separately.
     text.split(" at line ").next().unwrap_or(&text).to_owned()
 }
 
@@ -110,7 +111,7 @@ impl<'de> Visitor<'de> for Document<'_> {
         let Self { line, store } = self;
         let store = RefCell::new(store);
         let mut is_known = false;
-        // One trace of Jaeger, without the answer around it.
+        // A single Jaeger trace without the response envelope.
         let mut alone = JaegerTrace::default();
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {

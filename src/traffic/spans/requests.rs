@@ -1,10 +1,10 @@
-//! The requests in one trace: which spans are requests to a service, and what each of them waited for.
+//! The requests in one trace: which spans are requests to a service, and the calls that each of them waited for.
 
 use rustc_hash::FxHashMap;
 
 use super::store::{NO_NAME, Span, SpanKind};
 
-/// Spans of one service that may lie between a call and the request that makes it.
+/// Maximum number of spans of one service between a call and the request that makes it.
 const DEPTH_MAX: usize = 256;
 
 /// A request to a service.
@@ -12,9 +12,9 @@ const DEPTH_MAX: usize = 256;
 pub(super) struct Request {
     /// Its span.
     pub span: Span,
-    /// What it asked others for, in order of time.
+    /// Its calls to others, in order of time.
     pub calls: Vec<Call>,
-    /// How long it worked itself, as far as nobody else was asked meanwhile [ns].
+    /// Its own time, without calls in progress [ns].
     pub own_nanos: i64,
 }
 
@@ -27,30 +27,30 @@ pub(super) struct Call {
     pub callee: Callee,
 }
 
-/// Who is called.
+/// The callee of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Callee {
-    /// A service that has a span of the request itself: its name, and that of the operation.
+    /// A service with a span of the request itself: its name, and that of the operation.
     Traced(u32, u32),
-    /// One that has none: its name, as the caller has it.
+    /// A service without one: its name as given by the caller.
     Silent(u32),
 }
 
-/// What is odd in traces.
+/// Irregularities in traces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Oddities {
     /// Requests whose caller is not in the file.
     pub without_parent: u64,
-    /// Spans that stick out of the request that waits for them, as clocks differ, and were cut to it.
+    /// Spans that extend beyond the waiting request because of clock skew, and were clipped to it.
     pub clamped: u64,
-    /// Messages: who sends them does not wait.
+    /// Messages, whose senders do not wait.
     pub messages: u64,
-    /// Spans that are in the file more than once.
+    /// Spans that occur more than once in the file.
     pub repeated: u64,
 }
 
-/// The requests of a trace whose spans are in order of their beginning. `tells_kinds` says of which services spans
-/// have a kind.
+/// The requests of a trace whose spans are ordered by start. `tells_kinds` returns whether the spans of a service have
+/// kinds.
 pub(super) fn requests(
     spans: &[Span],
     tells_kinds: impl Fn(u32) -> bool,
@@ -60,7 +60,7 @@ pub(super) fn requests(
     let mut is_repeated = vec![false; spans.len()];
     for (place, span) in spans.iter().enumerate() {
         if places.insert(span.id, place).is_some_and(|before: usize| {
-            // Zipkin's callers and services share the id of a span.
+            // In Zipkin, client and server share the id of a span.
             let is_shared = spans[before].service != span.service;
             is_repeated[place] = !is_shared;
             is_repeated[place]
@@ -139,7 +139,7 @@ pub(super) fn requests(
         .collect()
 }
 
-/// Whether a span is a request as its service sees it.
+/// Whether a span is a request from the perspective of its service.
 fn is_request(span: &Span, parent: Option<&Span>, tells_kinds: impl Fn(u32) -> bool) -> bool {
     match (span.kind, parent) {
         (SpanKind::Server, _) => true,
@@ -147,13 +147,13 @@ fn is_request(span: &Span, parent: Option<&Span>, tells_kinds: impl Fn(u32) -> b
         (SpanKind::Internal, Some(parent)) => {
             parent.service != span.service && parent.kind != SpanKind::Producer
         }
-        // Of a service whose spans tell their kinds this is work that nobody asked for.
+        // In a service whose spans have kinds this is work without a request.
         (SpanKind::Internal, None) => span.parent == 0 && !tells_kinds(span.service),
     }
 }
 
-/// When the caller waited for a request: its own span says so, if it has one. Else the request's own times, on another
-/// clock: moved into the caller's, or cut to it.
+/// The time during which the caller waited for a request: that of the caller's own span, if it has one. Otherwise the
+/// request's own times, measured by another clock: shifted into the caller's span, or clipped to it.
 fn within(span: &Span, caller: &Span, is_client: bool, odd: &mut Oddities) -> (i64, i64) {
     if span.start < caller.start || span.end > caller.end {
         odd.clamped += 1;
@@ -169,7 +169,7 @@ fn within(span: &Span, caller: &Span, is_client: bool, odd: &mut Oddities) -> (i
     (start, start + lasted)
 }
 
-/// Time in which any of the calls, which are in order of their beginning, was under way [ns].
+/// Time during which any of the calls, ordered by start, was in progress [ns].
 fn covered(calls: &[Call]) -> i64 {
     let (mut sum, mut until) = (0, i64::MIN);
     for call in calls {

@@ -1,27 +1,28 @@
-//! The spans of a file, in little memory: names once, and of too many traces every second one, chosen by their ids.
+//! The spans of a file, stored compactly: names are interned, and if there are too many traces every second one is
+//! kept, chosen by id.
 
 use rustc_hash::FxHashMap;
 
 use crate::import::BrokenRow;
 
-/// Spans that are held at most: some 160 MB.
+/// Maximum number of spans held: some 160 MB.
 const SPANS_MAX: usize = 2_000_000;
-/// Mistakes that are kept to be shown.
+/// Number of problems kept for display.
 const SHOWN: usize = 5;
 
-/// What a span says of itself: `SpanKind` of OpenTelemetry, the tag `span.kind` of Jaeger.
+/// The kind of a span: `SpanKind` of OpenTelemetry, the tag `span.kind` of Jaeger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum SpanKind {
-    /// Work within a service, or nothing said.
+    /// Work within a service, or no kind given.
     #[default]
     Internal,
-    /// A request as the service sees it that answers.
+    /// A request from the perspective of the answering service.
     Server,
-    /// A request as its caller sees it.
+    /// A request from the perspective of its caller.
     Client,
     /// A message is sent.
     Producer,
-    /// A message is worked on, some time later.
+    /// A message is processed, some time later.
     Consumer,
 }
 
@@ -32,10 +33,10 @@ pub(super) struct Span {
     pub id: u64,
     /// 0 if it has none.
     pub parent: u64,
-    /// Numbers of names.
+    /// Numbers of interned names.
     pub service: u32,
     pub operation: u32,
-    /// The service that a client names as the one that it asks; `NO_NAME` if it does not.
+    /// The service that a client names as its peer; `NO_NAME` if none.
     pub peer: u32,
     pub kind: SpanKind,
     pub is_error: bool,
@@ -44,10 +45,10 @@ pub(super) struct Span {
     pub end: i64,
 }
 
-/// Stands for no name.
+/// Stands for an absent name.
 pub(super) const NO_NAME: u32 = u32::MAX;
 
-/// A span as a file has it.
+/// A span as read from a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawSpan<'a> {
     pub trace: &'a str,
@@ -62,12 +63,12 @@ pub(super) struct RawSpan<'a> {
     pub end: Option<i64>,
 }
 
-/// What is known of where a service runs.
+/// Where a service runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Home {
-    /// Its namespace; empty if it is not told.
+    /// Its namespace; empty if unknown.
     pub namespace: String,
-    /// The workload that its pods belong to, likewise.
+    /// The workload of its pods; empty if unknown.
     pub workload: String,
 }
 
@@ -78,39 +79,39 @@ pub struct SpanStore {
     names: Vec<String>,
     numbers: FxHashMap<String, u32>,
     pub(super) homes: FxHashMap<u32, Home>,
-    /// Traces are kept whose hash has so many zeros at its end.
+    /// Traces are kept if their hash has this many trailing zeros.
     thinned: u32,
     held_max: Option<usize>,
-    /// What was read.
+    /// Statistics of the input.
     pub read: Spans,
 }
 
-/// What was read of a file, and what was not.
+/// Statistics of reading a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spans {
     /// Spans that could be read.
     pub good: u64,
-    /// Those of them that belong to traces which were left out, as there were too many.
+    /// Spans of traces that were dropped because there were too many.
     pub thinned_out: u64,
     /// Lines and spans that could not be read.
     pub broken: u64,
-    /// The first of them.
+    /// The first of the malformed ones.
     pub first_broken: Vec<BrokenRow>,
 }
 
 impl SpanStore {
-    /// Of one that holds so many spans at most.
+    /// A store that holds at most this many spans.
     pub fn holding(spans: usize) -> Self {
         Self { held_max: Some(spans.max(1)), ..Self::default() }
     }
 
-    /// Forgets what was read since there were so many spans and these counts.
+    /// Resets to this number of spans and these statistics.
     pub(super) fn back_to(&mut self, spans: usize, read: Spans) {
         self.spans.truncate(spans);
         self.read = read;
     }
 
-    /// A name by its number; nothing for [`NO_NAME`].
+    /// A name by its number; empty for [`NO_NAME`].
     pub(super) fn name(&self, number: u32) -> &str {
         self.names.get(number as usize).map_or("", String::as_str)
     }
@@ -125,7 +126,7 @@ impl SpanStore {
         number
     }
 
-    /// Notes where a service runs, as far as that is told.
+    /// Records where a service runs, as far as known.
     pub(super) fn home(&mut self, service: &str, namespace: &str, workload: &str) {
         if namespace.is_empty() && workload.is_empty() {
             return;
@@ -140,7 +141,7 @@ impl SpanStore {
         }
     }
 
-    /// Takes a span, or says what it lacks.
+    /// Adds a span, or returns what it lacks.
     pub(super) fn take(&mut self, raw: &RawSpan<'_>) -> Result<(), String> {
         let trace = hex(raw.trace).ok_or_else(|| no_id("trace", raw.trace))?;
         let id = hex(raw.id).ok_or_else(|| no_id("span", raw.id))?;
@@ -182,7 +183,7 @@ impl SpanStore {
         Ok(())
     }
 
-    /// Notes what cannot be read; `line` is counted from 1.
+    /// Records malformed input; `line` is counted from 1.
     pub(super) fn bad(&mut self, line: u64, message: String) {
         self.read.broken += 1;
         if self.read.first_broken.len() < SHOWN {
@@ -190,12 +191,12 @@ impl SpanStore {
         }
     }
 
-    /// Whether the spans of a trace are kept: all of them or none.
+    /// Whether a trace is kept: all of its spans or none.
     fn keeps(&self, trace: u128) -> bool {
         scrambled(trace).trailing_zeros() >= self.thinned
     }
 
-    /// Leaves out every second trace if there are too many spans.
+    /// Drops every second trace if there are too many spans.
     fn thin_out(&mut self) {
         while self.spans.len() > self.held_max.unwrap_or(SPANS_MAX) && self.thinned < 64 {
             self.thinned += 1;
@@ -208,12 +209,12 @@ impl SpanStore {
     }
 }
 
-/// Ids are in hexadecimal digits; some exporters write 8 bytes of a trace's id and others 16.
+/// Ids are hexadecimal; some exporters write 8 bytes of a trace's id and others 16.
 fn hex(text: &str) -> Option<u128> {
     if let Ok(number) = u128::from_str_radix(text, 16) {
         return Some(number);
     }
-    // Others are kept apart by what they are.
+    // Other ids are hashed from their text.
     let is_word =
         !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_word.then(|| text.bytes().fold(7, |sum: u128, byte| scrambled_128(sum ^ u128::from(byte))))
@@ -231,7 +232,7 @@ const fn low(id: u128) -> u64 {
     id as u64 ^ (id >> 64) as u64
 }
 
-/// A hash of an id: those of some tracers count up, or have a date in front.
+/// A hash of an id: the ids of some tracers are sequential or start with a date.
 fn scrambled(id: u128) -> u64 {
     let mut hash = low(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^= hash >> 32;

@@ -1,12 +1,12 @@
-//! Reads templates (`parser.go` of client-go's `jsonpath`).
+//! Parser of templates (client-go's `jsonpath/parser.go`).
 
 use serde_json::{Number, Value};
 
 use super::{End, Filter, Part, Slice, Step};
 
-/// Reads a template. A range that has no end goes on to the end of the text.
+/// Parses a template. A range without an end extends to the end of the text.
 pub(super) fn template(text: &str) -> Result<Vec<Part>, String> {
-    // The parts of each range that is open, after those outside of all.
+    // The parts outside of any range, followed by those of each open range.
     let mut open: Vec<(Vec<Step>, Vec<Part>)> = vec![(Vec::new(), Vec::new())];
     let mut rest = text;
     while !rest.is_empty() {
@@ -45,19 +45,19 @@ fn close(open: &mut Vec<(Vec<Step>, Vec<Part>)>) {
     }
 }
 
-/// The steps of a text that could stand in braces.
+/// The steps of a text without its braces.
 fn action(text: &str) -> Result<Vec<Step>, String> {
     let closed = format!("{text}}}");
     Reader { rest: &closed }.steps()
 }
 
-/// What is left of a pair of braces.
+/// The remaining input within braces.
 struct Reader<'t> {
     rest: &'t str,
 }
 
 impl<'t> Reader<'t> {
-    /// The steps up to the closing brace, which is read as well.
+    /// The steps up to the closing brace, which is consumed.
     fn steps(&mut self) -> Result<Vec<Step>, String> {
         let mut steps = Vec::new();
         loop {
@@ -117,14 +117,14 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// So many bytes, which are a boundary of letters.
+    /// Consumes this many bytes, up to a character boundary.
     fn take(&mut self, length: usize) -> &'t str {
         let (taken, rest) = self.rest.split_at(length);
         self.rest = rest;
         taken
     }
 
-    /// A field's name after its dot, in which a backslash takes away what the next letter means.
+    /// A field's name after its dot, with backslash escapes.
     fn field(&mut self) -> Step {
         let mut is_escaped = false;
         let ends = |letter: char| {
@@ -180,7 +180,7 @@ impl<'t> Reader<'t> {
         Err("unterminated quoted string".to_owned())
     }
 
-    /// What stands in brackets.
+    /// The content of brackets.
     fn index(&mut self) -> Result<Vec<Step>, String> {
         let end = self.rest.find([']', '\n']).filter(|end| !self.rest[*end..].starts_with('\n'));
         let text = self.take(end.ok_or("unterminated array")?);

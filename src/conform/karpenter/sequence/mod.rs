@@ -1,5 +1,5 @@
-//! A whole timeline: Karpenter's operator, between a provider, a kube-scheduler and a termination that do what the
-//! recording says.
+//! A whole timeline: Karpenter's operator with a simulated provider, kube-scheduler and termination that follow the
+//! recording.
 
 mod telling;
 
@@ -21,7 +21,7 @@ use karpenter::requirements::Requirements;
 use karpenter::state::{NodeObject, StateNode};
 pub(super) use telling::by_time_and_kind;
 
-/// What is to happen.
+/// A scheduled event.
 #[derive(Clone, Debug)]
 enum Event {
     Act(usize),
@@ -37,7 +37,7 @@ struct Timeline<'a> {
     start: SimTime,
     now: SimTime,
     operator: Operator,
-    /// What nobody changes; without nodes and pods.
+    /// The constant part of the cluster, without nodes and pods.
     base: Snapshot,
     /// Nodes with their pods, by name.
     nodes: BTreeMap<Name, NodeWithPods>,
@@ -48,7 +48,7 @@ struct Timeline<'a> {
     told: Vec<Value>,
 }
 
-/// What happens in a timeline.
+/// The events of a timeline.
 pub(super) fn outcome(
     case: &Case,
     sequence: &Sequence,
@@ -115,7 +115,7 @@ impl Timeline<'_> {
     }
 
     fn run(&mut self, id: &str) -> Result<(), String> {
-        /// Most steps of the operator at one instant.
+        /// Maximum number of operator steps at one instant.
         const MOST: usize = 10_000;
         let end = self.start + SimDuration::from_secs_f64(self.sequence.until_s);
         let mut steps = 0;
@@ -198,7 +198,7 @@ impl Timeline<'_> {
         self.tell(if is_disrupted { "tainted" } else { "untainted" }, json!({ "node": &**node }));
     }
 
-    // What comes from outside.
+    // External events.
 
     fn act(&mut self, action: &SequenceAction, place: usize) -> Result<(), String> {
         for (number, given) in action.add_pods.iter().enumerate() {
@@ -220,7 +220,7 @@ impl Timeline<'_> {
         self.waiting.push(Arc::new(pod));
     }
 
-    /// A pod goes, whatever it is called by now.
+    /// Deletes a pod, even if it has been recreated under another name.
     fn delete_pod(&mut self, name: &str) {
         let is_it = |pod: &Arc<Pod>| {
             pod.id.name.strip_prefix(name).is_some_and(|rest| rest.bytes().all(|one| one == b'x'))
@@ -241,7 +241,7 @@ impl Timeline<'_> {
         self.note_pod_event(&pod, &node);
     }
 
-    /// A pod came to a node or left it.
+    /// Reports that a pod was bound to a node or left it.
     fn note_pod_event(&mut self, pod: &Pod, node: &Name) {
         if pod.owner == PodOwner::DaemonSet {
             self.operator.mark_changed(self.now);
@@ -365,7 +365,7 @@ impl Timeline<'_> {
         self.after(0.001, Event::Bind);
     }
 
-    /// A claim is deleted: its pods come back under another name, and its instance goes.
+    /// Terminates a claim: its pods are recreated under other names, and its instance is deleted.
     fn terminate(&mut self, name: &Name) {
         self.tell("terminating", json!({ "node": &**name }));
         let pods = self.nodes.get_mut(name).map(|(_, pods)| std::mem::take(pods));
@@ -384,7 +384,7 @@ impl Timeline<'_> {
     }
 }
 
-/// Whether the kube-scheduler may put a pod on a node.
+/// True if the kube-scheduler may bind a pod to a node.
 fn takes(state: &StateNode, pod: &Pod) -> bool {
     let spec = &pod.template.spec;
     let Some(node) = &state.node else { return false };

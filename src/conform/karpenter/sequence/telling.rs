@@ -1,4 +1,4 @@
-//! What happens in a timeline, as the recordings have it.
+//! The events of a timeline in the form of the recordings.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::karpenter::told;
 use karpenter::disruption::{Command, Method};
 use karpenter::operator::{Nomination, Output};
 
-/// By time and kind; within one instant and kind by what is told.
+/// Order by time, then kind, then content.
 pub(in crate::karpenter) fn by_time_and_kind(one: &Value, other: &Value) -> std::cmp::Ordering {
     let time = |event: &Value| event["t"].as_f64().unwrap_or(0.0);
     let text = |event: &Value, field: &str| event[field].as_str().unwrap_or_default().to_owned();
@@ -26,7 +26,7 @@ impl Timeline<'_> {
         self.told.push(fields);
     }
 
-    /// Tells what the operator does, apart from what it asks for.
+    /// Records an output of the operator that is not a request.
     pub(super) fn tell_of(&mut self, output: &Output) {
         match output {
             Output::Scheduled { pending, deleting, .. } => {
@@ -59,7 +59,7 @@ impl Timeline<'_> {
                 told["loop_started"] = json!(round.since(self.start).as_secs_f64());
                 self.tell("command", told);
             }
-            // Of the others nothing is told: what would be is overwritten in the real program.
+            // For other methods there is no event: the real program overwrites it.
             Output::Invalidated { round, method: Method::Emptiness, .. } => {
                 let message = "abandoning empty node consolidation attempt due to pod churn, command is no longer valid";
                 let round = round.since(self.start).as_secs_f64();

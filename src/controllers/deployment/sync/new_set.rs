@@ -7,11 +7,11 @@ use cluster::replica_set::ReplicaSetSpec;
 use cluster::store::{POD_TEMPLATE_HASH_LABEL, pod_template_hash};
 use cluster::{Action, Labels, ObjectMeta};
 
-/// What `kubectl apply` notes on the object itself; no copy of it is made.
+/// Written by `kubectl apply` for the object itself; not copied.
 const LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 impl Sync<'_> {
-    /// Creates the set of the present template if there is none (`getNewReplicaSet`).
+    /// Creates the set of the current template if there is none (`getNewReplicaSet`).
     pub(super) fn create_new_set(&mut self) {
         if self.new.is_some() {
             return;
@@ -71,8 +71,7 @@ impl Sync<'_> {
     }
 }
 
-/// What a ReplicaSet gets of its Deployment's annotations
-/// (`copyDeploymentAnnotationsToReplicaSet`).
+/// The annotations that a ReplicaSet inherits from its Deployment (`copyDeploymentAnnotationsToReplicaSet`).
 pub(super) fn annotations_of(deployment: &Deployment) -> Labels {
     let all = deployment.meta.annotations.iter();
     all.filter(|(key, _)| key.as_ref() != LAST_APPLIED_ANNOTATION)

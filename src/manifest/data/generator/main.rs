@@ -1,9 +1,9 @@
-//! Prints the fields of every kind that manifests may hold, as `src/manifest/data/kubernetes_fields.json`
-//! has them: the JSON Schemas of k8s-openapi, without what no check reads.
+//! Prints the fields of all supported kinds in the format of `src/manifest/data/kubernetes_fields.json`:
+//! the JSON Schemas of k8s-openapi, reduced to the keywords that checks use.
 //!
-//! `cargo run -p wavetank-kubernetes-fields > src/manifest/data/kubernetes_fields.json` after a change of
-//! the version of Kubernetes or of the kinds below. An ordinary build so compiles none of these schemas,
-//! which change with that version alone.
+//! Run `cargo run -p wavetank-kubernetes-fields > src/manifest/data/kubernetes_fields.json` after a
+//! change of the Kubernetes version or of the kinds below. Ordinary builds therefore need not compile
+//! these schemas, which only change with that version.
 #![expect(clippy::print_stdout, reason = "printing is all it does")]
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
@@ -21,7 +21,7 @@ fn main() {
     print!("{}", kubernetes_fields());
 }
 
-/// The file's text: a line for each type, in the order in which the kinds reach them.
+/// The file's content: a line per type, in the order in which the kinds refer to them.
 fn kubernetes_fields() -> String {
     let lines: Vec<String> = definitions()
         .into_iter()
@@ -30,7 +30,7 @@ fn kubernetes_fields() -> String {
     format!("{{\n{}\n}}\n", lines.join(",\n"))
 }
 
-/// The schema of every type that the kinds are made of, by the type's name.
+/// The schemas of all types used by the kinds, by type name.
 fn definitions() -> Map<String, Value> {
     let mut generator = SchemaGenerator::default();
     macro_rules! define {
@@ -45,8 +45,8 @@ fn definitions() -> Map<String, Value> {
     generator.take_definitions(true)
 }
 
-/// A schema with the keywords that `manifest::schema` reads. Only a field that must be there is
-/// described, by the first sentence: that is what the message says when it is missing.
+/// A schema reduced to the keywords that `manifest::schema` reads. Only required fields keep their
+/// description, shortened to the first sentence, which is quoted when the field is missing.
 fn trimmed(schema: Value, is_required: bool) -> Value {
     let Value::Object(keywords) = schema else { return schema };
     let required = keywords.get("required").cloned().unwrap_or_default();

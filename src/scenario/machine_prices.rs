@@ -1,0 +1,48 @@
+//! A user's own price list, brought to the pools of a scenario.
+
+use super::check::region_of;
+use super::cluster::NodePool;
+use super::read::ScenarioText;
+use capacity::machine_prices::MachinePrices;
+use cluster::node::REGION_LABEL;
+use manifest::{Diagnostic, Diagnostics, Place, Source};
+
+impl ScenarioText {
+    /// Gives each pool the price that a list has for it, unless it has a price of its own, and Karpenter those of all types.
+    /// What is wrong with the list, and which pools it has no price for.
+    pub fn take_prices(&mut self, list: &Source) -> Diagnostics {
+        let mut problems = Diagnostics::default();
+        let prices = match MachinePrices::read(&list.text) {
+            Ok(prices) => prices,
+            Err(errors) => {
+                for error in errors {
+                    let place = Place { source: list.name.clone(), line: error.line, column: 0 };
+                    problems.push(Diagnostic::error("price-list", error.message).at(place));
+                }
+                return problems;
+            }
+        };
+        for pool in &mut self.scenario.cluster.node_pools {
+            if pool.price_per_hour.is_none()
+                && let Some(kind) = &pool.instance_type
+                && let Some(price) = prices.find(kind, &region(pool))
+            {
+                pool.price_per_hour = if pool.spot { price.spot } else { Some(price.on_demand) };
+            }
+        }
+        self.scenario.cluster.own_prices = prices;
+        problems
+    }
+}
+
+/// The region that a pool is in: by its zones, its labels, or the one that the catalog has prices of.
+pub(crate) fn region(pool: &NodePool) -> String {
+    let of_zones = pool.zones.iter().find_map(|zone| region_of(zone)).map(|(_, region)| region);
+    let labelled = pool.labels.get(REGION_LABEL).map(|region| &**region);
+    if let Some(region) = of_zones.or(labelled) {
+        return region.to_owned();
+    }
+    let resolved = pool.resolve().ok();
+    let machine = resolved.as_ref().and_then(|pool| pool.node_type());
+    machine.map_or_else(String::new, |machine| machine.region().to_owned())
+}

@@ -1,0 +1,273 @@
+//! Pods that were rejected alike and wait for the same things are kept together: that none of them finds a node again is
+//! noted of all at once, and costs no more for a hundred thousand than for one.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::framework::PluginName;
+use super::node_info::ClassId;
+use super::told::ToldId;
+use cluster::pod::PodId;
+use engine::SimTime;
+
+/// Pods that are rejected alike and wait for the same things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alike {
+    /// Their class, or the first of the classes that every node judges alike.
+    pub class: ClassId,
+    /// Whether it stands for all classes that every node judges alike.
+    pub is_shared: bool,
+}
+
+/// What the pods of a cohort have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Common {
+    pub(super) alike: Alike,
+    pub(super) priority: i32,
+    /// The plugins that rejected them.
+    pub(super) rejected_by: Arc<[PluginName]>,
+    pub(super) told: ToldId,
+    /// Rejections of each, as far as the back-off grows with them.
+    pub(super) level: u32,
+    /// When they were rejected last.
+    pub(super) timestamp: SimTime,
+    /// Orders cohorts that were rejected at one instant.
+    pub(super) rank: u64,
+}
+
+/// Pods that were rejected alike at one instant.
+#[derive(Clone, Debug)]
+pub(super) struct Cohort {
+    pub(super) common: Common,
+    /// How often all of them were rejected together.
+    pub(super) tries: u32,
+    /// By their numbers, which order the pods of cohorts of one rank. Some may have left; the first has not.
+    members: VecDeque<(u64, PodId)>,
+    /// How many have not left.
+    pub(super) len: usize,
+    is_released: bool,
+}
+
+/// Of pods that are to be tried, the smallest goes first: whether they back off, and until which second; then as in the
+/// active queue.
+pub(super) type Turn = (bool, SimTime, Reverse<i32>, SimTime, u64);
+
+/// All cohorts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cohorts {
+    all: BTreeMap<u32, Cohort>,
+    by_common: BTreeMap<Common, u32>,
+    /// Those whose pods are to be tried, in the order of their turns.
+    released: Vec<(Turn, u32)>,
+    /// The earliest time of rejection of the others; the last that there is, if there are none.
+    oldest: Option<SimTime>,
+    last_id: u32,
+    /// With so many of them it is time to join what can be joined.
+    most: usize,
+    /// Pods in all.
+    len: usize,
+}
+
+/// Fewer cohorts are not worth joining.
+const FEW: usize = 64;
+
+impl Cohorts {
+    /// How many pods wait, those that are to be tried not included.
+    pub(super) fn waiting_len(&self) -> usize {
+        let released = self.released.iter().map(|(_, id)| self.all[id].len);
+        self.len - released.sum::<usize>()
+    }
+
+    /// A cohort.
+    pub(super) fn get(&self, id: u32) -> &Cohort {
+        &self.all[&id]
+    }
+
+    /// The cohorts whose pods wait, by number.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Cohort)> {
+        self.all.iter().filter(|(_, one)| !one.is_released).map(|(id, one)| (*id, one))
+    }
+
+    /// All pods, some of which may have left.
+    pub(super) fn members(&self) -> impl Iterator<Item = (u32, PodId)> {
+        self.all.iter().flat_map(|(id, one)| one.members.iter().map(|(_, pod)| (*id, *pod)))
+    }
+
+    /// The earliest time of rejection of those that wait.
+    pub(super) const fn oldest(&self) -> Option<SimTime> {
+        self.oldest
+    }
+
+    /// Adds a pod with the largest number so far to its cohort; which one that is, and how often that was tried.
+    pub(super) fn push(&mut self, common: Common, number: u64, pod: PodId) -> (u32, u32) {
+        self.len += 1;
+        self.oldest = Some(self.oldest.map_or(common.timestamp, |one| one.min(common.timestamp)));
+        let known = self.by_common.get(&common).copied();
+        let known = known.filter(|id| !self.all[id].is_released);
+        let id = known.unwrap_or_else(|| self.open(common));
+        let cohort = self.all.get_mut(&id).expect("it was just found or opened");
+        cohort.members.push_back((number, pod));
+        cohort.len += 1;
+        (id, cohort.tries)
+    }
+
+    fn open(&mut self, common: Common) -> u32 {
+        self.last_id += 1;
+        let (members, len) = (VecDeque::new(), 0);
+        self.by_common.insert(common.clone(), self.last_id);
+        let cohort = Cohort { common, tries: 0, members, len, is_released: false };
+        self.all.insert(self.last_id, cohort);
+        self.last_id
+    }
+
+    /// A pod leaves; `is_there` says which of the others have not.
+    pub(super) fn leave(&mut self, id: u32, mut is_there: impl FnMut(u64, PodId) -> bool) {
+        let Some(cohort) = self.all.get_mut(&id) else { return };
+        self.len -= 1;
+        cohort.len -= 1;
+        if cohort.len == 0 {
+            self.close(id);
+            self.find_oldest();
+            return;
+        }
+        while let Some((number, pod)) = cohort.members.front()
+            && !is_there(*number, *pod)
+        {
+            cohort.members.pop_front();
+        }
+    }
+
+    fn close(&mut self, id: u32) {
+        let Some(cohort) = self.all.remove(&id) else { return };
+        self.forget(&cohort.common, id);
+        if cohort.is_released {
+            self.released.retain(|(_, one)| *one != id);
+        }
+    }
+
+    fn forget(&mut self, common: &Common, id: u32) {
+        if self.by_common.get(common) == Some(&id) {
+            self.by_common.remove(common);
+        }
+    }
+
+    fn find_oldest(&mut self) {
+        self.oldest = self.waiting().map(|(_, one)| one.common.timestamp).min();
+    }
+
+    /// The pods of these cohorts are to be tried.
+    pub(super) fn release(&mut self, ids: &[u32], turn: impl Fn(&Common) -> Turn) {
+        for id in ids {
+            if let Some(cohort) = self.all.get_mut(id)
+                && !std::mem::replace(&mut cohort.is_released, true)
+            {
+                self.released.push((turn(&cohort.common), *id));
+            }
+        }
+        self.find_oldest();
+        self.sort(turn);
+    }
+
+    /// Puts those that are to be tried into the order of their turns as they are now.
+    pub(super) fn sort(&mut self, turn: impl Fn(&Common) -> Turn) {
+        for (known, id) in &mut self.released {
+            *known = turn(&self.all[id].common);
+        }
+        self.released.sort_unstable();
+    }
+
+    /// The turn of the pods that are to be tried first, and their cohorts.
+    pub(super) fn first_turn(&self) -> Option<(Turn, impl Iterator<Item = u32>)> {
+        let (turn, _) = *self.released.first()?;
+        let same = self.released.iter().take_while(move |(one, _)| *one == turn);
+        Some((turn, same.map(|(_, id)| *id)))
+    }
+
+    /// The first pod that is to be tried, with its number and its cohort.
+    pub(super) fn first(&self) -> Option<(Turn, u64, PodId)> {
+        let (turn, ids) = self.first_turn()?;
+        let (number, pod) = ids.filter_map(|id| self.head(id)).min()?;
+        Some((turn, number, pod))
+    }
+
+    /// The first pod of a cohort, with its number.
+    pub(super) fn head(&self, id: u32) -> Option<(u64, PodId)> {
+        self.all.get(&id)?.members.front().copied()
+    }
+
+    /// All pods of a cohort, some of which may have left.
+    pub(super) fn members_of(&self, id: u32) -> impl Iterator<Item = (u64, PodId)> {
+        self.all.get(&id).into_iter().flat_map(|one| one.members.iter().copied())
+    }
+
+    /// All pods of a cohort were tried and rejected; `change` says what is otherwise with them now.
+    pub(super) fn reject(&mut self, id: u32, change: impl FnOnce(&mut Common)) {
+        let Some(cohort) = self.all.get_mut(&id) else { return };
+        let before = cohort.common.clone();
+        change(&mut cohort.common);
+        cohort.tries += 1;
+        cohort.is_released = false;
+        let common = cohort.common.clone();
+        self.oldest = Some(self.oldest.map_or(common.timestamp, |one| one.min(common.timestamp)));
+        self.forget(&before, id);
+        self.by_common.entry(common).or_insert(id);
+        self.released.retain(|(_, one)| *one != id);
+    }
+
+    /// Whether there are so many that it is time to join those that can be.
+    pub(super) fn are_many(&self) -> bool {
+        self.released.is_empty() && self.all.len() > self.most.max(FEW)
+    }
+
+    /// Joins cohorts that differ in the order of their last try alone. `moved` hears of each pod: its new number and
+    /// cohort, and how often the old one was tried; it says whether the pod has not left.
+    pub(super) fn join(
+        &mut self,
+        mut next_number: impl FnMut() -> u64,
+        mut moved: impl FnMut((u32, u64), PodId, (u32, u64), u32) -> bool,
+    ) {
+        let mut of_instant: BTreeMap<(Reverse<i32>, SimTime), Vec<u32>> = BTreeMap::new();
+        for (id, one) in &self.all {
+            let instant = (Reverse(one.common.priority), one.common.timestamp);
+            of_instant.entry(instant).or_default().push(*id);
+        }
+        for ids in of_instant.into_values().filter(|ids| ids.len() > 1) {
+            let old: Vec<(u32, Cohort)> = ids
+                .iter()
+                .filter_map(|id| {
+                    let cohort = self.all.remove(id)?;
+                    self.forget(&cohort.common, *id);
+                    Some((*id, cohort))
+                })
+                .collect();
+            let rank = old.iter().map(|(_, one)| one.common.rank).min().unwrap_or(0);
+            let mut pods: Vec<(u64, u64, PodId, usize)> = Vec::new();
+            for (at, (_, one)) in old.iter().enumerate() {
+                let members = one.members.iter();
+                pods.extend(members.map(|(number, pod)| (one.common.rank, *number, *pod, at)));
+            }
+            pods.sort_unstable();
+            let mut opened: Vec<Option<u32>> = vec![None; old.len()];
+            for (_, number, pod, at) in pods {
+                let (id, cohort) = &old[at];
+                let into = *opened[at].get_or_insert_with(|| {
+                    let common = Common { rank, ..cohort.common.clone() };
+                    let known = self.by_common.get(&common).copied();
+                    known.unwrap_or_else(|| self.open(common))
+                });
+                let new_number = next_number();
+                if moved((*id, number), pod, (into, new_number), cohort.tries)
+                    && let Some(cohort) = self.all.get_mut(&into)
+                {
+                    cohort.members.push_back((new_number, pod));
+                    cohort.len += 1;
+                }
+            }
+        }
+        let empty: Vec<u32> =
+            self.all.iter().filter(|(_, one)| one.len == 0).map(|(id, _)| *id).collect();
+        empty.into_iter().for_each(|id| self.close(id));
+        self.most = 2 * self.all.len();
+    }
+}

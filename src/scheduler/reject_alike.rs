@@ -1,0 +1,108 @@
+//! Tries in which no node is found for any of many pods that are alike: decided once for all of them, and noted of all
+//! as if each had been tried.
+
+use std::sync::Arc;
+
+use super::message::cut;
+use super::queue::{QueuedPod, Rejection};
+use super::schedule_one::{Scheduler, cycle, event};
+use super::told::ToldId;
+use cluster::pod::{Pod, PodId};
+use cluster::{Action, ClusterView};
+
+/// A rejection of pods that are alike.
+struct Verdict {
+    rejection: Rejection,
+    /// What they are told, if they were not told it before.
+    message: Option<String>,
+    /// How many nodes preemption would look at.
+    potential: usize,
+}
+
+impl Scheduler {
+    /// Rejects the pods whose turn it is, as long as no node takes any of those that take turns.
+    pub(super) fn reject_together(&mut self, view: ClusterView<'_>, actions: &mut Vec<Action>) {
+        loop {
+            let cohorts = self.queue.first_cohorts(view.now);
+            let verdicts: Option<Vec<(u32, Verdict)>> =
+                cohorts.iter().map(|one| Some((one.0, self.verdict_on(view, *one)?))).collect();
+            let Some(verdicts) = verdicts.filter(|all| !all.is_empty()) else { return };
+            let mut rejections = Vec::with_capacity(verdicts.len());
+            for (id, verdict) in verdicts {
+                let pods = self.queue.cohort(id).1;
+                (0..pods).for_each(|_| self.pass_over(verdict.potential));
+                if let Some(message) = &verdict.message {
+                    let pods = self.queue.pods_of(id);
+                    let pods = pods.filter_map(|pod| view.store().pods().get(pod));
+                    actions.extend(pods.map(|pod| failed(pod, message)));
+                }
+                rejections.push((id, verdict.rejection));
+            }
+            self.queue.reject_all(rejections, view.now);
+        }
+    }
+
+    /// Rejects one pod where what is known of the nodes is enough to say why; else does nothing.
+    pub(super) fn reject_by_index(
+        &mut self,
+        view: ClusterView<'_>,
+        profile: usize,
+        queued: &QueuedPod,
+        pod: &Pod,
+        actions: &mut Vec<Action>,
+    ) -> bool {
+        let Some(mut verdict) = self.verdict(view, profile, (queued, pod), queued.told) else {
+            return false;
+        };
+        self.pass_over(verdict.potential);
+        actions.extend(verdict.message.take().map(|message| failed(pod, &message)));
+        self.queue.add_unschedulable(queued.clone(), verdict.rejection, view.now);
+        true
+    }
+
+    /// The verdict on a cohort, of which this is a pod; `None` if some node may take it.
+    fn verdict_on(&mut self, view: ClusterView<'_>, (id, pod): (u32, PodId)) -> Option<Verdict> {
+        let (common, _) = self.queue.cohort(id);
+        let (alike, told) = (common.alike, common.told);
+        if alike.is_shared && self.cache.knows_anti_affinity() {
+            return None;
+        }
+        let queued = self.queue.get(pod)?;
+        let profile = self.profile_of(queued.class)?;
+        let pod = view.store().pods().get(pod)?;
+        let mut verdict = self.verdict(view, profile, (&queued, pod), told)?;
+        verdict.rejection.alike = alike;
+        Some(verdict)
+    }
+
+    fn verdict(
+        &mut self,
+        view: ClusterView<'_>,
+        profile: usize,
+        (queued, pod): (&QueuedPod, &Pod),
+        told: ToldId,
+    ) -> Option<Verdict> {
+        let profiles = Arc::clone(&self.profiles);
+        let profile = &profiles[profile];
+        let class = queued.class;
+        let cycle = cycle(&self.cache, view, queued.pod, class, pod);
+        let counts = self.index.refusal(profile, &cycle, class, &self.nominations)?;
+        let reasons = self.told.reasons(counts.reasons());
+        let news = self.told.and(told, reasons);
+        let message = news.map(|_| counts.message(profile, &cycle));
+        let (by, potential) = (counts.rejecting_plugins(), counts.potential());
+        let alike = self.alike_of(profile, class, &by);
+        let rejection = Rejection { alike, by, told: news.unwrap_or(told) };
+        Some(Verdict { rejection, message, potential })
+    }
+
+    /// All nodes were looked at for one pod: the next look starts where this one did, and what preemption draws is drawn.
+    fn pass_over(&mut self, potential: usize) {
+        self.start %= self.cache.node_count().max(1);
+        self.ties.offset(potential);
+    }
+}
+
+fn failed(pod: &Pod, message: &str) -> Action {
+    event(pod, true, "FailedScheduling", cut(message))
+}

@@ -1,0 +1,70 @@
+//! What waiting pods were told. A pod hears once of each set of reasons why no node does: how many nodes give which
+//! changes with every node that joins or fills up, and is told with the set alone.
+
+use std::collections::BTreeMap;
+
+use super::framework::Reason;
+
+/// Number of a set of reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReasonsId(u32);
+
+/// Number of a list of sets of reasons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ToldId(u32);
+
+/// All sets of reasons, and what of them pods were told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    reasons: BTreeMap<Vec<Reason>, u32>,
+    numbers: BTreeMap<Vec<ReasonsId>, u32>,
+    /// By number less one; number 0 is of pods that were told nothing.
+    lists: Vec<Vec<ReasonsId>>,
+}
+
+impl Told {
+    /// The number of a set of reasons, each once and in order.
+    pub(super) fn reasons(&mut self, reasons: Vec<Reason>) -> ReasonsId {
+        let next = number(self.reasons.len());
+        ReasonsId(*self.reasons.entry(reasons).or_insert(next))
+    }
+
+    /// What a pod knows that is told these reasons as well; `None` if it knows them.
+    pub(super) fn and(&mut self, told: ToldId, reasons: ReasonsId) -> Option<ToldId> {
+        let known = (told.0 as usize).checked_sub(1).map_or(&[][..], |at| &self.lists[at]);
+        let at = known.binary_search(&reasons).err()?;
+        let mut list = known.to_vec();
+        list.insert(at, reasons);
+        let next = number(self.lists.len() + 1);
+        let id = *self.numbers.entry(list.clone()).or_insert(next);
+        if id == next {
+            self.lists.push(list);
+        }
+        Some(ToldId(id))
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_is_told_each_set_of_reasons_once_in_whatever_order() {
+        let reason = |text: &'static str| Reason::Text(text.into());
+        let mut told = Told::default();
+        let full = told.reasons(vec![reason("Insufficient cpu")]);
+        let tainted = told.reasons(vec![reason("Insufficient cpu"), reason("taint")]);
+        assert_eq!(told.reasons(vec![reason("Insufficient cpu")]), full);
+        let nothing = ToldId::default();
+        let first = told.and(nothing, full).unwrap();
+        assert_eq!(told.and(first, full), None);
+        let both = told.and(first, tainted).unwrap();
+        let other = told.and(nothing, tainted).unwrap();
+        assert_eq!(told.and(other, full), Some(both));
+        assert_eq!((told.and(both, full), told.and(both, tainted)), (None, None));
+    }
+}
