@@ -66,7 +66,10 @@ fn of_a_file_what_is_allowed_is_applied_and_a_role_counts_from_when_it_is_applie
     ));
     shop.write(
         "more.yaml",
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: flags, namespace: shop}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: flags, namespace: shop}\n---\n\
+         apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: new, namespace: shop}\nspec:\n  \
+         selector: {matchLabels: {app: new}}\n  template: {metadata: {labels: {app: new}}, spec: {containers: \
+         [{name: a, image: a}]}}\n",
     );
     shop.write(
         "role.yaml",
@@ -75,6 +78,8 @@ fn of_a_file_what_is_allowed_is_applied_and_a_role_counts_from_when_it_is_applie
     );
     let events = told(&shop);
     let message = "configmaps \"flags\" is forbidden: User \"system:serviceaccount:shop:deployer\" cannot get resource";
+    assert!(events.contains(message), "{events}");
+    let message = "deployments.apps is forbidden: User \"system:serviceaccount:shop:deployer\" cannot create resource";
     assert!(events.contains(message), "{events}");
     assert!(!events.contains("services \"web\" is forbidden"), "{events}");
     assert_ne!(shop.run(&["get", "cm", "flags", "scenario.yaml", "-n", "shop"]).code, 0);
