@@ -91,16 +91,16 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(Exit::Fine)
 }
 
-/// A scenario that runs, and what it leaves of the manifests.
+/// A scenario that runs, and the manifests it leaves out.
 struct Started {
     text: String,
     choice: Choice,
     left_out: Vec<LeftOut>,
-    /// What routes lead to and no manifest has.
+    /// Warnings about route backends without a Service.
     missing_backends: Vec<String>,
 }
 
-/// Writes the scenario again and again, each time without what a run of the last one would have refused.
+/// Writes the scenario, leaving out rejected objects until a run would accept it.
 fn started(arguments: &Arguments) -> Result<Started, Failure> {
     let charts = charts(arguments)?;
     let with_values = HelmCharts::new(charts.iter().cloned());
@@ -128,7 +128,7 @@ fn started(arguments: &Arguments) -> Result<Started, Failure> {
             return Err(Failure::Problems(std::mem::take(first)));
         }
         left_out.extend(refusals.objects);
-        // A file that was named itself is not left for another.
+        // A file given by its own path is not skipped.
         let is_named = |file: &String| arguments.manifests.contains(file);
         if refusals.files.keys().any(is_named) {
             return Err(Failure::Problems(std::mem::take(first)));
@@ -172,7 +172,7 @@ fn text(
     Ok(starter.text())
 }
 
-/// The charts that are named, with the values for them.
+/// The charts among the given paths, with their values files.
 fn charts(arguments: &Arguments) -> Result<Vec<HelmChart>, Failure> {
     if arguments.values.is_empty() {
         return Ok(Vec::new());
@@ -190,8 +190,7 @@ fn charts(arguments: &Arguments) -> Result<Vec<HelmChart>, Failure> {
     Ok(charts)
 }
 
-/// The objects of these texts without those that are left out. Documents that hold none, such as the settings of some tool, are
-/// passed over.
+/// The objects in these sources, except those left out. Documents that are not objects, such as tool settings, are skipped.
 fn objects(sources: &[Source], left_out: &[LeftOut]) -> Vec<Manifest> {
     let omitted: Vec<String> = left_out.iter().map(|one| one.object.clone()).collect();
     let mut met = BTreeSet::new();
@@ -200,7 +199,7 @@ fn objects(sources: &[Source], left_out: &[LeftOut]) -> Vec<Manifest> {
     read_objects(&sources, &mut Diagnostics::default())
 }
 
-/// Why there is nothing to simulate: what an API server refuses, else what is not taken.
+/// The reason why there is nothing to simulate: rejected objects, else skipped files.
 fn nothing_runs(arguments: &Arguments, choice: &Choice, refused: Option<Diagnostics>) -> Failure {
     if let Some(problems) = refused {
         warn("no scenario is written: a run would refuse these manifests, as a cluster would");

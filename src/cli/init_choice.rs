@@ -1,4 +1,4 @@
-//! Which files of a repository `wavetank init` takes: all that is named, and of several variants of one system one.
+//! Selects the manifests for `wavetank init`: everything at the given paths, or one variant if a repository holds several.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,22 +10,22 @@ use files::{HelmCharts, Unit, read_manifests_with, units};
 use manifest::{Diagnostic, Diagnostics, Manifest, Severity, Source, objects_of, read_documents};
 use serde_json::Value;
 
-/// From how many files of a folder on a pattern stands for all of them.
+/// Minimum number of files in a folder that are named by one pattern.
 const MANY_FILES: usize = 4;
 
-/// What is taken of the paths that a person named.
+/// The selected manifests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
-    /// The paths to name in the scenario.
+    /// Paths for the scenario.
     pub(super) paths: Vec<String>,
-    /// Their texts.
+    /// Their contents.
     pub(super) sources: Vec<Source>,
-    /// What is not taken, and why.
+    /// Skipped files and folders, each with the reason.
     pub(super) left: Vec<(String, String)>,
 }
 
-/// Takes all that the paths name if that is one system, and one of its variants otherwise. Files that cannot be used, those in
-/// `excluded` among them, are left; one that was named itself is an error.
+/// Selects everything at the paths if it forms one system, else one variant of it. Unusable files, including those in
+/// `excluded`, are skipped; an unusable file that was given by its own path is an error.
 pub(super) fn choose(
     paths: &[String],
     charts: &HelmCharts,
@@ -42,7 +42,7 @@ pub(super) fn choose(
                 choice.sources.extend(sources.iter().cloned());
             }
             (None, true) => match units(path, charts).map_err(Failure::Input)? {
-                // Of a chart or a kustomization there is nothing to choose.
+                // A chart or a kustomization is taken as a whole.
                 units if units.iter().all(|unit| unit.path == *path || unit.path == tidy(path)) => {
                     choice.take_or_report(path, read, &mut problems);
                 }
@@ -62,7 +62,7 @@ fn tidy(path: &str) -> String {
 }
 
 impl Choice {
-    /// Takes what is named, with all its mistakes.
+    /// Takes the path as it is and reports its mistakes.
     fn take_or_report(
         &mut self,
         path: &str,
@@ -99,7 +99,7 @@ impl Choice {
     }
 }
 
-/// Whether all of it can be read and no two of its workloads have one name.
+/// True if all sources parse and no two different workloads share a name.
 fn is_one_system(sources: &[Source], excluded: &BTreeMap<String, String>) -> bool {
     if sources.iter().any(|source| excluded.contains_key(&*source.name)) {
         return false;
@@ -115,7 +115,7 @@ fn is_one_system(sources: &[Source], excluded: &BTreeMap<String, String>) -> boo
     })
 }
 
-/// Workloads with all that they say.
+/// Workloads with their full manifests.
 type Workloads = BTreeMap<ObjectReference, Value>;
 
 fn workloads(objects: &[Manifest]) -> Workloads {
@@ -127,7 +127,7 @@ fn workloads(objects: &[Manifest]) -> Workloads {
     named.map(|one| (one.reference.clone(), one.value.clone())).collect()
 }
 
-/// A workload that both have, and not alike.
+/// A workload that both define differently.
 fn conflict<'a>(some: &'a Workloads, others: &Workloads) -> Option<&'a ObjectReference> {
     let differs = |(name, value): &(&ObjectReference, &Value)| {
         others.get(*name).is_some_and(|other| other != *value)
@@ -135,11 +135,11 @@ fn conflict<'a>(some: &'a Workloads, others: &Workloads) -> Option<&'a ObjectRef
     some.iter().find(differs).map(|(name, _)| name)
 }
 
-/// A file, a kustomization or a chart that can be taken or left.
+/// A file, kustomization or chart that can be selected by itself.
 #[derive(Clone, Debug)]
 struct Part {
     path: String,
-    /// Its folder if it is one file, else itself: what lies in one folder belongs together.
+    /// The folder of a file, else the path itself; files in one folder belong together.
     folder: String,
     is_file: bool,
     made_of: Vec<String>,
@@ -148,7 +148,7 @@ struct Part {
 }
 
 impl Part {
-    /// Nothing of a file that holds no object; why not of one that cannot be used.
+    /// `None` for a file without objects; an error with path and reason for an unusable one.
     fn of(
         unit: Unit,
         excluded: &BTreeMap<String, String>,
@@ -181,8 +181,9 @@ impl Part {
     }
 }
 
-/// The parts of one system, in their order, and those that are variants of it. Folders with the most workloads come first, then
-/// those nearest to the root; of the files of a folder likewise, the shortest name first, as variants have longer ones.
+/// Splits parts into one consistent system and the variants it excludes. Folders with the most workloads win, then those
+/// nearest to the root; within a folder, files with the most workloads, then the shortest name (`app.yaml` before
+/// `app-canary.yaml`).
 fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
     let mut of_folder: BTreeMap<&str, BTreeSet<&ObjectReference>> = BTreeMap::new();
     for part in &parts {
@@ -221,7 +222,7 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
         }
         taken.insert(at);
     }
-    // What lies beside the workloads of a variant belongs to these.
+    // Files without workloads belong to the variant in their folder.
     let of_variants: BTreeSet<&str> = left.keys().map(|at| parts[*at].folder.as_str()).collect();
     taken.retain(|at| {
         let folder = parts[*at].folder.as_str();
@@ -242,7 +243,7 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
     (chosen, variants)
 }
 
-/// How the scenario names these parts: a pattern stands for all files of a folder with one ending.
+/// The paths of the parts, with one pattern for a folder whose files of an extension are all selected.
 fn named(parts: &[Part], left: &[(String, String)]) -> Vec<String> {
     let pattern = |part: &Part| {
         let ending = Path::new(&part.path).extension()?.to_string_lossy();

@@ -1,4 +1,4 @@
-//! What an API server refuses of some manifests: `kubectl apply` goes on without it, and so does a first scenario.
+//! Objects that the API server would reject: `wavetank init` leaves them out, as `kubectl apply` continues without them.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use manifest::{
 use scenario::starter::LeftOut;
 use sim::Blueprint;
 
-/// What is to be left of manifests for the rest to run.
+/// Objects and files to leave out so that the rest runs.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Objects, each with the first reason.
+    /// Rejected objects, each with the first reason.
     pub(super) objects: Vec<LeftOut>,
-    /// Files of which no object can be named, with the reason.
+    /// Files with an error outside of any named object, with the reason.
     pub(super) files: BTreeMap<String, String>,
 }
 
@@ -25,7 +25,7 @@ impl Refusals {
     }
 }
 
-/// What a run of this scenario would refuse.
+/// The errors for which a run of this scenario would be refused.
 pub(super) fn refused(path: &str, text: &str) -> Option<Diagnostics> {
     let resolved = load_scenario(&Source::new(path, text), &[]);
     let problems = match &resolved {
@@ -44,7 +44,7 @@ pub(super) fn refused(path: &str, text: &str) -> Option<Diagnostics> {
     (!errors.is_empty()).then_some(errors)
 }
 
-/// The objects and files in which these errors are. An error elsewhere is none of the manifests', and nothing of them mends it.
+/// Locates the errors in objects and files. Errors outside of the manifests are ignored.
 pub(super) fn refusals(problems: &Diagnostics, sources: &[Source]) -> Refusals {
     let mut refusals = Refusals::default();
     for problem in problems.iter() {
@@ -71,7 +71,7 @@ fn source_of<'a>(problem: &Diagnostic, sources: &'a [Source]) -> Option<&'a Sour
     sources.iter().find(|source| same_file(&source.name, &place.source))
 }
 
-/// Whether two names, as seen from where the program runs, are of one file.
+/// True if two paths, relative to the working directory, denote the same file.
 fn same_file(one: &str, other: &str) -> bool {
     let whole = |name: &str| {
         let path = std::path::absolute(name).unwrap_or_else(|_| name.into());
@@ -80,7 +80,7 @@ fn same_file(one: &str, other: &str) -> bool {
     one == other || whole(one) == whole(other)
 }
 
-/// The object that stands at the line of an error.
+/// The object at the line of an error.
 fn object_at(problem: &Diagnostic, source: &Source) -> Option<String> {
     let line = problem.place.as_ref()?.line;
     let mut unread = Diagnostics::default();

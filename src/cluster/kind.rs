@@ -137,8 +137,8 @@ macro_rules! kinds {
 
 use Role::{LeftAside, PodsMissing, Simulated};
 
-const RIGHTS: &str = "rights hold for those alone whom the timeline names with `as`; `wavetank auth can-i` says who may \
-     do what";
+const RIGHTS: &str = "rights are not simulated, except for timeline entries with `as`; `wavetank auth can-i` answers who may do \
+     what";
 const STANDARDS: &str = "pods are judged by the Pod Security labels of their namespace alone";
 const ADMISSION: &str = "nothing checks or changes objects on their way in";
 const NO_STORAGE: &str = "no storage is simulated";

@@ -1,5 +1,5 @@
-//! PersistentVolumes that somebody made beforehand, and which claim gets which (`pkg/controller/volume/persistentvolume`,
-//! 1.36). Volumes that are made for a claim are in `claim`.
+//! Static PersistentVolumes and their binding to claims (`pkg/controller/volume/persistentvolume`, 1.36). Dynamic
+//! provisioning is in `claim`.
 
 use std::cmp::Reverse;
 
@@ -14,30 +14,30 @@ use super::store::Store;
 use engine::Id;
 use units::Quantity;
 
-/// The provisioner of classes of which nobody makes volumes.
+/// Provisioner of classes without dynamic provisioning.
 pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
-/// The label of zones that came before the present one.
+/// Former zone label.
 const OLD_ZONE_LABEL: &str = "failure-domain.beta.kubernetes.io/zone";
-/// What stands between several zones in such a label (`LabelMultiZoneDelimiter`).
+/// Separator of several zones in a zone label (`LabelMultiZoneDelimiter`).
 const ZONE_DELIMITER: &str = "__";
 
-/// A PersistentVolume of the manifests.
+/// A static PersistentVolume.
 #[derive(Clone, Debug)]
 pub struct PersistentVolume {
     /// Its metadata.
     pub meta: ObjectMeta,
     /// Its spec.
     pub spec: PersistentVolumeSpec,
-    /// The claim that has it, or had it.
+    /// The bound claim; after its deletion, the former claim.
     pub claim: Option<NamespacedName>,
-    /// Whether that claim is gone, and the volume is kept as it is.
+    /// True if the bound claim was deleted and the volume is retained.
     pub is_released: bool,
 }
 
 /// Key of a PersistentVolume.
 pub type PersistentVolumeId = Id<PersistentVolume>;
 
-/// What a PersistentVolume says.
+/// Spec of a PersistentVolume.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PersistentVolumeSpec {
     /// `capacity.storage`.
@@ -48,9 +48,9 @@ pub struct PersistentVolumeSpec {
     pub storage_class: Name,
     /// `nodeAffinity.required`: the terms of which a node must meet one; `None` for any node.
     pub node_affinity: Option<Vec<NodeSelectorTerm>>,
-    /// `claimRef`: the claim that it is kept for.
+    /// `claimRef`: the claim for which it is reserved.
     pub claim: Option<NamespacedName>,
-    /// `persistentVolumeReclaimPolicy: Recycle`: another claim may have it afterwards.
+    /// `persistentVolumeReclaimPolicy: Recycle`: available again after its claim is deleted.
     pub is_recycled: bool,
     /// `volumeMode: Block`.
     pub is_block: bool,
@@ -66,7 +66,7 @@ impl PersistentVolume {
         }
     }
 
-    /// Whether a claim may have it (`checkVolumeSatisfyClaim`), whoever it is kept for.
+    /// True if it fits the claim, regardless of `claimRef` (`checkVolumeSatisfyClaim`).
     fn satisfies(&self, claim: &Claim) -> bool {
         let spec = &self.spec;
         self.is_large_enough(claim)
@@ -79,7 +79,7 @@ impl PersistentVolume {
         claim.spec.storage() <= self.spec.capacity
     }
 
-    /// Whether a node with these labels can reach it by its node affinity.
+    /// True if its node affinity admits the node.
     fn reaches(&self, labels: &Labels, name: &Name) -> bool {
         reaches(self.spec.node_affinity.as_deref(), labels, name)
     }
@@ -101,7 +101,7 @@ impl PersistentVolume {
     }
 }
 
-/// Whether one of the terms fits a node, or there are none to fit.
+/// True if there are no terms, or one of them matches the node.
 pub fn reaches(terms: Option<&[NodeSelectorTerm]>, labels: &Labels, name: &Name) -> bool {
     terms.is_none_or(|terms| terms.iter().any(|term| term.matches(labels, name)))
 }
@@ -128,7 +128,7 @@ impl Object for PersistentVolume {
         Ok(object::replace((&mut volume.meta, &mut volume.spec), meta, spec))
     }
 
-    /// Claims that have waited for one get it, the oldest first.
+    /// Binds waiting claims, oldest first.
     fn index(store: &mut Store, _: PersistentVolumeId) {
         let unbound = store.claims().iter().filter(|(_, claim)| claim.volume.is_none());
         let mut unbound: Vec<(u64, ClaimId)> =
@@ -141,8 +141,8 @@ impl Object for PersistentVolume {
 }
 
 impl Store {
-    /// Whether a claim gets its volume when its first pod has a node, and not at once (`IsDelayBindingMode`). A class that is not
-    /// among the manifests is taken to be one of the cluster's own, which are so.
+    /// True if the claim is bound when its first pod is scheduled (`IsDelayBindingMode`). A class without a manifest is
+    /// assumed to be the cloud's own, with `WaitForFirstConsumer`.
     pub fn waits_for_consumer(&self, claim: &Claim) -> bool {
         match self.class_of(claim) {
             Some(class) => !class.spec.is_immediate,
@@ -150,8 +150,8 @@ impl Store {
         }
     }
 
-    /// Whether somebody makes a volume for this claim if there is none: its class names a provisioner, or is not among the
-    /// manifests, and the claim asks for no volume in particular.
+    /// True if a volume is provisioned for this claim when none fits: its class has a provisioner or no manifest, and the
+    /// claim asks for no particular volume.
     pub fn is_provisioned(&self, claim: &Claim) -> bool {
         let spec = &claim.spec;
         let has_class = spec.storage_class.as_deref() != Some("");
@@ -162,8 +162,8 @@ impl Store {
             && class.is_none_or(|class| *class.spec.provisioner != *NO_PROVISIONER)
     }
 
-    /// Binds a claim to a volume that is there, as far as that does not wait for its first pod: one that is kept for it or that it
-    /// names (`syncUnboundClaim`), else the best, if its class does not wait.
+    /// Binds a claim to an existing volume before any pod is scheduled: one reserved for it or named by it, else the best
+    /// match unless its class delays binding (`syncUnboundClaim`).
     pub(super) fn bind_at_once(&mut self, id: ClaimId) {
         let claim = &self.claims()[id];
         if claim.volume.is_some() {
@@ -172,7 +172,7 @@ impl Store {
         let found = match &claim.spec.volume_name {
             Some(name) => self.volume_named(name, claim),
             None => self.kept_volume(claim).or_else(|| {
-                // Of a class that the manifests do not have a volume may be there all the same.
+                // A class without a manifest does not delay static binding.
                 let waits = self.class_of(claim).is_some_and(|class| !class.spec.is_immediate);
                 if waits { None } else { self.best_volume(claim, None, &[]) }
             }),
@@ -191,7 +191,7 @@ impl Store {
         (volume.claim.is_none() && (is_kept || is_free)).then_some(found)
     }
 
-    /// The volume whose `claimRef` names the claim.
+    /// The free volume whose `claimRef` names the claim.
     fn kept_volume(&self, claim: &Claim) -> Option<PersistentVolumeId> {
         let is_kept = |volume: &PersistentVolume| {
             volume.spec.claim.as_ref() == Some(&claim.meta.id)
@@ -201,8 +201,8 @@ impl Store {
         self.persistent_volumes().iter().find(|(_, volume)| is_kept(volume)).map(|(id, _)| id)
     }
 
-    /// The best volume for a claim, that this node can reach if one is given, apart from those taken: of those with the fewest
-    /// access modes the smallest, then the first by name (`FindMatchingVolume`, `allPossibleMatchingAccessModes`).
+    /// The best free volume for a claim, reachable from `node` if given, excluding `taken`: fewest access modes, then
+    /// smallest capacity, then first by name (`FindMatchingVolume`, `allPossibleMatchingAccessModes`).
     pub fn best_volume(
         &self,
         claim: &Claim,
@@ -229,8 +229,8 @@ impl Store {
         best.map(|(id, _)| id)
     }
 
-    /// The volumes that the unbound claims of a pod would get on a node, the smallest claims first; `None` for one that has to be
-    /// made (`findMatchingVolumes` of the scheduler's binder).
+    /// Matches a pod's unbound claims to volumes on a node, smallest claim first; `None` for a claim without a match
+    /// (`findMatchingVolumes` of the scheduler's volume binder).
     pub fn volumes_on<'a>(
         &self,
         mut unbound: Vec<(ClaimId, &'a Claim)>,
@@ -256,8 +256,7 @@ impl Store {
         Claim::collection_mut(self).table[claim].volume = Some(volume);
     }
 
-    /// The claim of a volume is gone: it stays as it is, for nobody, unless it is recycled. (One whose policy is `Delete` goes with
-    /// its disk; for claims that is the same.)
+    /// Releases a volume after its claim was deleted. `Delete` is treated as `Retain`: neither is available to other claims.
     pub(super) fn release_volume(&mut self, name: &Name) {
         let id = NamespacedName { namespace: Name::default(), name: name.clone() };
         let Some(id) = self.named::<PersistentVolume>(&id) else { return };

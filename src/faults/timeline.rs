@@ -20,7 +20,7 @@ pub struct TimelineEntry {
     pub at: SimDuration,
     /// Interval at which the action repeats until the end of the run; absent = once.
     pub every: Option<SimDuration>,
-    /// Who does it; the API server refuses what Roles and bindings do not let this user do.
+    /// The acting user, whose requests are subject to RBAC; absent = all rights.
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     /// The action.
@@ -63,9 +63,9 @@ macro_rules! actions {
             /// at three in a run that starts at midnight. Default: once.
             #[schemars(extend("x-minimum" = "1s"))]
             every: Option<SimDuration>,
-            /// Who does it, as `kubectl --as` takes it: system:serviceaccount:shop:deployer, or the name of a
-            /// user. What the Roles, ClusterRoles and bindings of the manifests do not let it do is refused, and an
-            /// Event of reason Forbidden says so in the words of the API server. Default: somebody who may do everything.
+            /// The acting user, as for `kubectl --as`: system:serviceaccount:shop:deployer, or a user name. Requests
+            /// that the Roles, ClusterRoles and bindings in the manifests do not allow are refused with the API
+            /// server's Forbidden message. Default: a user with all rights.
             #[serde(rename = "as")]
             actor: Option<String>,
             $($(#[$doc])+ $field: Option<$of>,)+
@@ -160,7 +160,7 @@ actions! {
 }
 
 impl TimelineAction {
-    /// Whether somebody asks the API server for it, with kubectl: that can be refused.
+    /// True if the action is a kubectl command, which RBAC can forbid.
     pub const fn is_request(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Charts, rendered by `helm template` where Helm is installed.
+//! Helm charts, rendered by `helm template` if Helm is installed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,17 +7,17 @@ use std::process::{Command, Stdio};
 use manifest::Source;
 use scenario::HelmChart;
 
-/// What is set for charts, by their folders.
+/// Rendering options of charts, by folder.
 #[derive(Clone, Debug, Default)]
 pub struct HelmCharts(BTreeMap<String, HelmChart>);
 
 impl HelmCharts {
-    /// With the paths as the program finds them.
+    /// Paths are relative to the working directory.
     pub fn new(charts: impl IntoIterator<Item = HelmChart>) -> Self {
         Self(charts.into_iter().map(|chart| (tidy(&chart.path), chart)).collect())
     }
 
-    /// What `helm template` makes of the chart in a folder, as one text.
+    /// Renders the chart in a folder to one text.
     pub(super) fn render(&self, folder: &str) -> Result<Source, String> {
         let unset = HelmChart::of(folder);
         let chart = self.0.get(&tidy(folder)).unwrap_or(&unset);
@@ -44,12 +44,12 @@ impl HelmCharts {
     }
 }
 
-/// Whether a folder is a chart.
+/// True if the folder is a chart.
 pub fn is_chart(folder: &Path) -> bool {
     folder.join("Chart.yaml").is_file()
 }
 
-/// The arguments of helm. Hooks run once at an installation, and tests when they are asked for: neither stays.
+/// Arguments of `helm`. Hooks are excluded: they run once at installation, or on `helm test`.
 fn arguments(chart: &HelmChart, folder: &str) -> Vec<String> {
     let mut arguments = vec![
         "template".to_owned(),

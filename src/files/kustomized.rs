@@ -1,4 +1,4 @@
-//! The kustomizations of a folder, and which of them are variants of each other.
+//! Finds the kustomizations in a folder, and detects variants of the same base.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::disk::read;
 use manifest::yaml::to_yaml;
 use manifest::{Source, kustomize};
 
-/// Files as kustomizations find them.
+/// File access for kustomizations.
 struct OnDisk;
 
 impl kustomize::Files for OnDisk {
@@ -20,7 +20,7 @@ impl kustomize::Files for OnDisk {
     }
 }
 
-/// The folders of kustomizations, each with those that it includes.
+/// Folders with a kustomization, each with the folders it includes.
 #[derive(Debug, Default)]
 pub(super) struct Kustomizations(Vec<(String, Vec<String>)>);
 
@@ -37,13 +37,13 @@ impl Kustomizations {
         self.0.is_empty()
     }
 
-    /// Those that no other includes.
+    /// Folders that no other kustomization includes.
     pub(super) fn roots(&self) -> impl Iterator<Item = &String> {
         let is_included = |one: &String| self.0.iter().any(|(_, parts)| parts.contains(one));
         self.0.iter().map(|(folder, _)| folder).filter(move |one| !is_included(one))
     }
 
-    /// A folder, and all that it includes, directly or not.
+    /// A folder and everything it includes, transitively.
     pub(super) fn parts(&self, root: &str) -> Vec<String> {
         let mut parts = vec![root.to_owned()];
         let mut at = 0;
@@ -57,7 +57,7 @@ impl Kustomizations {
         parts
     }
 
-    /// Of several that are made of the same, one must be named.
+    /// Fails if two roots share a base: the user has to choose one.
     pub(super) fn check_variants(&self) -> Result<(), String> {
         let roots: Vec<&String> = self.roots().collect();
         for (index, root) in roots.iter().enumerate() {
@@ -83,7 +83,7 @@ pub(super) fn is_kustomized(folder: &Path) -> bool {
     kustomize::FILE_NAMES.iter().any(|name| folder.join(name).is_file())
 }
 
-/// What the kustomization renders that a path is, or that lies in the folder that it is.
+/// Renders the kustomization at the path: a kustomization file, or a folder with one.
 pub(super) fn own_kustomization(path: &str) -> Result<Option<Source>, String> {
     let given = Path::new(path);
     if given.is_file() {
@@ -96,7 +96,7 @@ pub(super) fn own_kustomization(path: &str) -> Result<Option<Source>, String> {
     is_kustomized(given).then(|| rendered(&kustomize::join(path, "."))).transpose()
 }
 
-/// What the kustomization of a folder renders, as one text.
+/// Renders the kustomization in a folder to one text.
 pub(super) fn rendered(folder: &str) -> Result<Source, String> {
     let objects = kustomize::render(folder, &OnDisk).map_err(|problem| problem.to_string())?;
     let texts: Vec<String> = objects.iter().map(to_yaml).collect();

@@ -1,4 +1,4 @@
-//! The manifests that a path stands for: files, folders, patterns, and what kustomizations and charts render.
+//! The manifests at a path: files, folders, glob patterns, rendered kustomizations and Helm charts.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
 use std::fs;
@@ -21,13 +21,13 @@ const FOLDER_DEPTH: usize = 32;
 /// Name of the JSON Schema that `wavetank init` writes for editors. It is no manifest, whatever its folder.
 pub const SCHEMA_FILE: &str = "wavetank.schema.json";
 
-/// Reads the manifests that a path stands for: a file, all manifests in a folder and its subfolders in
-/// the order of their names, or those that match a pattern such as `k8s/*.yaml`. Charts and kustomizations are rendered.
+/// Reads the manifests at a path: a file, all manifests in a folder and its subfolders in the order of their names, or
+/// those that match a pattern such as `k8s/*.yaml`. Charts and kustomizations are rendered.
 pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
     read_manifests_with(path, &HelmCharts::default())
 }
 
-/// The same, with what is set for charts.
+/// The same, with rendering options for charts.
 pub fn read_manifests_with(path: &str, charts: &HelmCharts) -> Result<Vec<Source>, String> {
     if path == STANDARD_INPUT {
         return read_source(path).map(|source| vec![source]);
@@ -62,7 +62,7 @@ fn matching(pattern: &str) -> Result<Vec<Source>, String> {
     if !pattern.contains(['*', '?', '[']) {
         return Err(in_words(&io::ErrorKind::NotFound.into()));
     }
-    // As in a shell, a `*` does not stand for hidden files.
+    // As in a shell, `*` does not match hidden files.
     let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::default() };
     let matches =
         glob_with(pattern, options).map_err(|error| format!("not a pattern: {}", error.msg))?;
@@ -79,22 +79,22 @@ fn matching(pattern: &str) -> Result<Vec<Source>, String> {
     }
 }
 
-/// The text of a file; of one that was not named itself, nothing if it is no text.
+/// Reads a file; one found in a folder counts as empty if it is not UTF-8.
 fn read_found(file: &Path, is_found: bool) -> Result<Source, String> {
     let name = file.to_string_lossy();
     match read_source(&name) {
-        // What macOS leaves beside files (`._web.yaml`) has the ending of a manifest.
+        // macOS resource forks (`._web.yaml`) have the extension of a manifest.
         Err(_) if is_found && file.is_file() => Ok(Source { is_found, ..Source::new(&name, "") }),
         read => read.map(|source| Source { is_found, ..source }),
     }
 }
 
-/// What there is under a path.
+/// The contents of a path.
 #[derive(Debug, Default)]
 struct Parts {
-    /// Files that may be manifests and belong to neither chart nor kustomization.
+    /// Possible manifests outside of charts and kustomizations.
     files: Vec<PathBuf>,
-    /// Folders of charts.
+    /// Chart folders.
     charts: Vec<String>,
     kustomizations: Kustomizations,
 }
@@ -151,15 +151,15 @@ impl Parts {
 pub struct Unit {
     /// The file, or the folder of a chart or kustomization.
     pub path: String,
-    /// Whether it is one file.
+    /// True for a single file.
     pub is_file: bool,
-    /// All folders of kustomizations that it is made of.
+    /// All kustomization folders that it includes.
     pub made_of: Vec<String>,
-    /// Its texts, or why there are none.
+    /// Its contents, or why they cannot be had.
     pub sources: Result<Vec<Source>, String>,
 }
 
-/// The parts of a folder, of which a person may take some: a repository often holds several variants.
+/// The parts of a folder, to choose from: a repository often holds several variants of one system.
 pub fn units(path: &str, charts: &HelmCharts) -> Result<Vec<Unit>, String> {
     let Parts { files, charts: folders, kustomizations } = Parts::of(path)?;
     let mut units = Vec::new();

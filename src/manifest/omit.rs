@@ -1,4 +1,4 @@
-//! Texts without some of their objects, every other line where it was.
+//! Removes objects from a text and keeps all other lines in place.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use super::diagnostic::Diagnostics;
 use super::object::{Manifest, objects_of};
 use super::yaml::{Source, read_documents};
 
-/// An object as scenarios name one that is left out, by its kind as it is written: `Deployment/shop/web`.
+/// The name of an object in a scenario's `leaveOut`, with the kind as written: `Deployment/shop/web`.
 pub fn omission(manifest: &Manifest) -> String {
     format!("{}/{}", manifest.kind, manifest.reference.id)
 }
 
-/// The text without the documents that hold these objects, which are added to `met`. Other documents keep their lines.
-/// A list goes as a whole, and only if all of its objects are to go.
+/// Blanks the documents that hold the omitted objects and adds those objects to `met`. Other documents keep their line
+/// numbers. A `List` is removed only if all its items are omitted.
 pub fn without(source: &Source, omitted: &[String], met: &mut BTreeSet<String>) -> Source {
     let mentions =
         |one: &String| one.rsplit('/').next().is_some_and(|name| source.text.contains(name));
@@ -37,7 +37,7 @@ pub fn without(source: &Source, omitted: &[String], met: &mut BTreeSet<String>) 
     Source { text: kept, ..source.clone() }
 }
 
-/// The parts of a text, each but the first from the line `---` that begins it.
+/// Splits a text into documents; each but the first begins with its `---` line.
 fn documents(text: &str) -> Vec<String> {
     let mut documents = vec![String::new()];
     for line in text.split_inclusive('\n') {

@@ -30,7 +30,7 @@ pub struct Source {
     pub name: Arc<str>,
     /// The content.
     pub text: String,
-    /// Whether it lay in a folder that was named, and was not named itself: it may be no manifest at all.
+    /// True if it was found in a folder instead of being given by its own path: it may not be a manifest at all.
     pub is_found: bool,
 }
 
@@ -40,8 +40,7 @@ impl Source {
         Self { name: name.into(), text: text.into(), is_found: false }
     }
 
-    /// Whether it is a file of something else (settings, dashboards, test data) that lies among manifests: nothing in it
-    /// says of which version or kind it is.
+    /// True for a found file that is not a manifest (settings, dashboards, test data): it has no `apiVersion` or no `kind`.
     pub fn is_passed_over(&self) -> bool {
         self.is_found && !(self.text.contains("apiVersion") && self.text.contains("kind"))
     }

@@ -49,16 +49,15 @@ pub struct Scenario {
     /// The calendar time at which the run starts, such as 2026-01-05T08:00:00Z, used for CronJobs and
     /// for times of day in reports. Default: none; CronJobs then assume 2026-01-05T00:00:00Z.
     pub start_date: Option<StartDate>,
-    /// The Kubernetes manifests that are applied at the start: files, folders or patterns such as
-    /// k8s/*.yaml, relative to this file. Kustomizations are rendered; so are Helm charts, by `helm
-    /// template`, where Helm is installed.
+    /// The Kubernetes manifests applied at the start: files, folders or patterns such as k8s/*.yaml,
+    /// relative to this file. Kustomizations are rendered, and Helm charts too if Helm is installed.
     #[serde(default)]
     pub manifests: Vec<String>,
-    /// Objects of the manifests that are left out, such as Deployment/shop/web: those that the API server
-    /// refuses, without which `kubectl apply` goes on. Default: none.
+    /// Objects in the manifests to leave out, such as Deployment/shop/web: typically those that the API
+    /// server rejects and `kubectl apply` continues without. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leave_out: Vec<String>,
-    /// How Helm charts among the manifests are rendered. Default: each with its own values.
+    /// Rendering options for Helm charts in the manifests. Default: each with its own values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub helm_charts: Vec<HelmChart>,
     /// ConfigMaps, Secrets, ServiceAccounts and PersistentVolumeClaims that are created outside the

@@ -1,25 +1,25 @@
-//! How Helm charts among the manifests are rendered.
+//! Rendering options for Helm charts among the manifests.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is set for a chart, in the words of Kustomize's `helmCharts`.
+/// Rendering options of a Helm chart, named as in Kustomize's `helmCharts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HelmChart {
-    /// The chart's folder, as the path stands under `manifests` or under one of its folders, relative to this file.
+    /// The chart's folder, relative to this file; it is listed in `manifests` or lies in a folder listed there.
     pub path: String,
-    /// The release. Default: the name of the folder.
+    /// Name of the release. Default: the name of the folder.
     pub release_name: Option<String>,
-    /// The release's namespace. Default: default.
+    /// Namespace of the release. Default: default.
     pub namespace: Option<String>,
-    /// Files of values, relative to this file; each writes over those before it. Default: the chart's own values.
+    /// Values files, relative to this file; later files override earlier ones. Default: the chart's own values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values_files: Vec<String>,
 }
 
 impl HelmChart {
-    /// A chart with nothing set.
+    /// Options of a chart with defaults only.
     pub fn of(path: &str) -> Self {
         Self {
             path: path.to_owned(),
@@ -29,7 +29,7 @@ impl HelmChart {
         }
     }
 
-    /// The release, by default the name of the folder as far as a release can have it: lower case, digits and `-`, at most 53.
+    /// Name of the release, by default derived from the folder: lower case, digits and `-`, at most 53 characters.
     pub fn release_name(&self) -> String {
         if let Some(name) = &self.release_name {
             return name.clone();

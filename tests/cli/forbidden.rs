@@ -1,4 +1,4 @@
-//! A timeline whose actors may not do everything: what the API server refuses does not happen.
+//! Timeline entries with `as`: requests that RBAC does not allow are refused.
 
 use crate::shop::{MANIFESTS, SCENARIO, Shop};
 
@@ -90,5 +90,5 @@ fn of_a_file_what_is_allowed_is_applied_and_a_role_counts_from_when_it_is_applie
 fn nobody_asks_the_api_server_to_let_a_node_die() {
     let shop = shop("- {at: 1m, as: jane, killNode: general-1}\n");
     let ran = shop.run(&["validate", "scenario.yaml"]);
-    assert!(ran.code == 2 && ran.out.contains("to do killNode"), "{}", ran.out);
+    assert!(ran.code == 2 && ran.out.contains("killNode is a fault"), "{}", ran.out);
 }

@@ -1,4 +1,4 @@
-//! `configurations`: further fields with names and namespaces of other objects (kustomize's transformer configurations).
+//! `configurations`: additional fields that hold names and namespaces (kustomize's transformer configurations).
 
 use serde_json::{Map, Value};
 
@@ -6,15 +6,15 @@ use super::fields::each_at;
 use super::{Context, Resource, documents, join, problem_with_help};
 use crate::diagnostic::Diagnostic;
 
-/// Fields that hold the name of another object.
+/// A field that holds the name of another object.
 #[derive(Clone, Debug)]
 pub(super) struct NameReference {
-    /// The kind of that object.
+    /// Kind of the named object.
     referred: String,
     fields: FieldSpec,
 }
 
-/// A field of objects of a kind; of all kinds without one.
+/// A field path, for one kind or for all.
 #[derive(Clone, Debug)]
 pub(super) struct FieldSpec {
     kind: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct FieldSpec {
     creates: bool,
 }
 
-/// What the configurations of a kustomization add.
+/// The additional fields of a kustomization.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Configurations {
     pub(super) names: Vec<NameReference>,
@@ -58,7 +58,7 @@ impl FieldSpec {
 }
 
 impl Configurations {
-    /// Those of a kustomization's files.
+    /// Reads a kustomization's configuration files.
     pub(super) fn read(settings: &Value, context: &Context<'_>) -> Result<Self, Box<Diagnostic>> {
         let mut all = Self::default();
         let has_variables = settings.get("vars").is_some();
@@ -70,7 +70,7 @@ impl Configurations {
                     match section.as_str() {
                         "nameReference" => all.names.extend(items.iter().flat_map(references)),
                         "namespace" => all.namespaces.extend(items.iter().map(FieldSpec::of)),
-                        // Without `vars` nothing is put there.
+                        // No effect without `vars`.
                         "varReference" if !has_variables => {}
                         other => {
                             let message = format!("`{other}` in {path} is not rendered here");
@@ -84,7 +84,7 @@ impl Configurations {
         Ok(all)
     }
 
-    /// Sets the kustomization's namespace in the fields that are one.
+    /// Writes the kustomization's namespace into the configured fields.
     pub(super) fn set_namespace(&self, settings: &Value, resources: &mut [Resource]) {
         let Some(namespace) = settings.get("namespace").and_then(Value::as_str) else { return };
         for field in &self.namespaces {
@@ -103,7 +103,7 @@ fn references(value: &Value) -> Vec<NameReference> {
     specs.collect()
 }
 
-/// Writes the present names of objects into the fields that hold an earlier one.
+/// Updates configured name fields after objects were renamed.
 pub(super) fn follow(names: &[NameReference], resources: &mut [Resource]) {
     for name in names {
         let renamed: Vec<(Vec<String>, String)> = resources

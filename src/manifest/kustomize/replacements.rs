@@ -1,4 +1,4 @@
-//! `replacements`: values of one object, written into fields of others (kustomize's `ReplacementTransformer`).
+//! `replacements`: copies values of one object into fields of others (kustomize's `ReplacementTransformer`).
 
 use serde_json::{Map, Value};
 
@@ -65,7 +65,7 @@ fn replace(replacement: &Value, context: &Context<'_>, resources: &mut [Resource
     Ok(())
 }
 
-/// The value to write: a field of the only object that is selected, or a part of it.
+/// The value to copy: a field of the selected object, or a part of it.
 fn source_value(source: &Value, context: &Context<'_>, resources: &[Resource]) -> Outcome<Value> {
     if let Some(value) = source.get("sourceValue").or(source.get("value")) {
         return Ok(value.clone());
@@ -104,7 +104,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A value, and how it is written.
+/// A value and its target options.
 struct Writes<'a> {
     value: &'a Value,
     options: &'a Value,
@@ -115,7 +115,7 @@ impl Writes<'_> {
         self.options["create"].as_bool() == Some(true)
     }
 
-    /// Writes into all fields at a path; false if there are none.
+    /// Writes to all fields at a path; false if there are none.
     fn at(&self, object: &mut Value, path: &[Step]) -> bool {
         let mut is_there = false;
         walk(object, path, self.creates(), &mut |field| {
@@ -128,7 +128,7 @@ impl Writes<'_> {
     fn into(&self, field: &mut Value) {
         let Some(delimiter) = self.options["delimiter"].as_str().filter(|one| !one.is_empty())
         else {
-            // A text stays one, whatever looks like a number.
+            // A string field stays a string.
             *field = match (&*field, self.value) {
                 (Value::String(_), value) if !value.is_object() && !value.is_array() => {
                     plain(value).into()
@@ -198,7 +198,7 @@ fn steps(path: &str) -> Vec<Step> {
     words.into_iter().filter(|word| !word.is_empty()).map(step).collect()
 }
 
-/// Visits all that a path leads to; fields that are not there are made if asked for.
+/// Visits all values at a path; creates missing fields if `makes` is set.
 fn walk(value: &mut Value, path: &[Step], makes: bool, act: &mut dyn FnMut(&mut Value)) {
     let Some((step, rest)) = path.split_first() else { return act(value) };
     match (step, value) {

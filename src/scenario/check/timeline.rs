@@ -32,8 +32,9 @@ impl Checker<'_> {
                 self.error(&path.field("every"), message, help);
             }
             if entry.actor.is_some() && !entry.action.is_request() {
-                let message = format!("nobody asks the API server to do {}", entry.action.key());
-                let help = "take `as` out: what fails fails whoever may do what";
+                let key = entry.action.key();
+                let message = format!("{key} is a fault and not a request to the API server");
+                let help = "remove `as`: RBAC applies to kubectl commands only";
                 self.error(&path.field("as"), message, help);
             }
             self.action(&path, &entry.action);

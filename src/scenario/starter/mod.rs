@@ -32,19 +32,19 @@ use yaml::{comment, joined, scalar};
 
 /// CPU time that a request is guessed to take [s].
 const CPU_SECONDS: f64 = 0.02;
-/// Files that are not taken of which a scenario tells.
+/// Maximum number of skipped files listed in a scenario.
 const MOST_NOT_TAKEN: usize = 12;
-/// Letters of a reason in a scenario; the whole is in the messages of `init`.
+/// Maximum length of a reason in a scenario [characters]; `init` prints it in full.
 const LONGEST_REASON: usize = 140;
 /// CPU that a pod is guessed to have where it requests none.
 const UNSTATED_CPU: MilliCpu = MilliCpu(250);
 /// Share of the requested CPU that the guessed traffic keeps busy.
 const BUSY: f64 = 0.5;
 
-/// An object that the API server refuses.
+/// An object that the API server would reject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Its kind, namespace and name, as scenarios name it.
+    /// Kind, namespace and name, as in `leaveOut`.
     pub object: String,
     /// The first reason.
     pub why: String,
@@ -57,11 +57,11 @@ pub struct Starter<'a> {
     pub name: &'a str,
     /// Where the manifests are, as the scenario is to name them.
     pub manifests: &'a [String],
-    /// Files and folders among them that are not taken, and why.
+    /// Skipped files and folders, each with the reason.
     pub not_taken: &'a [(String, String)],
-    /// Objects that the API server refuses.
+    /// Objects that the API server would reject.
     pub left_out: &'a [LeftOut],
-    /// How charts among them are rendered.
+    /// Rendering options of charts.
     pub helm_charts: &'a [HelmChart],
     /// Where editors find the JSON Schema.
     pub schema: &'a str,
@@ -247,7 +247,7 @@ assumePresent:
         Ok(())
     }
 
-    /// What of the manifests is not simulated, and how charts are rendered.
+    /// Writes the skipped files, the objects to leave out, and the rendering options of charts.
     fn write_what_is_left(&self, out: &mut String) -> fmt::Result {
         for (path, why) in self.not_taken.iter().take(MOST_NOT_TAKEN) {
             writeln!(out, "  # not taken: {}: {}", comment(path), shortened(why))?;
@@ -386,7 +386,7 @@ struct Entrance<'a> {
     services: Vec<&'a NamespacedName>,
 }
 
-/// A reason as a comment of bearable length.
+/// A reason as a one-line comment of limited length.
 fn shortened(why: &str) -> String {
     let line = comment(why);
     match line.char_indices().nth(LONGEST_REASON) {

@@ -1,5 +1,5 @@
-//! VolumeZone: a volume whose labels name its zones keeps its pods there (`pkg/scheduler/framework/plugins/volumezone`, 1.36).
-//! Volumes that are made for a claim have their zone in a node affinity, which is VolumeBinding's.
+//! VolumeZone: keeps pods in the zones named by the labels of their volumes
+//! (`pkg/scheduler/framework/plugins/volumezone`, 1.36). Provisioned volumes use node affinity, checked by VolumeBinding.
 
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
@@ -9,17 +9,17 @@ use super::volumes::claims;
 use cluster::Name;
 use cluster::node::ZONE_LABEL;
 
-/// The plugin that keeps pods in the zones that the labels of their volumes name.
+/// The VolumeZone plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeZone;
 
-/// The zones of each volume that names any.
+/// The labelled zones of each bound volume that has any.
 #[derive(Clone)]
 struct Zones<'c>(Vec<&'c [Name]>);
 
 impl NodeFilter for Zones<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
-        // A node that tells no zone at all is not looked at.
+        // Nodes without a zone label pass.
         let Some(zone) = node.labels.get(ZONE_LABEL) else { return Ok(()) };
         match self.0.iter().all(|zones| zones.contains(zone)) {
             true => Ok(()),

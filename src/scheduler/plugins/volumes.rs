@@ -130,7 +130,7 @@ impl NodeFilter for OfOnePod<'_> {
     }
 }
 
-/// The volumes must be reachable, or must be there to be bound, or be allowed to be made.
+/// Bound volumes must be reachable, unbound claims must have a match or be provisionable.
 #[derive(Clone)]
 struct Volumes<'c> {
     store: &'c Store,
@@ -139,7 +139,7 @@ struct Volumes<'c> {
 }
 
 impl Volumes<'_> {
-    /// Whether a volume can be made for the claim where the node is.
+    /// True if a volume can be provisioned for the claim at the node.
     fn can_be_made(&self, claim: &Claim, node: &NodeInfo) -> bool {
         let class = self.store.class_of(claim);
         self.store.is_provisioned(claim)
@@ -193,7 +193,7 @@ impl FilterPlugin for VolumeBinding {
             }
         }
         bound.retain(|volume| volume.zone.is_some() || volume.node_affinity.is_some());
-        // Where anything may be made anywhere, and nothing is there, no node is refused.
+        // Claims that any node can serve are not checked.
         let has_volumes = !store.persistent_volumes().is_empty();
         unbound.retain(|(_, claim)| {
             let class = store.class_of(claim);

@@ -1,17 +1,17 @@
-//! Who does what a timeline does: the requests of kubectl, and which of them the API server refuses.
+//! RBAC for timeline entries with `as`: the requests that kubectl would send, and those that the API server forbids.
 
 use cluster::{Action, Kind, ObjectReference};
 use faults::TimelineAction;
 use manifest::rights::{Request, Rights, Target, User};
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
 
-/// The objects that there are when an entry of the timeline comes, as far as they matter for rights.
+/// The manifests present at a point of the timeline, which hold its Roles and bindings.
 #[derive(Default)]
 pub(super) struct Actors {
     present: Vec<Manifest>,
 }
 
-/// Refused requests, each about an object, in the words of the API server.
+/// Forbidden requests: the object, and the API server's message.
 pub(super) type Refusals = Vec<(ObjectReference, String)>;
 
 impl Actors {
@@ -19,8 +19,8 @@ impl Actors {
         Self { present: read_manifests(sources, &mut Diagnostics::default()) }
     }
 
-    /// What is refused of an action, which these texts are applied by if it applies any. What is not refused is there from
-    /// then on.
+    /// The requests of an action that are forbidden to `actor`; `applied` are the manifests of an `apply`. Everything that
+    /// is not forbidden takes effect for later entries.
     pub(super) fn take(
         &mut self,
         actor: Option<&str>,
@@ -54,7 +54,7 @@ impl Actors {
         refused
     }
 
-    /// `kubectl apply` reads an object, and creates or patches it.
+    /// `kubectl apply` gets an object, then creates or patches it.
     fn apply_requests(&self, object: &ObjectReference) -> [(ObjectReference, Request); 2] {
         let is_there = self.present.iter().any(|one| one.reference == *object);
         let write = if is_there { on(object, "patch") } else { create(object) };
@@ -62,14 +62,14 @@ impl Actors {
     }
 }
 
-/// Whether an action is of objects that these requests were refused for.
+/// True if the action writes an object whose request was forbidden.
 pub(super) fn is_refused(action: &Action, refused: &[(ObjectReference, String)]) -> bool {
     let Action::Apply(meta, spec) = action else { return false };
     refused.iter().any(|(object, _)| object.kind == spec.kind() && object.id == meta.id)
 }
 
-/// The requests of kubectl 1.36 for an action that is one of its commands, as far as they need a right (recorded with `-v=8`; those
-/// after the deed, and discovery, are left out). `kubectl apply` depends on what is there.
+/// The requests that kubectl 1.36 sends for an action, up to the write (recorded with `-v=8`, without discovery). Those of
+/// `kubectl apply` depend on the objects present: see `apply_requests`.
 fn requests(action: &TimelineAction) -> Vec<(ObjectReference, Request)> {
     let node = |name: &cluster::Name| ObjectReference::new(Kind::Node, "", name.clone());
     let changed = |object: &ObjectReference| vec![on(object, "get"), on(object, "patch")];
@@ -122,7 +122,7 @@ fn on(object: &ObjectReference, verb: &str) -> Request {
     part_of(object, verb, "")
 }
 
-/// What is created has no name for the authorizer.
+/// The authorizer sees no name at creation.
 fn create(object: &ObjectReference) -> Request {
     of_kind(object.kind, &object.id.namespace, "create", "")
 }
