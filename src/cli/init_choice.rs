@@ -51,10 +51,10 @@ pub(super) fn choose(
             (None, false) => choice.take_or_report(path, read, &mut problems),
         }
     }
-    match problems.has_errors() {
-        true => Err(Failure::Problems(problems)),
-        false => Ok(choice),
+    if problems.has_errors() {
+        return Err(Failure::Problems(problems));
     }
+    Ok(choice)
 }
 
 fn tidy(path: &str) -> String {
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     fn part(path: &str, workloads: &[(&str, u32)]) -> Part {
-        let is_file = path.ends_with(".yaml");
+        let is_file = Path::new(path).extension().is_some();
         let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
         let reference = |name: &str| format!("Deployment/default/{name}").parse().expect("a name");
         Part {

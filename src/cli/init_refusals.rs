@@ -47,7 +47,7 @@ pub(super) fn refused(path: &str, text: &str) -> Option<Diagnostics> {
 /// Locates the errors in objects and files. Errors outside of the manifests are ignored.
 pub(super) fn refusals(problems: &Diagnostics, sources: &[Source]) -> Refusals {
     let mut refusals = Refusals::default();
-    for problem in problems.iter() {
+    for problem in problems {
         let Some(source) = source_of(problem, sources) else { continue };
         let why = match problem.field.as_str() {
             "" => problem.message.clone(),

@@ -223,7 +223,7 @@ impl Store {
         };
         let volumes = self.persistent_volumes().iter().filter(fits);
         let best = volumes.max_by_key(|(_, volume)| {
-            let size = volume.spec.capacity.map(|capacity| capacity.nanos());
+            let size = volume.spec.capacity.map(Quantity::nanos);
             Reverse((volume.spec.access_modes.len(), size, volume.meta.name().clone()))
         });
         best.map(|(id, _)| id)
@@ -237,7 +237,7 @@ impl Store {
         labels: &Labels,
         name: &Name,
     ) -> Vec<(ClaimId, &'a Claim, Option<PersistentVolumeId>)> {
-        unbound.sort_by_key(|(_, claim)| claim.spec.storage().map(|storage| storage.nanos()));
+        unbound.sort_by_key(|(_, claim)| claim.spec.storage().map(Quantity::nanos));
         let mut taken = Vec::new();
         let found = unbound.into_iter().map(|(id, claim)| {
             let volume = self.best_volume(claim, Some((labels, name)), &taken);

@@ -1,5 +1,4 @@
 //! Finds the kustomizations in a folder, and detects variants of the same base.
-#![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
 use std::path::Path;
 

@@ -73,10 +73,10 @@ fn matching(pattern: &str) -> Result<Vec<Source>, String> {
             sources.push(read_found(&file, true)?);
         }
     }
-    match sources.is_empty() {
-        true => Err("no file matches this pattern".to_owned()),
-        false => Ok(sources),
+    if sources.is_empty() {
+        return Err("no file matches this pattern".to_owned());
     }
+    Ok(sources)
 }
 
 /// Reads a file; one found in a folder counts as empty if it is not UTF-8.

@@ -139,7 +139,7 @@ const NEUTRAL: [(&str, &str, &str); 28] = [
         "PersistentVolumeSpec",
         "awsElasticBlockStore azureDisk azureFile cephfs cinder csi fc flexVolume flocker gcePersistentDisk \
          glusterfs hostPath iscsi local nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos \
-         vsphereVolume mountOptions",
+         vsphereVolume mountOptions volumeAttributesClassName",
         "no disk is simulated",
     ),
     (

@@ -71,7 +71,7 @@ mod tests {
         let mut met = BTreeSet::new();
         let omitted = ["Pod/default/b".to_owned(), "Pod/default/c".to_owned()];
         let left = without(&Source::new("a.yaml", &*text), &omitted, &mut met);
-        let objects = read_manifests(&[left.clone()], &mut Diagnostics::default());
+        let objects = read_manifests(std::slice::from_ref(&left), &mut Diagnostics::default());
         let lines: Vec<(String, u32)> =
             objects.iter().map(|one| (omission(one), one.origin.place().line)).collect();
         let expected = [("Pod/default/a".to_owned(), 1), ("Service/default/b".to_owned(), 9)];

@@ -292,9 +292,10 @@ impl<'a> Blueprint<'a> {
                 _ => None,
             };
             let applied = applied.map_or(&[][..], Vec::as_slice);
-            let forbidden = match has_actors {
-                true => actors.take(entry.actor.as_deref(), &entry.action, applied),
-                false => Vec::new(),
+            let forbidden = if has_actors {
+                actors.take(entry.actor.as_deref(), &entry.action, applied)
+            } else {
+                Vec::new()
             };
             let is_done = matches!(entry.action, TimelineAction::Apply(_)) || forbidden.is_empty();
             let objects = match &entry.action {

@@ -116,7 +116,8 @@ fn capacity(claim: &Claim) -> String {
 
 pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
     if let Some(volume) = sight.view.store().find::<PersistentVolume>(id) {
-        return volume_of_manifests(sight, volume, page);
+        volume_of_manifests(sight, volume, page);
+        return Some(());
     }
     let mut claims = sight.view.store().claims().values().filter(|one| has_made_volume(one));
     let claim = claims.find(|one| one.volume_name() == *id.name)?;
@@ -146,7 +147,7 @@ pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> 
 }
 
 /// A volume of the manifests; of where it comes from the kind alone is told.
-fn volume_of_manifests(sight: Sight<'_>, volume: &PersistentVolume, page: &mut Page) -> Option<()> {
+fn volume_of_manifests(sight: Sight<'_>, volume: &PersistentVolume, page: &mut Page) {
     let PersistentVolume { meta, spec, .. } = volume;
     let written = sight.written(Kind::PersistentVolume, &meta.id);
     let written = &written["spec"];
@@ -177,7 +178,6 @@ fn volume_of_manifests(sight: Sight<'_>, volume: &PersistentVolume, page: &mut P
         None => line!(page, 0, "Node Affinity:\t<none>"),
     }
     line!(page, 0, "Message:\t");
-    Some(())
 }
 
 /// `key in [a, b]`.

@@ -46,12 +46,17 @@ impl FieldSpec {
         let path: Vec<&str> = self.path.iter().map(|step| step.trim_end_matches("[]")).collect();
         let Some((last, holders)) = path.split_last() else { return };
         each_at(&mut resource.value, holders, false, &mut |holder| {
-            let Value::Object(fields) = holder else { return };
-            if self.creates && !fields.contains_key(*last) {
-                fields.insert((*last).to_owned(), Value::Null);
-            }
-            if let Some(field) = fields.get_mut(*last) {
-                act(field);
+            let holders = match holder {
+                Value::Array(items) => items.as_mut_slice(),
+                one => std::slice::from_mut(one),
+            };
+            for fields in holders.iter_mut().filter_map(Value::as_object_mut) {
+                if self.creates && !fields.contains_key(*last) {
+                    fields.insert((*last).to_owned(), Value::Null);
+                }
+                if let Some(field) = fields.get_mut(*last) {
+                    act(field);
+                }
             }
         });
     }

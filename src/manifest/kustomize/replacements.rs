@@ -203,7 +203,9 @@ fn walk(value: &mut Value, path: &[Step], makes: bool, act: &mut dyn FnMut(&mut 
     let Some((step, rest)) = path.split_first() else { return act(value) };
     match (step, value) {
         (Step::All, Value::Array(items)) => {
-            items.iter_mut().for_each(|item| walk(item, rest, makes, act));
+            for item in items {
+                walk(item, rest, makes, act);
+            }
         }
         (Step::Item(key, wanted), Value::Array(items)) => {
             let is_it = |item: &&mut Value| item.get(key).is_some_and(|one| plain(one) == *wanted);

@@ -21,10 +21,10 @@ impl NodeFilter for Zones<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
         // Nodes without a zone label pass.
         let Some(zone) = node.labels.get(ZONE_LABEL) else { return Ok(()) };
-        match self.0.iter().all(|zones| zones.contains(zone)) {
-            true => Ok(()),
-            false => Err(Refusal::unresolvable("node(s) had no available volume zone")),
+        if self.0.iter().all(|zones| zones.contains(zone)) {
+            return Ok(());
         }
+        Err(Refusal::unresolvable("node(s) had no available volume zone"))
     }
 }
 
@@ -35,10 +35,10 @@ impl FilterPlugin for VolumeZone {
             .map(|volume| volume.labelled_zones.as_slice())
             .filter(|zones| !zones.is_empty())
             .collect();
-        match zones.is_empty() {
-            true => PreFilter::Skip,
-            false => PreFilter::check(Zones(zones)),
+        if zones.is_empty() {
+            return PreFilter::Skip;
         }
+        PreFilter::check(Zones(zones))
     }
 
     fn queueing_hint(&self, _: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
