@@ -55,6 +55,7 @@ spec: {role: node}
 ---
 ";
 
+/// The controllers may send as many requests as those of clusters of this size are allowed.
 fn scenario(autoscaler: Autoscaler, nodes: usize) -> ResolvedScenario {
     let deployments = nodes * PODS_PER_NODE / REPLICAS;
     let cluster = match autoscaler {
@@ -73,6 +74,7 @@ kind: Scenario
 name: growth
 duration: 4h
 manifests: [apps.yaml]
+timing: {{controllerClient: {{qps: 100, burst: 100}}}}
 cluster:
 {cluster}timeline:
 "

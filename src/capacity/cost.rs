@@ -6,6 +6,7 @@
 //! ratio of OpenCost's default prices. `docs/cost.md` has the formulas with an example.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use cluster::Name;
 use engine::SimDuration;
@@ -62,6 +63,36 @@ pub struct CostAllocation {
     pub fully_loaded: BTreeMap<Name, Money>,
     /// By pool; only those that had a node.
     pub pools: BTreeMap<Name, PoolAllocation>,
+    /// By node, in the order given: its price by resource, and what that is shared out among.
+    pub nodes: Vec<NodeCost>,
+    /// By claim, in the order given: what it pays. Zero for one whose node is not there.
+    pub claims: Vec<ByResource>,
+}
+
+/// An amount of money by what it pays for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByResource {
+    /// For CPU.
+    pub cpu: Money,
+    /// For memory.
+    pub memory: Money,
+    /// For GPUs.
+    pub gpus: Money,
+}
+
+impl ByResource {
+    /// All of it.
+    pub fn total(&self) -> Money {
+        self.cpu + self.memory + self.gpus
+    }
+}
+
+impl AddAssign for ByResource {
+    fn add_assign(&mut self, other: Self) {
+        self.cpu += other.cpu;
+        self.memory += other.memory;
+        self.gpus += other.gpus;
+    }
 }
 
 /// The bill of a pool.
@@ -121,15 +152,18 @@ pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
     let mut allocation = CostAllocation::default();
     for (node, cost) in nodes.iter().zip(&costs) {
         let pool = allocation.pools.entry(node.pool.clone()).or_default();
-        pool.total += cost.total();
-        pool.idle += cost.total();
+        pool.total += cost.parts.total();
+        pool.idle += cost.parts.total();
         pool.node_time += node.existed;
-        allocation.total += cost.total();
-        allocation.idle += cost.total();
+        allocation.total += cost.parts.total();
+        allocation.idle += cost.parts.total();
     }
     for claim in claims {
-        let Some(node_cost) = costs.get(claim.node) else { continue };
-        let cost = node_cost.of_claim(claim.requested.max(claim.used));
+        let paid = costs
+            .get(claim.node)
+            .map(|node_cost| node_cost.of_claim(claim.requested.max(claim.used)));
+        allocation.claims.push(paid.unwrap_or_default());
+        let Some(cost) = paid.map(|paid| paid.total()) else { continue };
         *allocation.workloads.entry(claim.workload.clone()).or_default() += cost;
         allocation.idle = allocation.idle - cost;
         if let Some(pool) = allocation.pools.get_mut(&nodes[claim.node].pool) {
@@ -137,6 +171,7 @@ pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
         }
     }
     allocation.fully_loaded = fully_loaded(claims, &costs);
+    allocation.nodes = costs;
     allocation
 }
 
@@ -144,7 +179,7 @@ pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
 fn fully_loaded(claims: &[Claim], costs: &[NodeCost]) -> BTreeMap<Name, Money> {
     let cost = |claim: &Claim| {
         let node = costs.get(claim.node)?;
-        Some((node, node.of_claim(claim.requested.max(claim.used))))
+        Some((node, node.of_claim(claim.requested.max(claim.used)).total()))
     };
     let mut claimed = vec![Money::ZERO; costs.len()];
     for claim in claims {
@@ -156,7 +191,7 @@ fn fully_loaded(claims: &[Claim], costs: &[NodeCost]) -> BTreeMap<Name, Money> {
     for claim in claims {
         if let Some((node, cost)) = cost(claim) {
             let all = claimed[claim.node].atto_usd().max(1);
-            let own = node.total().share(cost.atto_usd(), all);
+            let own = node.parts.total().share(cost.atto_usd(), all);
             *loaded.entry(claim.workload.clone()).or_default() += own;
         }
     }
@@ -175,11 +210,12 @@ pub fn per_million(cost: Money, count: u64) -> Option<Money> {
 }
 
 /// What a node cost, by resource, and the amounts among which that is shared out.
-struct NodeCost {
-    cpu: Money,
-    memory: Money,
-    gpus: Money,
-    shared_among: ResourceTime,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeCost {
+    /// Its price by resource.
+    pub parts: ByResource,
+    /// Its capacity, or what was claimed of it where that is more.
+    pub shared_among: ResourceTime,
 }
 
 impl NodeCost {
@@ -193,28 +229,22 @@ impl NodeCost {
         let cpu = total.share(cpu_weight, weight);
         let gpus = total.share(gpu_weight, weight);
         Self {
-            cpu,
-            memory: total - cpu - gpus,
-            gpus,
+            parts: ByResource { cpu, memory: total - cpu - gpus, gpus },
             shared_among: ResourceTime::held(node.capacity, node.existed).max(*claimed),
         }
     }
 
-    fn total(&self) -> Money {
-        self.cpu + self.memory + self.gpus
-    }
-
-    fn of_claim(&self, claim: ResourceTime) -> Money {
+    /// What a claim pays.
+    fn of_claim(&self, claim: ResourceTime) -> ByResource {
         let among = &self.shared_among;
-        [
-            (self.cpu, claim.cpu_milli_ns, among.cpu_milli_ns),
-            (self.memory, claim.memory_byte_ns, among.memory_byte_ns),
-            (self.gpus, claim.gpu_ns, among.gpu_ns),
-        ]
-        .into_iter()
-        .filter(|(_, claimed, _)| *claimed > 0)
-        .map(|(cost, claimed, among)| cost.share(claimed, among))
-        .sum()
+        let share = |cost: Money, claimed: i128, among: i128| {
+            if claimed > 0 { cost.share(claimed, among) } else { Money::ZERO }
+        };
+        ByResource {
+            cpu: share(self.parts.cpu, claim.cpu_milli_ns, among.cpu_milli_ns),
+            memory: share(self.parts.memory, claim.memory_byte_ns, among.memory_byte_ns),
+            gpus: share(self.parts.gpus, claim.gpu_ns, among.gpu_ns),
+        }
     }
 }
 
@@ -363,6 +393,8 @@ mod tests {
             prop_assert_eq!(bill.total, of_workloads + bill.idle);
             prop_assert_eq!(bill.total, bill.pools.values().map(|pool| pool.total).sum());
             prop_assert_eq!(bill.idle, bill.pools.values().map(|pool| pool.idle).sum());
+            prop_assert_eq!(of_workloads, bill.claims.iter().map(ByResource::total).sum());
+            prop_assert_eq!(bill.total, bill.nodes.iter().map(|node| node.parts.total()).sum());
             let loaded: Money = bill.fully_loaded.values().copied().sum();
             prop_assert!(loaded.as_usd() <= bill.total.as_usd() * (1.0 + 1e-9));
             for pool in bill.pools.values() {

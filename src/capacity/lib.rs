@@ -10,3 +10,4 @@ pub mod machine_prices;
 pub mod node_type;
 pub mod price_list;
 pub mod reserved;
+pub mod serverless;

@@ -11,6 +11,7 @@ use super::run::Form;
 use super::scenario_arguments::{Seeds, Settings};
 use files::Loader;
 use files::{read_bytes, write_file};
+use report::charts;
 use report::text::Style;
 use scenario::resolved::ResolvedScenario;
 use sweep::compare::{Comparison, Verdict};
@@ -67,6 +68,10 @@ pub struct Arguments {
     /// given several times
     #[arg(long = "figure", value_name = "FIGURE")]
     figures: Vec<String>,
+
+    /// Write what changes the bill as SVG and PNG into this folder
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
 
     /// Show all figures, including unchanged ones
     #[arg(long)]
@@ -127,6 +132,11 @@ pub fn run(
     let comparison = Comparison::new(first, second, arguments.tolerance / 100.0, &filter);
     if comparison.figures.is_empty() && !filter.is_empty() {
         return Err(Failure::Input(nothing_picked(first)));
+    }
+    if let (Some(folder), Some(fall)) = (&arguments.charts, &comparison.waterfall) {
+        for file in charts::files("bill", &charts::waterfall(&fall.bars())) {
+            write_file(&folder.join(file.name), &file.bytes).map_err(Failure::Input)?;
+        }
     }
     match arguments.output {
         Form::Text => {

@@ -9,7 +9,7 @@ use super::at::within_run;
 use super::exit::{Exit, Failure};
 use super::run::Form;
 use super::scenario_arguments::{DEFAULT_SCENARIO, Settings, is_file, load, object_and_scenario};
-use super::{explain_call, explain_pod};
+use super::{explain_call, explain_cost, explain_pod};
 use cluster::{Kind, ObjectReference, Verbs};
 use engine::parse_duration;
 use engine::{SimDuration, SimTime};
@@ -21,8 +21,8 @@ pub(super) const FORMAT_VERSION: &str = "1.0";
 /// Options of `wavetank explain`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The object: KIND/NAME or KIND/NAMESPACE/NAME; or `call FROM TO`, where each end is such a name of a pod,
-    /// workload or Service, an address, or `clients`
+    /// The object: KIND/NAME or KIND/NAMESPACE/NAME; `cost` or `cost/WORKLOAD` for the sums behind the bill; or
+    /// `call FROM TO`, where each end is such a name of a pod, workload or Service, an address, or `clients`
     #[arg(value_name = "OBJECT", required = true, num_args = 1..=4)]
     words: Vec<String>,
 
@@ -50,11 +50,13 @@ pub struct Arguments {
 enum Asked<'a> {
     Object(ObjectReference, &'a str),
     Call { from: &'a str, to: &'a str, scenario: &'a str },
+    Cost { workload: Option<&'a str>, scenario: &'a str },
 }
 
 impl<'a> Asked<'a> {
     const fn scenario(&self) -> &'a str {
-        let (Self::Object(_, scenario) | Self::Call { scenario, .. }) = self;
+        let (Self::Object(_, scenario) | Self::Call { scenario, .. } | Self::Cost { scenario, .. }) =
+            self;
         scenario
     }
 }
@@ -63,7 +65,13 @@ impl<'a> Asked<'a> {
 fn asked(words: &[String]) -> Result<Asked<'_>, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (scenario, words) = match words[..] {
-        [file, ref rest @ ..] if rest.first() == Some(&"call") && is_file(file) => (file, rest),
+        [file, ref rest @ ..]
+            if rest.first().is_some_and(|word| *word == "call" || is_cost(word))
+                && is_file(file) =>
+        {
+            (file, rest)
+        }
+        [word, file] if is_cost(word) => (file, &words[..1]),
         ["call", _, _, file] => (file, &words[..3]),
         _ => (DEFAULT_SCENARIO, &words[..]),
     };
@@ -74,10 +82,19 @@ fn asked(words: &[String]) -> Result<Asked<'_>, Failure> {
              Deployment/shop/web Service/shop/db"
                 .to_owned(),
         )),
+        [word] if is_cost(word) => {
+            let workload = word.split_once('/').map(|(_, workload)| workload);
+            Ok(Asked::Cost { workload, scenario })
+        }
         [object] => named(object, None),
         [object, scenario] => named(object, Some(scenario)),
         _ => Err(Failure::Input("name one object and one scenario".to_owned())),
     }
+}
+
+/// Whether a word asks for the bill: `cost`, or `cost/WORKLOAD`.
+fn is_cost(word: &str) -> bool {
+    word.split('/').next() == Some("cost")
 }
 
 fn named<'a>(object: &'a str, scenario: Option<&'a str>) -> Result<Asked<'a>, Failure> {
@@ -89,6 +106,9 @@ fn named<'a>(object: &'a str, scenario: Option<&'a str>) -> Result<Asked<'a>, Fa
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let asked = asked(&arguments.words)?;
     let scenario = asked.scenario();
+    if let Asked::Cost { workload, .. } = asked {
+        return explain_cost::run(workload, scenario, &arguments.settings, arguments.output, out);
+    }
     let resolved = load(scenario, &arguments.settings)?;
     let seed = arguments.settings.seed.unwrap_or(resolved.scenario().seed);
     let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
@@ -110,6 +130,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
             return explain_call::run(world, (from, to), from_time, is_json, out);
         }
         Asked::Object(object, _) => object,
+        // Answered above: it needs the whole run.
+        Asked::Cost { .. } => return Ok(Exit::Fine),
     };
     let from = from_time;
     if object.kind == Kind::Pod {

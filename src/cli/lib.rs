@@ -17,6 +17,7 @@ pub mod conform;
 pub mod exit;
 pub mod explain;
 mod explain_call;
+mod explain_cost;
 mod explain_pod;
 pub mod get;
 pub mod import;

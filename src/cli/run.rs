@@ -7,6 +7,7 @@ use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use super::scenario_arguments::{Settings, load, run as run_scenario};
 use files::{Loader, write_file};
+use report::opencost::{self, Aggregate, Sharing};
 use report::text::Style;
 use report::{Answer, Report, charts, html, json, text};
 use scenario::resolved::ResolvedScenario;
@@ -34,7 +35,20 @@ pub struct Arguments {
 
     /// Format of the report
     #[arg(short, long, value_enum, default_value_t)]
-    output: Form,
+    output: ReportForm,
+
+    /// With -o opencost: by what the bill of the nodes is summed up: workload, namespace or label:NAME
+    #[arg(long, value_name = "BY", default_value = "workload", value_parser = aggregate)]
+    aggregate: Aggregate,
+
+    /// With -o opencost: what all pay for in proportion to what they cost: idle, overhead (all that is beside the nodes) or
+    /// namespaces such as kube-system
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    share: Vec<String>,
+
+    /// With -o opencost: share that in equal parts
+    #[arg(long, requires = "share")]
+    share_evenly: bool,
 
     /// Write charts as SVG and PNG to this folder
     #[arg(long, value_name = "DIR")]
@@ -55,6 +69,41 @@ pub enum Form {
     Json,
 }
 
+/// Forms of the report of a run on standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum ReportForm {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: stable, versioned
+    Json,
+    /// Who pays for the nodes, as OpenCost's allocation API tells it
+    Opencost,
+}
+
+/// By what the bill is summed up.
+fn aggregate(text: &str) -> Result<Aggregate, String> {
+    match text.split_once(':') {
+        None if text == "workload" => Ok(Aggregate::Workload),
+        None if text == "namespace" => Ok(Aggregate::Namespace),
+        Some(("label", label)) if !label.is_empty() => Ok(Aggregate::Label(label.to_owned())),
+        _ => Err("write workload, namespace, or a label of pods such as label:team".to_owned()),
+    }
+}
+
+/// What all share.
+fn sharing(arguments: &Arguments) -> Sharing {
+    let is_named = |word: &str| arguments.share.iter().any(|one| one == word);
+    let namespaces =
+        arguments.share.iter().filter(|one| !["idle", "overhead"].contains(&one.as_str()));
+    Sharing {
+        idle: is_named("idle"),
+        overhead: is_named("overhead"),
+        namespaces: namespaces.cloned().collect(),
+        evenly: arguments.share_evenly,
+    }
+}
+
 /// Runs the scenario and writes the report.
 pub fn run(
     arguments: &Arguments,
@@ -73,7 +122,7 @@ pub fn run(
     if arguments.doubts {
         doubt(&mut report, &resolved, arguments, options)?;
     }
-    write_report(&report, arguments.output, options, out)?;
+    write_report(&report, arguments, options, out)?;
     if let Some(folder) = &arguments.charts {
         for file in charts::render(&report) {
             write_file(&folder.join(file.name), &file.bytes).map_err(Failure::Input)?;
@@ -129,13 +178,16 @@ fn doubt(
 
 fn write_report(
     report: &Report,
-    form: Form,
+    arguments: &Arguments,
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<(), Failure> {
-    let rendered = match form {
-        Form::Text => text::render(report, Style { color: options.color }),
-        Form::Json => json::render(report),
+    let rendered = match arguments.output {
+        ReportForm::Text => text::render(report, Style { color: options.color }),
+        ReportForm::Json => json::render(report),
+        ReportForm::Opencost => {
+            opencost::render(&report.cost.ledger, &arguments.aggregate, &sharing(arguments))
+        }
     };
     out.write_all(rendered.as_bytes())?;
     Ok(())

@@ -443,8 +443,8 @@ mod tests {
     fn a_part_that_is_none_is_told_of() {
         for (set, shards, says) in [
             (&[("JOB_COMPLETION_INDEX", "4")][..], Some(4), "number them from 0"),
-            (&[("JOB_COMPLETION_INDEX", "1")], None, "write --shards"),
-            (&[("HQ_TASK_ID", "x")], Some(4), "no number"),
+            (&[("JOB_COMPLETION_INDEX", "1")], None, "add --shards"),
+            (&[("HQ_TASK_ID", "x")], Some(4), "not a number"),
             (&[], Some(4), "nothing says which part"),
         ] {
             let error = shard(set, shards).expect_err("wrong");

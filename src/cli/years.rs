@@ -6,6 +6,7 @@ use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Settings, load};
+use engine::{SimDuration, parse_duration};
 use report::text::Style;
 use sweep::years;
 use sweep::years_text;
@@ -43,6 +44,11 @@ pub struct Arguments {
     #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
     straight: u32,
 
+    /// What counts as a year; a shorter one, with failures as often as `faults` has them, makes for quick comparisons with
+    /// --straight
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "8760h")]
+    year: SimDuration,
+
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
@@ -60,6 +66,7 @@ pub fn run(
         probes: arguments.probes,
         seed: arguments.settings.first_seed(&resolved),
         straight: arguments.straight,
+        year: arguments.year,
     };
     let bar = options.progress_bar((arguments.probes + arguments.straight).into(), "simulating");
     let years = years::years(&resolved, settings, || bar.inc(1)).map_err(Failure::Problems)?;

@@ -3,6 +3,8 @@
 use super::meta::{Name, ObjectMeta};
 use super::pod_template::{ResourceList, TaintEffect};
 use engine::{Id, SimDuration, SimTime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use units::{Bytes, HourlyPrice};
 
 /// Key of a [`Node`] in the store.
@@ -44,6 +46,18 @@ pub struct Machine {
     pub price: Option<HourlyPrice>,
     /// Start of billing; absent = when its node is added.
     pub launched: Option<SimTime>,
+    /// Whether its pods are paid for in its place.
+    pub serverless: Option<Serverless>,
+}
+
+/// A cloud's way of billing pods and not the nodes under them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Serverless {
+    /// AWS Fargate.
+    Fargate,
+    /// GKE Autopilot, general-purpose compute class.
+    Autopilot,
 }
 
 /// Purchase option of a machine.

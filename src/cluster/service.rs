@@ -6,6 +6,7 @@ use super::kind::Kind;
 use super::meta::{Name, ObjectMeta};
 use super::object::{self, Object, Stored};
 use super::pod::PodId;
+use super::pod_template::PodSpec;
 use super::selection::Selecting;
 use super::selector::Selector;
 use super::store::Store;
@@ -98,6 +99,20 @@ pub enum TrafficDistribution {
     PreferSameZone,
     /// On the node from which they come, else in its zone.
     PreferSameNode,
+}
+
+impl ServiceSpec {
+    /// Whether any of its ports leads to a port of such pods: a number always does, a name if a container or sidecar has
+    /// a port of that name.
+    pub fn leads_to(&self, pods: &PodSpec) -> bool {
+        let has = |name: &Name| {
+            let mut ports = pods.running().flat_map(|container| &container.ports);
+            ports.any(|port| port.name == *name)
+        };
+        let leads =
+            |port: &ServicePort| port.target_port.parse::<u16>().is_ok() || has(&port.target_port);
+        self.ports.is_empty() || self.ports.iter().any(leads)
+    }
 }
 
 /// A port of a Service.

@@ -61,6 +61,7 @@ impl Loader {
             (files, unread)
         };
         let of_pools = text.scenario.cluster.node_pools_of_karpenter();
+        problems.append(text.take_slos(&files.open_slo));
         if let Some(list) = &files.price_list {
             problems.append(text.take_prices(list));
         }
@@ -135,6 +136,10 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnost
     if let Some(named) = &paths.scheduler_config {
         let read = read_source(&beside(scenario, &named.path)).map(Some);
         files.scheduler_config = or_report(read, named, &mut problems);
+    }
+    for named in &paths.open_slo {
+        let read = read_source(&beside(scenario, &named.path)).map(Some);
+        files.open_slo.extend(or_report(read, named, &mut problems));
     }
     if let Some(named) = &paths.price_list {
         let read = read_source(&beside(scenario, &named.path)).map(Some);

@@ -79,6 +79,29 @@ fn a_probe_inside_its_initial_delay_is_skipped_and_the_next_is_a_whole_period_la
 }
 
 #[test]
+fn the_initial_delay_counts_from_the_second_in_which_the_container_started() {
+    let after = ready_after(with_readiness(5, 1), quick());
+    let early = share(&after, |it| it < 5.0);
+    assert!(early > 0.2, "{early}: {after:?}");
+    assert!(after.iter().all(|it| *it > 4.0), "{after:?}");
+}
+
+#[test]
+fn an_init_container_that_is_done_counts_as_ready_and_one_that_runs_does_not() {
+    let spec = PodSpec { init_containers: vec![container("init")], ..pod(vec![container("web")]) };
+    let init = AppProfile { runs_for: Some(seconds(20)), ..app() };
+    let others = Arc::new(BTreeMap::from([(Name::from("init"), init)]));
+    let mut one = OnePod::new(spec, &PodProfile { app: app(), others, ..PodProfile::default() });
+    let ready = |one: &OnePod| {
+        one.get().unwrap().containers.all().iter().map(|one| one.is_ready).collect::<Vec<_>>()
+    };
+    one.run_until(10.0);
+    assert_eq!(ready(&one), [false, false]);
+    one.run_until(60.0);
+    assert_eq!(ready(&one), [true, true]);
+}
+
+#[test]
 fn the_others_are_probed_as_soon_as_the_startup_probe_has_succeeded() {
     let web = Container {
         startup_probe: Some(probe(7, 30)),

@@ -145,7 +145,7 @@ mod tests {
     fn a_secret_that_a_controller_makes_is_there() {
         let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: a, env: \
                    [{name: P, valueFrom: {secretKeyRef: {name: db, key: password}}}]}]}}\n---\n";
-        assert!(said(pod).contains("Secret default/db is not here"));
+        assert!(said(pod).contains("Secret default/db does not exist"));
         for maker in [
             "{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: a}, spec: {secretName: db}}",
             "{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {name: db}, spec: {}}",

@@ -61,10 +61,14 @@ pub(super) fn check(object: &Object, service: &ServiceSpec, objects: &[Object]) 
             let problem = warning("undeclared-port", message, object, field);
             problems.push(problem.related(place, "the pods").help(help));
         } else if !selected.iter().any(|(_, pods)| ports(pods).any(|one| has_name(port, one))) {
-            let message = format!(
-                "no container of the selected pods has a port named {target:?}: in a cluster requests find \
-                 no endpoint there; in the run they arrive"
-            );
+            let leads_nowhere = !selected.iter().any(|(_, pods)| service.leads_to(&pods.spec));
+            let then = if service.is_headless || !leads_nowhere {
+                "in a cluster requests to this port find no endpoint; in the run they go to another port"
+            } else {
+                "requests find no endpoint, and fail"
+            };
+            let message =
+                format!("no container of the selected pods has a port named {target:?}: {then}");
             let help = "name a port of the container so, or write its number";
             problems.push(warning("missing-port", message, object, field).help(help));
         }

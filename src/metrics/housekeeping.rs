@@ -59,7 +59,12 @@ impl Housekeeping {
         self.enter(pod, now, None);
     }
 
-    /// Takes the pods due at or before `now`.
+    /// When a pod is due next; it may have left by then.
+    pub fn next_due(&self) -> Option<SimTime> {
+        self.due.first_key_value().map(|(at, _)| *at)
+    }
+
+    /// The pods that are due at or before `now`.
     pub fn take_due(&mut self, now: SimTime) -> Vec<PodId> {
         let later = self.due.split_off(&SimTime::from_nanos(now.as_nanos() + 1));
         let due = std::mem::replace(&mut self.due, later);

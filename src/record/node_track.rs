@@ -76,6 +76,11 @@ impl NodeTrack {
         self.has_joined
     }
 
+    /// Whether it is there and Ready.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.removed.is_none() && self.not_ready_since.is_none()
+    }
+
     pub(super) fn set_ready(&mut self, now: SimTime, is_ready: bool) {
         match (self.not_ready_since, is_ready) {
             (None, false) => self.not_ready_since = Some(now),

@@ -15,6 +15,8 @@ pub(super) struct PodTrack {
     pub(super) is_bound: bool,
     pub(super) is_ready: bool,
     pub(super) restarts: u64,
+    /// Its position among the pods that are paid for by themselves, while it is.
+    pub(super) run: Option<usize>,
     /// Position of its node among all nodes of the run.
     node: Option<usize>,
     requests: Resources,
@@ -33,6 +35,7 @@ impl PodTrack {
             is_bound: false,
             is_ready: false,
             restarts: 0,
+            run: None,
             node: None,
             requests,
             has_ended: false,

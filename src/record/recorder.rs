@@ -10,8 +10,10 @@ use super::batch_track::JobTrack;
 use super::billed::BilledObjects;
 use super::log::LogLine;
 use super::node_track::NodeTrack;
+use super::pod_run::{PodRun, is_billed};
 use super::pod_track::{PodTrack, requests_of};
 use super::service_track::ServiceTrack;
+use super::steps::Steps;
 use super::workload_track::{WorkloadTrack, workload_of};
 use cluster::change::Change;
 use cluster::hpa::MetricTarget;
@@ -37,6 +39,8 @@ pub struct Recorder {
     /// Resources held by each workload on each node, by (workload, node) positions: of removed pods, and after
     /// [`Self::finish`] of all pods.
     pub holdings: BTreeMap<(usize, usize), Holding>,
+    /// Pods that are paid for in place of their nodes.
+    pub pod_runs: Vec<PodRun>,
     /// Load balancers and disks, and the time for which they existed.
     pub billed: BilledObjects,
     /// Events of the controllers, scheduler and kubelets, and faults, in order of time.
@@ -62,7 +66,6 @@ pub struct Recorder {
     pods: Vec<Option<PodTrack>>,
     /// Position in `nodes`, indexed by the node's slot.
     node_positions: Vec<Option<usize>>,
-    pending_pods: i64,
     /// Desired number of pods of each object, with the position of its workload.
     pub(super) wanted: BTreeMap<ObjectId, (usize, i64)>,
     /// The existing Jobs.
@@ -100,13 +103,21 @@ pub struct ClusterSeries {
     pub ready_nodes: Vec<usize>,
     /// Pods that wait for the scheduler.
     pub pending_pods: Vec<i64>,
+    /// Nodes, at the instants at which they come and go.
+    pub node_steps: Steps,
+    /// Ready nodes, likewise.
+    pub ready_node_steps: Steps,
+    /// Pods that wait for the scheduler, likewise.
+    pub pending_pod_steps: Steps,
 }
 
-/// Usage of a pod's application since the pod was bound.
+/// Usage of a pod's application.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
     /// CPU time since the pod was bound.
     pub cpu_time: SimDuration,
+    /// Time since the last booking in which its CPU limit kept requests from the CPU.
+    pub throttled: SimDuration,
 }
 
 impl Recorder {
@@ -139,7 +150,9 @@ impl Recorder {
     pub fn book_usage(&mut self, now: SimTime, pod: PodId, used: Used) {
         let Some(Some(track)) = self.pods.get_mut(pod.index()) else { return };
         if track.pod == pod {
-            self.workloads[track.workload].cpu_time += track.settle(now, Some(used.cpu_time));
+            let workload = &mut self.workloads[track.workload];
+            workload.cpu_time += track.settle(now, Some(used.cpu_time));
+            workload.throttled += used.throttled;
         }
     }
 
@@ -150,7 +163,7 @@ impl Recorder {
         let ready = |status| status == ConditionStatus::True;
         let ready_nodes = view.nodes().values().filter(|node| ready(node.ready.status)).count();
         self.series.ready_nodes.push(ready_nodes);
-        self.series.pending_pods.push(self.pending_pods);
+        self.series.pending_pods.push(self.series.pending_pod_steps.value());
         for workload in &mut self.workloads {
             workload.end_interval(self.interval_ends.len());
         }
@@ -191,6 +204,21 @@ impl Recorder {
         self.log.push(line);
     }
 
+    /// Of pods that wait for a node, the first of each workload.
+    pub fn first_waiting(
+        &mut self,
+        view: ClusterView<'_>,
+        pods: impl Iterator<Item = PodId>,
+    ) -> BTreeMap<usize, PodId> {
+        let mut first = BTreeMap::new();
+        for id in pods {
+            if let Some(pod) = view.pods().get(id) {
+                first.entry(self.workload_position(view, pod)).or_insert(id);
+            }
+        }
+        first
+    }
+
     fn node_added(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.nodes().get(id) else { return };
         if self.node_positions.len() <= id.index() {
@@ -199,6 +227,8 @@ impl Recorder {
         self.node_positions[id.index()] = Some(self.nodes.len());
         let mut track = NodeTrack::new(node, view.now);
         track.added_because = self.coming.remove(&track.name);
+        self.series.node_steps.add(view.now, 1);
+        self.series.ready_node_steps.add(view.now, i64::from(track.is_ready()));
         self.nodes.push(track);
     }
 
@@ -218,14 +248,21 @@ impl Recorder {
     fn node_updated(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.nodes().get(id) else { return };
         if let Some(position) = self.node_position(id) {
-            self.nodes[position].set_resources(node);
-            self.nodes[position].set_ready(view.now, node.ready.status == ConditionStatus::True);
+            let track = &mut self.nodes[position];
+            let was_ready = track.is_ready();
+            track.set_resources(node);
+            track.set_ready(view.now, node.ready.status == ConditionStatus::True);
+            let by = i64::from(track.is_ready()) - i64::from(was_ready);
+            self.series.ready_node_steps.add(view.now, by);
         }
     }
 
     fn node_removed(&mut self, now: SimTime, id: NodeId) {
         if let Some(position) = self.node_position(id) {
+            let was_ready = self.nodes[position].is_ready();
             self.nodes[position].removed = Some(now);
+            self.series.node_steps.add(now, -1);
+            self.series.ready_node_steps.add(now, -i64::from(was_ready));
             self.node_positions[id.index()] = None;
         }
     }
@@ -241,8 +278,11 @@ impl Recorder {
             .entry(pod.template)
             .or_insert_with(|| requests_of(&view.template_of(pod).spec));
         self.pods[id.index()] = Some(PodTrack::new(id, workload, requests, view.now));
-        self.pending_pods += 1;
+        self.series.pending_pod_steps.add(view.now, 1);
         let track = &mut self.workloads[workload];
+        if track.pods_created == 0 {
+            track.labels = view.template_of(pod).labels.clone();
+        }
         track.pods_created += 1;
         track.pending.add(view.now, 1);
     }
@@ -254,7 +294,7 @@ impl Recorder {
         if what.has(PodChanges::BOUND) {
             self.pod_waits.extend(track.bind(view.now, node));
             self.workloads[track.workload].pending.add(view.now, -1);
-            self.pending_pods -= 1;
+            self.series.pending_pod_steps.add(view.now, -1);
         }
         if what.has(PodChanges::RESTARTED) {
             let restarts = u64::from(pod.restarts.containers_max);
@@ -271,6 +311,34 @@ impl Recorder {
             }
             self.set_ready(view.now, id, pod.is_ready() && !pod.is_terminating());
         }
+        if pod.phase.is_terminal() || what.has(PodChanges::RESIZED) {
+            self.run_ends(view.now, id);
+        }
+        if !pod.phase.is_terminal() && what.has(PodChanges::BOUND.and(PodChanges::RESIZED)) {
+            self.run_begins(view, id, pod);
+        }
+    }
+
+    /// From now on a pod is paid for, if its node is not.
+    fn run_begins(&mut self, view: ClusterView<'_>, id: PodId, pod: &Pod) {
+        let node = pod.node.and_then(|node| self.node_position(node));
+        let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+        let workload = track.workload;
+        let Some(node) = node.filter(|node| self.nodes[*node].machine.serverless.is_some()) else {
+            return;
+        };
+        if is_billed(&self.workloads[workload].workload) {
+            track.run = Some(self.pod_runs.len());
+            let spec = &view.templates()[pod.allocated()].spec;
+            self.pod_runs.push(PodRun::new(workload, node, spec, view.now));
+        }
+    }
+
+    fn run_ends(&mut self, now: SimTime, id: PodId) {
+        let Some(Some(track)) = self.pods.get_mut(id.index()) else { return };
+        if let Some(run) = track.run.take() {
+            self.pod_runs[run].until = Some(now);
+        }
     }
 
     fn set_ready(&mut self, now: SimTime, id: PodId, is_ready: bool) {
@@ -283,10 +351,11 @@ impl Recorder {
 
     fn pod_removed(&mut self, now: SimTime, id: PodId) {
         self.settle_pod(now, id);
+        self.run_ends(now, id);
         self.set_ready(now, id, false);
         let Some(track) = self.pods.get_mut(id.index()).and_then(Option::take) else { return };
         if !track.is_bound {
-            self.pending_pods -= 1;
+            self.series.pending_pod_steps.add(now, -1);
             self.workloads[track.workload].pending.add(now, -1);
         }
     }

@@ -1,10 +1,11 @@
 //! One workload over the run.
 
 use super::batch_track::BatchTrack;
+use super::steps::Steps;
 use super::time_weighted::TimeWeighted;
 use cluster::job::{Job, JobId};
 use cluster::pod::Pod;
-use cluster::{ClusterView, Kind, NamespacedName, ObjectId, ObjectReference};
+use cluster::{ClusterView, Kind, Labels, NamespacedName, ObjectId, ObjectReference};
 use engine::SimDuration;
 
 /// The workload that a pod belongs to: the object that the user wrote, not those that controllers
@@ -35,14 +36,16 @@ pub(super) fn workload_of_job(view: ClusterView<'_>, id: JobId, job: &Job) -> Ob
 pub struct WorkloadTrack {
     /// Kind, namespace and name.
     pub workload: ObjectReference,
+    /// Labels of the first of its pods.
+    pub labels: Labels,
     /// The HPA that scales it, if any.
     pub hpa: Option<NamespacedName>,
     /// Desired pods: `spec.replicas`, nodes of a DaemonSet, active pods of Jobs.
-    pub desired: TimeWeighted,
+    pub desired: Steps,
     /// Ready pods that are not terminating.
-    pub ready: TimeWeighted,
+    pub ready: Steps,
     /// Pods without a node.
-    pub pending: TimeWeighted,
+    pub pending: Steps,
     /// 1 while its HPA is limited by its maximum, else 0.
     pub capped: TimeWeighted,
     /// Number of changes of `spec.replicas` by an autoscaler.
@@ -53,6 +56,8 @@ pub struct WorkloadTrack {
     pub restarts: u64,
     /// CPU time used by its pods' applications.
     pub cpu_time: SimDuration,
+    /// Time in which a CPU limit kept requests in a pod from the CPU, summed over pods.
+    pub throttled: SimDuration,
     /// `spec.replicas` at the end of each interval.
     pub desired_series: Vec<i64>,
     /// Ready pods at the end of each interval.
@@ -65,6 +70,8 @@ pub struct WorkloadTrack {
     pub percent_of_target_series: Vec<Option<f64>>,
     /// The current value of that metric.
     pub percent_of_target: Option<f64>,
+    /// Why its pods that had no node at the end of the run had none, in the scheduler's words.
+    pub waits_because: Option<String>,
     /// Outcomes of its Jobs, if it is a Job or CronJob.
     pub batch: Option<BatchTrack>,
 }
@@ -74,21 +81,24 @@ impl WorkloadTrack {
     pub fn new(workload: ObjectReference, intervals: usize) -> Self {
         Self {
             workload,
+            labels: Labels::default(),
             hpa: None,
-            desired: TimeWeighted::default(),
-            ready: TimeWeighted::default(),
-            pending: TimeWeighted::default(),
+            desired: Steps::default(),
+            ready: Steps::default(),
+            pending: Steps::default(),
             capped: TimeWeighted::default(),
             rescales: 0,
             pods_created: 0,
             restarts: 0,
             cpu_time: SimDuration::ZERO,
+            throttled: SimDuration::ZERO,
             desired_series: vec![0; intervals],
             ready_series: vec![0; intervals],
             pending_series: vec![0; intervals],
             cpu_time_series: vec![SimDuration::ZERO; intervals],
             percent_of_target_series: vec![None; intervals],
             percent_of_target: None,
+            waits_because: None,
             batch: None,
         }
     }

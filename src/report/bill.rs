@@ -129,9 +129,9 @@ impl Tally<'_> {
 
     /// Node time summed over all nodes, and the number of nodes.
     fn node_time(&self) -> (i128, u64) {
-        let nodes = &self.facts.recorder.nodes;
-        let time = nodes.iter().map(|node| nanos(node.paid(self.end()))).sum();
-        (time, nodes.len() as u64)
+        let nodes = self.facts.recorder.nodes.iter();
+        let own = nodes.filter(|node| node.machine.serverless.is_none());
+        own.fold((0, 0), |(time, count), node| (time + nanos(node.paid(self.end())), count + 1))
     }
 
     fn zones(&self) -> i128 {

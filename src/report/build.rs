@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
+use super::ledger::Ledger;
 use super::model::{
-    Attention, Balancing, ClusterReport, CostReport, DiscountLine, DiscountOf, JobsReport,
-    LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost, WorkloadReport,
-    WorkloadSeries,
+    Attention, Balancing, ClusterReport, ClusterSteps, CostReport, DiscountLine, DiscountOf,
+    JobsReport, LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost,
+    WorkloadReport, WorkloadSeries, WorkloadSteps,
 };
 use super::node_bill::NodeCosts;
 use super::{node_changes, node_costs, reasons};
 use capacity::cost::{self, CostAllocation};
 use cluster::Name;
 use engine::{SimDuration, SimTime};
-use record::{BatchTrack, NodeTrack, Recorder, TimeWeighted, WorkloadTrack};
+use record::{BatchTrack, NodeTrack, Recorder, Steps, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
 use traffic::{IntervalFigures, MinuteFigures, Outcomes, ServiceFigures};
 use units::{Money, ResourceTime};
@@ -26,6 +27,8 @@ pub struct Facts<'a> {
     pub run: &'a RunInfo,
     /// Length of the run, warm-up included.
     pub duration: SimDuration,
+    /// The calendar instant at which it starts, seconds since 1970.
+    pub start_seconds: i64,
     /// Record of the cluster: workloads, nodes, log.
     pub recorder: &'a Recorder,
     /// Outcomes and latencies of the requests, service by service.
@@ -49,6 +52,8 @@ pub struct ServiceFacts {
     pub balancing: Balancing,
     /// Services whose failed calls made its requests fail, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
+    /// Services that its pods call.
+    pub calls: Vec<String>,
     /// NetworkPolicies that blocked requests to it.
     pub blocked_by: Vec<String>,
     /// Indexes of the workloads behind it.
@@ -102,7 +107,7 @@ impl ServiceFacts {
 /// Builds the report of a run.
 pub fn build(facts: Facts<'_>) -> Report {
     let node_bill = NodeCosts::of(facts);
-    let allocation = node_bill.allocate(facts);
+    let (allocation, ledger) = node_bill.allocate(facts);
     let services = super::build_services::of(facts, &allocation);
     let mut report = Report {
         format_version: super::FORMAT_VERSION,
@@ -124,6 +129,8 @@ pub fn build(facts: Facts<'_>) -> Report {
             .collect(),
         services,
     };
+    report.cost.ledger = ledger;
+    report.cost.ledger.beside = report.cost.total_usd - report.cost.nodes_usd;
     report.objectives = super::build_objectives::judge(facts, &report);
     report.error_budgets = super::error_budget::of(facts, &report);
     report.attention = attention(facts, &report);
@@ -158,6 +165,10 @@ fn cost_report(
     let beside_month = bill.total.month_usd
         + sum(&unused_commitments, |line| line.month_usd)
         + off_charges(&discounts, |line| line.month_usd);
+    let mut machines = node_costs::by_machine(facts);
+    machines.extend(node_bill.by_serverless(facts));
+    let mut not_counted = bill.not_counted;
+    not_counted.extend(NodeCosts::unpriced_pods(facts));
     let total = allocation.total + beside;
     let nodes_month = cost::per_month(allocation.total, facts.duration).unwrap_or_default();
     let counted_cost = while_counted(facts, total);
@@ -176,11 +187,12 @@ fn cost_report(
         discounts,
         unused_commitments,
         pools: node_costs::by_pool(facts, allocation),
-        machines: node_costs::by_machine(facts),
+        machines,
         charges: bill.lines,
-        not_counted: bill.not_counted,
+        not_counted,
         workloads,
         idle_usd: allocation.idle,
+        ledger: Ledger::default(),
         unpriced: node_costs::unpriced(facts),
     }
 }
@@ -236,8 +248,8 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
     WorkloadReport {
         workload: track.workload.to_string(),
         hpa: track.hpa.as_ref().map(ToString::to_string),
-        replicas: spread(&track.desired, end),
-        ready: spread(&track.ready, end),
+        replicas: spread(track.desired.weighted(), end),
+        ready: spread(track.ready.weighted(), end),
         hpa_at_maximum_seconds: track.capped.integral_seconds(end),
         rescales: track.rescales,
         pods_created: track.pods_created,
@@ -246,6 +258,7 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
         pods_without_node: whole(pending),
         pods_not_ready: whole(not_ready),
         cpu_utilization: (requested > 0).then(|| used / requested as f64),
+        cpu_throttled: throttled(track, end),
         jobs: track.batch.as_ref().map(|batch| jobs(batch, end)),
         series: WorkloadSeries {
             desired: floats(&track.desired_series),
@@ -253,8 +266,25 @@ fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
             pending: floats(&track.pending_series),
             cpu_cores: cores(&track.cpu_time_series, &facts.recorder.interval_ends),
             hpa_percent_of_target: track.percent_of_target_series.clone(),
+            steps: WorkloadSteps {
+                desired: changes(&track.desired),
+                ready: changes(&track.ready),
+                pending: changes(&track.pending),
+            },
         },
     }
+}
+
+/// From when on [s] it had which value.
+fn changes(steps: &Steps) -> Vec<(f64, f64)> {
+    steps.changes().iter().map(|(at, value)| (at.as_secs_f64(), *value as f64)).collect()
+}
+
+/// Share of the time of its ready pods in which a CPU limit kept requests from the CPU; absent if it never did.
+fn throttled(track: &WorkloadTrack, end: SimTime) -> Option<f64> {
+    let ready = track.ready.integral_seconds(end);
+    let throttled = track.throttled.as_secs_f64();
+    (throttled > 0.0 && ready > 0.0).then(|| (throttled / ready).min(1.0))
 }
 
 fn jobs(batch: &BatchTrack, end: SimTime) -> JobsReport {
@@ -303,6 +333,11 @@ fn cluster(facts: Facts<'_>) -> ClusterReport {
         series_nodes: counts(&series.nodes),
         series_ready_nodes: counts(&series.ready_nodes),
         series_pending_pods: series.pending_pods.iter().map(|count| *count as f64).collect(),
+        steps: ClusterSteps {
+            nodes: changes(&series.node_steps),
+            ready_nodes: changes(&series.ready_node_steps),
+            pending_pods: changes(&series.pending_pod_steps),
+        },
     }
 }
 
@@ -423,7 +458,8 @@ fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
         let name = &workload.workload;
         if workload.pods_without_node > 0 {
             let pods = counted(workload.pods_without_node, "pod");
-            let why = last_words(report, name, "FailedScheduling");
+            let now = track.waits_because.as_ref().map(|why| format!(": {why}"));
+            let why = now.unwrap_or_else(|| last_words(report, name, "FailedScheduling"));
             let message = format!("{name}: {pods} still had no node at the end of the run{why}");
             say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {

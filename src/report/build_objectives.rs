@@ -140,9 +140,14 @@ fn of_service(
     let within_first_token = |minute: &MinuteFigures, limit: SimDuration| {
         counted_within(&minute.within_first_token, &limits.time_to_first_token, limit)
     };
+    let by_requests = known.and_then(|known| share_answered(&known.figures.outcomes));
     for limited in limited(objective, known, &within_latency, &within_first_token) {
         for (figure, limit) in limited.limits.limits() {
             let mut result = limited.judge(&subject, figure, limit, objective.count_failures);
+            // Whoever reads that it was met must not take it for a limit on all requests.
+            if let (false, Some(share @ ..1.0)) = (objective.count_failures, by_requests) {
+                result.value += &format!(" of the {} answered", percent(share * 100.0));
+            }
             if let (Some(within), Some(share)) = (limited.within, share_of(figure)) {
                 let holds = |minute: &MinuteFigures| {
                     let ended =
@@ -155,7 +160,6 @@ fn of_service(
             results.push(result);
         }
     }
-    let by_requests = known.and_then(|known| share_answered(&known.figures.outcomes));
     let by_time = service.map(|service| service.availability_by_time);
     let at_least = |figure: &str, limit: f64, value: Option<f64>| ObjectiveResult {
         subject: subject.clone(),

@@ -54,6 +54,7 @@ fn service_report(
         answered: outcomes.answered,
         failed_by_cause: failed_by_cause(&outcomes),
         failed_calls: service.failed_calls.clone(),
+        calls: service.calls.clone(),
         blocked_by: service.blocked_by.clone(),
         in_flight: service.figures.in_flight,
         retries: (outcomes.retried > 0).then_some(outcomes.retried),

@@ -55,7 +55,8 @@ fn of_service(
     for (figure, limit) in objective.latency.limits() {
         let place = limits.latency.iter().position(|one| *one == limit);
         let (Some(place), Some(share)) = (place, share_of(figure)) else { continue };
-        let words = format!("latency within {}", latency(limit.as_millis_f64()));
+        let of = if objective.count_failures { "latency" } else { "latency of answered requests" };
+        let words = format!("{of} within {}", latency(limit.as_millis_f64()));
         add(words, share, &|minute| slow(minute, place, objective.count_failures));
     }
     budgets

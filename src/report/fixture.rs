@@ -2,11 +2,12 @@
 //! way, then a new image; a second service without requests; names of various lengths.
 
 use super::model::{
-    Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, CostReport, Downtime,
-    ErrorBudget, FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, ObjectiveResult,
-    PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Severity,
-    Spread, WorkloadCost, WorkloadReport, WorkloadSeries,
+    Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, ClusterSteps, CostReport,
+    Downtime, ErrorBudget, FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost,
+    ObjectiveResult, PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport,
+    ServiceSeries, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries, WorkloadSteps,
 };
+use crate::ledger::Ledger;
 use engine::SimDuration;
 use units::{HourlyPrice, Money};
 
@@ -187,6 +188,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
             ("no ready endpoint".to_owned(), 9),
         ],
         failed_calls: Vec::new(),
+        calls: Vec::new(),
         blocked_by: Vec::new(),
         in_flight: 4,
         retries: Some(1_206),
@@ -273,12 +275,14 @@ fn agent_workload(ends: &[f64]) -> WorkloadReport {
         pods_without_node: 0,
         pods_not_ready: 0,
         cpu_utilization: Some(0.713),
+        cpu_throttled: None,
         jobs: None,
         series: WorkloadSeries {
             desired: ends.iter().map(|&end| desired_replicas(end)).collect(),
             ready: ends.iter().map(|&end| ready_replicas(end)).collect(),
             pending: ends.iter().map(|&end| pending(end)).collect(),
             cpu_cores: ends.iter().map(|&end| load_rps(end) * 0.07).collect(),
+            steps: WorkloadSteps::default(),
             hpa_percent_of_target: ends
                 .iter()
                 .map(|&end| Some(load_rps(end) * 28.0 / ready_replicas(end)))
@@ -299,6 +303,7 @@ fn idle_workload(ends: &[f64]) -> WorkloadReport {
             ready: vec![0.0; ends.len()],
             pending: vec![2.0; ends.len()],
             cpu_cores: vec![0.0; ends.len()],
+            steps: WorkloadSteps::default(),
             hpa_percent_of_target: vec![None; ends.len()],
         },
         ..WorkloadReport::default()
@@ -331,6 +336,7 @@ fn cluster(ends: &[f64]) -> ClusterReport {
         series_nodes: vec![4.0; ends.len()],
         series_ready_nodes: ends.iter().map(|&e| if is_lost(e) { 3.0 } else { 4.0 }).collect(),
         series_pending_pods: ends.iter().map(|&end| 2.0 + evicted(end)).collect(),
+        steps: ClusterSteps::default(),
     }
 }
 
@@ -347,6 +353,7 @@ fn cost() -> CostReport {
         nodes_list_usd: total,
         discounts: Vec::new(),
         unused_commitments: Vec::new(),
+        ledger: Ledger::default(),
         charges: vec![ChargeLine {
             item: "control-plane".to_owned(),
             what: "1 control plane".to_owned(),

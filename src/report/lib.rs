@@ -17,12 +17,14 @@ pub mod figures;
 mod fixture;
 pub mod html;
 pub mod json;
+pub mod ledger;
 mod llm;
 mod milestone;
 mod model;
 mod node_bill;
 mod node_changes;
 mod node_costs;
+pub mod opencost;
 mod reasons;
 pub mod text;
 

@@ -5,6 +5,7 @@ mod assumption;
 mod budgets;
 mod classes;
 mod money;
+mod steps;
 
 use serde::Serialize;
 
@@ -17,9 +18,10 @@ pub use money::{
     ChargeLine, CostReport, DiscountLine, DiscountOf, MachineCost, PoolCost, Provenance,
     WorkloadCost,
 };
+pub use steps::{ClusterSteps, WorkloadSteps};
 
 /// Version of the JSON output: the minor version grows with added fields, the major version with changed ones.
-pub const FORMAT_VERSION: &str = "1.4";
+pub const FORMAT_VERSION: &str = "1.5";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -193,6 +195,9 @@ pub struct ServiceReport {
     /// were none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed_calls: Vec<(String, u64)>,
+    /// Services that its pods call at the end of the run; absent if they call none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<String>,
     /// Names of the NetworkPolicies that blocked requests to it; absent if there were none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub blocked_by: Vec<String>,
@@ -292,6 +297,10 @@ pub struct WorkloadReport {
     pub pods_not_ready: u64,
     /// CPU use over requests, mean over the run, 0..; absent without requests.
     pub cpu_utilization: Option<f64>,
+    /// Share of the time of its ready pods in which the CPU limit kept requests from the CPU, 0..1; absent if it never
+    /// did. The kernel's `throttled_time` over the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_throttled: Option<f64>,
     /// Outcomes of its Jobs; absent for other kinds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jobs: Option<JobsReport>,
@@ -350,6 +359,9 @@ pub struct WorkloadSeries {
     pub cpu_cores: Vec<f64>,
     /// The metric that its HPA last acted on, percent of target; absent without one.
     pub hpa_percent_of_target: Vec<Option<f64>>,
+    /// The counts above at the instants at which they change, for the charts.
+    #[serde(skip)]
+    pub steps: WorkloadSteps,
 }
 
 /// The nodes over the run.
@@ -369,6 +381,9 @@ pub struct ClusterReport {
     pub series_ready_nodes: Vec<f64>,
     /// Pods without a node.
     pub series_pending_pods: Vec<f64>,
+    /// The counts above at the instants at which they change, for the charts.
+    #[serde(skip)]
+    pub steps: ClusterSteps,
 }
 
 /// A node added or removed.

@@ -1,22 +1,31 @@
 //! What each machine costs after discounts, and what is handed to the allocation.
 
+use std::collections::BTreeMap;
+
 use super::build::{Facts, end, pool_of};
-use super::model::{DiscountLine, DiscountOf};
+use super::figures::counted;
+use super::ledger::{Ledger, LedgerNode, LedgerShare, LedgerWorkload};
+use super::model::{DiscountLine, DiscountOf, MachineCost};
 use capacity::catalog;
-use capacity::cost::{self, Claim, CostAllocation, NodeBill};
+use capacity::cost::{self, ByResource, Claim, CostAllocation, NodeBill};
 use capacity::discounts::{self, Discounted, Discounts, Usage};
 use capacity::machine_prices::without_cloud;
 use capacity::price_list::Charge;
-use cluster::node::CapacityType;
+use capacity::reserved::Provider;
+use capacity::serverless::{self, PodSize};
+use cluster::Name;
+use cluster::node::{CapacityType, Serverless};
 use engine::SimDuration;
-use record::NodeTrack;
-use units::{HourlyPrice, Money, ResourceTime};
+use record::{Holding, NodeTrack, PodRun};
+use units::{HourlyPrice, Money, ResourceTime, Resources};
 
 const HOUR: SimDuration = SimDuration::from_secs(3_600);
 
-/// The machines of a run with their list prices, and what they come to.
+/// The machines of a run with their list prices, and what they come to. After them stand CPU, memory and storage of the pods
+/// that are billed by themselves, so that savings plans cover these, too.
 pub(super) struct NodeCosts {
     usages: Vec<Usage>,
+    pods: Vec<BilledPod>,
     discounts: Discounts,
     bill: Discounted,
 }
@@ -24,10 +33,13 @@ pub(super) struct NodeCosts {
 impl NodeCosts {
     pub(super) fn of(facts: Facts<'_>) -> Self {
         let nodes = &facts.recorder.nodes;
-        let usages: Vec<Usage> = nodes.iter().map(|node| usage(facts, node)).collect();
+        let pods = billed_pods(facts);
+        let of_pods = pods.iter().flat_map(|pod| pod.usages.clone());
+        let usages: Vec<Usage> =
+            nodes.iter().map(|node| usage(facts, node)).chain(of_pods).collect();
         let discounts = facts.bill.settings.discounts(|kind| on_demand_price(facts, kind));
         let bill = discounts.bill(&usages, end(facts));
-        Self { usages, discounts, bill }
+        Self { usages, pods, discounts, bill }
     }
 
     /// What the machines would cost without any discount.
@@ -35,30 +47,82 @@ impl NodeCosts {
         self.usages.iter().map(Usage::cost).sum()
     }
 
-    /// Who pays for the machines.
-    pub(super) fn allocate(&self, facts: Facts<'_>) -> CostAllocation {
+    /// Who pays for the machines, and the book of it.
+    pub(super) fn allocate(&self, facts: Facts<'_>) -> (CostAllocation, Ledger) {
         let nodes = facts.recorder.nodes.iter().zip(&self.bill.net);
-        let nodes: Vec<NodeBill> = nodes
-            .map(|(node, net)| NodeBill {
-                pool: pool_of(node).clone(),
-                cost: *net,
-                capacity: node.capacity,
-                existed: node.paid(end(facts)),
+        let mut nodes: Vec<NodeBill> =
+            nodes.map(|(node, net)| node_bill(facts, node, *net)).collect();
+        let mut names: Vec<Name> =
+            facts.recorder.nodes.iter().map(|node| node.name.clone()).collect();
+        let is_billed = |node: usize| facts.recorder.nodes[node].machine.serverless.is_none();
+        let held = facts.recorder.holdings.iter().filter(|((_, node), _)| is_billed(*node));
+        let share = |((workload, node), held): (&(usize, usize), &Holding)| LedgerShare {
+            workload: *workload,
+            node: *node,
+            requested: held.requested,
+            used: held.used,
+            charged: held.charged,
+            bound: held.bound,
+            paid: ByResource::default(),
+        };
+        let mut shares: Vec<LedgerShare> = held.map(share).collect();
+        // Who runs a pod that is billed by itself pays all of it: each is a node of its own that is full.
+        let net = self.bill.net.get(facts.recorder.nodes.len()..).unwrap_or_default();
+        for (pod, net) in self.pods.iter().zip(net.chunks(PARTS)) {
+            let (workload, node) = (pod.workload, nodes.len());
+            let charged = ResourceTime::held(pod.size, pod.time);
+            let (requested, used, paid) = (charged, ResourceTime::default(), ByResource::default());
+            let bound = pod.time;
+            shares.push(LedgerShare { workload, node, requested, used, charged, bound, paid });
+            let under = &facts.recorder.nodes[pod.node];
+            names.push(under.name.clone());
+            nodes.push(NodeBill {
+                pool: pool_of(under).clone(),
+                cost: net.iter().copied().sum(),
+                capacity: pod.size,
+                existed: pod.time,
+            });
+        }
+        let allocation = cost::allocate(&nodes, &claims(facts, &shares));
+        let ledger = ledger(facts, &nodes, &names, shares, &allocation);
+        (allocation, ledger)
+    }
+
+    /// The pods that are billed by themselves, by the way of doing so: hours, and cost at list price.
+    pub(super) fn by_serverless(&self, facts: Facts<'_>) -> Vec<MachineCost> {
+        [Serverless::Fargate, Serverless::Autopilot]
+            .into_iter()
+            .filter_map(|kind| {
+                let is_of = |pod: &&BilledPod| {
+                    facts.recorder.nodes[pod.node].machine.serverless == Some(kind)
+                };
+                let pods: Vec<&BilledPod> = self.pods.iter().filter(is_of).collect();
+                let hours: f64 = pods.iter().map(|pod| pod.time.as_secs_f64() / 3600.0).sum();
+                let usd = pods.iter().flat_map(|pod| &pod.usages).map(Usage::cost).sum();
+                (!pods.is_empty()).then(|| MachineCost {
+                    instance_type: format!("pods on {}", name_of(kind)),
+                    capacity_type: "by the pod",
+                    node_hours: hours,
+                    usd,
+                })
             })
-            .collect();
-        let workload = |position: usize| facts.recorder.workloads[position].workload.to_string();
-        let claims: Vec<Claim> = facts
-            .recorder
-            .holdings
-            .iter()
-            .map(|((position, node), held)| Claim {
-                workload: workload(*position).into(),
-                node: *node,
-                requested: held.charged,
-                used: ResourceTime::default(),
-            })
-            .collect();
-        cost::allocate(&nodes, &claims)
+            .collect()
+    }
+
+    /// What of serverless pods is in no sum.
+    pub(super) fn unpriced_pods(facts: Facts<'_>) -> Vec<String> {
+        let mut left_out: BTreeMap<(usize, &str), u64> = BTreeMap::new();
+        for run in &facts.recorder.pod_runs {
+            let Some(kind) = facts.recorder.nodes[run.node].machine.serverless else { continue };
+            if serverless::billed_size(kind, requested(run)).is_none() {
+                *left_out.entry((run.workload, name_of(kind))).or_default() += 1;
+            }
+        }
+        let told = left_out.into_iter().map(|((workload, kind), pods)| {
+            let workload = &facts.recorder.workloads[workload].workload;
+            format!("{} of {workload}: larger than any that {kind} runs", counted(pods, "pod"))
+        });
+        told.collect()
     }
 
     /// The lines of what is taken off nodes and `charges`, and of commitments that were not used.
@@ -84,6 +148,118 @@ impl NodeCosts {
             });
         }
         (taken_off, self.bill.unused.iter().map(told).collect())
+    }
+}
+
+fn node_bill(facts: Facts<'_>, node: &NodeTrack, net: Money) -> NodeBill {
+    // Of serverless nodes their pods are what exists.
+    let existed = match node.machine.serverless {
+        None => node.paid(end(facts)),
+        Some(_) => SimDuration::ZERO,
+    };
+    NodeBill { pool: pool_of(node).clone(), cost: net, capacity: node.capacity, existed }
+}
+
+fn claims(facts: Facts<'_>, shares: &[LedgerShare]) -> Vec<Claim> {
+    let workload = |position: usize| facts.recorder.workloads[position].workload.to_string();
+    let claim = |share: &LedgerShare| Claim {
+        workload: workload(share.workload).into(),
+        node: share.node,
+        requested: share.charged,
+        used: ResourceTime::default(),
+    };
+    shares.iter().map(claim).collect()
+}
+
+fn ledger(
+    facts: Facts<'_>,
+    nodes: &[NodeBill],
+    names: &[Name],
+    mut shares: Vec<LedgerShare>,
+    allocation: &CostAllocation,
+) -> Ledger {
+    for (share, paid) in shares.iter_mut().zip(&allocation.claims) {
+        share.paid = *paid;
+    }
+    let nodes = nodes.iter().zip(names).zip(&allocation.nodes);
+    let nodes = nodes.map(|((node, name), cost)| LedgerNode {
+        name: name.clone(),
+        pool: node.pool.clone(),
+        capacity: node.capacity,
+        paid: node.existed,
+        cost: *cost,
+    });
+    let workloads = facts.recorder.workloads.iter().map(|track| LedgerWorkload {
+        object: track.workload.clone(),
+        labels: track.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    });
+    Ledger {
+        span: facts.duration,
+        start_seconds: facts.start_seconds,
+        nodes: nodes.collect(),
+        workloads: workloads.collect(),
+        shares,
+        beside: Money::ZERO,
+    }
+}
+
+/// A pod that is billed by itself.
+struct BilledPod {
+    workload: usize,
+    node: usize,
+    size: Resources,
+    time: SimDuration,
+    /// CPU, memory, storage.
+    usages: [Usage; PARTS],
+}
+
+const PARTS: usize = 3;
+
+fn billed_pods(facts: Facts<'_>) -> Vec<BilledPod> {
+    let end = end(facts);
+    let runs = facts.recorder.pod_runs.iter();
+    let billed = runs.filter_map(|run| {
+        let kind = facts.recorder.nodes[run.node].machine.serverless?;
+        let size = serverless::billed_size(kind, requested(run))?;
+        let time = serverless::billed_time(kind, run.lasted(end));
+        let (provider, items) = items_of(kind);
+        let prices = facts.bill.settings.price_list(Some(provider));
+        let amounts = [size.cpu.0, size.memory.0, size.storage.0];
+        let usages = std::array::from_fn(|part| {
+            let price = prices.find(items[part]);
+            let hour = i128::from(amounts[part]) * i128::from(HOUR.as_nanos());
+            let per_hour =
+                price.map_or(Money::ZERO, |price| price.first().share(hour, price.unit.smallest()));
+            let is_eligible = kind == Serverless::Fargate;
+            let until = run.from + time;
+            Usage { kind: items[part].into(), per_hour, is_eligible, from: run.from, until }
+        });
+        let size = Resources { cpu: size.cpu, memory: size.memory, gpus: 0 };
+        Some(BilledPod { workload: run.workload, node: run.node, size, time, usages })
+    });
+    billed.collect()
+}
+
+fn requested(run: &PodRun) -> PodSize {
+    PodSize { cpu: run.cpu, memory: run.memory, storage: run.storage }
+}
+
+/// The items of the price list that a pod is billed by.
+const fn items_of(kind: Serverless) -> (Provider, [&'static str; PARTS]) {
+    match kind {
+        Serverless::Fargate => {
+            (Provider::Aws, ["fargate-cpu", "fargate-memory", "fargate-storage"])
+        }
+        Serverless::Autopilot => {
+            (Provider::Gcp, ["autopilot-cpu", "autopilot-memory", "autopilot-storage"])
+        }
+    }
+}
+
+const fn name_of(kind: Serverless) -> &'static str {
+    match kind {
+        Serverless::Fargate => "AWS Fargate",
+        Serverless::Autopilot => "GKE Autopilot",
     }
 }
 

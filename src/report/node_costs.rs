@@ -22,7 +22,9 @@ pub(super) fn by_pool(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<Pool
         let Some(prices) = prices.get(pool) else { continue };
         let node_hours = bill.node_time.as_secs_f64() / 3600.0;
         let price = match (prices.first(), prices.len()) {
-            (Some(price), 1) => *price,
+            (Some(price), 1) if *price > HourlyPrice::default() || bill.total == Money::ZERO => {
+                *price
+            }
             (Some(_), _) if node_hours > 0.0 => {
                 HourlyPrice::from_usd(bill.total.as_usd() / node_hours)
             }
@@ -40,6 +42,9 @@ pub(super) fn by_machine(facts: Facts<'_>) -> Vec<MachineCost> {
     let mut sums: BTreeMap<(&Name, CapacityType), (SimDuration, Money)> = BTreeMap::new();
     for node in &facts.recorder.nodes {
         let Some(price) = node.machine.price else { continue };
+        if node.machine.serverless.is_some() {
+            continue;
+        }
         let key = (&node.machine.instance_type, node.machine.capacity_type);
         let (paid, cost) = sums.entry(key).or_default();
         let time = node.paid(end(facts));

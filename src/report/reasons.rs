@@ -5,6 +5,8 @@ use super::model::{ObjectiveResult, Report, ServiceReport, WorkloadReport};
 
 /// CPU usage over requests from which a workload without CPU limit counts as busy.
 const BUSY: f64 = 0.9;
+/// Share of the time from which on throttling by the CPU limit is told.
+const THROTTLED: f64 = 0.005;
 /// Maximum number of reasons in one line.
 const REASONS: usize = 3;
 
@@ -23,6 +25,7 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
     if class.map_or(service.arrived, |class| class.arrived) == 0 {
         return "no request arrived".to_owned();
     }
+    let is_unexplained = disturbance.is_none();
     let mut reasons = Vec::from_iter(disturbance);
     let is_latency = ["latency", "TTFT", "TPOT"].iter().any(|one| missed.figure.starts_with(one));
     if !is_latency || missed.value_number.is_none() {
@@ -33,7 +36,9 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
         });
         reasons.extend(failures(report, of_class.as_ref().unwrap_or(service)));
     }
-    if missed.figure.ends_with("by time") || missed.figure == "good minutes" {
+    let failed = service.availability_by_requests.is_some_and(|share| share < 1.0);
+    let is_of_time = missed.figure.ends_with("by time") || missed.figure == "good minutes";
+    if is_of_time || (is_unexplained && failed && !reasons.is_empty()) {
         let longest = service.downtimes.iter().filter(|down| down.counted_seconds > 0.0);
         let longest = longest.max_by(|a, b| a.counted_seconds.total_cmp(&b.counted_seconds));
         reasons.extend(
@@ -42,11 +47,10 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
             }),
         );
     }
-    let called = causes_downstream(report, service);
-    let behind = std::iter::once(service).chain(called).flat_map(|service| &service.workloads);
-    for workload in report.workloads.iter().filter(|one| behind.clone().any(|w| *w == one.workload))
-    {
-        reasons.extend(troubles(workload));
+    let behind = workloads_behind(report, service);
+    reasons.extend(behind.iter().flat_map(|workload| troubles(workload)));
+    if reasons.is_empty() {
+        reasons.extend(busiest(&behind));
     }
     let mut told: Vec<String> = Vec::new();
     for reason in reasons {
@@ -96,6 +100,34 @@ fn causes_downstream<'a>(
     std::iter::successors(next(&service), next).take(report.services.len())
 }
 
+/// The workloads that answer requests to a service, those of the services that it calls last.
+fn workloads_behind<'a>(report: &'a Report, service: &'a ServiceReport) -> Vec<&'a WorkloadReport> {
+    let mut asked: Vec<&ServiceReport> = vec![service];
+    let mut next = 0;
+    while let Some(service) = asked.get(next) {
+        let failed = service.failed_calls.iter().map(|(called, _)| called);
+        for called in failed.chain(&service.calls) {
+            let called = report.services.iter().find(|one| one.service == *called);
+            let is_new = |one: &&ServiceReport| asked.iter().all(|it| it.service != one.service);
+            asked.extend(called.filter(is_new));
+        }
+        next += 1;
+    }
+    let names = asked.iter().flat_map(|service| &service.workloads);
+    names.filter_map(|name| report.workloads.iter().find(|one| one.workload == *name)).collect()
+}
+
+/// All that can be said where nothing went wrong: requests take so long by themselves, at this load.
+fn busiest(workloads: &[&WorkloadReport]) -> Option<String> {
+    let used = workloads.iter().filter_map(|one| Some((one, one.cpu_utilization?)));
+    let (busiest, used) = used.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    Some(format!(
+        "requests take this long at this load: {}, the busiest, used {} of its CPU request",
+        busiest.workload,
+        percent(used)
+    ))
+}
+
 /// Problems of a workload that make its service slow or unavailable.
 fn troubles(workload: &WorkloadReport) -> Vec<String> {
     let name = &workload.workload;
@@ -109,6 +141,10 @@ fn troubles(workload: &WorkloadReport) -> Vec<String> {
     }
     if workload.restarts > 0 {
         troubles.push(format!("containers of {name} restarted {} times", workload.restarts));
+    }
+    if let Some(throttled) = workload.cpu_throttled.filter(|share| *share >= THROTTLED) {
+        troubles
+            .push(format!("the CPU limit throttled {name} for {} of the time", percent(throttled)));
     }
     if let Some(used) = workload.cpu_utilization.filter(|used| *used >= BUSY) {
         troubles.push(format!("{name} used {} of its CPU request", percent(used)));

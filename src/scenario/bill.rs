@@ -10,6 +10,7 @@ use capacity::discounts::{Discounts, Millionths, Reservation, SavingsPlan};
 use capacity::machine_prices::without_cloud;
 use capacity::price_list::{Price, PriceList};
 use capacity::reserved::Provider;
+use cluster::node::Serverless;
 use cluster::{Name, ServiceReference};
 use engine::SimDuration;
 use units::{HourlyPrice, Money, Quantity};
@@ -270,7 +271,12 @@ impl Bill {
             Cloud::Azure => Provider::Azure,
             Cloud::Gcp => Provider::Gcp,
         });
-        named.or_else(|| {
+        let serverless = cluster.node_pools.iter().find_map(|pool| pool.serverless);
+        let of_pods = serverless.map(|kind| match kind {
+            Serverless::Fargate => Provider::Aws,
+            Serverless::Autopilot => Provider::Gcp,
+        });
+        named.or(of_pods).or_else(|| {
             let types = cluster.node_pools.iter().filter_map(|pool| pool.instance_type.as_deref());
             let known = types.filter_map(|name| capacity::catalog::find(name).ok());
             known.map(|node_type| node_type.machine.provider).next()

@@ -18,7 +18,7 @@ use capacity::node_type::{
 };
 use cluster::node::{
     CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
-    REGION_LABEL, Taint as NodeTaint, ZONE_LABEL,
+    REGION_LABEL, Serverless, Taint as NodeTaint, ZONE_LABEL,
 };
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
@@ -33,6 +33,14 @@ const OLD_LABELS: [(&str, &str); 5] = [
     (INSTANCE_TYPE_LABEL, "beta.kubernetes.io/instance-type"),
     (REGION_LABEL, "failure-domain.beta.kubernetes.io/region"),
     (ZONE_LABEL, "failure-domain.beta.kubernetes.io/zone"),
+];
+
+/// What a serverless pool has on each of its nodes unless it says otherwise: no pod waits for room.
+const ROOM: [(&str, i64); 4] = [
+    ("cpu", 10_000),
+    ("memory", 10_000 << 32),
+    ("ephemeral-storage", 10_000 << 30),
+    ("pods", 10_000),
 ];
 
 /// The cluster that the manifests are deployed to.
@@ -81,6 +89,10 @@ pub struct NodePool {
     /// Use the catalog's spot price instead of the on-demand price. Default false.
     #[serde(default)]
     pub spot: bool,
+    /// Whether the cloud bills its pods and not its nodes: fargate or autopilot. The nodes are then nothing but room for pods,
+    /// which `capacity` may limit, and have no price. Default: the nodes are billed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serverless: Option<Serverless>,
     /// How the GPUs of a node are offered to pods: whole (the default), as MIG slices, time-sliced, or in fractional
     /// shares.
     pub gpus: Option<PoolGpus>,
@@ -242,6 +254,11 @@ impl ResolvedPool<'_> {
             [("pods", Quantity::from_units(pods))].into_iter().collect()
         };
         let mut capacity = self.node_type.as_ref().map_or_else(described, NodeType::capacity);
+        if self.pool.serverless.is_some() {
+            for (resource, amount) in ROOM {
+                capacity.set(Name::from(resource), Quantity::from_units(amount));
+            }
+        }
         override_amounts(&mut capacity, self.pool.capacity.iter().flatten());
         capacity
     }
@@ -347,6 +364,7 @@ impl ResolvedPool<'_> {
             capacity_type: self.capacity_type(),
             price: Some(self.price()),
             launched: None,
+            serverless: self.pool.serverless,
         }
     }
 

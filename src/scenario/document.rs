@@ -110,6 +110,9 @@ pub struct Scenario {
     /// The objectives; `wavetank check` fails if any of them is missed.
     #[serde(default)]
     pub objectives: Vec<Objective>,
+    /// OpenSLO v1 files, relative to this file, whose SLOs are objectives as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_slo: Vec<String>,
     /// The source of the figures in this file: which were measured and which are guesses.
     #[serde(default, skip_serializing_if = "Provenance::is_empty")]
     pub provenance: Provenance,

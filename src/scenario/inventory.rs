@@ -27,6 +27,8 @@ pub struct Inventory {
     pub objects: BTreeSet<ObjectReference>,
     /// Services with their selectors; empty for Services without one.
     pub services: BTreeMap<NamespacedName, BTreeMap<String, String>>,
+    /// Services of the types NodePort and LoadBalancer.
+    pub exposed: BTreeSet<NamespacedName>,
     /// Services with `sessionAffinity: ClientIP`.
     pub client_affinity: BTreeSet<NamespacedName>,
     /// Workloads with the properties of their pods.
@@ -145,6 +147,9 @@ impl Inventory {
         let kind = object.kind;
         if kind == Kind::Service {
             let spec = decode_silently::<core::Service>(value).spec.unwrap_or_default();
+            if matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer")) {
+                self.exposed.insert(object.id.clone());
+            }
             self.services.insert(object.id.clone(), spec.selector.unwrap_or_default());
             if spec.session_affinity.as_deref() == Some("ClientIP") {
                 self.client_affinity.insert(object.id.clone());

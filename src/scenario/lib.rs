@@ -17,6 +17,7 @@ mod machine_prices;
 pub mod machines;
 pub mod node_autoscaler;
 pub mod objectives;
+mod open_slo;
 pub mod overrides;
 pub mod packing;
 pub mod pool_size;

@@ -60,7 +60,7 @@ impl Provenance {
 pub struct Assumption {
     /// The entry as written.
     pub setting: String,
-    /// The distinct amounts in it, as in the scenario.
+    /// The distinct amounts in it, as in the scenario; if there are none, the names in it, such as instance types.
     pub values: Vec<String>,
     /// The overrides that halve all amounts; empty if there are none.
     pub halved: Vec<Override>,
@@ -77,13 +77,18 @@ impl ScenarioText {
     }
 
     fn assumption(&self, setting: &str, known: &[Steps]) -> Option<Assumption> {
-        let mut amounts = Vec::new();
+        let (mut amounts, mut choices) = (Vec::new(), Vec::new());
         for steps in self.found(setting) {
-            let value = steps.iter().try_fold(&self.written, |value, step| below(value, step));
-            collect(value?, &steps, known, &mut amounts);
+            let value = steps.iter().try_fold(&self.written, |value, step| below(value, step))?;
+            collect(value, &steps, known, &mut amounts);
+            if value.is_string() && !known.contains(&steps) {
+                choices.push((steps, value.clone()));
+            }
         }
         let mut seen = BTreeSet::new();
-        let values = amounts.iter().map(|(_, value)| shown(value));
+        // A choice, such as a type of machine, has no half.
+        let told = if amounts.is_empty() { &choices } else { &amounts };
+        let values = told.iter().map(|(_, value)| shown(value));
         let values: Vec<String> = values.filter(|value| seen.insert(value.clone())).collect();
         let by = |factor: f64| -> Vec<Override> {
             let scaled = amounts.iter().filter_map(|(steps, value)| {
@@ -92,7 +97,7 @@ impl ScenarioText {
             });
             scaled.collect()
         };
-        let is_left = !amounts.is_empty() || known.is_empty();
+        let is_left = !told.is_empty() || known.is_empty();
         is_left.then(|| Assumption {
             setting: setting.to_owned(),
             values,

@@ -38,6 +38,8 @@ pub struct ScenarioPaths {
     pub scheduler_config: Option<NamedPath>,
     /// The user's own prices of machines.
     pub price_list: Option<NamedPath>,
+    /// OpenSLO files.
+    pub open_slo: Vec<NamedPath>,
 }
 
 /// A path in a scenario, relative to the scenario's file, or an object of the manifests.
@@ -76,6 +78,8 @@ pub struct ScenarioFiles {
     pub scheduler_config: Option<Source>,
     /// The user's own prices of machines.
     pub price_list: Option<Source>,
+    /// OpenSLO files, in their order.
+    pub open_slo: Vec<Source>,
 }
 
 /// A trace file that was read.
@@ -167,6 +171,12 @@ impl ScenarioText {
                 .config
                 .as_ref()
                 .map(|path| self.named(path, &scheduler.field("config"))),
+            open_slo: scenario
+                .open_slo
+                .iter()
+                .enumerate()
+                .map(|(index, path)| self.named(path, &root.field("openSlo").item(index)))
+                .collect(),
             price_list: scenario
                 .bill
                 .price_list
@@ -402,6 +412,9 @@ impl ResolvedScenario {
             digest.word(file.fingerprint);
         }
         texts(&mut digest, self.files.scheduler_config.as_slice());
+        if !self.files.open_slo.is_empty() {
+            texts(&mut digest, &self.files.open_slo);
+        }
         if self.files.price_list.is_some() {
             texts(&mut digest, self.files.price_list.as_slice());
         }

@@ -18,6 +18,7 @@ use super::queue::{QueuedPod, Rejection, SchedulingQueue};
 use super::tie_break::TieBreaker;
 use super::told::Told;
 use cluster::action::{Event, PodDeletion};
+use cluster::assigned::uid_text;
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
 use cluster::{Action, ClusterView, Kind};
@@ -321,7 +322,8 @@ impl Scheduler {
             let deletion = PodDeletion { disruption, ..PodDeletion::default() };
             actions.push(Action::DeletePod(id, deletion));
             let preemptor = view.store().pods().get(queued.pod).map_or(0, |pod| pod.uid);
-            let message = format!("Preempted by pod {preemptor:x} on node {}", node.name);
+            let preemptor = uid_text(preemptor);
+            let message = format!("Preempted by pod {preemptor} on node {}", node.name);
             actions.push(event(object, false, "Preempted", message));
         }
         for outranked in self.nominations.on(node.id) {

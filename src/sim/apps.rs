@@ -299,6 +299,17 @@ impl Apps {
         Some(self.cpu_time_of(now, self.get(pod)?, traffic))
     }
 
+    /// Takes the time, since it was last taken, in which a pod's CPU limit kept its requests from the CPU.
+    pub(super) fn take_throttled(
+        &self,
+        now: SimTime,
+        pod: PodId,
+        traffic: &mut Traffic,
+    ) -> SimDuration {
+        let backend = self.get(pod).and_then(|app| app.backend);
+        backend.map_or(SimDuration::ZERO, |one| traffic.take_throttled(now, one))
+    }
+
     fn cpu_time_of(&self, now: SimTime, app: &PodApp, traffic: &mut Traffic) -> SimDuration {
         let served = app.backend.map_or(SimDuration::ZERO, |one| traffic.cpu_time_used(now, one));
         let own = app.own_time(now, &self.loads);
@@ -380,7 +391,12 @@ impl Apps {
         std::mem::take(&mut self.started)
     }
 
-    /// Takes the pods that a scrape must read, in slot order.
+    /// Whether there are any.
+    pub(super) const fn have_started(&self) -> bool {
+        !self.started.is_empty()
+    }
+
+    /// Takes the pods that a scrape must look at, by their slots.
     pub(super) fn take_restless(&mut self) -> Vec<PodId> {
         let Self { by_pod, restless, .. } = self;
         let mut pods = Vec::new();

@@ -476,7 +476,7 @@ fn preset_of(cluster: &Cluster) -> Preset {
 }
 
 /// The calendar time at which a run starts: a whole second; by default a Monday, midnight UTC.
-fn start_of(date: Option<&StartDate>) -> Timestamp {
+pub fn start_of(date: Option<&StartDate>) -> Timestamp {
     let given = date.map_or(DEFAULT_START_SECONDS, |date| date.0.as_second());
     Timestamp::from_second(given).unwrap_or_default()
 }

@@ -371,7 +371,8 @@ impl DataPlane {
 
     fn book_usage_of(&mut self, env: &mut Environment, pod: PodId) {
         if let Some(cpu_time) = self.apps.cpu_time(env.now, pod, &mut self.traffic) {
-            env.observers.recorder.book_usage(env.now, pod, Used { cpu_time });
+            let throttled = self.apps.take_throttled(env.now, pod, &mut self.traffic);
+            env.observers.recorder.book_usage(env.now, pod, Used { cpu_time, throttled });
         }
     }
 

@@ -85,7 +85,7 @@ impl Endpoints {
     pub(super) fn changed(&mut self, env: &mut Environment, id: ServiceId) {
         let Some(position) = self.services.iter().position(|one| *one == Some(id)) else { return };
         if let Some(service) = env.store().services().get(id).filter(|one| one.spec.is_headless) {
-            self.propagating.push_back((id, routable(&service.endpoints, false)));
+            self.propagating.push_back((id, routable(service.endpoints.iter(), false)));
             let at = env.now + env.world.timing.dns_cache;
             return env.enter(at, Event::Propagate { service: id });
         }
@@ -137,7 +137,9 @@ impl Endpoints {
         // The fallback to terminating endpoints is a rule of kube-proxy only.
         let is_of_proxy = env.world.traffic[position].1.policy.via == Via::KubeProxy;
         let falls_back = env.world.falls_back_to_terminating && is_of_proxy;
-        backends(apps, &routable(&service.endpoints, falls_back))
+        let with_port =
+            service.endpoints.iter().filter(|one| has_port(env.view(), service, one.pod));
+        backends(apps, &routable(with_port, falls_back))
     }
 
     /// Clients of a headless Service switch to the endpoints that it had one propagation delay ago. False if it has
@@ -258,6 +260,8 @@ fn why_down(
             return "no pod is ready: their readinessGates wait for conditions that no controller has set";
         }
         "no pod is ready"
+    } else if no_pod_has_a_port(view, service, &pods) {
+        "the Service's targetPort names no port of its pods"
     } else if has_endpoints {
         "its pods are ready, but nothing listens in them"
     } else {
@@ -265,12 +269,30 @@ fn why_down(
     }
 }
 
+fn no_pod_has_a_port(view: ClusterView<'_>, service: ServiceId, pods: &[&Pod]) -> bool {
+    let leads_to = |service: &Service, pod: &Pod| {
+        service.spec.is_headless || service.spec.leads_to(&view.template_of(pod).spec)
+    };
+    let service = view.services().get(service);
+    service.is_some_and(|service| !pods.iter().any(|pod| leads_to(service, pod)))
+}
+
 /// The endpoints that kube-proxy uses: the ready ones or, if there are none, those that are serving while
 /// terminating (`pkg/proxy/topology.go`, 1.36).
-fn routable(endpoints: &[Endpoint], falls_back: bool) -> Vec<PodId> {
-    let ready: Vec<PodId> = endpoints.iter().filter(|one| one.ready).map(|one| one.pod).collect();
+fn routable<'a>(
+    endpoints: impl Iterator<Item = &'a Endpoint> + Clone,
+    falls_back: bool,
+) -> Vec<PodId> {
+    let ready: Vec<PodId> = endpoints.clone().filter(|one| one.ready).map(|one| one.pod).collect();
     if !ready.is_empty() || !falls_back {
         return ready;
     }
-    endpoints.iter().filter(|one| one.serving && one.terminating).map(|one| one.pod).collect()
+    endpoints.filter(|one| one.serving && one.terminating).map(|one| one.pod).collect()
+}
+
+/// Whether a pod has any of the ports to which a Service leads. An endpoint is of no use at a port whose name the pod
+/// lacks (`getEndpointPorts` of `k8s.io/endpointslice`, `FindPort` of `k8s.io/kubernetes/pkg/api/v1/pod`).
+fn has_port(view: ClusterView<'_>, service: &Service, pod: PodId) -> bool {
+    let Some(pod) = view.pods().get(pod) else { return false };
+    service.spec.leads_to(&view.template_of(pod).spec)
 }

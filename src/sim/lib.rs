@@ -37,7 +37,7 @@ pub mod watch;
 mod work_queue;
 pub mod world;
 
-pub use blueprint::{Blueprint, scheduler_of};
+pub use blueprint::{Blueprint, scheduler_of, start_of};
 pub use cloud::plan::{CloudPlan, GroupPlan, RefusalCodes};
 pub use estimate::Estimate;
 pub use karpenter::KarpenterPlan;

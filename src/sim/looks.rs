@@ -49,8 +49,8 @@ impl Looks {
     }
 }
 
-/// The first multiple of the period at or after `now`; strictly after `now` if `is_past`.
-fn next_tick(now: SimTime, period: SimDuration, is_past: bool) -> SimTime {
+/// The first multiple of a period that is not before `now`, or after it if what is due now is past.
+pub(super) fn next_tick(now: SimTime, period: SimDuration, is_past: bool) -> SimTime {
     let period = period.as_nanos().max(1);
     let begun = now.as_nanos() / period;
     let is_now = now.as_nanos() % period == 0 && begun > 0 && !is_past;

@@ -6,6 +6,7 @@ use super::adapter::Adapter;
 use super::data_plane::DataPlane;
 use super::environment::Environment;
 use super::event::Event;
+use super::looks::next_tick;
 use cluster::custom_metrics::{ApiHealth, MetricsApi};
 use cluster::metrics::PodMetricsUpdate;
 use cluster::node::NodeId;
@@ -21,7 +22,9 @@ pub(super) struct MetricsPipeline {
     server: MetricsServer,
     /// Absent if a scrape reads the counters as of its own instant.
     housekeeping: Option<Housekeeping>,
-    /// Scrapes in progress, in the order in which they end.
+    /// The next round in which there is something to read.
+    next_round: Option<SimTime>,
+    /// Scrapes under way, the first to end first.
     scraped: VecDeque<PodMetricsUpdate>,
     adapter: Adapter,
     /// Nodes that metrics-server cannot scrape although their kubelets work.
@@ -41,7 +44,6 @@ impl MetricsPipeline {
         env.enter(SimTime::ZERO + first, Event::Scrape);
         if is_read && !env.world.traffic.is_empty() {
             self.housekeeping = Some(Housekeeping::new(streams.stream("housekeeping", 0)));
-            env.enter(SimTime::ZERO + ROUND, Event::Housekeeping);
         }
         self.adapter.start(env, data_plane);
     }
@@ -49,8 +51,10 @@ impl MetricsPipeline {
     /// The kubelets read the CPU counters of containers that are due.
     pub(super) fn keep_house(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
         let Some(housekeeping) = &mut self.housekeeping else { return };
+        if self.next_round != Some(env.now) {
+            return;
+        }
         let (now, interval) = (env.now, env.world.metrics.housekeeping_interval);
-        env.enter(now + ROUND, Event::Housekeeping);
         let DataPlane { apps, traffic, .. } = data_plane;
         for pod in apps.take_started() {
             housekeeping.started(now, pod);
@@ -64,6 +68,30 @@ impl MetricsPipeline {
                     interval,
                 );
             }
+        }
+        self.next_round = None;
+        if let Some(due) = housekeeping.next_due() {
+            self.plan_round(env, next_tick(due, ROUND, false));
+        }
+    }
+
+    /// Plans a round for containers that have just started; `is_past` tells that this instant's is over.
+    pub(super) fn wake_housekeeping(
+        &mut self,
+        env: &mut Environment,
+        data_plane: &DataPlane,
+        is_past: bool,
+    ) {
+        if self.housekeeping.is_some() && data_plane.apps.have_started() {
+            let at = next_tick(env.now, ROUND, is_past);
+            self.plan_round(env, at.max(SimTime::ZERO + ROUND));
+        }
+    }
+
+    fn plan_round(&mut self, env: &mut Environment, at: SimTime) {
+        if self.next_round.is_none_or(|planned| at < planned) {
+            self.next_round = Some(at);
+            env.enter(at, Event::Housekeeping);
         }
     }
 

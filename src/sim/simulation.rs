@@ -20,6 +20,7 @@ use controllers::Controller;
 use engine::{SimDuration, SimTime, Streams};
 use faults::TimelineAction;
 use scheduler::Scheduler;
+use scheduler::decision::Verdict;
 use scheduler::schedule_one::ACTOR;
 use traffic::Traffic;
 
@@ -218,13 +219,28 @@ impl Simulation {
         self.hear_of_reclaims();
         self.follow();
         self.data_plane.wake_looks(&mut self.env, is_look_past);
+        self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, is_look_past);
     }
 
     /// Settles all accounts at the end of the run.
     pub fn finish(&mut self) {
+        self.tell_why_pods_wait();
         self.data_plane.book_usage(&mut self.env);
         self.cloud.finish(&mut self.env);
         self.env.observers.recorder.finish(self.env.now);
+    }
+
+    /// Notes of each workload with pods that still have no node what the scheduler says of the first now.
+    fn tell_why_pods_wait(&mut self) {
+        let (recorder, view) = self.env.recorder_and_view();
+        for (workload, pod) in recorder.first_waiting(view, self.scheduler.queue().found_no_node())
+        {
+            if let Some(Verdict::Waits { message, .. }) =
+                self.scheduler.examine(view, pod).map(|decision| decision.verdict)
+            {
+                recorder.workloads[workload].waits_because = Some(message);
+            }
+        }
     }
 
     fn schedule(&mut self) {

@@ -82,7 +82,8 @@ pub struct Recommendation {
     pub binding: Vec<Binding>,
     /// How sure it is.
     pub confidence: Confidence,
-    /// What a month would cost at least with an autoscaler that knows the future, US dollars, on these nodes.
+    /// Lower bound of a month's bill under an autoscaler that knows the future, US dollars: the nodes that the CPU time
+    /// needs at each instant, and the charges that do not depend on nodes.
     pub perfect_autoscaler_usd: Option<f64>,
     /// Times the traffic at which the objectives still hold; absent if it was not asked for.
     pub headroom: Option<f64>,
@@ -381,7 +382,8 @@ impl Answer<'_, '_> {
     fn perfect(&self, winner: &Point) -> Option<f64> {
         let (cores, price) = self.bounds.node(&self.evaluator.knobs, winner)?;
         let report = self.of_point(winner).next()?.report.as_ref()?;
-        let cost = least_cost_usd(&report.interval_ends_seconds, &report.workloads, cores, price)?;
+        let nodes = least_cost_usd(&report.interval_ends_seconds, &report.workloads, cores, price)?;
+        let cost = nodes + charges_without_nodes_usd(report);
         Some(cost.min(cost_per_month_usd(report)))
     }
 
@@ -396,6 +398,14 @@ impl Answer<'_, '_> {
             simulated_seconds: known.values().map(|one| one.simulated_seconds).sum(),
         }
     }
+}
+
+/// What a month costs beside the nodes whatever their number, US dollars. Disks are left out, as most belong to nodes, so
+/// that the sum stays a lower bound.
+fn charges_without_nodes_usd(report: &Report) -> f64 {
+    let depends_on_nodes = |item: &str| item.starts_with("disk:") || item == "nat-gateway-node";
+    let fixed = report.cost.charges.iter().filter(|line| !depends_on_nodes(&line.item));
+    fixed.map(|line| line.month_usd.as_usd()).sum()
 }
 
 fn larger(known: Option<f64>, new: Option<f64>) -> Option<f64> {

@@ -28,19 +28,19 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
     lines.push(String::new());
     for one in &answer.binding {
         let text = format!("{} would miss {} ({})", one.setting, one.misses, one.value);
-        lines.extend(paragraph("  binds  ", &text));
+        lines.extend(paragraph("  limit       ", &text));
     }
-    lines.extend(paragraph("  sure   ", &sure(answer)));
-    lines.extend(paragraph("  left   ", &left(answer, after)));
+    lines.extend(paragraph("  confidence  ", &sure(answer)));
+    lines.extend(paragraph("  ideal       ", &left(answer, after)));
     if let Some(factor) = answer.headroom {
-        let text = format!("all objectives hold up to {factor:.2} times the traffic");
-        lines.extend(paragraph("  room   ", &text));
+        let text = format!("all objectives hold up to {factor:.2} times this traffic");
+        lines.extend(paragraph("  headroom    ", &text));
     }
     lines.push(String::new());
     if answer.set.is_empty() {
         lines.extend(paragraph(
             "",
-            "► keep the setting: no cheaper one was found that holds every objective",
+            "► keep the current settings: no cheaper ones were found that hold every objective",
         ));
         return lines.join("\n") + "\n";
     }
@@ -57,25 +57,26 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
 }
 
 fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
-    let mut lines: Vec<String> = answer.before.rooms.iter().map(|room| told(room, "now")).collect();
+    let mut lines: Vec<String> =
+        answer.before.rooms.iter().map(|room| verdict(room, "now")).collect();
     lines.push(String::new());
     let refuted = match answer.confidence.refuted {
         0 => String::new(),
         count => format!(
-            "; {} did with the seeds of the search, and failed with fresh ones",
+            "; {} held them on the seeds of the search, and failed on fresh ones",
             counted(count as u64, "setting")
         ),
     };
     let text = format!(
-        "✗ no setting of these holds every objective{refuted}. Let more be tuned (--tune), or larger values: --tune PATH=A,B,C"
+        "✗ none of these settings holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
     );
     lines.extend(paragraph("", &text).iter().map(|line| style.paint(Paint::Bad, line)));
     lines
 }
 
-fn told(room: &Room, when: &str) -> String {
-    let verdict = if room.room < 0.0 { "missed" } else { "met" };
-    format!("  {when}  {}: {} ({verdict})", room.limit, room.value)
+fn verdict(room: &Room, when: &str) -> String {
+    let outcome = if room.room < 0.0 { "missed" } else { "met" };
+    format!("  {when}  {}: {} ({outcome})", room.limit, room.value)
 }
 
 fn figures(before: &Figures, after: &Figures) -> Vec<String> {
@@ -87,11 +88,16 @@ fn figures(before: &Figures, after: &Figures) -> Vec<String> {
     let (was, is) = (before.cost_per_month_usd, after.cost_per_month_usd);
     let change =
         if was > 0.0 { format!("{:+.1} %", (is - was) / was * 100.0) } else { String::new() };
-    table.row(row("a month", format!("${was:.2}"), format!("${is:.2}"), change));
+    table.row(row("cost a month", format!("${was:.2}"), format!("${is:.2}"), change));
     let p99 = |one: &Figures| one.p99_ms.map_or_else(|| ABSENT.to_owned(), latency);
-    table.row(row("p99, worst", p99(before), p99(after), String::new()));
+    table.row(row("p99, worst service", p99(before), p99(after), String::new()));
     let available = |one: &Figures| one.availability.map_or_else(|| ABSENT.to_owned(), percent);
-    table.row(row("availability, worst", available(before), available(after), String::new()));
+    table.row(row(
+        "availability, worst service",
+        available(before),
+        available(after),
+        String::new(),
+    ));
     for room in &after.rooms {
         let was = before.rooms.iter().find(|one| one.limit == room.limit);
         let was = was.map_or_else(|| ABSENT.to_owned(), |one| one.value.clone());
@@ -101,36 +107,52 @@ fn figures(before: &Figures, after: &Figures) -> Vec<String> {
     table.lines()
 }
 
+/// The tuned settings, by object: each with its value now and the recommended one.
 fn changes(answer: &Recommendation, style: Style) -> Vec<String> {
     let mut table = Table::new(&[Align::Left, Align::Right, Align::Left, Align::Right]);
     for change in &answer.changes {
         let arrow = if change.from == change.to { "" } else { "→" };
         let to = if change.from == change.to { String::new() } else { change.to.clone() };
-        table.row([format!("  {}", change.path), change.from.clone(), arrow.to_owned(), to]);
+        let (_, field) = object_and_field(&change.path);
+        table.row([format!("    {field}"), change.from.clone(), arrow.to_owned(), to]);
     }
-    let lines = table.lines().into_iter().zip(&answer.changes);
-    let painted = lines.map(|(line, change)| {
+    let mut lines = Vec::new();
+    let mut last = "";
+    for (line, change) in table.lines().into_iter().zip(&answer.changes) {
+        let (object, _) = object_and_field(&change.path);
+        if object != last {
+            lines.extend(paragraph("    ", object));
+            last = object;
+        }
         let paint = if change.from == change.to { Paint::Dim } else { Paint::Plain };
-        style.paint(paint, &line)
-    });
-    painted.collect()
+        lines.push(style.paint(paint, &line));
+    }
+    lines
+}
+
+/// The path of a setting, split into the object that has it and the field: `HorizontalPodAutoscaler/shop/web` and `minReplicas`.
+fn object_and_field(path: &str) -> (&str, &str) {
+    match path.strip_prefix("manifests.") {
+        Some(path) => path.split_once(".spec.").unwrap_or((path, "")),
+        None => path.split_once('.').unwrap_or(("", path)),
+    }
 }
 
 fn sure(answer: &Recommendation) -> String {
     let sure = &answer.confidence;
     let fresh = match &sure.confirmed_with[..] {
-        [] => return "not tried with fresh seeds (--confirm)".to_owned(),
+        [] => return "not confirmed on fresh seeds (--confirm)".to_owned(),
         [one] => format!("seed {one}"),
         [first, .., last] => format!("seeds {first} to {last}"),
     };
     let refuted = match sure.refuted {
         0 => String::new(),
-        1 => "; a cheaper one failed there".to_owned(),
-        count => format!("; {count} cheaper ones failed there"),
+        1 => "; a cheaper setting failed on them".to_owned(),
+        count => format!("; {count} cheaper settings failed on them"),
     };
     format!(
-        "chosen with {}, and every objective held with all of {} that had no part in the choice ({fresh}): with 95 % \
-         confidence at least {:.1} % of further runs hold{refuted}",
+        "chosen on {}; on {} fresh ones ({fresh}) every objective held too, so with 95 % confidence at least {:.1} % of \
+         further runs hold{refuted}",
         counted(u64::from(sure.chosen_with), "seed"),
         sure.confirmed_with.len(),
         f64::from(sure.holds_per_mille) / 10.0
@@ -139,13 +161,12 @@ fn sure(answer: &Recommendation) -> String {
 
 fn left(answer: &Recommendation, after: &Figures) -> String {
     let Some(least) = answer.perfect_autoscaler_usd else {
-        return "what an autoscaler that knows the future would cost is not known: it takes one pool of nodes with a price"
-            .to_owned();
+        return "the cost of a perfect autoscaler is unknown: that needs a single pool of nodes with a price".to_owned();
     };
     let cost = after.cost_per_month_usd;
     let share = if cost > 0.0 { (cost - least) / cost * 100.0 } else { 0.0 };
     format!(
-        "an autoscaler that knows the future would pay ${least:.2} a month on these nodes at least: what any autoscaler \
-         could still save is {share:.0} % at most"
+        "a perfect autoscaler that knows the future would pay at least ${least:.2} a month with these nodes, so no \
+         autoscaler can save more than another {share:.0} %"
     )
 }

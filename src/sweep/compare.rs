@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::figures::{Better, FigureName, REQUESTS, Unit};
 use super::gate::{FALSE_ALARMS, Filter, is_gated, significant};
 use super::interval::{CONFIDENCE, interval, mean, p_value};
-use super::measure::{Measured, Measurement};
+use super::measure::{Measured, Measurement, Missed};
 
 /// Version of the JSON format: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.2";
+const FORMAT_VERSION: &str = "1.3";
 
 /// Minimum number of seeds; with fewer, Student's t is so wide that even a halved speed may not be significant.
 const ENOUGH_SEEDS: usize = 5;
@@ -33,8 +33,34 @@ pub struct Comparison {
     pub false_alarms: f64,
     /// Reasons why the sides are not fully comparable.
     pub notes: Vec<String>,
+    /// The objectives that a side missed with any of its seeds.
+    pub objectives: Vec<ComparedObjective>,
     /// Figures that both sides have.
     pub figures: Vec<ComparedFigure>,
+}
+
+/// An objective that a side missed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ComparedObjective {
+    /// Such as `service shop/web`.
+    pub subject: String,
+    /// Such as `latency p95`.
+    pub figure: String,
+    /// The limit in words.
+    pub limit: String,
+    /// How the first side missed it; absent if it met it with all seeds, or has no such objective.
+    pub baseline: Option<MissedBy>,
+    /// How the second side did, likewise.
+    pub candidate: Option<MissedBy>,
+}
+
+/// How a side missed an objective.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MissedBy {
+    /// The seeds with which it did.
+    pub seeds: Vec<u64>,
+    /// Why, as the first of these runs tells.
+    pub because: String,
 }
 
 /// One side of a comparison.
@@ -68,7 +94,7 @@ pub struct ComparedFigure {
     pub is_gated: bool,
     /// Verdict on the difference, corrected for multiple testing.
     pub verdict: Verdict,
-    /// Why the candidate missed an objective of the subject that the baseline met; empty if it did not.
+    /// Why the candidate missed an objective for this figure that the baseline met; empty if it did not.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub because: String,
     /// Values of the baseline, by seed.
@@ -114,7 +140,7 @@ impl Comparison {
             match candidate.figures.iter().find(|other| other.name == one.name) {
                 Some(other) => {
                     let is_gated = is_gated(&one.name, &leading, filter);
-                    let because = because(baseline, candidate, &one.name.subject);
+                    let because = because(baseline, candidate, &one.name);
                     let compared = compared(one, other, tolerance, is_gated);
                     figures.push(ComparedFigure { because, ..compared });
                 }
@@ -153,6 +179,7 @@ impl Comparison {
             tolerance,
             false_alarms: FALSE_ALARMS,
             notes,
+            objectives: objectives(baseline, candidate),
             figures,
         }
     }
@@ -176,11 +203,37 @@ fn one_sided(name: &FigureName, side: &str, notes: &mut Vec<String>) {
     }
 }
 
-/// Why the candidate missed an objective of a subject of which the baseline missed none; empty if it did not.
-fn because(baseline: &Measurement, candidate: &Measurement, subject: &str) -> String {
-    let of = |side: &Measurement| side.missed.iter().find(|one| one.subject == subject).cloned();
-    let missed = of(candidate).filter(|_| of(baseline).is_none());
-    missed.map(|one| one.because).unwrap_or_default()
+/// Why the candidate missed an objective for a figure for which the baseline missed none; empty if it did not.
+fn because(baseline: &Measurement, candidate: &Measurement, name: &FigureName) -> String {
+    let is_it = |one: &&Missed| (&one.subject, &one.figure) == (&name.subject, &name.figure);
+    let missed = candidate.missed.iter().find(is_it);
+    let missed = missed.filter(|_| !baseline.missed.iter().any(|one| is_it(&one)));
+    missed.map(|one| one.because.clone()).unwrap_or_default()
+}
+
+/// The objectives that either side missed, those of the second first.
+fn objectives(baseline: &Measurement, candidate: &Measurement) -> Vec<ComparedObjective> {
+    let same = |one: &Missed, other: &Missed| {
+        (&one.subject, &one.figure, &one.limit) == (&other.subject, &other.figure, &other.limit)
+    };
+    let of = |side: &Measurement, objective: &Missed| {
+        let missed = side.missed.iter().find(|one| same(one, objective))?;
+        Some(MissedBy { seeds: missed.seeds.clone(), because: missed.because.clone() })
+    };
+    let both = baseline.missed.iter();
+    let both = both.filter(|one| !candidate.missed.iter().any(|other| same(one, other)));
+    let missed = candidate.missed.iter().chain(both);
+    // Files of older versions do not tell which objective it was.
+    let missed = missed.filter(|one| !one.figure.is_empty());
+    missed
+        .map(|one| ComparedObjective {
+            subject: one.subject.clone(),
+            figure: one.figure.clone(),
+            limit: one.limit.clone(),
+            baseline: of(baseline, one),
+            candidate: of(candidate, one),
+        })
+        .collect()
 }
 
 fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) -> ComparedFigure {
@@ -278,24 +331,47 @@ mod tests {
             seeds: (1..=values.len() as u64).collect(),
             leading: vec!["service shop/web".into()],
             missed: Vec::new(),
+            bill: Vec::new(),
             figures: vec![Measured { name, values: values.to_vec() }],
         }
     }
 
     #[test]
-    fn what_the_second_side_alone_misses_is_told_with_its_reason() {
-        let missed = |because: &str| super::super::measure::Missed {
+    fn each_objective_that_a_side_misses_is_told_with_its_reason() {
+        let missed = |figure: &str, because: &str| Missed {
             subject: "service shop/web".into(),
+            figure: figure.into(),
+            limit: "<= 300 ms".into(),
+            seeds: vec![2],
             because: because.into(),
         };
         let met = measurement(&[Some(1.0), Some(2.0)], Better::Lower);
-        let late = Measurement { missed: vec![missed("Node a was lost")], ..met.clone() };
-        let because = |one: &Measurement, other: &Measurement| {
-            Comparison::new(one, other, 0.0, &Filter::default()).figures[0].because.clone()
+        let late =
+            Measurement { missed: vec![missed("latency p95", "Node a was lost")], ..met.clone() };
+        let compare = |one: &Measurement, other: &Measurement| {
+            Comparison::new(one, other, 0.0, &Filter::default())
         };
-        assert_eq!(because(&met, &late), "Node a was lost");
-        assert_eq!(because(&late, &met), "");
-        assert_eq!(because(&late, &late), "");
+        let of_figure = |one, other| compare(one, other).figures[0].because.clone();
+        assert_eq!(of_figure(&met, &late), "Node a was lost");
+        assert_eq!(of_figure(&late, &met), "");
+        assert_eq!(of_figure(&late, &late), "");
+        // What was missed for another figure is no reason of this one.
+        let other =
+            Measurement { missed: vec![missed("availability", "Node b was lost")], ..met.clone() };
+        assert_eq!(of_figure(&met, &other), "");
+
+        let by = |because: &str| Some(MissedBy { seeds: vec![2], because: because.into() });
+        let told = |one: &Measurement, other: &Measurement| {
+            let objectives = compare(one, other).objectives.into_iter();
+            let told = objectives.map(|one| (one.figure, one.baseline, one.candidate));
+            told.collect::<Vec<_>>()
+        };
+        let (p95, availability) = ("latency p95".to_owned(), "availability".to_owned());
+        let [lost_a, lost_b] = ["Node a was lost", "Node b was lost"].map(by);
+        assert_eq!(told(&met, &met), []);
+        assert_eq!(told(&met, &late), [(p95.clone(), None, lost_a.clone())]);
+        assert_eq!(told(&late, &late), [(p95.clone(), lost_a.clone(), lost_a.clone())]);
+        assert_eq!(told(&late, &other), [(availability, None, lost_b), (p95, lost_a, None)]);
     }
 
     fn verdict(one: &[f64], other: &[f64], better: Better, tolerance: f64) -> Verdict {

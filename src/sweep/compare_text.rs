@@ -1,9 +1,13 @@
 //! A comparison for the terminal.
 
-use super::compare::{ComparedFigure, Comparison, Verdict};
+use super::compare::{ComparedFigure, Comparison, MissedBy, Verdict};
 use super::figures::Unit;
 use report::figures::{ABSENT, counted, percent};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
+use units::Money;
+
+/// Steps of the bill that are told one by one.
+const STEPS: usize = 12;
 
 /// Maximum number of rows for figures that are not gated, unless all are requested.
 const OTHERS: usize = 8;
@@ -12,6 +16,7 @@ const OTHERS: usize = 8;
 pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
     let mut lines = header(comparison, style);
     lines.extend(summary(comparison, style));
+    lines.extend(objectives(comparison, style));
     let (shown, left_out) = shown(comparison, all);
     let table = table(&shown);
     if !shown.is_empty() {
@@ -32,6 +37,7 @@ pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
         };
         lines.push(style.paint(paint, line));
     }
+    lines.extend(waterfall(comparison, style));
     lines.push(String::new());
     lines.push(sums(comparison));
     if left_out > 0 {
@@ -39,6 +45,30 @@ pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
         lines.push(style.paint(Paint::Dim, &more));
     }
     lines.join("\n") + "\n"
+}
+
+/// What changes the bill, step by step; nothing where it stays the same.
+fn waterfall(comparison: &Comparison, style: Style) -> Vec<String> {
+    let Some(fall) = comparison.waterfall.as_ref().filter(|fall| !fall.steps.is_empty()) else {
+        return Vec::new();
+    };
+    let mut table = Table::new(&[Align::Left, Align::Right]);
+    table.row(["first".to_owned(), fall.from_usd.to_string()]);
+    let (own, rest) = fall.steps.split_at(fall.steps.len().min(STEPS));
+    let signed = |usd: Money| {
+        let sign = if usd < Money::ZERO { "-" } else { "+" };
+        format!("{sign}{}", if usd < Money::ZERO { Money::ZERO - usd } else { usd })
+    };
+    for step in own {
+        table.row([step.what.clone(), signed(step.usd)]);
+    }
+    if !rest.is_empty() {
+        let usd = rest.iter().map(|step| step.usd).sum();
+        table.row([format!("{} more lines", rest.len()), signed(usd)]);
+    }
+    table.row(["second".to_owned(), fall.to_usd.to_string()]);
+    let heading = style.paint(Paint::Heading, "WHAT CHANGES THE BILL  a month, mean of the seeds");
+    [String::new(), heading].into_iter().chain(table.lines()).collect()
 }
 
 /// The verdict on the gated figures.
@@ -77,6 +107,41 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
     );
     lines.extend(paragraph("", &rest));
     lines
+}
+
+/// The objectives that a side missed, and why.
+fn objectives(comparison: &Comparison, style: Style) -> Vec<String> {
+    if comparison.objectives.is_empty() {
+        return Vec::new();
+    }
+    let heading = style.paint(Paint::Heading, "OBJECTIVES MISSED");
+    let mut lines = vec![String::new(), heading];
+    let seeds = comparison.seeds.len();
+    for objective in &comparison.objectives {
+        let (first, second) = (&objective.baseline, &objective.candidate);
+        let paint = match (first, second) {
+            (None, Some(_)) => Paint::Bad,
+            (Some(_), None) => Paint::Good,
+            _ => Paint::Plain,
+        };
+        let name = format!("  {} {} {}", objective.subject, objective.figure, objective.limit);
+        lines.push(style.paint(paint, &name));
+        for (label, side) in [("    first   ", first), ("    second  ", second)] {
+            lines.extend(paragraph(label, &how(side.as_ref(), seeds)));
+        }
+    }
+    lines
+}
+
+/// How a side missed an objective, in words.
+fn how(missed: Option<&MissedBy>, seeds: usize) -> String {
+    let Some(MissedBy { seeds: with, because }) = missed else { return "not missed".to_owned() };
+    let with = if with.len() == seeds {
+        "missed".to_owned()
+    } else {
+        format!("missed with {} of {seeds} seeds", with.len())
+    };
+    if because.is_empty() { with } else { format!("{with} because {because}") }
 }
 
 /// The figures to show, and the number omitted: gated figures that may differ by more than the tolerance, and those

@@ -17,6 +17,7 @@ pub mod summary;
 pub mod table;
 pub mod table_text;
 pub mod vary;
+pub mod waterfall;
 pub mod years;
 pub mod years_text;
 

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::{Figure, FigureName, figures};
 use super::interval::mean;
+use super::waterfall::{BillLine, bill_lines};
 use report::{ClassReport, Report};
 
 /// Version of the file format: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.2";
+const FORMAT_VERSION: &str = "1.3";
 
 /// Figures of one scenario over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,18 +26,30 @@ pub struct Measurement {
     /// Subjects of the services that have objectives or clients; empty in files before 1.1.
     #[serde(default)]
     pub leading: Vec<String>,
-    /// Reasons for missed objectives: the first reason found for each subject; empty in files before 1.2.
+    /// Objectives missed by any of the runs; empty in files before 1.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed>,
+    /// The bill of a month, line by line; empty in files before 1.3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bill: Vec<BillLine>,
     /// Each figure with its values, in the order of the report.
     pub figures: Vec<Measured>,
 }
 
-/// A subject whose objectives were missed.
+/// An objective that was missed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
     /// Such as `service shop/web`.
     pub subject: String,
+    /// Such as `latency p95`; empty in files before 1.3, which have one entry for all objectives of a subject.
+    #[serde(default)]
+    pub figure: String,
+    /// The limit in words.
+    #[serde(default)]
+    pub limit: String,
+    /// The seeds with which it was missed.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
     /// The reason as in the report.
     pub because: String,
 }
@@ -63,6 +76,7 @@ impl Measurement {
             seeds: reports.iter().map(|report| report.run.seed).collect(),
             leading: reports.first().map(leading).unwrap_or_default(),
             missed: missed(reports),
+            bill: bill_lines(reports),
             figures: gather(reports.iter().map(figures)),
         }
     }
@@ -94,11 +108,23 @@ impl Measurement {
 }
 
 fn missed(reports: &[Report]) -> Vec<Missed> {
-    let objectives = reports.iter().flat_map(|report| &report.objectives);
     let mut missed: Vec<Missed> = Vec::new();
-    for one in objectives.filter(|one| !one.because.is_empty()) {
-        if !missed.iter().any(|known| known.subject == one.subject) {
-            missed.push(Missed { subject: one.subject.clone(), because: one.because.clone() });
+    for report in reports {
+        for one in report.objectives.iter().filter(|one| !one.met) {
+            let is_it = |known: &&mut Missed| {
+                (&known.subject, &known.figure, &known.limit)
+                    == (&one.subject, &one.figure, &one.limit)
+            };
+            match missed.iter_mut().find(is_it) {
+                Some(known) => known.seeds.push(report.run.seed),
+                None => missed.push(Missed {
+                    subject: one.subject.clone(),
+                    figure: one.figure.clone(),
+                    limit: one.limit.clone(),
+                    seeds: vec![report.run.seed],
+                    because: one.because.clone(),
+                }),
+            }
         }
     }
     missed

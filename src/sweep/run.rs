@@ -125,6 +125,7 @@ pub fn report(
     let mut report = build(Facts {
         run: &run,
         duration: scenario.duration,
+        start_seconds: sim::start_of(scenario.start_date.as_ref()).as_second(),
         recorder: simulation.recorder(),
         services: &services,
         objectives: &scenario.objectives,
@@ -197,11 +198,14 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
                     Some((called_names.get(called.0 as usize)?.clone(), count))
                 })
                 .collect();
+            let calls = simulation.traffic_mut().calls_of(id).into_iter();
+            let calls = calls.filter_map(|one| called_names.get(one.0 as usize).cloned()).collect();
             ServiceFacts {
                 service,
                 has_clients,
                 balancing,
                 failed_calls,
+                calls,
                 blocked_by,
                 workloads,
                 figures,

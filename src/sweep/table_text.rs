@@ -41,6 +41,14 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
         }
     }
+    for row in sweep.rows.iter().filter(|row| !row.missed.is_empty()) {
+        let more = row.missed.len().saturating_sub(NOTES);
+        let missed = row.missed.iter().take(NOTES).cloned();
+        let missed: Vec<String> =
+            missed.chain((more > 0).then(|| format!("{more} more"))).collect();
+        let text = format!("{} missed {}", setting(sweep, row), missed.join(", "));
+        lines.extend(paragraph("  ✗ ", &text));
+    }
     for row in &sweep.rows {
         let fresh = row.confirmation.iter().filter(|fresh| !fresh.missed.is_empty());
         lines.extend(fresh.flat_map(|fresh| {
@@ -144,8 +152,7 @@ fn verdict(row: &SweepRow) -> String {
             "missed with fresh seeds".to_owned()
         }
         (_, []) => "met".to_owned(),
-        (_, [one]) => format!("missed: {one}"),
-        (_, [one, more @ ..]) => format!("missed: {one}, {} more", more.len()),
+        (all, missed) => format!("missed {} of {all}", missed.len()),
     }
 }
 

@@ -5,27 +5,23 @@
 //! effect. A year has a Poisson number of failures of each kind, each with the effect of one of those runs. Overlapping
 //! failures are ignored (`--straight` shows how much that matters).
 
+mod failures;
+
 use engine::random::{Exponential, index_below};
 use engine::{SimDuration, Stream, Streams};
-use faults::{
-    ContainerCrash, FaultKind, KubeletRestart, Outage, PodDeletion, RandomFault, SpotReclaim,
-    TimelineAction, TimelineEntry,
-};
 use rand_distr::Distribution;
 use serde::Serialize;
 
+use self::failures::{Process, named, processes, struck, without_failures};
 use super::interval::interval;
 use super::run::run;
 use super::run_each;
-use capacity::failures::{FailureRate, rate_of};
 use manifest::Diagnostics;
 use report::Report;
 use scenario::resolved::ResolvedScenario;
 
-/// A year in seconds.
-const YEAR_SECONDS: f64 = 365.0 * 86_400.0;
-/// Notice for a randomly reclaimed spot machine, as on AWS.
-const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
+/// A year.
+pub const YEAR: SimDuration = SimDuration::from_secs(365 * 86_400);
 
 /// Settings of the composition.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +34,8 @@ pub struct Settings {
     pub seed: u64,
     /// Number of whole years to simulate in addition, to validate the composed ones.
     pub straight: u32,
+    /// What counts as a year: a shorter span makes for less to simulate where composition is held against straight runs.
+    pub year: SimDuration,
 }
 
 /// A kind of failure and its effect.
@@ -57,6 +55,8 @@ pub struct FailureReport {
     pub down_minutes_per_year: f64,
     /// Requests per year that fail because of it.
     pub failed_per_year: f64,
+    /// US dollars that one adds to the bill in the mean; below zero where machines are missing that would be paid for.
+    pub usd_each: f64,
 }
 
 /// Mean, 95 % interval of the mean, and the years at the ends.
@@ -76,6 +76,17 @@ pub struct Spread {
     pub min: f64,
     /// The most.
     pub max: f64,
+}
+
+impl Spread {
+    /// The same with an interval that has another, independent error in it.
+    fn widened(mut self, half: f64) -> Self {
+        let [low, high] = self.interval;
+        let own = (high - low) / 2.0;
+        let both = libm::sqrt(own * own + half * half);
+        self.interval = [self.mean - both, self.mean + both];
+        self
+    }
 }
 
 /// One service over the years.
@@ -107,6 +118,16 @@ pub struct StraightYears {
     pub down_minutes: Spread,
 }
 
+/// What a year costs, whatever the service.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct YearlyCost {
+    /// US dollars of a composed year.
+    pub usd: Spread,
+    /// The same of whole years, if any were simulated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub straight: Option<Spread>,
+}
+
 /// Years of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Years {
@@ -120,19 +141,22 @@ pub struct Years {
     pub probes: u32,
     /// Cost per year in US dollars, extrapolated from the run without failures.
     pub usd_per_year: f64,
+    /// The distribution of the bill of a year.
+    pub cost: YearlyCost,
+    /// Days of a year.
+    pub days: f64,
     /// The services that clients ask.
     pub services: Vec<ServiceYears>,
 }
 
-/// A kind of failure that can happen.
-struct Process {
-    fault: RandomFault,
-    per_year: f64,
-    source: String,
+/// What one failure did beyond what goes wrong anyway.
+#[derive(Clone, Debug, Default)]
+struct Effects {
+    /// To each service: requests that failed, seconds down.
+    services: Vec<(f64, f64)>,
+    /// To the bill, US dollars.
+    usd: f64,
 }
-
-/// The effect of one failure on each service beyond the baseline: failed requests, seconds of downtime.
-type Effects = Vec<(f64, f64)>;
 
 /// Composes years of a scenario.
 pub fn years(
@@ -143,21 +167,30 @@ pub fn years(
     let quiet = without_failures(resolved);
     let base = run(&quiet, settings.seed, |_| {})?;
     finished();
-    let processes = processes(resolved, &base);
+    let processes = processes(resolved, &base, settings.year);
     let streams = Streams::new(settings.seed);
     let probes: Vec<(usize, u64)> = (0..processes.len())
         .flat_map(|process| (0..u64::from(settings.probes)).map(move |probe| (process, probe)))
         .collect();
+    // The requests of a seed without any failure are the same whatever the failure is.
+    let seeds: Vec<u64> =
+        (0..u64::from(settings.probes)).map(|probe| settings.seed.wrapping_add(probe)).collect();
+    let seeds = if processes.is_empty() { Vec::new() } else { seeds };
+    let without = run_each(&seeds, |seed| {
+        let report = run(&quiet, *seed, |_| {});
+        finished();
+        report
+    });
+    let without = without.into_iter().collect::<Result<Vec<Report>, Diagnostics>>()?;
     let effects = run_each(&probes, |(process, probe)| {
         let index = (*process as u64) << 32 | probe;
         let mut stream = streams.stream("failures around which minutes are simulated", index);
         let struck = struck(&quiet, &processes[*process].fault, &mut stream);
         // Another seed draws other pods; the requests of both runs are those of that seed.
         let seed = settings.seed.wrapping_add(*probe);
-        let effect = run(&struck, seed, |_| {}).and_then(|with| {
-            let without = run(&quiet, seed, |_| {})?;
-            Ok(effect(&with, &without))
-        });
+        let without = usize::try_from(*probe).ok().and_then(|probe| without.get(probe));
+        let effect = run(&struck, seed, |_| {})
+            .map(|with| without.map_or_else(Effects::default, |without| effect(&with, without)));
         finished();
         effect
     });
@@ -168,133 +201,17 @@ pub fn years(
     Ok(composed(&base, &processes, &by_process, settings, &straight))
 }
 
-/// The same scenario without random faults.
-fn without_failures(resolved: &ResolvedScenario) -> ResolvedScenario {
-    let mut quiet = resolved.clone();
-    quiet.text.scenario.faults.clear();
-    quiet
-}
-
-/// The kinds of failure: those of the scenario; of pools of which it says nothing, the usual ones.
-fn processes(resolved: &ResolvedScenario, base: &Report) -> Vec<Process> {
-    let scenario = resolved.scenario();
-    let population = |fault: &RandomFault| {
-        let of_pods = fault.workload.as_ref().map(|workload| {
-            let name = workload.to_string();
-            base.workloads.iter().find(|one| one.workload == name).map_or(0.0, |one| one.ready.mean)
-        });
-        let pools = base.cluster.pools.iter();
-        let is_meant = |pool: &str| fault.pool.as_ref().is_none_or(|own| &**own == pool);
-        of_pods.unwrap_or_else(|| {
-            pools.filter(|pool| is_meant(&pool.pool)).map(|pool| pool.nodes.mean).sum()
-        })
-    };
-    let process = |fault: RandomFault, source: String| {
-        let years = fault.mean_time_between.as_secs_f64() / YEAR_SECONDS;
-        Process { per_year: population(&fault) / years, fault, source }
-    };
-    let named = scenario.faults.iter().map(|fault| process(fault.clone(), "the scenario".into()));
-    let has_machines = |pool: &str| {
-        scenario.faults.iter().any(|fault| {
-            let is_meant = fault.pool.as_ref().is_none_or(|own| &**own == pool);
-            matches!(fault.fault, FaultKind::KillNode | FaultKind::ReclaimSpot) && is_meant
-        })
-    };
-    let silent = scenario.cluster.node_pools.iter().filter(|pool| !has_machines(&pool.name));
-    let usual = silent.filter_map(|pool| {
-        let has_gpus = pool.resolve().ok()?.capacity().get("nvidia.com/gpu").is_some();
-        let rate: &FailureRate = rate_of(has_gpus, pool.spot)?;
-        let is_spot = rate.fault == FaultKind::ReclaimSpot.as_str();
-        let fault = RandomFault {
-            fault: if is_spot { FaultKind::ReclaimSpot } else { FaultKind::KillNode },
-            workload: None,
-            pool: Some(pool.name.clone()),
-            mean_time_between: rate.mean_time_between,
-            mean_time_to_repair: SimDuration::from_secs(300),
-            together: 0.0,
-        };
-        Some(process(fault, format!("{} ({})", rate.source, rate.date)))
-    });
-    named.chain(usual).filter(|process| process.per_year > 0.0).collect()
-}
-
-/// The scenario with one failure, somewhere between the warm-up and the end.
-fn struck(quiet: &ResolvedScenario, fault: &RandomFault, stream: &mut Stream) -> ResolvedScenario {
-    let mut struck = quiet.clone();
-    let scenario = &mut struck.text.scenario;
-    let repair = drawn(stream, fault.mean_time_to_repair);
-    let span = (scenario.duration - scenario.warm_up).as_nanos();
-    // In the first half, so that there is time for it to end.
-    let after = index_below(stream, usize::try_from(span / 2).unwrap_or(usize::MAX).max(1));
-    let at = scenario.warm_up + SimDuration::from_nanos(i64::try_from(after).unwrap_or_default());
-    let mut add = |at, action| {
-        scenario.timeline.push(TimelineEntry { at, every: None, actor: None, action });
-    };
-    if let Some(workload) = fault.workload.clone() {
-        let (count, outage) = (1, |workload| Outage { workload, count: Some(1), duration: repair });
-        add(
-            at,
-            match fault.fault {
-                FaultKind::Hang => TimelineAction::Hang(outage(workload)),
-                FaultKind::FailReadiness => TimelineAction::FailReadiness(outage(workload)),
-                FaultKind::KillPod => {
-                    TimelineAction::DeletePod(PodDeletion { workload, count, force: true })
-                }
-                _ => {
-                    TimelineAction::CrashContainer(ContainerCrash { workload, count, exit_code: 1 })
-                }
-            },
-        );
-        return struck;
-    }
-    let pools = quiet.scenario().cluster.node_pools.iter();
-    let pools = pools.filter(|pool| fault.pool.as_ref().is_none_or(|own| *own == pool.name));
-    let nodes: Vec<(String, &cluster::Name)> =
-        pools.flat_map(|pool| pool.node_names().map(move |node| (node, &pool.name))).collect();
-    let Some((node, pool)) = nodes.get(index_below(stream, nodes.len().max(1))) else {
-        return struck;
-    };
-    let name = || cluster::Name::from(node.as_str());
-    match fault.fault {
-        FaultKind::RestartKubelet => {
-            let down_for = repair;
-            add(at, TimelineAction::RestartKubelet(KubeletRestart { node: name(), down_for }));
-        }
-        FaultKind::ReclaimSpot => add(
-            at,
-            TimelineAction::ReclaimSpot(SpotReclaim {
-                pool: (*pool).clone(),
-                count: 1,
-                notice: SPOT_NOTICE,
-                drain: true,
-                replaced_after: Some(repair),
-            }),
-        ),
-        kind => {
-            let is_kill = kind == FaultKind::KillNode;
-            let kill = || TimelineAction::KillNode(name());
-            add(at, if is_kill { kill() } else { TimelineAction::DisconnectNode(name()) });
-            add(at + repair, TimelineAction::RecoverNode(name()));
-        }
-    }
-    struck
-}
-
-fn drawn(stream: &mut Stream, mean: SimDuration) -> SimDuration {
-    SimDuration::from_secs_f64(Exponential { mean: mean.as_secs_f64() }.sample(stream))
-}
-
 /// What a run had go wrong beyond another.
 fn effect(with: &Report, without: &Report) -> Effects {
-    clients(with)
-        .map(|service| {
-            let name = &service.service;
-            let other = without.services.iter().find(|other| other.service == *name);
-            let (failed, down) = wrong(service);
-            let (failed_anyway, down_anyway) = other.map_or((0.0, 0.0), wrong);
-            (failed - failed_anyway, down - down_anyway)
-        })
-        .collect()
+    let services = clients(with).map(|service| {
+        let name = &service.service;
+        let other = clients(without).find(|one| one.service == *name);
+        let (failed, down) = wrong(service);
+        let (failed_anyway, down_anyway) = other.map_or((0.0, 0.0), wrong);
+        (failed - failed_anyway, down - down_anyway)
+    });
+    let usd = (with.cost.total_usd - without.cost.total_usd).as_usd();
+    Effects { services: services.collect(), usd }
 }
 
 fn wrong(service: &report::ServiceReport) -> (f64, f64) {
@@ -317,7 +234,7 @@ fn straight(
     let mut year = resolved.clone();
     let scenario = &mut year.text.scenario;
     scenario.faults = processes.iter().map(|process| process.fault.clone()).collect();
-    scenario.duration = scenario.warm_up + SimDuration::from_secs(365 * 86_400);
+    scenario.duration = scenario.warm_up + settings.year;
     let seeds: Vec<u64> = (0..u64::from(settings.straight)).collect();
     let reports = run_each(&seeds, |seed| {
         let report = run(&year, settings.seed.wrapping_add(1_000 + seed), |_| {});
@@ -335,57 +252,91 @@ fn composed(
     straight: &[Report],
 ) -> Years {
     let counted = (base.run.duration_ms - base.run.warm_up_ms) as f64 / 1e3;
-    let per_year = YEAR_SECONDS / counted.max(f64::MIN_POSITIVE);
+    let per_year = settings.year.as_secs_f64() / counted.max(f64::MIN_POSITIVE);
     let services = clients(base).enumerate().map(|(position, service)| {
         let (failed, down) = wrong(service);
         let ended = (failed + service.answered as f64) * per_year;
         let anyway = (failed * per_year, down * per_year);
+        let service_of = |one: &Effects| one.services.get(position).copied().unwrap_or_default();
         let mut totals = Vec::new();
         for year in 0..u64::from(settings.years) {
             let mut stream = Streams::new(settings.seed).stream("composed years", year);
-            totals.push(one_year(&mut stream, processes, effects, position, anyway));
+            let (failed, down) = one_year(&mut stream, processes, effects, service_of);
+            totals.push(((anyway.0 + failed).max(0.0), (anyway.1 + down).max(0.0)));
         }
         let available = |failed: f64| 1.0 - failed / ended.max(1.0);
         let straight = (!straight.is_empty()).then(|| of_straight(straight, &service.service));
         ServiceYears {
             service: service.service.clone(),
-            availability_by_requests: spread(totals.iter().map(|year| available(year.0))),
-            down_minutes: spread(totals.iter().map(|year| year.1 / 60.0)),
+            availability_by_requests: spread(totals.iter().map(|year| available(year.0)))
+                .widened(probe_error(processes, effects, |one| service_of(one).0) / ended.max(1.0)),
+            down_minutes: spread(totals.iter().map(|year| year.1 / 60.0))
+                .widened(probe_error(processes, effects, |one| service_of(one).1) / 60.0),
             failed_without_failures: failed / (failed + service.answered as f64).max(1.0),
             failures: failures(processes, effects, position),
             straight,
         }
     });
+    let services: Vec<ServiceYears> = services.collect();
+    // A month of 730 hours, as the report has it.
+    let usd_per_year =
+        base.cost.month_usd.as_usd() * settings.year.as_secs_f64() / (730.0 * 3_600.0);
+    let bills: Vec<f64> = (0..u64::from(settings.years))
+        .map(|year| {
+            let mut stream = Streams::new(settings.seed).stream("composed years", year);
+            usd_per_year + one_year(&mut stream, processes, effects, |one| (one.usd, 0.0)).0
+        })
+        .collect();
+    let straight_usd = (!straight.is_empty()).then(|| {
+        let year_of = |report: &Report| {
+            report.cost.month_usd.as_usd() * settings.year.as_secs_f64() / (730.0 * 3_600.0)
+        };
+        spread(straight.iter().map(year_of))
+    });
     Years {
-        format_version: "1.0",
+        format_version: "1.1",
         scenario: base.run.scenario.clone(),
         years: settings.years,
         probes: settings.probes,
-        usd_per_year: base.cost.month_usd.as_usd() * 12.0,
-        services: services.collect(),
+        usd_per_year,
+        cost: YearlyCost {
+            usd: spread(bills.into_iter()).widened(probe_error(processes, effects, |one| one.usd)),
+            straight: straight_usd,
+        },
+        days: settings.year.as_secs_f64() / 86_400.0,
+        services,
     }
 }
 
-/// Requests that fail in a year, and seconds down.
+/// Half of the 95 % interval that is due to the few runs around each kind of failure: their means are estimates, however many
+/// years are composed of them.
+fn probe_error(processes: &[Process], effects: &[&[Effects]], of: impl Fn(&Effects) -> f64) -> f64 {
+    let squares = processes.iter().zip(effects).map(|(process, effects)| {
+        let values: Vec<f64> = effects.iter().map(&of).collect();
+        let half = interval(&values).map_or(0.0, |[low, high]| (high - low) / 2.0);
+        process.per_year * half * process.per_year * half
+    });
+    libm::sqrt(squares.sum())
+}
+
+/// What the failures of a year do: the sums of two figures of each.
 fn one_year(
     stream: &mut Stream,
     processes: &[Process],
     effects: &[&[Effects]],
-    service: usize,
-    anyway: (f64, f64),
+    of: impl Fn(&Effects) -> (f64, f64),
 ) -> (f64, f64) {
-    let mut sum = anyway;
+    let mut sum = (0.0, 0.0);
     for (process, effects) in processes.iter().zip(effects) {
         let gap = Exponential { mean: 1.0 / process.per_year };
         let mut at = gap.sample(stream);
         while at < 1.0 && !effects.is_empty() {
-            let drawn = effects[index_below(stream, effects.len())].get(service);
-            let (failed, down) = drawn.copied().unwrap_or_default();
-            sum = (sum.0 + failed, sum.1 + down);
+            let (one, other) = of(&effects[index_below(stream, effects.len())]);
+            sum = (sum.0 + one, sum.1 + other);
             at += gap.sample(stream);
         }
     }
-    (sum.0.max(0.0), sum.1.max(0.0))
+    sum
 }
 
 fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Vec<FailureReport> {
@@ -395,8 +346,8 @@ fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Ve
         .map(|(process, effects)| {
             let count = effects.len().max(1) as f64;
             let of = |part: fn(&(f64, f64)) -> f64| {
-                let sum: f64 = effects.iter().filter_map(|one| one.get(service)).map(part).sum();
-                sum / count
+                let own = effects.iter().filter_map(|one| one.services.get(service));
+                own.map(part).sum::<f64>() / count
             };
             let (failed, down) = (of(|one| one.0), of(|one| one.1) / 60.0);
             FailureReport {
@@ -407,20 +358,12 @@ fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Ve
                 failed_each: failed,
                 down_minutes_per_year: down * process.per_year,
                 failed_per_year: failed * process.per_year,
+                usd_each: effects.iter().map(|one| one.usd).sum::<f64>() / count,
             }
         })
         .collect();
     told.sort_by(|one, other| other.failed_per_year.total_cmp(&one.failed_per_year));
     told
-}
-
-fn named(fault: &RandomFault) -> String {
-    let kind = fault.fault.as_str();
-    match (&fault.workload, &fault.pool) {
-        (Some(workload), _) => format!("{kind} of {workload}"),
-        (None, Some(pool)) => format!("{kind} of pool {pool}"),
-        (None, None) => format!("{kind} of all nodes"),
-    }
 }
 
 fn of_straight(reports: &[Report], name: &str) -> StraightYears {
@@ -458,6 +401,7 @@ fn spread(values: impl Iterator<Item = f64>) -> Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use faults::{FaultKind, RandomFault};
 
     fn process(per_year: f64) -> Process {
         let fault = RandomFault {
@@ -474,11 +418,15 @@ mod tests {
     #[test]
     fn a_year_has_as_many_failures_as_a_poisson_process_brings() {
         let processes = [process(3.0), process(0.5)];
-        let effects: [&[Effects]; 2] = [&[vec![(10.0, 60.0)]], &[vec![(100.0, 0.0)]]];
+        let effects =
+            [(10.0, 60.0), (100.0, 0.0)].map(|one| [Effects { services: vec![one], usd: 0.0 }]);
+        let effects: [&[Effects]; 2] = [&effects[0], &effects[1]];
         let years: Vec<(f64, f64)> = (0..4_000)
             .map(|year| {
                 let mut stream = Streams::new(7).stream("test", year);
-                one_year(&mut stream, &processes, &effects, 0, (5.0, 0.0))
+                let (failed, down) =
+                    one_year(&mut stream, &processes, &effects, |one| one.services[0]);
+                (5.0 + failed, down)
             })
             .collect();
         let mean = |of: fn(&(f64, f64)) -> f64| years.iter().map(of).sum::<f64>() / 4_000.0;
@@ -487,6 +435,16 @@ mod tests {
         assert!((mean(|year| year.1) / 60.0 - 3.0).abs() < 0.1);
         let variance = mean(|year| (year.1 / 60.0) * (year.1 / 60.0)) - 9.0;
         assert!((variance - 3.0).abs() < 0.6, "{variance}");
+    }
+
+    #[test]
+    fn few_runs_around_a_failure_widen_the_interval() {
+        // Two failures a year, each seen three times: 1, 2 and 3 minutes, that is 2 +- 4.303 / sqrt(3).
+        let effects = [1.0, 2.0, 3.0].map(|usd| Effects { services: Vec::new(), usd });
+        let half = probe_error(&[process(2.0)], &[&effects], |one| one.usd);
+        assert!((half - 2.0 * 4.302_65 / libm::sqrt(3.0)).abs() < 1e-4, "{half}");
+        let wide = Spread { mean: 5.0, interval: [2.0, 8.0], ..Spread::default() }.widened(4.0);
+        assert!((wide.interval[0] - 0.0).abs() < 1e-9 && (wide.interval[1] - 10.0).abs() < 1e-9);
     }
 
     #[test]

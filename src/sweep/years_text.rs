@@ -16,7 +16,13 @@ pub fn render(years: &Years, style: Style) -> String {
         years.probes,
     );
     let mut lines = vec![style.paint(Paint::Heading, &head)];
-    lines.push(format!("${:.2} a year, if each goes on like the run", years.usd_per_year));
+    let length =
+        if years.days == 365.0 { String::new() } else { format!(" of {} days", years.days) };
+    lines.push(format!(
+        "${:.2} a year{length} without failures, if each goes on like the run",
+        years.usd_per_year
+    ));
+    lines.extend(cost(years));
     for service in &years.services {
         lines.push(String::new());
         lines.extend(of_service(service, style));
@@ -31,6 +37,24 @@ pub fn render(years: &Years, style: Style) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The bill of a year, and of straight ones.
+fn cost(years: &Years) -> Vec<String> {
+    let mut table = Table::new(&[&[Align::Left][..], &[Align::Right; 6]].concat());
+    table.row(
+        ["", "mean", "95 % interval", "dearest 5 %", "median", "cheapest 5 %", "dearest"]
+            .map(str::to_owned),
+    );
+    table.row(row("bill of a year", &years.cost.usd, dollars, false));
+    if let Some(straight) = &years.cost.straight {
+        table.row(row("bill of a straight year", straight, dollars, false));
+    }
+    table.lines()
+}
+
+fn dollars(usd: f64) -> String {
+    format!("${usd:.2}")
 }
 
 fn of_service(service: &ServiceYears, style: Style) -> Vec<String> {
@@ -73,6 +97,8 @@ fn row(label: &str, spread: &Spread, figure: fn(f64) -> String, high_is_good: bo
 }
 
 fn minutes(minutes: f64) -> String {
+    // A difference that is rounded to nothing has no sign.
+    let minutes = if minutes.abs() < 0.05 { 0.0 } else { minutes };
     format!("{minutes:.1}")
 }
 

@@ -371,6 +371,15 @@ impl Backend {
         }
     }
 
+    /// Takes the time, since it was last taken, in which the CPU limit kept its requests from the CPU; time has passed to
+    /// `now` already.
+    pub(super) fn take_throttled(&mut self, now: SimTime) -> SimDuration {
+        match &mut self.server {
+            Server::Sharing(sharing) => sharing.take_throttled(now),
+            Server::Fifo(_) | Server::Llm(_) => SimDuration::ZERO,
+        }
+    }
+
     /// Wait for a worker of a request arriving now; absent = it would be rejected.
     pub(super) fn wait_for_worker(&self, now: SimTime) -> Option<SimDuration> {
         match &self.server {

@@ -256,6 +256,21 @@ impl Traffic {
         calls
     }
 
+    /// The services that the pods behind a service call as their request models say, in that order.
+    pub fn calls_of(&self, service: ServiceId) -> Vec<ServiceId> {
+        let mut called = Vec::new();
+        let behind = self.backends.values().filter(|row| row.endpoint_of.contains(&service.0));
+        for row in behind {
+            for edge in self.network.edges_of_model[row.model.0 as usize].clone() {
+                let to = ServiceId(self.network.edges[edge as usize].service);
+                if !called.contains(&to) {
+                    called.push(to);
+                }
+            }
+        }
+        called
+    }
+
     /// Load of a service at `now`.
     pub fn service_load(&mut self, now: SimTime, service: ServiceId) -> ServiceLoad {
         self.advance(now);
@@ -272,6 +287,15 @@ impl Traffic {
         let Some(row) = self.backends.get_mut(backend) else { return SimDuration::ZERO };
         row.sweep(now, &mut self.records);
         row.cpu_used(now) + self.fluid.cpu_used(now, backend)
+    }
+
+    /// Takes the time, since it was last taken, in which the backend's CPU limit kept its requests from the CPU: of
+    /// requests one by one, not of a flow.
+    pub fn take_throttled(&mut self, now: SimTime, backend: BackendId) -> SimDuration {
+        self.advance(now);
+        let Some(row) = self.backends.get_mut(backend) else { return SimDuration::ZERO };
+        row.sweep(now, &mut self.records);
+        row.take_throttled(now)
     }
 
     /// Metrics of the backend's inference server at `now`; absent if it has none.

@@ -39,6 +39,11 @@ impl Quota {
         if self.per_period > ROUNDING { self.period_end } else { SimTime::MAX }
     }
 
+    /// How much of the time from `from` to `to` those who have work are throttled, if nothing is left at `from`.
+    pub fn throttled(&self, from: SimTime, to: SimTime) -> SimDuration {
+        to.min(self.replenished_at()) - from
+    }
+
     /// Consumes the quota from `from` to `to` at a rate of `cores`. It must not have been used up in
     /// between.
     #[inline]

@@ -67,6 +67,10 @@ pub(super) struct Sharing {
     swept: SimTime,
     /// CPU time of the requests that have finished using it.
     cpu_done: SimDuration,
+    /// Time in which the quota was used up while requests had work to do, until `progress_at`.
+    throttled: SimDuration,
+    /// What of it was taken.
+    throttled_taken: SimDuration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +106,8 @@ impl Sharing {
             next_event: SimTime::MAX,
             swept: now,
             cpu_done,
+            throttled: SimDuration::ZERO,
+            throttled_taken: SimDuration::ZERO,
         }
     }
 
@@ -297,6 +303,21 @@ impl Sharing {
         used.fold(self.cpu_done, |sum, used| sum + used)
     }
 
+    /// Takes the time, since it was last taken, in which the quota kept requests from the CPU; the pod stands at `now`.
+    pub fn take_throttled(&mut self, now: SimTime) -> SimDuration {
+        let all = self.throttled_by(now);
+        all - std::mem::replace(&mut self.throttled_taken, all)
+    }
+
+    fn throttled_by(&self, now: SimTime) -> SimDuration {
+        match self.capacity.quota {
+            Some(quota) if quota.is_used_up() && !self.running.is_empty() => {
+                self.throttled + quota.throttled(self.progress_at, now)
+            }
+            _ => self.throttled,
+        }
+    }
+
     fn in_service(&self) -> usize {
         self.running.len() + self.waiting.len() + self.held
     }
@@ -371,6 +392,7 @@ impl Sharing {
         self.progress = self.progress_by(now);
         if self.capacity.quota.is_some() {
             let busy = self.busy_cores();
+            self.throttled = self.throttled_by(now);
             if let Some(quota) = &mut self.capacity.quota {
                 quota.consume(self.progress_at, now, busy);
             }

@@ -188,7 +188,7 @@ fn numbers_that_cannot_be_are_told_at_their_lines() {
 fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
     let busy = SCENARIO.replace("rps: 20}", "rps: 500000000}");
     let says = [
-        "scenario.yaml:15: traffic[0].load: the run comes to about 120 billion requests in 4m, 11.1 hours",
+        "scenario.yaml:15: traffic[0].load: the run would simulate about 120 billion requests in 4m, 11.1 hours",
         "write `arrivals: fluid` beside the load",
     ];
     refused(&busy, MANIFESTS, &says);
@@ -521,7 +521,7 @@ fn a_server_of_a_language_model_needs_the_gpus_that_it_is_said_to_run_on() {
         (
             "gpu: L4",
             &manifests(""),
-            "llm.gpu: pods of Deployment/shop/web request no GPU, and their server is to run on L4\n  \
+            "llm.gpu: pods of Deployment/shop/web request no GPU, and their server is configured for L4\n  \
              help: add `nvidia.com/gpu: 1` to their container's resources.limits",
         ),
     ] {

@@ -100,7 +100,7 @@ fn a_saved_side_is_the_baseline_of_a_pipeline() {
     shop.write("base.json", "{}");
     let wrong = against(&[]);
     assert_eq!(wrong.code, 2);
-    assert!(wrong.err.starts_with("error: base.json: this is not what"), "{}", wrong.err);
+    assert!(wrong.err.starts_with("error: base.json: this is not a file"), "{}", wrong.err);
 }
 
 #[test]

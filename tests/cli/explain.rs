@@ -66,7 +66,7 @@ fn a_pod_that_the_scheduler_does_not_look_at_is_told_to_be_so() {
             "named",
             "pod default/named bypasses the scheduler: spec.nodeName is set\n  spec.nodeName is general-1: ",
         ),
-        ("lost", "spec.nodeName is none, and there is no such node"),
+        ("lost", "spec.nodeName is none, but that node does not exist"),
     ] {
         let object = format!("pod/default/{name}");
         let ran = shop.run(&["explain", &object, "scenario.yaml", "--at", "20s"]);

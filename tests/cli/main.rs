@@ -8,6 +8,7 @@ mod calibrate;
 mod check;
 mod command_line;
 mod conform;
+mod cost;
 mod explain;
 mod figures;
 mod forbidden;

@@ -229,7 +229,7 @@ objectives:
         missed.because.contains("HPA shop/web was held at its maximum of 3 pods"),
         "{missed:?}"
     );
-    let warned = report.attention.iter().any(|one| one.message.contains("than its maximum"));
+    let warned = report.attention.iter().any(|one| one.message.contains("was held at its maximum"));
     assert!(warned, "{:?}", report.attention);
 }
 

@@ -459,6 +459,20 @@ fn a_pod_that_fails_again_and_again_is_ejected_for_a_while() {
 }
 
 #[test]
+fn a_pod_that_answers_in_between_is_not_ejected() {
+    // A pod refuses what comes while it works on another request: many in all, ten in a row never.
+    let model = json!({"concurrency": 1, "queue": 0, "waitTime": "140ms"});
+    let mut world = World::new(&[Service::new("a", model)
+        .pods(2)
+        .policy(json!({"outlierDetection": {"consecutiveFailures": 10, "baseEjectionTime": "1h"}}))
+        .clients(ten_a_second())]);
+    let outcomes = world.figures(100.0, 0).outcomes;
+    assert!(outcomes.failed_in_all() > 100, "{outcomes:?}");
+    let both = [0, 1].map(|pod| world.traffic.pod_load(at(100.0), world.pods[0][pod]).taken);
+    assert!(both.iter().all(|taken| *taken > 200), "{both:?}");
+}
+
+#[test]
 fn open_connections_keep_new_pods_idle_until_they_are_made_anew() {
     let share_of_new_pod = |policy: Value| {
         let mut world = World::new(&[Service::new("a", json!({"cpuTime": "1ms"}))

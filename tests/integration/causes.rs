@@ -61,6 +61,91 @@ objectives: [{service: shop/web, availability: 99}]";
     assert!(!used_by.contains(&"pods that were not ready"), "{used_by:?}");
 }
 
+/// The reason of the only objective, which is missed.
+fn reason(manifests: &str, workloads: &str) -> String {
+    let more = format!(
+        "
+workloads: {workloads}
+objectives: [{{service: shop/web, latency: {{p95: 1ms}}}}]"
+    );
+    let report = run(manifests, &format!("{NODES}{more}"));
+    assert_eq!(report.objectives.len(), 1);
+    report.objectives[0].because.clone()
+}
+
+#[test]
+fn a_latency_is_put_down_to_the_cpu_limit_that_throttles_its_pods() {
+    let workloads = "[{workload: Deployment/shop/web, requests: {cpuTime: 40ms}}]";
+    let limited = MANIFESTS.replace("{cpu: 500m}}", "{cpu: 500m}, limits: {cpu: 500m}}");
+    let because = reason(&limited, workloads);
+    assert!(because.starts_with("the CPU limit throttled Deployment/shop/web for "), "{because}");
+    // Without a limit nothing is.
+    let because = reason(MANIFESTS, workloads);
+    assert!(!because.contains("throttled"), "{because}");
+}
+
+#[test]
+fn a_latency_is_put_down_to_what_a_called_service_suffers() {
+    let shop =
+        MANIFESTS.replace("web", "db").replace("{cpu: 500m}}", "{cpu: 500m}, limits: {cpu: 500m}}");
+    let shop = format!("{MANIFESTS}---{shop}");
+    let workloads = "
+  - {workload: Deployment/shop/web, requests: {cpuTime: 1ms, calls: [{service: shop/db, timeout: 5s}]}}
+  - {workload: Deployment/shop/db, requests: {cpuTime: 40ms}}";
+    let because = reason(&shop, workloads);
+    assert!(because.starts_with("the CPU limit throttled Deployment/shop/db for "), "{because}");
+}
+
+#[test]
+fn a_latency_without_any_trouble_is_put_down_to_the_load() {
+    let workloads = "[{workload: Deployment/shop/web, requests: {cpuTime: 20ms}}]";
+    let because = reason(MANIFESTS, workloads);
+    let told = "requests take this long at this load: Deployment/shop/web, the busiest, used 40";
+    assert!(because.starts_with(told), "{because}");
+}
+
+#[test]
+fn requests_find_no_endpoint_at_a_port_whose_name_the_pods_lack() {
+    let with = |target: &str| {
+        let manifests = MANIFESTS
+            .replace(
+                "image: 'web:1', ",
+                "image: 'web:1', ports: [{name: http, containerPort: 80}], ",
+            )
+            .replace("[{port: 80}]", &format!("[{{port: 80, targetPort: {target}}}]"));
+        let more = "
+workloads: [{workload: Deployment/shop/web, requests: {cpuTime: 5ms}}]
+objectives: [{service: shop/web, availability: 99}]";
+        let report = run(&manifests, &format!("{NODES}{more}"));
+        (report.services[0].answered, report.objectives[0].because.clone())
+    };
+    let (answered, because) = with("htp");
+    assert_eq!(answered, 0);
+    assert!(because.contains("no ready endpoint"), "{because}");
+    assert!(because.contains("the Service's targetPort names no port of its pods"), "{because}");
+    assert!(with("http").0 > 0);
+    assert!(with("8080").0 > 0);
+}
+
+#[test]
+fn replicas_are_told_at_the_instant_at_which_they_change() {
+    let more = "
+workloads: [{workload: Deployment/shop/web, requests: {cpuTime: 5ms}}]
+timeline:
+  - {at: 10m17s, scale: {workload: Deployment/shop/web, replicas: 5}}
+  - {at: 12m5s, killNode: a-1}";
+    let report = run(MANIFESTS, &format!("{NODES}{more}"));
+    let steps = &report.workloads[0].series.steps;
+    assert_eq!(steps.desired, [(0.0, 2.0), (617.0, 5.0)]);
+    let last = report.workloads[0].series.ready.last();
+    assert_eq!(steps.ready.last().map(|(_, value)| value), last);
+    // The node is found to be lost 40 to 50 seconds after it falls silent.
+    let nodes = &report.cluster.steps;
+    assert_eq!(nodes.nodes, [(0.0, 2.0)]);
+    let [(_, 2.0), (lost, 1.0)] = nodes.ready_nodes[..] else { panic!("{nodes:?}") };
+    assert!((725.0 + 40.0..725.0 + 51.0).contains(&lost), "{lost}");
+}
+
 #[test]
 fn a_deleted_pod_has_an_event() {
     let more = "

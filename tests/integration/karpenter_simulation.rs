@@ -99,7 +99,7 @@ fn the_story_of_a_node_tells_its_pods_its_options_with_prices_and_why_it_went() 
         "Added by Karpenter",
         "NodePool general fit",
         "$/h",
-        "the cloud gave m5",
+        "launched: m5",
         "Removal by Karpenter",
     ] {
         assert!(story.contains(text), "{story}");

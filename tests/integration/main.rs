@@ -44,6 +44,7 @@ mod request_path;
 mod routes;
 mod routes_at_run_time;
 mod scheduler_details;
+mod serverless;
 mod traffic_properties;
 mod volumes;
 mod workload_kinds;

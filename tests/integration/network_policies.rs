@@ -162,7 +162,7 @@ fn a_call_that_a_policy_drops_times_out_and_the_log_names_the_policy() {
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(
         events[0].1,
-        "requests of Deployment/shop/web do not get through: NetworkPolicy shop/db isolates the Service's pods \
+        "requests of Deployment/shop/web are dropped: NetworkPolicy shop/db isolates the Service's pods \
          (Ingress), and no rule lets them in"
     );
     assert_eq!(run.0.policies_in_the_way_of(1)[0].to_string(), "shop/db");

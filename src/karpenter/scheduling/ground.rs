@@ -1,6 +1,7 @@
 //! Data shared by all passes over one snapshot: the pools that can create nodes, and the nodes as targets for pods.
 //! Disruption simulates thousands of passes on the same cluster.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,9 +23,10 @@ pub struct Ground<'a> {
     /// The pools that can create nodes, in the order in which they are tried.
     pub(super) pools: Vec<Arc<NodePool>>,
     pub(super) templates: Vec<Template>,
-    /// The possible domains of new nodes, by label.
-    pub(super) known: BTreeMap<Name, DomainTaints>,
-    /// The nodes that stay, in the order in which they are tried: initialized ones first, then by name.
+    /// The domains that new nodes can be in, by label; worked out for the first pod that is bound to any.
+    known: OnceCell<BTreeMap<Name, DomainTaints>>,
+    /// The nodes that are not about to go, in the order in which they are tried: those that are ready first, each by
+    /// name.
     pub(super) places: Vec<Place<'a>>,
     /// The nodes with pods that have a required anti-affinity.
     pub(super) repelling: Vec<&'a StateNode>,
@@ -48,7 +50,7 @@ impl<'a> Ground<'a> {
             key(one).cmp(&key(other)).then_with(|| one.state.name().cmp(other.state.name()))
         });
         Self {
-            known: domains_of(snapshot, &pools),
+            known: OnceCell::new(),
             templates: pools.iter().filter_map(|pool| Template::new(pool, snapshot)).collect(),
             pools,
             places,
@@ -63,7 +65,12 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// True if any pool has `minValues`.
+    /// The domains that new nodes can be in, by label.
+    pub(super) fn known(&self) -> &BTreeMap<Name, DomainTaints> {
+        self.known.get_or_init(|| domains_of(self.snapshot, &self.pools))
+    }
+
+    /// Whether some pool wants several values of a key.
     pub fn wants_values(&self) -> bool {
         self.templates.iter().any(|one| one.requirements.has_min_values())
     }

@@ -25,8 +25,7 @@ pub(super) struct Topology<'a> {
     snapshot: &'a Snapshot,
     /// The nodes that pods may be assigned to.
     targets: Vec<&'a StateNode>,
-    /// The possible domains of new nodes, by label.
-    known: &'a BTreeMap<Name, DomainTaints>,
+    ground: &'a Ground<'a>,
     groups: Groups,
     /// The groups of required anti-affinities, which repel other pods.
     inverse: Groups,
@@ -52,7 +51,7 @@ impl<'a> Topology<'a> {
         let mut topology = Self {
             snapshot: ground.snapshot,
             targets,
-            known: &ground.known,
+            ground,
             groups: Groups::default(),
             inverse: Groups::default(),
             excluded: placed.collect(),
@@ -90,7 +89,7 @@ impl<'a> Topology<'a> {
             let place = if let Some(place) = self.groups.places.get(&key) {
                 *place
             } else {
-                let known = self.known.get(&draft.topology);
+                let known = self.ground.known().get(&draft.topology);
                 let mut group = draft.group(known, &ask.tolerations);
                 self.count(&mut group);
                 self.groups.insert(key, group)
@@ -157,7 +156,7 @@ impl<'a> Topology<'a> {
         if let Some(place) = self.inverse.places.get(&key) {
             return *place;
         }
-        let group = draft.group(self.known.get(key.topology()), &ask.tolerations);
+        let group = draft.group(self.ground.known().get(key.topology()), &ask.tolerations);
         self.inverse.insert(key, group)
     }
 
@@ -174,7 +173,7 @@ impl<'a> Topology<'a> {
                 let place = if let Some(place) = self.inverse.places.get(&key) {
                     *place
                 } else {
-                    let known = self.known.get(&term.topology_key);
+                    let known = self.ground.known().get(&term.topology_key);
                     let group = draft.group(known, &pod.template.spec.tolerations);
                     self.inverse.insert(key, group)
                 };

@@ -8,8 +8,10 @@ mod over_time;
 mod panel;
 mod scale;
 mod scene;
+mod waterfall;
 
 pub use scene::{Anchor, Color, Readout, ReadoutSeries, Scene, Text, WIDTH};
+pub use waterfall::{Bar, waterfall};
 
 use super::model::Report;
 

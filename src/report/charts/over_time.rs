@@ -50,14 +50,15 @@ pub fn nodes(report: &Report) -> Scene {
     let one = |name, color, stroke, values: &[f64], key: &str| {
         Series::new(name, color, stroke, present(values), format!("/cluster/{key}"))
     };
-    let ClusterReport { series_nodes, series_ready_nodes, series_pending_pods, .. } =
+    let ClusterReport { series_nodes, series_ready_nodes, series_pending_pods, steps, .. } =
         &report.cluster;
-    let nodes = vec![
-        one("Ready", Color::GREEN, Stroke::StepArea, series_ready_nodes, "series_ready_nodes"),
-        one("all", Color::INK, Stroke::Steps, series_nodes, "series_nodes"),
-    ];
+    let ready = "series_ready_nodes";
+    let ready = one("Ready", Color::GREEN, Stroke::StepArea, series_ready_nodes, ready);
+    let all = one("all", Color::INK, Stroke::Steps, series_nodes, "series_nodes");
+    let nodes = vec![ready.with_steps(&steps.ready_nodes), all.with_steps(&steps.nodes)];
     let key = "series_pending_pods";
     let pending = one("pending", Color::ORANGE, Stroke::StepArea, series_pending_pods, key);
+    let pending = pending.with_steps(&steps.pending_pods);
     let panels = vec![
         Panel { height: 330.0, ..Panel::new("Nodes", Unit::Count, nodes) },
         Panel { height: 250.0, ..Panel::new("Pods without a node", Unit::Count, vec![pending]) },
@@ -87,16 +88,18 @@ fn replicas(
 ) -> Panel<'static> {
     let all = report.workloads.iter().enumerate();
     let members: Vec<_> = all.filter(|(_, workload)| belongs(workload)).collect();
-    let sum = |name, color, stroke, key: &str, of: fn(&WorkloadSeries) -> &[f64]| Series {
+    let sum = |name, color, stroke, of: Counts| Series {
         name,
         color,
         stroke,
-        values: sum(members.iter().map(|(_, workload)| of(&workload.series))),
-        sources: members.iter().map(|(i, _)| format!("/workloads/{i}/series/{key}")).collect(),
+        values: sum(members.iter().map(|(_, workload)| of(&workload.series).0)),
+        steps: sum_of_steps(members.iter().map(|(_, workload)| of(&workload.series).1)),
+        sources: members.iter().map(|(i, _)| format!("/workloads/{i}/series/{name}")).collect(),
     };
-    let ready = sum("ready", Color::GREEN, Stroke::StepArea, "ready", |of| &of.ready);
-    let pending = sum("pending", Color::ORANGE, Stroke::StepArea, "pending", |of| &of.pending);
-    let desired = sum("desired", Color::INK, Stroke::Steps, "desired", |of| &of.desired);
+    let ready = sum("ready", Color::GREEN, Stroke::StepArea, |of| (&of.ready, &of.steps.ready));
+    let pending =
+        sum("pending", Color::ORANGE, Stroke::StepArea, |of| (&of.pending, &of.steps.pending));
+    let desired = sum("desired", Color::INK, Stroke::Steps, |of| (&of.desired, &of.steps.desired));
     let series = [Some(ready), pending.above_zero(), Some(desired)].into_iter().flatten().collect();
     let is_rescale = |entry: &&LogEntry| {
         Milestone::of(entry) == Some(Milestone::Rescale)
@@ -227,6 +230,29 @@ fn stack<'a>(report: &'a Report, title: &str, subtitle: &str, mut panels: Vec<Pa
 
 fn present(values: &[f64]) -> Vec<Option<f64>> {
     values.iter().copied().map(Some).collect()
+}
+
+/// A count of a workload: by interval, and at its instants.
+type Counts = fn(&WorkloadSeries) -> (&[f64], &[(f64, f64)]);
+
+/// The steps added up: from when on the sum had which value.
+fn sum_of_steps<'a>(many: impl Iterator<Item = &'a [(f64, f64)]>) -> Vec<(f64, f64)> {
+    let mut changes: Vec<(f64, f64)> = Vec::new();
+    for steps in many {
+        let before = std::iter::once(0.0).chain(steps.iter().map(|(_, value)| *value));
+        changes.extend(steps.iter().zip(before).map(|((at, value), before)| (*at, value - before)));
+    }
+    changes.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    let mut value = 0.0;
+    let mut sums: Vec<(f64, f64)> = Vec::new();
+    for (at, by) in changes {
+        value += by;
+        match sums.last_mut() {
+            Some((known, sum)) if *known >= at => *sum = value,
+            _ => sums.push((at, value)),
+        }
+    }
+    sums
 }
 
 /// The sum of the series, as long as the longest.

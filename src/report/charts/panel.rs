@@ -59,9 +59,14 @@ pub struct Series {
     pub stroke: Stroke,
     /// `None` where there is no value.
     pub values: Vec<Option<f64>>,
+    /// Values of a step series with the times [s] from which they hold; if empty, the values of the intervals are drawn.
+    pub steps: Vec<(f64, f64)>,
     /// JSON pointers to the values in the report.
     pub sources: Vec<String>,
 }
+
+/// A contiguous stretch of a series: start [s], end [s] and value.
+type Run = Vec<(f64, f64, f64)>;
 
 /// A target value, drawn as a dashed line across the panel.
 #[derive(Clone, Debug)]
@@ -104,7 +109,12 @@ impl Series {
         values: Vec<Option<f64>>,
         source: String,
     ) -> Self {
-        Self { name, color, stroke, values, sources: vec![source] }
+        Self { name, color, stroke, values, steps: Vec::new(), sources: vec![source] }
+    }
+
+    /// Steps at their instants.
+    pub fn with_steps(self, steps: &[(f64, f64)]) -> Self {
+        Self { steps: steps.to_vec(), ..self }
     }
 
     /// Removes zeros, which would draw a line over the axis; `None` if nothing remains.
@@ -112,7 +122,11 @@ impl Series {
         for value in &mut self.values {
             *value = value.filter(|&value| value > 0.0);
         }
-        self.values.iter().any(Option::is_some).then_some(self)
+        for (_, value) in &mut self.steps {
+            *value = if *value > 0.0 { *value } else { f64::NAN };
+        }
+        let is_above = self.steps.iter().any(|(_, value)| value.is_finite());
+        (is_above || self.values.iter().any(Option::is_some)).then_some(self)
     }
 }
 
@@ -229,7 +243,10 @@ impl Panel<'_> {
     }
 
     fn scale(&self) -> Scale {
-        let values = self.series.iter().flat_map(|series| series.values.iter().copied().flatten());
+        let values = self.series.iter().flat_map(|series| {
+            let steps = series.steps.iter().map(|(_, value)| *value).filter(|one| one.is_finite());
+            series.values.iter().copied().flatten().chain(steps)
+        });
         let levels = self.levels.iter().map(|level| level.value);
         Scale::of(values.chain(levels), self.unit)
     }
@@ -287,16 +304,14 @@ impl Panel<'_> {
         }
     }
 
-    /// Contiguous stretches of the series as interval and value.
-    fn runs(&self, series: &Series) -> Vec<Vec<(usize, f64)>> {
-        let mut runs: Vec<Vec<(usize, f64)>> = Vec::new();
+    /// Contiguous stretches of the series.
+    fn runs(&self, series: &Series) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
         let mut is_open = false;
-        let intervals = self.time.interval_ends_seconds.len();
-        for (interval, value) in series.values.iter().take(intervals).enumerate() {
-            let value = value.filter(|value| value.is_finite());
+        for (from, to, value) in self.spans(series) {
             match (value, runs.last_mut()) {
-                (Some(value), Some(run)) if is_open => run.push((interval, value)),
-                (Some(value), _) => runs.push(vec![(interval, value)]),
+                (Some(value), Some(run)) if is_open => run.push((from, to, value)),
+                (Some(value), _) => runs.push(vec![(from, to, value)]),
                 (None, _) => {}
             }
             is_open = value.is_some();
@@ -304,17 +319,35 @@ impl Panel<'_> {
         runs
     }
 
-    fn draw_run(&self, scene: &mut Scene, series: &Series, scale: &Scale, run: &[(usize, f64)]) {
+    /// From when to when the series had which value: between its steps, or in each interval.
+    fn spans(&self, series: &Series) -> Vec<(f64, f64, Option<f64>)> {
+        let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+        if series.steps.is_empty() {
+            let intervals = self.time.interval_ends_seconds.len();
+            let values = series.values.iter().take(intervals).enumerate();
+            return values
+                .map(|(interval, value)| {
+                    let (from, to) = self.time.interval(interval);
+                    (from, to, value.and_then(finite))
+                })
+                .collect();
+        }
+        let ends = series.steps.iter().skip(1).map(|(at, _)| *at);
+        let ends = ends.chain([self.time.duration_seconds]);
+        let spans = series.steps.iter().zip(ends);
+        spans.map(|((from, value), to)| (*from, to, finite(*value))).collect()
+    }
+
+    fn draw_run(&self, scene: &mut Scene, series: &Series, scale: &Scale, run: &Run) {
         let has_steps = matches!(series.stroke, Stroke::Steps | Stroke::StepArea);
         let mut points = Vec::with_capacity(run.len() * 2);
-        for &(interval, value) in run {
-            let (start, end) = self.time.interval(interval);
+        for &(from, to, value) in run {
             let y = self.y(scale, value);
             // A single interval would be a point, so draw it as a step.
             if has_steps || run.len() == 1 {
-                points.extend([(self.time.x(start), y), (self.time.x(end), y)]);
+                points.extend([(self.time.x(from), y), (self.time.x(to), y)]);
             } else {
-                points.push((self.time.x(f64::midpoint(start, end)), y));
+                points.push((self.time.x(f64::midpoint(from, to)), y));
             }
         }
         if matches!(series.stroke, Stroke::Area | Stroke::StepArea) {
@@ -323,10 +356,11 @@ impl Panel<'_> {
             outline.extend([(last, self.bottom()), (first, self.bottom())]);
             scene.area(outline, series.color, FILL_OPACITY);
             // Draw the vertical side of a stretch that starts or ends within the run.
-            if run[0].0 > 0 {
+            if run[0].0 > 0.0 {
                 points.insert(0, (first, self.bottom()));
             }
-            if run[run.len() - 1].0 + 1 < series.values.len() {
+            let intervals = self.time.interval_ends_seconds.iter().take(series.values.len());
+            if intervals.last().is_some_and(|end| run[run.len() - 1].1 < *end) {
                 points.push((last, self.bottom()));
             }
         }

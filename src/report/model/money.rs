@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::ledger::Ledger;
 use units::{HourlyPrice, Money};
 
 /// Money over the run, to the last digit: `total = nodes + unused commitments + charges + discounts of charges`,
@@ -36,6 +37,9 @@ pub struct CostReport {
     pub workloads: Vec<WorkloadCost>,
     /// Cost of idle capacity, which no workload requested or used.
     pub idle_usd: Money,
+    /// Who pays for which node, for the forms that tell all of it.
+    #[serde(skip)]
+    pub ledger: Ledger,
     /// Pools without a price, which are left out of all sums.
     pub unpriced: Vec<String>,
 }

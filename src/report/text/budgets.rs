@@ -7,6 +7,9 @@ use crate::model::{BurnRateAlert, ErrorBudget, Report};
 /// Maximum number of alerts shown per budget.
 const ALERTS: usize = 4;
 
+/// Budgets of which nothing is used are told one by one up to this number.
+const UNUSED: usize = 3;
+
 /// Used share of each budget, its causes, and the alerts.
 pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     if report.error_budgets.is_empty() {
@@ -15,7 +18,10 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     let title =
         "ERROR BUDGETS  bad requests that the objectives allow, of all that ended in this run";
     let mut lines = vec![style.paint(Paint::Heading, title)];
-    for budget in &report.error_budgets {
+    let (used, unused): (Vec<_>, Vec<_>) = report.error_budgets.iter().partition(|one| one.bad > 0);
+    let is_long = unused.len() > UNUSED;
+    let told = if is_long { used } else { report.error_budgets.iter().collect() };
+    for budget in told {
         let text = format!(
             "{} {} >= {}: {} used, {} of {} requests bad, {} allowed",
             budget.subject,
@@ -35,6 +41,10 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
         lines.extend(
             alerts(budget).into_iter().flat_map(|text| paragraph("    alert      ", &text)),
         );
+    }
+    if is_long {
+        let rest = format!("the other {} budgets are untouched", unused.len());
+        lines.push(style.paint(Paint::Dim, &format!("  {rest}")));
     }
     lines
 }

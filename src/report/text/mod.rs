@@ -3,6 +3,7 @@
 
 mod assumptions;
 mod budgets;
+mod cost_sums;
 pub mod layout;
 mod money;
 mod nodes;
@@ -10,6 +11,7 @@ mod phases;
 mod tables;
 mod timeline;
 
+pub use cost_sums::{cost_sums, cost_sums_json};
 pub use layout::{Align, Paint, Style, Table, WIDTH};
 use layout::{paragraph, two_sided};
 

@@ -168,7 +168,7 @@ pub fn workloads(report: &Report, style: Style) -> Vec<String> {
         }
         table.row(row);
     }
-    let title = "WORKLOADS  min/mean/max over time; time that pods waited for a node, summed";
+    let title = "WORKLOADS  min/mean/max over the run, warm-up included; time that pods waited for a node, summed";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(report.workloads.len(), "workload", style));
     lines

@@ -10,7 +10,7 @@ use crate::model::{Report, ServiceReport, WorkloadReport};
 /// Width of the time axis in characters.
 const COLUMNS: usize = 60;
 
-/// Maximum number of services shown, those with most requests first.
+/// Maximum number of services shown, those that miss an objective first.
 const SERVICES: usize = 3;
 
 const LABEL_WIDTH: u16 = 14;
@@ -35,7 +35,14 @@ pub fn render(report: &Report, style: Style) -> Vec<String> {
     lines.extend(marks(report, duration_seconds, style));
     lines.push(style.paint(Paint::Dim, &time_axis(duration_seconds)));
     let mut services: Vec<&ServiceReport> = report.services.iter().collect();
-    services.sort_by_key(|service| std::cmp::Reverse(service.arrived));
+    let misses = |service: &ServiceReport| {
+        let subject = format!("service {}", service.service);
+        report.objectives.iter().any(|one| {
+            let class = one.subject.strip_prefix(&subject);
+            !one.met && class.is_some_and(|class| class.is_empty() || class.starts_with(' '))
+        })
+    };
+    services.sort_by_key(|service| !misses(service));
     for service in services.iter().take(SERVICES) {
         let mut name = Table::new(&[Align::Left]);
         name.row([service.service.clone()]);

@@ -2,6 +2,7 @@
 
 use super::Checker;
 use crate::cluster::{NodePool, ResolvedPool};
+use crate::pool_size::PoolSize;
 use manifest::FieldPath;
 use units::{HourlyPrice, Quantity};
 
@@ -55,7 +56,9 @@ impl Checker<'_> {
     }
 
     fn pool(&mut self, path: &FieldPath, pool: &NodePool) {
-        if pool.instance_type.is_none() && pool.capacity.is_none() {
+        if pool.serverless.is_some() {
+            self.serverless(path, pool);
+        } else if pool.instance_type.is_none() && pool.capacity.is_none() {
             self.error(
                 path,
                 format!("the size of a node of the pool {} is not given", pool.name),
@@ -71,6 +74,24 @@ impl Checker<'_> {
                 "`wavetank catalog` lists them; or give `capacity` and `pricePerHour` yourself",
             ),
             Ok(resolved) => self.amounts(path, pool, &resolved),
+        }
+    }
+
+    /// The pods of a serverless pool are what is paid for.
+    fn serverless(&mut self, path: &FieldPath, pool: &NodePool) {
+        let given = [
+            ("instanceType", pool.instance_type.is_some()),
+            ("pricePerHour", pool.price_per_hour.is_some()),
+            ("spot", pool.spot),
+            ("gpus", pool.gpus.is_some()),
+        ];
+        for (field, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+            let message = format!("the nodes of {} are not paid for: its pods are", pool.name);
+            self.error(&path.field(field), message, format!("leave out `{field}` or `serverless`"));
+        }
+        if pool.count.bounds().is_some() || pool.count == PoolSize::Karpenter {
+            let message = "a serverless pool has room for all pods and is not scaled";
+            self.error(&path.field("count"), message, "write `count: 1`, or one for each zone");
         }
     }
 

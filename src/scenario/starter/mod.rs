@@ -91,11 +91,18 @@ impl Starter<'_> {
         let calls = Calls::of(self.inventory, &serving, self.traced);
         let routed: BTreeSet<&NamespacedName> =
             entrances.iter().flat_map(|entrance| entrance.services.iter().copied()).collect();
-        let asked: Vec<(&NamespacedName, &ObjectReference)> = services
+        let is_entered = |service: &NamespacedName| {
+            routed.contains(service) || self.inventory.exposed.contains(service)
+        };
+        let mut asked: Vec<(&NamespacedName, &ObjectReference)> = services
             .iter()
-            .filter(|(service, workload)| routed.contains(service) || !calls.reaches(workload))
+            .filter(|(service, workload)| is_entered(service) || !calls.reaches(workload))
             .copied()
             .collect();
+        asked.sort_by_key(|(service, _)| !is_entered(service));
+        let entered = asked.iter().filter(|(service, _)| is_entered(service)).count();
+        // Where it is known what people come by, that is what must hold.
+        let promised = if entered > 0 { &asked[..entered] } else { &asked[..] };
         let is_grouped = !self.node_groups.is_empty();
         let pools: Vec<Pool> = if is_grouped {
             self.node_groups.iter().map(NodeGroup::pool).collect()
@@ -111,7 +118,7 @@ impl Starter<'_> {
         self.write_entrances(out, &entrances, &models, &calls)?;
         self.write_traffic(out, &asked, &entrances, &models, &calls)?;
         write_timeline(out, &pools, self.inventory)?;
-        write_objectives(out, &asked, &pools, &models, &calls)?;
+        write_objectives(out, promised, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
         // A model that nothing asks has no lengths.
         let guesses = Guesses {
@@ -125,6 +132,8 @@ impl Starter<'_> {
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
             has_ingress: !entrances.is_empty(),
             has_traffic: out.contains("\ntraffic:\n"),
+            has_callers_unknown: entered < asked.len() && asked.len() > 1,
+            has_calls: out.contains("# GUESS: a request asks each Service"),
         };
         guesses.write(out, &self.traced.settings(&serving))
     }

@@ -208,6 +208,7 @@ fn node(made: &NewClaim, one: &InstanceType, way: &Offering, own: &Labels) -> No
             capacity_type: if is_spot { CapacityType::Spot } else { CapacityType::OnDemand },
             price: Some(HourlyPrice::from_usd(way.price)),
             launched: None,
+            serverless: None,
         },
     }
 }

@@ -191,6 +191,24 @@ fn the_sequence_admitted_last_gives_way_when_the_cache_is_full() {
 }
 
 #[test]
+fn what_gives_way_is_not_admitted_again_in_the_same_iteration() {
+    // Chunks of 17 tokens, so that there is room for one of them at once. The first ends with the token for which the
+    // other gives way, in an iteration that computes no prompt.
+    let limits = ServerLimits {
+        kv_cache_tokens: 128,
+        prefix_caching: false,
+        max_num_batched_tokens: 17,
+        ..LIMITS
+    };
+    let both = [request(0, 40, 26, 0), request(0, 40, 60, 0)];
+    let run = run(engine(&COST, &limits), &both, None);
+    assert!(run.engine.counters.preemptions >= 1);
+    // 1 ms each, and 10 us a token: four full chunks, the last 13 tokens of the prompts beside a token, 22 pairs of
+    // tokens, and the last token alone.
+    assert_eq!(micros(&run.answered[0]).1, 4 * 1_170 + 1_140 + 22 * 1_020 + 1_010);
+}
+
+#[test]
 fn a_prompt_shorter_than_the_shared_beginning_shares_nothing_when_it_has_grown() {
     let limits = ServerLimits { shared_prefix_tokens: 16, ..LIMITS };
     let run = run(engine(&COST, &limits), &[request(0, 10, 30, 0)], None);

@@ -51,7 +51,7 @@ pub(super) struct Network {
     /// Edges of the call graph: first the clients of each service, then the calls of each model.
     pub(super) edges: Vec<Edge>,
     /// The edges of each request model, in order.
-    edges_of_model: Vec<Range<u32>>,
+    pub(super) edges_of_model: Vec<Range<u32>>,
     services: Vec<NetworkService>,
     /// Names of the services.
     pub(super) names: Vec<String>,

@@ -7,6 +7,7 @@
 
 mod figure;
 mod readme;
+mod top;
 
 use std::fs;
 use std::path::{Path, PathBuf};

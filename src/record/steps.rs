@@ -1,0 +1,97 @@
+//! A number over time with the instants at which it changed.
+
+use super::time_weighted::TimeWeighted;
+use engine::{SimDuration, SimTime};
+
+/// More changes than a chart has columns: from here on they are told more coarsely.
+const CHANGES_MAX: usize = 8192;
+
+/// A whole number that holds until it changes.
+#[derive(Clone, Debug, Default)]
+pub struct Steps {
+    weighted: TimeWeighted,
+    /// From when on it had which value, in order of time.
+    changes: Vec<(SimTime, i64)>,
+    /// Changes that come sooner after another replace it.
+    resolution: SimDuration,
+}
+
+impl Steps {
+    /// The value changes by `by` at `now`.
+    pub fn add(&mut self, now: SimTime, by: i64) {
+        self.weighted.add(now, by);
+        let value = self.weighted.value();
+        match self.changes.last_mut() {
+            Some((_, known)) if *known == value => {}
+            Some((at, known)) if now - *at <= self.resolution => *known = value,
+            _ => self.changes.push((now, value)),
+        }
+        if self.changes.len() > CHANGES_MAX {
+            self.thin_out(now);
+        }
+    }
+
+    /// The value now.
+    pub const fn value(&self) -> i64 {
+        self.weighted.value()
+    }
+
+    /// Value-seconds up to `now`.
+    pub fn integral_seconds(&self, now: SimTime) -> f64 {
+        self.weighted.integral_seconds(now)
+    }
+
+    /// The same without the instants.
+    pub const fn weighted(&self) -> &TimeWeighted {
+        &self.weighted
+    }
+
+    /// From when on it had which value, in order of time; zero before that.
+    pub fn changes(&self) -> &[(SimTime, i64)] {
+        &self.changes
+    }
+
+    /// Leaves as many changes as a quarter of the room has at most.
+    fn thin_out(&mut self, now: SimTime) {
+        let span = now - SimTime::ZERO;
+        self.resolution = SimDuration::from_nanos(span.as_nanos() / (CHANGES_MAX / 4) as i64);
+        let mut kept: Vec<(SimTime, i64)> = Vec::with_capacity(CHANGES_MAX / 2);
+        for (at, value) in self.changes.drain(..) {
+            match kept.last_mut() {
+                Some((before, known)) if at - *before <= self.resolution => *known = value,
+                _ => kept.push((at, value)),
+            }
+        }
+        self.changes = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_stand_at_their_instants_and_those_of_one_instant_are_one() {
+        let mut ready = Steps::default();
+        ready.add(SimTime::from_secs(7), 2);
+        ready.add(SimTime::from_secs(7), 1);
+        ready.add(SimTime::from_secs(61), -1);
+        assert_eq!(ready.changes(), [(SimTime::from_secs(7), 3), (SimTime::from_secs(61), 2)]);
+        assert_eq!(ready.value(), 2);
+    }
+
+    #[test]
+    fn very_many_changes_keep_their_course_and_their_last_value() {
+        let mut ready = Steps::default();
+        for second in 0..40_000 {
+            ready.add(SimTime::from_secs(second), 1);
+        }
+        let changes = ready.changes();
+        assert!((1_000..=CHANGES_MAX).contains(&changes.len()), "{}", changes.len());
+        for (at, value) in changes {
+            let off = *value as f64 - at.as_secs_f64();
+            assert!((0.0..=60.0).contains(&off), "{value} at {at:?}");
+        }
+        assert_eq!(changes[changes.len() - 1].1, 40_000);
+    }
+}
