@@ -143,7 +143,7 @@ fn listed(word: &str) -> Result<Listed, String> {
 fn not_held(kind: Kind) -> String {
     let resource = kind.resource();
     match kind.info().role {
-        Role::Checked(why) | Role::LeftAside(why) | Role::PodsMissing(why) => {
+        Role::LeftAside(why) | Role::PodsMissing(why) => {
             format!("a simulation has no {resource}: {why}")
         }
         Role::Simulated => format!("a simulation keeps no {resource}"),

@@ -5,19 +5,19 @@ use std::io::Write;
 use std::path::{Component, Path};
 
 use super::exit::{Exit, Failure};
+use super::init_choice::{Choice, choose};
+use super::init_refusals::{refusals, refused};
 use super::init_traces::{TraceArguments, traced};
 use super::output::warn;
-use cluster::{NamespacedName, ObjectReference, Verbs};
-use files::{SCHEMA_FILE, STANDARD_INPUT, load_scenario, read_manifests, write_file};
+use cluster::{NamespacedName, ObjectReference};
+use files::{HelmCharts, SCHEMA_FILE, STANDARD_INPUT, is_chart, write_file};
 use manifest::{
-    Diagnostic, Diagnostics, Manifest, Severity, Source, objects_of, read_documents,
-    read_manifests as read_objects,
+    Diagnostic, Diagnostics, Manifest, Source, read_manifests as read_objects, without,
 };
 use scenario::inventory::Inventory;
-use scenario::missing_services;
 use scenario::schema::json_schema;
-use scenario::starter::{NodeGroup, Starter};
-use sim::Blueprint;
+use scenario::starter::{LeftOut, NodeGroup, Starter};
+use scenario::{HelmChart, missing_services};
 
 /// Options of `wavetank init`.
 #[derive(Debug, clap::Args)]
@@ -43,44 +43,32 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME=TYPE:MIN:MAX")]
     node_group: Vec<NodeGroup>,
 
+    /// A file of values for a Helm chart among the paths, as `helm template --values` takes it; can be given several times
+    #[arg(long, value_name = "FILE")]
+    values: Vec<String>,
+
     #[command(flatten)]
     traces: TraceArguments,
 }
 
 /// Reads the manifests and writes the scenario, with the JSON Schema for editors beside it.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    let (inventory, objects) = inventory(&arguments.manifests)?;
-    if inventory.workloads.is_empty() {
-        let what = arguments.manifests.join(", ");
-        return Err(Failure::Input(format!(
-            "{what}: nothing here runs pods; name the manifests of a Deployment, StatefulSet or the like"
-        )));
+    if arguments.manifests.iter().any(|path| path == STANDARD_INPUT) {
+        let message =
+            "a scenario names its manifests, so they must be in a file; write them to one first";
+        return Err(Failure::Input(message.to_owned()));
     }
-    let manifests: Vec<String> =
-        arguments.manifests.iter().map(|path| seen_from(&arguments.output, path)).collect();
-    let name = arguments.name.clone().unwrap_or_else(|| folder_name(&arguments.output));
-    let traced = traced(&arguments.traces, &inventory)?;
-    let starter = Starter {
-        name: &name,
-        manifests: &manifests,
-        schema: SCHEMA_FILE,
-        inventory: &inventory,
-        traced: &traced,
-        node_groups: &arguments.node_group,
-    };
-    let text = starter.text();
-    let services = &inventory.services;
-    let manifest = |object: &ObjectReference| objects.iter().find(|one| one.reference == *object);
-    let is_there = |service: &NamespacedName| services.contains_key(service);
-    for Diagnostic { object, field, message, .. } in
-        missing_services(&inventory.routing, is_there, manifest)
-    {
-        warn(&format!("left out: {}: {field}: {message}", object.unwrap_or_default()));
+    let started = started(arguments)?;
+    for (path, why) in &started.choice.left {
+        warn(&format!("not taken: {path}: {why}"));
     }
-    if let Some(problems) = refused(&arguments.output, &text) {
-        warn("no scenario is written: a run would refuse these manifests, as a cluster would");
-        return Err(Failure::Problems(problems));
+    for LeftOut { object, why } in &started.left_out {
+        warn(&format!("left out, as the API server refuses it: {object}: {why}"));
     }
+    for backend in &started.missing_backends {
+        warn(backend);
+    }
+    let text = started.text;
     if arguments.output == STANDARD_INPUT {
         out.write_all(text.as_bytes())?;
         return Ok(Exit::Fine);
@@ -103,100 +91,136 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(Exit::Fine)
 }
 
-/// The objects at all paths; YAML documents that are not objects, such as settings of other tools, are skipped.
-fn inventory(paths: &[String]) -> Result<(Inventory, Vec<Manifest>), Failure> {
-    let mut all = Vec::new();
-    let mut files = BTreeMap::<ObjectReference, Written>::new();
-    let mut problems = Diagnostics::default();
-    for path in paths {
-        if path == STANDARD_INPUT {
-            return Err(Failure::Input(
-                "a scenario names its manifests, so they must be in a file; write them to one first"
-                    .to_owned(),
-            ));
+/// A scenario that runs, and the manifests it leaves out.
+struct Started {
+    text: String,
+    choice: Choice,
+    left_out: Vec<LeftOut>,
+    /// Warnings about route backends without a Service.
+    missing_backends: Vec<String>,
+}
+
+/// Writes the scenario, leaving out rejected objects until a run would accept it.
+fn started(arguments: &Arguments) -> Result<Started, Failure> {
+    let charts = charts(arguments)?;
+    let with_values = HelmCharts::new(charts.iter().cloned());
+    let mut excluded = BTreeMap::new();
+    let mut left_out: Vec<LeftOut> = Vec::new();
+    let mut first: Option<Diagnostics> = None;
+    loop {
+        let choice = choose(&arguments.manifests, &with_values, &excluded)?;
+        let objects = objects(&choice.sources, &left_out);
+        let mut inventory = Inventory::default();
+        inventory.add(&objects);
+        if inventory.workloads.is_empty() {
+            return Err(nothing_runs(arguments, &choice, first));
         }
-        match read_manifests(path) {
-            Ok(sources) => {
-                for source in sources {
-                    let documents = read_documents(&source, &mut problems);
-                    let manifests = objects_of(documents, &mut Diagnostics::default());
-                    for Manifest { reference, value, .. } in
-                        manifests.into_iter().filter(|one| !one.has_generated_name)
-                    {
-                        let files = files.entry(reference).or_default();
-                        if workload_differs(files, &value) {
-                            files.push((source.name.to_string(), value));
-                        }
-                    }
-                    all.push(source);
-                }
-            }
-            Err(message) => problems.push(Diagnostic::error("file", format!("{path}: {message}"))),
+        let text = text(arguments, &inventory, &choice, &left_out, &charts)?;
+        let Some(problems) = refused(&arguments.output, &text) else {
+            let missing_backends = missing_backends(&inventory, &objects);
+            return Ok(Started { text, choice, left_out, missing_backends });
+        };
+        let refusals = refusals(&problems, &choice.sources);
+        let first = first.get_or_insert(problems);
+        let is_known = |one: &LeftOut| left_out.iter().any(|known| known.object == one.object);
+        if refusals.is_empty() || refusals.objects.iter().any(is_known) {
+            warn("no scenario is written: a run would refuse these manifests, as a cluster would");
+            return Err(Failure::Problems(std::mem::take(first)));
         }
+        left_out.extend(refusals.objects);
+        // A file given by its own path is not skipped.
+        let is_named = |file: &String| arguments.manifests.contains(file);
+        if refusals.files.keys().any(is_named) {
+            return Err(Failure::Problems(std::mem::take(first)));
+        }
+        excluded.extend(refusals.files);
     }
-    if problems.has_errors() {
-        return Err(Failure::Problems(problems));
+}
+
+fn text(
+    arguments: &Arguments,
+    inventory: &Inventory,
+    choice: &Choice,
+    left_out: &[LeftOut],
+    charts: &[HelmChart],
+) -> Result<String, Failure> {
+    let here = |path: &str| seen_from(&arguments.output, path);
+    let manifests: Vec<String> = choice.paths.iter().map(|path| here(path)).collect();
+    let not_taken: Vec<(String, String)> =
+        choice.left.iter().map(|(path, why)| (here(path), why.clone())).collect();
+    let charts: Vec<HelmChart> = charts
+        .iter()
+        .map(|chart| HelmChart {
+            path: here(&chart.path),
+            values_files: chart.values_files.iter().map(|file| here(file)).collect(),
+            ..chart.clone()
+        })
+        .collect();
+    let name = arguments.name.clone().unwrap_or_else(|| folder_name(&arguments.output));
+    let traced = traced(&arguments.traces, inventory)?;
+    let starter = Starter {
+        name: &name,
+        manifests: &manifests,
+        not_taken: &not_taken,
+        left_out,
+        helm_charts: &charts,
+        schema: SCHEMA_FILE,
+        inventory,
+        traced: &traced,
+        node_groups: &arguments.node_group,
+    };
+    Ok(starter.text())
+}
+
+/// The charts among the given paths, with their values files.
+fn charts(arguments: &Arguments) -> Result<Vec<HelmChart>, Failure> {
+    if arguments.values.is_empty() {
+        return Ok(Vec::new());
     }
-    let objects = read_objects(&all, &mut Diagnostics::default());
-    let mut inventory = Inventory::default();
-    inventory.add(&objects);
-    let files = files.into_iter().filter(|(object, files)| {
-        object.kind.can(Verbs::RUN_PODS) && !object.id.name.is_empty() && files.len() > 1
+    let charts: Vec<HelmChart> = arguments
+        .manifests
+        .iter()
+        .filter(|path| is_chart(Path::new(path)))
+        .map(|path| HelmChart { values_files: arguments.values.clone(), ..HelmChart::of(path) })
+        .collect();
+    if charts.is_empty() {
+        let message = "--values is for a Helm chart, and none of these paths is one";
+        return Err(Failure::Input(message.to_owned()));
+    }
+    Ok(charts)
+}
+
+/// The objects in these sources, except those left out. Documents that are not objects, such as tool settings, are skipped.
+fn objects(sources: &[Source], left_out: &[LeftOut]) -> Vec<Manifest> {
+    let omitted: Vec<String> = left_out.iter().map(|one| one.object.clone()).collect();
+    let mut met = BTreeSet::new();
+    let sources: Vec<Source> =
+        sources.iter().map(|source| without(source, &omitted, &mut met)).collect();
+    read_objects(&sources, &mut Diagnostics::default())
+}
+
+/// The reason why there is nothing to simulate: rejected objects, else skipped files.
+fn nothing_runs(arguments: &Arguments, choice: &Choice, refused: Option<Diagnostics>) -> Failure {
+    if let Some(problems) = refused {
+        warn("no scenario is written: a run would refuse these manifests, as a cluster would");
+        return Failure::Problems(problems);
+    }
+    let what = arguments.manifests.join(", ");
+    let message = format!(
+        "{what}: nothing here runs pods; name the manifests of a Deployment, StatefulSet or the like"
+    );
+    let not_taken = choice.left.iter().map(|(path, why)| format!("\n  not taken: {path}: {why}"));
+    Failure::Input(not_taken.fold(message, |message, line| message + &line))
+}
+
+fn missing_backends(inventory: &Inventory, objects: &[Manifest]) -> Vec<String> {
+    let manifest = |object: &ObjectReference| objects.iter().find(|one| one.reference == *object);
+    let is_there = |service: &NamespacedName| inventory.services.contains_key(service);
+    let missing = missing_services(&inventory.routing, is_there, manifest);
+    let told = missing.into_iter().map(|Diagnostic { object, field, message, .. }| {
+        format!("left out: {}: {field}: {message}", object.unwrap_or_default())
     });
-    let files =
-        files.map(|(object, files)| (object, files.into_iter().map(|(file, _)| file).collect()));
-    match several_installations(&files.collect()) {
-        Some(message) => Err(Failure::Input(message)),
-        None => Ok((inventory, objects)),
-    }
-}
-
-/// Files that contain an object, with its content in each.
-type Written = Vec<(String, serde_json::Value)>;
-
-/// True if the content differs from that in all files: identical copies count as one.
-fn workload_differs(files: &Written, value: &serde_json::Value) -> bool {
-    files.iter().all(|(_, other)| other != value)
-}
-
-/// The errors that a run would report; such a scenario is not written.
-fn refused(path: &str, text: &str) -> Option<Diagnostics> {
-    let resolved = load_scenario(&Source::new(path, text), &[]);
-    let problems = match &resolved {
-        Ok(resolved) => match Blueprint::new(resolved) {
-            Ok(blueprint) => blueprint.world(resolved.scenario().seed).err(),
-            Err(problems) => Some(problems),
-        },
-        Err(problems) => Some(problems.clone()),
-    };
-    let mut errors = Diagnostics::default();
-    for problem in problems.iter().flat_map(Diagnostics::iter) {
-        if problem.severity == Severity::Error {
-            errors.push(problem.clone());
-        }
-    }
-    (!errors.is_empty()).then_some(errors)
-}
-
-/// A note about workloads defined in several files: a repository often contains the same installation for several
-/// tools, and only its owner knows which one is meant.
-fn several_installations(files: &BTreeMap<ObjectReference, Vec<String>>) -> Option<String> {
-    let (workload, of_first) = files.first_key_value()?;
-    let others = match files.len() {
-        1 => String::new(),
-        count => format!(", and so do {} more", count - 1),
-    };
-    let folder = |file: &String| {
-        let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.map_or_else(|| file.clone(), |folder| folder.display().to_string())
-    };
-    let folders: BTreeSet<String> = files.values().flatten().map(folder).collect();
-    let folders = folders.into_iter().collect::<Vec<_>>().join("\n  ");
-    Some(format!(
-        "the same objects stand here several times: {workload} in {}{others}; name the files or the one \
-         folder that you apply:\n  {folders}",
-        of_first.join(" and in ")
-    ))
+    told.collect()
 }
 
 /// A path given relative to the working directory, as seen from the scenario file.
@@ -250,30 +274,5 @@ mod tests {
         ] {
             assert_eq!(seen_from(scenario, path), named);
         }
-    }
-
-    #[test]
-    fn a_repository_with_one_system_for_several_tools_is_refused_with_its_folders() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let of = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
-        let deployment = |name: &str, replicas: usize| {
-            format!(
-                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec: {{replicas: {replicas}}}\n"
-            )
-        };
-        for (file, names) in
-            [("plain/web.yaml", &["web"][..]), ("release/all.yaml", &["web", "api"])]
-        {
-            let text: Vec<String> =
-                names.iter().map(|name| deployment(name, names.len())).collect();
-            write_file(Path::new(&of(file)), text.join("---\n").as_bytes()).expect("written");
-        }
-        let refused = inventory(&[of("")]).map_err(|failure| format!("{failure:?}"));
-        let refused = refused.expect_err("the same Deployment stands there twice");
-        for told in ["Deployment/default/web in", "plain", "release"] {
-            assert!(refused.contains(told), "{told}: {refused}");
-        }
-        let accepted = inventory(&[of("release")]).expect("each of them stands there once");
-        assert_eq!(accepted.0.workloads.len(), 2);
     }
 }

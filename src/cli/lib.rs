@@ -22,6 +22,8 @@ mod explain_pod;
 pub mod get;
 pub mod import;
 pub mod init;
+mod init_choice;
+mod init_refusals;
 mod init_traces;
 pub mod output;
 pub mod pack;

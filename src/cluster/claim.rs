@@ -17,7 +17,9 @@ use super::node::{ConditionStatus, NodeId, ZONE_LABEL};
 use super::object::{self, Object, Stored};
 use super::objects::{self, AnySpec, ObjectId};
 use super::pod::{Pod, PodId};
+use super::pod_template::NodeSelectorTerm;
 use super::pod_template::ResourceList;
+use super::selector::Selector;
 use super::stateful_set::StatefulSetId;
 use super::storage_class::StorageClass;
 use super::store::Store;
@@ -37,6 +39,12 @@ pub struct ClaimSpec {
     pub requests: ResourceList,
     /// `storageClassName`; absent = the cluster's default class.
     pub storage_class: Option<Name>,
+    /// `volumeName`: the volume that it is to have.
+    pub volume_name: Option<Name>,
+    /// `selector`: what the labels of its volume must meet; no volume is made for such a claim.
+    pub selector: Option<Selector>,
+    /// `volumeMode: Block`.
+    pub is_block: bool,
 }
 
 impl ClaimSpec {
@@ -127,6 +135,9 @@ pub type ClaimId = Id<Claim>;
 impl Claim {
     /// Name of the volume provisioned for it, in the form used by provisioners.
     pub fn volume_name(&self) -> String {
+        if let Some(name) = self.volume.as_ref().and_then(|volume| volume.name.as_ref()) {
+            return name.to_string();
+        }
         format!("pvc-{}", uid_text(self.meta.uid))
     }
 
@@ -151,10 +162,16 @@ impl Claim {
 }
 
 /// The volume to which a claim is bound.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Zone of the volume; absent for a network file system, and on nodes without a zone.
     pub zone: Option<Name>,
+    /// Its name, if it is one of the manifests' PersistentVolumes.
+    pub name: Option<Name>,
+    /// The zones that its label names (`VolumeZone`); none: any.
+    pub labelled_zones: Vec<Name>,
+    /// The terms of its node affinity; `None` for any node.
+    pub node_affinity: Option<Vec<NodeSelectorTerm>>,
 }
 
 /// The owner of a claim (`persistentVolumeClaimRetentionPolicy`).
@@ -231,6 +248,7 @@ impl Object for Claim {
     }
 
     fn index(store: &mut Store, id: ClaimId) {
+        store.bind_at_once(id);
         store.provision(id);
         let claim = &store.claims()[id];
         let waits = claim.is_terminating() || matches!(claim.owner, Some(ClaimOwner::Pod(_)));
@@ -256,6 +274,9 @@ impl Object for Claim {
         _: &mut Vec<Change>,
     ) -> Result<(), Refused> {
         store.leaving_claims.remove(&id);
+        if let Some(name) = self.volume.and_then(|volume| volume.name) {
+            store.release_volume(&name);
+        }
         Ok(())
     }
 }
@@ -311,13 +332,23 @@ impl Store {
     /// Provisions volumes for a pod's claims in the zone of its node.
     pub(super) fn bind_claims(&mut self, pod: PodId, node: NodeId, changes: &mut Vec<Change>) {
         let Some(pod) = self.pods.get(pod) else { return };
+        let Some(node) = self.nodes.get(node) else { return };
         let unbound = self.claims_of(pod).filter(|(_, claim)| claim.volume.is_none());
-        let unbound: Vec<ClaimId> = unbound.map(|(id, _)| id).collect();
-        let zone = self.nodes.get(node).and_then(|node| node.meta.labels.get(ZONE_LABEL)).cloned();
-        for id in unbound {
-            let claim = &mut Claim::collection_mut(self).table[id];
-            let zone = zone.clone().filter(|_| claim.spec.is_zonal());
-            claim.volume = Some(Volume { zone });
+        let found = self.volumes_on(unbound.collect(), &node.meta.labels, node.meta.name());
+        let found: Vec<_> = found
+            .into_iter()
+            .filter(|(_, claim, volume)| volume.is_some() || self.is_provisioned(claim))
+            .map(|(id, _, volume)| (id, volume))
+            .collect();
+        let zone = node.meta.labels.get(ZONE_LABEL).cloned();
+        for (id, volume) in found {
+            if let Some(volume) = volume {
+                self.bind_volume(id, volume);
+            } else {
+                let claim = &mut Claim::collection_mut(self).table[id];
+                let zone = zone.clone().filter(|_| claim.spec.is_zonal());
+                claim.volume = Some(Volume { zone, ..Volume::default() });
+            }
             changes.push(Change::Status(ObjectId::PersistentVolumeClaim(id)));
         }
     }
@@ -334,6 +365,7 @@ impl Store {
     fn provision(&mut self, id: ClaimId) {
         let claim = &self.claims()[id];
         let class = self.class_of(claim).filter(|class| class.spec.is_immediate);
+        let class = class.filter(|_| self.is_provisioned(claim));
         let Some(class) = class.filter(|_| claim.volume.is_none()) else { return };
         let nodes = self.nodes().values().map(|node| &node.meta.labels);
         let allowed = nodes.filter(|labels| class.spec.allows(labels));
@@ -344,7 +376,7 @@ impl Store {
         let place = usize::try_from(place_of(claim.meta.name()) % count).unwrap_or(0);
         let zone = zones.get(place).map(|zone| (*zone).clone());
         let zone = zone.filter(|_| claim.spec.is_zonal());
-        Claim::collection_mut(self).table[id].volume = Some(Volume { zone });
+        Claim::collection_mut(self).table[id].volume = Some(Volume { zone, ..Volume::default() });
     }
 
     /// Provisions volumes for all claims waiting for this class.
@@ -429,7 +461,11 @@ fn resized(claim: &Claim, spec: ClaimSpec) -> Result<ClaimSpec, Refused> {
     };
     let class = spec.storage_class.is_none() || spec.storage_class == claim.spec.storage_class;
     let grows = claim.volume.is_some() || spec.requests == claim.spec.requests;
-    if spec.access_modes != claim.spec.access_modes || !class || !grows {
+    let names = spec.volume_name.is_none() || spec.volume_name == claim.spec.volume_name;
+    let same = spec.access_modes == claim.spec.access_modes
+        && spec.selector == claim.spec.selector
+        && spec.is_block == claim.spec.is_block;
+    if !same || !class || !grows || !names {
         return invalid(
             "spec: Forbidden: spec is immutable after creation except resources.requests and \
              volumeAttributesClassName for bound claims",

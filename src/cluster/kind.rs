@@ -18,8 +18,6 @@ pub enum Scope {
 pub enum Role {
     /// Held in the store and simulated.
     Simulated,
-    /// Parsed and validated, but without effect for the given reason.
-    Checked(&'static str),
     /// Ignored, with the given consequence for the result.
     LeftAside(&'static str),
     /// Ignored; pods they would have created are missing.
@@ -29,7 +27,7 @@ pub enum Role {
 impl Role {
     /// True if its objects are parsed field by field.
     pub const fn is_read(self) -> bool {
-        matches!(self, Self::Simulated | Self::Checked(_))
+        matches!(self, Self::Simulated)
     }
 }
 
@@ -137,14 +135,13 @@ macro_rules! kinds {
     };
 }
 
-use Role::{Checked, LeftAside, PodsMissing, Simulated};
+use Role::{LeftAside, PodsMissing, Simulated};
 
-const RIGHTS: &str = "rights are not simulated: in a run everyone may do everything, and `wavetank auth can-i` says \
-     who may do what";
+const RIGHTS: &str = "rights are not simulated, except for timeline entries with `as`; `wavetank auth can-i` answers who may do \
+     what";
 const STANDARDS: &str = "pods are judged by the Pod Security labels of their namespace alone";
 const ADMISSION: &str = "nothing checks or changes objects on their way in";
 const NO_STORAGE: &str = "no storage is simulated";
-const STORAGE: &str = "every claim gets a new volume, when and where its StorageClass says";
 const DEVICES: &str = "devices are not allocated";
 const CERTIFICATES: &str = "certificates are not simulated";
 const AT_SERVICE: &str = "requests enter at the Service";
@@ -183,7 +180,7 @@ kinds! {
     "" "v1" ResourceQuota "resourcequotas" ["quota"] Namespaced HELD, Simulated, Uncounted;
     "" "v1" LimitRange "limitranges" ["limits"] Namespaced HELD, Simulated, Uncounted;
     "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated, Uncounted;
-    "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster Verbs::GET, Checked(STORAGE), Uncounted;
+    "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster HELD, Simulated, Uncounted;
     "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Simulated, Uncounted;
     "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;

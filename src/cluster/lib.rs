@@ -37,6 +37,7 @@ mod node_verbs;
 pub mod object;
 pub mod objects;
 mod overlap;
+pub mod persistent_volume;
 pub mod pod;
 mod pod_admission;
 mod pod_names;

@@ -18,6 +18,7 @@ use super::namespace::Namespace;
 use super::network_policy::NetworkPolicy;
 use super::node::Node;
 use super::object::{Collection, Object, Stored, create, delete, set_status, update};
+use super::persistent_volume::PersistentVolume;
 use super::pod::Pod;
 use super::pod_template::PodTemplate;
 use super::pod_verbs::delete_pod;
@@ -256,6 +257,7 @@ objects! {
     Namespace Namespace, namespaces;
     PriorityClass PriorityClass, priority_classes;
     StorageClass StorageClass, storage_classes;
+    PersistentVolume PersistentVolume, persistent_volumes;
     Ingress Ingress, ingresses;
     IngressClass IngressClass, ingress_classes;
     HTTPRoute HTTPRoute, http_routes;

@@ -20,6 +20,9 @@ pub struct TimelineEntry {
     pub at: SimDuration,
     /// Interval at which the action repeats until the end of the run; absent = once.
     pub every: Option<SimDuration>,
+    /// The acting user, whose requests are subject to RBAC; absent = all rights.
+    #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// The action.
     #[serde(flatten)]
     pub action: TimelineAction,
@@ -45,11 +48,14 @@ macro_rules! actions {
             }
         }
 
-        /// A timeline entry: `at`, optionally `every`, and exactly one action.
+        /// A timeline entry: `at`, optionally `every` and `as`, and exactly one action.
         #[derive(Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        #[schemars(rename = "TimelineEntry", extend("if" = {"required": ["every"]},
-            "then" = {"minProperties": 3, "maxProperties": 3}, "else" = {"minProperties": 2, "maxProperties": 2}))]
+        #[schemars(rename = "TimelineEntry", extend("if" = {"required": ["every", "as"]},
+            "then" = {"minProperties": 4, "maxProperties": 4},
+            "else" = {"if": {"anyOf": [{"required": ["every"]}, {"required": ["as"]}]},
+                "then": {"minProperties": 3, "maxProperties": 3},
+                "else": {"minProperties": 2, "maxProperties": 2}}))]
         struct EntryFields {
             /// Time from the start of the run, warm-up included: 30m, 1h15m.
             at: SimDuration,
@@ -57,6 +63,11 @@ macro_rules! actions {
             /// at three in a run that starts at midnight. Default: once.
             #[schemars(extend("x-minimum" = "1s"))]
             every: Option<SimDuration>,
+            /// The acting user, as for `kubectl --as`: system:serviceaccount:shop:deployer, or a user name. Requests
+            /// that the Roles, ClusterRoles and bindings in the manifests do not allow are refused with the API
+            /// server's Forbidden message. Default: a user with all rights.
+            #[serde(rename = "as")]
+            actor: Option<String>,
             $($(#[$doc])+ $field: Option<$of>,)+
         }
 
@@ -146,6 +157,29 @@ actions! {
     "scrapesFail" scrapes_fail: ScrapesFail(Name),
     /// metrics-server can scrape this node again; samples are available after the second scrape.
     "scrapesRecover" scrapes_recover: ScrapesRecover(Name),
+}
+
+impl TimelineAction {
+    /// True if the action is a kubectl command, which RBAC can forbid.
+    pub const fn is_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Cordon(_)
+                | Self::Uncordon(_)
+                | Self::Drain(_)
+                | Self::DeletePod(_)
+                | Self::SetImage(_)
+                | Self::Scale(_)
+                | Self::Resize(_)
+                | Self::RestartRollout(_)
+                | Self::PauseRollout(_)
+                | Self::ResumeRollout(_)
+                | Self::Rollback(_)
+                | Self::Apply(_)
+                | Self::Patch(_)
+                | Self::Delete(_)
+        )
+    }
 }
 
 /// A component that scrapes metrics for the autoscalers.
@@ -244,9 +278,10 @@ impl TryFrom<EntryFields> for TimelineEntry {
 
     fn try_from(fields: EntryFields) -> Result<Self, Self::Error> {
         let EntryFields { at, every, .. } = fields;
+        let actor = fields.actor.clone();
         let mut actions = fields.actions();
         match (actions.next(), actions.next()) {
-            (Some(action), None) => Ok(Self { at, every, action }),
+            (Some(action), None) => Ok(Self { at, every, actor, action }),
             (None, _) => Err("nothing is done at this time; beside `at` an entry has one action, \
                               such as `killNode: general-1`"),
             (Some(_), Some(_)) => {

@@ -3,6 +3,8 @@
 //! the contents is left to other crates.
 
 mod disk;
+mod helm;
+mod kustomized;
 mod load;
 mod manifests;
 mod results;
@@ -12,6 +14,7 @@ pub use disk::{
     Draft, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes, read_folder,
     read_source, read_unpacked, write_file,
 };
+pub use helm::{HelmCharts, is_chart};
 pub use load::{Loader, load_scenario};
-pub use manifests::{SCHEMA_FILE, read_manifests};
+pub use manifests::{SCHEMA_FILE, Unit, read_manifests, read_manifests_with, units};
 pub use results::{Put, ResultFolder};

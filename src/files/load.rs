@@ -1,18 +1,19 @@
 //! A scenario with all its files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{beside, open_unpacked, read_source};
-use super::manifests::read_manifests;
+use super::helm::HelmCharts;
+use super::manifests::read_manifests_with;
 use super::spool::temporary_spool;
-use manifest::{Diagnostic, Diagnostics, Place, Source, read_documents};
+use manifest::{Diagnostic, Diagnostics, Place, Source, read_documents, without};
 use scenario::read::{API_VERSION, is_scenario};
 use scenario::resolved::{
     HistogramFile, NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
 };
-use scenario::{Override, ScenarioText};
+use scenario::{HelmChart, Override, ScenarioText};
 
 /// Reads scenarios; files that several of them name are read only once.
 #[derive(Debug, Default)]
@@ -97,12 +98,19 @@ pub fn load_scenario(
 fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnostics) {
     let mut files = ScenarioFiles::default();
     let mut problems = Diagnostics::default();
+    let charts = HelmCharts::new(paths.helm_charts.iter().map(|chart| HelmChart {
+        path: beside(scenario, &chart.path),
+        values_files: chart.values_files.iter().map(|file| beside(scenario, file)).collect(),
+        release_name: Some(chart.release_name()),
+        ..chart.clone()
+    }));
     for named in &paths.manifests {
-        let read = manifests_of(&beside(scenario, &named.path));
+        let read = manifests_of(&beside(scenario, &named.path), &charts);
         files.manifests.extend(or_report(read, named, &mut problems));
     }
+    leave_out(paths, &mut files.manifests, &mut problems);
     for named in &paths.applies {
-        let read = manifests_of(&beside(scenario, &named.path));
+        let read = manifests_of(&beside(scenario, &named.path), &charts);
         files.applies.insert(named.path.clone(), or_report(read, named, &mut problems));
     }
     for named in &paths.traces {
@@ -140,10 +148,22 @@ fn load_files(scenario: &str, paths: &ScenarioPaths) -> (ScenarioFiles, Diagnost
     (files, problems)
 }
 
+/// Takes the objects out of the manifests that the scenario leaves out; each of them must be there.
+fn leave_out(paths: &ScenarioPaths, manifests: &mut [Source], problems: &mut Diagnostics) {
+    let omitted: Vec<String> = paths.left_out.iter().map(|named| named.path.clone()).collect();
+    let mut met = BTreeSet::new();
+    for source in manifests.iter_mut() {
+        *source = without(source, &omitted, &mut met);
+    }
+    for named in paths.left_out.iter().filter(|named| !met.contains(&named.path)) {
+        problems.push(named.problem("no manifest has this object by itself"));
+    }
+}
+
 /// The manifests at a path. A scenario in the same folder is skipped, unless its own path is given: then it is
 /// reported for what it is.
-fn manifests_of(path: &str) -> Result<Vec<Source>, String> {
-    let mut sources = read_manifests(path)?;
+fn manifests_of(path: &str, charts: &HelmCharts) -> Result<Vec<Source>, String> {
+    let mut sources = read_manifests_with(path, charts)?;
     if !Path::new(path).is_file() {
         sources.retain(|source| !is_own_file(source));
     }

@@ -1,4 +1,4 @@
-//! The manifests at a path: files, folders, glob patterns, and rendered kustomizations.
+//! The manifests at a path: files, folders, glob patterns, rendered kustomizations and Helm charts.
 #![expect(clippy::disallowed_methods, reason = "this is the place that the rule sends them to")]
 
 use std::fs;
@@ -7,180 +7,177 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, glob_with};
 
-use super::disk::{STANDARD_INPUT, in_words, read, read_source};
-use manifest::yaml::to_yaml;
-use manifest::{Source, kustomize};
+use super::disk::{STANDARD_INPUT, in_words, read_source};
+use super::helm::{HelmCharts, is_chart};
+use super::kustomized::{Kustomizations, own_kustomization};
+use manifest::Source;
 
-/// Extensions of manifest files.
+/// Endings of files that may hold manifests.
 const MANIFEST_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Maximum depth of nested manifest folders; deeper nesting is taken for a loop of links.
+/// How deep folders of manifests may nest; deeper is a loop of links.
 const FOLDER_DEPTH: usize = 32;
 
-/// Name of the JSON Schema that `wavetank init` writes for editors. It is never a manifest, in any folder.
+/// Name of the JSON Schema that `wavetank init` writes for editors. It is no manifest, whatever its folder.
 pub const SCHEMA_FILE: &str = "wavetank.schema.json";
 
-/// Reads the manifests at a path: a file, all manifests in a folder and its subfolders in the order of their names,
-/// or those that match a pattern such as `k8s/*.yaml`.
+/// Reads the manifests at a path: a file, all manifests in a folder and its subfolders in the order of their names, or
+/// those that match a pattern such as `k8s/*.yaml`. Charts and kustomizations are rendered.
 pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
+    read_manifests_with(path, &HelmCharts::default())
+}
+
+/// The same, with rendering options for charts.
+pub fn read_manifests_with(path: &str, charts: &HelmCharts) -> Result<Vec<Source>, String> {
     if path == STANDARD_INPUT {
         return read_source(path).map(|source| vec![source]);
     }
-    let mut files = Vec::new();
-    if Path::new(path).exists() {
-        if let Some(rendered) = kustomized(path)? {
-            return Ok(rendered);
-        }
-        collect(Path::new(path), 0, &mut files)?;
-        if files.is_empty() {
-            return Err(format!(
-                "there are no files ending in {} here",
-                MANIFEST_ENDINGS.join(", ")
-            ));
-        }
-    } else if path.contains(['*', '?', '[']) {
-        // As in a shell, `*` does not match hidden files.
-        let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::default() };
-        let matches =
-            glob_with(path, options).map_err(|error| format!("not a pattern: {}", error.msg))?;
-        for found in matches {
-            let found = found.map_err(|error| in_words(error.error()))?;
-            collect(&found, 0, &mut files)?;
-        }
-        if files.is_empty() {
-            return Err("no file matches this pattern".to_owned());
-        }
-    } else {
+    if !Path::new(path).exists() {
+        return matching(path);
+    }
+    if let Some(rendered) = own_kustomization(path)? {
+        return Ok(vec![rendered]);
+    }
+    let parts = Parts::of(path)?;
+    if parts.files.is_empty() && parts.charts.is_empty() && parts.kustomizations.is_empty() {
+        let endings = MANIFEST_ENDINGS.join(", ");
+        return Err(format!("there are no files ending in {endings} here"));
+    }
+    parts.kustomizations.check_variants()?;
+    let mut sources = Vec::new();
+    for file in &parts.files {
+        sources.push(read_found(file, Path::new(path) != file)?);
+    }
+    for chart in &parts.charts {
+        sources.push(charts.render(chart)?);
+    }
+    for root in parts.kustomizations.roots() {
+        sources.push(super::kustomized::rendered(root)?);
+    }
+    Ok(sources)
+}
+
+/// The files that match a pattern.
+fn matching(pattern: &str) -> Result<Vec<Source>, String> {
+    if !pattern.contains(['*', '?', '[']) {
         return Err(in_words(&io::ErrorKind::NotFound.into()));
     }
-    files.iter().map(|file| read_source(&file.to_string_lossy())).collect()
-}
-
-fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), String> {
-    if !path.is_dir() {
-        files.push(path.to_owned());
-        return Ok(());
-    }
-    if depth == FOLDER_DEPTH {
-        return Err(format!("folders nest deeper than {FOLDER_DEPTH} levels here"));
-    }
-    let entries = fs::read_dir(path).map_err(|error| in_words(&error))?;
-    let mut entries = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| in_words(&error))?;
-    entries.sort();
-    for entry in entries {
-        if entry.is_dir() || is_manifest(&entry) {
-            collect(&entry, depth + 1, files)?;
-        }
-    }
-    Ok(())
-}
-
-/// File access for kustomizations.
-struct OnDisk;
-
-impl kustomize::Files for OnDisk {
-    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        read(Path::new(path))
-    }
-
-    fn is_folder(&self, path: &str) -> bool {
-        Path::new(path).is_dir()
-    }
-}
-
-/// The manifests of a folder with kustomizations: the rendered ones, and the files beside them; `None` if the
-/// folder has no kustomization. If several kustomizations build on the same files, one must be named.
-fn kustomized(path: &str) -> Result<Option<Vec<Source>>, String> {
-    let given = Path::new(path);
-    let is_kustomization = |name: &str| kustomize::FILE_NAMES.contains(&name);
-    if given.is_file() {
-        let name = given.file_name().map(|name| name.to_string_lossy().into_owned());
-        let folder = given.parent().map_or(".", |folder| folder.to_str().unwrap_or("."));
-        let folder = if folder.is_empty() { "." } else { folder };
-        return match name.filter(|name| is_kustomization(name)) {
-            Some(_) => Ok(Some(vec![rendered(folder)?])),
-            None => Ok(None),
-        };
-    }
-    let mut folders = Vec::new();
-    kustomized_folders(given, 0, &mut folders)?;
-    let own = kustomize::join(path, ".");
-    if folders.contains(&own) {
-        return Ok(Some(vec![rendered(&own)?]));
-    }
-    let includes: Vec<(&String, Vec<String>)> =
-        folders.iter().map(|one| (one, kustomize::included_folders(one, &OnDisk))).collect();
-    let is_included = |one: &String| includes.iter().any(|(_, parts)| parts.contains(one));
-    let roots: Vec<&String> = folders.iter().filter(|one| !is_included(one)).collect();
-    let parts = |root: &String| {
-        let mut parts = vec![root.clone()];
-        let mut at = 0;
-        while at < parts.len() {
-            let found = includes.iter().find(|(one, _)| **one == parts[at]);
-            let more: Vec<String> =
-                found.into_iter().flat_map(|(_, parts)| parts).cloned().collect();
-            parts.extend(more.into_iter().filter(|one| !parts.contains(one)).collect::<Vec<_>>());
-            at += 1;
-        }
-        parts
-    };
-    for (index, root) in roots.iter().enumerate() {
-        let own = parts(root);
-        let mut alike: Vec<&str> = vec![root.as_str()];
-        let others = roots[index + 1..].iter();
-        alike.extend(
-            others
-                .filter(|other| parts(other).iter().any(|part| own.contains(part)))
-                .map(|one| one.as_str()),
-        );
-        if alike.len() > 1 {
-            return Err(format!(
-                "these are variants of one system; give one of {}",
-                alike.join(", ")
-            ));
-        }
-    }
-    if roots.is_empty() {
-        return Ok(None);
-    }
-    let mut files = Vec::new();
-    collect(given, 0, &mut files)?;
-    files.retain(|file| !folders.iter().any(|folder| file.starts_with(folder)));
+    // As in a shell, `*` does not match hidden files.
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::default() };
+    let matches =
+        glob_with(pattern, options).map_err(|error| format!("not a pattern: {}", error.msg))?;
     let mut sources = Vec::new();
+    for found in matches {
+        let found = found.map_err(|error| in_words(error.error()))?;
+        for file in Parts::of(&found.to_string_lossy())?.files {
+            sources.push(read_found(&file, true)?);
+        }
+    }
+    if sources.is_empty() {
+        return Err("no file matches this pattern".to_owned());
+    }
+    Ok(sources)
+}
+
+/// Reads a file; one found in a folder counts as empty if it is not UTF-8.
+fn read_found(file: &Path, is_found: bool) -> Result<Source, String> {
+    let name = file.to_string_lossy();
+    match read_source(&name) {
+        // macOS resource forks (`._web.yaml`) have the extension of a manifest.
+        Err(_) if is_found && file.is_file() => Ok(Source { is_found, ..Source::new(&name, "") }),
+        read => read.map(|source| Source { is_found, ..source }),
+    }
+}
+
+/// The contents of a path.
+#[derive(Debug, Default)]
+struct Parts {
+    /// Possible manifests outside of charts and kustomizations.
+    files: Vec<PathBuf>,
+    /// Chart folders.
+    charts: Vec<String>,
+    kustomizations: Kustomizations,
+}
+
+impl Parts {
+    fn of(path: &str) -> Result<Self, String> {
+        let mut parts = Self::default();
+        let mut kustomized = Vec::new();
+        parts.collect(Path::new(path), 0, &mut kustomized)?;
+        let is_kustomized =
+            |file: &&PathBuf| kustomized.iter().any(|folder| file.starts_with(folder));
+        parts.files.retain(|file| !is_kustomized(&file));
+        parts.kustomizations = Kustomizations::of(kustomized);
+        Ok(parts)
+    }
+
+    fn collect(
+        &mut self,
+        path: &Path,
+        depth: usize,
+        kustomized: &mut Vec<String>,
+    ) -> Result<(), String> {
+        if !path.is_dir() {
+            self.files.push(path.to_owned());
+            return Ok(());
+        }
+        if is_chart(path) {
+            self.charts.push(path.to_string_lossy().into_owned());
+            return Ok(());
+        }
+        if depth == FOLDER_DEPTH {
+            return Err(format!("folders nest deeper than {FOLDER_DEPTH} levels here"));
+        }
+        if super::kustomized::is_kustomized(path) {
+            kustomized.push(manifest::kustomize::join(&path.to_string_lossy(), "."));
+        }
+        let entries = fs::read_dir(path).map_err(|error| in_words(&error))?;
+        let mut entries = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| in_words(&error))?;
+        entries.sort();
+        for entry in entries {
+            if entry.is_dir() || is_manifest(&entry) {
+                self.collect(&entry, depth + 1, kustomized)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A part of a folder that can be applied by itself.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// The file, or the folder of a chart or kustomization.
+    pub path: String,
+    /// True for a single file.
+    pub is_file: bool,
+    /// All kustomization folders that it includes.
+    pub made_of: Vec<String>,
+    /// Its contents, or why they cannot be had.
+    pub sources: Result<Vec<Source>, String>,
+}
+
+/// The parts of a folder, to choose from: a repository often holds several variants of one system.
+pub fn units(path: &str, charts: &HelmCharts) -> Result<Vec<Unit>, String> {
+    let Parts { files, charts: folders, kustomizations } = Parts::of(path)?;
+    let mut units = Vec::new();
     for file in files {
-        sources.push(read_source(&file.to_string_lossy())?);
+        let sources = read_found(&file, Path::new(path) != file).map(|source| vec![source]);
+        let path = file.to_string_lossy().into_owned();
+        units.push(Unit { path, is_file: true, made_of: Vec::new(), sources });
     }
-    for root in roots {
-        sources.push(rendered(root)?);
+    for path in folders {
+        let sources = charts.render(&path).map(|source| vec![source]);
+        units.push(Unit { path, is_file: false, made_of: Vec::new(), sources });
     }
-    Ok(Some(sources))
-}
-
-fn kustomized_folders(path: &Path, depth: usize, found: &mut Vec<String>) -> Result<(), String> {
-    if depth == FOLDER_DEPTH {
-        return Err(format!("folders nest deeper than {FOLDER_DEPTH} levels here"));
+    for root in kustomizations.roots() {
+        let sources = super::kustomized::rendered(root).map(|source| vec![source]);
+        let made_of = kustomizations.parts(root);
+        units.push(Unit { path: root.clone(), is_file: false, made_of, sources });
     }
-    if kustomize::FILE_NAMES.iter().any(|name| path.join(name).is_file()) {
-        found.push(kustomize::join(&path.to_string_lossy(), "."));
-    }
-    let entries = fs::read_dir(path).map_err(|error| in_words(&error))?;
-    let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    entries.sort();
-    for entry in entries.into_iter().filter(|entry| entry.is_dir()) {
-        kustomized_folders(&entry, depth + 1, found)?;
-    }
-    Ok(())
-}
-
-/// The rendered kustomization of a folder, as one text.
-fn rendered(folder: &str) -> Result<Source, String> {
-    let objects = kustomize::render(folder, &OnDisk).map_err(|problem| problem.to_string())?;
-    let texts: Vec<String> = objects.iter().map(to_yaml).collect();
-    let name = format!("{} (rendered)", kustomize::join(folder, "kustomization.yaml"));
-    Ok(Source::new(&name, texts.join("---\n")))
+    Ok(units)
 }
 
 fn is_manifest(path: &Path) -> bool {
@@ -203,11 +200,58 @@ mod tests {
             ("notes.txt", "n"),
             (".d.yaml", "d"),
         ] {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
-            fs::write(path, text).expect("written");
+            write(&folder, path, text);
         }
         folder
+    }
+
+    fn write(folder: &tempfile::TempDir, path: &str, text: &str) {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("created");
+        fs::write(path, text).expect("written");
+    }
+
+    #[test]
+    fn what_lies_beside_manifests_is_known_as_found_and_need_be_no_text() {
+        let folder = folder();
+        fs::write(folder.path().join("sub/z.yaml"), [0xff, 0xfe]).expect("written");
+        let sources = read_manifests(&folder.path().to_string_lossy()).expect("read");
+        assert!(sources.iter().all(|source| source.is_found && source.is_passed_over()));
+        assert_eq!(sources.len(), 4);
+        let named = read_manifests(&folder.path().join("b.yaml").to_string_lossy());
+        assert!(named.expect("read").iter().all(|source| !source.is_passed_over()));
+    }
+
+    #[test]
+    fn a_folder_falls_into_files_charts_and_kustomizations_that_nothing_includes() {
+        let folder = folder();
+        for (path, text) in [
+            ("chart/Chart.yaml", "name: c"),
+            ("chart/templates/a.yaml", "{{ x }}"),
+            ("k/base/kustomization.yaml", "resources: [a.yaml]"),
+            ("k/base/a.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"),
+            ("k/dev/kustomization.yaml", "resources: [../base]"),
+            ("k/prod/kustomization.yaml", "resources: [../base]\nnamespace: p"),
+        ] {
+            write(&folder, path, text);
+        }
+        let root = folder.path().to_string_lossy().into_owned();
+        let units = units(&root, &HelmCharts::default()).expect("read");
+        let told: Vec<(&str, bool, usize)> = units
+            .iter()
+            .map(|unit| (&unit.path[root.len() + 1..], unit.is_file, unit.made_of.len()))
+            .collect();
+        let expected = [
+            ("a.json", true, 0),
+            ("b.yaml", true, 0),
+            ("sub/c.yml", true, 0),
+            ("chart", false, 0),
+            ("k/dev", false, 2),
+            ("k/prod", false, 2),
+        ];
+        assert_eq!(told, expected);
+        let variants = read_manifests(&format!("{root}/k")).expect_err("which of them is meant?");
+        assert!(variants.starts_with("these are variants of the same"), "{variants}");
     }
 
     fn texts(path: &Path) -> Result<String, String> {

@@ -38,7 +38,15 @@ impl Worker {
             unit.state = State::Unmounted { retry_at: now + wait, wait };
         } else {
             if !matches!(unit.state, State::ConfigError { .. }) {
-                ctx.warn("Failed", format!("Error: {kind} \"{name}\" not found"));
+                let namespace = &ctx.pod.id.namespace;
+                let what = match &missing.key {
+                    Some(key) => format!(
+                        "couldn't find key {key} in {} {namespace}/{name}",
+                        missing.kind.name()
+                    ),
+                    None => format!("{kind} \"{name}\" not found"),
+                };
+                ctx.warn("Failed", format!("Error: {what}"));
             }
             unit.state = State::ConfigError { retry_at: now + SYNC_RETRY };
         }

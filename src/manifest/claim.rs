@@ -6,9 +6,11 @@ use k8s_openapi::api::storage::v1::StorageClass;
 
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
-use cluster::Name;
+use super::selector::{label_selector, node_selector_term};
 use cluster::claim::{AccessMode, ClaimSpec};
+use cluster::persistent_volume::PersistentVolumeSpec;
 use cluster::storage_class::{StorageClassSpec, TopologyRequirement};
+use cluster::{Name, NamespacedName};
 
 /// `spec` of a claim, or of a StatefulSet's claim template, which the API server validates less
 /// strictly.
@@ -27,7 +29,51 @@ pub(super) fn claim_spec(
     let requests = resource_list(resources.requests.as_ref(), &at.field("requests"), errors);
     // An empty string disables dynamic provisioning, including the default class.
     let class = spec.storage_class_name.as_deref();
-    ClaimSpec { access_modes, requests, storage_class: class.map(Name::from) }
+    let selector = spec.selector.as_ref();
+    ClaimSpec {
+        access_modes,
+        requests,
+        storage_class: class.map(Name::from),
+        volume_name: spec.volume_name.as_deref().filter(|name| !name.is_empty()).map(Name::from),
+        selector: selector.map(|one| label_selector(one, &path.field("selector"), errors)),
+        is_block: spec.volume_mode.as_deref() == Some("Block"),
+    }
+}
+
+/// A PersistentVolume, which `validation` has checked.
+pub(super) fn persistent_volume(
+    spec: &core::PersistentVolumeSpec,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> PersistentVolumeSpec {
+    let mut access_modes = Vec::new();
+    for mode in spec.access_modes.iter().flatten() {
+        let at = path.field("accessModes");
+        access_modes.extend(errors.chosen(Some(mode.as_str()), &AccessMode::NAMED, &at));
+    }
+    let capacity = resource_list(spec.capacity.as_ref(), &path.field("capacity"), errors);
+    let affinity = spec.node_affinity.as_ref().and_then(|affinity| affinity.required.as_ref());
+    let at = path.field("nodeAffinity");
+    let at = at.field("required");
+    let at = at.field("nodeSelectorTerms");
+    let node_affinity = affinity.map(|required| {
+        let terms = required.node_selector_terms.iter().enumerate();
+        terms.map(|(index, term)| node_selector_term(term, &at.item(index), errors)).collect()
+    });
+    let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
+    let claim = spec
+        .claim_ref
+        .as_ref()
+        .map(|claim| NamespacedName { namespace: text(&claim.namespace), name: text(&claim.name) });
+    PersistentVolumeSpec {
+        capacity: capacity.get("storage"),
+        access_modes,
+        storage_class: text(&spec.storage_class_name),
+        node_affinity,
+        claim,
+        is_recycled: spec.persistent_volume_reclaim_policy.as_deref() == Some("Recycle"),
+        is_block: spec.volume_mode.as_deref() == Some("Block"),
+    }
 }
 
 /// A StorageClass, already checked by `validation`.

@@ -203,10 +203,7 @@ impl Admission {
     fn read(&mut self, manifest: &Manifest, kind: &'static ReadKind) -> Option<Lowered> {
         let mut value = manifest.value.clone();
         let findings = check(kind.type_name, &mut value);
-        match kind.unsimulated() {
-            Some(meaning) => self.asides.leave(manifest, meaning),
-            None => self.asides.ignore(manifest, &findings),
-        }
+        self.asides.ignore(manifest, &findings);
         let mut errors = FieldErrors::default();
         let lowered = lower(manifest, value, self.control_plane, &mut errors);
         let is_taken = if self.is_stored { errors.can_be_read() } else { errors.is_empty() };

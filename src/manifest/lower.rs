@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
-use super::claim::{claim, storage_class};
+use super::claim::{claim, persistent_volume, storage_class};
 use super::decode::{decode, decode_silently};
 use super::defaults::SetDefaults;
 use super::deployment::{deployment_spec, replica_set_spec};
@@ -312,7 +312,7 @@ fn spec_of(
             })
         }
         Kind::PersistentVolume => {
-            return Ok((None, defaulted::<core::PersistentVolume>(value, errors)?.1));
+            of!(spec of core::PersistentVolume, |spec| persistent_volume(&spec, &SPEC, errors))
         }
         Kind::StorageClass => of!(StorageClass, |class| storage_class(&class)),
         _ => return Ok((None, value)),

@@ -9,7 +9,7 @@ use super::schema::{Findings, UnmodelledField};
 use cluster::Kind;
 
 /// The simulated fields of each type reachable from simulated kinds; `*` stands for all fields not in any other table.
-const MODELLED: [(&str, &str); 54] = [
+const MODELLED: [(&str, &str); 57] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -62,7 +62,17 @@ const MODELLED: [(&str, &str); 54] = [
     ("RollingUpdateStatefulSetStrategy", "partition"),
     ("DeploymentSpec DeploymentStrategy RollingUpdateDeployment ReplicaSetSpec", "*"),
     ("DaemonSetSpec DaemonSetUpdateStrategy RollingUpdateDaemonSet PodTemplateSpec", "*"),
-    ("PersistentVolumeClaimSpec", "accessModes resources storageClassName"),
+    (
+        "PersistentVolumeClaimSpec",
+        "accessModes resources storageClassName volumeName selector volumeMode",
+    ),
+    (
+        "PersistentVolumeSpec",
+        "accessModes capacity claimRef nodeAffinity persistentVolumeReclaimPolicy storageClassName \
+         volumeMode",
+    ),
+    ("VolumeNodeAffinity", "*"),
+    ("ObjectReference", "name namespace"),
     ("VolumeResourceRequirements", "requests"),
     (
         "JobSpec",
@@ -116,7 +126,7 @@ const OBJECTS: [(&str, &str); 6] = [
 ];
 
 /// Fields without effect on a run, with the reason.
-const NEUTRAL: [(&str, &str, &str); 27] = [
+const NEUTRAL: [(&str, &str, &str); 28] = [
     (
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
@@ -125,7 +135,18 @@ const NEUTRAL: [(&str, &str, &str); 27] = [
     ("ServiceSpec", "ipFamilies ipFamilyPolicy", "addresses are made up"),
     ("ServicePort", "appProtocol", "a request is a request"),
     ("StatefulSetSpec", "serviceName", "it names pods in the DNS"),
-    ("PersistentVolumeClaimSpec", "volumeMode", "nothing reads or writes"),
+    (
+        "PersistentVolumeSpec",
+        "awsElasticBlockStore azureDisk azureFile cephfs cinder csi fc flexVolume flocker gcePersistentDisk \
+         glusterfs hostPath iscsi local nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos \
+         vsphereVolume mountOptions volumeAttributesClassName",
+        "no disk is simulated",
+    ),
+    (
+        "ObjectReference",
+        "apiVersion fieldPath kind resourceVersion uid",
+        "a claim is known by namespace and name",
+    ),
     ("JobSpec", "selector manualSelector", "pods are found by their owner"),
     ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its protocol"),
     ("EnvFromSource", "prefix", "no process reads it"),

@@ -74,6 +74,12 @@ pub fn objects_of(documents: Vec<Document>, diagnostics: &mut Diagnostics) -> Ve
 pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<Manifest> {
     let mut manifests = Vec::new();
     for source in sources {
+        if source.is_passed_over() {
+            let message = "holds no Kubernetes object and is passed over";
+            let note = Diagnostic::note("passed-over", message).at(Place::whole(&source.name));
+            diagnostics.push(note.help("a manifest has apiVersion, kind and metadata"));
+            continue;
+        }
         let problems_before = diagnostics.len();
         let documents = read_documents(source, diagnostics);
         if documents.is_empty() && diagnostics.len() == problems_before {
@@ -348,6 +354,24 @@ items:
         let pod = service.replace("Service", "Pod");
         let (_, problems) = read(&format!("{pod}---\n{pod}spec: {{}}\n"));
         assert!(problems.starts_with("error: test.yaml:5: Pod default/web: is defined twice\n"));
+    }
+
+    #[test]
+    fn files_that_were_found_and_are_no_manifests_are_passed_over_with_a_note() {
+        let found = |text: &str| {
+            let mut diagnostics = Diagnostics::default();
+            let source = Source { is_found: true, ..Source::new("a.json", text) };
+            let count = read_manifests(&[source], &mut diagnostics).len();
+            (count, diagnostics.to_string())
+        };
+        for text in ["", "# comment\n", "{\"rows\": []}", "{\"a\": 1}\n{\"a\": 2}\n"] {
+            let (count, told) = found(text);
+            assert_eq!(count, 0);
+            assert!(told.starts_with("note: a.json: holds no Kubernetes object"), "{told}");
+        }
+        // One of which a part is missing is a manifest with a mistake.
+        let (_, told) = found("apiVersion: v1\nkinds: Pod\nmetadata: {name: a}\n");
+        assert!(told.starts_with("error: a.json:1: kind: Required value"), "{told}");
     }
 
     #[test]

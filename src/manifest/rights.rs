@@ -153,6 +153,33 @@ impl Rights {
         Ok(())
     }
 
+    /// What the API server says to a user who may not do what it asks (`NewForbidden` of `apimachinery/pkg/api/errors` and
+    /// `ForbiddenErrorMessage` of `apiserver/pkg/endpoints/handlers/responsewriters`); nothing if it may.
+    pub fn forbidden(&self, user: &User, request: &Request) -> Option<String> {
+        if self.answer(user, request).is_allowed {
+            return None;
+        }
+        let User { name: user, .. } = user;
+        let verb = &request.verb;
+        let Target::Resource { group, resource, subresource, name, namespace } = &request.target
+        else {
+            let Target::Url(path) = &request.target else { return None };
+            return Some(format!("forbidden: User {user:?} cannot {verb} path {path:?}"));
+        };
+        let dotted = if group.is_empty() { String::new() } else { format!(".{group}") };
+        let named = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+        let of_part =
+            if subresource.is_empty() { String::new() } else { format!("/{subresource}") };
+        let place = match namespace.as_str() {
+            "" => "at the cluster scope".to_owned(),
+            namespace => format!("in the namespace {namespace:?}"),
+        };
+        Some(format!(
+            "{resource}{dotted}{named} is forbidden: User {user:?} cannot {verb} resource \
+             \"{resource}{of_part}\" in API group {group:?} {place}"
+        ))
+    }
+
     /// Decides whether a user may perform a request.
     pub fn answer(&self, user: &User, request: &Request) -> Answer {
         let mut dangling = Vec::new();

@@ -30,12 +30,19 @@ pub struct Source {
     pub name: Arc<str>,
     /// The content.
     pub text: String,
+    /// True if it was found in a folder instead of being given by its own path: it may not be a manifest at all.
+    pub is_found: bool,
 }
 
 impl Source {
     /// A named text.
     pub fn new(name: &str, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), is_found: false }
+    }
+
+    /// True for a found file that is not a manifest (settings, dashboards, test data): it has no `apiVersion` or no `kind`.
+    pub fn is_passed_over(&self) -> bool {
+        self.is_found && !(self.text.contains("apiVersion") && self.text.contains("kind"))
     }
 }
 

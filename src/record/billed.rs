@@ -119,7 +119,8 @@ fn billed(view: ClusterView<'_>, object: ObjectId) -> Option<Billed> {
 
 fn disk(view: ClusterView<'_>, id: ClaimId) -> Option<Billed> {
     let claim = view.claims().get(id)?;
-    claim.volume.as_ref()?;
+    // A volume that was there before is nothing that the cluster has bought.
+    claim.volume.as_ref().filter(|volume| volume.name.is_none())?;
     let class = claim.spec.storage_class.clone().unwrap_or_default();
     let known = view.storage_classes().values().find(|one| *one.meta.name() == class);
     let parameters = known.and_then(|known| known.meta.document.as_ref());

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bill::Bill;
 use super::cluster::Cluster;
+use super::helm_chart::HelmChart;
 use super::limits::Limits;
 use super::objectives::Objective;
 use super::provenance::Provenance;
@@ -49,9 +50,16 @@ pub struct Scenario {
     /// for times of day in reports. Default: none; CronJobs then assume 2026-01-05T00:00:00Z.
     pub start_date: Option<StartDate>,
     /// The Kubernetes manifests applied at the start: files, folders or patterns such as k8s/*.yaml,
-    /// relative to this file.
+    /// relative to this file. Kustomizations are rendered, and Helm charts too if Helm is installed.
     #[serde(default)]
     pub manifests: Vec<String>,
+    /// Objects in the manifests to leave out, such as Deployment/shop/web: typically those that the API
+    /// server rejects and `kubectl apply` continues without. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leave_out: Vec<String>,
+    /// Rendering options for Helm charts in the manifests. Default: each with its own values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub helm_charts: Vec<HelmChart>,
     /// ConfigMaps, Secrets, ServiceAccounts and PersistentVolumeClaims that are created outside the
     /// manifests (by hand, a vault, cert-manager), such as Secret/shop/db-password. They exist from the
     /// start, with the keys that pods reference. Default: none; pods wait for objects that the

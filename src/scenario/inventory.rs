@@ -82,6 +82,8 @@ pub struct PodShape {
     pub labels: BTreeMap<String, String>,
     /// Names and images of the containers, sidecars included.
     pub containers: Vec<(String, String)>,
+    /// Number of `containers` that are not init containers; they come first.
+    pub regular_containers: usize,
     /// Resource requests of a pod; empty if the template cannot be read.
     pub requests: ResourceList,
     /// Labels that its node must have: those of the node selector, and the first values of the first term of a
@@ -204,6 +206,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     };
     let core::PodTemplateSpec { metadata, spec } = decode_silently(written);
     let spec = spec.unwrap_or_default();
+    let regular_containers = spec.containers.len();
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let containers =
         containers.map(|one| (one.name.clone(), one.image.clone().unwrap_or_default()));
@@ -218,6 +221,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         keeps_apart: keeps_apart(&template),
         labels,
         containers: containers.collect(),
+        regular_containers,
         requests: pod_requests(&template.spec),
         replicas: replicas.unwrap_or(1),
         variables: variables(&spec),

@@ -8,6 +8,7 @@ mod check;
 pub mod cluster;
 pub mod document;
 pub mod gpus;
+mod helm_chart;
 pub mod inference;
 pub mod inventory;
 pub mod karpenter;
@@ -35,6 +36,7 @@ mod typing;
 pub mod workloads;
 
 pub use document::Scenario;
+pub use helm_chart::HelmChart;
 pub use overrides::Override;
 pub use rates::{ClientRate, RuleWrites};
 pub use read::ScenarioText;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::document::Scenario;
+use super::helm_chart::HelmChart;
 use super::overrides::Override;
 use super::read::{ScenarioText, drop_empty_fields};
 use engine::Digest;
@@ -23,6 +24,10 @@ use traffic::{Load, NewSpool, RequestModelSpec, Trace, TraceError};
 pub struct ScenarioPaths {
     /// Files, folders and patterns of manifests, in the order written.
     pub manifests: Vec<NamedPath>,
+    /// Objects of the manifests that are left out.
+    pub left_out: Vec<NamedPath>,
+    /// How charts among the manifests are rendered.
+    pub helm_charts: Vec<HelmChart>,
     /// Files and folders that the timeline applies.
     pub applies: Vec<NamedPath>,
     /// Trace files, without duplicates.
@@ -37,7 +42,7 @@ pub struct ScenarioPaths {
     pub open_slo: Vec<NamedPath>,
 }
 
-/// A path in a scenario, relative to the scenario's file.
+/// A path in a scenario, relative to the scenario's file, or an object of the manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPath {
     /// The path as written.
@@ -143,7 +148,15 @@ impl ScenarioText {
                 self.histograms_of(requests, &images.key(image), &mut histograms);
             }
         }
+        let left_out = root.field("leaveOut");
         ScenarioPaths {
+            left_out: scenario
+                .leave_out
+                .iter()
+                .enumerate()
+                .map(|(index, object)| self.named(object, &left_out.item(index)))
+                .collect(),
+            helm_charts: scenario.helm_charts.clone(),
             manifests: scenario
                 .manifests
                 .iter()

@@ -23,7 +23,12 @@ impl Scheduler {
             Change::PodAdded(pod) => self.pod_added(view, pod),
             Change::PodUpdated(pod, what) => self.pod_updated(view, pod, what),
             Change::PodRemoved { pod, .. } => self.pod_gone(view, pod),
-            Change::Spec(ObjectId::PersistentVolumeClaim(_), Write::Create) => {
+            Change::Spec(
+                ObjectId::PersistentVolumeClaim(_)
+                | ObjectId::PersistentVolume(_)
+                | ObjectId::StorageClass(_),
+                Write::Create,
+            ) => {
                 self.wake(view, None, |_| Some(ClusterEvent::ClaimAdded));
             }
             _ => {}

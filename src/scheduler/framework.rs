@@ -152,7 +152,7 @@ pub enum ClusterEvent<'a> {
     PodGone(&'a PodClass),
     /// A nominated pod was removed, or lost its nomination.
     NominationGone(&'a PodClass),
-    /// A PersistentVolumeClaim was created.
+    /// A PersistentVolumeClaim, a PersistentVolume or a StorageClass was created.
     ClaimAdded,
 }
 

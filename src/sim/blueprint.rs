@@ -2,6 +2,7 @@
 //! simulation never meets invalid input.
 
 mod accelerators;
+mod actors;
 mod applications;
 mod entrances;
 
@@ -16,6 +17,7 @@ use super::karpenter::{KarpenterPlan, POOL_KINDS};
 use super::node_autoscaler::AutoscalerPlan;
 use super::unserved::unserved_metrics;
 use super::world::{AppPlan, CpuLoadStep, Step, World};
+use actors::{Actors, is_refused};
 use cluster::action::PodSource;
 use cluster::node::Node;
 use cluster::pod_resources::pod_requests;
@@ -281,11 +283,27 @@ impl<'a> Blueprint<'a> {
         let mut entries: Vec<_> =
             timeline.flat_map(|entry| entry.times(duration).map(move |at| (at, entry))).collect();
         entries.sort_by_key(|(at, _)| *at);
+        let has_actors = entries.iter().any(|(_, entry)| entry.actor.is_some());
+        let at_start = if has_actors { &resolved.files.manifests[..] } else { &[] };
+        let mut actors = Actors::new(at_start);
         for (at, entry) in entries {
+            let applied = match &entry.action {
+                TimelineAction::Apply(path) => resolved.files.applies.get(path),
+                _ => None,
+            };
+            let applied = applied.map_or(&[][..], Vec::as_slice);
+            let forbidden = if has_actors {
+                actors.take(entry.actor.as_deref(), &entry.action, applied)
+            } else {
+                Vec::new()
+            };
+            let is_done = matches!(entry.action, TimelineAction::Apply(_)) || forbidden.is_empty();
             let objects = match &entry.action {
-                TimelineAction::Apply(path) => {
-                    let sources = resolved.files.applies.get(path);
-                    self.manifests(sources.map_or(&[], Vec::as_slice), &[], problems)
+                _ if !is_done => Vec::new(),
+                TimelineAction::Apply(_) => {
+                    let mut objects = self.manifests(applied, &[], problems);
+                    objects.retain(|action| !is_refused(action, &forbidden));
+                    objects
                 }
                 TimelineAction::SetImage(change) => {
                     self.documents.set_image(change);
@@ -304,7 +322,7 @@ impl<'a> Blueprint<'a> {
             };
             let since = SimTime::ZERO + at;
             self.add_routing(since, problems);
-            let step = Step { action: entry.action.clone(), objects };
+            let step = Step { action: entry.action.clone(), objects, forbidden };
             self.timeline.push((since, step));
         }
     }

@@ -24,6 +24,13 @@ impl Simulation {
             let before = world.timeline[..entry as usize].iter().rev();
             let before = before.take_while(|(other, _)| other == at).map(|(_, step)| &step.action);
             let identity = Identity::of(*at, &step.action, before);
+            for (object, message) in &step.forbidden {
+                self.env.warn("scenario", object, "Forbidden", message.clone());
+            }
+            // Of several objects that are applied each has its own request.
+            if !step.forbidden.is_empty() && !matches!(step.action, TimelineAction::Apply(_)) {
+                return;
+            }
             self.carry_out(&step.action, &step.objects, identity);
         }
     }

@@ -86,6 +86,8 @@ pub struct Step {
     pub action: TimelineAction,
     /// For `apply`: the objects of the file, in order.
     pub objects: Vec<Action>,
+    /// What the API server refuses of it, by object, as its actor lacks the right.
+    pub forbidden: Vec<(ObjectReference, String)>,
 }
 
 /// A change of the CPU that the pods of a workload burn together.
@@ -272,7 +274,7 @@ impl World {
 impl From<TimelineAction> for Step {
     /// A step without objects.
     fn from(action: TimelineAction) -> Self {
-        Self { action, objects: Vec::new() }
+        Self { action, objects: Vec::new(), forbidden: Vec::new() }
     }
 }
 

@@ -4,9 +4,10 @@
 use super::describe::{labels, names};
 use super::get::Sight;
 use super::page::{Page, line};
-use super::rows_of_others::access_modes;
+use super::rows_of_others::{access_modes, has_made_volume, short_modes, size_and_modes};
 use cluster::claim::Claim;
 use cluster::config::{ConfigMap, Secret};
+use cluster::persistent_volume::PersistentVolume;
 use cluster::service_account::ServiceAccount;
 use cluster::{Kind, NamespacedName};
 
@@ -92,8 +93,9 @@ pub(super) fn claim(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> O
     labels(&claim.meta, page);
     line!(page, 0, "Finalizers:\t[kubernetes.io/pvc-protection]");
     let bound = |text: String| if is_bound { text } else { String::new() };
-    line!(page, 0, "Capacity:\t{}", bound(capacity(claim)));
-    line!(page, 0, "Access Modes:\t{}", bound(access_modes(claim)));
+    let (size, modes) = size_and_modes(store, claim);
+    line!(page, 0, "Capacity:\t{}", bound(size));
+    line!(page, 0, "Access Modes:\t{}", bound(modes));
     line!(page, 0, "VolumeMode:\tFilesystem");
     let refers =
         |pod: &cluster::pod::Pod| store.template_of(pod).spec.claims().any(|name| *name == id.name);
@@ -113,7 +115,11 @@ fn capacity(claim: &Claim) -> String {
 }
 
 pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let mut claims = sight.view.store().claims().values().filter(|one| one.volume.is_some());
+    if let Some(volume) = sight.view.store().find::<PersistentVolume>(id) {
+        volume_of_manifests(sight, volume, page);
+        return Some(());
+    }
+    let mut claims = sight.view.store().claims().values().filter(|one| has_made_volume(one));
     let claim = claims.find(|one| one.volume_name() == *id.name)?;
     names(id, page);
     line!(page, 0, "Labels:\t<none>");
@@ -138,4 +144,46 @@ pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> 
     line!(page, 0, "Source:");
     line!(page, 1, "<unknown>");
     Some(())
+}
+
+/// A volume of the manifests; of where it comes from the kind alone is told.
+fn volume_of_manifests(sight: Sight<'_>, volume: &PersistentVolume, page: &mut Page) {
+    let PersistentVolume { meta, spec, .. } = volume;
+    let written = sight.written(Kind::PersistentVolume, &meta.id);
+    let written = &written["spec"];
+    let text = |field: &str| written[field].as_str().unwrap_or_default().to_owned();
+    names(&meta.id, page);
+    labels(meta, page);
+    line!(page, 0, "Finalizers:\t[kubernetes.io/pv-protection]");
+    line!(page, 0, "StorageClass:\t{}", spec.storage_class);
+    line!(page, 0, "Status:\t{}", volume.phase());
+    let claim = volume.claim.as_ref().or(spec.claim.as_ref());
+    line!(page, 0, "Claim:\t{}", claim.map_or_else(String::new, ToString::to_string));
+    line!(page, 0, "Reclaim Policy:\t{}", text("persistentVolumeReclaimPolicy"));
+    line!(page, 0, "Access Modes:\t{}", short_modes(&spec.access_modes));
+    line!(page, 0, "VolumeMode:\t{}", text("volumeMode"));
+    let capacity = spec.capacity.map_or_else(String::new, |capacity| capacity.to_string());
+    line!(page, 0, "Capacity:\t{capacity}");
+    let terms = written["nodeAffinity"]["required"]["nodeSelectorTerms"].as_array();
+    match terms {
+        Some(terms) => {
+            line!(page, 0, "Node Affinity:");
+            line!(page, 1, "Required Terms:");
+            for (place, term) in terms.iter().enumerate() {
+                let needs = term["matchExpressions"].as_array().into_iter().flatten();
+                let needs: Vec<String> = needs.map(requirement).collect();
+                line!(page, 2, "Term {place}:\t{}", needs.join(", "));
+            }
+        }
+        None => line!(page, 0, "Node Affinity:\t<none>"),
+    }
+    line!(page, 0, "Message:\t");
+}
+
+/// `key in [a, b]`.
+fn requirement(one: &serde_json::Value) -> String {
+    let text = |field: &str| one[field].as_str().unwrap_or_default().to_owned();
+    let values = one["values"].as_array().into_iter().flatten();
+    let values: Vec<&str> = values.filter_map(serde_json::Value::as_str).collect();
+    format!("{} {} [{}]", text("key"), text("operator").to_lowercase(), values.join(", "))
 }

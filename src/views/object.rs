@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::endpoints;
 use super::get::Scope;
 use super::object_status::status;
-use super::rows_of_others::labels_of;
+use super::rows_of_others::{has_made_volume, labels_of};
 use cluster::assigned::uid_text;
 use cluster::{ClusterView, Kind, NamespacedName, ObjectId};
 use engine::{SimDuration, SimTime};
@@ -15,7 +15,6 @@ use manifest::{amounts, written};
 /// The selected objects of a kind, in the order in which they are listed.
 pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
     let mut items: Vec<(NamespacedName, Value)> = match kind {
-        Kind::PersistentVolume => volumes(view, scope),
         Kind::EndpointSlice | Kind::Endpoints => {
             let all = endpoints::objects(view, kind).into_iter();
             all.filter(|(id, _)| scope.has_name(id)).collect()
@@ -26,6 +25,9 @@ pub fn objects(view: ClusterView<'_>, kind: Kind, scope: &Scope) -> Vec<Value> {
             meant.filter_map(|(object, id)| Some((id.clone(), api_object(view, object)?))).collect()
         }
     };
+    if kind == Kind::PersistentVolume {
+        items.extend(made_volumes(view, scope));
+    }
     if let Some(selector) = &scope.selector {
         items.retain(|(_, item)| selector.matches(&labels_of(item)));
     }
@@ -103,9 +105,9 @@ fn add_metadata(view: ClusterView<'_>, object: ObjectId, metadata: &mut Value) {
     }
 }
 
-/// The volumes of bound claims.
-fn volumes(view: ClusterView<'_>, scope: &Scope) -> Vec<(NamespacedName, Value)> {
-    let claims = view.store().claims().values().filter(|one| one.volume.is_some());
+/// The volumes provisioned for claims.
+fn made_volumes(view: ClusterView<'_>, scope: &Scope) -> Vec<(NamespacedName, Value)> {
+    let claims = view.store().claims().values().filter(|one| has_made_volume(one));
     let all = claims.map(|claim| {
         let id = NamespacedName::new("", claim.volume_name());
         let mut spec = json!({

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::{fields, time};
 use super::pod_status::pod_status;
+use super::rows_of_others::volume_of;
 use cluster::assigned::node_ip;
 use cluster::cron_job::CronJob;
 use cluster::daemon_set::DaemonSet;
@@ -16,7 +17,7 @@ use cluster::policy::PodDisruptionBudget;
 use cluster::replica_set::ReplicaSet;
 use cluster::stateful_set::StatefulSet;
 use cluster::vpa::{Amounts, Resource, VpaObject};
-use cluster::{ClusterView, ObjectId};
+use cluster::{ClusterView, Kind, ObjectId};
 use manifest::amounts;
 use units::Quantity;
 
@@ -56,11 +57,21 @@ pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<Stri
             let claim = store.claims().get(id)?;
             let is_bound = claim.volume.is_some();
             let modes = manifest::written(store, object)?["spec"]["accessModes"].clone();
+            let volume = volume_of(store, claim);
+            let id = volume
+                .and_then(|volume| store.object_named(Kind::PersistentVolume, &volume.meta.id));
+            let volume = id.and_then(|id| Some(manifest::written(store, id)?["spec"].clone()));
+            let of_volume = |field: &str| volume.as_ref().map(|spec| spec[field].clone());
+            let capacity = of_volume("capacity").unwrap_or_else(|| amounts(&claim.spec.requests));
+            let modes = of_volume("accessModes").unwrap_or(modes);
             fields([
                 ("accessModes", if is_bound { modes } else { Value::Null }),
-                ("capacity", if is_bound { amounts(&claim.spec.requests) } else { Value::Null }),
+                ("capacity", if is_bound { capacity } else { Value::Null }),
                 ("phase", if is_bound { "Bound" } else { "Pending" }.into()),
             ])
+        }
+        ObjectId::PersistentVolume(id) => {
+            fields([("phase", store.persistent_volumes().get(id)?.phase().into())])
         }
         ObjectId::Namespace(_) => fields([("phase", "Active".into())]),
         _ => return None,

@@ -10,9 +10,11 @@ use cluster::claim::{AccessMode, Claim};
 use cluster::config::{ConfigMap, Secret};
 use cluster::namespace::Namespace;
 use cluster::network_policy::NetworkPolicy;
+use cluster::persistent_volume::PersistentVolume;
 use cluster::priority_class::PriorityClass;
 use cluster::service_account::ServiceAccount;
 use cluster::storage_class::StorageClass;
+use cluster::store::Store;
 use cluster::vpa::Resource;
 use cluster::{Kind, Labels, NamespacedName};
 
@@ -100,13 +102,14 @@ pub(super) fn http_routes(sight: Sight<'_>, rows: &mut Rows<'_>) {
 pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
     for claim in sight.view.store().claims().values() {
         rows.of(&claim.meta, || {
-            let storage = claim.spec.storage().filter(|_| claim.volume.is_some());
             let is_bound = claim.volume.is_some();
+            let bound = size_and_modes(sight.view.store(), claim);
+            let (size, modes) = if is_bound { bound } else { Default::default() };
             vec![
                 claim.status().to_owned(),
                 if is_bound { claim.volume_name() } else { String::new() },
-                storage.map_or_else(String::new, |storage| storage.to_string()),
-                if is_bound { access_modes(claim) } else { String::new() },
+                size,
+                modes,
                 claim.spec.storage_class.as_deref().unwrap_or_default().to_owned(),
                 "<unset>".to_owned(),
                 sight.age(claim.meta.created),
@@ -132,9 +135,29 @@ pub(super) fn storage_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-/// The volumes of bound claims; a volume is as old as its claim.
+/// The PersistentVolumes of the manifests, and the volumes provisioned for claims, each as old as its claim.
 pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for claim in sight.view.store().claims().values().filter(|one| one.volume.is_some()) {
+    for volume in sight.view.store().persistent_volumes().values() {
+        let spec = &volume.spec;
+        let written = sight.written(Kind::PersistentVolume, &volume.meta.id);
+        rows.of(&volume.meta, || {
+            let text = |field: &str| written["spec"][field].as_str().unwrap_or_default().to_owned();
+            let claim = volume.claim.as_ref().or(spec.claim.as_ref());
+            vec![
+                spec.capacity.map_or_else(String::new, |capacity| capacity.to_string()),
+                short_modes(&spec.access_modes),
+                text("persistentVolumeReclaimPolicy"),
+                volume.phase().to_owned(),
+                claim.map_or_else(String::new, ToString::to_string),
+                spec.storage_class.to_string(),
+                "<unset>".to_owned(),
+                String::new(),
+                sight.age(volume.meta.created),
+                text("volumeMode"),
+            ]
+        });
+    }
+    for claim in sight.view.store().claims().values().filter(|one| has_made_volume(one)) {
         let id = NamespacedName::new("", claim.volume_name());
         rows.add(&id, &Labels::default(), || {
             vec![
@@ -248,6 +271,30 @@ pub(super) fn pairs(written: &Value) -> Labels {
 
 /// A claim's access modes with kubectl's abbreviations, in kubectl's order.
 pub(super) fn access_modes(claim: &Claim) -> String {
-    let own = AccessMode::NAMED.iter().filter(|(_, mode)| claim.spec.access_modes.contains(mode));
+    short_modes(&claim.spec.access_modes)
+}
+
+/// Access modes as kubectl abbreviates them, in its order.
+pub(super) fn short_modes(modes: &[AccessMode]) -> String {
+    let own = AccessMode::NAMED.iter().filter(|(_, mode)| modes.contains(mode));
     own.map(|(_, mode)| mode.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// Whether the volume of a claim was made for it, and is no object of the manifests.
+pub(super) fn has_made_volume(claim: &Claim) -> bool {
+    claim.volume.as_ref().is_some_and(|volume| volume.name.is_none())
+}
+
+/// The volume of the manifests that a claim has.
+pub(super) fn volume_of<'a>(store: &'a Store, claim: &Claim) -> Option<&'a PersistentVolume> {
+    let name = claim.volume.as_ref()?.name.clone()?;
+    store.find(&NamespacedName::new("", name))
+}
+
+/// Size and access modes of a bound claim: those of its volume.
+pub(super) fn size_and_modes(store: &Store, claim: &Claim) -> (String, String) {
+    let volume = volume_of(store, claim);
+    let size = volume.map_or_else(|| claim.spec.storage(), |volume| volume.spec.capacity);
+    let modes = volume.map_or(&claim.spec.access_modes, |volume| &volume.spec.access_modes);
+    (size.map_or_else(String::new, |size| size.to_string()), short_modes(modes))
 }

@@ -326,14 +326,90 @@ fn refused(manifests: &str) -> String {
 }
 
 #[test]
-fn what_a_run_would_refuse_is_refused_at_once() {
+fn what_the_api_server_refuses_is_left_out_by_name_and_the_rest_runs() {
     let budget = "---\napiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {name: web}\nspec: {}\n";
-    let said =
-        refused(&format!("{}{budget}", serving("web", "{containers: [{name: a, image: a}]}")));
+    let web = serving("web", "{containers: [{name: a, image: a}]}");
+    let shop = Shop::with(SCENARIO, &format!("{web}{budget}"));
+    let ran = shop.run(&["init", "web.yaml", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let why = "no matches for kind \"PodDisruptionBudget\" in version \"policy/v1beta1\"";
+    let told = format!("refuses it: PodDisruptionBudget/default/web: apiVersion: {why}\n");
+    assert!(ran.err.contains(&told), "{}", ran.err);
+    let text = shop.read("scenario.yaml");
+    let line = format!("leaveOut:\n  - PodDisruptionBudget/default/web     # apiVersion: {why}\n");
+    assert!(text.contains(&line), "{text}");
+    assert_eq!(shop.run(&["validate", "scenario.yaml"]).code, 0);
+    // An object that is not there any more is no object to leave out.
+    shop.write("web.yaml", &*web);
+    let gone = shop.run(&["validate", "scenario.yaml"]);
+    assert!(gone.out.contains("no manifest has this object by itself"), "{}", gone.out);
+}
+
+#[test]
+fn where_nothing_is_left_to_run_no_scenario_is_written() {
+    let old = serving("web", "{containers: [{name: a, image: a}]}")
+        .replace("apps/v1", "extensions/v1beta1");
+    let said = refused(&old);
     assert!(
-        said.contains("no matches for kind \"PodDisruptionBudget\" in version \"policy/v1beta1\""),
+        said.contains("no matches for kind \"Deployment\" in version \"extensions/v1beta1\""),
         "{said}"
     );
+}
+
+#[test]
+fn of_a_folder_with_variants_and_other_files_one_system_is_taken() {
+    let shop = Shop::with("", "");
+    let web =
+        |image: &str| serving("web", &format!("{{containers: [{{name: a, image: '{image}'}}]}}"));
+    shop.write("k8s/app.yaml", web("web:1"));
+    shop.write("k8s/app-canary.yaml", web("web:2"));
+    shop.write("k8s/dashboard.json", "{\"panels\": []}");
+    shop.write("k8s/broken.yaml", "apiVersion: v1\nkind: {{ .Values.kind }}\n");
+    shop.write("k8s/chart/Chart.yaml", "name: chart\n");
+    shop.write("k8s/chart/templates/a.yaml", "{{ x }}");
+    let ran = shop.run_without_helm(&["init", "k8s", "--force"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for (left, why) in [
+        ("k8s/app-canary.yaml", "has Deployment/ai/web once more, in another form"),
+        ("k8s/broken.yaml", ""),
+        ("k8s/chart", "k8s/chart is a Helm chart, and there is no `helm` on the PATH"),
+    ] {
+        assert!(ran.err.contains(&format!("not taken: {left}: {why}")), "{}", ran.err);
+    }
+    let text = shop.read("scenario.yaml");
+    assert!(text.contains("manifests:\n  - k8s/app.yaml\n  # not taken: k8s/"), "{text}");
+    assert!(!text.contains("dashboard"), "{text}");
+    assert_eq!(shop.run(&["run", "scenario.yaml", "--set", "duration=10m"]).code, 0);
+}
+
+#[test]
+fn a_chart_goes_through_helm_with_its_values() {
+    let shop = Shop::with("", "");
+    let rendered = serving("web", "{containers: [{name: a, image: a}]}");
+    // Stands for Helm: tells how it was called, and prints what Helm would.
+    let helm = format!("#!/bin/sh\necho \"# $*\"\ncat <<'END'\n{rendered}END\n");
+    shop.write_program("bin/helm", &helm);
+    shop.write("chart/Chart.yaml", "name: chart\n");
+    shop.write("chart/templates/a.yaml", "{{ x }}");
+    let ran = shop.run_with_programs("bin", &["init", "chart", "--force", "--values", "prod.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = shop.read("scenario.yaml");
+    let charts = "helmCharts:\n  - {path: chart, valuesFiles: [prod.yaml]}\n";
+    assert!(text.contains(charts), "{text}");
+    let ran = shop.run_with_programs("bin", &["run", "scenario.yaml", "--set", "duration=10m"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    // It is called anew at each run, with the values.
+    let checks = "#!/bin/sh\n[ \"$*\" = 'template chart chart --no-hooks --values prod.yaml' ] || \
+                  { echo \"called as $*\" >&2; exit 1; }\n";
+    let checked = helm.replace("#!/bin/sh\n", checks);
+    shop.write_program("bin/helm", &checked);
+    let ran = shop.run_with_programs("bin", &["validate", "scenario.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    let ran = shop.run_with_programs("bin", &["validate", "chart"]);
+    assert!(ran.out.contains("failed: called as template chart chart --no-hooks"), "{}", ran.out);
+    let ran = shop.run_without_helm(&["validate", "chart"]);
+    let by_hand = "helm template chart chart --no-hooks > rendered.yaml";
+    assert!(ran.code == 2 && ran.out.contains(by_hand), "{}", ran.out);
 }
 
 #[test]

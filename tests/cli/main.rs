@@ -11,6 +11,7 @@ mod conform;
 mod cost;
 mod explain;
 mod figures;
+mod forbidden;
 mod import;
 mod init;
 mod kubectl;

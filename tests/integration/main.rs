@@ -35,6 +35,7 @@ mod named_nodes;
 mod network_policies;
 mod node_autoscaling;
 mod own_cpu;
+mod persistent_volumes;
 mod pod_engines;
 mod pod_readiness;
 mod pod_security;

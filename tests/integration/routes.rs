@@ -195,6 +195,9 @@ fn started(manifests: &str) -> (String, ServiceReport) {
     let starter = Starter {
         name: "x",
         manifests: &paths,
+        not_taken: &[],
+        left_out: &[],
+        helm_charts: &[],
         schema: "s",
         inventory: &inventory,
         traced: &Traced::default(),

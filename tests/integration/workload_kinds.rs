@@ -419,6 +419,9 @@ fn a_scenario_to_start_from_says_how_long_jobs_run() {
     let starter = Starter {
         name: "x",
         manifests: &paths,
+        not_taken: &[],
+        left_out: &[],
+        helm_charts: &[],
         schema: "s",
         inventory: &inventory,
         traced: &Traced::default(),

@@ -39,7 +39,28 @@ impl Shop {
     }
 
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-        fs::write(self.path().join(name), text).expect("written");
+        let path = self.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        fs::write(path, text).expect("written");
+    }
+
+    /// Writes a program for the shell.
+    pub fn write_program(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        self.write(name, text);
+        let runs = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(self.path().join(name), runs).expect("made a program");
+    }
+
+    /// Runs the program where a folder of the shop comes first on the `PATH`.
+    pub fn run_with_programs(&self, folder: &str, arguments: &[&str]) -> Ran {
+        let path = format!("{}:/usr/bin:/bin", self.path().join(folder).display());
+        self.run_with(arguments, &[("PATH", &path)])
+    }
+
+    /// Runs the program where nothing is on the `PATH`.
+    pub fn run_without_helm(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, &[("PATH", "/nowhere")])
     }
 
     pub fn read(&self, name: &str) -> String {

@@ -358,7 +358,7 @@ impl Session {
         }
         self.target = self.target.max(self.simulation.now());
         let at = self.simulation.now() - SimTime::ZERO;
-        let entry = TimelineEntry { at, every: None, action };
+        let entry = TimelineEntry { at, every: None, actor: None, action };
         self.simulation.intervene(&entry.action);
         self.notice = text_of(&entry);
         self.done.push(entry);

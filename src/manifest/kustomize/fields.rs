@@ -77,7 +77,12 @@ pub(super) fn set_namespace(settings: &Value, resources: &mut [Resource]) {
 
 /// Applies `act` to all values at a path, which is created if `makes` is set; lists on the path are
 /// iterated.
-fn each_at(value: &mut Value, path: &[&str], makes: bool, act: &mut dyn FnMut(&mut Value)) {
+pub(super) fn each_at(
+    value: &mut Value,
+    path: &[&str],
+    makes: bool,
+    act: &mut dyn FnMut(&mut Value),
+) {
     let Some((step, rest)) = path.split_first() else {
         return act(value);
     };

@@ -4,14 +4,18 @@
 //! The order is kustomize's: resources, generators, components, then patches, namespace, names, labels, annotations,
 //! JSON patches, replicas and images, each applied to all previous results. Hashes are added last.
 
+mod configurations;
 mod fields;
 mod generator;
 mod hash;
 mod json_patch;
 mod merge;
 mod names;
+mod replacements;
 
 use serde_json::{Map, Value};
+
+use configurations::{Configurations, NameReference};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place};
 use super::yaml::{Source, read_documents};
@@ -81,8 +85,10 @@ impl Resource {
 /// Renders the kustomization in a folder.
 pub fn render(folder: &str, files: &dyn Files) -> Result<Vec<Value>, Box<Diagnostic>> {
     let mut resources = Vec::new();
-    accumulate(folder, files, 0, &mut resources)?;
+    let mut references = Vec::new();
+    accumulate(folder, files, 0, (&mut resources, &mut references))?;
     names::add_hashes(&mut resources);
+    configurations::follow(&references, &mut resources);
     Ok(resources.into_iter().map(|one| one.value).collect())
 }
 
@@ -155,7 +161,7 @@ pub fn join(folder: &str, path: &str) -> String {
 }
 
 /// Supported fields, and fields that change no object.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 26] = [
     "apiVersion",
     "kind",
     "metadata",
@@ -180,6 +186,8 @@ const KNOWN: [&str; 24] = [
     "sortOptions",
     "openapi",
     "crds",
+    "configurations",
+    "replacements",
 ];
 
 fn texts(settings: &Value, field: &str) -> Vec<String> {
@@ -196,7 +204,7 @@ fn accumulate(
     folder: &str,
     files: &dyn Files,
     depth: usize,
-    resources: &mut Vec<Resource>,
+    (resources, references): (&mut Vec<Resource>, &mut Vec<NameReference>),
 ) -> Result<(), Box<Diagnostic>> {
     let (file, settings) = settings(folder, files)?;
     if depth > DEPTH {
@@ -211,22 +219,27 @@ fn accumulate(
     let context = Context { folder, file: &file, files };
     for field in ["resources", "bases"] {
         for path in texts(&settings, field) {
-            context.add_resources(&path, depth, resources)?;
+            context.add_resources(&path, depth, (resources, references))?;
         }
     }
     generator::generate(&settings, &context, resources)?;
     for path in texts(&settings, "components") {
         let path = join(folder, &path);
-        accumulate(&path, files, depth + 1, resources)?;
+        accumulate(&path, files, depth + 1, (resources, references))?;
     }
+    let configurations = Configurations::read(&settings, &context)?;
+    references.extend(configurations.names.iter().cloned());
     merge::patch_all(&settings, &context, resources)?;
     fields::set_namespace(&settings, resources);
+    configurations.set_namespace(&settings, resources);
     names::add_affixes(&settings, resources);
+    configurations::follow(references, resources);
     fields::add_labels(&settings, resources);
     fields::add_annotations(&settings, resources);
     json_patch::patch_all(&settings, &context, resources)?;
     fields::set_replicas(&settings, resources);
     fields::set_images(&settings, resources);
+    replacements::replace_all(&settings, &context, resources)?;
     Ok(())
 }
 
@@ -242,13 +255,13 @@ impl Context<'_> {
         &self,
         path: &str,
         depth: usize,
-        resources: &mut Vec<Resource>,
+        (resources, references): (&mut Vec<Resource>, &mut Vec<NameReference>),
     ) -> Result<(), Box<Diagnostic>> {
         let is_remote = path.contains("://") || path.contains("?ref=") || path.starts_with("git@");
         let whole = join(self.folder, path);
         if self.files.is_folder(&whole) {
             let mut inner = Vec::new();
-            accumulate(&whole, self.files, depth + 1, &mut inner)?;
+            accumulate(&whole, self.files, depth + 1, (&mut inner, references))?;
             resources.append(&mut inner);
             return Ok(());
         }

@@ -125,3 +125,57 @@ fn a_target_fits_whole_names() {
         assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
     }
 }
+
+/// The expectations are what kubectl 1.32's kustomize prints of these files.
+#[test]
+fn replacements_and_configurations_write_what_kustomize_writes() {
+    let settings = "namespace: prod\nnamePrefix: p-\nresources: [all.yaml]\nconfigurations: [kinds.yaml]\nreplacements:\n\
+        - source: {kind: Certificate, name: cert, fieldPath: metadata.name}\n  targets:\n  - select: {kind: Gadget}\n    \
+        fieldPaths: ['.metadata.annotations.[example.com/inject]']\n    options: {delimiter: /, index: 1, create: true}\n\
+        - source: {kind: Certificate, fieldPath: spec.image, options: {delimiter: ':', index: 1}}\n  targets:\n  \
+        - select: {kind: Deployment}\n    reject: [{name: p-other}]\n    \
+        fieldPaths: ['spec.template.spec.containers.[name=web].image']\n    options: {delimiter: ':', index: 1}\n";
+    let kinds = "nameReference:\n- kind: Service\n  fieldSpecs: [{kind: Gadget, path: spec/hooks/target}]\n\
+        namespace:\n- {kind: Gadget, path: spec/place, create: true}\nvarReference:\n- path: metadata/annotations\n";
+    let all = "{apiVersion: v1, kind: Service, metadata: {name: api}}\n---\n\
+        {apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: cert}, spec: {image: 'x:v2'}}\n---\n\
+        {apiVersion: example.com/v1, kind: Gadget, metadata: {name: g, annotations: {example.com/inject: ns/old}}, \
+        spec: {hooks: [{target: api}, {target: other}]}}\n---\n\
+        {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {spec: {containers: [\
+        {name: web, image: 'web:v1'}, {name: side, image: 'side:v1'}]}}}}\n---\n\
+        {apiVersion: apps/v1, kind: Deployment, metadata: {name: other}, spec: {template: {spec: {containers: [\
+        {name: web, image: 'web:v1'}]}}}}\n";
+    let files = [("a/kustomization.yaml", settings), ("a/kinds.yaml", kinds), ("a/all.yaml", all)];
+    let objects = render("a", &Texts(files.into())).expect("it is rendered");
+    let gadget = of_kind(&objects, "Gadget");
+    assert_eq!(gadget["metadata"]["annotations"], json!({"example.com/inject": "ns/p-cert"}));
+    let spec = json!({"hooks": [{"target": "p-api"}, {"target": "other"}], "place": "prod"});
+    assert_eq!(gadget["spec"], spec);
+    let images = |name: &str| -> Vec<String> {
+        let web = objects.iter().find(|one| one["metadata"]["name"] == name).expect("it is there");
+        let containers = web["spec"]["template"]["spec"]["containers"].as_array();
+        let images = containers.into_iter().flatten().map(|one| one["image"].to_string());
+        images.collect()
+    };
+    assert_eq!(images("p-web"), ["\"web:v2\"", "\"side:v1\""]);
+    assert_eq!(images("p-other"), ["\"web:v1\""]);
+}
+
+#[test]
+fn a_replacement_without_a_source_or_a_field_is_an_error() {
+    for (replacement, said) in [
+        ("{source: {kind: Gadget}, targets: []}", "must be one object"),
+        (
+            "{source: {kind: Service}, targets: [{select: {kind: Service}, fieldPaths: [spec.none]}]}",
+            "Service web has no field \"spec.none\" for a replacement",
+        ),
+        (
+            "{source: {kind: Service, fieldPath: spec.no}, targets: []}",
+            "the source of a replacement",
+        ),
+    ] {
+        let overlay = format!("resources: [../base]\nreplacements: [{replacement}]\n");
+        let problem = rendered(overlay.leak()).unwrap_err();
+        assert!(problem.contains(said), "{problem}");
+    }
+}

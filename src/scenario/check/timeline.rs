@@ -31,6 +31,12 @@ impl Checker<'_> {
                 let help = "give the time from one to the next, such as 24h";
                 self.error(&path.field("every"), message, help);
             }
+            if entry.actor.is_some() && !entry.action.is_request() {
+                let key = entry.action.key();
+                let message = format!("{key} is a fault and not a request to the API server");
+                let help = "remove `as`: RBAC applies to kubectl commands only";
+                self.error(&path.field("as"), message, help);
+            }
             self.action(&path, &entry.action);
         }
     }

@@ -14,6 +14,7 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use super::helm_chart::HelmChart;
 use super::inventory::{Inventory, PodShape};
 use calls::Calls;
 use cluster::{Kind, NamespacedName, ObjectReference};
@@ -27,14 +28,27 @@ use sizing::{Pool, pools};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
-use yaml::{comment, scalar};
+use yaml::{comment, joined, scalar};
 
 /// CPU time that a request is guessed to take [s].
 const CPU_SECONDS: f64 = 0.02;
+/// Maximum number of skipped files listed in a scenario.
+const MOST_NOT_TAKEN: usize = 12;
+/// Maximum length of a reason in a scenario [characters]; `init` prints it in full.
+const LONGEST_REASON: usize = 140;
 /// CPU that a pod is guessed to have where it requests none.
 const UNSTATED_CPU: MilliCpu = MilliCpu(250);
 /// Share of the requested CPU that the guessed traffic keeps busy.
 const BUSY: f64 = 0.5;
+
+/// An object that the API server would reject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Kind, namespace and name, as in `leaveOut`.
+    pub object: String,
+    /// The first reason.
+    pub why: String,
+}
 
 /// What a starter scenario is made from.
 #[derive(Clone, Debug)]
@@ -43,6 +57,12 @@ pub struct Starter<'a> {
     pub name: &'a str,
     /// Where the manifests are, as the scenario is to name them.
     pub manifests: &'a [String],
+    /// Skipped files and folders, each with the reason.
+    pub not_taken: &'a [(String, String)],
+    /// Objects that the API server would reject.
+    pub left_out: &'a [LeftOut],
+    /// Rendering options of charts.
+    pub helm_charts: &'a [HelmChart],
     /// Where editors find the JSON Schema.
     pub schema: &'a str,
     /// What is in the manifests.
@@ -219,6 +239,7 @@ manifests:
         for path in self.manifests {
             writeln!(out, "  - {}", scalar(path))?;
         }
+        self.write_what_is_left(out)?;
         let elsewhere = self.inventory.made_elsewhere();
         if !elsewhere.is_empty() {
             out.write_str(
@@ -231,6 +252,38 @@ assumePresent:
         }
         for object in elsewhere.keys() {
             writeln!(out, "  - {}", scalar(&object.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the skipped files, the objects to leave out, and the rendering options of charts.
+    fn write_what_is_left(&self, out: &mut String) -> fmt::Result {
+        for (path, why) in self.not_taken.iter().take(MOST_NOT_TAKEN) {
+            writeln!(out, "  # not taken: {}: {}", comment(path), shortened(why))?;
+        }
+        if let Some(more) =
+            self.not_taken.len().checked_sub(MOST_NOT_TAKEN).filter(|more| *more > 0)
+        {
+            writeln!(out, "  # and {more} more")?;
+        }
+        if !self.left_out.is_empty() {
+            out.write_str(
+                "
+# The API server refuses these, and `kubectl apply` goes on without them. Mend them, and take them out here.
+leaveOut:
+",
+            )?;
+        }
+        for LeftOut { object, why } in self.left_out {
+            writeln!(out, "  - {}     # {}", scalar(object), shortened(why))?;
+        }
+        if !self.helm_charts.is_empty() {
+            writeln!(out, "\nhelmCharts:")?;
+        }
+        for chart in self.helm_charts {
+            let files: Vec<String> = chart.values_files.iter().map(|file| scalar(file)).collect();
+            let path = scalar(&chart.path);
+            writeln!(out, "  - {{path: {path}, valuesFiles: [{}]}}", joined(&files, ", "))?;
         }
         Ok(())
     }
@@ -340,6 +393,15 @@ struct Entrance<'a> {
     object: &'a ObjectReference,
     /// Those that get any.
     services: Vec<&'a NamespacedName>,
+}
+
+/// A reason as a one-line comment of limited length.
+fn shortened(why: &str) -> String {
+    let line = comment(why);
+    match line.char_indices().nth(LONGEST_REASON) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
 }
 
 /// A load of so many requests per second; a wave shows what an autoscaler does.

@@ -3,7 +3,9 @@
 use std::fmt::{self, Write as _};
 
 use super::calls::Calls;
+use super::yaml::scalar;
 use super::{Models, Starter};
+use crate::inventory::Inventory;
 use cluster::{NamespacedName, ObjectReference};
 
 impl Starter<'_> {
@@ -37,7 +39,7 @@ impl Starter<'_> {
         for (position, workload) in serving.into_iter().enumerate() {
             self.write_workload(out, workload, position == 0, calls)?;
         }
-        write_batch(out, &batch)
+        write_batch(out, &batch, self.inventory)
     }
 
     /// One that takes requests; the first has comments that hold for all.
@@ -104,11 +106,22 @@ impl Starter<'_> {
     }
 }
 
-/// How long the pods of Jobs run: without it they would for ever.
-fn write_batch(out: &mut String, batch: &[&ObjectReference]) -> fmt::Result {
+/// How long the pods of Jobs run, with each of their containers: without it they would for ever.
+fn write_batch(out: &mut String, batch: &[&ObjectReference], inventory: &Inventory) -> fmt::Result {
     for workload in batch {
         writeln!(out, "  - workload: {workload}")?;
         writeln!(out, "    app: {{runsFor: 5m}}    # GUESS: how long one of its pods runs")?;
+        let shape = inventory.workloads.get(*workload);
+        let regular = shape.map_or(&[][..], |shape| {
+            &shape.containers[..shape.regular_containers.min(shape.containers.len())]
+        });
+        let mut others = regular.iter().skip(1).peekable();
+        if others.peek().is_some() {
+            writeln!(out, "    containers:          # GUESS: those beside it end, too")?;
+        }
+        for (name, _) in others {
+            writeln!(out, "      {}: {{runsFor: 5m}}", scalar(name))?;
+        }
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod taint_toleration;
 pub mod topology_spread;
 mod topology_spread_filter;
 mod topology_spread_score;
+mod volume_zone;
 pub mod volumes;
 
 use std::sync::Arc;
@@ -156,7 +157,10 @@ pub const ALL: &[Plugin] = &[
         filter: Some(|_| Arc::new(volumes::VolumeBinding)),
         ..plugin("VolumeBinding", &[PreFilter, Filter, PreScore, Score, Reserve, PreBind])
     },
-    plugin("VolumeZone", &[PreFilter, Filter]),
+    Plugin {
+        filter: Some(|_| Arc::new(volume_zone::VolumeZone)),
+        ..plugin("VolumeZone", &[PreFilter, Filter])
+    },
     Plugin {
         default_weight: Some(2),
         filter: Some(|arguments| Arc::new(arguments.topology_spread.clone())),

@@ -1,16 +1,17 @@
-//! VolumeRestrictions and VolumeBinding, limited to volumes whose only topology is a zone: a pod whose claim is
-//! missing or terminating is rejected; a ReadWriteOncePod claim admits one pod; a volume keeps its pods in its zone.
-//! NodeVolumeLimits and VolumeZone reject nothing: nodes hold any number of volumes, and volumes express their zone
-//! by node affinity, like those of CSI drivers.
+//! VolumeRestrictions and VolumeBinding: a pod whose claim is missing or terminating is rejected; a ReadWriteOncePod
+//! claim admits one pod; a bound volume keeps its pods where its node affinity allows; an unbound claim needs a
+//! PersistentVolume reachable from the node, or one provisioned there. NodeVolumeLimits rejects nothing: nodes hold any
+//! number of volumes.
 
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
 };
 use super::super::node_info::NodeInfo;
 use super::super::pod_class::PodClass;
-use cluster::claim::Claim;
+use cluster::claim::{Claim, ClaimId, Volume};
 use cluster::node::ZONE_LABEL;
-use cluster::storage_class::StorageClassSpec;
+use cluster::persistent_volume::{PersistentVolumeId, reaches};
+use cluster::store::Store;
 use cluster::{Name, NamespacedName};
 
 /// The plugin that keeps pods from claims that are missing, or in another pod's hands.
@@ -21,8 +22,20 @@ pub struct VolumeRestrictions;
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeBinding;
 
+/// The claims of a pod that exist.
+fn claims_by_key<'c>(
+    cycle: &CycleContext<'c>,
+) -> impl Iterator<Item = (ClaimId, &'c Claim)> + use<'c> {
+    let (class, store) = (cycle.pod.class, cycle.view.store());
+    class.claims.iter().filter_map(|name| {
+        let id =
+            store.named::<Claim>(&NamespacedName::new(class.namespace.clone(), name.clone()))?;
+        Some((id, &store.claims()[id]))
+    })
+}
+
 /// The claims of a pod by name, absent where they do not exist.
-fn claims<'c>(
+pub(super) fn claims<'c>(
     cycle: &CycleContext<'c>,
 ) -> impl Iterator<Item = (&'c Name, Option<&'c Claim>)> + use<'c> {
     let (class, store) = (cycle.pod.class, cycle.view.store());
@@ -117,23 +130,39 @@ impl NodeFilter for OfOnePod<'_> {
     }
 }
 
-/// The volumes must be reachable, or must be allowed to be made where they are.
+/// Bound volumes must be reachable, unbound claims must have a match or be provisionable.
 #[derive(Clone)]
 struct Volumes<'c> {
-    /// Zones of the provisioned volumes.
-    zones: Vec<&'c Name>,
-    /// Storage classes of the others that restrict the topology.
-    classes: Vec<&'c StorageClassSpec>,
+    store: &'c Store,
+    bound: Vec<&'c Volume>,
+    unbound: Vec<(ClaimId, &'c Claim)>,
+}
+
+impl Volumes<'_> {
+    /// True if a volume can be provisioned for the claim at the node.
+    fn can_be_made(&self, claim: &Claim, node: &NodeInfo) -> bool {
+        let class = self.store.class_of(claim);
+        self.store.is_provisioned(claim)
+            && class.is_none_or(|class| class.spec.allows(&node.labels))
+    }
 }
 
 impl NodeFilter for Volumes<'_> {
     fn filter(&self, node: &NodeInfo) -> Result<(), Refusal> {
         let zone = node.labels.get(ZONE_LABEL);
-        if !self.zones.iter().all(|wanted| zone == Some(*wanted)) {
+        let is_reached = |volume: &&Volume| {
+            volume.zone.as_ref().is_none_or(|wanted| zone == Some(wanted))
+                && reaches(volume.node_affinity.as_deref(), &node.labels, &node.name)
+        };
+        if !self.bound.iter().all(is_reached) {
             let reason = "node(s) didn't match PersistentVolume's node affinity";
             return Err(Refusal::unresolvable(reason));
         }
-        if !self.classes.iter().all(|class| class.allows(&node.labels)) {
+        let found = self.store.volumes_on(self.unbound.clone(), &node.labels, &node.name);
+        let is_served = |(_, claim, volume): &(ClaimId, &Claim, Option<PersistentVolumeId>)| {
+            volume.is_some() || self.can_be_made(claim, node)
+        };
+        if !found.iter().all(is_served) {
             let reason = "node(s) didn't find available persistent volumes to bind";
             return Err(Refusal::unresolvable(reason));
         }
@@ -151,25 +180,36 @@ impl FilterPlugin for VolumeBinding {
             let reason = format!("persistentvolumeclaim {name:?} is being deleted");
             return PreFilter::Refuse(Refusal::unresolvable(reason));
         }
-        let zones: Vec<&Name> = claims(cycle).filter_map(|(_, claim)| claim?.zone()).collect();
         let store = cycle.view.store();
-        let unbound =
-            claims(cycle).filter_map(|(_, claim)| claim.filter(|one| one.volume.is_none()));
-        let classes = unbound.filter_map(|claim| Some(&store.class_of(claim)?.spec));
-        let classes: Vec<&StorageClassSpec> =
-            classes.filter(|class| !class.allowed_topologies.is_empty()).collect();
-        if zones.is_empty() && classes.is_empty() {
+        let (mut bound, mut unbound) = (Vec::new(), Vec::new());
+        for (id, claim) in claims_by_key(cycle) {
+            match &claim.volume {
+                Some(volume) => bound.push(volume),
+                None if store.waits_for_consumer(claim) => unbound.push((id, claim)),
+                None => {
+                    let reason = "pod has unbound immediate PersistentVolumeClaims";
+                    return PreFilter::Refuse(Refusal::unresolvable(reason));
+                }
+            }
+        }
+        bound.retain(|volume| volume.zone.is_some() || volume.node_affinity.is_some());
+        // Claims that any node can serve are not checked.
+        let has_volumes = !store.persistent_volumes().is_empty();
+        unbound.retain(|(_, claim)| {
+            let class = store.class_of(claim);
+            let is_bounded = class.is_some_and(|class| !class.spec.allowed_topologies.is_empty());
+            has_volumes || is_bounded || !store.is_provisioned(claim)
+        });
+        if bound.is_empty() && unbound.is_empty() {
             return PreFilter::Skip;
         }
-        PreFilter::check(Volumes { zones, classes })
+        PreFilter::check(Volumes { store, bound, unbound })
     }
 
     fn queueing_hint(&self, cycle: &CycleContext<'_>, event: &ClusterEvent<'_>) -> bool {
         match event {
-            // One of its own claims, recreated and without a volume.
-            ClusterEvent::ClaimAdded => {
-                claims(cycle).any(|(_, claim)| claim.is_some_and(|claim| claim.volume.is_none()))
-            }
+            // A new claim, volume or class.
+            ClusterEvent::ClaimAdded => !cycle.pod.class.claims.is_empty(),
             ClusterEvent::NodeAdded(_) => true,
             ClusterEvent::NodeUpdated { before, after } => before.labels != after.labels,
             _ => false,

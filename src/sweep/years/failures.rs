@@ -90,7 +90,7 @@ pub(super) fn struck(
     let after = index_below(stream, usize::try_from(span / 2).unwrap_or(usize::MAX).max(1));
     let at = scenario.warm_up + SimDuration::from_nanos(i64::try_from(after).unwrap_or_default());
     let mut add = |at, action| {
-        scenario.timeline.push(TimelineEntry { at, every: None, action });
+        scenario.timeline.push(TimelineEntry { at, every: None, actor: None, action });
     };
     if let Some(workload) = fault.workload.clone() {
         let (count, outage) = (1, |workload| Outage { workload, count: Some(1), duration: repair });
