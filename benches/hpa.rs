@@ -198,6 +198,7 @@ fn add_group(world: &mut World, group: u32) {
     let step = Step {
         action: TimelineAction::Apply(name.clone()),
         objects: world_of(&group_manifest(&name)).objects,
+        forbidden: Vec::new(),
     };
     world.timeline.push((start, step));
     for hour in 0..24_u32 {

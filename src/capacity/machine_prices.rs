@@ -86,12 +86,12 @@ impl MachinePrices {
     }
 
     fn add(&mut self, key: (String, String), price: MachinePrice) -> Result<(), String> {
-        match self.rows.insert(key.clone(), price) {
-            Some(other) if other != price => {
-                Err(format!("{} in {} has another price above", key.0, shown(&key.1)))
-            }
-            _ => Ok(()),
+        let known = self.rows.get(&key).filter(|known| **known != price);
+        if known.is_some() {
+            return Err(format!("{} in {} has another price above", key.0, shown(&key.1)));
         }
+        self.rows.insert(key, price);
+        Ok(())
     }
 }
 

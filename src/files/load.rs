@@ -156,7 +156,7 @@ fn leave_out(paths: &ScenarioPaths, manifests: &mut [Source], problems: &mut Dia
         *source = without(source, &omitted, &mut met);
     }
     for named in paths.left_out.iter().filter(|named| !met.contains(&named.path)) {
-        problems.push(named.problem("no manifest has this object by itself"));
+        problems.push(named.problem("no manifest defines this object by itself"));
     }
 }
 

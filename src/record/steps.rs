@@ -6,6 +6,9 @@ use engine::{SimDuration, SimTime};
 /// More changes than a chart has columns: from here on they are told more coarsely.
 const CHANGES_MAX: usize = 8192;
 
+/// Intervals into which the changes so far are thinned out.
+const INTERVALS: i64 = 2048;
+
 /// A whole number that holds until it changes.
 #[derive(Clone, Debug, Default)]
 pub struct Steps {
@@ -54,7 +57,7 @@ impl Steps {
     /// Leaves as many changes as a quarter of the room has at most.
     fn thin_out(&mut self, now: SimTime) {
         let span = now - SimTime::ZERO;
-        self.resolution = SimDuration::from_nanos(span.as_nanos() / (CHANGES_MAX / 4) as i64);
+        self.resolution = SimDuration::from_nanos(span.as_nanos() / INTERVALS);
         let mut kept: Vec<(SimTime, i64)> = Vec::with_capacity(CHANGES_MAX / 2);
         for (at, value) in self.changes.drain(..) {
             match kept.last_mut() {

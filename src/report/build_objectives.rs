@@ -146,7 +146,8 @@ fn of_service(
             let mut result = limited.judge(&subject, figure, limit, objective.count_failures);
             // Whoever reads that it was met must not take it for a limit on all requests.
             if let (false, Some(share @ ..1.0)) = (objective.count_failures, by_requests) {
-                result.value += &format!(" of the {} answered", percent(share * 100.0));
+                result.value =
+                    format!("{} of the {} answered", result.value, percent(share * 100.0));
             }
             if let (Some(within), Some(share)) = (limited.within, share_of(figure)) {
                 let holds = |minute: &MinuteFigures| {

@@ -348,7 +348,7 @@ mod tests {
             ledger(&[1_000_000], &[(0, 0, 3_000, 0), (1, 0, 1_000, 0), (2, 0, 0, 8_192)], 0);
         let shared = |evenly| {
             let namespaces = vec!["kube-system".to_owned()];
-            let sharing = Sharing { evenly, namespaces, ..Sharing::default() };
+            let sharing = Sharing { namespaces, evenly, ..Sharing::default() };
             let all = allocations(&ledger, &Aggregate::Workload, &sharing);
             let usd: Vec<f64> = all.iter().map(|one| one.shared.as_usd()).collect();
             (usd[0] / (usd[0] + usd[1]), usd[2])

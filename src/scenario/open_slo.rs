@@ -108,19 +108,16 @@ impl Slo<'_> {
             **one == name || one.split_once('/').is_some_and(|(_, short)| short == name)
         };
         let mut meant = known.iter().filter(is_meant);
-        match (meant.next(), meant.next()) {
-            (Some(only), None) => Some(only.clone()),
-            _ => {
-                let message =
-                    format!("no service of the scenario, or more than one, is called {name:?}");
-                let help = format!(
-                    "name it as `metadata.annotations: {{{SERVICE_ANNOTATION}: NAMESPACE/NAME}}`; there are {}",
-                    known.join(", ")
-                );
-                self.error(&FieldPath::ROOT.field("spec").field("service"), message, &help);
-                None
-            }
+        if let (Some(only), None) = (meant.next(), meant.next()) {
+            return Some(only.clone());
         }
+        let message = format!("no service of the scenario, or more than one, is called {name:?}");
+        let help = format!(
+            "name it as `metadata.annotations: {{{SERVICE_ANNOTATION}: NAMESPACE/NAME}}`; there are {}",
+            known.join(", ")
+        );
+        self.error(&FieldPath::ROOT.field("spec").field("service"), message, &help);
+        None
     }
 
     /// Its objectives as those of a scenario.

@@ -93,8 +93,9 @@ impl Waterfall {
         }
         let total = |lines: &[BillLine]| lines.iter().map(BillLine::usd).sum::<Option<Money>>();
         let (from_usd, to_usd) = (total(first)?, total(second)?);
-        let find =
-            |lines: &[BillLine], what: &str| lines.iter().find(|one| one.what == what).cloned();
+        fn find<'a>(lines: &'a [BillLine], what: &str) -> Option<&'a BillLine> {
+            lines.iter().find(|one| one.what == what)
+        }
         let mut names: Vec<&str> = first.iter().chain(second).map(|line| &*line.what).collect();
         names.sort_unstable();
         names.dedup();
@@ -123,12 +124,12 @@ impl Waterfall {
 }
 
 /// The changes of one line: of machines on both sides, how many hours there are and what one costs.
-fn steps_of(what: &str, first: Option<BillLine>, second: Option<BillLine>) -> Option<Vec<Step>> {
-    let usd = |line: &Option<BillLine>| line.as_ref().map_or(Some(Money::ZERO), BillLine::usd);
-    let by = usd(&second)? - usd(&first)?;
-    let hours = |line: &Option<BillLine>| line.as_ref().and_then(|line| line.node_hours);
+fn steps_of(what: &str, first: Option<&BillLine>, second: Option<&BillLine>) -> Option<Vec<Step>> {
+    let usd = |line: Option<&BillLine>| line.map_or(Some(Money::ZERO), BillLine::usd);
+    let by = usd(second)? - usd(first)?;
+    let hours = |line: Option<&BillLine>| line.and_then(|line| line.node_hours);
     let step = |what: String, usd: Money| Step { what, usd };
-    let (Some(one), Some(other)) = (hours(&first), hours(&second)) else {
+    let (Some(one), Some(other)) = (hours(first), hours(second)) else {
         return Some(vec![step(what.to_owned(), by)]);
     };
     // Hours in millionths: the price of an hour of the first side for each that is more.
@@ -136,7 +137,7 @@ fn steps_of(what: &str, first: Option<BillLine>, second: Option<BillLine>) -> Op
     if one <= 0 {
         return Some(vec![step(what.to_owned(), by)]);
     }
-    let of_hours = usd(&first)?.share(other - one, one);
+    let of_hours = usd(first)?.share(other - one, one);
     Some(vec![
         step(format!("{what}: hours"), of_hours),
         step(format!("{what}: price of an hour"), by - of_hours),

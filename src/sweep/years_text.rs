@@ -16,10 +16,13 @@ pub fn render(years: &Years, style: Style) -> String {
         years.probes,
     );
     let mut lines = vec![style.paint(Paint::Heading, &head)];
-    let length =
-        if years.days == 365.0 { String::new() } else { format!(" of {} days", years.days) };
+    let length = if (years.days - 365.0).abs() < f64::EPSILON {
+        String::new()
+    } else {
+        format!(" of {} days", years.days)
+    };
     lines.push(format!(
-        "${:.2} a year{length} without failures, if each goes on like the run",
+        "${:.2} a year{length} without failures, if it goes on like the run",
         years.usd_per_year
     ));
     lines.extend(cost(years));

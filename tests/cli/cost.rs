@@ -1,4 +1,5 @@
 //! The bill as people and programs meet it: sums, OpenCost, waterfall, OpenSLO, a user's prices.
+#![expect(clippy::disallowed_methods, reason = "tests write files")]
 
 use std::fs;
 use std::path::Path;

@@ -342,7 +342,7 @@ fn what_the_api_server_refuses_is_left_out_by_name_and_the_rest_runs() {
     // An object that is not there any more is no object to leave out.
     shop.write("web.yaml", &*web);
     let gone = shop.run(&["validate", "scenario.yaml"]);
-    assert!(gone.out.contains("no manifest has this object by itself"), "{}", gone.out);
+    assert!(gone.out.contains("no manifest defines this object by itself"), "{}", gone.out);
 }
 
 #[test]

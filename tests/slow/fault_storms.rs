@@ -160,7 +160,7 @@ fn any_fault() -> impl Strategy<Value = TimelineAction> {
 }
 
 fn entry(seconds: i64, action: TimelineAction) -> (SimTime, Step) {
-    (SimTime::from_secs(seconds), Step { action, objects: Vec::new() })
+    (SimTime::from_secs(seconds), action.into())
 }
 
 /// A world in which all this happens, and then everything is put right.

@@ -83,7 +83,7 @@ impl Present<'_> {
         let list = self.usage.cost_of(span).min(part.at_list_price);
         part.at_list_price = part.at_list_price - list;
         part.committed += paid;
-        self.covered = self.covered + span;
+        self.covered += span;
         paid - list
     }
 }

@@ -359,8 +359,8 @@ impl Panel<'_> {
             if run[0].0 > 0.0 {
                 points.insert(0, (first, self.bottom()));
             }
-            let intervals = self.time.interval_ends_seconds.iter().take(series.values.len());
-            if intervals.last().is_some_and(|end| run[run.len() - 1].1 < *end) {
+            let mut intervals = self.time.interval_ends_seconds.iter().take(series.values.len());
+            if intervals.next_back().is_some_and(|end| run[run.len() - 1].1 < *end) {
                 points.push((last, self.bottom()));
             }
         }

@@ -155,6 +155,9 @@ fn of_workload(ledger: &Ledger, shares: &[&LedgerShare]) -> Vec<String> {
     lines
 }
 
+/// A resource in a share: its name, the amount paid, the node's part, and its amount in hours.
+type Row = (&'static str, Money, Money, fn(ResourceTime) -> f64);
+
 fn of_share(ledger: &Ledger, share: &LedgerShare) -> Vec<String> {
     let node = &ledger.nodes[share.node];
     let (parts, among) = (node.cost.parts, node.cost.shared_among);
@@ -162,7 +165,7 @@ fn of_share(ledger: &Ledger, share: &LedgerShare) -> Vec<String> {
     let cpu = |held: ResourceTime| held.cpu_milli_ns as f64 / 1e3 / HOUR_NANOS;
     let memory = |held: ResourceTime| held.memory_byte_ns as f64 / GIB / HOUR_NANOS;
     let gpus = |held: ResourceTime| held.gpu_ns as f64 / HOUR_NANOS;
-    let rows: [(&str, Money, Money, fn(ResourceTime) -> f64); 3] = [
+    let rows: [Row; 3] = [
         ("CPU", share.paid.cpu, parts.cpu, cpu),
         ("memory", share.paid.memory, parts.memory, memory),
         ("GPUs", share.paid.gpus, parts.gpus, gpus),
