@@ -93,9 +93,6 @@ impl Waterfall {
         }
         let total = |lines: &[BillLine]| lines.iter().map(BillLine::usd).sum::<Option<Money>>();
         let (from_usd, to_usd) = (total(first)?, total(second)?);
-        fn find<'a>(lines: &'a [BillLine], what: &str) -> Option<&'a BillLine> {
-            lines.iter().find(|one| one.what == what)
-        }
         let mut names: Vec<&str> = first.iter().chain(second).map(|line| &*line.what).collect();
         names.sort_unstable();
         names.dedup();
@@ -121,6 +118,11 @@ impl Waterfall {
         bars.push(whole("second", self.to_usd));
         bars
     }
+}
+
+/// The line of a bill with this name.
+fn find<'a>(lines: &'a [BillLine], what: &str) -> Option<&'a BillLine> {
+    lines.iter().find(|one| one.what == what)
 }
 
 /// The changes of one line: of machines on both sides, how many hours there are and what one costs.
