@@ -81,7 +81,7 @@ fn opencosts_allocations_come_to_the_bill_of_the_nodes() {
     );
     let answer: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {err}"));
     let set = answer["data"][0].as_object().expect("a set of allocations");
-    assert_eq!(set.keys().map(String::as_str).collect::<Vec<_>>(), ["__idle__", "store"]);
+    assert_eq!(set.keys().map(String::as_str).collect::<Vec<_>>(), ["store", "__idle__"]);
     let total: f64 = set.values().filter_map(|one| one["totalCost"].as_f64()).sum();
     // Two machines at the list's price for ten minutes.
     assert!((total - 0.04).abs() < 1e-9, "{total}");
