@@ -75,9 +75,10 @@ impl Worker {
             WaitingReason::PodInitializing
         };
         let mut statuses: Vec<_> = self.units.iter().map(|unit| unit.status(first)).collect();
-        for (status, unit) in statuses.iter_mut().zip(&self.units).take(inits) {
-            // A completed init container counts as ready.
-            status.is_ready |= unit.is_done();
+        let of_inits = statuses.iter_mut().zip(&self.units).zip(&spec.init_containers);
+        for ((status, unit), container) in of_inits {
+            // An init container is ready once it is done, and not while it runs (`UpdatePodStatus` in `pkg/kubelet/prober`).
+            status.is_ready = unit.is_done() || (status.is_ready && container.is_sidecar);
         }
         let is_initialized = self.is_initialized(spec);
         let is_ready = !phase.is_terminal() && self.containers_are_ready(spec);

@@ -89,9 +89,7 @@ fn the_initial_delay_counts_from_the_second_in_which_the_container_started() {
 #[test]
 fn an_init_container_that_is_done_counts_as_ready_and_one_that_runs_does_not() {
     let spec = PodSpec { init_containers: vec![container("init")], ..pod(vec![container("web")]) };
-    let init = AppProfile { runs_for: Some(seconds(20)), ..app() };
-    let others = Arc::new(BTreeMap::from([(Name::from("init"), init)]));
-    let mut one = OnePod::new(spec, &PodProfile { app: app(), others, ..PodProfile::default() });
+    let mut one = OnePod::new(spec, &profile(AppProfile { init: seconds(20), ..app() }));
     let ready = |one: &OnePod| {
         one.get().unwrap().containers.all().iter().map(|one| one.is_ready).collect::<Vec<_>>()
     };

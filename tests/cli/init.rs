@@ -267,10 +267,24 @@ fn services_call_those_whose_addresses_they_have_and_clients_ask_the_others() {
 }
 
 #[test]
+fn objectives_are_for_what_people_come_by_and_unknown_callers_are_an_assumption() {
+    let exposed = calling("web", "").replace("ports: [", "type: LoadBalancer, ports: [");
+    assert!(exposed.contains("LoadBalancer"), "{exposed}");
+    let text = started(&(calling("api", "") + &exposed));
+    let objectives = text.split("\nobjectives:\n").nth(1).expect("it is there");
+    assert_eq!(objectives.matches("- service: ").count(), 1, "{objectives}");
+    assert!(objectives.contains("- service: ai/web\n"), "{objectives}");
+    let unknown = "    - \"traffic[*].service\"\n";
+    assert!(text.contains(unknown), "{text}");
+    // The only Service has clients for certain.
+    assert!(!started(&calling("web", "")).contains(unknown));
+}
+
+#[test]
 fn guesses_are_told_and_doubted() {
     let text = started(&calling("web", ""));
     assert!(
-        text.contains("\nprovenance:\n  assumed:\n    - \"cluster.nodePools[*].count\"\n"),
+        text.contains("\nprovenance:\n  assumed:\n    - \"cluster.nodePools[*].instanceType\"\n"),
         "{text}"
     );
     let shop = Shop::with(&text, &calling("web", ""));

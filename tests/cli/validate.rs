@@ -289,7 +289,7 @@ fn an_autoscaler_and_a_scaled_object_of_a_workload_are_doubted_where_keda_lets_t
 fn target_ports_that_no_container_has_are_doubted() {
     let named = shop_with("targetPort: 8080", "targetPort: http");
     let said = doubts(&named);
-    assert!(said.contains("spec.ports[0].targetPort: no container of the selected pods has a port named \"http\": in a cluster requests find no endpoint"), "{said}");
+    assert!(said.contains("spec.ports[0].targetPort: no container of the selected pods has a port named \"http\": requests find no endpoint, and fail"), "{said}");
     let numbered = shop_with("targetPort: 8080", "targetPort: 8081");
     let said = doubts(&numbered);
     let doubt = "web.yaml:20: Service shop/web: spec.ports[0].targetPort: no container of the selected pods declares \
