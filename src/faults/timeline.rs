@@ -383,8 +383,9 @@ mod tests {
         assert!(error(two).contains("write a second entry"));
         let misspelt = json!({"at": "1m", "killnode": "a"});
         assert!(
-            error(misspelt)
-                .contains("unknown field `killnode`, expected one of `at`, `every`, `killNode`")
+            error(misspelt).contains(
+                "unknown field `killnode`, expected one of `at`, `every`, `as`, `killNode`"
+            )
         );
     }
 }

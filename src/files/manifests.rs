@@ -251,7 +251,7 @@ mod tests {
         ];
         assert_eq!(told, expected);
         let variants = read_manifests(&format!("{root}/k")).expect_err("which of them is meant?");
-        assert!(variants.starts_with("these are variants of the same"), "{variants}");
+        assert!(variants.starts_with("these are variants of one system"), "{variants}");
     }
 
     fn texts(path: &Path) -> Result<String, String> {

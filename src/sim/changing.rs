@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::data_plane::DataPlane;
 use super::documents::{self, applied, control_plane, merge};
 use super::environment::Environment;
+use cluster::claim::Claim;
 use cluster::controller_revision::Revision;
 use cluster::deployment::DeploymentId;
 use cluster::pod_template::PodTemplate;
@@ -155,6 +156,9 @@ impl Environment {
         };
         let object = ObjectReference { kind: spec.kind(), id: meta.id.clone() };
         let store = self.plane.store();
+        if is_provisioned_volume(store, &object) {
+            return;
+        }
         let live = found(store, &object).and_then(|id| written(store, id));
         let manifest = meta.document.as_ref().and_then(|document| document.last_applied.clone());
         let (Some(live), Some(manifest)) = (live, manifest) else {
@@ -256,6 +260,16 @@ impl Environment {
 /// The id of an object, if it exists.
 fn found(store: &Store, object: &ObjectReference) -> Option<ObjectId> {
     store.object_named(object.kind, &object.id)
+}
+
+/// True if the object is the volume that was provisioned for a claim. It lives with its claim and is no object of the
+/// store, so applying it as printed changes nothing.
+fn is_provisioned_volume(store: &Store, object: &ObjectReference) -> bool {
+    let is_it = |claim: &Claim| {
+        let volume = claim.volume.as_ref().filter(|volume| volume.name.is_none());
+        volume.is_some() && claim.volume_name() == *object.id.name
+    };
+    object.kind == Kind::PersistentVolume && store.claims().values().any(is_it)
 }
 
 /// The pod template of a workload as its user wrote it.

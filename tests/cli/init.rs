@@ -306,7 +306,10 @@ fn guesses_are_told_and_doubted() {
     let p95 = |side: &str| cpu[side]["p95_ms"].as_f64().expect("it was answered");
     let as_it_is = report["services"][0]["latency_of_all"]["p95_ms"].as_f64().expect("answered");
     assert!(p95("halved") < as_it_is && as_it_is < p95("doubled"), "{cpu}");
-    let nodes = &all[0];
+    // A choice has no half.
+    assert_eq!(all[0]["values"], serde_json::json!(["aws/m5.large"]));
+    assert!(all[0].get("halved").is_none_or(serde_json::Value::is_null), "{}", all[0]);
+    let nodes = &all[1];
     assert_eq!(nodes["setting"], "cluster.nodePools[*].count");
     let month = |side: &str| nodes[side]["month_usd"].as_f64().expect("priced");
     // Four nodes at $0.096 an hour, with 20 GiB of disk at $0.08 a month each, in place of one.

@@ -103,6 +103,9 @@ const ONE_OF_EACH: &str = "
 {apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: one},
  spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}
 ---
+{apiVersion: v1, kind: PersistentVolume, metadata: {name: one}, spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce],
+ storageClassName: manual, hostPath: {path: /data}}}
+---
 {apiVersion: v1, kind: Service, metadata: {name: one}, spec: {selector: {app: one}, ports: [{port: 80}]}}
 ---
 {apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: one}, spec: {rules: [{host: a.example.com, http:

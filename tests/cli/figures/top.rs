@@ -69,7 +69,7 @@ fn the_readme_says_how_many_recorded_decisions_are_reproduced() {
         ("scheduler", "kube-scheduler"),
         ("controllers", "Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, PDB, nodes"),
         ("karpenter", "Karpenter"),
-        ("end-to-end", "all controllers under load"),
+        ("end-to-end", "all controllers together under load"),
     ] {
         let told = numbers(&row(name));
         let agreed = told.iter().step_by(2).sum::<u64>();
