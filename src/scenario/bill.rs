@@ -306,7 +306,7 @@ impl Bill {
         list
     }
 
-    /// Size of a request to a service (of the given class, if any) and of its response [bytes]; `None` where unknown.
+    /// Size of a request to a service (of the given class, if any) and of its response, in bytes; `None` where unknown.
     pub fn sizes(&self, service: &str, class: Option<&str>) -> (Option<i64>, Option<i64>) {
         let own = self.of_service(service);
         let of_class =
