@@ -1,4 +1,4 @@
-//! What a pod, a node, an HPA, a Service and a simulated hour cost, from 100 of them to 100,000: how each grows.
+//! Cost per pod, node, HPA, Service and simulated hour, from 100 of them to 100,000.
 //!
 //! `cargo bench --bench growth` prints the table; `cargo bench --bench growth -- pods 100 1000` some of its cells.
 
@@ -19,7 +19,7 @@ use wavetank::sim::{Blueprint, Simulation};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What there is more and more of.
+/// The quantity that grows.
 #[derive(Clone, Copy)]
 enum Grown {
     /// Pods of one Deployment with a Service and an HPA, for ten minutes.
@@ -32,7 +32,7 @@ enum Grown {
     Hpas,
     /// Deployments of one pod, each with a Service, for ten minutes.
     Services,
-    /// Hours of four nodes with one Service at a request a second.
+    /// Hours of four nodes with one Service at one request per second.
     Hours,
 }
 
@@ -120,16 +120,17 @@ fn scenario(grown: Grown, count: usize) -> (ResolvedScenario, SimTime) {
         }
     };
     let nodes = pods.div_ceil(PODS_PER_NODE) + 1;
+    let mean_rps = if matches!(grown, Grown::Hours) { 1 } else { pods };
     let requests = match grown {
         Grown::Pods | Grown::Hours => format!(
             "\
 workloads: [{{workload: Deployment/default/app, requests: {{cpuTime: 10ms}}}}]
 traffic:
   - service: default/app
-    load: {{pattern: sine, meanRps: {pods}, amplitudeRps: {}, period: 1d}}
+    load: {{pattern: sine, meanRps: {mean_rps}, amplitudeRps: {}, period: 1d}}
     arrivals: fluid
 ",
-            pods / 2
+            mean_rps / 2
         ),
         _ => String::new(),
     };

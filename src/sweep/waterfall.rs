@@ -40,7 +40,8 @@ pub struct Step {
     pub usd: Money,
 }
 
-const MONTH_MS: i128 = 730 * 3_600_000;
+/// Hours of a month, as bills have them.
+const MONTH_HOURS: f64 = 730.0;
 
 /// The lines of the bill of runs that differ in the seed alone.
 pub fn bill_lines(reports: &[Report]) -> Vec<BillLine> {
@@ -63,14 +64,13 @@ pub fn bill_lines(reports: &[Report]) -> Vec<BillLine> {
 
 fn lines_of(report: &Report) -> Vec<(String, Option<f64>, Money)> {
     let cost = &report.cost;
-    let run_ms = i128::from(report.run.duration_ms.max(1));
     let named = |machine: &MachineCost| match &*machine.instance_type {
         "" => format!("nodes of the scenario's own types, {}", machine.capacity_type),
         kind => format!("nodes: {kind}, {}", machine.capacity_type),
     };
-    let months = MONTH_MS as f64 / run_ms as f64;
+    let months = MONTH_HOURS * 3.6e6 / report.run.duration_ms.max(1) as f64;
     let machines = cost.machines.iter().map(|machine| {
-        let month = machine.usd.share(MONTH_MS, run_ms);
+        let month = report.run.per_month(machine.usd);
         (named(machine), Some(machine.node_hours * months), month)
     });
     let discounts = cost.discounts.iter().chain(&cost.unused_commitments);

@@ -2,8 +2,19 @@
 
 use serde::Serialize;
 
+use super::RunInfo;
 use crate::ledger::Ledger;
+use capacity::cost;
+use engine::SimDuration;
 use units::{HourlyPrice, Money};
+
+impl RunInfo {
+    /// A cost over the run, extrapolated to a month of 730 hours; zero for a run without length.
+    pub fn per_month(&self, usd: Money) -> Money {
+        let nanos = i64::try_from(self.duration_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+        cost::per_month(usd, SimDuration::from_nanos(nanos)).unwrap_or_default()
+    }
+}
 
 /// Money over the run, to the last digit: `total = nodes + unused commitments + charges + discounts of charges`,
 /// `nodes = pools = workloads + idle`.

@@ -7,9 +7,6 @@ use crate::figures::{number, percent_or_absent};
 use crate::model::{DiscountOf, Report};
 use units::Money;
 
-/// A month of 730 hours [ms].
-const MONTH_MS: i128 = 730 * 3_600_000;
-
 /// The items of the invoice, and those not billed.
 pub fn invoice(report: &Report, style: Style) -> Vec<String> {
     let cost = &report.cost;
@@ -26,7 +23,7 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
         table.row([name, price, month.to_string(), share]);
     };
     for machine in &cost.machines {
-        let month = machine.usd.share(MONTH_MS, i128::from(report.run.duration_ms.max(1)));
+        let month = report.run.per_month(machine.usd);
         let (kind, capacity) = (&machine.instance_type, machine.capacity_type);
         let kind = if kind.is_empty() { "of the scenario's own types" } else { kind };
         let hours = number(machine.node_hours);
@@ -38,7 +35,7 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
         row(line.what.clone(), String::new(), line.month_usd);
     }
     if cost.machines.len() != 1 || !of_nodes.is_empty() {
-        let nodes = cost.nodes_usd.share(MONTH_MS, i128::from(report.run.duration_ms.max(1)));
+        let nodes = report.run.per_month(cost.nodes_usd);
         let after = if of_nodes.is_empty() { "" } else { ", after discounts" };
         row(format!("nodes, all{after}"), String::new(), nodes);
     }
