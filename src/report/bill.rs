@@ -161,7 +161,7 @@ impl Tally<'_> {
                     let longest = of_classes.entry(class).or_default();
                     *longest = time.max(*longest);
                 }
-                Billed::Disk { .. } => {}
+                Billed::Disk { .. } | Billed::Volume { .. } => {}
             }
         }
         // A controller such as ingress-nginx has one Service for its whole class, which may be among the manifests.

@@ -48,17 +48,21 @@ impl Tally<'_> {
     }
 
     pub(super) fn persistent_disks(&mut self) {
-        let mut disks: BTreeMap<(String, i128), (i128, u64, Basis)> = BTreeMap::new();
+        let mut disks: BTreeMap<(&str, String, i128), (i128, u64, Basis)> = BTreeMap::new();
         let end = self.end();
         for track in &self.facts.recorder.billed.tracks {
-            let Billed::Disk { class, kind, size } = &track.what else { continue };
+            let (of, class, kind, size) = match &track.what {
+                Billed::Disk { class, kind, size } => ("PersistentVolumeClaim", class, kind, size),
+                Billed::Volume { class, kind, size } => ("PersistentVolume", class, kind, size),
+                Billed::LoadBalancer | Billed::Ingress { .. } => continue,
+            };
             let (kind, basis) = disk_type(self.facts.bill.provider, class, kind);
-            let entry = disks.entry((kind, i128::from(size.0))).or_insert((0, 0, basis));
+            let entry = disks.entry((of, kind, i128::from(size.0))).or_insert((0, 0, basis));
             entry.0 += nanos(track.existed(end));
             entry.1 += 1;
         }
-        for ((kind, size), (time, count, basis)) in disks {
-            let what = counted(count, "PersistentVolumeClaim");
+        for ((of, kind, size), (time, count, basis)) in disks {
+            let what = counted(count, of);
             self.disk(&kind, size, time, &what, basis);
         }
     }
