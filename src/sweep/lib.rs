@@ -10,6 +10,7 @@ mod figures;
 pub mod gate;
 mod interval;
 pub mod measure;
+mod objective_prices;
 mod phases;
 pub mod plan;
 mod run;
@@ -24,6 +25,7 @@ pub mod years_text;
 use rayon::prelude::*;
 
 pub use figures::{Better, FigureName, Unit};
+pub use objective_prices::ObjectivePrice;
 pub use phases::phases;
 pub use run::{Run, report, run};
 
