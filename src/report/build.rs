@@ -18,7 +18,7 @@ use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, Steps, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
-use traffic::{IntervalFigures, MinuteFigures, Outcomes, ServiceFigures};
+use traffic::{IntervalFigures, MinuteFigures, Outcomes, ServiceFigures, UserUptime};
 use units::{Money, ResourceTime};
 
 /// Input of a report.
@@ -67,6 +67,8 @@ pub struct ServiceFacts {
     pub minutes: Vec<MinuteFigures>,
     /// Figures per class, if there are several classes.
     pub classes: Vec<ClassFacts>,
+    /// Up and down time of its users, if it is known which requests come from the same one.
+    pub user_uptime: Option<UserUptime>,
 }
 
 /// The requests of one class of a service.

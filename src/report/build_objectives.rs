@@ -12,7 +12,7 @@ use engine::SimDuration;
 use scenario::objectives::{
     CostObjective, DOWN_BELOW, LatencyObjective, Objective, ServiceObjective,
 };
-use traffic::{LatencyLimits, MinuteFigures};
+use traffic::{LatencyLimits, MinuteFigures, USER_CUTOFF, UserUptime};
 
 /// Evaluates all objectives against the report. A figure that does not exist because nothing was answered misses its
 /// limit.
@@ -82,6 +82,11 @@ pub fn limits_of(objectives: &[Objective], service: &str, class: Option<&str>) -
 pub(super) fn down_below(objectives: &[Objective], service: &str) -> f64 {
     let of_all = |one: &&ServiceObjective| one.class.is_none();
     of(objectives, service).find(of_all).map_or(DOWN_BELOW, |objective| objective.down_below)
+}
+
+/// Time after a request for which its user counts as there.
+pub fn user_cutoff_of(objectives: &[Objective], service: &str) -> SimDuration {
+    of(objectives, service).find_map(|objective| objective.user_cutoff).unwrap_or(USER_CUTOFF)
 }
 
 /// The index of the first objective of a service.
@@ -183,6 +188,17 @@ fn of_service(
     }
     if let Some(limit) = objective.availability_by_time {
         results.push(at_least("availability by time", limit, by_time));
+    }
+    let users = facts.services.iter().find(|one| one.service == name);
+    let users = users.and_then(|service| service.user_uptime.as_ref());
+    if let Some(limit) = objective.availability_by_user {
+        let share = users.and_then(UserUptime::share);
+        results.push(at_least("availability by user", limit, share));
+    }
+    for one in &objective.windowed_by_user {
+        let worst = users.and_then(|users| users.worst(one.window));
+        let figure = format!("availability by user in every {}", one.window);
+        results.push(at_least(&figure, one.availability, worst.map(|(share, _)| share)));
     }
     if let Some(limit) = objective.good_minutes {
         let count = good.iter().filter(|good| **good).count();

@@ -7,12 +7,17 @@ use super::build_objectives::{down_below, objective_of};
 use super::downtime::{DownPeriod, downs};
 use super::error_budget;
 use super::llm;
-use super::model::{ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries};
+use super::model::{
+    ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries, UserUptimeReport,
+    WorstWindow,
+};
 use capacity::cost::CostAllocation;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
-use traffic::{FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes};
+use traffic::{
+    FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes, UserUptime,
+};
 use units::Money;
 
 /// The reports of all services with traffic.
@@ -71,10 +76,37 @@ fn service_report(
         availability_by_requests: share_answered(&outcomes),
         good_and_fast: error_budget::good_and_fast(facts, service),
         availability_by_time: availability_by_time(facts, &downs),
+        user_uptime: service.user_uptime.as_ref().and_then(user_uptime),
         down_below: down_below / 100.0,
         downtimes: downs.iter().map(|down| down.downtime(end_of_warm_up(facts))).collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
     }
+}
+
+/// Lengths of the windows of user-uptime: from minutes to months.
+const WINDOWS: [SimDuration; 7] = [
+    SimDuration::from_secs(60),
+    SimDuration::from_secs(5 * 60),
+    SimDuration::from_secs(3_600),
+    SimDuration::from_secs(6 * 3_600),
+    SimDuration::from_secs(86_400),
+    SimDuration::from_secs(7 * 86_400),
+    SimDuration::from_secs(30 * 86_400),
+];
+
+/// The uptime that users saw; absent if none was there.
+fn user_uptime(uptime: &UserUptime) -> Option<UserUptimeReport> {
+    let windows = WINDOWS.into_iter().filter_map(|window| {
+        let (availability, from) = uptime.worst(window)?;
+        let (window_seconds, from_seconds) = (window.as_secs_f64(), from.as_secs_f64());
+        Some(WorstWindow { window_seconds, availability, from_seconds })
+    });
+    Some(UserUptimeReport {
+        users: uptime.users,
+        availability: uptime.share()?,
+        cutoff_seconds: uptime.cutoff.as_secs_f64(),
+        windows: windows.collect(),
+    })
 }
 
 fn class_report(facts: &ClassFacts) -> ClassReport {

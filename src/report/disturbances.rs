@@ -133,6 +133,7 @@ impl Disturbances {
     ) -> Attribution {
         let plain = |what| Attribution { what, position: None };
         match cause {
+            Some(FailureCause::ApplicationError) => return plain("errors of the application"),
             // The disturbance may be what the dependency failed of.
             Some(FailureCause::Dependency) => {
                 return Attribution {

@@ -209,6 +209,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         latency_of_all: None,
         good_and_fast: vec![GoodAndFast { within_ms: 2_000.0, share: 0.9893 }],
         availability_by_time: 0.998_6,
+        user_uptime: None,
         down_below: 0.95,
         downtimes: vec![
             Downtime {

@@ -225,12 +225,39 @@ pub struct ServiceReport {
     pub good_and_fast: Vec<GoodAndFast>,
     /// Share of time in which it was not down, 0..1.
     pub availability_by_time: f64,
+    /// Uptime as its users see it; absent if it is not known which requests come from the same user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_uptime: Option<UserUptimeReport>,
     /// Share of answered requests below which a minute counts as down, 0..1.
     pub down_below: f64,
     /// Periods in which it was down: no endpoint was reachable, or too few requests were answered.
     pub downtimes: Vec<Downtime>,
     /// Per interval, as long as `interval_ends_seconds`.
     pub series: ServiceSeries,
+}
+
+/// User-uptime and windowed user-uptime (Hauer et al., NSDI 2020).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UserUptimeReport {
+    /// Users or sessions that sent a request.
+    pub users: usize,
+    /// Time for which their last request was answered, over all time that they were there, 0..1.
+    pub availability: f64,
+    /// Time after a request for which its user counts as there, seconds.
+    pub cutoff_seconds: f64,
+    /// The worst window of each length that the run has.
+    pub windows: Vec<WorstWindow>,
+}
+
+/// The window of a length with the least user-uptime.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WorstWindow {
+    /// Length of the window, seconds.
+    pub window_seconds: f64,
+    /// User-uptime in it, 0..1.
+    pub availability: f64,
+    /// Its start, seconds from the start of the run.
+    pub from_seconds: f64,
 }
 
 /// A period in which a service was down.

@@ -3,11 +3,11 @@
 use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
-use report::limits_of;
 use report::{
     self, Balancing, BillFacts, ClassFacts, Notice, Report, ReportInput, RunInfo, ServiceFacts,
     build,
 };
+use report::{limits_of, user_cutoff_of};
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
@@ -80,6 +80,17 @@ impl<'a> Run<'a> {
         self.simulation.finish();
         self.resolved.files.failed_trace()?;
         Ok(report(self.resolved, &self.blueprint, self.seed, &mut self.simulation))
+    }
+}
+
+impl Run<'_> {
+    /// The report of the run so far, as if it ended now. Fails if a trace could not be read up to here.
+    pub fn report_so_far(mut self) -> Result<Report, Diagnostics> {
+        self.simulation.finish();
+        self.resolved.files.failed_trace()?;
+        let mut resolved = self.resolved.clone();
+        resolved.text.scenario.duration = self.simulation.now() - SimTime::ZERO;
+        Ok(report(&resolved, &self.blueprint, self.seed, &mut self.simulation))
     }
 }
 
@@ -162,6 +173,7 @@ fn hold_against_objectives(resolved: &ResolvedScenario, simulation: &mut Simulat
             .collect();
         let traffic = simulation.traffic_mut();
         traffic.set_latency_limits(id, limits_of(objectives, &service, None));
+        traffic.set_user_cutoff(id, user_cutoff_of(objectives, &service));
         for (class, limits) in classes {
             traffic.set_class_latency_limits(class, limits);
         }
@@ -213,6 +225,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
                 intervals,
                 minutes,
                 classes,
+                user_uptime: simulation.traffic_mut().user_uptime(now, id),
             }
         })
         .collect()

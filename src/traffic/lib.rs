@@ -46,6 +46,7 @@ mod tagged;
 mod time_distribution;
 pub mod trace;
 pub mod trace_rows;
+mod user_uptime;
 
 pub use arrivals::{ArrivalProcess, Arrivals, BranchId, Load};
 pub use backend::{Backend, BackendId, BackendState};
@@ -70,3 +71,4 @@ pub use source_ports::TRACKED_CLIENTS;
 pub use time_distribution::{Distribution, TimeDistribution};
 pub use trace::{Trace, TraceError};
 pub use trace_rows::{NewSpool, Spool};
+pub use user_uptime::{USER_CUTOFF, UserUptime};

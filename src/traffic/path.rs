@@ -116,6 +116,12 @@ struct DrawBuffer {
 }
 
 impl ServiceTraffic {
+    /// Whether it is known which of its requests come from the same user.
+    fn tells_users(&self) -> bool {
+        let mut of_routes = self.routes.iter().map(|route| &route.arrivals);
+        self.arrivals.tells_users() || of_routes.any(Arrivals::tells_users)
+    }
+
     /// Whether it has clients, rather than only calls from other services.
     pub fn has_clients(&self) -> bool {
         !self.arrivals.is_none() || !self.routes.is_empty()
@@ -132,6 +138,8 @@ impl Traffic {
         recording: Recording,
     ) -> Self {
         let counts_from = SimTime::ZERO + recording.warm_up;
+        // The graph takes the routes.
+        let tell_users: Vec<bool> = services.iter().map(ServiceTraffic::tells_users).collect();
         let mut classes = Classes::new(&mut models);
         let mut network = graph(&mut services, &models, &mut classes, streams);
         let record = |service: &ServiceTraffic| {
@@ -141,16 +149,20 @@ impl Traffic {
             let count = network.mix(index).map_or(0, |mix| mix.names().len());
             vec![record(service); count]
         });
-        let records = Records {
+        let mut records = Records {
             classes: of_classes.collect(),
             services: services.iter().map(record).collect(),
             left: Vec::new(),
         };
+        for (record, _) in records.services.iter_mut().zip(&tell_users).filter(|(_, tell)| **tell) {
+            record.count_users();
+        }
         let hanging = (0..).zip(&services).map(|(index, _)| Hanging::new(index)).collect();
         let flows = services.iter().map(|service| {
             service.arrivals.as_flow().map(|curve| (curve, service.timeout.as_secs_f64()))
         });
         let fluid = Fluid::new(flows.collect(), recording.interval, recording.warm_up);
+        let some_err = models.iter().any(|model| model.error_rate() > 0.0);
         let mut services: Vec<Service> = (0..)
             .zip(services)
             .map(|(island, service)| Service::new(service, streams, island))
@@ -161,7 +173,9 @@ impl Traffic {
                 network.add_users(index, users);
             }
             service.is_networked |= network.has_retries(index) || service.policy.needs_events();
-            service.is_networked |= network.mix(index).is_some();
+            service.is_networked |= tell_users.get(index as usize).is_some_and(|tell| *tell);
+            // A pod of any model may come to serve it.
+            service.is_networked |= network.mix(index).is_some() || some_err;
         }
         for called in network.called_services() {
             services[called as usize].is_networked = true;

@@ -8,6 +8,7 @@ mod support;
 mod texts;
 
 mod answers;
+mod application_errors;
 mod autoscalers_by_recording;
 mod autoscaling;
 mod bill;

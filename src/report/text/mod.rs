@@ -14,6 +14,7 @@ mod timeline;
 pub use cost_sums::{cost_sums, cost_sums_json};
 pub use layout::{Align, Paint, Style, Table, WIDTH};
 use layout::{paragraph, two_sided};
+pub(super) use tables::user_uptime;
 
 use super::figures::{IGNORED_AT_THE_TOP, clock, count, counted, number, percent, span};
 use super::milestone::{Episode, Milestone, episodes};

@@ -6,7 +6,7 @@ use crate::figures::{
     ABSENT, causes, causes_of, clock, count, counted, latency, not_counted, number, percent,
     percent_or_absent, span,
 };
-use crate::model::{Balancing, Latency, Report, ServiceReport};
+use crate::model::{Balancing, Latency, Report, ServiceReport, UserUptimeReport};
 
 /// Maximum number of rows in a table; the rest is only counted.
 pub(super) const ROWS: usize = 40;
@@ -128,6 +128,9 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         percent(service.availability_by_time),
     );
     lines.extend(paragraph("    available  ", &available));
+    if let Some(uptime) = &service.user_uptime {
+        lines.extend(paragraph("    users      ", &user_uptime(uptime)));
+    }
     for downtime in service.downtimes.iter().take(DOWNTIMES) {
         let lead = format!("      {}  ", clock(downtime.from_seconds));
         let paint = if downtime.counted_seconds > 0.0 { Paint::Bad } else { Paint::Dim };
@@ -139,6 +142,24 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         lines.push(format!("      and {} more", service.downtimes.len() - DOWNTIMES));
     }
     lines
+}
+
+/// The uptime that users saw, over the run and in the worst windows.
+pub(crate) fn user_uptime(uptime: &UserUptimeReport) -> String {
+    let windows = uptime.windows.iter().map(|worst| {
+        let length = span(worst.window_seconds);
+        format!(
+            ", worst {length} {} from {}",
+            percent(worst.availability),
+            clock(worst.from_seconds)
+        )
+    });
+    format!(
+        "up for {} of the time of {}{}",
+        percent(uptime.availability),
+        counted(uptime.users as u64, "user"),
+        windows.collect::<String>(),
+    )
 }
 
 /// The load-balancing rule, and whether it is assumed.

@@ -33,7 +33,8 @@ use super::trace::Tokens;
 use calendar::Calendar;
 use calls::Attempt;
 pub(super) use calls::{AttemptState, Call, Caller};
-use engine::{Id, SimTime, Table};
+use engine::random::happens;
+use engine::{Id, SimTime, Stream, Table};
 use work_queue::WorkQueue;
 
 /// Maximum depth of a chain of calls; deeper requests fail, so that cyclic calls terminate.
@@ -58,6 +59,15 @@ pub(super) struct Network {
     /// Groups of closed-loop users, with their service.
     users: Vec<(u32, Users)>,
     pub(super) routes: Vec<Route>,
+    /// By request model, classes included: draws which of its answers are errors; absent where none are.
+    pub(super) errors: Vec<Option<Errors>>,
+}
+
+/// Draws which answers of an application are errors.
+#[derive(Clone, Debug)]
+pub(super) struct Errors {
+    pub rate: f64,
+    pub stream: Stream,
 }
 
 /// Requests that reach a service by a route.
@@ -114,8 +124,8 @@ enum NetworkEvent {
     Retry(Id<Call>),
     /// A client request arrives at this service.
     Arrival(u32),
-    /// A user of this group has finished thinking and sends a request.
-    User(u32),
+    /// A user of this group, by number, has finished thinking and sends a request.
+    User(u32, u32),
     /// A request arrives by this route.
     Route(u32),
     /// The client of this call may time out, by the timeout of its class.
@@ -175,18 +185,24 @@ impl Network {
     /// Adds users of a service, who start thinking.
     pub(super) fn add_users(&mut self, service: u32, mut users: Users) {
         let group = u32::try_from(self.users.len()).expect("fewer than 2^32 groups of users");
-        for at in users.first_requests() {
-            self.enter(at, NetworkEvent::User(group));
+        for (user, at) in (0..).zip(users.first_requests()) {
+            self.enter(at, NetworkEvent::User(group, user));
         }
         self.users.push((service, users));
     }
 
     /// A user of the group has an answer or a final failure, and thinks.
-    fn think(&mut self, now: SimTime, group: u32) {
+    fn think(&mut self, now: SimTime, (group, user): (u32, u32)) {
         if let Some((_, users)) = self.users.get_mut(group as usize) {
             let at = now + users.think();
-            self.enter(at, NetworkEvent::User(group));
+            self.enter(at, NetworkEvent::User(group, user));
         }
+    }
+
+    /// Whether the application answers a request with an error; `model` is that of the request in its pod.
+    fn errs(&mut self, model: u32) -> bool {
+        let errors = self.errors.get_mut(model as usize).and_then(Option::as_mut);
+        errors.is_some_and(|errors| happens(&mut errors.stream, errors.rate))
     }
 
     fn enter(&mut self, at: SimTime, what: NetworkEvent) {
@@ -231,7 +247,7 @@ impl Traffic {
                 NetworkEvent::Deadline(edge) => self.time_out_calls(event.at, edge),
                 NetworkEvent::Retry(call) => self.retry(event.at, call),
                 NetworkEvent::Arrival(service) => self.client_call(event.at, service, until),
-                NetworkEvent::User(group) => self.user_call(event.at, group),
+                NetworkEvent::User(group, user) => self.user_call(event.at, (group, user)),
                 NetworkEvent::Route(route) => self.route_call(event.at, route, until),
                 NetworkEvent::ClassDeadline(call) => self.give_up_call(event.at, call),
             }
@@ -296,9 +312,9 @@ impl Traffic {
         }
     }
 
-    fn user_call(&mut self, now: SimTime, group: u32) {
+    fn user_call(&mut self, now: SimTime, (group, user): (u32, u32)) {
         if let Some((service, _)) = self.network.users.get(group as usize) {
-            self.make_call(now, *service, Tokens::default(), Caller::User(group), 0);
+            self.make_call(now, *service, Tokens::default(), Caller::User(group, user), 0);
         }
     }
 

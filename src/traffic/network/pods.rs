@@ -42,8 +42,16 @@ impl Traffic {
             attempt.place = AttemptState::Calling(pod);
             self.next_calls(now, id);
         } else {
-            self.end_attempt(now, id, Ok(()));
+            self.answer(now, id);
         }
+    }
+
+    /// An attempt has done all its work: the application answers it, some with an error.
+    pub(super) fn answer(&mut self, now: SimTime, id: Id<Attempt>) {
+        let model = self.network.attempts.get(id).map_or(0, |attempt| attempt.model);
+        let errs = self.network.errs(model);
+        let outcome = if errs { Err(FailureCause::ApplicationError) } else { Ok(()) };
+        self.end_attempt(now, id, outcome);
     }
 
     /// A request releases the slot that it held in a pod.
