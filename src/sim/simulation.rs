@@ -310,6 +310,21 @@ impl Simulation {
         }
     }
 
+    /// The parts on which random faults act.
+    pub(super) const fn struck_parts(
+        &mut self,
+    ) -> (&mut Environment, &mut DataPlane, &mut Machines) {
+        (&mut self.env, &mut self.data_plane, &mut self.machines)
+    }
+
+    /// Passes on the changes that a fault has made between two events.
+    pub(super) fn follow_strike(&mut self) {
+        self.hear_of_reclaims();
+        self.follow();
+        self.data_plane.wake_check_clock(&mut self.env, false);
+        self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, false);
+    }
+
     /// Lets Karpenter drain the nodes that the cloud is about to reclaim.
     fn hear_of_reclaims(&mut self) {
         let noticed = std::mem::take(&mut self.machines.noticed);

@@ -26,3 +26,4 @@ mod queueing_theory;
 mod round_trip;
 mod scheduler_properties;
 mod storms;
+mod years;
