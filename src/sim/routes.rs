@@ -36,7 +36,7 @@ enum BranchTarget {
 /// All ingress routes, and the objects that determine their destinations.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
-    ingress_routes: Vec<IngressRoute>,
+    ingress: Vec<IngressRoute>,
     /// Ingresses, IngressClasses, HTTPRoutes and Services, in the order in which they were created.
     objects: Vec<ObjectId>,
     /// True if one of them has changed since the last [`Self::follow`].
@@ -226,7 +226,7 @@ impl Routes {
         let branches = ingress_routes.iter().flat_map(|ingress_route| &ingress_route.branches);
         Self {
             next_branch: branches.map(|(branch, _)| branch.0 + 1).max().unwrap_or(0),
-            ingress_routes: ingress_routes.to_vec(),
+            ingress: ingress_routes.to_vec(),
             objects: Vec::new(),
             is_stale: false,
         }
@@ -242,7 +242,7 @@ impl Routes {
                 | ObjectId::HTTPRoute(_)
                 | ObjectId::Service(_)
         );
-        if !has_say || self.ingress_routes.is_empty() {
+        if !has_say || self.ingress.is_empty() {
             return;
         }
         self.is_stale = true;
@@ -259,7 +259,7 @@ impl Routes {
             return;
         }
         let routing = self.routing(env.store());
-        for ingress_route in &mut self.ingress_routes {
+        for ingress_route in &mut self.ingress {
             ingress_route.follow(env, traffic, &routing, &mut self.next_branch);
         }
     }
