@@ -25,8 +25,8 @@ pub struct Cache {
     /// By slot of the node's id.
     nodes: Vec<Option<NodeInfo>>,
     zones: NodeOrder,
-    /// Slots in the order in which nodes are examined.
-    order: Vec<usize>,
+    /// The order in which nodes are examined, worked out when somebody asks after a node came or went.
+    order: OnceLock<Order>,
     topology: Topology,
     classes: Vec<PodClass>,
     /// By class: the first class that every node treats identically.
@@ -57,12 +57,21 @@ pub struct Cache {
     changes: VecDeque<u32>,
     /// Counts changes of the order of nodes.
     order_version: u64,
-    /// By slot: its position in the order of nodes.
-    positions: Vec<u32>,
+    /// Number of nodes.
+    count: usize,
     /// By slot: the rank of its node's name among all names, computed on first use.
     name_ranks: OnceLock<Vec<u32>>,
     /// Number of nodes with a `PreferNoSchedule` taint.
     softly_tainted: usize,
+}
+
+/// The order in which nodes are examined.
+#[derive(Clone, Debug, Default)]
+struct Order {
+    /// The slots, in that order.
+    slots: Vec<usize>,
+    /// By slot: its position.
+    positions: Vec<u32>,
 }
 
 /// Pods with equal keys belong to the same class.
@@ -99,7 +108,18 @@ impl Cache {
 
     /// The slots of all nodes, in the order in which they are examined.
     pub fn order(&self) -> &[usize] {
-        &self.order
+        &self.ordered().slots
+    }
+
+    fn ordered(&self) -> &Order {
+        self.order.get_or_init(|| {
+            let slots = self.zones.list();
+            let mut positions = vec![0; self.nodes.len()];
+            for (position, slot) in (0..).zip(&slots) {
+                positions[*slot] = position;
+            }
+            Order { slots, positions }
+        })
     }
 
     /// Grows with every change of that order.
@@ -109,13 +129,13 @@ impl Cache {
 
     /// A node's position in that order.
     pub fn position(&self, slot: usize) -> usize {
-        self.positions[slot] as usize
+        self.ordered().positions[slot] as usize
     }
 
     /// The place of a node's name among the names of all nodes.
     pub fn name_rank(&self, slot: usize) -> u32 {
         let ranks = self.name_ranks.get_or_init(|| {
-            let mut by_name = self.order.clone();
+            let mut by_name = self.order().to_vec();
             by_name.sort_unstable_by_key(|slot| &self.node(*slot).name);
             let mut ranks = vec![0; self.nodes.len()];
             for (rank, slot) in (0..).zip(by_name) {
@@ -135,7 +155,7 @@ impl Cache {
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
         let known = self.generation - self.changes.len() as u64;
         // If the change log no longer reaches back far enough, each node's own generation is checked.
-        let all = if generation < known { self.order.as_slice() } else { &[] };
+        let all = if generation < known { self.order() } else { &[] };
         let changed = move |slot: &usize| self.node(*slot).generation > generation;
         let skipped = usize::try_from(generation.saturating_sub(known)).unwrap_or(usize::MAX);
         let logged = if generation < known { self.changes.len() } else { skipped };
@@ -181,12 +201,12 @@ impl Cache {
 
     /// All nodes, in the order in which they are examined.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
-        self.order.iter().map(|slot| self.node(*slot))
+        self.order().iter().map(|slot| self.node(*slot))
     }
 
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
-        self.order.len()
+        self.count
     }
 
     /// One more than the largest slot.
@@ -349,10 +369,10 @@ impl Cache {
         let mut info = NodeInfo::new(id, node, domains);
         info.generation = self.next_generation(id);
         self.count(&info);
-        let position = self.zones.add(id.index(), &info.labels);
+        self.zones.add(id.index(), &info.labels);
         self.nodes[id.index()] = Some(info);
-        self.order.insert(position, id.index());
-        self.order_changed(position);
+        self.count += 1;
+        self.order_changed();
     }
 
     /// Applies an updated Node object.
@@ -364,8 +384,7 @@ impl Cache {
             if NodeOrder::moves(&info.labels, &node.meta.labels) {
                 self.zones.remove(id.index(), &info.labels);
                 self.zones.add(id.index(), &node.meta.labels);
-                self.order = self.zones.list();
-                self.order_changed(0);
+                self.order_changed();
             }
             self.tallies.leave_all(&info);
             self.topology.leave(id.index(), &info.labels, &info.domains);
@@ -390,8 +409,8 @@ impl Cache {
         self.index.leave(&info);
         self.topology.leave(id.index(), &info.labels, &info.domains);
         self.zones.remove(id.index(), &info.labels);
-        self.order = self.zones.list();
-        self.order_changed(0);
+        self.count -= 1;
+        self.order_changed();
     }
 
     /// Adds a pod to a node; does nothing if the node is unknown.
@@ -456,14 +475,10 @@ impl Cache {
         slot.take_if(|node| node.id == id)
     }
 
-    /// Updates the positions from `from` on.
-    fn order_changed(&mut self, from: usize) {
+    fn order_changed(&mut self) {
         self.order_version += 1;
+        self.order = OnceLock::new();
         self.name_ranks = OnceLock::new();
-        self.positions.resize(self.nodes.len(), 0);
-        for (position, slot) in self.order.iter().enumerate().skip(from) {
-            self.positions[*slot] = u32::try_from(position).unwrap_or(u32::MAX);
-        }
     }
 
     fn next_generation(&mut self, node: NodeId) -> u64 {
