@@ -75,7 +75,8 @@ impl Kinds {
         pods.iter().enumerate().map(|(index, pod)| self.ask(index, pod, policy)).collect()
     }
 
-    fn ask(&mut self, index: usize, pod: &Arc<Pod>, policy: PreferencePolicy) -> Ask {
+    /// The constraints of a pod.
+    pub(super) fn ask(&mut self, index: usize, pod: &Arc<Pod>, policy: PreferencePolicy) -> Ask {
         let template = Arc::as_ptr(&pod.template);
         if let Some(known) = self.by_template.get(&template)
             && known.pod.requests == pod.requests

@@ -8,6 +8,7 @@ mod ground;
 mod kinds;
 mod node_filter;
 mod open_claims;
+mod outline;
 mod preferences;
 mod queue;
 mod result;
@@ -17,6 +18,7 @@ mod topology;
 mod topology_group;
 
 pub use ground::Ground;
+pub use outline::{Outline, Outlines};
 pub use preferences::Relaxation;
 pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results, cheapest_launch};
 pub use scheduler::{Extent, solve};

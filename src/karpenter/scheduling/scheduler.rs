@@ -1,7 +1,9 @@
 //! The pass itself (`scheduler.go`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
 
 use super::claim::OpenClaim;
 use super::error::PodError;
@@ -24,7 +26,7 @@ use crate::state::{MinValuesPolicy, Snapshot, StateNode};
 use cluster::pod_template::TaintEffect;
 use cluster::{Name, NamespacedName};
 
-/// Schedules pods on existing nodes, except those that are left out, or else on new ones (`Solve`). `None` if no
+/// Schedules pods, of which the first are the pending ones, on existing nodes, except those that are left out, or else on new ones (`Solve`). `None` if no
 /// pool can create nodes.
 pub fn solve(ground: &Ground<'_>, pods: &[Arc<Pod>], extent: &Extent<'_>) -> Option<Results> {
     if ground.pools.is_empty() {
@@ -36,14 +38,15 @@ pub fn solve(ground: &Ground<'_>, pods: &[Arc<Pod>], extent: &Extent<'_>) -> Opt
     let places: Vec<&Place<'_>> = ground.places.iter().filter(is_left_out).collect();
     let targets = places.iter().map(|place| place.state).collect();
     let topology = Topology::new(ground, targets, &asks);
-    Scheduler::new(ground, places, topology, kinds).run(pods, &asks, extent.most_claims)
+    let queue = Queue::new(pods, ground.in_order());
+    Scheduler::new(ground, places, topology, kinds).run(queue, pods, &asks, extent.most_claims)
 }
 
 /// Scope of a pass.
 #[derive(Debug, Default)]
 pub struct Extent<'a> {
-    /// Nodes that are left out.
-    pub without: BTreeSet<&'a Name>,
+    /// Nodes that are left out. Only ever looked up, never iterated.
+    pub without: FxHashSet<&'a Name>,
     /// A pass that would create more nodes than this is aborted.
     pub most_claims: Option<usize>,
 }
@@ -108,14 +111,14 @@ impl<'a> Scheduler<'a> {
 
     fn run(
         mut self,
+        mut queue: Queue,
         pods: &[Arc<Pod>],
         asks: &[Ask],
         most_claims: Option<usize>,
     ) -> Option<Results> {
-        let mut queue = Queue::new(pods);
         let mut errors: BTreeMap<usize, PodError> = BTreeMap::new();
         while let Some(pod) = queue.pop() {
-            match self.try_schedule(asks[pod].clone()) {
+            match self.try_schedule(&asks[pod]) {
                 Ok(()) => {
                     errors.remove(&pod);
                 }
@@ -133,14 +136,19 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Tries to schedule a pod, relaxing it step by step (`trySchedule`).
-    fn try_schedule(&mut self, mut ask: Ask) -> Result<(), PodError> {
-        loop {
-            let Err(error) = self.add(&ask) else { return Ok(()) };
-            let Some(relaxation) = ask.relax(self.may_tolerate) else { return Err(error) };
+    fn try_schedule(&mut self, ask: &Ask) -> Result<(), PodError> {
+        let Err(mut error) = self.add(ask) else { return Ok(()) };
+        let mut ask = ask.clone();
+        while let Some(relaxation) = ask.relax(self.may_tolerate) {
             self.relaxations.push((ask.pod.id.clone(), relaxation));
             self.topology.update(&ask);
             ask.require(self.snapshot.options.preference_policy);
+            match self.add(&ask) {
+                Ok(()) => return Ok(()),
+                Err(again) => error = again,
+            }
         }
+        Err(error)
     }
 
     fn add(&mut self, ask: &Ask) -> Result<(), PodError> {
@@ -173,8 +181,8 @@ impl<'a> Scheduler<'a> {
                 }
                 continue;
             }
-            if let Some(requirements) = node.can_add(ask, &self.topology, is_bound) {
-                let is_changed = node.add(ask, requirements, &mut self.topology);
+            if let Some(required) = node.can_add(ask, &self.topology, is_bound) {
+                let is_changed = node.add(ask, required, &mut self.topology);
                 self.epoch += usize::from(is_changed);
                 return true;
             }
