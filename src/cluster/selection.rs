@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Reindexes an object whose selector was added, changed or removed.
-    pub(super) fn select_anew(&mut self, key: Selecting) {
+    pub(super) fn reindex(&mut self, key: Selecting) {
         self.index.selections.unlist(key);
         let Some(selector) = self.selector_of_selecting(key) else { return };
         let matches = |template: &TemplateId| selector.matches(&self.templates[*template].labels);

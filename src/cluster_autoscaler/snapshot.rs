@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::natural_cmp;
 use super::nodes::LoopNode;
 use super::pods::{PodInfo, TemplateCache};
-use super::utilization::{LeftOut, Utilization, utilization};
+use super::utilization::{ExcludedPods, Utilization, utilization};
 use cluster::node::{Node, NodeId};
 use cluster::pod::{Pod, PodId};
 use cluster::{ClusterView, Name};
@@ -60,7 +60,7 @@ impl SnapshotNode {
     pub(crate) fn utilization(
         &self,
         gpu_label: &str,
-        left_out: LeftOut,
+        left_out: ExcludedPods,
         now: SimTime,
     ) -> Option<Utilization> {
         if let Some(known) = self.utilization.get() {
@@ -158,7 +158,7 @@ impl Snapshot {
     }
 
     /// An id for a pod that is not in the store.
-    pub(crate) fn made_up_pod(&mut self) -> PodId {
+    pub(crate) fn synthetic_pod(&mut self) -> PodId {
         self.made_up += 1;
         PodId::from_bits(self.made_up)
     }

@@ -189,7 +189,7 @@ fn drifted_node(round: &Round<'_>, mut candidates: Vec<Candidate>, budgets: &Bud
         }
         let candidates = vec![candidate];
         let Some(results) = simulate(round.ground(), &candidates, None) else { continue };
-        if !results.all_others_have_a_place() {
+        if !results.all_non_pending_scheduled() {
             let reason = "not all pods would schedule";
             proposal.obstacles.push((candidates[0].node.clone(), reason.into()));
             continue;

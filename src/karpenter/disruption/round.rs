@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use super::candidate::Survey;
-use crate::scheduling::Ground;
+use crate::scheduling::PassContext;
 use crate::state::Snapshot;
 
 /// A snapshot with what is worked out of it once.
@@ -12,7 +12,7 @@ pub struct Round<'a> {
     pub snapshot: &'a Snapshot,
     is_queued: &'a dyn Fn(&str) -> bool,
     survey: OnceCell<Survey>,
-    ground: OnceCell<Ground<'a>>,
+    ground: OnceCell<PassContext<'a>>,
 }
 
 impl<'a> Round<'a> {
@@ -27,7 +27,7 @@ impl<'a> Round<'a> {
     }
 
     /// The snapshot, prepared for passes.
-    pub fn ground(&self) -> &Ground<'a> {
-        self.ground.get_or_init(|| Ground::new(self.snapshot))
+    pub fn ground(&self) -> &PassContext<'a> {
+        self.ground.get_or_init(|| PassContext::new(self.snapshot))
     }
 }

@@ -110,7 +110,7 @@ fn still_valid(round: &Round<'_>, command: &Command) -> Result<Vec<Candidate>, I
 /// (`validateCommand`).
 fn still_better(round: &Round<'_>, command: &Command, now: &[Candidate]) -> Result<(), Invalid> {
     let results = simulate(round.ground(), now, None).ok_or(Invalid::Scheduling)?;
-    if !results.all_others_have_a_place() {
+    if !results.all_non_pending_scheduled() {
         return Err(Invalid::Scheduling);
     }
     match (results.claims.as_slice(), command.replacements.as_slice()) {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::preferences::Ask;
+use super::preferences::PodConstraints;
 use super::topology::Topology;
 use crate::amounts::Amounts;
 use crate::labels::HOSTNAME;
@@ -37,7 +37,7 @@ impl<'a> Daemon<'a> {
 
 /// A node with its remaining resources before a pass.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct NodeCapacity<'a> {
     pub(super) state: &'a StateNode,
     pub(super) is_initialized: bool,
     taints: Vec<Taint>,
@@ -47,7 +47,7 @@ pub(super) struct Place<'a> {
     ports: Vec<HostPort>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> NodeCapacity<'a> {
     /// A node, minus the requests of its pods and of the DaemonSet pods still to come.
     pub(super) fn new(state: &'a StateNode, daemons: &[Daemon<'_>]) -> Self {
         let mut place = Self {
@@ -93,7 +93,7 @@ impl<'a> Place<'a> {
 /// A node during a pass.
 #[derive(Debug)]
 pub(super) struct ExistingNode<'a> {
-    pub(super) place: &'a Place<'a>,
+    pub(super) place: &'a NodeCapacity<'a>,
     /// Its state with the pods added in the pass.
     filled: Option<Box<Filled>>,
 }
@@ -118,7 +118,7 @@ struct Filled {
 }
 
 impl<'a> ExistingNode<'a> {
-    pub(super) const fn new(place: &'a Place<'a>) -> Self {
+    pub(super) const fn new(place: &'a NodeCapacity<'a>) -> Self {
         Self { place, filled: None }
     }
 
@@ -134,34 +134,34 @@ impl<'a> ExistingNode<'a> {
 
     /// True if it has room for a pod, ignoring topology. A refusal holds for the rest of the pass, as long as no
     /// requirements change.
-    pub(super) fn has_room(&self, ask: &Ask) -> bool {
+    pub(super) fn has_room(&self, constraints: &PodConstraints) -> bool {
         let (remaining, ports) = match &self.filled {
             Some(filled) => (&filled.remaining, &filled.ports),
             None => (&self.place.remaining, &self.place.ports),
         };
-        ask.pod.requests.fits(remaining)
-            && untolerated(&self.place.taints, &ask.tolerations).is_none()
-            && !conflicts(&ask.pod.host_ports, ports)
-            && (ask.requirements.is_empty()
-                || self.requirements().is_compatible(&ask.requirements, None))
+        constraints.pod.requests.fits(remaining)
+            && untolerated(&self.place.taints, &constraints.tolerations).is_none()
+            && !conflicts(&constraints.pod.host_ports, ports)
+            && (constraints.requirements.is_empty()
+                || self.requirements().is_compatible(&constraints.requirements, None))
     }
 
     /// The node after adding a pod for which it has room, if the topology allows it (`CanAdd`).
     pub(super) fn can_add(
         &self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         topology: &Topology<'_>,
         is_bound: bool,
     ) -> Option<Required> {
-        if !is_bound && ask.requirements.is_empty() {
+        if !is_bound && constraints.requirements.is_empty() {
             return Some(Required::AsBefore);
         }
         let mut requirements = self.requirements().clone();
-        requirements.add_all(&ask.requirements);
+        requirements.add_all(&constraints.requirements);
         if !is_bound {
             return Some(Required::Tightened(requirements));
         }
-        let tightened = topology.tighten(ask, &self.place.taints, &requirements).ok()?;
+        let tightened = topology.tighten(constraints, &self.place.taints, &requirements).ok()?;
         if !requirements.is_compatible(&tightened, None) {
             return None;
         }
@@ -172,7 +172,7 @@ impl<'a> ExistingNode<'a> {
     /// Adds a pod; true if the node's requirements changed.
     pub(super) fn add(
         &mut self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         required: Required,
         topology: &mut Topology<'_>,
     ) -> bool {
@@ -181,7 +181,7 @@ impl<'a> ExistingNode<'a> {
             Required::Tightened(requirements) => Some(requirements),
         };
         let before = self.requirements();
-        topology.record(ask, &self.place.taints, tightened.as_ref().unwrap_or(before));
+        topology.record(constraints, &self.place.taints, tightened.as_ref().unwrap_or(before));
         let is_changed = tightened.as_ref().is_some_and(|one| one != before);
         let place = self.place;
         let filled = self.filled.get_or_insert_with(|| {
@@ -192,9 +192,9 @@ impl<'a> ExistingNode<'a> {
                 pods: Vec::new(),
             })
         });
-        filled.pods.push(ask.index);
-        filled.remaining.take(&ask.pod.requests);
-        filled.ports.extend(ask.pod.host_ports.iter().cloned());
+        filled.pods.push(constraints.index);
+        filled.remaining.take(&constraints.pod.requests);
+        filled.ports.extend(constraints.pod.host_ports.iter().cloned());
         filled.requirements = tightened.or(filled.requirements.take());
         is_changed
     }

@@ -4,11 +4,11 @@
 mod claim;
 mod error;
 mod existing;
-mod ground;
 mod kinds;
 mod node_filter;
 mod open_claims;
 mod outline;
+mod pass_context;
 mod preferences;
 mod queue;
 mod result;
@@ -17,8 +17,8 @@ mod template;
 mod topology;
 mod topology_group;
 
-pub use ground::Ground;
 pub use outline::{Outline, Outlines};
+pub use pass_context::PassContext;
 pub use preferences::Relaxation;
 pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results, cheapest_launch};
-pub use scheduler::{Extent, solve};
+pub use scheduler::{PassScope, solve};

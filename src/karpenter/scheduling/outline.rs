@@ -8,9 +8,9 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::existing::ExistingNode;
-use super::ground::Ground;
 use super::kinds::{KindId, Kinds};
-use super::preferences::Ask;
+use super::pass_context::PassContext;
+use super::preferences::PodConstraints;
 use super::queue::queue_order;
 use crate::pod::Pod;
 use cluster::Name;
@@ -23,10 +23,10 @@ pub type Outline = Vec<(KindId, usize)>;
 /// Makes outlines of the passes over one snapshot.
 #[derive(Debug)]
 pub struct Outlines<'r, 'a> {
-    ground: &'r Ground<'a>,
+    ground: &'r PassContext<'a>,
     kinds: Kinds,
     /// One pod of each kind.
-    asks: Vec<Ask>,
+    constraints_of: Vec<PodConstraints>,
     /// The pods that every pass places, pending ones and those of nodes to be removed, in the order of the queue.
     others: Vec<&'r Arc<Pod>>,
     /// The kinds of these pods.
@@ -38,7 +38,7 @@ pub struct Outlines<'r, 'a> {
 impl<'r, 'a> Outlines<'r, 'a> {
     /// `None` if the outcome of a pass depends on more than the kinds of its pods: if the place of a pod depends on
     /// that of others, or a pod may be relaxed.
-    pub fn new(ground: &'r Ground<'a>) -> Option<Self> {
+    pub fn new(ground: &'r PassContext<'a>) -> Option<Self> {
         let mut taints = ground.pools.iter().flat_map(|pool| &pool.template.taints);
         let may_tolerate = taints.any(|taint| taint.effect == TaintEffect::PreferNoSchedule);
         if may_tolerate || !ground.repelling.is_empty() {
@@ -49,7 +49,7 @@ impl<'r, 'a> Outlines<'r, 'a> {
         let mut made = Self {
             ground,
             kinds: Kinds::default(),
-            asks: Vec::new(),
+            constraints_of: Vec::new(),
             others: Vec::new(),
             kinds_of_others: BTreeSet::new(),
             places: OnceCell::new(),
@@ -84,10 +84,10 @@ impl<'r, 'a> Outlines<'r, 'a> {
             return None;
         }
         let policy = self.ground.snapshot.options.preference_policy;
-        let ask = self.kinds.ask(0, pod, policy);
-        let kind = ask.kind?;
-        if kind == self.asks.len() {
-            self.asks.push(ask);
+        let constraints = self.kinds.constraints(0, pod, policy);
+        let kind = constraints.kind?;
+        if kind == self.constraints_of.len() {
+            self.constraints_of.push(constraints);
         }
         Some(kind)
     }
@@ -123,8 +123,9 @@ impl<'r, 'a> Outlines<'r, 'a> {
         let mut own: Vec<KindId> = own.collect();
         own.sort_unstable();
         own.dedup();
-        let mut asks = self.kinds_of_others.iter().chain(&own).map(|kind| &self.asks[*kind]);
-        let has_room = asks.any(|ask| place.has_room(ask));
+        let mut constraints_of =
+            self.kinds_of_others.iter().chain(&own).map(|kind| &self.constraints_of[*kind]);
+        let has_room = constraints_of.any(|constraints| place.has_room(constraints));
         (!has_room).then_some(outline)
     }
 }
