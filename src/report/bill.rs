@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use self::disks::is_of_cloud;
 use super::build::{ReportInput, ServiceFacts, counted_time};
-use super::figures::counted;
+use super::figures::{counted, listed};
 use super::model::{ChargeLine, Provenance};
 use capacity::charges::{Amount, Basis, Charges, Line};
 use capacity::price_list::Charge;
@@ -271,7 +271,7 @@ impl Tally<'_> {
         if !without_size.is_empty() {
             self.not_counted.push(format!(
                 "internet egress of {}: response size unknown (`bill.responseSize`)",
-                without_size.join(", ")
+                listed(&without_size)
             ));
         }
         let sent: i128 = self.client_traffic().map(|one| one.response).sum();
@@ -308,7 +308,7 @@ impl Tally<'_> {
         if !unknown.is_empty() {
             self.not_counted.push(format!(
                 "traffic between zones to {}: request and response size unknown (`bill.requestSize`)",
-                unknown.join(", ")
+                listed(&unknown)
             ));
         }
         // AWS charges both ends.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ReportInput;
-use crate::figures::{causes, counted};
+use crate::figures::{causes, counted, number, percent, span};
 use crate::model::{JobsReport, Notice, Report, Severity};
 use crate::reasons;
 
@@ -20,8 +20,8 @@ pub(super) fn attention(facts: ReportInput<'_>, report: &Report) -> Vec<Notice> 
             let message = format!("{name}: {pods} still had no node at the end of the run{why}");
             say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {
-            let waited = workload.pending_pod_seconds;
-            say(Severity::Warning, format!("{name}: pods were pending for {waited:.0} s in total"));
+            let waited = span(workload.pending_pod_seconds);
+            say(Severity::Warning, format!("{name}: pods were pending for {waited} in total"));
         }
         if workload.pods_not_ready > 0 {
             let missing = format!("{} of {} pods", workload.pods_not_ready, track.desired.value());
@@ -33,8 +33,8 @@ pub(super) fn attention(facts: ReportInput<'_>, report: &Report) -> Vec<Notice> 
             jobs_attention(name, jobs, &mut say);
         }
         if workload.restarts > 0 {
-            let restarts = workload.restarts;
-            say(Severity::Warning, format!("{name}: containers were restarted {restarts} times"));
+            let restarts = counted(workload.restarts, "restart");
+            say(Severity::Warning, format!("{name}: {restarts} of containers"));
         }
     }
     for (hpa, message) in stuck_autoscalers(facts, report) {
@@ -47,12 +47,12 @@ pub(super) fn attention(facts: ReportInput<'_>, report: &Report) -> Vec<Notice> 
         let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
         if failed > 0 {
             let (name, causes) = (&service.service, causes(service));
-            let share = failed as f64 / (failed + service.answered) as f64 * 100.0;
+            let share = match failed as f64 / (failed + service.answered) as f64 {
+                nearly_all if nearly_all > 0.99 => percent(nearly_all),
+                share => format!("{} %", number(share * 100.0)),
+            };
             let failed = counted(failed, "request");
-            say(
-                Severity::Failure,
-                format!("Service {name}: {failed} failed ({share:.3} %): {causes}"),
-            );
+            say(Severity::Failure, format!("Service {name}: {failed} failed ({share}): {causes}"));
         }
         if service.arrived == 0 {
             say(Severity::Warning, format!("Service {}: no request arrived", service.service));
