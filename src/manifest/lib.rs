@@ -46,6 +46,7 @@ pub mod pod;
 mod policy;
 mod port_check;
 mod references;
+mod relations;
 pub mod resources;
 pub mod rights;
 mod scaled_object;
