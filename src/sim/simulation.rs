@@ -203,6 +203,9 @@ impl Simulation {
         self.data_plane.traffic.advance(at);
         self.env.now = at;
         self.handled += 1;
+        if let Some(slowdown) = self.data_plane.kubelet.machine_slowdown() {
+            self.env.plane.slow_down(slowdown);
+        }
         let mut is_look_past = false;
         match turn {
             // Reconciles without effect are not part of the digest, so that skipping them does not change it.

@@ -7,7 +7,7 @@
 
 use super::arrivals::{Arrivals, BufferedArrivals};
 use super::backend::{Backend, BackendId, BackendState};
-use super::balancer::{Balancer, Caller, ServiceBalancer};
+use super::balancer::{Balancer, Caller, Connection, ServiceBalancer};
 use super::barriers::Barriers;
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
@@ -288,7 +288,7 @@ impl Traffic {
             let requests = instants.zip(drawn.iter().zip(&*demands));
             if !endpoints.is_empty() {
                 for ((at, request), endpoint) in requests.zip(&*endpoints) {
-                    pods.send(at, request, *endpoint);
+                    pods.send(at, request, (*endpoint, Connection::Single));
                 }
                 continue;
             }
@@ -301,7 +301,7 @@ impl Traffic {
                 }
                 let caller = |_: &_| Caller::outside(request.0);
                 match balancer.choose(available, at, caller, backends, records) {
-                    Some(endpoint) => pods.send(at, request, endpoint),
+                    Some(endpoint) => pods.send(at, request, (endpoint, balancer.connection())),
                     None => pods.fail(at, FailureCause::NoEndpoint),
                 }
             }
@@ -324,9 +324,15 @@ impl Pods<'_> {
     /// Sends a request that arrives at `at`, with its demand in a pod of the usual model, to its endpoint.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
-    fn send(&mut self, at: SimTime, (size, usual): (&RequestSize, &Demand), endpoint: BackendId) {
+    fn send(
+        &mut self,
+        at: SimTime,
+        (size, usual): (&RequestSize, &Demand),
+        (endpoint, connection): (BackendId, Connection),
+    ) {
+        let unsent = (connection == Connection::Opened).then_some(*size);
         let Some(backend) = self.backends.get_mut(endpoint) else {
-            return self.hanging[self.service as usize].push(at, endpoint);
+            return self.hanging[self.service as usize].push(at, endpoint, unsent);
         };
         match backend.state {
             BackendState::Serving => {
@@ -339,11 +345,29 @@ impl Pods<'_> {
                 if let Err(cause) = backend.offer(at, client, size, demand, self.records) {
                     self.fail(at, cause);
                 }
+                if connection != Connection::Single {
+                    self.send_waiting(at, endpoint);
+                }
             }
             BackendState::Refusing => self.fail(at, FailureCause::Refused),
             BackendState::Unreachable | BackendState::Gone => {
                 backend.hanging += 1;
-                self.hanging[self.service as usize].push(at, endpoint);
+                self.hanging[self.service as usize].push(at, endpoint, unsent);
+            }
+        }
+    }
+
+    /// A kept connection to `endpoint` works: requests that wait for one use it.
+    fn send_waiting(&mut self, at: SimTime, endpoint: BackendId) {
+        let hanging = &mut self.hanging[self.service as usize];
+        hanging.expire(at, self.backends, self.records);
+        let waiting = hanging.take_waiting(self.backends);
+        let Some(backend) = self.backends.get_mut(endpoint) else { return };
+        for (arrived, size) in waiting {
+            let client = Client { service: self.service, attempt: NO_ATTEMPT, arrived };
+            let demand = self.models[backend.model.0 as usize].demand(&size);
+            if let Err(cause) = backend.offer(at, client, &size, demand, self.records) {
+                self.records.fail(client, cause);
             }
         }
     }
