@@ -27,6 +27,7 @@ mod node_autoscaler;
 mod observers;
 mod outages;
 mod resizing;
+mod revisions;
 pub mod routes;
 mod rule_writes;
 mod simulation;

@@ -45,6 +45,7 @@ pub fn describe(
         Kind::HorizontalPodAutoscaler => hpa::hpa(sight, id, told)?,
         Kind::VerticalPodAutoscaler => hpa::vpa(sight, id, told)?,
         Kind::ScaledObject => hpa::scaled_object(sight, id, told)?,
+        Kind::PodAutoscaler => hpa::pod_autoscaler(sight, id, told)?,
         Kind::PodDisruptionBudget => limits::disruption_budget(sight, id, told)?,
         Kind::ConfigMap => storage::config(sight, id, Kind::ConfigMap, told)?,
         Kind::Secret => {
