@@ -279,7 +279,7 @@ pub struct ServiceSeries {
 pub struct WorkloadReport {
     /// `Deployment ai-agents/ai-agent`.
     pub workload: String,
-    /// The HPA that scales it, if any.
+    /// The HPA or PodAutoscaler of Knative that scales it, if any.
     pub hpa: Option<String>,
     /// Desired pods (`spec.replicas`; eligible nodes for a DaemonSet; active pods of Jobs): minimum, mean over time,
     /// and maximum.

@@ -95,6 +95,10 @@ impl fmt::Display for Told {
         if decision.desired != decision.undelayed {
             writeln!(f, "scale-down-delay: the most of that time, {}", decision.desired)?;
         }
+        let want = self.step.want;
+        if self.step.held_by.is_none() && want >= 0 && want != decision.desired {
+            writeln!(f, "within min-scale and max-scale: {want}")?;
+        }
         if let Some(hold) = self.step.held_by {
             writeln!(f, "{}", why_held(hold))?;
         }

@@ -9,6 +9,11 @@ use engine::parse_duration;
 
 /// CPU request of `queue-proxy`, the container that Knative adds (`config-deployment`: `queue-sidecar-cpu-request`).
 const QUEUE_CPU: &str = "25m";
+/// For how long a deleted pod goes on serving (`drainSleepDuration`): its containers' hook waits for `queue-proxy`, which
+/// does nothing else in that time.
+const DRAIN_SECONDS: i64 = 30;
+/// Default of a revision's `timeoutSeconds`, in which requests in progress may end (`config-defaults`).
+const TIMEOUT_SECONDS: i64 = 300;
 
 pub(super) fn make(given: &Given<'_>) -> Made {
     let Some(template) = given.value("/spec/template") else {
@@ -56,6 +61,8 @@ pub(super) fn revision(given: &Given<'_>, name: &str, template: &Value) -> Vec<V
     ]);
     let mut pods = marked(template, &own, &Map::new());
     if let Some(spec) = pods.get_mut("spec").and_then(Value::as_object_mut) {
+        let timeout = spec.get("timeoutSeconds").cloned().unwrap_or_else(|| TIMEOUT_SECONDS.into());
+        spec.insert("terminationGracePeriodSeconds".to_owned(), timeout);
         for field in [
             "containerConcurrency",
             "timeoutSeconds",
@@ -69,6 +76,7 @@ pub(super) fn revision(given: &Given<'_>, name: &str, template: &Value) -> Vec<V
         for (index, container) in
             containers.iter_mut().enumerate().filter(|(_, one)| one.is_object())
         {
+            container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}});
             if container["name"].is_null() {
                 container["name"] = if index == 0 {
                     "user-container".into()
@@ -81,6 +89,12 @@ pub(super) fn revision(given: &Given<'_>, name: &str, template: &Value) -> Vec<V
             "name": "queue-proxy",
             "image": "gcr.io/knative-releases/knative.dev/serving/cmd/queue",
             "resources": {"requests": {"cpu": QUEUE_CPU}},
+            "ports": [
+                {"name": "http-queueadm", "containerPort": 8022},
+                {"name": "http-autometric", "containerPort": 9090},
+                {"name": "http-usermetric", "containerPort": 9091},
+                {"name": "queue-port", "containerPort": 8012},
+            ],
             "readinessProbe": {"httpGet": {"port": 8012, "path": "/"}, "periodSeconds": 1},
         }));
     }

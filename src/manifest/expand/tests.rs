@@ -260,7 +260,7 @@ fn in_knative_mode_an_inference_service_is_one() {
         "PodAutoscaler default/iris-predictor-00001",
         "/metadata/annotations/autoscaling.knative.dev~1min-scale",
     );
-    assert_eq!(least, "1");
+    assert_eq!(least, "2");
     assert_valid(&text);
 }
 
