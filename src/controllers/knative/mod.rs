@@ -211,7 +211,7 @@ impl Explain for KpaController {
         Some(self.told(key)?.to_json())
     }
 
-    fn explain_in_a_row(&self, key: Key, _: SimTime) -> Option<Row> {
+    fn explain_as_row(&self, key: Key, _: SimTime) -> Option<Row> {
         Some(self.told(key)?.to_row())
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Given, Made, Mistake, labels, marked};
+use super::{Expansion, ExpansionInput, Mistake, labels, marked};
 use crate::pod_autoscaler::CLUSTER_WIDE;
 use engine::parse_duration;
 
@@ -15,7 +15,7 @@ const DRAIN_SECONDS: i64 = 30;
 /// Default of a revision's `timeoutSeconds`, in which requests in progress may end (`config-defaults`).
 const TIMEOUT_SECONDS: i64 = 300;
 
-pub(super) fn make(given: &Given<'_>) -> Made {
+pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     let Some(template) = given.value("/spec/template") else {
         return Err(Mistake {
             field: "spec.template",
@@ -42,7 +42,7 @@ impl Annotations<'_> {
 }
 
 /// The Deployment of a revision, the Service that routes to it, and what scales it.
-pub(super) fn revision(given: &Given<'_>, name: &str, template: &Value) -> Vec<Value> {
+pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value) -> Vec<Value> {
     let revision = format!("{name}-00001");
     let annotations = template.pointer("/metadata/annotations").and_then(Value::as_object);
     let annotations = Annotations(annotations);
@@ -135,7 +135,7 @@ pub(super) fn revision(given: &Given<'_>, name: &str, template: &Value) -> Vec<V
 }
 
 /// The settings of the cluster's autoscaler, from the ConfigMap `config-autoscaler` or the operator's KnativeServing.
-fn config(given: &Given<'_>) -> Map<String, Value> {
+fn config(given: &ExpansionInput<'_>) -> Map<String, Value> {
     let is_config = |one: &super::Manifest| {
         &*one.kind == "ConfigMap" && &*one.reference.id.name == "config-autoscaler"
     };

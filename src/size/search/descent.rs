@@ -11,7 +11,7 @@ const CLIMBS: usize = 24;
 const STEPS: [usize; 3] = [1, 4, 16];
 
 /// What a descent knows besides the samples.
-pub struct Ground<'a> {
+pub struct DescentContext<'a> {
     /// The knobs.
     pub space: &'a Space,
     /// What is known.
@@ -20,7 +20,7 @@ pub struct Ground<'a> {
     pub floor: &'a dyn Fn(&Point) -> f64,
 }
 
-impl Ground<'_> {
+impl DescentContext<'_> {
     /// The cheapest point around this one that holds; one that does not hold if none is found that is cheaper than
     /// `limit`.
     pub fn descend(&self, start: &Point, limit: f64) -> Result<Point, Need> {

@@ -11,7 +11,7 @@ pub mod space;
 
 use sobol_burley::sample as sobol;
 
-use descent::Ground;
+use descent::DescentContext;
 use journal::{Journal, Need, Sample, Unit, is_cheaper};
 use space::{KnobKind, Point, Space};
 
@@ -130,7 +130,8 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
             starts.iter().filter_map(|start| self.below(start.clone(), limit)).collect();
         open.dedup();
         while !open.is_empty() {
-            let ground = Ground { space: self.space, journal: &self.journal, floor: self.floor };
+            let ground =
+                DescentContext { space: self.space, journal: &self.journal, floor: self.floor };
             let mut need = Need::default();
             open.retain(|start| match ground.descend(start, limit) {
                 Ok(_) => false,
