@@ -9,7 +9,7 @@ pub const TICK: SimDuration = SimDuration::from_secs(2);
 
 /// What a decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Seen {
+pub struct Observation {
     /// Ready pods.
     pub ready: i32,
     /// The metric's average over the stable window.
@@ -22,7 +22,7 @@ pub struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     /// What it was based on.
-    pub seen: Seen,
+    pub observed: Observation,
     /// Pods that the stable window asks for, before limits: stable / target, rounded up.
     pub for_stable: f64,
     /// Pods that the panic window asks for, before limits.
@@ -52,13 +52,18 @@ pub struct Decider {
 
 impl Decider {
     /// Decides at `now`.
-    pub fn decide(&mut self, spec: &PodAutoscalerSpec, seen: Seen, now: SimTime) -> Decision {
-        let ready = f64::from(seen.ready.max(1));
+    pub fn decide(
+        &mut self,
+        spec: &PodAutoscalerSpec,
+        observed: Observation,
+        now: SimTime,
+    ) -> Decision {
+        let ready = f64::from(observed.ready.max(1));
         // Rounded outwards, so that a low rate still permits one pod more or less.
         let most = (spec.max_scale_up_rate * ready).ceil();
         let least = (ready / spec.max_scale_down_rate).floor();
-        let for_stable = (seen.stable / spec.target).ceil();
-        let for_panic = (seen.panic / spec.target).ceil();
+        let for_stable = (observed.stable / spec.target).ceil();
+        let for_panic = (observed.panic / spec.target).ceil();
         let limited = |pods: f64| {
             let limited = pods.max(least).min(most) as i32;
             let is_activation = spec.activation_scale > 1 && pods > 0.0;
@@ -84,20 +89,20 @@ impl Decider {
             undelayed
         };
         Decision {
-            seen,
+            observed,
             for_stable,
             for_panic,
             rates: (least, most),
             panics_since: self.panics_since,
             undelayed,
             desired,
-            excess_burst_capacity: excess(spec, seen),
+            excess_burst_capacity: excess(spec, observed),
         }
     }
 }
 
 /// What the ready pods could take beyond the burst to be prepared for.
-fn excess(spec: &PodAutoscalerSpec, seen: Seen) -> i32 {
+fn excess(spec: &PodAutoscalerSpec, observed: Observation) -> i32 {
     let burst = spec.target_burst_capacity;
     if burst < 0.0 {
         return -1;
@@ -105,7 +110,7 @@ fn excess(spec: &PodAutoscalerSpec, seen: Seen) -> i32 {
     if burst == 0.0 {
         return 0;
     }
-    (f64::from(seen.ready) * spec.total - burst - seen.panic).floor() as i32
+    (f64::from(observed.ready) * spec.total - burst - observed.panic).floor() as i32
 }
 
 /// The same before the first decision, of a revision at its initial scale (`createScaler`).

@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::Told;
+use super::LastDecision;
 use super::activation::Hold;
 use crate::Row;
 use cluster::pod_autoscaler::{PodAutoscalerSpec, ScalingMetric, ServerlessMode};
 
 /// What a decision was taken by, as far as its explanation needs it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct DecisionSettings {
     metric: ScalingMetric,
     target: f64,
     total: f64,
@@ -23,7 +23,7 @@ pub(super) struct Terms {
     max_scale_up_rate: f64,
 }
 
-impl Terms {
+impl DecisionSettings {
     pub(super) fn of(spec: &PodAutoscalerSpec) -> Self {
         Self {
             metric: spec.metric,
@@ -46,43 +46,43 @@ impl Terms {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for LastDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (decision, terms) = (&self.decision, &self.terms);
-        let seen = decision.seen;
-        let (least, most) = terms.bounds;
+        let (decision, settings) = (&self.decision, &self.settings);
+        let observed = decision.observed;
+        let (least, most) = settings.bounds;
         let most = if most == 0 { "any number".to_owned() } else { most.to_string() };
         writeln!(
             f,
             "at {}: {} pods asked for, {} ready, {least} to {most} allowed",
-            self.at, self.before, seen.ready
+            self.at, self.before, observed.ready
         )?;
         writeln!(
             f,
             "target: {} {} per pod, of {} that it can take",
-            terms.target,
-            terms.unit(),
-            terms.total
+            settings.target,
+            settings.unit(),
+            settings.total
         )?;
         writeln!(
             f,
             "stable window of {} s: {} / {} = {} pods, rounded up",
-            terms.stable_seconds, seen.stable, terms.target, decision.for_stable
+            settings.stable_seconds, observed.stable, settings.target, decision.for_stable
         )?;
         writeln!(
             f,
             "panic window of {} s: {} / {} = {} pods, rounded up; {} times the ready pods begin a panic",
-            terms.panic_seconds,
-            seen.panic,
-            terms.target,
+            settings.panic_seconds,
+            observed.panic,
+            settings.target,
             decision.for_panic,
-            terms.panic_threshold
+            settings.panic_threshold
         )?;
         let (lowest, highest) = decision.rates;
         writeln!(
             f,
             "one decision leads to {lowest} pods at least and {highest} at most (max-scale-up-rate {})",
-            terms.max_scale_up_rate
+            settings.max_scale_up_rate
         )?;
         match decision.panics_since {
             Some(since) => writeln!(
@@ -126,7 +126,7 @@ fn why_held(hold: Hold) -> String {
     }
 }
 
-impl Told {
+impl LastDecision {
     fn result(&self) -> String {
         if self.is_change {
             format!("{} -> {}", self.before, self.step.want)
@@ -137,35 +137,35 @@ impl Told {
 
     /// Why the activator is in the path of requests, or not.
     fn path(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (terms, seen) = (&self.terms, self.decision.seen);
+        let (settings, observed) = (&self.settings, self.decision.observed);
         let excess = self.decision.excess_burst_capacity;
         let is_in = self.mode == ServerlessMode::Proxy;
         let verdict = if is_in { "is in the path" } else { "is not in the path" };
         write!(f, "the activator {verdict}: ")?;
-        if terms.burst < 0.0 {
+        if settings.burst < 0.0 {
             writeln!(f, "target-burst-capacity is -1")
         } else if is_in && self.step.want <= 0 {
             writeln!(f, "no pods are wanted")
-        } else if terms.burst == 0.0 {
+        } else if settings.burst == 0.0 {
             writeln!(f, "target-burst-capacity is 0")
         } else {
             writeln!(
                 f,
                 "{} ready x {} - target-burst-capacity {} - {} in the panic window = {excess}",
-                seen.ready, terms.total, terms.burst, seen.panic
+                observed.ready, settings.total, settings.burst, observed.panic
             )
         }
     }
 
     pub(super) fn to_row(&self) -> Row {
-        let (decision, seen) = (&self.decision, self.decision.seen);
+        let (decision, observed) = (&self.decision, self.decision.observed);
         let mode = if decision.panics_since.is_some() { "panic" } else { "stable" };
         let is_in = self.mode == ServerlessMode::Proxy;
         let cells = vec![
             ("TIME", self.at.to_string()),
-            ("READY", seen.ready.to_string()),
-            ("STABLE", seen.stable.to_string()),
-            ("PANIC", seen.panic.to_string()),
+            ("READY", observed.ready.to_string()),
+            ("STABLE", observed.stable.to_string()),
+            ("PANIC", observed.panic.to_string()),
             ("MODE", mode.to_owned()),
             ("ASKED FOR", decision.desired.to_string()),
             ("RESULT", self.result()),
@@ -175,15 +175,15 @@ impl Told {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let (decision, seen) = (&self.decision, self.decision.seen);
+        let (decision, observed) = (&self.decision, self.decision.observed);
         json!({
             "time_seconds": self.at.as_secs_f64(),
             "replicas_before": self.before,
-            "ready_pods": seen.ready,
-            "stable_value": seen.stable,
-            "panic_value": seen.panic,
-            "target_value": self.terms.target,
-            "total_value": self.terms.total,
+            "ready_pods": observed.ready,
+            "stable_value": observed.stable,
+            "panic_value": observed.panic,
+            "target_value": self.settings.target,
+            "total_value": self.settings.total,
             "pods_for_stable": decision.for_stable,
             "pods_for_panic": decision.for_panic,
             "is_panicking": decision.panics_since.is_some(),

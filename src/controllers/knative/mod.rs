@@ -19,9 +19,9 @@ use cluster::pod_autoscaler::{
 };
 use cluster::service::Service;
 use cluster::{Action, Change, ClusterView, Kind, NamespacedName, ObjectId};
-use decider::{Decider, Decision, Seen, TICK, excess_at_first};
+use decider::{Decider, Decision, Observation, TICK, excess_at_first};
 use engine::SimTime;
-use explain::Terms;
+use explain::DecisionSettings;
 
 /// The autoscaler and the controller of PodAutoscalers.
 #[derive(Clone, Debug, Default)]
@@ -42,17 +42,17 @@ struct Revision {
     /// Pods wanted by the last decision; -1 before it.
     desired: i32,
     excess_burst_capacity: i32,
-    last: Option<Told>,
+    last: Option<LastDecision>,
 }
 
 /// The last decision and what became of it.
 #[derive(Clone, Debug)]
-struct Told {
+struct LastDecision {
     at: SimTime,
     decision: Decision,
     step: Step,
     mode: ServerlessMode,
-    terms: Terms,
+    settings: DecisionSettings,
     /// Pods asked of the Deployment before.
     before: i32,
     is_change: bool,
@@ -96,7 +96,7 @@ impl Revision {
             return None;
         }
         let (stable, panic) = (self.stable.average(now), self.panic.average(now));
-        let decision = self.decider.decide(spec, Seen { ready, stable, panic }, now);
+        let decision = self.decider.decide(spec, Observation { ready, stable, panic }, now);
         self.desired = decision.desired;
         self.excess_burst_capacity = decision.excess_burst_capacity;
         Some(decision)
@@ -158,13 +158,13 @@ impl Controller for KpaController {
         if let Some(target) = target.filter(|_| applies) {
             actions.push(Action::Scale(target, step.want));
         }
-        let known = revision.last.as_ref().map(|told| told.decision);
+        let known = revision.last.as_ref().map(|last| last.decision);
         if let Some(decision) = decision.or(known).filter(|_| decision.is_some() || applies) {
             let before = before.unwrap_or_default();
-            let terms = Terms::of(spec);
+            let settings = DecisionSettings::of(spec);
             let is_change = applies;
-            let told = Told { at: now, decision, step, mode, terms, before, is_change };
-            revision.last = Some(told);
+            let last = LastDecision { at: now, decision, step, mode, settings, before, is_change };
+            revision.last = Some(last);
         }
         // While nothing is reported, decisions would change nothing.
         let is_idle = revision.desired <= 0 && revision.stable.is_empty(now);
@@ -196,7 +196,7 @@ fn service_of(object: &PodAutoscaler) -> NamespacedName {
 }
 
 impl KpaController {
-    fn told(&self, key: Key) -> Option<&Told> {
+    fn last_decision(&self, key: Key) -> Option<&LastDecision> {
         let Key::PodAutoscaler(id) = key else { return None };
         self.revisions.get(&id)?.last.as_ref()
     }
@@ -204,14 +204,14 @@ impl KpaController {
 
 impl Explain for KpaController {
     fn explain(&self, key: Key, _: SimTime) -> Option<String> {
-        self.told(key).map(Told::to_string)
+        self.last_decision(key).map(LastDecision::to_string)
     }
 
     fn explain_as_json(&self, key: Key, _: SimTime) -> Option<serde_json::Value> {
-        Some(self.told(key)?.to_json())
+        Some(self.last_decision(key)?.to_json())
     }
 
     fn explain_as_row(&self, key: Key, _: SimTime) -> Option<Row> {
-        Some(self.told(key)?.to_row())
+        Some(self.last_decision(key)?.to_row())
     }
 }

@@ -1,5 +1,5 @@
 use super::activation::{Hold, mode, scale, status_after};
-use super::decider::{Decider, Decision, Seen, excess_at_first};
+use super::decider::{Decider, Decision, Observation, excess_at_first};
 use super::*;
 use cluster::node::ConditionStatus;
 use cluster::pod_autoscaler::{Aggregation, PodAutoscalerStatus};
@@ -38,7 +38,7 @@ fn at(seconds: i64) -> SimTime {
 }
 
 fn decide(spec: &PodAutoscalerSpec, ready: i32, stable: f64, panic: f64) -> Decision {
-    Decider::default().decide(spec, Seen { ready, stable, panic }, at(100))
+    Decider::default().decide(spec, Observation { ready, stable, panic }, at(100))
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn the_stable_window_asks_for_its_average_by_the_target_rounded_up() {
 fn twice_the_ready_pods_in_the_panic_window_begin_a_panic_that_scales_only_up() {
     let (spec, mut decider) = (spec(), Decider::default());
     let mut decide = |second, ready, stable, panic| {
-        let seen = Seen { ready, stable, panic };
-        let decision = decider.decide(&spec, seen, at(second));
+        let observed = Observation { ready, stable, panic };
+        let decision = decider.decide(&spec, observed, at(second));
         (decision.desired, decision.panics_since)
     };
     // 139 / 70 asks for 2 of 2 ready pods; 210 / 70 for 3 of 1, which is a panic.
@@ -86,8 +86,8 @@ fn a_smaller_number_waits_for_the_scale_down_delay() {
     let spec = PodAutoscalerSpec { scale_down_delay: SimDuration::from_secs(10), ..spec() };
     let mut decider = Decider::default();
     let mut desired = |second, stable: f64| {
-        let seen = Seen { ready: 3, stable, panic: stable };
-        decider.decide(&spec, seen, at(second)).desired
+        let observed = Observation { ready: 3, stable, panic: stable };
+        decider.decide(&spec, observed, at(second)).desired
     };
     assert_eq!(desired(0, 210.0), 3);
     assert_eq!(desired(8, 70.0), 3);
