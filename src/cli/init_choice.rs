@@ -313,13 +313,13 @@ mod tests {
     #[test]
     fn of_folders_the_one_with_most_workloads_is_taken_and_nothing_of_its_variants() {
         let parts = [
-            part("all/one.yaml", &[("a", 1), ("b", 1), ("c", 1)]),
+            part("combined/one.yaml", &[("a", 1), ("b", 1), ("c", 1)]),
             part("each/a.yaml", &[("a", 2)]),
             part("each/b.yaml", &[("b", 2)]),
             part("each/service.yaml", &[]),
             part("more/d.yaml", &[("d", 1)]),
         ];
-        assert_eq!(picked(&parts), ["all/one.yaml", "more/d.yaml"]);
+        assert_eq!(picked(&parts), ["combined/one.yaml", "more/d.yaml"]);
         let (_, left) = pick(parts.to_vec());
         let told: Vec<String> = left.iter().map(|(path, why)| format!("{path} {why}")).collect();
         assert_eq!(

@@ -391,6 +391,8 @@ impl Kubelet {
 #[cfg(test)]
 mod ending_tests;
 #[cfg(test)]
+mod interruption_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod timing_tests;

@@ -41,12 +41,12 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
         }
     }
-    for row in sweep.rows.iter().filter(|row| !row.missed.is_empty()) {
-        let more = row.missed.len().saturating_sub(NOTES);
-        let missed = row.missed.iter().take(NOTES).cloned();
+    for (missed, rows) in by_missed(sweep) {
+        let more = missed.len().saturating_sub(NOTES);
+        let missed = missed.iter().take(NOTES).cloned();
         let missed: Vec<String> =
             missed.chain((more > 0).then(|| format!("{more} more"))).collect();
-        let text = format!("{} missed {}", setting(sweep, row), missed.join(", "));
+        let text = format!("{} missed {}", rows.join(", "), missed.join(", "));
         lines.extend(paragraph("  ✗ ", &text));
     }
     for row in &sweep.rows {
@@ -63,6 +63,21 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
     }
     lines.extend(paragraph("", &conclusion(sweep)));
     lines.join("\n") + "\n"
+}
+
+/// The rows that missed objectives, by their letters, grouped by what they missed.
+fn by_missed(sweep: &SweepTable) -> Vec<(&[String], Vec<String>)> {
+    let mut groups: Vec<(&[String], Vec<String>)> = Vec::new();
+    for row in sweep.rows.iter().filter(|row| !row.missed.is_empty()) {
+        let values = (1..).zip(&row.values);
+        let values = values.map(|(number, value)| format!("{}={value}", column(number)));
+        let setting = values.collect::<Vec<_>>().join(" ");
+        match groups.iter_mut().find(|(missed, _)| *missed == row.missed) {
+            Some((_, rows)) => rows.push(setting),
+            None => groups.push((&row.missed, vec![setting])),
+        }
+    }
+    groups
 }
 
 /// The setting of a row as `--set` takes it.

@@ -3,7 +3,7 @@
 use super::assumptions::mark;
 use super::markup::{Cell, escape, row, section, table};
 use crate::cells;
-use crate::figures::{ABSENT, WARM_UP_NOTE, clock, count, percent, percent_or_absent, span};
+use crate::figures::{ABSENT, clock, count, not_counted, percent, percent_or_absent, span};
 use crate::model::{DiscountLine, DiscountOf, ObjectiveResult, Report, ServiceReport};
 use crate::text::{miss, missed_minutes};
 use units::Money;
@@ -217,7 +217,7 @@ fn outcomes(service: &ServiceReport) -> String {
             .downtimes
             .iter()
             .map(|down| {
-                let note = if down.counted_seconds > 0.0 { "" } else { WARM_UP_NOTE };
+                let note = not_counted(down);
                 vec![
                     Cell::Text(clock(down.from_seconds)),
                     Cell::Figure(span(down.seconds)),

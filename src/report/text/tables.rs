@@ -3,7 +3,7 @@
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::cells;
 use crate::figures::{
-    ABSENT, WARM_UP_NOTE, causes, causes_of, clock, count, counted, latency, number, percent,
+    ABSENT, causes, causes_of, clock, count, counted, latency, not_counted, number, percent,
     percent_or_absent, span,
 };
 use crate::model::{Balancing, Latency, Report, ServiceReport};
@@ -131,9 +131,9 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
     };
     let fast = service.good_and_fast.iter();
-    let fast =
-        fast.map(|one| format!(" ({} within {})", percent(one.share), latency(one.within_ms)));
-    let fast = fast.collect::<String>();
+    let fast = fast.map(|one| format!("{} within {}", percent(one.share), latency(one.within_ms)));
+    let fast = fast.collect::<Vec<_>>().join(", ");
+    let fast = if fast.is_empty() { fast } else { format!(" ({fast})") };
     let available = format!(
         "{} of requests{fast}, {} of the time; {down}",
         percent_or_absent(service.availability_by_requests),
@@ -142,9 +142,9 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     lines.extend(paragraph("    available  ", &available));
     for downtime in service.downtimes.iter().take(DOWNTIMES) {
         let lead = format!("      {}  ", clock(downtime.from_seconds));
-        let counts = downtime.counted_seconds > 0.0;
-        let (paint, note) = if counts { (Paint::Bad, "") } else { (Paint::Dim, WARM_UP_NOTE) };
-        let text = format!("down for {}: {}{note}", span(downtime.seconds), downtime.cause);
+        let paint = if downtime.counted_seconds > 0.0 { Paint::Bad } else { Paint::Dim };
+        let (down, note) = (span(downtime.seconds), not_counted(downtime));
+        let text = format!("down for {down}: {}{note}", downtime.cause);
         lines.extend(painted(&paragraph(&lead, &text), paint, style));
     }
     if service.downtimes.len() > DOWNTIMES {

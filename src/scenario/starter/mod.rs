@@ -1,6 +1,7 @@
 //! A scenario to start from, written for a person to read and change: guesses from the manifests, each
 //! with a comment that says what it is and how to find the right value.
 
+mod backing;
 mod calls;
 mod guesses;
 mod llm;
@@ -16,6 +17,7 @@ use std::fmt::{self, Write as _};
 
 use super::helm_chart::HelmChart;
 use super::inventory::{Inventory, PodShape};
+use backing::{is_backing, write_backing};
 use calls::Calls;
 use cluster::{Kind, NamespacedName, ObjectReference};
 use engine::{SimDuration, format_duration};
@@ -24,7 +26,7 @@ use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
 pub use nodes::NodeGroup;
 use nodes::write_cluster;
-use sizing::{Pool, pools};
+use sizing::{Pool, pools, warm_up_minutes};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
@@ -101,6 +103,13 @@ impl Starter<'_> {
             .filter(|(service, workload)| is_entered(service) || !calls.reaches(workload))
             .copied()
             .collect();
+        let called_only = |(service, workload): &(&NamespacedName, &ObjectReference)| {
+            !is_entered(service) && self.inventory.workloads.get(*workload).is_some_and(is_backing)
+        };
+        let backing: Vec<&NamespacedName> =
+            asked.iter().filter(|one| called_only(one)).map(|(service, _)| *service).collect();
+        let backing = if backing.len() < asked.len() { backing } else { Vec::new() };
+        asked.retain(|(service, _)| !backing.contains(service));
         asked.sort_by_key(|(service, _)| !is_entered(service));
         let entered = asked.iter().filter(|(service, _)| is_entered(service)).count();
         // Where it is known what people come by, that is what must hold.
@@ -113,11 +122,12 @@ impl Starter<'_> {
         } else {
             Vec::new()
         };
-        self.write_head(out, &models)?;
+        self.write_head(out, &models, &pools)?;
         write_cluster(out, &pools, self.inventory)?;
         write_metrics(out, self.inventory)?;
         self.write_workloads(out, &services, &models, &calls)?;
         self.write_ingress_routes(out, &ingress_routes, &models, &calls)?;
+        write_backing(out, &backing)?;
         self.write_traffic(out, &asked, &ingress_routes, &models, &calls)?;
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, promised, &pools, &models, &calls)?;
@@ -219,8 +229,9 @@ impl Starter<'_> {
         routes.collect()
     }
 
-    fn write_head(&self, out: &mut String, models: &Models<'_>) -> fmt::Result {
-        let warm_up = if models.is_empty() { "5m" } else { "10m" };
+    fn write_head(&self, out: &mut String, models: &Models<'_>, pools: &[Pool]) -> fmt::Result {
+        let least = if models.is_empty() { 5 } else { 10 };
+        let warm_up = format!("{}m", warm_up_minutes(self.inventory, pools, least));
         write!(
             out,
             "\
