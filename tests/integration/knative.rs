@@ -67,7 +67,8 @@ fn without_requests_the_pod_goes_after_the_stable_window_and_the_first_request_w
     let now = run.until(360).0.now();
     let traffic = run.0.traffic_mut();
     let held = traffic.held_requests(SERVICE).expect("an activator");
-    assert!((2..6).contains(&held.count), "{held:?}");
+    // One request a second, until an image is pulled and a pod is ready.
+    assert!((3..20).contains(&held.count), "{held:?}");
     assert!(held.longest > SimDuration::from_secs(2), "{held:?}");
     assert_eq!(traffic.figures(now, SERVICE).outcomes.failed_in_all(), 0);
 }
@@ -79,10 +80,12 @@ fn concurrency_decides_on_the_pods_and_a_burst_begins_a_panic() {
     run.until(110);
     assert_eq!(run.replicas(DEPLOYMENT), 1);
     run.until(140);
+    // The one pod answers half of them; those that wait count, too.
     let told = run.explain("PodAutoscaler/default/hello-00001");
     assert!(told.contains("panic mode"), "{told}");
-    assert_eq!(run.replicas(DEPLOYMENT), 3, "{told}");
+    assert!(run.replicas(DEPLOYMENT) > 3, "{told}");
     run.until(400);
+    assert_eq!(run.replicas(DEPLOYMENT), 3);
     let told = run.explain("PodAutoscaler/default/hello-00001");
     assert!(told.contains("stable mode: 3"), "{told}");
     assert!(told.contains("/ 7 = 3 pods"), "{told}");
@@ -186,7 +189,8 @@ fn requests_wait_for_the_first_pod_and_give_up_after_their_time_out() {
     traffic.set_endpoints(at(25.0), SERVICE, &[pod]);
     let outcomes = traffic.figures(at(40.0), SERVICE).outcomes;
     let failed = outcomes.failed_by(FailureCause::Timeout);
-    assert!((49..=51).contains(&failed), "{failed} of the first five seconds");
+    // Those of the first five seconds, and those of the sixth, whose answer takes another second.
+    assert!((59..=61).contains(&failed), "{failed}");
     assert_eq!(outcomes.failed_in_all(), failed);
     // Those that waited are let in together.
     let held = traffic.held_requests(SERVICE).expect("an activator");
