@@ -65,7 +65,7 @@ impl Decider {
         let for_stable = (observed.stable / spec.target).ceil();
         let for_panic = (observed.panic / spec.target).ceil();
         let limited = |pods: f64| {
-            let limited = pods.max(least).min(most) as i32;
+            let limited = whole(pods.max(least).min(most));
             let is_activation = spec.activation_scale > 1 && pods > 0.0;
             if is_activation { limited.max(spec.activation_scale) } else { limited }
         };
@@ -75,13 +75,12 @@ impl Decider {
         } else if self.panics_since.is_some_and(|since| since + spec.stable_window < now) {
             (self.panics_since, self.most_in_panic) = (None, 0);
         }
-        let undelayed = match self.panics_since {
-            None => stable,
+        let undelayed = if self.panics_since.is_some() {
             // A panic scales only up.
-            Some(_) => {
-                self.most_in_panic = self.most_in_panic.max(stable).max(panic);
-                self.most_in_panic
-            }
+            self.most_in_panic = self.most_in_panic.max(stable).max(panic);
+            self.most_in_panic
+        } else {
+            stable
         };
         let desired = if spec.scale_down_delay > SimDuration::ZERO {
             self.delay.delayed(now, (spec.scale_down_delay, TICK), undelayed)
@@ -110,15 +109,21 @@ fn excess(spec: &PodAutoscalerSpec, observed: Observation) -> i32 {
     if burst == 0.0 {
         return 0;
     }
-    (f64::from(observed.ready) * spec.total - burst - observed.panic).floor() as i32
+    whole((f64::from(observed.ready) * spec.total - burst - observed.panic).floor())
 }
 
 /// The same before the first decision, of a revision at its initial scale (`createScaler`).
 pub fn excess_at_first(spec: &PodAutoscalerSpec) -> i32 {
     let burst = spec.target_burst_capacity;
     if burst <= 0.0 {
-        burst as i32
+        whole(burst)
     } else {
-        (f64::from(spec.initial_scale) * spec.total - burst) as i32
+        whole(f64::from(spec.initial_scale) * spec.total - burst)
     }
+}
+
+/// The whole part of a number of pods or requests; those beyond an `i32` are its bounds.
+#[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
+const fn whole(number: f64) -> i32 {
+    number as i32
 }

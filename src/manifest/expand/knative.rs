@@ -166,11 +166,11 @@ fn hpa(annotations: &Annotations<'_>, deployment: &str, metadata: Value) -> Valu
     if let Some(target) = target.or((metric == "cpu").then_some(80.0)) {
         spec["metrics"] = json!([match metric {
             "cpu" => json!({"type": "Resource", "resource": {"name": "cpu",
-                "target": {"type": "Utilization", "averageUtilization": target.ceil() as i64}}}),
+                "target": {"type": "Utilization", "averageUtilization": whole(target.ceil())}}}),
             "memory" => json!({"type": "Resource", "resource": {"name": "memory",
-                "target": {"type": "AverageValue", "averageValue": format!("{}Mi", target as i64)}}}),
+                "target": {"type": "AverageValue", "averageValue": format!("{}Mi", whole(target))}}}),
             other => json!({"type": "Pods", "pods": {"metric": {"name": other},
-                "target": {"type": "AverageValue", "averageValue": (target as i64).to_string()}}}),
+                "target": {"type": "AverageValue", "averageValue": whole(target).to_string()}}}),
         }]);
     }
     let window = annotations.get("window", "window").and_then(|text| parse_duration(text).ok());
@@ -184,4 +184,9 @@ fn hpa(annotations: &Annotations<'_>, deployment: &str, metadata: Value) -> Valu
         "metadata": metadata,
         "spec": spec,
     })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
+const fn whole(number: f64) -> i64 {
+    number as i64
 }
