@@ -56,7 +56,7 @@ impl Figure {
     /// of the kind, such as an unknown number of zeros.
     pub fn restated(&self, other: &Figure) -> Option<String> {
         if self.kind == Kind::Clock {
-            let seconds = other.value as u64;
+            let seconds: u64 = format!("{:.0}", other.value.floor()).parse().ok()?;
             let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
             let has_hours = self.text.matches(':').count() == 2;
             return Some(match (has_hours, self.text.starts_with('0')) {
@@ -114,7 +114,7 @@ static NUMBER_ALONE: LazyLock<Regex> =
 fn with_commas(plain: &str) -> String {
     let whole = plain.find('.').unwrap_or(plain.len());
     let mut text = plain.to_owned();
-    for place in (1..whole).rev().filter(|place| (whole - place) % 3 == 0) {
+    for place in (1..whole).rev().filter(|place| (whole - place).is_multiple_of(3)) {
         text.insert(place, ',');
     }
     text
