@@ -59,7 +59,46 @@ pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value)
         ("serving.knative.dev/service", name),
         ("serving.knative.dev/revision", &revision),
     ]);
-    let mut pods = marked(template, &own, &Map::new());
+    let pods = pods(template, &own);
+    let deployment = format!("{revision}-deployment");
+    let metadata = given.metadata(&deployment, &own);
+    let selector = labels([("serving.knative.dev/revision", &revision)]);
+    let spec =
+        json!({"replicas": replicas, "selector": {"matchLabels": selector}, "template": pods});
+    let ports = json!([{"name": "http", "port": 80, "targetPort": 8012}]);
+    let mut scaler_metadata = given.metadata(&revision, &own);
+    let class =
+        annotations.get("class", "class").or_else(|| config.get("pod-autoscaler-class")?.as_str());
+    let scaler = if class == Some("hpa.autoscaling.knative.dev") {
+        hpa(&annotations, &deployment, &scaler_metadata)
+    } else {
+        let mut settings = annotations.0.cloned().unwrap_or_default();
+        let of_cluster = config.iter().filter(|(name, _)| *name != "pod-autoscaler-class");
+        settings.extend(
+            of_cluster.map(|(name, value)| (format!("{CLUSTER_WIDE}{name}"), value.clone())),
+        );
+        scaler_metadata["annotations"] = settings.into();
+        let mut spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment}});
+        if let Some(limit) = template.pointer("/spec/containerConcurrency") {
+            spec["containerConcurrency"] = limit.clone();
+        }
+        json!({
+            "apiVersion": "autoscaling.internal.knative.dev/v1alpha1",
+            "kind": "PodAutoscaler",
+            "metadata": scaler_metadata,
+            "spec": spec,
+        })
+    };
+    vec![
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
+        given.service(name, &Value::Object(selector), &ports, false),
+        scaler,
+    ]
+}
+
+/// The template of a revision's pods: its own, with `queue-proxy`.
+fn pods(template: &Value, own: &Map<String, Value>) -> Value {
+    let mut pods = marked(template, own, &Map::new());
     if let Some(spec) = pods.get_mut("spec").and_then(Value::as_object_mut) {
         let timeout = spec.get("timeoutSeconds").cloned().unwrap_or_else(|| TIMEOUT_SECONDS.into());
         spec.insert("terminationGracePeriodSeconds".to_owned(), timeout);
@@ -98,40 +137,7 @@ pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value)
             "readinessProbe": {"httpGet": {"port": 8012, "path": "/"}, "periodSeconds": 1},
         }));
     }
-    let deployment = format!("{revision}-deployment");
-    let metadata = given.metadata(&deployment, &own);
-    let selector = labels([("serving.knative.dev/revision", &revision)]);
-    let spec =
-        json!({"replicas": replicas, "selector": {"matchLabels": selector}, "template": pods});
-    let ports = json!([{"name": "http", "port": 80, "targetPort": 8012}]);
-    let mut scaler_metadata = given.metadata(&revision, &own);
-    let class =
-        annotations.get("class", "class").or_else(|| config.get("pod-autoscaler-class")?.as_str());
-    let scaler = if class == Some("hpa.autoscaling.knative.dev") {
-        hpa(&annotations, &deployment, scaler_metadata)
-    } else {
-        let mut settings = annotations.0.cloned().unwrap_or_default();
-        let of_cluster = config.iter().filter(|(name, _)| *name != "pod-autoscaler-class");
-        settings.extend(
-            of_cluster.map(|(name, value)| (format!("{CLUSTER_WIDE}{name}"), value.clone())),
-        );
-        scaler_metadata["annotations"] = settings.into();
-        let mut spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment}});
-        if let Some(limit) = template.pointer("/spec/containerConcurrency") {
-            spec["containerConcurrency"] = limit.clone();
-        }
-        json!({
-            "apiVersion": "autoscaling.internal.knative.dev/v1alpha1",
-            "kind": "PodAutoscaler",
-            "metadata": scaler_metadata,
-            "spec": spec,
-        })
-    };
-    vec![
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
-        given.service(name, &Value::Object(selector), &ports, false),
-        scaler,
-    ]
+    pods
 }
 
 /// The settings of the cluster's autoscaler, from the ConfigMap `config-autoscaler` or the operator's KnativeServing.
@@ -153,7 +159,7 @@ fn config(given: &ExpansionInput<'_>) -> Map<String, Value> {
 }
 
 /// The HPA of a revision of class `hpa`.
-fn hpa(annotations: &Annotations<'_>, deployment: &str, metadata: Value) -> Value {
+fn hpa(annotations: &Annotations<'_>, deployment: &str, metadata: &Value) -> Value {
     let least = annotations.count("min-scale", "minScale").filter(|least| *least > 0);
     let most = annotations.count("max-scale", "maxScale").filter(|most| *most > 0);
     let mut spec = json!({
