@@ -43,6 +43,7 @@ pub mod object;
 mod omit;
 pub mod path;
 pub mod pod;
+mod pod_autoscaler;
 mod policy;
 mod port_check;
 mod references;

@@ -7,12 +7,16 @@ use super::build_objectives::{down_below, objective_of};
 use super::downtime::{DownPeriod, downs};
 use super::error_budget;
 use super::llm;
-use super::model::{ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries};
+use super::model::{
+    ActivatorReport, ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries,
+};
 use capacity::cost::CostAllocation;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
-use traffic::{FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes};
+use traffic::{
+    FailureCause, HeldRequests, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes,
+};
 use units::Money;
 
 /// The reports of all services with traffic.
@@ -58,6 +62,7 @@ fn service_report(
         blocked_by: service.blocked_by.clone(),
         in_flight: service.figures.in_flight,
         retries: (outcomes.retried > 0).then_some(outcomes.retried),
+        activator: service.held.map(activator),
         latency: service.figures.latencies.map(latency),
         latency_of_all: service.figures.latencies_of_all.map(latency_of_all),
         classes: service.classes.iter().map(class_report).collect(),
@@ -74,6 +79,15 @@ fn service_report(
         down_below: down_below / 100.0,
         downtimes: downs.iter().map(|down| down.downtime(end_of_warm_up(facts))).collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
+    }
+}
+
+/// The requests that an activator held, with their mean wait.
+fn activator(held: HeldRequests) -> ActivatorReport {
+    ActivatorReport {
+        held_requests: held.count,
+        mean_wait_ms: held.total.as_millis_f64() / held.count.max(1) as f64,
+        max_wait_ms: held.longest.as_millis_f64(),
     }
 }
 

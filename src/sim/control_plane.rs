@@ -20,7 +20,7 @@ pub struct ControlPlane {
     /// Work queue settings, indexed by controller.
     queue_settings: Vec<QueueSettings>,
     /// Watchers of each kind, by its number in [`Watches`]: one bit per controller.
-    hearers: [u32; Watches::KINDS],
+    hearers: [u64; Watches::KINDS],
     /// The controllers that memoize decisions, and the kinds whose changes invalidate these at once.
     memoized: Vec<(u8, Watches)>,
     queue: WorkQueue,
@@ -400,8 +400,8 @@ impl ControlPlane {
     }
 }
 
-fn hearers(controllers: &[Box<dyn Controller>]) -> [u32; Watches::KINDS] {
-    assert!(controllers.len() <= 32, "a bit for each controller");
+fn hearers(controllers: &[Box<dyn Controller>]) -> [u64; Watches::KINDS] {
+    assert!(controllers.len() <= 64, "a bit for each controller");
     let mut hearers = [0; Watches::KINDS];
     for (position, controller) in controllers.iter().enumerate() {
         for kind in controller.watches().kinds() {

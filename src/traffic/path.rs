@@ -197,8 +197,8 @@ impl Traffic {
 
     /// Advances to `until`, inclusive. The result does not depend on the steps in which time advances.
     pub fn advance(&mut self, until: SimTime) {
-        while self.interval_end.min(self.minute_end) <= until {
-            let end = self.interval_end.min(self.minute_end);
+        while self.next_boundary() <= until {
+            let end = self.next_boundary();
             self.run(end);
             self.sweep(end);
             if end == self.minute_end {
@@ -214,6 +214,11 @@ impl Traffic {
         self.run(until);
         self.fluid.pass_boundaries(until);
         self.now = self.now.max(until);
+    }
+
+    /// The end of the current interval or minute of the recording.
+    pub(super) fn next_boundary(&self) -> SimTime {
+        self.interval_end.min(self.minute_end)
     }
 
     /// Updates the records with everything until `now`.
