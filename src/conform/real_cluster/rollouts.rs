@@ -142,7 +142,9 @@ impl<'r> Company<'r> {
         for repetition in repetitions {
             let together = rows.iter().filter(|other| is_together(repetition, other));
             let cases: BTreeSet<&str> = together.map(|other| other.text("case")).collect();
-            cases.into_iter().for_each(|case| *counts.entry(case).or_default() += 1);
+            for case in cases {
+                *counts.entry(case).or_default() += 1;
+            }
         }
         let (case, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
         let of_case = rows.iter().filter(|row| row.text("case") == case);
