@@ -18,7 +18,7 @@ use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, Steps, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
-use traffic::{IntervalFigures, MinuteFigures, Outcomes, ServiceFigures, UserUptime};
+use traffic::{HeldRequests, IntervalFigures, MinuteFigures, Outcomes, ServiceFigures, UserUptime};
 use units::{Money, ResourceTime};
 
 /// Input of a report.
@@ -57,6 +57,8 @@ pub struct ServiceFacts {
     pub calls: Vec<String>,
     /// NetworkPolicies that blocked requests to it.
     pub blocked_by: Vec<String>,
+    /// Requests that Knative's activator held; absent without an activator.
+    pub held: Option<HeldRequests>,
     /// Indexes of the workloads behind it.
     pub workloads: Vec<usize>,
     /// Totals after the warm-up.

@@ -8,15 +8,16 @@ use super::downtime::{DownPeriod, downs};
 use super::error_budget;
 use super::llm;
 use super::model::{
-    ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries, UserUptimeReport,
-    WorstWindow,
+    ActivatorReport, ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries,
+    UserUptimeReport, WorstWindow,
 };
 use capacity::cost::CostAllocation;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
 use traffic::{
-    FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes, UserUptime,
+    FailureCause, HeldRequests, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes,
+    UserUptime,
 };
 use units::Money;
 
@@ -63,6 +64,7 @@ fn service_report(
         blocked_by: service.blocked_by.clone(),
         in_flight: service.figures.in_flight,
         retries: (outcomes.retried > 0).then_some(outcomes.retried),
+        activator: service.held.map(activator),
         latency: service.figures.latencies.map(latency),
         latency_of_all: service.figures.latencies_of_all.map(latency_of_all),
         classes: service.classes.iter().map(class_report).collect(),
@@ -107,6 +109,15 @@ fn user_uptime(uptime: &UserUptime) -> Option<UserUptimeReport> {
         cutoff_seconds: uptime.cutoff.as_secs_f64(),
         windows: windows.collect(),
     })
+}
+
+/// The requests that an activator held, with their mean wait.
+fn activator(held: HeldRequests) -> ActivatorReport {
+    ActivatorReport {
+        held_requests: held.count,
+        mean_wait_ms: held.total.as_millis_f64() / held.count.max(1) as f64,
+        max_wait_ms: held.longest.as_millis_f64(),
+    }
 }
 
 fn class_report(facts: &ClassFacts) -> ClassReport {

@@ -194,6 +194,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         blocked_by: Vec::new(),
         in_flight: 4,
         retries: Some(1_206),
+        activator: None,
         latency: Some(Latency {
             mean_ms: 1_912.4,
             p50_ms: 1_420.0,

@@ -7,6 +7,8 @@ use super::model::{ObjectiveResult, Report, ServiceReport, WorkloadReport};
 const RETRIED: f64 = 0.5;
 /// Share of the time from which on throttling by the CPU limit is told.
 const THROTTLED: f64 = 0.005;
+/// Share of the requests from which on those that waited in an activator are told.
+const HELD: f64 = 0.005;
 /// Maximum number of reasons in one line.
 const REASONS: usize = 3;
 
@@ -36,6 +38,9 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
         });
         reasons.extend(failures(report, of_class.as_ref().unwrap_or(service)));
     }
+    if is_latency {
+        reasons.extend(held(service));
+    }
     reasons.extend(retries(service));
     let failed = service.availability_by_requests.is_some_and(|share| share < 1.0);
     let is_of_time = missed.figure.ends_with("by time") || missed.figure == "good minutes";
@@ -61,6 +66,19 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
     }
     told.truncate(REASONS);
     told.join("; ")
+}
+
+/// Requests that waited for a pod in Knative's activator, if they are enough to show in a tail.
+fn held(service: &ServiceReport) -> Option<String> {
+    let activator = service.activator?;
+    let held = activator.held_requests;
+    (held as f64 >= HELD * service.arrived as f64 && held > 0).then(|| {
+        format!(
+            "{} waited in Knative's activator for a pod, {} at most",
+            counted(held, "request"),
+            span(activator.max_wait_ms / 1000.0)
+        )
+    })
 }
 
 /// The HPA of a workload at its maximum.

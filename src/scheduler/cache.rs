@@ -27,8 +27,8 @@ pub struct Cache {
     /// By slot of the node's id.
     nodes: Vec<Option<NodeInfo>>,
     zones: NodeOrder,
-    /// Slots in the order in which nodes are examined.
-    order: Vec<usize>,
+    /// The order in which nodes are examined, worked out when somebody asks after a node came or went.
+    order: OnceLock<Order>,
     topology: Topology,
     classes: Vec<PodClass>,
     /// By class: the first class that every node treats identically.
@@ -59,12 +59,21 @@ pub struct Cache {
     changes: VecDeque<u32>,
     /// Counts changes of the order of nodes.
     order_version: u64,
-    /// By slot: its position in the order of nodes.
-    positions: Vec<u32>,
+    /// Number of nodes.
+    count: usize,
     /// By slot: the rank of its node's name among all names, computed on first use.
     name_ranks: OnceLock<Vec<u32>>,
     /// Number of nodes with a `PreferNoSchedule` taint.
     softly_tainted: usize,
+}
+
+/// The order in which nodes are examined.
+#[derive(Clone, Debug, Default)]
+struct Order {
+    /// The slots, in that order.
+    slots: Vec<usize>,
+    /// By slot: its position.
+    positions: Vec<u32>,
 }
 
 /// Pods with equal keys belong to the same class.
@@ -101,7 +110,18 @@ impl Cache {
 
     /// The slots of all nodes, in the order in which they are examined.
     pub fn order(&self) -> &[usize] {
-        &self.order
+        &self.ordered().slots
+    }
+
+    fn ordered(&self) -> &Order {
+        self.order.get_or_init(|| {
+            let slots = self.zones.list();
+            let mut positions = vec![0; self.nodes.len()];
+            for (position, slot) in (0..).zip(&slots) {
+                positions[*slot] = position;
+            }
+            Order { slots, positions }
+        })
     }
 
     /// Grows with every change of that order.
@@ -111,13 +131,13 @@ impl Cache {
 
     /// A node's position in that order.
     pub fn position(&self, slot: usize) -> usize {
-        self.positions[slot] as usize
+        self.ordered().positions[slot] as usize
     }
 
     /// The place of a node's name among the names of all nodes.
     pub fn name_rank(&self, slot: usize) -> u32 {
         let ranks = self.name_ranks.get_or_init(|| {
-            let mut by_name = self.order.clone();
+            let mut by_name = self.order().to_vec();
             by_name.sort_unstable_by_key(|slot| &self.node(*slot).name);
             let mut ranks = vec![0; self.nodes.len()];
             for (rank, slot) in (0..).zip(by_name) {
@@ -137,7 +157,7 @@ impl Cache {
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
         let known = self.generation - self.changes.len() as u64;
         // If the change log no longer reaches back far enough, each node's own generation is checked.
-        let all = if generation < known { self.order.as_slice() } else { &[] };
+        let all = if generation < known { self.order() } else { &[] };
         let changed = move |slot: &usize| self.node(*slot).generation > generation;
         let skipped = usize::try_from(generation.saturating_sub(known)).unwrap_or(usize::MAX);
         let logged = if generation < known { self.changes.len() } else { skipped };
@@ -183,12 +203,12 @@ impl Cache {
 
     /// All nodes, in the order in which they are examined.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
-        self.order.iter().map(|slot| self.node(*slot))
+        self.order().iter().map(|slot| self.node(*slot))
     }
 
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
-        self.order.len()
+        self.count
     }
 
     /// One more than the largest slot.

@@ -10,7 +10,7 @@ use manifest::{Diagnostics, Manifest, read_manifests};
 use scenario::resolved::ResolvedScenario;
 
 /// Names under which HorizontalPodAutoscalers and the like say what they scale.
-const SCALERS: [&str; 2] = ["HorizontalPodAutoscaler", "ScaledObject"];
+const SCALERS: [&str; 3] = ["HorizontalPodAutoscaler", "ScaledObject", "PodAutoscaler"];
 
 /// Most pods of a workload that are tried, as a multiple of those that it has now.
 const MOST_PODS: u64 = 3;

@@ -205,6 +205,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             let intervals = simulation.traffic_mut().intervals(id).to_vec();
             let minutes = simulation.traffic_mut().minutes(now, id);
             let classes = class_facts(simulation.traffic_mut(), now, id);
+            let held = simulation.traffic_mut().held_requests(id);
             let failed_calls = simulation.traffic_mut().failed_calls(id).into_iter();
             let failed_calls = failed_calls
                 .filter_map(|(called, count)| {
@@ -220,6 +221,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
                 failed_calls,
                 calls,
                 blocked_by,
+                held,
                 workloads,
                 figures,
                 intervals,

@@ -362,10 +362,10 @@ impl Traffic {
         in_flight.saturating_sub(slots)
     }
 
-    /// Whether the service has an endpoint that is serving now.
+    /// Whether the service has an endpoint that is serving now, or an activator that waits for one.
     pub fn can_answer(&self, service: ServiceId) -> bool {
         let endpoints = &self.services[service.0 as usize].endpoints;
-        endpoints.iter().any(|one| self.is_serving(*one))
+        self.has_activator(service) || endpoints.iter().any(|one| self.is_serving(*one))
     }
 
     /// Names of the services called by requests of a model.

@@ -57,9 +57,13 @@ pub use config::{DEFAULT_TIMEOUT, IngressRouteSpec, TrafficSpec};
 pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
 pub use minutes::{LatencyLimits, MINUTE, MinuteFigures};
+pub use network::{Activity, HeldRequests};
 pub use node_cpu::{CpuClaim, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
-pub use policy::{Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec, Via};
+pub use policy::{
+    ActivatorPolicy, Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec,
+    Via,
+};
 pub use problem::Problem;
 pub use recording::{
     FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes, Waits,

@@ -7,7 +7,7 @@
 
 use super::arrivals::{Arrivals, BufferedArrivals};
 use super::backend::{Backend, BackendId, BackendState};
-use super::balancer::{Balancer, Caller, ServiceBalancer};
+use super::balancer::{Balancer, Caller, Connection, ServiceBalancer};
 use super::barriers::Barriers;
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
@@ -211,8 +211,8 @@ impl Traffic {
 
     /// Advances to `until`, inclusive. The result does not depend on the steps in which time advances.
     pub fn advance(&mut self, until: SimTime) {
-        while self.interval_end.min(self.minute_end) <= until {
-            let end = self.interval_end.min(self.minute_end);
+        while self.next_boundary() <= until {
+            let end = self.next_boundary();
             self.run(end);
             self.sweep(end);
             if end == self.minute_end {
@@ -228,6 +228,11 @@ impl Traffic {
         self.run(until);
         self.fluid.pass_boundaries(until);
         self.now = self.now.max(until);
+    }
+
+    /// The end of the current interval or minute of the recording.
+    pub(super) fn next_boundary(&self) -> SimTime {
+        self.interval_end.min(self.minute_end)
     }
 
     /// Updates the records with everything until `now`.
@@ -302,7 +307,7 @@ impl Traffic {
             let requests = instants.zip(drawn.iter().zip(&*demands));
             if !endpoints.is_empty() {
                 for ((at, request), endpoint) in requests.zip(&*endpoints) {
-                    pods.send(at, request, *endpoint);
+                    pods.send(at, request, (*endpoint, Connection::Single));
                 }
                 continue;
             }
@@ -315,7 +320,7 @@ impl Traffic {
                 }
                 let caller = |_: &_| Caller::outside(request.0);
                 match balancer.choose(available, at, caller, backends, records) {
-                    Some(endpoint) => pods.send(at, request, endpoint),
+                    Some(endpoint) => pods.send(at, request, (endpoint, balancer.connection())),
                     None => pods.fail(at, FailureCause::NoEndpoint),
                 }
             }
@@ -338,9 +343,15 @@ impl Pods<'_> {
     /// Sends a request that arrives at `at`, with its demand in a pod of the usual model, to its endpoint.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
-    fn send(&mut self, at: SimTime, (size, usual): (&RequestSize, &Demand), endpoint: BackendId) {
+    fn send(
+        &mut self,
+        at: SimTime,
+        (size, usual): (&RequestSize, &Demand),
+        (endpoint, connection): (BackendId, Connection),
+    ) {
+        let unsent = (connection == Connection::Opened).then_some(*size);
         let Some(backend) = self.backends.get_mut(endpoint) else {
-            return self.hanging[self.service as usize].push(at, endpoint);
+            return self.hanging[self.service as usize].push(at, endpoint, unsent);
         };
         match backend.state {
             BackendState::Serving => {
@@ -353,11 +364,29 @@ impl Pods<'_> {
                 if let Err(cause) = backend.offer(at, client, size, demand, self.records) {
                     self.fail(at, cause);
                 }
+                if connection != Connection::Single {
+                    self.send_waiting(at, endpoint);
+                }
             }
             BackendState::Refusing => self.fail(at, FailureCause::Refused),
             BackendState::Unreachable | BackendState::Gone => {
                 backend.hanging += 1;
-                self.hanging[self.service as usize].push(at, endpoint);
+                self.hanging[self.service as usize].push(at, endpoint, unsent);
+            }
+        }
+    }
+
+    /// A kept connection to `endpoint` works: requests that wait for one use it.
+    fn send_waiting(&mut self, at: SimTime, endpoint: BackendId) {
+        let hanging = &mut self.hanging[self.service as usize];
+        hanging.expire(at, self.backends, self.records);
+        let waiting = hanging.take_waiting(self.backends);
+        let Some(backend) = self.backends.get_mut(endpoint) else { return };
+        for (arrived, size) in waiting {
+            let client = Client { service: self.service, attempt: NO_ATTEMPT, arrived };
+            let demand = self.models[backend.model.0 as usize].demand(&size);
+            if let Err(cause) = backend.offer(at, client, &size, demand, self.records) {
+                self.records.fail(client, cause);
             }
         }
     }

@@ -29,6 +29,7 @@ mod faults;
 mod hpa_selectors;
 mod in_place_resize;
 mod karpenter_simulation;
+mod knative;
 mod kustomize;
 mod layers;
 mod manifests;

@@ -18,6 +18,7 @@ mod conform_scheduler;
 mod conservation;
 mod fault_storms;
 mod gate;
+mod gke_hpa;
 mod gpu_sharing;
 mod hpa_by_source;
 mod llm_measurement;

@@ -110,6 +110,18 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         lines.extend(paragraph("    retries    ", &text));
     }
     lines.extend(paragraph("    balanced   ", &balancing(service.balancing)));
+    if let Some(activator) = service.activator {
+        let text = match activator.held_requests {
+            0 => "no request waited in Knative's activator".to_owned(),
+            held => format!(
+                "{} waited in Knative's activator for a pod, {} on average, {} at most",
+                counted(held, "request"),
+                latency(activator.mean_wait_ms),
+                latency(activator.max_wait_ms),
+            ),
+        };
+        lines.extend(paragraph("    held       ", &text));
+    }
     lines.extend(tokens(service));
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();

@@ -21,10 +21,10 @@ impl Cache {
         let mut info = NodeInfo::new(id, node, domains);
         info.generation = self.next_generation(id);
         self.count(&info);
-        let position = self.zones.add(id.index(), &info.labels);
+        self.zones.add(id.index(), &info.labels);
         self.nodes[id.index()] = Some(info);
-        self.order.insert(position, id.index());
-        self.order_changed(position);
+        self.count += 1;
+        self.order_changed();
     }
 
     /// Applies an updated Node object.
@@ -36,8 +36,7 @@ impl Cache {
             if NodeOrder::moves(&info.labels, &node.meta.labels) {
                 self.zones.remove(id.index(), &info.labels);
                 self.zones.add(id.index(), &node.meta.labels);
-                self.order = self.zones.list();
-                self.order_changed(0);
+                self.order_changed();
             }
             self.tallies.leave_all(&info);
             self.topology.leave(id.index(), &info.labels, &info.domains);
@@ -62,8 +61,8 @@ impl Cache {
         self.index.leave(&info);
         self.topology.leave(id.index(), &info.labels, &info.domains);
         self.zones.remove(id.index(), &info.labels);
-        self.order = self.zones.list();
-        self.order_changed(0);
+        self.count -= 1;
+        self.order_changed();
     }
 
     /// Adds a pod to a node; does nothing if the node is unknown.
@@ -128,14 +127,10 @@ impl Cache {
         slot.take_if(|node| node.id == id)
     }
 
-    /// Updates the positions from `from` on.
-    fn order_changed(&mut self, from: usize) {
+    fn order_changed(&mut self) {
         self.order_version += 1;
+        self.order = OnceLock::new();
         self.name_ranks = OnceLock::new();
-        self.positions.resize(self.nodes.len(), 0);
-        for (position, slot) in self.order.iter().enumerate().skip(from) {
-            self.positions[*slot] = u32::try_from(position).unwrap_or(u32::MAX);
-        }
     }
 
     fn next_generation(&mut self, node: NodeId) -> u64 {

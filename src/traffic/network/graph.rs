@@ -56,7 +56,7 @@ pub(crate) fn graph(
         // A flow is served by the mean over its classes.
         let is_flow = service.arrivals.as_flow().is_some();
         let mix = classes.mix(service, models, streams).filter(|_| !is_flow);
-        (service.policy.work_queue, mix)
+        (service.policy.clone(), mix)
     });
     let errors = (0..).zip(models).map(|(number, model)| {
         let (name, number) = classes.model_in_words(number);

@@ -7,6 +7,7 @@
 //!
 //! One order of events: by time, then what happens in pods, then by kind as [`NetworkEvent`] lists them.
 
+mod activator;
 mod attempts;
 mod calendar;
 mod calls;
@@ -22,12 +23,15 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
+use activator::Activator;
+pub use activator::{Activity, HeldRequests};
 pub(super) use edge::Edge;
 pub(super) use graph::graph;
 
 use super::arrivals::{Arrival, BufferedArrivals, Users};
 use super::backend::BackendId;
-use super::path::Traffic;
+use super::path::{ServiceId, Traffic};
+use super::policy::ServicePolicy;
 use super::request_class::Mix;
 use super::trace::Tokens;
 use calendar::Calendar;
@@ -61,6 +65,8 @@ pub(super) struct Network {
     pub(super) routes: Vec<Route>,
     /// By request model, classes included: draws which of its answers are errors; absent where none are.
     pub(super) errors: Vec<Option<Errors>>,
+    /// Services whose requests have asked for a pod, until somebody is told.
+    activated: Vec<ServiceId>,
 }
 
 /// Draws which answers of an application are errors.
@@ -96,6 +102,8 @@ struct NetworkService {
     /// Attempts in progress whose callers are waiting.
     active: u32,
     work_queue: Option<WorkQueue>,
+    /// Absent if requests go to the pods.
+    activator: Option<Activator>,
     /// Endpoints ejected by outlier detection.
     ejected: Vec<BackendId>,
     /// Its request classes; absent if there are none.
@@ -133,17 +141,18 @@ enum NetworkEvent {
 }
 
 impl Network {
-    /// The network of services, each with whether it has a work queue and with its request classes, and with these
-    /// edges, those of the clients first.
+    /// The network of services, each with its policy and its request classes, and with these edges, those of the clients
+    /// first.
     pub(super) fn new(
-        services: impl Iterator<Item = (bool, Option<Mix>)>,
+        services: impl Iterator<Item = (ServicePolicy, Option<Mix>)>,
         edges: Vec<Edge>,
         edges_of_model: Vec<Range<u32>>,
         routes: Vec<Route>,
         names: Vec<String>,
     ) -> Self {
-        let service = |(has_queue, mix): (bool, Option<Mix>)| NetworkService {
-            work_queue: has_queue.then(WorkQueue::default),
+        let service = |(policy, mix): (ServicePolicy, Option<Mix>)| NetworkService {
+            work_queue: (policy.work_queue || policy.activator.is_some()).then(WorkQueue::default),
+            activator: policy.activator.map(|one| Activator::new(one.container_concurrency)),
             mix,
             ..NetworkService::default()
         };
@@ -159,6 +168,12 @@ impl Network {
     /// Whether requests to a service need events because its clients retry.
     pub(super) fn has_retries(&self, service: u32) -> bool {
         self.edges[service as usize].retries.is_some()
+    }
+
+    /// Whether requests of a pod that dies return to the service's queue.
+    pub(super) fn takes_back(&self, service: u32) -> bool {
+        let service = &self.services[service as usize];
+        service.work_queue.is_some() && service.activator.is_none()
     }
 
     /// Whether a service has a queue from which its pods pull requests.
@@ -222,6 +237,16 @@ impl Network {
 impl Traffic {
     /// Runs all network events up to and including `until`.
     pub(super) fn run_network(&mut self, until: SimTime) {
+        self.run_network_while(until, |_| true);
+    }
+
+    /// The same up to the first event in which a request asks for a pod. Returns the time reached.
+    fn run_network_to_activation(&mut self, until: SimTime) -> SimTime {
+        self.run_network_while(until, |network| network.activated.is_empty())
+    }
+
+    /// Runs network events up to and including `until`, as long as `goes_on`. Returns the time reached.
+    fn run_network_while(&mut self, until: SimTime, goes_on: impl Fn(&Network) -> bool) -> SimTime {
         for service in 0..self.services.len() {
             self.enter_arrival(service, until);
         }
@@ -235,7 +260,7 @@ impl Traffic {
                 self.pod_is_due(at, self.network.pods.first_pod());
                 continue;
             }
-            let Some(event) = event.filter(|event| event.at <= until) else { break };
+            let Some(event) = event.filter(|event| event.at <= until) else { return until };
             if !matches!(event.what, NetworkEvent::Arrival(_) | NetworkEvent::Route(_)) {
                 self.network.events.pop();
             }
@@ -252,6 +277,9 @@ impl Traffic {
                 NetworkEvent::ClassDeadline(call) => self.give_up_call(event.at, call),
             }
             self.handle_departed(event.at);
+            if !goes_on(&self.network) {
+                return event.at;
+            }
         }
     }
 

@@ -74,7 +74,7 @@ impl Traffic {
             let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
             attempt.place = AttemptState::Queue;
             let (service, is_wanted) = (attempt.service, attempt.call.is_some());
-            if is_wanted && self.network.has_work_queue(service) {
+            if is_wanted && self.network.takes_back(service) {
                 self.put_back_in_work_queue(now, service, id);
             } else {
                 self.end_attempt(now, id, Err(cause));
