@@ -1,3 +1,5 @@
+//! Knative's decisions: windows, panic, limits, and scaling to zero.
+
 use super::activation::{Hold, mode, scale, status_after};
 use super::decider::{Decider, Decision, Observation, excess_at_first};
 use super::*;
