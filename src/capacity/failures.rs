@@ -1,4 +1,4 @@
-//! Default failure rates and repairs of machines, zones and pods, each with its source. `wavetank catalog --failures` lists them.
+//! Default failure rates and repairs of machines, zones and pods, each with its source. `wavetank catalog failures` lists them.
 
 use std::sync::LazyLock;
 
@@ -48,6 +48,15 @@ pub enum Of {
 }
 
 impl Of {
+    /// The kind of a machine.
+    pub const fn machine(has_gpus: bool, is_spot: bool) -> Self {
+        match (has_gpus, is_spot) {
+            (_, true) => Self::SpotNodes,
+            (true, false) => Self::GpuNodes,
+            (false, false) => Self::OtherNodes,
+        }
+    }
+
     /// Its name in the data.
     const fn as_str(self) -> &'static str {
         match self {
@@ -103,6 +112,13 @@ mod tests {
         let rate = rate_of(Of::GpuNodes);
         let days = rate.mean_time_between.as_secs_f64() / 86_400.0;
         assert!((days - 54.0 * 2_048.0 / 419.0).abs() < 0.1, "{days}");
+    }
+
+    #[test]
+    fn a_spot_machine_fails_as_spot_machines_do_whatever_it_has() {
+        assert_eq!(Of::machine(true, true), Of::SpotNodes);
+        assert_eq!(Of::machine(false, true), Of::SpotNodes);
+        assert_eq!(Of::machine(true, false), Of::GpuNodes);
     }
 
     #[test]

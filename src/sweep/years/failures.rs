@@ -77,12 +77,8 @@ fn usual(resolved: &ResolvedScenario) -> Vec<(RandomFault, String)> {
         if is_stated(&kinds, Some(pool)) || pool.serverless.is_some() {
             continue;
         }
-        let of = match (pool.spot, machine.capacity().get("nvidia.com/gpu")) {
-            (true, _) => Of::SpotNodes,
-            (false, Some(_)) => Of::GpuNodes,
-            (false, None) => Of::OtherNodes,
-        };
-        let rate = rate_of(of);
+        let has_gpus = machine.capacity().get("nvidia.com/gpu").is_some();
+        let rate = rate_of(Of::machine(has_gpus, pool.spot));
         let kind = if pool.spot { FaultKind::ReclaimSpot } else { FaultKind::KillNode };
         let mut fault = fault(rate, kind);
         fault.pool = Some(pool.name.clone());
