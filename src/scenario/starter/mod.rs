@@ -32,8 +32,10 @@ use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
 use yaml::{comment, joined, scalar};
 
-/// CPU time that a request is guessed to take [s].
-const CPU_SECONDS: f64 = 0.02;
+/// CPU time that a request is guessed to take.
+const CPU_TIME: SimDuration = SimDuration::from_millis(20);
+/// Period of CFS quotas.
+const QUOTA_PERIOD: SimDuration = SimDuration::from_millis(100);
 /// Maximum number of skipped files listed in a scenario.
 const MOST_NOT_TAKEN: usize = 12;
 /// Maximum length of a reason in a scenario [characters]; `init` prints it in full.
@@ -185,7 +187,8 @@ impl Starter<'_> {
             return served.guessed_rps(gpu, shape.replicas);
         }
         let traced = self.traced.of(workload);
-        guessed_rps(shape, traced.map_or(CPU_SECONDS, TracedService::cpu_seconds))
+        let guess = || guessed_cpu_time(shape).as_secs_f64();
+        guessed_rps(shape, traced.map_or_else(guess, TracedService::cpu_seconds))
     }
 
     /// Services with a workload behind them, and the first of these. Of several Services before
@@ -431,12 +434,22 @@ fn guessed_load(rps: f64, has_waves: bool) -> String {
     format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
 }
 
-/// Requests per second that keep a part of the requested CPU busy.
+/// Requests per second that keep a part of the requested CPU busy, or of the CPU limit where that is less.
 fn guessed_rps(shape: Option<&PodShape>, cpu_seconds: f64) -> f64 {
     let Some(shape) = shape else { return 1.0 };
     let requested = shape.requests.get("cpu").map(MilliCpu::from).filter(|cpu| cpu.0 > 0);
-    let cores = requested.unwrap_or(UNSTATED_CPU).as_cores() * shape.replicas.max(1) as f64;
+    let cpu = requested.unwrap_or(UNSTATED_CPU);
+    let cpu = shape.cpu_limit.map_or(cpu, |limit| cpu.min(limit));
+    let cores = cpu.as_cores() * shape.replicas.max(1) as f64;
     libm::round(cores * BUSY / cpu_seconds).max(1.0)
+}
+
+/// CPU time that a request is guessed to take: [`CPU_TIME`], but no more than a CPU limit grants in one period of the
+/// kernel. Pods with a limit below that would be throttled in every request, and those who set it saw them work.
+fn guessed_cpu_time(shape: Option<&PodShape>) -> SimDuration {
+    let limit = shape.and_then(|shape| shape.cpu_limit);
+    let quota = limit.map(|limit| QUOTA_PERIOD / 1000 * limit.0);
+    quota.map_or(CPU_TIME, |quota| quota.min(CPU_TIME))
 }
 
 fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {
