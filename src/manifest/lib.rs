@@ -70,4 +70,4 @@ pub use object::{Manifest, Origin, objects_of, read_manifests, read_value};
 pub use omit::{omission, without};
 pub use path::FieldPath;
 pub use written::{amounts, written, written_metric};
-pub use yaml::{Document, Positions, Source, read_documents};
+pub use yaml::{Document, Positions, Source, read_documents, read_manifest_documents};
