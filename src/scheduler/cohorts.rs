@@ -72,6 +72,18 @@ pub(super) struct Cohorts {
 /// Fewer cohorts are not worth joining.
 const FEW: usize = 64;
 
+impl Cohort {
+    /// Its pods, some of which may have left.
+    pub(super) fn members(&self) -> impl Iterator<Item = PodId> {
+        self.members.iter().map(|(_, pod)| *pod)
+    }
+
+    /// True if no pod has left.
+    pub(super) fn is_whole(&self) -> bool {
+        self.members.len() == self.len
+    }
+}
+
 impl Cohorts {
     /// How many pods wait, those that are to be tried not included.
     pub(super) fn waiting_len(&self) -> usize {
@@ -89,9 +101,9 @@ impl Cohorts {
         self.all.iter().filter(|(_, one)| !one.is_released).map(|(id, one)| (*id, one))
     }
 
-    /// All pods, some of which may have left.
-    pub(super) fn members(&self) -> impl Iterator<Item = (u32, PodId)> {
-        self.all.iter().flat_map(|(id, one)| one.members.iter().map(|(_, pod)| (*id, *pod)))
+    /// All cohorts, by number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, &Cohort)> {
+        self.all.iter().map(|(id, one)| (*id, one))
     }
 
     /// The earliest time of rejection of those that wait.
