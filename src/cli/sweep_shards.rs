@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
 use super::output::{OutputOptions, warn};
-use super::sweep::{Format, Grid, write_table};
+use super::sweep::{Grid, Outputs, Resolved, write_table};
 use files::{Loader, ResultFolder, beside, from_folder, read_bytes, write_file};
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
@@ -82,9 +82,8 @@ pub struct MergeArguments {
     #[command(flatten)]
     planned: Planned,
 
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    #[command(flatten)]
+    outputs: Outputs,
 }
 
 /// Options of `wavetank sweep export`.
@@ -151,11 +150,11 @@ pub fn run(part: &Part, options: OutputOptions, out: &mut impl Write) -> Result<
 
 fn plan(arguments: &PlanArguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let grid = &arguments.grid;
-    let (cells, resolved) = grid.resolve()?;
+    let Resolved { varied, cells, scenarios: resolved } = grid.resolve()?;
     let folder = arguments.to.parent().unwrap_or(Path::new(""));
     let settings = grid.settings.settings.iter().map(ToString::to_string).collect();
     let scenario = from_folder(folder, grid.scenario()?);
-    let mut plan = Plan::new(scenario, settings, grid.varied());
+    let mut plan = Plan::new(scenario, settings, varied);
     plan.cells = cells
         .into_iter()
         .zip(&resolved)
@@ -390,7 +389,7 @@ fn merge(
             "{folder} has {foreign} files of other plans or versions, which have no part in this"
         ));
     }
-    write_table(&sweep, arguments.output, options, out)
+    write_table(&sweep, &arguments.outputs, options, out)
 }
 
 fn export(arguments: &ExportArguments, out: &mut impl Write) -> Result<Exit, Failure> {

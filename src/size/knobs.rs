@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::ladders::{cores, counts, family, multiples, with};
+use super::ladders::{cores, counts, family, memory, multiples, with};
 use super::search::space::{Knob, KnobKind, Point, Space};
 use super::tune::Tune;
 use cluster::{Kind, ObjectReference};
@@ -57,9 +57,11 @@ pub fn knobs(resolved: &ResolvedScenario, tuned: &[Tune]) -> Vec<SizeKnob> {
         let found = match tune {
             Tune::Hpa => finder.autoscalers(),
             Tune::Behavior => finder.behavior(),
-            Tune::Replicas => finder.replicas(),
+            Tune::Replicas => finder.replicas(false),
+            Tune::Stateful => finder.replicas(true),
             Tune::Requests => finder.resources("requests"),
             Tune::Limits => finder.resources("limits"),
+            Tune::Memory => finder.memory(),
             Tune::Nodes => finder.nodes(),
             Tune::NodeTypes => finder.node_types(),
             Tune::Path(vary) => vec![finder.by_path(&vary.path, &vary.values)],
@@ -165,10 +167,13 @@ impl Finder {
         self.of_kind("HorizontalPodAutoscaler").map(of).collect()
     }
 
-    fn replicas(&self) -> Vec<SizeKnob> {
-        let scalable = self.workloads().filter(|(manifest, _)| {
+    /// Replicas of workloads that take requests and that nothing scales: those with state of their own, or the others.
+    fn replicas(&self, is_stateful: bool) -> Vec<SizeKnob> {
+        let scalable = self.workloads().filter(|(manifest, workload)| {
             let kind = manifest.reference.kind;
             matches!(kind, Kind::Deployment | Kind::StatefulSet)
+                && !workload["requests"].is_null()
+                && has_state(manifest) == is_stateful
                 && !self.is_scaled(&manifest.reference)
         });
         scalable
@@ -180,23 +185,35 @@ impl Finder {
             .collect()
     }
 
-    fn resources(&self, of: &str) -> Vec<SizeKnob> {
-        let mut knobs = Vec::new();
-        for (manifest, workload) in self.workloads() {
-            let pods = &manifest.value["spec"]["template"]["spec"]["containers"];
-            let containers = pods.as_array().map_or(&[][..], Vec::as_slice);
-            let named = workload["container"].as_str();
-            let container = match named {
+    /// The container of each workload that takes its requests, with its name and the scenario's entry.
+    fn containers(&self) -> impl Iterator<Item = (&Manifest, &Value, &str, &Value)> {
+        self.workloads().filter_map(|(manifest, workload)| {
+            let containers = manifest.value["spec"]["template"]["spec"]["containers"].as_array()?;
+            let container = match workload["container"].as_str() {
                 Some(name) => containers.iter().find(|one| one["name"].as_str() == Some(name)),
                 None => containers.first(),
-            };
-            let Some(container) = container else { continue };
-            let Some(name) = container["name"].as_str() else { continue };
+            }?;
+            Some((manifest, workload, container["name"].as_str()?, container))
+        })
+    }
+
+    fn resources(&self, of: &str) -> Vec<SizeKnob> {
+        let mut knobs = Vec::new();
+        for (manifest, _, name, container) in self.containers() {
             let Some((values, now)) = cores(&container["resources"][of]["cpu"]) else { continue };
-            let path = format!(
-                "manifests.{}.spec.template.spec.containers[{name}].resources.{of}.cpu",
-                manifest.reference
-            );
+            let path = resource_path(manifest, name, of, "cpu");
+            knobs.push(SizeKnob { path, values, now, kind: self.kind() });
+        }
+        knobs
+    }
+
+    /// Without what the application uses, memory in use is what is requested, and less would look like a saving.
+    fn memory(&self) -> Vec<SizeKnob> {
+        let mut knobs = Vec::new();
+        for (manifest, workload, name, container) in self.containers() {
+            let requested = &container["resources"]["requests"]["memory"];
+            let Some((values, now)) = memory(workload, requested) else { continue };
+            let path = resource_path(manifest, name, "requests", "memory");
             knobs.push(SizeKnob { path, values, now, kind: self.kind() });
         }
         knobs
@@ -253,6 +270,21 @@ impl Finder {
         let values = values.iter().map(ToString::to_string).collect();
         SizeKnob { path, values, now: at, kind: self.kind() }
     }
+}
+
+/// Whether the pods of a workload have volumes that are theirs: a further pod has no data, or no volume.
+fn has_state(manifest: &Manifest) -> bool {
+    let volumes = &manifest.value["spec"]["template"]["spec"]["volumes"];
+    let mut volumes = volumes.as_array().into_iter().flatten();
+    manifest.reference.kind == Kind::StatefulSet
+        || volumes.any(|volume| volume["persistentVolumeClaim"].is_object())
+}
+
+fn resource_path(manifest: &Manifest, container: &str, of: &str, resource: &str) -> String {
+    let reference = &manifest.reference;
+    format!(
+        "manifests.{reference}.spec.template.spec.containers[{container}].resources.{of}.{resource}"
+    )
 }
 
 /// Whether all of these are amounts such as `500m`.

@@ -80,15 +80,20 @@ fn nodes_cost_what_they_cost_and_too_few_are_never_run() {
 fn faults_come_beside_what_the_timeline_has() {
     let resolved = shop(&[]);
     let report = sweep::run(&resolved, 1, |_| {}).expect("it runs");
-    let all = [Survive::Node, Survive::Zone, Survive::Rollout];
+    let all = ["node", "zone", "rollout", "rollout+node"];
+    let all = all.map(|text| text.parse::<Survive>().expect("faults"));
     let cases = cases(&resolved, &report, &all).expect("cases");
     let settings: Vec<String> =
         cases.iter().flat_map(|case| &case.settings).map(ToString::to_string).collect();
-    assert_eq!((cases.len(), settings.len()), (4, 3));
+    assert_eq!((cases.len(), settings.len()), (5, 4));
     assert!(settings.iter().all(|one| one.contains("\"scale\":")), "{settings:?}");
     assert!(settings[0].contains("\"killNode\":\"general-1\""), "{}", settings[0]);
     assert!(settings[1].contains("\"killZone\":\"a\""), "{}", settings[1]);
     assert_eq!(settings[2].matches("restartRollout").count(), 2, "{}", settings[2]);
+    // The node stops while the rollout is under way.
+    assert_eq!(cases[4].name, "without a node during a rollout");
+    assert!(settings[3].contains("restartRollout") && settings[3].contains("killNode"));
+    assert!("node+disk".parse::<Survive>().is_err());
     // The scenario takes them.
     for one in &settings {
         shop(&[one]);

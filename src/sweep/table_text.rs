@@ -1,12 +1,18 @@
 //! A sweep for the terminal: the settings, and for each the figures that decide.
 
-use super::figures::{Better, FigureName, TTFT_P95};
+use super::figures::TTFT_P95;
 use super::table::{SweepRow, SweepTable};
 use report::figures::{ABSENT, counted};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
 /// Notes that a row has room for.
 const NOTES: usize = 3;
+
+/// Rows of a table that a person reads; of more, those that matter are shown.
+const ROWS: usize = 40;
+
+/// Settings that are named for a figure, as far as they explain this share of it.
+const INFLUENCES: (usize, f64) = (3, 0.05);
 
 /// The sweep as text, each line ended.
 pub fn render(sweep: &SweepTable, style: Style) -> String {
@@ -20,9 +26,10 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
     for (number, path) in (1..).zip(&sweep.varied) {
         lines.extend(paragraph(&format!("  {}  ", column(number)), path));
     }
-    let mut rows = table(sweep).into_iter();
+    let shown = shown(sweep);
+    let mut rows = table(sweep, &shown).into_iter();
     lines.extend(rows.next().map(|header| style.paint(Paint::Dim, &header)));
-    for (row, line) in sweep.rows.iter().zip(rows) {
+    for (row, line) in shown.iter().copied().zip(rows) {
         lines.push(match row {
             row if row.is_cheapest => style.paint(Paint::Good, &line),
             row if !row.never_ran.is_empty() => style.paint(Paint::Warning, &line),
@@ -30,8 +37,12 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             _ => style.paint(Paint::Dim, &line),
         });
     }
+    if shown.len() < sweep.rows.len() {
+        let more = counted((sweep.rows.len() - shown.len()) as u64, "further setting");
+        lines.extend(paragraph("  … ", &format!("{more} with `-o csv`, `-o json` or `--report`")));
+    }
     lines.push(String::new());
-    for row in &sweep.rows {
+    for row in &shown {
         let mut notes: Vec<String> = row.never_ran.iter().chain(&row.troubles).cloned().collect();
         if !notes.is_empty() {
             let more = notes.len().saturating_sub(NOTES);
@@ -41,7 +52,7 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
         }
     }
-    for row in sweep.rows.iter().filter(|row| !row.missed.is_empty()) {
+    for row in shown.iter().filter(|row| !row.missed.is_empty()) {
         let more = row.missed.len().saturating_sub(NOTES);
         let missed = row.missed.iter().take(NOTES).cloned();
         let missed: Vec<String> =
@@ -61,8 +72,44 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             paragraph("  ✗ ", &text)
         }));
     }
+    lines.extend(influence(sweep));
     lines.extend(paragraph("", &conclusion(sweep)));
     lines.join("\n") + "\n"
+}
+
+/// The rows to show, in their order: all, or the cheapest of those that will do, or else those that miss least.
+fn shown(sweep: &SweepTable) -> Vec<&SweepRow> {
+    let mut order: Vec<usize> = (0..sweep.rows.len()).collect();
+    order.sort_by(|one, other| {
+        let rank = |place: usize| {
+            let row = &sweep.rows[place];
+            (!row.is_cheapest, !row.never_ran.is_empty(), row.missed.len())
+        };
+        let cost = |place: usize| sweep.rows[place].cost_per_month_usd;
+        rank(*one).cmp(&rank(*other)).then(cost(*one).total_cmp(&cost(*other)))
+    });
+    order.truncate(ROWS);
+    order.sort_unstable();
+    order.into_iter().map(|place| &sweep.rows[place]).collect()
+}
+
+/// Which settings matter, where there are several.
+fn influence(sweep: &SweepTable) -> Vec<String> {
+    if sweep.varied.len() < 2 {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    for one in sweep.influence() {
+        let (most, least) = INFLUENCES;
+        let named = one.shares.iter().filter(|(_, share)| *share >= least).take(most);
+        let named: Vec<String> =
+            named.map(|(path, share)| format!("{path} {:.0} %", share * 100.0)).collect();
+        if !named.is_empty() {
+            let text = format!("{} depends on {}", one.figure, named.join(", "));
+            lines.extend(paragraph("  ~ ", &text));
+        }
+    }
+    lines
 }
 
 /// The setting of a row as `--set` takes it.
@@ -88,7 +135,7 @@ fn column(number: usize) -> String {
 }
 
 /// Latency and availability of the worst service, which is named where there are several with objectives or clients.
-fn table(sweep: &SweepTable) -> Vec<String> {
+fn table(sweep: &SweepTable, rows: &[&SweepRow]) -> Vec<String> {
     let paths = sweep.varied.len();
     let figures = figures(sweep);
     let right = vec![Align::Right; paths + figures.len() + 1];
@@ -98,7 +145,7 @@ fn table(sweep: &SweepTable) -> Vec<String> {
         .chain((1..=paths).map(column))
         .chain(titles.map(str::to_owned));
     table.row_of(header);
-    for row in &sweep.rows {
+    for row in rows {
         let mark = if row.is_cheapest { "►" } else { "" };
         let shown = figures.iter().map(|(_, figure)| worst(sweep, row, figure));
         let cost = format!("${:.2}", row.cost_per_month_usd);
@@ -123,18 +170,8 @@ fn figures(sweep: &SweepTable) -> Vec<(&'static str, &'static str)> {
 }
 
 fn worst(sweep: &SweepTable, row: &SweepRow, figure: &str) -> String {
-    let of_services = row
-        .figures
-        .iter()
-        .filter(|one| one.name.figure == figure && sweep.leading.contains(&one.name.subject));
-    let known: Vec<(&FigureName, f64)> =
-        of_services.filter_map(|one| Some((&one.name, one.mean?))).collect();
-    let worst = known.iter().max_by(|(name, one), (_, other)| match name.better {
-        Better::Higher => other.total_cmp(one),
-        Better::Lower | Better::Neither => one.total_cmp(other),
-    });
-    let Some((name, value)) = worst else { return ABSENT.to_owned() };
-    let value = name.unit.words(*value);
+    let Some((name, value)) = sweep.worst(row, figure) else { return ABSENT.to_owned() };
+    let value = name.unit.words(value);
     if sweep.leading.len() < 2 {
         return value;
     }
@@ -142,7 +179,8 @@ fn worst(sweep: &SweepTable, row: &SweepRow, figure: &str) -> String {
     format!("{value} {service}")
 }
 
-fn verdict(row: &SweepRow) -> String {
+/// The verdict on a row's objectives in a few words.
+pub(crate) fn verdict(row: &SweepRow) -> String {
     if !row.never_ran.is_empty() {
         return "pods never ran".to_owned();
     }
@@ -156,7 +194,8 @@ fn verdict(row: &SweepRow) -> String {
     }
 }
 
-fn conclusion(sweep: &SweepTable) -> String {
+/// The row to take, or why there is none.
+pub(crate) fn conclusion(sweep: &SweepTable) -> String {
     match sweep.rows.iter().find(|row| row.is_cheapest) {
         Some(row) => {
             let cost = format!("${:.2}", row.cost_per_month_usd);
