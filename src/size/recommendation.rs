@@ -8,7 +8,6 @@ use super::headroom::{largest, more_traffic};
 use super::knobs::{knobs, now, objects, space};
 use super::patch::{Patch, patches, text};
 use super::perfect::least_cost_usd;
-use super::search::descent::MANY;
 use super::search::journal::Unit;
 use super::search::space::{KnobKind, Point, at};
 use super::search::{Outcome, SearchSettings, search};
@@ -176,8 +175,8 @@ pub struct Effort {
     /// Ways of the search that were cut short because as many runs were made as were allowed; cheaper settings may lie
     /// there.
     pub unfinished: usize,
-    /// Whether the settings are so many that the search looked only around the current one.
-    pub is_local: bool,
+    /// Settings that stayed as they are, since of so many only those were tried that matter most now.
+    pub untried: Vec<String>,
 }
 
 /// Looks for the cheapest setting that holds the scenario's objectives.
@@ -450,13 +449,14 @@ impl Answer<'_, '_> {
         let known = &self.evaluator.known;
         let mut points: Vec<&Point> = known.keys().map(|unit| &unit.point).collect();
         points.dedup();
+        let paths = &self.evaluator.knobs;
         Effort {
             settings,
             settings_run: points.len(),
             runs: known.len() as u64,
             simulated_seconds: known.values().map(|one| one.simulated_seconds).sum(),
             unfinished: self.outcome.unfinished,
-            is_local: self.evaluator.knobs.len() >= MANY,
+            untried: self.outcome.frozen.iter().map(|place| paths[*place].path.clone()).collect(),
         }
     }
 }

@@ -179,10 +179,11 @@ fn fewest(one: &Fewest) -> String {
 /// What was not searched, where that is so.
 fn searched(answer: &Recommendation) -> Option<String> {
     let effort = &answer.effort;
-    let local = effort.is_local.then(|| {
+    let local = (!effort.untried.is_empty()).then(|| {
         format!(
-            "with {} settings to tune, only the surroundings of the current ones and each node type; fewer at a time \
-             (--tune) are searched more widely",
+            "{} of {} settings were left as they are: one more of each helped less than of the others; name fewer \
+             settings (--tune) to try them all",
+            effort.untried.len(),
             answer.changes.len()
         )
     });

@@ -2,7 +2,7 @@
 //! for another where it does not go further by itself.
 
 use super::journal::{Journal, Need, is_cheaper};
-use super::space::{KnobKind, Point, Space, at};
+use super::space::{Knob, KnobKind, Point, Space, at};
 
 /// More steps of climbing than any way that leads somewhere takes.
 const CLIMBS: usize = 24;
@@ -10,7 +10,8 @@ const CLIMBS: usize = 24;
 /// How far a climb looks around, in levels.
 const STEPS: [usize; 3] = [1, 4, 16];
 
-/// From this many knobs on, a climb looks one level and all the way up, and one level down.
+/// From this many knobs on, only those are moved that matter where the search starts, and a climb looks one level and all
+/// the way up, and one level down.
 pub const MANY: usize = 7;
 
 /// Knobs whose next lower level is traded for something else: those that save most by it.
@@ -24,6 +25,8 @@ pub struct Ground<'a> {
     pub journal: &'a Journal,
     /// A cost below which a point cannot be, known without a run; zero if nothing is.
     pub floor: &'a dyn Fn(&Point) -> f64,
+    /// Knobs that climbs leave where they are.
+    pub frozen: &'a [usize],
 }
 
 impl Ground<'_> {
@@ -162,7 +165,44 @@ impl Ground<'_> {
 
     fn movable(&self) -> impl Iterator<Item = usize> {
         let knobs = self.space.knobs.iter().enumerate();
-        knobs.filter(|(_, knob)| knob.kind != KnobKind::Choice).map(|(position, _)| position)
+        let is_movable = |position: &usize, knob: &Knob| {
+            knob.kind != KnobKind::Choice && !self.frozen.contains(position)
+        };
+        knobs
+            .filter(move |(position, knob)| is_movable(position, knob))
+            .map(|(position, _)| position)
+    }
+
+    /// The knobs that climbs had better leave where they are: of many, all but the few of which one level more at `start`
+    /// helps most.
+    pub fn idle(&self, start: &Point) -> Result<Vec<usize>, Need> {
+        let movable: Vec<usize> = self.movable().collect();
+        if movable.len() < MANY {
+            return Ok(Vec::new());
+        }
+        let more = |knob: &usize| {
+            let level = start[*knob] + 1;
+            (level < self.space.knobs[*knob].levels).then(|| (*knob, at(start, *knob, level)))
+        };
+        let probes: Vec<(usize, Point)> = movable.iter().filter_map(more).collect();
+        let points: Vec<Point> = probes.iter().map(|(_, point)| point.clone()).collect();
+        let now = self.journal.first(start)?;
+        let samples = self.journal.firsts(&points)?;
+        let mut helpful: Vec<(usize, (f64, f64))> = probes
+            .iter()
+            .zip(samples)
+            .map(|((knob, _), sample)| (*knob, (sample.shortfall(), -sample.room())))
+            .filter(|(_, one)| is_less(*one, (now.shortfall(), -now.room())))
+            .collect();
+        helpful.sort_by(|(_, one), (_, other)| {
+            one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1))
+        });
+        helpful.truncate(MANY - 1);
+        let is_idle = |knob: &usize| {
+            self.space.knobs[*knob].kind == KnobKind::Free
+                && helpful.iter().all(|(helps, _)| helps != knob)
+        };
+        Ok(movable.into_iter().filter(is_idle).collect())
     }
 
     /// Near levels of these knobs, further ones, and the ends, each with its knob.
@@ -170,7 +210,7 @@ impl Ground<'_> {
         let mut around = Vec::new();
         for position in knobs.iter().copied() {
             let (now, top) = (here[position], self.space.knobs[position].levels - 1);
-            let mut levels: Vec<usize> = if knobs.len() >= MANY {
+            let mut levels: Vec<usize> = if self.space.knobs.len() >= MANY {
                 [now.checked_sub(1), Some(now + 1), Some(top)].into_iter().flatten().collect()
             } else {
                 let steps = STEPS.iter().flat_map(|by| [now.checked_sub(*by), Some(now + by)]);
@@ -184,4 +224,8 @@ impl Ground<'_> {
         around.retain(|(_, point)| is_cheaper((self.floor)(point), limit));
         around
     }
+}
+
+fn is_less(one: (f64, f64), other: (f64, f64)) -> bool {
+    one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)).is_lt()
 }

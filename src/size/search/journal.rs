@@ -139,6 +139,25 @@ impl Journal {
         if need.0.is_empty() { Ok(verdicts) } else { Err(need) }
     }
 
+    /// The sample of a point with the first replication.
+    pub fn first(&self, point: &Point) -> Result<&Sample, Need> {
+        let need = || Need(vec![Unit { point: point.clone(), replication: 0 }]);
+        self.sample(point, 0).ok_or_else(need)
+    }
+
+    /// Those of several points; what is missing for any of them is asked for at once.
+    pub fn firsts(&self, points: &[Point]) -> Result<Vec<&Sample>, Need> {
+        let mut need = Need::default();
+        let mut samples = Vec::new();
+        for point in points {
+            match self.first(point) {
+                Ok(sample) => samples.push(sample),
+                Err(more) => need.0.extend(more.0),
+            }
+        }
+        if need.0.is_empty() { Ok(samples) } else { Err(need) }
+    }
+
     /// All points that hold as far as is known, the cheapest first and of equal ones those with most room.
     pub fn holding(&self) -> Vec<Point> {
         let mut holding: Vec<(Point, Verdict)> = Vec::new();

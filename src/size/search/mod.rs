@@ -65,6 +65,8 @@ pub struct Outcome {
     pub journal: Journal,
     /// Descents that were cut short because as many units were run as may be.
     pub unfinished: usize,
+    /// Knobs that stayed where they were, since others matter more.
+    pub frozen: Vec<usize>,
 }
 
 /// Looks for the cheapest point that holds. `start` is where things are now; `floor` tells a cost below which a point
@@ -77,7 +79,8 @@ pub fn search<Error>(
     run: impl FnMut(&[Unit]) -> Result<Vec<Sample>, Error>,
 ) -> Result<Outcome, Error> {
     let journal = Journal::new(settings.screening);
-    let mut search = Search { space, settings, floor, run, journal, unfinished: 0 };
+    let frozen = Vec::new();
+    let mut search = Search { space, settings, floor, run, journal, unfinished: 0, frozen };
     let mut refuted: Vec<Point> = Vec::new();
     search.explore(start)?;
     let mut first = settings.racing.max(settings.screening);
@@ -89,16 +92,16 @@ pub fn search<Error>(
             let fresh: Vec<u32> = (first..first + settings.fresh).collect();
             first += settings.fresh;
             if search.holds_with(candidate, &fresh)? {
-                let Search { journal, unfinished, .. } = search;
+                let Search { journal, unfinished, frozen, .. } = search;
                 let winner = Some(candidate.clone());
-                return Ok(Outcome { winner, fresh, refuted, journal, unfinished });
+                return Ok(Outcome { winner, fresh, refuted, journal, unfinished, frozen });
             }
             refuted.push(candidate.clone());
         }
         search.look_closer(&candidates)?;
     }
-    let Search { journal, unfinished, .. } = search;
-    Ok(Outcome { winner: None, fresh: Vec::new(), refuted, journal, unfinished })
+    let Search { journal, unfinished, frozen, .. } = search;
+    Ok(Outcome { winner: None, fresh: Vec::new(), refuted, journal, unfinished, frozen })
 }
 
 struct Search<'a, Run> {
@@ -108,28 +111,25 @@ struct Search<'a, Run> {
     run: Run,
     journal: Journal,
     unfinished: usize,
+    frozen: Vec<usize>,
 }
 
 impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
     /// Descends from where things are, then with every other choice, then from points that have nothing to do with
     /// these. What cannot be cheaper than the best so far is left out.
     fn explore(&mut self, start: &Point) -> Result<(), Error> {
-        let generous = self.space.most_generous(start);
-        let is_large = self.space.knobs.len() >= MANY;
-        if is_large {
-            self.descents(std::slice::from_ref(start))?;
-            if self.best().is_none() {
-                self.descents(&[generous])?;
-            }
-        } else {
-            self.descents(&[start.clone(), generous])?;
+        self.frozen = self.known(|ground| ground.idle(start))?;
+        let mut generous = self.space.most_generous(start);
+        for knob in &self.frozen {
+            generous[*knob] = start[*knob];
         }
+        self.descents(&[start.clone(), generous])?;
         let best = self.best().unwrap_or_else(|| start.clone());
         let mut choices = self.space.choices(&best);
         choices.sort_by(|one, other| (self.floor)(one).total_cmp(&(self.floor)(other)));
         choices.truncate(CHOICES);
         self.descents(&choices)?;
-        if is_large {
+        if self.space.knobs.len() >= MANY {
             return Ok(());
         }
         let spread: Vec<Point> =
@@ -143,20 +143,31 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
         let mut others = self.journal.holding();
         others.truncate(CONTENDERS);
         self.journal.screen(self.settings.racing.min(self.journal.screening() + 2));
-        while let Err(need) = self.journal.verdicts(&others) {
-            self.provide(need)?;
-        }
+        self.known(|ground| ground.journal.verdicts(&others))?;
         self.descents(failed)
     }
 
     /// The leader without what it changes for nothing.
     fn settle(&mut self, leader: &Point, start: &Point) -> Result<Point, Error> {
+        self.known(|ground| ground.settle(leader, start))
+    }
+
+    /// The answer to a question, with all that it needs run.
+    fn known<T>(&mut self, ask: impl Fn(&Ground<'_>) -> Result<T, Need>) -> Result<T, Error> {
         loop {
-            let ground = Ground { space: self.space, journal: &self.journal, floor: self.floor };
-            match ground.settle(leader, start) {
-                Ok(settled) => return Ok(settled),
+            match ask(&self.ground()) {
+                Ok(answer) => return Ok(answer),
                 Err(need) => self.provide(need)?,
             }
+        }
+    }
+
+    fn ground(&self) -> Ground<'_> {
+        Ground {
+            space: self.space,
+            journal: &self.journal,
+            floor: self.floor,
+            frozen: &self.frozen,
         }
     }
 
@@ -176,7 +187,7 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
             starts.iter().filter_map(|start| self.below(start.clone(), limit)).collect();
         open.dedup();
         while !open.is_empty() {
-            let ground = Ground { space: self.space, journal: &self.journal, floor: self.floor };
+            let ground = self.ground();
             let mut need = Need::default();
             open.retain(|start| match ground.descend(start, limit) {
                 Ok(_) => false,
