@@ -49,8 +49,8 @@ WEB = "Deployment/shop/web"
 # Runs of the first group take 0.03 to 0.05 seconds, those of the second 0.07 to 0.3: their grids are smaller.
 GRIDS = {
     "ai-agent/scenario.yaml": nodes("general", span(2, 7)) + hpa("ai-agents/ai-agent", span(1, 10), TARGETS),
-    "gpu-warm-pool/scenario.yaml": nodes("system", span(1, 10), M5[:4]) + replicas("Deployment/chat/llm", span(1, 10))
-    + [("cluster.nodePools[gpu].count.min", span(0, 4))],
+    "gpu-warm-pool/scenario.yaml": nodes("system", span(1, 13), M5[:4]) + replicas("Deployment/chat/llm", span(1, 10))
+    + [("cluster.nodePools[gpu].count.min", span(0, 3))],
     "llm-serving/scenario.yaml": nodes("gpu", span(2, 13), ["g6.xlarge", "g6.2xlarge", "g6.4xlarge", "g6.12xlarge", "g6.48xlarge"])
     + replicas("Deployment/chat/llm", span(1, 34)),
     "zero-downtime-rollout/mended.yaml": nodes("general", span(1, 10)) + replicas(WEB, span(1, 40)),

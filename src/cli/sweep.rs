@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
-use super::output::OutputOptions;
+use super::output::{OutputOptions, warn};
 use super::scenario_arguments::{Seeds, Settings};
 use super::sweep_shards::{self, Part};
 use files::{Loader, read_bytes, write_file};
@@ -20,7 +20,7 @@ use sweep::sample::Sample;
 use sweep::summary::RunSummary;
 use sweep::table::SweepTable;
 use sweep::vary::{Vary, grid, grid_size, table};
-use sweep::{page, run_all, table_text};
+use sweep::{accepts, page, run_all, run_each, table_text};
 
 /// More settings would neither be readable nor fit into memory.
 const SETTINGS_MAX: usize = 10_000;
@@ -146,19 +146,38 @@ impl Grid {
     pub fn resolve(&self) -> Result<Resolved, Failure> {
         let (varied, cells) = self.cells()?;
         let mut loader = Loader::default();
-        let mut problems = Diagnostics::default();
-        let mut scenarios = Vec::new();
+        let mut loaded = Vec::new();
         for cell in &cells {
-            match loader.load(self.scenario()?, &self.settings_of(&varied, cell)?) {
-                Ok(one) => scenarios.push(one),
+            loaded.push(loader.load(self.scenario()?, &self.settings_of(&varied, cell)?));
+        }
+        let loaded = run_each(&loaded, |one| {
+            let one = one.as_ref().map_err(Clone::clone)?;
+            accepts(one).map(|()| one.clone())
+        });
+        let all = cells.len();
+        let (mut kept, mut scenarios) = (Vec::new(), Vec::new());
+        let mut problems = Diagnostics::default();
+        for (cell, one) in cells.into_iter().zip(loaded) {
+            match one {
+                Ok(one) => {
+                    kept.push(cell);
+                    scenarios.push(one);
+                }
                 Err(mistakes) => problems.append(mistakes),
             }
         }
-        if problems.has_errors() {
-            problems.deduplicate();
+        problems.deduplicate();
+        if scenarios.is_empty() {
             return Err(Failure::Problems(problems));
         }
-        Ok(Resolved { varied, cells, scenarios })
+        if kept.len() < all {
+            warn(&format!(
+                "{} of {all} settings are left out, as the scenario cannot have them: {}",
+                all - kept.len(),
+                problems.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; ")
+            ));
+        }
+        Ok(Resolved { varied, cells: kept, scenarios })
     }
 
     /// The overrides of every run, followed by those of this cell.

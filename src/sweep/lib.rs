@@ -29,7 +29,7 @@ use rayon::prelude::*;
 
 pub use figures::{Better, FigureName, Unit};
 pub use phases::phases;
-pub use run::{Run, report, run};
+pub use run::{Run, accepts, report, run};
 
 use manifest::Diagnostics;
 use report::Report;

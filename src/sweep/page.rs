@@ -43,8 +43,9 @@ fn line(sweep: &SweepTable, row: &SweepRow) -> String {
     let figures = ["latency p95", "latency p99", "availability"].map(shown).into_iter();
     let cost = format!("${:.2}", row.cost_per_month_usd);
     let figures = row.values.iter().cloned().chain(figures).chain([cost]);
-    let cells: String =
+    let cells: Vec<String> =
         figures.map(|text| format!("<td class=\"n\">{}</td>", escape(&text))).collect();
+    let cells = cells.concat();
     let class = if row.is_cheapest { " class=\"good\"" } else { "" };
     let verdict = if row.is_cheapest { "recommended".to_owned() } else { verdict(row) };
     format!("<tr{class}>{cells}<td>{}</td></tr>\n", escape(&verdict))

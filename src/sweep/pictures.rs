@@ -130,28 +130,44 @@ fn heat(
     })
 }
 
+/// The figures of a row in which settings compete.
+#[derive(Clone, Copy, PartialEq)]
+struct Merits {
+    cost_usd: f64,
+    latency_ms: f64,
+    availability: Option<f64>,
+}
+
+impl Merits {
+    fn is_no_worse_than(self, other: Self) -> bool {
+        self.cost_usd <= other.cost_usd
+            && self.latency_ms <= other.latency_ms
+            && self.availability >= other.availability
+    }
+}
+
 /// Cost against the worst p99; what has no latency, since nothing was answered, is left out.
 fn pareto(sweep: &SweepTable) -> Scatter {
-    let figures = |row: &SweepRow| {
-        let latency = sweep.worst(row, "latency p99")?.1;
-        let availability = sweep.worst(row, "availability").map(|(_, share)| share);
-        Some((row.cost_per_month_usd, latency, availability))
-    };
-    let all: Vec<(&SweepRow, (f64, f64, Option<f64>))> =
-        sweep.rows.iter().filter_map(|row| Some((row, figures(row)?))).collect();
-    let runs = |row: &SweepRow| row.missed.is_empty() && row.never_ran.is_empty();
-    let is_beaten = |(cost, latency, availability): (f64, f64, Option<f64>)| {
-        all.iter().any(|(row, other)| {
-            let no_worse = other.0 <= cost && other.1 <= latency && other.2 >= availability;
-            runs(row) && no_worse && *other != (cost, latency, availability)
+    let merits = |row: &SweepRow| {
+        Some(Merits {
+            cost_usd: row.cost_per_month_usd,
+            latency_ms: sweep.worst(row, "latency p99")?.1,
+            availability: sweep.worst(row, "availability").map(|(_, share)| share),
         })
     };
-    let point = |(row, figures): &(&SweepRow, (f64, f64, Option<f64>))| ScatterPoint {
-        cost_usd: figures.0,
-        latency_ms: figures.1,
-        availability: figures.2,
-        is_missed: !runs(row),
-        is_frontier: runs(row) && !is_beaten(*figures),
+    let all: Vec<(&SweepRow, Merits)> =
+        sweep.rows.iter().filter_map(|row| Some((row, merits(row)?))).collect();
+    let will_do = |row: &SweepRow| row.missed.is_empty() && row.never_ran.is_empty();
+    let is_beaten = |own: Merits| {
+        let better = |other: Merits| other != own && other.is_no_worse_than(own);
+        all.iter().any(|(row, other)| will_do(row) && better(*other))
+    };
+    let point = |(row, own): &(&SweepRow, Merits)| ScatterPoint {
+        cost_usd: own.cost_usd,
+        latency_ms: own.latency_ms,
+        availability: own.availability,
+        is_missed: !will_do(row),
+        is_frontier: will_do(row) && !is_beaten(*own),
         is_chosen: row.is_cheapest,
     };
     Scatter {

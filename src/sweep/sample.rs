@@ -59,7 +59,7 @@ impl FromStr for Sample {
             _ => return Err(wrong()),
         };
         let points = points.parse().map_err(|_| wrong())?;
-        if !(1..=10_000).contains(&points) { Err(wrong()) } else { Ok(Self { method, points }) }
+        if (1..=10_000).contains(&points) { Ok(Self { method, points }) } else { Err(wrong()) }
     }
 }
 

@@ -8,6 +8,9 @@ use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 /// Notes that a row has room for.
 const NOTES: usize = 3;
 
+/// Settings that are named for one reason.
+const SETTINGS: usize = 6;
+
 /// Rows of a table that a person reads; of more, those that matter are shown.
 const ROWS: usize = 40;
 
@@ -48,17 +51,15 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             let more = notes.len().saturating_sub(NOTES);
             notes.truncate(NOTES);
             notes.extend((more > 0).then(|| format!("{more} more")));
-            let note = paragraph("  ! ", &format!("{}: {}", setting(sweep, row), notes.join("; ")));
+            let note = paragraph("  ! ", &format!("{}: {}", named(sweep, row), notes.join("; ")));
             lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
         }
     }
-    for row in shown.iter().filter(|row| !row.missed.is_empty()) {
-        let more = row.missed.len().saturating_sub(NOTES);
-        let missed = row.missed.iter().take(NOTES).cloned();
-        let missed: Vec<String> =
-            missed.chain((more > 0).then(|| format!("{more} more"))).collect();
-        let text = format!("{} missed {}", setting(sweep, row), missed.join(", "));
-        lines.extend(paragraph("  ✗ ", &text));
+    for (missed, mut settings) in misses(sweep, &shown) {
+        let more = settings.len().saturating_sub(SETTINGS);
+        settings.truncate(SETTINGS);
+        settings.extend((more > 0).then(|| format!("{more} more")));
+        lines.extend(paragraph("  ✗ ", &format!("{} missed {missed}", settings.join(", "))));
     }
     for row in &sweep.rows {
         let fresh = row.confirmation.iter().filter(|fresh| !fresh.missed.is_empty());
@@ -75,6 +76,23 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
     lines.extend(influence(sweep));
     lines.extend(paragraph("", &conclusion(sweep)));
     lines.join("\n") + "\n"
+}
+
+/// What rows missed, each with the rows that missed just that.
+fn misses(sweep: &SweepTable, rows: &[&SweepRow]) -> Vec<(String, Vec<String>)> {
+    let mut misses: Vec<(String, Vec<String>)> = Vec::new();
+    for row in rows.iter().filter(|row| !row.missed.is_empty()) {
+        let more = row.missed.len().saturating_sub(NOTES);
+        let missed = row.missed.iter().take(NOTES).cloned();
+        let missed: Vec<String> =
+            missed.chain((more > 0).then(|| format!("{more} more"))).collect();
+        let missed = missed.join(", ");
+        match misses.iter_mut().find(|(known, _)| *known == missed) {
+            Some((_, settings)) => settings.push(named(sweep, row)),
+            None => misses.push((missed, vec![named(sweep, row)])),
+        }
+    }
+    misses
 }
 
 /// The rows to show, in their order: all, or the cheapest of those that will do, or else those that miss least.
@@ -116,6 +134,17 @@ fn influence(sweep: &SweepTable) -> Vec<String> {
 fn setting(sweep: &SweepTable, row: &SweepRow) -> String {
     let pairs = sweep.varied.iter().zip(&row.values);
     let pairs: Vec<String> = pairs.map(|(path, value)| format!("{path}={value}")).collect();
+    pairs.join(" ")
+}
+
+/// The setting of a row in a note: by the letters of the columns, where there are several.
+fn named(sweep: &SweepTable, row: &SweepRow) -> String {
+    if sweep.varied.len() < 2 {
+        return setting(sweep, row);
+    }
+    let pairs = (1..).zip(&row.values);
+    let pairs: Vec<String> =
+        pairs.map(|(number, value)| format!("{}={value}", column(number))).collect();
     pairs.join(" ")
 }
 

@@ -116,6 +116,23 @@ fn broken_results_are_run_again_and_never_counted() {
 }
 
 #[test]
+fn two_machines_that_run_the_same_part_count_once() {
+    let shop = Shop::new();
+    plan(&shop);
+    let program = assert_cmd::cargo::cargo_bin("wavetank");
+    let start = || {
+        let mut run = Command::new(&program);
+        run.args(["sweep", "run", "plan.json"]).current_dir(shop.path()).stdout(Stdio::null());
+        run.spawn().expect("it starts")
+    };
+    for mut run in [start(), start()] {
+        assert_eq!(run.wait().expect("it ends").code(), Some(0));
+    }
+    assert_eq!(results(&shop).len(), 8);
+    assert_eq!(merged(&shop), one_machine(&shop));
+}
+
+#[test]
 fn other_files_other_versions_and_other_plans_are_refused() {
     let shop = Shop::new();
     plan(&shop);

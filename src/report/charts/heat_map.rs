@@ -31,7 +31,7 @@ pub struct HeatCell {
     pub is_chosen: bool,
 }
 
-const TOP: f64 = 130.0;
+const TOP: f64 = 170.0;
 const LABELS: f64 = 260.0;
 const ROW_HEIGHT: f64 = 60.0;
 const SIZE: f64 = 22.0;
@@ -43,12 +43,9 @@ pub fn heat_map(map: &HeatMap) -> Scene {
     scene.text(Text::new((MARGIN, 48.0), 34.0, &*map.title).color(Color::INK).bold());
     let width = (WIDTH - MARGIN - LABELS - MARGIN) / map.columns.len().max(1) as f64;
     let left = |column: usize| MARGIN + LABELS + column as f64 * width;
-    scene.text(Text::new(
-        (left(0), 86.0),
-        SIZE,
-        fit(&map.across, SIZE, false, WIDTH - left(0) - MARGIN),
-    ));
-    scene.text(Text::new((MARGIN, TOP - 12.0), SIZE, fit(&map.down, SIZE, false, LABELS - 20.0)));
+    let full = WIDTH - 2.0 * MARGIN;
+    scene.text(Text::new((MARGIN, 88.0), SIZE, fit(&map.down, SIZE, false, full)));
+    scene.text(Text::new((MARGIN, 118.0), SIZE, fit(&map.across, SIZE, false, full)));
     for (column, value) in map.columns.iter().enumerate() {
         let at = (left(column) + width / 2.0, TOP - 12.0);
         scene.text(centred(at, value, width).color(Color::INK));
@@ -64,7 +61,7 @@ pub fn heat_map(map: &HeatMap) -> Scene {
         }
     }
     let bottom = TOP + 12.0 + map.rows.len() as f64 * ROW_HEIGHT + 40.0;
-    let note = "light is good, dark is bad; crossed out: misses an objective; framed: recommended";
+    let note = "light is good, dark is bad; crossed out: an objective is missed, or pods never ran; framed: recommended";
     scene.text(Text::new((left(0), bottom), 20.0, note));
     scene.height = bottom + 30.0;
     scene

@@ -1,5 +1,6 @@
 //! Cost against a latency: a point for each setting, and a line through those that nothing beats in both.
 
+use super::font;
 use super::panel::{LEFT, RIGHT};
 use super::scale::{Scale, Unit};
 use super::scene::{Anchor, Color, Scene, Text};
@@ -77,7 +78,7 @@ pub fn scatter(chart: &Scatter) -> Scene {
         draw(&mut scene, point, (x(point.cost_usd), y(point.latency_ms)));
     }
     legend(&mut scene);
-    scene.height = BOTTOM + 150.0;
+    scene.height = BOTTOM + 180.0;
     scene
 }
 
@@ -115,9 +116,10 @@ fn legend(scene: &mut Scene) {
     for (_, color, name) in CLASSES {
         scene.area(circle((x, y), 9.0), color, 0.85);
         scene.text(Text::new((x + 18.0, y), SIZE, name));
-        x += 210.0;
+        x += 18.0 + font::width(name, SIZE, false) + 40.0;
     }
-    scene.text(Text::new((x, y), SIZE, "cross: misses an objective; ring: recommended"));
+    let note = "cross: an objective is missed, or pods never ran; ring: recommended";
+    scene.text(Text::new((50.0, y + 36.0), SIZE, note));
 }
 
 /// The lower and upper end of an axis that need not begin at zero, and the distance of its ticks.
