@@ -12,7 +12,7 @@ use engine::{SimDuration, SimTime};
 use record::LogLine;
 use report::figures::span;
 use sim::{Blueprint, Simulation};
-use views::{OF_ALL, Scope, Sight};
+use views::{OF_ALL, Scope, Snapshot};
 
 /// A time of a run.
 #[derive(Debug, clap::Args)]
@@ -51,14 +51,14 @@ impl Choice {
 }
 
 /// The positional arguments: the scenario file, and all others in order.
-pub struct Words<'a> {
+pub struct PositionalArguments<'a> {
     /// The scenario file.
     pub scenario: &'a str,
     /// The others.
     pub others: Vec<&'a str>,
 }
 
-impl<'a> Words<'a> {
+impl<'a> PositionalArguments<'a> {
     /// Separates the scenario file from the other arguments.
     pub fn new(words: &'a [String]) -> Self {
         let file = words.iter().position(|word| is_file(word));
@@ -159,13 +159,13 @@ pub fn single(words: &[&str]) -> Result<Target, String> {
 }
 
 /// A simulation stopped at an instant.
-pub struct Moment {
+pub struct StoppedRun {
     simulation: Simulation,
 }
 
 impl TimeOfRun {
     /// Runs the scenario up to and including this time.
-    pub fn simulate(&self, scenario: &str, options: OutputOptions) -> Result<Moment, Failure> {
+    pub fn simulate(&self, scenario: &str, options: OutputOptions) -> Result<StoppedRun, Failure> {
         let resolved = load(scenario, &self.settings)?;
         let blueprint = Blueprint::new(&resolved).map_err(Failure::Problems)?;
         let seed = self.settings.first_seed(&resolved);
@@ -182,7 +182,7 @@ impl TimeOfRun {
         simulation.run_until(SimTime::ZERO + until);
         bar.finish_and_clear();
         resolved.files.failed_trace().map_err(Failure::Problems)?;
-        Ok(Moment { simulation })
+        Ok(StoppedRun { simulation })
     }
 }
 
@@ -202,10 +202,10 @@ pub fn within_run(
     }
 }
 
-impl Moment {
+impl StoppedRun {
     /// The cluster at this instant.
-    pub fn sight(&self) -> Sight<'_> {
-        Sight { view: self.simulation.view() }
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { view: self.simulation.view() }
     }
 
     /// Everything logged up to this instant.
@@ -215,11 +215,11 @@ impl Moment {
 
     /// The objects of a target; for named objects that do not exist, the API server's error message. Searches
     /// all namespaces if none is given.
-    pub fn find(&self, kind: Kind, target: &Target, scope: &Scope) -> Found {
+    pub fn find(&self, kind: Kind, target: &Target, scope: &Scope) -> Matches {
         let mut scope = scope.clone();
         scope.names.clone_from(&target.names);
         scope.namespace = target.namespace.clone().or(scope.namespace);
-        let ids = views::names(self.sight(), kind, &scope);
+        let ids = views::names(self.snapshot(), kind, &scope);
         let is_there = |name: &&String| ids.iter().any(|id| *id.name == ***name);
         let missing: Vec<&String> = target.names.iter().filter(|name| !is_there(name)).collect();
         let missing = missing
@@ -234,12 +234,12 @@ impl Moment {
         {
             scope.namespace = Some(only.namespace.to_string());
         }
-        Found { scope, ids, missing }
+        Matches { scope, ids, missing }
     }
 }
 
 /// Result of a search for objects.
-pub struct Found {
+pub struct Matches {
     /// Scope of the search.
     pub scope: Scope,
     /// Objects that exist.
@@ -249,16 +249,16 @@ pub struct Found {
 }
 
 /// Prints the messages about missing objects; the exit code is kubectl's.
-pub fn tell_missing(missing: &[String]) -> Exit {
+pub fn print_missing(missing: &[String]) -> Exit {
     for message in missing {
-        output::tell(message);
+        output::print_message(message);
     }
     if missing.is_empty() { Exit::Fine } else { Exit::Missed }
 }
 
 /// Prints kubectl's message for an empty list.
-pub fn tell_nothing(namespace: Option<&str>) {
-    output::tell(&match namespace {
+pub fn print_no_resources(namespace: Option<&str>) {
+    output::print_message(&match namespace {
         Some(namespace) => format!("No resources found in {namespace} namespace."),
         None => "No resources found".to_owned(),
     });
@@ -266,6 +266,6 @@ pub fn tell_nothing(namespace: Option<&str>) {
 
 /// Prints an error in kubectl's format and returns its exit code.
 pub fn refuse(message: &str) -> Exit {
-    output::complain(message);
+    output::print_error(message);
     Exit::Missed
 }

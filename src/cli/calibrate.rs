@@ -186,7 +186,7 @@ pub fn run(
         let broken =
             import(input, &options, &mut timed).map_err(|error| wrong(error.to_string()))?;
         if broken.count > 0 {
-            output::tell(&format!("{name}: {}", broken.left_out()));
+            output::print_message(&format!("{name}: {}", broken.left_out()));
         }
         calibrate_log(&timed.finish(), &conditions).map_err(wrong)?
     } else {
@@ -198,7 +198,10 @@ pub fn run(
             String::from_utf8(bytes).map_err(|_| wrong("this is not a text in UTF-8".into()))?;
         let (points, unknown) = read_points(&text).map_err(|error| wrong(error.to_string()))?;
         if !unknown.is_empty() {
-            output::tell(&format!("{name}: columns without meaning here: {}", unknown.join(", ")));
+            output::print_message(&format!(
+                "{name}: columns without meaning here: {}",
+                unknown.join(", ")
+            ));
         }
         if arguments.llm {
             let defaults = LlmHardware::default();

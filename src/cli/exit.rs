@@ -91,7 +91,7 @@ pub fn install_panic_hook() {
     let usual = take_hook();
     set_hook(Box::new(move |panic| {
         usual(panic);
-        super::output::complain(
+        super::output::print_error(
             "this is an error in wavetank, not in your input; please report it with the command line, \
              the files that it reads, and the message above",
         );

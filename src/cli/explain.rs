@@ -47,13 +47,13 @@ pub struct Arguments {
 }
 
 /// The subject of the question, and the scenario.
-enum Asked<'a> {
+enum Question<'a> {
     Object(ObjectReference, &'a str),
     Call { from: &'a str, to: &'a str, scenario: &'a str },
     Cost { workload: Option<&'a str>, scenario: &'a str },
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Question<'a> {
     const fn scenario(&self) -> &'a str {
         let (Self::Object(_, scenario) | Self::Call { scenario, .. } | Self::Cost { scenario, .. }) =
             self;
@@ -62,7 +62,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Parses the positional arguments; the scenario file may come before or after the subject.
-fn asked(words: &[String]) -> Result<Asked<'_>, Failure> {
+fn asked(words: &[String]) -> Result<Question<'_>, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (scenario, words) = match words[..] {
         [file, ref rest @ ..]
@@ -76,7 +76,7 @@ fn asked(words: &[String]) -> Result<Asked<'_>, Failure> {
         _ => (DEFAULT_SCENARIO, &words[..]),
     };
     match *words {
-        ["call", from, to] => Ok(Asked::Call { from, to, scenario }),
+        ["call", from, to] => Ok(Question::Call { from, to, scenario }),
         ["call", ..] => Err(Failure::Input(
             "a call has two ends: wavetank explain call FROM TO, such as call \
              Deployment/shop/web Service/shop/db"
@@ -84,7 +84,7 @@ fn asked(words: &[String]) -> Result<Asked<'_>, Failure> {
         )),
         [word] if is_cost(word) => {
             let workload = word.split_once('/').map(|(_, workload)| workload);
-            Ok(Asked::Cost { workload, scenario })
+            Ok(Question::Cost { workload, scenario })
         }
         [object] => named(object, None),
         [object, scenario] => named(object, Some(scenario)),
@@ -97,16 +97,16 @@ fn is_cost(word: &str) -> bool {
     word.split('/').next() == Some("cost")
 }
 
-fn named<'a>(object: &'a str, scenario: Option<&'a str>) -> Result<Asked<'a>, Failure> {
+fn named<'a>(object: &'a str, scenario: Option<&'a str>) -> Result<Question<'a>, Failure> {
     let (object, scenario) = object_and_scenario(object, scenario)?;
-    Ok(Asked::Object(object, scenario))
+    Ok(Question::Object(object, scenario))
 }
 
 /// Runs the scenario up to the time and writes the decision.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let asked = asked(&arguments.words)?;
     let scenario = asked.scenario();
-    if let Asked::Cost { workload, .. } = asked {
+    if let Question::Cost { workload, .. } = asked {
         return explain_cost::run(workload, scenario, &arguments.settings, arguments.output, out);
     }
     let resolved = load(scenario, &arguments.settings)?;
@@ -126,12 +126,12 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
     let from_time = if is_span { from } else { end_of_second(from) };
     let object = match asked {
-        Asked::Call { from, to, .. } => {
+        Question::Call { from, to, .. } => {
             return explain_call::run(world, (from, to), from_time, is_json, out);
         }
-        Asked::Object(object, _) => object,
+        Question::Object(object, _) => object,
         // Answered above: it needs the whole run.
-        Asked::Cost { .. } => return Ok(Exit::Fine),
+        Question::Cost { .. } => return Ok(Exit::Fine),
     };
     let from = from_time;
     if object.kind == Kind::Pod {
@@ -194,11 +194,11 @@ fn explain_node(
         answer["atSeconds"] = json!(at.floor_to_second().as_secs_f64());
         answer
     });
-    write_story(at, answer.as_ref(), &story, out)
+    write_history(at, answer.as_ref(), &story, out)
 }
 
 /// Writes an explanation as of this time, as JSON if it has that form, otherwise as text.
-pub(super) fn write_story(
+pub(super) fn write_history(
     at: SimTime,
     answer: Option<&Value>,
     story: &impl Display,
@@ -244,7 +244,7 @@ fn write_span(
 ) -> Result<Exit, Failure> {
     let (mut rows, mut in_full, mut last) = (Vec::new(), Vec::new(), None);
     loop {
-        let row = simulation.explain_in_a_row(object);
+        let row = simulation.explain_as_row(object);
         let is_new = row.as_ref() != rows.last();
         match row {
             Some(row) if is_new => {

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use super::explain::{FORMAT_VERSION, write_story};
+use super::explain::{FORMAT_VERSION, write_history};
 use cluster::{Kind, ObjectReference};
 use engine::SimTime;
 use sim::{CallEnd, Simulation, World};
@@ -59,5 +59,5 @@ pub fn run(
         answer["at_seconds"] = json!(at.floor_to_second().as_secs_f64());
         answer
     });
-    write_story(at, answer.as_ref(), &story, out)
+    write_history(at, answer.as_ref(), &story, out)
 }

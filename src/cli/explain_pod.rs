@@ -13,7 +13,7 @@ use sim::{Simulation, World};
 
 /// The JSON output.
 #[derive(Serialize)]
-struct Answer<'e> {
+struct PodExplanation<'e> {
     format_version: &'static str,
     at_seconds: SimTime,
     #[serde(flatten)]
@@ -51,8 +51,11 @@ pub fn run(
         )));
     };
     if as_json {
-        let answer =
-            Answer { format_version: FORMAT_VERSION, at_seconds: when, explanation: &explanation };
+        let answer = PodExplanation {
+            format_version: FORMAT_VERSION,
+            at_seconds: when,
+            explanation: &explanation,
+        };
         serde_json::to_writer_pretty(&mut *out, &answer).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {

@@ -7,11 +7,11 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
 
 use super::at::{
-    Choice, Found, Listed, Moment, Target, TimeOfRun, Words, refuse, targets, tell_missing,
-    tell_nothing,
+    Choice, Listed, Matches, PositionalArguments, StoppedRun, Target, TimeOfRun, print_missing,
+    print_no_resources, refuse, targets,
 };
 use super::exit::{Exit, Failure};
-use super::output::{OutputOptions, tell};
+use super::output::{OutputOptions, print_message};
 use cluster::Kind;
 use manifest::yaml::to_yaml;
 use views::{
@@ -149,7 +149,7 @@ pub fn get(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let words = Words::new(&arguments.words);
+    let words = PositionalArguments::new(&arguments.words);
     let targets = match targets(&words.others) {
         Ok(targets) => targets,
         Err(message) => return Ok(refuse(&message)),
@@ -170,7 +170,7 @@ pub fn get(
     let found = match find(&moment, &targets, &scope, &selection, &arguments.output, &form) {
         Ok(found) => found,
         Err(message) => {
-            tell(&message);
+            print_message(&message);
             return Ok(Exit::Missed);
         }
     };
@@ -188,7 +188,7 @@ pub fn get(
                     Listed::Events => true,
                 };
                 let any = targets.iter().any(|target| is_namespaced(target.listed));
-                tell_nothing(scope.namespace.as_deref().filter(|_| any));
+                print_no_resources(scope.namespace.as_deref().filter(|_| any));
             }
         }
         // Nothing is printed if all named objects are missing.
@@ -212,7 +212,7 @@ pub fn get(
             Err(why) => return Ok(refuse(&why)),
         },
     }
-    Ok(tell_missing(&missing))
+    Ok(print_missing(&missing))
 }
 
 impl GetArguments {
@@ -238,7 +238,7 @@ struct Listing {
 
 /// Searches for all targets; errors are worded as by the API server or kubectl.
 fn find(
-    moment: &Moment,
+    moment: &StoppedRun,
     targets: &[Target],
     scope: &Scope,
     selection: &Selection,
@@ -246,12 +246,12 @@ fn find(
     form: &Form,
 ) -> Result<Listing, String> {
     let mut listing = Listing::default();
-    let sight = moment.sight();
+    let snapshot = moment.snapshot();
     for target in targets {
         let Listed::Kind(kind) = target.listed else {
             let scope = Scope { names: target.names.clone(), ..scope.clone() };
             if output.is_of_objects() {
-                let items = views::event_objects(sight, moment.log(), &scope, selection)?;
+                let items = views::event_objects(snapshot, moment.log(), &scope, selection)?;
                 listing.items.extend(items);
             } else {
                 let form = EventForm {
@@ -260,12 +260,12 @@ fn find(
                     selection: selection.clone(),
                     ..EventForm::default()
                 };
-                listing.tables.push(views::events(sight, moment.log(), &scope, &form)?);
+                listing.tables.push(views::events(snapshot, moment.log(), &scope, &form)?);
             }
             continue;
         };
         if kind == Kind::Endpoints {
-            tell(
+            print_message(
                 "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
             );
         }
@@ -273,14 +273,14 @@ fn find(
         listing.missing.extend(found.missing);
         if found.ids.is_empty() {
             // An unsupported field selector is an error even for an empty list.
-            selection.among(sight, kind, found.scope)?;
+            selection.among(snapshot, kind, found.scope)?;
             continue;
         }
-        let scope = selection.among(sight, kind, found.scope)?;
+        let scope = selection.among(snapshot, kind, found.scope)?;
         if output.is_of_objects() {
-            listing.items.extend(views::objects(sight.view, kind, &scope));
+            listing.items.extend(views::objects(snapshot.view, kind, &scope));
         } else {
-            listing.tables.push(views::get(sight, kind, &scope, form));
+            listing.tables.push(views::get(snapshot, kind, &scope, form));
         }
     }
     Ok(listing)
@@ -321,7 +321,7 @@ pub fn describe(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let words = Words::new(&arguments.words);
+    let words = PositionalArguments::new(&arguments.words);
     let targets = match targets(&words.others) {
         Ok(targets) => targets,
         Err(message) => return Ok(refuse(&message)),
@@ -335,21 +335,21 @@ pub fn describe(
                 "events are listed, not described: `wavetank events`".to_owned(),
             ));
         };
-        let Found { ids, missing: of_kind, .. } = moment.find(kind, target, &scope);
+        let Matches { ids, missing: of_kind, .. } = moment.find(kind, target, &scope);
         missing.extend(of_kind);
         found.extend(ids.into_iter().map(|id| (kind, id)));
     }
     // Like kubectl, show events for a single object only.
     let is_one = found.len() == 1;
-    let (sight, log) = (moment.sight(), moment.log());
+    let (snapshot, log) = (moment.snapshot(), moment.log());
     let pages =
-        found.iter().filter_map(|(kind, id)| views::describe(sight, log, *kind, id, is_one));
+        found.iter().filter_map(|(kind, id)| views::describe(snapshot, log, *kind, id, is_one));
     let pages: Vec<String> = pages.collect();
     out.write_all(pages.join("\n\n").as_bytes())?;
     if pages.is_empty() && missing.is_empty() {
-        tell_nothing(scope.namespace.as_deref());
+        print_no_resources(scope.namespace.as_deref());
     }
-    Ok(tell_missing(&missing))
+    Ok(print_missing(&missing))
 }
 
 /// Lists events.
@@ -358,7 +358,7 @@ pub fn events(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let words = Words::new(&arguments.words);
+    let words = PositionalArguments::new(&arguments.words);
     if let [extra, ..] = words.others[..] {
         return Err(Failure::Input(format!("{extra:?} is no scenario file")));
     }
@@ -376,10 +376,10 @@ pub fn events(
         scope.namespace = target.namespace.or(scope.namespace);
     }
     let moment = arguments.time.simulate(words.scenario, options)?;
-    let text = views::events(moment.sight(), moment.log(), &scope, &form);
+    let text = views::events(moment.snapshot(), moment.log(), &scope, &form);
     let text = text.map_err(Failure::Input)?;
     if text.is_empty() {
-        tell(&match &scope.namespace {
+        print_message(&match &scope.namespace {
             Some(namespace) => format!("No events found in {namespace} namespace."),
             None => "No events found.".to_owned(),
         });

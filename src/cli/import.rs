@@ -10,9 +10,9 @@ use super::exit::{Exit, Failure};
 use super::output;
 use engine::SimDuration;
 use engine::parse_duration;
-use files::{Draft, STANDARD_INPUT, open_unpacked};
+use files::{PendingFile, STANDARD_INPUT, open_unpacked};
 use traffic::import::{
-    BrokenRows, ColumnChoice, Compact, Format, ImportOptions, NOT_WRITTEN, Summary, import,
+    ColumnChoice, Compact, Format, ImportOptions, MalformedRows, NOT_WRITTEN, Summary, import,
 };
 
 /// Options of `wavetank import`.
@@ -105,10 +105,10 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     // Only CSV files have columns with custom names.
     let format = format.or_else(|| (!arguments.column.is_empty()).then_some(Format::Csv));
     let format = format.ok_or_else(|| wrong(Format::doubt(beginning)))?;
-    if arguments.path.is_some() && !format.tells_paths() {
+    if arguments.path.is_some() && !format.has_paths() {
         return Err(wrong(format!("--path: rows of {format} tell no path; leave the option out")));
     }
-    if arguments.classes && !format.tells_paths() {
+    if arguments.classes && !format.has_paths() {
         return Err(wrong(format!(
             "--classes: rows of {format} tell no path; leave the option out"
         )));
@@ -132,7 +132,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let options = ImportOptions {
         format,
-        disorder: arguments.disorder.unwrap_or(format.usual_disorder()),
+        disorder: arguments.disorder.unwrap_or(format.default_reorder_window()),
         max_broken: arguments.max_broken / 100.0,
         path: arguments.path.clone(),
         columns: arguments.column.clone(),
@@ -141,7 +141,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let base = Path::new(name).file_name().map_or(name.into(), |file| file.to_string_lossy());
     let origin = format!("{base} ({format})");
     let (broken, summary) = if arguments.output == STANDARD_INPUT {
-        let mut listened = Listened { out, refused: None };
+        let mut listened = ErrorKeepingWriter { out, refused: None };
         let compact = Compact::new(&mut listened, &origin, arguments.every);
         let written = write_compact(input, &options, compact).map(|(facts, _)| facts);
         match (written, listened.refused) {
@@ -150,7 +150,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         }
     } else {
         // Written to a temporary file and renamed, so that a rejected input leaves no partial output.
-        let draft = Draft::create(Path::new(&arguments.output)).map_err(Failure::Input)?;
+        let draft = PendingFile::create(Path::new(&arguments.output)).map_err(Failure::Input)?;
         let compact = Compact::new(draft, &origin, arguments.every);
         let written = write_compact(input, &options, compact);
         let (facts, draft) = written.map_err(|error| match error.strip_prefix(NOT_WRITTEN) {
@@ -161,8 +161,10 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         facts
     };
     match arguments.summary {
-        SummaryForm::Text => output::tell(&in_words(name, format, &summary, &broken)),
-        SummaryForm::Json => output::tell(&as_json(name, format, &summary, &broken).to_string()),
+        SummaryForm::Text => output::print_message(&in_words(name, format, &summary, &broken)),
+        SummaryForm::Json => {
+            output::print_message(&as_json(name, format, &summary, &broken).to_string())
+        }
         SummaryForm::None => {}
     }
     Ok(Exit::Fine)
@@ -170,12 +172,12 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
 
 /// A writer that remembers its error: the trace reader passes errors on as text only, and a closed pipe such as
 /// `head`'s is no error.
-struct Listened<'a, W> {
+struct ErrorKeepingWriter<'a, W> {
     out: &'a mut W,
     refused: Option<io::ErrorKind>,
 }
 
-impl<W: Write> Write for Listened<'_, W> {
+impl<W: Write> Write for ErrorKeepingWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write(bytes).inspect_err(|error| self.refused = Some(error.kind()))
     }
@@ -185,13 +187,13 @@ impl<W: Write> Write for Listened<'_, W> {
     }
 }
 
-type Facts = (BrokenRows, Summary);
+type ImportSummary = (MalformedRows, Summary);
 
 fn write_compact<W: Write>(
     input: impl BufRead,
     options: &ImportOptions,
     mut compact: Compact<W>,
-) -> Result<(Facts, W), String> {
+) -> Result<(ImportSummary, W), String> {
     let broken = import(input, options, &mut compact).map_err(|error| error.to_string())?;
     let finished = compact.finish().map_err(|error| format!("{NOT_WRITTEN}: {error}"));
     let (output, summary) = finished?;
@@ -201,7 +203,7 @@ fn write_compact<W: Write>(
 /// Maximum number of classes in the summary.
 const CLASSES_SHOWN: usize = 12;
 
-fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> String {
+fn in_words(name: &str, format: Format, summary: &Summary, broken: &MalformedRows) -> String {
     let number = |count: f64, noun: &str| {
         let count = count.to_string();
         let plural = if count == "1" { "" } else { "s" };
@@ -234,7 +236,7 @@ fn in_words(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) 
     facts.concat()
 }
 
-fn as_json(name: &str, format: Format, summary: &Summary, broken: &BrokenRows) -> Value {
+fn as_json(name: &str, format: Format, summary: &Summary, broken: &MalformedRows) -> Value {
     let first = broken.first.iter().map(|row| json!({"line": row.line, "message": row.message}));
     let classes = summary.classes.iter();
     let classes = classes.map(|(class, requests)| json!({"class": class, "requests": requests}));

@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::init_choice::{Choice, choose};
 use super::init_refusals::{refusals, refused};
 use super::init_traces::{TraceArguments, traced};
-use super::output::warn;
+use super::output::print_warning;
 use cluster::{NamespacedName, ObjectReference};
 use files::{HelmCharts, SCHEMA_FILE, STANDARD_INPUT, is_chart, write_file};
 use manifest::{
@@ -16,7 +16,7 @@ use manifest::{
 };
 use scenario::inventory::Inventory;
 use scenario::schema::json_schema;
-use scenario::starter::{LeftOut, NodeGroup, Starter};
+use scenario::starter::{NodeGroup, OmittedObject, Starter};
 use scenario::{HelmChart, missing_services};
 
 /// Options of `wavetank init`.
@@ -60,13 +60,13 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let started = started(arguments)?;
     for (path, why) in &started.choice.left {
-        warn(&format!("not taken: {path}: {why}"));
+        print_warning(&format!("not taken: {path}: {why}"));
     }
-    for LeftOut { object, why } in &started.left_out {
-        warn(&format!("left out, as the API server refuses it: {object}: {why}"));
+    for OmittedObject { object, why } in &started.left_out {
+        print_warning(&format!("left out, as the API server refuses it: {object}: {why}"));
     }
     for backend in &started.missing_backends {
-        warn(backend);
+        print_warning(backend);
     }
     let text = started.text;
     if arguments.output == STANDARD_INPUT {
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
 struct Started {
     text: String,
     choice: Choice,
-    left_out: Vec<LeftOut>,
+    left_out: Vec<OmittedObject>,
     /// Warnings about route backends without a Service.
     missing_backends: Vec<String>,
 }
@@ -105,7 +105,7 @@ fn started(arguments: &Arguments) -> Result<Started, Failure> {
     let charts = charts(arguments)?;
     let with_values = HelmCharts::new(charts.iter().cloned());
     let mut excluded = BTreeMap::new();
-    let mut left_out: Vec<LeftOut> = Vec::new();
+    let mut left_out: Vec<OmittedObject> = Vec::new();
     let mut first: Option<Diagnostics> = None;
     loop {
         let choice = choose(&arguments.manifests, &with_values, &excluded)?;
@@ -122,9 +122,12 @@ fn started(arguments: &Arguments) -> Result<Started, Failure> {
         };
         let refusals = refusals(&problems, &choice.sources);
         let first = first.get_or_insert(problems);
-        let is_known = |one: &LeftOut| left_out.iter().any(|known| known.object == one.object);
+        let is_known =
+            |one: &OmittedObject| left_out.iter().any(|known| known.object == one.object);
         if refusals.is_empty() || refusals.objects.iter().any(is_known) {
-            warn("no scenario is written: a run would refuse these manifests, as a cluster would");
+            print_warning(
+                "no scenario is written: a run would refuse these manifests, as a cluster would",
+            );
             return Err(Failure::Problems(std::mem::take(first)));
         }
         left_out.extend(refusals.objects);
@@ -141,7 +144,7 @@ fn text(
     arguments: &Arguments,
     inventory: &Inventory,
     choice: &Choice,
-    left_out: &[LeftOut],
+    left_out: &[OmittedObject],
     charts: &[HelmChart],
 ) -> Result<String, Failure> {
     let here = |path: &str| seen_from(&arguments.output, path);
@@ -191,7 +194,7 @@ fn charts(arguments: &Arguments) -> Result<Vec<HelmChart>, Failure> {
 }
 
 /// The objects in these sources, except those left out. Documents that are not objects, such as tool settings, are skipped.
-fn objects(sources: &[Source], left_out: &[LeftOut]) -> Vec<Manifest> {
+fn objects(sources: &[Source], left_out: &[OmittedObject]) -> Vec<Manifest> {
     let omitted: Vec<String> = left_out.iter().map(|one| one.object.clone()).collect();
     let mut met = BTreeSet::new();
     let sources: Vec<Source> =
@@ -202,7 +205,9 @@ fn objects(sources: &[Source], left_out: &[LeftOut]) -> Vec<Manifest> {
 /// The reason why there is nothing to simulate: rejected objects, else skipped files.
 fn nothing_runs(arguments: &Arguments, choice: &Choice, refused: Option<Diagnostics>) -> Failure {
     if let Some(problems) = refused {
-        warn("no scenario is written: a run would refuse these manifests, as a cluster would");
+        print_warning(
+            "no scenario is written: a run would refuse these manifests, as a cluster would",
+        );
         return Failure::Problems(problems);
     }
     let what = arguments.manifests.join(", ");

@@ -105,7 +105,7 @@ fn is_one_system(sources: &[Source], excluded: &BTreeMap<String, String>) -> boo
         return false;
     }
     let mut seen = Workloads::new();
-    sources.iter().filter(|source| !source.is_passed_over()).all(|source| {
+    sources.iter().filter(|source| !source.is_skipped()).all(|source| {
         let mut problems = Diagnostics::default();
         let objects = objects_of(read_documents(source, &mut problems), &mut problems);
         let own = workloads(&objects);
@@ -161,7 +161,7 @@ impl Part {
             Ok(sources) => sources,
             Err(why) => return Err((path, why)),
         };
-        if sources.iter().all(Source::is_passed_over) {
+        if sources.iter().all(Source::is_skipped) {
             return Ok(None);
         }
         let mut problems = Diagnostics::default();

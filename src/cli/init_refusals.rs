@@ -7,14 +7,14 @@ use manifest::{
     Diagnostic, Diagnostics, Manifest, Severity, Source, kustomize, objects_of, omission,
     read_documents,
 };
-use scenario::starter::LeftOut;
+use scenario::starter::OmittedObject;
 use sim::Blueprint;
 
 /// Objects and files to leave out so that the rest runs.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     /// Rejected objects, each with the first reason.
-    pub(super) objects: Vec<LeftOut>,
+    pub(super) objects: Vec<OmittedObject>,
     /// Files with an error outside of any named object, with the reason.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -56,7 +56,7 @@ pub(super) fn refusals(problems: &Diagnostics, sources: &[Source]) -> Refusals {
         match object_at(problem, source).filter(|_| problem.code != "duplicate-object") {
             Some(object) => {
                 if refusals.objects.iter().all(|one| one.object != object) {
-                    refusals.objects.push(LeftOut { object, why });
+                    refusals.objects.push(OmittedObject { object, why });
                 }
             }
             None if problem.code == "duplicate-object" => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::exit::Failure;
-use super::output::{tell, warn};
+use super::output::{print_message, print_warning};
 use cluster::{Name, NamespacedName};
 use files::open_unpacked;
 use scenario::inventory::Inventory;
@@ -72,7 +72,7 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
             let first = store.read.first_broken[shown..].iter();
             let first: Vec<String> =
                 first.map(|row| format!("\n  line {}: {}", row.line, row.message)).collect();
-            warn(&format!(
+            print_warning(&format!(
                 "{file}: {} left out, {good} read{}",
                 counted(broken, "broken line or span", "broken lines or spans"),
                 first.concat()
@@ -82,7 +82,7 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
     let together = observe(&mut store, Kinds::Together);
     let apart = observe(&mut store, Kinds::Apart);
     let traced = Traced::new(inventory, &together, &apart, &named, arguments.cpu_share / 100.0);
-    tell(&format!(
+    print_message(&format!(
         "traces: {} spans in {} traces; {} of {} services are among the manifests",
         store.read.good,
         together.traces,
@@ -90,7 +90,7 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
         together.services.len()
     ));
     for message in &caveats(&together, &traced, &store) {
-        warn(message);
+        print_warning(message);
     }
     if traced.with_spans() == 0 {
         return Err(Failure::Input(format!(

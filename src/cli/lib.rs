@@ -172,9 +172,9 @@ fn execute(cli: &Cli) -> Exit {
     let _ = out.into_parts();
     result.unwrap_or_else(|failure| {
         match &failure {
-            Failure::Problems(problems) => output::tell(&problems.to_string()),
+            Failure::Problems(problems) => output::print_message(&problems.to_string()),
             _ if failure.exit() == Exit::Fine => {}
-            _ => output::complain(&failure.to_string()),
+            _ => output::print_error(&failure.to_string()),
         }
         failure.exit()
     })

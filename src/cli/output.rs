@@ -65,17 +65,17 @@ impl OutputOptions {
 }
 
 /// Prints a message that states its own severity to standard error. Write errors are ignored.
-pub fn tell(message: &str) {
+pub fn print_message(message: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
 }
 
 /// Prints an error message to standard error. Write errors are ignored.
-pub fn complain(message: &str) {
+pub fn print_error(message: &str) {
     let _ = writeln!(io::stderr().lock(), "error: {message}");
 }
 
 /// Prints a warning to standard error. Write errors are ignored.
-pub fn warn(message: &str) {
+pub fn print_warning(message: &str) {
     let _ = writeln!(io::stderr().lock(), "warning: {message}");
 }
 

@@ -59,7 +59,7 @@ pub fn run(
     let source =
         read_source(path).map_err(|message| Failure::Input(format!("{path}: {message}")))?;
     let packing = PackingText::parse(&source).map_err(Failure::Problems)?;
-    let mut read = Reading::default();
+    let mut read = PackInput::default();
     let mut growing = read.plan(path, &packing);
     if read.problems.has_errors() {
         return Err(Failure::Problems(read.problems));
@@ -131,7 +131,7 @@ pub(super) fn check(source: &Source) -> (Diagnostics, Vec<Name>) {
         Ok(packing) => packing,
         Err(problems) => return (problems, Vec::new()),
     };
-    let mut read = Reading::default();
+    let mut read = PackInput::default();
     read.plan(&source.name, &packing);
     policies_of(&source.name, &packing, &mut read.problems);
     (read.problems, read.manifests)
@@ -139,13 +139,13 @@ pub(super) fn check(source: &Source) -> (Diagnostics, Vec<Name>) {
 
 /// State collected while the files of a packing are read.
 #[derive(Default)]
-struct Reading {
+struct PackInput {
     problems: Diagnostics,
     /// Names of the manifest files.
     manifests: Vec<Name>,
 }
 
-impl Reading {
+impl PackInput {
     fn plan(&mut self, path: &str, text: &PackingText) -> Plan {
         let packing = &text.packing;
         let (mut nodes, mut prices) = pools(text, &mut self.problems);

@@ -6,7 +6,8 @@ use std::io::Write;
 use clap::{Subcommand, ValueEnum};
 
 use super::at::{
-    Choice, Listed, Target, TimeOfRun, Words, refuse, single, tell_missing, tell_nothing,
+    Choice, Listed, PositionalArguments, Target, TimeOfRun, print_missing, print_no_resources,
+    refuse, single,
 };
 use super::exit::{Exit, Failure};
 use super::output::{self, OutputOptions};
@@ -55,7 +56,7 @@ struct WorkloadArguments {
 pub struct TopArguments {
     /// Usage of pods or of nodes
     #[arg(value_enum)]
-    whose: Whose,
+    whose: SortKey,
 
     /// Names, and the scenario file [default: scenario.yaml]
     #[arg(value_name = "[NAME] [SCENARIO]")]
@@ -77,7 +78,7 @@ pub struct TopArguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Whose {
+enum SortKey {
     /// Usage of each pod
     #[value(alias = "pod", alias = "po")]
     Pods,
@@ -101,7 +102,7 @@ pub fn rollout(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let (Rollout::Status(of) | Rollout::History { workload: of, .. }) = &arguments.what;
-    let words = Words::new(&of.words);
+    let words = PositionalArguments::new(&of.words);
     let target = match single(&words.others) {
         Ok(target) => target,
         Err(message) => return Ok(refuse(&message)),
@@ -113,20 +114,20 @@ pub fn rollout(
     let moment = of.time.simulate(words.scenario, options)?;
     let found = moment.find(kind, &target, &scope);
     let Some(id) = found.ids.into_iter().next() else {
-        return Ok(tell_missing(&found.missing));
+        return Ok(print_missing(&found.missing));
     };
     let object = ObjectReference { kind, id };
-    let sight = moment.sight();
+    let snapshot = moment.snapshot();
     let (what, said) = match &arguments.what {
         Rollout::Status(_) => {
-            let said = views::status(sight.view, &object);
+            let said = views::status(snapshot.view, &object);
             ("status", said.map(|said| said.map(|line| line + "\n")))
         }
         Rollout::History { revision: Some(number), .. } => {
-            ("history", views::revision(sight, &object, *number))
+            ("history", views::revision(snapshot, &object, *number))
         }
         Rollout::History { revision: None, .. } => {
-            ("history", views::history(sight, &object).map(Ok))
+            ("history", views::history(snapshot, &object).map(Ok))
         }
     };
     match said {
@@ -147,10 +148,10 @@ pub fn top(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let words = Words::new(&arguments.words);
+    let words = PositionalArguments::new(&arguments.words);
     let kind = match arguments.whose {
-        Whose::Pods => Kind::Pod,
-        Whose::Nodes => Kind::Node,
+        SortKey::Pods => Kind::Pod,
+        SortKey::Nodes => Kind::Node,
     };
     let names = words.others.iter().map(|name| (*name).to_owned()).collect();
     let target = Target { listed: Listed::Kind(kind), namespace: None, names };
@@ -158,22 +159,22 @@ pub fn top(
     let moment = arguments.time.simulate(words.scenario, options)?;
     let found = moment.find(kind, &target, &scope);
     if !found.missing.is_empty() {
-        return Ok(tell_missing(&found.missing));
+        return Ok(print_missing(&found.missing));
     }
     let order = match arguments.sort_by {
         None => TopOrder::Name,
         Some(SortBy::Cpu) => TopOrder::Cpu,
         Some(SortBy::Memory) => TopOrder::Memory,
     };
-    let view = moment.sight().view;
+    let view = moment.snapshot().view;
     let text = match arguments.whose {
-        Whose::Pods => views::top_pods(view, &found.scope, arguments.containers, order),
-        Whose::Nodes => views::top_nodes(view, &found.scope, order),
+        SortKey::Pods => views::top_pods(view, &found.scope, arguments.containers, order),
+        SortKey::Nodes => views::top_nodes(view, &found.scope, order),
     };
     if text.is_empty() && found.ids.is_empty() {
-        tell_nothing(found.scope.namespace.as_deref());
+        print_no_resources(found.scope.namespace.as_deref());
     } else if text.is_empty() {
-        output::complain("metrics not available yet");
+        output::print_error("metrics not available yet");
         return Ok(Exit::Missed);
     }
     out.write_all(text.as_bytes())?;

@@ -9,7 +9,7 @@ use super::scenario_arguments::{Settings, load, run as run_scenario};
 use files::{Loader, write_file};
 use report::opencost::{self, Aggregate, Sharing};
 use report::text::Style;
-use report::{Answer, Report, charts, html, json, text};
+use report::{HeadlineFigures, Report, charts, html, json, text};
 use scenario::resolved::ResolvedScenario;
 use sim::Blueprint;
 use sweep;
@@ -169,7 +169,7 @@ fn doubt(
     let reports = sweep::run_all(&variants, &[seed], || bar.inc(1)).map_err(Failure::Problems)?;
     bar.finish_and_clear();
     for ((position, is_double), reports) in places.into_iter().zip(reports) {
-        let answer = reports.first().map(Answer::of);
+        let answer = reports.first().map(HeadlineFigures::of);
         let assumption = &mut report.assumptions[position];
         *if is_double { &mut assumption.doubled } else { &mut assumption.halved } = answer;
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
-use super::output::{OutputOptions, warn};
+use super::output::{OutputOptions, print_warning};
 use super::scenario_arguments::{Seeds, Settings};
 use super::sweep_shards::{self, Part};
 use files::{Loader, read_bytes, write_file};
@@ -171,7 +171,7 @@ impl Grid {
             return Err(Failure::Problems(problems));
         }
         if kept.len() < all {
-            warn(&format!(
+            print_warning(&format!(
                 "{} of {all} settings are left out, as the scenario cannot have them: {}",
                 all - kept.len(),
                 problems.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; ")

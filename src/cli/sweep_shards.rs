@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
-use super::output::{OutputOptions, warn};
+use super::output::{OutputOptions, print_warning};
 use super::sweep::{Grid, Outputs, Resolved, write_table};
 use files::{Loader, ResultFolder, beside, from_folder, read_bytes, write_file};
 use scenario::Override;
@@ -243,7 +243,10 @@ fn known(results: &ResultFolder, unit: &PlannedUnit) -> Result<Option<RunSummary
     match read_kept(&unit.key, unit.seed, &bytes) {
         Ok(run) => Ok(Some(run)),
         Err(why) => {
-            warn(&format!("{}: {why}; it is run again", results.path(&unit.key).display()));
+            print_warning(&format!(
+                "{}: {why}; it is run again",
+                results.path(&unit.key).display()
+            ));
             results.drop_result(&unit.key).map_err(Failure::Input)?;
             Ok(None)
         }
@@ -385,7 +388,7 @@ fn merge(
     let foreign = keys.iter().filter(|key| !own.contains(key) && !of_fresh.contains(key)).count();
     if foreign > 0 {
         let folder = planned.results.display();
-        warn(&format!(
+        print_warning(&format!(
             "{folder} has {foreign} files of other plans or versions, which have no part in this"
         ));
     }

@@ -13,7 +13,7 @@ use cluster::{Kind, NamespacedName, ObjectReference};
 use files::load_scenario;
 use files::read_manifests;
 use manifest::{
-    Diagnostic, Diagnostics, Document, Place, Severity, Source, admit, read_documents,
+    Diagnostic, Diagnostics, Document, Location, Severity, Source, admit, read_documents,
     read_manifests as read_objects,
 };
 use scenario::read::is_scenario;
@@ -63,18 +63,18 @@ struct Verdict<'a> {
 
 /// Validates all paths and writes the problems.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
-    let mut examined = Examined::default();
+    let mut examined = CheckedInputs::default();
     for path in &arguments.paths {
         match read_manifests(path) {
             Ok(sources) => sources.into_iter().for_each(|source| examined.add(source)),
             Err(message) => {
-                let place = Place::whole(&path.as_str().into());
+                let place = Location::whole(&path.as_str().into());
                 examined.problems.push(Diagnostic::error("file", message).at(place));
             }
         }
     }
     examined.finish();
-    let Examined { problems, file_count, .. } = examined;
+    let CheckedInputs { problems, file_count, .. } = examined;
     let exit = match problems.has_errors() {
         true => Exit::WrongInput,
         false if arguments.strict && problems.count(Severity::Warning) > 0 => Exit::Missed,
@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
 
 /// The inputs checked so far.
 #[derive(Default)]
-struct Examined {
+struct CheckedInputs {
     problems: Diagnostics,
     file_count: usize,
     /// Manifests, which are checked together because they refer to each other.
@@ -98,7 +98,7 @@ struct Examined {
     of_scenarios: BTreeSet<PathBuf>,
 }
 
-impl Examined {
+impl CheckedInputs {
     fn add(&mut self, source: Source) {
         self.file_count += 1;
         // Invalid YAML is reported with the manifests, or with the scenario.

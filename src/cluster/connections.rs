@@ -13,9 +13,9 @@ use super::store::Store;
 
 /// One end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Party {
+pub enum ConnectionEnd {
     /// A pod with its own network namespace.
-    Pod(Box<PodParty>),
+    Pod(Box<PodEnd>),
     /// A peer at an address that belongs to no pod: an external client, or a pod on its node's network.
     Address(IpAddr),
     /// Clients of unknown identity: admitted if the policies admit any client at all.
@@ -24,7 +24,7 @@ pub enum Party {
 
 /// The properties of a pod that policies match on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodParty {
+pub struct PodEnd {
     /// Its namespace.
     pub namespace: Name,
     /// Labels of its namespace.
@@ -112,7 +112,7 @@ impl Verdict {
     }
 }
 
-impl Party {
+impl ConnectionEnd {
     /// A pod as seen by policies: one on the host network is known only by its node's address.
     pub fn of_pod(store: &Store, pod: &Pod) -> Self {
         let template = store.template_of(pod);
@@ -124,7 +124,7 @@ impl Party {
         let containers = template.spec.init_containers.iter().filter(|one| one.is_sidecar);
         let ports = containers.chain(&template.spec.containers).flat_map(|one| &one.ports);
         let named = ports.filter(|port| !port.name.is_empty());
-        Self::Pod(Box::new(PodParty {
+        Self::Pod(Box::new(PodEnd {
             namespace: pod.id.namespace.clone(),
             namespace_labels: namespace_labels(store, &pod.id.namespace),
             labels: store.labels_of(pod).clone(),
@@ -153,10 +153,10 @@ pub fn namespace_labels(store: &Store, name: &Name) -> Labels {
 }
 
 /// Evaluates the policies in the store for a connection between two parties on a port.
-pub fn verdict(store: &Store, from: &Party, to: &Party, port: Port<'_>) -> Verdict {
+pub fn verdict(store: &Store, from: &ConnectionEnd, to: &ConnectionEnd, port: Port<'_>) -> Verdict {
     let end = match to {
-        Party::Pod(pod) => pod.named_ports.as_slice(),
-        Party::Address(_) | Party::Anyone => &[],
+        ConnectionEnd::Pod(pod) => pod.named_ports.as_slice(),
+        ConnectionEnd::Address(_) | ConnectionEnd::Anyone => &[],
     };
     let connection = Connection { port, named_ports: end };
     Verdict {
@@ -167,29 +167,29 @@ pub fn verdict(store: &Store, from: &Party, to: &Party, port: Port<'_>) -> Verdi
 
 /// Everything by which the policies in the store distinguish a party: parties with equal traits and equal port names
 /// get equal verdicts.
-pub fn traits_of(store: &Store, party: &Party) -> Vec<bool> {
+pub fn traits_of(store: &Store, end: &ConnectionEnd) -> Vec<bool> {
     let mut traits = Vec::new();
     for policy in store.network_policies().values() {
         let namespace = policy.meta.namespace();
-        traits.push(match party {
-            Party::Pod(pod) => {
+        traits.push(match end {
+            ConnectionEnd::Pod(pod) => {
                 *namespace == pod.namespace && policy.spec.pod_selector.matches(&pod.labels)
             }
-            Party::Address(_) | Party::Anyone => false,
+            ConnectionEnd::Address(_) | ConnectionEnd::Anyone => false,
         });
         let rules = [&policy.spec.ingress, &policy.spec.egress].into_iter().flatten().flatten();
         let peers = rules.flat_map(|rule| &rule.peers);
-        traits.extend(peers.map(|peer| is_peer(peer, namespace, party)));
+        traits.extend(peers.map(|peer| is_peer(peer, namespace, end)));
     }
     traits
 }
 
 /// The cluster DNS as deployed in most clusters: pods labeled `k8s-app: kube-dns` in `kube-system`.
-pub fn cluster_dns(store: &Store) -> Party {
+pub fn cluster_dns(store: &Store) -> ConnectionEnd {
     let namespace = Name::from("kube-system");
     let port =
         |name: &str, protocol: &str| (Name::from(name), Name::from(protocol), DNS_PORT.number);
-    Party::Pod(Box::new(PodParty {
+    ConnectionEnd::Pod(Box::new(PodEnd {
         namespace_labels: namespace_labels(store, &namespace),
         namespace,
         labels: [("k8s-app", "kube-dns")].into_iter().collect(),
@@ -214,12 +214,12 @@ struct Connection<'a> {
 fn side(
     store: &Store,
     direction: Direction,
-    own: &Party,
-    other: &Party,
+    own: &ConnectionEnd,
+    other: &ConnectionEnd,
     connection: Connection<'_>,
 ) -> SideVerdict {
     let mut verdict = SideVerdict::default();
-    let Party::Pod(pod) = own else { return verdict };
+    let ConnectionEnd::Pod(pod) = own else { return verdict };
     for policy in store.network_policies().values() {
         let rules = direction.rules(&policy.spec);
         let selects = *policy.meta.namespace() == pod.namespace
@@ -239,22 +239,22 @@ fn side(
     verdict
 }
 
-fn has_peer(peers: &[PolicyPeer], namespace: &Name, party: &Party) -> bool {
-    peers.is_empty() || peers.iter().any(|peer| is_peer(peer, namespace, party))
+fn has_peer(peers: &[PolicyPeer], namespace: &Name, end: &ConnectionEnd) -> bool {
+    peers.is_empty() || peers.iter().any(|peer| is_peer(peer, namespace, end))
 }
 
-fn is_peer(peer: &PolicyPeer, namespace: &Name, party: &Party) -> bool {
-    match (peer, party) {
-        (_, Party::Anyone) => true,
-        (PolicyPeer::Pods { pods, namespaces }, Party::Pod(pod)) => {
+fn is_peer(peer: &PolicyPeer, namespace: &Name, end: &ConnectionEnd) -> bool {
+    match (peer, end) {
+        (_, ConnectionEnd::Anyone) => true,
+        (PolicyPeer::Pods { pods, namespaces }, ConnectionEnd::Pod(pod)) => {
             let is_there = match namespaces {
                 Some(selector) => selector.matches(&pod.namespace_labels),
                 None => *namespace == pod.namespace,
             };
             is_there && pods.as_ref().is_none_or(|selector| selector.matches(&pod.labels))
         }
-        (PolicyPeer::Pods { .. }, Party::Address(_)) => false,
-        (PolicyPeer::Block { range, except }, _) => party.address().is_some_and(|address| {
+        (PolicyPeer::Pods { .. }, ConnectionEnd::Address(_)) => false,
+        (PolicyPeer::Block { range, except }, _) => end.address().is_some_and(|address| {
             range.contains(address) && !except.iter().any(|one| one.contains(address))
         }),
     }

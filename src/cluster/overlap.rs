@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Targets of HPAs that count a pod without owning it.
-    pub fn strangely_counted_by(&self, pod: PodId) -> impl Iterator<Item = ScaleTarget> {
+    pub fn counted_by_other_targets(&self, pod: PodId) -> impl Iterator<Item = ScaleTarget> {
         self.overlaps.counted_by.get(&pod).into_iter().flatten().copied()
     }
 

@@ -4,7 +4,7 @@
 
 mod baseline;
 mod restricted;
-mod told;
+mod violation;
 
 use std::fmt;
 

@@ -140,7 +140,7 @@ impl Object for PodDisruptionBudget {
     }
 
     fn index(store: &mut Store, id: PodDisruptionBudgetId) {
-        store.select_anew(Selecting::PodDisruptionBudget(id));
+        store.reindex(Selecting::PodDisruptionBudget(id));
     }
 
     fn removed(
@@ -150,7 +150,7 @@ impl Object for PodDisruptionBudget {
         id: PodDisruptionBudgetId,
         _: &mut Vec<Change>,
     ) -> Result<(), Refused> {
-        store.select_anew(Selecting::PodDisruptionBudget(id));
+        store.reindex(Selecting::PodDisruptionBudget(id));
         Ok(())
     }
 }

@@ -98,7 +98,7 @@ impl Store {
             Change::PodAdded(pod) | Change::PodUpdated(pod, _) => Some(*pod),
             _ => None,
         };
-        pod.into_iter().flat_map(|pod| self.strangely_counted_by(pod))
+        pod.into_iter().flat_map(|pod| self.counted_by_other_targets(pod))
     }
 
     fn scale_target_of(&self, change: &Change) -> Option<ScaleTarget> {

@@ -94,7 +94,7 @@ impl Store {
     }
 
     /// Reindexes an object whose selector was added, changed or removed.
-    pub(super) fn select_anew(&mut self, key: Selecting) {
+    pub(super) fn reindex(&mut self, key: Selecting) {
         for keys in &mut self.index.selections.by_template {
             keys.retain(|other| *other != key);
         }

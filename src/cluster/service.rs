@@ -76,7 +76,7 @@ impl Object for Service {
     }
 
     fn index(store: &mut Store, id: ServiceId) {
-        store.select_anew(Selecting::Service(id));
+        store.reindex(Selecting::Service(id));
     }
 
     /// Its EndpointSlices are deleted with it.
@@ -87,7 +87,7 @@ impl Object for Service {
         id: ServiceId,
         _: &mut Vec<Change>,
     ) -> Result<(), Refused> {
-        store.select_anew(Selecting::Service(id));
+        store.reindex(Selecting::Service(id));
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::pod_template::{PodTemplate, ResourceList, TemplateId};
 use super::scale::ScaleTarget;
 use super::store::Store;
 use super::vpa_admission::admitted;
-use super::vpa_capping::{NamespaceLimits, SeenContainer};
+use super::vpa_capping::{CappedContainer, NamespaceLimits};
 use engine::{Id, SimDuration};
 use units::{Bytes, MilliCpu, Quantity};
 
@@ -290,7 +290,7 @@ pub fn with_recommendation(
     vpa: &VpaObject,
     limits: &NamespaceLimits,
 ) -> Option<PodTemplate> {
-    let pod = SeenContainer::of(&actual.spec.containers);
+    let pod = CappedContainer::of(&actual.spec.containers);
     let admitted = admitted(&vpa.spec, &vpa.recommendation, &pod, limits).ok()?;
     let mut changed = template.clone();
     for (container, resources) in changed.spec.containers.iter_mut().zip(admitted) {

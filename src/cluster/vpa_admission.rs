@@ -4,7 +4,7 @@
 use super::pod_template::ResourceList;
 use super::vpa::{ContainerRecommendation, Resource, VpaSpec};
 use super::vpa_capping::{
-    Capped, CappingPanic, NamespaceLimits, ProportionalLimit, SeenContainer, capped,
+    Capped, CappedContainer, CappingPanic, NamespaceLimits, ProportionalLimit, capped,
     proportional_limit,
 };
 
@@ -23,7 +23,7 @@ pub struct AdmittedResources {
 pub fn admitted(
     spec: &VpaSpec,
     recommendation: &[ContainerRecommendation],
-    pod: &[SeenContainer<'_>],
+    pod: &[CappedContainer<'_>],
     limits: &NamespaceLimits,
 ) -> Result<Vec<AdmittedResources>, CappingPanic> {
     let Capped { recommendation, notes } = capped(spec, recommendation, pod, limits)?;

@@ -11,7 +11,7 @@ use units::Quantity;
 
 /// A container of the pod, with the amounts in force.
 #[derive(Clone, Copy, Debug)]
-pub struct SeenContainer<'a> {
+pub struct CappedContainer<'a> {
     /// Its name.
     pub name: &'a Name,
     /// Its requests.
@@ -20,7 +20,7 @@ pub struct SeenContainer<'a> {
     pub limits: &'a ResourceList,
 }
 
-impl<'a> SeenContainer<'a> {
+impl<'a> CappedContainer<'a> {
     /// Containers as their specs have them.
     pub fn of(containers: &'a [Container]) -> Vec<Self> {
         let seen = containers.iter().map(|Container { name, requests, limits, .. }| Self {
@@ -145,7 +145,7 @@ impl Entry {
 pub fn capped(
     spec: &VpaSpec,
     recommendation: &[ContainerRecommendation],
-    pod: &[SeenContainer<'_>],
+    pod: &[CappedContainer<'_>],
     limits: &NamespaceLimits,
 ) -> Result<Capped, CappingPanic> {
     let own = recommendation.iter().cloned();
@@ -176,7 +176,7 @@ pub fn capped(
 }
 
 /// Containers without a recommendation count with their requests.
-fn stand_in(entries: &mut Vec<Entry>, pod: &[SeenContainer<'_>]) {
+fn stand_in(entries: &mut Vec<Entry>, pod: &[CappedContainer<'_>]) {
     for container in pod.iter().filter(|container| !container.requests.is_empty()) {
         if entries.iter().all(|one| one.recommendation.container != *container.name) {
             let target = Amounts::of(container.requests);
@@ -198,7 +198,7 @@ fn stand_in(entries: &mut Vec<Entry>, pod: &[SeenContainer<'_>]) {
 /// Makes sums over all containers fit the pods' LimitRange (`applyPodLimitRange`).
 fn fit_pod(
     entries: &mut [Entry],
-    pod: &[SeenContainer<'_>],
+    pod: &[CappedContainer<'_>],
     item: &LimitRangeItem,
     resource: Resource,
     list: List,
@@ -255,7 +255,7 @@ fn fit_pod(
 /// that stays (`getCappedRecommendationForContainer`).
 fn cap(
     amounts: &mut Amounts,
-    container: &SeenContainer<'_>,
+    container: &CappedContainer<'_>,
     spec: &VpaSpec,
     item: Option<&LimitRangeItem>,
     notes: &mut Vec<String>,
@@ -279,7 +279,7 @@ fn cap(
 
 fn fit_container(
     amounts: &mut Amounts,
-    container: &SeenContainer<'_>,
+    container: &CappedContainer<'_>,
     item: &LimitRangeItem,
     notes: &mut Vec<String>,
 ) {

@@ -9,13 +9,13 @@ use cluster::{ClusterView, Name};
 
 /// A budget with its remaining disruptions.
 #[derive(Clone, Debug)]
-struct Remaining {
+struct RemainingBudget {
     namespace: Name,
     selector: Selector,
     allowed: i64,
 }
 
-impl Remaining {
+impl RemainingBudget {
     fn covers(&self, pod: &PodInfo) -> bool {
         self.namespace == pod.name.namespace && self.selector.matches(&pod.labels)
     }
@@ -23,14 +23,14 @@ impl Remaining {
 
 /// All budgets with their remaining disruptions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RemainingBudgets(Vec<Remaining>);
+pub(crate) struct RemainingBudgets(Vec<RemainingBudget>);
 
 impl RemainingBudgets {
     /// The budgets in the API server's current state.
     pub(crate) fn new(view: ClusterView<'_>) -> Self {
         let budgets = view.disruption_budgets().values();
         let remaining = budgets.filter_map(|budget| {
-            Some(Remaining {
+            Some(RemainingBudget {
                 namespace: budget.meta.namespace().clone(),
                 selector: budget.spec.selector.clone()?,
                 allowed: i64::from(budget.status.disruptions_allowed),
@@ -75,8 +75,11 @@ mod tests {
     #[test]
     fn pods_go_together_while_the_budget_lasts_and_each_takes_one_of_it() {
         let selector = Selector::default();
-        let mut budgets =
-            RemainingBudgets(vec![Remaining { namespace: "default".into(), selector, allowed: 2 }]);
+        let mut budgets = RemainingBudgets(vec![RemainingBudget {
+            namespace: "default".into(),
+            selector,
+            allowed: 2,
+        }]);
         let pods = ["a", "b", "c"].map(|name| Arc::new(pod(name)));
         assert!(budgets.allow_together(&pods[..2]) && !budgets.allow_together(&pods));
         budgets.take(&pods[..1]);

@@ -119,7 +119,7 @@ impl Snapshot {
     }
 
     /// An id for a pod that is not in the store.
-    pub(crate) fn made_up_pod(&mut self) -> PodId {
+    pub(crate) fn synthetic_pod(&mut self) -> PodId {
         self.made_up += 1;
         PodId::from_bits(self.made_up)
     }

@@ -187,7 +187,7 @@ impl TemplateRegistry {
             DaemonPod { facts: Arc::new(TemplateFacts::new(template)), class }
         });
         let (facts, class) = (Arc::clone(&known.facts), known.class);
-        let pod = snapshot.made_up_pod();
+        let pod = snapshot.synthetic_pod();
         let number = pod.position();
         let kind = cluster::Kind::DaemonSet.name().into();
         let owner = Some(Owner::DaemonSet(id));
@@ -220,5 +220,5 @@ fn renamed(node: &Node, name: &Name) -> Node {
 
 /// A copy of the pod for another node.
 fn copied(pod: &Arc<PodInfo>, snapshot: &mut Snapshot) -> Arc<PodInfo> {
-    Arc::new(PodInfo { id: snapshot.made_up_pod(), ..PodInfo::clone(pod) })
+    Arc::new(PodInfo { id: snapshot.synthetic_pod(), ..PodInfo::clone(pod) })
 }

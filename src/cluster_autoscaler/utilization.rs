@@ -26,7 +26,7 @@ pub struct Utilization {
 
 /// Pods that are excluded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LeftOut {
+pub(crate) struct ExcludedPods {
     pub(crate) daemon_sets: bool,
     pub(crate) mirrors: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) fn utilization(
     node: &Node,
     pods: &[Arc<PodInfo>],
     gpu_label: &str,
-    left_out: LeftOut,
+    left_out: ExcludedPods,
     now: SimTime,
 ) -> Option<Utilization> {
     let share = |resource: &str| share_of(node, pods, resource, left_out, now);
@@ -57,7 +57,7 @@ fn share_of(
     node: &Node,
     pods: &[Arc<PodInfo>],
     resource: &str,
-    left_out: LeftOut,
+    left_out: ExcludedPods,
     now: SimTime,
 ) -> Option<f64> {
     let allocatable = node.allocatable.get(resource).filter(|amount| amount.milli_value() != 0)?;
@@ -79,9 +79,9 @@ mod tests {
     use super::*;
     use crate::pods::tests::{controller, pod};
 
-    const NOTHING: LeftOut = LeftOut { daemon_sets: false, mirrors: false };
+    const NOTHING: ExcludedPods = ExcludedPods { daemon_sets: false, mirrors: false };
 
-    fn of(pods: &[PodInfo], left_out: LeftOut) -> Utilization {
+    fn of(pods: &[PodInfo], left_out: ExcludedPods) -> Utilization {
         let node = crate::nodes::tests::node("a");
         let pods: Vec<Arc<PodInfo>> = pods.iter().cloned().map(Arc::new).collect();
         utilization(&node, &pods, "gpu-type", left_out, SimTime::ZERO).unwrap()
@@ -98,7 +98,7 @@ mod tests {
     fn pods_of_daemon_sets_leave_what_is_requested_and_what_there_is() {
         let mut daemon = pod("d");
         daemon.controller = Some(controller("DaemonSet", "agent"));
-        let left_out = LeftOut { daemon_sets: true, mirrors: false };
+        let left_out = ExcludedPods { daemon_sets: true, mirrors: false };
         let share = of(&[pod("a"), daemon.clone()], left_out).share;
         assert!((share - 1.0 / 3.0).abs() < 1e-12);
         assert!((of(&[pod("a"), daemon], NOTHING).share - 0.5).abs() < 1e-12);

@@ -86,7 +86,7 @@ pub trait Explain {
     }
 
     /// The last decision for a key as a table row, if it has such a form.
-    fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
+    fn explain_as_row(&self, key: Key, now: SimTime) -> Option<Row> {
         let _ = (key, now);
         None
     }

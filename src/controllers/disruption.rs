@@ -101,7 +101,12 @@ impl Controller for DisruptionController {
             Ok(scale) => scale,
             Err(why) => {
                 let message = format!("Failed to calculate the number of expected pods: {why}");
-                actions.push(tell(budget, true, "CalculateExpectedPodCountFailed", message));
+                actions.push(record_event(
+                    budget,
+                    true,
+                    "CalculateExpectedPodCountFailed",
+                    message,
+                ));
                 fail(budget, why, view.now, |status| {
                     actions.push(Action::status(id, status));
                 });
@@ -110,10 +115,15 @@ impl Controller for DisruptionController {
             }
         };
         if counts_controllers(budget) && pods.iter().any(|(_, pod)| pod.owner.is_none()) {
-            actions.push(tell(budget, true, "UnmanagedPods", unmanaged(budget)));
+            actions.push(record_event(budget, true, "UnmanagedPods", unmanaged(budget)));
         }
         if pods.is_empty() && budget.status.observed_generation < budget.meta.generation {
-            actions.push(tell(budget, false, "NoPods", "No matching pods found".to_owned()));
+            actions.push(record_event(
+                budget,
+                false,
+                "NoPods",
+                "No matching pods found".to_owned(),
+            ));
         }
         let in_flight = in_flight(budget, &pods, view.now);
         let count = i32::try_from(pods.len()).unwrap_or(i32::MAX);
@@ -267,7 +277,7 @@ fn fail(
     }
 }
 
-fn tell(
+fn record_event(
     budget: &PodDisruptionBudget,
     is_warning: bool,
     reason: &'static str,

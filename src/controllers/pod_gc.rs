@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::node_lifecycle::health::Passes;
+use super::node_lifecycle::health::LoopTimer;
 use super::{Actions, Controller, Key, QueueSettings, Requeue, Watches};
 use cluster::action::PodDeletion;
 use cluster::node::{ConditionStatus, Node, NodeId, OUT_OF_SERVICE_TAINT};
@@ -106,7 +106,7 @@ impl Controller for PodGcController {
             self.nowhere.insert(pod);
             return Requeue::No;
         }
-        let passes = Passes { start, step: PERIOD + PASS };
+        let passes = LoopTimer { start, step: PERIOD + PASS };
         let due = passes.at_or_after(view.now);
         if due > view.now {
             return Requeue::At(due);

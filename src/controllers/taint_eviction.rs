@@ -37,7 +37,7 @@ struct Eviction {
 
 /// How long a pod stays on a node with certain taints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stay {
+pub enum TolerationTime {
     /// It must be evicted at once.
     None,
     /// So long.
@@ -48,17 +48,17 @@ pub enum Stay {
 
 /// How long tolerations let a pod stay: each taint must be tolerated, and the shortest of the first matching
 /// tolerations counts (`GetMatchingTolerations`, `getMinTolerationTime`).
-pub fn stay(taints: &[Taint], tolerations: &[Toleration]) -> Stay {
-    let mut shortest = Stay::Forever;
+pub fn toleration_time(taints: &[Taint], tolerations: &[Toleration]) -> TolerationTime {
+    let mut shortest = TolerationTime::Forever;
     for taint in taints {
         let Some(used) = tolerations.iter().find(|toleration| toleration.tolerates(taint)) else {
-            return Stay::None;
+            return TolerationTime::None;
         };
         let Some(seconds) = used.toleration_seconds else { continue };
         let limit = SimDuration::from_secs(seconds.max(0));
         shortest = match shortest {
-            Stay::For(other) => Stay::For(other.min(limit)),
-            _ => Stay::For(limit),
+            TolerationTime::For(other) => TolerationTime::For(other.min(limit)),
+            _ => TolerationTime::For(limit),
         };
     }
     shortest
@@ -191,39 +191,39 @@ impl TaintEvictionController {
         let Some(pod) = view.pods().get(id) else { return };
         let tolerations = admitted_tolerations(&view.template_of(pod).spec.tolerations);
         let planned = self.evictions.get(&id).copied();
-        match stay(taints, &tolerations) {
-            Stay::None => {
+        match toleration_time(taints, &tolerations) {
+            TolerationTime::None => {
                 self.evictions
                     .insert(id, Eviction { planned: view.now, at: view.now, is_done: true });
                 evict(view, id, actions);
             }
-            Stay::Forever => self.cancel(view, id, actions),
+            TolerationTime::Forever => self.cancel(view, id, actions),
             // An eviction scheduled at this very instant is rescheduled.
-            Stay::For(limit)
+            TolerationTime::For(limit)
                 if planned.is_none_or(|plan| !plan.is_done && plan.planned == view.now) =>
             {
                 let at = view.now + limit;
                 self.evictions.insert(id, Eviction { planned: view.now, at, is_done: false });
                 actions.requeue(Key::Pod(id), at);
             }
-            Stay::For(_) => {}
+            TolerationTime::For(_) => {}
         }
     }
 
     fn cancel(&mut self, view: ClusterView<'_>, id: PodId, actions: &mut Actions) {
         if self.evictions.remove(&id).is_some_and(|eviction| !eviction.is_done) {
-            tell(view, id, "Cancelling deletion of Pod", actions);
+            record_event(view, id, "Cancelling deletion of Pod", actions);
         }
     }
 }
 
 fn evict(view: ClusterView<'_>, id: PodId, actions: &mut Actions) {
-    tell(view, id, "Marking for deletion Pod", actions);
+    record_event(view, id, "Marking for deletion Pod", actions);
     let deletion = PodDeletion { disruption: Some(DISRUPTION_REASON), ..PodDeletion::default() };
     actions.push(Action::DeletePod(id, deletion));
 }
 
-fn tell(view: ClusterView<'_>, id: PodId, what: &str, actions: &mut Actions) {
+fn record_event(view: ClusterView<'_>, id: PodId, what: &str, actions: &mut Actions) {
     let Some(pod) = view.pods().get(id) else { return };
     actions.push(Action::Event(Box::new(Event {
         kind: Kind::Pod,
@@ -263,14 +263,14 @@ mod tests {
             [tolerates("a", Some(100)), tolerates("b", Some(60)), tolerates("c", None)];
         let stay_for = |keys: &[&str]| {
             let taints: Vec<Taint> = keys.iter().map(|key| taint(key)).collect();
-            stay(&taints, &tolerations)
+            toleration_time(&taints, &tolerations)
         };
-        let seconds = |seconds| Stay::For(SimDuration::from_secs(seconds));
+        let seconds = |seconds| TolerationTime::For(SimDuration::from_secs(seconds));
         assert_eq!(stay_for(&["a", "c"]), seconds(100));
         assert_eq!(stay_for(&["a", "b"]), seconds(60));
-        assert_eq!(stay_for(&["a", "x"]), Stay::None);
-        assert_eq!(stay_for(&["c"]), Stay::Forever);
-        assert_eq!(stay(&[taint("a")], &[tolerates("a", Some(-5))]), seconds(0));
+        assert_eq!(stay_for(&["a", "x"]), TolerationTime::None);
+        assert_eq!(stay_for(&["c"]), TolerationTime::Forever);
+        assert_eq!(toleration_time(&[taint("a")], &[tolerates("a", Some(-5))]), seconds(0));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::time::SimTime;
 
 /// Entries with an order among them.
-pub trait Before: Copy {
+pub trait HeapOrder: Copy {
     /// Whether this one leaves a heap before another.
     fn is_before(&self, other: &Self) -> bool;
 }
@@ -57,7 +57,7 @@ impl<T> Heap<T> {
     }
 }
 
-impl<T: Before> Heap<T> {
+impl<T: HeapOrder> Heap<T> {
     /// Adds an entry.
     #[inline]
     pub fn push(&mut self, entry: T) {
@@ -113,7 +113,7 @@ impl<T: Before> Heap<T> {
     }
 }
 
-impl Before for SimTime {
+impl HeapOrder for SimTime {
     #[inline]
     fn is_before(&self, other: &Self) -> bool {
         self < other
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    impl Before for u8 {
+    impl HeapOrder for u8 {
         fn is_before(&self, other: &Self) -> bool {
             self < other
         }

@@ -12,7 +12,7 @@ mod time;
 
 pub use digest::{Digest, mix};
 pub use duration::{DurationError, format_duration, parse_duration};
-pub use heap::{Before, Heap};
+pub use heap::{Heap, HeapOrder};
 pub use id_set::IdSet;
 pub use queue::{EventQueue, Lane};
 pub use random::{Stream, Streams};

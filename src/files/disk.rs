@@ -90,7 +90,7 @@ pub fn open_unpacked(path: &str) -> Result<Box<dyn BufRead>, String> {
 
 /// A file being written, which replaces its target only when complete. A target that is not a regular file, such as
 /// `/dev/null` or a named pipe, is written to directly, as replacing it would destroy it.
-pub struct Draft {
+pub struct PendingFile {
     writer: DraftWriter,
     path: PathBuf,
     /// The temporary file; `None` if the target is not a regular file.
@@ -103,7 +103,7 @@ enum DraftWriter {
     Kept,
 }
 
-impl Draft {
+impl PendingFile {
     /// Begins a file, creating its parent folders; compressed with gzip if its name ends in `.gz`.
     pub fn create(path: &Path) -> Result<Self, String> {
         let in_words = |error: io::Error| format!("{} cannot be written: {error}", path.display());
@@ -142,7 +142,7 @@ impl Draft {
     }
 }
 
-impl Write for Draft {
+impl Write for PendingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.writer {
             DraftWriter::Plain(file) => file.write(bytes),
@@ -160,7 +160,7 @@ impl Write for Draft {
     }
 }
 
-impl Drop for Draft {
+impl Drop for PendingFile {
     fn drop(&mut self) {
         // Errors do not matter: an abandoned draft is of no use, and a completed one has been moved.
         if let Some(unfinished) = &self.unfinished {
@@ -193,7 +193,7 @@ pub fn from_folder(folder: &Path, file: &str) -> String {
 
 /// Writes a file, creating its parent folders: either completely or not at all.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let mut draft = Draft::create(path)?;
+    let mut draft = PendingFile::create(path)?;
     let written = draft.write_all(bytes);
     written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     draft.keep()
@@ -253,7 +253,7 @@ mod tests {
             let pipe = pipe.clone();
             move || fs::read_to_string(pipe)
         });
-        let mut draft = Draft::create(&pipe).expect("opened");
+        let mut draft = PendingFile::create(&pipe).expect("opened");
         draft.write_all(b"whole").expect("written");
         draft.keep().expect("kept");
         assert_eq!(reader.join().expect("no panic").expect("read"), "whole");
@@ -264,11 +264,11 @@ mod tests {
     fn a_draft_that_is_not_kept_leaves_nothing() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("new/trace.csv");
-        let mut draft = Draft::create(&path).expect("created");
+        let mut draft = PendingFile::create(&path).expect("created");
         draft.write_all(b"half").expect("written");
         drop(draft);
         assert_eq!(fs::read_dir(folder.path().join("new")).expect("a folder").count(), 0);
-        let mut draft = Draft::create(&path).expect("created");
+        let mut draft = PendingFile::create(&path).expect("created");
         draft.write_all(b"whole").expect("written");
         draft.keep().expect("kept");
         assert_eq!(fs::read(&path).expect("there"), b"whole");

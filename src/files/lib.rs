@@ -11,10 +11,10 @@ mod results;
 mod spool;
 
 pub use disk::{
-    Draft, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes, read_folder,
+    PendingFile, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes, read_folder,
     read_source, read_unpacked, write_file,
 };
 pub use helm::{HelmCharts, is_chart};
 pub use load::{Loader, load_scenario};
 pub use manifests::{SCHEMA_FILE, Unit, read_manifests, read_manifests_with, units};
-pub use results::{Put, ResultFolder};
+pub use results::{ResultFolder, StoreOutcome};

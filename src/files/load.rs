@@ -8,7 +8,7 @@ use super::disk::{beside, open_unpacked, read_source};
 use super::helm::HelmCharts;
 use super::manifests::read_manifests_with;
 use super::spool::temporary_spool;
-use manifest::{Diagnostic, Diagnostics, Place, Source, read_documents, without};
+use manifest::{Diagnostic, Diagnostics, Location, Source, read_documents, without};
 use scenario::read::{API_VERSION, is_scenario};
 use scenario::resolved::{
     HistogramFile, NamedPath, ResolvedScenario, ScenarioFiles, ScenarioPaths, TraceFile,
@@ -31,7 +31,7 @@ impl Loader {
     ) -> Result<ResolvedScenario, Diagnostics> {
         if !self.sources.contains_key(path) {
             let read = read_source(path).map_err(|message| {
-                let place = Place::whole(&path.into());
+                let place = Location::whole(&path.into());
                 Diagnostics::from(Diagnostic::error("file", message).at(place))
             })?;
             self.sources.insert(path.to_owned(), read);

@@ -216,10 +216,10 @@ mod tests {
         let folder = folder();
         fs::write(folder.path().join("sub/z.yaml"), [0xff, 0xfe]).expect("written");
         let sources = read_manifests(&folder.path().to_string_lossy()).expect("read");
-        assert!(sources.iter().all(|source| source.is_found && source.is_passed_over()));
+        assert!(sources.iter().all(|source| source.is_found && source.is_skipped()));
         assert_eq!(sources.len(), 4);
         let named = read_manifests(&folder.path().join("b.yaml").to_string_lossy());
-        assert!(named.expect("read").iter().all(|source| !source.is_passed_over()));
+        assert!(named.expect("read").iter().all(|source| !source.is_skipped()));
     }
 
     #[test]

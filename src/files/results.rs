@@ -19,7 +19,7 @@ pub struct ResultFolder {
 
 /// Outcome of storing a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
+pub enum StoreOutcome {
     /// It was written.
     Written,
     /// An identical result was already there.
@@ -51,23 +51,23 @@ impl ResultFolder {
 
     /// Stores a result under its key, by way of a temporary file that is deleted if it cannot be written
     /// completely. An existing result must be identical.
-    pub fn put(&self, key: &str, bytes: &[u8]) -> Result<Put, String> {
+    pub fn put(&self, key: &str, bytes: &[u8]) -> Result<StoreOutcome, String> {
         let path = self.path(key);
         let unfinished = self.folder.join(format!(".{key}.{}.tmp", std::process::id()));
         let written = write_whole(&unfinished, bytes);
         let kept =
             written.map_err(|error| format!("{} cannot be written: {error}", path.display()));
         let kept = kept.and_then(|()| match self.get(key)? {
-            Some(known) if known == bytes => Ok(Put::Known),
+            Some(known) if known == bytes => Ok(StoreOutcome::Known),
             Some(_) => Err(format!(
                 "{} holds another result of the same run: two machines do not agree, or something else wrote it",
                 path.display()
             )),
             None => fs::rename(&unfinished, &path)
-                .map(|()| Put::Written)
+                .map(|()| StoreOutcome::Written)
                 .map_err(|error| format!("{} cannot be written: {error}", path.display())),
         });
-        if kept != Ok(Put::Written) {
+        if kept != Ok(StoreOutcome::Written) {
             let _ = fs::remove_file(&unfinished);
         }
         kept
@@ -114,8 +114,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let results = ResultFolder::open(&folder.path().join("results")).expect("made");
         assert_eq!(results.get("a"), Ok(None));
-        assert_eq!(results.put("a", b"one"), Ok(Put::Written));
-        assert_eq!(results.put("a", b"one"), Ok(Put::Known));
+        assert_eq!(results.put("a", b"one"), Ok(StoreOutcome::Written));
+        assert_eq!(results.put("a", b"one"), Ok(StoreOutcome::Known));
         let error = results.put("a", b"two").expect_err("another result");
         assert!(error.contains("two machines do not agree"), "{error}");
         assert_eq!(results.get("a"), Ok(Some(b"one".to_vec())));

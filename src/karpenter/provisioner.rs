@@ -6,7 +6,7 @@ use super::labels::{NODE_POOL, normalized, restriction};
 use super::pod::Pod;
 use super::requirement::NodeOperator;
 use super::requirements::Requirements;
-use super::scheduling::{Extent, Ground, Results, solve};
+use super::scheduling::{PassContext, PassScope, Results, solve};
 use super::state::Snapshot;
 use cluster::pod_template::PodSpec;
 use cluster::selector::{Operator, Requirement};
@@ -29,12 +29,12 @@ pub fn pending_pods(snapshot: &Snapshot) -> (Vec<Arc<Pod>>, Vec<IgnoredPod>) {
 /// One scheduling pass for the pending pods and those of nodes to be removed (`Schedule`). `None` if there are no
 /// such pods, or no pool to create nodes.
 pub fn schedule(snapshot: &Snapshot) -> Option<Results> {
-    let ground = Ground::new(snapshot);
+    let ground = PassContext::new(snapshot);
     let pods: Vec<Arc<Pod>> = ground.pending.iter().chain(&ground.of_going).cloned().collect();
     if pods.is_empty() {
         return None;
     }
-    let mut results = solve(&ground, &pods, &Extent::default())?;
+    let mut results = solve(&ground, &pods, &PassScope::default())?;
     results.truncate(&snapshot.options);
     Some(results)
 }

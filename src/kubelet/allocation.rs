@@ -151,7 +151,7 @@ impl Kubelet {
                 let mut ctx =
                     Context { view, pod, spec, agent, settings, timing, shared_work, out };
                 worker.actuate(in_use, &mut ctx);
-                ctx.tell_next_work();
+                ctx.schedule_next_work();
             }
         }
     }

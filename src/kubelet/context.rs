@@ -53,7 +53,7 @@ impl Context<'_> {
         self.work().cancel(now, pod);
     }
 
-    pub(super) fn tell_next_work(&mut self) {
+    pub(super) fn schedule_next_work(&mut self) {
         let next = self.work().take_next();
         self.out.timers.extend(next.map(|(at, pod)| (at, pod, WORK)));
     }

@@ -6,7 +6,7 @@ use super::making::Sandbox;
 use super::node_agent::Reach;
 use super::probes::ProbeKind;
 use super::profile::OnSigterm;
-use super::unit::{Run, State, Stopping, Trouble, Unit};
+use super::unit::{AppFaults, Run, State, Stopping, Unit};
 use super::work::Task;
 use super::worker::{Exit, KILLED, Stage, TERMINATED, Worker, containers};
 use super::{AppEffect, PodStep, Stop};
@@ -77,7 +77,7 @@ impl Worker {
     }
 
     /// Changes the application's faults (failing readiness, hanging).
-    pub(super) fn set_trouble(&mut self, ctx: &mut Context<'_>, set: impl FnOnce(&mut Trouble)) {
+    pub(super) fn set_trouble(&mut self, ctx: &mut Context<'_>, set: impl FnOnce(&mut AppFaults)) {
         // Probes up to now count under the old state.
         self.settle(ctx);
         set(&mut self.trouble);

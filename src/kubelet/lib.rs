@@ -383,7 +383,7 @@ impl Kubelet {
             let mut ctx =
                 Context { view, pod: object, spec, agent, settings, timing, shared_work, out };
             step(worker, &mut ctx);
-            ctx.tell_next_work();
+            ctx.schedule_next_work();
         }
     }
 }

@@ -116,7 +116,7 @@ pub(super) struct Stopping {
 
 /// Faults of the application that affect its probe results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct AppFaults {
     /// Readiness probes fail until this time.
     pub(super) unready_until: SimTime,
     /// Probes and requests get no answer until this time.
@@ -125,9 +125,9 @@ pub(super) struct Trouble {
 
 /// Inputs that a container's state depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct StepInputs {
     pub(super) now: SimTime,
-    pub(super) trouble: Trouble,
+    pub(super) trouble: AppFaults,
     /// The answers to its probes are not known in advance.
     pub(super) is_live: bool,
 }
@@ -135,7 +135,7 @@ pub(super) struct Moment {
 /// The smallest time step.
 const INSTANT: SimDuration = SimDuration::from_nanos(1);
 
-impl Trouble {
+impl AppFaults {
     /// The next time after `now` at which a fault ends.
     pub(super) fn next_end(&self, now: SimTime) -> Option<SimTime> {
         [self.unready_until, self.hangs_until].into_iter().filter(|end| *end > now).min()
@@ -212,7 +212,7 @@ impl Unit {
     }
 
     /// Time of the next event of the container.
-    pub(super) fn next(&self, container: &Container, moment: Moment) -> Option<SimTime> {
+    pub(super) fn next(&self, container: &Container, moment: StepInputs) -> Option<SimTime> {
         match &self.state {
             State::Idle | State::NeverPulled | State::Ended(_) => None,
             State::ConfigError { retry_at }
@@ -331,7 +331,7 @@ impl Run {
     }
 
     /// The result of a probe sent at `now`, if the application has time for it.
-    pub(super) fn result(&self, kind: ProbeKind, now: SimTime, trouble: Trouble) -> bool {
+    pub(super) fn result(&self, kind: ProbeKind, now: SimTime, trouble: AppFaults) -> bool {
         let has_hung = self.hangs_at.is_some_and(|at| at <= now);
         let answers =
             self.answers_at.is_some_and(|at| at <= now) && now >= trouble.hangs_until && !has_hung;
@@ -355,7 +355,7 @@ impl Run {
     }
 
     /// Counts the probes before now, whose results all equal that of a probe just before now.
-    pub(super) fn count(&mut self, container: &Container, moment: Moment) {
+    pub(super) fn count(&mut self, container: &Container, moment: StepInputs) {
         for kind in KINDS {
             let result = self.result(kind, moment.now - INSTANT, moment.trouble);
             if let Some(probe) = probe_of(container, kind)
@@ -366,7 +366,7 @@ impl Run {
         }
     }
 
-    fn next(&self, container: &Container, moment: Moment) -> Option<SimTime> {
+    fn next(&self, container: &Container, moment: StepInputs) -> Option<SimTime> {
         let answers_at = self.answers_at.filter(|_| !self.has_answered);
         let hangs_at = self.hangs_at.filter(|_| !self.has_hung);
         let ends_at = self.ends_at.map(|(at, _)| at);
@@ -380,7 +380,7 @@ impl Run {
         &self,
         kind: ProbeKind,
         container: &Container,
-        moment: Moment,
+        moment: StepInputs,
     ) -> Option<SimTime> {
         let prober = self.prober(kind)?;
         if moment.is_live {

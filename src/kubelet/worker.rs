@@ -9,7 +9,7 @@ use super::making::Sandbox;
 use super::profile::{AppProfile, PodProfile, Start};
 use super::settings::KubeletSettings;
 use super::timing::KubeletTiming;
-use super::unit::{KINDS, Moment, Run, State, Trouble, Unit, judge, probe_of};
+use super::unit::{AppFaults, KINDS, Run, State, StepInputs, Unit, judge, probe_of};
 use super::{AppEffect, PodStep, Stop};
 use crate::probes::ProbeKind;
 use cluster::Action;
@@ -53,7 +53,7 @@ pub(super) struct Worker {
     pub(super) is_taken_down: bool,
     /// Number of random numbers drawn.
     pub(super) drawn: u64,
-    pub(super) trouble: Trouble,
+    pub(super) trouble: AppFaults,
     /// `activeDeadlineSeconds`.
     deadline: Option<SimTime>,
     /// Time at which the conditions of its `readinessGates` become True; absent = not yet, or never.
@@ -115,7 +115,7 @@ impl Worker {
             holds_status: false,
             is_taken_down: false,
             drawn: 0,
-            trouble: Trouble::default(),
+            trouble: AppFaults::default(),
             deadline: None,
             gates_open_at: None,
             failed_for: None,
@@ -246,10 +246,10 @@ impl Worker {
         self.units[position].next(container, self.moment(now, position))
     }
 
-    fn moment(&self, now: SimTime, position: usize) -> Moment {
+    fn moment(&self, now: SimTime, position: usize) -> StepInputs {
         let is_app = position == self.app;
-        let trouble = if is_app { self.trouble } else { Trouble::default() };
-        Moment { now, trouble, is_live: is_app && self.profiles[position].probes_need_worker }
+        let trouble = if is_app { self.trouble } else { AppFaults::default() };
+        StepInputs { now, trouble, is_live: is_app && self.profiles[position].probes_need_worker }
     }
 
     /// Starts the container whose turn it is; false if there is none or the pod is done.
@@ -433,7 +433,7 @@ impl Worker {
         run: &mut Run,
         kind: ProbeKind,
         container: &Container,
-        moment: Moment,
+        moment: StepInputs,
         ctx: &mut Context<'_>,
     ) -> bool {
         let result = run.result(kind, moment.now, moment.trouble);

@@ -32,7 +32,7 @@ const AMOUNTS: [&str; 13] = [
 
 /// A suspicious byte amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByteDoubt {
+pub struct SuspiciousQuantity {
     /// The actual amount.
     pub message: String,
     /// The probable intention.
@@ -44,7 +44,7 @@ pub struct ByteDoubt {
 pub(super) fn check(object: &Object) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let mut doubt = |holder: &str, field: String, text: &str| {
-        let Some(ByteDoubt { message, help }) = byte_doubt(text) else { return };
+        let Some(SuspiciousQuantity { message, help }) = suspicious_quantity(text) else { return };
         let consequence = match holder {
             // Storage request of a claim; containers have memory and ephemeral-storage.
             "requests" | "limits" if field.ends_with("[storage]") => "",
@@ -69,7 +69,7 @@ pub(super) fn check(object: &Object) -> Diagnostics {
 }
 
 /// The doubt about a byte amount that is probably unintended.
-pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
+pub fn suspicious_quantity(text: &str) -> Option<SuspiciousQuantity> {
     let nanos = text.parse::<Quantity>().ok()?.nanos();
     let (is_whole, is_tiny) = (nanos % BYTE_NANOS == 0, nanos < PAGE_NANOS);
     if nanos <= 0 || (is_whole && !is_tiny) {
@@ -79,11 +79,11 @@ pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
     let number = if number.parse::<u32>().is_ok() { number } else { "256" };
     let bytes = nanos as f64 / BYTE_NANOS as f64;
     Some(match (is_tiny, is_whole) {
-        (true, false) if text.ends_with('m') => ByteDoubt {
+        (true, false) if text.ends_with('m') => SuspiciousQuantity {
             message: format!("{text} is {bytes} bytes, as m means a thousandth"),
             help: format!("mebibytes are written {number}Mi"),
         },
-        (true, _) => ByteDoubt {
+        (true, _) => SuspiciousQuantity {
             message: format!("{text} is {bytes} bytes, less than a page of memory"),
             help: format!("mebibytes are written {number}Mi"),
         },
@@ -95,7 +95,7 @@ pub fn byte_doubt(text: &str) -> Option<ByteDoubt> {
             };
             let message =
                 format!("{text} is not a whole number of bytes; the API server warns about it");
-            ByteDoubt { message, help }
+            SuspiciousQuantity { message, help }
         }
     })
 }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn amounts_of_bytes_that_nobody_means_are_doubted() {
-        let of = |text| byte_doubt(text).map(|doubt| (doubt.message, doubt.help));
+        let of = |text| suspicious_quantity(text).map(|doubt| (doubt.message, doubt.help));
         for (text, said, help) in [
             ("256m", "256m is 0.256 bytes, as m means a thousandth", "mebibytes are written 256Mi"),
             ("512", "512 is 512 bytes, less than a page of memory", "mebibytes are written 512Mi"),

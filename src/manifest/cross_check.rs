@@ -25,7 +25,7 @@ pub(super) fn cross_check(
     diagnostics: &mut Diagnostics,
 ) {
     let manifests = objects.iter().map(|object| &object.manifest);
-    let known = Known::new(manifests.chain(others));
+    let known = ExistingObjects::new(manifests.chain(others));
     for object in objects {
         diagnostics.append(byte_check::check(object));
         match &object.spec {
@@ -87,7 +87,7 @@ pub(super) fn pod_path(kind: Kind, field: &str) -> String {
 }
 
 /// The objects that exist, as written.
-struct Known<'a> {
+struct ExistingObjects<'a> {
     /// Kind, namespace and name of every object.
     objects: BTreeSet<(&'a str, &'a NamespacedName)>,
     /// All objects that create pods, with the labels of these pods.
@@ -99,7 +99,7 @@ struct Pods<'a> {
     labels: Labels,
 }
 
-impl<'a> Known<'a> {
+impl<'a> ExistingObjects<'a> {
     fn new(manifests: impl Iterator<Item = &'a Manifest> + Clone) -> Self {
         let identity = |manifest: &'a Manifest| (&*manifest.kind, &manifest.reference.id);
         let pods = |owner: &'a Manifest| Some(Pods { owner, labels: pod_labels(owner)? });
@@ -124,7 +124,7 @@ fn pod_labels(manifest: &Manifest) -> Option<Labels> {
 fn service_selects_pods(
     object: &Object,
     service: &ServiceSpec,
-    known: &Known<'_>,
+    known: &ExistingObjects<'_>,
     objects: &[Object],
     diagnostics: &mut Diagnostics,
 ) {
@@ -142,7 +142,7 @@ fn selects_pods(
     selector: &Selector,
     field: &str,
     consequence: &str,
-    known: &Known<'_>,
+    known: &ExistingObjects<'_>,
     diagnostics: &mut Diagnostics,
 ) -> bool {
     let namespace = object.meta.namespace();
@@ -198,7 +198,7 @@ fn references_exist(
     object: &Object,
     template: &PodTemplate,
     objects: &[Object],
-    known: &Known<'_>,
+    known: &ExistingObjects<'_>,
     diagnostics: &mut Diagnostics,
 ) {
     let namespace = object.meta.namespace();
@@ -259,7 +259,7 @@ fn keys_of(spec: &AnySpec) -> Option<&BTreeSet<Name>> {
 fn service_account_exists(
     object: &Object,
     template: &PodTemplate,
-    known: &Known<'_>,
+    known: &ExistingObjects<'_>,
     diagnostics: &mut Diagnostics,
 ) {
     let name = &template.spec.service_account_name;

@@ -23,6 +23,6 @@ pub fn decode<K: Defined + DeserializeOwned + Default>(value: &Value) -> (K, Vec
 }
 
 /// The same, without the mistakes, for use where they are reported elsewhere.
-pub fn decode_silently<K: Defined + DeserializeOwned + Default>(value: &Value) -> K {
+pub fn decode_without_diagnostics<K: Defined + DeserializeOwned + Default>(value: &Value) -> K {
     K::deserialize(value).unwrap_or_else(|_| decode(value).0)
 }

@@ -35,7 +35,7 @@ impl fmt::Display for Severity {
 
 /// A place in an input text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Place {
+pub struct Location {
     /// The name of the text: usually a file path, as written by the user.
     pub source: Arc<str>,
     /// The line, from 1; 0 for the text as a whole.
@@ -44,14 +44,14 @@ pub struct Place {
     pub column: u32,
 }
 
-impl Place {
+impl Location {
     /// The text as a whole.
     pub fn whole(source: &Arc<str>) -> Self {
         Self { source: Arc::clone(source), line: 0, column: 0 }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.line == 0 {
             return f.write_str(&self.source);
@@ -69,7 +69,7 @@ pub struct Diagnostic {
     pub code: &'static str,
     /// Its place; `None` if it concerns the input as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub place: Option<Place>,
+    pub place: Option<Location>,
     /// The object concerned, such as `Deployment shop/web`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
@@ -90,7 +90,7 @@ pub struct Diagnostic {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Related {
     /// The place.
-    pub place: Place,
+    pub place: Location,
     /// Description of the place, such as `first defined here`.
     pub message: String,
 }
@@ -126,7 +126,7 @@ impl Diagnostic {
     }
 
     /// Sets the place.
-    pub fn at(mut self, place: Place) -> Self {
+    pub fn at(mut self, place: Location) -> Self {
         self.place = Some(place);
         self
     }
@@ -150,7 +150,7 @@ impl Diagnostic {
     }
 
     /// Sets a second place.
-    pub fn related(mut self, place: Place, message: impl Into<String>) -> Self {
+    pub fn related(mut self, place: Location, message: impl Into<String>) -> Self {
         self.related = Some(Related { place, message: message.into() });
         self
     }
@@ -296,8 +296,8 @@ impl fmt::Display for Diagnostics {
 mod tests {
     use super::*;
 
-    fn place(source: &str, line: u32) -> Place {
-        Place { source: source.into(), line, column: 3 }
+    fn place(source: &str, line: u32) -> Location {
+        Location { source: source.into(), line, column: 3 }
     }
 
     #[test]

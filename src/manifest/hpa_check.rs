@@ -1,6 +1,6 @@
 //! Checks that an HPA has a target to scale, and metrics to scale it by.
 
-use super::byte_check::byte_doubt;
+use super::byte_check::suspicious_quantity;
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::hpa::METRICS_ANNOTATION;
@@ -44,7 +44,7 @@ pub(super) fn check(
         let at = |field: &str| field_of(hpa, spec, index, &format!("{body}.target.{field}"));
         if let MetricTarget::AverageValueMilli(milli) = metric.target
             && **resource == *"memory"
-            && let Some(doubt) = byte_doubt(&Quantity::from_milli(milli).to_string())
+            && let Some(doubt) = suspicious_quantity(&Quantity::from_milli(milli).to_string())
         {
             let field = at("averageValue");
             problems.push(warning("doubtful-bytes", doubt.message, hpa, field).help(doubt.help));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::admission::{add_default_tolerations, resolve_priority, system_priority_classes};
 use super::cross_check::{cross_check, pod_path};
-use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use super::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 use super::field::{FieldError, FieldErrors};
 use super::hpa::to_v2;
 use super::kinds::{ReadKind, Treatment, severity, treatment};
@@ -136,7 +136,7 @@ struct Admission {
     /// Objects with errors, and skipped ones.
     others: Vec<Manifest>,
     diagnostics: Diagnostics,
-    asides: Asides,
+    asides: IgnoredParts,
 }
 
 impl Admission {
@@ -304,28 +304,28 @@ fn follows(path: &str, problem: &str, others: &[Mistake]) -> bool {
 
 /// Ignored parts of the input, reported once per kind and field.
 #[derive(Default)]
-struct Asides {
-    kinds: BTreeMap<String, Aside>,
-    fields: BTreeMap<(String, &'static str, &'static str), Aside>,
+struct IgnoredParts {
+    kinds: BTreeMap<String, IgnoredPart>,
+    fields: BTreeMap<(String, &'static str, &'static str), IgnoredPart>,
 }
 
 /// First occurrence and number of occurrences.
-struct Aside {
-    place: Place,
+struct IgnoredPart {
+    place: Location,
     field: String,
     count: usize,
     meaning: &'static str,
 }
 
-impl Aside {
-    const fn new(place: Place, field: String, meaning: &'static str) -> Self {
+impl IgnoredPart {
+    const fn new(place: Location, field: String, meaning: &'static str) -> Self {
         Self { place, field, count: 0, meaning }
     }
 }
 
-impl Asides {
+impl IgnoredParts {
     fn leave(&mut self, manifest: &Manifest, meaning: &'static str) {
-        let first = || Aside::new(manifest.origin.place(), String::new(), meaning);
+        let first = || IgnoredPart::new(manifest.origin.place(), String::new(), meaning);
         let kind = manifest.kind.to_string();
         self.kinds.entry(kind).or_insert_with(first).count += 1;
     }
@@ -335,7 +335,7 @@ impl Asides {
             let first = || {
                 let place = manifest.origin.place_of(&field.path);
                 let meaning = modelled::meaning(field.type_name, field.field);
-                Aside::new(place, field.path.clone(), meaning)
+                IgnoredPart::new(place, field.path.clone(), meaning)
             };
             let key = (manifest.kind.to_string(), field.type_name, field.field);
             self.fields.entry(key).or_insert_with(first).count += 1;
@@ -343,13 +343,13 @@ impl Asides {
     }
 
     fn report(self, diagnostics: &mut Diagnostics) {
-        for (kind, Aside { place, count, meaning, .. }) in self.kinds {
+        for (kind, IgnoredPart { place, count, meaning, .. }) in self.kinds {
             let objects = if count == 1 { "object" } else { "objects" };
             let message = format!("not simulated: {count} {objects} of kind {kind}: {meaning}");
             let diagnostic = Diagnostic::new(severity(&kind), "not-simulated", message);
             diagnostics.push(diagnostic.at(place));
         }
-        for ((kind, _, name), Aside { place, field, count, meaning }) in self.fields {
+        for ((kind, _, name), IgnoredPart { place, field, count, meaning }) in self.fields {
             let times = if count == 1 { String::new() } else { format!(" ({count} times)") };
             let message = format!("`{name}` is ignored{times}: {meaning}");
             let diagnostic = Diagnostic::note("ignored-field", message).at(place).of(kind);

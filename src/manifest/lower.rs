@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::batch::{cron_job_spec, job_spec};
 use super::claim::{claim, persistent_volume, storage_class};
-use super::decode::{decode, decode_silently};
+use super::decode::{decode, decode_without_diagnostics};
 use super::defaults::SetDefaults;
 use super::deployment::{deployment_spec, replica_set_spec};
 use super::diagnostic::Diagnostic;
@@ -139,7 +139,7 @@ pub(super) fn check_unread(
         Kind::KWOKNodeClass => decode::<KwokNodeClass>(value).1,
         _ => return None,
     };
-    let metadata: meta::ObjectMeta = decode_silently(&value["metadata"]);
+    let metadata: meta::ObjectMeta = decode_without_diagnostics(&value["metadata"]);
     check_metadata(manifest, &metadata, &mut rules);
     validate_metadata(&metadata, &mut rules);
     errors.append_rules(rules);
@@ -157,7 +157,7 @@ pub(super) fn unread(manifest: &Manifest) -> Option<Lowered> {
         Kind::KWOKNodeClass => KWOKNodeClassSpec.into(),
         _ => return None,
     };
-    let metadata: meta::ObjectMeta = decode_silently(&manifest.value["metadata"]);
+    let metadata: meta::ObjectMeta = decode_without_diagnostics(&manifest.value["metadata"]);
     let mut meta = object_meta(&manifest.reference.id, &metadata);
     let (object, last_applied) = (manifest.value.clone(), Some(manifest.value.clone()));
     meta.document = Some(Arc::new(Document { object, last_applied }));

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::derived::add_derived;
+use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::expand::expand;
 use super::kinds::is_read;
 use super::kinds::{Treatment, treatment};
-use super::made::add_made;
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
 use super::yaml::{Document, Positions, Source, read_documents};
@@ -44,12 +44,12 @@ pub struct Origin {
 
 impl Origin {
     /// The start of the object.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> Location {
         self.positions.place(&self.source, &FieldPath::ROOT)
     }
 
     /// The position of a field, or of its nearest existing parent.
-    pub fn place_of(&self, path: &str) -> Place {
+    pub fn place_of(&self, path: &str) -> Location {
         self.positions.place_of(&self.source, path)
     }
 }
@@ -74,9 +74,9 @@ pub fn objects_of(documents: Vec<Document>, diagnostics: &mut Diagnostics) -> Ve
 pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<Manifest> {
     let mut manifests = Vec::new();
     for source in sources {
-        if source.is_passed_over() {
+        if source.is_skipped() {
             let message = "holds no Kubernetes object and is passed over";
-            let note = Diagnostic::note("passed-over", message).at(Place::whole(&source.name));
+            let note = Diagnostic::note("passed-over", message).at(Location::whole(&source.name));
             diagnostics.push(note.help("a manifest has apiVersion, kind and metadata"));
             continue;
         }
@@ -85,7 +85,7 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
         if documents.is_empty() && diagnostics.len() == problems_before {
             diagnostics.push(
                 Diagnostic::error("empty", "holds no object")
-                    .at(Place::whole(&source.name))
+                    .at(Location::whole(&source.name))
                     .help("a manifest has apiVersion, kind and metadata"),
             );
         }
@@ -94,7 +94,7 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
     leave_out_copies(&mut manifests, diagnostics);
     settle_duplicates(&mut manifests, diagnostics);
     let mut manifests = expand(manifests, diagnostics);
-    add_made(&mut manifests, diagnostics);
+    add_derived(&mut manifests, diagnostics);
     manifests
 }
 

@@ -64,7 +64,7 @@ pub enum Target {
 
 /// The decision on a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Decision {
     /// True if allowed.
     pub is_allowed: bool,
     /// The binding that allows it; empty if denied.
@@ -181,12 +181,12 @@ impl Rights {
     }
 
     /// Decides whether a user may perform a request.
-    pub fn answer(&self, user: &User, request: &Request) -> Answer {
+    pub fn answer(&self, user: &User, request: &Request) -> Decision {
         let mut dangling = Vec::new();
         for binding in &self.cluster_bindings {
             let source = Source::of_cluster(binding);
             if let Some(answer) = self.by_binding(user, request, &source, &mut dangling) {
-                return Answer { dangling, ..answer };
+                return Decision { dangling, ..answer };
             }
         }
         let namespace = match &request.target {
@@ -199,10 +199,10 @@ impl Rights {
         for binding in self.bindings.iter().filter(of_namespace) {
             let source = Source::of_namespace(binding, namespace);
             if let Some(answer) = self.by_binding(user, request, &source, &mut dangling) {
-                return Answer { dangling, ..answer };
+                return Decision { dangling, ..answer };
             }
         }
-        Answer { is_allowed: false, reason: String::new(), dangling }
+        Decision { is_allowed: false, reason: String::new(), dangling }
     }
 
     fn by_binding(
@@ -211,13 +211,13 @@ impl Rights {
         request: &Request,
         source: &Source<'_>,
         dangling: &mut Vec<String>,
-    ) -> Option<Answer> {
+    ) -> Option<Decision> {
         let subject = source.subjects.iter().find(|one| user.is(one, source.namespace))?;
         let Some(rules) = self.rules(source.role, source.namespace) else {
             dangling.push(source.told(subject));
             return None;
         };
-        rules.iter().any(|rule| allows(rule, request)).then(|| Answer {
+        rules.iter().any(|rule| allows(rule, request)).then(|| Decision {
             is_allowed: true,
             reason: format!("RBAC: allowed by {}", source.told(subject)),
             dangling: Vec::new(),

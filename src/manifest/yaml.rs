@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub use positions::Positions;
 
-use super::diagnostic::{Diagnostics, Place};
+use super::diagnostic::{Diagnostics, Location};
 use super::path::FieldPath;
 use compose::UnderIndented;
 
@@ -41,7 +41,7 @@ impl Source {
     }
 
     /// True for a found file that is not a manifest (settings, dashboards, test data): it has no `apiVersion` or no `kind`.
-    pub fn is_passed_over(&self) -> bool {
+    pub fn is_skipped(&self) -> bool {
         self.is_found && !(self.text.contains("apiVersion") && self.text.contains("kind"))
     }
 }
@@ -59,7 +59,7 @@ pub struct Document {
 
 impl Document {
     /// The position of a field, or of its nearest existing parent.
-    pub fn place(&self, path: &FieldPath) -> Place {
+    pub fn place(&self, path: &FieldPath) -> Location {
         self.positions.place(&self.source, path)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::prometheus::{Series, histogram_quantile};
-use super::rule::{Measure, Reading, Whole};
+use super::rule::{Measure, Reading, ServiceAggregation};
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 
@@ -55,11 +55,11 @@ impl RuleSeries {
         let pods = self.pods.iter().filter_map(|(pod, series)| Some((*pod, read(series)?)));
         let pods: Vec<(PodId, f64)> = pods.collect();
         let whole = match (measure.whole(), measure.reading()) {
-            (Whole::Own, Reading::Quantile) => self.p95(now, window),
-            (Whole::Own, _) => self.whole.first().and_then(read),
+            (ServiceAggregation::Own, Reading::Quantile) => self.p95(now, window),
+            (ServiceAggregation::Own, _) => self.whole.first().and_then(read),
             (_, _) if pods.is_empty() => None,
-            (Whole::Sum, _) => Some(sum(&pods)),
-            (Whole::Mean, _) => Some(sum(&pods) / pods.len() as f64),
+            (ServiceAggregation::Sum, _) => Some(sum(&pods)),
+            (ServiceAggregation::Mean, _) => Some(sum(&pods) / pods.len() as f64),
         };
         Values {
             pods: pods.into_iter().map(|(pod, value)| (pod, milli(value))).collect(),

@@ -12,6 +12,6 @@ mod settings;
 pub use adapter::{RuleSeries, Scraped, Values};
 pub use housekeeping::{Housekeeping, Point};
 pub use prometheus::{LATENCY_BOUNDS_SECONDS, PrometheusSettings};
-pub use rule::{Measure, MetricRule, Reading, Whole};
-pub use server::{Answer, MeterReading, MeterUsage, MetricsServer, PodUsage, SteadyUse};
+pub use rule::{Measure, MetricRule, Reading, ServiceAggregation};
+pub use server::{MeterReading, MeterUsage, MetricsServer, PodUsage, ScrapeResult, SteadyUsage};
 pub use settings::MetricsSettings;

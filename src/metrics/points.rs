@@ -13,10 +13,10 @@ const FRESH: SimDuration = SimDuration::from_secs(10);
 
 /// Last readings of the pods whose counters are read between scrapes, by the pod's slot.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Points(Vec<Option<Kept>>);
+pub(super) struct Points(Vec<Option<LastReadings>>);
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct LastReadings {
     pod: PodId,
     last: Point,
     is_served: bool,
@@ -47,7 +47,7 @@ impl Points {
         };
         let was_served = slot.as_ref().is_some_and(|known| known.pod == pod && known.is_served);
         let sample = before.map(|(at, cpu_time)| sample(at, cpu_time, &point));
-        *slot = Some(Kept { pod, last: point, is_served: before.is_some() });
+        *slot = Some(LastReadings { pod, last: point, is_served: before.is_some() });
         (sample.is_some() || was_served).then_some((pod, sample))
     }
 

@@ -65,7 +65,7 @@ pub enum Reading {
 
 /// The aggregation that gives the value of a whole Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whole {
+pub enum ServiceAggregation {
     /// Its own series.
     Own,
     /// The sum over its pods: `sum(...)` in PromQL, absent if no pod has a value.
@@ -88,18 +88,18 @@ impl Measure {
     }
 
     /// The aggregation that gives the value of a whole Service.
-    pub const fn whole(self) -> Whole {
+    pub const fn whole(self) -> ServiceAggregation {
         match self {
             Self::RequestsPerSecond | Self::Concurrency | Self::QueueDepth | Self::LatencyP95 => {
-                Whole::Own
+                ServiceAggregation::Own
             }
-            Self::TokensPerSecond | Self::PromptTokensPerSecond => Whole::Sum,
-            Self::KvCacheUsage | Self::GpuUtilization => Whole::Mean,
+            Self::TokensPerSecond | Self::PromptTokensPerSecond => ServiceAggregation::Sum,
+            Self::KvCacheUsage | Self::GpuUtilization => ServiceAggregation::Mean,
         }
     }
 
     /// True for measures that only LLM servers export.
     pub const fn is_of_language_models(self) -> bool {
-        !matches!(self.whole(), Whole::Own)
+        !matches!(self.whole(), ServiceAggregation::Own)
     }
 }

@@ -23,14 +23,14 @@ pub struct PodUsage {
     /// The pod's other containers, whose usage is steady.
     pub others: Option<Arc<[ContainerMetrics]>>,
     /// Future CPU usage where it is known: the pod need not be scraped again until it changes.
-    pub steady: Option<SteadyUse>,
+    pub steady: Option<SteadyUsage>,
     /// Whether CPU was used at that rate since the previous scrape.
     pub was_steady: bool,
 }
 
 /// A kubelet's answer for a pod in a scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ScrapeResult {
     /// Usage at this instant.
     Now(PodUsage),
     /// The last reading of its counters.
@@ -39,7 +39,7 @@ pub enum Answer {
 
 /// CPU usage at a known rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SteadyUse {
+pub struct SteadyUsage {
     /// Billionths of a core.
     pub rate_nano: i64,
     /// The meter that signals when the rate changes.
@@ -89,7 +89,7 @@ struct Scraped {
     at: SimTime,
     cpu_time: SimDuration,
     started: SimTime,
-    steady: Option<SteadyUse>,
+    steady: Option<SteadyUsage>,
     is_served: bool,
 }
 
@@ -109,7 +109,7 @@ impl MetricsServer {
         &mut self,
         now: SimTime,
         resolution: SimDuration,
-        pods: impl Iterator<Item = (PodId, Option<Answer>)>,
+        pods: impl Iterator<Item = (PodId, Option<ScrapeResult>)>,
         meters: Vec<MeterUsage>,
     ) -> PodMetricsUpdate {
         self.scrapes += 1;
@@ -122,11 +122,11 @@ impl MetricsServer {
         };
         for (pod, reading) in pods {
             let usage = match reading {
-                Some(Answer::Earlier(point)) => {
+                Some(ScrapeResult::Earlier(point)) => {
                     update.rows.extend(self.points.scraped(pod, point, resolution));
                     continue;
                 }
-                Some(Answer::Now(usage)) => Some(usage),
+                Some(ScrapeResult::Now(usage)) => Some(usage),
                 None => {
                     update.rows.extend(self.points.forget(pod).then_some((pod, None)));
                     None
@@ -200,7 +200,7 @@ impl Scraped {
 
     /// The counter at the last scrape, given the meters' state at that time.
     fn cpu_time_at(&self, last: SimTime, meters: &[ScrapedMeter]) -> SimDuration {
-        let Some(SteadyUse { rate_nano, meter }) = self.steady else { return self.cpu_time };
+        let Some(SteadyUsage { rate_nano, meter }) = self.steady else { return self.cpu_time };
         let used = match meter {
             Some(MeterReading { meter, burnt }) => {
                 let meter = meters.get(meter.0 as usize).copied().unwrap_or_default();
@@ -267,7 +267,7 @@ fn sample(
         timestamp: now.floor_to_second(),
         window: window.length,
     };
-    let next = usage.steady.map(|SteadyUse { rate_nano, meter }| match meter {
+    let next = usage.steady.map(|SteadyUsage { rate_nano, meter }| match meter {
         Some(reading) => CpuRate::Metered(reading.meter),
         None => CpuRate::Steady(rate_nano),
     });
@@ -301,7 +301,7 @@ mod tests {
     }
 
     fn scrape(server: &mut MetricsServer, at: i64, usage: Option<PodUsage>) -> PodMetricsUpdate {
-        let reading = usage.map(Answer::Now);
+        let reading = usage.map(ScrapeResult::Now);
         server.scrape(
             SimTime::from_secs(at),
             RESOLUTION,
@@ -360,7 +360,7 @@ mod tests {
     fn a_steady_pod_goes_on_unseen_and_its_counter_with_it() {
         let mut server = MetricsServer::default();
         scrape(&mut server, 0, Some(usage(0)));
-        let rate = SteadyUse { rate_nano: 500_000_000, meter: None };
+        let rate = SteadyUsage { rate_nano: 500_000_000, meter: None };
         let steady = PodUsage { steady: Some(rate), ..usage(4) };
         let update = scrape(&mut server, 10, Some(steady));
         // The mean of the first ten seconds, then the rate from there on.
@@ -391,8 +391,8 @@ mod tests {
         };
         // One core up to 33 s, two from then on; the pod used 3 s of CPU before it joined the meter.
         let steady = |cpu: i64, burnt, rate_nano| {
-            let steady = SteadyUse { rate_nano, meter: Some(reading(burnt)) };
-            Some(Answer::Now(PodUsage { steady: Some(steady), ..usage(cpu) }))
+            let steady = SteadyUsage { rate_nano, meter: Some(reading(burnt)) };
+            Some(ScrapeResult::Now(PodUsage { steady: Some(steady), ..usage(cpu) }))
         };
         let first = [(pod(), steady(3, 0, 1_000_000_000))].into_iter();
         server.scrape(at(0), RESOLUTION, first, meter(0, 1_000_000_000, 0));

@@ -52,7 +52,7 @@ pub fn nodes_needed(
 
 /// A pool with the number of its nodes that is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Needed {
+pub struct NodesNeeded {
     /// Name of the pool that grows.
     pub pool: Name,
     /// Least number of its nodes; absent where no number is enough.

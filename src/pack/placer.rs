@@ -23,7 +23,7 @@ pub struct Placer {
 impl Placer {
     /// An empty cluster.
     pub fn new(mut scheduler: Scheduler, seed: u64) -> Self {
-        scheduler.be_silent();
+        scheduler.suppress_events();
         Self {
             store: Store::new(Streams::new(seed)),
             scheduler,

@@ -41,7 +41,7 @@ pub struct Plan {
 
 /// Where a pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PodPlacement {
     /// Name of the node.
     pub node: Name,
     /// The GPUs that it shares.
@@ -63,7 +63,7 @@ pub struct Outcome {
     /// The policy's name.
     pub policy: String,
     /// Final place of each pod of the list; absent = not placed.
-    pub places: Vec<Option<Place>>,
+    pub places: Vec<Option<PodPlacement>>,
     /// Number of preemptions; a preempted pod is queued again behind the others.
     pub preemptions: usize,
     /// Nodes with at least one pod.
@@ -278,7 +278,7 @@ impl<'a> Run<'a> {
         let scheduler = self.placer.scheduler();
         let place = |object: &Option<PodId>| {
             let node = store.nodes().get(store.pods().get((*object)?)?.node?)?;
-            Some(Place {
+            Some(PodPlacement {
                 node: node.meta.name().clone(),
                 devices: scheduler.devices_of((*object)?),
             })

@@ -10,7 +10,7 @@ use engine::SimTime;
 
 impl Recorder {
     /// Records a change of an object that has a desired number of pods.
-    pub(super) fn wanting_changed(&mut self, view: ClusterView<'_>, change: &Change) {
+    pub(super) fn desired_changed(&mut self, view: ClusterView<'_>, change: &Change) {
         match *change {
             // The number of nodes that a DaemonSet covers and the active pods of a Job are in their
             // statuses.

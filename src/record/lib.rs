@@ -19,7 +19,7 @@ pub use billed::{Billed, BilledObjects, BilledTrack};
 pub use log::LogLine;
 pub use node_track::NodeTrack;
 pub use pod_run::PodRun;
-pub use recorder::{ClusterSeries, Holding, Recorder, Used};
+pub use recorder::{ClusterSeries, NodeUsage, Recorder, Used};
 pub use service_track::{Downtime, ServiceTrack};
 pub use steps::Steps;
 pub use time_weighted::TimeWeighted;

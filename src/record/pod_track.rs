@@ -1,7 +1,7 @@
 //! An existing pod: its resources, and the time for which it held them.
 
 use super::node_track::GPU_RESOURCE;
-use super::recorder::Holding;
+use super::recorder::NodeUsage;
 use cluster::pod::PodId;
 use cluster::pod_template::PodSpec;
 use engine::{SimDuration, SimTime};
@@ -24,7 +24,7 @@ pub(super) struct PodTrack {
     settled_at: SimTime,
     cpu_time: SimDuration,
     /// Resources held on its node since the last booking, multiplied by time.
-    unbooked: Holding,
+    unbooked: NodeUsage,
 }
 
 impl PodTrack {
@@ -41,7 +41,7 @@ impl PodTrack {
             has_ended: false,
             settled_at: now,
             cpu_time: SimDuration::ZERO,
-            unbooked: Holding::default(),
+            unbooked: NodeUsage::default(),
         }
     }
 
@@ -83,12 +83,12 @@ impl PodTrack {
             cpu_milli_ns: i128::from(cpu_time.as_nanos()) * 1000,
             ..ResourceTime::default()
         };
-        self.unbooked += Holding { requested, used, charged: requested.max(used), bound };
+        self.unbooked += NodeUsage { requested, used, charged: requested.max(used), bound };
         cpu_time
     }
 
     /// Takes the accumulated resources not yet booked, with the node's position.
-    pub(super) fn take_unbooked(&mut self) -> Option<(usize, Holding)> {
+    pub(super) fn take_unbooked(&mut self) -> Option<(usize, NodeUsage)> {
         Some((self.node?, std::mem::take(&mut self.unbooked)))
     }
 }

@@ -38,7 +38,7 @@ pub struct Recorder {
     pub services: Vec<ServiceTrack>,
     /// Resources held by each workload on each node, by (workload, node) positions: of removed pods, and after
     /// [`Self::finish`] of all pods.
-    pub holdings: BTreeMap<(usize, usize), Holding>,
+    pub holdings: BTreeMap<(usize, usize), NodeUsage>,
     /// Pods that are paid for in place of their nodes.
     pub pod_runs: Vec<PodRun>,
     /// Load balancers and disks, and the time for which they existed.
@@ -74,7 +74,7 @@ pub struct Recorder {
 
 /// Requests and usage of a workload on one node, over its pods' lifetimes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
+pub struct NodeUsage {
     /// Requests multiplied by the time for which the node reserved them.
     pub requested: ResourceTime,
     /// CPU used; memory and GPUs count by request.
@@ -85,7 +85,7 @@ pub struct Holding {
     pub bound: SimDuration,
 }
 
-impl AddAssign for Holding {
+impl AddAssign for NodeUsage {
     fn add_assign(&mut self, more: Self) {
         self.requested += more.requested;
         self.used += more.used;
@@ -136,7 +136,7 @@ impl Recorder {
             Change::Status(ObjectId::HorizontalPodAutoscaler(hpa)) => self.hpa_measured(view, hpa),
             _ => {
                 self.billed.on_change(view, change);
-                self.wanting_changed(view, change);
+                self.desired_changed(view, change);
             }
         }
     }
@@ -233,12 +233,12 @@ impl Recorder {
     }
 
     /// Records the reason for which a node of this name was requested.
-    pub fn node_comes(&mut self, name: Name, why: String) {
+    pub fn record_node_request(&mut self, name: Name, why: String) {
         self.coming.insert(name, why);
     }
 
     /// Records the reason for which a node is being removed.
-    pub fn node_goes(&mut self, name: &Name, why: String) {
+    pub fn record_node_removal(&mut self, name: &Name, why: String) {
         let there = self.nodes.iter_mut().rev().find(|node| node.name == *name);
         if let Some(node) = there {
             node.removed_because = Some(why);

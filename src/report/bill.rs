@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{Facts, ServiceFacts, counted_time};
+use super::build::{ReportInput, ServiceFacts, counted_time};
 use super::figures::counted;
 use super::model::{ChargeLine, Provenance};
 use capacity::charges::{Amount, Basis, Charges, Line};
@@ -44,7 +44,7 @@ const NAT_INSTANCES: u64 = 32;
 const GIB: i128 = 1 << 30;
 
 /// The invoice of a run.
-pub(super) fn of(facts: Facts<'_>) -> BillReport {
+pub(super) fn of(facts: ReportInput<'_>) -> BillReport {
     let mut tally = Tally { facts, amounts: Vec::new(), not_counted: Vec::new() };
     tally.count();
     let prices = facts.bill.settings.price_list(facts.bill.provider);
@@ -54,10 +54,10 @@ pub(super) fn of(facts: Facts<'_>) -> BillReport {
         not_counted.push(format!("{}: no price known for {}", amount.what, amount.item));
     }
     let lines = charges.lines.iter().filter(|line| line.amount.smallest > 0);
-    BillReport { total: charges.total(), lines: lines.map(told).collect(), not_counted }
+    BillReport { total: charges.total(), lines: lines.map(charge_line).collect(), not_counted }
 }
 
-fn told(line: &Line) -> ChargeLine {
+fn charge_line(line: &Line) -> ChargeLine {
     ChargeLine {
         item: line.amount.item.clone(),
         what: line.amount.what.clone(),
@@ -77,7 +77,7 @@ fn told(line: &Line) -> ChargeLine {
 }
 
 struct Tally<'a> {
-    facts: Facts<'a>,
+    facts: ReportInput<'a>,
     amounts: Vec<Amount>,
     not_counted: Vec<String>,
 }
@@ -442,7 +442,7 @@ struct Bytes {
     response: i128,
 }
 
-fn bytes_of(facts: Facts<'_>, service: &ServiceFacts) -> Bytes {
+fn bytes_of(facts: ReportInput<'_>, service: &ServiceFacts) -> Bytes {
     let of = |count: u64, size: Option<i64>| {
         whole_run(facts, i128::from(count) * i128::from(size.unwrap_or(0)))
     };
@@ -457,7 +457,7 @@ fn bytes_of(facts: Facts<'_>, service: &ServiceFacts) -> Bytes {
 }
 
 /// Extrapolates an amount counted after the warm-up to the whole run.
-fn whole_run(facts: Facts<'_>, amount: i128) -> i128 {
+fn whole_run(facts: ReportInput<'_>, amount: i128) -> i128 {
     amount * nanos(facts.duration) / nanos(counted_time(facts)).max(1)
 }
 

@@ -6,9 +6,9 @@ use super::bill::{self, BillFacts};
 use super::figures::{causes, counted};
 use super::ledger::Ledger;
 use super::model::{
-    Attention, Balancing, ClusterReport, ClusterSteps, CostReport, DiscountLine, DiscountOf,
-    JobsReport, LogEntry, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost,
-    WorkloadReport, WorkloadSeries, WorkloadSteps,
+    Balancing, ClusterReport, ClusterSteps, CostReport, DiscountLine, DiscountOf, JobsReport,
+    LogEntry, Notice, PoolReport, Report, RunInfo, Severity, Spread, WorkloadCost, WorkloadReport,
+    WorkloadSeries, WorkloadSteps,
 };
 use super::node_bill::NodeCosts;
 use super::{node_changes, node_costs, reasons};
@@ -22,7 +22,7 @@ use units::{Money, ResourceTime};
 
 /// Input of a report.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct ReportInput<'a> {
     /// Identity of the run.
     pub run: &'a RunInfo,
     /// Length of the run, warm-up included.
@@ -38,7 +38,7 @@ pub struct Facts<'a> {
     /// Inputs of the invoice.
     pub bill: BillFacts<'a>,
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
-    pub notes: &'a [Attention],
+    pub notes: &'a [Notice],
 }
 
 /// The requests to one service.
@@ -105,7 +105,7 @@ impl ServiceFacts {
 }
 
 /// Builds the report of a run.
-pub fn build(facts: Facts<'_>) -> Report {
+pub fn build(facts: ReportInput<'_>) -> Report {
     let node_bill = NodeCosts::of(facts);
     let (allocation, ledger) = node_bill.allocate(facts);
     let services = super::build_services::of(facts, &allocation);
@@ -142,12 +142,12 @@ pub(super) fn pool_of(node: &NodeTrack) -> &Name {
     if node.pool.is_empty() { &node.name } else { &node.pool }
 }
 
-pub(super) fn end(facts: Facts<'_>) -> SimTime {
+pub(super) fn end(facts: ReportInput<'_>) -> SimTime {
     SimTime::ZERO + facts.duration
 }
 
 fn cost_report(
-    facts: Facts<'_>,
+    facts: ReportInput<'_>,
     node_bill: &NodeCosts,
     allocation: &CostAllocation,
     services: &[super::model::ServiceReport],
@@ -206,12 +206,12 @@ fn off_charges(discounts: &[DiscountLine], of: fn(&DiscountLine) -> Money) -> Mo
 }
 
 /// The time after the warm-up.
-pub(super) fn counted_time(facts: Facts<'_>) -> SimDuration {
+pub(super) fn counted_time(facts: ReportInput<'_>) -> SimDuration {
     facts.duration - SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
 }
 
 /// The share of a cost of the whole run that falls on the time after the warm-up.
-pub(super) fn while_counted(facts: Facts<'_>, cost: Money) -> Money {
+pub(super) fn while_counted(facts: ReportInput<'_>, cost: Money) -> Money {
     let (counted, whole) = (counted_time(facts).as_nanos(), facts.duration.as_nanos());
     cost.share(counted.into(), whole.max(1).into())
 }
@@ -223,7 +223,7 @@ fn spread(value: &TimeWeighted, now: SimTime) -> Spread {
     Spread { min: min as f64, mean, max: max as f64 }
 }
 
-fn workload(facts: Facts<'_>, track: &WorkloadTrack) -> WorkloadReport {
+fn workload(facts: ReportInput<'_>, track: &WorkloadTrack) -> WorkloadReport {
     let end = end(facts);
     let position = facts
         .recorder
@@ -323,7 +323,7 @@ fn cores(cpu_times: &[SimDuration], ends: &[SimTime]) -> Vec<f64> {
         .collect()
 }
 
-fn cluster(facts: Facts<'_>) -> ClusterReport {
+fn cluster(facts: ReportInput<'_>) -> ClusterReport {
     let series = &facts.recorder.series;
     let counts = |series: &[usize]| series.iter().map(|count| *count as f64).collect();
     ClusterReport {
@@ -350,7 +350,7 @@ struct PoolSums {
     used: ResourceTime,
 }
 
-fn pools(facts: Facts<'_>) -> Vec<PoolReport> {
+fn pools(facts: ReportInput<'_>) -> Vec<PoolReport> {
     let end = end(facts);
     let mut sums: BTreeMap<&Name, PoolSums> = BTreeMap::new();
     let mut changes: Vec<(SimTime, &Name, i64)> = Vec::new();
@@ -401,7 +401,7 @@ fn log_entry(line: &record::LogLine) -> LogEntry {
 }
 
 /// HPAs with a warning that persists at the end of the run, with the last message.
-fn stuck_autoscalers<'a>(facts: Facts<'_>, report: &'a Report) -> BTreeMap<&'a str, &'a str> {
+fn stuck_autoscalers<'a>(facts: ReportInput<'_>, report: &'a Report) -> BTreeMap<&'a str, &'a str> {
     // An HPA syncs every 15 s by default; a minute exceeds any usual period.
     let since = facts.duration.as_secs_f64() - 60.0;
     let late = report.log.iter().filter(|entry| entry.at_seconds >= since);
@@ -451,9 +451,9 @@ fn last_words(report: &Report, workload: &str, reason: &str) -> String {
 }
 
 /// Messages that need the user's attention, most severe first.
-fn attention(facts: Facts<'_>, report: &Report) -> Vec<Attention> {
+fn attention(facts: ReportInput<'_>, report: &Report) -> Vec<Notice> {
     let mut found = Vec::new();
-    let mut say = |severity, message| found.push(Attention { severity, message });
+    let mut say = |severity, message| found.push(Notice { severity, message });
     for (track, workload) in facts.recorder.workloads.iter().zip(&report.workloads) {
         let name = &workload.workload;
         if workload.pods_without_node > 0 {

@@ -1,11 +1,11 @@
 //! Evaluates the objectives of a scenario.
 
-use super::build::{Counted, Facts};
+use super::build::{Counted, ReportInput};
 use super::build_services::{latency, latency_of_all, share_answered};
 use super::disturbances::Disturbances;
 use super::downtime::is_short_of;
 use super::error_budget::{failed, slow};
-use super::model::{Latency, LatencyOfAll, MinutesHeld, ObjectiveResult, Report};
+use super::model::{Latency, LatencyWithFailures, MinutesHeld, ObjectiveResult, Report};
 use super::reasons;
 use engine::SimDuration;
 use scenario::objectives::{
@@ -15,7 +15,7 @@ use traffic::{LatencyLimits, MinuteFigures};
 
 /// Evaluates all objectives against the report. A figure that does not exist because nothing was answered misses its
 /// limit.
-pub(super) fn judge(facts: Facts<'_>, report: &Report) -> Vec<ObjectiveResult> {
+pub(super) fn judge(facts: ReportInput<'_>, report: &Report) -> Vec<ObjectiveResult> {
     facts
         .objectives
         .iter()
@@ -40,7 +40,7 @@ pub(super) fn judge(facts: Facts<'_>, report: &Report) -> Vec<ObjectiveResult> {
 
 /// The disturbance that accounts for most of the bad requests of a missed objective.
 fn disturbance(
-    facts: Facts<'_>,
+    facts: ReportInput<'_>,
     objective: &ServiceObjective,
     report: &Report,
     missed: &ObjectiveResult,
@@ -108,13 +108,13 @@ struct Limited<'a> {
     what: &'static str,
     limits: LatencyObjective,
     answered: Option<Latency>,
-    of_all: Option<LatencyOfAll>,
+    of_all: Option<LatencyWithFailures>,
     /// Number of responses of a minute within a limit; `None` for figures not counted per minute.
     within: Option<&'a Within<'a>>,
 }
 
 fn of_service(
-    facts: Facts<'_>,
+    facts: ReportInput<'_>,
     objective: &ServiceObjective,
     report: &Report,
 ) -> Vec<ObjectiveResult> {
@@ -293,7 +293,7 @@ fn quantile(latency: Latency, figure: &str) -> f64 {
 
 /// The figure over all requests; `None` for the mean, which requests that never ended lack.
 #[expect(clippy::option_option, reason = "no such figure, and a figure that nothing reaches")]
-fn quantile_of_all(latency: LatencyOfAll, figure: &str) -> Option<Option<f64>> {
+fn quantile_of_all(latency: LatencyWithFailures, figure: &str) -> Option<Option<f64>> {
     match figure {
         "mean" => None,
         "p50" => Some(latency.p50_ms),

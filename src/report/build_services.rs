@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{ClassFacts, Facts, ServiceFacts, counted_time, while_counted};
+use super::build::{ClassFacts, ReportInput, ServiceFacts, counted_time, while_counted};
 use super::build_objectives::{down_below, objective_of};
-use super::downtime::{Down, downs};
+use super::downtime::{DownPeriod, downs};
 use super::error_budget;
 use super::llm;
-use super::model::{ClassReport, Latency, LatencyOfAll, ServiceReport, ServiceSeries};
+use super::model::{ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries};
 use capacity::cost::CostAllocation;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
-use traffic::{FailureCause, IntervalFigures, Latencies, LatenciesOfAll, Outcomes};
+use traffic::{FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes};
 use units::Money;
 
 /// The reports of all services with traffic.
-pub(super) fn of(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<ServiceReport> {
+pub(super) fn of(facts: ReportInput<'_>, allocation: &CostAllocation) -> Vec<ServiceReport> {
     let never_down = ServiceTrack::default();
     let mut reports: Vec<ServiceReport> = facts
         .services
@@ -35,7 +35,7 @@ pub(super) fn of(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<ServiceRe
 }
 
 fn service_report(
-    facts: Facts<'_>,
+    facts: ReportInput<'_>,
     allocation: &CostAllocation,
     service: &ServiceFacts,
     track: &ServiceTrack,
@@ -72,7 +72,7 @@ fn service_report(
         good_and_fast: error_budget::good_and_fast(facts, service),
         availability_by_time: availability_by_time(facts, &downs),
         down_below: down_below / 100.0,
-        downtimes: downs.iter().map(|down| down.told(end_of_warm_up(facts))).collect(),
+        downtimes: downs.iter().map(|down| down.downtime(end_of_warm_up(facts))).collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
     }
 }
@@ -102,7 +102,7 @@ pub(super) fn share_answered(outcomes: &Outcomes) -> Option<f64> {
 /// Cost since the warm-up of the workloads behind a service with language models; `None` if their nodes have no price,
 /// or if they also serve language models under another name.
 fn cost_of_models(
-    facts: Facts<'_>,
+    facts: ReportInput<'_>,
     by_workload: &BTreeMap<Name, Money>,
     service: &ServiceFacts,
 ) -> Option<Money> {
@@ -146,9 +146,9 @@ pub(super) fn latency(latencies: Latencies) -> Latency {
 }
 
 /// Converts latencies over all finished requests to milliseconds.
-pub(super) fn latency_of_all(latencies: LatenciesOfAll) -> LatencyOfAll {
+pub(super) fn latency_of_all(latencies: LatenciesWithFailures) -> LatencyWithFailures {
     let ms = |latency: Option<SimDuration>| latency.map(SimDuration::as_millis_f64);
-    LatencyOfAll {
+    LatencyWithFailures {
         p50_ms: ms(latencies.p50),
         p90_ms: ms(latencies.p90),
         p95_ms: ms(latencies.p95),
@@ -158,12 +158,12 @@ pub(super) fn latency_of_all(latencies: LatenciesOfAll) -> LatencyOfAll {
     }
 }
 
-fn end_of_warm_up(facts: Facts<'_>) -> SimTime {
+fn end_of_warm_up(facts: ReportInput<'_>) -> SimTime {
     SimTime::ZERO + SimDuration::from_millis(facts.run.warm_up_ms.cast_signed())
 }
 
 /// Share of the time after the warm-up in which the service was not down.
-fn availability_by_time(facts: Facts<'_>, downs: &[Down]) -> f64 {
+fn availability_by_time(facts: ReportInput<'_>, downs: &[DownPeriod]) -> f64 {
     let begin = end_of_warm_up(facts);
     let counted_span = (SimTime::ZERO + facts.duration) - begin;
     let down = downs.iter().map(|down| down.after(begin));

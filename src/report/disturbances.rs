@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{Facts, ServiceFacts};
+use super::build::{ReportInput, ServiceFacts};
 use super::figures::clock;
 use super::model::{LogEntry, Report};
 use cluster::Kind;
@@ -38,7 +38,7 @@ struct Disturbance {
 
 /// The attributed cause of bad requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Blame {
+pub(super) struct Attribution {
     /// The kind of cause.
     pub what: &'static str,
     /// The disturbance's index, if it is one.
@@ -46,7 +46,7 @@ pub(super) struct Blame {
 }
 
 impl Disturbances {
-    pub fn of(report: &Report, service: &ServiceFacts, facts: Facts<'_>) -> Self {
+    pub fn of(report: &Report, service: &ServiceFacts, facts: ReportInput<'_>) -> Self {
         let workloads = &facts.recorder.workloads;
         let behind = service.workloads.iter().filter_map(|position| workloads.get(*position));
         let is_scaled = behind.clone().any(|one| one.hpa.is_some());
@@ -72,7 +72,7 @@ impl Disturbances {
         counts: &[(u64, u64)],
         minutes: &[MinuteFigures],
         allowed: f64,
-    ) -> Vec<(Blame, u64)> {
+    ) -> Vec<(Attribution, u64)> {
         let mut blamed = Vec::new();
         let mut began_with = None;
         let mut was_too_bad = false;
@@ -87,8 +87,8 @@ impl Disturbances {
             was_too_bad = is_too_bad;
             if *bad > 0 {
                 let blame = match self.blame(from, minute.cause, began_with) {
-                    Blame { what: OVERLOAD, .. } if minute.cause.is_none() && !is_too_bad => {
-                        Blame { what: "single slow requests", position: None }
+                    Attribution { what: OVERLOAD, .. } if minute.cause.is_none() && !is_too_bad => {
+                        Attribution { what: "single slow requests", position: None }
                     }
                     blame => blame,
                 };
@@ -125,8 +125,13 @@ impl Disturbances {
 
     /// The attributed cause of a minute's bad requests, by priority: the failures' own cause, the last disturbance that
     /// can still have an effect, the disturbance with which the excess began, and overload.
-    fn blame(&self, from: f64, cause: Option<FailureCause>, began_with: Option<usize>) -> Blame {
-        let plain = |what| Blame { what, position: None };
+    fn blame(
+        &self,
+        from: f64,
+        cause: Option<FailureCause>,
+        began_with: Option<usize>,
+    ) -> Attribution {
+        let plain = |what| Attribution { what, position: None };
         match cause {
             Some(FailureCause::Dependency) => return plain("a dependency"),
             Some(FailureCause::Blocked) => return plain("a network policy"),
@@ -136,7 +141,7 @@ impl Disturbances {
             _ => {}
         }
         if let Some(position) = self.near(from).or(began_with) {
-            return Blame { what: self.all[position].what, position: Some(position) };
+            return Attribution { what: self.all[position].what, position: Some(position) };
         }
         let scales = self.all.iter().any(|one| {
             one.what == AUTOSCALER && one.at > from - AFTERMATH && one.at < from + AFTERMATH

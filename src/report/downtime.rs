@@ -11,7 +11,7 @@ use traffic::{FailureCause, MINUTE, MinuteFigures};
 
 /// A period of downtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Down {
+pub(super) struct DownPeriod {
     pub from: SimTime,
     pub to: SimTime,
     /// Time without reachable endpoints, by cause.
@@ -28,8 +28,8 @@ pub(super) fn downs(
     minutes: &[MinuteFigures],
     down_below: f64,
     end: SimTime,
-) -> Vec<Down> {
-    let unreachable = track.downtimes.iter().map(|down| Down {
+) -> Vec<DownPeriod> {
+    let unreachable = track.downtimes.iter().map(|down| DownPeriod {
         from: down.from,
         to: down.from + down.span,
         unreachable: BTreeMap::from([(down.cause, down.span)]),
@@ -39,14 +39,15 @@ pub(super) fn downs(
     let is_bad =
         |minute: &MinuteFigures| is_short_of(minute.answered, minute.ended(), down_below / 100.0);
     let begins = (0i64..).map(|number| SimTime::ZERO + MINUTE * number);
-    let bad = begins.zip(minutes).filter(|(_, minute)| is_bad(minute)).map(|(from, minute)| Down {
-        from,
-        to: (from + MINUTE).min(end),
-        unreachable: BTreeMap::new(),
-        answered: minute.answered,
-        failed: minute.cause.map(|cause| (cause, minute.failed)).into_iter().collect(),
-    });
-    let mut all: Vec<Down> = unreachable.chain(bad).collect();
+    let bad =
+        begins.zip(minutes).filter(|(_, minute)| is_bad(minute)).map(|(from, minute)| DownPeriod {
+            from,
+            to: (from + MINUTE).min(end),
+            unreachable: BTreeMap::new(),
+            answered: minute.answered,
+            failed: minute.cause.map(|cause| (cause, minute.failed)).into_iter().collect(),
+        });
+    let mut all: Vec<DownPeriod> = unreachable.chain(bad).collect();
     all.sort_by_key(|down| down.from);
     all.into_iter().fold(Vec::new(), |mut merged, next| {
         match merged.last_mut() {
@@ -62,7 +63,7 @@ pub(super) fn is_short_of(part: u64, whole: u64, share: f64) -> bool {
     (part as f64) < share * whole as f64
 }
 
-impl Down {
+impl DownPeriod {
     fn absorb(&mut self, other: Self) {
         self.to = self.to.max(other.to);
         self.answered += other.answered;
@@ -80,7 +81,7 @@ impl Down {
     }
 
     /// Converts it to the report's form, with a warm-up that ends at `counts_from`.
-    pub fn told(&self, counts_from: SimTime) -> Downtime {
+    pub fn downtime(&self, counts_from: SimTime) -> Downtime {
         let failed: u64 = self.failed.values().sum();
         let ended = self.answered + failed;
         let answered = (ended > 0).then(|| self.answered as f64 / ended as f64);
@@ -121,19 +122,23 @@ mod tests {
         track
     }
 
-    fn told(track: &ServiceTrack, minutes: &[MinuteFigures], down_below: f64) -> Vec<(f64, f64)> {
+    fn downtime(
+        track: &ServiceTrack,
+        minutes: &[MinuteFigures],
+        down_below: f64,
+    ) -> Vec<(f64, f64)> {
         let downs = downs(track, minutes, down_below, END);
-        let told = downs.iter().map(|down| down.told(SimTime::ZERO));
-        told.map(|down| (down.from_seconds, down.seconds)).collect()
+        let downtime = downs.iter().map(|down| down.downtime(SimTime::ZERO));
+        downtime.map(|down| (down.from_seconds, down.seconds)).collect()
     }
 
     #[test]
     fn a_minute_is_down_when_fewer_than_the_threshold_are_answered() {
         let track = ServiceTrack::default();
         let minutes = [minute(95, 5), minute(94, 6), minute(0, 3), minute(0, 0), minute(1, 9)];
-        assert_eq!(told(&track, &minutes, 95.0), [(60.0, 120.0), (240.0, 60.0)]);
-        assert_eq!(told(&track, &minutes, 50.0), [(120.0, 60.0), (240.0, 60.0)]);
-        assert_eq!(told(&track, &minutes, 0.0), []);
+        assert_eq!(downtime(&track, &minutes, 95.0), [(60.0, 120.0), (240.0, 60.0)]);
+        assert_eq!(downtime(&track, &minutes, 50.0), [(120.0, 60.0), (240.0, 60.0)]);
+        assert_eq!(downtime(&track, &minutes, 0.0), []);
     }
 
     #[test]
@@ -141,15 +146,19 @@ mod tests {
         let track = unreachable(&[(50, 70), (130, 140)]);
         let minutes = [minute(100, 0), minute(10, 10), minute(99, 1)];
         let downs = downs(&track, &minutes, 95.0, END);
-        let told: Vec<_> = downs.iter().map(|down| down.told(SimTime::from_secs(60))).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
+        let downtime: Vec<_> =
+            downs.iter().map(|down| down.downtime(SimTime::from_secs(60))).collect();
+        assert_eq!(downtime.len(), 2, "{downtime:?}");
         assert_eq!(
-            (told[0].from_seconds, told[0].seconds, told[0].counted_seconds),
+            (downtime[0].from_seconds, downtime[0].seconds, downtime[0].counted_seconds),
             (50.0, 70.0, 60.0)
         );
-        assert_eq!(told[0].cause, "no pod is ready; only 50 % of requests were answered: timeout");
-        assert_eq!((told[1].from_seconds, told[1].seconds), (130.0, 10.0));
-        assert_eq!((told[1].answered, &*told[1].cause), (None, "no pod is ready"));
+        assert_eq!(
+            downtime[0].cause,
+            "no pod is ready; only 50 % of requests were answered: timeout"
+        );
+        assert_eq!((downtime[1].from_seconds, downtime[1].seconds), (130.0, 10.0));
+        assert_eq!((downtime[1].answered, &*downtime[1].cause), (None, "no pod is ready"));
     }
 
     #[test]
@@ -157,14 +166,15 @@ mod tests {
         let minutes = [(2, FailureCause::Timeout), (9, FailureCause::Refused)]
             .map(|(failed, cause)| MinuteFigures { cause: Some(cause), ..minute(0, failed) });
         let downs = downs(&ServiceTrack::default(), &minutes, 95.0, END);
-        let told: Vec<_> = downs.iter().map(|down| down.told(SimTime::ZERO).cause).collect();
-        assert_eq!(told, ["no request was answered: connection refused"]);
+        let downtime: Vec<_> =
+            downs.iter().map(|down| down.downtime(SimTime::ZERO).cause).collect();
+        assert_eq!(downtime, ["no request was answered: connection refused"]);
     }
 
     #[test]
     fn a_minute_inside_of_a_longer_span_does_not_end_it() {
         let track = unreachable(&[(50, 400)]);
-        assert_eq!(told(&track, &[minute(9, 1), minute(0, 9)], 95.0), [(0.0, 400.0)]);
+        assert_eq!(downtime(&track, &[minute(9, 1), minute(0, 9)], 95.0), [(0.0, 400.0)]);
     }
 
     #[test]

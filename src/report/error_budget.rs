@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{Facts, ServiceFacts};
+use super::build::{ReportInput, ServiceFacts};
 use super::build_objectives::{limits_of, share_of, subject_of};
 use super::disturbances::Disturbances;
 use super::figures::latency;
@@ -16,7 +16,7 @@ use traffic::MinuteFigures;
 pub const ALERTS: [(f64, usize, usize); 2] = [(14.4, 60, 5), (6.0, 360, 30)];
 
 /// The budgets of all objectives that require a share of good requests.
-pub(super) fn of(facts: Facts<'_>, report: &Report) -> Vec<ErrorBudget> {
+pub(super) fn of(facts: ReportInput<'_>, report: &Report) -> Vec<ErrorBudget> {
     let mut budgets = Vec::new();
     for objective in facts.objectives {
         let Objective::Service(objective) = objective else { continue };
@@ -29,7 +29,7 @@ pub(super) fn of(facts: Facts<'_>, report: &Report) -> Vec<ErrorBudget> {
 }
 
 fn of_service(
-    facts: Facts<'_>,
+    facts: ReportInput<'_>,
     objective: &ServiceObjective,
     service: &ServiceFacts,
     disturbances: &Disturbances,
@@ -151,7 +151,7 @@ fn used_by(
 }
 
 /// Shares of requests answered within each limit of a service's latency objectives.
-pub(super) fn good_and_fast(facts: Facts<'_>, service: &ServiceFacts) -> Vec<GoodAndFast> {
+pub(super) fn good_and_fast(facts: ReportInput<'_>, service: &ServiceFacts) -> Vec<GoodAndFast> {
     let limits = limits_of(facts.objectives, &service.service, None).latency;
     let ended: u64 = service.minutes.iter().map(MinuteFigures::ended).sum();
     if ended == 0 {

@@ -2,8 +2,8 @@
 //! way, then a new image; a second service without requests; names of various lengths.
 
 use super::model::{
-    Attention, Balancing, BurnRateAlert, ChargeLine, ClusterReport, ClusterSteps, CostReport,
-    Downtime, ErrorBudget, FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost,
+    Balancing, BurnRateAlert, ChargeLine, ClusterReport, ClusterSteps, CostReport, Downtime,
+    ErrorBudget, FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, Notice,
     ObjectiveResult, PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport,
     ServiceSeries, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries, WorkloadSteps,
 };
@@ -389,8 +389,8 @@ fn cost() -> CostReport {
     }
 }
 
-fn attention() -> Vec<Attention> {
-    let attention = |severity, message: &str| Attention { severity, message: message.to_owned() };
+fn attention() -> Vec<Notice> {
+    let attention = |severity, message: &str| Notice { severity, message: message.to_owned() };
     vec![
         attention(
             Severity::Failure,

@@ -29,7 +29,7 @@ mod reasons;
 pub mod text;
 
 pub use bill::BillFacts;
-pub use build::{ClassFacts, Facts, ServiceFacts, build};
+pub use build::{ClassFacts, ReportInput, ServiceFacts, build};
 pub use build_objectives::limits_of;
 pub use error_budget::ALERTS;
 pub use llm::LlmReport;

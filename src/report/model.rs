@@ -11,7 +11,7 @@ use serde::Serialize;
 
 pub use super::balancing::Balancing;
 use super::llm::LlmReport;
-pub use assumption::{Answer, Assumption};
+pub use assumption::{Assumption, HeadlineFigures};
 pub use budgets::{BurnRateAlert, ErrorBudget, GoodAndFast};
 pub use classes::ClassReport;
 pub use money::{
@@ -43,7 +43,7 @@ pub struct Report {
     /// The invoice: nodes by pool and workload, and all other items.
     pub cost: CostReport,
     /// Unschedulable pods, failures and ignored input that need the user's attention.
-    pub attention: Vec<Attention>,
+    pub attention: Vec<Notice>,
     /// Decisions of the controllers, faults and changes of the cluster, in order of time.
     pub log: Vec<LogEntry>,
     /// Range of the figures over the phases of the control loops, if requested.
@@ -159,7 +159,7 @@ pub struct Latency {
 /// Latency quantiles over all finished requests, failed ones counting as infinitely slow, in milliseconds; absent if
 /// too many failed for any time to suffice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct LatencyOfAll {
+pub struct LatencyWithFailures {
     /// Median.
     pub p50_ms: Option<f64>,
     /// 90th percentile.
@@ -216,7 +216,7 @@ pub struct ServiceReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmReport>,
     /// Latency over all finished requests, a failed one being slower than any answer; absent if none finished.
-    pub latency_of_all: Option<LatencyOfAll>,
+    pub latency_of_all: Option<LatencyWithFailures>,
     /// Answered over answered and failed, 0..1; absent without requests.
     pub availability_by_requests: Option<f64>,
     /// Share of all finished requests that were answered within each limit of its latency objectives; empty without
@@ -449,7 +449,7 @@ pub struct PoolReport {
 
 /// A message that needs the user's attention.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Attention {
+pub struct Notice {
     /// Severity of the message.
     pub severity: Severity,
     /// One sentence: the problem, its extent, and its effect on the result.

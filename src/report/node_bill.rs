@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{Facts, end, pool_of};
+use super::build::{ReportInput, end, pool_of};
 use super::figures::counted;
 use super::ledger::{Ledger, LedgerNode, LedgerShare, LedgerWorkload};
 use super::model::{DiscountLine, DiscountOf, MachineCost};
@@ -16,7 +16,7 @@ use capacity::serverless::{self, PodSize};
 use cluster::Name;
 use cluster::node::{CapacityType, Serverless};
 use engine::SimDuration;
-use record::{Holding, NodeTrack, PodRun};
+use record::{NodeTrack, NodeUsage, PodRun};
 use units::{HourlyPrice, Money, ResourceTime, Resources};
 
 const HOUR: SimDuration = SimDuration::from_secs(3_600);
@@ -31,7 +31,7 @@ pub(super) struct NodeCosts {
 }
 
 impl NodeCosts {
-    pub(super) fn of(facts: Facts<'_>) -> Self {
+    pub(super) fn of(facts: ReportInput<'_>) -> Self {
         let nodes = &facts.recorder.nodes;
         let pods = billed_pods(facts);
         let of_pods = pods.iter().flat_map(|pod| pod.usages.clone());
@@ -48,7 +48,7 @@ impl NodeCosts {
     }
 
     /// Who pays for the machines, and the book of it.
-    pub(super) fn allocate(&self, facts: Facts<'_>) -> (CostAllocation, Ledger) {
+    pub(super) fn allocate(&self, facts: ReportInput<'_>) -> (CostAllocation, Ledger) {
         let nodes = facts.recorder.nodes.iter().zip(&self.bill.net);
         let mut nodes: Vec<NodeBill> =
             nodes.map(|(node, net)| node_bill(facts, node, *net)).collect();
@@ -56,7 +56,7 @@ impl NodeCosts {
             facts.recorder.nodes.iter().map(|node| node.name.clone()).collect();
         let is_billed = |node: usize| facts.recorder.nodes[node].machine.serverless.is_none();
         let held = facts.recorder.holdings.iter().filter(|((_, node), _)| is_billed(*node));
-        let share = |((workload, node), held): (&(usize, usize), &Holding)| LedgerShare {
+        let share = |((workload, node), held): (&(usize, usize), &NodeUsage)| LedgerShare {
             workload: *workload,
             node: *node,
             requested: held.requested,
@@ -89,7 +89,7 @@ impl NodeCosts {
     }
 
     /// The pods that are billed by themselves, by the way of doing so: hours, and cost at list price.
-    pub(super) fn by_serverless(&self, facts: Facts<'_>) -> Vec<MachineCost> {
+    pub(super) fn by_serverless(&self, facts: ReportInput<'_>) -> Vec<MachineCost> {
         [Serverless::Fargate, Serverless::Autopilot]
             .into_iter()
             .filter_map(|kind| {
@@ -110,7 +110,7 @@ impl NodeCosts {
     }
 
     /// What of serverless pods is in no sum.
-    pub(super) fn unpriced_pods(facts: Facts<'_>) -> Vec<String> {
+    pub(super) fn unpriced_pods(facts: ReportInput<'_>) -> Vec<String> {
         let mut left_out: BTreeMap<(usize, &str), u64> = BTreeMap::new();
         for run in &facts.recorder.pod_runs {
             let Some(kind) = facts.recorder.nodes[run.node].machine.serverless else { continue };
@@ -128,7 +128,7 @@ impl NodeCosts {
     /// The lines of what is taken off nodes and `charges`, and of commitments that were not used.
     pub(super) fn lines(
         &self,
-        facts: Facts<'_>,
+        facts: ReportInput<'_>,
         charges: Charge,
     ) -> (Vec<DiscountLine>, Vec<DiscountLine>) {
         let told = |line: &discounts::DiscountLine| DiscountLine {
@@ -151,7 +151,7 @@ impl NodeCosts {
     }
 }
 
-fn node_bill(facts: Facts<'_>, node: &NodeTrack, net: Money) -> NodeBill {
+fn node_bill(facts: ReportInput<'_>, node: &NodeTrack, net: Money) -> NodeBill {
     // Of serverless nodes their pods are what exists.
     let existed = match node.machine.serverless {
         None => node.paid(end(facts)),
@@ -160,7 +160,7 @@ fn node_bill(facts: Facts<'_>, node: &NodeTrack, net: Money) -> NodeBill {
     NodeBill { pool: pool_of(node).clone(), cost: net, capacity: node.capacity, existed }
 }
 
-fn claims(facts: Facts<'_>, shares: &[LedgerShare]) -> Vec<Claim> {
+fn claims(facts: ReportInput<'_>, shares: &[LedgerShare]) -> Vec<Claim> {
     let workload = |position: usize| facts.recorder.workloads[position].workload.to_string();
     let claim = |share: &LedgerShare| Claim {
         workload: workload(share.workload).into(),
@@ -172,7 +172,7 @@ fn claims(facts: Facts<'_>, shares: &[LedgerShare]) -> Vec<Claim> {
 }
 
 fn ledger(
-    facts: Facts<'_>,
+    facts: ReportInput<'_>,
     nodes: &[NodeBill],
     names: &[Name],
     mut shares: Vec<LedgerShare>,
@@ -215,7 +215,7 @@ struct BilledPod {
 
 const PARTS: usize = 3;
 
-fn billed_pods(facts: Facts<'_>) -> Vec<BilledPod> {
+fn billed_pods(facts: ReportInput<'_>) -> Vec<BilledPod> {
     let end = end(facts);
     let runs = facts.recorder.pod_runs.iter();
     let billed = runs.filter_map(|run| {
@@ -263,7 +263,7 @@ const fn name_of(kind: Serverless) -> &'static str {
     }
 }
 
-fn usage(facts: Facts<'_>, node: &NodeTrack) -> Usage {
+fn usage(facts: ReportInput<'_>, node: &NodeTrack) -> Usage {
     let machine = &node.machine;
     let from = machine.launched.unwrap_or(node.added);
     Usage {
@@ -276,7 +276,7 @@ fn usage(facts: Facts<'_>, node: &NodeTrack) -> Usage {
 }
 
 /// The on-demand price of a type: that of the machines of this run, else the catalog's.
-fn on_demand_price(facts: Facts<'_>, kind: &str) -> Option<HourlyPrice> {
+fn on_demand_price(facts: ReportInput<'_>, kind: &str) -> Option<HourlyPrice> {
     let kind = without_cloud(kind);
     let on_demand = facts.recorder.nodes.iter().map(|node| &node.machine);
     let mut on_demand = on_demand.filter(|one| one.capacity_type == CapacityType::OnDemand);

@@ -1,6 +1,6 @@
 //! Nodes added and removed, with the reasons, and pods that waited for a node.
 
-use super::build::{Facts, end};
+use super::build::{ReportInput, end};
 use super::model::{NodeChange, NodeEvent, PodWaits};
 use record::NodeTrack;
 
@@ -8,7 +8,7 @@ use record::NodeTrack;
 const SHORTEST_WAIT_SECONDS: f64 = 1.0;
 
 /// Nodes added or removed during the run, in order of time.
-pub(super) fn changes(facts: Facts<'_>) -> Vec<NodeChange> {
+pub(super) fn changes(facts: ReportInput<'_>) -> Vec<NodeChange> {
     let mut changes = Vec::new();
     for node in &facts.recorder.nodes {
         let change = |at: engine::SimTime, event, reason: &Option<String>| NodeChange {
@@ -30,13 +30,13 @@ pub(super) fn changes(facts: Facts<'_>) -> Vec<NodeChange> {
     changes
 }
 
-fn removal(facts: Facts<'_>, node: &NodeTrack) -> Option<engine::SimTime> {
+fn removal(facts: ReportInput<'_>, node: &NodeTrack) -> Option<engine::SimTime> {
     let comes_and_goes = node.removed_because.is_some() || node.added_because.is_some();
     node.removed.filter(|at| comes_and_goes && *at < end(facts) && node.has_joined())
 }
 
 /// Waiting times of pods for a node; `None` if none waited.
-pub(super) fn waits(facts: Facts<'_>) -> Option<PodWaits> {
+pub(super) fn waits(facts: ReportInput<'_>) -> Option<PodWaits> {
     let waits = facts.recorder.pod_waits.iter().map(|wait| wait.as_secs_f64());
     let mut waits: Vec<f64> = waits.filter(|wait| *wait >= SHORTEST_WAIT_SECONDS).collect();
     waits.sort_by(f64::total_cmp);

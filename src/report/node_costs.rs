@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::{Facts, end, pool_of};
+use super::build::{ReportInput, end, pool_of};
 use super::model::{MachineCost, PoolCost};
 use capacity::cost::CostAllocation;
 use cluster::Name;
@@ -12,7 +12,7 @@ use record::NodeTrack;
 use units::{HourlyPrice, Money};
 
 /// The pools that have a price.
-pub(super) fn by_pool(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<PoolCost> {
+pub(super) fn by_pool(facts: ReportInput<'_>, allocation: &CostAllocation) -> Vec<PoolCost> {
     let mut prices: BTreeMap<&Name, BTreeSet<HourlyPrice>> = BTreeMap::new();
     for node in &facts.recorder.nodes {
         prices.entry(pool_of(node)).or_default().extend(node.machine.price);
@@ -38,7 +38,7 @@ pub(super) fn by_pool(facts: Facts<'_>, allocation: &CostAllocation) -> Vec<Pool
 }
 
 /// All priced machines, by instance type and capacity type.
-pub(super) fn by_machine(facts: Facts<'_>) -> Vec<MachineCost> {
+pub(super) fn by_machine(facts: ReportInput<'_>) -> Vec<MachineCost> {
     let mut sums: BTreeMap<(&Name, CapacityType), (SimDuration, Money)> = BTreeMap::new();
     for node in &facts.recorder.nodes {
         let Some(price) = node.machine.price else { continue };
@@ -62,14 +62,14 @@ pub(super) fn by_machine(facts: Facts<'_>) -> Vec<MachineCost> {
 }
 
 /// The pools with nodes of unknown price.
-pub(super) fn unpriced(facts: Facts<'_>) -> Vec<String> {
+pub(super) fn unpriced(facts: ReportInput<'_>) -> Vec<String> {
     let without = facts.recorder.nodes.iter().filter(|node| node.machine.price.is_none());
     let pools: BTreeSet<&Name> = without.map(pool_of).collect();
     pools.into_iter().map(ToString::to_string).collect()
 }
 
 /// The instance types of a pool's machines, separated by commas; empty if described in place.
-pub(super) fn types_of(facts: Facts<'_>, pool: &Name) -> String {
+pub(super) fn types_of(facts: ReportInput<'_>, pool: &Name) -> String {
     let of_pool = |node: &&NodeTrack| pool_of(node) == pool;
     let types: BTreeSet<&str> = facts
         .recorder

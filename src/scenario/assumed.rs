@@ -15,12 +15,12 @@ pub(super) const ASSUMABLE: [Kind; 4] =
     [Kind::ConfigMap, Kind::Secret, Kind::ServiceAccount, Kind::PersistentVolumeClaim];
 
 /// The objects that pods need, each with the keys they read from it.
-pub(super) type Needed = BTreeMap<ObjectReference, BTreeSet<Name>>;
+pub(super) type RequiredObjects = BTreeMap<ObjectReference, BTreeSet<Name>>;
 
 impl Inventory {
     /// The ConfigMaps, Secrets, claims and ServiceAccounts that the pods of all workloads need.
-    pub(super) fn needed(&self) -> Needed {
-        let mut needed = Needed::new();
+    pub(super) fn needed(&self) -> RequiredObjects {
+        let mut needed = RequiredObjects::new();
         for (workload, pods) in &self.workloads {
             let here = |kind, name: &Name| ObjectReference {
                 kind,
@@ -41,7 +41,7 @@ impl Inventory {
     }
 
     /// The needed objects that no manifest defines.
-    pub(super) fn made_elsewhere(&self) -> Needed {
+    pub(super) fn undefined_objects(&self) -> RequiredObjects {
         let mut needed = self.needed();
         needed.retain(|object, _| !self.objects.contains(object));
         needed
@@ -55,7 +55,7 @@ impl ResolvedScenario {
         if assumed.is_empty() {
             return Vec::new();
         }
-        let mut needed = Needed::new();
+        let mut needed = RequiredObjects::new();
         let applied = self.files.applies.values();
         for sources in std::iter::once(&self.files.manifests).chain(applied) {
             for (object, keys) in Inventory::of(sources).needed() {

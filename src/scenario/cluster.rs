@@ -270,7 +270,7 @@ impl ResolvedPool<'_> {
             None => self.machine(),
         };
         if let (None, Some(preset)) = (&self.node_type, self.preset) {
-            preset.keep_reserved(&mut allocatable);
+            preset.subtract_reserved(&mut allocatable);
         }
         allocatable = self.with_gpus(allocatable);
         override_amounts(&mut allocatable, self.pool.allocatable.iter());

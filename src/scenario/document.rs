@@ -21,7 +21,7 @@ use engine::SimDuration;
 use faults::{RandomFault, TimelineEntry};
 use kubelet::KubeletSettings;
 use metrics::MetricsSettings;
-use traffic::{CallSpec, EntranceSpec, RequestModelSpec, ServiceSpec, TrafficSpec};
+use traffic::{CallSpec, IngressRouteSpec, RequestModelSpec, ServiceSpec, TrafficSpec};
 
 /// A what-if question about a Kubernetes system: the manifests, the cluster, the traffic, the faults
 /// and changes, and the objectives to be met.
@@ -97,7 +97,7 @@ pub struct Scenario {
     /// The requests that clients send to hosts and paths, which the Ingresses and HTTPRoutes of the
     /// manifests route to Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ingress: Vec<EntranceSpec>,
+    pub ingress: Vec<IngressRouteSpec>,
     /// How clients and other services reach a service, where that differs from the default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSpec>,

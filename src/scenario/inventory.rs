@@ -18,7 +18,7 @@ use karpenter::requirement::NodeOperator;
 use manifest::field::{FieldErrors, FieldPath};
 use manifest::karpenter::NodePool;
 use manifest::pod::pod_template;
-use manifest::{Diagnostics, Manifest, Source, decode_silently, read_manifests};
+use manifest::{Diagnostics, Manifest, Source, decode_without_diagnostics, read_manifests};
 
 /// The objects of a set of manifests.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -146,7 +146,7 @@ impl Inventory {
     fn add_object(&mut self, object: &ObjectReference, value: &Value) {
         let kind = object.kind;
         if kind == Kind::Service {
-            let spec = decode_silently::<core::Service>(value).spec.unwrap_or_default();
+            let spec = decode_without_diagnostics::<core::Service>(value).spec.unwrap_or_default();
             if matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer")) {
                 self.exposed.insert(object.id.clone());
             }
@@ -159,7 +159,8 @@ impl Inventory {
             self.config.insert(object.id.clone(), texts(value.get("data")));
         }
         if kind == Kind::Node {
-            let labels = decode_silently::<core::Node>(value).metadata.labels.unwrap_or_default();
+            let labels =
+                decode_without_diagnostics::<core::Node>(value).metadata.labels.unwrap_or_default();
             let zone = labels.get(ZONE_LABEL).map(|zone| zone.as_str().into());
             self.nodes.insert(object.id.name.clone(), zone);
         }
@@ -185,7 +186,7 @@ impl Inventory {
 }
 
 fn node_pool_shape(name: &Name, value: &Value) -> NodePoolShape {
-    let NodePool { spec, .. } = decode_silently(value);
+    let NodePool { spec, .. } = decode_without_diagnostics(value);
     let template = spec.template.spec;
     let listed = |key: &str| -> Vec<Name> {
         let of_key = template.requirements.iter().filter(|one| one.key == key);
@@ -204,7 +205,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     let Some(written) = value.pointer(kind.pod_template_pointer()) else {
         return PodShape::default();
     };
-    let core::PodTemplateSpec { metadata, spec } = decode_silently(written);
+    let core::PodTemplateSpec { metadata, spec } = decode_without_diagnostics(written);
     let spec = spec.unwrap_or_default();
     let regular_containers = spec.containers.len();
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());

@@ -38,7 +38,7 @@ pub mod workloads;
 pub use document::Scenario;
 pub use helm_chart::HelmChart;
 pub use overrides::Override;
-pub use rates::{ClientRate, RuleWrites};
+pub use rates::{ClientRate, RuleSync};
 pub use read::ScenarioText;
 pub use resolved::ResolvedScenario;
 pub use routing::{Routing, missing_services, route_problems, target_problems};

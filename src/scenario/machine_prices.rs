@@ -5,7 +5,7 @@ use super::cluster::NodePool;
 use super::read::ScenarioText;
 use capacity::machine_prices::MachinePrices;
 use cluster::node::REGION_LABEL;
-use manifest::{Diagnostic, Diagnostics, Place, Source};
+use manifest::{Diagnostic, Diagnostics, Location, Source};
 
 impl ScenarioText {
     /// Gives each pool the price that a list has for it, unless it has a price of its own, and Karpenter those of all types.
@@ -16,7 +16,7 @@ impl ScenarioText {
             Ok(prices) => prices,
             Err(errors) => {
                 for error in errors {
-                    let place = Place { source: list.name.clone(), line: error.line, column: 0 };
+                    let place = Location { source: list.name.clone(), line: error.line, column: 0 };
                     problems.push(Diagnostic::error("price-list", error.message).at(place));
                 }
                 return problems;

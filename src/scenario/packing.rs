@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::cluster::Cluster;
 use super::document::ApiVersion;
-use super::typing::Draft;
+use super::typing::UntypedValue;
 use cluster::Name;
 use manifest::yaml::{Document, Source, read_documents};
-use manifest::{Diagnostic, Diagnostics, Place};
+use manifest::{Diagnostic, Diagnostics, Location};
 
 /// A capacity question: do these pods fit on these nodes, and with which policy best?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -139,12 +139,13 @@ impl PackingText {
         let (Some(document), None) = (documents.next(), documents.next()) else {
             if !problems.has_errors() {
                 let message = "a file holds one packing: apiVersion wavetank/v1, kind Packing";
-                problems.push(Diagnostic::error("empty", message).at(Place::whole(&source.name)));
+                problems
+                    .push(Diagnostic::error("empty", message).at(Location::whole(&source.name)));
             }
             return Err(problems);
         };
         let written = document.value.clone();
-        let draft = Draft {
+        let draft = UntypedValue {
             document: &document,
             written: &written,
             filled: written.clone(),

@@ -44,7 +44,7 @@ impl Preset {
     }
 
     /// Subtracts the kubelet's and system's reservations from a machine's capacity.
-    pub(super) fn keep_reserved(self, list: &mut ResourceList) {
+    pub(super) fn subtract_reserved(self, list: &mut ResourceList) {
         let of = |resource: &str| list.get(resource).unwrap_or_default();
         let cpu = MilliCpu(of("cpu").milli_value());
         let memory = Bytes(of("memory").value());
@@ -164,7 +164,7 @@ mod tests {
             ]
             .into_iter()
             .collect();
-            preset.keep_reserved(&mut list);
+            preset.subtract_reserved(&mut list);
             let get = |name| list.get(name).expect("set before");
             (get("cpu").milli_value(), get("memory").value() >> 20)
         };

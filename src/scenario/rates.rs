@@ -29,7 +29,7 @@ impl Default for ClientRate {
 /// How fast a data plane (kube-proxy, ingress controller, gateway) applies changes of endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RuleWrites {
+pub struct RuleSync {
     /// Minimum time between the end of one write and the start of the next; changes in between are
     /// batched.
     pub min_sync_period: SimDuration,
@@ -39,7 +39,7 @@ pub struct RuleWrites {
     pub sync_max: SimDuration,
 }
 
-impl RuleWrites {
+impl RuleSync {
     /// Changes take effect immediately.
     pub const IDEAL: Self = Self::after_millis(0, [0, 0]);
 

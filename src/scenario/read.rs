@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::document::Scenario;
 use super::overrides::Override;
-use super::typing::Draft;
+use super::typing::UntypedValue;
 use super::workloads::fill_images;
 use manifest::yaml::{Document, Source, read_documents};
-use manifest::{Diagnostic, Diagnostics, FieldPath, Place};
+use manifest::{Diagnostic, Diagnostics, FieldPath, Location};
 
 /// The `apiVersion` of scenarios.
 pub const API_VERSION: &str = "wavetank/v1";
@@ -50,7 +50,7 @@ impl ScenarioText {
         fill_images(&mut filled);
         drop_empty_fields(&mut filled);
         let draft =
-            Draft { document: &document, written: &written, filled, stand_ins: stand_ins() };
+            UntypedValue { document: &document, written: &written, filled, stand_ins: stand_ins() };
         let (scenario, mistakes) = draft.read();
         problems.append(mistakes);
         (scenario.map(|scenario| Self { scenario, document, written }), problems)
@@ -73,7 +73,7 @@ fn only_document(source: &Source) -> Result<Document, Diagnostics> {
         (Some(document), None) => return Ok(document),
         (None, _) => problems.push(
             Diagnostic::error("empty", "there is no scenario in this file")
-                .at(Place::whole(&source.name))
+                .at(Location::whole(&source.name))
                 .help("`wavetank init` writes one to start from"),
         ),
         (Some(_), Some(second)) => problems.push(

@@ -13,9 +13,9 @@ use super::overrides::Override;
 use super::read::{ScenarioText, drop_empty_fields};
 use engine::Digest;
 use faults::TimelineAction;
-use manifest::{Diagnostic, Diagnostics, FieldPath, Place, Source};
+use manifest::{Diagnostic, Diagnostics, FieldPath, Location, Source};
 use traffic::arrivals::TraceLoad;
-use traffic::import::BrokenRows;
+use traffic::import::MalformedRows;
 use traffic::llm::TokenHistograms;
 use traffic::{Load, NewSpool, RequestModelSpec, Trace, TraceError};
 
@@ -50,7 +50,7 @@ pub struct NamedPath {
     /// The field that names it.
     field: String,
     /// Position of the field.
-    place: Place,
+    place: Location,
 }
 
 /// A trace file that a scenario names.
@@ -88,7 +88,7 @@ pub struct TraceFile {
     /// The recorded requests.
     pub trace: Trace,
     /// The rows that were skipped.
-    pub broken: BrokenRows,
+    pub broken: MalformedRows,
     /// Hash of its bytes.
     fingerprint: u64,
 }
@@ -277,7 +277,7 @@ impl HistogramFile {
 /// A diagnostic for an error in a file, at its line.
 fn in_file(code: &'static str, name: &str, error: TraceError) -> Diagnostic {
     let line = error.line.and_then(|line| u32::try_from(line).ok()).unwrap_or_default();
-    Diagnostic::error(code, error.message).at(Place { source: name.into(), line, column: 0 })
+    Diagnostic::error(code, error.message).at(Location { source: name.into(), line, column: 0 })
 }
 
 /// The result of `read` on a content, and the hash of all of the content.
@@ -370,7 +370,7 @@ impl ScenarioFiles {
             if let Trace::Requests(trace) = &file.trace
                 && let Some(why) = trace.rows.failure()
             {
-                let place = Place::whole(&path.as_str().into());
+                let place = Location::whole(&path.as_str().into());
                 failures.push(Diagnostic::error("trace", why).at(place));
             }
         }

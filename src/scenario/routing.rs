@@ -26,7 +26,7 @@ use serde_json::Value;
 use canary::CanaryWeight;
 use cluster::{Kind, NamespacedName, ObjectReference};
 use limits::RouteLimits;
-use manifest::{Diagnostic, FieldPath, Manifest, decode, decode_silently};
+use manifest::{Diagnostic, FieldPath, Manifest, decode, decode_without_diagnostics};
 pub use targets::{missing_services, target_problems};
 
 /// The rules of all Ingresses and HTTPRoutes, in the order of the objects, and the Service data they need.
@@ -119,16 +119,24 @@ impl Routing {
 
     /// Adds an object's contribution to the routing if it is an Ingress, an IngressClass, an HTTPRoute or a Service.
     pub fn add(&mut self, object: &ObjectReference, value: &Value) {
-        let nobody = &mut Said::default();
+        let nobody = &mut RouteFindings::default();
         match object.kind {
             Kind::Ingress => {
-                self.rules.extend(ingress::rules(object, decode_silently(value), nobody));
+                self.rules.extend(ingress::rules(
+                    object,
+                    decode_without_diagnostics(value),
+                    nobody,
+                ));
             }
             Kind::HTTPRoute => {
-                self.rules.extend(http_route::rules(object, decode_silently(value), nobody));
+                self.rules.extend(http_route::rules(
+                    object,
+                    decode_without_diagnostics(value),
+                    nobody,
+                ));
             }
-            Kind::IngressClass => self.add_class(object, decode_silently(value)),
-            Kind::Service => self.add_service(object, decode_silently(value)),
+            Kind::IngressClass => self.add_class(object, decode_without_diagnostics(value)),
+            Kind::Service => self.add_service(object, decode_without_diagnostics(value)),
             _ => {}
         }
     }
@@ -172,7 +180,7 @@ impl Routing {
         let parts: Vec<(Destination, u64)> = parts.collect();
         // An Ingress rule has exactly one. Without endpoints for it, its canary gets no requests either.
         let main = parts.first().filter(|(main, _)| main.has_port);
-        let canary = main.and_then(|(main, _)| Some((self.canary_beside(rule)?, &main.service)));
+        let canary = main.and_then(|(main, _)| Some((self.canary_for(rule)?, &main.service)));
         let Some(((canary, weight), main)) = canary else { return parts };
         let taken = canary.backends.iter().map(|one| {
             let canary_of = Some(main.clone());
@@ -203,7 +211,7 @@ impl Routing {
     }
 
     /// A host and a path for each rule that gets any requests; placeholders are used where any name matches.
-    pub fn entrances(&self) -> impl Iterator<Item = (String, &str, &Rule)> {
+    pub fn ingress_routes(&self) -> impl Iterator<Item = (String, &str, &Rule)> {
         self.rules.iter().filter_map(|rule| {
             let host = rule.host.as_deref().unwrap_or("any.example").replacen('*', "www", 1);
             let path = match &rule.path {
@@ -317,7 +325,7 @@ impl Rule {
 /// API server (`pkg/apis/networking/validation` of Kubernetes 1.36; the schema of Gateway API 1.2).
 pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
     let Manifest { reference, value, origin, .. } = manifest;
-    let mut said = Said::default();
+    let mut said = RouteFindings::default();
     let mut problems = match reference.kind {
         Kind::Ingress => {
             let (ingress, mistakes) = decode(value);
@@ -343,9 +351,9 @@ pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
 
 /// The findings about an object while it is read, each with its field.
 #[derive(Default)]
-struct Said(Vec<Diagnostic>);
+struct RouteFindings(Vec<Diagnostic>);
 
-impl Said {
+impl RouteFindings {
     fn error(&mut self, path: &FieldPath<'_>, message: impl Into<String>) {
         self.0.push(Diagnostic::error("invalid-route", message).field(path));
     }

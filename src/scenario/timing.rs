@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rates::{ClientRate, RuleWrites};
+use super::rates::{ClientRate, RuleSync};
 use engine::SimDuration;
 use kubelet::timing::{KubeletTiming, KubeletTimingText};
 
@@ -14,11 +14,11 @@ pub struct Timing {
     /// Delay from a write to the API server until controllers, scheduler and kubelets process it.
     pub watch: SimDuration,
     /// When connections to Services follow a change of endpoints.
-    pub kube_proxy: RuleWrites,
+    pub kube_proxy: RuleSync,
     /// When an ingress controller, which sends requests directly to pods, follows a change of endpoints.
-    pub ingress_controller: RuleWrites,
+    pub ingress_controller: RuleSync,
     /// When Gateway API gateways follow a change of endpoints.
-    pub gateway: RuleWrites,
+    pub gateway: RuleSync,
     /// Rate limit of each controller's requests to the API server.
     pub controller_client: ClientRate,
     /// Delay from the exit of the last container of a terminating pod until its network is torn down.
@@ -44,13 +44,13 @@ pub struct TimingText {
     /// When connections to Services follow a change of endpoints. Default: an idle kube-proxy has written its rules 20
     /// to 100 ms after the change; one that has written within the last second (`minSyncPeriod`), for any Service,
     /// first waits for the rest of that second.
-    pub kube_proxy: Option<RuleWrites>,
+    pub kube_proxy: Option<RuleSync>,
     /// When an ingress controller, which sends requests directly to pods, follows a change of endpoints. Default: as
     /// ingress-nginx with its `--sync-rate-limit` of 0.3 per second.
-    pub ingress_controller: Option<RuleWrites>,
+    pub ingress_controller: Option<RuleSync>,
     /// When Gateway API gateways follow a change of endpoints. Default: as Envoy with a control plane that waits 100 ms
     /// for further changes (`PILOT_DEBOUNCE_AFTER`).
-    pub gateway: Option<RuleWrites>,
+    pub gateway: Option<RuleSync>,
     /// Rate limit of each controller's requests to the API server (`--kube-api-qps` and `--kube-api-burst` of
     /// kube-controller-manager). Default: 20 per second with a burst of 30, so that of 40 pods thirty are created at
     /// once. `qps: 0` means no limit.
@@ -84,9 +84,9 @@ impl Timing {
     /// No avoidable delays.
     pub const IDEAL: Self = Self {
         watch: SimDuration::ZERO,
-        kube_proxy: RuleWrites::IDEAL,
-        ingress_controller: RuleWrites::IDEAL,
-        gateway: RuleWrites::IDEAL,
+        kube_proxy: RuleSync::IDEAL,
+        ingress_controller: RuleSync::IDEAL,
+        gateway: RuleSync::IDEAL,
         controller_client: ClientRate::UNLIMITED,
         sandbox_stop: SimDuration::ZERO,
         dns_cache: SimDuration::ZERO,
@@ -96,9 +96,9 @@ impl Timing {
     /// As measured in a real cluster.
     pub const MEASURED: Self = Self {
         watch: SimDuration::from_millis(10),
-        kube_proxy: RuleWrites::after_millis(1000, [20, 100]),
-        ingress_controller: RuleWrites::after_millis(3333, [20, 100]),
-        gateway: RuleWrites::after_millis(0, [100, 200]),
+        kube_proxy: RuleSync::after_millis(1000, [20, 100]),
+        ingress_controller: RuleSync::after_millis(3333, [20, 100]),
+        gateway: RuleSync::after_millis(0, [100, 200]),
         controller_client: ClientRate { qps: 20, burst: 30 },
         sandbox_stop: SimDuration::from_millis(300),
         dns_cache: SimDuration::from_secs(30),

@@ -12,7 +12,7 @@ use serde_path_to_error::Segment;
 use super::bounds::{OutOfBounds, out_of_bounds};
 use manifest::schema::QUOTES_HELP;
 use manifest::yaml::Document;
-use manifest::{Diagnostic, Diagnostics, FieldPath, Place};
+use manifest::{Diagnostic, Diagnostics, FieldPath, Location};
 use traffic::arrivals::nested_error;
 
 /// Maximum number of mistakes reported per document.
@@ -26,7 +26,7 @@ pub(super) enum Step {
 }
 
 /// An untyped value to be converted to settings.
-pub(super) struct Draft<'a> {
+pub(super) struct UntypedValue<'a> {
     /// The source text.
     pub(super) document: &'a Document,
     /// The value as written by the user: the document's value with the overrides of the command line.
@@ -37,7 +37,7 @@ pub(super) struct Draft<'a> {
     pub(super) stand_ins: Map<String, Value>,
 }
 
-impl Draft<'_> {
+impl UntypedValue<'_> {
     /// Converts the value. All mistakes are reported, not only the first: each invalid value is reported and
     /// removed, and the rest is tried again.
     pub(super) fn typed<T: DeserializeOwned + JsonSchema>(self) -> Result<T, Diagnostics> {
@@ -130,7 +130,7 @@ struct Problems {
 }
 
 impl Problems {
-    fn report(&mut self, draft: &Draft<'_>, steps: &[Step], message: String) {
+    fn report(&mut self, draft: &UntypedValue<'_>, steps: &[Step], message: String) {
         let written = value_at(draft.written, steps);
         // In a copy it is the same mistake.
         if written.is_none() && self.messages.contains(&message) {
@@ -141,7 +141,7 @@ impl Problems {
             // Values from overrides have no line in the text.
             let in_text = value_at(&draft.document.value, steps);
             if written.is_some() && written != in_text {
-                problem.at(Place::whole(&"--set".into()))
+                problem.at(Location::whole(&"--set".into()))
             } else {
                 problem.at(draft.document.place(path))
             }
@@ -345,7 +345,7 @@ mod tests {
         let mut problems = Diagnostics::default();
         let documents = read_documents(&Source::new("a.yaml", text), &mut problems);
         assert!(problems.is_empty(), "{problems}");
-        let draft = Draft {
+        let draft = UntypedValue {
             document: &documents[0],
             written: &documents[0].value,
             filled: documents[0].value.clone(),

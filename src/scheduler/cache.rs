@@ -220,7 +220,7 @@ impl Cache {
     }
 
     /// Whether there is any class of pods that keeps others away (required anti-affinity), on nodes or not.
-    pub fn knows_anti_affinity(&self) -> bool {
+    pub fn has_anti_affinity_classes(&self) -> bool {
         self.with_affinity.iter().any(|class| !self.class(*class).affinity.required_anti.is_empty())
     }
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use super::framework::PluginName;
 use super::node_info::ClassId;
-use super::told::ToldId;
+use super::reason_sets::ReasonSetsId;
 use cluster::pod::PodId;
 use engine::SimTime;
 
 /// Pods that are rejected alike and wait for the same things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Alike {
+pub struct CohortKey {
     /// Their class, or the first of the classes that every node judges alike.
     pub class: ClassId,
     /// Whether it stands for all classes that every node judges alike.
@@ -23,11 +23,11 @@ pub struct Alike {
 /// What the pods of a cohort have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Common {
-    pub(super) alike: Alike,
+    pub(super) alike: CohortKey,
     pub(super) priority: i32,
     /// The plugins that rejected them.
     pub(super) rejected_by: Arc<[PluginName]>,
-    pub(super) told: ToldId,
+    pub(super) reason_sets: ReasonSetsId,
     /// Rejections of each, as far as the back-off grows with them.
     pub(super) level: u32,
     /// When they were rejected last.

@@ -143,8 +143,9 @@ impl Explanation {
                     explanation.result = PodResult::Nominated;
                     explanation.node = Some(name(chosen.node));
                 }
-                let told = |result: &PostFilter| preemption(result, chosen.as_ref(), cache, view);
-                explanation.preemption = post_filter.as_ref().map(told);
+                let reason_sets =
+                    |result: &PostFilter| preemption(result, chosen.as_ref(), cache, view);
+                explanation.preemption = post_filter.as_ref().map(reason_sets);
             }
         }
         explanation
@@ -217,13 +218,13 @@ fn preemption(
         let object = victim.pod.id.and_then(|id| view.store().pods().get(id));
         object.map_or_else(String::new, |object| object.id.to_string())
     };
-    let told = |candidate: &Candidate| PreemptionCandidate {
+    let reason_sets = |candidate: &Candidate| PreemptionCandidate {
         node: cache.node(candidate.node).name.to_string(),
         victims: candidate.victims.iter().map(victim).collect(),
         budget_violations: candidate.budget_violations,
         is_chosen: chosen.is_some_and(|chosen| chosen.node == candidate.node),
     };
-    Preemption { failure: None, candidates: candidates.iter().map(told).collect() }
+    Preemption { failure: None, candidates: candidates.iter().map(reason_sets).collect() }
 }
 
 impl fmt::Display for Explanation {

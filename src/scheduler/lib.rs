@@ -20,6 +20,7 @@ pub mod pod_class;
 pub mod preemption;
 pub mod profile;
 pub mod queue;
+pub mod reason_sets;
 pub mod refusals;
 mod reject_alike;
 pub mod resources;
@@ -28,7 +29,6 @@ pub mod schedule_one;
 mod score_blocks;
 pub mod tally;
 pub mod tie_break;
-pub mod told;
 pub mod topology;
 
 pub use decision::Attempt;

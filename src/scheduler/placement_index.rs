@@ -117,7 +117,7 @@ impl PlacementIndex {
             return None;
         }
         if table.refusals.is_none() {
-            let worth = Worth::new(profile, cycle)?;
+            let worth = NodeVerdict::new(profile, cycle)?;
             let nodes = cache.nodes().map(|node| worth.refusal(node));
             table.refusals = Some(RefusalCounts::new(nodes));
         }
@@ -174,7 +174,7 @@ impl ClassTable {
     /// Judges the nodes that changed; false if the table cannot stand for the class.
     fn judge_changed(&mut self, profile: &Profile, cycle: &CycleContext<'_>) -> bool {
         let cache = cycle.cache;
-        let Some(worth) = Worth::new(profile, cycle) else { return false };
+        let Some(worth) = NodeVerdict::new(profile, cycle) else { return false };
         for slot in cache.changed_since(self.generation) {
             let Some(score) = worth.of(cache.node(slot)) else { return false };
             self.scores.set(cache.position(slot), score);
@@ -316,12 +316,12 @@ fn add_cluster_scores(
 }
 
 /// The filters and scores that follow from one node alone.
-struct Worth<'c> {
+struct NodeVerdict<'c> {
     filters: Filters<'c>,
     scorers: Scorers<'c>,
 }
 
-impl<'c> Worth<'c> {
+impl<'c> NodeVerdict<'c> {
     /// `None` if PreFilter itself refuses the pod, or names the nodes that may do.
     fn new(profile: &'c Profile, cycle: &CycleContext<'c>) -> Option<Self> {
         let mut filters = Vec::with_capacity(profile.pre_filters.len());

@@ -293,7 +293,7 @@ impl PodClass {
 
     /// Whether it asks for nothing that takes more than one node to judge: no affinity to pods, no hard spread and no
     /// volumes.
-    pub fn looks_at_one_node(&self) -> bool {
+    pub fn depends_on_one_node(&self) -> bool {
         self.affinity.required.is_empty()
             && self.affinity.required_anti.is_empty()
             && self.hard_spread.is_empty()

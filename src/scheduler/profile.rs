@@ -203,9 +203,9 @@ impl ProfileConfiguration {
         require(&filters, ExtensionPoint::PreFilter, &pre_filters, ExtensionPoint::Filter)?;
         let pre_scorers = at(ExtensionPoint::PreScore)?;
         require(&scorers, ExtensionPoint::PreScore, &pre_scorers, ExtensionPoint::Score)?;
-        let names = |chosen: &[Chosen]| chosen.iter().map(|one| one.plugin.name).collect();
+        let names = |chosen: &[WeightedPlugin]| chosen.iter().map(|one| one.plugin.name).collect();
         let alone = filters.iter().filter(|one| !one.is_at(ExtensionPoint::PreFilter));
-        let entry = |one: &Chosen| PreFilterEntry {
+        let entry = |one: &WeightedPlugin| PreFilterEntry {
             name: one.plugin.name,
             plugin: one.plugin.filter.map(|make| make(&self.arguments)),
         };
@@ -230,14 +230,14 @@ impl ProfileConfiguration {
         })
     }
 
-    fn scorer(&self, chosen: &Chosen) -> Option<Scorer> {
+    fn scorer(&self, chosen: &WeightedPlugin) -> Option<Scorer> {
         let plugin = chosen.plugin.score?(&self.arguments);
         Some(Scorer { name: chosen.plugin.name, weight: chosen.weight.max(1), plugin })
     }
 
     /// The defaults without disabled plugins, replaced in place if enabled with another weight; then the other
     /// enabled plugins.
-    fn multi_point(&self) -> Result<Vec<Chosen>, ProfileError> {
+    fn multi_point(&self) -> Result<Vec<WeightedPlugin>, ProfileError> {
         let set = &self.multi_point;
         let mut chosen = Vec::new();
         let written = |name: &str| set.enabled.iter().find(|(one, _)| one.as_ref() == name);
@@ -247,13 +247,13 @@ impl ProfileConfiguration {
                 continue;
             }
             let weight = written(plugin.name).map_or(default_weight, |(_, weight)| *weight);
-            chosen.push(Chosen { plugin, weight });
+            chosen.push(WeightedPlugin { plugin, weight });
         }
         for (name, weight) in &set.enabled {
             let plugin =
                 plugins::find(name).ok_or_else(|| ProfileError::UnknownPlugin(name.clone()))?;
             if !chosen.iter().any(|one| one.plugin.name == plugin.name) {
-                chosen.push(Chosen { plugin, weight: *weight });
+                chosen.push(WeightedPlugin { plugin, weight: *weight });
             }
         }
         Ok(chosen)
@@ -265,8 +265,8 @@ impl ProfileConfiguration {
     fn plugins_at(
         &self,
         point: ExtensionPoint,
-        multi_point: &[Chosen],
-    ) -> Result<Vec<Chosen>, ProfileError> {
+        multi_point: &[WeightedPlugin],
+    ) -> Result<Vec<WeightedPlugin>, ProfileError> {
         let none = PluginSet::default();
         let found = self.points.iter().find(|(one, _)| *one == point);
         let set = found.map_or(&none, |(_, set)| set);
@@ -277,15 +277,15 @@ impl ProfileConfiguration {
             if !plugin.points.contains(&point) {
                 return Err(ProfileError::NotAtPoint(name.clone(), point));
             }
-            own.push(Chosen { plugin, weight: *weight });
+            own.push(WeightedPlugin { plugin, weight: *weight });
         }
-        let spread: Vec<Chosen> = multi_point
+        let spread: Vec<WeightedPlugin> = multi_point
             .iter()
             .filter(|one| one.is_at(point) && !set.disables(one.plugin.name))
             .copied()
             .collect();
         let overrides =
-            |one: &&Chosen| spread.iter().any(|other| other.plugin.name == one.plugin.name);
+            |one: &&WeightedPlugin| spread.iter().any(|other| other.plugin.name == one.plugin.name);
         let first = own.iter().filter(|one| overrides(one));
         let second = spread.iter().filter(|one| !set.enables(one.plugin.name));
         let third = own.iter().filter(|one| !overrides(one));
@@ -295,12 +295,12 @@ impl ProfileConfiguration {
 
 /// A plugin with the weight that was written for it.
 #[derive(Clone, Copy, Debug)]
-struct Chosen {
+struct WeightedPlugin {
     plugin: &'static Plugin,
     weight: i64,
 }
 
-impl Chosen {
+impl WeightedPlugin {
     fn is_at(&self, point: ExtensionPoint) -> bool {
         self.plugin.points.contains(&point)
     }
@@ -308,13 +308,13 @@ impl Chosen {
 
 /// Plugins that run at the later of two points must run at the earlier, if they implement it.
 fn require(
-    later: &[Chosen],
+    later: &[WeightedPlugin],
     earlier_point: ExtensionPoint,
-    earlier: &[Chosen],
+    earlier: &[WeightedPlugin],
     later_point: ExtensionPoint,
 ) -> Result<(), ProfileError> {
     let runs_earlier =
-        |one: &Chosen| earlier.iter().any(|other| other.plugin.name == one.plugin.name);
+        |one: &WeightedPlugin| earlier.iter().any(|other| other.plugin.name == one.plugin.name);
     let lost = later.iter().find(|one| one.is_at(earlier_point) && !runs_earlier(one));
     match lost {
         None => Ok(()),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::cohorts::{Alike, Cohorts, Common, Turn};
+use super::cohorts::{CohortKey, Cohorts, Common, Turn};
 use super::framework::PluginName;
 use super::node_info::ClassId;
-use super::told::ToldId;
+use super::reason_sets::ReasonSetsId;
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 
@@ -41,10 +41,10 @@ pub struct QueuedPod {
     /// The plugins that rejected it last.
     pub rejected_by: Arc<[PluginName]>,
     /// What it was told of that.
-    pub(super) told: ToldId,
+    pub(super) reason_sets: ReasonSetsId,
     /// Orders pods of equal priority and time: as they came.
     sequence: Sequence,
-    place: Place,
+    place: SubQueue,
 }
 
 /// Orders pods that came at one instant: by the rank of the cohort in which they waited, then by number.
@@ -54,11 +54,11 @@ type Sequence = (u64, u64);
 #[derive(Clone, Debug)]
 pub struct Rejection {
     /// Its like are rejected alike.
-    pub alike: Alike,
+    pub alike: CohortKey,
     /// The plugins that rejected the pod; none if there are no nodes at all.
     pub by: Arc<[PluginName]>,
     /// What the pod was told, this included.
-    pub told: ToldId,
+    pub reason_sets: ReasonSetsId,
 }
 
 impl QueuedPod {
@@ -70,7 +70,7 @@ impl QueuedPod {
 
 /// Queue holding a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum SubQueue {
     Active,
     Backoff,
     /// For pods whose attempt ended without a verdict; not retried early (`podErrorBackoffQ`).
@@ -80,7 +80,7 @@ enum Place {
     Unschedulable(u32),
 }
 
-impl Place {
+impl SubQueue {
     /// Its position among those in which pods wait one by one.
     const fn index(self) -> Option<usize> {
         match self {
@@ -109,7 +109,7 @@ pub struct SchedulingQueue {
     pub(super) retries: bool,
     /// Lookups only, never iterated.
     pods: FxHashMap<PodId, QueuedPod>,
-    /// By [`Place`], each as [`Self::position`] has it.
+    /// By [`SubQueue`], each as [`Self::position`] has it.
     waiting: [Waiting; 4],
     /// Those that wait for something to change, and of these the ones that are to be tried again.
     cohorts: Cohorts,
@@ -138,11 +138,11 @@ impl SchedulingQueue {
             rejections: 0,
             errors: 0,
             rejected_by: Arc::from([]),
-            told: ToldId::default(),
+            reason_sets: ReasonSetsId::default(),
             sequence: (self.next_sequence(), 0),
-            place: Place::Active,
+            place: SubQueue::Active,
         };
-        self.insert(queued, if is_gated { Place::Gated } else { Place::Active });
+        self.insert(queued, if is_gated { SubQueue::Gated } else { SubQueue::Active });
     }
 
     /// The next pod to try. While the active queue is empty, pods in back-off are tried early
@@ -162,11 +162,11 @@ impl SchedulingQueue {
 
     /// The first of the pods that are to be tried and are in no cohort, with its turn.
     fn first_single(&self) -> Option<(Turn, u64, PodId)> {
-        let turn = |place: Place| {
+        let turn = |place: SubQueue| {
             let (ends, (priority, at, (rank, number), pod)) = *self.first_entry(place)?;
-            Some(((place == Place::Backoff, ends, priority, at, rank), number, pod))
+            Some(((place == SubQueue::Backoff, ends, priority, at, rank), number, pod))
         };
-        turn(Place::Active).or_else(|| turn(Place::Backoff))
+        turn(SubQueue::Active).or_else(|| turn(SubQueue::Backoff))
     }
 
     /// The cohorts whose pods are to be tried before any other pod, each with its first pod: their pods take turns.
@@ -196,11 +196,17 @@ impl SchedulingQueue {
     pub(super) fn reject_all(&mut self, cohorts: Vec<(u32, Rejection)>, now: SimTime) {
         let rank = self.next_sequence();
         self.rank = (now, self.next_sequence());
-        for (id, Rejection { by, told, .. }) in cohorts {
+        for (id, Rejection { by, reason_sets, .. }) in cohorts {
             let level = self.level(self.cohorts.get(id).common.level + 1);
             self.cohorts.reject(id, |common| {
-                *common =
-                    Common { rejected_by: by, told, level, timestamp: now, rank, ..common.clone() };
+                *common = Common {
+                    rejected_by: by,
+                    reason_sets,
+                    level,
+                    timestamp: now,
+                    rank,
+                    ..common.clone()
+                };
             });
         }
         self.join_cohorts();
@@ -209,7 +215,7 @@ impl SchedulingQueue {
     /// Takes back a pod that no node took, to wait until something changes; or, if no plugin rejected it (there
     /// are no nodes at all), until its back-off is over (`AddUnschedulablePodIfNotPresent`).
     pub fn add_unschedulable(&mut self, mut queued: QueuedPod, rejection: Rejection, now: SimTime) {
-        let Rejection { alike, by, told } = rejection;
+        let Rejection { alike, by, reason_sets } = rejection;
         let is_error = by.is_empty();
         if is_error {
             queued.errors += 1;
@@ -218,11 +224,11 @@ impl SchedulingQueue {
             queued.errors = 0;
         }
         queued.rejected_by = by;
-        queued.told = told;
+        queued.reason_sets = reason_sets;
         queued.timestamp = now;
         if is_error {
             queued.sequence = (self.next_sequence(), 0);
-            return self.insert(queued, Place::ErrorBackoff);
+            return self.insert(queued, SubQueue::ErrorBackoff);
         }
         if self.rank.0 != now || self.rank.1 == 0 {
             self.rank = (now, self.next_sequence());
@@ -231,14 +237,14 @@ impl SchedulingQueue {
             alike,
             priority: queued.priority,
             rejected_by: Arc::clone(&queued.rejected_by),
-            told,
+            reason_sets,
             level: self.level(queued.rejections),
             timestamp: now,
             rank: self.rank.1,
         };
         queued.sequence = (self.rank.1, self.next_sequence());
         let (id, tries) = self.cohorts.push(common, queued.sequence.1, queued.pod);
-        queued.place = Place::Unschedulable(id);
+        queued.place = SubQueue::Unschedulable(id);
         queued.attempts = queued.attempts.wrapping_sub(tries);
         queued.rejections = queued.rejections.wrapping_sub(tries);
         self.pods.insert(queued.pod, queued);
@@ -257,10 +263,10 @@ impl SchedulingQueue {
         };
         cohorts.join(next_number, |(old, number), pod, (new, new_number), tries| {
             let there = |one: &&mut QueuedPod| {
-                one.place == Place::Unschedulable(old) && one.sequence.1 == number
+                one.place == SubQueue::Unschedulable(old) && one.sequence.1 == number
             };
             let Some(queued) = pods.get_mut(&pod).filter(there) else { return false };
-            queued.place = Place::Unschedulable(new);
+            queued.place = SubQueue::Unschedulable(new);
             queued.sequence.1 = new_number;
             queued.attempts = queued.attempts.wrapping_add(tries);
             queued.rejections = queued.rejections.wrapping_add(tries);
@@ -278,12 +284,13 @@ impl SchedulingQueue {
     /// Puts an unschedulable pod back into the active queue, or into the back-off queue if its
     /// back-off is not over.
     pub fn requeue(&mut self, pod: PodId, now: SimTime) {
-        let waits = |queued: &QueuedPod| matches!(queued.place, Place::Unschedulable(_));
+        let waits = |queued: &QueuedPod| matches!(queued.place, SubQueue::Unschedulable(_));
         if !self.pods.get(&pod).is_some_and(waits) {
             return;
         }
         let Some(queued) = self.take(pod) else { return };
-        let place = if self.is_backing_off(&queued, now) { Place::Backoff } else { Place::Active };
+        let place =
+            if self.is_backing_off(&queued, now) { SubQueue::Backoff } else { SubQueue::Active };
         self.insert(queued, place);
     }
 
@@ -309,21 +316,22 @@ impl SchedulingQueue {
 
     /// Puts a waiting pod into the active queue, whatever its back-off (`Activate`).
     pub fn activate(&mut self, pod: PodId) {
-        let waits = |queued: &QueuedPod| !matches!(queued.place, Place::Active | Place::Gated);
+        let waits =
+            |queued: &QueuedPod| !matches!(queued.place, SubQueue::Active | SubQueue::Gated);
         if self.pods.get(&pod).is_some_and(waits)
             && let Some(queued) = self.take(pod)
         {
-            self.insert(queued, Place::Active);
+            self.insert(queued, SubQueue::Active);
         }
     }
 
     /// Admits a pod whose gates were removed. Its position in the queue follows its creation.
     pub fn ungate(&mut self, pod: PodId, class: ClassId) {
-        if self.pods.get(&pod).is_some_and(|queued| queued.place == Place::Gated)
+        if self.pods.get(&pod).is_some_and(|queued| queued.place == SubQueue::Gated)
             && let Some(mut queued) = self.take(pod)
         {
             queued.class = class;
-            self.insert(queued, Place::Active);
+            self.insert(queued, SubQueue::Active);
         }
     }
 
@@ -339,13 +347,14 @@ impl SchedulingQueue {
 
     /// A pod with what happened to all of its cohort.
     fn as_it_is(&self, mut queued: QueuedPod) -> QueuedPod {
-        if let Place::Unschedulable(id) = queued.place {
+        if let SubQueue::Unschedulable(id) = queued.place {
             let cohort = self.cohorts.get(id);
-            let Common { rejected_by, told, timestamp, rank, .. } = &cohort.common;
+            let Common { rejected_by, reason_sets, timestamp, rank, .. } = &cohort.common;
             queued.attempts = queued.attempts.wrapping_add(cohort.tries);
             queued.rejections = queued.rejections.wrapping_add(cohort.tries);
             queued.rejected_by = Arc::clone(rejected_by);
-            (queued.told, queued.timestamp, queued.sequence.0) = (*told, *timestamp, *rank);
+            (queued.reason_sets, queued.timestamp, queued.sequence.0) =
+                (*reason_sets, *timestamp, *rank);
         }
         queued
     }
@@ -372,7 +381,7 @@ impl SchedulingQueue {
         let singles = singles.filter(|queued| queued.failures() > 0).map(|queued| queued.pod);
         let members = self.cohorts.members();
         let is_there = |id: u32, pod: PodId| {
-            self.pods.get(&pod).is_some_and(|queued| queued.place == Place::Unschedulable(id))
+            self.pods.get(&pod).is_some_and(|queued| queued.place == SubQueue::Unschedulable(id))
         };
         let there = members.filter(move |(id, pod)| is_there(*id, *pod));
         let mut waiting: Vec<(SimTime, PodId)> =
@@ -405,7 +414,10 @@ impl SchedulingQueue {
     /// Time at which the next pod can be popped, if nothing changes until then.
     pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
         let is_any = |place| self.first(place).is_some();
-        if is_any(Place::Active) || is_any(Place::Backoff) || self.cohorts.first_turn().is_some() {
+        if is_any(SubQueue::Active)
+            || is_any(SubQueue::Backoff)
+            || self.cohorts.first_turn().is_some()
+        {
             return Some(now);
         }
         if !self.retries {
@@ -418,7 +430,7 @@ impl SchedulingQueue {
             SimTime::from_nanos((due.div_euclid(period) + 1) * period)
         });
         // Back-offs are over when the second in which they end is.
-        let ends = self.first(Place::ErrorBackoff);
+        let ends = self.first(SubQueue::ErrorBackoff);
         let ends = ends.map(|(ends, _)| ends + SimDuration::from_secs(1));
         Some(flush.into_iter().chain(ends).min()?.max(now))
     }
@@ -427,16 +439,16 @@ impl SchedulingQueue {
     /// queue.
     fn flush(&mut self, now: SimTime) {
         let places = if self.retries {
-            &[Place::Backoff, Place::ErrorBackoff][..]
+            &[SubQueue::Backoff, SubQueue::ErrorBackoff][..]
         } else {
-            &[Place::Backoff]
+            &[SubQueue::Backoff]
         };
         for place in places {
             while let Some((ends, pod)) = self.first(*place)
                 && ends < now.floor_to_second()
                 && let Some(queued) = self.take(pod)
             {
-                self.insert(queued, Place::Active);
+                self.insert(queued, SubQueue::Active);
             }
         }
         if self.sorted != now {
@@ -476,24 +488,24 @@ impl SchedulingQueue {
         let QueuedPod { pod, timestamp, .. } = *queued;
         let order = (Reverse(queued.priority), timestamp, queued.sequence, pod);
         match queued.place {
-            Place::Active | Place::Unschedulable(_) => (SimTime::ZERO, order),
-            Place::Backoff | Place::ErrorBackoff => {
+            SubQueue::Active | SubQueue::Unschedulable(_) => (SimTime::ZERO, order),
+            SubQueue::Backoff | SubQueue::ErrorBackoff => {
                 (self.backoff_end(queued).floor_to_second(), order)
             }
-            Place::Gated => (timestamp, (Reverse(0), timestamp, (0, 0), pod)),
+            SubQueue::Gated => (timestamp, (Reverse(0), timestamp, (0, 0), pod)),
         }
     }
 
-    fn first_entry(&self, place: Place) -> Option<&(SimTime, Order)> {
+    fn first_entry(&self, place: SubQueue) -> Option<&(SimTime, Order)> {
         self.waiting[place.index()?].first()
     }
 
     /// The first pod in a place, with the time by which it stands there.
-    fn first(&self, place: Place) -> Option<(SimTime, PodId)> {
+    fn first(&self, place: SubQueue) -> Option<(SimTime, PodId)> {
         self.first_entry(place).map(|(at, order)| (*at, order.3))
     }
 
-    fn insert(&mut self, mut queued: QueuedPod, place: Place) {
+    fn insert(&mut self, mut queued: QueuedPod, place: SubQueue) {
         queued.place = place;
         if let Some(index) = place.index() {
             let position = self.position(&queued);
@@ -506,7 +518,7 @@ impl SchedulingQueue {
         let queued = self.pods.remove(&pod)?;
         let queued = self.as_it_is(queued);
         match queued.place {
-            Place::Unschedulable(id) => {
+            SubQueue::Unschedulable(id) => {
                 let Self { cohorts, pods, .. } = self;
                 cohorts.leave(id, |number, pod| is_member(pods, id, number, pod));
             }
@@ -533,7 +545,7 @@ impl SchedulingQueue {
 /// Whether a pod is still the one of this number in its cohort.
 fn is_member(pods: &FxHashMap<PodId, QueuedPod>, id: u32, number: u64, pod: PodId) -> bool {
     pods.get(&pod).is_some_and(|queued| {
-        queued.place == Place::Unschedulable(id) && queued.sequence.1 == number
+        queued.place == SubQueue::Unschedulable(id) && queued.sequence.1 == number
     })
 }
 

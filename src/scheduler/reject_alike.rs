@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::message::cut;
 use super::queue::{QueuedPod, Rejection};
+use super::reason_sets::ReasonSetsId;
 use super::schedule_one::{Scheduler, cycle, event};
-use super::told::ToldId;
 use cluster::pod::{Pod, PodId};
 use cluster::{Action, ClusterView};
 
@@ -21,7 +21,7 @@ struct Verdict {
 
 impl Scheduler {
     /// Rejects the pods whose turn it is, as long as no node takes any of those that take turns.
-    pub(super) fn reject_together(&mut self, view: ClusterView<'_>, actions: &mut Vec<Action>) {
+    pub(super) fn reject_batch(&mut self, view: ClusterView<'_>, actions: &mut Vec<Action>) {
         loop {
             let cohorts = self.queue.first_cohorts(view.now);
             let verdicts: Option<Vec<(u32, Verdict)>> =
@@ -51,7 +51,8 @@ impl Scheduler {
         pod: &Pod,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let Some(mut verdict) = self.verdict(view, profile, (queued, pod), queued.told) else {
+        let Some(mut verdict) = self.verdict(view, profile, (queued, pod), queued.reason_sets)
+        else {
             return false;
         };
         self.pass_over(verdict.potential);
@@ -63,14 +64,14 @@ impl Scheduler {
     /// The verdict on a cohort, of which this is a pod; `None` if some node may take it.
     fn verdict_on(&mut self, view: ClusterView<'_>, (id, pod): (u32, PodId)) -> Option<Verdict> {
         let (common, _) = self.queue.cohort(id);
-        let (alike, told) = (common.alike, common.told);
-        if alike.is_shared && self.cache.knows_anti_affinity() {
+        let (alike, reason_sets) = (common.alike, common.reason_sets);
+        if alike.is_shared && self.cache.has_anti_affinity_classes() {
             return None;
         }
         let queued = self.queue.get(pod)?;
         let profile = self.profile_of(queued.class)?;
         let pod = view.store().pods().get(pod)?;
-        let mut verdict = self.verdict(view, profile, (&queued, pod), told)?;
+        let mut verdict = self.verdict(view, profile, (&queued, pod), reason_sets)?;
         verdict.rejection.alike = alike;
         Some(verdict)
     }
@@ -80,19 +81,19 @@ impl Scheduler {
         view: ClusterView<'_>,
         profile: usize,
         (queued, pod): (&QueuedPod, &Pod),
-        told: ToldId,
+        reason_sets: ReasonSetsId,
     ) -> Option<Verdict> {
         let profiles = Arc::clone(&self.profiles);
         let profile = &profiles[profile];
         let class = queued.class;
         let cycle = cycle(&self.cache, view, queued.pod, class, pod);
         let counts = self.index.refusal(profile, &cycle, class, &self.nominations)?;
-        let reasons = self.told.reasons(counts.reasons());
-        let news = self.told.and(told, reasons);
+        let reasons = self.reason_sets.reasons(counts.reasons());
+        let news = self.reason_sets.and(reason_sets, reasons);
         let message = news.map(|_| counts.message(profile, &cycle));
         let (by, potential) = (counts.rejecting_plugins(), counts.potential());
         let alike = self.alike_of(profile, class, &by);
-        let rejection = Rejection { alike, by, told: news.unwrap_or(told) };
+        let rejection = Rejection { alike, by, reason_sets: news.unwrap_or(reason_sets) };
         Some(Verdict { rejection, message, potential })
     }
 

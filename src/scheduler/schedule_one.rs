@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use super::cohorts::Alike;
+use super::cohorts::CohortKey;
 use super::decision::{Attempt, Decision, Verdict, decide};
 use super::framework::{CycleContext, PluginName, PodToPlace, Scope};
 use super::gpu::DeviceSet;
@@ -15,8 +15,8 @@ use super::plugins::topology_spread::may_count_by_node;
 use super::preemption::{Candidate, PREEMPTION_BY_SCHEDULER, PostFilter};
 use super::profile::{Profile, ProfileError, SchedulerConfiguration};
 use super::queue::{QueuedPod, Rejection, SchedulingQueue};
+use super::reason_sets::ReasonSets;
 use super::tie_break::TieBreaker;
-use super::told::Told;
 use cluster::action::{Event, PodDeletion};
 use cluster::assigned::uid_text;
 use cluster::node::NodeId;
@@ -39,7 +39,7 @@ pub struct Scheduler {
     pub(super) ties: TieBreaker,
     pub(super) retries_waiting_pods: bool,
     pub(super) index: PlacementIndex,
-    pub(super) told: Told,
+    pub(super) reason_sets: ReasonSets,
     /// Whether every pod gets a full cycle, for comparison.
     always_full: bool,
     /// Whether Events of scheduled pods are suppressed.
@@ -79,7 +79,7 @@ impl Scheduler {
             ties,
             retries_waiting_pods: configuration.retries_waiting_pods,
             index: PlacementIndex::default(),
-            told: Told::default(),
+            reason_sets: ReasonSets::default(),
             always_full: false,
             is_silent: false,
             tracked: Vec::new(),
@@ -117,7 +117,7 @@ impl Scheduler {
     }
 
     /// Suppresses the Events of scheduled pods if they are not read.
-    pub const fn be_silent(&mut self) {
+    pub const fn suppress_events(&mut self) {
         self.is_silent = true;
     }
 
@@ -129,7 +129,7 @@ impl Scheduler {
         actions: &mut Vec<Action>,
     ) -> Option<PodId> {
         if !self.always_full {
-            self.reject_together(view, actions);
+            self.reject_batch(view, actions);
         }
         let (queued, pod, profile) = self.pop(view)?;
         let id = queued.pod;
@@ -247,34 +247,43 @@ impl Scheduler {
                     actions.push(Action::NominatePod(queued.pod, None));
                 }
                 let diagnosis = &decision.feasibility.diagnosis;
-                let reasons = self.told.reasons(diagnosis.reasons());
-                let told = self.told.and(queued.told, reasons);
-                if told.is_some() {
+                let reasons = self.reason_sets.reasons(diagnosis.reasons());
+                let reason_sets = self.reason_sets.and(queued.reason_sets, reasons);
+                if reason_sets.is_some() {
                     actions.push(event(pod, true, "FailedScheduling", cut(message)));
                 }
                 let by: Arc<[PluginName]> = diagnosis.rejecting_plugins().into();
                 let alike = self.alike_of(profile, queued.class, &by);
-                let told = told.unwrap_or(queued.told);
-                self.queue.add_unschedulable(queued, Rejection { alike, by, told }, view.now);
+                let reason_sets = reason_sets.unwrap_or(queued.reason_sets);
+                self.queue.add_unschedulable(
+                    queued,
+                    Rejection { alike, by, reason_sets },
+                    view.now,
+                );
             }
         }
         Attempt { pod: id, number, nominated_node, decision }
     }
 
     /// Which pods are rejected alike, as one of this class was by these plugins.
-    pub(super) fn alike_of(&self, profile: &Profile, class: ClassId, by: &[PluginName]) -> Alike {
+    pub(super) fn alike_of(
+        &self,
+        profile: &Profile,
+        class: ClassId,
+        by: &[PluginName],
+    ) -> CohortKey {
         let of_one_node = |name: &PluginName| {
             let entry = profile.pre_filters.iter().find(|entry| entry.name == *name);
             let plugin = entry.and_then(|entry| entry.plugin.as_ref());
             plugin.is_some_and(|plugin| plugin.scope() == Scope::Node)
         };
-        let looks_at_nodes_alone = !self.cache.knows_anti_affinity()
-            && self.cache.class(class).looks_at_one_node()
+        let looks_at_nodes_alone = !self.cache.has_anti_affinity_classes()
+            && self.cache.class(class).depends_on_one_node()
             && by.iter().all(of_one_node);
         if looks_at_nodes_alone {
-            Alike { class: self.cache.alike(class), is_shared: true }
+            CohortKey { class: self.cache.alike(class), is_shared: true }
         } else {
-            Alike { class, is_shared: false }
+            CohortKey { class, is_shared: false }
         }
     }
 

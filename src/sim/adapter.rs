@@ -14,7 +14,8 @@ use cluster::selection::Selecting;
 use cluster::{Action, AnySpec, Kind, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime, Streams};
 use metrics::{
-    LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, Values, Whole,
+    LATENCY_BOUNDS_SECONDS, Measure, MetricRule, Reading, RuleSeries, Scraped, ServiceAggregation,
+    Values,
 };
 use traffic::{BackendId, ServiceId, Traffic};
 
@@ -103,12 +104,14 @@ fn scrape_rule(env: &Environment, data_plane: &mut DataPlane, rule: &MetricRule)
     let pods: Vec<(PodId, f64)> =
         backends.into_iter().filter_map(|(pod, backend)| Some((pod, value(backend)?))).collect();
     let whole = match (rule.measure.whole(), rule.measure) {
-        (Whole::Own, Measure::RequestsPerSecond) => vec![traffic.arrived(service) as f64],
-        (Whole::Own, _) => {
+        (ServiceAggregation::Own, Measure::RequestsPerSecond) => {
+            vec![traffic.arrived(service) as f64]
+        }
+        (ServiceAggregation::Own, _) => {
             let in_pods: f64 = pods.iter().map(|(_, value)| value).sum();
             vec![in_pods + traffic.work_queue_length(service) as f64]
         }
-        (Whole::Sum | Whole::Mean, _) => Vec::new(),
+        (ServiceAggregation::Sum | ServiceAggregation::Mean, _) => Vec::new(),
     };
     Scraped { pods, whole }
 }

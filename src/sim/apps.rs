@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 use self::cpu_load::CpuLoads;
 use self::node_cpus::NodeCpus;
 pub(super) use self::pod_app::PodApp;
-use self::pod_app::{Needs, node_cpu};
+use self::pod_app::{ResourceNeeds, node_cpu};
 use self::pod_slots::PodSlots;
 use super::world::{App, AppPlan, CpuLoadStep};
 use cluster::node::ZONE_LABEL;
@@ -23,7 +23,7 @@ use cluster::pod_template::TemplateId;
 use cluster::{ClusterView, Kind, Name, ObjectReference};
 use engine::{SimDuration, SimTime};
 use kubelet::Stop;
-use metrics::{MeterUsage, PodUsage, SteadyUse};
+use metrics::{MeterUsage, PodUsage, SteadyUsage};
 use record::workload_of;
 use traffic::{BackendState, FailureCause, Traffic};
 use units::Bytes;
@@ -37,7 +37,7 @@ pub(super) struct Apps {
     /// Zones in the order in which pods first appeared in them.
     zones: Vec<Name>,
     /// Resource needs of the pods of each template. Looked up only, never iterated.
-    needs: FxHashMap<TemplateId, Needs>,
+    needs: FxHashMap<TemplateId, ResourceNeeds>,
     /// Pods whose memory can exceed their request.
     growing: BTreeSet<PodId>,
     cpus: NodeCpus,
@@ -83,7 +83,7 @@ impl Apps {
             self.by_pod.resize_with(id.index() + 1, || None);
         }
         let spec = &view.template_of(pod).spec;
-        let needs = *self.needs.entry(pod.template).or_insert_with(|| Needs::of(spec));
+        let needs = *self.needs.entry(pod.template).or_insert_with(|| ResourceNeeds::of(spec));
         let mut app = PodApp::new(view, (id, pod), app, app_position, needs);
         app.zone = self.zone_of(view, pod);
         if app.can_outgrow(needs) {
@@ -121,9 +121,9 @@ impl Apps {
             traffic.set_cpu(now, backend, app.burst_cores);
         }
         let (node, more) = (app.node, app.most_nano() - most_before);
-        let is_growing = app.exceeds(Needs::of(spec));
+        let is_growing = app.exceeds(ResourceNeeds::of(spec));
         self.cpus.claim(node.zip(node_cpu), more);
-        self.cpus.look_at(node);
+        self.cpus.mark_for_check(node);
         if is_growing {
             self.growing.insert(id);
         }
@@ -343,7 +343,7 @@ impl Apps {
             let Self { by_pod, cpus, loads, .. } = self;
             let grants = cpus.share(view, node, |pod| app_in(by_pod, pod), loads, traffic);
             if grants.is_shared {
-                cpus.look_at(Some(node));
+                cpus.mark_for_check(Some(node));
             }
             for (pod, granted) in grants.own {
                 self.grant_own_cpu(view.now, pod, granted);
@@ -397,7 +397,7 @@ impl Apps {
     }
 
     /// Takes the pods that a scrape must look at, by their slots.
-    pub(super) fn take_restless(&mut self) -> Vec<PodId> {
+    pub(super) fn take_unsteady(&mut self) -> Vec<PodId> {
         let Self { by_pod, restless, .. } = self;
         let mut pods = Vec::new();
         restless.take(|slot| {
@@ -439,7 +439,7 @@ impl Apps {
             memory,
             started,
             others: app.others.clone(),
-            steady: is_steady.then(|| SteadyUse {
+            steady: is_steady.then(|| SteadyUsage {
                 rate_nano: rate,
                 meter: app.share.map(|share| self.loads.reading(now, share)),
             }),

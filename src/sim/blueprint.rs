@@ -4,7 +4,7 @@
 mod accelerators;
 mod actors;
 mod applications;
-mod entrances;
+mod ingress;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl<'a> Blueprint<'a> {
         }
         blueprint.take_nodes();
         blueprint.add_routing(SimTime::ZERO, &mut problems);
-        blueprint.entrances_lead_on(&mut problems);
+        blueprint.check_ingress_routes(&mut problems);
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
         }
@@ -139,7 +139,7 @@ impl<'a> Blueprint<'a> {
                 Err(mistakes) => problems.append(mistakes),
             }
         }
-        let entrances = self.add_entrances(&mut traffic, streams, &mut problems);
+        let ingress_routes = self.add_ingress_routes(&mut traffic, streams, &mut problems);
         self.add_called_services(&mut traffic);
         self.add_classes(&mut traffic);
         let ties = TieBreaker::drawn(streams.stream("scheduler ties", 0));
@@ -163,7 +163,7 @@ impl<'a> Blueprint<'a> {
             request_models: self.request_models.clone(),
             cpu_loads: self.cpu_loads.clone(),
             traffic,
-            entrances,
+            ingress_routes,
             timeline: self.timeline.clone(),
             faults: scenario.faults.clone(),
             timing: scenario.timing,

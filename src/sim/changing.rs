@@ -47,7 +47,12 @@ impl Environment {
         let target = found(self.plane.store(), workload).and_then(ScaleTarget::of);
         let action = target.map(|target| Action::Scale(target, replicas));
         if self.user_if_there(workload, action) {
-            self.say("user", workload, "Scaled", format!("scaled to {replicas} by the scenario"));
+            self.emit_event(
+                "user",
+                workload,
+                "Scaled",
+                format!("scaled to {replicas} by the scenario"),
+            );
         }
     }
 
@@ -68,7 +73,7 @@ impl Environment {
         let action = template_change(self.plane.store(), &change.workload, set, written);
         if self.user_if_there(&change.workload, action) {
             let message = format!("image set to {}", change.image);
-            self.say("user", &change.workload, "ImageChanged", message);
+            self.emit_event("user", &change.workload, "ImageChanged", message);
         }
     }
 
@@ -84,7 +89,7 @@ impl Environment {
         };
         let action = template_change(self.plane.store(), workload, set, written);
         if self.user_if_there(workload, action) {
-            self.say("user", workload, "Restarted", "Restarted by the scenario".to_owned());
+            self.emit_event("user", workload, "Restarted", "Restarted by the scenario".to_owned());
         }
     }
 
@@ -99,7 +104,7 @@ impl Environment {
         });
         if self.user_if_there(workload, action) {
             let reason = if paused { "Paused" } else { "Resumed" };
-            self.say("user", workload, reason, format!("{reason} by the scenario"));
+            self.emit_event("user", workload, reason, format!("{reason} by the scenario"));
         }
     }
 
@@ -124,7 +129,7 @@ impl Environment {
         let written = |template: &mut Value| *template = earlier_document.unwrap_or_default();
         let action = template_change(store, workload, set, written);
         if self.user_if_there(workload, action) {
-            self.say("user", workload, "RolledBack", "kubectl rollout undo".to_owned());
+            self.emit_event("user", workload, "RolledBack", "kubectl rollout undo".to_owned());
         }
     }
 
@@ -144,7 +149,7 @@ impl Environment {
             Err(why) => self.refuse(object, &why),
         };
         if is_done {
-            self.say("user", object, "Patched", format!("patched with {}", change.patch));
+            self.emit_event("user", object, "Patched", format!("patched with {}", change.patch));
         }
     }
 
@@ -252,7 +257,7 @@ impl Environment {
             data_plane.node_down(self, node);
         }
         if self.user_if_there(object, id.map(Action::Delete)) {
-            self.say("user", object, "Deleted", format!("{object} deleted"));
+            self.emit_event("user", object, "Deleted", format!("{object} deleted"));
         }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::apps::Apps;
+use super::check_clock::CheckClock;
 use super::endpoints::Endpoints;
 use super::environment::Environment;
 use super::event::Event;
-use super::looks::Looks;
 use super::memory::{MemoryPressure, Shortage, exceeds_limit, shortage};
 use super::network_policies::NetworkPolicies;
 use super::resizing::MemoryInUse;
@@ -34,7 +34,7 @@ pub(super) struct DataPlane {
     routes: Routes,
     pub(super) network_policies: NetworkPolicies,
     memory_pressure: MemoryPressure,
-    pub(super) looks: Looks,
+    pub(super) check_clock: CheckClock,
     /// Pods whose `nodeName` names a node that does not exist.
     nowhere: Vec<PodId>,
     /// Empty; kept for their allocation.
@@ -49,10 +49,10 @@ impl DataPlane {
             apps: Apps::default(),
             traffic: world.new_traffic(Streams::new(world.seed)),
             endpoints: Endpoints::new(world),
-            routes: Routes::new(&world.entrances),
+            routes: Routes::new(&world.ingress_routes),
             network_policies: NetworkPolicies::new(),
             memory_pressure: MemoryPressure::default(),
-            looks: Looks::default(),
+            check_clock: CheckClock::default(),
             nowhere: Vec::new(),
             effects: Effects::default(),
         }
@@ -261,14 +261,14 @@ impl DataPlane {
     pub(super) fn share_nodes(&mut self, env: &mut Environment) {
         self.apps.share_cpus(env.view(), &mut self.traffic);
         self.check_memory(env);
-        self.looks.done(env, self.has_nothing_to_look_at());
+        self.check_clock.done(env, self.has_nothing_to_look_at());
     }
 
     /// Restarts the periodic check of nodes if it stands still and there is something to check; `is_past` means
     /// that this instant's tick is over.
-    pub(super) fn wake_looks(&mut self, env: &mut Environment, is_past: bool) {
-        if self.looks.is_asleep() && !self.has_nothing_to_look_at() {
-            self.looks.wake(env, is_past);
+    pub(super) fn wake_check_clock(&mut self, env: &mut Environment, is_past: bool) {
+        if self.check_clock.is_asleep() && !self.has_nothing_to_look_at() {
+            self.check_clock.wake(env, is_past);
         }
     }
 
@@ -288,14 +288,15 @@ impl DataPlane {
                 self.kill_for_memory(env, *pod);
             }
         }
-        let is_look = MemoryPressure::is_look(env.now, env.world.timing.cpu_sharing_period);
+        let is_check_due =
+            MemoryPressure::is_check_due(env.now, env.world.timing.cpu_sharing_period);
         let nodes: BTreeSet<NodeId> = growing.into_iter().filter_map(|(_, node)| node).collect();
         for node in nodes {
             if !self.kubelet.is_down(node) {
-                self.check_memory_of(env, node, is_look);
+                self.check_memory_of(env, node, is_check_due);
             }
         }
-        if is_look {
+        if is_check_due {
             let period = env.world.kubelet.eviction_pressure_transition_period;
             for relief in self.memory_pressure.relieve(env.now, period) {
                 env.act("kubelet", relief);
@@ -304,11 +305,11 @@ impl DataPlane {
         }
     }
 
-    fn check_memory_of(&mut self, env: &mut Environment, node: NodeId, is_look: bool) {
+    fn check_memory_of(&mut self, env: &mut Environment, node: NodeId, is_check_due: bool) {
         let threshold = env.world.kubelet.eviction_hard_memory_available.value();
         match shortage(env.view(), &self.apps, &mut self.traffic, node, threshold) {
             Shortage::Exhausted(Some(victim)) => self.kill_for_memory(env, victim),
-            Shortage::Low(claims) if is_look => {
+            Shortage::Low(claims) if is_check_due => {
                 env.act("kubelet", self.memory_pressure.note(env.now, node));
                 if let Some(victim) = eviction_victim(&claims) {
                     let message = "The node was low on resource: memory.";

@@ -29,7 +29,7 @@ pub(super) fn evict(env: &mut Environment, pod: PodId) {
     match env.ask("user", Action::EvictPod(pod, None)) {
         Ok(()) => {
             let message = format!("evicting pod {}", reference.id);
-            env.say("user", &reference, "Evicted", message);
+            env.emit_event("user", &reference, "Evicted", message);
         }
         Err(why @ (Refused::TooManyRequests { .. } | Refused::InternalError(_))) => {
             env.warn("user", &reference, "EvictionRefused", why.to_string());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::apps::Apps;
 use super::environment::Environment;
 use super::event::Event;
-use super::rule_writes::{Writer, writes_of};
+use super::rule_sync::{Writer, rule_sync_of};
 use super::world::World;
 use cluster::ClusterView;
 use cluster::pod::{Pod, PodCondition, PodId};
@@ -107,7 +107,7 @@ impl Endpoints {
         via: Via,
     ) -> bool {
         let world = Arc::clone(&env.world);
-        let writes = writes_of(&world.timing, via);
+        let writes = rule_sync_of(&world.timing, via);
         if !self.writers[via as usize].writer.is_writing() {
             let changed = std::mem::take(&mut self.writers[via as usize].changed);
             let lists = changed.into_iter().map(|one| (one, self.backends_of(env, apps, one)));

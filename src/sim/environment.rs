@@ -81,7 +81,7 @@ impl Environment {
     }
 
     /// Logs an Event of type Normal about an object.
-    pub(super) fn say(
+    pub(super) fn emit_event(
         &mut self,
         actor: &'static str,
         object: &ObjectReference,

@@ -2,7 +2,7 @@
 
 use super::changing::template_of;
 use super::endpoints::traffic_id;
-use super::node_autoscaler::NodeStory;
+use super::node_autoscaler::NodeHistory;
 use super::simulation::Simulation;
 use cluster::node::NodeId;
 use cluster::{ClusterView, Kind, Name, NamespacedName, ObjectId, ObjectReference, Verbs};
@@ -48,8 +48,8 @@ impl Simulation {
     }
 
     /// The NetworkPolicies that have blocked requests to the Service at this position of the traffic so far.
-    pub fn policies_in_the_way_of(&self, service: usize) -> Vec<NamespacedName> {
-        self.data_plane.network_policies.in_the_way_of(service)
+    pub fn policies_blocking(&self, service: usize) -> Vec<NamespacedName> {
+        self.data_plane.network_policies.policies_blocking(service)
     }
 
     /// True if the Service at this position of the traffic is headless, so that its clients choose among its pods.
@@ -105,9 +105,9 @@ impl Simulation {
     }
 
     /// The same as a row of a table; for HPAs only.
-    pub fn explain_in_a_row(&self, object: &ObjectReference) -> Option<Row> {
+    pub fn explain_as_row(&self, object: &ObjectReference) -> Option<Row> {
         let (key, now) = (self.autoscaler(object)?, self.now());
-        self.env.plane.explanations().find_map(|one| one.explain_in_a_row(key, now))
+        self.env.plane.explanations().find_map(|one| one.explain_as_row(key, now))
     }
 
     /// The existing autoscalers of a kind.
@@ -133,9 +133,9 @@ impl Simulation {
 
     /// Why a node was added, how its machine was launched, and why it is kept or was removed; `None` if there never
     /// was a node of this name.
-    pub fn explain_node(&self, name: &Name) -> Option<NodeStory> {
+    pub fn explain_node(&self, name: &Name) -> Option<NodeHistory> {
         let autoscaler = self.node_autoscaler.as_ref();
-        let story = NodeStory::new(self.view(), &self.cloud, autoscaler, name)?;
+        let story = NodeHistory::new(self.view(), &self.cloud, autoscaler, name)?;
         let is_there = self.env.store().node_named(name).is_some();
         let karpenter = self.karpenter.as_ref().and_then(|one| one.story(name, is_there));
         Some(story.with_karpenter(karpenter))

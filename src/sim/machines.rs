@@ -98,7 +98,12 @@ impl Machines {
             Some(DeferredStep::Join(node)) => {
                 let reference = node_reference(node.meta.name());
                 env.act("scenario", Action::add_node(*node));
-                env.say("scenario", &reference, "NodeJoined", "a new node is Ready".to_owned());
+                env.emit_event(
+                    "scenario",
+                    &reference,
+                    "NodeJoined",
+                    "a new node is Ready".to_owned(),
+                );
             }
             Some(DeferredStep::Maintain(rounds)) => self.maintain(env, rounds),
             Some(DeferredStep::Serve(rounds)) => self.serve_again(env, rounds),
@@ -260,7 +265,12 @@ impl Machines {
         while let Some(name) = rounds.nodes.last().cloned() {
             if let Some(node) = env.store().node_named(&name) {
                 let reference = node_reference(&name);
-                env.say("user", &reference, "Maintenance", "drained for maintenance".to_owned());
+                env.emit_event(
+                    "user",
+                    &reference,
+                    "Maintenance",
+                    "drained for maintenance".to_owned(),
+                );
                 drain_node(env, node);
                 return self.maintain(env, rounds);
             }

@@ -29,7 +29,7 @@ impl MemoryPressure {
     /// Whether the kubelets check the memory of their nodes at this tick of a clock with the given period: at its
     /// first tick, and then at every tick that the monitoring interval makes due. Depends on `now` only, not on
     /// earlier calls.
-    pub(super) fn is_look(now: SimTime, period: SimDuration) -> bool {
+    pub(super) fn is_check_due(now: SimTime, period: SimDuration) -> bool {
         let (period, look) = (period.as_nanos().max(1), EVICTION_LOOK.as_nanos());
         let ticks = (look + period - 1) / period;
         (now.as_nanos() / period - 1) % ticks == 0

@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::adapter::Adapter;
+use super::check_clock::next_tick;
 use super::data_plane::DataPlane;
 use super::environment::Environment;
 use super::event::Event;
-use super::looks::next_tick;
 use cluster::custom_metrics::{ApiHealth, MetricsApi};
 use cluster::metrics::PodMetricsUpdate;
 use cluster::node::NodeId;
@@ -14,7 +14,7 @@ use cluster::{Action, Kind, Name, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime, Streams};
 use faults::Scraper;
 use metrics::housekeeping::ROUND;
-use metrics::{Answer, Housekeeping, MetricsServer, PodUsage, Point};
+use metrics::{Housekeeping, MetricsServer, PodUsage, Point, ScrapeResult};
 
 /// The components between the pods and the metrics APIs that autoscalers read.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ impl MetricsPipeline {
     }
 
     /// The kubelets read the CPU counters of containers that are due.
-    pub(super) fn keep_house(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
+    pub(super) fn run_housekeeping(&mut self, env: &mut Environment, data_plane: &mut DataPlane) {
         let Some(housekeeping) = &mut self.housekeeping else { return };
         if self.next_round != Some(env.now) {
             return;
@@ -107,7 +107,7 @@ impl MetricsPipeline {
         if housekeeping.is_none() {
             apps.take_started();
         }
-        let pods = apps.take_restless();
+        let pods = apps.take_unsteady();
         let meters = apps.take_changed_meters(env.now);
         let last = server.last_scrape();
         let usage = pods.iter().map(|pod| {
@@ -117,9 +117,9 @@ impl MetricsPipeline {
             let is_read = app.is_some_and(|app| app.is_running() && app.backend.is_some());
             let answer = || match housekeeping {
                 Some(housekeeping) if is_read => {
-                    housekeeping.last(*pod).cloned().map(Answer::Earlier)
+                    housekeeping.last(*pod).cloned().map(ScrapeResult::Earlier)
                 }
-                _ => apps.usage(env.now, *pod, last, traffic).map(Answer::Now),
+                _ => apps.usage(env.now, *pod, last, traffic).map(ScrapeResult::Now),
             };
             (*pod, answers.then(answer).flatten())
         });
@@ -197,7 +197,12 @@ impl MetricsPipeline {
         } else {
             ("ScrapesResumed", "scrapes again")
         };
-        env.say("scenario", &reference(Kind::Deployment, name), reason, format!("{name} {verb}"));
+        env.emit_event(
+            "scenario",
+            &reference(Kind::Deployment, name),
+            reason,
+            format!("{name} {verb}"),
+        );
     }
 }
 
@@ -218,7 +223,7 @@ pub(super) fn set_metrics_api(env: &mut Environment, api: MetricsApi, answers: b
         _ => ("MetricsApiDown", "answers no more"),
     };
     let message = format!("the metrics API {service} {verb}");
-    env.say("scenario", &reference(Kind::APIService, service), reason, message);
+    env.emit_event("scenario", &reference(Kind::APIService, service), reason, message);
 }
 
 /// Sets whether the source of a custom metric fails.
@@ -227,7 +232,7 @@ pub(super) fn set_metric_failing(env: &mut Environment, name: &Name, fails: bool
     let (reason, verb) =
         if fails { ("MetricDown", "cannot be read") } else { ("MetricUp", "can be read again") };
     let message = format!("the metric {name} {verb}");
-    env.say("scenario", &reference(Kind::Metric, name), reason, message);
+    env.emit_event("scenario", &reference(Kind::Metric, name), reason, message);
 }
 
 fn reference(kind: Kind, name: &str) -> ObjectReference {

@@ -1,22 +1,24 @@
 //! NetworkPolicies: groups the pods that they treat alike, and determines which calls from one group to a Service
 //! of another are blocked.
 
+mod drop_log;
 mod explanation;
-mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::explanation::{CallEnd, CallStory};
-use self::telling::Told;
+use self::drop_log::DropLog;
+pub use self::explanation::{CallEnd, CallExplanation};
 use super::apps::Apps;
 use super::endpoints::{Endpoints, traffic_id};
 use super::environment::Environment;
-use cluster::connections::{DNS_PORT, Party, Port, Verdict, cluster_dns, traits_of, verdict};
+use cluster::connections::{
+    ConnectionEnd, DNS_PORT, Port, Verdict, cluster_dns, traits_of, verdict,
+};
 use cluster::pod::PodId;
 use cluster::service::Service;
 use cluster::{Change, Name, NamespacedName, ObjectId, ObjectReference, Store};
 use record::workload_of;
-use traffic::{Barriers, PartyId, RequestModelId, Traffic};
+use traffic::{Barriers, PeerGroupId, RequestModelId, Traffic};
 
 /// Protocol of all requests.
 const TCP: &str = "TCP";
@@ -24,23 +26,23 @@ const TCP: &str = "TCP";
 /// The barriers between pods that send or receive requests.
 #[derive(Clone, Debug)]
 pub(super) struct NetworkPolicies {
-    /// Indexed by [`PartyId`]; the first one is the clients.
-    parties: Vec<Members>,
-    known: BTreeMap<Alike, PartyId>,
+    /// Indexed by [`PeerGroupId`]; the first one is the clients.
+    peer_groups: Vec<Members>,
+    known: BTreeMap<PeerKey, PeerGroupId>,
     /// Pods that may take part in requests and have not been classified yet.
     new: Vec<PodId>,
     /// True if a policy, a namespace or a Service has changed since the last [`Self::follow`].
     is_stale: bool,
     /// True if the traffic has any barrier.
     has_barriers: bool,
-    told: Told,
+    told: DropLog,
 }
 
 /// Pods that all policies treat alike and whose requests are alike.
 #[derive(Clone, Debug)]
 struct Members {
     /// One of these pods.
-    party: Party,
+    peer_group: ConnectionEnd,
     /// The Services that they call.
     calls: Vec<NamespacedName>,
     /// The workloads that they belong to.
@@ -49,7 +51,7 @@ struct Members {
 
 /// Key by which pods are grouped into parties.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Alike {
+struct PeerKey {
     traits: Vec<bool>,
     named_ports: Vec<(Name, Name, u16)>,
     model: Option<RequestModelId>,
@@ -66,7 +68,7 @@ pub(super) enum Obstacle {
 
 impl Members {
     fn clients() -> Self {
-        Self { party: Party::Anyone, calls: Vec::new(), workloads: BTreeSet::new() }
+        Self { peer_group: ConnectionEnd::Anyone, calls: Vec::new(), workloads: BTreeSet::new() }
     }
 }
 
@@ -74,17 +76,17 @@ impl NetworkPolicies {
     /// No barriers.
     pub(super) fn new() -> Self {
         Self {
-            parties: vec![Members::clients()],
+            peer_groups: vec![Members::clients()],
             known: BTreeMap::new(),
             new: Vec::new(),
             is_stale: false,
             has_barriers: false,
-            told: Told::default(),
+            told: DropLog::default(),
         }
     }
 
     /// The policies that have blocked requests to the Service at this position of the traffic.
-    pub(super) fn in_the_way_of(&self, position: usize) -> Vec<NamespacedName> {
+    pub(super) fn policies_blocking(&self, position: usize) -> Vec<NamespacedName> {
         self.told.policies.get(&position).into_iter().flatten().cloned().collect()
     }
 
@@ -117,21 +119,21 @@ impl NetworkPolicies {
             return false;
         }
         if std::mem::take(&mut self.is_stale) {
-            self.parties = vec![Members::clients()];
+            self.peer_groups = vec![Members::clients()];
             self.known.clear();
             self.new = apps.iter().filter(|app| app.backend.is_some()).map(|app| app.pod).collect();
             self.has_barriers = false;
         }
-        let known = self.parties.len();
+        let known = self.peer_groups.len();
         for pod in std::mem::take(&mut self.new) {
             self.classify(env, apps, traffic, pod);
         }
-        let is_other = !self.has_barriers || self.parties.len() > known;
+        let is_other = !self.has_barriers || self.peer_groups.len() > known;
         if is_other {
             traffic.set_barriers(env.now, self.barriers(env, endpoints));
             self.has_barriers = true;
         }
-        self.tell(env, apps, endpoints);
+        self.log_blocked(env, apps, endpoints);
         is_other
     }
 
@@ -141,36 +143,36 @@ impl NetworkPolicies {
         let (Some(pod), Some(app)) = (view.pods().get(id), apps.get(id)) else { return };
         let Some(backend) = app.backend else { return };
         let model = app.requests();
-        let party = Party::of_pod(view.store(), pod);
-        let named_ports = match &party {
-            Party::Pod(pod) => pod.named_ports.clone(),
-            Party::Address(_) | Party::Anyone => Vec::new(),
+        let peer_group = ConnectionEnd::of_pod(view.store(), pod);
+        let named_ports = match &peer_group {
+            ConnectionEnd::Pod(pod) => pod.named_ports.clone(),
+            ConnectionEnd::Address(_) | ConnectionEnd::Anyone => Vec::new(),
         };
-        let alike = Alike { traits: traits_of(view.store(), &party), named_ports, model };
-        let next = PartyId::try_from(self.parties.len()).unwrap_or(PartyId::MAX);
+        let alike = PeerKey { traits: traits_of(view.store(), &peer_group), named_ports, model };
+        let next = PeerGroupId::try_from(self.peer_groups.len()).unwrap_or(PeerGroupId::MAX);
         let number = *self.known.entry(alike).or_insert(next);
         if number == next {
             let calls = model.into_iter().flat_map(|model| traffic.called_by(model));
             let calls = calls.cloned().collect();
-            self.parties.push(Members { party, calls, workloads: BTreeSet::new() });
+            self.peer_groups.push(Members { peer_group, calls, workloads: BTreeSet::new() });
         }
-        self.parties[number as usize].workloads.insert(workload_of(view, pod));
-        traffic.set_party(backend, number);
+        self.peer_groups[number as usize].workloads.insert(workload_of(view, pod));
+        traffic.set_peer_group(backend, number);
     }
 
     /// The barriers that the policies impose.
     fn barriers(&self, env: &Environment, endpoints: &Endpoints) -> Barriers {
         let store = env.store();
-        let mut barriers = Barriers::none(env.world.traffic.len(), self.parties.len());
+        let mut barriers = Barriers::none(env.world.traffic.len(), self.peer_groups.len());
         for (position, (name, _)) in env.world.traffic.iter().enumerate() {
             let service = endpoints.service(position).and_then(|id| store.services().get(id));
             let Some(service) = service else { continue };
-            for (caller, members) in (0..).zip(&self.parties) {
+            for (caller, members) in (0..).zip(&self.peer_groups) {
                 if caller != 0 && !members.calls.contains(name) {
                     continue;
                 }
-                for (endpoint, others) in (0..).zip(&self.parties).skip(1) {
-                    if obstacle(store, &members.party, service, &others.party).is_some() {
+                for (endpoint, others) in (0..).zip(&self.peer_groups).skip(1) {
+                    if obstacle(store, &members.peer_group, service, &others.peer_group).is_some() {
                         barriers.drop_all(traffic_id(position), caller, endpoint);
                     }
                 }
@@ -184,11 +186,11 @@ impl NetworkPolicies {
 /// policies allow, if there is one.
 pub(super) fn obstacle(
     store: &Store,
-    caller: &Party,
+    caller: &ConnectionEnd,
     service: &Service,
-    endpoint: &Party,
+    endpoint: &ConnectionEnd,
 ) -> Option<Obstacle> {
-    if let Party::Pod(_) = caller {
+    if let ConnectionEnd::Pod(_) = caller {
         let dns = verdict(store, caller, &cluster_dns(store), DNS_PORT);
         if !dns.allows() {
             return Some(Obstacle::Dns(dns));
@@ -206,10 +208,10 @@ pub(super) fn obstacle(
 }
 
 /// The ports of a pod that a Service targets. For a headless Service without ports there is no particular one.
-pub(super) fn target_ports(service: &Service, endpoint: &Party) -> Vec<u16> {
+pub(super) fn target_ports(service: &Service, endpoint: &ConnectionEnd) -> Vec<u16> {
     let named = match endpoint {
-        Party::Pod(pod) => pod.named_ports.as_slice(),
-        Party::Address(_) | Party::Anyone => &[],
+        ConnectionEnd::Pod(pod) => pod.named_ports.as_slice(),
+        ConnectionEnd::Address(_) | ConnectionEnd::Anyone => &[],
     };
     let ports = service.spec.ports.iter().filter_map(|port| {
         let of_name = named.iter().find(|(name, ..)| *name == port.target_port);

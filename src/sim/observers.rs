@@ -16,7 +16,7 @@ pub(super) struct Observers {
 
 impl Observers {
     /// True if the journal has unprocessed entries.
-    pub(super) const fn have_news(&self) -> bool {
+    pub(super) const fn has_unprocessed_entries(&self) -> bool {
         !self.journal.changes.is_empty() || !self.journal.log.is_empty()
     }
 

@@ -53,7 +53,7 @@ pub(super) fn delete_pods(env: &mut Environment, deletion: &DrawnPods, identity:
 fn say_deleted(env: &mut Environment, pod: PodId, how: &str) {
     let Some(id) = env.store().pods().get(pod).map(|pod| pod.id.clone()) else { return };
     let message = format!("Pod/{id} {how}");
-    env.say("user", &ObjectReference { kind: Kind::Pod, id }, "Deleted", message);
+    env.emit_event("user", &ObjectReference { kind: Kind::Pod, id }, "Deleted", message);
 }
 
 /// `kubectl delete pod --force`.
@@ -125,7 +125,7 @@ pub(super) fn kill_node(env: &mut Environment, data_plane: &mut DataPlane, node:
 pub(super) fn recover_node(env: &mut Environment, data_plane: &mut DataPlane, node: NodeId) {
     let name = env.store().nodes()[node].meta.name();
     let (reference, message) = (node_reference(name), format!("node {name} comes back"));
-    env.say("scenario", &reference, "NodeRecovered", message);
+    env.emit_event("scenario", &reference, "NodeRecovered", message);
     data_plane.node_up(env, node);
 }
 

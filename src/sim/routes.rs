@@ -8,14 +8,15 @@ use cluster::{Change, Kind, NamespacedName, ObjectId, ObjectReference, Store};
 use scenario::Routing;
 use scenario::routing::Destination;
 use traffic::{
-    Arrivals, EntranceSpec, FailureCause, RoutePolicy, RouteTraffic, ServiceId, Traffic, WayId,
+    Arrivals, BranchId, FailureCause, IngressRouteSpec, RoutePolicy, RouteTraffic, ServiceId,
+    Traffic,
 };
 
 /// Client requests to one host and path, and their destinations.
 #[derive(Clone, Debug)]
-pub struct Entrance {
-    spec: EntranceSpec,
-    ways: Vec<(WayId, WayTo)>,
+pub struct IngressRoute {
+    spec: IngressRouteSpec,
+    branches: Vec<(BranchId, BranchTarget)>,
     /// The current destinations, with their weights.
     parts: Vec<(Destination, u64)>,
     /// True if a rule matches the requests.
@@ -25,7 +26,7 @@ pub struct Entrance {
 
 /// The target of a way.
 #[derive(Clone, Debug, PartialEq)]
-enum WayTo {
+enum BranchTarget {
     /// A Service; with a policy if the way keeps the same one throughout the run.
     Service(Destination, Option<RoutePolicy>),
     /// An error of the gateway itself.
@@ -35,20 +36,20 @@ enum WayTo {
 /// All entrances, and the objects that determine where they lead.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
-    entrances: Vec<Entrance>,
+    ingress_routes: Vec<IngressRoute>,
     /// Ingresses, IngressClasses, HTTPRoutes and Services, in the order in which they were created.
     objects: Vec<ObjectId>,
     /// True if one of them has changed since the last [`Self::follow`].
     is_stale: bool,
-    next_way: u32,
+    next_branch: u32,
 }
 
 /// The destinations of requests to a host and path, with their weights; `None` if no rule matches.
 pub(super) fn parts_of(
     routing: &Routing,
-    entrance: &EntranceSpec,
+    ingress_route: &IngressRouteSpec,
 ) -> Option<Vec<(Destination, u64)>> {
-    let rule = routing.find(&entrance.host, &entrance.path)?;
+    let rule = routing.find(&ingress_route.host, &ingress_route.path)?;
     let parts = routing.destinations(rule).into_iter();
     Some(parts.filter(|(_, weight)| *weight > 0).collect())
 }
@@ -63,24 +64,24 @@ fn ranges(parts: &[(Destination, u64)]) -> impl Iterator<Item = (&Destination, R
     })
 }
 
-impl Entrance {
+impl IngressRoute {
     /// An entrance with these initial destinations, and no ways yet.
     pub(super) fn new(
-        spec: EntranceSpec,
+        spec: IngressRouteSpec,
         parts: Vec<(Destination, u64)>,
         policy: RoutePolicy,
     ) -> Self {
-        Self { spec, ways: Vec::new(), parts, has_rule: true, policy }
+        Self { spec, branches: Vec::new(), parts, has_rule: true, policy }
     }
 
     /// Adds a way to a Service; `fixed` is the policy if the way keeps the same one throughout the run.
-    pub(super) fn add_way(
+    pub(super) fn add_branch(
         &mut self,
-        id: WayId,
+        id: BranchId,
         destination: Destination,
         fixed: Option<RoutePolicy>,
     ) {
-        self.ways.push((id, WayTo::Service(destination, fixed)));
+        self.branches.push((id, BranchTarget::Service(destination, fixed)));
     }
 
     /// The intervals of a destination.
@@ -95,36 +96,36 @@ impl Entrance {
         env: &mut Environment,
         traffic: &mut Traffic,
         routing: &Routing,
-        next_way: &mut u32,
+        next_branch: &mut u32,
     ) {
         let rule = routing.find(&self.spec.host, &self.spec.path);
         let parts = parts_of(routing, &self.spec).unwrap_or_default();
         let policy = rule.map_or(self.policy, |rule| routing.limits(rule).policy(&self.spec));
         let is_same = (&parts, rule.is_some(), policy) == (&self.parts, self.has_rule, self.policy);
-        if is_same || self.ways.is_empty() {
+        if is_same || self.branches.is_empty() {
             return;
         }
         if policy != self.policy {
-            for (way, _) in &self.ways {
-                traffic.set_route_policy(env.now, *way, &policy);
+            for (branch, _) in &self.branches {
+                traffic.set_route_policy(env.now, *branch, &policy);
             }
         }
         self.policy = policy;
-        let mut taken: Vec<(WayId, Range<f64>)> = Vec::new();
+        let mut taken: Vec<(BranchId, Range<f64>)> = Vec::new();
         for (destination, range) in ranges(&parts) {
-            taken.push((self.way_to(env, traffic, destination, next_way), range));
+            taken.push((self.branch_to(env, traffic, destination, next_branch), range));
         }
         if parts.is_empty() {
             let cause = match rule {
                 Some(_) => FailureCause::NoEndpoint,
                 None => FailureCause::NoRoute,
             };
-            taken.push((self.error(env, traffic, cause, next_way), 0.0..1.0));
+            taken.push((self.error(env, traffic, cause, next_branch), 0.0..1.0));
         }
-        for (way, _) in &self.ways {
-            let own = taken.iter().filter(|(taken, _)| taken == way);
+        for (branch, _) in &self.branches {
+            let own = taken.iter().filter(|(taken, _)| taken == branch);
             let own: Vec<Range<f64>> = own.map(|(_, range)| range.clone()).collect();
-            traffic.reroute(env.now, *way, &own);
+            traffic.reroute(env.now, *branch, &own);
         }
         if rule.is_none() {
             let url = self.spec.url();
@@ -136,9 +137,9 @@ impl Entrance {
 
     /// The Service that errors of the gateway are attributed to: the first possible destination.
     fn service(&self) -> ObjectReference {
-        let first = self.ways.iter().find_map(|(_, to)| match to {
-            WayTo::Service(destination, _) => Some(destination.service.clone()),
-            WayTo::Error(_) => None,
+        let first = self.branches.iter().find_map(|(_, to)| match to {
+            BranchTarget::Service(destination, _) => Some(destination.service.clone()),
+            BranchTarget::Error(_) => None,
         });
         let NamespacedName { namespace, name } =
             first.unwrap_or_else(|| NamespacedName::new("", ""));
@@ -147,21 +148,21 @@ impl Entrance {
 
     /// The way to a Service, created if needed. A Service that had no traffic when the run started cannot be
     /// reached.
-    fn way_to(
+    fn branch_to(
         &mut self,
         env: &mut Environment,
         traffic: &mut Traffic,
         destination: &Destination,
-        next_way: &mut u32,
-    ) -> WayId {
-        let is_it = |(_, to): &&(WayId, WayTo)| match to {
-            WayTo::Service(own, fixed) => {
+        next_branch: &mut u32,
+    ) -> BranchId {
+        let is_it = |(_, to): &&(BranchId, BranchTarget)| match to {
+            BranchTarget::Service(own, fixed) => {
                 own == destination && fixed.is_none_or(|fixed| fixed == self.policy)
             }
-            WayTo::Error(_) => false,
+            BranchTarget::Error(_) => false,
         };
-        if let Some((way, _)) = self.ways.iter().find(is_it) {
-            return *way;
+        if let Some((branch, _)) = self.branches.iter().find(is_it) {
+            return *branch;
         }
         let Some(service) = position(env, &destination.service) else {
             let (url, service) = (self.spec.url(), &destination.service);
@@ -170,9 +171,10 @@ impl Entrance {
                  scenario's files leads there; they fail as if it had no endpoint"
             );
             env.warn("scenario", &self.service(), "NoWay", message);
-            return self.error(env, traffic, FailureCause::NoEndpoint, next_way);
+            return self.error(env, traffic, FailureCause::NoEndpoint, next_branch);
         };
-        let ways = self.new_way(next_way, WayTo::Service(destination.clone(), None));
+        let branches =
+            self.new_branch(next_branch, BranchTarget::Service(destination.clone(), None));
         let route = RouteTraffic {
             name: self.spec.url(),
             arrivals: Arrivals::none(),
@@ -180,8 +182,8 @@ impl Entrance {
             has_port: destination.has_port,
             canary_of: destination.canary_of.as_ref().map(ToString::to_string),
         };
-        traffic.add_route(env.now, service, ways, route);
-        ways.1
+        traffic.add_route(env.now, service, branches, route);
+        branches.1
     }
 
     /// The way to an error of the gateway.
@@ -190,24 +192,26 @@ impl Entrance {
         env: &Environment,
         traffic: &mut Traffic,
         cause: FailureCause,
-        next_way: &mut u32,
-    ) -> WayId {
-        if let Some((way, _)) = self.ways.iter().find(|(_, to)| *to == WayTo::Error(cause)) {
-            return *way;
+        next_branch: &mut u32,
+    ) -> BranchId {
+        if let Some((branch, _)) =
+            self.branches.iter().find(|(_, to)| *to == BranchTarget::Error(cause))
+        {
+            return *branch;
         }
-        let ways = self.new_way(next_way, WayTo::Error(cause));
+        let branches = self.new_branch(next_branch, BranchTarget::Error(cause));
         if let Some(service) = position(env, &self.service().id) {
-            traffic.add_refusal(env.now, service, ways, cause);
+            traffic.add_refusal(env.now, service, branches, cause);
         }
-        ways.1
+        branches.1
     }
 
     /// An existing way, and a new one beside it.
-    fn new_way(&mut self, next_way: &mut u32, to: WayTo) -> (WayId, WayId) {
-        let new = WayId(*next_way);
-        *next_way += 1;
-        let beside = self.ways.first().map_or(new, |(way, _)| *way);
-        self.ways.push((new, to));
+    fn new_branch(&mut self, next_branch: &mut u32, to: BranchTarget) -> (BranchId, BranchId) {
+        let new = BranchId(*next_branch);
+        *next_branch += 1;
+        let beside = self.branches.first().map_or(new, |(branch, _)| *branch);
+        self.branches.push((new, to));
         (beside, new)
     }
 }
@@ -218,11 +222,11 @@ fn position(env: &Environment, service: &NamespacedName) -> Option<ServiceId> {
 }
 
 impl Routes {
-    pub(super) fn new(entrances: &[Entrance]) -> Self {
-        let ways = entrances.iter().flat_map(|entrance| &entrance.ways);
+    pub(super) fn new(ingress_routes: &[IngressRoute]) -> Self {
+        let branches = ingress_routes.iter().flat_map(|ingress_route| &ingress_route.branches);
         Self {
-            next_way: ways.map(|(way, _)| way.0 + 1).max().unwrap_or(0),
-            entrances: entrances.to_vec(),
+            next_branch: branches.map(|(branch, _)| branch.0 + 1).max().unwrap_or(0),
+            ingress_routes: ingress_routes.to_vec(),
             objects: Vec::new(),
             is_stale: false,
         }
@@ -238,7 +242,7 @@ impl Routes {
                 | ObjectId::HTTPRoute(_)
                 | ObjectId::Service(_)
         );
-        if !has_say || self.entrances.is_empty() {
+        if !has_say || self.ingress_routes.is_empty() {
             return;
         }
         self.is_stale = true;
@@ -255,8 +259,8 @@ impl Routes {
             return;
         }
         let routing = self.routing(env.store());
-        for entrance in &mut self.entrances {
-            entrance.follow(env, traffic, &routing, &mut self.next_way);
+        for ingress_route in &mut self.ingress_routes {
+            ingress_route.follow(env, traffic, &routing, &mut self.next_branch);
         }
     }
 

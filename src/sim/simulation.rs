@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::chance::RandomFaults;
 use super::cloud::Cloud;
 use super::control_plane::LogEntry;
 use super::data_plane::DataPlane;
@@ -13,6 +12,7 @@ use super::karpenter::Karpenter;
 use super::machines::Machines;
 use super::metrics_pipeline::MetricsPipeline;
 use super::node_autoscaler::NodeAutoscaler;
+use super::random_faults::RandomFaults;
 use super::watch::{Watch, Watched};
 use super::world::World;
 use cluster::{Action, AnySpec, Change};
@@ -125,7 +125,7 @@ impl Simulation {
         }
         // Applications without requests can run out of memory too.
         if !(world.traffic.is_empty() && world.apps.is_empty()) {
-            data_plane.looks.start(env);
+            data_plane.check_clock.start(env);
         }
         self.follow();
         // A Service without events would otherwise never be checked for reachable endpoints.
@@ -218,7 +218,7 @@ impl Simulation {
         }
         self.hear_of_reclaims();
         self.follow();
-        self.data_plane.wake_looks(&mut self.env, is_look_past);
+        self.data_plane.wake_check_clock(&mut self.env, is_look_past);
         self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, is_look_past);
     }
 
@@ -302,7 +302,7 @@ impl Simulation {
                 }
             }
             Event::ShareCpu => data_plane.share_nodes(env),
-            Event::Housekeeping => metrics.keep_house(env, data_plane),
+            Event::Housekeeping => metrics.run_housekeeping(env, data_plane),
             Event::Scrape => metrics.scrape(env, data_plane),
             Event::Publish => metrics.publish(env),
             Event::PrometheusScrape => metrics.scrape_applications(env, data_plane),
@@ -323,12 +323,12 @@ impl Simulation {
     /// Passes changes to all parts until there are no more.
     pub(super) fn follow(&mut self) {
         let Self { env, scheduler, data_plane, karpenter, heard, .. } = self;
-        if !env.observers.have_news() {
+        if !env.observers.has_unprocessed_entries() {
             return;
         }
         env.observers.note_time(env.now);
         let (changes, log) = heard;
-        while env.observers.have_news() {
+        while env.observers.has_unprocessed_entries() {
             env.observers.journal.take_into(changes, log);
             for entry in log.drain(..) {
                 env.observers.note(entry);

@@ -61,12 +61,12 @@ impl Simulation {
         self.env.observers.note_event(now, Event::Timeline { entry: 0 });
         self.carry_out(action, &[], identity);
         self.follow();
-        self.data_plane.wake_looks(&mut self.env, false);
+        self.data_plane.wake_check_clock(&mut self.env, false);
     }
 
     /// Runs to the next whole millisecond at which no event is due, so that an interactive action then takes effect
     /// as a timeline entry would, which comes before all other events of its instant.
-    pub fn go_to_free_instant(&mut self) {
+    pub fn advance_to_free_instant(&mut self) {
         let milli = SimDuration::from_millis(1).as_nanos();
         loop {
             let next = SimTime::from_nanos((self.env.now.as_nanos() / milli + 1) * milli);
@@ -120,7 +120,12 @@ impl Simulation {
             TimelineAction::ResumeRollout(workload) => env.pause_rollout(workload, false),
             TimelineAction::Rollback(rollback) => env.roll_back(rollback),
             TimelineAction::Apply(file) => {
-                env.say("scenario", &file_reference(file), "Applied", format!("applied {file}"));
+                env.emit_event(
+                    "scenario",
+                    &file_reference(file),
+                    "Applied",
+                    format!("applied {file}"),
+                );
                 for action in objects {
                     env.apply_object(action.clone());
                 }
@@ -138,14 +143,14 @@ impl Simulation {
                     metrics.set_scrapes(node, false);
                 }
                 let message = format!("metrics-server cannot scrape {name}");
-                env.say("scenario", &node_reference(name), "ScrapesFail", message);
+                env.emit_event("scenario", &node_reference(name), "ScrapesFail", message);
             }
             TimelineAction::ScrapesRecover(name) => {
                 if let Some(node) = env.node_or_warn(name) {
                     metrics.set_scrapes(node, true);
                 }
                 let message = format!("metrics-server scrapes {name} again");
-                env.say("scenario", &node_reference(name), "ScrapesRecover", message);
+                env.emit_event("scenario", &node_reference(name), "ScrapesRecover", message);
             }
         }
     }

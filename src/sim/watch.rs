@@ -19,12 +19,12 @@ pub struct Watched {
     /// Time of the change.
     pub at: SimTime,
     /// The change.
-    pub what: Seen,
+    pub what: WatchedChange,
 }
 
 /// The kinds of observed changes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum WatchedChange {
     /// Something happened to a pod.
     Pod {
         /// The pod.
@@ -173,7 +173,7 @@ impl Watch {
             Change::NodeAdded(node) | Change::NodeUpdated(node) => self.node_changed(view, node),
             Change::Removed { object: ObjectId::Node(node), .. } => {
                 if let Some((name, _)) = self.nodes.remove(&node) {
-                    self.see(view.now, Seen::Node { name, state: None });
+                    self.see(view.now, WatchedChange::Node { name, state: None });
                 }
             }
             Change::Spec(ObjectId::Deployment(id), _)
@@ -201,7 +201,7 @@ impl Watch {
     }
 
     pub(super) fn stepped(&mut self, at: SimTime, pod: PodId, step: PodStep) {
-        self.see(at, Seen::Step { pod, step });
+        self.see(at, WatchedChange::Step { pod, step });
     }
 
     fn pod_added(&mut self, view: ClusterView<'_>, id: PodId) {
@@ -259,7 +259,7 @@ impl Watch {
         let name = node.meta.name().clone();
         let before = self.nodes.insert(id, (name.clone(), state.clone()));
         if before.is_none_or(|(_, before)| before != state) {
-            self.see(view.now, Seen::Node { name, state: Some(state) });
+            self.see(view.now, WatchedChange::Node { name, state: Some(state) });
         }
     }
 
@@ -272,12 +272,15 @@ impl Watch {
         let deployment = &object.meta.id;
         if before.is_none_or(|(replicas, _)| replicas != now.0) {
             let deployment = deployment.clone();
-            self.see(view.now, Seen::Replicas { deployment, replicas: now.0 });
+            self.see(view.now, WatchedChange::Replicas { deployment, replicas: now.0 });
         }
         if let Some(reason) = reason
             && before.is_none_or(|(_, before)| before != Some(reason))
         {
-            self.see(view.now, Seen::Progressing { deployment: deployment.clone(), reason });
+            self.see(
+                view.now,
+                WatchedChange::Progressing { deployment: deployment.clone(), reason },
+            );
         }
     }
 
@@ -290,7 +293,7 @@ impl Watch {
         let image = view.templates()[set.template].spec.containers.first();
         if let (Some(owner), Some(container)) = (owner, image) {
             let (deployment, image) = (owner.meta.id.clone(), container.image.clone());
-            self.see(view.now, Seen::NewReplicaSet { deployment, image });
+            self.see(view.now, WatchedChange::NewReplicaSet { deployment, image });
         }
     }
 
@@ -315,7 +318,7 @@ impl Watch {
             utilization,
             limited: limited.map(|condition| (condition.status, condition.reason.as_str())),
         };
-        self.see(view.now, Seen::Rescale(rescale));
+        self.see(view.now, WatchedChange::Rescale(rescale));
     }
 
     fn see_pod(
@@ -325,10 +328,10 @@ impl Watch {
         deployment: Option<NamespacedName>,
         event: PodEvent,
     ) {
-        self.see(at, Seen::Pod { pod, deployment, event });
+        self.see(at, WatchedChange::Pod { pod, deployment, event });
     }
 
-    fn see(&mut self, at: SimTime, what: Seen) {
+    fn see(&mut self, at: SimTime, what: WatchedChange) {
         self.seen.push(Watched { at, what });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cloud::plan::CloudPlan;
 use super::karpenter::KarpenterPlan;
 use super::node_autoscaler::AutoscalerPlan;
-use super::routes::Entrance;
+use super::routes::IngressRoute;
 use cluster::action::Action;
 use cluster::node::Node;
 use cluster::{AnySpec, Name, NamespacedName, ObjectReference};
@@ -56,7 +56,7 @@ pub struct World {
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
     /// Requests that Ingresses and HTTPRoutes route to those Services.
-    pub entrances: Vec<Entrance>,
+    pub ingress_routes: Vec<IngressRoute>,
     /// Changes of CPU loads, by time.
     pub cpu_loads: Vec<CpuLoadStep>,
     /// The timeline, by time.
@@ -165,7 +165,7 @@ impl World {
             apps: BTreeMap::new(),
             request_models: Vec::new(),
             traffic: Vec::new(),
-            entrances: Vec::new(),
+            ingress_routes: Vec::new(),
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
             faults: Vec::new(),

@@ -27,7 +27,7 @@ pub struct Case {
 
 /// The room that a figure leaves to its limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Room {
+pub struct Headroom {
     /// The limit: `service shop/web latency p95 <= 200 ms`, with the case that it is about.
     pub limit: String,
     /// The value in words.
@@ -42,7 +42,7 @@ pub struct Evaluation {
     /// Cost of a month, US dollars, without any fault.
     pub cost_usd: f64,
     /// The room of each limit in each case.
-    pub rooms: Vec<Room>,
+    pub headrooms: Vec<Headroom>,
     /// Largest 99th percentile of the services with objectives in the first case, milliseconds.
     pub p99_ms: Option<f64>,
     /// Their smallest availability, 0 to 1.
@@ -121,7 +121,7 @@ impl Evaluator<'_> {
             let evaluation = self.evaluation(of_unit);
             samples.push(Sample {
                 cost: evaluation.cost_usd,
-                rooms: evaluation.rooms.iter().map(|room| room.room).collect(),
+                headrooms: evaluation.headrooms.iter().map(|room| room.room).collect(),
             });
             self.known.insert(unit.clone(), evaluation);
         }
@@ -142,30 +142,30 @@ impl Evaluator<'_> {
     fn evaluation(&self, reports: Vec<Result<Report, Diagnostics>>) -> Evaluation {
         let reports: Option<Vec<Report>> = reports.into_iter().map(Result::ok).collect();
         let Some(reports) = reports.filter(|reports| !reports.is_empty()) else {
-            let refused = Room {
+            let refused = Headroom {
                 limit: "the scenario has such a setting".to_owned(),
                 value: "refused".to_owned(),
                 room: REFUSED,
             };
             return Evaluation {
                 cost_usd: f64::INFINITY,
-                rooms: vec![refused],
+                headrooms: vec![refused],
                 p99_ms: None,
                 availability: None,
                 simulated_seconds: 0.0,
             };
         };
         let cases = self.cases.iter().zip(&reports).enumerate();
-        let rooms = cases.flat_map(|(place, (case, report))| {
+        let headrooms = cases.flat_map(|(place, (case, report))| {
             let name = if place == 0 { "" } else { &case.name };
-            rooms(report, name)
+            headrooms(report, name)
         });
         let services = || with_objectives(&reports[0]);
         let p99 = services().filter_map(|one| Some(one.latency.as_ref()?.p99_ms));
         let available = services().filter_map(|one| one.availability_by_requests);
         Evaluation {
             cost_usd: cost_per_month_usd(&reports[0]),
-            rooms: rooms.collect(),
+            headrooms: headrooms.collect(),
             p99_ms: p99.reduce(f64::max),
             availability: available.reduce(f64::min),
             simulated_seconds: reports.iter().map(|one| one.run.duration_ms as f64 / 1000.0).sum(),
@@ -181,9 +181,9 @@ fn with_objectives(report: &Report) -> impl Iterator<Item = &report::ServiceRepo
 }
 
 /// The room of all limits in a report.
-pub fn rooms(report: &Report, case: &str) -> Vec<Room> {
+pub fn headrooms(report: &Report, case: &str) -> Vec<Headroom> {
     let suffix = if case.is_empty() { String::new() } else { format!(", {case}") };
-    let mut rooms: Vec<Room> = report
+    let mut headrooms: Vec<Headroom> = report
         .objectives
         .iter()
         .map(|objective| {
@@ -201,18 +201,18 @@ pub fn rooms(report: &Report, case: &str) -> Vec<Room> {
                 None => objective.figure.clone(),
             };
             let limit = format!("{} {figure} {}{suffix}", objective.subject, objective.limit);
-            Room { limit, value: objective.value.clone(), room }
+            Headroom { limit, value: objective.value.clone(), room }
         })
         .collect();
     let missing = |one: &report::WorkloadReport| one.pods_without_node + one.pods_not_ready;
     let missing: u64 = report.workloads.iter().map(missing).sum();
     // After a fault pods may lie on a node that is gone until they are evicted; what counts then is the objectives.
     if missing > 0 && case.is_empty() {
-        rooms.push(Room {
+        headrooms.push(Headroom {
             limit: format!("all pods run at the end{suffix}"),
             value: format!("{missing} do not"),
             room: -1.0 - missing as f64 / 10.0,
         });
     }
-    rooms
+    headrooms
 }

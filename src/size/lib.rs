@@ -4,10 +4,10 @@
 pub mod bounds;
 pub mod evaluate;
 pub mod headroom;
+pub mod ideal_autoscaler;
 pub mod knobs;
 mod ladders;
 pub mod patch;
-pub mod perfect;
 pub mod recommendation;
 pub mod search;
 pub mod survive;

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::bounds::Bounds;
-use super::evaluate::{Evaluation, Evaluator, Load, Room, cost_per_month_usd, rooms};
+use super::evaluate::{Evaluation, Evaluator, Headroom, Load, cost_per_month_usd, headrooms};
 use super::headroom::{largest, more_traffic};
+use super::ideal_autoscaler::least_cost_usd;
 use super::knobs::{knobs, now, objects, space};
 use super::patch::{Patch, patches, text};
-use super::perfect::least_cost_usd;
 use super::search::journal::Unit;
 use super::search::space::{KnobKind, Point, at};
 use super::search::{Outcome, SearchSettings, search};
@@ -121,7 +121,7 @@ pub struct Figures {
     /// Smallest availability of the services with objectives, 0 to 1.
     pub availability: Option<f64>,
     /// Least room to each limit, in the order of the objectives.
-    pub rooms: Vec<Room>,
+    pub headrooms: Vec<Headroom>,
     /// Number of runs.
     pub runs: usize,
 }
@@ -214,7 +214,8 @@ pub fn recommend(
     let floor = |point: &Point| bounds.floor(&knobs, point);
     let outcome = search(&space, &start, &question.search, &floor, |units| evaluator.run(units))?;
     evaluator.run(&units(&start, question.search.screening))?;
-    let mut answer = Answer { question, resolved: &resolved, bounds: &bounds, evaluator, outcome };
+    let mut answer =
+        RecommendationJson { question, resolved: &resolved, bounds: &bounds, evaluator, outcome };
     answer.recommendation(space.size(), &start)
 }
 
@@ -222,7 +223,7 @@ fn units(point: &Point, replications: u32) -> Vec<Unit> {
     (0..replications).map(|replication| Unit { point: point.clone(), replication }).collect()
 }
 
-struct Answer<'a, 'b> {
+struct RecommendationJson<'a, 'b> {
     question: &'a Question,
     resolved: &'a ResolvedScenario,
     bounds: &'a Bounds,
@@ -230,7 +231,7 @@ struct Answer<'a, 'b> {
     outcome: Outcome,
 }
 
-impl Answer<'_, '_> {
+impl RecommendationJson<'_, '_> {
     fn recommendation(
         &mut self,
         settings: u64,
@@ -298,11 +299,11 @@ impl Answer<'_, '_> {
             let weight = 1.0 / figures.runs as f64;
             figures.cost_per_month_usd +=
                 (evaluation.cost_usd - figures.cost_per_month_usd) * weight;
-            for room in &evaluation.rooms {
-                match figures.rooms.iter_mut().find(|one| one.limit == room.limit) {
+            for room in &evaluation.headrooms {
+                match figures.headrooms.iter_mut().find(|one| one.limit == room.limit) {
                     Some(known) if known.room <= room.room => {}
                     Some(known) => *known = room.clone(),
-                    None => figures.rooms.push(room.clone()),
+                    None => figures.headrooms.push(room.clone()),
                 }
             }
             figures.p99_ms = larger(figures.p99_ms, evaluation.p99_ms);
@@ -345,13 +346,13 @@ impl Answer<'_, '_> {
     }
 
     /// The limit that a point misses by most, with the first of the screening's seeds that misses one.
-    fn missed(&mut self, point: &Point) -> Result<Option<Room>, SizeError> {
+    fn missed(&mut self, point: &Point) -> Result<Option<Headroom>, SizeError> {
         for unit in units(point, self.question.search.screening) {
             if !self.evaluator.known.contains_key(&unit) {
                 self.evaluator.run(std::slice::from_ref(&unit))?;
             }
-            let rooms = self.evaluator.known.get(&unit).map(|one| one.rooms.clone());
-            let least = rooms
+            let headrooms = self.evaluator.known.get(&unit).map(|one| one.headrooms.clone());
+            let least = headrooms
                 .unwrap_or_default()
                 .into_iter()
                 .min_by(|one, other| one.room.total_cmp(&other.room));
@@ -407,11 +408,11 @@ impl Answer<'_, '_> {
             }
             let reports = sweep::run_all(&scenarios, &seeds, self.evaluator.finished)?;
             let cases = self.evaluator.cases.iter().zip(&reports).enumerate();
-            let mut rooms = cases.flat_map(|(place, (case, reports))| {
+            let mut headrooms = cases.flat_map(|(place, (case, reports))| {
                 let name = if place == 0 { "" } else { case.name.as_str() };
-                reports.iter().flat_map(move |report| rooms(report, name))
+                reports.iter().flat_map(move |report| headrooms(report, name))
             });
-            Ok(rooms.all(|room| room.room >= 0.0))
+            Ok(headrooms.all(|room| room.room >= 0.0))
         })
     }
 

@@ -1,6 +1,6 @@
 //! A recommendation for the terminal.
 
-use super::evaluate::Room;
+use super::evaluate::Headroom;
 use super::recommendation::{Fewest, Figures, Recommendation};
 use report::figures::{ABSENT, counted, latency, percent, span};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
@@ -62,7 +62,7 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
 
 fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
     let mut lines: Vec<String> =
-        answer.before.rooms.iter().map(|room| verdict(room, "now")).collect();
+        answer.before.headrooms.iter().map(|room| verdict(room, "now")).collect();
     lines.push(String::new());
     let refuted = match answer.confidence.refuted {
         0 => String::new(),
@@ -79,7 +79,7 @@ fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
     lines
 }
 
-fn verdict(room: &Room, when: &str) -> String {
+fn verdict(room: &Headroom, when: &str) -> String {
     let outcome = if room.room < 0.0 { "missed" } else { "met" };
     format!("  {when}  {}: {} ({outcome})", room.limit, room.value)
 }
@@ -103,8 +103,8 @@ fn figures(before: &Figures, after: &Figures) -> Vec<String> {
         available(after),
         String::new(),
     ));
-    for room in &after.rooms {
-        let was = before.rooms.iter().find(|one| one.limit == room.limit);
+    for room in &after.headrooms {
+        let was = before.headrooms.iter().find(|one| one.limit == room.limit);
         let was = was.map_or_else(|| ABSENT.to_owned(), |one| one.value.clone());
         let note = format!("room {:.0} %", room.room * 100.0);
         table.row(row(&room.limit, was, room.value.clone(), note));

@@ -72,7 +72,7 @@ pub struct Shard {
 /// A result as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Kept {
+struct StoredResult {
     format_version: String,
     wavetank_version: String,
     key: String,
@@ -183,7 +183,7 @@ impl Plan {
 
 /// A result as stored under its key.
 pub fn kept(key: &str, run: &RunSummary) -> Vec<u8> {
-    let kept = Kept {
+    let kept = StoredResult {
         format_version: FORMAT_VERSION.to_owned(),
         wavetank_version: VERSION.to_owned(),
         key: key.to_owned(),
@@ -195,7 +195,7 @@ pub fn kept(key: &str, run: &RunSummary) -> Vec<u8> {
 
 /// Parses the result stored under a key.
 pub fn read_kept(key: &str, seed: u64, bytes: &[u8]) -> Result<RunSummary, Unusable> {
-    let kept: Kept =
+    let kept: StoredResult =
         serde_json::from_slice(bytes).map_err(|error| Unusable::Corrupt(error.to_string()))?;
     if kept.wavetank_version != VERSION || kept.format_version != FORMAT_VERSION {
         let version = kept.wavetank_version;

@@ -5,7 +5,8 @@ use engine::SimTime;
 use manifest::{Diagnostics, Severity};
 use report::limits_of;
 use report::{
-    self, Attention, Balancing, BillFacts, ClassFacts, Facts, Report, RunInfo, ServiceFacts, build,
+    self, Balancing, BillFacts, ClassFacts, Notice, Report, ReportInput, RunInfo, ServiceFacts,
+    build,
 };
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
@@ -127,7 +128,7 @@ pub fn report(
         events: simulation.handled(),
         requests: simulation.requests(),
     };
-    let mut report = build(Facts {
+    let mut report = build(ReportInput {
         run: &run,
         duration: scenario.duration,
         start_seconds: sim::start_of(scenario.start_date.as_ref()).as_second(),
@@ -165,9 +166,9 @@ fn hold_against_objectives(resolved: &ResolvedScenario, simulation: &mut Simulat
             .map(|(class, name)| (class, limits_of(objectives, &service, Some(name))))
             .collect();
         let traffic = simulation.traffic_mut();
-        traffic.hold_against(id, limits_of(objectives, &service, None));
+        traffic.set_latency_limits(id, limits_of(objectives, &service, None));
         for (class, limits) in classes {
-            traffic.hold_class_against(class, limits);
+            traffic.set_class_latency_limits(class, limits);
         }
     }
 }
@@ -179,7 +180,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
         .zip(names)
         .map(|(position, service)| {
             let workloads = simulation.workloads_behind(position as usize);
-            let blocked_by = simulation.policies_in_the_way_of(position as usize);
+            let blocked_by = simulation.policies_blocking(position as usize);
             let blocked_by = blocked_by.iter().map(ToString::to_string).collect();
             let id = ServiceId(position);
             let has_clients = simulation.has_clients(position as usize);
@@ -234,10 +235,10 @@ fn class_facts(traffic: &mut Traffic, now: SimTime, service: ServiceId) -> Vec<C
 }
 
 /// Notes about the scenario and its manifests, for the reader of the report.
-fn attentions(notes: &Diagnostics) -> Vec<Attention> {
+fn attentions(notes: &Diagnostics) -> Vec<Notice> {
     notes
         .iter()
-        .map(|note| Attention {
+        .map(|note| Notice {
             severity: match note.severity {
                 Severity::Error => report::Severity::Failure,
                 Severity::Warning => report::Severity::Warning,

@@ -12,7 +12,7 @@ use engine::{SimDuration, Stream, Streams};
 use rand_distr::Distribution;
 use serde::Serialize;
 
-use self::failures::{Process, named, processes, struck, without_failures};
+use self::failures::{Process, named, processes, with_failure, without_failures};
 use super::interval::interval;
 use super::run::run;
 use super::run_each;
@@ -104,12 +104,12 @@ pub struct ServiceYears {
     pub failures: Vec<FailureReport>,
     /// The same two figures for fully simulated years, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub straight: Option<StraightYears>,
+    pub straight: Option<FullYears>,
 }
 
 /// Whole years, simulated straight through.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct StraightYears {
+pub struct FullYears {
     /// How many.
     pub years: u32,
     /// See [`ServiceYears::availability_by_requests`].
@@ -185,11 +185,11 @@ pub fn years(
     let effects = run_each(&probes, |(process, probe)| {
         let index = (*process as u64) << 32 | probe;
         let mut stream = streams.stream("failures around which minutes are simulated", index);
-        let struck = struck(&quiet, &processes[*process].fault, &mut stream);
+        let with_failure = with_failure(&quiet, &processes[*process].fault, &mut stream);
         // Another seed draws other pods; the requests of both runs are those of that seed.
         let seed = settings.seed.wrapping_add(*probe);
         let without = usize::try_from(*probe).ok().and_then(|probe| without.get(probe));
-        let effect = run(&struck, seed, |_| {})
+        let effect = run(&with_failure, seed, |_| {})
             .map(|with| without.map_or_else(Effects::default, |without| effect(&with, without)));
         finished();
         effect
@@ -366,12 +366,12 @@ fn failures(processes: &[Process], effects: &[&[Effects]], service: usize) -> Ve
     told
 }
 
-fn of_straight(reports: &[Report], name: &str) -> StraightYears {
+fn of_straight(reports: &[Report], name: &str) -> FullYears {
     let services = || {
         let of = reports.iter().flat_map(|report| &report.services);
         of.filter(|service| service.service == name)
     };
-    StraightYears {
+    FullYears {
         years: u32::try_from(reports.len()).unwrap_or(u32::MAX),
         availability_by_requests: spread(services().filter_map(|one| one.availability_by_requests)),
         down_minutes: spread(services().map(|one| wrong(one).1 / 60.0)),

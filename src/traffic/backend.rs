@@ -1,6 +1,6 @@
 //! One pod's application: its state, and the engine that processes its requests.
 
-use super::barriers::PartyId;
+use super::barriers::PeerGroupId;
 use super::fifo::Fifo;
 use super::fluid::NewPod;
 use super::job::QueueFull;
@@ -8,7 +8,7 @@ use super::llm::LlmServer;
 use super::node_cpu::NodeCpuId;
 use super::quota::Quota;
 use super::recording::{Client, FailureCause, Records};
-use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize, Youth};
+use super::request_model::{Demand, RequestModel, RequestModelId, RequestSize, WarmUpSlowdown};
 use super::sharing::{Capacity, Sharing};
 use engine::{Id, SimDuration, SimTime};
 
@@ -44,7 +44,7 @@ pub struct Backend {
     /// Number of its node, if known.
     pub(super) node: Option<u32>,
     /// Its party in network policies.
-    pub(super) party: PartyId,
+    pub(super) peer_group: PeerGroupId,
     /// Requests that hang because its node does not answer or a network policy drops their packets.
     pub(super) hanging: u32,
     /// Requests accepted so far.
@@ -79,7 +79,7 @@ impl Backend {
             holds: model.ever_calls(),
             cores,
             quota: None,
-            youth: model.young.map(|young| Youth::new(young, now)),
+            youth: model.young.map(|young| WarmUpSlowdown::new(young, now)),
         };
         let mut backend = Self {
             state: BackendState::Serving,
@@ -88,7 +88,7 @@ impl Backend {
             endpoint_of: Vec::new(),
             zone: None,
             node: None,
-            party: 0,
+            peer_group: 0,
             hanging: 0,
             taken: 0,
             is_networked: false,
@@ -170,7 +170,7 @@ impl Backend {
         {
             sharing.advance(now, records);
             youth.begin(now);
-            sharing.set_youth(self.capacity.youth);
+            sharing.set_warm_up(self.capacity.youth);
         }
         self.state = state;
     }

@@ -44,7 +44,7 @@ pub enum Balancer {
 
 impl Balancer {
     /// Whether the choice depends on the number of requests in flight.
-    pub const fn looks_at_load(self) -> bool {
+    pub const fn depends_on_load(self) -> bool {
         match self {
             Self::Random | Self::RoundRobin | Self::RingHash => false,
             Self::LeastConnections
@@ -75,7 +75,7 @@ impl Balancer {
 
 /// The balancer of one service.
 #[derive(Clone, Debug)]
-pub(super) struct Chooser {
+pub(super) struct ServiceBalancer {
     rule: Balancer,
     stream: Stream,
     /// Position of the next endpoint in round-robin order.
@@ -89,7 +89,7 @@ pub(super) struct Chooser {
     prefixes: PrefixIndex,
     loads: Vec<usize>,
     /// With `trafficDistribution`.
-    close: Option<Close>,
+    close: Option<TopologyHints>,
     /// With a traffic policy `Local`.
     local: Option<Local>,
     /// Source ports of the clients, where connections pass kube-proxy and its connection tracking.
@@ -123,23 +123,23 @@ impl<'a> Caller<'a> {
 /// `pkg/proxy/topology.go`, 1.36): the caller's node takes precedence over its zone, if nodes count; a node or zone
 /// without an endpoint is ignored, and all are if that of any endpoint is unknown.
 #[derive(Clone, Debug, Default)]
-struct Close {
-    by_zone: Vec<Near>,
+struct TopologyHints {
+    by_zone: Vec<NearEndpoints>,
     /// By node, if nodes count.
-    by_node: Option<BTreeMap<u32, Near>>,
+    by_node: Option<BTreeMap<u32, NearEndpoints>>,
 }
 
 /// Endpoints in one place, with the round-robin position, which each place keeps for itself.
-type Near = (usize, Vec<BackendId>);
+type NearEndpoints = (usize, Vec<BackendId>);
 
 /// A topological place of endpoints.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum Locality {
     Zone(usize),
     Node(u32),
 }
 
-impl Close {
+impl TopologyHints {
     fn endpoints_changed(
         &mut self,
         endpoints: &[BackendId],
@@ -163,17 +163,17 @@ impl Close {
         }
     }
 
-    fn near(&mut self, place: Place) -> Option<&mut Near> {
+    fn near(&mut self, place: Locality) -> Option<&mut NearEndpoints> {
         match place {
-            Place::Zone(zone) => self.by_zone.get_mut(zone),
-            Place::Node(node) => self.by_node.as_mut()?.get_mut(&node),
+            Locality::Zone(zone) => self.by_zone.get_mut(zone),
+            Locality::Node(node) => self.by_node.as_mut()?.get_mut(&node),
         }
     }
 }
 
-impl Chooser {
+impl ServiceBalancer {
     pub fn new(policy: &ServicePolicy, stream: Stream) -> Self {
-        let mut chooser = Self {
+        let mut balancer = Self {
             rule: policy.balancer,
             stream,
             turn: 0,
@@ -188,8 +188,8 @@ impl Chooser {
             ports_count: false,
             is_blind: false,
         };
-        chooser.look_at_itself();
-        chooser
+        balancer.look_at_itself();
+        balancer
     }
 
     fn look_at_itself(&mut self) {
@@ -221,7 +221,10 @@ impl Chooser {
 
     /// Keeps requests in their zone from now on, and on their node if nodes count. Must precede any endpoint.
     pub fn prefer_close(&mut self, nodes_count: bool) {
-        self.close = Some(Close { by_node: nodes_count.then(BTreeMap::new), ..Close::default() });
+        self.close = Some(TopologyHints {
+            by_node: nodes_count.then(BTreeMap::new),
+            ..TopologyHints::default()
+        });
         self.look_at_itself();
     }
 
@@ -232,12 +235,12 @@ impl Chooser {
     }
 
     /// Whether the choice depends on the number of requests in flight.
-    pub const fn looks_at_load(&self) -> bool {
-        self.rule.looks_at_load()
+    pub const fn depends_on_load(&self) -> bool {
+        self.rule.depends_on_load()
     }
 
     /// Whether the choice depends on the location of the caller.
-    pub const fn looks_at_caller(&self) -> bool {
+    pub const fn depends_on_caller(&self) -> bool {
         self.close.is_some() || self.local.is_some()
     }
 
@@ -271,7 +274,7 @@ impl Chooser {
 
     /// Chooses the endpoints for the next `count` requests if every endpoint may serve every caller; otherwise for
     /// none of them.
-    pub fn choose_blindly(
+    pub fn choose_unaware(
         &mut self,
         endpoints: &[BackendId],
         count: usize,
@@ -302,7 +305,7 @@ impl Chooser {
             return (count > 0).then(|| endpoints[index_below(&mut self.stream, count)]);
         }
         let caller = caller(backends);
-        let mut scene = Scene { now, caller, backends, records };
+        let mut scene = ChoiceInputs { now, caller, backends, records };
         if self.pins.is_some() {
             self.choose_pinned(endpoints, &mut scene)
         } else if self.ports_count {
@@ -316,7 +319,7 @@ impl Chooser {
     fn choose_by_port(
         &mut self,
         endpoints: &[BackendId],
-        scene: &mut Scene<'_>,
+        scene: &mut ChoiceInputs<'_>,
     ) -> Option<BackendId> {
         let mut ports = self.ports.take()?;
         let chosen = ports.connect(scene.now, || {
@@ -333,7 +336,11 @@ impl Chooser {
     }
 
     /// Chooses among the endpoints of the caller's node or zone, if configured and non-empty; otherwise among all.
-    fn choose_near(&mut self, endpoints: &[BackendId], scene: &mut Scene<'_>) -> Option<BackendId> {
+    fn choose_near(
+        &mut self,
+        endpoints: &[BackendId],
+        scene: &mut ChoiceInputs<'_>,
+    ) -> Option<BackendId> {
         if let Some(local) = self.local.take() {
             let among = local.of(&scene.caller, &mut self.stream).unwrap_or(endpoints);
             let chosen = self.choose_anew(among, scene);
@@ -342,12 +349,12 @@ impl Chooser {
         }
         let Some(close) = &mut self.close else { return self.choose_anew(endpoints, scene) };
         let caller = scene.caller;
-        let node = caller.node.map(Place::Node).filter(|node| close.near(*node).is_some());
+        let node = caller.node.map(Locality::Node).filter(|node| close.near(*node).is_some());
         let place = node.or_else(|| match caller.zone {
             None if !caller.is_inside && !close.by_zone.is_empty() => {
-                Some(Place::Zone(index_below(&mut self.stream, close.by_zone.len())))
+                Some(Locality::Zone(index_below(&mut self.stream, close.by_zone.len())))
             }
-            zone => zone.map(|zone| Place::Zone(usize::from(zone))),
+            zone => zone.map(|zone| Locality::Zone(usize::from(zone))),
         });
         let near = place.and_then(|place| close.near(place)).map(std::mem::take);
         let (Some(place), Some((turn, near))) = (place, near) else {
@@ -367,7 +374,7 @@ impl Chooser {
     fn choose_pinned(
         &mut self,
         endpoints: &[BackendId],
-        scene: &mut Scene<'_>,
+        scene: &mut ChoiceInputs<'_>,
     ) -> Option<BackendId> {
         let pins = self.pins.as_mut()?;
         let key = index_below(&mut self.stream, pins.len());
@@ -382,7 +389,11 @@ impl Chooser {
     }
 
     #[inline]
-    fn choose_anew(&mut self, endpoints: &[BackendId], scene: &mut Scene<'_>) -> Option<BackendId> {
+    fn choose_anew(
+        &mut self,
+        endpoints: &[BackendId],
+        scene: &mut ChoiceInputs<'_>,
+    ) -> Option<BackendId> {
         if endpoints.is_empty() {
             return None;
         }
@@ -444,14 +455,14 @@ fn answers(endpoint: BackendId, backends: &Table<Backend>) -> bool {
 }
 
 /// The inputs of a choice.
-struct Scene<'a> {
+struct ChoiceInputs<'a> {
     now: SimTime,
     caller: Caller<'a>,
     backends: &'a mut Table<Backend>,
     records: &'a mut Records,
 }
 
-impl Scene<'_> {
+impl ChoiceInputs<'_> {
     /// Requests in flight at an endpoint.
     #[inline]
     fn load(&mut self, endpoint: BackendId) -> usize {

@@ -1,17 +1,17 @@
 //! Connections blocked by network policies: their packets are dropped, so the caller waits until it times out.
 
 use super::backend::BackendId;
-use super::network::{Call, Caller, Place};
+use super::network::{AttemptState, Call, Caller};
 use super::path::{ServiceId, Traffic};
 use engine::SimTime;
 
 /// A group of pods that all policies treat alike; party 0 is everything outside of pods: clients and gateways.
-pub type PartyId = u32;
+pub type PeerGroupId = u32;
 
 /// Dropped packets by service and by the parties of caller and endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Barriers {
-    parties: usize,
+    peer_groups: usize,
     /// By service: whether packets are dropped, with one row per party of callers and one column per party of
     /// endpoints; empty = none are.
     dropped: Vec<Vec<bool>>,
@@ -19,37 +19,37 @@ pub struct Barriers {
 
 impl Barriers {
     /// Drops nothing between this many parties and services.
-    pub fn none(services: usize, parties: usize) -> Self {
-        Self { parties, dropped: vec![Vec::new(); services] }
+    pub fn none(services: usize, peer_groups: usize) -> Self {
+        Self { peer_groups, dropped: vec![Vec::new(); services] }
     }
 
     /// Drops everything from this party of callers to this party of a service's endpoints.
-    pub fn drop_all(&mut self, service: ServiceId, caller: PartyId, endpoint: PartyId) {
-        let parties = self.parties;
+    pub fn drop_all(&mut self, service: ServiceId, caller: PeerGroupId, endpoint: PeerGroupId) {
+        let peer_groups = self.peer_groups;
         let dropped = &mut self.dropped[service.0 as usize];
-        dropped.resize(parties * parties, false);
-        dropped[caller as usize * parties + endpoint as usize] = true;
+        dropped.resize(peer_groups * peer_groups, false);
+        dropped[caller as usize * peer_groups + endpoint as usize] = true;
     }
 
     /// Whether packets are dropped.
-    pub fn drops(&self, service: ServiceId, caller: PartyId, endpoint: PartyId) -> bool {
+    pub fn drops(&self, service: ServiceId, caller: PeerGroupId, endpoint: PeerGroupId) -> bool {
         let dropped = self.dropped.get(service.0 as usize).map_or(&[][..], Vec::as_slice);
-        let position = caller as usize * self.parties + endpoint as usize;
+        let position = caller as usize * self.peer_groups + endpoint as usize;
         dropped.get(position).copied().unwrap_or(false)
     }
 
     /// Whether any packets from clients to a service are dropped.
     fn drops_clients(&self, service: usize) -> bool {
         let dropped = self.dropped.get(service).into_iter().flatten();
-        dropped.take(self.parties).any(|dropped| *dropped)
+        dropped.take(self.peer_groups).any(|dropped| *dropped)
     }
 }
 
 impl Traffic {
     /// Sets a backend's party.
-    pub fn set_party(&mut self, backend: BackendId, party: PartyId) {
+    pub fn set_peer_group(&mut self, backend: BackendId, peer_group: PeerGroupId) {
         if let Some(row) = self.backends.get_mut(backend) {
-            row.party = party;
+            row.peer_group = peer_group;
         }
     }
 
@@ -90,21 +90,21 @@ impl Traffic {
         if self.barriers.dropped.get(service as usize).is_none_or(Vec::is_empty) {
             return false;
         }
-        let party = |pod: BackendId| self.backends.get(pod).map_or(0, |pod| pod.party);
+        let peer_group = |pod: BackendId| self.backends.get(pod).map_or(0, |pod| pod.peer_group);
         let caller = match call.caller {
-            Caller::Request(parent) => self.network.caller_of(parent).map_or(0, party),
+            Caller::Request(parent) => self.network.caller_of(parent).map_or(0, peer_group),
             Caller::Client | Caller::User(_) => 0,
         };
-        self.barriers.drops(ServiceId(service), caller, party(endpoint))
+        self.barriers.drops(ServiceId(service), caller, peer_group(endpoint))
     }
 
     /// An attempt waits for a blocked connection to an endpoint: its place, and the endpoint's model.
-    pub(super) fn block(&mut self, endpoint: BackendId) -> (Place, u32) {
+    pub(super) fn block(&mut self, endpoint: BackendId) -> (AttemptState, u32) {
         let Some(backend) = self.backends.get_mut(endpoint) else {
-            return (Place::Blocked(endpoint), 0);
+            return (AttemptState::Blocked(endpoint), 0);
         };
         backend.hanging += 1;
-        (Place::Blocked(endpoint), backend.model.0)
+        (AttemptState::Blocked(endpoint), backend.model.0)
     }
 
     /// Whether network policies block clients of a service from all of its endpoints.
@@ -112,7 +112,7 @@ impl Traffic {
         let endpoints = &self.services[service.0 as usize].endpoints;
         let is_dropped = |endpoint: &BackendId| {
             let row = self.backends.get(*endpoint);
-            row.is_some_and(|row| self.barriers.drops(service, 0, row.party))
+            row.is_some_and(|row| self.barriers.drops(service, 0, row.peer_group))
         };
         !endpoints.is_empty() && endpoints.iter().all(is_dropped)
     }

@@ -79,9 +79,9 @@ impl CallSpec {
     }
 
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
-        checks.some_time("timeout", self.timeout);
+        checks.check_positive("timeout", self.timeout);
         if let Some(limit) = self.connect_timeout {
-            checks.some_time("connectTimeout", limit);
+            checks.check_positive("connectTimeout", limit);
         }
         checks.require((1..=1000).contains(&self.times), "times", || {
             format!("{} must be from 1 to 1000", self.times)
@@ -99,7 +99,7 @@ impl RetrySpec {
             format!("{} must be from 1 to 100; without retries leave `retries` out", self.attempts)
         });
         if let Some(limit) = self.per_try_timeout {
-            checks.some_time("perTryTimeout", limit);
+            checks.check_positive("perTryTimeout", limit);
         }
         checks.require(self.max_backoff >= self.backoff, "maxBackoff", || {
             format!("{} is shorter than `backoff`, {}", self.max_backoff, self.backoff)

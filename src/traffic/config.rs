@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::arrivals::{
-    ArrivalProcess, Arrivals, GapLaw, Load, ModulationState, Process, check_states,
+    ArrivalProcess, Arrivals, GapDistribution, Load, ModulationState, Process, check_states,
 };
 use super::balancer::Balancer;
 use super::call_spec::RetrySpec;
@@ -57,7 +57,7 @@ impl TrafficSpec {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);
         self.load.check(&mut checks.inside("load"));
-        checks.some_time("timeout", self.timeout);
+        checks.check_positive("timeout", self.timeout);
         if let Some(retries) = &self.retries {
             retries.check(&mut checks.inside("retries"));
         }
@@ -113,7 +113,8 @@ impl TrafficSpec {
         if self.arrivals == Some(ArrivalProcess::Fluid) {
             return Arrivals::flowing(&self.load, traces).ok_or(problems);
         }
-        let gaps = GapLaw::new(self.arrivals.unwrap_or_default(), self.gap_cv.unwrap_or(1.0));
+        let gaps =
+            GapDistribution::new(self.arrivals.unwrap_or_default(), self.gap_cv.unwrap_or(1.0));
         let process = Process { gaps, states: &self.states };
         Arrivals::from_load(&self.load, process, traces, stream).ok_or(problems)
     }
@@ -164,7 +165,7 @@ impl TrafficSpec {
 /// Client requests to a host and path that Ingresses and HTTPRoutes of the manifests route to Services.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EntranceSpec {
+pub struct IngressRouteSpec {
     /// The host, such as shop.example.
     pub host: String,
     /// The path, such as /cart. Default /.
@@ -192,13 +193,13 @@ pub struct EntranceSpec {
     pub idempotent: bool,
 }
 
-impl EntranceSpec {
+impl IngressRouteSpec {
     /// All problems of the settings on their own; `path` is their location.
     pub fn problems(&self, path: &str) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);
         if let Some(timeout) = self.timeout {
-            checks.some_time("timeout", timeout);
+            checks.check_positive("timeout", timeout);
         }
         if let Some(retries) = &self.retries {
             retries.check(&mut checks.inside("retries"));

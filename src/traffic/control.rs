@@ -26,7 +26,7 @@ impl Traffic {
         self.fluid.set_state(now, backend, state);
         if matches!(state, BackendState::Unreachable | BackendState::Gone) {
             for service in &row.endpoint_of {
-                self.services[*service as usize].chooser.endpoint_lost();
+                self.services[*service as usize].balancer.endpoint_lost();
             }
         }
         match state {
@@ -180,7 +180,7 @@ impl Traffic {
     /// Local` and `externalTrafficPolicy: Local`: those of pods fail without an endpoint there, and those from outside
     /// only go to nodes with endpoints. Must be called before the service has endpoints.
     pub fn stay_local(&mut self, service: ServiceId, (inside, outside): (bool, bool)) {
-        self.services[service.0 as usize].chooser.stay_local(inside, outside);
+        self.services[service.0 as usize].balancer.stay_local(inside, outside);
     }
 
     /// New connections to the service go through kube-proxy, whose node tracks them: those from the port of an old
@@ -188,7 +188,7 @@ impl Traffic {
     pub fn track_connections(&mut self, service: ServiceId) {
         let row = &mut self.services[service.0 as usize];
         let stream = self.streams.stream("source ports of clients of service", service.0.into());
-        row.chooser.track_connections(row.policy.clients, stream);
+        row.balancer.track_connections(row.policy.clients, stream);
     }
 
     /// The backend is in the zone of this number.
@@ -209,13 +209,13 @@ impl Traffic {
     /// Keeps requests to the service in the zone of the caller if it has an endpoint there, as with
     /// `trafficDistribution: PreferSameZone`. Clients from outside use all zones equally.
     pub fn prefer_same_zone(&mut self, service: ServiceId) {
-        self.services[service.0 as usize].chooser.prefer_close(false);
+        self.services[service.0 as usize].balancer.prefer_close(false);
     }
 
     /// Keeps requests of pods to the service on the caller's node if it has an endpoint there, as with
     /// `trafficDistribution: PreferSameNode`; otherwise like the same zone.
     pub fn prefer_same_node(&mut self, service: ServiceId) {
-        self.services[service.0 as usize].chooser.prefer_close(true);
+        self.services[service.0 as usize].balancer.prefer_close(true);
     }
 
     /// Merges two islands permanently: requests of both may be in flight in one backend from now on.
@@ -236,7 +236,7 @@ impl Traffic {
     fn watch_loads(&mut self, now: SimTime, service: ServiceId) {
         let Self { services, backends, records, .. } = self;
         let row = &services[service.0 as usize];
-        if !row.chooser.looks_at_load() {
+        if !row.balancer.depends_on_load() {
             return;
         }
         for backend in &row.endpoints {

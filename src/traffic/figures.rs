@@ -7,8 +7,8 @@ use super::llm::{LlmFigures, LlmServer, LlmStatus};
 use super::minutes::{LatencyLimits, MinuteFigures};
 use super::path::{ServiceId, Traffic};
 use super::recording::{
-    FailureCause, IntervalFigures, Latencies, LatenciesOfAll, LatencyCells, NO_ATTEMPT, Outcomes,
-    Records, ServiceRecord, Waits,
+    FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, LatencyCells, NO_ATTEMPT,
+    Outcomes, Records, ServiceRecord, Waits,
 };
 use super::request_class::Mix;
 use super::request_model::RequestModelId;
@@ -29,9 +29,9 @@ pub struct ServiceFigures {
     pub latencies: Option<Latencies>,
     /// Latencies of all ended requests, where a failed one ranks as slower than any answer; absent if none
     /// ended.
-    pub latencies_of_all: Option<LatenciesOfAll>,
+    pub latencies_of_all: Option<LatenciesWithFailures>,
     /// TTFT of all ended requests, likewise; absent without LLM servers.
-    pub first_token_of_all: Option<LatenciesOfAll>,
+    pub first_token_of_all: Option<LatenciesWithFailures>,
     /// Figures of its LLM servers; absent if none had a request.
     pub llm: Option<LlmFigures>,
     /// Their queueing times, if waits are recorded.
@@ -160,7 +160,7 @@ impl Traffic {
     }
 
     /// Checks the answers of a class against these limits, minute by minute, from now on.
-    pub fn hold_class_against(&mut self, class: ClassId, limits: LatencyLimits) {
+    pub fn set_class_latency_limits(&mut self, class: ClassId, limits: LatencyLimits) {
         let record = &mut self.records.classes[class.service.0 as usize][class.position];
         record.minutes.limits = limits;
     }
@@ -189,7 +189,7 @@ impl Traffic {
     }
 
     /// Checks the answers of a service against these limits, minute by minute, from now on.
-    pub fn hold_against(&mut self, service: ServiceId, limits: LatencyLimits) {
+    pub fn set_latency_limits(&mut self, service: ServiceId, limits: LatencyLimits) {
         match self.fluid.minutes_mut(service.0) {
             Some(minutes) => minutes.limits = limits,
             None => self.records.services[service.0 as usize].minutes.limits = limits,

@@ -43,16 +43,16 @@ mod sharing;
 mod source_ports;
 pub mod spans;
 mod tagged;
-mod time_law;
+mod time_distribution;
 pub mod trace;
 pub mod trace_rows;
 
-pub use arrivals::{ArrivalProcess, Arrivals, Load, WayId};
+pub use arrivals::{ArrivalProcess, Arrivals, BranchId, Load};
 pub use backend::{Backend, BackendId, BackendState};
 pub use balancer::Balancer;
-pub use barriers::{Barriers, PartyId};
+pub use barriers::{Barriers, PeerGroupId};
 pub use call_spec::{CallSpec, RetrySpec};
-pub use config::{DEFAULT_TIMEOUT, EntranceSpec, TrafficSpec};
+pub use config::{DEFAULT_TIMEOUT, IngressRouteSpec, TrafficSpec};
 pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
 pub use minutes::{LatencyLimits, MINUTE, MinuteFigures};
@@ -60,11 +60,13 @@ pub use node_cpu::{CpuClaim, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
 pub use policy::{Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec, Via};
 pub use problem::Problem;
-pub use recording::{FailureCause, IntervalFigures, Latencies, LatenciesOfAll, Outcomes, Waits};
+pub use recording::{
+    FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes, Waits,
+};
 pub use request_class::RequestClassSpec;
-pub use request_model::{RequestModel, RequestModelId, RequestModelSpec, Young};
+pub use request_model::{RequestModel, RequestModelId, RequestModelSpec, WarmUp};
 pub use route_policy::{Causes, Retries, RoutePolicy, RouteTraffic};
 pub use source_ports::TRACKED_CLIENTS;
-pub use time_law::{Distribution, TimeLaw};
+pub use time_distribution::{Distribution, TimeDistribution};
 pub use trace::{Trace, TraceError};
 pub use trace_rows::{NewSpool, Spool};

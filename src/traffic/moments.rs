@@ -1,6 +1,6 @@
 //! Mean and variance of time distributions, for models that only use these.
 
-use super::time_law::Quantile;
+use super::time_distribution::Quantile;
 
 /// A distribution of infinite variance (Pareto with a tail index of 2 or less) is given a variance
 /// of this many squared means: a hundred times that of an exponential distribution.

@@ -91,7 +91,7 @@ impl NodeCpu {
     }
 
     /// Sets the CPU demand of a pod's flows from now on.
-    pub(super) fn want_for_flow(&mut self, position: usize, flow: f64) {
+    pub(super) fn set_flow_demand(&mut self, position: usize, flow: f64) {
         let member = &mut self.members[position];
         self.wanted_nano -= member.wanted_nano;
         member.flow = flow;

@@ -5,9 +5,9 @@
 //! and process their requests in a common order of time; between two external changes islands do not affect each
 //! other.
 
-use super::arrivals::{Arrivals, Coming};
+use super::arrivals::{Arrivals, BufferedArrivals};
 use super::backend::{Backend, BackendId, BackendState};
-use super::balancer::{Balancer, Caller, Chooser};
+use super::balancer::{Balancer, Caller, ServiceBalancer};
 use super::barriers::Barriers;
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
@@ -90,10 +90,10 @@ pub struct Traffic {
 /// State of one service.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
-    pub arrivals: Coming,
+    pub arrivals: BufferedArrivals,
     pub sizes: Stream,
-    ahead: Ahead,
-    pub chooser: Chooser,
+    ahead: DrawBuffer,
+    pub balancer: ServiceBalancer,
     pub policy: ServicePolicy,
     pub endpoints: Vec<BackendId>,
     /// The endpoints that currently get requests.
@@ -106,7 +106,7 @@ pub(super) struct Service {
 /// Random draws for a batch of consecutive requests, made before processing them: in separate loops, streams stay
 /// in the processor's registers, and logarithms are computed two at a time.
 #[derive(Clone, Debug, Default)]
-struct Ahead {
+struct DrawBuffer {
     sizes: Vec<RequestSize>,
     shares: Vec<f64>,
     /// Demands in a pod of the usual model.
@@ -267,7 +267,7 @@ impl Traffic {
     /// Processes the requests of one service up to `limit`.
     fn serve(&mut self, index: u32, limit: SimTime) {
         let Self { services, islands, backends, models, records, hanging, .. } = self;
-        let Service { arrivals, sizes, chooser, available, island, ahead, .. } =
+        let Service { arrivals, sizes, balancer, available, island, ahead, .. } =
             &mut services[index as usize];
         let usual = available.first().and_then(|one| backends.get(*one)).map(|pod| pod.model);
         let mut pods = Pods { service: index, usual, backends, models, records, hanging };
@@ -277,13 +277,13 @@ impl Traffic {
                 return;
             }
             pods.records.services[index as usize].arrived_all(coming);
-            let Ahead { sizes: drawn, shares, demands, endpoints } = ahead;
+            let DrawBuffer { sizes: drawn, shares, demands, endpoints } = ahead;
             RequestSize::draw_all(coming, sizes, drawn);
             match usual {
                 Some(model) => models[model.0 as usize].demand_all(drawn, shares, demands),
                 None => demands.resize(drawn.len(), Demand::NONE),
             }
-            chooser.choose_blindly(available, coming.len(), endpoints);
+            balancer.choose_unaware(available, coming.len(), endpoints);
             let instants = coming.iter().map(|arrival| arrival.at);
             let requests = instants.zip(drawn.iter().zip(&*demands));
             if !endpoints.is_empty() {
@@ -294,13 +294,13 @@ impl Traffic {
             }
             for (at, request) in requests {
                 let Pods { backends, records, hanging, .. } = &mut pods;
-                if chooser.looks_at_load() {
+                if balancer.depends_on_load() {
                     for other in &islands[*island as usize] {
                         hanging[*other as usize].expire(at, backends, records);
                     }
                 }
                 let caller = |_: &_| Caller::outside(request.0);
-                match chooser.choose(available, at, caller, backends, records) {
+                match balancer.choose(available, at, caller, backends, records) {
                     Some(endpoint) => pods.send(at, request, endpoint),
                     None => pods.fail(at, FailureCause::NoEndpoint),
                 }
@@ -358,10 +358,10 @@ impl Service {
         let ServiceTraffic { name, arrivals, policy, .. } = service;
         let stream = |purpose: &str| streams.stream(&format!("{purpose} {name}"), 0);
         Self {
-            arrivals: Coming::new(arrivals),
+            arrivals: BufferedArrivals::new(arrivals),
             sizes: stream("request sizes of"),
-            ahead: Ahead::default(),
-            chooser: Chooser::new(&policy, stream("balancer of")),
+            ahead: DrawBuffer::default(),
+            balancer: ServiceBalancer::new(&policy, stream("balancer of")),
             policy,
             endpoints: Vec::new(),
             available: Vec::new(),
@@ -373,7 +373,7 @@ impl Service {
     /// Pins clients to their endpoint until `timeout` after their last request.
     pub fn keep_clients(&mut self, timeout: SimDuration) {
         self.policy.client_affinity = Some(timeout);
-        self.chooser.set_policy(&self.policy);
+        self.balancer.set_policy(&self.policy);
     }
 }
 

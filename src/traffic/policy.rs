@@ -138,7 +138,7 @@ impl ServiceSpec {
                 format!("{count} must be from 1 to {COUNT_MAX}")
             });
             if let Some(age) = max_age {
-                checks.some_time("connections.maxAge", age);
+                checks.check_positive("connections.maxAge", age);
             }
         }
         checks.require(in_range(self.clients), "clients", || {
@@ -152,7 +152,7 @@ impl ServiceSpec {
             checks.require(outliers.consecutive_failures > 0, "consecutiveFailures", || {
                 "0 would eject pods that never failed; give at least 1".into()
             });
-            checks.some_time("baseEjectionTime", outliers.base_ejection_time);
+            checks.check_positive("baseEjectionTime", outliers.base_ejection_time);
             checks.share("maxEjectedShare", outliers.max_ejected_share);
         }
         if self.work_queue {

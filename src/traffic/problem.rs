@@ -73,7 +73,7 @@ impl<'a> Checks<'a> {
     }
 
     /// The span must be longer than zero.
-    pub(super) fn some_time(&mut self, field: &str, span: SimDuration) {
+    pub(super) fn check_positive(&mut self, field: &str, span: SimDuration) {
         self.require(span > SimDuration::ZERO, field, || format!("{span} must be longer than 0s"));
     }
 

@@ -41,7 +41,7 @@ pub struct Latencies {
 /// Latency quantiles over all requests that ended, with failed ones ranked as infinite: absent where so many failed
 /// that no time suffices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LatenciesOfAll {
+pub struct LatenciesWithFailures {
     /// Half of them.
     pub p50: Option<SimDuration>,
     /// 90 %.
@@ -124,12 +124,12 @@ pub(super) struct Records {
     /// By service and class, if requests are classified.
     pub classes: Vec<Vec<ServiceRecord>>,
     /// Attempts of the network that left their pods and are not handled yet.
-    pub left: Vec<Left>,
+    pub left: Vec<DepartedAttempt>,
 }
 
 /// An attempt of the network that left its pod.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Left {
+pub(super) struct DepartedAttempt {
     pub attempt: u32,
     /// True if completed, false if dropped by the pod.
     pub is_done: bool,
@@ -170,7 +170,7 @@ impl Tally {
     }
 
     /// The same over all ended requests, `failed` of which failed; absent if none ended.
-    pub fn latencies_of_all(&self, failed: u64) -> Option<LatenciesOfAll> {
+    pub fn latencies_of_all(&self, failed: u64) -> Option<LatenciesWithFailures> {
         let answered = self.outcomes.answered;
         let ended = answered + failed;
         if ended == 0 {
@@ -187,7 +187,7 @@ impl Tally {
             is_enough.then(|| (SimDuration::from_nanos(1000) * micros).min(max))
         });
         let max = (failed == 0).then_some(max);
-        Some(LatenciesOfAll { p50, p90, p95, p99, p999, max })
+        Some(LatenciesWithFailures { p50, p90, p95, p99, p999, max })
     }
 
     /// Number of answers within each of these times.
@@ -407,7 +407,7 @@ impl Records {
     #[inline]
     pub fn finish(&mut self, client: Client, finished: SimTime, swept: SimTime) {
         if client.attempt != NO_ATTEMPT {
-            self.left.push(Left { attempt: client.attempt, is_done: true });
+            self.left.push(DepartedAttempt { attempt: client.attempt, is_done: true });
             return;
         }
         self.services[client.service as usize].finish(client.arrived, finished, swept);
@@ -426,7 +426,7 @@ impl Records {
         if client.attempt == NO_ATTEMPT {
             record.finish(client.arrived, finished, swept);
         } else {
-            self.left.push(Left { attempt: client.attempt, is_done: true });
+            self.left.push(DepartedAttempt { attempt: client.attempt, is_done: true });
         }
         if let Some(waits) = &mut record.waits {
             waits.iter_mut().for_each(|tally| tally.answered(started - client.arrived));
@@ -436,7 +436,7 @@ impl Records {
     /// The server drops a request at `at`, when it gets its slot; `swept` as above.
     pub fn shed(&mut self, client: Client, at: SimTime, swept: SimTime) {
         if client.attempt != NO_ATTEMPT {
-            self.left.push(Left { attempt: client.attempt, is_done: false });
+            self.left.push(DepartedAttempt { attempt: client.attempt, is_done: false });
             return;
         }
         let record = &mut self.services[client.service as usize];

@@ -10,7 +10,7 @@ use super::call_spec::CallSpec;
 use super::path::ServiceTraffic;
 use super::problem::Checks;
 use super::request_model::RequestModel;
-use super::time_law::TimeLaw;
+use super::time_distribution::TimeDistribution;
 use engine::random::open_unit;
 use engine::{SimDuration, Stream, Streams};
 
@@ -31,9 +31,9 @@ pub struct RequestClassSpec {
     /// path of an entry under `ingress`, or the one in a trace's `class` column. The longest matching path wins.
     pub path: Option<String>,
     /// CPU time of a request on a full core.
-    pub cpu_time: Option<TimeLaw>,
+    pub cpu_time: Option<TimeDistribution>,
     /// Waiting time of a request without CPU use.
-    pub wait_time: Option<TimeLaw>,
+    pub wait_time: Option<TimeDistribution>,
     /// Requests to other services, replacing all those of the model; an empty list means none.
     pub calls: Option<Vec<CallSpec>>,
     /// Client timeout, replacing the `timeout` of the traffic; a route may end a request sooner. Calling services use
@@ -100,7 +100,7 @@ impl RequestClassSpec {
             law.check("waitTime", checks);
         }
         if let Some(timeout) = self.timeout {
-            checks.some_time("timeout", timeout);
+            checks.check_positive("timeout", timeout);
         }
         CallSpec::check_all(self.calls.as_deref().unwrap_or_default(), checks);
     }

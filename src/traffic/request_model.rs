@@ -12,7 +12,7 @@ use super::call_spec::CallSpec;
 use super::llm::{FindTokens, LlmRequests, LlmSpec};
 use super::problem::{Checks, Problem};
 use super::request_class::{RequestClass, RequestClassSpec};
-use super::time_law::{Quantile, TimeLaw};
+use super::time_distribution::{Quantile, TimeDistribution};
 use super::trace::Tokens;
 use engine::random::unit_of;
 use engine::{SimDuration, SimTime, Stream};
@@ -35,15 +35,15 @@ pub struct RequestModelSpec {
     /// Requests queued for longer than this are dropped when their turn comes. Default: never.
     pub shed_after: Option<SimDuration>,
     /// Slowdown of a young pod: caches are cold, code is not compiled. Default: none.
-    pub young: Option<Young>,
+    pub young: Option<WarmUp>,
     /// Requests to other services, made one after the other after CPU and waiting time; a request holds its slot
     /// until they are answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<CallSpec>,
     /// CPU time of a request on a full core.
-    pub cpu_time: TimeLaw,
+    pub cpu_time: TimeDistribution,
     /// Waiting time of a request without CPU use. Default 0s.
-    pub wait_time: TimeLaw,
+    pub wait_time: TimeDistribution,
     /// Additional CPU time per prompt token. Default 0s.
     pub cpu_time_per_prompt_token: SimDuration,
     /// Additional CPU time per output token. Default 0s.
@@ -63,7 +63,7 @@ pub struct RequestModelSpec {
 /// Slowdown of a young pod.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Young {
+pub struct WarmUp {
     /// Factor on the CPU time of a request that starts when the pod begins to serve; at least 1.
     #[schemars(range(min = 1))]
     pub slowdown: f64,
@@ -79,8 +79,8 @@ impl Default for RequestModelSpec {
             shed_after: None,
             young: None,
             calls: Vec::new(),
-            cpu_time: TimeLaw::ZERO,
-            wait_time: TimeLaw::ZERO,
+            cpu_time: TimeDistribution::ZERO,
+            wait_time: TimeDistribution::ZERO,
             cpu_time_per_prompt_token: SimDuration::ZERO,
             cpu_time_per_output_token: SimDuration::ZERO,
             wait_time_per_prompt_token: SimDuration::ZERO,
@@ -99,7 +99,7 @@ pub struct RequestModel {
     /// An inference server, replacing all other fields.
     pub(super) llm: Option<Arc<LlmRequests>>,
     pub(super) shed_after: SimDuration,
-    pub(super) young: Option<Young>,
+    pub(super) young: Option<WarmUp>,
     /// Requests to other services; their names are resolved when the traffic is built.
     pub(super) calls: Vec<CallSpec>,
     /// Differences for requests of some classes.
@@ -115,7 +115,7 @@ pub struct RequestModel {
 
 /// Slowdown of a young pod, prepared for use.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Youth {
+pub(super) struct WarmUpSlowdown {
     /// Additional time of a request at the start, as a share of its CPU time.
     excess: f64,
     over: SimDuration,
@@ -161,14 +161,14 @@ impl RequestModelSpec {
             "0 would never answer; give at least 1".into()
         });
         if let Some(limit) = self.shed_after {
-            checks.some_time("shedAfter", limit);
+            checks.check_positive("shedAfter", limit);
         }
-        if let Some(Young { slowdown, over }) = self.young {
+        if let Some(WarmUp { slowdown, over }) = self.young {
             let mut checks = checks.inside("young");
             checks.require(slowdown.is_finite() && slowdown >= 1.0, "slowdown", || {
                 format!("{slowdown} must be a number of at least 1, which is not slower at all")
             });
-            checks.some_time("over", over);
+            checks.check_positive("over", over);
         }
         CallSpec::check_all(&self.calls, &mut checks);
         RequestClassSpec::check_all(&self.classes, &mut checks);
@@ -229,18 +229,20 @@ impl RequestModelSpec {
         let mixed = |law: fn(&RequestModel) -> &Quantile| {
             Quantile::mixture(classes.iter().map(|class| (class.weight, law(&class.model))))
         };
-        let mixture = [mixed(RequestModel::cpu_law), mixed(RequestModel::wait_law)];
+        let mixture =
+            [mixed(RequestModel::cpu_distribution), mixed(RequestModel::wait_distribution)];
         RequestModel { classes, mixture: Some(Box::new(mixture)), ..model }
     }
 
     /// The model without classes.
     fn of_one_class(&self, llm: Option<Arc<LlmRequests>>) -> RequestModel {
-        let cost =
-            |base: &TimeLaw, per_prompt_token: SimDuration, per_output_token: SimDuration| Cost {
-                base: base.quantile(),
-                nanos_per_prompt_token: per_prompt_token.as_nanos() as f64,
-                nanos_per_output_token: per_output_token.as_nanos() as f64,
-            };
+        let cost = |base: &TimeDistribution,
+                    per_prompt_token: SimDuration,
+                    per_output_token: SimDuration| Cost {
+            base: base.quantile(),
+            nanos_per_prompt_token: per_prompt_token.as_nanos() as f64,
+            nanos_per_output_token: per_output_token.as_nanos() as f64,
+        };
         let wait =
             cost(&self.wait_time, self.wait_time_per_prompt_token, self.wait_time_per_output_token);
         RequestModel {
@@ -275,9 +277,9 @@ impl RequestModelSpec {
     }
 }
 
-impl Youth {
+impl WarmUpSlowdown {
     /// The slowdown of a pod that begins to serve.
-    pub(super) fn new(Young { slowdown, over }: Young, since: SimTime) -> Self {
+    pub(super) fn new(WarmUp { slowdown, over }: WarmUp, since: SimTime) -> Self {
         Self { excess: slowdown - 1.0, over, since }
     }
 
@@ -347,12 +349,12 @@ impl RequestModel {
     }
 
     /// The distribution of the CPU time without tokens, over all classes.
-    pub(super) fn cpu_law(&self) -> &Quantile {
+    pub(super) fn cpu_distribution(&self) -> &Quantile {
         self.mixture.as_ref().map_or(&self.cpu.base, |laws| &laws[0])
     }
 
     /// The distribution of the waiting time without tokens, over all classes.
-    pub(super) fn wait_law(&self) -> &Quantile {
+    pub(super) fn wait_distribution(&self) -> &Quantile {
         self.mixture.as_ref().map_or(&self.wait.base, |laws| &laws[1])
     }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::arrivals::{Coming, WayId};
+use super::arrivals::{BranchId, BufferedArrivals};
 use super::network::{Edge, Route};
 use super::path::{ServiceId, Traffic};
 use super::recording::FailureCause;
@@ -15,7 +15,7 @@ use engine::{SimTime, Streams};
 /// Requests without a destination, which a gateway answers itself.
 #[derive(Clone, Debug)]
 pub(super) struct Refused {
-    arrivals: Coming,
+    arrivals: BufferedArrivals,
     /// The service to which they are attributed.
     service: u32,
     cause: FailureCause,
@@ -23,13 +23,13 @@ pub(super) struct Refused {
 
 impl Traffic {
     /// From `now` on requests whose drawn numbers, from 0 to 1, are in one of these ranges take this route.
-    pub fn reroute(&mut self, now: SimTime, way: WayId, ranges: &[Range<f64>]) {
+    pub fn reroute(&mut self, now: SimTime, branch: BranchId, ranges: &[Range<f64>]) {
         self.advance(now);
         let of_services = self.services.iter_mut().map(|service| &mut service.arrivals);
         let of_routes = self.network.routes.iter_mut().map(|route| &mut route.arrivals);
         let refused = self.refused.iter_mut().map(|refused| &mut refused.arrivals);
         for arrivals in of_services.chain(of_routes).chain(refused) {
-            arrivals.reroute(way, now, ranges);
+            arrivals.reroute(branch, now, ranges);
         }
     }
 
@@ -39,11 +39,11 @@ impl Traffic {
         &mut self,
         now: SimTime,
         service: ServiceId,
-        (beside, way): (WayId, WayId),
+        (beside, branch): (BranchId, BranchId),
         route: RouteTraffic,
     ) {
         self.advance(now);
-        let Some(arrivals) = self.way_beside(now, beside, way) else { return };
+        let Some(arrivals) = self.split_branch(now, beside, branch) else { return };
         let edges = &mut self.network.edges;
         let route = Route::new(route, service.0, &self.network.names, edges, self.streams);
         let main = route.main.as_ref().map(|(main, _)| *main);
@@ -61,21 +61,21 @@ impl Traffic {
         &mut self,
         now: SimTime,
         service: ServiceId,
-        (beside, way): (WayId, WayId),
+        (beside, branch): (BranchId, BranchId),
         cause: FailureCause,
     ) {
         self.advance(now);
-        if let Some(arrivals) = self.way_beside(now, beside, way) {
+        if let Some(arrivals) = self.split_branch(now, beside, branch) {
             self.refused.push(Refused { arrivals, service: service.0, cause });
         }
     }
 
     /// Applies this policy to requests of a route from `now` on. Requests that are limited only by the clients' timeout
     /// are unaffected.
-    pub fn set_route_policy(&mut self, now: SimTime, way: WayId, policy: &RoutePolicy) {
+    pub fn set_route_policy(&mut self, now: SimTime, branch: BranchId, policy: &RoutePolicy) {
         self.advance(now);
         let Self { network, streams, .. } = self;
-        let position = network.routes.iter().position(|route| route.arrivals.has_way(way));
+        let position = network.routes.iter().position(|route| route.arrivals.has_branch(branch));
         let Some(route) = position.and_then(|position| network.routes.get_mut(position)) else {
             return;
         };
@@ -92,12 +92,17 @@ impl Traffic {
         }
     }
 
-    fn way_beside(&self, now: SimTime, beside: WayId, way: WayId) -> Option<Coming> {
+    fn split_branch(
+        &self,
+        now: SimTime,
+        beside: BranchId,
+        branch: BranchId,
+    ) -> Option<BufferedArrivals> {
         let of_services = self.services.iter().map(|service| &service.arrivals);
         let of_routes = self.network.routes.iter().map(|route| &route.arrivals);
         let refused = self.refused.iter().map(|refused| &refused.arrivals);
         let mut all = of_services.chain(of_routes).chain(refused);
-        all.find_map(|arrivals| arrivals.way_beside(beside, way, now))
+        all.find_map(|arrivals| arrivals.split_branch(beside, branch, now))
     }
 
     /// Answers requests without a destination.
@@ -168,6 +173,13 @@ impl Route {
         let position = |main: String| (0..).zip(names).find(|(_, name)| **name == main);
         let main = canary_of.and_then(position);
         let main = main.map(|(main, _)| (main, edges_to(CANARY_RETRIES, main)));
-        Self { arrivals: Coming::new(arrivals), service, edges: own, main, is_entered: false, name }
+        Self {
+            arrivals: BufferedArrivals::new(arrivals),
+            service,
+            edges: own,
+            main,
+            is_entered: false,
+            name,
+        }
     }
 }

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 use super::job::{Job, QueueFull};
 use super::quota::Quota;
 use super::recording::{Client, Records};
-use super::request_model::{Demand, Youth};
-use engine::{Before, Heap, SimDuration, SimTime};
+use super::request_model::{Demand, WarmUpSlowdown};
+use engine::{Heap, HeapOrder, SimDuration, SimTime};
 
 /// Capacity of a pod.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Capacity {
     /// CPU time per period, if limited as well.
     pub quota: Option<Quota>,
     /// Slowdown of requests that start while the pod is young.
-    pub youth: Option<Youth>,
+    pub youth: Option<WarmUpSlowdown>,
 }
 
 /// The way a request leaves its pod.
@@ -222,7 +222,7 @@ impl Sharing {
     }
 
     /// Sets the slowdown for requests that start from now on.
-    pub const fn set_youth(&mut self, youth: Option<Youth>) {
+    pub const fn set_warm_up(&mut self, youth: Option<WarmUpSlowdown>) {
         self.capacity.youth = youth;
     }
 
@@ -473,7 +473,7 @@ impl Running {
     }
 }
 
-impl Before for Running {
+impl HeapOrder for Running {
     /// Ties are resolved by arrival.
     #[inline]
     fn is_before(&self, other: &Self) -> bool {
@@ -482,7 +482,7 @@ impl Before for Running {
     }
 }
 
-impl Before for Waiting {
+impl HeapOrder for Waiting {
     /// Ties are resolved by arrival.
     #[inline]
     fn is_before(&self, other: &Self) -> bool {

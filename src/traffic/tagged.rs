@@ -141,13 +141,14 @@ fn take_out(value: Option<&mut Value>, step: &Step) {
 mod tests {
     use super::*;
     use crate::Load;
-    use crate::TimeLaw;
+    use crate::TimeDistribution;
     use serde_json::json;
 
     #[test]
     fn a_mistake_is_told_with_the_field_that_it_is_in() {
-        let law =
-            |value: Value| serde_json::from_value::<TimeLaw>(value).expect_err("wrong").to_string();
+        let law = |value: Value| {
+            serde_json::from_value::<TimeDistribution>(value).expect_err("wrong").to_string()
+        };
         assert_eq!(
             law(json!({"distribution": "lognormal", "mean": "10ms", "cv": "wide"})),
             "in `cv`: invalid type: string \"wide\", expected f64"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::import::{BrokenRows, Format, ImportOptions, Recipient, import};
+use super::import::{Format, ImportOptions, MalformedRows, RowSink, import};
 use super::problem::RPS_MAX;
 use super::trace_rows::{HELD_ROWS, NewSpool, RowWriter, TraceRows};
 use engine::{SimDuration, SimTime};
@@ -87,7 +87,7 @@ impl Trace {
         input: impl BufRead,
         max_broken: f64,
         new_spool: Option<NewSpool>,
-    ) -> Result<(Self, BrokenRows), TraceError> {
+    ) -> Result<(Self, MalformedRows), TraceError> {
         let mut input = input;
         let whole = |message: String| TraceError { line: None, message };
         let beginning =
@@ -151,7 +151,7 @@ struct Collector {
     classes: Vec<Box<str>>,
 }
 
-impl Recipient for Collector {
+impl RowSink for Collector {
     fn start(&mut self, start: Option<Timestamp>) -> io::Result<()> {
         self.start = start;
         Ok(())

@@ -35,13 +35,13 @@ pub struct TraceRows {
     first: SimTime,
     last: SimTime,
     has_tokens: bool,
-    kept: Kept,
+    kept: RowStorage,
     /// The error that prevented rows from being read back.
     failure: OnceLock<String>,
 }
 
 #[derive(Debug)]
-enum Kept {
+enum RowStorage {
     Held { instants: Vec<SimTime>, tokens: Vec<Tokens> },
     Spooled { spool: Box<dyn Spool>, row_bytes: usize, block_starts: Vec<SimTime> },
 }
@@ -64,7 +64,7 @@ pub struct RowWriter {
     unwritten: Vec<u8>,
 }
 
-impl Default for Kept {
+impl Default for RowStorage {
     fn default() -> Self {
         Self::Held { instants: Vec::new(), tokens: Vec::new() }
     }
@@ -82,7 +82,7 @@ impl RowWriter {
         let Self { rows, held_max, new_spool, unwritten } = self;
         rows.has_tokens &= tokens.is_some();
         match &mut rows.kept {
-            Kept::Held { instants, tokens: held } => {
+            RowStorage::Held { instants, tokens: held } => {
                 instants.push(at);
                 if rows.has_tokens {
                     held.extend(tokens);
@@ -90,7 +90,7 @@ impl RowWriter {
                     *held = Vec::new();
                 }
             }
-            Kept::Spooled { row_bytes, block_starts, .. } => {
+            RowStorage::Spooled { row_bytes, block_starts, .. } => {
                 if rows.rows.is_multiple_of(BLOCK_ROWS) {
                     block_starts.push(at);
                 }
@@ -118,7 +118,7 @@ impl RowWriter {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        if let Kept::Spooled { spool, .. } = &mut self.rows.kept {
+        if let RowStorage::Spooled { spool, .. } = &mut self.rows.kept {
             spool.append(&self.unwritten)?;
         }
         self.unwritten.clear();
@@ -128,17 +128,17 @@ impl RowWriter {
 }
 
 /// Moves rows from memory to a spool.
-fn spooled(spool: Box<dyn Spool>, kept: &Kept, unwritten: &mut Vec<u8>) -> Kept {
+fn spooled(spool: Box<dyn Spool>, kept: &RowStorage, unwritten: &mut Vec<u8>) -> RowStorage {
     let mut block_starts = Vec::new();
     let mut row_bytes = 8;
-    if let Kept::Held { instants, tokens } = kept {
+    if let RowStorage::Held { instants, tokens } = kept {
         row_bytes = if tokens.is_empty() { 8 } else { ROW_WITH_TOKENS };
         block_starts.extend(instants.iter().step_by(BLOCK_ROWS));
         for (row, at) in instants.iter().enumerate() {
             write_row(unwritten, row_bytes, *at, tokens.get(row).copied().unwrap_or_default());
         }
     }
-    Kept::Spooled { spool, row_bytes, block_starts }
+    RowStorage::Spooled { spool, row_bytes, block_starts }
 }
 
 fn write_row(bytes: &mut Vec<u8>, row_bytes: usize, at: SimTime, tokens: Tokens) {
@@ -186,10 +186,10 @@ impl TraceRows {
     #[inline]
     pub fn row(&self, row: usize, reader: &mut RowReader) -> Option<(SimTime, Tokens)> {
         match &self.kept {
-            Kept::Held { instants, tokens } => {
+            RowStorage::Held { instants, tokens } => {
                 Some((*instants.get(row)?, tokens.get(row).copied().unwrap_or_default()))
             }
-            Kept::Spooled { spool, row_bytes, .. } => {
+            RowStorage::Spooled { spool, row_bytes, .. } => {
                 let position = row.wrapping_sub(reader.first);
                 if let Some(found) = reader.block.get(position) {
                     return Some(*found);
@@ -231,8 +231,8 @@ impl TraceRows {
     /// Number of rows before a given time.
     pub fn before(&self, end: SimTime) -> usize {
         match &self.kept {
-            Kept::Held { instants, .. } => instants.partition_point(|at| *at < end),
-            Kept::Spooled { block_starts, .. } => {
+            RowStorage::Held { instants, .. } => instants.partition_point(|at| *at < end),
+            RowStorage::Spooled { block_starts, .. } => {
                 // No later block can contain such a row.
                 let blocks = block_starts.partition_point(|at| *at < end);
                 let Some(block) = blocks.checked_sub(1) else { return 0 };
@@ -273,7 +273,7 @@ impl FromIterator<(SimTime, Option<Tokens>)> for TraceRows {
             first,
             last,
             has_tokens: !tokens.is_empty(),
-            kept: Kept::Held { instants, tokens },
+            kept: RowStorage::Held { instants, tokens },
             failure: OnceLock::new(),
         }
     }
@@ -334,8 +334,8 @@ mod tests {
         for (count, has_tokens) in [(50, true), (20_000, true), (20_000, false), (8192, true)] {
             let held = rows(count, has_tokens, None);
             let spooled = rows(count, has_tokens, Some(|| Ok(Box::new(Memory::default()))));
-            assert!(matches!(held.kept, Kept::Held { .. }));
-            assert_eq!(matches!(spooled.kept, Kept::Spooled { .. }), count > 100);
+            assert!(matches!(held.kept, RowStorage::Held { .. }));
+            assert_eq!(matches!(spooled.kept, RowStorage::Spooled { .. }), count > 100);
             assert_eq!(spooled, held);
             assert_eq!(spooled.ends(), Some((at(0), at(count - 1))));
             let last = at(count - 1);

@@ -8,7 +8,7 @@ use super::describe_service as service;
 use super::describe_storage as storage;
 use super::describe_workloads as workloads;
 use super::events::event_table;
-use super::get::{Scope, Sight};
+use super::get::{Scope, Snapshot};
 use super::page::{Page, line};
 use super::pod_status::conditions;
 use super::template::{OfPod, containers_of, spread, tolerations, volumes};
@@ -23,7 +23,7 @@ use record::LogLine;
 
 /// An object in detail, as text, with its events if `shows_events`; `None` if it does not exist.
 pub fn describe(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     log: &[LogLine],
     kind: Kind,
     id: &NamespacedName,
@@ -32,53 +32,59 @@ pub fn describe(
     let mut page = Page::default();
     let told = &mut page;
     match kind {
-        Kind::Pod => pod(sight, log, id, told)?,
-        Kind::Node => node::node(sight, id, told)?,
-        Kind::Deployment => workloads::deployment(sight, id, told)?,
-        Kind::ReplicaSet => workloads::replica_set(sight, id, told)?,
-        Kind::StatefulSet => workloads::stateful_set(sight, id, told)?,
-        Kind::DaemonSet => workloads::daemon_set(sight, id, told)?,
-        Kind::Job => workloads::job(sight, id, told)?,
-        Kind::CronJob => workloads::cron_job(sight, id, told)?,
-        Kind::Service => service::service(sight, id, told)?,
-        Kind::Ingress => service::ingress(sight, id, told)?,
-        Kind::HorizontalPodAutoscaler => hpa::hpa(sight, id, told)?,
-        Kind::VerticalPodAutoscaler => hpa::vpa(sight, id, told)?,
-        Kind::ScaledObject => hpa::scaled_object(sight, id, told)?,
-        Kind::PodDisruptionBudget => limits::disruption_budget(sight, id, told)?,
-        Kind::ConfigMap => storage::config(sight, id, Kind::ConfigMap, told)?,
+        Kind::Pod => pod(snapshot, log, id, told)?,
+        Kind::Node => node::node(snapshot, id, told)?,
+        Kind::Deployment => workloads::deployment(snapshot, id, told)?,
+        Kind::ReplicaSet => workloads::replica_set(snapshot, id, told)?,
+        Kind::StatefulSet => workloads::stateful_set(snapshot, id, told)?,
+        Kind::DaemonSet => workloads::daemon_set(snapshot, id, told)?,
+        Kind::Job => workloads::job(snapshot, id, told)?,
+        Kind::CronJob => workloads::cron_job(snapshot, id, told)?,
+        Kind::Service => service::service(snapshot, id, told)?,
+        Kind::Ingress => service::ingress(snapshot, id, told)?,
+        Kind::HorizontalPodAutoscaler => hpa::hpa(snapshot, id, told)?,
+        Kind::VerticalPodAutoscaler => hpa::vpa(snapshot, id, told)?,
+        Kind::ScaledObject => hpa::scaled_object(snapshot, id, told)?,
+        Kind::PodDisruptionBudget => limits::disruption_budget(snapshot, id, told)?,
+        Kind::ConfigMap => storage::config(snapshot, id, Kind::ConfigMap, told)?,
         Kind::Secret => {
-            storage::config(sight, id, Kind::Secret, told)?;
+            storage::config(snapshot, id, Kind::Secret, told)?;
             return Some(page.finish());
         }
-        Kind::ServiceAccount => storage::service_account(sight, id, told)?,
-        Kind::PersistentVolumeClaim => storage::claim(sight, id, told)?,
-        Kind::PersistentVolume => storage::volume(sight, id, told)?,
+        Kind::ServiceAccount => storage::service_account(snapshot, id, told)?,
+        Kind::PersistentVolumeClaim => storage::claim(snapshot, id, told)?,
+        Kind::PersistentVolume => storage::volume(snapshot, id, told)?,
         Kind::ResourceQuota => {
-            limits::quota(sight, id, told)?;
+            limits::quota(snapshot, id, told)?;
             return Some(page.finish());
         }
         Kind::LimitRange => {
-            limits::limit_range(sight, id, told)?;
+            limits::limit_range(snapshot, id, told)?;
             return Some(page.finish());
         }
         Kind::Namespace => {
-            limits::namespace(sight, id, told)?;
+            limits::namespace(snapshot, id, told)?;
             return Some(page.finish());
         }
-        Kind::PriorityClass => limits::priority_class(sight, id, told)?,
-        Kind::EndpointSlice => service::endpoint_slice(sight, id, told)?,
-        Kind::Endpoints => service::endpoints_of(sight, id, told)?,
+        Kind::PriorityClass => limits::priority_class(snapshot, id, told)?,
+        Kind::EndpointSlice => service::endpoint_slice(snapshot, id, told)?,
+        Kind::Endpoints => service::endpoints_of(snapshot, id, told)?,
         _ => return None,
     }
     if shows_events {
-        events(sight, log, kind, id, &mut page);
+        events(snapshot, log, kind, id, &mut page);
     }
     Some(page.finish())
 }
 
 /// `DescribeEvents`.
-fn events(sight: Sight<'_>, log: &[LogLine], kind: Kind, id: &NamespacedName, page: &mut Page) {
+fn events(
+    snapshot: Snapshot<'_>,
+    log: &[LogLine],
+    kind: Kind,
+    id: &NamespacedName,
+    page: &mut Page,
+) {
     let scope = Scope { names: vec![id.name.to_string()], ..Scope::default() };
     let of_object = log.iter().filter(|line| line.kind == kind && line.object == *id);
     let table = event_table(of_object, &scope);
@@ -91,8 +97,13 @@ fn events(sight: Sight<'_>, log: &[LogLine], kind: Kind, id: &NamespacedName, pa
     line!(page, 1, "----\t------\t----\t----\t-------");
     for event in table {
         let (kind, reason, from) = (event.kind(), event.first.reason, event.first.actor);
-        let message = event.described(sight);
-        line!(page, 1, "{kind}\t{reason}\t{}\t{from}\t{message}", event.interval(sight.view.now));
+        let message = event.described(snapshot);
+        line!(
+            page,
+            1,
+            "{kind}\t{reason}\t{}\t{from}\t{message}",
+            event.interval(snapshot.view.now)
+        );
     }
 }
 
@@ -123,8 +134,13 @@ pub(super) fn workload_conditions(conditions: &[WorkloadCondition], page: &mut P
     }
 }
 
-fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let view = sight.view;
+fn pod(
+    snapshot: Snapshot<'_>,
+    log: &[LogLine],
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let view = snapshot.view;
     let pod = view.store().pods().get(view.pod_named(id)?)?;
     let template = view.store().template_of(pod);
     let spec = &template.spec;
@@ -146,14 +162,14 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
         None => line!(page, 0, "Node:\t<none>"),
     }
     if let Some(start) = pod.start_time {
-        line!(page, 0, "Start Time:\t{}", sight.date(start));
+        line!(page, 0, "Start Time:\t{}", snapshot.date(start));
     }
     page.labels("Labels", view.store().labels_of(pod));
     page.annotations("Annotations", view.store().annotations_of(pod));
     match pod.deletion.filter(|_| !pod.phase.is_terminal()) {
         Some(deletion) => {
             // Counted from the deadline, as kubectl does: negative before it.
-            let lasts = sight.view.now - deletion.deadline;
+            let lasts = snapshot.view.now - deletion.deadline;
             let lasts = if lasts.as_nanos() < -1_000_000_000 {
                 "<invalid>".to_owned()
             } else {
@@ -168,7 +184,7 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
     if let Some(reason) = pod.status_reason {
         line!(page, 0, "Reason:\t{reason}");
     }
-    if let Some(ip) = pod_ip(sight.view.store(), pod) {
+    if let Some(ip) = pod_ip(snapshot.view.store(), pod) {
         line!(page, 0, "IP:\t{ip}");
         line!(page, 0, "IPs:");
         line!(page, 1, "IP:\t{ip}");
@@ -180,9 +196,9 @@ fn pod(sight: Sight<'_>, log: &[LogLine], id: &NamespacedName, page: &mut Page) 
         line!(page, 0, "Controlled By:\t{kind}/{}", owner.name);
     }
     if pod.nominated_node.is_some() {
-        line!(page, 0, "NominatedNodeName:\t{}", sight.node_name(pod.nominated_node));
+        line!(page, 0, "NominatedNodeName:\t{}", snapshot.node_name(pod.nominated_node));
     }
-    let of_pod = OfPod { sight, pod };
+    let of_pod = OfPod { snapshot, pod };
     containers_of(spec, written, Some(of_pod), "", page);
     pod_conditions(pod, log, page);
     volumes(&written["volumes"], Some(of_pod), "", page);

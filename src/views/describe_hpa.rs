@@ -2,7 +2,7 @@
 
 use super::columns::{NONE, UNKNOWN};
 use super::describe::{labels, names};
-use super::get::Sight;
+use super::get::Snapshot;
 use super::page::{Page, line};
 use cluster::NamespacedName;
 use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, ScalingRules};
@@ -65,12 +65,12 @@ fn metric_pairs(hpa: &HpaObject) -> Vec<String> {
     pairs.collect()
 }
 
-pub(super) fn hpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let hpa = sight.view.store().hpas().get(sight.view.named(id)?)?;
+pub(super) fn hpa(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let hpa = snapshot.view.store().hpas().get(snapshot.view.named(id)?)?;
     let target = &hpa.spec.scale_target;
     names(id, page);
     labels(&hpa.meta, page);
-    line!(page, 0, "CreationTimestamp:\t{}", sight.date(hpa.meta.created));
+    line!(page, 0, "CreationTimestamp:\t{}", snapshot.date(hpa.meta.created));
     line!(page, 0, "Reference:\t{}/{}", target.kind, target.name);
     line!(page, 0, "Metrics:\t( current / target )");
     for (position, metric) in hpa.spec.metrics.iter().enumerate() {
@@ -154,14 +154,14 @@ fn direction(title: &str, rules: &ScalingRules, page: &mut Page) {
 }
 
 /// A custom resource, for which kubectl prints all fields as they are; this lists the relevant ones.
-pub(super) fn vpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let vpa = sight.view.store().vpas().get(sight.view.named(id)?)?;
+pub(super) fn vpa(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let vpa = snapshot.view.store().vpas().get(snapshot.view.named(id)?)?;
     names(id, page);
     labels(&vpa.meta, page);
     line!(page, 0, "API Version:\tautoscaling.k8s.io/v1");
     line!(page, 0, "Kind:\tVerticalPodAutoscaler");
     line!(page, 0, "Metadata:");
-    line!(page, 1, "Creation Timestamp:\t{}", sight.date(vpa.meta.created));
+    line!(page, 1, "Creation Timestamp:\t{}", snapshot.date(vpa.meta.created));
     line!(page, 0, "Spec:");
     line!(page, 1, "Target Ref:");
     line!(page, 2, "Kind:\t{}", vpa.spec.target.kind);
@@ -194,8 +194,12 @@ pub(super) fn vpa(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
 }
 
 /// A custom resource, for which kubectl prints all fields as they are; this lists the relevant ones.
-pub(super) fn scaled_object(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let mut objects = sight.view.store().scaled_objects().values();
+pub(super) fn scaled_object(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let mut objects = snapshot.view.store().scaled_objects().values();
     let object = objects.find(|one| one.meta.id == *id)?;
     let spec = &object.spec;
     names(id, page);
@@ -203,7 +207,7 @@ pub(super) fn scaled_object(sight: Sight<'_>, id: &NamespacedName, page: &mut Pa
     line!(page, 0, "API Version:\tkeda.sh/v1alpha1");
     line!(page, 0, "Kind:\tScaledObject");
     line!(page, 0, "Metadata:");
-    line!(page, 1, "Creation Timestamp:\t{}", sight.date(object.meta.created));
+    line!(page, 1, "Creation Timestamp:\t{}", snapshot.date(object.meta.created));
     line!(page, 0, "Spec:");
     line!(page, 1, "Cooldown Period:\t{}", spec.cooldown_period.as_secs());
     line!(page, 1, "Max Replica Count:\t{}", spec.max_replicas);
@@ -217,7 +221,7 @@ pub(super) fn scaled_object(sight: Sight<'_>, id: &NamespacedName, page: &mut Pa
     line!(page, 0, "Status:");
     line!(page, 1, "Hpa Name:\t{}", spec.hpa_name);
     if let Some(at) = object.status.last_active {
-        line!(page, 1, "Last Active Time:\t{}", sight.date(at));
+        line!(page, 1, "Last Active Time:\t{}", snapshot.date(at));
     }
     Some(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::describe::{labels, names};
-use super::get::{Sight, label_text};
+use super::get::{Snapshot, label_text};
 use super::page::{Page, line};
 use super::rows::{amount_text, labels_text};
 use cluster::limit_range::{LimitRange, LimitType};
@@ -19,12 +19,12 @@ const LIMIT_TITLES: [&str; 2] = [
 ];
 
 pub(super) fn disruption_budget(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     id: &NamespacedName,
     page: &mut Page,
 ) -> Option<()> {
-    let store = sight.view.store();
-    let budget = store.disruption_budgets().get(sight.view.named(id)?)?;
+    let store = snapshot.view.store();
+    let budget = store.disruption_budgets().get(snapshot.view.named(id)?)?;
     names(id, page);
     match &budget.spec.budget {
         Budget::MinAvailable(value) => line!(page, 0, "Min available:\t{}", amount_text(*value)),
@@ -47,19 +47,23 @@ pub(super) fn disruption_budget(
     Some(())
 }
 
-pub(super) fn quota(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let quota = sight.view.store().find::<ResourceQuota>(id)?;
+pub(super) fn quota(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let quota = snapshot.view.store().find::<ResourceQuota>(id)?;
     names(id, page);
     line!(page, 0, "Resource\tUsed\tHard");
     line!(page, 0, "--------\t----\t----");
-    for one in sight.view.store().quota_used(quota) {
+    for one in snapshot.view.store().quota_used(quota) {
         line!(page, 0, "{}\t{}\t{}", one.resource, one.used, one.hard);
     }
     Some(())
 }
 
-pub(super) fn limit_range(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let range = sight.view.store().find::<LimitRange>(id)?;
+pub(super) fn limit_range(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let range = snapshot.view.store().find::<LimitRange>(id)?;
     names(id, page);
     for titles in LIMIT_TITLES {
         line!(page, 0, "{titles}");
@@ -95,8 +99,12 @@ fn limits(range: &LimitRange, indent: &str, page: &mut Page) {
     }
 }
 
-pub(super) fn namespace(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let store = sight.view.store();
+pub(super) fn namespace(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let store = snapshot.view.store();
     let namespace = store.namespace(&id.name)?;
     line!(page, 0, "Name:\t{}", namespace.meta.name());
     labels(&namespace.meta, page);
@@ -132,9 +140,13 @@ pub(super) fn namespace(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) 
     Some(())
 }
 
-pub(super) fn priority_class(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let class = sight.view.store().find::<PriorityClass>(id)?;
-    let written = sight.written(Kind::PriorityClass, id);
+pub(super) fn priority_class(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let class = snapshot.view.store().find::<PriorityClass>(id)?;
+    let written = snapshot.written(Kind::PriorityClass, id);
     line!(page, 0, "Name:\t{}", class.meta.name());
     line!(page, 0, "Value:\t{}", class.spec.value);
     line!(page, 0, "GlobalDefault:\t{}", class.spec.global_default);

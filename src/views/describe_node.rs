@@ -2,7 +2,7 @@
 
 use super::derived;
 use super::describe::labels;
-use super::get::{Sight, taint_text};
+use super::get::{Snapshot, taint_text};
 use super::page::{Page, line};
 use super::rows::node_roles;
 use cluster::assigned::node_ip;
@@ -14,13 +14,13 @@ use cluster::{Kind, NamespacedName};
 use engine::SimTime;
 use units::Quantity;
 
-pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let key = sight.view.node_named(&id.name)?;
-    let node = sight.view.store().nodes().get(key)?;
+pub(super) fn node(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let key = snapshot.view.node_named(&id.name)?;
+    let node = snapshot.view.store().nodes().get(key)?;
     line!(page, 0, "Name:\t{}", node.meta.name());
     line!(page, 0, "Roles:\t{}", node_roles(node));
     labels(&node.meta, page);
-    line!(page, 0, "CreationTimestamp:\t{}", sight.date(node.meta.created));
+    line!(page, 0, "CreationTimestamp:\t{}", snapshot.date(node.meta.created));
     // Ordered by effect, NoExecute first (`printNodeTaintsMultiline`).
     let mut taints: Vec<String> = node.taints.iter().map(taint_text).collect();
     taints.sort_by_key(|taint| {
@@ -32,10 +32,10 @@ pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Op
     line!(page, 0, "Lease:");
     line!(page, 1, "HolderIdentity:\t{}", node.meta.name());
     line!(page, 1, "AcquireTime:\t<unset>");
-    let renewed = node.health.lease.renew_time(sight.view.now);
-    let renewed = renewed.map_or_else(|| "<unset>".to_owned(), |at| sight.date(at));
+    let renewed = node.health.lease.renew_time(snapshot.view.now);
+    let renewed = renewed.map_or_else(|| "<unset>".to_owned(), |at| snapshot.date(at));
     line!(page, 1, "RenewTime:\t{renewed}");
-    conditions(sight, node, page);
+    conditions(snapshot, node, page);
     line!(page, 0, "Addresses:");
     line!(page, 1, "InternalIP:\t{}", node_ip(node));
     line!(page, 1, "Hostname:\t{}", node.meta.name());
@@ -45,7 +45,7 @@ pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Op
             line!(page, 1, "{name}:\t{amount}");
         }
     }
-    let info = &sight.written(Kind::Node, &node.meta.id)["status"]["nodeInfo"];
+    let info = &snapshot.written(Kind::Node, &node.meta.id)["status"]["nodeInfo"];
     line!(page, 0, "System Info:");
     for (title, field, otherwise) in [
         ("Machine ID", "machineID", ""),
@@ -60,12 +60,12 @@ pub(super) fn node(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Op
     ] {
         line!(page, 1, "{title}:\t{}", info[field].as_str().unwrap_or(otherwise));
     }
-    pods(sight, key, node, page);
+    pods(snapshot, key, node, page);
     Some(())
 }
 
 /// The conditions reported by the kubelet, or set by the node controller on its behalf.
-fn conditions(sight: Sight<'_>, node: &Node, page: &mut Page) {
+fn conditions(snapshot: Snapshot<'_>, node: &Node, page: &mut Page) {
     line!(page, 0, "Conditions:");
     line!(page, 1, "Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage");
     line!(page, 1, "----\t------\t-----------------\t------------------\t------\t-------");
@@ -73,7 +73,7 @@ fn conditions(sight: Sight<'_>, node: &Node, page: &mut Page) {
     let is_silent = node.ready.status == ConditionStatus::Unknown;
     let silent = ("NodeStatusUnknown", "Kubelet stopped posting node status.");
     let mut row = |kind: &str, status: ConditionStatus, since, (reason, message): (&str, &str)| {
-        let (told, since, status) = (sight.date(told), sight.date(since), status.as_str());
+        let (told, since, status) = (snapshot.date(told), snapshot.date(since), status.as_str());
         line!(page, 1, "{kind} \t{status} \t{told} \t{since} \t{reason} \t{message}");
     };
     // NetworkUnavailable is up to the cloud provider, which does not set it during network setup.
@@ -109,8 +109,8 @@ fn conditions(sight: Sight<'_>, node: &Node, page: &mut Page) {
 }
 
 /// `describeNodeResource`.
-fn pods(sight: Sight<'_>, key: NodeId, node: &Node, page: &mut Page) {
-    let store = sight.view.store();
+fn pods(snapshot: Snapshot<'_>, key: NodeId, node: &Node, page: &mut Page) {
+    let store = snapshot.view.store();
     let mut pods: Vec<&Pod> = store.pods_on(key).map(|(_, pod)| pod).collect();
     pods.retain(|pod| !pod.phase.is_terminal());
     pods.sort_by(|one, other| one.id.cmp(&other.id));
@@ -135,7 +135,7 @@ fn pods(sight: Sight<'_>, key: NodeId, node: &Node, page: &mut Page) {
             cell(&limited, "cpu"),
             cell(&requested, "memory"),
             cell(&limited, "memory"),
-            sight.age(pod.created)
+            snapshot.age(pod.created)
         );
         requests.add_all(&requested);
         limits.add_all(&limited);

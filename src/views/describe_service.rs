@@ -7,18 +7,18 @@ use serde_json::Value;
 use super::columns::NONE;
 use super::describe::{labels, names};
 use super::endpoints::{endpoint_addresses, endpoints_labels, reached, some_of, target_port};
-use super::get::{Sight, label_text};
+use super::get::{Snapshot, label_text};
 use super::page::{Page, line};
 use super::rows::service_type;
 use cluster::assigned::{cluster_ip, node_port};
 use cluster::service::{Endpoint, Service, ServicePort, TrafficDistribution};
 use cluster::{Kind, NamespacedName};
 
-pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let store = sight.view.store();
-    let service = store.services().get(sight.view.named(id)?)?;
-    let written = &sight.written(Kind::Service, id)["spec"];
-    let kind = service_type(sight, service);
+pub(super) fn service(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = snapshot.view.store();
+    let service = store.services().get(snapshot.view.named(id)?)?;
+    let written = &snapshot.written(Kind::Service, id)["spec"];
+    let kind = service_type(snapshot, service);
     names(id, page);
     labels(&service.meta, page);
     let selector = service.spec.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text);
@@ -47,7 +47,7 @@ pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
             let number = node_port(service, position);
             line!(page, 0, "NodePort:\t{name}\t{number}/{protocol}");
         }
-        line!(page, 0, "Endpoints:\t{}", endpoints(sight, service, port));
+        line!(page, 0, "Endpoints:\t{}", endpoints(snapshot, service, port));
     }
     let affinity = if service.spec.client_affinity.is_some() { "ClientIP" } else { "None" };
     line!(page, 0, "Session Affinity:\t{affinity}");
@@ -73,9 +73,9 @@ pub(super) fn service(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
 }
 
 /// The ready endpoints of a port (`formatEndpointSlices`).
-fn endpoints(sight: Sight<'_>, service: &Service, port: &ServicePort) -> String {
-    let number = target_port(sight, service, port);
-    let all = endpoint_addresses(sight, service, |endpoint| endpoint.ready);
+fn endpoints(snapshot: Snapshot<'_>, service: &Service, port: &ServicePort) -> String {
+    let number = target_port(snapshot, service, port);
+    let all = endpoint_addresses(snapshot, service, |endpoint| endpoint.ready);
     let all: Vec<String> = match number {
         Some(number) => all.into_iter().map(|address| format!("{address}:{number}")).collect(),
         None => Vec::new(),
@@ -83,64 +83,72 @@ fn endpoints(sight: Sight<'_>, service: &Service, port: &ServicePort) -> String 
     some_of(&all)
 }
 
-pub(super) fn endpoint_slice(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+pub(super) fn endpoint_slice(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
     let (name, _) = id.name.rsplit_once('-')?;
     let owner = NamespacedName::new(id.namespace.clone(), name);
-    let service = sight.view.store().services().get(sight.view.named(&owner)?)?;
+    let service = snapshot.view.store().services().get(snapshot.view.named(&owner)?)?;
     names(id, page);
     line!(page, 0, "Labels:\tkubernetes.io/service-name={name}");
     line!(page, 0, "Annotations:\t<none>");
     line!(page, 0, "AddressType:\tIPv4");
-    ports(sight, service, 0, page);
+    ports(snapshot, service, 0, page);
     line!(page, 0, "Endpoints:");
-    for (endpoint, pod, ip) in reached(sight, service) {
+    for (endpoint, pod, ip) in reached(snapshot, service) {
         line!(page, 1, "- Addresses:\t{ip}");
         line!(page, 2, "Conditions:");
         line!(page, 3, "Ready:\t{}", endpoint.ready);
         line!(page, 2, "Hostname:\t<unset>");
         line!(page, 2, "TargetRef:\tPod/{}", pod.name());
-        line!(page, 2, "NodeName:\t{}", sight.node_name(pod.node));
+        line!(page, 2, "NodeName:\t{}", snapshot.node_name(pod.node));
         line!(page, 2, "Zone:\t<unset>");
     }
     Some(())
 }
 
-pub(super) fn endpoints_of(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let service = sight.view.store().services().get(sight.view.named(id)?)?;
+pub(super) fn endpoints_of(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let service = snapshot.view.store().services().get(snapshot.view.named(id)?)?;
     names(id, page);
     page.labels("Labels", &endpoints_labels(service));
     line!(page, 0, "Annotations:\t<none>");
     line!(page, 0, "Subsets:");
-    if reached(sight, service).next().is_none() {
+    if reached(snapshot, service).next().is_none() {
         return Some(());
     }
     let list = |is_meant: fn(&Endpoint) -> bool| {
-        let mut all = endpoint_addresses(sight, service, is_meant);
+        let mut all = endpoint_addresses(snapshot, service, is_meant);
         all.sort();
         if all.is_empty() { NONE.to_owned() } else { all.join(",") }
     };
     line!(page, 1, "Addresses:\t{}", list(|one| one.ready));
     line!(page, 1, "NotReadyAddresses:\t{}", list(|one| !one.ready && !one.terminating));
-    ports(sight, service, 1, page);
+    ports(snapshot, service, 1, page);
     line!(page, 0, "");
     Some(())
 }
 
 /// The ports of the pods behind a Service.
-fn ports(sight: Sight<'_>, service: &Service, level: usize, page: &mut Page) {
+fn ports(snapshot: Snapshot<'_>, service: &Service, level: usize, page: &mut Page) {
     line!(page, level, "Ports:");
     line!(page, level + 1, "Name\tPort\tProtocol");
     line!(page, level + 1, "----\t----\t--------");
     for port in &service.spec.ports {
         let title = if port.name.is_empty() { "<unset>" } else { &*port.name };
-        let number = target_port(sight, service, port);
+        let number = target_port(snapshot, service, port);
         let number = number.map_or_else(|| "<unset>".to_owned(), |number| number.to_string());
         line!(page, level + 1, "{title}\t{number}\tTCP");
     }
 }
 
-pub(super) fn ingress(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let written = sight.written(Kind::Ingress, id);
+pub(super) fn ingress(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let written = snapshot.written(Kind::Ingress, id);
     let spec = &written["spec"];
     if spec.is_null() {
         return None;
@@ -153,7 +161,7 @@ pub(super) fn ingress(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
     line!(page, 0, "Ingress Class:\t{class}");
     let default = &spec["defaultBackend"];
     let default =
-        if default.is_object() { backend(sight, id, default) } else { "<default>".to_owned() };
+        if default.is_object() { backend(snapshot, id, default) } else { "<default>".to_owned() };
     line!(page, 0, "Default backend:\t{default}");
     let list = |value: &'_ Value| value.as_array().cloned().unwrap_or_default();
     let tls = list(&spec["tls"]);
@@ -180,7 +188,7 @@ pub(super) fn ingress(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
         let host = rule["host"].as_str().filter(|host| !host.is_empty());
         line!(page, 1, "{}\t", host.unwrap_or("*"));
         for path in list(&rule["http"]["paths"]) {
-            let to = backend(sight, id, &path["backend"]);
+            let to = backend(snapshot, id, &path["backend"]);
             line!(page, 2, "\t{} \t{to}", path["path"].as_str().unwrap_or_default());
         }
     }
@@ -193,7 +201,7 @@ pub(super) fn ingress(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) ->
 }
 
 /// `web:80 (10.244.0.5:8080)` (`describeBackendV1`).
-fn backend(sight: Sight<'_>, ingress: &NamespacedName, backend: &Value) -> String {
+fn backend(snapshot: Snapshot<'_>, ingress: &NamespacedName, backend: &Value) -> String {
     let to = &backend["service"];
     let Some(name) = to["name"].as_str() else {
         let resource = &backend["resource"];
@@ -210,8 +218,8 @@ fn backend(sight: Sight<'_>, ingress: &NamespacedName, backend: &Value) -> Strin
     let number = port["number"].as_u64().map(|number| number.to_string());
     let number = number.or_else(|| port["name"].as_str().map(str::to_owned)).unwrap_or_default();
     let id = NamespacedName::new(ingress.namespace.clone(), name);
-    let service = sight.view.named(&id);
-    let service = service.and_then(|service| sight.view.store().services().get(service));
+    let service = snapshot.view.named(&id);
+    let service = service.and_then(|service| snapshot.view.store().services().get(service));
     let Some(service) = service else {
         return format!("{name}:{number} (<error: services \"{name}\" not found>)");
     };
@@ -220,6 +228,6 @@ fn backend(sight: Sight<'_>, ingress: &NamespacedName, backend: &Value) -> Strin
         .ports
         .iter()
         .find(|port| *port.name == *number || port.port.to_string() == number);
-    let found = port.map_or_else(String::new, |port| endpoints(sight, service, port));
+    let found = port.map_or_else(String::new, |port| endpoints(snapshot, service, port));
     format!("{name}:{number} ({found})")
 }

@@ -2,7 +2,7 @@
 //! volumes.
 
 use super::describe::{labels, names};
-use super::get::Sight;
+use super::get::Snapshot;
 use super::page::{Page, line};
 use super::rows_of_others::{access_modes, has_made_volume, short_modes, size_and_modes};
 use cluster::claim::Claim;
@@ -12,19 +12,19 @@ use cluster::service_account::ServiceAccount;
 use cluster::{Kind, NamespacedName};
 
 pub(super) fn config(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     id: &NamespacedName,
     kind: Kind,
     page: &mut Page,
 ) -> Option<()> {
-    let store = sight.view.store();
+    let store = snapshot.view.store();
     let is_secret = kind == Kind::Secret;
     let (meta, keys) = if is_secret {
         store.find::<Secret>(id).map(|one| (&one.meta, &one.spec.keys))?
     } else {
         store.find::<ConfigMap>(id).map(|one| (&one.meta, &one.spec.keys))?
     };
-    let written = sight.written(kind, id);
+    let written = snapshot.written(kind, id);
     names(id, page);
     labels(meta, page);
     line!(page, 0, "");
@@ -68,12 +68,12 @@ fn decoded_length(text: &str) -> usize {
 }
 
 pub(super) fn service_account(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     id: &NamespacedName,
     page: &mut Page,
 ) -> Option<()> {
-    let account = sight.view.store().find::<ServiceAccount>(id)?;
-    let written = sight.written(Kind::ServiceAccount, id);
+    let account = snapshot.view.store().find::<ServiceAccount>(id)?;
+    let written = snapshot.written(Kind::ServiceAccount, id);
     names(id, page);
     labels(&account.meta, page);
     let secrets = written["imagePullSecrets"].as_array().into_iter().flatten();
@@ -82,8 +82,8 @@ pub(super) fn service_account(
     Some(())
 }
 
-pub(super) fn claim(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let store = sight.view.store();
+pub(super) fn claim(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = snapshot.view.store();
     let claim = store.claim(id)?;
     let is_bound = claim.volume.is_some();
     names(id, page);
@@ -114,12 +114,12 @@ fn capacity(claim: &Claim) -> String {
     claim.spec.storage().map_or_else(String::new, |storage| storage.to_string())
 }
 
-pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    if let Some(volume) = sight.view.store().find::<PersistentVolume>(id) {
-        volume_of_manifests(sight, volume, page);
+pub(super) fn volume(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    if let Some(volume) = snapshot.view.store().find::<PersistentVolume>(id) {
+        volume_of_manifests(snapshot, volume, page);
         return Some(());
     }
-    let mut claims = sight.view.store().claims().values().filter(|one| has_made_volume(one));
+    let mut claims = snapshot.view.store().claims().values().filter(|one| has_made_volume(one));
     let claim = claims.find(|one| one.volume_name() == *id.name)?;
     names(id, page);
     line!(page, 0, "Labels:\t<none>");
@@ -147,9 +147,9 @@ pub(super) fn volume(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> 
 }
 
 /// A volume of the manifests; of where it comes from the kind alone is told.
-fn volume_of_manifests(sight: Sight<'_>, volume: &PersistentVolume, page: &mut Page) {
+fn volume_of_manifests(snapshot: Snapshot<'_>, volume: &PersistentVolume, page: &mut Page) {
     let PersistentVolume { meta, spec, .. } = volume;
-    let written = sight.written(Kind::PersistentVolume, &meta.id);
+    let written = snapshot.written(Kind::PersistentVolume, &meta.id);
     let written = &written["spec"];
     let text = |field: &str| written[field].as_str().unwrap_or_default().to_owned();
     names(&meta.id, page);

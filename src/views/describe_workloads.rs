@@ -3,7 +3,7 @@
 use super::age::human;
 use super::columns::NONE;
 use super::describe::{labels, names, workload_conditions};
-use super::get::{Sight, label_text};
+use super::get::{Snapshot, label_text};
 use super::page::{Page, line};
 use super::rows::{amount_text, job_selector, labels_text, title_case};
 use super::template::pod_template;
@@ -19,14 +19,18 @@ use cluster::{Kind, Labels, Name, NamespacedName};
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-pub(super) fn deployment(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let key = sight.view.named(id)?;
-    let deployment = sight.view.store().deployments().get(key)?;
+pub(super) fn deployment(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let key = snapshot.view.named(id)?;
+    let deployment = snapshot.view.store().deployments().get(key)?;
     let (meta, spec, status) = (&deployment.meta, &deployment.spec, &deployment.status);
     names(id, page);
-    line!(page, 0, "CreationTimestamp:\t{}", sight.date(meta.created));
+    line!(page, 0, "CreationTimestamp:\t{}", snapshot.date(meta.created));
     page.labels("Labels", &meta.labels);
-    let revision = sight.view.store().replica_sets_of(key).map(|(_, set)| set.revision).max();
+    let revision = snapshot.view.store().replica_sets_of(key).map(|(_, set)| set.revision).max();
     let annotations = match revision {
         Some(revision) => meta.annotations.with(REVISION, revision.to_string()),
         None => meta.annotations.clone(),
@@ -58,13 +62,18 @@ pub(super) fn deployment(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
     }
     pod_template(&spec.template, page);
     workload_conditions(&status.conditions, page);
-    replica_sets(sight, key, deployment, page);
+    replica_sets(snapshot, key, deployment, page);
     Some(())
 }
 
 /// The ReplicaSet of the current template, and the old ones, oldest first.
-fn replica_sets(sight: Sight<'_>, key: DeploymentId, deployment: &Deployment, page: &mut Page) {
-    let store = sight.view.store();
+fn replica_sets(
+    snapshot: Snapshot<'_>,
+    key: DeploymentId,
+    deployment: &Deployment,
+    page: &mut Page,
+) {
+    let store = snapshot.view.store();
     let mut all: Vec<&ReplicaSet> = store.replica_sets_of(key).map(|(_, set)| set).collect();
     if all.is_empty() {
         return;
@@ -86,8 +95,12 @@ fn replica_sets(sight: Sight<'_>, key: DeploymentId, deployment: &Deployment, pa
     line!(page, 0, "NewReplicaSet:\t{}", text(&is_new));
 }
 
-pub(super) fn replica_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let store = sight.view.store();
+pub(super) fn replica_set(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let store = snapshot.view.store();
     let (key, set) = store.replica_sets().iter().find(|(_, set)| set.meta.id == *id)?;
     names(id, page);
     line!(page, 0, "Selector:\t{}", label_text(&set.selector));
@@ -106,7 +119,7 @@ pub(super) fn replica_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page
     }
     let (current, desired) = (set.status.replicas, set.replicas);
     line!(page, 0, "Replicas:\t{current} current / {desired} desired");
-    pods_status(sight, Owner::ReplicaSet(key), page);
+    pods_status(snapshot, Owner::ReplicaSet(key), page);
     if let Some(template) = store.templates().get(set.template) {
         pod_template(template, page);
     }
@@ -115,9 +128,9 @@ pub(super) fn replica_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page
 }
 
 /// Number of an owner's pods by phase (`getPodStatusForController`).
-fn pods_status(sight: Sight<'_>, owner: Owner, page: &mut Page) {
+fn pods_status(snapshot: Snapshot<'_>, owner: Owner, page: &mut Page) {
     let count = |phase: PodPhase| {
-        let pods = sight.view.store().pods_of(owner);
+        let pods = snapshot.view.store().pods_of(owner);
         pods.filter(|(_, pod)| pod.phase == phase).count()
     };
     let [running, waiting, succeeded, failed] =
@@ -129,12 +142,16 @@ fn pods_status(sight: Sight<'_>, owner: Owner, page: &mut Page) {
     );
 }
 
-pub(super) fn stateful_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let key = sight.view.named(id)?;
-    let set = sight.view.store().stateful_sets().get(key)?;
+pub(super) fn stateful_set(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let key = snapshot.view.named(id)?;
+    let set = snapshot.view.store().stateful_sets().get(key)?;
     let spec = &set.spec;
     names(id, page);
-    line!(page, 0, "CreationTimestamp:\t{}", sight.date(set.meta.created));
+    line!(page, 0, "CreationTimestamp:\t{}", snapshot.date(set.meta.created));
     line!(page, 0, "Selector:\t{}", label_text(&spec.selector));
     labels(&set.meta, page);
     line!(page, 0, "Replicas:\t{} desired | {} total", spec.replicas, set.status.replicas);
@@ -145,7 +162,7 @@ pub(super) fn stateful_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Pag
         }
         StatefulSetUpdate::OnDelete => line!(page, 0, "Update Strategy:\tOnDelete"),
     }
-    pods_status(sight, Owner::StatefulSet(key), page);
+    pods_status(snapshot, Owner::StatefulSet(key), page);
     pod_template(&spec.template, page);
     if spec.claim_templates.is_empty() {
         line!(page, 0, "Volume Claims:\t<none>");
@@ -167,9 +184,13 @@ pub(super) fn stateful_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Pag
     Some(())
 }
 
-pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let key = sight.view.named(id)?;
-    let set: &DaemonSet = sight.view.store().daemon_sets().get(key)?;
+pub(super) fn daemon_set(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let key = snapshot.view.named(id)?;
+    let set: &DaemonSet = snapshot.view.store().daemon_sets().get(key)?;
     let (spec, status) = (&set.spec, &set.status);
     names(id, page);
     line!(page, 0, "Selector:\t{}", label_text(&spec.selector));
@@ -191,7 +212,7 @@ pub(super) fn daemon_set(sight: Sight<'_>, id: &NamespacedName, page: &mut Page)
     ] {
         line!(page, 0, "{title}: {number}");
     }
-    pods_status(sight, Owner::DaemonSet(key), page);
+    pods_status(snapshot, Owner::DaemonSet(key), page);
     pod_template(&spec.template, page);
     Some(())
 }
@@ -204,9 +225,9 @@ fn tracked(job: &Job, labels: &Labels) -> Labels {
     added.fold(labels.clone(), |all, (key, value)| all.with(key, value.clone()))
 }
 
-pub(super) fn job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let store = sight.view.store();
-    let key = sight.view.named(id)?;
+pub(super) fn job(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = snapshot.view.store();
+    let key = snapshot.view.named(id)?;
     let job = store.jobs().get(key)?;
     let (spec, status) = (&job.spec, &job.status);
     names(id, page);
@@ -229,9 +250,9 @@ pub(super) fn job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
         line!(page, 0, "TTL Seconds After Finished:\t{seconds}");
     }
     if let Some(start) = status.start_time {
-        line!(page, 0, "Start Time:\t{}", sight.date(start));
+        line!(page, 0, "Start Time:\t{}", snapshot.date(start));
         if let Some(end) = status.completion_time {
-            line!(page, 0, "Completed At:\t{}", sight.date(end));
+            line!(page, 0, "Completed At:\t{}", snapshot.date(end));
             line!(page, 0, "Duration:\t{}", human(end - start));
         }
     }
@@ -256,11 +277,11 @@ pub(super) fn job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Opt
     Some(())
 }
 
-pub(super) fn cron_job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
-    let store = sight.view.store();
-    let cron_job = store.cron_jobs().get(sight.view.named(id)?)?;
+pub(super) fn cron_job(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) -> Option<()> {
+    let store = snapshot.view.store();
+    let cron_job = store.cron_jobs().get(snapshot.view.named(id)?)?;
     let (spec, status) = (&cron_job.spec, &cron_job.status);
-    let written = &sight.written(Kind::CronJob, id)["spec"]["jobTemplate"]["spec"];
+    let written = &snapshot.written(Kind::CronJob, id)["spec"]["jobTemplate"]["spec"];
     let or_unset = |text: Option<String>| text.unwrap_or_else(|| "<unset>".to_owned());
     names(id, page);
     labels(&cron_job.meta, page);
@@ -281,7 +302,7 @@ pub(super) fn cron_job(sight: Sight<'_>, id: &NamespacedName, page: &mut Page) -
     }
     let template = &spec.job_template.spec.template;
     pod_template(template, page);
-    let last = status.last_schedule_time.map(|at| sight.date(at));
+    let last = status.last_schedule_time.map(|at| snapshot.date(at));
     line!(page, 0, "Last Schedule Time:\t{}", or_unset(last));
     let active = status.active.iter();
     let active = active.filter_map(|job| Some(store.jobs().get(*job)?.meta.name().to_string()));

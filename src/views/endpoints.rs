@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::columns::NONE;
 use super::object::{sort, time};
-use super::rows::{Rows, Sight};
+use super::rows::{Rows, Snapshot};
 use cluster::assigned::{pod_ip, uid_text};
 use cluster::pod::Pod;
 use cluster::service::{Endpoint, Service, ServicePort};
@@ -45,28 +45,28 @@ fn with_headless(service: &Service, labels: Labels) -> Labels {
     }
 }
 
-pub(super) fn endpoint_slices(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for service in services(sight.view) {
+pub(super) fn endpoint_slices(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for service in services(snapshot.view) {
         rows.add(&slice_id(service), &slice_labels(service), || {
-            let addresses = endpoint_addresses(sight, service, |endpoint| !endpoint.terminating);
-            let ports: BTreeSet<u16> = ports(sight, service).map(|(_, number)| number).collect();
+            let addresses = endpoint_addresses(snapshot, service, |endpoint| !endpoint.terminating);
+            let ports: BTreeSet<u16> = ports(snapshot, service).map(|(_, number)| number).collect();
             let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
             vec![
                 "IPv4".to_owned(),
                 if ports.is_empty() { "<unset>".to_owned() } else { ports.join(",") },
                 if addresses.is_empty() { "<unset>".to_owned() } else { some_of(&addresses) },
-                sight.age(service.meta.created),
+                snapshot.age(service.meta.created),
             ]
         });
     }
 }
 
-pub(super) fn endpoints(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for service in services(sight.view) {
+pub(super) fn endpoints(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for service in services(snapshot.view) {
         rows.add(&service.meta.id, &endpoints_labels(service), || {
-            let mut addresses = endpoint_addresses(sight, service, |endpoint| endpoint.ready);
+            let mut addresses = endpoint_addresses(snapshot, service, |endpoint| endpoint.ready);
             addresses.sort();
-            let numbers: Vec<u16> = ports(sight, service).map(|(_, number)| number).collect();
+            let numbers: Vec<u16> = ports(snapshot, service).map(|(_, number)| number).collect();
             let at = |number: u16| addresses.iter().map(move |one| format!("{one}:{number}"));
             let all: Vec<String> = if numbers.is_empty() {
                 addresses.clone()
@@ -74,7 +74,7 @@ pub(super) fn endpoints(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 numbers.into_iter().flat_map(at).collect()
             };
             let shown = if all.is_empty() { NONE.to_owned() } else { some_of(&all) };
-            vec![shown, sight.age(service.meta.created)]
+            vec![shown, snapshot.age(service.meta.created)]
         });
     }
 }
@@ -89,20 +89,20 @@ pub(super) fn some_of(all: &[String]) -> String {
 
 /// The addresses of a Service's endpoints.
 pub(super) fn endpoint_addresses(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     service: &Service,
     is_meant: impl Fn(&Endpoint) -> bool,
 ) -> Vec<String> {
-    let meant = reached(sight, service).filter(|(endpoint, ..)| is_meant(endpoint));
+    let meant = reached(snapshot, service).filter(|(endpoint, ..)| is_meant(endpoint));
     meant.map(|(_, _, address)| address).collect()
 }
 
 /// The endpoints of a Service with their pods and addresses.
 pub(super) fn reached<'a>(
-    sight: Sight<'a>,
+    snapshot: Snapshot<'a>,
     service: &'a Service,
 ) -> impl Iterator<Item = (&'a Endpoint, &'a Pod, String)> {
-    let store = sight.view.store();
+    let store = snapshot.view.store();
     service.endpoints.iter().filter_map(|endpoint| {
         let pod = store.pods().get(endpoint.pod)?;
         Some((endpoint, pod, pod_ip(store, pod)?))
@@ -111,17 +111,21 @@ pub(super) fn reached<'a>(
 
 /// The ports of a Service, each with the port number of its pods.
 fn ports<'a>(
-    sight: Sight<'a>,
+    snapshot: Snapshot<'a>,
     service: &'a Service,
 ) -> impl Iterator<Item = (&'a ServicePort, u16)> {
     let ports = service.spec.ports.iter();
-    ports.filter_map(move |port| Some((port, target_port(sight, service, port)?)))
+    ports.filter_map(move |port| Some((port, target_port(snapshot, service, port)?)))
 }
 
 /// The pods' port number for a port of a Service.
-pub(super) fn target_port(sight: Sight<'_>, service: &Service, port: &ServicePort) -> Option<u16> {
+pub(super) fn target_port(
+    snapshot: Snapshot<'_>,
+    service: &Service,
+    port: &ServicePort,
+) -> Option<u16> {
     port.target_port.parse().ok().or_else(|| {
-        let store = sight.view.store();
+        let store = snapshot.view.store();
         let mut pods = service.endpoints.iter().filter_map(|one| store.pods().get(one.pod));
         pods.find_map(|pod| {
             let containers = store.template_of(pod).spec.containers.iter();
@@ -133,11 +137,11 @@ pub(super) fn target_port(sight: Sight<'_>, service: &Service, port: &ServicePor
 
 /// The objects as the controllers would write them.
 pub(super) fn objects(view: ClusterView<'_>, kind: Kind) -> Vec<(NamespacedName, Value)> {
-    let sight = Sight { view };
+    let snapshot = Snapshot { view };
     let all = services(view).map(|service| {
         let (id, mut value) = match kind {
-            Kind::EndpointSlice => (slice_id(service), slice(sight, service)),
-            _ => (service.meta.id.clone(), subsets(sight, service)),
+            Kind::EndpointSlice => (slice_id(service), slice(snapshot, service)),
+            _ => (service.meta.id.clone(), subsets(snapshot, service)),
         };
         value["metadata"]["creationTimestamp"] = time(view, service.meta.created);
         value["metadata"]["name"] = (&*id.name).into();
@@ -149,8 +153,8 @@ pub(super) fn objects(view: ClusterView<'_>, kind: Kind) -> Vec<(NamespacedName,
     all.collect()
 }
 
-fn slice(sight: Sight<'_>, service: &Service) -> Value {
-    let endpoints = reached(sight, service).map(|(endpoint, pod, address)| {
+fn slice(snapshot: Snapshot<'_>, service: &Service) -> Value {
+    let endpoints = reached(snapshot, service).map(|(endpoint, pod, address)| {
         json!({
             "addresses": [address],
             "conditions": {
@@ -158,7 +162,7 @@ fn slice(sight: Sight<'_>, service: &Service) -> Value {
                 "serving": endpoint.serving,
                 "terminating": endpoint.terminating,
             },
-            "nodeName": sight.node_name(pod.node),
+            "nodeName": snapshot.node_name(pod.node),
             "targetRef": target(pod),
         })
     });
@@ -181,18 +185,18 @@ fn slice(sight: Sight<'_>, service: &Service) -> Value {
             }],
             "uid": uid_text(!service.meta.uid),
         },
-        "ports": port_list(sight, service),
+        "ports": port_list(snapshot, service),
     })
 }
 
-fn subsets(sight: Sight<'_>, service: &Service) -> Value {
+fn subsets(snapshot: Snapshot<'_>, service: &Service) -> Value {
     let addresses = |is_ready: bool| {
-        let all = reached(sight, service).filter(|(endpoint, ..)| {
+        let all = reached(snapshot, service).filter(|(endpoint, ..)| {
             endpoint.ready == is_ready && (is_ready || !endpoint.terminating)
         });
         let mut all: Vec<(String, Value)> = all
             .map(|(_, pod, ip)| {
-                let node = sight.node_name(pod.node);
+                let node = snapshot.node_name(pod.node);
                 (ip.clone(), json!({ "ip": ip, "nodeName": node, "targetRef": target(pod) }))
             })
             .collect();
@@ -203,7 +207,7 @@ fn subsets(sight: Sight<'_>, service: &Service) -> Value {
     for (field, list) in [
         ("addresses", addresses(true)),
         ("notReadyAddresses", addresses(false)),
-        ("ports", port_list(sight, service)),
+        ("ports", port_list(snapshot, service)),
     ] {
         if !list.is_empty() {
             subset[field] = list.into();
@@ -236,8 +240,8 @@ fn target(pod: &Pod) -> Value {
     })
 }
 
-fn port_list(sight: Sight<'_>, service: &Service) -> Vec<Value> {
-    let ports = ports(sight, service).map(|(port, number)| {
+fn port_list(snapshot: Snapshot<'_>, service: &Service) -> Vec<Value> {
+    let ports = ports(snapshot, service).map(|(port, number)| {
         let mut value = json!({ "port": number, "protocol": "TCP" });
         if !port.name.is_empty() {
             value["name"] = (&*port.name).into();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::age::age;
 use super::columns::Columns;
-use super::get::{Scope, Sight};
+use super::get::{Scope, Snapshot};
 use super::object::time;
 use super::selection::Selection;
 use cluster::Kind;
@@ -39,9 +39,9 @@ impl Series<'_> {
     }
 
     /// The message worded as by the kubelet, with container and pod.
-    fn message(&self, sight: Sight<'_>) -> String {
+    fn message(&self, snapshot: Snapshot<'_>) -> String {
         let line = self.first;
-        match (line.actor, line.reason, self.container(sight)) {
+        match (line.actor, line.reason, self.container(snapshot)) {
             ("kubelet", "BackOff", Some((container, uid))) => {
                 let id = &line.object;
                 format!(
@@ -54,31 +54,31 @@ impl Series<'_> {
     }
 
     /// The message in `describe`: prefixed with its container.
-    pub(super) fn described(&self, sight: Sight<'_>) -> String {
-        let message = self.message(sight);
-        match self.container(sight) {
+    pub(super) fn described(&self, snapshot: Snapshot<'_>) -> String {
+        let message = self.message(snapshot);
+        match self.container(snapshot) {
             Some((container, _)) => format!("spec.containers{{{container}}}: {message}"),
             None => message,
         }
     }
 
     /// The container of a kubelet's event, with its pod's UID: only known if the pod has a single container.
-    fn container(&self, sight: Sight<'_>) -> Option<(String, String)> {
+    fn container(&self, snapshot: Snapshot<'_>) -> Option<(String, String)> {
         let line = self.first;
         let is_of_container = matches!(line.reason, "BackOff" | "Failed" | "Unhealthy" | "Killing");
         if line.actor != "kubelet" || line.kind != Kind::Pod || !is_of_container {
             return None;
         }
-        let store = sight.view.store();
-        let pod = store.pods().get(sight.view.pod_named(&line.object)?)?;
+        let store = snapshot.view.store();
+        let pod = store.pods().get(snapshot.view.pod_named(&line.object)?)?;
         let [only] = store.template_of(pod).spec.containers.as_slice() else { return None };
         Some((only.name.to_string(), uid_text(pod.uid)))
     }
 
     /// The Event of the API.
-    fn object(&self, sight: Sight<'_>) -> Value {
+    fn object(&self, snapshot: Snapshot<'_>) -> Value {
         let line = self.first;
-        let [first, last] = [line.at, self.last].map(|at| time(sight.view, at));
+        let [first, last] = [line.at, self.last].map(|at| time(snapshot.view, at));
         let mut involved = json!({
             "apiVersion": line.kind.api_version(),
             "kind": line.kind.name(),
@@ -87,7 +87,7 @@ impl Series<'_> {
         if !line.object.namespace.is_empty() {
             involved["namespace"] = (&*line.object.namespace).into();
         }
-        if let Some((container, _)) = self.container(sight) {
+        if let Some((container, _)) = self.container(snapshot) {
             involved["fieldPath"] = format!("spec.containers{{{container}}}").into();
         }
         json!({
@@ -98,7 +98,7 @@ impl Series<'_> {
             "involvedObject": involved,
             "kind": "Event",
             "lastTimestamp": last,
-            "message": self.message(sight),
+            "message": self.message(snapshot),
             "metadata": {
                 "creationTimestamp": first,
                 "name": event_name(self),
@@ -115,18 +115,18 @@ impl Series<'_> {
 
 /// The events of the scope's namespace and object, as objects.
 pub fn event_objects(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     log: &[LogLine],
     scope: &Scope,
     selection: &Selection,
 ) -> Result<Vec<Value>, String> {
-    let series = event_list(sight, log, scope, selection)?;
-    Ok(series.iter().map(|one| one.object(sight)).collect())
+    let series = event_list(snapshot, log, scope, selection)?;
+    Ok(series.iter().map(|one| one.object(snapshot)).collect())
 }
 
 /// The events that `kubectl get` lists, in kubectl's order.
 fn event_list<'a>(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     log: &'a [LogLine],
     scope: &Scope,
     selection: &Selection,
@@ -138,7 +138,7 @@ fn event_list<'a>(
         return Ok(series);
     }
     let all = series.into_iter().map(|one| {
-        let object = one.object(sight);
+        let object = one.object(snapshot);
         (one, object)
     });
     selection.picked(Kind::Event, all)
@@ -187,14 +187,14 @@ pub struct EventForm {
 
 /// The events of the scope's namespace and object; empty if there are none.
 pub fn events(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     log: &[LogLine],
     scope: &Scope,
     form: &EventForm,
 ) -> Result<String, String> {
-    let now = sight.view.now;
+    let now = snapshot.view.now;
     let mut series = if form.as_objects {
-        event_list(sight, log, scope, &form.selection)?
+        event_list(snapshot, log, scope, &form.selection)?
     } else {
         event_table(log, scope)
     };
@@ -232,10 +232,10 @@ pub fn events(
             one.kind().to_owned(),
             line.reason.to_owned(),
             format!("{kind}/{}", line.object.name),
-            one.message(sight),
+            one.message(snapshot),
         ];
         if form.wide && form.as_objects {
-            let of = one.container(sight);
+            let of = one.container(snapshot);
             let of = of.map_or_else(String::new, |(name, _)| format!("spec.containers{{{name}}}"));
             cells.insert(4, of);
             cells.insert(5, line.actor.to_owned());

@@ -8,7 +8,7 @@ use super::rows::{Found, Rows};
 use cluster::selector::Selector;
 use cluster::{Kind, Labels, NamespacedName};
 
-pub use super::rows::Sight;
+pub use super::rows::Snapshot;
 pub(super) use super::rows::{label_text, taint_text};
 
 /// Selects objects.
@@ -65,13 +65,13 @@ pub struct Form {
 }
 
 /// Names of the selected objects of a kind, in kubectl's order.
-pub fn names(sight: Sight<'_>, kind: Kind, scope: &Scope) -> Vec<NamespacedName> {
-    found(sight, kind, scope).into_iter().map(|one| one.id).collect()
+pub fn names(snapshot: Snapshot<'_>, kind: Kind, scope: &Scope) -> Vec<NamespacedName> {
+    found(snapshot, kind, scope).into_iter().map(|one| one.id).collect()
 }
 
 /// The selected objects of a kind as a table or as names; empty if there are none.
-pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
-    let found = found(sight, kind, scope);
+pub fn get(snapshot: Snapshot<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
+    let found = found(snapshot, kind, scope);
     if form.only_names {
         let prefix = kind.singular();
         return found.iter().flat_map(|one| [&prefix, "/", &*one.id.name, "\n"]).collect();
@@ -113,10 +113,10 @@ pub fn get(sight: Sight<'_>, kind: Kind, scope: &Scope, form: &Form) -> String {
     columns.text()
 }
 
-fn found(sight: Sight<'_>, kind: Kind, scope: &Scope) -> Vec<Found> {
+fn found(snapshot: Snapshot<'_>, kind: Kind, scope: &Scope) -> Vec<Found> {
     let mut rows = Rows::new(scope);
     if let Some(table) = table(kind) {
-        (table.rows)(sight, &mut rows);
+        (table.rows)(snapshot, &mut rows);
     }
     let mut found = rows.found;
     found.sort_by(|one, other| one.id.cmp(&other.id));

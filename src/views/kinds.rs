@@ -1,7 +1,7 @@
 //! The columns of each printable kind.
 
 use super::endpoints;
-use super::rows::{self, Rows, Sight};
+use super::rows::{self, Rows, Snapshot};
 use super::rows_of_karpenter as karpenter;
 use super::rows_of_others as others;
 use cluster::Kind;
@@ -14,7 +14,7 @@ pub(super) struct Row {
     /// Titles of the additional columns of `-o wide`.
     pub(super) wide: &'static [&'static str],
     /// Lists its objects.
-    pub(super) rows: fn(Sight<'_>, &mut Rows<'_>),
+    pub(super) rows: fn(Snapshot<'_>, &mut Rows<'_>),
 }
 
 macro_rules! tables {

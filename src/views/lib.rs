@@ -37,7 +37,7 @@ mod written;
 pub use custom_columns::CustomColumns;
 pub use describe::describe;
 pub use events::{EventForm, event_objects, events};
-pub use get::{Form, Scope, Sight, get, names};
+pub use get::{Form, Scope, Snapshot, get, names};
 pub use json_path::{JsonPath, go_json};
 pub use kinds::OF_ALL;
 pub use object::objects;

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::object::{fields, time};
-use super::rows::{Sight, title_case};
+use super::rows::{Snapshot, title_case};
 use cluster::ClusterView;
 use cluster::assigned::{node_ip, pod_ip};
 use cluster::container_status::{ContainerState, ContainerStatus, Termination};
@@ -16,7 +16,7 @@ use manifest::amounts;
 /// The lines about a container's state: level, name and value (`describeContainerState`).
 pub(super) fn state_lines(
     status: &ContainerStatus,
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
 ) -> Vec<(usize, &'static str, String)> {
     let mut lines = Vec::new();
     match status.state {
@@ -26,28 +26,31 @@ pub(super) fn state_lines(
         }
         ContainerState::Running { since } => {
             lines.push((2, "State", "Running".to_owned()));
-            lines.push((3, "Started", sight.date(since)));
+            lines.push((3, "Started", snapshot.date(since)));
         }
         ContainerState::Terminated(end) => {
             lines.push((2, "State", "Terminated".to_owned()));
-            lines.extend(termination_lines(end, sight));
+            lines.extend(termination_lines(end, snapshot));
         }
     }
     if let Some(end) = status.last_termination {
         lines.push((2, "Last State", "Terminated".to_owned()));
-        lines.extend(termination_lines(end, sight));
+        lines.extend(termination_lines(end, snapshot));
     }
     lines.push((2, "Ready", title_case(status.is_ready).to_owned()));
     lines.push((2, "Restart Count", status.restarts.to_string()));
     lines
 }
 
-fn termination_lines(end: Termination, sight: Sight<'_>) -> [(usize, &'static str, String); 4] {
+fn termination_lines(
+    end: Termination,
+    snapshot: Snapshot<'_>,
+) -> [(usize, &'static str, String); 4] {
     [
         (3, "Reason", end.reason.as_str().to_owned()),
         (3, "Exit Code", end.exit_code.to_string()),
-        (3, "Started", sight.date(end.started)),
-        (3, "Finished", sight.date(end.finished)),
+        (3, "Started", snapshot.date(end.started)),
+        (3, "Finished", snapshot.date(end.finished)),
     ]
 }
 

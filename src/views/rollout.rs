@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::columns::NONE;
-use super::get::Sight;
+use super::get::Snapshot;
 use super::page::Page;
 use super::tabs::{OF_PAGES, align};
 use super::template::pod_template;
@@ -34,9 +34,9 @@ pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<
 
 /// The revisions of a workload, oldest first, below its name; `None` if it does not exist, or its kind has no
 /// rollouts.
-pub fn history(sight: Sight<'_>, object: &ObjectReference) -> Option<String> {
+pub fn history(snapshot: Snapshot<'_>, object: &ObjectReference) -> Option<String> {
     let mut lines = "REVISION\tCHANGE-CAUSE\n".to_owned();
-    for (number, cause, _) in revisions(sight.view, object)? {
+    for (number, cause, _) in revisions(snapshot.view, object)? {
         // Writing to a string cannot fail.
         let _ = writeln!(lines, "{number}\t{cause}");
     }
@@ -46,11 +46,11 @@ pub fn history(sight: Sight<'_>, object: &ObjectReference) -> Option<String> {
 
 /// The template of a revision of a workload; an error if there is no such revision.
 pub fn revision(
-    sight: Sight<'_>,
+    snapshot: Snapshot<'_>,
     object: &ObjectReference,
     number: i64,
 ) -> Option<Result<String, String>> {
-    let mut all = revisions(sight.view, object)?.into_iter();
+    let mut all = revisions(snapshot.view, object)?.into_iter();
     let Some((_, cause, mut template)) = all.find(|(own, ..)| *own == number) else {
         return Some(Err("unable to find the specified revision".to_owned()));
     };

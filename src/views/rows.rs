@@ -22,12 +22,12 @@ use engine::SimTime;
 
 /// A cluster at an instant.
 #[derive(Clone, Copy, Debug)]
-pub struct Sight<'a> {
+pub struct Snapshot<'a> {
     /// The store at an instant.
     pub view: ClusterView<'a>,
 }
 
-impl<'a> Sight<'a> {
+impl<'a> Snapshot<'a> {
     /// Age of an object created at this time.
     pub(super) fn age(self, at: SimTime) -> String {
         age(self.view.now, at)
@@ -85,23 +85,23 @@ impl<'a> Rows<'a> {
     }
 }
 
-pub(super) fn pods(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    let view = sight.view;
+pub(super) fn pods(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    let view = snapshot.view;
     for pod in view.store().pods().values() {
         rows.add(&pod.id, view.labels_of(pod), || {
             let printed = printed_status(pod, &view.template_of(pod).spec);
             let restarts = match printed.last_restart.filter(|_| printed.restarts > 0) {
-                Some(at) => format!("{} ({} ago)", printed.restarts, sight.age(at)),
+                Some(at) => format!("{} ({} ago)", printed.restarts, snapshot.age(at)),
                 None => printed.restarts.to_string(),
             };
             vec![
                 format!("{}/{}", printed.ready, printed.containers),
                 printed.status,
                 restarts,
-                sight.age(pod.created),
-                pod_ip(sight.view.store(), pod).unwrap_or_else(|| NONE.to_owned()),
-                sight.node_name(pod.node).to_owned(),
-                sight.node_name(pod.nominated_node).to_owned(),
+                snapshot.age(pod.created),
+                pod_ip(snapshot.view.store(), pod).unwrap_or_else(|| NONE.to_owned()),
+                snapshot.node_name(pod.node).to_owned(),
+                snapshot.node_name(pod.nominated_node).to_owned(),
                 open_gates(pod, &view.template_of(pod).spec),
             ]
         });
@@ -117,10 +117,10 @@ fn open_gates(pod: &Pod, spec: &PodSpec) -> String {
     }
 }
 
-pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for node in sight.view.store().nodes().values() {
+pub(super) fn nodes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for node in snapshot.view.store().nodes().values() {
         rows.of(&node.meta, || {
-            let info = &sight.written(Kind::Node, &node.meta.id)["status"]["nodeInfo"];
+            let info = &snapshot.written(Kind::Node, &node.meta.id)["status"]["nodeInfo"];
             let told =
                 |field: &str, otherwise: &str| info[field].as_str().unwrap_or(otherwise).to_owned();
             let kernel = match (info["kernelVersion"].as_str(), info["architecture"].as_str()) {
@@ -130,7 +130,7 @@ pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
             vec![
                 node_status(node),
                 node_roles(node),
-                sight.age(node.meta.created),
+                snapshot.age(node.meta.created),
                 told("kubeletVersion", derived::KUBELET_VERSION),
                 node_ip(node),
                 NONE.to_owned(),
@@ -142,15 +142,15 @@ pub(super) fn nodes(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-pub(super) fn deployments(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for deployment in sight.view.store().deployments().values() {
+pub(super) fn deployments(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for deployment in snapshot.view.store().deployments().values() {
         let (spec, status) = (&deployment.spec, &deployment.status);
         rows.of(&deployment.meta, || {
             let mut cells = vec![
                 format!("{}/{}", status.ready_replicas, spec.replicas),
                 status.updated_replicas.to_string(),
                 status.available_replicas.to_string(),
-                sight.age(deployment.meta.created),
+                snapshot.age(deployment.meta.created),
             ];
             cells.extend(template_cells(&spec.template, &spec.selector));
             cells
@@ -158,28 +158,28 @@ pub(super) fn deployments(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-pub(super) fn replica_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for set in sight.view.store().replica_sets().values() {
+pub(super) fn replica_sets(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for set in snapshot.view.store().replica_sets().values() {
         rows.of(&set.meta, || {
             let mut cells = vec![
                 set.replicas.to_string(),
                 set.status.replicas.to_string(),
                 set.status.ready_replicas.to_string(),
-                sight.age(set.meta.created),
+                snapshot.age(set.meta.created),
             ];
-            let template = sight.view.store().templates().get(set.template);
+            let template = snapshot.view.store().templates().get(set.template);
             cells.extend(template.into_iter().flat_map(|one| template_cells(one, &set.selector)));
             cells
         });
     }
 }
 
-pub(super) fn stateful_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for set in sight.view.store().stateful_sets().values() {
+pub(super) fn stateful_sets(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for set in snapshot.view.store().stateful_sets().values() {
         rows.of(&set.meta, || {
             let mut cells = vec![
                 format!("{}/{}", set.status.ready_replicas, set.spec.replicas),
-                sight.age(set.meta.created),
+                snapshot.age(set.meta.created),
             ];
             cells.extend(container_cells(&set.spec.template));
             cells
@@ -187,8 +187,8 @@ pub(super) fn stateful_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-pub(super) fn daemon_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for set in sight.view.store().daemon_sets().values() {
+pub(super) fn daemon_sets(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for set in snapshot.view.store().daemon_sets().values() {
         let status = &set.status;
         rows.of(&set.meta, || {
             let mut cells = vec![
@@ -198,7 +198,7 @@ pub(super) fn daemon_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 status.updated_number_scheduled.to_string(),
                 status.number_available.to_string(),
                 labels_text(&set.spec.template.spec.node_selector),
-                sight.age(set.meta.created),
+                snapshot.age(set.meta.created),
             ];
             cells.extend(template_cells(&set.spec.template, &set.spec.selector));
             cells
@@ -206,16 +206,16 @@ pub(super) fn daemon_sets(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-pub(super) fn jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for job in sight.view.store().jobs().values() {
-        let ended = job.status.completion_time.unwrap_or(sight.view.now);
+pub(super) fn jobs(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for job in snapshot.view.store().jobs().values() {
+        let ended = job.status.completion_time.unwrap_or(snapshot.view.now);
         rows.of(&job.meta, || {
             let duration = job.status.start_time.map(|start| human(ended - start));
             let mut cells = vec![
                 job_status(job).to_owned(),
                 completions(job),
                 duration.unwrap_or_default(),
-                sight.age(job.meta.created),
+                snapshot.age(job.meta.created),
             ];
             cells.extend(container_cells(&job.spec.template));
             cells.push(job_selector(job));
@@ -224,8 +224,8 @@ pub(super) fn jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-pub(super) fn cron_jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for cron_job in sight.view.store().cron_jobs().values() {
+pub(super) fn cron_jobs(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for cron_job in snapshot.view.store().cron_jobs().values() {
         let (spec, status) = (&cron_job.spec, &cron_job.status);
         let none = || NONE.to_owned();
         rows.of(&cron_job.meta, || {
@@ -234,8 +234,8 @@ pub(super) fn cron_jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 spec.time_zone.as_ref().map_or_else(none, ToString::to_string),
                 title_case(spec.suspend).to_owned(),
                 status.active.len().to_string(),
-                status.last_schedule_time.map_or_else(none, |at| sight.age(at)),
-                sight.age(cron_job.meta.created),
+                status.last_schedule_time.map_or_else(none, |at| snapshot.age(at)),
+                snapshot.age(cron_job.meta.created),
             ];
             cells.extend(container_cells(&spec.job_template.spec.template));
             cells.push(none());
@@ -244,10 +244,10 @@ pub(super) fn cron_jobs(sight: Sight<'_>, rows: &mut Rows<'_>) {
     }
 }
 
-pub(super) fn services(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for service in sight.view.store().services().values() {
+pub(super) fn services(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for service in snapshot.view.store().services().values() {
         rows.of(&service.meta, || {
-            let written = &sight.written(Kind::Service, &service.meta.id)["spec"];
+            let written = &snapshot.written(Kind::Service, &service.meta.id)["spec"];
             let has_node_ports = service.spec.node_ports > 0;
             let ports = service.spec.ports.iter().enumerate().map(|(position, port)| {
                 let written = &written["ports"][position];
@@ -261,19 +261,19 @@ pub(super) fn services(sight: Sight<'_>, rows: &mut Rows<'_>) {
             });
             let ports: Vec<String> = ports.collect();
             vec![
-                service_type(sight, service).to_owned(),
+                service_type(snapshot, service).to_owned(),
                 cluster_ip(service).unwrap_or_else(|| NONE.to_owned()),
-                external_ip(sight, service),
+                external_ip(snapshot, service),
                 if ports.is_empty() { NONE.to_owned() } else { ports.join(",") },
-                sight.age(service.meta.created),
+                snapshot.age(service.meta.created),
                 service.spec.selector.as_ref().map_or_else(|| NONE.to_owned(), label_text),
             ]
         });
     }
 }
 
-pub(super) fn hpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for hpa in sight.view.store().hpas().values() {
+pub(super) fn hpas(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for hpa in snapshot.view.store().hpas().values() {
         let target = &hpa.spec.scale_target;
         rows.of(&hpa.meta, || {
             vec![
@@ -282,14 +282,14 @@ pub(super) fn hpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 hpa.spec.min_replicas.to_string(),
                 hpa.spec.max_replicas.to_string(),
                 hpa.status.current_replicas.to_string(),
-                sight.age(hpa.meta.created),
+                snapshot.age(hpa.meta.created),
             ]
         });
     }
 }
 
-pub(super) fn disruption_budgets(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for budget in sight.view.store().disruption_budgets().values() {
+pub(super) fn disruption_budgets(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for budget in snapshot.view.store().disruption_budgets().values() {
         let absent = || "N/A".to_owned();
         rows.of(&budget.meta, || {
             let (min, max) = match &budget.spec.budget {
@@ -297,14 +297,14 @@ pub(super) fn disruption_budgets(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 Budget::MaxUnavailable(value) => (absent(), amount_text(*value)),
             };
             let allowed = budget.status.disruptions_allowed.to_string();
-            vec![min, max, allowed, sight.age(budget.meta.created)]
+            vec![min, max, allowed, snapshot.age(budget.meta.created)]
         });
     }
 }
 
 /// `spec.type` of a Service, as written or by default.
-pub(super) fn service_type<'a>(sight: Sight<'a>, service: &Service) -> &'a str {
-    let written = &sight.written(Kind::Service, &service.meta.id)["spec"]["type"];
+pub(super) fn service_type<'a>(snapshot: Snapshot<'a>, service: &Service) -> &'a str {
+    let written = &snapshot.written(Kind::Service, &service.meta.id)["spec"]["type"];
     match written.as_str() {
         Some(written) => written,
         None if service.spec.is_load_balancer => "LoadBalancer",
@@ -314,8 +314,8 @@ pub(super) fn service_type<'a>(sight: Sight<'a>, service: &Service) -> &'a str {
 }
 
 /// The EXTERNAL-IP of a Service, without addresses from a cloud.
-fn external_ip(sight: Sight<'_>, service: &Service) -> String {
-    let spec = &sight.written(Kind::Service, &service.meta.id)["spec"];
+fn external_ip(snapshot: Snapshot<'_>, service: &Service) -> String {
+    let spec = &snapshot.written(Kind::Service, &service.meta.id)["spec"];
     let given = spec["externalIPs"].as_array().into_iter().flatten();
     let given: Vec<&str> = given.filter_map(serde_json::Value::as_str).collect();
     match (spec["externalName"].as_str(), given.is_empty()) {

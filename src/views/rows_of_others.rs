@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::columns::NONE;
-use super::rows::{Rows, Sight, label_text, title_case};
+use super::rows::{Rows, Snapshot, label_text, title_case};
 use cluster::claim::{AccessMode, Claim};
 use cluster::config::{ConfigMap, Secret};
 use cluster::namespace::Namespace;
@@ -18,29 +18,29 @@ use cluster::store::Store;
 use cluster::vpa::Resource;
 use cluster::{Kind, Labels, NamespacedName};
 
-pub(super) fn config_maps(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for ConfigMap { meta, spec } in sight.view.store().config_maps().values() {
-        rows.of(meta, || vec![spec.keys.len().to_string(), sight.age(meta.created)]);
+pub(super) fn config_maps(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for ConfigMap { meta, spec } in snapshot.view.store().config_maps().values() {
+        rows.of(meta, || vec![spec.keys.len().to_string(), snapshot.age(meta.created)]);
     }
 }
 
-pub(super) fn secrets(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for Secret { meta, spec } in sight.view.store().secrets().values() {
+pub(super) fn secrets(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for Secret { meta, spec } in snapshot.view.store().secrets().values() {
         rows.of(meta, || {
             let keys = spec.keys.len().to_string();
-            vec![spec.secret_type.to_string(), keys, sight.age(meta.created)]
+            vec![spec.secret_type.to_string(), keys, snapshot.age(meta.created)]
         });
     }
 }
 
-pub(super) fn service_accounts(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for ServiceAccount { meta, .. } in sight.view.store().service_accounts().values() {
-        rows.of(meta, || vec![sight.age(meta.created)]);
+pub(super) fn service_accounts(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for ServiceAccount { meta, .. } in snapshot.view.store().service_accounts().values() {
+        rows.of(meta, || vec![snapshot.age(meta.created)]);
     }
 }
 
-pub(super) fn ingresses(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (meta, value) in sight.all_written(Kind::Ingress) {
+pub(super) fn ingresses(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for (meta, value) in snapshot.all_written(Kind::Ingress) {
         rows.of(meta, || {
             let spec = &value["spec"];
             let rules = spec["rules"].as_array().into_iter().flatten();
@@ -61,14 +61,14 @@ pub(super) fn ingresses(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 hosts,
                 String::new(),
                 if has_tls { "80, 443" } else { "80" }.to_owned(),
-                sight.age(meta.created),
+                snapshot.age(meta.created),
             ]
         });
     }
 }
 
-pub(super) fn ingress_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (meta, value) in sight.all_written(Kind::IngressClass) {
+pub(super) fn ingress_classes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for (meta, value) in snapshot.all_written(Kind::IngressClass) {
         rows.of(meta, || {
             let parameters = &value["spec"]["parameters"];
             let parameters = match (parameters["kind"].as_str(), parameters["name"].as_str()) {
@@ -76,34 +76,34 @@ pub(super) fn ingress_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 _ => NONE.to_owned(),
             };
             let controller = value["spec"]["controller"].as_str().unwrap_or_default();
-            vec![controller.to_owned(), parameters, sight.age(meta.created)]
+            vec![controller.to_owned(), parameters, snapshot.age(meta.created)]
         });
     }
 }
 
-pub(super) fn network_policies(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for NetworkPolicy { meta, spec } in sight.view.store().network_policies().values() {
-        rows.of(meta, || vec![label_text(&spec.pod_selector), sight.age(meta.created)]);
+pub(super) fn network_policies(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for NetworkPolicy { meta, spec } in snapshot.view.store().network_policies().values() {
+        rows.of(meta, || vec![label_text(&spec.pod_selector), snapshot.age(meta.created)]);
     }
 }
 
 /// The columns of the Gateway API's CustomResourceDefinition.
-pub(super) fn http_routes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for (meta, value) in sight.all_written(Kind::HTTPRoute) {
+pub(super) fn http_routes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for (meta, value) in snapshot.all_written(Kind::HTTPRoute) {
         rows.of(meta, || {
             let names = &value["spec"]["hostnames"];
             let names = if names.is_null() { String::new() } else { names.to_string() };
-            vec![names, sight.age(meta.created)]
+            vec![names, snapshot.age(meta.created)]
         });
     }
 }
 
 /// Claims. Their volumes are named after the claim's UID, as provisioners do; storage classes are not defaulted.
-pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for claim in sight.view.store().claims().values() {
+pub(super) fn claims(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for claim in snapshot.view.store().claims().values() {
         rows.of(&claim.meta, || {
             let is_bound = claim.volume.is_some();
-            let bound = size_and_modes(sight.view.store(), claim);
+            let bound = size_and_modes(snapshot.view.store(), claim);
             let (size, modes) = if is_bound { bound } else { Default::default() };
             vec![
                 claim.status().to_owned(),
@@ -112,16 +112,16 @@ pub(super) fn claims(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 modes,
                 claim.spec.storage_class.as_deref().unwrap_or_default().to_owned(),
                 "<unset>".to_owned(),
-                sight.age(claim.meta.created),
+                snapshot.age(claim.meta.created),
                 "Filesystem".to_owned(),
             ]
         });
     }
 }
 
-pub(super) fn storage_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for StorageClass { meta, spec } in sight.view.store().storage_classes().values() {
-        let written = sight.written(Kind::StorageClass, &meta.id);
+pub(super) fn storage_classes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for StorageClass { meta, spec } in snapshot.view.store().storage_classes().values() {
+        let written = snapshot.written(Kind::StorageClass, &meta.id);
         rows.of(meta, || {
             let text = |field: &str| written[field].as_str().unwrap_or_default().to_owned();
             vec![
@@ -129,17 +129,17 @@ pub(super) fn storage_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 text("reclaimPolicy"),
                 text("volumeBindingMode"),
                 written["allowVolumeExpansion"].as_bool().unwrap_or(false).to_string(),
-                sight.age(meta.created),
+                snapshot.age(meta.created),
             ]
         });
     }
 }
 
 /// The PersistentVolumes of the manifests, and the volumes provisioned for claims, each as old as its claim.
-pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for volume in sight.view.store().persistent_volumes().values() {
+pub(super) fn volumes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for volume in snapshot.view.store().persistent_volumes().values() {
         let spec = &volume.spec;
-        let written = sight.written(Kind::PersistentVolume, &volume.meta.id);
+        let written = snapshot.written(Kind::PersistentVolume, &volume.meta.id);
         rows.of(&volume.meta, || {
             let text = |field: &str| written["spec"][field].as_str().unwrap_or_default().to_owned();
             let claim = volume.claim.as_ref().or(spec.claim.as_ref());
@@ -152,12 +152,12 @@ pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 spec.storage_class.to_string(),
                 "<unset>".to_owned(),
                 String::new(),
-                sight.age(volume.meta.created),
+                snapshot.age(volume.meta.created),
                 text("volumeMode"),
             ]
         });
     }
-    for claim in sight.view.store().claims().values().filter(|one| has_made_volume(one)) {
+    for claim in snapshot.view.store().claims().values().filter(|one| has_made_volume(one)) {
         let id = NamespacedName::new("", claim.volume_name());
         rows.add(&id, &Labels::default(), || {
             vec![
@@ -169,49 +169,50 @@ pub(super) fn volumes(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 claim.spec.storage_class.as_deref().unwrap_or_default().to_owned(),
                 "<unset>".to_owned(),
                 String::new(),
-                sight.age(claim.meta.created),
+                snapshot.age(claim.meta.created),
                 "Filesystem".to_owned(),
             ]
         });
     }
 }
 
-pub(super) fn namespaces(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for Namespace { meta } in sight.view.store().namespaces().values() {
-        rows.of(meta, || vec!["Active".to_owned(), sight.age(meta.created)]);
+pub(super) fn namespaces(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for Namespace { meta } in snapshot.view.store().namespaces().values() {
+        rows.of(meta, || vec!["Active".to_owned(), snapshot.age(meta.created)]);
     }
 }
 
-pub(super) fn quotas(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for quota in sight.view.store().quotas().values() {
+pub(super) fn quotas(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for quota in snapshot.view.store().quotas().values() {
         rows.of(&quota.meta, || {
-            let used = sight.view.store().quota_used(quota);
+            let used = snapshot.view.store().quota_used(quota);
             let cell = |of_limits: bool| {
                 let own = used.iter().filter(|one| one.resource.starts_with("limits") == of_limits);
                 let pairs = own.map(|one| format!("{}: {}/{}", one.resource, one.used, one.hard));
                 pairs.collect::<Vec<_>>().join(", ")
             };
-            vec![cell(false), cell(true), sight.age(quota.meta.created)]
+            vec![cell(false), cell(true), snapshot.age(quota.meta.created)]
         });
     }
 }
 
-pub(super) fn limit_ranges(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for range in sight.view.store().limit_ranges().values() {
+pub(super) fn limit_ranges(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for range in snapshot.view.store().limit_ranges().values() {
         rows.of(&range.meta, || {
-            let at = cluster::ClusterView::new(sight.view.store(), range.meta.created).timestamp();
+            let at =
+                cluster::ClusterView::new(snapshot.view.store(), range.meta.created).timestamp();
             vec![at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()]
         });
     }
 }
 
-pub(super) fn priority_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for PriorityClass { meta, spec } in sight.view.store().priority_classes().values() {
+pub(super) fn priority_classes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for PriorityClass { meta, spec } in snapshot.view.store().priority_classes().values() {
         rows.of(meta, || {
             vec![
                 spec.value.to_string(),
                 spec.global_default.to_string(),
-                sight.age(meta.created),
+                snapshot.age(meta.created),
                 if spec.never_preempts { "Never" } else { "PreemptLowerPriority" }.to_owned(),
             ]
         });
@@ -219,8 +220,8 @@ pub(super) fn priority_classes(sight: Sight<'_>, rows: &mut Rows<'_>) {
 }
 
 /// The columns of the vertical-pod-autoscaler's CustomResourceDefinition.
-pub(super) fn vpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for vpa in sight.view.store().vpas().values() {
+pub(super) fn vpas(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for vpa in snapshot.view.store().vpas().values() {
         rows.add(&vpa.meta.id, &vpa.meta.labels, || {
             let first = vpa.recommendation.first();
             let told = |resource| {
@@ -232,15 +233,15 @@ pub(super) fn vpas(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 told(Resource::Cpu),
                 told(Resource::Memory),
                 first.map_or_else(String::new, |_| "True".to_owned()),
-                sight.age(vpa.meta.created),
+                snapshot.age(vpa.meta.created),
             ]
         });
     }
 }
 
 /// Those columns of KEDA's CustomResourceDefinition for which the simulation has values.
-pub(super) fn scaled_objects(sight: Sight<'_>, rows: &mut Rows<'_>) {
-    for object in sight.view.store().scaled_objects().values() {
+pub(super) fn scaled_objects(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for object in snapshot.view.store().scaled_objects().values() {
         let spec = &object.spec;
         rows.add(&object.meta.id, &object.meta.labels, || {
             let target = &spec.scale_target;
@@ -252,7 +253,7 @@ pub(super) fn scaled_objects(sight: Sight<'_>, rows: &mut Rows<'_>) {
                 spec.max_replicas.to_string(),
                 title_case(spec.pause.is_paused).to_owned(),
                 triggers.into_iter().collect::<Vec<_>>().join(","),
-                sight.age(object.meta.created),
+                snapshot.age(object.meta.created),
             ]
         });
     }

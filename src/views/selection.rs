@@ -7,7 +7,7 @@ use std::str::Chars;
 
 use serde_json::Value;
 
-use super::get::{Scope, Sight};
+use super::get::{Scope, Snapshot};
 use super::json_path::{JsonPath, scalar_text};
 use super::object::objects;
 use cluster::{Kind, NamespacedName};
@@ -150,12 +150,12 @@ impl Selection {
     }
 
     /// Narrows a scope to the selected objects, in their order.
-    pub fn among(&self, sight: Sight<'_>, kind: Kind, scope: Scope) -> Result<Scope, String> {
+    pub fn among(&self, snapshot: Snapshot<'_>, kind: Kind, scope: Scope) -> Result<Scope, String> {
         self.check(kind, &scope)?;
         if self.is_all() {
             return Ok(scope);
         }
-        let all = objects(sight.view, kind, &scope);
+        let all = objects(snapshot.view, kind, &scope);
         let picked = self.picked(kind, all.into_iter().map(|object| (id_of(&object), object)))?;
         let places = picked.into_iter().enumerate().map(|(place, id)| (id, place));
         Ok(Scope { places: Some(places.collect()), ..scope })

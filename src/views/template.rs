@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::derived;
 use super::page::{Page, line};
 use super::pod_status::state_lines;
-use super::rows::Sight;
+use super::rows::Snapshot;
 use super::written::written_template;
 use cluster::assigned::{hex_digits, pod_ip, uid_text};
 use cluster::container_status::{ContainerState, ContainerStatus};
@@ -24,7 +24,7 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// The pod of the containers, if they are not those of a template.
 #[derive(Clone, Copy)]
 pub(super) struct OfPod<'a> {
-    pub(super) sight: Sight<'a>,
+    pub(super) snapshot: Snapshot<'a>,
     pub(super) pod: &'a Pod,
 }
 
@@ -136,7 +136,7 @@ fn container(
         }
     }
     if let (Some(status), Some(of)) = (status, of_pod) {
-        for (level, name, text) in state_lines(status, of.sight) {
+        for (level, name, text) in state_lines(status, of.snapshot) {
             line!(page, level, "{name}:\t{text}");
         }
     }
@@ -260,13 +260,13 @@ fn environment(written: &Value, of_pod: Option<OfPod<'_>>, page: &mut Page) {
 
 /// The value of a pod's field, if the simulation has it.
 fn field_value(of: OfPod<'_>, path: &str) -> String {
-    let OfPod { sight, pod } = of;
+    let OfPod { snapshot, pod } = of;
     match path {
         "metadata.name" => pod.name().to_string(),
         "metadata.namespace" => pod.id.namespace.to_string(),
         "metadata.uid" => uid_text(pod.uid),
-        "spec.nodeName" if pod.node.is_some() => sight.node_name(pod.node).to_owned(),
-        "status.podIP" => pod_ip(sight.view.store(), pod).unwrap_or_default(),
+        "spec.nodeName" if pod.node.is_some() => snapshot.node_name(pod.node).to_owned(),
+        "status.podIP" => pod_ip(snapshot.view.store(), pod).unwrap_or_default(),
         _ => String::new(),
     }
 }

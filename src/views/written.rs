@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
-use super::rows::Sight;
+use super::rows::Snapshot;
 use cluster::pod::Pod;
 use cluster::pod_template::PodTemplate;
 use cluster::{ClusterView, Kind, NamespacedName, ObjectMeta};
 
-impl<'a> Sight<'a> {
+impl<'a> Snapshot<'a> {
     /// An object as written; null if it was not created from a document.
     pub(super) fn written(self, kind: Kind, id: &NamespacedName) -> &'a Value {
         let store = self.view.store();

@@ -514,7 +514,7 @@ fn phases_of_a_run(settings: &str, seed: u64) -> (SimTime, SimTime, u64) {
     run.until(600);
     let hpa: ObjectReference = "hpa/shop/web".parse().expect("a reference");
     // Its watch brings an HPA to the controller 10 ms later.
-    let decided = run.0.explain_in_a_row(&hpa).expect("a decision").at.floor_to_second();
+    let decided = run.0.explain_as_row(&hpa).expect("a decision").at.floor_to_second();
     let view = run.0.view();
     let sample = view.pods().iter().find_map(|(pod, _)| view.pod_metrics().get(pod));
     (decided, sample.expect("a sample").timestamp, run.0.digest())

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use wavetank::conform::end_to_end::{CaseFiles, Shown, ShownEvent, run_base};
+use wavetank::conform::end_to_end::{CaseFiles, RunEvent, RunResults, run_base};
 
 /// A system in the form of a recorded case. Nodes have four cores; pods ask for half a core and may
 /// use one; a request takes 20 ms of CPU; a pod is ready 14 s after its binding.
@@ -157,7 +157,7 @@ impl System {
         CaseFiles::new(files).expect("the case is text")
     }
 
-    fn run(&self) -> Shown {
+    fn run(&self) -> RunResults {
         run_base(&self.files()).expect("the case can be run")
     }
 }
@@ -176,13 +176,13 @@ fn nodes(nodes: &[Node]) -> String {
 }
 
 /// Times at which this happened, as often as it did.
-fn times(shown: &Shown, what: &str) -> Vec<f64> {
-    let is_it = |event: &&ShownEvent| event.what == what;
+fn times(shown: &RunResults, what: &str) -> Vec<f64> {
+    let is_it = |event: &&RunEvent| event.what == what;
     shown.events.iter().filter(is_it).map(|event| event.t).collect()
 }
 
 /// `from -> to` of the rescales of an autoscaler, with their times.
-fn rescales(shown: &Shown, hpa: &str) -> Vec<(f64, String)> {
+fn rescales(shown: &RunResults, hpa: &str) -> Vec<(f64, String)> {
     let prefix = format!("rescale {hpa} ");
     shown
         .events
@@ -195,13 +195,13 @@ fn rescales(shown: &Shown, hpa: &str) -> Vec<(f64, String)> {
 }
 
 /// What a sample shows at a path, at the first sample from `seconds` on.
-fn at<'s>(shown: &'s Shown, seconds: f64, path: &str) -> &'s Value {
+fn at<'s>(shown: &'s RunResults, seconds: f64, path: &str) -> &'s Value {
     let sample = shown.samples.iter().find(|sample| sample["t"].as_f64() >= Some(seconds));
     sample.and_then(|sample| sample.pointer(path)).unwrap_or(&Value::Null)
 }
 
 /// The share of the whole request that the autoscaler sees in use, percent.
-fn utilization(shown: &Shown, seconds: f64) -> i64 {
+fn utilization(shown: &RunResults, seconds: f64) -> i64 {
     at(shown, seconds, "/hpa/web/currentUtilization").as_i64().expect("the metric is there")
 }
 
@@ -336,7 +336,7 @@ const ZONES: &str = "      topologySpreadConstraints:
 ";
 
 /// Six pods over three zones, of which one dies.
-fn zone_outage(when_unsatisfiable: &str) -> Shown {
+fn zone_outage(when_unsatisfiable: &str) -> RunResults {
     let mut system = web(6);
     let spread = ZONES.replace("WHEN", when_unsatisfiable);
     system.manifests = deployment("web", 6, "", &spread) + &service("web");

@@ -7,7 +7,7 @@ use wavetank::cluster::Kind;
 use wavetank::cluster::pod::Pod;
 use wavetank::cluster::resize::PendingReason;
 use wavetank::sim::Blueprint;
-use wavetank::views::{self, Scope, Sight};
+use wavetank::views::{self, Scope, Snapshot};
 
 /// One node with 1930m of CPU for pods, and Deployments of one pod each.
 fn scenario(timeline: &str, rest: &str) -> String {
@@ -100,10 +100,10 @@ fn a_resize_waits_for_room_and_goes_on_when_another_pod_is_gone() {
     let message =
         "Node didn't have enough resource: cpu, requested: 1200, used: 900, capacity: 1930";
     assert_eq!(pending.message, message);
-    let sight = Sight { view };
+    let snapshot = Snapshot { view };
     let id = &pod(view, "web").id;
     let log = &run.0.recorder().log;
-    let told = views::describe(sight, log, Kind::Pod, id, true).expect("it is there");
+    let told = views::describe(snapshot, log, Kind::Pod, id, true).expect("it is there");
     assert!(told.contains("\n  PodResizePending            True \n"), "{told}");
     assert_eq!(run.events("ResizeDeferred").len(), 1);
     run.until(700);

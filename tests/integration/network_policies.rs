@@ -165,8 +165,8 @@ fn a_call_that_a_policy_drops_times_out_and_the_log_names_the_policy() {
         "requests of Deployment/shop/web are dropped: NetworkPolicy shop/db isolates the Service's pods \
          (Ingress), and no rule lets them in"
     );
-    assert_eq!(run.0.policies_in_the_way_of(1)[0].to_string(), "shop/db");
-    assert!(run.0.policies_in_the_way_of(0).is_empty());
+    assert_eq!(run.0.policies_blocking(1)[0].to_string(), "shop/db");
+    assert!(run.0.policies_blocking(0).is_empty());
 }
 
 #[test]

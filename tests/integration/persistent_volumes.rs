@@ -4,7 +4,7 @@ use crate::in_memory::Run;
 use wavetank::cluster::{Kind, NamespacedName};
 use wavetank::manifest::Source;
 use wavetank::record::LogLine;
-use wavetank::views::{self, Form, Scope, Sight};
+use wavetank::views::{self, Form, Scope, Snapshot};
 
 const SCENARIO: &str = "apiVersion: wavetank/v1
 kind: Scenario
@@ -50,8 +50,8 @@ fn node_of(run: &Run, pod: &str) -> Option<String> {
 }
 
 fn listed(run: &Run, kind: Kind) -> String {
-    let sight = Sight { view: run.0.view() };
-    views::get(sight, kind, &Scope::default(), &Form::default())
+    let snapshot = Snapshot { view: run.0.view() };
+    views::get(snapshot, kind, &Scope::default(), &Form::default())
 }
 
 /// The last reason why a pod waits, as the scheduler says.

@@ -4,7 +4,7 @@ use crate::in_memory::Run;
 use wavetank::cluster::Kind;
 use wavetank::cluster::NamespacedName;
 use wavetank::cluster::pod::PodPhase;
-use wavetank::views::{self, Form, Scope, Sight};
+use wavetank::views::{self, Form, Scope, Snapshot};
 
 const SCENARIO: &str = "apiVersion: wavetank/v1
 kind: Scenario
@@ -166,8 +166,8 @@ fn a_claim_in_use_goes_with_its_last_pod() {
                     Pod/user}]\n";
     let mut run = Run::new(&format!("{SCENARIO}{timeline}"), &format!("{claim}{pod}"));
     let listed = |run: &Run| {
-        let sight = Sight { view: run.0.view() };
-        views::get(sight, Kind::PersistentVolumeClaim, &Scope::default(), &Form::default())
+        let snapshot = Snapshot { view: run.0.view() };
+        views::get(snapshot, Kind::PersistentVolumeClaim, &Scope::default(), &Form::default())
     };
     run.until(60);
     assert!(listed(&run).contains("work   Bound"), "{}", listed(&run));

@@ -12,7 +12,7 @@ use wavetank::scenario::ScenarioText;
 use wavetank::scenario::inventory::Inventory;
 use wavetank::scenario::starter::{Starter, Traced};
 use wavetank::sim::Simulation;
-use wavetank::views::{self, Form, Scope, Sight};
+use wavetank::views::{self, Form, Scope, Snapshot};
 
 const NODES: &str = "cluster: {nodePools: [{name: pool, instanceType: aws/m5.large, count: 3}]}\n";
 
@@ -54,8 +54,8 @@ fn jobs<'a>(report: &'a Report, name: &str) -> &'a JobsReport {
 
 fn listed(simulation: &Simulation, kind: Kind) -> String {
     let scope = Scope { namespace: Some("default".to_owned()), ..Scope::default() };
-    let sight = Sight { view: simulation.view() };
-    views::get(sight, kind, &scope, &Form::default())
+    let snapshot = Snapshot { view: simulation.view() };
+    views::get(snapshot, kind, &scope, &Form::default())
 }
 
 fn images(view: ClusterView<'_>, app: &str) -> Vec<String> {

@@ -91,7 +91,7 @@ fn watch(terminal: &mut DefaultTerminal, session: &mut Session) -> io::Result<()
             while event::poll(Duration::ZERO)? {
                 if let Event::Key(key) = event::read()?
                     && let Some(command) = command_of(key)
-                    && !session.obey(command)
+                    && !session.execute(command)
                 {
                     return Ok(());
                 }

@@ -225,7 +225,7 @@ impl Session {
     }
 
     /// Executes a command; false if the program is to end.
-    pub fn obey(&mut self, command: Command) -> bool {
+    pub fn execute(&mut self, command: Command) -> bool {
         self.notice.clear();
         // Any other key declines.
         let asked = self.asked.take();
@@ -351,7 +351,7 @@ impl Session {
     }
 
     fn intervene(&mut self, action: TimelineAction) {
-        self.simulation.go_to_free_instant();
+        self.simulation.advance_to_free_instant();
         if self.simulation.now() > self.end {
             "the run is over".clone_into(&mut self.notice);
             return;

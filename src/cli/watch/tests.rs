@@ -58,9 +58,9 @@ fn simulation(scenario: &str) -> Simulation {
 
 /// Presses the key of a disruptive command and confirms it.
 fn break_by(session: &mut Session, command: Command) {
-    assert!(session.obey(command));
+    assert!(session.execute(command));
     assert!(session.notice().contains("? y does it"), "{}", session.notice());
-    assert!(session.obey(Command::Confirm));
+    assert!(session.execute(Command::Confirm));
 }
 
 fn run_to(session: &mut Session, seconds: i64) {
@@ -110,7 +110,7 @@ fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
     };
     run_to(&mut session, 120);
     assert_eq!(state(&session), "NotReady");
-    assert!(session.obey(Command::Kill), "which brings it back");
+    assert!(session.execute(Command::Kill), "which brings it back");
     run_to(&mut session, 180);
     assert_eq!(state(&session), "Ready");
     let timeline = session.interventions_as_timeline();
@@ -125,11 +125,11 @@ fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
 fn a_workload_is_scaled_and_loses_a_pod_at_a_keypress() {
     let mut session = session();
     run_to(&mut session, 60);
-    session.obey(Command::ScaleUp);
+    session.execute(Command::ScaleUp);
     assert!(session.notice().contains("select a workload"), "{}", session.notice());
-    session.obey(Command::OtherPanel);
+    session.execute(Command::OtherPanel);
     assert_eq!(session.panel(), Panel::Workloads);
-    session.obey(Command::ScaleUp);
+    session.execute(Command::ScaleUp);
     run_to(&mut session, 90);
     let ready = |session: &Session| session.simulation().recorder().workloads[0].ready.value();
     assert_eq!(ready(&session), 4);
@@ -143,14 +143,14 @@ fn a_workload_is_scaled_and_loses_a_pod_at_a_keypress() {
 fn time_stands_still_while_paused_and_a_step_goes_to_the_next_event() {
     let mut session = session();
     run_to(&mut session, 60);
-    session.obey(Command::Pause);
+    session.execute(Command::Pause);
     assert_eq!(session.pace(), Pace::Paused);
     let told = session.simulation().recorder().log.len();
-    session.obey(Command::Step);
+    session.execute(Command::Step);
     assert_eq!(session.simulation().now(), SimTime::from_secs(120), "nothing is told for a minute");
     assert_eq!(session.simulation().recorder().log.len(), told);
     break_by(&mut session, Command::Kill);
-    session.obey(Command::Step);
+    session.execute(Command::Step);
     assert!(session.simulation().recorder().log.len() > told);
     assert_eq!(session.pace(), Pace::Paused);
 }
@@ -160,7 +160,7 @@ fn speed_is_simulated_seconds_per_second_up_to_the_end_of_the_run() {
     let mut session = session();
     session.set_speed(60);
     assert_eq!(session.target(SimDuration::from_secs(2)), SimTime::from_secs(120));
-    session.obey(Command::Faster);
+    session.execute(Command::Faster);
     assert_eq!(session.target(SimDuration::from_secs(1)), SimTime::from_secs(240));
     let end = session.target(SimDuration::from_secs(1_000));
     assert_eq!(end, session.end());
@@ -173,7 +173,7 @@ fn speed_is_simulated_seconds_per_second_up_to_the_end_of_the_run() {
 fn whatever_the_size_of_the_terminal_a_picture_is_drawn() {
     let mut session = session();
     run_to(&mut session, 30);
-    session.obey(Command::Help);
+    session.execute(Command::Help);
     for (width, height) in [(1, 1), (59, 40), (60, 16), (80, 24), (300, 100)] {
         let picture = picture(&session, width, height);
         assert_eq!(picture.lines().count(), usize::from(height));
@@ -199,14 +199,14 @@ fn every_key_of_the_help_means_something() {
 fn escape_closes_the_help_or_gives_up_a_question_before_it_ends_the_program() {
     let mut session = session();
     run_to(&mut session, 60);
-    session.obey(Command::Help);
-    assert!(session.obey(Command::Back));
+    session.execute(Command::Help);
+    assert!(session.execute(Command::Back));
     assert!(!session.shows_help());
-    session.obey(Command::Kill);
-    assert!(session.obey(Command::Back));
-    session.obey(Command::Confirm);
+    session.execute(Command::Kill);
+    assert!(session.execute(Command::Back));
+    session.execute(Command::Confirm);
     assert_eq!(session.interventions_as_timeline(), "", "what was given up is not done");
-    assert!(!session.obey(Command::Back));
+    assert!(!session.execute(Command::Back));
 }
 
 #[test]
@@ -214,9 +214,9 @@ fn what_breaks_something_is_done_after_a_yes_and_after_nothing_else() {
     let mut session = session();
     run_to(&mut session, 60);
     for breaks in [Command::Kill, Command::Drain] {
-        session.obey(breaks);
-        session.obey(Command::Pause);
-        session.obey(Command::Confirm);
+        session.execute(breaks);
+        session.execute(Command::Pause);
+        session.execute(Command::Confirm);
         assert_eq!(session.interventions_as_timeline(), "");
     }
     break_by(&mut session, Command::Drain);
@@ -227,23 +227,23 @@ fn what_breaks_something_is_done_after_a_yes_and_after_nothing_else() {
 fn what_a_session_prints_gives_the_same_run_as_a_scenario() {
     let mut session = session();
     run_to(&mut session, 60);
-    session.obey(Command::OtherPanel);
+    session.execute(Command::OtherPanel);
     for _ in 0..2 {
         break_by(&mut session, Command::Kill);
     }
     for at in [61, 200] {
         run_to(&mut session, at);
-        session.obey(Command::ScaleUp);
+        session.execute(Command::ScaleUp);
     }
     // As with a key press by a user: some events of this instant have been processed, others have
     // not.
     while session.simulation().now() < SimTime::from_secs(430) {
         session.step_towards(SimTime::from_secs(430));
     }
-    session.obey(Command::OtherPanel);
+    session.execute(Command::OtherPanel);
     break_by(&mut session, Command::Kill);
     break_by(&mut session, Command::Drain);
-    session.obey(Command::Uncordon);
+    session.execute(Command::Uncordon);
     run_to(&mut session, 1_200);
     let timeline = session.interventions_as_timeline();
     assert_eq!(timeline.lines().count(), 2 + 7, "{timeline}");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::told::{Broken, Values, containers, plural, quoted, setters};
+use super::violation::{Values, Violation, containers, plural, quoted, setters};
 use super::{Subject, is_set, text};
 
 /// Capabilities that containers may add.
@@ -46,8 +46,8 @@ const SYSCTLS: [(&str, u32); 12] = [
 ];
 
 /// Violations of the standard of a minor version; some rules are superseded by those of `restricted`.
-pub(super) fn check(pod: Subject<'_>, minor: u32, is_restricted: bool) -> Vec<Broken> {
-    let unless = |gives_way: bool, broken: Option<Broken>| broken.filter(|_| !gives_way);
+pub(super) fn check(pod: Subject<'_>, minor: u32, is_restricted: bool) -> Vec<Violation> {
+    let unless = |gives_way: bool, broken: Option<Violation>| broken.filter(|_| !gives_way);
     let rules = [
         app_armor(pod),
         unless(is_restricted && minor >= 22, capabilities(pod)),
@@ -65,7 +65,7 @@ pub(super) fn check(pod: Subject<'_>, minor: u32, is_restricted: bool) -> Vec<Br
     rules.into_iter().flatten().collect()
 }
 
-fn app_armor(pod: Subject<'_>) -> Option<Broken> {
+fn app_armor(pod: Subject<'_>) -> Option<Violation> {
     let mut values = Values::new();
     let mut is_bad = |context: &Value| {
         let profile = &context["appArmorProfile"];
@@ -94,10 +94,10 @@ fn app_armor(pod: Subject<'_>) -> Option<Broken> {
     all.extend(annotations);
     let reason = plural("forbidden AppArmor profile", "forbidden AppArmor profiles", all.len());
     let detail = format!("{who} must not set AppArmor profile type to {}", quoted(&all));
-    (!who.is_empty()).then(|| Broken::new(reason, detail))
+    (!who.is_empty()).then(|| Violation::new(reason, detail))
 }
 
-fn capabilities(pod: Subject<'_>) -> Option<Broken> {
+fn capabilities(pod: Subject<'_>) -> Option<Violation> {
     let mut added = Values::new();
     let bad = pod.containers_with(|one| {
         let all = one["securityContext"]["capabilities"]["add"].as_array();
@@ -112,25 +112,25 @@ fn capabilities(pod: Subject<'_>) -> Option<Broken> {
         containers(&bad),
         quoted(&added)
     );
-    (!bad.is_empty()).then(|| Broken::new("non-default capabilities", detail))
+    (!bad.is_empty()).then(|| Violation::new("non-default capabilities", detail))
 }
 
-fn host_namespaces(pod: Subject<'_>) -> Option<Broken> {
+fn host_namespaces(pod: Subject<'_>) -> Option<Violation> {
     let shared = ["hostNetwork", "hostPID", "hostIPC"];
     let shared = shared.iter().filter(|field| is_set(&pod.spec[**field]));
     let shared: Vec<String> = shared.map(|field| format!("{field}=true")).collect();
-    (!shared.is_empty()).then(|| Broken::new("host namespaces", shared.join(", ")))
+    (!shared.is_empty()).then(|| Violation::new("host namespaces", shared.join(", ")))
 }
 
-fn host_path_volumes(pod: Subject<'_>) -> Option<Broken> {
+fn host_path_volumes(pod: Subject<'_>) -> Option<Violation> {
     let volumes = pod.spec["volumes"].as_array().into_iter().flatten();
     let bad = volumes.filter(|one| one["hostPath"].is_object()).map(|one| text(&one["name"]));
     let bad: Vec<String> = bad.collect();
     let detail = format!("{} {}", plural("volume", "volumes", bad.len()), quoted(&bad));
-    (!bad.is_empty()).then(|| Broken::new("hostPath volumes", detail))
+    (!bad.is_empty()).then(|| Violation::new("hostPath volumes", detail))
 }
 
-fn host_ports(pod: Subject<'_>) -> Option<Broken> {
+fn host_ports(pod: Subject<'_>) -> Option<Violation> {
     let mut ports = Values::new();
     let bad = pod.containers_with(|one| {
         let all = one["ports"].as_array().into_iter().flatten();
@@ -148,11 +148,11 @@ fn host_ports(pod: Subject<'_>) -> Option<Broken> {
         plural("hostPort", "hostPorts", ports.len()),
         listed.join(", ")
     );
-    (!bad.is_empty()).then(|| Broken::new("hostPort", detail))
+    (!bad.is_empty()).then(|| Violation::new("hostPort", detail))
 }
 
 /// Probes and hooks addressed to a host other than the pod.
-fn host_of_handlers(pod: Subject<'_>) -> Option<Broken> {
+fn host_of_handlers(pod: Subject<'_>) -> Option<Violation> {
     let mut hosts = Values::new();
     let bad = pod.containers_with(|one| {
         let handlers = [
@@ -178,17 +178,17 @@ fn host_of_handlers(pod: Subject<'_>) -> Option<Broken> {
         plural("probe or lifecycle host", "probe or lifecycle hosts", hosts.len()),
         quoted(&hosts)
     );
-    (!bad.is_empty()).then(|| Broken::new("probe or lifecycle host", detail))
+    (!bad.is_empty()).then(|| Violation::new("probe or lifecycle host", detail))
 }
 
-fn privileged(pod: Subject<'_>) -> Option<Broken> {
+fn privileged(pod: Subject<'_>) -> Option<Violation> {
     let bad = pod.containers_with(|one| is_set(&one["securityContext"]["privileged"]));
     let detail = format!("{} must not set securityContext.privileged=true", containers(&bad));
-    (!bad.is_empty()).then(|| Broken::new("privileged", detail))
+    (!bad.is_empty()).then(|| Violation::new("privileged", detail))
 }
 
 /// A mask over `/proc` other than the default one.
-pub(super) fn proc_mount(pod: Subject<'_>) -> Option<Broken> {
+pub(super) fn proc_mount(pod: Subject<'_>) -> Option<Violation> {
     let mut kinds = Values::new();
     let bad = pod.containers_with(|one| {
         let kind = one["securityContext"]["procMount"].as_str();
@@ -202,10 +202,10 @@ pub(super) fn proc_mount(pod: Subject<'_>) -> Option<Broken> {
         containers(&bad),
         quoted(&kinds)
     );
-    (!bad.is_empty()).then(|| Broken::new("procMount", detail))
+    (!bad.is_empty()).then(|| Violation::new("procMount", detail))
 }
 
-fn selinux(pod: Subject<'_>, minor: u32) -> Option<Broken> {
+fn selinux(pod: Subject<'_>, minor: u32) -> Option<Violation> {
     let (mut types, mut has_user, mut has_role) = (Values::new(), false, false);
     let mut is_bad = |context: &Value| {
         let options = &context["seLinuxOptions"];
@@ -236,7 +236,7 @@ fn selinux(pod: Subject<'_>, minor: u32) -> Option<Broken> {
         setters(is_pod, &bad),
         what.join("; ")
     );
-    (!what.is_empty()).then(|| Broken::new("seLinuxOptions", detail))
+    (!what.is_empty()).then(|| Violation::new("seLinuxOptions", detail))
 }
 
 const SECCOMP_OF_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
@@ -247,7 +247,7 @@ pub(super) fn confines(kind: &str) -> bool {
     ["Localhost", "RuntimeDefault"].contains(&kind)
 }
 
-fn seccomp(pod: Subject<'_>, minor: u32) -> Option<Broken> {
+fn seccomp(pod: Subject<'_>, minor: u32) -> Option<Violation> {
     if minor < 19 {
         return seccomp_by_annotations(pod);
     }
@@ -266,10 +266,10 @@ fn seccomp(pod: Subject<'_>, minor: u32) -> Option<Broken> {
     let who = setters(is_pod, &bad);
     let detail =
         format!("{who} must not set securityContext.seccompProfile.type to {}", quoted(&kinds));
-    (!who.is_empty()).then(|| Broken::new("seccompProfile", detail))
+    (!who.is_empty()).then(|| Violation::new("seccompProfile", detail))
 }
 
-fn seccomp_by_annotations(pod: Subject<'_>) -> Option<Broken> {
+fn seccomp_by_annotations(pod: Subject<'_>) -> Option<Violation> {
     let names: Vec<String> = pod.containers().map(|one| text(&one["name"])).collect();
     let is_bad = |(key, value): &(&str, String)| {
         let container = key.strip_prefix(SECCOMP_OF_CONTAINER);
@@ -284,21 +284,21 @@ fn seccomp_by_annotations(pod: Subject<'_>) -> Option<Broken> {
     let listed: Vec<&str> = bad.iter().map(String::as_str).collect();
     let noun = plural("annotation", "annotations", bad.len());
     let detail = format!("forbidden {noun} {}", listed.join(", "));
-    (!bad.is_empty()).then(|| Broken::new("seccompProfile", detail))
+    (!bad.is_empty()).then(|| Violation::new("seccompProfile", detail))
 }
 
-fn sysctls(pod: Subject<'_>, minor: u32) -> Option<Broken> {
+fn sysctls(pod: Subject<'_>, minor: u32) -> Option<Violation> {
     let all = pod.spec["securityContext"]["sysctls"].as_array().into_iter().flatten();
     let names = all.map(|one| text(&one["name"]));
     let is_safe = |name: &String| SYSCTLS.iter().any(|(one, since)| one == name && *since <= minor);
     let bad: Vec<String> = names.filter(|name| !is_safe(name)).collect();
-    (!bad.is_empty()).then(|| Broken::new("forbidden sysctls", bad.join(", ")))
+    (!bad.is_empty()).then(|| Violation::new("forbidden sysctls", bad.join(", ")))
 }
 
-fn host_process(pod: Subject<'_>) -> Option<Broken> {
+fn host_process(pod: Subject<'_>) -> Option<Violation> {
     let is_bad = |context: &Value| is_set(&context["windowsOptions"]["hostProcess"]);
     let is_pod = is_bad(&pod.spec["securityContext"]);
     let who = setters(is_pod, &pod.containers_with(|one| is_bad(&one["securityContext"])));
     let detail = format!("{who} must not set securityContext.windowsOptions.hostProcess=true");
-    (!who.is_empty()).then(|| Broken::new("hostProcess", detail))
+    (!who.is_empty()).then(|| Violation::new("hostProcess", detail))
 }

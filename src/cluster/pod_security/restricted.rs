@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::baseline::{confines, proc_mount};
-use super::told::{Broken, Values, containers, plural, quoted, setters};
+use super::violation::{Values, Violation, containers, plural, quoted, setters};
 use super::{Subject, text};
 
 /// Sources of volumes that pods may have.
@@ -20,13 +20,13 @@ const VOLUMES: [&str; 9] = [
 ];
 
 /// Violations of the standard of a minor version.
-pub(super) fn check(pod: Subject<'_>, minor: u32) -> Vec<Broken> {
-    let since = |first: u32, broken: Option<Broken>| broken.filter(|_| minor >= first);
+pub(super) fn check(pod: Subject<'_>, minor: u32) -> Vec<Violation> {
+    let since = |first: u32, broken: Option<Violation>| broken.filter(|_| minor >= first);
     // Windows knows nothing of these.
     let is_exempt = minor >= 25 && pod.is_windows();
-    let unless_exempt = |broken: Option<Broken>| broken.filter(|_| !is_exempt);
+    let unless_exempt = |broken: Option<Violation>| broken.filter(|_| !is_exempt);
     let has_own_users = minor >= 35 && pod.has_own_users();
-    let unless_own_users = |broken: Option<Broken>| broken.filter(|_| !has_own_users);
+    let unless_own_users = |broken: Option<Violation>| broken.filter(|_| !has_own_users);
     let rules = [
         since(8, unless_exempt(privilege_escalation(pod))),
         since(22, unless_exempt(capabilities(pod))),
@@ -39,16 +39,16 @@ pub(super) fn check(pod: Subject<'_>, minor: u32) -> Vec<Broken> {
     rules.into_iter().flatten().collect()
 }
 
-fn privilege_escalation(pod: Subject<'_>) -> Option<Broken> {
+fn privilege_escalation(pod: Subject<'_>) -> Option<Violation> {
     let bad = pod.containers_with(|one| {
         one["securityContext"]["allowPrivilegeEscalation"] != Value::Bool(false)
     });
     let detail =
         format!("{} must set securityContext.allowPrivilegeEscalation=false", containers(&bad));
-    (!bad.is_empty()).then(|| Broken::new("allowPrivilegeEscalation != false", detail))
+    (!bad.is_empty()).then(|| Violation::new("allowPrivilegeEscalation != false", detail))
 }
 
-fn capabilities(pod: Subject<'_>) -> Option<Broken> {
+fn capabilities(pod: Subject<'_>) -> Option<Violation> {
     let listed = |one: &Value, field: &str| -> Vec<String> {
         let all = one["securityContext"]["capabilities"][field].as_array();
         all.into_iter().flatten().map(text).collect()
@@ -74,10 +74,10 @@ fn capabilities(pod: Subject<'_>) -> Option<Broken> {
             quoted(&added)
         ));
     }
-    (!details.is_empty()).then(|| Broken::new("unrestricted capabilities", details.join("; ")))
+    (!details.is_empty()).then(|| Violation::new("unrestricted capabilities", details.join("; ")))
 }
 
-fn volumes(pod: Subject<'_>) -> Option<Broken> {
+fn volumes(pod: Subject<'_>) -> Option<Violation> {
     let (mut bad, mut kinds) = (Vec::new(), Values::new());
     for volume in pod.spec["volumes"].as_array().into_iter().flatten() {
         let fields = volume.as_object().into_iter().flatten();
@@ -96,10 +96,10 @@ fn volumes(pod: Subject<'_>) -> Option<Broken> {
         plural("restricted volume type", "restricted volume types", kinds.len()),
         quoted(&kinds)
     );
-    (!bad.is_empty()).then(|| Broken::new("restricted volume types", detail))
+    (!bad.is_empty()).then(|| Violation::new("restricted volume types", detail))
 }
 
-fn run_as_non_root(pod: Subject<'_>) -> Option<Broken> {
+fn run_as_non_root(pod: Subject<'_>) -> Option<Violation> {
     let asks = |context: &Value| context["runAsNonRoot"].as_bool();
     let of_pod = asks(&pod.spec["securityContext"]);
     let reason = "runAsNonRoot != true";
@@ -107,23 +107,23 @@ fn run_as_non_root(pod: Subject<'_>) -> Option<Broken> {
     let who = setters(of_pod == Some(false), &bad);
     if !who.is_empty() {
         let detail = format!("{who} must not set securityContext.runAsNonRoot=false");
-        return Some(Broken::new(reason, detail));
+        return Some(Violation::new(reason, detail));
     }
     let silent = pod.containers_with(|one| asks(&one["securityContext"]).is_none());
     let detail =
         format!("pod or {} must set securityContext.runAsNonRoot=true", containers(&silent));
-    (of_pod != Some(true) && !silent.is_empty()).then(|| Broken::new(reason, detail))
+    (of_pod != Some(true) && !silent.is_empty()).then(|| Violation::new(reason, detail))
 }
 
-fn run_as_user(pod: Subject<'_>) -> Option<Broken> {
+fn run_as_user(pod: Subject<'_>) -> Option<Violation> {
     let is_root = |context: &Value| context["runAsUser"].as_i64() == Some(0);
     let bad = pod.containers_with(|one| is_root(&one["securityContext"]));
     let who = setters(is_root(&pod.spec["securityContext"]), &bad);
     let detail = format!("{who} must not set runAsUser=0");
-    (!who.is_empty()).then(|| Broken::new("runAsUser=0", detail))
+    (!who.is_empty()).then(|| Violation::new("runAsUser=0", detail))
 }
 
-fn seccomp(pod: Subject<'_>) -> Option<Broken> {
+fn seccomp(pod: Subject<'_>) -> Option<Violation> {
     let kind_of = |context: &Value| {
         let profile = &context["seccompProfile"];
         profile.is_object().then(|| text(&profile["type"]))
@@ -142,12 +142,12 @@ fn seccomp(pod: Subject<'_>) -> Option<Broken> {
     if !who.is_empty() {
         let kinds = quoted(&kinds);
         let detail = format!("{who} must not set securityContext.seccompProfile.type to {kinds}");
-        return Some(Broken::new("seccompProfile", detail));
+        return Some(Violation::new("seccompProfile", detail));
     }
     let silent = pod.containers_with(|one| kind_of(&one["securityContext"]).is_none());
     let detail = format!(
         "pod or {} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\"",
         containers(&silent)
     );
-    (of_pod.is_none() && !silent.is_empty()).then(|| Broken::new("seccompProfile", detail))
+    (of_pod.is_none() && !silent.is_empty()).then(|| Violation::new("seccompProfile", detail))
 }

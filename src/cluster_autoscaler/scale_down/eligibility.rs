@@ -6,7 +6,7 @@ use crate::nodes::{is_ready, is_scale_down_disabled};
 use crate::options::{Options, ResolvedGroupOptions};
 use crate::snapshot::SnapshotNode;
 use crate::taints::is_being_deleted;
-use crate::utilization::{LeftOut, Utilization, utilization};
+use crate::utilization::{ExcludedPods, Utilization, utilization};
 use engine::SimTime;
 
 /// Why a node is not considered, if so, and its utilization if it was computed.
@@ -25,7 +25,7 @@ pub(super) fn examine(
         return (Some(UnremovableReason::ScaleDownDisabledAnnotation), None);
     }
     let Some(group) = group else { return (Some(UnremovableReason::NotAutoscaled), None) };
-    let left_out = LeftOut {
+    let left_out = ExcludedPods {
         daemon_sets: group.ignores_daemon_sets,
         mirrors: options.ignore_mirror_pods_utilization,
     };

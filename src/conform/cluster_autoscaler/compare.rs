@@ -43,7 +43,7 @@ pub(super) fn is_done_by_autoscaler(event: &WorldEvent) -> bool {
 
 /// The recorded decisions of a loop, with name lists expanded and lists keyed by the names of their items.
 pub(super) fn recorded(recorded: &RecordedLoop, state: &Map<String, Value>) -> Map<String, Value> {
-    let mut told: Map<String, Value> = Map::new();
+    let mut decisions: Map<String, Value> = Map::new();
     for (field, value) in recorded.decided.iter().filter(|(field, _)| *field != "st") {
         let value = match field.as_str() {
             "pending" | "pending_after_filters" | "registered_upcoming" => json!(sorted(value)),
@@ -52,25 +52,25 @@ pub(super) fn recorded(recorded: &RecordedLoop, state: &Map<String, Value>) -> M
             "scale_down" => scale_down(value),
             _ => value.clone(),
         };
-        told.insert(field.clone(), value);
+        decisions.insert(field.clone(), value);
     }
     let done = recorded.world.iter().filter(|event| is_done_by_autoscaler(event));
     let done = done.map(|event| {
-        let mut told = json!({ "ev": event.ev, "t": event.t });
+        let mut decisions = json!({ "ev": event.ev, "t": event.t });
         if let Some(node) = &event.node {
-            told["node"] = json!(node);
+            decisions["node"] = json!(node);
         }
         for field in ["group", "delta", "pod", "grace_s"] {
             if let Some(value) = event.others.get(field) {
-                told[field] = value.clone();
+                decisions[field] = value.clone();
             }
         }
-        told
+        decisions
     });
-    told.insert("did".into(), in_order(done.collect()));
-    told.insert("st".into(), Value::Object(state.clone()));
-    told.insert("t".into(), json!(recorded.t));
-    told
+    decisions.insert("did".into(), in_order(done.collect()));
+    decisions.insert("st".into(), Value::Object(state.clone()));
+    decisions.insert("t".into(), json!(recorded.t));
+    decisions
 }
 
 /// The autoscaler's actions in canonical order.
@@ -154,13 +154,13 @@ fn expander(value: &Value) -> Value {
 }
 
 fn scale_up(value: &Value) -> Value {
-    let mut told = value.clone();
+    let mut decisions = value.clone();
     if value.get("infos").is_some() {
-        told["infos"] = by_name_kept(&value["infos"], "group");
+        decisions["infos"] = by_name_kept(&value["infos"], "group");
     }
     for field in ["triggered", "awaiting"] {
         if value.get(field).is_some() {
-            told[field] = json!(sorted(&value[field]));
+            decisions[field] = json!(sorted(&value[field]));
         }
     }
     if let Some(remain) = value["remain"].as_array() {
@@ -174,17 +174,17 @@ fn scale_up(value: &Value) -> Value {
                 by_pod.insert(pod, reasons.clone());
             }
         }
-        told["remain"] = Value::Object(by_pod);
+        decisions["remain"] = Value::Object(by_pod);
     }
-    told
+    decisions
 }
 
 fn scale_down(value: &Value) -> Value {
-    let mut told = value.clone();
+    let mut decisions = value.clone();
     if value.get("nodes").is_some() {
-        told["nodes"] = with_lists(by_name_kept(&value["nodes"], "node"), &["evict"]);
+        decisions["nodes"] = with_lists(by_name_kept(&value["nodes"], "node"), &["evict"]);
     }
-    told
+    decisions
 }
 
 /// The items of a list keyed by one of their fields, which is removed from them.
@@ -221,31 +221,31 @@ fn with_lists(mut named: Value, lists: &[&str]) -> Value {
 
 /// Our random choice in the last loop of a recording, in the form of its alternatives.
 pub(super) fn choice(ours: &Map<String, Value>, alternative: &Value) -> Value {
-    let mut told = json!({});
+    let mut decisions = json!({});
     let null = Value::Null;
     let of = |field: &str| ours.get(field).unwrap_or(&null);
     if alternative.get("best").is_some() {
-        told["best"] = of("expander")["best"].clone();
+        decisions["best"] = of("expander")["best"].clone();
     }
     if alternative.get("scale_up").is_some() {
-        told["scale_up"] = of("scale_up")["infos"].clone();
+        decisions["scale_up"] = of("scale_up")["infos"].clone();
     }
     if alternative.get("scale_down").is_some() {
         let nodes = of("scale_down")["nodes"].as_object();
         let names: Vec<&String> = nodes.into_iter().flat_map(Map::keys).collect();
-        told["scale_down"] = json!(names);
+        decisions["scale_down"] = json!(names);
     }
-    told
+    decisions
 }
 
 /// A recorded alternative in the same form.
 pub(super) fn alternative(alternative: &Value) -> Value {
-    let mut told = alternative.clone();
+    let mut decisions = alternative.clone();
     if alternative["scale_up"].is_array() {
-        told["scale_up"] = by_name_kept(&alternative["scale_up"], "group");
+        decisions["scale_up"] = by_name_kept(&alternative["scale_up"], "group");
     }
     if alternative["scale_down"].is_array() {
-        told["scale_down"] = json!(sorted(&alternative["scale_down"]));
+        decisions["scale_down"] = json!(sorted(&alternative["scale_down"]));
     }
-    told
+    decisions
 }

@@ -5,10 +5,10 @@ mod binding;
 mod case;
 mod cloud;
 mod compare;
+mod decisions;
 mod names;
 mod objects;
 mod run;
-mod told;
 mod world;
 
 use std::io::BufRead;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::case::{Case, RecordedLoop, WorldEvent};
 use super::compare::{in_order, is_done_by_autoscaler};
-use super::told::{decided, seconds, state};
+use super::decisions::{decided, seconds, state};
 use super::world::World;
 use cluster_autoscaler::expander::{PriorityList, TieBreaker};
 use cluster_autoscaler::trigger::{next_loop, starts_loop};
@@ -75,15 +75,15 @@ impl Run {
         self.last = Some(now);
         self.loops += 1;
         self.news = None;
-        let mut told = decided(&report);
+        let mut decisions = decided(&report);
         let mut done = std::mem::take(&mut self.world.cloud.log);
         done.append(&mut self.world.log);
-        told.insert("did".into(), in_order(done));
+        decisions.insert("did".into(), in_order(done));
         let state = state(&self.autoscaler, &self.world, now);
-        told.insert("st".into(), Value::Object(state));
-        told.insert("t".into(), seconds(due));
+        decisions.insert("st".into(), Value::Object(state));
+        decisions.insert("t".into(), seconds(due));
         self.explanation = format!("{report:#?}");
-        Ok(told)
+        Ok(decisions)
     }
 
     /// The end of the log up to the last loop.

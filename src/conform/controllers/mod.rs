@@ -4,7 +4,7 @@
 mod case;
 mod compare;
 mod kubelet;
-mod seen;
+mod observed;
 mod state;
 mod trace;
 mod user;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
-use super::seen;
+use super::observed;
 use super::world::World;
 use cluster::deployment::WorkloadCondition;
 use cluster::stateful_set::StatefulSetUpdate;
@@ -49,7 +49,7 @@ fn nodes(store: &Store) -> Value {
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
     for node in store.nodes().values() {
         let status = node.ready_reason().map_or("", |_| node.ready.status.as_str());
-        *all.entry(format!("{status}|{}", seen::taints(node).join(","))).or_default() += 1;
+        *all.entry(format!("{status}|{}", observed::taints(node).join(","))).or_default() += 1;
     }
     json!(all)
 }

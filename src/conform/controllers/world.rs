@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::case::{Case, NodeEntry, Nodes, PodModel};
-use super::seen::{Eyes, Seen, SeenPod};
+use super::observed::{ChangeCollector, ObservedChange, ObservedPod};
 use super::trace::{Trace, rounded};
 use super::user;
 use super::victims::leading_hex;
@@ -66,7 +66,7 @@ pub(super) struct PodRecord {
     pub(super) ordinal: usize,
     pub(super) model: PodModel,
     /// Its state as of the last change.
-    seen: SeenPod,
+    seen: ObservedPod,
 }
 
 /// A case in progress.
@@ -78,7 +78,7 @@ pub(super) struct World<'a> {
     pub(super) pods: BTreeMap<PodId, PodRecord>,
     /// The documents as last applied, by kind and name.
     pub(super) documents: BTreeMap<(String, String), Value>,
-    eyes: Eyes,
+    eyes: ChangeCollector,
     pub(super) events: EventQueue<Event>,
     ordinals: BTreeMap<String, usize>,
     /// Names in the golden data, such as `web/rs1`.
@@ -105,7 +105,7 @@ impl<'a> World<'a> {
             trace: Trace::default(),
             pods: BTreeMap::new(),
             documents: BTreeMap::new(),
-            eyes: Eyes::default(),
+            eyes: ChangeCollector::default(),
             events: EventQueue::default(),
             ordinals: BTreeMap::new(),
             replica_sets: BTreeMap::new(),
@@ -330,7 +330,7 @@ impl<'a> World<'a> {
         for _ in 0..std::mem::take(&mut self.eyes.refused_pods) {
             self.note_creation(false);
         }
-        for Seen { change, pod, node } in std::mem::take(&mut self.eyes.seen) {
+        for ObservedChange { change, pod, node } in std::mem::take(&mut self.eyes.seen) {
             match (change, pod) {
                 (Change::Spec(ObjectId::ReplicaSet(set), _), _) => self.name_replica_set(set),
                 (Change::PodAdded(id), Some(pod)) => self.pod_added(id, pod),
@@ -377,7 +377,7 @@ impl<'a> World<'a> {
 
     /// The creation order of a pod. If several pods of an Indexed Job are created at once, the recording determines
     /// which index came when.
-    fn ordinal_of(&mut self, owner: &str, pod: &SeenPod) -> usize {
+    fn ordinal_of(&mut self, owner: &str, pod: &ObservedPod) -> usize {
         let ordinal = self.ordinals.entry(owner.to_owned()).or_default();
         *ordinal += 1;
         let Some(index) = &pod.index else { return *ordinal };
@@ -392,7 +392,7 @@ impl<'a> World<'a> {
         recorded.unwrap_or(*ordinal)
     }
 
-    fn pod_added(&mut self, id: PodId, pod: SeenPod) {
+    fn pod_added(&mut self, id: PodId, pod: ObservedPod) {
         let owner = match pod.owner {
             Some(owner) => self.owner_name(owner),
             None => "-".to_owned(),
@@ -415,7 +415,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn pod_updated(&mut self, id: PodId, what: PodChanges, pod: SeenPod) {
+    fn pod_updated(&mut self, id: PodId, what: PodChanges, pod: ObservedPod) {
         let Some(record) = self.pods.get_mut(&id) else { return };
         let before = std::mem::replace(&mut record.seen, pod);
         // The node may have been removed in the meantime.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::expected::{Expected, Section};
-use super::run::{Shown, ShownEvent};
+use super::run::{RunEvent, RunResults};
 use crate::Difference;
 use crate::json::first_gap;
 
@@ -31,7 +31,7 @@ pub struct Compared {
 }
 
 /// The first difference between a base run and its recording, if any.
-pub fn first_difference(shown: &Shown, expected: &Expected) -> (Compared, Option<Difference>) {
+pub fn first_difference(shown: &RunResults, expected: &Expected) -> (Compared, Option<Difference>) {
     let compared = Compared {
         samples: expected.samples.len(),
         events: expected.events.len(),
@@ -46,11 +46,11 @@ pub fn first_difference(shown: &Shown, expected: &Expected) -> (Compared, Option
     (compared, first)
 }
 
-fn is_rescale(event: &ShownEvent) -> bool {
+fn is_rescale(event: &RunEvent) -> bool {
     event.what.starts_with("rescale")
 }
 
-fn sample_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Difference)> {
+fn sample_difference(shown: &RunResults, expected: &Expected) -> Option<(f64, Difference)> {
     let repro = &expected.repro;
     if shown.samples.len() != expected.samples.len() {
         let (got, wanted) = (shown.samples.len(), expected.samples.len());
@@ -96,7 +96,7 @@ fn sorted(per_node: &Value) -> Vec<i64> {
     counts
 }
 
-fn event_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Difference)> {
+fn event_difference(shown: &RunResults, expected: &Expected) -> Option<(f64, Difference)> {
     let repro = &expected.repro;
     let by_node = repro.pods_per_node.identical;
     let (theirs, ours) = (by_kind(&expected.events, by_node), by_kind(&shown.events, by_node));
@@ -130,7 +130,7 @@ fn event_difference(shown: &Shown, expected: &Expected) -> Option<(f64, Differen
 }
 
 /// The times of each kind of event, in order.
-fn by_kind(events: &[ShownEvent], by_node: bool) -> BTreeMap<String, Vec<f64>> {
+fn by_kind(events: &[RunEvent], by_node: bool) -> BTreeMap<String, Vec<f64>> {
     let mut kinds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for event in events {
         let kind = match event.node.as_ref().filter(|_| by_node) {
@@ -199,7 +199,7 @@ fn first_unmatched(theirs: &[f64], ours: &[f64], short_lives: &[f64]) -> Option<
 }
 
 /// A difference, with the decisions around its time and the state of the objects.
-fn difference(shown: &Shown, t: f64, field: &str, wanted: &Value, got: &Value) -> Difference {
+fn difference(shown: &RunResults, t: f64, field: &str, wanted: &Value, got: &Value) -> Difference {
     let around = |time: &f64| (t - CONTEXT_BEFORE..=t + CONTEXT_AFTER).contains(time);
     let lines: Vec<String> = shown
         .log

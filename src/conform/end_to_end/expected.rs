@@ -1,4 +1,4 @@
-//! The recording in the form of [`super::run::Shown`].
+//! The recording in the form of [`super::run::RunResults`].
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::case::CaseFiles;
-use super::run::{ShownEvent, node_text, rescale_line};
+use super::run::{RunEvent, node_text, rescale_line};
 
 /// The recording of a case.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Expected {
     /// The samples of the base run, with unchanged values filled in.
     pub samples: Vec<Value>,
     /// The events of the base run, one per pod.
-    pub events: Vec<ShownEvent>,
+    pub events: Vec<RunEvent>,
     /// The results that three runs with equal inputs agree on.
     pub repro: Repro,
     /// The range of results over runs at all offsets.
@@ -134,7 +134,7 @@ fn samples(text: &str) -> Result<Vec<Value>, String> {
     Ok(samples)
 }
 
-fn events(text: &str) -> Result<Vec<ShownEvent>, String> {
+fn events(text: &str) -> Result<Vec<RunEvent>, String> {
     let mut events = Vec::new();
     for record in lines(text, "events.jsonl")? {
         let field = |key: &str| record.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -167,7 +167,7 @@ fn events(text: &str) -> Result<Vec<ShownEvent>, String> {
         let t = record.get("t").and_then(Value::as_f64).unwrap_or_default();
         let times = if field("type") == "pod" { number("n") } else { 1 };
         for _ in 0..times {
-            events.push(ShownEvent { t, what: what.clone(), node: node.clone() });
+            events.push(RunEvent { t, what: what.clone(), node: node.clone() });
         }
     }
     Ok(events)

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use case::CaseFiles;
 use compare::first_difference;
 use expected::{Band, Expected, Repro};
-pub use run::{Shown, ShownEvent};
+pub use run::{RunEvent, RunResults};
 use world::Prepared;
 
 use super::{Difference, Outcome, Report};
@@ -77,7 +77,7 @@ pub struct Outside {
 pub type EndToEndReport = Report<EndToEndOutcome>;
 
 /// Runs a case at its base offsets, whether it was recorded or not.
-pub fn run_base(files: &CaseFiles) -> Result<Shown, String> {
+pub fn run_base(files: &CaseFiles) -> Result<RunResults, String> {
     let prepared = Prepared::new(files)?;
     let base = prepared.parameters.offsets.first().ok_or("params.yaml has no offsets")?;
     Ok(run::run(prepared.world(*base)))

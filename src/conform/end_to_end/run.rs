@@ -8,7 +8,7 @@ use super::sums::Sums;
 use cluster::hpa_status::{HpaStatus, MetricValue};
 use cluster::{ClusterView, NamespacedName};
 use engine::{SimDuration, SimTime};
-use sim::watch::{NodeState, PodEvent, Rescale, Seen, Watched};
+use sim::watch::{NodeState, PodEvent, Rescale, Watched, WatchedChange};
 use sim::{Simulation, World};
 use traffic::{FailureCause, FlowAmounts, ServiceId};
 use units::Quantity;
@@ -20,11 +20,11 @@ const SAMPLE_PERIOD: SimDuration = SimDuration::from_secs(15);
 
 /// Results of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Shown {
+pub struct RunResults {
     /// The complete state at each sample.
     pub samples: Vec<Value>,
     /// Events: time, description, node.
-    pub events: Vec<ShownEvent>,
+    pub events: Vec<RunEvent>,
     /// The sums, by path as in `band.json`.
     pub summary: BTreeMap<String, f64>,
     /// Decisions in order, to investigate differences.
@@ -33,7 +33,7 @@ pub struct Shown {
 
 /// An event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ShownEvent {
+pub struct RunEvent {
     /// Time (s).
     pub t: f64,
     /// Description, such as `pod web create`.
@@ -43,17 +43,17 @@ pub struct ShownEvent {
 }
 
 /// Runs a world to its end.
-pub fn run(world: World) -> Shown {
+pub fn run(world: World) -> RunResults {
     let end = SimTime::ZERO + world.duration;
     let mut simulation = Simulation::new(world);
     simulation.watch();
     let names: Vec<NamespacedName> = simulation.traffic_services().cloned().collect();
-    let mut shown = Shown::default();
+    let mut shown = RunResults::default();
     let mut sums = Sums::new(simulation.view());
     let mut at = SimTime::ZERO + FIRST_SAMPLE;
     let view = simulation.view();
     let nodes = view.nodes().values().map(|node| node.meta.name().to_string()).collect();
-    let mut seen = SeenSoFar { nodes, ..SeenSoFar::default() };
+    let mut seen = EventState { nodes, ..EventState::default() };
     while at < end {
         simulation.run_until(at);
         seen.take(&mut simulation, &mut shown, &mut sums);
@@ -177,25 +177,25 @@ fn tenths(amount: f64) -> f64 {
 
 /// State accumulated from the events so far.
 #[derive(Clone, Debug, Default)]
-struct SeenSoFar {
+struct EventState {
     progressing: BTreeMap<NamespacedName, &'static str>,
     nodes: BTreeSet<String>,
 }
 
-impl SeenSoFar {
-    fn take(&mut self, simulation: &mut Simulation, shown: &mut Shown, sums: &mut Sums) {
+impl EventState {
+    fn take(&mut self, simulation: &mut Simulation, shown: &mut RunResults, sums: &mut Sums) {
         for watched in simulation.take_watched() {
             sums.watched(&watched);
             let t = watched.at.as_secs_f64();
             if let Some((what, node)) = self.event(watched) {
-                shown.events.push(ShownEvent { t, what, node });
+                shown.events.push(RunEvent { t, what, node });
             }
         }
     }
 
     fn event(&mut self, Watched { at, what }: Watched) -> Option<(String, Option<String>)> {
         match what {
-            Seen::Pod { deployment, event, .. } => {
+            WatchedChange::Pod { deployment, event, .. } => {
                 let name = deployment.map_or_else(String::new, |id| id.name.to_string());
                 let (what, node) = match event {
                     PodEvent::Created => ("create".to_owned(), None),
@@ -210,11 +210,13 @@ impl SeenSoFar {
                 };
                 Some((format!("pod {name} {what}"), node))
             }
-            Seen::Node { name, state } => self.node_event(at, name.as_ref(), state.as_ref()),
-            Seen::NewReplicaSet { deployment, image } => {
+            WatchedChange::Node { name, state } => {
+                self.node_event(at, name.as_ref(), state.as_ref())
+            }
+            WatchedChange::NewReplicaSet { deployment, image } => {
                 Some((format!("newReplicaSet {} {image}", deployment.name), None))
             }
-            Seen::Progressing { deployment, reason } => {
+            WatchedChange::Progressing { deployment, reason } => {
                 let what = match reason {
                     "NewReplicaSetAvailable" => "rolloutComplete",
                     "ProgressDeadlineExceeded" => "rolloutDeadlineExceeded",
@@ -224,8 +226,8 @@ impl SeenSoFar {
                 self.progressing.insert(deployment, reason);
                 (!what.is_empty()).then(|| (format!("{what} {name}"), None))
             }
-            Seen::Replicas { .. } | Seen::Step { .. } => None,
-            Seen::Rescale(rescale) => Some((rescale_text(&rescale), None)),
+            WatchedChange::Replicas { .. } | WatchedChange::Step { .. } => None,
+            WatchedChange::Rescale(rescale) => Some((rescale_text(&rescale), None)),
         }
     }
 

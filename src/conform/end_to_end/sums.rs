@@ -8,7 +8,7 @@ use super::run::split;
 use cluster::ClusterView;
 use cluster::pod::PodId;
 use engine::SimTime;
-use sim::watch::{PodEvent, Seen, Watched};
+use sim::watch::{PodEvent, Watched, WatchedChange};
 use traffic::FlowAmounts;
 
 /// Sums accumulated during a run.
@@ -60,28 +60,30 @@ impl Sums {
     /// Adds an event.
     pub(super) fn watched(&mut self, Watched { at, what }: &Watched) {
         match what {
-            Seen::Pod { pod, deployment, event } => {
+            WatchedChange::Pod { pod, deployment, event } => {
                 let name = deployment.as_ref().map_or("", |id| id.name.as_ref());
                 self.pod(*at, *pod, name, event);
             }
-            Seen::Node { name, state: Some(_) } => {
+            WatchedChange::Node { name, state: Some(_) } => {
                 self.nodes.entry(name.to_string()).or_insert((*at).max(SimTime::ZERO));
             }
-            Seen::Node { name, state: None } => {
+            WatchedChange::Node { name, state: None } => {
                 if let Some(since) = self.nodes.remove(name.as_ref()) {
                     self.node_seconds += (*at - since).as_secs_f64();
                 }
             }
-            Seen::Replicas { deployment, replicas } => {
+            WatchedChange::Replicas { deployment, replicas } => {
                 let sums = self.deployment(deployment.name.as_ref());
                 if *replicas > sums.max.0 {
                     sums.max = (*replicas, at.as_secs_f64());
                 }
             }
-            Seen::Rescale(rescale) => {
+            WatchedChange::Rescale(rescale) => {
                 *self.rescales.entry(rescale.hpa.name.to_string()).or_default() += 1;
             }
-            Seen::NewReplicaSet { .. } | Seen::Progressing { .. } | Seen::Step { .. } => {}
+            WatchedChange::NewReplicaSet { .. }
+            | WatchedChange::Progressing { .. }
+            | WatchedChange::Step { .. } => {}
         }
     }
 

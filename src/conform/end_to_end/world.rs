@@ -18,7 +18,7 @@ use scenario::{ResolvedScenario, ScenarioText, Timing};
 use scheduler::{Scheduler, TieBreaker};
 use sim::{Blueprint, World, scheduler_of};
 use traffic::arrivals::{Pattern, RatePoint};
-use traffic::{ArrivalProcess, Balancer, Load, RequestModelSpec, TimeLaw, TrafficSpec};
+use traffic::{ArrivalProcess, Balancer, Load, RequestModelSpec, TimeDistribution, TrafficSpec};
 use units::LoopPhase;
 
 /// Start of the control plane and the nodes.
@@ -184,7 +184,7 @@ fn requests(cpu_milliseconds: f64) -> RequestModelSpec {
     RequestModelSpec {
         // Recorded pods process any number of requests concurrently.
         concurrency: u32::MAX,
-        cpu_time: TimeLaw::Constant(seconds(cpu_milliseconds / 1000.0)),
+        cpu_time: TimeDistribution::Constant(seconds(cpu_milliseconds / 1000.0)),
         ..RequestModelSpec::default()
     }
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::pods::{Pod, own_templates};
-use super::readings::{AgedValue, Answered};
-use super::row::{Answer, NAMESPACE, NOW};
+use super::readings::{AgedValue, MetricsResponse};
+use super::row::{ComputedFields, NAMESPACE, NOW};
 use super::row_errors::{MISSING_REQUEST, error_answer, metric_error};
 use super::sync::Sync;
 use super::{Flags, defaulted_spec};
@@ -27,7 +27,7 @@ struct CalculatorRow {
     feature_gates: HpaFeatureGates,
     function: String,
     args: Arguments,
-    metrics: Vec<Answered>,
+    metrics: Vec<MetricsResponse>,
     pods: Vec<Pod>,
     tolerances: RowTolerances,
 }
@@ -99,7 +99,7 @@ impl CalculatorRow {
 }
 
 /// One call of the replica calculator.
-pub(super) fn replica_calculator(line: &str, expected: &Value) -> Result<Answer, String> {
+pub(super) fn replica_calculator(line: &str, expected: &Value) -> Result<ComputedFields, String> {
     let mut row: CalculatorRow = parse(line)?;
     let (hpa_spec, metric) = row.spec()?;
     let templates = own_templates(&mut row.pods)?;
@@ -160,7 +160,7 @@ struct GroupPodsRow {
 }
 
 /// Grouping of pods.
-pub(super) fn group_pods(line: &str) -> Result<Answer, String> {
+pub(super) fn group_pods(line: &str) -> Result<ComputedFields, String> {
     let row: GroupPodsRow = parse(line)?;
     let settings = row.flags.settings(HpaFeatureGates::default())?;
     let class = |pod: &Pod| {
@@ -196,7 +196,7 @@ struct PodRequestsRow {
 }
 
 /// Requests of pods.
-pub(super) fn pod_requests(line: &str, expected: &Value) -> Result<Answer, String> {
+pub(super) fn pod_requests(line: &str, expected: &Value) -> Result<ComputedFields, String> {
     let row: PodRequestsRow = parse(line)?;
     let container = Some(row.container.as_str()).filter(|container| !container.is_empty());
     let gate = row.feature_gates.pod_level_resources;

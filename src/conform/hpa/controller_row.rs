@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::compare::{conditions, events, metrics};
 use super::pods::{Pod, own_templates};
-use super::readings::{Answered, Reading};
-use super::row::{AgedRecommendation, Answer, NAMESPACE, NOW, ScaleEvents};
+use super::readings::{MetricsResponse, Reading};
+use super::row::{AgedRecommendation, ComputedFields, NAMESPACE, NOW, ScaleEvents};
 use super::row_errors::{error_answer, sync_error};
 use super::sync::{Scale, Sync};
 use super::{Flags, defaulted_spec, row};
@@ -32,7 +32,7 @@ struct ReconcileRow {
     other_hpa_selects_same_pods: bool,
     #[serde(default)]
     pods: Vec<Pod>,
-    metrics: Option<Vec<Answered>>,
+    metrics: Option<Vec<MetricsResponse>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -104,7 +104,7 @@ impl ConditionBefore {
 
 /// One sync of a fresh controller. Whether the status is written is not compared: the row does not contain the
 /// complete previous status.
-pub(super) fn reconcile(line: &str, expected: &Value) -> Result<Answer, String> {
+pub(super) fn reconcile(line: &str, expected: &Value) -> Result<ComputedFields, String> {
     let mut row: ReconcileRow = parse(line)?;
     let object = json!({ "spec": row.hpa_spec_defaulted });
     let (spec, _) = defaulted_spec("autoscaling/v2", &object)?;
@@ -135,7 +135,7 @@ pub(super) fn reconcile(line: &str, expected: &Value) -> Result<Answer, String> 
     Ok(decision_answer(&decision, &history, expected))
 }
 
-fn decision_answer(decision: &Decision, history: &HpaHistory, expected: &Value) -> Answer {
+fn decision_answer(decision: &Decision, history: &HpaHistory, expected: &Value) -> ComputedFields {
     let status = &decision.status;
     let mut conditions = conditions(status);
     for condition in conditions.as_array_mut().into_iter().flatten() {

@@ -149,7 +149,7 @@ impl AgedValue {
 /// The answer of a metrics API in a row.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Answered {
+pub(super) struct MetricsResponse {
     source: String,
     #[serde(default)]
     resource: String,
@@ -164,7 +164,7 @@ pub(super) struct Answered {
     values_milli: Option<Vec<i64>>,
 }
 
-impl Answered {
+impl MetricsResponse {
     /// The answer in the order of the pods.
     pub(super) fn reading(&self, pods: &[Pod]) -> Reading {
         match self.error.as_deref() {

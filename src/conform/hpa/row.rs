@@ -51,7 +51,7 @@ pub(super) fn replay(table: &str, line: &str) -> Result<Option<Difference>, Stri
 }
 
 /// Our answer, field by field. Fields missing in the recording are not compared.
-pub(super) type Answer = Vec<(&'static str, Value)>;
+pub(super) type ComputedFields = Vec<(&'static str, Value)>;
 
 /// True if equal, with a tolerance for ages.
 fn is_same(expected: &Value, got: &Value) -> bool {
@@ -165,7 +165,7 @@ struct RateLimitRow {
     events: ScaleEvents,
 }
 
-fn rate_limit(table: &str, row: &RateLimitRow) -> Result<Answer, String> {
+fn rate_limit(table: &str, row: &RateLimitRow) -> Result<ComputedFields, String> {
     let desired = Desired {
         current: row.current_replicas,
         stabilized: row.desired_replicas,
@@ -192,7 +192,7 @@ struct PolicyLimitRow {
     events: ScaleEvents,
 }
 
-fn policy_limit(table: &str, row: &PolicyLimitRow) -> Result<Answer, String> {
+fn policy_limit(table: &str, row: &PolicyLimitRow) -> Result<ComputedFields, String> {
     let history = row.events.history();
     let rules = &row.rules;
     let behavior = behavior(&json!({ "scaleUp": rules, "scaleDown": rules }))?;
@@ -212,7 +212,7 @@ struct EventsInPeriodRow {
     period_seconds: i64,
 }
 
-fn events_in_period(row: &EventsInPeriodRow) -> Answer {
+fn events_in_period(row: &EventsInPeriodRow) -> ComputedFields {
     let period = SimDuration::from_secs(row.period_seconds);
     let change = replicas_changed_in(&events(&row.events), period, NOW);
     vec![("replicaChange", json!(change))]
@@ -228,7 +228,7 @@ struct StoreScaleEventRow {
     events: ScaleEvents,
 }
 
-fn store_scale_event(row: &StoreScaleEventRow) -> Result<Answer, String> {
+fn store_scale_event(row: &StoreScaleEventRow) -> Result<ComputedFields, String> {
     let mut history = row.events.history();
     let behavior = behavior(&row.behavior)?;
     history.record_scale_event(behavior.as_ref(), row.previous_replicas, row.new_replicas, NOW);
@@ -260,7 +260,7 @@ impl StabilizeRow {
     }
 }
 
-fn stabilize_without_behavior(row: &StabilizeRow) -> Answer {
+fn stabilize_without_behavior(row: &StabilizeRow) -> ComputedFields {
     let mut history = row.history();
     let window = SimDuration::from_secs(row.downscale_stabilization_seconds);
     let weighed = weigh(&history, row.desired_replicas, window, NOW);
@@ -268,7 +268,7 @@ fn stabilize_without_behavior(row: &StabilizeRow) -> Answer {
     stabilized(&stabilization, &history)
 }
 
-fn stabilize_by_behavior(row: &StabilizeRow) -> Answer {
+fn stabilize_by_behavior(row: &StabilizeRow) -> ComputedFields {
     let mut history = row.history();
     let windows = Windows {
         up: SimDuration::from_secs(row.scale_up_stabilization_window_seconds),
@@ -285,7 +285,7 @@ fn stabilize_by_behavior(row: &StabilizeRow) -> Answer {
     answer
 }
 
-fn stabilized(stabilization: &Stabilization, history: &HpaHistory) -> Answer {
+fn stabilized(stabilization: &Stabilization, history: &HpaHistory) -> ComputedFields {
     vec![
         ("stabilized", json!(stabilization.stabilized)),
         ("recommendationsAfter", recommendations_json(history)),

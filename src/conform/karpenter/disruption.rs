@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::case::Case;
-use super::told;
+use super::decisions;
 use karpenter::Snapshot;
 use karpenter::conditions::{consolidatable_from, drift};
 use karpenter::disruption::{Command, Method, VALIDATION_DELAY, allowed_disruptions, validate};
@@ -14,11 +14,11 @@ use karpenter::state::NodeClaim;
 
 /// The decision of each method on this state, independently of the others.
 pub(super) fn outcome(case: &Case, mut snapshot: Snapshot) -> Value {
-    let mut told = Map::new();
+    let mut decisions = Map::new();
     let is_given =
         case.nodes.iter().any(|node| node.consolidatable.is_some() || node.drifted_age_s.is_some());
     if !is_given {
-        told.insert("conditions".to_owned(), set_conditions(&mut snapshot));
+        decisions.insert("conditions".to_owned(), set_conditions(&mut snapshot));
     }
     let mut first = None;
     for method in Method::ALL {
@@ -26,10 +26,10 @@ pub(super) fn outcome(case: &Case, mut snapshot: Snapshot) -> Value {
         if acts && first.is_none() {
             first = Some(method.as_str());
         }
-        told.insert(method.as_str().to_owned(), one);
+        decisions.insert(method.as_str().to_owned(), one);
     }
-    told.insert("first_method_with_command".to_owned(), json!(first.unwrap_or("")));
-    Value::Object(told)
+    decisions.insert("first_method_with_command".to_owned(), json!(first.unwrap_or("")));
+    Value::Object(decisions)
 }
 
 /// The decision of a method, and whether it has a command.
@@ -51,14 +51,14 @@ fn of_method(method: Method, snapshot: &Snapshot) -> (Value, bool) {
     });
     let commands: Vec<Value> = command.iter().map(|one| told_command(one, snapshot)).collect();
     let elapsed = if is_looked_at_again { VALIDATION_DELAY.as_secs() } else { 0 };
-    let told = json!({
+    let decisions = json!({
         "allowed_disruptions": allowed,
         "candidates": costs,
         "commands": commands,
         "elapsed_s": elapsed,
         "reason": method.reason().as_str(),
     });
-    (told, command.is_some())
+    (decisions, command.is_some())
 }
 
 fn told_command(command: &Command, snapshot: &Snapshot) -> Value {
@@ -69,19 +69,19 @@ fn told_command(command: &Command, snapshot: &Snapshot) -> Value {
         });
     }
     let names: Vec<&str> = candidates.iter().map(|one| &*one.node).collect();
-    let replacements = command.replacements.iter().map(|claim| told::claim(claim, snapshot));
+    let replacements = command.replacements.iter().map(|claim| decisions::claim(claim, snapshot));
     let used = command.results.existing.iter().filter(|place| !place.pods.is_empty());
     json!({
         "decision": command.decision().as_str(),
         "candidates": names,
         "replacements": replacements.collect::<Vec<_>>(),
-        "existing_nodes": used.map(told::existing).collect::<Vec<_>>(),
+        "existing_nodes": used.map(decisions::existing).collect::<Vec<_>>(),
     })
 }
 
 /// Computes the conditions of each NodeClaim, and returns them.
 fn set_conditions(snapshot: &mut Snapshot) -> Value {
-    let mut told = Map::new();
+    let mut decisions = Map::new();
     let mut nodes = std::mem::take(&mut snapshot.nodes);
     for state in &mut nodes {
         let Some(claim) = &mut state.claim else { continue };
@@ -96,9 +96,9 @@ fn set_conditions(snapshot: &mut Snapshot) -> Value {
         if let Some(reason) = reason {
             own["drifted"] = json!(reason.as_str());
         }
-        told.insert(claim.name.to_string(), own);
+        decisions.insert(claim.name.to_string(), own);
         *claim = Arc::new(changed);
     }
     snapshot.nodes = nodes;
-    Value::Object(told)
+    Value::Object(decisions)
 }

@@ -3,11 +3,11 @@
 
 mod case;
 mod catalog;
+mod decisions;
 mod disruption;
 mod pools;
 mod provisioning;
 mod sequence;
-mod told;
 mod world;
 
 pub use catalog::Catalog;
@@ -85,7 +85,7 @@ fn difference(
     let mut ours = ours.clone();
     drop_fields(&mut recorded);
     drop_fields(&mut ours);
-    told::align(&mut recorded, &mut ours);
+    decisions::align(&mut recorded, &mut ours);
     first_gap("", &recorded, &ours, &|_| 1e-9)
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::told;
+use super::decisions;
 use karpenter::Snapshot;
 use karpenter::provisioner::{pending_pods, schedule};
 
@@ -12,5 +12,5 @@ pub(super) fn outcome(snapshot: &Snapshot) -> Value {
     let mut ignored: Vec<String> = ignored.iter().map(|(pod, _)| pod.id.name.to_string()).collect();
     ignored.sort();
     let results = schedule(snapshot).unwrap_or_default();
-    told::pass(&results, &ignored, snapshot)
+    decisions::pass(&results, &ignored, snapshot)
 }

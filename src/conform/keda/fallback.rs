@@ -14,7 +14,7 @@ use cluster::Name;
 use cluster::hpa::MetricTarget;
 use cluster::scaled_object::KedaConditions;
 use controllers::keda::COMPOSITE_METRIC;
-use controllers::keda::fallback::{Answer, answer, condition, failures_after, value_milli};
+use controllers::keda::fallback::{FallbackChoice, answer, condition, failures_after, value_milli};
 
 #[derive(Debug, Deserialize)]
 struct Case {
@@ -75,9 +75,9 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         let answer = answer(fallback, failures);
         let own = |milli| Some((milli, case.metric.name.as_str()));
         let told = match answer {
-            Answer::Own => own(step.value_milli),
-            Answer::Error => None,
-            Answer::Fallback => fallback
+            FallbackChoice::Own => own(step.value_milli),
+            FallbackChoice::Error => None,
+            FallbackChoice::Fallback => fallback
                 .and_then(|fallback| value_milli(fallback, target, step.replicas, step.ready_pods))
                 .map(|milli| match case.spec.modifiers() {
                     Some(_) => (milli, COMPOSITE_METRIC),
@@ -87,7 +87,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
         let fields = [
             ("valueMilli", json!(told.map(|(milli, _)| milli))),
             ("name", json!(told.map(|(_, name)| name))),
-            ("fallback", json!(answer == Answer::Fallback && told.is_some())),
+            ("fallback", json!(answer == FallbackChoice::Fallback && told.is_some())),
             ("error", json!(told.is_none())),
             ("failures", json!(stored.get(&metric))),
             ("conditions", conditions(status)),

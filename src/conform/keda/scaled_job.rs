@@ -11,7 +11,8 @@ use crate::recording::{Mapped, inputs_of, parse};
 use cluster::scaled_object::KedaConditions;
 use controllers::keda::executor::Triggers;
 use controllers::keda::scaled_job::{
-    self, JobEnd, ScaledJobSpec, ScalingStrategy, SeenJob, SeenPod, jobs_to_create, jobs_to_delete,
+    self, JobEnd, JobPodState, JobState, ScaledJobSpec, ScalingStrategy, jobs_to_create,
+    jobs_to_delete,
 };
 
 /// Number of finished Jobs kept by default.
@@ -93,14 +94,14 @@ impl Spec {
 }
 
 impl Job {
-    fn lower(&self) -> SeenJob {
+    fn lower(&self) -> JobState {
         let completion_time = self.completion_time;
         let end = |is_complete| JobEnd { is_complete, completion_time };
-        let pods = self.pods.iter().flatten().map(|pod| SeenPod {
+        let pods = self.pods.iter().flatten().map(|pod| JobPodState {
             phase: phase(&pod.phase),
             true_conditions: pod.true_conditions.clone().unwrap_or_default(),
         });
-        SeenJob {
+        JobState {
             end: (!self.finished.is_empty()).then(|| end(self.finished == "Complete")),
             pods: pods.collect(),
         }
@@ -112,7 +113,7 @@ pub(super) fn replay(line: &str) -> Result<Option<Difference>, String> {
     let case: Case = parse(line)?;
     let spec = case.spec.lower();
     let recorded: Vec<&Job> = case.jobs.iter().flatten().map(|job| &**job).collect();
-    let jobs: Vec<SeenJob> = recorded.iter().map(|job| job.lower()).collect();
+    let jobs: Vec<JobState> = recorded.iter().map(|job| job.lower()).collect();
     let created = jobs_to_create(&spec, &jobs, case.active, case.scale_to, case.max_scale);
     let deleted = jobs_to_delete(&spec, &jobs).into_iter();
     let mut deleted: Vec<&str> = deleted.map(|place| recorded[place].name.as_str()).collect();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::load::{fields, services};
 use super::recorded::Recording;
-use super::set_up::{APPLIED_AT, SetUp, deployment};
+use super::set_up::{APPLIED_AT, PreparedCase, deployment};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 
@@ -29,7 +29,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
                 row["load"] = json!({ "pattern": "constant", "rps": 0 });
             }
         }
-        let set_up = SetUp::with(&object, &services(&object), further, begins + LENGTH)?;
+        let set_up = PreparedCase::with(&object, &services(&object), further, begins + LENGTH)?;
         let shares = set_up.runs(RUNS, |mut simulation| {
             simulation.run_until(SimTime::ZERO + begins + LENGTH);
             Ok(simulation.requests_taken())

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::load::{fields, services};
 use super::recorded::Recording;
-use super::set_up::{APPLIED_AT, SetUp, deployment};
+use super::set_up::{APPLIED_AT, PreparedCase, deployment};
 use super::{Step, Unit};
 use cluster::NamespacedName;
 use engine::{SimDuration, SimTime};
-use sim::watch::Seen;
+use sim::watch::WatchedChange;
 
 /// Number of simulations of each case.
 const RUNS: u64 = 20;
@@ -24,7 +24,7 @@ const RPS: [f64; 2] = [3.0, 25.0];
 
 /// Results of a run.
 #[derive(Default)]
-struct Shown {
+struct RunResults {
     /// From the rise of the load to the first scale-up (s).
     first: Option<f64>,
     /// From the fall of the load to the first scale-down (s).
@@ -90,7 +90,7 @@ fn rescales(text: &str) -> Vec<(f64, f64)> {
     text.split(' ').filter_map(one).collect()
 }
 
-fn simulated(case: &str, objects: &Value) -> Result<Vec<Shown>, String> {
+fn simulated(case: &str, objects: &Value) -> Result<Vec<RunResults>, String> {
     let spec = &objects["deployment"];
     let object = deployment(case, spec);
     let mut hpa = objects["hpa"].clone();
@@ -121,9 +121,9 @@ fn simulated(case: &str, objects: &Value) -> Result<Vec<Shown>, String> {
     further["metrics"] = json!({ "firstScrape": "seeded" });
     further["controllerManager"] = json!({ "horizontalPodAutoscaler": { "syncPhase": "seeded" } });
     let end = at(FALLS + 130);
-    let set_up = SetUp::with(&object, &others, further, end)?;
+    let set_up = PreparedCase::with(&object, &others, further, end)?;
     set_up.runs(RUNS, |mut simulation| {
-        let mut shown = Shown { peak: 1.0, ..Shown::default() };
+        let mut shown = RunResults { peak: 1.0, ..RunResults::default() };
         let mut seen: BTreeMap<NamespacedName, SimTime> = BTreeMap::new();
         let mut now = SimTime::ZERO + begins;
         while now <= SimTime::ZERO + end {
@@ -138,7 +138,7 @@ fn simulated(case: &str, objects: &Value) -> Result<Vec<Shown>, String> {
             now += SimDuration::from_millis(500);
         }
         for watched in simulation.take_watched() {
-            let Seen::Rescale(rescale) = watched.what else { continue };
+            let WatchedChange::Rescale(rescale) = watched.what else { continue };
             let since = (watched.at - SimTime::ZERO - begins).as_secs_f64();
             shown.peak = shown.peak.max(f64::from(rescale.to));
             if rescale.to > rescale.from && since > RISES as f64 {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::pod_timeline::{PodTimelines, TimelineEvent};
 use super::recorded::Recording;
-use super::set_up::{APPLIED_AT, SetUp, pod};
-use super::story::{Happened, Stories};
+use super::set_up::{APPLIED_AT, PreparedCase, pod};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
@@ -24,12 +24,12 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         }
     }
     let spec = &recording.case("restarts", "img")?["pod"];
-    let set_up = SetUp::new(&pod("img", spec), APPLIED_AT + LENGTH)?;
+    let set_up = PreparedCase::new(&pod("img", spec), APPLIED_AT + LENGTH)?;
     let simulated = set_up.runs(RUNS, |mut simulation| {
-        let mut stories = Stories::default();
+        let mut stories = PodTimelines::default();
         simulation.run_until(SimTime::ZERO + APPLIED_AT + LENGTH);
         stories.take(&mut simulation);
-        let pulls = Happened::Step(PodStep::PullCalled(0));
+        let pulls = TimelineEvent::Step(PodStep::PullCalled(0));
         Ok(stories.iter().next().map(|one| one.all(&pulls)).unwrap_or_default())
     })?;
     let recorded: Vec<Vec<f64>> = by_pod.into_values().collect();

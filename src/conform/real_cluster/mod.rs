@@ -6,6 +6,7 @@ mod hpa;
 mod images;
 mod load;
 mod node_loss;
+mod pod_timeline;
 mod probes;
 mod quantiles;
 mod recorded;
@@ -14,7 +15,6 @@ mod rollouts;
 mod set_up;
 mod sidecar;
 mod start_stop;
-mod story;
 
 use std::fmt;
 

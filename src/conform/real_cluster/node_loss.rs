@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::load::{fields, outcomes, services};
+use super::pod_timeline::{PodTimelines, TimelineEvent};
 use super::recorded::{Recording, Row};
-use super::set_up::{APPLIED_AT, SetUp, deployment};
-use super::story::{Happened, Stories};
+use super::set_up::{APPLIED_AT, PreparedCase, deployment};
 use super::{Step, Unit};
 use cluster::node::ConditionStatus;
 use engine::{SimDuration, SimTime};
 use faults::TimelineAction;
 use sim::Simulation;
-use sim::watch::Seen;
+use sim::watch::WatchedChange;
 
 /// Number of simulations of each case.
 const RUNS: u64 = 20;
@@ -31,7 +31,7 @@ const OUT_BY: f64 = 60.0;
 const OVER_AFTER: SimDuration = SimDuration::from_secs(385);
 
 /// Results of a run (s after the loss).
-struct Shown {
+struct RunResults {
     unknown: Option<f64>,
     evicted: Option<f64>,
     replaced: Option<f64>,
@@ -49,7 +49,8 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         let object = deployment(&case, &recording.case("node-loss", &case)?["deployment"]);
         let load = json!({ "pattern": "constant", "rps": RPS });
         let length = APPLIED_AT + LOST_AFTER + OVER_AFTER + SimDuration::from_secs(20);
-        let set_up = SetUp::with(&object, &services(&object), fields(&load, "even"), length)?;
+        let set_up =
+            PreparedCase::with(&object, &services(&object), fields(&load, "even"), length)?;
         let is_cut = case.starts_with('f');
         let mut phases = (0..).map(|number| SimDuration::from_millis(number * 530 % 10_000));
         let shown = set_up.runs(RUNS, |simulation| {
@@ -58,10 +59,15 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         let of_case: Vec<&Row> = rows.iter().filter(|row| case_of(row) == case).collect();
         let recorded =
             |column: &str| of_case.iter().filter_map(|row| row.number(column)).collect::<Vec<_>>();
-        let simulated =
-            |figure: fn(&Shown) -> Option<f64>| shown.iter().filter_map(figure).collect::<Vec<_>>();
+        let simulated = |figure: fn(&RunResults) -> Option<f64>| {
+            shown.iter().filter_map(figure).collect::<Vec<_>>()
+        };
         for (name, column, figure) in [
-            ("lost to Ready=Unknown", "node_unknown_s", (|one| one.unknown) as fn(&Shown) -> _),
+            (
+                "lost to Ready=Unknown",
+                "node_unknown_s",
+                (|one| one.unknown) as fn(&RunResults) -> _,
+            ),
             ("lost to first eviction", "first_eviction_s", |one| one.evicted),
             ("lost to replacements Ready", "last_replacement_ready_s", |one| one.replaced),
         ] {
@@ -102,7 +108,7 @@ fn failed(recording: &Recording, case: &str) -> [f64; 2] {
     parts
 }
 
-fn run(mut simulation: Simulation, is_cut: bool, phase: SimDuration) -> Result<Shown, String> {
+fn run(mut simulation: Simulation, is_cut: bool, phase: SimDuration) -> Result<RunResults, String> {
     let lost = SimTime::ZERO + APPLIED_AT + LOST_AFTER + phase;
     simulation.run_until(lost);
     simulation.take_watched();
@@ -126,23 +132,23 @@ fn run(mut simulation: Simulation, is_cut: bool, phase: SimDuration) -> Result<S
     let mut unknown = None;
     let watched = simulation.take_watched();
     for one in &watched {
-        if let Seen::Node { name, state: Some(state) } = &one.what
+        if let WatchedChange::Node { name, state: Some(state) } = &one.what
             && name.as_ref() == "n4"
             && state.ready == ConditionStatus::Unknown
         {
             unknown.get_or_insert((one.at - lost).as_secs_f64());
         }
     }
-    let stories = Stories::of(watched);
+    let stories = PodTimelines::of(watched);
     let since = |at: f64| at - lost.as_secs_f64();
-    let first = |what: Happened| {
+    let first = |what: TimelineEvent| {
         let firsts = stories.iter().filter_map(|story| story.first(&what));
         firsts.map(since).filter(|at| *at >= 0.0).collect::<Vec<_>>()
     };
-    Ok(Shown {
+    Ok(RunResults {
         unknown,
-        evicted: first(Happened::Deleted).into_iter().reduce(f64::min),
-        replaced: first(Happened::Ready).into_iter().reduce(f64::max),
+        evicted: first(TimelineEvent::Deleted).into_iter().reduce(f64::min),
+        replaced: first(TimelineEvent::Ready).into_iter().reduce(f64::max),
         failed: [early, late],
     })
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::pod_timeline::{PodTimelines, TimelineEvent};
 use super::recorded::Recording;
-use super::set_up::{APPLIED_AT, SetUp, deployment};
-use super::story::{Happened, Stories};
+use super::set_up::{APPLIED_AT, PreparedCase, deployment};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
@@ -21,13 +21,13 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     for case in cases {
         let of_case = rows.iter().filter(|row| row.text("case") == case);
         let spec = &recording.case("start-stop", case)?["deployment"];
-        let set_up = SetUp::new(&deployment(case, spec), APPLIED_AT + UP_BY)?;
+        let set_up = PreparedCase::new(&deployment(case, spec), APPLIED_AT + UP_BY)?;
         let simulated = set_up.runs(RUNS, |mut simulation| {
-            let mut stories = Stories::default();
+            let mut stories = PodTimelines::default();
             simulation.run_until(SimTime::ZERO + APPLIED_AT + UP_BY);
             stories.take(&mut simulation);
-            let started = Happened::Step(PodStep::Started(0));
-            Ok(stories.iter().next().and_then(|one| one.seconds(&started, &Happened::Ready)))
+            let started = TimelineEvent::Step(PodStep::Started(0));
+            Ok(stories.iter().next().and_then(|one| one.seconds(&started, &TimelineEvent::Ready)))
         })?;
         steps.push(Step {
             name: format!("{case}: started to Ready"),

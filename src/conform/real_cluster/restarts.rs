@@ -1,8 +1,8 @@
 //! Containers that crash, exit, or fail their liveness probe, and the delays between their restarts.
 
+use super::pod_timeline::{PodTimelines, TimelineEvent};
 use super::recorded::{Recording, Row};
-use super::set_up::{APPLIED_AT, SetUp, pod};
-use super::story::{Happened, Stories};
+use super::set_up::{APPLIED_AT, PreparedCase, pod};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
@@ -96,13 +96,13 @@ type StartsAndEnds = (Vec<f64>, Vec<f64>);
 /// Starts and exits of the restarting container in each run.
 fn runs(recording: &Recording, case: &str) -> Result<Vec<StartsAndEnds>, String> {
     let spec = &recording.case("restarts", case)?["pod"];
-    let set_up = SetUp::new(&pod(case, spec), APPLIED_AT + LENGTH)?;
+    let set_up = PreparedCase::new(&pod(case, spec), APPLIED_AT + LENGTH)?;
     set_up.runs(RUNS, |mut simulation| {
-        let mut stories = Stories::default();
+        let mut stories = PodTimelines::default();
         simulation.run_until(SimTime::ZERO + APPLIED_AT + LENGTH);
         stories.take(&mut simulation);
         let story = stories.iter().next().cloned().unwrap_or_default();
-        let all = |step| story.all(&Happened::Step(step));
+        let all = |step| story.all(&TimelineEvent::Step(step));
         Ok((all(PodStep::Started(0)), all(PodStep::Exited(0))))
     })
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::load::{SERVICES, fields, outcomes, services};
+use super::pod_timeline::{PodTimeline, PodTimelines, TimelineEvent};
 use super::recorded::{Recording, Row};
-use super::set_up::{APPLIED_AT, SetUp, deployment};
-use super::story::{Happened, Stories, Story};
+use super::set_up::{APPLIED_AT, PreparedCase, deployment};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use faults::{ImageChange, TimelineAction};
 use kubelet::PodStep;
 use sim::Simulation;
-use sim::watch::{PodEvent, Seen};
+use sim::watch::{PodEvent, WatchedChange};
 
 /// Number of simulations of each case.
 const RUNS: u64 = 24;
@@ -25,33 +25,33 @@ const CHANGED_AFTER: SimDuration = SimDuration::from_secs(25);
 const OVER_AFTER: SimDuration = SimDuration::from_secs(60);
 
 /// Steps of the new pods: columns of the recording, and events of a simulation.
-const MEASURES: [(&str, [&str; 2], [Happened; 2]); 4] = [
+const MEASURES: [(&str, [&str; 2], [TimelineEvent; 2]); 4] = [
     (
         "new pods, created to sandbox asked for",
         ["pod_created_watch", "sandbox_call"],
-        [Happened::Created, Happened::Step(PodStep::SandboxCalled)],
+        [TimelineEvent::Created, TimelineEvent::Step(PodStep::SandboxCalled)],
     ),
     (
         "new pods, sandbox asked for to started",
         ["sandbox_call", "start_returns"],
-        [Happened::Step(PodStep::SandboxCalled), Happened::Step(PodStep::Started(0))],
+        [TimelineEvent::Step(PodStep::SandboxCalled), TimelineEvent::Step(PodStep::Started(0))],
     ),
     (
         "new pods, started to Ready",
         ["start_returns", "ready_watch"],
-        [Happened::Step(PodStep::Started(0)), Happened::Ready],
+        [TimelineEvent::Step(PodStep::Started(0)), TimelineEvent::Ready],
     ),
     (
         "new pods, created to Ready",
         ["pod_created_watch", "ready_watch"],
-        [Happened::Created, Happened::Ready],
+        [TimelineEvent::Created, TimelineEvent::Ready],
     ),
 ];
 
 /// Results of a run.
-struct Shown {
+struct RunResults {
     /// The events of the new pods.
-    new_pods: Vec<Story>,
+    new_pods: Vec<PodTimeline>,
     /// From the change of the image until all new pods are Ready and all old ones gone (s).
     rollout: Option<f64>,
     /// Failed requests on new and on kept connections.
@@ -66,7 +66,8 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         let object = deployment(case, &recording.case("rollouts", case)?["deployment"]);
         let load = json!({ "pattern": "constant", "rps": RPS });
         let length = APPLIED_AT + CHANGED_AFTER + OVER_AFTER;
-        let set_up = SetUp::with(&object, &services(&object), fields(&load, "even"), length)?;
+        let set_up =
+            PreparedCase::with(&object, &services(&object), fields(&load, "even"), length)?;
         // Vary the phase relative to periodic activities from run to run.
         let mut phases = (0..).map(|number| SimDuration::from_millis(number * 137 % 2000));
         let shown = set_up.runs(RUNS, |simulation| {
@@ -108,7 +109,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Shown, String> {
+fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<RunResults, String> {
     let changed = SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + phase;
     simulation.run_until(changed);
     simulation.take_watched();
@@ -124,21 +125,20 @@ fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Sho
     }));
     simulation.run_until(SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + OVER_AFTER);
     let watched = simulation.take_watched();
-    let is_complete = watched
-        .iter()
-        .any(|one| matches!(one.what, Seen::Progressing { reason: "NewReplicaSetAvailable", .. }));
+    let is_complete = watched.iter().any(|one| {
+        matches!(one.what, WatchedChange::Progressing { reason: "NewReplicaSetAvailable", .. })
+    });
     // Complete when the last old pod is gone and the last new one is Ready.
-    let last = watched
-        .iter()
-        .rev()
-        .find(|one| matches!(one.what, Seen::Pod { event: PodEvent::Gone | PodEvent::Ready, .. }));
+    let last = watched.iter().rev().find(|one| {
+        matches!(one.what, WatchedChange::Pod { event: PodEvent::Gone | PodEvent::Ready, .. })
+    });
     let complete = last.filter(|_| is_complete).map(|one| one.at);
     let after = failed(&mut simulation);
-    let stories = Stories::of(watched);
-    Ok(Shown {
+    let stories = PodTimelines::of(watched);
+    Ok(RunResults {
         new_pods: stories
             .iter()
-            .filter(|one| one.first(&Happened::Created).is_some())
+            .filter(|one| one.first(&TimelineEvent::Created).is_some())
             .cloned()
             .collect(),
         rollout: complete.map(|at| (at - changed).as_secs_f64()),

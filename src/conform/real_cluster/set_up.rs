@@ -27,9 +27,9 @@ const OWN_CPU_US: f64 = 1330.0;
 const CORES: u32 = 2;
 
 /// A prepared case, for runs with several seeds.
-pub(super) struct SetUp(ResolvedScenario);
+pub(super) struct PreparedCase(ResolvedScenario);
 
-impl SetUp {
+impl PreparedCase {
     /// A case that applies this object to an idle cluster.
     pub(super) fn new(object: &Value, length: SimDuration) -> Result<Self, String> {
         Self::with(object, &[], json!({}), length)

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::pod_timeline::{PodTimeline, PodTimelines, TimelineEvent};
 use super::recorded::Recording;
-use super::set_up::{APPLIED_AT, SetUp, delete, pod};
-use super::story::{Happened, Stories, Story};
+use super::set_up::{APPLIED_AT, PreparedCase, delete, pod};
 use super::{Step, Unit};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
@@ -46,9 +46,9 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         recorded.entry(row.text("rep")).or_default().entry((row.text("who"), what)).or_insert(at);
     }
     let spec = &recording.case("sidecar", "sidecar")?["pod"];
-    let set_up = SetUp::new(&pod("sidecar", spec), APPLIED_AT + DELETED_AFTER + DOWN_BY)?;
+    let set_up = PreparedCase::new(&pod("sidecar", spec), APPLIED_AT + DELETED_AFTER + DOWN_BY)?;
     let simulated = set_up.runs(RUNS, |mut simulation| {
-        let mut stories = Stories::default();
+        let mut stories = PodTimelines::default();
         simulation.run_until(SimTime::ZERO + APPLIED_AT + DELETED_AFTER);
         delete(&mut simulation, "Pod/default/sidecar")?;
         simulation.run_until(simulation.now() + DOWN_BY);
@@ -68,13 +68,13 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
 }
 
 /// Time of the first such event in a simulation (s).
-fn when(story: &Story, (who, what): (&str, &str)) -> Option<f64> {
+fn when(story: &PodTimeline, (who, what): (&str, &str)) -> Option<f64> {
     let position = CONTAINERS.iter().position(|one| *one == who).unwrap_or_default();
-    let step = |step| story.first(&Happened::Step(step));
+    let step = |step| story.first(&TimelineEvent::Step(step));
     match what {
-        "ready" => story.first(&Happened::Ready),
-        "deleted" => story.first(&Happened::Deleted),
-        "gone" => story.first(&Happened::Gone),
+        "ready" => story.first(&TimelineEvent::Ready),
+        "deleted" => story.first(&TimelineEvent::Deleted),
+        "gone" => story.first(&TimelineEvent::Gone),
         "start" => step(PodStep::Started(position)),
         // Two seconds after its start, as its switch defines.
         "listening" => Some(step(PodStep::Started(position))? + 2.0),

@@ -1,8 +1,8 @@
 //! Deployments of 1 to 40 pods that start at once and are deleted when they are up.
 
+use super::pod_timeline::{PodTimeline, PodTimelines, TimelineEvent};
 use super::recorded::{Recording, Row};
-use super::set_up::{APPLIED_AT, SetUp, delete, deployment};
-use super::story::{Happened, Stories, Story};
+use super::set_up::{APPLIED_AT, PreparedCase, delete, deployment};
 use super::{Step, Unit, quantiles::Sample};
 use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
@@ -20,18 +20,18 @@ const DOWN_BY: SimDuration = SimDuration::from_secs(60);
 struct Measure {
     name: &'static str,
     columns: (&'static str, &'static str),
-    happened: (Happened, Happened),
+    happened: (TimelineEvent, TimelineEvent),
 }
 
-const fn step(step: PodStep) -> Happened {
-    Happened::Step(step)
+const fn step(step: PodStep) -> TimelineEvent {
+    TimelineEvent::Step(step)
 }
 
 const MEASURES: [Measure; 8] = [
     Measure {
         name: "bound to sandbox asked for",
         columns: ("bound_watch", "sandbox_call"),
-        happened: (Happened::Bound, step(PodStep::SandboxCalled)),
+        happened: (TimelineEvent::Bound, step(PodStep::SandboxCalled)),
     },
     Measure {
         name: "sandbox",
@@ -51,22 +51,22 @@ const MEASURES: [Measure; 8] = [
     Measure {
         name: "started to Ready",
         columns: ("start_returns", "ready_watch"),
-        happened: (step(PodStep::Started(0)), Happened::Ready),
+        happened: (step(PodStep::Started(0)), TimelineEvent::Ready),
     },
     Measure {
         name: "created to Ready",
         columns: ("pod_created_watch", "ready_watch"),
-        happened: (Happened::Created, Happened::Ready),
+        happened: (TimelineEvent::Created, TimelineEvent::Ready),
     },
     Measure {
         name: "deleted to SIGTERM",
         columns: ("delete_watch", "app_sigterm"),
-        happened: (Happened::Deleted, step(PodStep::Sigterm(0))),
+        happened: (TimelineEvent::Deleted, step(PodStep::Sigterm(0))),
     },
     Measure {
         name: "exit to object gone",
         columns: ("app_exit", "deleted_watch"),
-        happened: (step(PodStep::Exited(0)), Happened::Gone),
+        happened: (step(PodStep::Exited(0)), TimelineEvent::Gone),
     },
 ];
 
@@ -79,10 +79,10 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
             continue;
         }
         let spec = &recording.case("start-stop", case)?["deployment"];
-        let set_up = SetUp::new(&deployment(case, spec), APPLIED_AT + UP_BY + DOWN_BY * 2)?;
+        let set_up = PreparedCase::new(&deployment(case, spec), APPLIED_AT + UP_BY + DOWN_BY * 2)?;
         let up_for = up_for(&rows);
         let stories = set_up.runs(times, |simulation| lives(simulation, case, &up_for))?;
-        let stories: Vec<&Story> = stories.iter().flat_map(Stories::iter).collect();
+        let stories: Vec<&PodTimeline> = stories.iter().flat_map(PodTimelines::iter).collect();
         steps.extend(MEASURES.iter().map(|measure| {
             let (from, to) = measure.columns;
             let (first, last) = &measure.happened;
@@ -109,8 +109,12 @@ fn up_for(rows: &[&Row]) -> Vec<(f64, f64)> {
 
 /// The pod events of a Deployment that is deleted some time after its median pod is Ready; the delay is that of the
 /// recorded pod with the most similar time to Ready.
-fn lives(mut simulation: Simulation, case: &str, up_for: &[(f64, f64)]) -> Result<Stories, String> {
-    let mut stories = Stories::default();
+fn lives(
+    mut simulation: Simulation,
+    case: &str,
+    up_for: &[(f64, f64)],
+) -> Result<PodTimelines, String> {
+    let mut stories = PodTimelines::default();
     let applied = SimTime::ZERO + APPLIED_AT;
     let mut now = applied;
     let tick = SimDuration::from_millis(50);
@@ -118,10 +122,11 @@ fn lives(mut simulation: Simulation, case: &str, up_for: &[(f64, f64)]) -> Resul
         simulation.run_until(now);
         stories.take(&mut simulation);
         let ready: Vec<Option<f64>> =
-            stories.iter().map(|one| one.first(&Happened::Ready)).collect();
+            stories.iter().map(|one| one.first(&TimelineEvent::Ready)).collect();
         if now > applied && !ready.is_empty() && ready.iter().all(Option::is_some) {
-            let started = Happened::Step(PodStep::Started(0));
-            let after = stories.iter().filter_map(|one| one.seconds(&started, &Happened::Ready));
+            let started = TimelineEvent::Step(PodStep::Started(0));
+            let after =
+                stories.iter().filter_map(|one| one.seconds(&started, &TimelineEvent::Ready));
             let after = Sample::new(after.collect()).quantile(0.5).value;
             break (Sample::new(ready.into_iter().flatten().collect()).quantile(0.5).value, after);
         }

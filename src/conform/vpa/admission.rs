@@ -13,7 +13,7 @@ use cluster::meta::{Name, ObjectMeta};
 use cluster::pod_template::ResourceList;
 use cluster::vpa::{UpdateMode, VpaObject};
 use cluster::vpa_admission::{AdmittedResources, admitted};
-use cluster::vpa_capping::SeenContainer;
+use cluster::vpa_capping::CappedContainer;
 use engine::SimTime;
 use units::Quantity;
 
@@ -99,9 +99,12 @@ fn answer(case: &Case) -> Result<Map<String, Value>, String> {
         (one.name.as_str().into(), requests, limits)
     });
     let containers: Vec<Resources> = containers.collect();
-    let seen =
-        containers.iter().map(|(name, requests, limits)| SeenContainer { name, requests, limits });
-    let pod: Vec<SeenContainer<'_>> = seen.collect();
+    let seen = containers.iter().map(|(name, requests, limits)| CappedContainer {
+        name,
+        requests,
+        limits,
+    });
+    let pod: Vec<CappedContainer<'_>> = seen.collect();
     let limits = namespace_limits(case.limit_ranges.as_deref().unwrap_or_default());
     let admitting = admitting(case)?;
     let mut answer = Map::new();

@@ -214,7 +214,7 @@ struct Oom {
 }
 
 /// A pod of the case: its id in the recommender, its labels and its containers.
-struct Known {
+struct CasePod {
     number: usize,
     labels: Labels,
     containers: Vec<Name>,
@@ -228,7 +228,7 @@ struct World {
     settings: VpaSettings,
     spec: VpaSpec,
     annotations: BTreeMap<String, String>,
-    pods: BTreeMap<String, Known>,
+    pods: BTreeMap<String, CasePod>,
     /// Number of pods so far.
     count: usize,
     model: Model<usize>,
@@ -295,7 +295,7 @@ impl World {
             self.annotations.clone_from(changed);
         }
         for pod in look.pods_added.iter().flatten() {
-            let known = Known::new(pod, self.count);
+            let known = CasePod::new(pod, self.count);
             self.count += 1;
             self.pods.insert(pod.name.clone(), known);
         }
@@ -305,7 +305,7 @@ impl World {
         let known_at = (&self.settings, now);
         let there: BTreeSet<usize> = self.pods.values().map(|pod| pod.number).collect();
         self.model.retain_pods(|number| there.contains(number));
-        let is_of_vpa = |pod: &&Known| pod.labels.get("app").is_some_and(|app| **app == *"app");
+        let is_of_vpa = |pod: &&CasePod| pod.labels.get("app").is_some_and(|app| **app == *"app");
         for pod in self.pods.values().filter(is_of_vpa) {
             let names = pod.containers.iter();
             self.model.load_pod(pod.number, &pod.labels, names, &self.settings, now);
@@ -339,7 +339,7 @@ impl World {
     }
 }
 
-impl Known {
+impl CasePod {
     fn new(pod: &Pod, number: usize) -> Self {
         let labels = pod.labels.iter().flatten();
         let labels = labels.map(|(key, value)| (key.as_str(), value.as_str()));

@@ -13,9 +13,9 @@ use cluster::meta::Name;
 use cluster::pod_template::ResourceList;
 use cluster::vpa::{ContainerRecommendation, VpaSpec};
 use cluster::vpa_admission::AdmittedResources;
-use cluster::vpa_capping::{NamespaceLimits, SeenContainer, capped};
+use cluster::vpa_capping::{CappedContainer, NamespaceLimits, capped};
 use controllers::vpa::{
-    Group, ResizeState, Round, SeenPod, UpdaterApi, UpdaterMemory, VpaSettings, priority,
+    Group, ResizeState, Round, UpdaterApi, UpdaterMemory, UpdaterPod, VpaSettings, priority,
 };
 use engine::{SimDuration, SimTime};
 
@@ -188,10 +188,13 @@ fn actual(container: &Container) -> Actual {
 }
 
 impl Pod {
-    fn seen<'a>(&self, actual: &'a [Actual], groups: &[(&str, &str)]) -> SeenPod<'a, Name> {
+    fn seen<'a>(&self, actual: &'a [Actual], groups: &[(&str, &str)]) -> UpdaterPod<'a, Name> {
         let owner = (self.owner_kind.as_str(), self.owner_name.as_str());
-        let containers =
-            actual.iter().map(|(name, requests, limits)| SeenContainer { name, requests, limits });
+        let containers = actual.iter().map(|(name, requests, limits)| CappedContainer {
+            name,
+            requests,
+            limits,
+        });
         let ooms = self.containers.iter().filter_map(|container| {
             let last = container.last_termination.as_ref()?;
             let lasted = SimDuration::from_secs_f64(last.finished - last.started);
@@ -200,7 +203,7 @@ impl Pod {
         let restarts = |container: &Mapped<Container>| {
             container.resize_policy.iter().flatten().any(|(_, policy)| policy == "RestartContainer")
         };
-        SeenPod {
+        UpdaterPod {
             id: self.name.as_str().into(),
             name: self.name.as_str().into(),
             group: groups.iter().position(|group| *group == owner),

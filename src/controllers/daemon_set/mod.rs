@@ -24,12 +24,12 @@ use cluster::{Action, Change, ClusterView, Name, ObjectId, Store};
 #[derive(Clone, Debug, Default)]
 pub struct DaemonSetController {
     backoff: FailedPodBackoff,
-    judged: BTreeMap<DaemonSetId, Judged>,
+    judged: BTreeMap<DaemonSetId, PlacementCache>,
 }
 
 /// The nodes as they were last judged for a DaemonSet.
 #[derive(Clone, Debug)]
-struct Judged {
+struct PlacementCache {
     /// The store's revision of the nodes.
     nodes_revision: u64,
     /// The hash of the set's revision.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Judged;
+use super::PlacementCache;
 use super::backoff::FailedPodBackoff;
 use super::placement::{Placement, placement};
 use super::rolling::{NodePods, Replacement, RevisionPod, in_place, limits, with_surge};
@@ -47,10 +47,10 @@ pub(super) struct Sync<'a> {
 /// changed.
 fn judge(
     view: ClusterView<'_>,
-    judged: &mut BTreeMap<DaemonSetId, Judged>,
+    judged: &mut BTreeMap<DaemonSetId, PlacementCache>,
     (id, set): (DaemonSetId, &DaemonSet),
     latest: &Revision,
-) -> Judged {
+) -> PlacementCache {
     let nodes_revision = view.store().nodes_revision();
     let of_revision = judged.get(&id).filter(|known| known.hash == latest.hash);
     if let Some(known) = of_revision.filter(|known| known.nodes_revision == nodes_revision) {
@@ -62,7 +62,7 @@ fn judge(
     };
     let nodes = view.store().nodes_by_name();
     let nodes = nodes.map(|(id, node)| (id, placement(&template, node))).collect();
-    let kept = Judged { nodes_revision, hash: latest.hash.clone(), template, nodes };
+    let kept = PlacementCache { nodes_revision, hash: latest.hash.clone(), template, nodes };
     judged.insert(id, kept.clone());
     kept
 }
@@ -72,13 +72,13 @@ impl<'a> Sync<'a> {
         view: ClusterView<'a>,
         id: DaemonSetId,
         backoff: &'a mut FailedPodBackoff,
-        judged: &mut BTreeMap<DaemonSetId, Judged>,
+        judged: &mut BTreeMap<DaemonSetId, PlacementCache>,
     ) -> Option<Self> {
         let store = view.store();
         let set = store.daemon_sets().get(id)?;
         let revisions = with_latest(&set.revisions, &set.spec.template);
         let latest = revisions.last()?;
-        let Judged { template, nodes, .. } = judge(view, judged, (id, set), latest);
+        let PlacementCache { template, nodes, .. } = judge(view, judged, (id, set), latest);
         let nodes = nodes.iter().map(|(id, placement)| (&store.nodes()[*id], *id, *placement));
         let nodes: Vec<(&Node, NodeId, Placement)> = nodes.collect();
         let mut found: Vec<(NodeId, PodId, &Pod)> = Vec::new();

@@ -68,9 +68,9 @@ impl Display for Short {
 
 /// A number about to be rounded up: with all its digits where four decimals would round otherwise.
 #[derive(Clone, Copy)]
-pub(super) struct BeforeCeiling(pub(super) f64);
+pub(super) struct CeilingOperand(pub(super) f64);
 
-impl Display for BeforeCeiling {
+impl Display for CeilingOperand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = Short(self.0).to_string();
         let is_alike = short

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::ambiguous_selector::SelectorConflicts;
 use super::idle::{Basis, IdleHpas, IdlePeriod};
 use super::readings::{Reading, reading};
-use super::rivals::Rivals;
 use super::{
     Decision, HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod,
     ObservedScale, PodMetric, ScaleSelector, class_holds_until, reconcile,
@@ -25,7 +25,7 @@ use engine::SimTime;
 pub struct HpaController {
     settings: HpaSettings,
     /// By the HPA's slot.
-    known: Vec<Option<Known>>,
+    known: Vec<Option<HpaState>>,
     /// By the HPA's slot: those that have listed their pods. Until then, the pods they select are unknown.
     selecting: Vec<Option<HpaId>>,
     idle: IdleHpas,
@@ -33,7 +33,7 @@ pub struct HpaController {
 
 /// State kept for one HPA.
 #[derive(Clone, Debug)]
-struct Known {
+struct HpaState {
     id: HpaId,
     history: HpaHistory,
     next_sync: SimTime,
@@ -119,14 +119,14 @@ impl Controller for HpaController {
         if slot.as_ref().is_none_or(|known| known.id != id) {
             // A new HPA waits for one period: the queue admits each key once per period.
             let next_sync = view.now + settings.sync_period;
-            *slot = Some(Known { id, history: HpaHistory::default(), next_sync, last: None });
+            *slot = Some(HpaState { id, history: HpaHistory::default(), next_sync, last: None });
         }
         let Some(known) = slot else { return Requeue::No };
         if view.now >= known.next_sync {
             if !settings.repeats_quiet_syncs || !known.repeat(view, hpa, settings) {
-                let rivals = Rivals { id, selecting };
+                let rivals = SelectorConflicts { id, selecting };
                 let last = sync(view, rivals, hpa, settings, &mut known.history);
-                if last.decision.looked_for_pods() {
+                if last.decision.listed_pods() {
                     selecting[id.index()] = Some(id);
                 }
                 translate(hpa, id, &last.decision, view, actions);
@@ -168,7 +168,7 @@ impl Explain for HpaController {
         Some(json)
     }
 
-    fn explain_in_a_row(&self, key: Key, now: SimTime) -> Option<Row> {
+    fn explain_as_row(&self, key: Key, now: SimTime) -> Option<Row> {
         self.last(key, now).map(|last| last.decision.row())
     }
 }
@@ -195,7 +195,7 @@ impl Memoize for HpaController {
     }
 }
 
-impl Known {
+impl HpaState {
     /// The last decision once more, if all that it rests on is the same and time changes nothing.
     fn repeat(&mut self, view: ClusterView<'_>, hpa: &HpaObject, settings: &HpaSettings) -> bool {
         let Some(LastSync { decision, basis: Some(basis), .. }) = &mut self.last else {
@@ -242,7 +242,7 @@ fn hpa_view<'a>(hpa: &'a HpaObject, settings: &'a HpaSettings) -> HpaView<'a> {
 /// One sync: reads everything that the controller would read from the API server, and decides.
 fn sync(
     view: ClusterView<'_>,
-    rivals: Rivals<'_>,
+    rivals: SelectorConflicts<'_>,
     hpa: &HpaObject,
     settings: &HpaSettings,
     history: &mut HpaHistory,
@@ -339,7 +339,7 @@ impl<'a> Pods<'a> {
     fn of(view: ClusterView<'a>, target: Option<ScaleTarget>) -> Self {
         let store = view.store();
         let (mut ids, mut observed) = (Vec::new(), Vec::new());
-        let mut templates = Places::default();
+        let mut templates = TemplateIndex::default();
         for owner in target.into_iter().flat_map(|target| store.owners_scaled_by(target)) {
             let siblings = store.siblings(owner);
             ids.extend_from_slice(siblings.ids());
@@ -360,12 +360,12 @@ impl<'a> Pods<'a> {
 
 /// The templates of pods, each with its place among them. Pods of one template often follow each other.
 #[derive(Debug, Default)]
-struct Places {
+struct TemplateIndex {
     known: Vec<TemplateId>,
     last: usize,
 }
 
-impl Places {
+impl TemplateIndex {
     #[inline]
     fn observe(&mut self, pod: &PodState) -> ObservedPod {
         if self.known.get(self.last) != Some(&pod.template) {

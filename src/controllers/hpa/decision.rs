@@ -26,7 +26,7 @@ pub struct Decision {
     /// The band in which nothing changes.
     pub tolerances: Tolerances,
     /// Derivation of the number.
-    pub course: Course,
+    pub course: Derivation,
     /// The write of the scale, where the number changed.
     pub scale_write: Option<ScaleWrite>,
     /// The status from now on.
@@ -51,7 +51,7 @@ pub struct ScaleReplicas {
 /// Derivation of a decision.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Course {
+pub enum Derivation {
     /// The scale could not be read.
     ScaleUnreadable,
     /// The target is at zero, and this HPA did not scale it there.
@@ -65,12 +65,12 @@ pub enum Course {
     /// Too many metrics failed.
     MetricsFailed(MetricsEvaluation),
     /// The metrics gave a number.
-    Metrics(Box<MetricsCourse>),
+    Metrics(Box<MetricsDerivation>),
 }
 
 /// From the metrics to the number of replicas.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MetricsCourse {
+pub struct MetricsDerivation {
     /// Recommendation of the metrics.
     pub metrics: MetricsEvaluation,
     /// Result of stabilization by recent recommendations.
@@ -136,7 +136,7 @@ impl Decision {
     /// which case it is not recorded.
     pub fn raw_recommendation(&self) -> Option<i32> {
         match &self.course {
-            Course::Metrics(course) => Some(course.stabilization.recommendation),
+            Derivation::Metrics(course) => Some(course.stabilization.recommendation),
             _ => None,
         }
     }
@@ -144,29 +144,30 @@ impl Decision {
     /// The evaluated metrics, if they were read.
     pub fn metrics(&self) -> Option<&MetricsEvaluation> {
         match &self.course {
-            Course::Metrics(course) => Some(&course.metrics),
-            Course::MetricsFailed(metrics) => Some(metrics),
+            Derivation::Metrics(course) => Some(&course.metrics),
+            Derivation::MetricsFailed(metrics) => Some(metrics),
             _ => None,
         }
     }
 
     /// Whether it listed the pods of its target's selector.
-    pub fn looked_for_pods(&self) -> bool {
+    pub fn listed_pods(&self) -> bool {
         let Self { course, error, .. } = self;
         let ambiguous = SyncError::SelectorUnusable(SelectorProblem::Ambiguous);
         match course {
-            Course::Metrics(_) | Course::MetricsFailed(_) => true,
-            Course::SelectorUnusable => *error == Some(ambiguous),
-            Course::ScaleUnreadable | Course::Disabled | Course::AboveMax | Course::BelowMin => {
-                false
-            }
+            Derivation::Metrics(_) | Derivation::MetricsFailed(_) => true,
+            Derivation::SelectorUnusable => *error == Some(ambiguous),
+            Derivation::ScaleUnreadable
+            | Derivation::Disabled
+            | Derivation::AboveMax
+            | Derivation::BelowMin => false,
         }
     }
 
     /// True if it did nothing, and would do nothing again on the same inputs: nothing is written, and no event is
     /// sent.
     pub fn is_quiet(&self) -> bool {
-        matches!(self.course, Course::Metrics(_))
+        matches!(self.course, Derivation::Metrics(_))
             && self.scale_write.is_none()
             && !self.is_status_changed
             && self.events.is_empty()

@@ -3,8 +3,8 @@
 
 use std::fmt::{self, Display};
 
-use super::amount::{Amount, BeforeCeiling, Short};
-use super::decision::{Course, Decision, MetricsCourse};
+use super::amount::{Amount, CeilingOperand, Short};
+use super::decision::{Decision, Derivation, MetricsDerivation};
 use super::groups::PodGroups;
 use super::limits::{Limiting, PolicyLimit};
 use super::metrics::{MetricEvaluation, MetricsEvaluation};
@@ -47,21 +47,21 @@ impl Display for Explanation<'_> {
             )?,
         }
         match &decision.course {
-            Course::ScaleUnreadable | Course::SelectorUnusable => {}
-            Course::Disabled => {
+            Derivation::ScaleUnreadable | Derivation::SelectorUnusable => {}
+            Derivation::Disabled => {
                 writeln!(f, "0 replicas, not set by this HPA: scaling is disabled")?;
             }
-            Course::AboveMax => {
+            Derivation::AboveMax => {
                 writeln!(f, "above maxReplicas: set to maxReplicas without reading metrics")?;
             }
-            Course::BelowMin => {
+            Derivation::BelowMin => {
                 writeln!(f, "below minReplicas: set to minReplicas without reading metrics")?;
             }
-            Course::MetricsFailed(metrics) => {
+            Derivation::MetricsFailed(metrics) => {
                 self.fmt_metrics(f, metrics)?;
                 writeln!(f, "no change: {}", why_unusable(metrics))?;
             }
-            Course::Metrics(course) => self.fmt_course(f, course)?,
+            Derivation::Metrics(course) => self.fmt_course(f, course)?,
         }
         self.fmt_outcome(f)
     }
@@ -78,7 +78,7 @@ fn why_unusable(metrics: &MetricsEvaluation) -> String {
 }
 
 impl Explanation<'_> {
-    fn fmt_course(&self, f: &mut fmt::Formatter<'_>, course: &MetricsCourse) -> fmt::Result {
+    fn fmt_course(&self, f: &mut fmt::Formatter<'_>, course: &MetricsDerivation) -> fmt::Result {
         self.fmt_metrics(f, &course.metrics)?;
         let raw = course.stabilization.recommendation;
         writeln!(f, "raw recommendation: {raw}, from {}", course.metrics.winner_description())?;
@@ -178,7 +178,7 @@ impl Explanation<'_> {
             Verdict::Scaled { .. } => writeln!(
                 f,
                 "  desired = ceil({samples} {of} x {current} / {target}) = ceil({}) = {}",
-                BeforeCeiling(product),
+                CeilingOperand(product),
                 proposal.replicas
             ),
         }
@@ -198,7 +198,7 @@ impl Explanation<'_> {
         match ready_pods {
             Some(ready) => {
                 self.fmt_band(f, ratio)?;
-                let product = BeforeCeiling(ratio * ready as f64);
+                let product = CeilingOperand(ratio * ready as f64);
                 write!(f, "  desired = ceil({ready} ready pods x {current} / {target})")?;
                 writeln!(f, " = ceil({product}) = {desired}")
             }
@@ -208,7 +208,7 @@ impl Explanation<'_> {
             }
             None => {
                 writeln!(f, ", from 0 without a tolerance")?;
-                writeln!(f, "  desired = ceil({}) = {desired}", BeforeCeiling(ratio))
+                writeln!(f, "  desired = ceil({}) = {desired}", CeilingOperand(ratio))
             }
         }
     }
@@ -235,7 +235,7 @@ impl Explanation<'_> {
             MetricTarget::AverageValueMilli(target) => total_milli as f64 / target as f64,
             _ => ratio,
         };
-        let (quotient, desired) = (BeforeCeiling(quotient), proposal.replicas);
+        let (quotient, desired) = (CeilingOperand(quotient), proposal.replicas);
         writeln!(f, "  desired = ceil({total} / {target}) = ceil({quotient}) = {desired}")
     }
 

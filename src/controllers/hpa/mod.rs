@@ -7,6 +7,7 @@
 //!
 //! Semantics: `reconcileAutoscaler` in `pkg/controller/podautoscaler/horizontal.go`.
 
+mod ambiguous_selector;
 mod amount;
 mod arithmetic;
 mod conditions;
@@ -24,7 +25,6 @@ mod pods;
 mod readings;
 mod replicas;
 mod requests;
-mod rivals;
 mod samples;
 mod settings;
 mod stabilization;
@@ -35,7 +35,7 @@ mod tests;
 
 pub use controller::HpaController;
 pub use decision::{
-    Course, Decision, HpaEvent, MetricsCourse, ScaleReplicas, ScaleWrite, SelectorProblem,
+    Decision, Derivation, HpaEvent, MetricsDerivation, ScaleReplicas, ScaleWrite, SelectorProblem,
     SyncError,
 };
 pub use groups::{GroupProblem, GroupTotal, Grouping, PodGroups, PodMetrics, group_pods};
@@ -57,5 +57,5 @@ pub use replicas::{
 pub use requests::{RequestProblem, pod_request_milli};
 pub use samples::{cpu_milli, memory_milli, pod_usage_milli};
 pub use settings::{HpaFeatureGates, HpaSettings};
-pub use stabilization::{Stabilization, Weighed, Windows, weigh, weigh_with_behavior};
+pub use stabilization::{Stabilization, Stabilized, Windows, weigh, weigh_with_behavior};
 pub use sync::{Plan, decide, reconcile};

@@ -41,7 +41,7 @@ pub struct Windows {
 
 /// Effect of recent recommendations on a new one, before it is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weighed {
+pub struct Stabilized {
     /// The stabilized recommendation.
     pub stabilized: i32,
     /// Reason of AbleToScale.
@@ -65,12 +65,12 @@ pub fn weigh(
     recommendation: i32,
     window: SimDuration,
     now: SimTime,
-) -> Weighed {
+) -> Stabilized {
     let cutoff = now - window;
     let known = history.recommendations.as_deref().unwrap_or_default();
     let recent = known.iter().filter(|entry| entry.timestamp >= cutoff);
     let highest = recent.fold(recommendation, |highest, entry| highest.max(entry.replicas));
-    Weighed {
+    Stabilized {
         stabilized: highest,
         reason: if highest == recommendation {
             HpaConditionReason::ReadyForNewScale
@@ -96,7 +96,7 @@ pub fn weigh_with_behavior(
     current_replicas: i32,
     windows: Windows,
     now: SimTime,
-) -> Weighed {
+) -> Stabilized {
     let (up_cutoff, down_cutoff) = (now - windows.up, now - windows.down);
     let known = history.recommendations.as_deref().unwrap_or_default();
     let (mut lowest, mut highest) = (recommendation, recommendation);
@@ -112,7 +112,7 @@ pub fn weigh_with_behavior(
         |entry: &Recommendation| entry.timestamp < up_cutoff && entry.timestamp < down_cutoff;
     // Two steps, not a clamp: the recommendation lies in both windows, so lowest <= highest.
     let stabilized = current_replicas.max(lowest).min(highest);
-    Weighed {
+    Stabilized {
         stabilized,
         reason: match stabilized != recommendation {
             false => HpaConditionReason::ReadyForNewScale,
@@ -129,7 +129,7 @@ pub fn weigh_with_behavior(
     }
 }
 
-impl Weighed {
+impl Stabilized {
     /// Records the new recommendation, and returns all inputs of the result.
     pub fn settle(self, history: &mut HpaHistory, now: SimTime) -> Stabilization {
         let Self { recommendation, stabilized, cutoff, is_inclusive, windows, .. } = self;

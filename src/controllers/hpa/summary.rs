@@ -1,7 +1,7 @@
 //! A decision in one row of a table: for `wavetank explain` over a span of time. Decides nothing.
 
 use super::amount::Amount;
-use super::decision::{Course, Decision, MetricsCourse};
+use super::decision::{Decision, Derivation, MetricsDerivation};
 use super::groups::PodGroups;
 use super::metrics::{MetricEvaluation, MetricsEvaluation};
 use super::replicas::Proposal;
@@ -15,11 +15,11 @@ impl Decision {
         let current = self.scale.map_or(0, |scale| scale.spec);
         let metrics = self.metrics();
         let course = match &self.course {
-            Course::Metrics(course) => Some(&**course),
+            Derivation::Metrics(course) => Some(&**course),
             _ => None,
         };
         let number =
-            |of: fn(&MetricsCourse) -> i32| course.map_or("-".into(), |c| of(c).to_string());
+            |of: fn(&MetricsDerivation) -> i32| course.map_or("-".into(), |c| of(c).to_string());
         let cells = vec![
             ("TIME", self.time.to_string()),
             ("REPLICAS", current.to_string()),
@@ -48,13 +48,15 @@ impl Decision {
     fn reasons(&self) -> Vec<&'static str> {
         let reason = |kind| self.status.condition(kind).map(|condition| condition.reason.as_str());
         match &self.course {
-            Course::ScaleUnreadable => reason(HpaConditionType::AbleToScale).into_iter().collect(),
-            Course::Disabled | Course::SelectorUnusable | Course::MetricsFailed(_) => {
+            Derivation::ScaleUnreadable => {
+                reason(HpaConditionType::AbleToScale).into_iter().collect()
+            }
+            Derivation::Disabled | Derivation::SelectorUnusable | Derivation::MetricsFailed(_) => {
                 reason(HpaConditionType::ScalingActive).into_iter().collect()
             }
-            Course::AboveMax => vec!["above maxReplicas"],
-            Course::BelowMin => vec!["below minReplicas"],
-            Course::Metrics(course) => {
+            Derivation::AboveMax => vec!["above maxReplicas"],
+            Derivation::BelowMin => vec!["below minReplicas"],
+            Derivation::Metrics(course) => {
                 let (stabilized, limited) = (course.stabilization.reason, course.limiting.reason);
                 [stabilized, limited]
                     .into_iter()

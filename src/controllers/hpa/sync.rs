@@ -2,7 +2,7 @@
 
 use super::conditions::set_condition;
 use super::decision::{
-    Course, Decision, HpaEvent, MetricsCourse, ScaleReplicas, ScaleWrite, SelectorProblem,
+    Decision, Derivation, HpaEvent, MetricsDerivation, ScaleReplicas, ScaleWrite, SelectorProblem,
     SyncError,
 };
 use super::history::HpaHistory;
@@ -11,7 +11,7 @@ use super::limits::{Desired, Limiting, limit, limit_with_behavior};
 use super::metric_error::MetricError;
 use super::metrics::{MetricsEvaluation, evaluate_metrics};
 use super::settings::HpaSettings;
-use super::stabilization::{Stabilization, Weighed, Windows, weigh, weigh_with_behavior};
+use super::stabilization::{Stabilization, Stabilized, Windows, weigh, weigh_with_behavior};
 use cluster::hpa::{HpaSpec, MetricSpec};
 use cluster::hpa_status::{
     ConditionDetail, HpaConditionReason as Reason, HpaConditionType, HpaStatus, MetricStatus,
@@ -43,7 +43,7 @@ pub fn decide(inputs: &HpaInputs<'_>, history: &mut HpaHistory, now: SimTime) ->
         min_replicas: hpa.spec.min_replicas,
         max_replicas: hpa.spec.max_replicas,
         tolerances: hpa.settings.tolerances(hpa.spec.behavior.as_ref()),
-        course: Course::ScaleUnreadable,
+        course: Derivation::ScaleUnreadable,
         scale_write: None,
         status: HpaStatus {
             conditions: hpa.status.conditions.clone(),
@@ -90,14 +90,14 @@ fn decide_with_scale(
         && (spec.min_replicas != 0 || spec.metrics.iter().any(MetricSpec::works_without_pods));
 
     if current == 0 && !wakes_up {
-        decision.course = Course::Disabled;
+        decision.course = Derivation::Disabled;
         decision.set(HpaConditionType::ScalingActive, false, Reason::ScalingDisabled, ());
     } else if current > spec.max_replicas {
-        decision.course = Course::AboveMax;
+        decision.course = Derivation::AboveMax;
         let reason = "Current number of replicas above Spec.MaxReplicas";
         decision.plan_write(spec.max_replicas, reason.into());
     } else if current != 0 && current < spec.min_replicas {
-        decision.course = Course::BelowMin;
+        decision.course = Derivation::BelowMin;
         decision.plan_write(spec.min_replicas, BELOW_MIN.into());
     } else {
         decide_by_metrics(decision, inputs, scale, history);
@@ -111,7 +111,7 @@ fn decide_by_metrics(
     history: &mut HpaHistory,
 ) {
     if let Some(problem) = decision.reject_selector(scale.selector) {
-        decision.course = Course::SelectorUnusable;
+        decision.course = Derivation::SelectorUnusable;
         decision.error = Some(SyncError::SelectorUnusable(problem));
         return;
     }
@@ -119,7 +119,7 @@ fn decide_by_metrics(
     decision.show_metrics(&metrics);
     if metrics.is_unusable {
         decision.fail_metrics(&metrics);
-        decision.course = Course::MetricsFailed(metrics);
+        decision.course = Derivation::MetricsFailed(metrics);
         return;
     }
     decision.error = metrics.first_error().cloned().map(SyncError::PartialMetricsFailure);
@@ -140,7 +140,7 @@ fn decide_by_metrics(
         };
         decision.plan_write(course.replicas, reason);
     }
-    decision.course = Course::Metrics(Box::new(course));
+    decision.course = Derivation::Metrics(Box::new(course));
 }
 
 /// From the raw number to the final one (`normalizeDesiredReplicas`,
@@ -151,7 +151,7 @@ fn normalize(
     current: i32,
     metrics: MetricsEvaluation,
     history: &mut HpaHistory,
-) -> MetricsCourse {
+) -> MetricsDerivation {
     let now = decision.time;
     let HpaView { spec, settings, .. } = hpa;
     let raw = metrics.replicas.max(0);
@@ -165,7 +165,7 @@ fn normalize(
     if current == 0 {
         replicas = replicas.max(spec.min_replicas);
     }
-    MetricsCourse { metrics, stabilization, limiting, replicas }
+    MetricsDerivation { metrics, stabilization, limiting, replicas }
 }
 
 /// Applies recent recommendations to a new one.
@@ -175,7 +175,7 @@ fn weighed(
     (current, recommendation): (i32, i32),
     history: &HpaHistory,
     now: SimTime,
-) -> Weighed {
+) -> Stabilized {
     let flag_window = settings.downscale_stabilization;
     match &spec.behavior {
         None => weigh(history, recommendation, flag_window, now),
@@ -251,7 +251,7 @@ impl Decision {
         history: &mut HpaHistory,
         now: SimTime,
     ) -> bool {
-        let (Course::Metrics(course), Some(scale)) = (&mut self.course, self.scale) else {
+        let (Derivation::Metrics(course), Some(scale)) = (&mut self.course, self.scale) else {
             return false;
         };
         let (current, before) = (scale.spec, &course.stabilization);
@@ -273,7 +273,7 @@ impl Decision {
 
     /// Records the recommendation again, as [`Self::repeat`] also does.
     pub fn recommend_again(&self, history: &mut HpaHistory, now: SimTime) {
-        if let Course::Metrics(course) = &self.course {
+        if let Derivation::Metrics(course) = &self.course {
             course.stabilization.remember(history, now);
         }
     }
@@ -281,7 +281,7 @@ impl Decision {
     /// True if [`Self::repeat`] yields the same result at every later sync on the same inputs, however much time
     /// passes: no older recommendation and no earlier scale event affects it any more.
     pub fn lasts(&self, spec: &HpaSpec, history: &HpaHistory) -> bool {
-        let Course::Metrics(course) = &self.course else { return false };
+        let Derivation::Metrics(course) = &self.course else { return false };
         let Stabilization { recommendation, stabilized, up_window, down_window, .. } =
             course.stabilization;
         let cutoff = self.time - up_window.max(down_window);
@@ -312,7 +312,7 @@ impl Decision {
 
     /// A sync without a number leaves `desiredReplicas` as it was.
     fn keeps_desired(&self) -> bool {
-        matches!(self.course, Course::SelectorUnusable | Course::MetricsFailed(_))
+        matches!(self.course, Derivation::SelectorUnusable | Derivation::MetricsFailed(_))
     }
 
     /// `validateAndParseSelector`: returns the problem, if any.

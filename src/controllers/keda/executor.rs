@@ -14,7 +14,7 @@ const NOT_ACTIVE_REASON: &str = "ScalerNotActive";
 
 /// Action of KEDA itself on a scale target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZeroDecision {
+pub enum ActivationDecision {
     /// The HPA is in charge, or there is nothing to do.
     Leave,
     /// Something is active: from zero, or from the idle count, to this many.
@@ -54,24 +54,24 @@ pub fn decide(
     triggers: Triggers,
     replicas: i32,
     now: SimTime,
-) -> ZeroDecision {
+) -> ActivationDecision {
     match spec.pause.replicas {
-        _ if spec.pause.is_unreadable => return ZeroDecision::PausedUnreadably,
-        Some(paused) if paused != replicas => return ZeroDecision::PausedAt(paused),
-        _ if spec.pause.is_paused => return ZeroDecision::Paused,
+        _ if spec.pause.is_unreadable => return ActivationDecision::PausedUnreadably,
+        Some(paused) if paused != replicas => return ActivationDecision::PausedAt(paused),
+        _ if spec.pause.is_paused => return ActivationDecision::Paused,
         _ => {}
     }
     let is_idle = spec.idle_replicas.is_some() && replicas < spec.min_replicas;
     if is_active(spec, triggers) {
         return match replicas {
-            _ if !is_idle && replicas != 0 => ZeroDecision::Leave,
-            _ if spec.pause.scale_out => ZeroDecision::HeldBack,
-            _ => ZeroDecision::Activate(spec.min_replicas.max(1)),
+            _ if !is_idle && replicas != 0 => ActivationDecision::Leave,
+            _ if spec.pause.scale_out => ActivationDecision::HeldBack,
+            _ => ActivationDecision::Activate(spec.min_replicas.max(1)),
         };
     }
     // A fallback to zero replicas is treated like an absence of failures.
     if triggers.is_failing && spec.fallback.is_none_or(|fallback| fallback.replicas != 0) {
-        return ZeroDecision::Fails;
+        return ActivationDecision::Fails;
     }
     let floor = match spec.idle_replicas {
         Some(idle) if replicas > idle => idle,
@@ -79,21 +79,21 @@ pub fn decide(
         Some(idle) if replicas > 0 && spec.min_replicas == 0 => idle,
         None if replicas > 0 && spec.min_replicas == 0 => 0,
         None if replicas < spec.min_replicas => {
-            return ZeroDecision::RaiseToMinimum(spec.min_replicas);
+            return ActivationDecision::RaiseToMinimum(spec.min_replicas);
         }
-        _ => return ZeroDecision::Leave,
+        _ => return ActivationDecision::Leave,
     };
     if spec.pause.scale_in {
-        return ZeroDecision::HeldBack;
+        return ActivationDecision::HeldBack;
     }
     let cooled_down = match last_active {
         Some(active) => active + spec.cooldown_period,
         None => created.floor_to_second() + spec.initial_cooldown_period,
     };
     if cooled_down < now {
-        ZeroDecision::Deactivate(floor)
+        ActivationDecision::Deactivate(floor)
     } else {
-        ZeroDecision::CoolDown(cooled_down)
+        ActivationDecision::CoolDown(cooled_down)
     }
 }
 
@@ -102,7 +102,7 @@ const fn is_active(spec: &ScaledObjectSpec, triggers: Triggers) -> bool {
     triggers.is_active || spec.pause.force_activation
 }
 
-impl ZeroDecision {
+impl ActivationDecision {
     /// The count to write, if it changes.
     pub const fn scales_to(self) -> Option<i32> {
         match self {
@@ -225,7 +225,12 @@ mod tests {
         SimTime::from_secs(seconds)
     }
 
-    fn decision(spec: &ScaledObjectSpec, active: bool, replicas: i32, now: i64) -> ZeroDecision {
+    fn decision(
+        spec: &ScaledObjectSpec,
+        active: bool,
+        replicas: i32,
+        now: i64,
+    ) -> ActivationDecision {
         let triggers = Triggers { is_active: active, is_failing: false };
         decide(spec, at(0), Some(at(100)), triggers, replicas, at(now))
     }
@@ -233,23 +238,23 @@ mod tests {
     #[test]
     fn the_cooldown_is_over_only_after_its_last_instant() {
         let to_zero = spec(0, None);
-        assert_eq!(decision(&to_zero, false, 7, 400), ZeroDecision::CoolDown(at(400)));
-        assert_eq!(decision(&to_zero, false, 7, 401), ZeroDecision::Deactivate(0));
-        assert_eq!(decision(&to_zero, false, 0, 401), ZeroDecision::Leave);
+        assert_eq!(decision(&to_zero, false, 7, 400), ActivationDecision::CoolDown(at(400)));
+        assert_eq!(decision(&to_zero, false, 7, 401), ActivationDecision::Deactivate(0));
+        assert_eq!(decision(&to_zero, false, 0, 401), ActivationDecision::Leave);
     }
 
     #[test]
     fn activity_wakes_from_zero_to_the_minimum_but_at_least_to_one() {
-        assert_eq!(decision(&spec(0, None), true, 0, 500), ZeroDecision::Activate(1));
-        assert_eq!(decision(&spec(0, None), true, 3, 500), ZeroDecision::Leave);
-        assert_eq!(decision(&spec(4, Some(1)), true, 1, 500), ZeroDecision::Activate(4));
+        assert_eq!(decision(&spec(0, None), true, 0, 500), ActivationDecision::Activate(1));
+        assert_eq!(decision(&spec(0, None), true, 3, 500), ActivationDecision::Leave);
+        assert_eq!(decision(&spec(4, Some(1)), true, 1, 500), ActivationDecision::Activate(4));
     }
 
     #[test]
     fn an_idle_count_stands_in_for_zero_and_a_minimum_is_kept() {
-        assert_eq!(decision(&spec(4, Some(1)), false, 6, 500), ZeroDecision::Deactivate(1));
-        assert_eq!(decision(&spec(4, None), false, 6, 500), ZeroDecision::Leave);
-        assert_eq!(decision(&spec(4, None), false, 2, 500), ZeroDecision::RaiseToMinimum(4));
+        assert_eq!(decision(&spec(4, Some(1)), false, 6, 500), ActivationDecision::Deactivate(1));
+        assert_eq!(decision(&spec(4, None), false, 6, 500), ActivationDecision::Leave);
+        assert_eq!(decision(&spec(4, None), false, 2, 500), ActivationDecision::RaiseToMinimum(4));
     }
 
     #[test]
@@ -259,8 +264,14 @@ mod tests {
             ..spec(0, None)
         };
         let quiet = Triggers::default();
-        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(60)), ZeroDecision::CoolDown(at(60)));
-        assert_eq!(decide(&fresh, at(0), None, quiet, 1, at(90)), ZeroDecision::Deactivate(0));
+        assert_eq!(
+            decide(&fresh, at(0), None, quiet, 1, at(60)),
+            ActivationDecision::CoolDown(at(60))
+        );
+        assert_eq!(
+            decide(&fresh, at(0), None, quiet, 1, at(90)),
+            ActivationDecision::Deactivate(0)
+        );
     }
 
     #[test]
@@ -275,39 +286,39 @@ mod tests {
             let spec = ScaledObjectSpec { fallback, ..spec(0, None) };
             decide(&spec, at(0), Some(at(100)), failing, 4, at(500))
         };
-        assert_eq!(decision(None), ZeroDecision::Fails);
-        assert_eq!(decision(Some(6)), ZeroDecision::Fails);
-        assert_eq!(decision(Some(0)), ZeroDecision::Deactivate(0));
+        assert_eq!(decision(None), ActivationDecision::Fails);
+        assert_eq!(decision(Some(6)), ActivationDecision::Fails);
+        assert_eq!(decision(Some(0)), ActivationDecision::Deactivate(0));
     }
 
     #[test]
     fn annotations_hold_back_one_direction_or_both() {
         let with = |pause| ScaledObjectSpec { pause, ..spec(0, None) };
         let scale_in = with(Pause { scale_in: true, ..Pause::default() });
-        assert_eq!(decision(&scale_in, false, 4, 500), ZeroDecision::HeldBack);
-        assert_eq!(decision(&scale_in, true, 0, 500), ZeroDecision::Activate(1));
+        assert_eq!(decision(&scale_in, false, 4, 500), ActivationDecision::HeldBack);
+        assert_eq!(decision(&scale_in, true, 0, 500), ActivationDecision::Activate(1));
         let scale_out = with(Pause { scale_out: true, ..Pause::default() });
-        assert_eq!(decision(&scale_out, true, 0, 500), ZeroDecision::HeldBack);
+        assert_eq!(decision(&scale_out, true, 0, 500), ActivationDecision::HeldBack);
         let forced = with(Pause { force_activation: true, ..Pause::default() });
-        assert_eq!(decision(&forced, false, 0, 500), ZeroDecision::Activate(1));
-        assert_eq!(decision(&forced, false, 3, 500), ZeroDecision::Leave);
+        assert_eq!(decision(&forced, false, 0, 500), ActivationDecision::Activate(1));
+        assert_eq!(decision(&forced, false, 3, 500), ActivationDecision::Leave);
         let paused = with(Pause { is_paused: true, replicas: Some(2), ..Pause::default() });
-        assert_eq!(decision(&paused, true, 0, 500), ZeroDecision::PausedAt(2));
-        assert_eq!(decision(&paused, false, 2, 500), ZeroDecision::Paused);
+        assert_eq!(decision(&paused, true, 0, 500), ActivationDecision::PausedAt(2));
+        assert_eq!(decision(&paused, false, 2, 500), ActivationDecision::Paused);
     }
 
     #[test]
     fn activity_is_noted_when_all_triggers_answer_or_when_it_is_woken() {
         let spec = spec(0, None);
         let triggers = |is_failing| Triggers { is_active: true, is_failing };
-        let noted = |decision: ZeroDecision, is_failing, is_refused| {
+        let noted = |decision: ActivationDecision, is_failing, is_refused| {
             decision.notes_activity(&spec, triggers(is_failing), is_refused)
         };
-        assert!(noted(ZeroDecision::Leave, false, false));
-        assert!(!noted(ZeroDecision::Leave, true, false), "one of them fails");
-        assert!(!ZeroDecision::Leave.notes_activity(&spec, Triggers::default(), false));
-        assert!(noted(ZeroDecision::Activate(1), true, false));
-        assert!(!noted(ZeroDecision::Activate(1), false, true), "the scale was not written");
-        assert!(!noted(ZeroDecision::HeldBack, false, false));
+        assert!(noted(ActivationDecision::Leave, false, false));
+        assert!(!noted(ActivationDecision::Leave, true, false), "one of them fails");
+        assert!(!ActivationDecision::Leave.notes_activity(&spec, Triggers::default(), false));
+        assert!(noted(ActivationDecision::Activate(1), true, false));
+        assert!(!noted(ActivationDecision::Activate(1), false, true), "the scale was not written");
+        assert!(!noted(ActivationDecision::HeldBack, false, false));
     }
 }

@@ -9,7 +9,7 @@ use cluster::scaled_object::{Fallback, KedaCondition};
 
 /// Handling of one reading of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum FallbackChoice {
     /// The trigger's own value.
     Own,
     /// It fails, which is passed on.
@@ -24,11 +24,11 @@ pub const fn failures_after(before: u32, fails: bool) -> u32 {
 }
 
 /// Handling of a reading with this number of consecutive failures after it, 0 meaning that it succeeded.
-pub fn answer(fallback: Option<Fallback>, failures: u32) -> Answer {
+pub fn answer(fallback: Option<Fallback>, failures: u32) -> FallbackChoice {
     match fallback {
-        _ if failures == 0 => Answer::Own,
-        Some(fallback) if failures > fallback.failure_threshold => Answer::Fallback,
-        _ => Answer::Error,
+        _ if failures == 0 => FallbackChoice::Own,
+        Some(fallback) if failures > fallback.failure_threshold => FallbackChoice::Fallback,
+        _ => FallbackChoice::Error,
     }
 }
 
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn the_fallback_answers_from_the_failure_on_that_exceeds_the_threshold() {
         let fallback = Some(fallback(FallbackBehavior::Static));
-        assert_eq!(answer(fallback, failures_after(1, true)), Answer::Error);
-        assert_eq!(answer(fallback, failures_after(2, true)), Answer::Fallback);
-        assert_eq!(answer(fallback, failures_after(9, false)), Answer::Own);
-        assert_eq!(answer(None, 9), Answer::Error);
+        assert_eq!(answer(fallback, failures_after(1, true)), FallbackChoice::Error);
+        assert_eq!(answer(fallback, failures_after(2, true)), FallbackChoice::Fallback);
+        assert_eq!(answer(fallback, failures_after(9, false)), FallbackChoice::Own);
+        assert_eq!(answer(None, 9), FallbackChoice::Error);
     }
 
     #[test]

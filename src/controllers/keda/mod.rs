@@ -22,7 +22,7 @@ use cluster::scaled_object::{
 };
 use cluster::{Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId};
 use engine::SimTime;
-use executor::{Triggers, ZeroDecision, decide};
+use executor::{ActivationDecision, Triggers, decide};
 
 pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
 pub use triggers::{Activity, Reading, cron_reading, external_value, health_changes, rule_of};
@@ -104,7 +104,7 @@ impl Controller for KedaController {
         self.last.insert(id, explain(object, &activity, decision, replicas, view.now));
         match decision {
             // The scale loop is stopped.
-            ZeroDecision::Paused => Requeue::No,
+            ActivationDecision::Paused => Requeue::No,
             _ => Requeue::At(view.now + object.spec.polling_interval),
         }
     }
@@ -140,7 +140,7 @@ const fn paused(object: &ScaledObject) -> KedaCondition {
 /// The event about a change, if there is one.
 fn said(
     object: &ScaledObject,
-    decision: ZeroDecision,
+    decision: ActivationDecision,
     current: i32,
     activity: &Activity,
 ) -> Option<Event> {
@@ -154,30 +154,30 @@ fn said(
     );
     let (reason, message) = match decision {
         // KEDA emits no event when raising a count to the minimum.
-        ZeroDecision::RaiseToMinimum(_)
-        | ZeroDecision::Leave
-        | ZeroDecision::CoolDown(_)
-        | ZeroDecision::Fails
-        | ZeroDecision::HeldBack
-        | ZeroDecision::PausedUnreadably
-        | ZeroDecision::Paused => return None,
-        ZeroDecision::PausedAt(replicas) => {
+        ActivationDecision::RaiseToMinimum(_)
+        | ActivationDecision::Leave
+        | ActivationDecision::CoolDown(_)
+        | ActivationDecision::Fails
+        | ActivationDecision::HeldBack
+        | ActivationDecision::PausedUnreadably
+        | ActivationDecision::Paused => return None,
+        ActivationDecision::PausedAt(replicas) => {
             ("ScaledObjectPaused", format!("ScaledObject is paused, at {replicas} replicas"))
         }
-        ZeroDecision::Activate(replicas) if object.spec.pause.force_activation => (
+        ActivationDecision::Activate(replicas) if object.spec.pause.force_activation => (
             "KEDAScaleTargetActivated",
             format!(
                 "Scaled {named} from {current} to {replicas}, caused by forced activation annotation"
             ),
         ),
-        ZeroDecision::Activate(replicas) => (
+        ActivationDecision::Activate(replicas) => (
             "KEDAScaleTargetActivated",
             format!(
                 "Scaled {named} from {current} to {replicas}, triggered by {}",
                 activity.active_names()
             ),
         ),
-        ZeroDecision::Deactivate(replicas) => (
+        ActivationDecision::Deactivate(replicas) => (
             "KEDAScaleTargetDeactivated",
             format!("Deactivated {named} from {current} to {replicas}"),
         ),
@@ -195,41 +195,45 @@ fn said(
 fn explain(
     object: &ScaledObject,
     activity: &Activity,
-    decision: ZeroDecision,
+    decision: ActivationDecision,
     replicas: i32,
     now: SimTime,
 ) -> String {
     let spec = &object.spec;
     let (least, most) = (spec.min_replicas, spec.max_replicas);
     let course = match decision {
-        ZeroDecision::Leave if replicas == 0 => "no trigger is active: it stays at 0".to_owned(),
-        ZeroDecision::Leave => format!("the HPA {} decides", spec.hpa_name),
-        ZeroDecision::Activate(to) if spec.pause.force_activation => {
+        ActivationDecision::Leave if replicas == 0 => {
+            "no trigger is active: it stays at 0".to_owned()
+        }
+        ActivationDecision::Leave => format!("the HPA {} decides", spec.hpa_name),
+        ActivationDecision::Activate(to) if spec.pause.force_activation => {
             format!("force-activation is set: from {replicas} to {to}")
         }
-        ZeroDecision::Activate(to) => format!("a trigger is active: from {replicas} to {to}"),
-        ZeroDecision::Deactivate(to) => {
+        ActivationDecision::Activate(to) => format!("a trigger is active: from {replicas} to {to}"),
+        ActivationDecision::Deactivate(to) => {
             format!("no trigger was active for {}: from {replicas} to {to}", spec.cooldown_period)
         }
-        ZeroDecision::CoolDown(until) => {
+        ActivationDecision::CoolDown(until) => {
             format!("no trigger is active, but the cooldown lasts until {until}")
         }
-        ZeroDecision::RaiseToMinimum(to) => format!("below the minimum: from {replicas} to {to}"),
-        ZeroDecision::Fails if spec.fallback.is_some() => {
+        ActivationDecision::RaiseToMinimum(to) => {
+            format!("below the minimum: from {replicas} to {to}")
+        }
+        ActivationDecision::Fails if spec.fallback.is_some() => {
             "triggers fail: the replica count stays until the fallback applies".to_owned()
         }
-        ZeroDecision::Fails => "triggers fail: the replica count stays".to_owned(),
-        ZeroDecision::HeldBack if activity.is_active() => {
+        ActivationDecision::Fails => "triggers fail: the replica count stays".to_owned(),
+        ActivationDecision::HeldBack if activity.is_active() => {
             "a trigger is active, but paused-scale-out blocks scaling up".to_owned()
         }
-        ZeroDecision::HeldBack => {
+        ActivationDecision::HeldBack => {
             "no trigger is active, but paused-scale-in blocks scaling down".to_owned()
         }
-        ZeroDecision::Paused => "it is paused, and there is no HPA".to_owned(),
-        ZeroDecision::PausedUnreadably => {
+        ActivationDecision::Paused => "it is paused, and there is no HPA".to_owned(),
+        ActivationDecision::PausedUnreadably => {
             "paused-replicas is not a number: scaling is disabled".to_owned()
         }
-        ZeroDecision::PausedAt(to) => format!("it is paused, from {replicas} to {to}"),
+        ActivationDecision::PausedAt(to) => format!("it is paused, from {replicas} to {to}"),
     };
     let activity = format!("{activity}{}", Failures(object));
     format!("at {now}: {replicas} replicas, {least} to {most} allowed\n{activity}{course}\n")

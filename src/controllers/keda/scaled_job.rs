@@ -61,11 +61,11 @@ impl ScalingStrategy {
 
 /// A Job of the ScaledJob.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenJob {
+pub struct JobState {
     /// How it ended; `None` while it runs.
     pub end: Option<JobEnd>,
     /// Its pods.
-    pub pods: Vec<SeenPod>,
+    pub pods: Vec<JobPodState>,
 }
 
 /// How a Job ended.
@@ -79,7 +79,7 @@ pub struct JobEnd {
 
 /// A pod of such a Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeenPod {
+pub struct JobPodState {
     /// Its phase.
     pub phase: PodPhase,
     /// The types of its conditions that hold.
@@ -102,8 +102,8 @@ impl ScaledJobSpec {
         }
     }
 
-    fn is_pending(&self, job: &SeenJob) -> bool {
-        let is_under_way = |pod: &SeenPod| {
+    fn is_pending(&self, job: &JobState) -> bool {
+        let is_under_way = |pod: &JobPodState| {
             if self.pending_pod_conditions.is_empty() {
                 matches!(pod.phase, PodPhase::Running | PodPhase::Succeeded)
             } else {
@@ -117,12 +117,12 @@ impl ScaledJobSpec {
 /// Number of Jobs to create for this queue length, given the maximum scale (`getScalingDecision`, `createJobs`).
 pub fn jobs_to_create(
     spec: &ScaledJobSpec,
-    jobs: &[SeenJob],
+    jobs: &[JobState],
     is_active: bool,
     queue_length: i64,
     max_scale: i64,
 ) -> i64 {
-    let count = |is_meant: &dyn Fn(&SeenJob) -> bool| {
+    let count = |is_meant: &dyn Fn(&JobState) -> bool| {
         i64::try_from(jobs.iter().filter(|job| is_meant(job)).count()).unwrap_or(i64::MAX)
     };
     let running = count(&|job| job.end.is_none());
@@ -167,7 +167,7 @@ fn room(
 
 /// Positions of the Jobs to delete: the oldest completed and the oldest failed ones beyond the history limits
 /// (`cleanUp`).
-pub fn jobs_to_delete(spec: &ScaledJobSpec, jobs: &[SeenJob]) -> Vec<usize> {
+pub fn jobs_to_delete(spec: &ScaledJobSpec, jobs: &[JobState]) -> Vec<usize> {
     let limits =
         [(true, spec.successful_jobs_history_limit), (false, spec.failed_jobs_history_limit)];
     let beyond = limits.into_iter().flat_map(|(is_complete, limit)| {
@@ -212,8 +212,8 @@ mod tests {
         }
     }
 
-    fn running(phase: PodPhase) -> SeenJob {
-        SeenJob { end: None, pods: vec![SeenPod { phase, true_conditions: Vec::new() }] }
+    fn running(phase: PodPhase) -> JobState {
+        JobState { end: None, pods: vec![JobPodState { phase, true_conditions: Vec::new() }] }
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_the_finished_jobs_go() {
-        let ended = |is_complete, at| SeenJob {
+        let ended = |is_complete, at| JobState {
             end: Some(JobEnd { is_complete, completion_time: Some(at) }),
             pods: Vec::new(),
         };

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::COMPOSITE_METRIC;
-use super::fallback::{Answer, answer, condition, failures_after, value_milli};
+use super::fallback::{FallbackChoice, answer, condition, failures_after, value_milli};
 use cluster::cron_schedule::Schedule;
 use cluster::hpa::{MetricSource, MetricTarget};
 use cluster::hpa_object::HpaObject;
@@ -22,15 +22,15 @@ use cluster::{Action, ClusterView, Name, NamespacedName};
 /// The triggers of a ScaledObject at an instant.
 #[derive(Clone, Debug, Default)]
 pub struct Activity {
-    triggers: Vec<Seen>,
+    triggers: Vec<TriggerState>,
     /// Only CPU and memory: these never put anything to sleep.
     only_resources: bool,
     /// The formula over the other triggers, which replaces them.
-    composed: Option<(Name, Seen)>,
+    composed: Option<(Name, TriggerState)>,
 }
 
 #[derive(Clone, Debug)]
-struct Seen {
+struct TriggerState {
     kind: Name,
     metric_name: Name,
     target: MetricTarget,
@@ -63,7 +63,7 @@ impl Activity {
     pub fn of(view: ClusterView<'_>, object: &ScaledObject) -> Self {
         let triggers = object.spec.triggers.iter();
         let seen = triggers.clone().filter_map(|trigger| {
-            Some(Seen {
+            Some(TriggerState {
                 kind: trigger.kind.clone(),
                 metric_name: trigger.metric_name.clone(),
                 target: target_of(trigger)?,
@@ -76,7 +76,7 @@ impl Activity {
             only_resources: simulated
                 .all(|one| matches!(one.source, TriggerSource::Resource { .. })),
             composed: object.spec.modifiers.as_ref().map(|modifiers| {
-                let seen = Seen {
+                let seen = TriggerState {
                     kind: "formula".into(),
                     metric_name: COMPOSITE_METRIC.into(),
                     target: modifiers.target,
@@ -120,7 +120,7 @@ impl Reading {
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = |milli: i64| milli as f64 / 1000.0;
-        for Seen { kind, metric_name, target, reading } in &self.triggers {
+        for TriggerState { kind, metric_name, target, reading } in &self.triggers {
             let is_active = if reading.is_active() { "active" } else { "not active" };
             write!(f, "trigger {kind} ({metric_name}): ")?;
             match *reading {
@@ -144,7 +144,7 @@ impl fmt::Display for Activity {
                 MetricTarget::Utilization(percent) => writeln!(f, "target {percent}%")?,
             }
         }
-        if let Some((formula, Seen { target, reading, .. })) = &self.composed {
+        if let Some((formula, TriggerState { target, reading, .. })) = &self.composed {
             write!(f, "formula {formula} = ")?;
             match (*reading, target) {
                 (
@@ -235,7 +235,7 @@ fn goes_on_without_triggers(object: &ScaledObject) -> bool {
 fn is_past_bearing(object: &ScaledObject, metric_name: &str) -> bool {
     // The failure of this very answer counts, too.
     let failures = failures_after(failures(object, metric_name), true);
-    answer(valid_fallback(object), failures) == Answer::Fallback
+    answer(valid_fallback(object), failures) == FallbackChoice::Fallback
 }
 
 fn failures(object: &ScaledObject, metric_name: &str) -> u32 {

@@ -22,14 +22,14 @@ pub struct NodeRecord {
 
 /// Instants of a loop that starts again some time after it ended: it drifts by as long as it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passes {
+pub struct LoopTimer {
     /// The first.
     pub start: SimTime,
     /// From one to the next.
     pub step: SimDuration,
 }
 
-impl Passes {
+impl LoopTimer {
     /// The first pass at or after an instant.
     pub fn at_or_after(self, time: SimTime) -> SimTime {
         let elapsed = (time - self.start).as_nanos().max(0);
@@ -46,7 +46,7 @@ pub fn observe(
     node: &Node,
     id: NodeId,
     record: Option<NodeRecord>,
-    passes: Passes,
+    passes: LoopTimer,
     now: SimTime,
 ) -> NodeRecord {
     let heartbeat = node.heartbeat(now);
@@ -146,7 +146,7 @@ mod tests {
     fn passes_drift_by_the_time_that_they_take() {
         let at = SimTime::from_secs;
         let step = SimDuration::from_secs(5) + SimDuration::from_millis(1);
-        let passes = Passes { start: at(-10), step };
+        let passes = LoopTimer { start: at(-10), step };
         assert_eq!(passes.at_or_after(at(-10)), at(-10));
         assert_eq!(passes.at_or_after(at(-9)), at(-5) + SimDuration::from_millis(1));
         assert_eq!(passes.at_or_after(at(-5)), at(-5) + SimDuration::from_millis(1));

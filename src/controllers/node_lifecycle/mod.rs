@@ -7,7 +7,7 @@ pub mod zones;
 
 use std::collections::BTreeMap;
 
-use self::health::{NodeRecord, Passes};
+use self::health::{LoopTimer, NodeRecord};
 use self::taint_queue::TaintQueue;
 use self::zones::{ZoneCount, ZoneState};
 use super::{Actions, Controller, Key, QueueSettings, Requeue, Watches};
@@ -120,7 +120,7 @@ impl Controller for NodeLifecycleController {
             MONITOR => (started, self.settings.monitor_period + MONITOR_PASS),
             _ => (started, TAINT_PERIOD),
         };
-        let passes = Passes { start, step: period };
+        let passes = LoopTimer { start, step: period };
         // Loops run at their own instants, whatever wakes them.
         let due = passes.at_or_after(view.now);
         if due > view.now {
@@ -137,7 +137,12 @@ impl Controller for NodeLifecycleController {
 impl NodeLifecycleController {
     /// Checks the health of all nodes (`monitorNodeHealth`). Stops while all nodes are healthy, so that a calm
     /// cluster costs nothing; the next relevant change wakes it.
-    fn monitor(&mut self, view: ClusterView<'_>, passes: Passes, actions: &mut Actions) -> Requeue {
+    fn monitor(
+        &mut self,
+        view: ClusterView<'_>,
+        passes: LoopTimer,
+        actions: &mut Actions,
+    ) -> Requeue {
         self.forget_removed(view);
         let mut counts: BTreeMap<ZoneKey, ZoneCount> = BTreeMap::new();
         let mut is_calm = true;
@@ -180,13 +185,18 @@ impl NodeLifecycleController {
         view: ClusterView<'_>,
         id: NodeId,
         node: &Node,
-        passes: Passes,
+        passes: LoopTimer,
         actions: &mut Actions,
     ) -> Option<ConditionStatus> {
         let known = self.records.get(&id).copied();
         if known.is_none() {
             let name = node.meta.name();
-            tell(node, "RegisteredNode", format!("Registered Node {name} in Controller"), actions);
+            record_event(
+                node,
+                "RegisteredNode",
+                format!("Registered Node {name} in Controller"),
+                actions,
+            );
         }
         let record = health::observe(node, id, known, passes, view.now);
         self.records.insert(id, record);
@@ -204,7 +214,7 @@ impl NodeLifecycleController {
         if current == Some(ConditionStatus::True) {
             let name = node.meta.name();
             let message = format!("Node {name} status is now: NodeNotReady");
-            tell(node, "NodeNotReady", message, actions);
+            record_event(node, "NodeNotReady", message, actions);
             mark_pods_not_ready(view, id, actions);
         }
         Some(ConditionStatus::Unknown)
@@ -299,7 +309,7 @@ impl NodeLifecycleController {
     /// Requeues the taint queues for the time at which the next node may be tainted.
     fn requeue_tainting(&self, now: SimTime, actions: &mut Actions) {
         let next = self.zones.values().filter_map(|zone| zone.queue.next_due(now)).min();
-        let passes = Passes { start: self.started.unwrap_or(now), step: TAINT_PERIOD };
+        let passes = LoopTimer { start: self.started.unwrap_or(now), step: TAINT_PERIOD };
         if let Some(next) = next {
             actions.requeue(TAINT, passes.at_or_after(next));
         }
@@ -350,7 +360,7 @@ fn mark_pods_not_ready(view: ClusterView<'_>, node: NodeId, actions: &mut Action
     }
 }
 
-fn tell(node: &Node, reason: &'static str, message: String, actions: &mut Actions) {
+fn record_event(node: &Node, reason: &'static str, message: String, actions: &mut Actions) {
     actions.push(Action::Event(Box::new(Event {
         kind: Kind::Node,
         object: node.meta.id.clone(),

@@ -29,18 +29,18 @@ pub use model::Model;
 pub use recommender::recommend;
 pub use rounds::{Round, UpdaterApi, UpdaterMemory};
 pub use settings::VpaSettings;
-pub use updater::{Group, ResizeState, SeenPod, UpdatePriority, priority};
+pub use updater::{Group, ResizeState, UpdatePriority, UpdaterPod, priority};
 
 /// Recommender and updater.
 #[derive(Clone, Debug, Default)]
 pub struct VpaController {
     settings: VpaSettings,
-    known: BTreeMap<VpaId, Known>,
+    known: BTreeMap<VpaId, VpaState>,
 }
 
 /// State kept for one VPA.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct VpaState {
     model: Model<PodId>,
     updater: UpdaterMemory<PodId>,
     /// Last observed `restartCount` of each container: later restarts have not been processed yet.
@@ -137,7 +137,7 @@ impl Explain for VpaController {
     }
 }
 
-impl Known {
+impl VpaState {
     /// Records the samples of the metrics API, each once, and then the OOM kills.
     fn take_samples(&mut self, view: ClusterView<'_>, target: ScaleTarget, settings: &VpaSettings) {
         let store = view.store();
@@ -214,19 +214,19 @@ fn explain(
             "container {}, {samples} CPU samples{kills}\n  target {} (uncapped {})\n  \
              lower bound {}\n  upper bound {}\n",
             one.container,
-            Told(one.target, "cpu "),
-            Told(one.uncapped_target, ""),
-            Told(one.lower_bound, "cpu "),
-            Told(one.upper_bound, "cpu "),
+            AmountText(one.target, "cpu "),
+            AmountText(one.uncapped_target, ""),
+            AmountText(one.lower_bound, "cpu "),
+            AmountText(one.upper_bound, "cpu "),
         );
     }
     text
 }
 
 /// Amounts as people read them, the first after a word.
-struct Told(Amounts, &'static str);
+struct AmountText(Amounts, &'static str);
 
-impl fmt::Display for Told {
+impl fmt::Display for AmountText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(Amounts { cpu, memory }, word) = self;
         let has_both = cpu.is_some() && memory.is_some();

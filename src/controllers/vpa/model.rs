@@ -19,12 +19,12 @@ pub struct Model<P> {
     states: BTreeMap<(Labels, Name), AggregateState>,
     /// States restored from checkpoints at the start, which never expire.
     initial: BTreeMap<Name, AggregateState>,
-    pods: BTreeMap<P, SeenPod>,
+    pods: BTreeMap<P, PodAggregates>,
     last_collection: Option<SimTime>,
 }
 
 #[derive(Clone, Debug)]
-struct SeenPod {
+struct PodAggregates {
     labels: Labels,
     containers: BTreeMap<Name, ContainerWindow>,
 }
@@ -50,7 +50,7 @@ impl<P: Ord + Copy> Model<P> {
         settings: &VpaSettings,
         now: SimTime,
     ) {
-        let fresh = || SeenPod { labels: labels.clone(), containers: BTreeMap::new() };
+        let fresh = || PodAggregates { labels: labels.clone(), containers: BTreeMap::new() };
         let seen = self.pods.entry(pod).or_insert_with(fresh);
         if seen.labels != *labels {
             seen.labels = labels.clone();
@@ -112,7 +112,7 @@ impl<P: Ord + Copy> Model<P> {
         settings: &VpaSettings,
         now: SimTime,
     ) -> Option<(&mut ContainerWindow, &mut AggregateState)> {
-        let SeenPod { labels, containers } = self.pods.get_mut(&pod)?;
+        let PodAggregates { labels, containers } = self.pods.get_mut(&pod)?;
         let name = containers.get_key_value(container)?.0.clone();
         let window = containers.get_mut(container)?;
         Some((window, state_of(&mut self.states, labels, &name, settings, now)))
@@ -140,7 +140,7 @@ impl<P: Ord + Copy> Model<P> {
         now: SimTime,
     ) -> BTreeMap<Name, Checkpoint> {
         let mut merged = self.by_container(settings, now);
-        for SeenPod { labels, containers } in self.pods.values() {
+        for PodAggregates { labels, containers } in self.pods.values() {
             for (name, window) in containers {
                 let is_known = self.states.contains_key(&(labels.clone(), name.clone()));
                 if let Some(state) = merged.get_mut(name).filter(|_| is_known) {
@@ -175,7 +175,7 @@ impl<P: Ord + Copy> Model<P> {
             return;
         }
         self.last_collection = Some(now);
-        let keys = self.pods.values().flat_map(|SeenPod { labels, containers }| {
+        let keys = self.pods.values().flat_map(|PodAggregates { labels, containers }| {
             containers.keys().map(|name| (labels.clone(), name.clone()))
         });
         let contributive: BTreeSet<(Labels, Name)> = keys.collect();

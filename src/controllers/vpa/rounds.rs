@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::settings::VpaSettings;
 use super::updater::{
-    Group, ResizeState, SeenPod, UpdatePriority, has_lower_target, is_admitted, is_to_be_updated,
-    priority,
+    Group, ResizeState, UpdatePriority, UpdaterPod, has_lower_target, is_admitted,
+    is_to_be_updated, priority,
 };
 use cluster::meta::Name;
 use cluster::vpa::{ContainerRecommendation, UpdateMode, VpaSpec};
@@ -26,7 +26,7 @@ pub struct Round<'a, P> {
     /// The LimitRanges of its namespace.
     pub limits: &'a NamespaceLimits,
     /// Its pods, as they are listed.
-    pub pods: Vec<SeenPod<'a, P>>,
+    pub pods: Vec<UpdaterPod<'a, P>>,
     /// Groups of pods with a common owner; absent for groups that must not be disturbed.
     pub groups: Vec<Option<Group>>,
     /// The flags.
@@ -127,7 +127,7 @@ impl<P: Ord + Clone> UpdaterMemory<P> {
             }
             let Some(at) = self.evictions.wait(round.now, deadline) else { return };
             round.now = at;
-            let SeenPod { id, group, is_pending, .. } = &round.pods[pod];
+            let UpdaterPod { id, group, is_pending, .. } = &round.pods[pod];
             if api.evict(id, at) && !is_pending {
                 disturb(&mut round.groups, *group);
             }
@@ -182,7 +182,7 @@ impl<P: Ord + Clone> UpdaterMemory<P> {
     /// Whether a pod that is being resized may be evicted (`CanEvictInPlacingPod`).
     fn has_failed(
         &mut self,
-        pod: &SeenPod<'_, P>,
+        pod: &UpdaterPod<'_, P>,
         resize: ResizeState,
         group: &Group,
         now: SimTime,

@@ -1,9 +1,9 @@
 //! The updater in a simulation: its view of a workload's pods, and its API requests.
 
-use super::Known;
+use super::VpaState;
 use super::rounds::{Round, UpdaterApi};
 use super::settings::VpaSettings;
-use super::updater::{Group, ResizeState, SeenPod};
+use super::updater::{Group, ResizeState, UpdaterPod};
 use crate::Actions;
 use cluster::action::Event;
 use cluster::container_status::TerminationReason;
@@ -14,11 +14,11 @@ use cluster::resize::{ContainerResize, PendingReason, PodResize};
 use cluster::scale::ScaleTarget;
 use cluster::vpa::VpaObject;
 use cluster::vpa_admission::AdmittedResources;
-use cluster::vpa_capping::SeenContainer;
+use cluster::vpa_capping::CappedContainer;
 use cluster::{Action, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
-impl Known {
+impl VpaState {
     /// Resizes or evicts pods, as long as enough of the others are undisturbed.
     pub(super) fn update(
         &mut self,
@@ -76,18 +76,18 @@ fn group(
     group.filter(|_| configured > 0)
 }
 
-fn seen(view: ClusterView<'_>, id: PodId, group: Option<usize>) -> Option<SeenPod<'_, PodId>> {
+fn seen(view: ClusterView<'_>, id: PodId, group: Option<usize>) -> Option<UpdaterPod<'_, PodId>> {
     let store = view.store();
     let pod = store.pods().get(id)?;
     let spec = &store.template_of(pod).spec;
     let actual = &store.templates().get(pod.actual())?.spec;
-    Some(SeenPod {
+    Some(UpdaterPod {
         id,
         name: pod.id.name.clone(),
         group,
         is_pending: pod.phase == PodPhase::Pending,
         start_time: pod.start_time,
-        containers: SeenContainer::of(&actual.containers),
+        containers: CappedContainer::of(&actual.containers),
         // Its containers are those it was admitted with.
         observed: None,
         ooms: ooms(spec, pod),

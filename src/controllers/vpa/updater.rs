@@ -4,7 +4,7 @@
 use super::settings::VpaSettings;
 use cluster::meta::Name;
 use cluster::vpa::{ContainerRecommendation, EvictionRequirement, Resource, VpaSpec};
-use cluster::vpa_capping::SeenContainer;
+use cluster::vpa_capping::CappedContainer;
 use engine::{SimDuration, SimTime};
 
 /// A resize deferred for longer is abandoned (`DeferredResizeUpdateTimeout`).
@@ -25,7 +25,7 @@ pub struct UpdatePriority {
 
 /// A pod with a node that is neither terminating nor finished, as seen by the updater, which lists no others.
 #[derive(Clone, Debug)]
-pub struct SeenPod<'a, P> {
+pub struct UpdaterPod<'a, P> {
     /// Identifies the pod.
     pub id: P,
     /// Its name.
@@ -37,7 +37,7 @@ pub struct SeenPod<'a, P> {
     /// `status.startTime`.
     pub start_time: Option<SimTime>,
     /// Its containers, with the amounts in force.
-    pub containers: Vec<SeenContainer<'a>>,
+    pub containers: Vec<CappedContainer<'a>>,
     /// Containers observed by its webhook (annotation `vpaObservedContainers`); absent without the annotation.
     pub observed: Option<Vec<Name>>,
     /// Containers whose last run was OOM-killed, with its duration.
@@ -75,7 +75,7 @@ impl ResizeState {
     }
 }
 
-impl<P> SeenPod<'_, P> {
+impl<P> UpdaterPod<'_, P> {
     fn is_observed(&self, container: &str) -> bool {
         let observed = self.observed.as_ref();
         observed.is_none_or(|all| all.iter().any(|name| **name == *container))
@@ -94,7 +94,7 @@ impl<P> SeenPod<'_, P> {
 
 /// The priority of a pod under a recommendation (`GetUpdatePriority`).
 pub fn priority<P>(
-    pod: &SeenPod<'_, P>,
+    pod: &UpdaterPod<'_, P>,
     recommendation: &[ContainerRecommendation],
 ) -> UpdatePriority {
     let mut priority = UpdatePriority::default();
@@ -132,7 +132,7 @@ pub fn priority<P>(
 /// has to meet all of them (`scalingDirectionPodEvictionAdmission`). A requirement is met where one of its
 /// resources changes in its direction.
 pub fn is_admitted<P>(
-    pod: &SeenPod<'_, P>,
+    pod: &UpdaterPod<'_, P>,
     recommendation: &[ContainerRecommendation],
     requirements: Option<&[EvictionRequirement]>,
 ) -> bool {
@@ -264,13 +264,13 @@ mod tests {
         [("cpu", Quantity::from_milli(cpu))].into_iter().chain(memory).collect()
     }
 
-    fn with<T>(requests: &[ResourceList], judge: impl Fn(&SeenPod<'_, ()>) -> T) -> T {
+    fn with<T>(requests: &[ResourceList], judge: impl Fn(&UpdaterPod<'_, ()>) -> T) -> T {
         let (name, limits) = (Name::from("app"), ResourceList::default());
         let containers = requests
             .iter()
-            .map(|requests| SeenContainer { name: &name, requests, limits: &limits })
+            .map(|requests| CappedContainer { name: &name, requests, limits: &limits })
             .collect();
-        judge(&SeenPod {
+        judge(&UpdaterPod {
             id: (),
             name: "web-0".into(),
             group: None,

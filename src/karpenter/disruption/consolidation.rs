@@ -13,7 +13,7 @@ use crate::labels::{CAPACITY_TYPE, ON_DEMAND, SPOT};
 use crate::node_pool::ConsolidationPolicy;
 use crate::requirement::Requirement;
 use crate::requirements::Requirements;
-use crate::scheduling::{Ground, NewClaim, Results};
+use crate::scheduling::{NewClaim, PassContext, Results};
 use crate::state::Snapshot;
 use cluster::Name;
 
@@ -48,7 +48,7 @@ fn price_of(candidates: &[Candidate]) -> f64 {
 
 /// Whether the nodes can be removed together (`computeConsolidation`).
 pub(super) fn consolidate(
-    ground: &Ground<'_>,
+    ground: &PassContext<'_>,
     method: Method,
     candidates: &[Candidate],
 ) -> Result<Command, Unconsolidatable> {
@@ -59,7 +59,7 @@ pub(super) fn consolidate(
     let is_told = method != Method::MultiNodeConsolidation || ground.wants_values();
     let most_claims = (!is_told).then_some(1);
     let results = simulate(ground, candidates, most_claims).ok_or("nodes are going already")?;
-    if !results.all_others_have_a_place() {
+    if !results.all_non_pending_scheduled() {
         let failures = results.errors.iter().filter(|(_, failure)| !failure.is_pending);
         let told: Vec<String> = failures
             .take(5)

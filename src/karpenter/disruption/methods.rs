@@ -9,7 +9,7 @@ use super::consolidation::{consolidate, obstacle, without_same_type};
 use super::simulate::simulate;
 use crate::go_sort::sort_slice;
 use crate::node_pool::DisruptionReason;
-use crate::scheduling::{Ground, Results};
+use crate::scheduling::{PassContext, Results};
 use crate::state::Snapshot;
 use cluster::Name;
 use engine::SimTime;
@@ -180,14 +180,14 @@ fn drifted_node(
     let (empty, others): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|one| one.pods.is_empty());
     let mut proposal = Proposal::default();
-    let ground = Ground::new(snapshot);
+    let ground = PassContext::new(snapshot);
     for candidate in empty.into_iter().chain(others) {
         if budgets.get(&candidate.pool.name).is_none_or(|left| *left == 0) {
             continue;
         }
         let candidates = vec![candidate];
         let Some(results) = simulate(&ground, &candidates, None) else { continue };
-        if !results.all_others_have_a_place() {
+        if !results.all_non_pending_scheduled() {
             let reason = "not all pods would schedule".to_owned();
             proposal.obstacles.push((candidates[0].node.clone(), reason));
             continue;
@@ -227,7 +227,7 @@ fn longest_prefix(snapshot: &Snapshot, candidates: &[Candidate]) -> Option<Comma
     if candidates.len() < 2 {
         return None;
     }
-    let ground = Ground::new(snapshot);
+    let ground = PassContext::new(snapshot);
     let mut low = 1;
     let mut high = MAX_PARALLEL.min(candidates.len() - 1);
     let mut best = None;
@@ -260,7 +260,7 @@ fn one_node(snapshot: &Snapshot, mut candidates: Vec<Candidate>, budgets: &Budge
     let mut order: Vec<Name> = pools.keys().cloned().collect();
     snapshot.ties.shuffle(&mut order, |name| name);
     let (mut is_limited, mut obstacles) = (false, Vec::new());
-    let ground = Ground::new(snapshot);
+    let ground = PassContext::new(snapshot);
     while pools.values().any(|queue| !queue.is_empty()) {
         for pool in &order {
             let Some(one) = pools.get_mut(pool).and_then(std::collections::VecDeque::pop_front)

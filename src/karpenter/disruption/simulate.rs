@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::candidate::Candidate;
 use crate::pod::Pod;
-use crate::scheduling::{Extent, Ground, PodFailure, Results, solve};
+use crate::scheduling::{PassContext, PassScope, PodFailure, Results, solve};
 use cluster::{Name, NamespacedName};
 
 /// A scheduling pass without these nodes; `None` if one of them is already being deleted, no pool can create nodes,
 /// or the pass would create more than `most_claims` nodes. Room on a node that is not initialized does not count,
 /// except for pods of nodes that are being deleted.
 pub(super) fn simulate(
-    ground: &Ground<'_>,
+    ground: &PassContext<'_>,
     without: &[Candidate],
     most_claims: Option<usize>,
 ) -> Option<Results> {
@@ -26,7 +26,7 @@ pub(super) fn simulate(
     pods.extend(moved.filter(|pod| snapshot.is_reschedulable_now(pod)).cloned());
     let going: BTreeSet<PodKey<'_>> = ground.of_going.iter().map(key).collect();
     pods.extend(ground.of_going.iter().cloned());
-    let mut results = solve(ground, &pods, &Extent { without: names, most_claims })?;
+    let mut results = solve(ground, &pods, &PassScope { without: names, most_claims })?;
     results.truncate(&snapshot.options);
     let mut failures: Vec<(NamespacedName, PodFailure)> = Vec::new();
     for place in results.existing.iter().filter(|place| !place.is_initialized) {

@@ -7,7 +7,7 @@ use super::candidate::Candidate;
 use super::command::Command;
 use super::methods::Method;
 use super::simulate::simulate;
-use crate::scheduling::Ground;
+use crate::scheduling::PassContext;
 use crate::state::Snapshot;
 use cluster::Name;
 use engine::SimDuration;
@@ -117,9 +117,9 @@ fn still_valid(
 /// Checks that the pods could still be scheduled, and that the chosen options are still among the possible ones
 /// (`validateCommand`).
 fn still_better(snapshot: &Snapshot, command: &Command, now: &[Candidate]) -> Result<(), Invalid> {
-    let ground = Ground::new(snapshot);
+    let ground = PassContext::new(snapshot);
     let results = simulate(&ground, now, None).ok_or(Invalid::Scheduling)?;
-    if !results.all_others_have_a_place() {
+    if !results.all_non_pending_scheduled() {
         return Err(Invalid::Scheduling);
     }
     match (results.claims.as_slice(), command.replacements.as_slice()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Deletion, InProgress, Look, Operator, Output, Timer};
+use super::{ClusterAccess, Deletion, InProgress, Operator, Output, Timer};
 use crate::disruption::{Command, Step};
 use crate::state::Snapshot;
 use cluster::Name;
@@ -18,7 +18,12 @@ const SHORTEST_RETRY: SimDuration = SimDuration::from_secs(600);
 const LONGEST_RETRY: SimDuration = SimDuration::from_secs(3600);
 
 impl Operator {
-    pub(super) fn disrupt(&mut self, now: SimTime, look: &mut Look<'_>, out: &mut Vec<Output>) {
+    pub(super) fn disrupt(
+        &mut self,
+        now: SimTime,
+        look: &mut ClusterAccess<'_>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(controller) = &mut self.controller else { return };
         let queue = self.queue.values();
         let queued: BTreeSet<Name> = queue

@@ -88,7 +88,7 @@ enum Timer {
 }
 
 /// The operator's access to the cluster.
-pub struct Look<'a> {
+pub struct ClusterAccess<'a> {
     /// Takes a snapshot of the whole cluster.
     pub cluster: &'a mut dyn FnMut(&Claims) -> Snapshot,
     /// The cloud's instance types for a pool, which are much cheaper to get than a snapshot.
@@ -97,7 +97,7 @@ pub struct Look<'a> {
 
 /// The part of the operator that acts next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+enum Stage {
     Timer,
     Batcher,
     Disruption,
@@ -157,21 +157,21 @@ impl Operator {
         self.next_turn().map(|(at, _)| at)
     }
 
-    fn next_turn(&self) -> Option<(SimTime, Turn)> {
-        let timer = self.timers.first_key_value().map(|((at, _), _)| (*at, Turn::Timer));
-        let batcher = self.batcher.wakes_at().map(|at| (at, Turn::Batcher));
-        let disruption = self.controller.as_ref().map(|one| (one.due(), Turn::Disruption));
+    fn next_turn(&self) -> Option<(SimTime, Stage)> {
+        let timer = self.timers.first_key_value().map(|((at, _), _)| (*at, Stage::Timer));
+        let batcher = self.batcher.wakes_at().map(|at| (at, Stage::Batcher));
+        let disruption = self.controller.as_ref().map(|one| (one.due(), Stage::Disruption));
         [timer, batcher, disruption].into_iter().flatten().min()
     }
 
     /// Performs what is due at this time, once; `look` gives access to the current cluster where needed.
-    pub fn step(&mut self, now: SimTime, look: &mut Look<'_>) -> Vec<Output> {
+    pub fn step(&mut self, now: SimTime, look: &mut ClusterAccess<'_>) -> Vec<Output> {
         let mut out = Vec::new();
         match self.next_turn() {
             Some((at, turn)) if at <= now => match turn {
-                Turn::Timer => self.run_timer(now, look, &mut out),
-                Turn::Batcher => self.wake_batcher(now, look, &mut out),
-                Turn::Disruption => self.disrupt(now, look, &mut out),
+                Stage::Timer => self.run_timer(now, look, &mut out),
+                Stage::Batcher => self.wake_batcher(now, look, &mut out),
+                Stage::Disruption => self.disrupt(now, look, &mut out),
             },
             _ => {}
         }
@@ -183,7 +183,7 @@ impl Operator {
         self.timers.insert((time, self.last_number), timer);
     }
 
-    fn run_timer(&mut self, now: SimTime, look: &mut Look<'_>, out: &mut Vec<Output>) {
+    fn run_timer(&mut self, now: SimTime, look: &mut ClusterAccess<'_>, out: &mut Vec<Output>) {
         let Some((_, timer)) = self.timers.pop_first() else { return };
         match timer {
             Timer::Pod(pod) => self.trigger_pod(&pod, now),
@@ -242,7 +242,7 @@ impl Operator {
     }
 
     /// A pod was bound to a node or left it. Not to be called for DaemonSet pods.
-    pub fn pod_came_or_went(&mut self, node: &str, now: SimTime) -> Option<Output> {
+    pub fn pod_set_changed(&mut self, node: &str, now: SimTime) -> Option<Output> {
         self.stamp.mark(now);
         self.claims.change(node, |claim| {
             claim.last_pod_event = Some(pod_event(claim.last_pod_event, now));
@@ -319,7 +319,7 @@ impl Operator {
     }
 
     /// Updates the Drifted condition of a claim, and schedules its next check.
-    fn check_drift(&mut self, name: &Name, now: SimTime, look: &Look<'_>) {
+    fn check_drift(&mut self, name: &Name, now: SimTime, look: &ClusterAccess<'_>) {
         let Some(claim) = self.claims.get(name).map(|one| Arc::clone(&one.claim)) else { return };
         let Some(pool) = self.pool_of(&claim).cloned() else { return };
         let reason = drift(&claim, &pool, &(look.types)(&pool.name), now);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    ClaimState, LAUNCH_TIMEOUT, Look, Nomination, Operator, Output, REGISTRATION_TIMEOUT,
+    ClaimState, ClusterAccess, LAUNCH_TIMEOUT, Nomination, Operator, Output, REGISTRATION_TIMEOUT,
     TRIGGER_PERIOD, Timer,
 };
 use crate::amounts::Amounts;
@@ -31,7 +31,7 @@ impl Operator {
     pub(super) fn wake_batcher(
         &mut self,
         now: SimTime,
-        look: &mut Look<'_>,
+        look: &mut ClusterAccess<'_>,
         out: &mut Vec<Output>,
     ) {
         if !self.batcher.wake(now) {

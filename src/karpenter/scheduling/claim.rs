@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::{FilterTrace, PodError};
 use super::existing::conflicts;
-use super::preferences::Ask;
+use super::preferences::PodConstraints;
 use super::template::Template;
 use super::topology::Topology;
 use crate::amounts::Amounts;
@@ -34,7 +34,7 @@ pub(super) struct OpenClaim {
 
 /// A claim after adding one more pod.
 #[derive(Debug)]
-pub(super) struct Grown {
+pub(super) struct ExtendedClaim {
     pub(super) requirements: Requirements,
     options: Vec<Arc<InstanceType>>,
     requests: Amounts,
@@ -69,61 +69,61 @@ impl OpenClaim {
 
     /// True if no instance type has room for the pod, regardless of other constraints. This stays true for the rest
     /// of the pass.
-    pub(super) fn is_full_for(&self, ask: &Ask) -> bool {
-        let requests = self.requests_with(ask);
+    pub(super) fn is_full_for(&self, constraints: &PodConstraints) -> bool {
+        let requests = self.requests_with(constraints);
         !self.options.iter().any(|one| requests.fits(&one.allocatable))
     }
 
     /// The claim with one more pod, if any instance type remains possible.
     pub(super) fn can_grow(
         &self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         (template, topology): (&Template, &Topology<'_>),
         snapshot: &Snapshot,
-    ) -> Option<Grown> {
-        let requirements = self.required(ask, (template, topology), snapshot).ok()?;
+    ) -> Option<ExtendedClaim> {
+        let requirements = self.required(constraints, (template, topology), snapshot).ok()?;
         if requirements != self.requirements {
-            return self.limited(ask, requirements, false).ok();
+            return self.limited(constraints, requirements, false).ok();
         }
         // The remaining types already meet these requirements and are available.
-        let requests = self.requests_with(ask);
+        let requests = self.requests_with(constraints);
         let fits = |one: &&Arc<InstanceType>| requests.fits(&one.allocatable);
         let options: Vec<_> = self.options.iter().filter(fits).cloned().collect();
         let is_enough =
             !options.is_empty() && satisfies_min_values(&options, &requirements).is_ok();
-        is_enough.then_some(Grown { requirements, options, requests })
+        is_enough.then_some(ExtendedClaim { requirements, options, requests })
     }
 
     /// The claim with a pod, if any instance type remains possible (`CanAdd`).
     pub(super) fn can_add(
         &self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         parts: (&Template, &Topology<'_>),
         relaxes: bool,
         snapshot: &Snapshot,
-    ) -> Result<Grown, PodError> {
-        let requirements = self.required(ask, parts, snapshot)?;
-        self.limited(ask, requirements, relaxes)
+    ) -> Result<ExtendedClaim, PodError> {
+        let requirements = self.required(constraints, parts, snapshot)?;
+        self.limited(constraints, requirements, relaxes)
     }
 
-    fn requests_with(&self, ask: &Ask) -> Amounts {
+    fn requests_with(&self, constraints: &PodConstraints) -> Amounts {
         let mut requests = self.requests.clone();
-        requests.add(&ask.pod.requests);
+        requests.add(&constraints.pod.requests);
         requests
     }
 
     /// The claim's requirements with a pod.
     fn required(
         &self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         (template, topology): (&Template, &Topology<'_>),
         snapshot: &Snapshot,
     ) -> Result<Requirements, PodError> {
-        if let Some(taint) = untolerated(&template.pool.template.taints, &ask.tolerations) {
+        if let Some(taint) = untolerated(&template.pool.template.taints, &constraints.tolerations) {
             let taint = format!("{}={}:{:?}", taint.key, taint.value, taint.effect);
             return Err(PodError::new(format!("did not tolerate taint (taint={taint})")));
         }
-        if conflicts(&ask.pod.host_ports, &self.ports) {
+        if conflicts(&constraints.pod.host_ports, &self.ports) {
             return Err(PodError::new(
                 "checking host port usage, pod hostport conflicts with existing hostport configuration",
             ));
@@ -131,10 +131,11 @@ impl OpenClaim {
         let undefined = Some(snapshot.well_known.as_ref());
         let mut requirements = self.requirements.clone();
         requirements
-            .compatible(&ask.requirements, undefined)
+            .compatible(&constraints.requirements, undefined)
             .map_err(|error| PodError::new(format!("incompatible requirements, {error}")))?;
-        requirements.add_all(&ask.requirements);
-        let tightened = topology.tighten(ask, &template.pool.template.taints, &requirements)?;
+        requirements.add_all(&constraints.requirements);
+        let tightened =
+            topology.tighten(constraints, &template.pool.template.taints, &requirements)?;
         requirements.compatible(&tightened, undefined).map_err(PodError::new)?;
         requirements.add_all(&tightened);
         Ok(requirements)
@@ -143,11 +144,11 @@ impl OpenClaim {
     /// The instance types that remain with a pod and these requirements.
     fn limited(
         &self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         mut requirements: Requirements,
         relaxes: bool,
-    ) -> Result<Grown, PodError> {
-        let requests = self.requests_with(ask);
+    ) -> Result<ExtendedClaim, PodError> {
+        let requests = self.requests_with(constraints);
         let Filtered { options, unsatisfied } =
             filter_types(&self.options, &requirements, &requests, relaxes)?;
         for (key, count) in unsatisfied {
@@ -155,25 +156,25 @@ impl OpenClaim {
             lowered.min_values = Some(count);
             requirements.replace(lowered);
         }
-        Ok(Grown { requirements, options, requests })
+        Ok(ExtendedClaim { requirements, options, requests })
     }
 
     /// Adds a pod; true if the claim's requirements changed.
     pub(super) fn add(
         &mut self,
-        ask: &Ask,
-        grown: Grown,
+        constraints: &PodConstraints,
+        grown: ExtendedClaim,
         template: &Template,
         topology: &mut Topology<'_>,
     ) -> bool {
         let is_changed = grown.requirements != self.requirements;
-        self.pods.push(ask.index);
+        self.pods.push(constraints.index);
         self.options = grown.options;
         self.requests = grown.requests;
         self.requirements = grown.requirements;
         topology.register_host(&self.host);
-        topology.record(ask, &template.pool.template.taints, &self.requirements);
-        self.ports.extend(ask.pod.host_ports.iter().cloned());
+        topology.record(constraints, &template.pool.template.taints, &self.requirements);
+        self.ports.extend(constraints.pod.host_ports.iter().cloned());
         is_changed
     }
 

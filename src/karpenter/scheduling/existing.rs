@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::preferences::Ask;
+use super::preferences::PodConstraints;
 use super::topology::Topology;
 use crate::amounts::Amounts;
 use crate::labels::HOSTNAME;
@@ -37,7 +37,7 @@ impl<'a> Daemon<'a> {
 
 /// A node with its remaining resources before a pass.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct NodeCapacity<'a> {
     pub(super) state: &'a StateNode,
     pub(super) is_initialized: bool,
     taints: Vec<Taint>,
@@ -47,7 +47,7 @@ pub(super) struct Place<'a> {
     ports: Vec<HostPort>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> NodeCapacity<'a> {
     /// A node, minus the requests of its pods and of the DaemonSet pods still to come.
     pub(super) fn new(state: &'a StateNode, daemons: &[Daemon<'_>]) -> Self {
         let mut place = Self {
@@ -93,7 +93,7 @@ impl<'a> Place<'a> {
 /// A node during a pass.
 #[derive(Debug)]
 pub(super) struct ExistingNode<'a> {
-    pub(super) place: &'a Place<'a>,
+    pub(super) place: &'a NodeCapacity<'a>,
     /// Its state with the pods added in the pass.
     filled: Option<Box<Filled>>,
 }
@@ -109,7 +109,7 @@ struct Filled {
 }
 
 impl<'a> ExistingNode<'a> {
-    pub(super) const fn new(place: &'a Place<'a>) -> Self {
+    pub(super) const fn new(place: &'a NodeCapacity<'a>) -> Self {
         Self { place, filled: None }
     }
 
@@ -127,31 +127,31 @@ impl<'a> ExistingNode<'a> {
 
     /// True if it has room for a pod, ignoring topology. A refusal holds for the rest of the pass, as long as no
     /// requirements change.
-    pub(super) fn has_room(&self, ask: &Ask) -> bool {
+    pub(super) fn has_room(&self, constraints: &PodConstraints) -> bool {
         let (remaining, ports) = match &self.filled {
             Some(filled) => (&filled.remaining, &filled.ports),
             None => (&self.place.remaining, &self.place.ports),
         };
-        ask.pod.requests.fits(remaining)
-            && untolerated(&self.place.taints, &ask.tolerations).is_none()
-            && !conflicts(&ask.pod.host_ports, ports)
-            && (ask.requirements.is_empty()
-                || self.requirements().is_compatible(&ask.requirements, None))
+        constraints.pod.requests.fits(remaining)
+            && untolerated(&self.place.taints, &constraints.tolerations).is_none()
+            && !conflicts(&constraints.pod.host_ports, ports)
+            && (constraints.requirements.is_empty()
+                || self.requirements().is_compatible(&constraints.requirements, None))
     }
 
     /// The node after adding a pod for which it has room, if the topology allows it (`CanAdd`).
     pub(super) fn can_add(
         &self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         topology: &Topology<'_>,
         is_bound: bool,
     ) -> Option<Requirements> {
         let mut requirements = self.requirements().clone();
-        requirements.add_all(&ask.requirements);
+        requirements.add_all(&constraints.requirements);
         if !is_bound {
             return Some(requirements);
         }
-        let tightened = topology.tighten(ask, &self.place.taints, &requirements).ok()?;
+        let tightened = topology.tighten(constraints, &self.place.taints, &requirements).ok()?;
         if !requirements.is_compatible(&tightened, None) {
             return None;
         }
@@ -162,11 +162,11 @@ impl<'a> ExistingNode<'a> {
     /// Adds a pod; true if the node's requirements changed.
     pub(super) fn add(
         &mut self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         requirements: Requirements,
         topology: &mut Topology<'_>,
     ) -> bool {
-        topology.record(ask, &self.place.taints, &requirements);
+        topology.record(constraints, &self.place.taints, &requirements);
         let is_changed = requirements != *self.requirements();
         let place = self.place;
         let filled = self.filled.get_or_insert_with(|| {
@@ -177,9 +177,9 @@ impl<'a> ExistingNode<'a> {
                 pods: Vec::new(),
             })
         });
-        filled.pods.push(ask.index);
-        filled.remaining.take(&ask.pod.requests);
-        filled.ports.extend(ask.pod.host_ports.iter().cloned());
+        filled.pods.push(constraints.index);
+        filled.remaining.take(&constraints.pod.requests);
+        filled.ports.extend(constraints.pod.host_ports.iter().cloned());
         filled.requirements = requirements;
         is_changed
     }

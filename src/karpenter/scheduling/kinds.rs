@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::preferences::Ask;
+use super::preferences::PodConstraints;
 use crate::amounts::Amounts;
 use crate::pod::Pod;
 use crate::requirements::Requirements;
@@ -20,7 +20,7 @@ pub(super) type KindId = usize;
 pub(super) struct Kinds {
     list: Vec<Kind>,
     /// Constraints of the pods of a template, by the template's address.
-    by_template: BTreeMap<*const PodTemplate, Ask>,
+    by_template: BTreeMap<*const PodTemplate, PodConstraints>,
 }
 
 #[derive(Debug)]
@@ -71,38 +71,47 @@ impl Refused {
 
 impl Kinds {
     /// The constraints of each of these pods.
-    pub(super) fn asks(&mut self, pods: &[Arc<Pod>], policy: PreferencePolicy) -> Vec<Ask> {
-        pods.iter().enumerate().map(|(index, pod)| self.ask(index, pod, policy)).collect()
+    pub(super) fn constraints_of(
+        &mut self,
+        pods: &[Arc<Pod>],
+        policy: PreferencePolicy,
+    ) -> Vec<PodConstraints> {
+        pods.iter().enumerate().map(|(index, pod)| self.constraints(index, pod, policy)).collect()
     }
 
-    fn ask(&mut self, index: usize, pod: &Arc<Pod>, policy: PreferencePolicy) -> Ask {
+    fn constraints(
+        &mut self,
+        index: usize,
+        pod: &Arc<Pod>,
+        policy: PreferencePolicy,
+    ) -> PodConstraints {
         let template = Arc::as_ptr(&pod.template);
         if let Some(known) = self.by_template.get(&template)
             && known.pod.requests == pod.requests
         {
-            return Ask { index, pod: Arc::clone(pod), ..known.clone() };
+            return PodConstraints { index, pod: Arc::clone(pod), ..known.clone() };
         }
-        let mut made = Ask::new(index, pod, policy);
+        let mut made = PodConstraints::new(index, pod, policy);
         made.kind = Some(self.kind_of(&made));
         self.by_template.insert(template, made.clone());
         made
     }
 
-    fn kind_of(&mut self, ask: &Ask) -> KindId {
+    fn kind_of(&mut self, constraints: &PodConstraints) -> KindId {
         let is_it = |kind: &Kind| {
-            kind.requests == ask.pod.requests
-                && kind.tolerations == ask.tolerations
-                && kind.ports == ask.pod.host_ports
-                && kind.requirements == ask.requirements
+            kind.requests == constraints.pod.requests
+                && kind.tolerations == constraints.tolerations
+                && kind.ports == constraints.pod.host_ports
+                && kind.requirements == constraints.requirements
         };
         if let Some(found) = self.list.iter().position(is_it) {
             return found;
         }
         self.list.push(Kind {
-            requests: ask.pod.requests.clone(),
-            tolerations: Arc::clone(&ask.tolerations),
-            ports: ask.pod.host_ports.clone(),
-            requirements: ask.requirements.clone(),
+            requests: constraints.pod.requests.clone(),
+            tolerations: Arc::clone(&constraints.tolerations),
+            ports: constraints.pod.host_ports.clone(),
+            requirements: constraints.requirements.clone(),
             refused: Refused::default(),
             refused_claims: Refused::default(),
         });

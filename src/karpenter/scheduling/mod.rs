@@ -4,10 +4,10 @@
 mod claim;
 mod error;
 mod existing;
-mod ground;
 mod kinds;
 mod node_filter;
 mod open_claims;
+mod pass_context;
 mod preferences;
 mod queue;
 mod result;
@@ -16,7 +16,7 @@ mod template;
 mod topology;
 mod topology_group;
 
-pub use ground::Ground;
+pub use pass_context::PassContext;
 pub use preferences::Relaxation;
 pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results, cheapest_launch};
-pub use scheduler::{Extent, solve};
+pub use scheduler::{PassScope, solve};

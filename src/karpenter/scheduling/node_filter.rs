@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::preferences::Ask;
+use super::preferences::PodConstraints;
 use crate::pod::untolerated;
 use crate::requirements::Requirements;
 use cluster::Name;
@@ -36,12 +36,12 @@ pub(super) struct FilterKey {
 impl NodeFilter {
     /// The nodes that count for a spread constraint of a pod.
     pub(super) fn of_spread(
-        ask: &Ask,
+        constraints: &PodConstraints,
         taints: NodeInclusionPolicy,
         affinity: NodeInclusionPolicy,
     ) -> Self {
-        let selector = Requirements::of_labels(&ask.spec().node_selector);
-        let alternatives = match &ask.affinity.required_node {
+        let selector = Requirements::of_labels(&constraints.spec().node_selector);
+        let alternatives = match &constraints.affinity.required_node {
             None => vec![selector],
             Some(terms) => {
                 let with = |term: &cluster::pod_template::NodeSelectorTerm| {
@@ -56,7 +56,7 @@ impl NodeFilter {
             alternatives,
             taints: Some(taints),
             affinity: Some(affinity),
-            tolerations: ask.tolerations.to_vec(),
+            tolerations: constraints.tolerations.to_vec(),
         }
     }
 

@@ -52,7 +52,7 @@ impl Relaxation {
 
 /// The constraints of a pod at its current relaxation. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
+pub(super) struct PodConstraints {
     /// Its position among the pods of the pass.
     pub(super) index: usize,
     pub(super) pod: Arc<Pod>,
@@ -67,11 +67,11 @@ pub(super) struct Ask {
     pub(super) strict: Requirements,
 }
 
-impl Ask {
+impl PodConstraints {
     /// The constraints of a pod before any relaxation.
     pub(super) fn new(index: usize, pod: &Arc<Pod>, policy: PreferencePolicy) -> Self {
         let spec = &pod.template.spec;
-        let mut ask = Self {
+        let mut constraints = Self {
             index,
             pod: Arc::clone(pod),
             kind: None,
@@ -81,8 +81,8 @@ impl Ask {
             requirements: Requirements::default(),
             strict: Requirements::default(),
         };
-        ask.require(policy);
-        ask
+        constraints.require(policy);
+        constraints
     }
 
     /// Computes the requirements on nodes (`updateCachedPodData`).

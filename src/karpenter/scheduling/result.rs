@@ -116,7 +116,7 @@ impl Results {
     }
 
     /// True if all pods other than pending ones are scheduled (`AllNonPendingPodsScheduled`).
-    pub fn all_others_have_a_place(&self) -> bool {
+    pub fn all_non_pending_scheduled(&self) -> bool {
         self.errors.values().all(|failure| failure.is_pending)
     }
 }

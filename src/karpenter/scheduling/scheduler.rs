@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::claim::OpenClaim;
 use super::error::PodError;
-use super::existing::{ExistingNode, Place};
-use super::ground::Ground;
+use super::existing::{ExistingNode, NodeCapacity};
 use super::kinds::Kinds;
 use super::open_claims::OpenClaims;
-use super::preferences::{Ask, Relaxation};
+use super::pass_context::PassContext;
+use super::preferences::{PodConstraints, Relaxation};
 use super::queue::Queue;
 use super::result::{ExistingPlacement, NewClaim, PodFailure, Results};
 use super::template::Template;
@@ -26,22 +26,26 @@ use cluster::{Name, NamespacedName};
 
 /// Schedules pods on existing nodes, except those that are left out, or else on new ones (`Solve`). `None` if no
 /// pool can create nodes.
-pub fn solve(ground: &Ground<'_>, pods: &[Arc<Pod>], extent: &Extent<'_>) -> Option<Results> {
+pub fn solve(
+    ground: &PassContext<'_>,
+    pods: &[Arc<Pod>],
+    extent: &PassScope<'_>,
+) -> Option<Results> {
     if ground.pools.is_empty() {
         return None;
     }
     let mut kinds = Kinds::default();
-    let asks = kinds.asks(pods, ground.snapshot.options.preference_policy);
-    let is_left_out = |place: &&Place<'_>| !extent.without.contains(place.state.name());
-    let places: Vec<&Place<'_>> = ground.places.iter().filter(is_left_out).collect();
+    let constraints_of = kinds.constraints_of(pods, ground.snapshot.options.preference_policy);
+    let is_left_out = |place: &&NodeCapacity<'_>| !extent.without.contains(place.state.name());
+    let places: Vec<&NodeCapacity<'_>> = ground.places.iter().filter(is_left_out).collect();
     let targets = places.iter().map(|place| place.state).collect();
-    let topology = Topology::new(ground, targets, &asks);
-    Scheduler::new(ground, places, topology, kinds).run(pods, &asks, extent.most_claims)
+    let topology = Topology::new(ground, targets, &constraints_of);
+    Scheduler::new(ground, places, topology, kinds).run(pods, &constraints_of, extent.most_claims)
 }
 
 /// Scope of a pass.
 #[derive(Debug, Default)]
-pub struct Extent<'a> {
+pub struct PassScope<'a> {
     /// Nodes that are left out.
     pub without: BTreeSet<&'a Name>,
     /// A pass that would create more nodes than this is aborted.
@@ -70,8 +74,8 @@ struct Scheduler<'a> {
 
 impl<'a> Scheduler<'a> {
     fn new(
-        ground: &'a Ground<'a>,
-        places: Vec<&'a Place<'a>>,
+        ground: &'a PassContext<'a>,
+        places: Vec<&'a NodeCapacity<'a>>,
         mut topology: Topology<'a>,
         kinds: Kinds,
     ) -> Self {
@@ -109,19 +113,19 @@ impl<'a> Scheduler<'a> {
     fn run(
         mut self,
         pods: &[Arc<Pod>],
-        asks: &[Ask],
+        constraints_of: &[PodConstraints],
         most_claims: Option<usize>,
     ) -> Option<Results> {
         let mut queue = Queue::new(pods);
         let mut errors: BTreeMap<usize, PodError> = BTreeMap::new();
         while let Some(pod) = queue.pop() {
-            match self.try_schedule(asks[pod].clone()) {
+            match self.try_schedule(constraints_of[pod].clone()) {
                 Ok(()) => {
                     errors.remove(&pod);
                 }
                 Err(error) => {
                     errors.insert(pod, error);
-                    self.topology.update(&asks[pod]);
+                    self.topology.update(&constraints_of[pod]);
                     queue.push(pod);
                 }
             }
@@ -133,48 +137,48 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Tries to schedule a pod, relaxing it step by step (`trySchedule`).
-    fn try_schedule(&mut self, mut ask: Ask) -> Result<(), PodError> {
+    fn try_schedule(&mut self, mut constraints: PodConstraints) -> Result<(), PodError> {
         loop {
-            let Err(error) = self.add(&ask) else { return Ok(()) };
-            let Some(relaxation) = ask.relax(self.may_tolerate) else { return Err(error) };
-            self.relaxations.push((ask.pod.id.clone(), relaxation));
-            self.topology.update(&ask);
-            ask.require(self.snapshot.options.preference_policy);
+            let Err(error) = self.add(&constraints) else { return Ok(()) };
+            let Some(relaxation) = constraints.relax(self.may_tolerate) else { return Err(error) };
+            self.relaxations.push((constraints.pod.id.clone(), relaxation));
+            self.topology.update(&constraints);
+            constraints.require(self.snapshot.options.preference_policy);
         }
     }
 
-    fn add(&mut self, ask: &Ask) -> Result<(), PodError> {
-        if self.add_to_existing(ask) {
+    fn add(&mut self, constraints: &PodConstraints) -> Result<(), PodError> {
+        if self.add_to_existing(constraints) {
             return Ok(());
         }
         self.claims.sort();
-        if self.add_to_open(ask) {
+        if self.add_to_open(constraints) {
             return Ok(());
         }
         if self.templates.is_empty() {
             let message = "nodepool requirements filtered out all available instance types";
             return Err(PodError::new(message));
         }
-        self.open(ask)
+        self.open(constraints)
     }
 
-    fn add_to_existing(&mut self, ask: &Ask) -> bool {
-        let is_bound = self.topology.concerns(ask);
-        let first = ask.kind.map_or(0, |kind| self.kinds.refused(kind).first(self.epoch));
+    fn add_to_existing(&mut self, constraints: &PodConstraints) -> bool {
+        let is_bound = self.topology.concerns(constraints);
+        let first = constraints.kind.map_or(0, |kind| self.kinds.refused(kind).first(self.epoch));
         for place in first..self.existing.len() {
-            let mut refused = ask.kind.map(|kind| self.kinds.refused(kind));
+            let mut refused = constraints.kind.map(|kind| self.kinds.refused(kind));
             if refused.as_ref().is_some_and(|refused| refused.has(place)) {
                 continue;
             }
             let node = &mut self.existing[place];
-            if !node.has_room(ask) {
+            if !node.has_room(constraints) {
                 if let Some(refused) = &mut refused {
                     refused.note(place);
                 }
                 continue;
             }
-            if let Some(requirements) = node.can_add(ask, &self.topology, is_bound) {
-                let is_changed = node.add(ask, requirements, &mut self.topology);
+            if let Some(requirements) = node.can_add(constraints, &self.topology, is_bound) {
+                let is_changed = node.add(constraints, requirements, &mut self.topology);
                 self.epoch += usize::from(is_changed);
                 return true;
             }
@@ -182,22 +186,22 @@ impl<'a> Scheduler<'a> {
         false
     }
 
-    fn add_to_open(&mut self, ask: &Ask) -> bool {
-        let is_bound = self.topology.concerns(ask);
-        if let Some(kind) = ask.kind {
+    fn add_to_open(&mut self, constraints: &PodConstraints) -> bool {
+        let is_bound = self.topology.concerns(constraints);
+        if let Some(kind) = constraints.kind {
             self.kinds.refused_claims(kind).first(self.epoch);
         }
         let found = self.claims.order().iter().enumerate().find_map(|(place, number)| {
-            let mut refused = ask.kind.map(|kind| self.kinds.refused_claims(kind));
+            let mut refused = constraints.kind.map(|kind| self.kinds.refused_claims(kind));
             if refused.as_ref().is_some_and(|refused| refused.has(*number)) {
                 return None;
             }
             let claim = &self.claims.list[*number];
             let parts = (&self.templates[claim.template], &self.topology);
-            let grown = claim.can_grow(ask, parts, self.snapshot);
+            let grown = claim.can_grow(constraints, parts, self.snapshot);
             // Topology may allow the pod later; a full claim stays full.
             if grown.is_none()
-                && (!is_bound || claim.is_full_for(ask))
+                && (!is_bound || claim.is_full_for(constraints))
                 && let Some(refused) = &mut refused
             {
                 refused.note(*number);
@@ -206,14 +210,15 @@ impl<'a> Scheduler<'a> {
         });
         let Some((place, number, grown)) = found else { return false };
         let claim = &mut self.claims.list[number];
-        let is_changed = claim.add(ask, grown, &self.templates[claim.template], &mut self.topology);
+        let is_changed =
+            claim.add(constraints, grown, &self.templates[claim.template], &mut self.topology);
         self.epoch += usize::from(is_changed);
         self.claims.count_up(place);
         true
     }
 
     /// Opens a claim of the first pool that can create one (`addToNewNodeClaim`).
-    fn open(&mut self, ask: &Ask) -> Result<(), PodError> {
+    fn open(&mut self, constraints: &PodConstraints) -> Result<(), PodError> {
         let relaxes = self.snapshot.options.min_values_policy == MinValuesPolicy::BestEffort;
         let mut errors = Vec::new();
         for place in 0..self.templates.len() {
@@ -228,11 +233,11 @@ impl<'a> Scheduler<'a> {
             self.hosts += 1;
             let host = format!("hostname-placeholder-{:04}", self.hosts).into();
             let mut claim = OpenClaim::new((place, template), options, host);
-            match claim.can_add(ask, (template, &self.topology), relaxes, self.snapshot) {
+            match claim.can_add(constraints, (template, &self.topology), relaxes, self.snapshot) {
                 Err(error) => errors.push(error),
                 Ok(grown) => {
                     let before = claim.requirements.clone();
-                    claim.add(ask, grown, template, &mut self.topology);
+                    claim.add(constraints, grown, template, &mut self.topology);
                     // All claims of a pool share the map with the annotation, so that the last one opened decides.
                     self.min_values_relaxed[place] = claim.wants_fewer_than(&before);
                     self.use_up(&claim);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::claim::{Filtered, filter_types};
-use super::preferences::Ask;
+use super::preferences::PodConstraints;
 use crate::amounts::Amounts;
 use crate::instance_type::InstanceType;
 use crate::node_pool::NodePool;
@@ -54,18 +54,18 @@ fn gets_daemon(
     daemon: &Arc<Pod>,
     snapshot: &Snapshot,
 ) -> bool {
-    let mut ask = Ask::new(0, daemon, PreferencePolicy::Ignore);
-    ask.tolerate_soft_taints();
-    if untolerated(&pool.template.taints, &ask.tolerations).is_some() {
+    let mut constraints = PodConstraints::new(0, daemon, PreferencePolicy::Ignore);
+    constraints.tolerate_soft_taints();
+    if untolerated(&pool.template.taints, &constraints.tolerations).is_some() {
         return false;
     }
     loop {
-        if requirements.is_compatible(&ask.strict, Some(&snapshot.well_known)) {
+        if requirements.is_compatible(&constraints.strict, Some(&snapshot.well_known)) {
             return true;
         }
-        if ask.drop_required_term().is_none() {
+        if constraints.drop_required_term().is_none() {
             return false;
         }
-        ask.require(PreferencePolicy::Ignore);
+        constraints.require(PreferencePolicy::Ignore);
     }
 }

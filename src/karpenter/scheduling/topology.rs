@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::PodError;
-use super::ground::Ground;
 use super::node_filter::NodeFilter;
-use super::preferences::Ask;
+use super::pass_context::PassContext;
+use super::preferences::PodConstraints;
 use super::topology_group::{DomainTaints, GroupDraft, GroupKey, TopologyGroup, TopologyKind};
 use crate::labels::HOSTNAME;
 use crate::node_pool::NodePool;
@@ -25,7 +25,7 @@ pub(super) struct Topology<'a> {
     snapshot: &'a Snapshot,
     /// The nodes that pods may be assigned to.
     targets: Vec<&'a StateNode>,
-    ground: &'a Ground<'a>,
+    ground: &'a PassContext<'a>,
     groups: Groups,
     /// The groups of required anti-affinities, which repel other pods.
     inverse: Groups,
@@ -45,9 +45,16 @@ struct Groups {
 
 impl<'a> Topology<'a> {
     /// The groups of these pods (`NewTopology`).
-    pub(super) fn new(ground: &'a Ground<'a>, targets: Vec<&'a StateNode>, asks: &[Ask]) -> Self {
-        let needs_counts = !ground.repelling.is_empty() || asks.iter().any(is_choosy);
-        let placed = asks.iter().filter(|_| needs_counts).map(|ask| ask.pod.uid.clone());
+    pub(super) fn new(
+        ground: &'a PassContext<'a>,
+        targets: Vec<&'a StateNode>,
+        constraints_of: &[PodConstraints],
+    ) -> Self {
+        let needs_counts = !ground.repelling.is_empty() || constraints_of.iter().any(is_choosy);
+        let placed = constraints_of
+            .iter()
+            .filter(|_| needs_counts)
+            .map(|constraints| constraints.pod.uid.clone());
         let mut topology = Self {
             snapshot: ground.snapshot,
             targets,
@@ -55,26 +62,26 @@ impl<'a> Topology<'a> {
             groups: Groups::default(),
             inverse: Groups::default(),
             excluded: placed.collect(),
-            owned: vec![BTreeSet::new(); asks.len()],
-            owned_inverse: vec![BTreeSet::new(); asks.len()],
+            owned: vec![BTreeSet::new(); constraints_of.len()],
+            owned_inverse: vec![BTreeSet::new(); constraints_of.len()],
         };
         topology.add_those_that_repel(&ground.repelling);
-        for ask in asks {
-            topology.update(ask);
+        for constraints in constraints_of {
+            topology.update(constraints);
         }
         topology
     }
 
     /// Assigns a pod to the groups of its current constraints (`Update`).
-    pub(super) fn update(&mut self, ask: &Ask) {
-        self.owned[ask.index].clear();
-        for term in &ask.affinity.required_anti {
-            let draft = self.draft_of_term(TopologyKind::AntiAffinity, &ask.pod, term);
-            let place = self.inverse_place(draft, ask);
-            self.owned_inverse[ask.index].insert(place);
+    pub(super) fn update(&mut self, constraints: &PodConstraints) {
+        self.owned[constraints.index].clear();
+        for term in &constraints.affinity.required_anti {
+            let draft = self.draft_of_term(TopologyKind::AntiAffinity, &constraints.pod, term);
+            let place = self.inverse_place(draft, constraints);
+            self.owned_inverse[constraints.index].insert(place);
         }
-        let mut drafts = self.drafts_of_spread(ask);
-        let affinity = &ask.affinity;
+        let mut drafts = self.drafts_of_spread(constraints);
+        let affinity = &constraints.affinity;
         let respects = self.snapshot.options.preference_policy == PreferencePolicy::Respect;
         for (kind, required, preferred) in [
             (TopologyKind::Affinity, &affinity.required_pod, &affinity.preferred_pod),
@@ -82,7 +89,7 @@ impl<'a> Topology<'a> {
         ] {
             let preferred = preferred.iter().map(|(_, term)| term).filter(|_| respects);
             let terms = required.iter().chain(preferred);
-            drafts.extend(terms.map(|term| self.draft_of_term(kind, &ask.pod, term)));
+            drafts.extend(terms.map(|term| self.draft_of_term(kind, &constraints.pod, term)));
         }
         for draft in drafts {
             let key = draft.key();
@@ -90,31 +97,31 @@ impl<'a> Topology<'a> {
                 *place
             } else {
                 let known = self.ground.known().get(&draft.topology);
-                let mut group = draft.group(known, &ask.tolerations);
+                let mut group = draft.group(known, &constraints.tolerations);
                 self.count(&mut group);
                 self.groups.insert(key, group)
             };
-            self.owned[ask.index].insert(place);
+            self.owned[constraints.index].insert(place);
         }
     }
 
-    fn drafts_of_spread(&self, ask: &Ask) -> Vec<GroupDraft> {
+    fn drafts_of_spread(&self, constraints: &PodConstraints) -> Vec<GroupDraft> {
         let respects = self.snapshot.options.preference_policy == PreferencePolicy::Respect;
         let counts = |when| respects || when == WhenUnsatisfiable::DoNotSchedule;
-        let own = ask.spread.iter().filter(|one| counts(one.when_unsatisfiable));
+        let own = constraints.spread.iter().filter(|one| counts(one.when_unsatisfiable));
         own.map(|one| {
             let merged = one.selector.as_ref().map(|selector| {
-                merge_label_keys(selector, &one.match_label_keys, &[], &ask.pod.labels)
+                merge_label_keys(selector, &one.match_label_keys, &[], &constraints.pod.labels)
             });
             GroupDraft {
                 kind: TopologyKind::Spread,
                 topology: one.topology_key.clone(),
-                namespaces: BTreeSet::from([ask.pod.id.namespace.clone()]),
+                namespaces: BTreeSet::from([constraints.pod.id.namespace.clone()]),
                 max_skew: one.max_skew,
                 min_domains: one.min_domains,
                 selector: merged,
                 filter: NodeFilter::of_spread(
-                    ask,
+                    constraints,
                     one.node_taints_policy,
                     one.node_affinity_policy,
                 ),
@@ -151,12 +158,12 @@ impl<'a> Topology<'a> {
         }
     }
 
-    fn inverse_place(&mut self, draft: GroupDraft, ask: &Ask) -> usize {
+    fn inverse_place(&mut self, draft: GroupDraft, constraints: &PodConstraints) -> usize {
         let key = draft.key();
         if let Some(place) = self.inverse.places.get(&key) {
             return *place;
         }
-        let group = draft.group(self.ground.known().get(key.topology()), &ask.tolerations);
+        let group = draft.group(self.ground.known().get(key.topology()), &constraints.tolerations);
         self.inverse.insert(key, group)
     }
 
@@ -241,18 +248,19 @@ impl<'a> Topology<'a> {
     /// group concerns the pod.
     pub(super) fn tighten(
         &self,
-        ask: &Ask,
+        constraints: &PodConstraints,
         taints: &[Taint],
         requirements: &Requirements,
     ) -> Result<Requirements, PodError> {
         let mut tightened = requirements.clone();
-        let own = self.owned[ask.index].iter().map(|place| &self.groups.list[*place]);
+        let own = self.owned[constraints.index].iter().map(|place| &self.groups.list[*place]);
         let of_others = self.inverse.list.iter();
-        let of_others = of_others.filter(|group| group.counts(&ask.pod, taints, requirements));
+        let of_others =
+            of_others.filter(|group| group.counts(&constraints.pod, taints, requirements));
         for group in own.chain(of_others) {
-            let of_pod = ask.strict.get_or_any(&group.topology);
+            let of_pod = constraints.strict.get_or_any(&group.topology);
             let of_node = requirements.get_or_any(&group.topology);
-            let domains = group.next(&ask.pod, &of_pod, &of_node, &self.snapshot.ties);
+            let domains = group.next(&constraints.pod, &of_pod, &of_node, &self.snapshot.ties);
             if domains.operator() == NodeOperator::DoesNotExist {
                 return Err(unsatisfiable(group, &of_pod, &of_node));
             }
@@ -262,15 +270,20 @@ impl<'a> Topology<'a> {
     }
 
     /// True if any group concerns the pod.
-    pub(super) fn concerns(&self, ask: &Ask) -> bool {
-        !self.owned[ask.index].is_empty()
-            || self.inverse.list.iter().any(|group| group.selects(&ask.pod))
+    pub(super) fn concerns(&self, constraints: &PodConstraints) -> bool {
+        !self.owned[constraints.index].is_empty()
+            || self.inverse.list.iter().any(|group| group.selects(&constraints.pod))
     }
 
     /// Records the assignment of a pod to a node (`Record`).
-    pub(super) fn record(&mut self, ask: &Ask, taints: &[Taint], requirements: &Requirements) {
+    pub(super) fn record(
+        &mut self,
+        constraints: &PodConstraints,
+        taints: &[Taint],
+        requirements: &Requirements,
+    ) {
         for group in &mut self.groups.list {
-            if !group.counts(&ask.pod, taints, requirements) {
+            if !group.counts(&constraints.pod, taints, requirements) {
                 continue;
             }
             let Some(domains) = requirements.get(&group.topology) else { continue };
@@ -281,7 +294,7 @@ impl<'a> Topology<'a> {
                 group.record(domain);
             }
         }
-        for place in &self.owned_inverse[ask.index] {
+        for place in &self.owned_inverse[constraints.index] {
             let group = &mut self.inverse.list[*place];
             if let Some(domains) = requirements.get(&group.topology) {
                 domains.values().iter().for_each(|domain| group.record(domain));
@@ -291,10 +304,10 @@ impl<'a> Topology<'a> {
 }
 
 /// True if the placement of a pod depends on that of others.
-fn is_choosy(ask: &Ask) -> bool {
+fn is_choosy(constraints: &PodConstraints) -> bool {
     let Affinity { required_pod, preferred_pod, required_anti, preferred_anti, .. } =
-        &*ask.affinity;
-    !(ask.spread.is_empty()
+        &*constraints.affinity;
+    !(constraints.spread.is_empty()
         && required_pod.is_empty()
         && preferred_pod.is_empty()
         && required_anti.is_empty()

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Given, Made, Mistake, knative, labels, marked};
+use super::{Expansion, ExpansionInput, Mistake, knative, labels, marked};
 
 /// Name of the serving container.
 const CONTAINER: &str = "kserve-container";
@@ -45,7 +45,7 @@ const FORMATS: [&str; 10] = [
     "paddle",
 ];
 
-pub(super) fn make(given: &Given<'_>) -> Made {
+pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     if given.value("/spec/predictor").is_none() {
         return Err(Mistake {
             field: "spec.predictor",
@@ -63,7 +63,7 @@ pub(super) fn make(given: &Given<'_>) -> Made {
     Ok(made)
 }
 
-fn component_of(given: &Given<'_>, component: &str, written: &Value) -> Made {
+fn component_of(given: &ExpansionInput<'_>, component: &str, written: &Value) -> Expansion {
     let name = format!("{}-{component}", given.name());
     let app = format!("isvc.{name}");
     let own = labels([
@@ -118,7 +118,7 @@ fn component_of(given: &Given<'_>, component: &str, written: &Value) -> Made {
 }
 
 /// The pod spec of a component: its own, with the model's container.
-fn pod_spec(given: &Given<'_>, written: &Value) -> Result<Value, Mistake> {
+fn pod_spec(given: &ExpansionInput<'_>, written: &Value) -> Result<Value, Mistake> {
     let mut spec: Map<String, Value> = written.as_object().cloned().unwrap_or_default();
     let mut model = spec.get("model").cloned();
     for format in FORMATS {
@@ -193,7 +193,7 @@ fn fill_amounts(container: &mut Value) {
 }
 
 /// The serving runtime that a model names, or the first that supports its format by auto-selection.
-fn runtime_of<'a>(given: &'a Given<'_>, model: &Value) -> Option<&'a Value> {
+fn runtime_of<'a>(given: &'a ExpansionInput<'_>, model: &Value) -> Option<&'a Value> {
     let runtimes = || {
         given.others.iter().filter(|one| {
             matches!(&*one.kind, "ClusterServingRuntime")
@@ -278,7 +278,7 @@ fn bounds(written: &Value) -> (i64, i64) {
     (least, written.get("maxReplicas").and_then(Value::as_i64).unwrap_or(0).max(least))
 }
 
-fn hpa(given: &Given<'_>, name: &str, written: &Value) -> Value {
+fn hpa(given: &ExpansionInput<'_>, name: &str, written: &Value) -> Value {
     let (least, most) = bounds(written);
     let asked = written.pointer("/autoScaling/metrics").and_then(Value::as_array);
     let metrics: Vec<Value> = if let Some(asked) = asked {
@@ -322,7 +322,7 @@ fn resource_metric(metric: &Value) -> Option<Value> {
     }
 }
 
-fn scaled_object(given: &Given<'_>, name: &str, written: &Value) -> Value {
+fn scaled_object(given: &ExpansionInput<'_>, name: &str, written: &Value) -> Value {
     let (least, most) = bounds(written);
     let least =
         if written.get("minReplicas").and_then(Value::as_i64) == Some(0) { 0 } else { least };
@@ -358,7 +358,7 @@ fn trigger(metric: &Value, text: &impl Fn(&Value) -> String) -> Option<Value> {
     Some(json!({"type": of("/external/metric/backend")?, "metadata": metadata}))
 }
 
-pub(super) fn make_llm(given: &Given<'_>) -> Made {
+pub(super) fn make_llm(given: &ExpansionInput<'_>) -> Expansion {
     let mut made = Vec::new();
     for (pointer, part) in [("/spec", ""), ("/spec/prefill", "-prefill")] {
         let Some(template) = given.value(&format!("{pointer}/template")) else { continue };

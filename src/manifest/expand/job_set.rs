@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Given, Made, Mistake, keep_to_one_domain, labels, marked};
+use super::{Expansion, ExpansionInput, Mistake, keep_to_one_domain, labels, marked};
 use cluster::starts_after::{STARTS_AFTER, awaited};
 
 /// Prefix of the labels that identify Jobs and pods.
@@ -11,7 +11,7 @@ const GROUP: &str = "jobset.sigs.k8s.io";
 /// Annotation with the topology domain that each Job has exclusively.
 const EXCLUSIVE: &str = "alpha.jobset.sigs.k8s.io/exclusive-topology";
 
-pub(super) fn make(given: &Given<'_>) -> Made {
+pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     let sets = given.list("/spec/replicatedJobs");
     if sets.is_empty() {
         return Err(Mistake {
@@ -57,14 +57,14 @@ fn replicas(set: &Value) -> i64 {
     set.get("replicas").and_then(Value::as_i64).unwrap_or(1).clamp(0, 10_000)
 }
 
-fn awaited_jobs(given: &Given<'_>, set: &Value, state: &str) -> Vec<String> {
+fn awaited_jobs(given: &ExpansionInput<'_>, set: &Value, state: &str) -> Vec<String> {
     let namespace = &given.manifest.reference.id.namespace;
     let name = |index| format!("{}-{}-{index}", given.name(), name_of(set));
     (0..replicas(set)).map(|index| awaited("Job", namespace, &name(index), state)).collect()
 }
 
 fn job(
-    given: &Given<'_>,
+    given: &ExpansionInput<'_>,
     set: &Value,
     (index, global_index): (i64, i64),
     subdomain: Option<&str>,

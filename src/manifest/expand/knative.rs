@@ -3,12 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Given, Made, Mistake, labels, marked};
+use super::{Expansion, ExpansionInput, Mistake, labels, marked};
 
 /// CPU request of `queue-proxy`, the container that Knative adds (`config-deployment`: `queue-sidecar-cpu-request`).
 const QUEUE_CPU: &str = "25m";
 
-pub(super) fn make(given: &Given<'_>) -> Made {
+pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     let Some(template) = given.value("/spec/template") else {
         return Err(Mistake {
             field: "spec.template",
@@ -28,7 +28,7 @@ pub(super) fn make(given: &Given<'_>) -> Made {
 
 /// The Deployment of a revision, and the Service that routes to it.
 pub(super) fn revision(
-    given: &Given<'_>,
+    given: &ExpansionInput<'_>,
     name: &str,
     template: &Value,
     replicas: i64,

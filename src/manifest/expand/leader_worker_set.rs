@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Given, Made, Mistake, add_term, labels, marked};
+use super::{Expansion, ExpansionInput, Mistake, add_term, labels, marked};
 use cluster::starts_after::{STARTS_AFTER, STARTS_WITH, awaited};
 
 const NAME: &str = "leaderworkerset.sigs.k8s.io/name";
@@ -16,7 +16,7 @@ const GROUP_KEY: &str = "leaderworkerset.sigs.k8s.io/group-key";
 /// Annotation with the topology domain that each group has exclusively.
 const EXCLUSIVE: &str = "leaderworkerset.sigs.k8s.io/exclusive-topology";
 
-pub(super) fn make(given: &Given<'_>) -> Made {
+pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     let Some(worker) = given.value("/spec/leaderWorkerTemplate/workerTemplate") else {
         return Err(Mistake {
             field: "spec.leaderWorkerTemplate.workerTemplate",
@@ -68,7 +68,7 @@ pub(super) fn make(given: &Given<'_>) -> Made {
 
 /// A StatefulSet with parallel pod management.
 fn set(
-    given: &Given<'_>,
+    given: &ExpansionInput<'_>,
     name: &str,
     replicas: i64,
     start: i64,

@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::object::Manifest;
 use cluster::{Kind, ObjectReference};
 
 /// The objects that a controller creates, or a mistake that prevents it.
-type Made = Result<Vec<Value>, Mistake>;
+type Expansion = Result<Vec<Value>, Mistake>;
 
 /// An error in a field of an object.
 struct Mistake {
@@ -32,7 +32,7 @@ struct Rule {
     kind: &'static str,
     /// The controller that does so in a cluster.
     controller: &'static str,
-    make: fn(&Given<'_>) -> Made,
+    make: fn(&ExpansionInput<'_>) -> Expansion,
     /// What is left out, and the consequences for latency, cost and availability.
     simplified: &'static str,
 }
@@ -113,12 +113,12 @@ const RAY: &str = "the number of workers stays as it is at the start, whatever t
                    follows no load; a request is worked on by the worker that takes it; workers do not wait for the head";
 
 /// An object to be converted, with all other objects.
-pub(super) struct Given<'a> {
+pub(super) struct ExpansionInput<'a> {
     manifest: &'a Manifest,
     others: &'a [Manifest],
 }
 
-impl Given<'_> {
+impl ExpansionInput<'_> {
     fn name(&self) -> &str {
         &self.manifest.reference.id.name
     }
@@ -222,7 +222,7 @@ pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) ->
     if !manifests.iter().any(|one| rule_of(one).is_some()) {
         return manifests;
     }
-    let mut said: BTreeMap<usize, (Place, usize)> = BTreeMap::new();
+    let mut said: BTreeMap<usize, (Location, usize)> = BTreeMap::new();
     let mut expanded: Vec<Manifest> = Vec::with_capacity(manifests.len());
     for (place, manifest) in manifests.iter().enumerate() {
         let Some(index) = rule_of(manifest) else {
@@ -237,7 +237,7 @@ pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) ->
             manifest.reference.id.name = name.into();
         }
         let manifest = &manifest;
-        let given = Given { manifest, others: &manifests };
+        let given = ExpansionInput { manifest, others: &manifests };
         match (RULES[index].make)(&given) {
             Ok(made) => {
                 said.entry(index).or_insert_with(|| (manifest.origin.place(), 0)).1 += 1;

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Given, Made, Mistake, labels, marked};
+use super::{Expansion, ExpansionInput, Mistake, labels, marked};
 
 /// Initial delay of the probes, in seconds.
 const PROBE_DELAY_SECONDS: i64 = 10;
@@ -16,14 +16,14 @@ const PROBE_FAILURES: i64 = 10;
 const SERVE_PROBE_FAILURES: i64 = 1;
 const SERVE: &str = "ray.io/serve";
 
-pub(super) fn cluster(given: &Given<'_>) -> Made {
+pub(super) fn cluster(given: &ExpansionInput<'_>) -> Expansion {
     let head_service = given.text("/spec/headGroupSpec/headService/metadata/name");
     let head_service =
         head_service.map_or_else(|| format!("{}-head-svc", given.name()), str::to_owned);
     group(given, "/spec", given.name(), &head_service, false)
 }
 
-pub(super) fn service(given: &Given<'_>) -> Made {
+pub(super) fn service(given: &ExpansionInput<'_>) -> Expansion {
     let spec = if given.value("/spec/rayClusterConfig").is_some() {
         "/spec/rayClusterConfig"
     } else {
@@ -43,7 +43,7 @@ pub(super) fn service(given: &Given<'_>) -> Made {
     Ok(made)
 }
 
-pub(super) fn job(given: &Given<'_>) -> Made {
+pub(super) fn job(given: &ExpansionInput<'_>) -> Expansion {
     let name = given.name();
     let has_cluster = given.value("/spec/clusterSelector").is_none();
     let cluster = format!("{name}-raycluster");
@@ -81,12 +81,12 @@ pub(super) fn job(given: &Given<'_>) -> Made {
 
 /// Head, workers and head Service of a cluster with a spec.
 fn group(
-    given: &Given<'_>,
+    given: &ExpansionInput<'_>,
     spec: &'static str,
     cluster: &str,
     head_service: &str,
     serves: bool,
-) -> Made {
+) -> Expansion {
     let at = |rest: &str| format!("{spec}{rest}");
     let Some(head) = given.value(&at("/headGroupSpec/template")) else {
         return Err(Mistake {
@@ -176,7 +176,7 @@ fn of_node(cluster: &str, node_type: &str, group: &str) -> Map<String, Value> {
 }
 
 fn replica_set(
-    given: &Given<'_>,
+    given: &ExpansionInput<'_>,
     name: &str,
     replicas: i64,
     template: &Value,

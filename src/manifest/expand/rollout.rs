@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Given, Made, Mistake};
+use super::{Expansion, ExpansionInput, Mistake};
 
 /// Fields with the same meaning in a Deployment.
 const SHARED: [&str; 6] = [
@@ -14,7 +14,7 @@ const SHARED: [&str; 6] = [
     "paused",
 ];
 
-pub(super) fn make(given: &Given<'_>) -> Made {
+pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     let mut spec = Map::new();
     spec.insert("replicas".to_owned(), given.int("/spec/replicas").unwrap_or(1).into());
     // It replaces the referenced Deployment, whose pods are scaled down in favor of the Rollout's.

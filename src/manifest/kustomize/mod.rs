@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use configurations::{Configurations, NameReference};
 
-use super::diagnostic::{Diagnostic, Diagnostics, Place};
+use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::yaml::{Source, read_documents};
 
 /// File names of a kustomization within a folder.
@@ -101,7 +101,7 @@ pub fn included_folders(folder: &str, files: &dyn Files) -> Vec<String> {
 }
 
 fn problem(file: &str, message: impl Into<String>) -> Box<Diagnostic> {
-    Diagnostic::error("kustomize", message).at(Place::whole(&file.into())).into()
+    Diagnostic::error("kustomize", message).at(Location::whole(&file.into())).into()
 }
 
 /// The same, with advice.
@@ -110,7 +110,7 @@ fn problem_with_help(
     message: impl Into<String>,
     help: impl Into<String>,
 ) -> Box<Diagnostic> {
-    Diagnostic::error("kustomize", message).at(Place::whole(&file.into())).help(help).into()
+    Diagnostic::error("kustomize", message).at(Location::whole(&file.into())).help(help).into()
 }
 
 /// The kustomization of a folder, with its file name.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::diagnostic::Place;
+use crate::diagnostic::Location;
 use crate::path::{FieldPath, Step};
 
 /// The position of a value and of everything in it. The position of a field is that of its key.
@@ -119,12 +119,12 @@ impl Positions {
     }
 
     /// The place of a path in a text.
-    pub fn place(&self, source: &Arc<str>, path: &FieldPath) -> Place {
+    pub fn place(&self, source: &Arc<str>, path: &FieldPath) -> Location {
         self.locate(path).at(source)
     }
 
     /// The place of a path such as `spec.ports[0].name` in a text.
-    pub fn place_of(&self, source: &Arc<str>, path: &str) -> Place {
+    pub fn place_of(&self, source: &Arc<str>, path: &str) -> Location {
         let mut at = self;
         let mut rest = path;
         while let Some((step, after)) = next_step(rest) {
@@ -140,8 +140,8 @@ impl Positions {
     }
 
     /// The place of the value itself.
-    pub(super) fn at(&self, source: &Arc<str>) -> Place {
-        Place { source: Arc::clone(source), line: self.line, column: self.column }
+    pub(super) fn at(&self, source: &Arc<str>) -> Location {
+        Location { source: Arc::clone(source), line: self.line, column: self.column }
     }
 }
 

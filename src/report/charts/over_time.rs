@@ -3,7 +3,9 @@
 
 use super::canvas::fit;
 use super::marks;
-use super::panel::{CLOCK_HEIGHT, LEFT, Level, Panel, Series, Stroke, TITLE_HEIGHT, TimeAxis};
+use super::panel::{
+    CLOCK_HEIGHT, LEFT, Panel, ReferenceLine, Series, Stroke, TITLE_HEIGHT, TimeAxis,
+};
 use super::scale::Unit;
 use super::scene::{Color, Scene, Text, WIDTH};
 use crate::figures::{count, latency, percent};
@@ -132,7 +134,7 @@ fn latencies(report: &Report, service: &ServiceReport, index: usize) -> Panel<'s
             let name = format!("{quantile} ≤ {}", latency(limit_ms));
             let limited = quantiles.iter().find(|series| series.name == quantile);
             let color = limited.map_or(Color::INK, |series| series.color);
-            Some(Level { value: limit_ms, name, color })
+            Some(ReferenceLine { value: limit_ms, name, color })
         })
         .collect();
     Panel { height: 320.0, levels, ..Panel::new("Latency", Unit::Latency, quantiles) }

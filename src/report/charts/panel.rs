@@ -70,7 +70,7 @@ type Run = Vec<(f64, f64, f64)>;
 
 /// A target value, drawn as a dashed line across the panel.
 #[derive(Clone, Debug)]
-pub struct Level {
+pub struct ReferenceLine {
     /// The value.
     pub value: f64,
     /// Short label.
@@ -89,7 +89,7 @@ pub struct Panel<'a> {
     /// The series, in drawing order.
     pub series: Vec<Series>,
     /// Target values.
-    pub levels: Vec<Level>,
+    pub levels: Vec<ReferenceLine>,
     /// Times at which an autoscaler changed the replicas, seconds.
     pub rescales_seconds: Vec<f64>,
     /// The shared time axis.
@@ -256,7 +256,7 @@ impl Panel<'_> {
         const DASH: f64 = 14.0;
         const NAME_SIZE: f64 = 18.0;
         const ROOM: f64 = MARGIN - 16.0;
-        let mut levels: Vec<(f64, &Level)> =
+        let mut levels: Vec<(f64, &ReferenceLine)> =
             self.levels.iter().map(|level| (self.y(scale, level.value), level)).collect();
         levels.sort_by(|one, other| one.0.total_cmp(&other.0));
         let mut free_from = self.top;

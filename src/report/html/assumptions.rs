@@ -2,7 +2,7 @@
 
 use super::markup::{Cell, escape, row, section, table};
 use crate::figures::{ABSENT, latency, percent};
-use crate::model::{Answer, Assumption, Report};
+use crate::model::{Assumption, HeadlineFigures, Report};
 
 /// Number of settings named in a note; the table lists all.
 const NAMED: usize = 3;
@@ -36,7 +36,7 @@ pub(super) fn mark(report: &Report) -> String {
 }
 
 /// The note below a tile's figure: that it depends on guesses, or how much they change it.
-pub(super) fn of_tile(report: &Report, shown: impl Fn(&Answer) -> String) -> String {
+pub(super) fn of_tile(report: &Report, shown: impl Fn(&HeadlineFigures) -> String) -> String {
     let count = report.assumptions.len();
     if count == 0 {
         return String::new();
@@ -44,7 +44,7 @@ pub(super) fn of_tile(report: &Report, shown: impl Fn(&Answer) -> String) -> Str
     let guesses = if count == 1 { "guess" } else { "guesses" };
     let mut others: Vec<String> = Vec::new();
     let doubts = report.assumptions.iter().flat_map(|one| [&one.halved, &one.doubled]);
-    let now = shown(&Answer::of(report));
+    let now = shown(&HeadlineFigures::of(report));
     for other in doubts.flatten().map(shown) {
         if other != now && !others.contains(&other) {
             others.push(other);
@@ -80,7 +80,7 @@ fn answers(report: &Report) -> String {
     let service = report.services.first().map_or("", |service| service.service.as_str());
     let p95 = format!("p95 of {service}");
     let heads = ["Setting", "Values", "", "Objectives met", &p95, "Failed", "A month"];
-    let line = |[setting, values, factor]: [String; 3], answer: Option<&Answer>| {
+    let line = |[setting, values, factor]: [String; 3], answer: Option<&HeadlineFigures>| {
         let [met, p95, failed, month] = match answer {
             None => [(); 4].map(|()| ABSENT.to_owned()),
             Some(answer) => [
@@ -99,7 +99,7 @@ fn answers(report: &Report) -> String {
         ]
     };
     let as_it_is = [String::new(), String::new(), "as it is".into()];
-    let mut rows = vec![line(as_it_is, Some(&Answer::of(report)))];
+    let mut rows = vec![line(as_it_is, Some(&HeadlineFigures::of(report)))];
     rows.extend(report.assumptions.iter().flat_map(of));
     let note = "<p class=\"muted\">Settings that are neither measured nor stated, and the answer with half and twice as \
                 much.</p>\n";
@@ -107,7 +107,7 @@ fn answers(report: &Report) -> String {
 }
 
 /// The figure labeled p95 in tiles and tables.
-pub(super) fn p95_of(answer: &Answer) -> String {
+pub(super) fn p95_of(answer: &HeadlineFigures) -> String {
     answer.p95_ms.map_or_else(|| "never".to_owned(), latency)
 }
 
@@ -115,16 +115,17 @@ pub(super) fn p95_of(answer: &Answer) -> String {
 mod tests {
     use crate::fixture;
     use crate::html::render;
-    use crate::model::{Answer, Assumption, Report};
+    use crate::model::{Assumption, HeadlineFigures, Report};
 
     fn with_guess(doubled_p95_ms: Option<f64>) -> Report {
         let mut report = fixture::hour(60.0);
-        let answer = Answer::of(&report);
+        let answer = HeadlineFigures::of(&report);
         report.assumptions = vec![Assumption {
             setting: "workloads[*].requests.cpuTime".into(),
             values: vec!["20ms".into(), "<5ms>".into()],
             halved: doubled_p95_ms.map(|_| answer),
-            doubled: doubled_p95_ms.map(|p95_ms| Answer { p95_ms: Some(p95_ms), ..answer }),
+            doubled: doubled_p95_ms
+                .map(|p95_ms| HeadlineFigures { p95_ms: Some(p95_ms), ..answer }),
         }];
         report
     }

@@ -9,7 +9,7 @@ use markup::{fill, json_in_script};
 
 use super::charts::{Chart, charts, svg};
 use super::figures::{IGNORED_AT_THE_TOP, counted, latency, percent, span};
-use super::model::{Answer, Attention, Report, Severity};
+use super::model::{HeadlineFigures, Notice, Report, Severity};
 
 /// The page.
 pub fn render(report: &Report) -> String {
@@ -97,7 +97,7 @@ fn tiles(report: &Report) -> Vec<String> {
         }
         if let Some(share) = service.availability_by_requests {
             let what = format!("of requests to {} answered", service.service);
-            let answered = |answer: &Answer| percent(1.0 - answer.failed_share);
+            let answered = |answer: &HeadlineFigures| percent(1.0 - answer.failed_share);
             let moves = assumptions::of_tile(report, answered);
             tiles.push(tile("", &percent(share), &what, &moves));
         }
@@ -125,7 +125,7 @@ fn attention(report: &Report) -> String {
     if report.attention.is_empty() {
         return String::new();
     }
-    let item = |attention: &Attention| {
+    let item = |attention: &Notice| {
         let (class, badge) = match attention.severity {
             Severity::Failure => ("failure", "failed"),
             Severity::Warning => ("warning", "warning"),
@@ -134,8 +134,8 @@ fn attention(report: &Report) -> String {
         format!("<li class=\"{class}\"><b>{badge}</b> {}</li>\n", escape(&attention.message))
     };
     let list = |items: String| format!("<ul class=\"attention\">\n{items}</ul>\n");
-    let is_ignored = |attention: &&Attention| attention.severity == Severity::Ignored;
-    let ignored: Vec<&Attention> = report.attention.iter().filter(is_ignored).collect();
+    let is_ignored = |attention: &&Notice| attention.severity == Severity::Ignored;
+    let ignored: Vec<&Notice> = report.attention.iter().filter(is_ignored).collect();
     if ignored.len() <= IGNORED_AT_THE_TOP {
         return section("Needs attention", &list(report.attention.iter().map(item).collect()));
     }

@@ -13,14 +13,14 @@ pub struct Assumption {
     /// Its amounts.
     pub values: Vec<String>,
     /// Results with half the amounts; absent if not tried or not possible.
-    pub halved: Option<Answer>,
+    pub halved: Option<HeadlineFigures>,
     /// Results with twice the amounts; absent if not tried or not possible.
-    pub doubled: Option<Answer>,
+    pub doubled: Option<HeadlineFigures>,
 }
 
 /// A run summarized in a few figures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Answer {
+pub struct HeadlineFigures {
     /// Number of objectives met.
     pub objectives_met: usize,
     /// Total number of objectives.
@@ -33,7 +33,7 @@ pub struct Answer {
     pub month_usd: Money,
 }
 
-impl Answer {
+impl HeadlineFigures {
     /// Summarizes a run.
     pub fn of(report: &Report) -> Self {
         let service = report.services.first();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Latency, LatencyOfAll};
+use super::{Latency, LatencyWithFailures};
 
 /// Requests and latency of one request class of a service, after the warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -24,7 +24,7 @@ pub struct ClassReport {
     pub latency: Option<Latency>,
     /// Latency over all finished requests, a failed one being slower than any answer; absent if none
     /// finished.
-    pub latency_of_all: Option<LatencyOfAll>,
+    pub latency_of_all: Option<LatencyWithFailures>,
     /// Answered over answered and failed, 0..1; absent without requests.
     pub availability_by_requests: Option<f64>,
 }

@@ -2,7 +2,7 @@
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::figures::{ABSENT, latency, percent};
-use crate::model::{Answer, Assumption, Report};
+use crate::model::{Assumption, HeadlineFigures, Report};
 
 /// Maximum number of values shown per assumption.
 const VALUES: usize = 4;
@@ -45,7 +45,7 @@ fn answers(report: &Report) -> Vec<String> {
         ["", "objectives met", &format!("p95 of {service}"), "failed", "a month"]
             .map(str::to_owned),
     );
-    table.row(row("as it is", Some(&Answer::of(report))));
+    table.row(row("as it is", Some(&HeadlineFigures::of(report))));
     for one in &report.assumptions {
         table.row(row("  half", one.halved.as_ref()));
         table.row(row("  twice", one.doubled.as_ref()));
@@ -65,7 +65,7 @@ fn values(one: &Assumption) -> String {
     one.values.iter().take(VALUES).cloned().collect::<Vec<_>>().join(", ") + more
 }
 
-fn row(name: &str, answer: Option<&Answer>) -> [String; 5] {
+fn row(name: &str, answer: Option<&HeadlineFigures>) -> [String; 5] {
     let [met, p95, failed, month] = match answer {
         None => [(); 4].map(|()| ABSENT.to_owned()),
         Some(answer) => [

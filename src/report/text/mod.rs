@@ -17,7 +17,7 @@ use layout::{paragraph, two_sided};
 
 use super::figures::{IGNORED_AT_THE_TOP, clock, count, counted, percent, span};
 use super::milestone::{Episode, Milestone, episodes};
-use super::model::{Attention, ObjectiveResult, Report, Severity};
+use super::model::{Notice, ObjectiveResult, Report, Severity};
 
 /// Maximum number of log episodes in the text.
 const EPISODES: usize = 16;
@@ -81,7 +81,7 @@ fn attention(report: &Report, style: Style) -> Vec<String> {
     let mut lines = vec![style.paint(Paint::Heading, "NEEDS ATTENTION")];
     let ignored = ignored(report).count();
     let is_long = ignored > IGNORED_AT_THE_TOP;
-    let is_shown = |it: &&Attention| !(is_long && it.severity == Severity::Ignored);
+    let is_shown = |it: &&Notice| !(is_long && it.severity == Severity::Ignored);
     for attention in report.attention.iter().filter(is_shown) {
         lines.extend(attention_lines(attention, style));
     }
@@ -92,11 +92,11 @@ fn attention(report: &Report, style: Style) -> Vec<String> {
     lines
 }
 
-fn ignored(report: &Report) -> impl Iterator<Item = &Attention> {
+fn ignored(report: &Report) -> impl Iterator<Item = &Notice> {
     report.attention.iter().filter(|attention| attention.severity == Severity::Ignored)
 }
 
-fn attention_lines(attention: &Attention, style: Style) -> Vec<String> {
+fn attention_lines(attention: &Notice, style: Style) -> Vec<String> {
     let (badge, paint) = match attention.severity {
         Severity::Failure => ("  ✗ failed   ", Paint::Bad),
         Severity::Warning => ("  ! warning  ", Paint::Warning),

@@ -2,7 +2,7 @@
 
 use super::Checker;
 use manifest::Diagnostic;
-use manifest::byte_check::{byte_doubt, each_field};
+use manifest::byte_check::{each_field, suspicious_quantity};
 
 /// Settings in bytes. A few bytes per request or hour may be intended; fractions of a byte never
 /// are.
@@ -27,7 +27,7 @@ impl Checker<'_> {
         let mut doubts = Vec::new();
         each_field(&self.text.document.value, "", &mut |name, path, below| {
             let text = below.as_str().filter(|text| BYTES.contains(&name) && text.ends_with('m'));
-            doubts.extend(text.and_then(byte_doubt).map(|doubt| (path.to_owned(), doubt)));
+            doubts.extend(text.and_then(suspicious_quantity).map(|doubt| (path.to_owned(), doubt)));
         });
         for (field, doubt) in doubts {
             let document = &self.text.document;

@@ -13,34 +13,36 @@ impl Checker<'_> {
     /// Checks `ingress`.
     pub(super) fn ingress(&mut self, files: &ScenarioFiles) {
         let list = FieldPath::ROOT.field("ingress");
-        for (index, entrance) in self.text.scenario.ingress.iter().enumerate() {
+        for (index, ingress_route) in self.text.scenario.ingress.iter().enumerate() {
             let path = list.item(index);
-            let rule = self.at_start.routing.find(&entrance.host, &entrance.path).cloned();
+            let rule =
+                self.at_start.routing.find(&ingress_route.host, &ingress_route.path).cloned();
             let Some(rule) = rule else {
                 let known = listed("hosts and paths", self.at_start.routing.known());
-                let message = format!("no Ingress or HTTPRoute has a rule for {}", entrance.url());
+                let message =
+                    format!("no Ingress or HTTPRoute has a rule for {}", ingress_route.url());
                 self.error(&path.field("host"), message, known);
                 continue;
             };
             let nobody = ServiceReference(NamespacedName::new("", ""));
-            let spec = entrance.as_traffic(&nobody);
+            let spec = ingress_route.as_traffic(&nobody);
             self.settings(&path, &spec, files);
-            self.report(entrance.problems(&path.to_string()));
-            if entrance.load.has_users() {
+            self.report(ingress_route.problems(&path.to_string()));
+            if ingress_route.load.has_users() {
                 let message = "users in a closed loop need a single Service";
                 self.error(&path.field("load"), message, "put them under `traffic`");
             }
             if rule.backends.iter().all(|backend| backend.weight == 0) {
-                let message = format!("{} sends {} nowhere", rule.object, entrance.url());
+                let message = format!("{} sends {} nowhere", rule.object, ingress_route.url());
                 self.error(&path.field("host"), message, "give a backend a weight above 0");
             }
-            let later = self.ever.routing.candidates(&entrance.host, &entrance.path);
+            let later = self.ever.routing.candidates(&ingress_route.host, &ingress_route.path);
             let backends = later.into_iter().chain([&rule]).flat_map(|rule| &rule.backends);
             let services: BTreeSet<NamespacedName> =
                 backends.map(|backend| backend.service.clone()).collect();
             for service in &services {
                 self.service_exists(&path.field("host"), service);
-                self.somebody_answers(&path.field("host"), service);
+                self.check_accepts_requests(&path.field("host"), service);
                 self.does_not_flow(&path.field("host"), service);
             }
         }

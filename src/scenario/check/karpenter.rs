@@ -1,7 +1,7 @@
 //! Checks Karpenter's NodePools: it must be possible to create nodes from them.
 
 use super::Checker;
-use crate::karpenter::{PoolProblem, Written, read_pools};
+use crate::karpenter::{KarpenterManifest, PoolProblem, read_pools};
 use ::cluster::Kind;
 use manifest::{Diagnostic, FieldPath, Severity};
 
@@ -33,7 +33,7 @@ impl Checker<'_> {
         }
         let manifests = self.manifests.iter();
         let written = manifests.filter(|one| KINDS.contains(&one.reference.kind));
-        let objects: Vec<Written<'_>> =
+        let objects: Vec<KarpenterManifest<'_>> =
             written.map(|one| (one.reference.kind, &*one.reference.id.name, &one.value)).collect();
         let (_, problems) = read_pools(&objects, &settings);
         for PoolProblem { pool, field, message, help, is_warning } in problems {

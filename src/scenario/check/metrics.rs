@@ -16,10 +16,10 @@ impl Checker<'_> {
         let hpa = controller_manager.field("horizontalPodAutoscaler");
         let settings = &scenario.controller_manager.horizontal_pod_autoscaler;
         let timing = scenario.metrics.prometheus;
-        self.some_time(&metrics.field("resolution"), scenario.metrics.resolution);
-        self.some_time(&prometheus.field("scrapeInterval"), timing.scrape_interval);
-        self.some_time(&prometheus.field("rateWindow"), timing.rate_window);
-        self.some_time(&hpa.field("syncPeriod"), settings.sync_period);
+        self.check_positive(&metrics.field("resolution"), scenario.metrics.resolution);
+        self.check_positive(&prometheus.field("scrapeInterval"), timing.scrape_interval);
+        self.check_positive(&prometheus.field("rateWindow"), timing.rate_window);
+        self.check_positive(&hpa.field("syncPeriod"), settings.sync_period);
         if settings.tolerance < 0.0 || !settings.tolerance.is_finite() {
             self.error(
                 &hpa.field("tolerance"),
@@ -66,7 +66,7 @@ impl Checker<'_> {
         self.text.scenario.workloads.iter().any(Workload::serves_language_model)
     }
 
-    fn some_time(&mut self, path: &FieldPath, period: SimDuration) {
+    fn check_positive(&mut self, path: &FieldPath, period: SimDuration) {
         if period <= SimDuration::ZERO {
             self.error(path, "a period of 0s never ends", "give it some time, such as 15s");
         }

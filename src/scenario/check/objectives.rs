@@ -84,7 +84,7 @@ impl Checker<'_> {
     /// The longest time after which a client gives up; `None` if unknown, as a route may allow more time.
     fn longest_time_out(&self) -> Option<SimDuration> {
         let scenario = &self.text.scenario;
-        let of_entrances = scenario.ingress.iter().map(|entrance| entrance.timeout);
+        let of_entrances = scenario.ingress.iter().map(|ingress_route| ingress_route.timeout);
         let of_traffic = scenario.traffic.iter().map(|traffic| Some(traffic.timeout));
         let all: Option<Vec<SimDuration>> = of_entrances.chain(of_traffic).collect();
         all?.into_iter().max()

@@ -92,8 +92,8 @@ impl Checker<'_> {
 
     /// True if requests under `ingress` reach the service at some time.
     fn is_entrance_to(&self, service: &NamespacedName) -> bool {
-        self.text.scenario.ingress.iter().any(|entrance| {
-            let rules = self.ever.routing.candidates(&entrance.host, &entrance.path);
+        self.text.scenario.ingress.iter().any(|ingress_route| {
+            let rules = self.ever.routing.candidates(&ingress_route.host, &ingress_route.path);
             rules.iter().flat_map(|rule| &rule.backends).any(|one| one.service == *service)
         })
     }

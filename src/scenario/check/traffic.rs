@@ -28,7 +28,7 @@ impl Checker<'_> {
                     "add both loads up: `load: {add: [...]}`",
                 );
             }
-            self.somebody_answers(&path.field("service"), &spec.service.0);
+            self.check_accepts_requests(&path.field("service"), &spec.service.0);
             let balancer = Some(spec.balancer);
             self.balancer_knows_pods(&path.field("balancer"), &spec.service.0, balancer);
             if spec.arrivals == Some(ArrivalProcess::Fluid) {
@@ -125,7 +125,7 @@ impl Checker<'_> {
     }
 
     /// Checks that a workload behind the service accepts requests.
-    pub(super) fn somebody_answers(&mut self, path: &FieldPath, service: &NamespacedName) {
+    pub(super) fn check_accepts_requests(&mut self, path: &FieldPath, service: &NamespacedName) {
         if !self.is_complete || !self.ever.services.contains_key(service) {
             return;
         }

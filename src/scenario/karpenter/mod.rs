@@ -142,7 +142,7 @@ pub struct PoolProblem {
 }
 
 /// A NodePool or node class: its kind, its name, and the object as written.
-pub type Written<'a> = (Kind, &'a str, &'a Value);
+pub type KarpenterManifest<'a> = (Kind, &'a str, &'a Value);
 
 /// The labels that nodes of these clouds have even if their pool does not name them.
 pub fn well_known() -> Arc<WellKnownLabels> {
@@ -151,7 +151,7 @@ pub fn well_known() -> Arc<WellKnownLabels> {
 
 /// The usable NodePools among some objects, and the problems found in them.
 pub fn read_pools(
-    objects: &[Written<'_>],
+    objects: &[KarpenterManifest<'_>],
     settings: &KarpenterSettings,
 ) -> (Vec<KarpenterPool>, Vec<PoolProblem>) {
     let mut reader = Reader {
@@ -168,7 +168,7 @@ pub fn read_pools(
 }
 
 struct Reader<'a> {
-    objects: &'a [Written<'a>],
+    objects: &'a [KarpenterManifest<'a>],
     settings: &'a KarpenterSettings,
     well_known: Arc<WellKnownLabels>,
     ec2: Option<Arc<[Arc<InstanceType>]>>,

@@ -20,7 +20,7 @@ pub(super) struct CanaryWeight {
 
 /// What becomes of a canary's rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum CanaryFate<'r> {
+pub(super) enum CanaryOutcome<'r> {
     /// It takes its share.
     Takes,
     /// No other Ingress has a rule for its host and path.
@@ -57,9 +57,9 @@ impl Routing {
     }
 
     /// The rule whose canary takes a share of this rule's requests, with the share.
-    pub(super) fn canary_beside<'r>(&'r self, main: &Rule) -> Option<(&'r Rule, CanaryWeight)> {
+    pub(super) fn canary_for<'r>(&'r self, main: &Rule) -> Option<(&'r Rule, CanaryWeight)> {
         let canary = self.canaries_of(main).next()?;
-        let takes = self.fate(canary) == CanaryFate::Takes;
+        let takes = self.fate(canary) == CanaryOutcome::Takes;
         Some((canary, canary.canary.filter(|_| takes)?))
     }
 
@@ -70,15 +70,15 @@ impl Routing {
     }
 
     /// What becomes of a canary.
-    pub(super) fn fate<'r>(&'r self, canary: &Rule) -> CanaryFate<'r> {
+    pub(super) fn fate<'r>(&'r self, canary: &Rule) -> CanaryOutcome<'r> {
         let is_main = |rule: &&Rule| self.is_main(rule, canary) && is_same_backend(rule, canary);
         if let Some(main) = self.rules.iter().find(is_main) {
-            return CanaryFate::IsMain(main);
+            return CanaryOutcome::IsMain(main);
         }
-        let Some(main) = self.mains_of(canary).next() else { return CanaryFate::WithoutMain };
+        let Some(main) = self.mains_of(canary).next() else { return CanaryOutcome::WithoutMain };
         let first = self.canaries_of(main).next();
         if let Some(first) = first.filter(|first| !is_same_backend(first, canary)) {
-            return CanaryFate::Second(first);
+            return CanaryOutcome::Second(first);
         }
         let is_lost = |rule: &&Rule| {
             // A host that no other Ingress has is passed over.
@@ -88,7 +88,7 @@ impl Routing {
                 && self.mains_of(rule).next().is_none()
                 && self.rules.iter().any(has_host)
         };
-        self.rules.iter().find(is_lost).map_or(CanaryFate::Takes, CanaryFate::Forgotten)
+        self.rules.iter().find(is_lost).map_or(CanaryOutcome::Takes, CanaryOutcome::Forgotten)
     }
 
     /// The rules for the host and path of a canary.

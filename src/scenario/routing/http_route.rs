@@ -6,7 +6,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::limits::{RouteLimits, RouteRetry};
-use super::{Backend, Class, Path, Rule, Said};
+use super::{Backend, Class, Path, RouteFindings, Rule};
 use cluster::{NamespacedName, ObjectReference};
 use engine::SimDuration;
 use manifest::FieldPath;
@@ -21,7 +21,11 @@ const WEIGHT_MAX: u64 = 1_000_000;
 const ENVOY_CONNECT_TIMEOUT: SimDuration = SimDuration::from_secs(5);
 
 /// The rules of an HTTPRoute, each once for each of its hosts and paths.
-pub(super) fn rules(object: &ObjectReference, route: HttpRoute, said: &mut Said) -> Vec<Rule> {
+pub(super) fn rules(
+    object: &ObjectReference,
+    route: HttpRoute,
+    said: &mut RouteFindings,
+) -> Vec<Rule> {
     let hosts = route.spec.hostnames.filter(|hosts| !hosts.is_empty());
     let hosts = hosts.map_or_else(|| vec![None], |all| all.into_iter().map(Some).collect());
     let mut rules = Vec::new();
@@ -74,7 +78,7 @@ pub(super) fn rules(object: &ObjectReference, route: HttpRoute, said: &mut Said)
 }
 
 /// The path of a match that asks for nothing but a path.
-fn path(one: &HttpRouteMatch, at: &FieldPath<'_>, said: &mut Said) -> Option<Path> {
+fn path(one: &HttpRouteMatch, at: &FieldPath<'_>, said: &mut RouteFindings) -> Option<Path> {
     let HttpRouteMatch { path, headers, query_params, method } = one;
     let asks = [
         ("headers", headers.is_some()),
@@ -105,7 +109,7 @@ fn backend(
     object: &ObjectReference,
     given: &HttpBackendRef,
     at: &FieldPath<'_>,
-    said: &mut Said,
+    said: &mut RouteFindings,
 ) -> Option<Backend> {
     let weight = given.weight.map_or(Ok(1), u64::try_from).ok();
     let weight = weight.filter(|weight| *weight <= WEIGHT_MAX);
@@ -134,7 +138,11 @@ fn backend(
     })
 }
 
-fn timeouts(given: Option<&HttpRouteTimeouts>, at: &FieldPath<'_>, said: &mut Said) -> RouteLimits {
+fn timeouts(
+    given: Option<&HttpRouteTimeouts>,
+    at: &FieldPath<'_>,
+    said: &mut RouteFindings,
+) -> RouteLimits {
     let request = given.and_then(|one| one.request.as_deref());
     let request = duration(request, &at.field("request"), said);
     let at = at.field("backendRequest");
@@ -149,7 +157,11 @@ fn timeouts(given: Option<&HttpRouteTimeouts>, at: &FieldPath<'_>, said: &mut Sa
 
 /// A try is made again if no connection came about or its time is over, which the API asks for, and after the
 /// answers that it names; absent if there are no further tries.
-fn retry(given: &HttpRouteRetry, at: &FieldPath<'_>, said: &mut Said) -> Option<RouteRetry> {
+fn retry(
+    given: &HttpRouteRetry,
+    at: &FieldPath<'_>,
+    said: &mut RouteFindings,
+) -> Option<RouteRetry> {
     let at_codes = at.field("codes");
     let codes = given.codes.as_deref().unwrap_or_default();
     for (number, code) in codes.iter().enumerate().filter(|(_, code)| !(400..600).contains(*code)) {
@@ -200,7 +212,11 @@ const fn status(cause: FailureCause) -> Option<i64> {
     }
 }
 
-fn duration(text: Option<&str>, at: &FieldPath<'_>, said: &mut Said) -> Option<SimDuration> {
+fn duration(
+    text: Option<&str>,
+    at: &FieldPath<'_>,
+    said: &mut RouteFindings,
+) -> Option<SimDuration> {
     let duration = gateway_duration(text?);
     if duration.is_none() {
         let rule = "must be up to four times digits and h, m, s or ms, such as 500ms or 1m30s";

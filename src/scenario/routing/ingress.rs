@@ -4,12 +4,16 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::nginx::{Annotations, PREFIX};
-use super::{Backend, Class, Path, Rule, Said};
+use super::{Backend, Class, Path, RouteFindings, Rule};
 use cluster::{NamespacedName, ObjectReference};
 use manifest::FieldPath;
 
 /// The rules of an Ingress, the default backend last.
-pub(super) fn rules(object: &ObjectReference, ingress: Ingress, said: &mut Said) -> Vec<Rule> {
+pub(super) fn rules(
+    object: &ObjectReference,
+    ingress: Ingress,
+    said: &mut RouteFindings,
+) -> Vec<Rule> {
     let annotations = ingress.metadata.annotations.unwrap_or_default();
     let spec = ingress.spec.unwrap_or_default();
     let nginx = Annotations::read(&annotations, said);
@@ -57,7 +61,7 @@ pub(super) fn rules(object: &ObjectReference, ingress: Ingress, said: &mut Said)
     rules
 }
 
-fn path(text: &str, path_type: &str, at: &FieldPath<'_>, said: &mut Said) -> Path {
+fn path(text: &str, path_type: &str, at: &FieldPath<'_>, said: &mut RouteFindings) -> Path {
     let types = [("Exact", true), ("Prefix", true), ("ImplementationSpecific", false)];
     let at_type = at.field("pathType");
     if path_type.is_empty() {
@@ -73,7 +77,7 @@ fn backend(
     object: &ObjectReference,
     given: &IngressBackend,
     at: &FieldPath<'_>,
-    said: &mut Said,
+    said: &mut RouteFindings,
 ) -> Option<Backend> {
     if given.resource.is_some() {
         said.warn(&at.field("resource"), "a backend that is no Service gets no requests here");

@@ -2,7 +2,7 @@
 //! are together.
 
 use engine::SimDuration;
-use traffic::{Causes, DEFAULT_TIMEOUT, EntranceSpec, Retries, RetrySpec, RoutePolicy};
+use traffic::{Causes, DEFAULT_TIMEOUT, IngressRouteSpec, Retries, RetrySpec, RoutePolicy};
 
 /// Envoy waits at most this often its base interval before it tries again.
 const ENVOY_MAX_BACKOFF_FACTOR: i64 = 10;
@@ -33,15 +33,16 @@ pub(super) struct RouteRetry {
 
 impl RouteLimits {
     /// How the requests of an entrance are treated: the scenario's settings beside those of the route.
-    pub fn policy(&self, entrance: &EntranceSpec) -> RoutePolicy {
+    pub fn policy(&self, ingress_route: &IngressRouteSpec) -> RoutePolicy {
         let of_route = self.request.filter(|time| *time > SimDuration::ZERO);
-        let of_clients = entrance.timeout.or(self.request.is_none().then_some(DEFAULT_TIMEOUT));
-        let retries = self.retry.map(|retry| retry.retries(entrance.idempotent));
+        let of_clients =
+            ingress_route.timeout.or(self.request.is_none().then_some(DEFAULT_TIMEOUT));
+        let retries = self.retry.map(|retry| retry.retries(ingress_route.idempotent));
         RoutePolicy {
             timeout: [of_route, of_clients].into_iter().flatten().min(),
-            try_timeout: entrance.retries.and_then(|own| own.per_try_timeout).or(self.one_try),
+            try_timeout: ingress_route.retries.and_then(|own| own.per_try_timeout).or(self.one_try),
             connect_timeout: self.connect,
-            retries: entrance.retries.map(Retries::from).or(retries),
+            retries: ingress_route.retries.map(Retries::from).or(retries),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Said;
+use super::RouteFindings;
 use super::canary::CanaryWeight;
 use super::limits::{RouteLimits, RouteRetry};
 use engine::SimDuration;
@@ -69,7 +69,7 @@ pub(super) struct Annotations {
 
 impl Annotations {
     /// Reads those of an Ingress. What ingress-nginx would not take, and what plays no part here, is a warning.
-    pub fn read(given: &BTreeMap<String, String>, said: &mut Said) -> Self {
+    pub fn read(given: &BTreeMap<String, String>, said: &mut RouteFindings) -> Self {
         let mut reader = Reader { given, said };
         for (name, instead) in IGNORED {
             if reader.text(name).is_some() {
@@ -93,7 +93,7 @@ impl Annotations {
 
 struct Reader<'a> {
     given: &'a BTreeMap<String, String>,
-    said: &'a mut Said,
+    said: &'a mut RouteFindings,
 }
 
 impl<'a> Reader<'a> {

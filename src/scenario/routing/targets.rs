@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use super::canary::CanaryFate;
+use super::canary::CanaryOutcome;
 use super::{Backend, Class, Routing, Rule, shown};
 use cluster::{NamespacedName, ObjectReference};
 use manifest::{Diagnostic, Manifest, Severity};
-use traffic::EntranceSpec;
+use traffic::IngressRouteSpec;
 
 /// How many hosts and paths a message names.
 const NAMED_MAX: usize = 3;
@@ -20,10 +20,10 @@ type Finding = (Severity, &'static str, String, String, String);
 /// lost by it.
 pub fn target_problems<'m>(
     routing: &Routing,
-    entrances: &[EntranceSpec],
+    ingress_routes: &[IngressRouteSpec],
     manifest: impl Fn(&ObjectReference) -> Option<&'m Manifest>,
 ) -> Vec<Diagnostic> {
-    let reached = entrances.iter().filter_map(|one| routing.find(&one.host, &one.path));
+    let reached = ingress_routes.iter().filter_map(|one| routing.find(&one.host, &one.path));
     let reached: Vec<&Rule> = reached.collect();
     let findings = routing.rules.iter().flat_map(|rule| {
         let lacking = rule.backends.iter().filter(|one| !routing.has_port(rule, one));
@@ -117,18 +117,18 @@ impl Routing {
     fn idle(&self, rule: &Rule) -> Option<Finding> {
         let place = rule.place();
         let (message, help) = match self.fate(rule) {
-            CanaryFate::Takes => return self.wide_canary(rule),
-            CanaryFate::WithoutMain => (
+            CanaryOutcome::Takes => return self.wide_canary(rule),
+            CanaryOutcome::WithoutMain => (
                 format!(
                     "no other Ingress of ingress-nginx has a rule for {place}, so this canary takes nothing"
                 ),
                 "give it host, path and pathType of the rule from which it is to take",
             ),
-            CanaryFate::Second(first) => (
+            CanaryOutcome::Second(first) => (
                 format!("the canary {} comes first, and there is one for each rule", first.object),
                 "remove one of the two",
             ),
-            CanaryFate::IsMain(main) => (
+            CanaryOutcome::IsMain(main) => (
                 format!(
                     "{} sends requests to this very Service and port, so this canary takes nothing: \
                      ingress-nginx has one backend for both",
@@ -136,7 +136,7 @@ impl Routing {
                 ),
                 "give the canary its own Service or port",
             ),
-            CanaryFate::Forgotten(other) => (
+            CanaryOutcome::Forgotten(other) => (
                 format!(
                     "this canary takes nothing: ingress-nginx forgets its backend, because {} has it for {} \
                      as well, where no other Ingress has a rule",
@@ -152,7 +152,7 @@ impl Routing {
     /// A canary that takes from rules that are not for its host and path.
     fn wide_canary(&self, canary: &Rule) -> Option<Finding> {
         let takes = |rule: &&Rule| {
-            let taken = || self.canary_beside(rule);
+            let taken = || self.canary_for(rule);
             !rule.is_beside(canary) && taken().is_some_and(|(one, _)| one.is_beside(canary))
         };
         let others: BTreeSet<String> = self.rules.iter().filter(takes).map(Rule::place).collect();

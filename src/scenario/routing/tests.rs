@@ -8,7 +8,7 @@ use super::*;
 use engine::SimDuration;
 use http_route::gateway_duration;
 use nginx::PREFIX;
-use traffic::{Causes, EntranceSpec, FailureCause, RoutePolicy};
+use traffic::{Causes, FailureCause, IngressRouteSpec, RoutePolicy};
 
 type Object = (ObjectReference, Value);
 
@@ -127,9 +127,9 @@ fn policy(route: Object, more: Value) -> RoutePolicy {
     let mut spec = json!({"host": "a", "load": {"pattern": "constant", "rps": 1}});
     let Value::Object(more) = more else { panic!("{more}") };
     spec.as_object_mut().expect("settings").extend(more);
-    let entrance: EntranceSpec = serde_json::from_value(spec).expect("settings");
+    let ingress_route: IngressRouteSpec = serde_json::from_value(spec).expect("settings");
     let routing = routing(&[route]);
-    routing.limits(routing.find("a", "/").expect("a rule")).policy(&entrance)
+    routing.limits(routing.find("a", "/").expect("a rule")).policy(&ingress_route)
 }
 
 fn of_rule(mut rule: Value, more: Value) -> RoutePolicy {

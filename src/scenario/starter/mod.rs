@@ -43,7 +43,7 @@ const BUSY: f64 = 0.5;
 
 /// An object that the API server would reject.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct OmittedObject {
     /// Kind, namespace and name, as in `leaveOut`.
     pub object: String,
     /// The first reason.
@@ -60,7 +60,7 @@ pub struct Starter<'a> {
     /// Skipped files and folders, each with the reason.
     pub not_taken: &'a [(String, String)],
     /// Objects that the API server would reject.
-    pub left_out: &'a [LeftOut],
+    pub left_out: &'a [OmittedObject],
     /// Rendering options of charts.
     pub helm_charts: &'a [HelmChart],
     /// Where editors find the JSON Schema.
@@ -83,14 +83,16 @@ impl Starter<'_> {
 
     fn write(&self, out: &mut String) -> fmt::Result {
         let services = self.services();
-        let entrances = self.entrances();
+        let ingress_routes = self.ingress_routes();
         let sized = pools(self.inventory);
         let models = self.models(&sized);
         let serving: Vec<&ObjectReference> =
             services.iter().map(|(_, workload)| *workload).collect();
         let calls = Calls::of(self.inventory, &serving, self.traced);
-        let routed: BTreeSet<&NamespacedName> =
-            entrances.iter().flat_map(|entrance| entrance.services.iter().copied()).collect();
+        let routed: BTreeSet<&NamespacedName> = ingress_routes
+            .iter()
+            .flat_map(|ingress_route| ingress_route.services.iter().copied())
+            .collect();
         let is_entered = |service: &NamespacedName| {
             routed.contains(service) || self.inventory.exposed.contains(service)
         };
@@ -115,8 +117,8 @@ impl Starter<'_> {
         write_cluster(out, &pools, self.inventory)?;
         write_metrics(out, self.inventory)?;
         self.write_workloads(out, &services, &models, &calls)?;
-        self.write_entrances(out, &entrances, &models, &calls)?;
-        self.write_traffic(out, &asked, &entrances, &models, &calls)?;
+        self.write_ingress_routes(out, &ingress_routes, &models, &calls)?;
+        self.write_traffic(out, &asked, &ingress_routes, &models, &calls)?;
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, promised, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
@@ -130,7 +132,7 @@ impl Starter<'_> {
                 .any(|service| is_plain(&service) && self.traced.of(service.1).is_none()),
             has_models: out.contains("promptTokens:"),
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
-            has_ingress: !entrances.is_empty(),
+            has_ingress: !ingress_routes.is_empty(),
             has_traffic: out.contains("\ntraffic:\n"),
             has_callers_unknown: entered < asked.len() && asked.len() > 1,
             has_calls: out.contains("# GUESS: a request asks each Service"),
@@ -181,8 +183,11 @@ impl Starter<'_> {
     /// the guess.
     fn services(&self) -> Vec<(&NamespacedName, &ObjectReference)> {
         let mut served = BTreeSet::new();
-        let routed: BTreeSet<&NamespacedName> =
-            self.entrances().into_iter().flat_map(|entrance| entrance.services).collect();
+        let routed: BTreeSet<&NamespacedName> = self
+            .ingress_routes()
+            .into_iter()
+            .flat_map(|ingress_route| ingress_route.services)
+            .collect();
         let mut names: Vec<&NamespacedName> = self.inventory.services.keys().collect();
         names.sort_by_key(|service| !routed.contains(service));
         let mut services: Vec<_> = names
@@ -199,17 +204,17 @@ impl Starter<'_> {
     }
 
     /// Hosts and paths that Ingresses and HTTPRoutes bring to Services with workloads behind them.
-    fn entrances(&self) -> Vec<Entrance<'_>> {
+    fn ingress_routes(&self) -> Vec<IngressRoute<'_>> {
         let has_workload = |service: &NamespacedName| {
             self.inventory.workloads_behind(service).any(|workload| !workload.kind.is_batch())
         };
-        let routes = self.inventory.routing.entrances().filter_map(|(host, path, rule)| {
+        let routes = self.inventory.routing.ingress_routes().filter_map(|(host, path, rule)| {
             let rules = self.inventory.routing.candidates(&host, path).into_iter();
             let weighted = rules.flat_map(|rule| &rule.backends).filter(|one| one.weight > 0);
             let services: Vec<&NamespacedName> = weighted.map(|one| &one.service).collect();
             let is_answered =
                 !services.is_empty() && services.iter().all(|service| has_workload(service));
-            is_answered.then_some(Entrance { host, path, object: &rule.object, services })
+            is_answered.then_some(IngressRoute { host, path, object: &rule.object, services })
         });
         routes.collect()
     }
@@ -240,7 +245,7 @@ manifests:
             writeln!(out, "  - {}", scalar(path))?;
         }
         self.write_what_is_left(out)?;
-        let elsewhere = self.inventory.made_elsewhere();
+        let elsewhere = self.inventory.undefined_objects();
         if !elsewhere.is_empty() {
             out.write_str(
                 "
@@ -274,7 +279,7 @@ leaveOut:
 ",
             )?;
         }
-        for LeftOut { object, why } in self.left_out {
+        for OmittedObject { object, why } in self.left_out {
             writeln!(out, "  - {}     # {}", scalar(object), shortened(why))?;
         }
         if !self.helm_charts.is_empty() {
@@ -289,14 +294,14 @@ leaveOut:
     }
 
     /// Requests that come by routes: together as many as their Services would get without.
-    fn write_entrances(
+    fn write_ingress_routes(
         &self,
         out: &mut String,
-        entrances: &[Entrance<'_>],
+        ingress_routes: &[IngressRoute<'_>],
         models: &Models<'_>,
         calls: &Calls<'_>,
     ) -> fmt::Result {
-        if entrances.is_empty() {
+        if ingress_routes.is_empty() {
             return Ok(());
         }
         out.write_str(
@@ -308,10 +313,11 @@ leaveOut:
 ingress:
 ",
         )?;
-        for Entrance { host, path, object, services } in entrances {
+        for IngressRoute { host, path, object, services } in ingress_routes {
             let ways = |service: &&NamespacedName| {
-                let leads = |entrance: &&Entrance<'_>| entrance.services.contains(service);
-                entrances.iter().filter(leads).count().max(1) as f64
+                let leads =
+                    |ingress_route: &&IngressRoute<'_>| ingress_route.services.contains(service);
+                ingress_routes.iter().filter(leads).count().max(1) as f64
             };
             let behind = |service: &&NamespacedName| {
                 let workload = self.inventory.workloads_behind(service).next()?;
@@ -346,12 +352,12 @@ ingress:
         &self,
         out: &mut String,
         services: &[(&NamespacedName, &ObjectReference)],
-        entrances: &[Entrance<'_>],
+        ingress_routes: &[IngressRoute<'_>],
         models: &Models<'_>,
         calls: &Calls<'_>,
     ) -> fmt::Result {
         let is_routed = |service: &NamespacedName| {
-            entrances.iter().any(|entrance| entrance.services.contains(&service))
+            ingress_routes.iter().any(|ingress_route| ingress_route.services.contains(&service))
         };
         let services: Vec<_> = services.iter().filter(|(service, _)| !is_routed(service)).collect();
         if services.is_empty() {
@@ -386,7 +392,7 @@ ingress:
 type Models<'a> = BTreeMap<&'a ObjectReference, (Served<'a>, &'static Gpu)>;
 
 /// A host and path to which requests come, and where they go.
-struct Entrance<'a> {
+struct IngressRoute<'a> {
     host: String,
     path: &'a str,
     /// The Ingress or HTTPRoute.

@@ -91,7 +91,7 @@ impl Traced {
             Some((service, workload))
         };
         let by_name = |name: &str| together.services.iter().find(|one| one.name == name);
-        let mut silent: BTreeMap<ObjectReference, Silent> = BTreeMap::new();
+        let mut silent: BTreeMap<ObjectReference, UninstrumentedService> = BTreeMap::new();
         for service in &together.services {
             let Some((_, workload)) = find(&service.name, Some(service)) else {
                 traced.unmatched.push(service.name.clone());
@@ -354,7 +354,7 @@ fn quoted(text: &str) -> String {
 
 /// A service without spans, as its callers see it.
 #[derive(Default)]
-struct Silent {
+struct UninstrumentedService {
     name: String,
     calls: f64,
     /// Sums over the calls.
@@ -362,7 +362,7 @@ struct Silent {
     squares: f64,
 }
 
-impl Silent {
+impl UninstrumentedService {
     /// Adds what so many requests of a caller do.
     fn add(&mut self, call: &ObservedCall, requests: u64) {
         let calls = requests as f64 * call.share * f64::from(call.times);

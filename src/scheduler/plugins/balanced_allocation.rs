@@ -53,7 +53,7 @@ impl ScorePlugin for BalancedAllocation {
     fn pre_score<'c>(&'c self, cycle: &CycleContext<'c>, _: &[usize]) -> PreScore<'c> {
         let requests = &cycle.pod.class.requests;
         let allocation = ResourceAllocation::new(&self.resources, Usage::Requested, requests);
-        if allocation.is_unasked() {
+        if allocation.requests_none() {
             return None;
         }
         score_by(move |node| balance_score(allocation.before(node), allocation.of(node)))

@@ -112,7 +112,7 @@ impl FilterPlugin for InterPodAffinity {
 
 /// Effect of the pods of a class on the incoming pod: the topology keys of the matching terms.
 #[derive(Clone, Debug, Default)]
-struct Bearing {
+struct TermMatches {
     /// Keys of the required affinity terms, if the pods match all of them.
     affinity: Vec<TopologyKey>,
     /// Keys of the required anti-affinity terms that the pods match.
@@ -221,12 +221,12 @@ impl AffinityFilter<'_> {
         matching.map(|term| term.topology).collect()
     }
 
-    fn bearing(&self, pod: &PodClass) -> Bearing {
+    fn bearing(&self, pod: &PodClass) -> TermMatches {
         let (affinity, anti_affinity) = self.own_keys(pod);
-        Bearing { affinity, anti_affinity, existing_anti_affinity: self.existing_keys(pod) }
+        TermMatches { affinity, anti_affinity, existing_anti_affinity: self.existing_keys(pod) }
     }
 
-    fn count(&mut self, bearing: &Bearing, node: &NodeInfo, pods: i64) {
+    fn count(&mut self, bearing: &TermMatches, node: &NodeInfo, pods: i64) {
         for (counts, keys) in [
             (&mut self.affinity, &bearing.affinity),
             (&mut self.anti_affinity, &bearing.anti_affinity),

@@ -181,7 +181,7 @@ impl<'c> ResourceAllocation<'c> {
     }
 
     /// True if the incoming pod requests none of them.
-    pub fn is_unasked(&self) -> bool {
+    pub fn requests_none(&self) -> bool {
         self.resources.iter().all(|one| one.request == 0)
     }
 

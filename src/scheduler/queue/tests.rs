@@ -15,8 +15,8 @@ fn at(seconds: i64) -> SimTime {
 }
 
 fn rejection(by: &[PluginName]) -> Rejection {
-    let alike = Alike { class: ClassId(0), is_shared: false };
-    Rejection { alike, by: by.into(), told: ToldId::default() }
+    let alike = CohortKey { class: ClassId(0), is_shared: false };
+    Rejection { alike, by: by.into(), reason_sets: ReasonSetsId::default() }
 }
 
 fn fail(queue: &mut SchedulingQueue, now: SimTime) -> PodId {

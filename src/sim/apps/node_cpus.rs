@@ -49,7 +49,7 @@ impl NodeCpus {
     /// An application on a node starts to take requests.
     pub(super) fn serves(&mut self, node: Option<NodeId>) {
         self.have_served = true;
-        self.look_at(node);
+        self.mark_for_check(node);
     }
 
     /// An application's own CPU demand changed. If the node has room for the most its applications can ever use,
@@ -60,7 +60,7 @@ impl NodeCpus {
     }
 
     /// Marks a node to be checked for contention.
-    pub(super) fn look_at(&mut self, node: Option<NodeId>) {
+    pub(super) fn mark_for_check(&mut self, node: Option<NodeId>) {
         self.crowded.extend(node);
     }
 
@@ -90,7 +90,7 @@ impl NodeCpus {
     ) -> Grants {
         let now = view.now;
         let on_node = || view.pods_on(node).filter_map(|(pod, _)| app_of(pod));
-        let beside: f64 = on_node().map(PodApp::cores_beside).sum();
+        let beside: f64 = on_node().map(PodApp::other_containers_cores).sum();
         let capacity = node_cpu(view, Some(node)).map_or(0.0, |cpu| cpu.as_cores() - beside);
         let crowd = on_node().map(|app| (app, app.own_demand(now, loads)));
         let crowd: Vec<(&PodApp, f64)> = crowd.filter(|(app, own)| app.takes_cpu(*own)).collect();

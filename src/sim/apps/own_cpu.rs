@@ -90,7 +90,7 @@ impl PodApp {
     }
 
     /// Cores that the pod's other containers use while it runs.
-    pub(super) fn cores_beside(&self) -> f64 {
+    pub(super) fn other_containers_cores(&self) -> f64 {
         if !self.is_running() {
             return 0.0;
         }

@@ -16,14 +16,14 @@ use units::{Bytes, MilliCpu, Quantity};
 
 /// Resource needs of the pods of a template.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Needs {
+pub(super) struct ResourceNeeds {
     pub(super) cpu_limit: Option<MilliCpu>,
     pub(super) cpu: MilliCpu,
     /// Memory request in bytes.
     pub(super) memory: i64,
 }
 
-impl Needs {
+impl ResourceNeeds {
     pub(super) fn of(spec: &PodSpec) -> Self {
         Self {
             cpu_limit: spec.cpu_limit(),
@@ -84,7 +84,7 @@ impl PodApp {
         (id, pod): (PodId, &Pod),
         app: Arc<App>,
         position: usize,
-        needs: Needs,
+        needs: ResourceNeeds,
     ) -> Self {
         let spec = &view.template_of(pod).spec;
         let node_cpu = node_cpu(view, pod.node);
@@ -127,14 +127,14 @@ impl PodApp {
 
     /// True if the memory can exceed the pod's request. Requests fit the node, so that only memory beyond them can
     /// be too much.
-    pub(super) fn can_outgrow(&self, needs: Needs) -> bool {
+    pub(super) fn can_outgrow(&self, needs: ResourceNeeds) -> bool {
         self.app.memory_per_request.0 > 0
             || self.app.memory_leak_per_hour.0 > 0
             || self.exceeds(needs)
     }
 
     /// True if the constant memory of the pod's containers exceeds its request.
-    pub(super) fn exceeds(&self, needs: Needs) -> bool {
+    pub(super) fn exceeds(&self, needs: ResourceNeeds) -> bool {
         self.memory.0.saturating_add(self.others_memory()) > needs.memory
     }
 
@@ -142,7 +142,7 @@ impl PodApp {
     pub(super) fn resize(&mut self, now: SimTime, spec: &PodSpec, node_cpu: Option<MilliCpu>) {
         self.warm_up_cpu_time = self.warm_up_cpu_time_at(now);
         self.warming_since = self.warming_since.map(|_| now);
-        let needs = Needs::of(spec);
+        let needs = ResourceNeeds::of(spec);
         let cores = [needs.cpu_limit, node_cpu].into_iter().flatten().min();
         self.cores = cores.map_or(0.0, MilliCpu::as_cores);
         self.limit_nano = cores.map_or(0, nano);

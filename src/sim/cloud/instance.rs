@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Cloud;
-use super::machine::{Luck, Machine, Phase};
+use super::machine::{Machine, MachineDraws, Phase};
 use cluster::Name;
 use cluster::node::Node;
 use engine::SimTime;
@@ -11,7 +11,7 @@ use scenario::machines::MachineTimes;
 
 /// Outcome of an instance's last step.
 #[derive(Clone, Debug)]
-pub(crate) enum InstanceNews {
+pub(crate) enum InstanceEvent {
     /// The cloud launched it; the node shows its type.
     Launched(Arc<Node>),
     /// The cloud has no capacity for any of the choices.
@@ -30,7 +30,7 @@ impl Cloud {
         let Some(pool) = choices.first().map(|one| one.pool.clone()) else { return };
         let number = self.machines.len();
         let mut stream = self.streams.stream(&format!("instances of {pool}"), number as u64);
-        let luck = Luck::draw(times, self.plan.boot_failures, &mut stream);
+        let draws = MachineDraws::draw(times, self.plan.boot_failures, &mut stream);
         self.by_name.insert(name.clone(), number);
         self.machines.push(Machine {
             name: name.clone(),
@@ -40,11 +40,11 @@ impl Cloud {
             phase: Phase::Requested,
             due: None,
             launched: None,
-            luck,
+            draws,
             steps: vec![("requested", now)],
         });
         self.supply.pass(now);
-        self.plan_step(number, now + luck.request);
+        self.plan_step(number, now + draws.request);
     }
 
     /// Picks the first choice of an instance that the cloud has.
@@ -57,12 +57,12 @@ impl Cloud {
     }
 
     /// The outcome of the step that an instance has just taken; `None` for a machine of a group.
-    pub(crate) fn instance_news(&self, number: u32) -> Option<(Name, InstanceNews)> {
+    pub(crate) fn instance_event(&self, number: u32) -> Option<(Name, InstanceEvent)> {
         let machine = self.machines.get(number as usize)?;
         let news = match machine.phase {
             _ if machine.group.is_some() => return None,
-            Phase::Booting => InstanceNews::Launched(Arc::clone(&machine.choices[machine.zone])),
-            Phase::Refused(_) => InstanceNews::Refused(Arc::clone(&machine.choices)),
+            Phase::Booting => InstanceEvent::Launched(Arc::clone(&machine.choices[machine.zone])),
+            Phase::Refused(_) => InstanceEvent::Refused(Arc::clone(&machine.choices)),
             _ => return None,
         };
         Some((machine.name.clone(), news))

@@ -28,7 +28,7 @@ pub(super) struct Machine {
     pub(super) due: Option<SimTime>,
     /// Time since which it is billed.
     pub(super) launched: Option<SimTime>,
-    pub(super) luck: Luck,
+    pub(super) draws: MachineDraws,
     /// Its past steps, with their times.
     pub(super) steps: Vec<(&'static str, SimTime)>,
 }
@@ -56,7 +56,7 @@ pub(super) enum Phase {
 
 /// Random draws of a machine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Luck {
+pub(super) struct MachineDraws {
     pub(super) request: SimDuration,
     pub(super) boot: SimDuration,
     pub(super) network: SimDuration,
@@ -66,7 +66,7 @@ pub(super) struct Luck {
     pub(super) joins: bool,
 }
 
-impl Luck {
+impl MachineDraws {
     pub(super) fn draw(times: &MachineTimes, boot_failures: f64, stream: &mut Stream) -> Self {
         Self {
             request: times.request.draw(stream),

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-pub(crate) use self::instance::InstanceNews;
-use self::machine::{Luck, Machine, Phase, has_devices};
+pub(crate) use self::instance::InstanceEvent;
+use self::machine::{Machine, MachineDraws, Phase, has_devices};
 use self::plan::CloudPlan;
 use self::supply::Shortage;
 use self::supply::Supply;
@@ -158,7 +158,7 @@ impl Cloud {
         let name: Name = format!("{}-{}", plan.name, fleet.last).into();
         let mut stream =
             self.streams.stream(&format!("machines of {}", plan.name), fleet.last.into());
-        let luck = Luck::draw(&plan.times, self.plan.boot_failures, &mut stream);
+        let draws = MachineDraws::draw(&plan.times, self.plan.boot_failures, &mut stream);
         let number = self.machines.len();
         let mut taken = vec![0_usize; plan.templates.len()];
         for other in fleet.machines.values() {
@@ -180,7 +180,7 @@ impl Cloud {
             phase,
             due: None,
             launched: None,
-            luck,
+            draws,
             steps: Vec::new(),
         });
         number
@@ -189,7 +189,7 @@ impl Cloud {
     /// Requests one more machine of a group, regardless of its target size.
     fn request(&mut self, group: usize, now: SimTime) {
         let number = self.add_machine(group);
-        let after = self.machines[number].luck.request;
+        let after = self.machines[number].draws.request;
         self.machines[number].steps.push(("requested", now));
         self.plan_step(number, now + after);
     }
@@ -245,14 +245,14 @@ impl Cloud {
             self.machines[number].steps.push(("refused", env.now));
             return None;
         }
-        let luck = machine.luck;
+        let draws = machine.draws;
         let template = self.template(machine).clone();
         self.supply.take(&template);
         let machine = &mut self.machines[number];
         machine.phase = Phase::Booting;
         machine.launched = Some(env.now);
         machine.steps.push(("launched", env.now));
-        luck.joins.then(|| env.now + luck.boot)
+        draws.joins.then(|| env.now + draws.boot)
     }
 
     /// The kubelet registers the node.
@@ -263,7 +263,7 @@ impl Cloud {
         let machine = &mut self.machines[number];
         machine.phase = Phase::Joined;
         machine.steps.push(("joined", env.now));
-        env.now + machine.luck.network
+        env.now + machine.draws.network
     }
 
     /// The network plugin is ready, and with it the node.
@@ -273,13 +273,13 @@ impl Cloud {
         if let Some(node) = env.store().node_named(&name) {
             env.act("kubelet", Action::SetNodeReady(node, ConditionStatus::True));
             let message = format!("Node {name} status is now: NodeReady");
-            env.say("kubelet", &node_reference(&name), "NodeReady", message);
+            env.emit_event("kubelet", &node_reference(&name), "NodeReady", message);
         }
         let awaits = has_devices(self.template(machine));
         let machine = &mut self.machines[number];
         machine.steps.push(("Ready", env.now));
         machine.phase = if awaits { Phase::AwaitsDevices } else { Phase::InService };
-        awaits.then(|| env.now + machine.luck.device_plugin)
+        awaits.then(|| env.now + machine.draws.device_plugin)
     }
 
     /// The device plugin has registered.
@@ -302,7 +302,7 @@ impl Cloud {
             Phase::Deleting | Phase::Gone => {}
             Phase::Requested | Phase::Refused(_) => self.forget(number),
             _ => {
-                let after = machine.luck.removal;
+                let after = machine.draws.removal;
                 self.machines[number].phase = Phase::Deleting;
                 self.machines[number].steps.push(("deletion requested", now));
                 self.plan_step(number, now + after);
@@ -318,7 +318,7 @@ impl Cloud {
                 data_plane.node_down(env, id);
                 let message =
                     format!("Deleting node {name} because it does not exist in the cloud provider");
-                env.say(NODE_CONTROLLER, &node_reference(&name), "DeletingNode", message);
+                env.emit_event(NODE_CONTROLLER, &node_reference(&name), "DeletingNode", message);
                 env.act(NODE_CONTROLLER, Action::Delete(ObjectId::Node(id)));
             }
             None => self.bill_without_node(env, number),
@@ -334,7 +334,9 @@ impl Cloud {
         let is_leaving = self.machines[number].phase == Phase::Deleting;
         let group = self.machines[number].group;
         self.machines[number].steps.push(("taken back", env.now));
-        env.observers.recorder.node_goes(&Name::from(node), "taken back by the cloud".to_owned());
+        env.observers
+            .recorder
+            .record_node_removal(&Name::from(node), "taken back by the cloud".to_owned());
         self.forget(number);
         if let Some(group) = group.filter(|_| !is_leaving) {
             self.request(group, env.now);

@@ -131,14 +131,14 @@ fn requests(made: &NewClaim) -> String {
 
 /// Karpenter's part of a node's story.
 #[derive(Clone, Debug)]
-pub(crate) struct ClaimStory {
+pub(crate) struct NodeClaimHistory {
     pub(super) added: Option<ClaimAdded>,
     pub(super) removed: Option<ClaimRemoved>,
     /// Why it is not removed.
     pub(super) kept: Option<String>,
 }
 
-impl ClaimStory {
+impl NodeClaimHistory {
     pub(crate) fn kept(&self) -> Option<String> {
         self.kept.clone()
     }
@@ -162,7 +162,7 @@ impl ClaimStory {
     }
 }
 
-impl fmt::Display for ClaimStory {
+impl fmt::Display for NodeClaimHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(added) = &self.added {
             writeln!(f, "\nAdded by Karpenter at {}:", added.at.floor_to_second())?;

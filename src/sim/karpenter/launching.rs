@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::objects::delete_claim;
-use super::sight::{INITIALIZED, REGISTERED};
+use super::snapshot_cache::{INITIALIZED, REGISTERED};
 use super::{ACTOR, Karpenter, OfferingKey};
-use crate::cloud::{Cloud, InstanceNews};
+use crate::cloud::{Cloud, InstanceEvent};
 use crate::environment::{Environment, node_reference};
 use cluster::node::{
     CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
@@ -49,19 +49,19 @@ impl Karpenter {
         let requirements = made.claim_requirements(self.operator.options());
         let types = made.options.iter().take(MOST_TYPES);
         let mut all: Vec<(&Arc<InstanceType>, &Offering)> = types
-            .flat_map(|one| one.launchable(&requirements).map(move |way| (one, way)))
+            .flat_map(|one| one.launchable(&requirements).map(move |branch| (one, branch)))
             .collect();
-        let is_spot = |way: &Offering| way.capacity_type.as_ref() == SPOT;
-        if provider == Provider::Ec2 && all.iter().any(|(_, way)| is_spot(way)) {
-            all.retain(|(_, way)| is_spot(way));
+        let is_spot = |branch: &Offering| branch.capacity_type.as_ref() == SPOT;
+        if provider == Provider::Ec2 && all.iter().any(|(_, branch)| is_spot(branch)) {
+            all.retain(|(_, branch)| is_spot(branch));
         }
-        all.sort_by(|(one, own), (other, way)| {
+        all.sort_by(|(one, own), (other, branch)| {
             own.price
-                .total_cmp(&way.price)
+                .total_cmp(&branch.price)
                 .then_with(|| one.name.cmp(&other.name))
-                .then_with(|| own.zone.cmp(&way.zone))
+                .then_with(|| own.zone.cmp(&branch.zone))
         });
-        all.into_iter().map(|(one, way)| Arc::new(node(made, one, way, labels))).collect()
+        all.into_iter().map(|(one, branch)| Arc::new(node(made, one, branch, labels))).collect()
     }
 
     /// Handles a step of a machine.
@@ -71,9 +71,9 @@ impl Karpenter {
         cloud: &mut Cloud,
         number: u32,
     ) {
-        let Some((name, news)) = cloud.instance_news(number) else { return };
+        let Some((name, news)) = cloud.instance_event(number) else { return };
         match news {
-            InstanceNews::Launched(node) => {
+            InstanceEvent::Launched(node) => {
                 if self
                     .operator
                     .claims()
@@ -91,7 +91,7 @@ impl Karpenter {
                 self.history.launched(&name, &node);
                 self.write_claim(env, &name);
             }
-            InstanceNews::Refused(choices) => {
+            InstanceEvent::Refused(choices) => {
                 for one in choices.iter() {
                     let key = offering_of(one);
                     self.unavailable.insert(key, env.now + UNAVAILABLE);
@@ -152,17 +152,17 @@ pub(super) fn on_offer(
     if unavailable.is_empty() {
         return Arc::clone(types);
     }
-    let is_missing = |one: &InstanceType, way: &Offering| {
-        let key = (one.name.clone(), way.zone.clone(), way.capacity_type.clone());
+    let is_missing = |one: &InstanceType, branch: &Offering| {
+        let key = (one.name.clone(), branch.zone.clone(), branch.capacity_type.clone());
         unavailable.contains_key(&key)
     };
     let with_gaps = |one: &Arc<InstanceType>| {
-        if !one.offerings.iter().any(|way| is_missing(one, way)) {
+        if !one.offerings.iter().any(|branch| is_missing(one, branch)) {
             return Arc::clone(one);
         }
         let mut gapped = InstanceType::clone(one);
-        for way in &mut gapped.offerings {
-            way.is_available = !is_missing(one, way);
+        for branch in &mut gapped.offerings {
+            branch.is_available = !is_missing(one, branch);
         }
         Arc::new(gapped)
     };
@@ -176,19 +176,19 @@ fn offering_of(node: &Node) -> (Name, Name, Name) {
 }
 
 /// A node of this instance type and offering.
-fn node(made: &NewClaim, one: &InstanceType, way: &Offering, own: &Labels) -> Node {
+fn node(made: &NewClaim, one: &InstanceType, branch: &Offering, own: &Labels) -> Node {
     let single = one.requirements.iter();
     let of_type = single.filter_map(|one| Some((one.key.clone(), one.only_value()?.clone())));
     let labels: Labels = of_type
         .chain([
-            (Name::from(ZONE), way.zone.clone()),
-            (Name::from(CAPACITY_TYPE), way.capacity_type.clone()),
+            (Name::from(ZONE), branch.zone.clone()),
+            (Name::from(CAPACITY_TYPE), branch.capacity_type.clone()),
         ])
         .chain(own.iter().map(|(key, value)| (key.clone(), value.clone())))
         .collect();
     let template = &made.pool.template;
     let taints = template.taints.iter().chain(&template.startup_taints).cloned().collect();
-    let is_spot = way.capacity_type.as_ref() == SPOT;
+    let is_spot = branch.capacity_type.as_ref() == SPOT;
     Node {
         meta: ObjectMeta {
             labels,
@@ -206,7 +206,7 @@ fn node(made: &NewClaim, one: &InstanceType, way: &Offering, own: &Labels) -> No
         machine: Machine {
             instance_type: one.name.clone(),
             capacity_type: if is_spot { CapacityType::Spot } else { CapacityType::OnDemand },
-            price: Some(HourlyPrice::from_usd(way.price)),
+            price: Some(HourlyPrice::from_usd(branch.price)),
             launched: None,
             serverless: None,
         },

@@ -4,18 +4,18 @@
 mod history;
 mod launching;
 mod objects;
-mod sight;
+mod snapshot_cache;
 mod termination;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub(crate) use self::history::ClaimStory;
+pub(crate) use self::history::NodeClaimHistory;
 use self::history::{History, in_words};
 use self::launching::on_offer;
 pub(super) use self::objects::POOL_KINDS;
 use self::objects::delete_claim;
-use self::sight::{Sight, budgets, daemons, is_of_pools};
+use self::snapshot_cache::{SnapshotCache, budgets, daemons, is_of_pools};
 use self::termination::Drain;
 use super::cloud::Cloud;
 use super::environment::{Environment, node_reference};
@@ -26,7 +26,7 @@ use engine::{SimDuration, SimTime, Streams};
 use karpenter::Snapshot;
 use karpenter::disruption::Command;
 use karpenter::labels::WellKnownLabels;
-use karpenter::operator::{ClaimNames, Deletion, Look, Nomination, Operator, Output};
+use karpenter::operator::{ClaimNames, ClusterAccess, Deletion, Nomination, Operator, Output};
 use karpenter::pod::disrupted_taint;
 use karpenter::ties::Ties;
 use scenario::karpenter::{KarpenterPool, KarpenterSettings, Provider, well_known};
@@ -86,7 +86,7 @@ pub(super) struct Karpenter {
     refused: BTreeSet<NamespacedName>,
     /// The last message about each pod.
     said: BTreeMap<NamespacedName, String>,
-    sight: Sight,
+    cache: SnapshotCache,
     history: History,
     /// The seed for choices among equals.
     ties: u64,
@@ -113,7 +113,7 @@ impl Karpenter {
             drains: BTreeMap::new(),
             refused: BTreeSet::new(),
             said: BTreeMap::new(),
-            sight: Sight::default(),
+            cache: SnapshotCache::default(),
             history: History::default(),
             ties: seed | 1,
             wakes: None,
@@ -122,7 +122,7 @@ impl Karpenter {
 
     /// Called when the scheduler first finds no node for a pod.
     pub(super) fn pod_unschedulable(&mut self, env: &mut Environment, pod: PodId) {
-        if let Some(pod) = self.sight.pod(env.view(), pod) {
+        if let Some(pod) = self.cache.pod(env.view(), pod) {
             let waits = karpenter::Pod { is_unschedulable: true, ..karpenter::Pod::clone(&pod) };
             if waits.is_provisionable() {
                 self.operator.pod_waits(&pod.id, &pod.uid, env.now);
@@ -145,7 +145,7 @@ impl Karpenter {
 
     /// Processes a change of the cluster.
     pub(super) fn on_change(&mut self, env: &mut Environment, change: &Change) {
-        self.sight.on_change(env.view(), change);
+        self.cache.on_change(env.view(), change);
         match change {
             Change::PodUpdated(pod, what) if what.has(PodChanges::BOUND) => {
                 let view = env.view();
@@ -154,14 +154,14 @@ impl Karpenter {
                 let node = bound.node.and_then(|id| view.nodes().get(id));
                 let node = node.map(|node| node.meta.name().clone());
                 let is_daemon = matches!(bound.owner, Some(Owner::DaemonSet(_)));
-                self.pod_came_or_went(env, node, is_daemon);
+                self.pod_set_changed(env, node, is_daemon);
             }
             Change::PodRemoved { name, owner, node, .. } => {
                 self.said.remove(name);
                 self.operator.pod_settled(name);
                 let node = node.and_then(|id| env.store().nodes().get(id));
                 let node = node.map(|node| node.meta.name().clone());
-                self.pod_came_or_went(env, node, matches!(owner, Some(Owner::DaemonSet(_))));
+                self.pod_set_changed(env, node, matches!(owner, Some(Owner::DaemonSet(_))));
             }
             Change::NodeAdded(id) | Change::NodeUpdated(id) => {
                 let Some(node) = env.store().nodes().get(*id) else { return };
@@ -186,10 +186,10 @@ impl Karpenter {
         }
     }
 
-    fn pod_came_or_went(&mut self, env: &mut Environment, node: Option<Name>, is_daemon: bool) {
+    fn pod_set_changed(&mut self, env: &mut Environment, node: Option<Name>, is_daemon: bool) {
         match node {
             Some(node) if !is_daemon => {
-                let _ = self.operator.pod_came_or_went(&node, env.now);
+                let _ = self.operator.pod_set_changed(&node, env.now);
             }
             _ => self.operator.mark_changed(env.now),
         }
@@ -247,15 +247,15 @@ impl Karpenter {
     /// One turn of the operator on the current cluster.
     fn turn(&mut self, env: &Environment, scheduler: &Scheduler) -> Vec<Output> {
         self.ties = self.ties.wrapping_add(2);
-        let Self { operator, pools, unavailable, well_known, sight, plan, ties, .. } = self;
+        let Self { operator, pools, unavailable, well_known, cache, plan, ties, .. } = self;
         let view = env.view();
         let types = |one: &KarpenterPool| on_offer(&one.types, unavailable);
-        let mut look = Look {
+        let mut look = ClusterAccess {
             cluster: &mut |claims| Snapshot {
                 now: env.now,
                 epoch: env.world.controllers.start,
-                nodes: claims.join(sight.nodes(view)),
-                waiting: sight.waiting(view, scheduler.queue().found_no_node()),
+                nodes: claims.join(cache.nodes(view)),
+                waiting: cache.waiting(view, scheduler.queue().found_no_node()),
                 pools: pools.iter().map(|one| Arc::clone(&one.pool)).collect(),
                 daemons: daemons(view),
                 budgets: budgets(view),
@@ -341,7 +341,7 @@ impl Karpenter {
                 .insert(name.clone(), format!("in place of {}: {reason}", gone.join(", ")));
         }
         let why = self.history.why_added(name);
-        env.observers.recorder.node_comes(name.clone(), why);
+        env.observers.recorder.record_node_request(name.clone(), why);
         self.write_claim(env, name);
     }
 
@@ -355,8 +355,13 @@ impl Karpenter {
     ) {
         let text = in_words(why, command);
         let reference = node_reference(claim);
-        env.say(ACTOR, &reference, "DisruptionTerminating", format!("Disrupting Node: {text}"));
-        env.observers.recorder.node_goes(claim, text.clone());
+        env.emit_event(
+            ACTOR,
+            &reference,
+            "DisruptionTerminating",
+            format!("Disrupting Node: {text}"),
+        );
+        env.observers.recorder.record_node_removal(claim, text.clone());
         self.history.removed(claim, text, env.now);
         self.begin_drain(env, cloud, claim);
         if self.has(claim) {
@@ -389,7 +394,7 @@ impl Karpenter {
         }
         let reference = ObjectReference { kind: Kind::Pod, id: pod.clone() };
         if reason == "Nominated" {
-            env.say(ACTOR, &reference, reason, message.clone());
+            env.emit_event(ACTOR, &reference, reason, message.clone());
         } else {
             env.warn(ACTOR, &reference, reason, message.clone());
         }
@@ -397,7 +402,7 @@ impl Karpenter {
     }
 
     /// Karpenter's part of a node's story.
-    pub(super) fn story(&self, name: &Name, is_there: bool) -> Option<ClaimStory> {
+    pub(super) fn story(&self, name: &Name, is_there: bool) -> Option<NodeClaimHistory> {
         let added = self.history.added.get(name).cloned();
         let removed = self.history.removed.get(name).cloned();
         let kept = self.operator.claims().get(name).filter(|_| is_there).map(|one| {
@@ -414,7 +419,7 @@ impl Karpenter {
                 None => "nothing speaks against it, and nothing better was found".to_owned(),
             }
         });
-        (added.is_some() || removed.is_some() || kept.is_some()).then_some(ClaimStory {
+        (added.is_some() || removed.is_some() || kept.is_some()).then_some(NodeClaimHistory {
             added,
             removed,
             kept,

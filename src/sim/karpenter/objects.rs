@@ -10,7 +10,7 @@ use cluster::karpenter::NodeClaimSpec;
 use cluster::{Action, Document, Kind, Labels, Name, NamespacedName, ObjectMeta, Store};
 use karpenter::labels::{CAPACITY_TYPE, INSTANCE_TYPE, NODE_POOL, ZONE};
 use karpenter::state::NodeClaim;
-use scenario::karpenter::{KarpenterPool, KarpenterSettings, Written, read_pools};
+use scenario::karpenter::{KarpenterManifest, KarpenterPool, KarpenterSettings, read_pools};
 
 /// The kinds that define Karpenter's pools.
 pub(crate) const POOL_KINDS: [Kind; 3] = [Kind::NodePool, Kind::EC2NodeClass, Kind::KWOKNodeClass];
@@ -21,7 +21,7 @@ pub(super) fn pools(store: &Store, settings: &KarpenterSettings) -> Vec<Karpente
         let all = store.objects_of(kind).into_iter();
         all.filter_map(move |(object, _)| Some((kind, store.meta_of(object)?)))
     });
-    let written: Vec<Written<'_>> = metas
+    let written: Vec<KarpenterManifest<'_>> = metas
         .filter_map(|(kind, meta)| Some((kind, &**meta.name(), &meta.document.as_ref()?.object)))
         .collect();
     read_pools(&written, settings).0

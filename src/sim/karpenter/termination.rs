@@ -67,7 +67,7 @@ impl Karpenter {
         let ids: Vec<PodId> = env.store().pods_on(node).map(|(id, _)| id).collect();
         let mut left: Vec<(u8, PodId, Pod)> = Vec::new();
         for id in ids {
-            let Some(pod) = self.sight.pod(env.view(), id) else { continue };
+            let Some(pod) = self.cache.pod(env.view(), id) else { continue };
             if !pod.is_terminal && is_drained(&pod) {
                 left.push((group(&pod), id, Pod::clone(&pod)));
             }
@@ -93,7 +93,7 @@ impl Karpenter {
         match env.ask(ACTOR, Action::EvictPod(id, None)) {
             Ok(()) => {
                 self.refused.remove(&pod.id);
-                env.say(ACTOR, &reference, "Evicted", "Evicted pod".to_owned());
+                env.emit_event(ACTOR, &reference, "Evicted", "Evicted pod".to_owned());
             }
             Err(why) => {
                 if self.refused.insert(pod.id.clone()) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::simulation::Simulation;
 use super::{TCP, target_ports};
 use cluster::connections::{
-    DNS_PORT, Direction, Party, Port, SideVerdict, Verdict, cluster_dns, verdict,
+    ConnectionEnd, DNS_PORT, Direction, Port, SideVerdict, Verdict, cluster_dns, verdict,
 };
 use cluster::pod::Pod;
 use cluster::service::Service;
@@ -27,7 +27,7 @@ pub enum CallEnd {
 
 /// The policies' decision about a call, port by port.
 #[derive(Clone, Debug)]
-pub struct CallStory {
+pub struct CallExplanation {
     from: String,
     to: String,
     /// The decision about the caller's DNS queries; absent if the caller is not a pod, or does not call by Service
@@ -37,7 +37,7 @@ pub struct CallStory {
     ports: Vec<(u16, Verdict)>,
 }
 
-impl CallStory {
+impl CallExplanation {
     /// True if the call gets through.
     pub fn allows(&self) -> bool {
         let dns = self.dns.as_ref().is_none_or(Verdict::allows);
@@ -77,7 +77,7 @@ impl CallStory {
     }
 }
 
-impl fmt::Display for CallStory {
+impl fmt::Display for CallExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb =
             if self.allows() { "gets through" } else { "is dropped: the connection times out" };
@@ -127,10 +127,10 @@ impl Simulation {
         from: &CallEnd,
         to: &CallEnd,
         port: Option<u16>,
-    ) -> Result<CallStory, String> {
+    ) -> Result<CallExplanation, String> {
         let view = self.view();
-        let caller = self.party(from)?;
-        let endpoint = self.party(to)?;
+        let caller = self.peer_group(from)?;
+        let endpoint = self.peer_group(to)?;
         let service = match to {
             CallEnd::Object(ObjectReference { kind: Kind::Service, id }) => {
                 view.store().find::<Service>(id)
@@ -149,11 +149,11 @@ impl Simulation {
             (None, None) => vec![0],
         };
         let store = view.store();
-        let asks_dns = matches!(caller, Party::Pod(_)) && service.is_some();
+        let asks_dns = matches!(caller, ConnectionEnd::Pod(_)) && service.is_some();
         let told = ports.into_iter().map(|number| {
             (number, verdict(store, &caller, &endpoint, Port { protocol: TCP, number }))
         });
-        Ok(CallStory {
+        Ok(CallExplanation {
             from: from.to_string(),
             to: to.to_string(),
             dns: asks_dns.then(|| verdict(store, &caller, &cluster_dns(store), DNS_PORT)),
@@ -162,11 +162,11 @@ impl Simulation {
     }
 
     /// The party of an end: for a workload or a Service that of its first pod.
-    fn party(&self, end: &CallEnd) -> Result<Party, String> {
+    fn peer_group(&self, end: &CallEnd) -> Result<ConnectionEnd, String> {
         let view = self.view();
         let object = match end {
-            CallEnd::Clients => return Ok(Party::Anyone),
-            CallEnd::Address(address) => return Ok(Party::Address(*address)),
+            CallEnd::Clients => return Ok(ConnectionEnd::Anyone),
+            CallEnd::Address(address) => return Ok(ConnectionEnd::Address(*address)),
             CallEnd::Object(object) => object,
         };
         let pod = match object.kind {
@@ -175,7 +175,7 @@ impl Simulation {
             _ => view.pods().values().find(|pod| workload_of(view, pod) == *object),
         };
         match pod {
-            Some(pod) => Ok(Party::of_pod(view.store(), pod)),
+            Some(pod) => Ok(ConnectionEnd::of_pod(view.store(), pod)),
             None if view.store().object_named(object.kind, &object.id).is_some() => {
                 Err(format!("{object} has no pod at this time"))
             }

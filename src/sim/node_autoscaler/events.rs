@@ -11,35 +11,40 @@ use cluster_autoscaler::report::{RemainingPod, ScaleUpInfo, ScaleUpResult};
 
 /// Remembers the last message about each pod that no scale-up helps, so that it is not repeated.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Teller {
+pub(super) struct EventReporter {
     said: BTreeMap<NamespacedName, String>,
 }
 
-impl Teller {
-    pub(super) fn tell(&mut self, env: &mut Environment, report: &LoopReport) {
+impl EventReporter {
+    pub(super) fn report_events(&mut self, env: &mut Environment, report: &LoopReport) {
         let before = std::mem::take(&mut self.said);
         for one in report.scale_up.remain.iter().filter(|_| is_about_pods(report)) {
             let message = not_triggered(one);
             if before.get(&one.pod) != Some(&message) {
-                env.say(ACTOR, &pod_reference(&one.pod), "NotTriggerScaleUp", message.clone());
+                env.emit_event(
+                    ACTOR,
+                    &pod_reference(&one.pod),
+                    "NotTriggerScaleUp",
+                    message.clone(),
+                );
             }
             self.said.insert(one.pod.clone(), message);
         }
         let groups: Vec<String> = report.scale_up.infos.iter().map(growth).collect();
         for pod in &report.scale_up.triggered {
             let message = format!("pod triggered scale-up: [{}]", groups.join(" "));
-            env.say(ACTOR, &pod_reference(pod), "TriggeredScaleUp", message);
+            env.emit_event(ACTOR, &pod_reference(pod), "TriggeredScaleUp", message);
         }
         for removed in &report.scale_down.nodes {
             let message = "marked the node as toBeDeleted/unschedulable".to_owned();
-            env.say(ACTOR, &node_reference(&removed.node), "ScaleDown", message);
+            env.emit_event(ACTOR, &node_reference(&removed.node), "ScaleDown", message);
         }
         for (node, result) in &report.scale_down.delete_results {
             let reference = node_reference(node);
             match result {
                 cluster_autoscaler::report::DeleteResult::Ok => {
                     let message = "node removed by cluster autoscaler".to_owned();
-                    env.say(ACTOR, &reference, "ScaleDown", message);
+                    env.emit_event(ACTOR, &reference, "ScaleDown", message);
                 }
                 other => {
                     let message = format!("failed to delete node: {}", other.as_str());

@@ -77,7 +77,7 @@ impl History {
                 utilization: autoscaler.utilization().get(&removed.node).cloned(),
                 result: None,
             };
-            env.observers.recorder.node_goes(&removed.node, removal.in_short());
+            env.observers.recorder.record_node_removal(&removed.node, removal.in_short());
             self.removals.insert(removed.node.clone(), removal);
         }
         for (node, result) in &report.scale_down.delete_results {
@@ -124,7 +124,7 @@ impl History {
         };
         let why = scale_up.in_short();
         for name in names {
-            env.observers.recorder.node_comes(name.clone(), why.clone());
+            env.observers.recorder.record_node_request(name.clone(), why.clone());
             self.brought_by.insert(name, self.scale_ups.len());
         }
         self.scale_ups.push(scale_up);

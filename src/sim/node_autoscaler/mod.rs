@@ -3,11 +3,11 @@
 
 mod events;
 mod history;
-mod story;
+mod node_history;
 
-use self::events::Teller;
+use self::events::EventReporter;
 use self::history::History;
-pub use self::story::NodeStory;
+pub use self::node_history::NodeHistory;
 use super::cloud::Cloud;
 use super::environment::Environment;
 use super::event::Event;
@@ -48,7 +48,7 @@ pub(super) struct NodeAutoscaler {
     /// Time of the event that is scheduled for it.
     wakes: Option<SimTime>,
     history: History,
-    teller: Teller,
+    event_reporter: EventReporter,
 }
 
 impl NodeAutoscaler {
@@ -65,7 +65,7 @@ impl NodeAutoscaler {
             news: None,
             wakes: None,
             history: History::default(),
-            teller: Teller::default(),
+            event_reporter: EventReporter::default(),
         }
     }
 
@@ -161,7 +161,7 @@ impl NodeAutoscaler {
         match env.ask(ACTOR, Action::EvictPod(pod, Some(grace))) {
             Ok(()) => {
                 let message = "deleting pod for node scale down".to_owned();
-                env.say(ACTOR, &reference, "ScaleDown", message);
+                env.emit_event(ACTOR, &reference, "ScaleDown", message);
             }
             Err(why) => {
                 env.warn(ACTOR, &reference, "EvictionRefused", why.to_string());
@@ -172,6 +172,6 @@ impl NodeAutoscaler {
 
     fn note(&mut self, env: &mut Environment, cloud: &Cloud, machines: usize, report: &LoopReport) {
         self.history.note(env, cloud, machines, report, &self.autoscaler);
-        self.teller.tell(env, report);
+        self.event_reporter.report_events(env, report);
     }
 }

@@ -18,7 +18,7 @@ pub const MANY: usize = 7;
 const TRADED: usize = 4;
 
 /// What a descent knows besides the samples.
-pub struct Ground<'a> {
+pub struct DescentContext<'a> {
     /// The knobs.
     pub space: &'a Space,
     /// What is known.
@@ -29,7 +29,7 @@ pub struct Ground<'a> {
     pub frozen: &'a [usize],
 }
 
-impl Ground<'_> {
+impl DescentContext<'_> {
     /// The cheapest point around this one that holds; one that does not hold if none is found that is cheaper than
     /// `limit`.
     pub fn descend(&self, start: &Point, limit: f64) -> Result<Point, Need> {

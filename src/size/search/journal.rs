@@ -20,19 +20,19 @@ pub struct Sample {
     /// What it costs, in any unit.
     pub cost: f64,
     /// The room to each limit, as a share of it; negative where it is missed.
-    pub rooms: Vec<f64>,
+    pub headrooms: Vec<f64>,
 }
 
 impl Sample {
     /// The least room; without limits there is room.
     pub fn room(&self) -> f64 {
-        self.rooms.iter().copied().fold(f64::INFINITY, f64::min)
+        self.headrooms.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
     /// How far all limits that are missed are missed, in sum: what helps one of several shows here, though another is
     /// still missed by more.
     pub fn shortfall(&self) -> f64 {
-        -self.rooms.iter().filter(|room| **room < 0.0).sum::<f64>()
+        -self.headrooms.iter().filter(|room| **room < 0.0).sum::<f64>()
     }
 }
 

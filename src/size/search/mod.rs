@@ -10,7 +10,7 @@ pub mod race;
 mod settle;
 pub mod space;
 
-use descent::{Ground, MANY};
+use descent::{DescentContext, MANY};
 use journal::{Journal, Need, Sample, Unit, is_cheaper};
 use space::{KnobKind, Point, Space};
 use sweep::sample::sobol_point;
@@ -153,7 +153,10 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
     }
 
     /// The answer to a question, with all that it needs run.
-    fn known<T>(&mut self, ask: impl Fn(&Ground<'_>) -> Result<T, Need>) -> Result<T, Error> {
+    fn known<T>(
+        &mut self,
+        ask: impl Fn(&DescentContext<'_>) -> Result<T, Need>,
+    ) -> Result<T, Error> {
         loop {
             match ask(&self.ground()) {
                 Ok(answer) => return Ok(answer),
@@ -162,8 +165,8 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
         }
     }
 
-    fn ground(&self) -> Ground<'_> {
-        Ground {
+    fn ground(&self) -> DescentContext<'_> {
+        DescentContext {
             space: self.space,
             journal: &self.journal,
             floor: self.floor,

@@ -1,14 +1,14 @@
 //! What a winner changes for nothing is taken back: where a change neither lowers the cost nor is needed to hold the
 //! limits, the level of the start is kept, or the nearest one to it that will do.
 
-use super::descent::Ground;
+use super::descent::DescentContext;
 use super::journal::{Need, is_cheaper};
 use super::space::{KnobKind, Point, at};
 
 /// Room that is left by what is taken back, as a share of each limit, if the winner had as much.
 const ROOM: f64 = 0.1;
 
-impl Ground<'_> {
+impl DescentContext<'_> {
     /// The point nearest to `start` that costs no more than `winner`, holds, and has some room left.
     pub fn settle(&self, winner: &Point, start: &Point) -> Result<Point, Need> {
         let knobs = self.space.knobs.iter().enumerate();

@@ -66,7 +66,9 @@ impl Problem {
         let noise = (libm::sqrt(0.8) * traffic + libm::sqrt(0.2) * own) * limit.deviation;
         Sample {
             cost: (self.cost)(&unit.point) * (1.0 + self.swing * swing),
-            rooms: vec![((self.measure)(&unit.point) + noise - limit.value) / limit.value.abs()],
+            headrooms: vec![
+                ((self.measure)(&unit.point) + noise - limit.value) / limit.value.abs(),
+            ],
         }
     }
 

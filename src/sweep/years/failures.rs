@@ -77,13 +77,13 @@ pub(super) fn processes(
 }
 
 /// The scenario with one failure, somewhere between the warm-up and the end.
-pub(super) fn struck(
+pub(super) fn with_failure(
     quiet: &ResolvedScenario,
     fault: &RandomFault,
     stream: &mut Stream,
 ) -> ResolvedScenario {
-    let mut struck = quiet.clone();
-    let scenario = &mut struck.text.scenario;
+    let mut with_failure = quiet.clone();
+    let scenario = &mut with_failure.text.scenario;
     let repair = drawn(stream, fault.mean_time_to_repair);
     let span = (scenario.duration - scenario.warm_up).as_nanos();
     // In the first half, so that there is time for it to end.
@@ -107,14 +107,14 @@ pub(super) fn struck(
                 }
             },
         );
-        return struck;
+        return with_failure;
     }
     let pools = quiet.scenario().cluster.node_pools.iter();
     let pools = pools.filter(|pool| fault.pool.as_ref().is_none_or(|own| *own == pool.name));
     let nodes: Vec<(String, &cluster::Name)> =
         pools.flat_map(|pool| pool.node_names().map(move |node| (node, &pool.name))).collect();
     let Some((node, pool)) = nodes.get(index_below(stream, nodes.len().max(1))) else {
-        return struck;
+        return with_failure;
     };
     let name = || cluster::Name::from(node.as_str());
     match fault.fault {
@@ -139,7 +139,7 @@ pub(super) fn struck(
             add(at + repair, TimelineAction::RecoverNode(name()));
         }
     }
-    struck
+    with_failure
 }
 
 pub(super) fn named(fault: &RandomFault) -> String {

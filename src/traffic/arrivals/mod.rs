@@ -3,8 +3,8 @@
 //!
 //! A new pattern is a variant of [`Pattern`] with its shape in `shapes.rs`.
 
-mod coming;
-mod cut;
+mod buffered;
+mod cut_point;
 mod expected;
 mod modulation;
 mod pattern;
@@ -23,7 +23,7 @@ use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use cut::Cut;
+pub use cut_point::CutPoint;
 pub use modulation::ModulationState;
 pub use pattern::{Pattern, Phase, RatePoint};
 pub use process::ArrivalProcess;
@@ -32,9 +32,9 @@ pub use replay::TraceLoad;
 pub use spliced::{Added, Piece, Splice};
 pub use users::UserLoad;
 
-pub(super) use coming::Coming;
+pub(super) use buffered::BufferedArrivals;
 pub(super) use modulation::check_states;
-pub(super) use process::{Curve, GapLaw};
+pub(super) use process::{Curve, GapDistribution};
 pub(super) use replay::TraceCurve;
 pub(super) use users::Users;
 
@@ -45,7 +45,7 @@ use super::trace::{Tokens, Trace};
 use engine::{SimDuration, SimTime, Stream};
 use process::RateArrivals;
 use replay::Replay;
-pub use routed::WayId;
+pub use routed::BranchId;
 use routed::{Merged, Routed};
 use spliced::Spliced;
 
@@ -68,7 +68,7 @@ pub enum Load {
 /// The arrival process at the rates of a load.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Process<'a> {
-    pub gaps: GapLaw,
+    pub gaps: GapDistribution,
     /// The states of `mmpp`; otherwise empty.
     pub states: &'a [ModulationState],
 }
@@ -242,10 +242,10 @@ impl Arrivals {
     /// The share of the arrivals that takes one route: `stream` draws a number from 0 to 1 for each, and `ranges`
     /// selects the numbers for this route, until changed by [`Traffic::reroute`](crate::Traffic::reroute). Users in a
     /// closed loop are not routed.
-    pub fn routed(self, way: WayId, ranges: Vec<Range<f64>>, stream: Stream) -> Self {
+    pub fn routed(self, branch: BranchId, ranges: Vec<Range<f64>>, stream: Stream) -> Self {
         let all = Box::new(self);
         let (last, again, path) = (None, false, None);
-        Self::of(Source::Routed(Routed { all, stream, way, ranges, last, again, path }))
+        Self::of(Source::Routed(Routed { all, stream, branch, ranges, last, again, path }))
     }
 
     /// The same requests, if they take one route, all with this path.

@@ -172,7 +172,7 @@ impl Pattern {
                     point(*rise + *hold, *peak_rps),
                     point(*rise + *hold + *fall, *base_rps),
                 ];
-                shapes::again_and_again(&burst, SimTime::ZERO + *begin, *every, at)
+                shapes::repeated(&burst, SimTime::ZERO + *begin, *every, at)
             }
             Self::Weekly { mean_rps, hours, days, begin } => {
                 shapes::week(*mean_rps, hours, days, *begin, at)
@@ -204,7 +204,7 @@ impl Pattern {
             Self::Ramp { from_rps, to_rps, over, at: _ } => {
                 checks.rate("fromRps", *from_rps);
                 checks.rate("toRps", *to_rps);
-                checks.some_time("over", *over);
+                checks.check_positive("over", *over);
             }
             Self::Step { rps, steps } => {
                 checks.rate("rps", *rps);
@@ -224,7 +224,7 @@ impl Pattern {
                 checks.rate("baseRps", *base_rps);
                 checks.rate("peakRps", *peak_rps);
                 let length = *rise + *hold + *fall;
-                checks.some_time("hold", length);
+                checks.check_positive("hold", length);
                 if let Some(every) = *every {
                     check_period(checks, "every", every);
                     checks.require(every >= length, "every", || {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Arrival;
 use super::modulation::{Modulation, ModulationState};
-use super::rate::{Segment, Stretch};
+use super::rate::{RateSegment, Segment};
 use engine::logarithm::{ln, times_ln_each};
 use engine::random::{Gamma, Weibull, open_unit};
 use engine::{SimTime, Stream};
@@ -36,7 +36,7 @@ pub enum ArrivalProcess {
 
 /// Distribution of the gaps between arrivals, normalized to mean 1.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum GapLaw {
+pub(crate) enum GapDistribution {
     /// Constant 1.
     Even,
     /// Poisson arrivals.
@@ -62,7 +62,7 @@ pub(crate) trait Curve {
 pub(super) struct RateArrivals<C> {
     curve: C,
     gaps: Gaps,
-    stretch: Stretch,
+    stretch: RateSegment,
     /// Offset of the last arrival, or of the beginning, within the segment [s].
     offset: f64,
     /// Remaining area until the next arrival [requests].
@@ -74,7 +74,7 @@ pub(super) struct RateArrivals<C> {
 /// Gaps between arrivals, drawn in batches.
 #[derive(Clone, Debug)]
 struct Gaps {
-    law: GapLaw,
+    law: GapDistribution,
     stream: Stream,
     drawn: Vec<f64>,
     /// Position of the next gap in `drawn`.
@@ -84,7 +84,7 @@ struct Gaps {
 /// Number of gaps drawn at a time.
 const GAPS: usize = 64;
 
-impl GapLaw {
+impl GapDistribution {
     /// The gap distribution of a process; `cv` applies to gamma and Weibull gaps only.
     pub(crate) fn new(process: ArrivalProcess, cv: f64) -> Self {
         match process {
@@ -107,7 +107,7 @@ impl GapLaw {
 }
 
 impl Gaps {
-    const fn new(law: GapLaw, stream: Stream) -> Self {
+    const fn new(law: GapDistribution, stream: Stream) -> Self {
         Self { law, stream, drawn: Vec::new(), next: 0 }
     }
 
@@ -125,7 +125,7 @@ impl Gaps {
         let Self { law, stream, drawn, next } = self;
         *next = 0;
         drawn.resize(GAPS, 0.0);
-        if matches!(law, GapLaw::Exponential) {
+        if matches!(law, GapDistribution::Exponential) {
             // Separate loops, and a local copy of the stream that stays in registers.
             let mut own = stream.clone();
             for gap in &mut *drawn {
@@ -144,7 +144,7 @@ impl Gaps {
 impl<C: Curve> RateArrivals<C> {
     pub(super) fn new(
         curve: C,
-        gaps: GapLaw,
+        gaps: GapDistribution,
         states: &[ModulationState],
         mut stream: Stream,
     ) -> Self {
@@ -157,15 +157,15 @@ impl<C: Curve> RateArrivals<C> {
         let area = match gaps {
             // Half a gap before the first arrival and after the last: the count in any span is the
             // whole number nearest to its expectation.
-            GapLaw::Even => 0.5,
+            GapDistribution::Even => 0.5,
             _ => gaps.sample(&mut stream),
         };
         let segment = curve.segment_at(SimTime::ZERO);
-        let stretch = Stretch::new(segment);
+        let stretch = RateSegment::new(segment);
         let gaps = Gaps::new(gaps, stream);
         let mut arrivals = Self { curve, gaps, stretch, offset: 0.0, area, modulation };
         if arrivals.modulation.is_some() {
-            arrivals.stretch = Stretch::new(arrivals.modulated(segment, SimTime::ZERO));
+            arrivals.stretch = RateSegment::new(arrivals.modulated(segment, SimTime::ZERO));
         }
         arrivals
     }
@@ -222,7 +222,7 @@ impl<C: Curve> RateArrivals<C> {
             self.area -= left;
             self.offset = 0.0;
             let next = self.curve.segment_at(end);
-            self.stretch = Stretch::new(self.modulated(next, end));
+            self.stretch = RateSegment::new(self.modulated(next, end));
         }
         None
     }

@@ -59,7 +59,7 @@ impl Segment {
 
     /// Requests expected from `offset` seconds after the start until the end.
     pub fn area_from(&self, offset: f64) -> f64 {
-        Stretch::new(*self).area_from(offset)
+        RateSegment::new(*self).area_from(offset)
     }
 
     /// Number of seconds after `offset` (seconds after the start) until the rate has accumulated
@@ -68,19 +68,19 @@ impl Segment {
     /// This solves `rate * t + slope * t^2 / 2 = area` in a form that is numerically stable for
     /// small slopes.
     pub fn seconds_to_cover(&self, offset: f64, area: f64) -> f64 {
-        Stretch::new(*self).seconds_to_cover(offset, area)
+        RateSegment::new(*self).seconds_to_cover(offset, area)
     }
 }
 
 /// A segment with the values needed per arrival precomputed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
+pub(super) struct RateSegment {
     pub segment: Segment,
     seconds: f64,
     slope: f64,
 }
 
-impl Stretch {
+impl RateSegment {
     pub(super) fn new(segment: Segment) -> Self {
         Self { segment, seconds: segment.seconds(), slope: segment.slope() }
     }

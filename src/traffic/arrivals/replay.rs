@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process::Curve;
 use super::rate::Segment;
-use super::{Arrival, Cut};
+use super::{Arrival, CutPoint};
 use crate::problem::Checks;
 use crate::trace::{RateTrace, RequestTrace, Tokens, Trace};
 use crate::trace_rows::RowReader;
@@ -36,9 +36,9 @@ pub struct TraceLoad {
     pub speed: f64,
     /// Start within the trace: an offset from its beginning, or a date. Default: its beginning.
     #[serde(default)]
-    pub from: Cut,
+    pub from: CutPoint,
     /// End within the trace, likewise. Default: its end.
-    pub to: Option<Cut>,
+    pub to: Option<CutPoint>,
     /// Whether the trace restarts after its end. Default false: no more requests follow.
     #[serde(default)]
     pub repeat: bool,
@@ -132,7 +132,7 @@ impl TraceLoad {
             scale: 1.0,
             copies: Copies::Apart,
             speed: 1.0,
-            from: Cut::default(),
+            from: CutPoint::default(),
             to: None,
             repeat: false,
             max_broken: MAX_BROKEN,
@@ -148,7 +148,7 @@ impl TraceLoad {
         });
         checks.positive("speed", self.speed);
         checks.share("maxBroken", self.max_broken);
-        if let (Cut::After(from), Some(Cut::After(to))) = (self.from, self.to) {
+        if let (CutPoint::After(from), Some(CutPoint::After(to))) = (self.from, self.to) {
             checks
                 .require(to > from, "to", || format!("{to} must be after `from`, which is {from}"));
         }
@@ -186,7 +186,7 @@ impl TraceLoad {
 
     /// The replayed part of a trace, in the trace's own time; the settings must have passed their checks.
     pub fn span(&self, trace: &Trace) -> (SimTime, SimTime) {
-        let at = |cut: Cut| SimTime::ZERO + cut.offset(trace).unwrap_or(SimDuration::MAX);
+        let at = |cut: CutPoint| SimTime::ZERO + cut.offset(trace).unwrap_or(SimDuration::MAX);
         (at(self.from), self.to.map_or(trace.end(), at))
     }
 

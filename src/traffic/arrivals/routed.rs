@@ -16,7 +16,7 @@ use engine::{SimTime, Stream};
 pub(super) struct Routed {
     pub all: Box<Arrivals>,
     pub stream: Stream,
-    pub way: WayId,
+    pub branch: BranchId,
     pub ranges: Vec<Range<f64>>,
     /// The last of all arrivals drawn, with its number: the only one that may still lie ahead.
     pub last: Option<(Arrival, f64)>,
@@ -28,7 +28,7 @@ pub(super) struct Routed {
 
 /// Identifies a route, so that its ranges can be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WayId(pub u32);
+pub struct BranchId(pub u32);
 
 /// Arrivals of several origins, in order of time.
 #[derive(Clone, Debug)]
@@ -73,14 +73,19 @@ impl Routed {
 
 impl Arrivals {
     /// Applies these ranges to the requests of a route after `now`; true if any of these arrivals take the route.
-    pub(super) fn reroute(&mut self, way: WayId, now: SimTime, ranges: &[Range<f64>]) -> bool {
+    pub(super) fn reroute(
+        &mut self,
+        branch: BranchId,
+        now: SimTime,
+        ranges: &[Range<f64>],
+    ) -> bool {
         match &mut self.source {
-            Source::Routed(routed) if routed.way == way => {
+            Source::Routed(routed) if routed.branch == branch => {
                 routed.reroute(now, ranges);
                 true
             }
             Source::Merged(merged) => merged.origins.iter_mut().any(|(origin, next)| {
-                let is_it = origin.reroute(way, now, ranges);
+                let is_it = origin.reroute(branch, now, ranges);
                 if is_it {
                     *next = None;
                 }
@@ -91,25 +96,33 @@ impl Arrivals {
     }
 
     /// A further route for the requests that this route shares, after `now`; it gets no requests yet.
-    pub(super) fn way_beside(&self, beside: WayId, way: WayId, now: SimTime) -> Option<Self> {
+    pub(super) fn split_branch(
+        &self,
+        beside: BranchId,
+        branch: BranchId,
+        now: SimTime,
+    ) -> Option<Self> {
         match &self.source {
-            Source::Routed(routed) if routed.way == beside => {
-                let mut routed = Routed { way, ..routed.clone() };
+            Source::Routed(routed) if routed.branch == beside => {
+                let mut routed = Routed { branch, ..routed.clone() };
                 routed.reroute(now, &[]);
                 Some(Self::of(Source::Routed(routed)))
             }
-            Source::Merged(merged) => {
-                merged.origins.iter().find_map(|(origin, _)| origin.way_beside(beside, way, now))
-            }
+            Source::Merged(merged) => merged
+                .origins
+                .iter()
+                .find_map(|(origin, _)| origin.split_branch(beside, branch, now)),
             _ => None,
         }
     }
 
     /// Whether part of the arrivals take this route.
-    pub(super) fn has_way(&self, way: WayId) -> bool {
+    pub(super) fn has_branch(&self, branch: BranchId) -> bool {
         match &self.source {
-            Source::Routed(routed) => routed.way == way,
-            Source::Merged(merged) => merged.origins.iter().any(|(origin, _)| origin.has_way(way)),
+            Source::Routed(routed) => routed.branch == branch,
+            Source::Merged(merged) => {
+                merged.origins.iter().any(|(origin, _)| origin.has_branch(branch))
+            }
             _ => false,
         }
     }
@@ -145,7 +158,7 @@ impl Merged {
 
 #[cfg(test)]
 mod tests {
-    use super::super::coming::Coming;
+    use super::super::buffered::BufferedArrivals;
     use super::*;
     use crate::TrafficSpec;
     use engine::Streams;
@@ -171,13 +184,13 @@ mod tests {
     #[test]
     fn ways_share_out_the_requests_exactly() {
         let stream = Streams::new(3).stream("ways", 0);
-        let way = |from, to| {
+        let branch = |from, to| {
             let ranges = std::iter::once(from..to).collect();
-            arrivals(100.0, "all").routed(WayId(0), ranges, stream.clone())
+            arrivals(100.0, "all").routed(BranchId(0), ranges, stream.clone())
         };
         let all = instants(arrivals(100.0, "all"), &[100]);
         let [one, other] =
-            [(0.0, 0.1), (0.1, 1.0)].map(|(from, to)| instants(way(from, to), &[100]));
+            [(0.0, 0.1), (0.1, 1.0)].map(|(from, to)| instants(branch(from, to), &[100]));
         let mut together = [one.clone(), other].concat();
         together.sort_unstable();
         assert_eq!(together, all);
@@ -188,22 +201,26 @@ mod tests {
     /// route then takes over the share of the second.
     fn shared_out(steps: &[i64]) -> [Vec<SimTime>; 3] {
         let stream = Streams::new(3).stream("ways", 0);
-        let way = |number, range: Range<f64>| {
+        let branch = |number, range: Range<f64>| {
             let ranges = std::iter::once(range).collect();
-            Coming::new(arrivals(100.0, "all").routed(WayId(number), ranges, stream.clone()))
+            BufferedArrivals::new(arrivals(100.0, "all").routed(
+                BranchId(number),
+                ranges,
+                stream.clone(),
+            ))
         };
-        let mut ways = vec![way(0, 0.0..0.1), way(1, 0.1..1.0)];
+        let mut branches = vec![branch(0, 0.0..0.1), branch(1, 0.1..1.0)];
         let mut taken = [Vec::new(), Vec::new(), Vec::new()];
         for until in steps.iter().map(|step| SimTime::from_secs(*step)) {
-            for (way, taken) in ways.iter_mut().zip(&mut taken) {
-                taken.extend(std::iter::from_fn(|| way.take(until)).map(|arrival| arrival.at));
-                way.next_known(until);
+            for (branch, taken) in branches.iter_mut().zip(&mut taken) {
+                taken.extend(std::iter::from_fn(|| branch.take(until)).map(|arrival| arrival.at));
+                branch.next_known(until);
             }
             if until == SimTime::from_secs(50) {
-                ways.extend(ways[0].way_beside(WayId(0), WayId(2), until));
+                branches.extend(branches[0].split_branch(BranchId(0), BranchId(2), until));
                 for (number, range) in (0..).zip([0.0..0.6, 0.6..0.7, 0.7..1.0]) {
-                    for way in &mut ways {
-                        way.reroute(WayId(number), until, std::slice::from_ref(&range));
+                    for branch in &mut branches {
+                        branch.reroute(BranchId(number), until, std::slice::from_ref(&range));
                     }
                 }
             }
@@ -218,9 +235,9 @@ mod tests {
         let mut together = taken.concat();
         together.sort_unstable();
         assert_eq!(together, all);
-        let count = |way: usize, from: i64, to: i64| {
+        let count = |branch: usize, from: i64, to: i64| {
             let span = SimTime::from_secs(from)..SimTime::from_secs(to);
-            taken[way].iter().filter(|at| span.contains(at)).count()
+            taken[branch].iter().filter(|at| span.contains(at)).count()
         };
         assert!((400..600).contains(&count(0, 0, 50)), "{}", count(0, 0, 50));
         assert!((2_800..3_200).contains(&count(0, 50, 100)), "{}", count(0, 50, 100));

@@ -128,7 +128,7 @@ pub(super) fn decay(
 
 /// A piecewise linear shape that starts at `first` and repeats with period `every`; its first rate
 /// before that.
-pub(super) fn again_and_again(
+pub(super) fn repeated(
     shape: &[RatePoint],
     first: SimTime,
     every: Option<SimDuration>,

@@ -45,7 +45,7 @@ impl Splice {
         for (index, piece) in self.splice.iter().enumerate() {
             let mut inner = checks.inside(&format!("splice[{index}]"));
             if let Some(lasting) = piece.lasting {
-                inner.some_time("for", lasting);
+                inner.check_positive("for", lasting);
             }
             let has_end = piece.lasting.is_some() || matches!(piece.load, Load::Trace(_));
             inner.require(has_end || index == last, "for", || {

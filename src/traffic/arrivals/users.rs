@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::Checks;
-use crate::time_law::{Quantile, TimeLaw};
+use crate::time_distribution::{Quantile, TimeDistribution};
 use engine::random::open_unit;
 use engine::{SimDuration, SimTime, Stream};
 
@@ -19,7 +19,7 @@ pub struct UserLoad {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub users: u32,
     /// Think time before each request, including the first; at least 1ms.
-    pub think_time: TimeLaw,
+    pub think_time: TimeDistribution,
     /// Duration over which users start one after the other. Default 0s: all start together.
     #[serde(default)]
     pub ramp_up: SimDuration,

@@ -60,17 +60,17 @@ pub(super) fn not_identifiable(
     }
     let fitted = best.parameters.len().min(NAMES.len());
     for (axis, name) in NAMES.iter().enumerate().take(fitted) {
-        let mut ways = Vec::new();
+        let mut branches = Vec::new();
         for (step, word) in [(-TWICE, "half"), (TWICE, "twice")] {
             let (point, value) = fit_without(bench, &best.parameters, axis, step, evaluations / 3);
             if is_as_good(value) {
                 let mut alone = best.parameters.clone();
                 alone[axis] += step;
                 let is_flat = is_as_good(badness(bench, &bench.model(&alone)));
-                ways.push((word, is_flat, point));
+                branches.push((word, is_flat, point));
             }
         }
-        if let Some(reason) = reason(&ways, &best.parameters, axis) {
+        if let Some(reason) = reason(&branches, &best.parameters, axis) {
             found.push(NotIdentifiable { parameter: (*name).to_owned(), reason });
         }
     }
@@ -98,19 +98,19 @@ fn fit_without(
 }
 
 /// Explains why a parameter is not identifiable; `None` if it is.
-fn reason(ways: &[(&str, bool, Vec<f64>)], best: &[f64], axis: usize) -> Option<String> {
-    if ways.is_empty() {
+fn reason(branches: &[(&str, bool, Vec<f64>)], best: &[f64], axis: usize) -> Option<String> {
+    if branches.is_empty() {
         return None;
     }
-    let words: Vec<&str> = ways.iter().map(|(word, _, _)| *word).collect();
+    let words: Vec<&str> = branches.iter().map(|(word, _, _)| *word).collect();
     let much = format!("{} as much fits as well", words.join(" or "));
-    if ways.iter().all(|(_, is_flat, _)| *is_flat) {
+    if branches.iter().all(|(_, is_flat, _)| *is_flat) {
         return Some(format!(
             "{much}, whatever the others are: the measured figures hardly depend on it"
         ));
     }
     let moved = |at: usize| {
-        let by = ways.iter().map(|(_, _, point)| (point[at] - best[at]).abs());
+        let by = branches.iter().map(|(_, _, point)| (point[at] - best[at]).abs());
         at != axis && by.fold(0.0, f64::max) >= MOVES
     };
     let others: Vec<&str> = NAMES

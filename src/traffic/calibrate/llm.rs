@@ -6,7 +6,7 @@ use super::{
     Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, judge, rounded,
     rounded_number,
 };
-use crate::llm::{CostSpec, LlmSpec, TokenLaw};
+use crate::llm::{CostSpec, LlmSpec, TokenDistribution};
 use crate::{RequestModelSpec, ServiceId};
 use engine::{SimDuration, SimTime};
 
@@ -97,8 +97,8 @@ impl LlmBench<'_> {
         let mut model = model.clone();
         let llm = model.llm.as_mut()?;
         // The measured mean does not determine the spread of token counts.
-        llm.prompt_tokens = TokenLaw::constant(point.prompt_tokens?);
-        llm.output_tokens = TokenLaw::constant(point.output_tokens?);
+        llm.prompt_tokens = TokenDistribution::constant(point.prompt_tokens?);
+        llm.output_tokens = TokenDistribution::constant(point.output_tokens?);
         let pods = point.pods.unwrap_or(self.conditions.pods);
         let measured = self.conditions.duration.as_secs_f64();
         let seconds = point.rps.map_or(measured, |rps| measured.min(10.0 * ANSWERS / rps));

@@ -15,7 +15,7 @@ use super::{
     Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, is_held_out, judge,
 };
 use crate::arrivals::TraceLoad;
-use crate::import::Recipient;
+use crate::import::RowSink;
 use crate::trace::{RequestTrace, Tokens, Trace};
 use crate::{Load, RequestModelSpec, ServiceId};
 use engine::{SimDuration, SimTime, Stream, Streams};
@@ -118,7 +118,7 @@ impl TimedRequests {
     }
 }
 
-impl Recipient for TimedRequests {
+impl RowSink for TimedRequests {
     fn start(&mut self, _: Option<jiff::Timestamp>) -> io::Result<()> {
         Ok(())
     }

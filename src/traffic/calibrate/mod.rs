@@ -65,7 +65,7 @@ pub struct Calibration {
     /// The model: the content of a workload's `requests`.
     pub requests: RequestModelSpec,
     /// The measured rows with the model's values.
-    pub rows: Vec<JudgedRow>,
+    pub rows: Vec<FittedRow>,
     /// Caveats of the fit.
     pub notes: Vec<String>,
     /// Parameters that the measurements do not determine.
@@ -75,19 +75,19 @@ pub struct Calibration {
 /// A measured row compared with the model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JudgedRow {
+pub struct FittedRow {
     /// Description of the load.
     pub load: String,
     /// Whether it was held out of the fit.
     pub held_out: bool,
     /// Its figures.
-    pub figures: Vec<JudgedFigure>,
+    pub figures: Vec<FittedFigure>,
 }
 
 /// A measured figure compared with the model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct JudgedFigure {
+pub struct FittedFigure {
     /// Name of the figure.
     pub name: String,
     /// The measured value.
@@ -96,7 +96,7 @@ pub struct JudgedFigure {
     pub model_ms: Option<f64>,
 }
 
-impl JudgedFigure {
+impl FittedFigure {
     /// Relative error of the model.
     pub fn relative_error(&self) -> Option<f64> {
         Some(self.model_ms? / self.measured_ms - 1.0)
@@ -176,16 +176,16 @@ fn fit_parameters(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (Vec<
 }
 
 /// The rows with the model's values.
-fn judge(bench: &dyn Bench, model: &RequestModelSpec) -> Vec<JudgedRow> {
+fn judge(bench: &dyn Bench, model: &RequestModelSpec) -> Vec<FittedRow> {
     let simulated = bench.simulate(model, true);
-    let judged = |(row, simulated): (&MeasuredRow, Vec<Option<f64>>)| JudgedRow {
+    let judged = |(row, simulated): (&MeasuredRow, Vec<Option<f64>>)| FittedRow {
         load: row.load.clone(),
         held_out: row.held_out,
         figures: row
             .figures
             .iter()
             .zip(simulated)
-            .map(|((measure, measured), simulated)| JudgedFigure {
+            .map(|((measure, measured), simulated)| FittedFigure {
                 name: measure.label(),
                 measured_ms: measured * 1e3,
                 model_ms: simulated.map(|seconds| seconds * 1e3),

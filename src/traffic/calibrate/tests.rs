@@ -1,9 +1,9 @@
 //! Known pods found again, and what cannot be fitted.
 
 use super::*;
-use crate::import::Recipient as _;
+use crate::import::RowSink as _;
 use crate::{
-    Distribution, Recording, RequestModelId, ServiceId, ServiceTraffic, TimeLaw, Traffic,
+    Distribution, Recording, RequestModelId, ServiceId, ServiceTraffic, TimeDistribution, Traffic,
     TrafficSpec,
 };
 use engine::{SimTime, Streams};
@@ -52,10 +52,12 @@ fn a_known_pod_is_found_again_from_its_latencies() {
     let calibration = calibrate_points(&points, &conditions).expect("a fit");
     let requests = &calibration.requests;
     assert_eq!(requests.concurrency, 4, "{requests:?}");
-    let TimeLaw::Drawn(Distribution::Lognormal { mean, .. }) = &requests.cpu_time else {
+    let TimeDistribution::Drawn(Distribution::Lognormal { mean, .. }) = &requests.cpu_time else {
         panic!("{:?}", requests.cpu_time)
     };
-    let TimeLaw::Constant(base) = requests.wait_time else { panic!("{:?}", requests.wait_time) };
+    let TimeDistribution::Constant(base) = requests.wait_time else {
+        panic!("{:?}", requests.wait_time)
+    };
     let all = (*mean + base).as_millis_f64();
     assert!((all / 15.0 - 1.0).abs() < 0.05, "{mean} {base}");
     let errors = calibration.median_errors(true);
@@ -121,20 +123,20 @@ fn a_log_that_begins_with_a_night_is_calibrated_to_its_day_as_well() {
     let collected = collected(100, &log);
     let conditions = Conditions { evaluations: 30, ..Conditions::default() };
     let calibration = calibrate_log(&collected, &conditions).expect("a fit");
-    let rps = |row: &JudgedRow| -> f64 {
+    let rps = |row: &FittedRow| -> f64 {
         let number = row.load.rsplit(": ").next().and_then(|load| load.strip_suffix(" rps"));
         number.expect("a rate").parse().expect("a number")
     };
-    let by_day: Vec<&JudgedRow> = calibration.rows.iter().filter(|row| rps(row) > 30.0).collect();
+    let by_day: Vec<&FittedRow> = calibration.rows.iter().filter(|row| rps(row) > 30.0).collect();
     assert!((10..20).contains(&by_day.len()), "three quarters of 20: {:?}", calibration.rows);
     assert!(
         calibration.notes.iter().any(|note| note.contains("of 8000 requests 2000 were played"))
     );
     let RequestModelSpec { concurrency, cpu_time, wait_time, .. } = &calibration.requests;
-    let TimeLaw::Drawn(Distribution::Lognormal { mean, .. }) = cpu_time else {
+    let TimeDistribution::Drawn(Distribution::Lognormal { mean, .. }) = cpu_time else {
         panic!("{cpu_time:?}")
     };
-    let TimeLaw::Constant(base) = wait_time else { panic!("{wait_time:?}") };
+    let TimeDistribution::Constant(base) = wait_time else { panic!("{wait_time:?}") };
     // A worker that waits is as busy as one that works: their sum is what a log tells.
     let all = (*mean + *base).as_millis_f64();
     assert!(*concurrency == 1 && (all - 10.0).abs() < 1.0, "{concurrency} {mean} {base}");

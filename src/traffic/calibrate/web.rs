@@ -12,7 +12,7 @@ use crate::arrivals::{Pattern, RatePoint, UserLoad};
 use crate::recording::Latencies;
 use crate::{
     ArrivalProcess, Distribution, Load, Recording, RequestModelId, RequestModelSpec, ServiceId,
-    ServiceTraffic, TimeLaw, Traffic, TrafficSpec,
+    ServiceTraffic, TimeDistribution, Traffic, TrafficSpec,
 };
 use engine::{SimDuration, SimTime, Streams};
 
@@ -80,7 +80,7 @@ pub(super) fn load_of(
     seconds: f64,
 ) -> Option<(Load, Option<ArrivalProcess>)> {
     let Some(rps) = point.rps else {
-        let think_time = TimeLaw::Constant(SimDuration::from_millis(1));
+        let think_time = TimeDistribution::Constant(SimDuration::from_millis(1));
         let users = UserLoad { users: point.concurrency?, think_time, ramp_up: SimDuration::ZERO };
         return Some((Load::Users(users), None));
     };
@@ -101,11 +101,11 @@ pub(super) fn web_model(parameters: &[f64], cpu: Option<f64>, workers: u32) -> R
     RequestModelSpec {
         concurrency: workers,
         queue: 1_000_000,
-        cpu_time: TimeLaw::Drawn(Distribution::Lognormal {
+        cpu_time: TimeDistribution::Drawn(Distribution::Lognormal {
             mean: rounded(mean).max(SimDuration::from_nanos(1)),
             cv,
         }),
-        wait_time: TimeLaw::Constant(rounded(value(0, 1e-6, 1e3))),
+        wait_time: TimeDistribution::Constant(rounded(value(0, 1e-6, 1e3))),
         ..RequestModelSpec::default()
     }
 }

@@ -6,9 +6,9 @@
 
 use super::model::{Means, erlang_c};
 use super::tally::{Tally, UTILIZATIONS, wait_of_bin};
-use crate::recording::{Latencies, LatenciesOfAll};
+use crate::recording::{Latencies, LatenciesWithFailures};
 use crate::request_model::RequestModel;
-use crate::time_law::Quantile;
+use crate::time_distribution::Quantile;
 use engine::SimDuration;
 
 /// Above this utilization the stationary formulas describe a state reached only after hours, so the
@@ -63,9 +63,9 @@ impl PodKind {
         let nanos = 1e-9;
         let is_shared = cores < slots && model.concurrency > 1;
         let times = Times {
-            cpu: quantiles(model.cpu_law(), nanos / speed, grid()),
+            cpu: quantiles(model.cpu_distribution(), nanos / speed, grid()),
             // Coarser, as it is combined with both of the others.
-            wait: quantiles(model.wait_law(), nanos, coarse_grid()),
+            wait: quantiles(model.wait_distribution(), nanos, coarse_grid()),
             servers: cores.min(slots).max(1.0),
             mean_cpu: means.cpu / speed,
             squared_cv: means.squared_cv,
@@ -82,7 +82,10 @@ pub(super) fn latencies(tally: &Tally, kinds: &mut [PodKind]) -> Option<Latencie
 
 /// The same for all ended requests, where a failed one ranks as slower than any answer; `None` if none
 /// ended.
-pub(super) fn latencies_of_all(tally: &Tally, kinds: &mut [PodKind]) -> Option<LatenciesOfAll> {
+pub(super) fn latencies_of_all(
+    tally: &Tally,
+    kinds: &mut [PodKind],
+) -> Option<LatenciesWithFailures> {
     let failed: f64 = tally.failed.iter().sum();
     histogram(tally, kinds).latencies_of_all(failed)
 }
@@ -228,13 +231,13 @@ impl Histogram {
         })
     }
 
-    fn latencies_of_all(&self, failed: f64) -> Option<LatenciesOfAll> {
+    fn latencies_of_all(&self, failed: f64) -> Option<LatenciesWithFailures> {
         let ended = self.weight + failed;
         if ended <= 0.0 {
             return None;
         }
         let quantile = |q: f64| (q * ended <= self.weight).then(|| self.up_to(q * ended));
-        Some(LatenciesOfAll {
+        Some(LatenciesWithFailures {
             p50: quantile(0.5),
             p90: quantile(0.9),
             p95: quantile(0.95),

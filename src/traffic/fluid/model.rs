@@ -1,7 +1,7 @@
 //! An application's request model for flows: its capacity, its queue bound, and the time of a request at a
 //! given utilization.
 
-use super::stretch::Outlet;
+use super::stretch::FlowServer;
 use crate::request_model::RequestModel;
 
 /// The means of a request model, in seconds.
@@ -20,7 +20,7 @@ impl Means {
         if !model.classes.is_empty() {
             return Self::of_classes(model);
         }
-        let (cpu, wait) = (model.cpu_law(), model.wait_law());
+        let (cpu, wait) = (model.cpu_distribution(), model.wait_distribution());
         Self {
             cpu: cpu.mean_nanos() * 1e-9,
             wait: wait.mean_nanos() * 1e-9,
@@ -48,7 +48,7 @@ impl Means {
 
 /// A pod's throughput and queue bound. The throughput is limited by the CPU and by the number of slots, as each
 /// request holds its slot for its CPU time and its waiting time.
-pub(super) fn outlet(model: &RequestModel, means: Means, cores: f64) -> Outlet {
+pub(super) fn outlet(model: &RequestModel, means: Means, cores: f64) -> FlowServer {
     let slots = f64::from(model.concurrency);
     let by_cpu = cores / means.cpu;
     let by_slots = slots / (means.cpu / cores.min(1.0) + means.wait);
@@ -58,7 +58,7 @@ pub(super) fn outlet(model: &RequestModel, means: Means, cores: f64) -> Outlet {
         Some(seconds) => seconds * capacity,
         None => f64::from(model.queue),
     };
-    Outlet { capacity, bound }
+    FlowServer { capacity, bound }
 }
 
 /// Probability that an arrival must wait in a queue with `servers` servers at this utilization (Erlang's C

@@ -1,6 +1,6 @@
 //! One pod under fluid traffic: its inflow, its queue, and the work done.
 
-use super::stretch::{self, Inflow, Outlet, Phase};
+use super::stretch::{self, FlowServer, Inflow, Phase};
 use crate::backend::BackendState;
 use engine::SimTime;
 
@@ -10,7 +10,7 @@ pub(super) struct FluidPod {
     /// Everything up to this time is processed.
     pub at: SimTime,
     pub state: BackendState,
-    pub outlet: Outlet,
+    pub outlet: FlowServer,
     /// Position of its kind.
     pub kind: usize,
     /// CPU time of a request [s].

@@ -12,7 +12,7 @@ pub(super) struct Inflow {
 
 /// The server of the queue.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Outlet {
+pub(super) struct FlowServer {
     /// Maximum throughput in requests per second.
     pub capacity: f64,
     /// Maximum queue length; beyond it requests overflow.
@@ -44,7 +44,7 @@ const PHASES_MAX: usize = 12;
 pub(super) fn pass(
     queue: f64,
     inflow: Inflow,
-    outlet: Outlet,
+    outlet: FlowServer,
     seconds: f64,
     mut tell: impl FnMut(Phase),
 ) -> f64 {
@@ -65,7 +65,7 @@ pub(super) fn pass(
 }
 
 /// The phase that begins now, at most `left` seconds long.
-fn next_phase(queue: f64, inflow: Inflow, outlet: Outlet, left: f64) -> Phase {
+fn next_phase(queue: f64, inflow: Inflow, outlet: FlowServer, left: f64) -> Phase {
     let Inflow { rate, slope } = inflow;
     let excess = rate - outlet.capacity;
     let rises = excess > 0.0 || (excess == 0.0 && slope > 0.0);
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn total(queue: f64, inflow: Inflow, outlet: Outlet, seconds: f64) -> Phase {
+    fn total(queue: f64, inflow: Inflow, outlet: FlowServer, seconds: f64) -> Phase {
         let mut sum = Phase::default();
         sum.queue = pass(queue, inflow, outlet, seconds, |phase| {
             sum.seconds += phase.seconds;
@@ -148,7 +148,7 @@ mod tests {
         // 40/s rising by 1/s per s against 50/s: empty until 10 s, then t^2/2 queue until 50 after
         // another 10 s, then (10 + t) overflow.
         let inflow = Inflow { rate: 40.0, slope: 1.0 };
-        let sum = total(0.0, inflow, Outlet { capacity: 50.0, bound: 50.0 }, 30.0);
+        let sum = total(0.0, inflow, FlowServer { capacity: 50.0, bound: 50.0 }, 30.0);
         assert!((sum.arrived - (40.0 * 30.0 + 450.0)).abs() < 1e-9);
         assert!((sum.overflowed - (10.0 * 10.0 + 50.0)).abs() < 1e-9, "{sum:?}");
         assert!((sum.queue - 50.0).abs() < 1e-9);
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_queue_drains_and_stays_empty() {
         let inflow = Inflow { rate: 20.0, slope: 0.0 };
-        let sum = total(60.0, inflow, Outlet { capacity: 50.0, bound: 500.0 }, 10.0);
+        let sum = total(60.0, inflow, FlowServer { capacity: 50.0, bound: 500.0 }, 10.0);
         assert!((sum.served - 260.0).abs() < 1e-9);
         assert!(sum.queue.abs() < 1e-12);
         assert!((sum.queued_seconds - 60.0).abs() < 1e-9);
@@ -171,7 +171,7 @@ mod tests {
             start in 0.0..1.0_f64, from in 0.0..200.0_f64, to in 0.0..200.0_f64, capacity in 0.0..100.0_f64,
             bound in 0.0..300.0_f64, seconds in 0.1..60.0_f64,
         ) {
-            let outlet = Outlet { capacity, bound };
+            let outlet = FlowServer { capacity, bound };
             let inflow = Inflow { rate: from, slope: (to - from) / seconds };
             let sum = total(start * bound, inflow, outlet, seconds);
             let (steps, mut queue, mut overflowed): (u32, f64, f64) = (20_000, start * bound, 0.0);

@@ -2,7 +2,7 @@
 //! nginx (`$request_time`, seconds with a decimal point) and Apache (`%D`, whole microseconds).
 
 use super::instant::Instant;
-use super::{LineContext, Row, What};
+use super::{LineContext, Row, RowContent};
 
 /// Whether a line is from an access log.
 pub(super) fn is_line(line: &str) -> bool {
@@ -22,7 +22,7 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     if !context.wants(method, path) {
         return Ok(None);
     }
-    Ok(Some(Row::ended(at, What::Request(None), nanos_taken(rest))))
+    Ok(Some(Row::ended(at, RowContent::Request(None), nanos_taken(rest))))
 }
 
 /// The date, the request line, and what follows them.

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::Recipient;
+use super::RowSink;
 use super::instant::date_after;
 use crate::trace::Tokens;
 use engine::{SimDuration, SimTime};
@@ -168,7 +168,7 @@ impl<W: Write> Compact<W> {
     }
 }
 
-impl<W: Write> Recipient for Compact<W> {
+impl<W: Write> RowSink for Compact<W> {
     fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()> {
         self.summary.start = start;
         Ok(())

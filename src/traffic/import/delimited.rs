@@ -8,7 +8,7 @@ use csv::StringRecord;
 use super::columns::{Column, ColumnChoice, meanings, other_separator};
 use super::instant::Instant;
 use super::json_lines::path_of_url;
-use super::{LOOKED_AT, Row, Rows, What, cannot_read};
+use super::{LOOKED_AT, Row, RowContent, Rows, cannot_read};
 use crate::llm::TokenHistograms;
 use crate::trace::{Tokens, TraceError};
 use engine::Digest;
@@ -88,7 +88,7 @@ pub(super) fn read_csv(
     })?;
     for (minute, calls) in (0..).zip(minutes.map(|(_, sums)| sums).unwrap_or_default()) {
         let at = Instant { nanos: minute * 60_000_000_000, is_date: false };
-        rows.take(1, Ok(Some(Row::new(at, What::Count(calls)))))?;
+        rows.take(1, Ok(Some(Row::new(at, RowContent::Count(calls)))))?;
     }
     if !seen {
         let message = "the file is empty; a trace has a line per request or per interval";
@@ -126,7 +126,7 @@ pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Tr
             let at = Instant::parse(time)?;
             let millis = amount(field(record, 2)?)?;
             let took = nanos_of_seconds(millis / 1e3);
-            let mut row = Row::ended(at, What::Request(None), Some(took));
+            let mut row = Row::ended(at, RowContent::Request(None), Some(took));
             rows.tell_route(&mut row, path);
             Ok(Some(row))
         });
@@ -143,7 +143,7 @@ pub(super) fn read_vegeta(input: impl BufRead, rows: &mut Rows<'_>) -> Result<()
             return Ok(());
         }
         let row = field(record, 0).and_then(Instant::parse).map(|at| {
-            let mut row = Row::new(at, What::Request(None));
+            let mut row = Row::new(at, RowContent::Request(None));
             rows.tell_route(&mut row, path.unwrap_or_default());
             Some(row)
         });
@@ -327,10 +327,10 @@ impl Columns {
         }
         let at = self.instant(record)?;
         if let Some(position) = self.rate {
-            return Ok(Some(Row::new(at, What::Rate(amount(field(record, position)?)?))));
+            return Ok(Some(Row::new(at, RowContent::Rate(amount(field(record, position)?)?))));
         }
         if let Some(position) = self.count {
-            return Ok(Some(Row::new(at, What::Count(amount(field(record, position)?)?))));
+            return Ok(Some(Row::new(at, RowContent::Count(amount(field(record, position)?)?))));
         }
         // Zero stands for values that the file does not record.
         let has_tokens = self.prompt_tokens.or(self.output_tokens).or(self.session).is_some();
@@ -346,7 +346,7 @@ impl Columns {
         };
         let seconds = self.duration.and_then(|at| amount(field(record, at).ok()?).ok());
         let took = seconds.and_then(|seconds| i64::try_from(nanos_of_seconds(seconds)).ok());
-        Ok(Some(Row { took, ..Row::new(at, What::Request(tokens)) }))
+        Ok(Some(Row { took, ..Row::new(at, RowContent::Request(tokens)) }))
     }
 
     /// Arrival time of the request; if only its end is recorded, its end minus its duration.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::instant::Instant;
-use super::{LineContext, Row, What};
+use super::{LineContext, Row, RowContent};
 use crate::trace::Tokens;
 
 /// Names of the timestamp field, in order of preference.
@@ -75,16 +75,16 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
         let tokens = Tokens { session, ..Tokens::of(prompt, output) };
         let at = if name == "timestamp" { mooncake_time(value) } else { None };
         let at = at.map_or_else(|| instant(name, value), Ok)?;
-        return Ok(Some(Row::new(at, What::Request(Some(tokens)))));
+        return Ok(Some(Row::new(at, RowContent::Request(Some(tokens)))));
     }
     let is_begin = matches!(name, "start_time" | "StartUTC");
     let at = instant(name, value)?;
     let taken = nanos_taken(&object)?;
     if is_begin {
         let took = taken.and_then(|taken| i64::try_from(taken).ok());
-        return Ok(Some(Row { took, ..Row::new(at, What::Request(None)) }));
+        return Ok(Some(Row { took, ..Row::new(at, RowContent::Request(None)) }));
     }
-    Ok(Some(Row::ended(at, What::Request(None), taken)))
+    Ok(Some(Row::ended(at, RowContent::Request(None), taken)))
 }
 
 /// A line of `k6 run --out json`: a point of `http_req_duration` marks the end of a request.
@@ -105,7 +105,7 @@ pub(super) fn k6_row(line: &str, context: &LineContext<'_>) -> Result<Option<Row
     let value = data.get("value").and_then(Value::as_f64).ok_or("a point without `data.value`")?;
     let value = not_negative("data.value", value)?;
     let end = instant("data.time", time)?;
-    Ok(Some(Row::ended(end, What::Request(None), Some(nanos_of(value, 1e6)))))
+    Ok(Some(Row::ended(end, RowContent::Request(None), Some(nanos_of(value, 1e6)))))
 }
 
 /// A line of `vegeta encode --to json`: the time at which the request was sent.
@@ -116,7 +116,7 @@ pub(super) fn vegeta_row(line: &str, context: &LineContext<'_>) -> Result<Option
         return Ok(None);
     }
     let time = object.get("timestamp").ok_or("no field `timestamp`")?;
-    Ok(Some(Row::new(instant("timestamp", time)?, What::Request(None))))
+    Ok(Some(Row::new(instant("timestamp", time)?, RowContent::Request(None))))
 }
 
 /// The path in a URL.
@@ -208,7 +208,8 @@ mod tests {
             r#"{"StartUTC":"2023-11-16T12:00:00Z","Duration":2000000000}"#,
         ] {
             let row = row(line, &all()).expect(line).expect(line);
-            let expected = Row { took: Some(2_000_000_000), ..Row::new(noon, What::Request(None)) };
+            let expected =
+                Row { took: Some(2_000_000_000), ..Row::new(noon, RowContent::Request(None)) };
             assert_eq!(row, expected, "{line}");
         }
     }
@@ -218,7 +219,10 @@ mod tests {
         let line = r#"{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47]}"#;
         let row = row(line, &all()).expect("right").expect("wanted");
         assert_eq!(row.at, Instant { nanos: 27_482_000_000, is_date: false });
-        assert_eq!(row.what, What::Request(Some(Tokens { session: 1, ..Tokens::of(6955, 52) })));
+        assert_eq!(
+            row.what,
+            RowContent::Request(Some(Tokens { session: 1, ..Tokens::of(6955, 52) }))
+        );
     }
 
     #[test]
@@ -227,7 +231,7 @@ mod tests {
         let vegeta =
             r#"{"attack":"","seq":0,"code":200,"timestamp":"2023-11-16T12:00:00Z","latency":7}"#;
         let noon = Instant::parse("2023-11-16T12:00:00Z").expect("a date");
-        let row = Row::new(noon, What::Request(None));
+        let row = Row::new(noon, RowContent::Request(None));
         let timed = Row { took: Some(2_000_000_000), ..row };
         assert_eq!(k6_row(k6, &all()), Ok(Some(timed)));
         assert_eq!(k6_row(k6, &LineContext { path: Some("/c"), ..all() }), Ok(None));

@@ -5,13 +5,13 @@
 //! A new format is a file here and a line in `Format::NAMES` and its methods.
 
 mod access_log;
-mod broken;
 mod columns;
 mod compact;
 mod conversations;
 mod delimited;
 mod instant;
 mod json_lines;
+mod malformed;
 mod order;
 mod prometheus;
 
@@ -21,13 +21,13 @@ use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use super::trace::{Tokens, TraceError};
-pub use broken::{BrokenRow, BrokenRows};
 pub use columns::ColumnChoice;
 pub use compact::{Compact, Summary};
 use conversations::Conversations;
 use engine::SimDuration;
 use engine::digest::mix;
 use instant::Instant;
+pub use malformed::{MalformedRow, MalformedRows};
 use order::InOrder;
 
 /// Number of bytes at the beginning of a file used to detect its format.
@@ -106,7 +106,7 @@ impl Format {
     }
 
     /// Whether rows of this format contain the path of a request.
-    pub const fn tells_paths(self) -> bool {
+    pub const fn has_paths(self) -> bool {
         !matches!(self, Self::Csv | Self::Prometheus)
     }
 
@@ -133,7 +133,7 @@ impl Format {
 
     /// How far rows of this format may be out of order: tools that write a line when a request ends produce its start
     /// times out of order.
-    pub const fn usual_disorder(self) -> SimDuration {
+    pub const fn default_reorder_window(self) -> SimDuration {
         match self {
             Self::Csv | Self::Prometheus => SimDuration::ZERO,
             _ => SimDuration::from_secs(600),
@@ -195,7 +195,7 @@ impl ImportOptions {
     pub fn strict(format: Format) -> Self {
         Self {
             format,
-            disorder: format.usual_disorder(),
+            disorder: format.default_reorder_window(),
             max_broken: 0.0,
             path: None,
             columns: Vec::new(),
@@ -209,25 +209,25 @@ impl ImportOptions {
 struct Row {
     /// Start of the request or interval.
     at: Instant,
-    what: What,
+    what: RowContent,
     /// Duration of the request, if recorded [ns].
     took: Option<i64>,
 }
 
 impl Row {
-    const fn new(at: Instant, what: What) -> Self {
+    const fn new(at: Instant, what: RowContent) -> Self {
         Self { at, what, took: None }
     }
 
     /// A request that ended at `end` with this duration, if recorded.
-    fn ended(end: Instant, what: What, took: Option<i128>) -> Self {
+    fn ended(end: Instant, what: RowContent, took: Option<i128>) -> Self {
         let at = end.earlier(took.unwrap_or(0));
         Self { at, what, took: took.and_then(|took| i64::try_from(took).ok()) }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum What {
+enum RowContent {
     /// One request.
     Request(Option<Tokens>),
     /// Number of requests in the interval that begins here.
@@ -237,7 +237,7 @@ enum What {
 }
 
 /// A consumer of rows in order of time; times are relative to the first row.
-pub trait Recipient {
+pub trait RowSink {
     /// The calendar date of time zero, if the file contains dates; called before any row.
     fn start(&mut self, start: Option<jiff::Timestamp>) -> io::Result<()>;
     /// Requests with tokens may have sessions, even if the first ones do not; called before any row.
@@ -251,7 +251,7 @@ pub trait Recipient {
     }
     /// A request.
     fn request(&mut self, nanos: i64, tokens: Option<Tokens>) -> io::Result<()>;
-    /// A request with its duration, if recorded (ns); forwarded to [`Recipient::request`] by default.
+    /// A request with its duration, if recorded (ns); forwarded to [`RowSink::request`] by default.
     fn timed_request(
         &mut self,
         nanos: i64,
@@ -269,19 +269,19 @@ pub trait Recipient {
 pub fn import(
     input: impl BufRead,
     options: &ImportOptions,
-    recipient: &mut dyn Recipient,
-) -> Result<BrokenRows, TraceError> {
+    recipient: &mut dyn RowSink,
+) -> Result<MalformedRows, TraceError> {
     let mut input = input;
     let start = delimited::leading_start(&mut input)?;
     let mut rows = Rows {
-        broken: BrokenRows::new(options.max_broken),
+        broken: MalformedRows::new(options.max_broken),
         order: InOrder::new(options.disorder, start),
         path: options.path.as_deref(),
         tells_classes: options.classes,
         classes: BTreeMap::new(),
         recipient,
     };
-    if options.classes && options.format.tells_paths() {
+    if options.classes && options.format.has_paths() {
         rows.recipient.classes();
     }
     match options.format {
@@ -303,13 +303,13 @@ pub fn import(
 
 /// Passes the rows of a file to a recipient.
 struct Rows<'a> {
-    broken: BrokenRows,
+    broken: MalformedRows,
     order: InOrder,
     path: Option<&'a str>,
     tells_classes: bool,
     /// Numbers of the request classes announced so far, from 1 on.
     classes: BTreeMap<Box<str>, u16>,
-    recipient: &'a mut dyn Recipient,
+    recipient: &'a mut dyn RowSink,
 }
 
 impl Rows<'_> {
@@ -331,7 +331,7 @@ impl Rows<'_> {
 
     /// Sets the class of a row's request; an empty name means any class.
     fn tell_class(&mut self, row: &mut Row, name: &str) {
-        let What::Request(tokens) = &mut row.what else { return };
+        let RowContent::Request(tokens) = &mut row.what else { return };
         // If one row has a class, all rows have a class column, even if empty.
         let tokens = tokens.get_or_insert_default();
         if name.is_empty() {
@@ -362,7 +362,7 @@ impl Rows<'_> {
         self.path.is_none_or(|prefix| path.starts_with(prefix))
     }
 
-    fn finish(mut self) -> Result<BrokenRows, TraceError> {
+    fn finish(mut self) -> Result<MalformedRows, TraceError> {
         self.broken.judge()?;
         self.order.finish(self.recipient).map_err(cannot_write)?;
         Ok(self.broken)

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::io;
 
 use super::instant::Instant;
-use super::{Recipient, Row, What};
+use super::{Row, RowContent, RowSink};
 use crate::trace::Tokens;
 use engine::{SimDuration, SimTime};
 
@@ -76,7 +76,7 @@ impl InOrder {
         &mut self,
         line: u64,
         row: Row,
-        recipient: &mut dyn Recipient,
+        recipient: &mut dyn RowSink,
     ) -> Result<(), Refused> {
         let Instant { nanos, is_date } = row.at;
         if *self.has_dates.get_or_insert(is_date) != is_date {
@@ -104,9 +104,9 @@ impl InOrder {
     }
 
     /// Two counts for one interval are an error unless they are declared to add up.
-    fn refuse_doubled(&self, nanos: i128, what: What) -> Result<(), Refused> {
+    fn refuse_doubled(&self, nanos: i128, what: RowContent) -> Result<(), Refused> {
         let (Some(origin), Some((last, _))) = (self.origin, self.last) else { return Ok(()) };
-        let is_interval = !matches!(what, What::Request(_));
+        let is_interval = !matches!(what, RowContent::Request(_));
         if is_interval && !self.adds_up && nanos - origin == i128::from(last) {
             let at = SimTime::from_nanos(last);
             return Err(Refused::Row(format!("two rows for the interval that begins at {at}")));
@@ -115,7 +115,7 @@ impl InOrder {
     }
 
     /// Passes on all remaining rows.
-    pub(super) fn finish(&mut self, recipient: &mut dyn Recipient) -> Result<(), Refused> {
+    pub(super) fn finish(&mut self, recipient: &mut dyn RowSink) -> Result<(), Refused> {
         while !self.waiting.is_empty() {
             match self.pass_on(recipient) {
                 Ok(()) | Err(Refused::Row(_)) => {}
@@ -125,7 +125,7 @@ impl InOrder {
         Ok(self.close(recipient)?)
     }
 
-    fn pass_on(&mut self, recipient: &mut dyn Recipient) -> Result<(), Refused> {
+    fn pass_on(&mut self, recipient: &mut dyn RowSink) -> Result<(), Refused> {
         let Some(Reverse((nanos, _, line, payload))) = self.waiting.pop() else { return Ok(()) };
         let origin = match self.origin {
             Some(origin) => origin,
@@ -153,7 +153,7 @@ impl InOrder {
     }
 
     /// Passes on the first row: its date, or else the start of the trace, is time zero.
-    fn begin(&mut self, nanos: i128, recipient: &mut dyn Recipient) -> io::Result<i128> {
+    fn begin(&mut self, nanos: i128, recipient: &mut dyn RowSink) -> io::Result<i128> {
         let has_dates = self.has_dates == Some(true);
         let origin = if has_dates { nanos } else { 0 };
         self.origin = Some(origin);
@@ -167,7 +167,7 @@ impl InOrder {
         nanos: i64,
         amount: f64,
         is_rate: bool,
-        recipient: &mut dyn Recipient,
+        recipient: &mut dyn RowSink,
     ) -> io::Result<()> {
         match &mut self.open {
             Some((start, sum, _)) if *start == nanos => *sum += amount,
@@ -179,7 +179,7 @@ impl InOrder {
         Ok(())
     }
 
-    fn close(&mut self, recipient: &mut dyn Recipient) -> io::Result<()> {
+    fn close(&mut self, recipient: &mut dyn RowSink) -> io::Result<()> {
         match self.open.take() {
             Some((nanos, amount, is_rate)) => recipient.interval(nanos, amount, is_rate),
             None => Ok(()),
@@ -190,12 +190,12 @@ impl InOrder {
 impl Payload {
     fn of(row: &Row) -> Self {
         match row.what {
-            What::Request(tokens) => {
+            RowContent::Request(tokens) => {
                 let tokens = tokens.map(|of| ([of.prompt, of.output, of.session], of.class));
                 Self::Request { tokens, took: row.took }
             }
-            What::Count(amount) => Self::Interval { bits: amount.to_bits(), is_rate: false },
-            What::Rate(rate) => Self::Interval { bits: rate.to_bits(), is_rate: true },
+            RowContent::Count(amount) => Self::Interval { bits: amount.to_bits(), is_rate: false },
+            RowContent::Rate(rate) => Self::Interval { bits: rate.to_bits(), is_rate: true },
         }
     }
 }

@@ -7,11 +7,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::instant::Instant;
-use super::{Row, Rows, What};
+use super::{Row, RowContent, Rows};
 use crate::trace::TraceError;
 
 #[derive(Deserialize)]
-struct Answer {
+struct QueryResponse {
     status: String,
     error: Option<String>,
     data: Option<Data>,
@@ -36,7 +36,7 @@ struct Series {
 /// `_total` is a counter, whose increases are used.
 pub(super) fn read(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
     let whole = |message: String| TraceError { line: None, message };
-    let answer: Answer = serde_json::from_reader(input)
+    let answer: QueryResponse = serde_json::from_reader(input)
         .map_err(|error| whole(format!("this is no answer of Prometheus: {error}")))?;
     let data = match answer.data {
         Some(data) if answer.status == "success" => data,
@@ -62,7 +62,7 @@ pub(super) fn read(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Trace
         }
     }
     for (nanos, value) in sums {
-        let what = if is_counter { What::Count(value) } else { What::Rate(value) };
+        let what = if is_counter { RowContent::Count(value) } else { RowContent::Rate(value) };
         rows.take(1, Ok(Some(Row::new(Instant { nanos, is_date: true }, what))))?;
     }
     Ok(())

@@ -2,7 +2,10 @@
 
 use super::*;
 
-fn imported(text: &str, change: impl FnOnce(&mut ImportOptions)) -> (String, Summary, BrokenRows) {
+fn imported(
+    text: &str,
+    change: impl FnOnce(&mut ImportOptions),
+) -> (String, Summary, MalformedRows) {
     let format = Format::detect(text.as_bytes()).expect("a format that is known");
     let mut options = ImportOptions { max_broken: 0.5, ..ImportOptions::strict(format) };
     change(&mut options);

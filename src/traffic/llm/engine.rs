@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use super::counters::LlmCounters;
 use super::iteration_cost::{IterationWork, Ticks, from_nanos, to_nanos};
-use super::kv_cache::{BLOCK_TOKENS, Held, KvCache};
+use super::kv_cache::{BLOCK_TOKENS, HeldBlocks, KvCache};
 use super::model::LlmModel;
 use super::patience::Patience;
-use super::sequence::{Decoding, Left, Partial, Request};
+use super::sequence::{Decoding, Departure, Partial, Request};
 use crate::recording::Client;
 use engine::SimTime;
 
@@ -91,22 +91,22 @@ impl LlmEngine {
             // It ends within the shared prefix, before its session's own tokens begin.
             request.session = 0;
         }
-        self.wait_behind(request);
+        self.push_back(request);
         if self.iteration.is_none() {
             self.begin(from_nanos(now.as_nanos()));
         }
     }
 
     /// Advances to `now`.
-    pub fn advance(&mut self, now: SimTime, left: &mut impl FnMut(Left)) {
+    pub fn advance(&mut self, now: SimTime, left: &mut impl FnMut(Departure)) {
         let until = from_nanos(now.as_nanos());
         while let Some(iteration) = self.iteration.filter(|iteration| iteration.end <= until) {
             self.end(iteration, left);
             let mut start = iteration.end;
-            self.drop_given_up(start, left);
+            self.drop_abandoned(start, left);
             if iteration.is_steady {
                 start = self.jump(start, until);
-                self.drop_given_up(start, left);
+                self.drop_abandoned(start, left);
             }
             self.begin(start);
         }
@@ -267,7 +267,7 @@ impl LlmEngine {
         };
         self.release(&request, computed);
         self.counters.preemptions += 1;
-        self.wait_in_front(request);
+        self.push_front(request);
     }
 
     /// Computes as much of a prompt as the budget allows; returns the number of tokens.
@@ -285,7 +285,7 @@ impl LlmEngine {
             if budget > 0 {
                 self.release(&request, done);
                 self.counters.preemptions += 1;
-                self.wait_in_front(request);
+                self.push_front(request);
             } else {
                 self.partial = Some(partial);
             }
@@ -356,7 +356,8 @@ impl LlmEngine {
         let shared = KvCache::blocks_of(self.shared_tokens(request));
         let blocks = KvCache::blocks_of(computed).saturating_sub(shared);
         let full = (computed / u64::from(BLOCK_TOKENS)).saturating_sub(shared);
-        self.kv.release(request.session, Held { of_session: request.of_session, blocks, full });
+        self.kv
+            .release(request.session, HeldBlocks { of_session: request.of_session, blocks, full });
     }
 
     /// Shares the computed part of a prompt, `computed` tokens, with its session.
@@ -368,7 +369,7 @@ impl LlmEngine {
     }
 
     /// Completes the current iteration.
-    fn end(&mut self, iteration: Iteration, left: &mut impl FnMut(Left)) {
+    fn end(&mut self, iteration: Iteration, left: &mut impl FnMut(Departure)) {
         let now = SimTime::from_nanos(to_nanos(iteration.end));
         self.counters.busy += iteration.end - iteration.start;
         self.counters.prompt_tokens += iteration.prompt_tokens;
@@ -426,7 +427,7 @@ impl LlmEngine {
         self.waiting.is_empty() || !self.has_seat()
     }
 
-    fn finish_decodes(&mut self, now: SimTime, left: &mut impl FnMut(Left)) {
+    fn finish_decodes(&mut self, now: SimTime, left: &mut impl FnMut(Departure)) {
         let step = self.step;
         let mut next = u64::MAX;
         let mut at = 0;
@@ -440,13 +441,13 @@ impl LlmEngine {
             self.decoding.remove(at);
             self.leave(&decoding);
             self.release(&decoding.request, decoding.computed(step));
-            left(Left::Answered(decoding.request.answered(now)));
+            left(Departure::CompletedRequest(decoding.request.answered(now)));
         }
         self.next_finish = next;
     }
 
     /// The prefill of a request is complete, which produces its next token.
-    fn join(&mut self, now: SimTime, mut request: Request, left: &mut impl FnMut(Left)) {
+    fn join(&mut self, now: SimTime, mut request: Request, left: &mut impl FnMut(Departure)) {
         let computed = request.to_compute();
         if !self.model.chunked_prefill {
             self.publish(&mut request, computed.into());
@@ -456,7 +457,7 @@ impl LlmEngine {
         self.counters.output_tokens += 1;
         if request.generated >= request.output {
             self.release(&request, u64::from(computed));
-            left(Left::Answered(request.answered(now)));
+            left(Departure::CompletedRequest(request.answered(now)));
             return;
         }
         let decoding = Decoding {

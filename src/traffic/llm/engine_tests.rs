@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::engine::LlmEngine;
 use super::iteration_cost::CostSeconds;
 use super::model::{LlmModel, ServerLimits};
-use super::sequence::{Answered, Left, Request};
+use super::sequence::{CompletedRequest, Departure, Request};
 use crate::recording::{Client, NO_ATTEMPT};
 use engine::{SimDuration, SimTime};
 
@@ -47,8 +47,8 @@ fn request(at: i64, prompt: u32, output: u32, session: u32) -> Request {
 fn run(mut engine: LlmEngine, requests: &[Request], step: Option<SimDuration>) -> Run {
     let (mut answered, mut aborted) = (Vec::new(), Vec::new());
     let mut count = |left| match left {
-        Left::Answered(one) => answered.push(one),
-        Left::Aborted { client, at } => aborted.push((client, at)),
+        Departure::CompletedRequest(one) => answered.push(one),
+        Departure::Aborted { client, at } => aborted.push((client, at)),
     };
     let mut now = SimTime::ZERO;
     for request in requests {
@@ -74,14 +74,14 @@ fn run(mut engine: LlmEngine, requests: &[Request], step: Option<SimDuration>) -
 }
 
 struct Run {
-    answered: Vec<Answered>,
+    answered: Vec<CompletedRequest>,
     /// Who gave up, and when the server dropped the request.
     aborted: Vec<(Client, SimTime)>,
     engine: LlmEngine,
 }
 
 /// First token and end of an answer [us].
-fn micros(answered: &Answered) -> (i64, i64) {
+fn micros(answered: &CompletedRequest) -> (i64, i64) {
     (answered.first_token.as_nanos() / 1000, answered.finished.as_nanos() / 1000)
 }
 

@@ -22,13 +22,13 @@ pub(super) struct KvCache {
     /// count once.
     used: u64,
     /// Cached blocks without users, most recently used at the back.
-    kept: VecDeque<Kept>,
+    kept: VecDeque<UnusedBlocks>,
     /// Total blocks of all entries in `kept`.
     kept_blocks: u64,
     /// Number of the front entry, counted from the beginning.
     front: u64,
     /// Only looked up, never iterated.
-    sessions: FxHashMap<u32, Beginning>,
+    sessions: FxHashMap<u32, CachedPrefix>,
     /// Lower bound of entries that were taken into use again and are empty.
     taken: usize,
     keeps_prefixes: bool,
@@ -36,7 +36,7 @@ pub(super) struct KvCache {
 
 /// Cached blocks without users.
 #[derive(Clone, Copy, Debug)]
-struct Kept {
+struct UnusedBlocks {
     /// Zero for blocks of no session, and in an empty entry.
     session: u32,
     blocks: u64,
@@ -44,7 +44,7 @@ struct Kept {
 
 /// The cached prefix of a session's requests.
 #[derive(Clone, Debug, Default)]
-struct Beginning {
+struct CachedPrefix {
     blocks: u64,
     /// Number of its blocks, from the first on, that each running sequence uses.
     in_use: Vec<u64>,
@@ -54,7 +54,7 @@ struct Beginning {
 
 /// Cached blocks for a new sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct CachedBlocks {
     /// Number of cached blocks, from the first on.
     pub blocks: u64,
     /// Number of those in use, which take no further space.
@@ -63,7 +63,7 @@ pub(super) struct Found {
 
 /// Blocks held by a sequence.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
+pub(super) struct HeldBlocks {
     /// Blocks of its session that it uses, possibly shared with others.
     pub of_session: u64,
     /// All of its blocks, including those.
@@ -72,7 +72,7 @@ pub(super) struct Held {
     pub full: u64,
 }
 
-impl Beginning {
+impl CachedPrefix {
     /// Blocks in use: the maximum over the running sequences.
     fn in_use(&self) -> u64 {
         self.in_use.iter().max().copied().unwrap_or_default()
@@ -106,10 +106,12 @@ impl KvCache {
     }
 
     /// The cached part of a session's prefix.
-    pub fn find(&self, session: u32) -> Found {
+    pub fn find(&self, session: u32) -> CachedBlocks {
         let beginning = self.sessions.get(&session);
-        beginning
-            .map_or_else(Found::default, |one| Found { blocks: one.blocks, in_use: one.in_use() })
+        beginning.map_or_else(CachedBlocks::default, |one| CachedBlocks {
+            blocks: one.blocks,
+            in_use: one.in_use(),
+        })
     }
 
     /// A sequence uses the first `blocks` blocks of a session, which must be cached.
@@ -159,7 +161,7 @@ impl KvCache {
             let dropped = oldest.blocks.min(missing);
             oldest.blocks -= dropped;
             self.kept_blocks -= dropped;
-            let Kept { session, blocks: left } = *oldest;
+            let UnusedBlocks { session, blocks: left } = *oldest;
             if left == 0 {
                 self.kept.pop_front();
                 self.front += 1;
@@ -177,7 +179,7 @@ impl KvCache {
 
     /// A sequence of a session (0 for none) ended or was preempted. Its full blocks without other users stay cached
     /// for reuse.
-    pub fn release(&mut self, session: u32, held: Held) {
+    pub fn release(&mut self, session: u32, held: HeldBlocks) {
         self.used -= held.blocks - held.of_session;
         if !self.keeps_prefixes {
             return;
@@ -219,13 +221,13 @@ impl KvCache {
         if let Some(beginning) = self.sessions.get_mut(&session) {
             beginning.kept = Some(self.front + self.kept.len() as u64);
         }
-        self.kept.push_back(Kept { session, blocks });
+        self.kept.push_back(UnusedBlocks { session, blocks });
         self.kept_blocks += blocks;
     }
 
     /// Empties the entry at this position.
     fn empty(&mut self, position: usize) {
-        self.kept[position] = Kept { session: 0, blocks: 0 };
+        self.kept[position] = UnusedBlocks { session: 0, blocks: 0 };
         self.taken += 1;
         if self.taken > 64 && self.taken * 2 > self.kept.len() {
             self.taken = 0;
@@ -250,8 +252,8 @@ const fn position_of(number: u64, front: u64) -> usize {
 mod tests {
     use super::*;
 
-    const fn own(blocks: u64) -> Held {
-        Held { of_session: 0, blocks, full: blocks }
+    const fn own(blocks: u64) -> HeldBlocks {
+        HeldBlocks { of_session: 0, blocks, full: blocks }
     }
 
     #[test]
@@ -266,7 +268,7 @@ mod tests {
         cache.allocate(3);
         assert_eq!((cache.find(1).blocks, cache.find(2).blocks), (0, 2));
         cache.share(2, 2);
-        assert_eq!((cache.used(), cache.find(2)), (10, Found { blocks: 2, in_use: 2 }));
+        assert_eq!((cache.used(), cache.find(2)), (10, CachedBlocks { blocks: 2, in_use: 2 }));
     }
 
     /// Following `tests/v1/core/test_prefix_caching.py` of vLLM, `test_prefill`: running sequences share blocks by
@@ -278,14 +280,14 @@ mod tests {
         cache.allocate(4);
         assert_eq!(cache.publish(1, 0, 3), 3);
         // Another sequence has the same three and needs one of its own.
-        assert_eq!(cache.find(1), Found { blocks: 3, in_use: 3 });
+        assert_eq!(cache.find(1), CachedBlocks { blocks: 3, in_use: 3 });
         cache.share(1, 3);
         cache.allocate(1);
         assert_eq!(cache.used(), 5);
-        cache.release(1, Held { of_session: 3, blocks: 4, full: 3 });
-        assert_eq!((cache.used(), cache.find(1)), (4, Found { blocks: 3, in_use: 3 }));
-        cache.release(1, Held { of_session: 3, blocks: 4, full: 3 });
-        assert_eq!((cache.used(), cache.find(1)), (0, Found { blocks: 3, in_use: 0 }));
+        cache.release(1, HeldBlocks { of_session: 3, blocks: 4, full: 3 });
+        assert_eq!((cache.used(), cache.find(1)), (4, CachedBlocks { blocks: 3, in_use: 3 }));
+        cache.release(1, HeldBlocks { of_session: 3, blocks: 4, full: 3 });
+        assert_eq!((cache.used(), cache.find(1)), (0, CachedBlocks { blocks: 3, in_use: 0 }));
     }
 
     #[test]
@@ -296,9 +298,9 @@ mod tests {
         cache.share(1, 3);
         assert_eq!((cache.used(), cache.available()), (3, 7));
         cache.allocate(6);
-        assert_eq!(cache.find(1), Found { blocks: 4, in_use: 3 });
+        assert_eq!(cache.find(1), CachedBlocks { blocks: 4, in_use: 3 });
         cache.allocate(1);
-        assert_eq!(cache.find(1), Found { blocks: 3, in_use: 3 });
+        assert_eq!(cache.find(1), CachedBlocks { blocks: 3, in_use: 3 });
     }
 
     #[test]
@@ -309,8 +311,8 @@ mod tests {
         assert_eq!(cache.publish(1, 0, 4), 0, "the other was faster");
         cache.release(1, own(4));
         assert_eq!((cache.used(), cache.find(1).blocks), (4, 4));
-        cache.release(1, Held { of_session: 4, blocks: 4, full: 4 });
-        assert_eq!((cache.used(), cache.find(1)), (0, Found { blocks: 4, in_use: 0 }));
+        cache.release(1, HeldBlocks { of_session: 4, blocks: 4, full: 4 });
+        assert_eq!((cache.used(), cache.find(1)), (0, CachedBlocks { blocks: 4, in_use: 0 }));
     }
 
     #[test]
@@ -323,7 +325,7 @@ mod tests {
             cache.release(1, own(5));
             let found = cache.find(1).blocks;
             cache.share(1, found);
-            cache.release(1, Held { of_session: found, blocks: found, full: found });
+            cache.release(1, HeldBlocks { of_session: found, blocks: found, full: found });
         }
         assert!(cache.kept.len() < 140, "{}", cache.kept.len());
         assert_eq!((cache.find(1).blocks, cache.find(2).blocks, cache.kept_blocks), (5, 4, 9));
@@ -335,7 +337,7 @@ mod tests {
         cache.allocate(8);
         assert_eq!(cache.publish(1, 0, 8), 0);
         cache.release(1, own(8));
-        assert_eq!(cache.find(1), Found::default());
+        assert_eq!(cache.find(1), CachedBlocks::default());
         assert_eq!(cache.available(), 10);
     }
 }

@@ -19,7 +19,7 @@ mod replay;
 mod sequence;
 mod server;
 mod spec;
-mod token_law;
+mod token_distribution;
 
 pub use cost_spec::CostSpec;
 pub use histogram::{TokenHistogram, TokenHistograms};
@@ -32,4 +32,4 @@ pub use replay::{ReplayAnswer, ReplayRequest, ReplayRouting, replay};
 pub(crate) use server::LlmServer;
 pub(crate) use spec::LlmRequests;
 pub use spec::{LlmSpec, LoadSpec};
-pub use token_law::{FindTokens, TokenLaw};
+pub use token_distribution::{FindTokens, TokenDistribution};

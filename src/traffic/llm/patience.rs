@@ -4,7 +4,7 @@
 
 use super::engine::LlmEngine;
 use super::iteration_cost::{Ticks, to_nanos};
-use super::sequence::{Left, Request};
+use super::sequence::{Departure, Request};
 use crate::recording::NO_ATTEMPT;
 use engine::SimTime;
 
@@ -32,15 +32,15 @@ impl Default for Patience {
 
 impl LlmEngine {
     /// Appends a request to the waiting queue.
-    pub(super) fn wait_behind(&mut self, request: Request) {
-        self.patience.next = self.patience.next.min(request.gives_up());
+    pub(super) fn push_back(&mut self, request: Request) {
+        self.patience.next = self.patience.next.min(request.abandons_at());
         let last = self.waiting.back();
         self.patience.is_mixed |= last.is_some_and(|last| last.deadline > request.deadline);
         self.waiting.push_back(request);
     }
 
     /// Prepends a preempted request to the waiting queue.
-    pub(super) fn wait_in_front(&mut self, request: Request) {
+    pub(super) fn push_front(&mut self, request: Request) {
         let first = self.waiting.front();
         self.patience.is_mixed |= first.is_some_and(|first| first.deadline < request.deadline);
         self.waiting.push_front(Request { of_session: 0, ..request });
@@ -57,26 +57,26 @@ impl LlmEngine {
         let Some(request) = all.find(|request| request.client.attempt == attempt) else { return };
         request.deadline = now;
         self.patience =
-            Patience { next: self.patience.next.min(request.gives_up()), is_mixed: true };
+            Patience { next: self.patience.next.min(request.abandons_at()), is_mixed: true };
     }
 
     /// Drops the requests whose clients gave up before `start`, at which an iteration begins.
     #[inline]
-    pub(super) fn drop_given_up(&mut self, start: Ticks, left: &mut impl FnMut(Left)) {
+    pub(super) fn drop_abandoned(&mut self, start: Ticks, left: &mut impl FnMut(Departure)) {
         if self.patience.next < start {
             self.drop_some(start, left);
         }
     }
 
-    fn drop_some(&mut self, start: Ticks, left: &mut impl FnMut(Left)) {
+    fn drop_some(&mut self, start: Ticks, left: &mut impl FnMut(Departure)) {
         let at = SimTime::from_nanos(to_nanos(start));
         let mut aborted = |request: &Request| {
-            left(Left::Aborted { client: request.client, at });
+            left(Departure::Aborted { client: request.client, at });
         };
         let mut position = 0;
         while position < self.decoding.len() {
             let decoding = self.decoding[position];
-            if decoding.request.is_given_up(start) {
+            if decoding.request.has_abandoned(start) {
                 self.decoding.remove(position);
                 self.leave(&decoding);
                 self.release(&decoding.request, decoding.computed(self.step));
@@ -87,14 +87,14 @@ impl LlmEngine {
         }
         let ends = self.decoding.iter().map(|decoding| decoding.finish_step);
         self.next_finish = ends.min().unwrap_or(u64::MAX);
-        if let Some(partial) = self.partial.take_if(|one| one.request.is_given_up(start)) {
+        if let Some(partial) = self.partial.take_if(|one| one.request.has_abandoned(start)) {
             self.release(&partial.request, partial.computed.into());
             aborted(&partial.request);
         }
         let waiting = &mut self.waiting;
         if self.patience.is_mixed {
             waiting.retain(|request| {
-                let stays = !request.is_given_up(start);
+                let stays = !request.has_abandoned(start);
                 if !stays {
                     aborted(request);
                 }
@@ -102,7 +102,7 @@ impl LlmEngine {
             });
             self.patience.is_mixed = !waiting.iter().is_sorted_by_key(|request| request.deadline);
         } else {
-            while let Some(request) = waiting.pop_front_if(|one| one.is_given_up(start)) {
+            while let Some(request) = waiting.pop_front_if(|one| one.has_abandoned(start)) {
                 aborted(&request);
             }
         }
@@ -117,6 +117,6 @@ impl LlmEngine {
         let of_waiting = if self.patience.is_mixed { self.waiting.len() } else { 1 };
         let waiting = self.waiting.iter().take(of_waiting);
         let all = running.chain(&self.joining).chain(partial).chain(waiting);
-        self.patience.next = all.map(Request::gives_up).min().unwrap_or(Ticks::MAX);
+        self.patience.next = all.map(Request::abandons_at).min().unwrap_or(Ticks::MAX);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::counters::LlmCounters;
 use super::iteration_cost::to_nanos;
-use super::sequence::{Answered, Left};
-use crate::recording::{Latencies, LatenciesOfAll, Records, Tally};
+use super::sequence::{CompletedRequest, Departure};
+use crate::recording::{Latencies, LatenciesWithFailures, Records, Tally};
 use engine::{SimDuration, SimTime};
 
 /// LLM requests of a service, and the work of its servers, over a span of time.
@@ -119,7 +119,7 @@ impl LlmRecord {
     }
 
     /// TTFT since the warm-up over all ended requests, `failed` of which failed.
-    pub fn first_token_of_all(&self, failed: u64) -> Option<LatenciesOfAll> {
+    pub fn first_token_of_all(&self, failed: u64) -> Option<LatenciesWithFailures> {
         self.total.first_token.latencies_of_all(failed)
     }
 
@@ -144,15 +144,15 @@ impl LlmRecord {
 impl Records {
     /// A request left its server. `overhead` is the additional time per request, and `swept` as in
     /// [`Records::finish`].
-    pub(super) fn leave(&mut self, left: Left, overhead: SimDuration, swept: SimTime) {
+    pub(super) fn leave(&mut self, left: Departure, overhead: SimDuration, swept: SimTime) {
         match left {
-            Left::Answered(answered) => self.answer(answered, overhead, swept),
-            Left::Aborted { client, at } => self.shed(client, at, swept),
+            Departure::CompletedRequest(answered) => self.answer(answered, overhead, swept),
+            Departure::Aborted { client, at } => self.shed(client, at, swept),
         }
     }
 
-    fn answer(&mut self, answered: Answered, overhead: SimDuration, swept: SimTime) {
-        let Answered { client, first_token, finished, output } = answered;
+    fn answer(&mut self, answered: CompletedRequest, overhead: SimDuration, swept: SimTime) {
+        let CompletedRequest { client, first_token, finished, output } = answered;
         self.finish(client, finished + overhead, swept);
         let record = &mut self.services[client.service as usize];
         if finished + overhead > record.deadline(client.arrived) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::engine::LlmEngine;
 use super::model::LlmModel;
-use super::sequence::{Left, Request};
+use super::sequence::{Departure, Request};
 use crate::recording::{Client, NO_ATTEMPT};
 use engine::random::index_below;
 use engine::{SimDuration, SimTime, Stream};
@@ -116,7 +116,7 @@ fn advance(
 ) {
     for engine in engines {
         engine.advance(now, &mut |left| {
-            let Left::Answered(answered) = left else { return };
+            let Departure::CompletedRequest(answered) = left else { return };
             let index = answered.client.service as usize;
             let at = requests[index].at;
             answers[index] = Some(ReplayAnswer {

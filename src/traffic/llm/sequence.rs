@@ -28,9 +28,9 @@ pub(crate) struct Request {
 
 /// The way a request leaves the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(crate) enum Departure {
     /// Answered completely.
-    Answered(Answered),
+    CompletedRequest(CompletedRequest),
     /// Aborted because its client gave up.
     Aborted {
         /// The client.
@@ -42,7 +42,7 @@ pub(crate) enum Left {
 
 /// An answered request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answered {
+pub(crate) struct CompletedRequest {
     /// The waiting client.
     pub client: Client,
     /// Time of its first token.
@@ -84,12 +84,12 @@ impl Request {
     }
 
     /// Whether its client has given up before `start`.
-    pub fn is_given_up(&self, start: Ticks) -> bool {
-        self.gives_up() < start
+    pub fn has_abandoned(&self, start: Ticks) -> bool {
+        self.abandons_at() < start
     }
 
     /// Time at which its client gives up.
-    pub fn gives_up(&self) -> Ticks {
+    pub fn abandons_at(&self) -> Ticks {
         from_nanos(self.deadline.as_nanos())
     }
 
@@ -100,8 +100,8 @@ impl Request {
     }
 
     /// The answer with the last token at `now`.
-    pub const fn answered(&self, now: SimTime) -> Answered {
-        Answered {
+    pub const fn answered(&self, now: SimTime) -> CompletedRequest {
+        CompletedRequest {
             client: self.client,
             first_token: self.first_token,
             finished: now,

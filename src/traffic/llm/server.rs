@@ -6,7 +6,7 @@ use super::counters::LlmCounters;
 use super::engine::LlmEngine;
 use super::iteration_cost::to_nanos;
 use super::record::LlmStatus;
-use super::sequence::{Left, Request};
+use super::sequence::{Departure, Request};
 use super::spec::LlmRequests;
 use crate::recording::{Client, FailureCause, NO_ATTEMPT, Records};
 use crate::request_model::RequestSize;
@@ -139,8 +139,8 @@ impl LlmServer {
         let mut last = now;
         let overhead = self.requests.request_overhead;
         ahead.advance(SimTime::MAX, &mut |left| match left {
-            Left::Answered(answered) => last = last.max(answered.finished + overhead),
-            Left::Aborted { at, .. } => last = last.max(at),
+            Departure::CompletedRequest(answered) => last = last.max(answered.finished + overhead),
+            Departure::Aborted { at, .. } => last = last.max(at),
         });
         last
     }

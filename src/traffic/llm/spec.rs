@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::catalog::{Gpu, LanguageModel, ServerEfficiency, gpu_named, language_model_named};
 use super::cost_spec::CostSpec;
 use super::model::{LlmModel, ServerLimits};
-use super::token_law::{FindTokens, Part, TokenLaw, TokenQuantile};
+use super::token_distribution::{FindTokens, Part, TokenDistribution, TokenQuantile};
 use crate::problem::Checks;
 use crate::trace::Tokens;
 use engine::SimDuration;
@@ -57,9 +57,9 @@ pub struct LlmSpec {
     /// the trace does not specify it; 0 for requests with nothing in common. Default 0.
     pub sessions: u32,
     /// Prompt tokens, where the trace does not specify them. Default mean 1024, cv 0.
-    pub prompt_tokens: TokenLaw,
+    pub prompt_tokens: TokenDistribution,
     /// Output tokens, where the trace does not specify them. Default mean 128, cv 0.
-    pub output_tokens: TokenLaw,
+    pub output_tokens: TokenDistribution,
     /// KV cache capacity in tokens. Default: the memory left by weights and activations.
     pub kv_cache_tokens: Option<u64>,
     /// Cost of an iteration, where it was measured; omitted values are derived from GPU and model.
@@ -113,8 +113,8 @@ impl Default for LlmSpec {
             async_output_processing: false,
             shared_prefix_tokens: 0,
             sessions: 0,
-            prompt_tokens: TokenLaw::constant(1024.0),
-            output_tokens: TokenLaw::constant(128.0),
+            prompt_tokens: TokenDistribution::constant(1024.0),
+            output_tokens: TokenDistribution::constant(128.0),
             kv_cache_tokens: None,
             cost: CostSpec::default(),
             request_overhead: SimDuration::from_millis(5),
@@ -131,7 +131,7 @@ impl LlmSpec {
         laws.filter_map(|(field, law, _)| Some((field, law.histogram_file()?)))
     }
 
-    fn token_laws(&self) -> [(&'static str, &TokenLaw, Part); 2] {
+    fn token_laws(&self) -> [(&'static str, &TokenDistribution, Part); 2] {
         [
             ("promptTokens", &self.prompt_tokens, Part::Prompt),
             ("outputTokens", &self.output_tokens, Part::Output),

@@ -1,7 +1,7 @@
 //! Attempts: their routing to a pod, and their outcome.
 
-use super::calls::{self, Attempt, Call, Place};
-use super::{Edge, NetworkService, What};
+use super::calls::{self, Attempt, AttemptState, Call};
+use super::{Edge, NetworkEvent, NetworkService};
 use crate::backend::{Backend, BackendId, BackendState};
 use crate::balancer::Caller;
 use crate::path::Traffic;
@@ -41,7 +41,7 @@ impl Traffic {
             };
             let (place, model) =
                 place.inspect_err(|cause| self.judge(now, service, endpoint, Err(*cause)))?;
-            hangs = matches!(place, Place::Hanging(_) | Place::Blocked(_));
+            hangs = matches!(place, AttemptState::Hanging(_) | AttemptState::Blocked(_));
             let row = Attempt { place, model, ..Attempt::new(id, call, service) };
             self.network.attempts.insert(row)
         };
@@ -54,10 +54,10 @@ impl Traffic {
         let connect_by =
             hangs.then(|| edge.connect_deadlines.push(now, attempt, &network.attempts));
         if let Some(at) = edge.try_deadlines.push(now, attempt, &network.attempts) {
-            network.enter(at, What::TryDeadline(call.edge));
+            network.enter(at, NetworkEvent::TryDeadline(call.edge));
         }
         if let Some(at) = connect_by.flatten() {
-            network.enter(at, What::ConnectDeadline(call.edge));
+            network.enter(at, NetworkEvent::ConnectDeadline(call.edge));
         }
         if waits_in_queue {
             self.put_in_work_queue(now, service, attempt);
@@ -75,10 +75,10 @@ impl Traffic {
     ) -> Result<BackendId, FailureCause> {
         let Self { services, backends, records, network, .. } = self;
         let row = &mut services[service as usize];
-        let looks_at_caller = row.chooser.looks_at_caller();
+        let depends_on_caller = row.balancer.depends_on_caller();
         let caller = |backends: &Table<Backend>| {
             let outside = Caller::outside(&call.size);
-            if looks_at_caller
+            if depends_on_caller
                 && let calls::Caller::Request(parent) = call.caller
                 && let Some(pod) = network.attempts.get(parent).and_then(|one| one.place.pod())
             {
@@ -88,7 +88,7 @@ impl Traffic {
             }
             outside
         };
-        let chosen = row.chooser.choose(&row.available, now, caller, backends, records);
+        let chosen = row.balancer.choose(&row.available, now, caller, backends, records);
         chosen.ok_or(FailureCause::NoEndpoint)
     }
 
@@ -101,27 +101,27 @@ impl Traffic {
         service: u32,
         size: &RequestSize,
         endpoint: BackendId,
-    ) -> Result<(Place, u32), FailureCause> {
+    ) -> Result<(AttemptState, u32), FailureCause> {
         let Self { backends, models, records, classes, .. } = self;
         // The address of a removed pod does not answer.
         let Some(backend) = backends.get_mut(endpoint) else {
-            return Ok((Place::Hanging(endpoint), 0));
+            return Ok((AttemptState::Hanging(endpoint), 0));
         };
         let model = classes.model_of(backend.model.0, size.tokens.class);
         let place = match backend.state {
             BackendState::Refusing => return Err(FailureCause::Refused),
             BackendState::Unreachable | BackendState::Gone => {
                 backend.hanging += 1;
-                Place::Hanging(endpoint)
+                AttemptState::Hanging(endpoint)
             }
             BackendState::Serving => {
                 let client = Client { service, attempt: attempt.position(), arrived: now };
                 let demand = models[model as usize].demand(size);
                 backend.offer(now, client, size, demand, records)?;
-                Place::Pod(endpoint)
+                AttemptState::Pod(endpoint)
             }
         };
-        if matches!(place, Place::Pod(_)) {
+        if matches!(place, AttemptState::Pod(_)) {
             self.enter_pod(now, endpoint);
         }
         Ok((place, model))
@@ -136,13 +136,13 @@ impl Traffic {
     ) {
         let Some(attempt) = self.network.attempts.remove(id) else { return };
         match attempt.place {
-            Place::Calling(pod) => self.release(now, pod),
-            Place::Hanging(pod) | Place::Blocked(pod) => {
+            AttemptState::Calling(pod) => self.release(now, pod),
+            AttemptState::Hanging(pod) | AttemptState::Blocked(pod) => {
                 if let Some(pod) = self.backends.get_mut(pod) {
                     pod.hanging -= 1;
                 }
             }
-            Place::Queue | Place::Pod(_) => {}
+            AttemptState::Queue | AttemptState::Pod(_) => {}
         }
         if let Some(pod) = attempt.place.pod() {
             if attempt.call.is_some() {
@@ -169,11 +169,16 @@ impl Traffic {
         let (service, place) = (attempt.service, attempt.place);
         self.network.services[service as usize].active -= 1;
         let cause = match place {
-            Place::Hanging(_) => FailureCause::Unreachable,
-            Place::Blocked(_) => FailureCause::Blocked,
-            Place::Queue | Place::Pod(_) | Place::Calling(_) => FailureCause::Timeout,
+            AttemptState::Hanging(_) => FailureCause::Unreachable,
+            AttemptState::Blocked(_) => FailureCause::Blocked,
+            AttemptState::Queue | AttemptState::Pod(_) | AttemptState::Calling(_) => {
+                FailureCause::Timeout
+            }
         };
-        if matches!(place, Place::Hanging(_) | Place::Blocked(_) | Place::Queue) {
+        if matches!(
+            place,
+            AttemptState::Hanging(_) | AttemptState::Blocked(_) | AttemptState::Queue
+        ) {
             self.end_attempt(now, id, Err(cause));
         }
         if let Some(pod) = place.pod() {
@@ -186,7 +191,7 @@ impl Traffic {
     }
 
     /// Times out attempts on an edge: by the timeout of a try, or by the connection timeout.
-    pub(super) fn give_up_attempts(&mut self, now: SimTime, edge: u32, due: What) {
+    pub(super) fn give_up_attempts(&mut self, now: SimTime, edge: u32, due: NetworkEvent) {
         let position = edge as usize;
         loop {
             let network = &mut self.network;
@@ -245,7 +250,7 @@ impl Traffic {
         backend.ejections += 1;
         let span = rule.base_ejection_time * i64::from(backend.ejections);
         ejected.push(pod);
-        self.network.enter(now + span, What::Restore(service, pod));
+        self.network.enter(now + span, NetworkEvent::Restore(service, pod));
         self.endpoints_available(service);
     }
 
@@ -261,19 +266,19 @@ impl Traffic {
         let row = &mut self.services[service as usize];
         row.available.clear();
         row.available.extend(row.endpoints.iter().filter(|one| !ejected.contains(one)));
-        row.chooser.endpoints_changed(&row.available, &self.backends, self.zones);
+        row.balancer.endpoints_changed(&row.available, &self.backends, self.zones);
     }
 }
 
 impl Attempt {
     /// An attempt at a call, not placed yet.
     const fn new(id: Id<Call>, call: &Call, service: u32) -> Self {
-        let place = Place::Queue;
+        let place = AttemptState::Queue;
         Self { call: Some(id), service, depth: call.depth, place, model: 0, pending: 0, next: 0 }
     }
 }
 
-impl Place {
+impl AttemptState {
     /// The pod that has it, if any.
     pub(super) const fn pod(self) -> Option<BackendId> {
         match self {

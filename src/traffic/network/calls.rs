@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{DEPTH_MAX, What};
+use super::{DEPTH_MAX, NetworkEvent};
 use crate::backend::BackendId;
 use crate::path::Traffic;
 use crate::recording::FailureCause;
@@ -52,7 +52,7 @@ pub(crate) struct Attempt {
     pub call: Option<Id<Call>>,
     pub service: u32,
     pub depth: u8,
-    pub place: Place,
+    pub place: AttemptState,
     /// Number of the request model of its pod, or of its class there.
     pub model: u32,
     /// Number of its own calls in progress.
@@ -63,7 +63,7 @@ pub(crate) struct Attempt {
 
 /// The place of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum AttemptState {
     /// In the service's work queue.
     Queue,
     /// In a pod, in service or queued.
@@ -118,10 +118,10 @@ impl Traffic {
         if (patience.is_none() || is_of_route)
             && let Some(at) = row.deadlines.push(now, id, &network.calls)
         {
-            network.enter(at, What::Deadline(edge));
+            network.enter(at, NetworkEvent::Deadline(edge));
         }
         if let Some(patience) = patience {
-            network.enter(now + patience, What::ClassDeadline(id));
+            network.enter(now + patience, NetworkEvent::ClassDeadline(id));
         }
         if depth > DEPTH_MAX {
             self.end_call(now, id, Err(FailureCause::Dependency));
@@ -170,7 +170,7 @@ impl Traffic {
         let mix = &network.services[edge.service as usize].mix;
         let position = mix.as_ref().and_then(|mix| mix.position(call.class()));
         self.records.each(edge.service, position, |record| record.retried(call.made));
-        network.enter(now + wait, What::Retry(id));
+        network.enter(now + wait, NetworkEvent::Retry(id));
     }
 
     /// A call was answered or has finally failed.
@@ -198,7 +198,7 @@ impl Traffic {
             Caller::Request(parent) => parent,
         };
         let Some(attempt) = network.attempts.get_mut(parent) else { return };
-        if !matches!(attempt.place, Place::Calling(_)) {
+        if !matches!(attempt.place, AttemptState::Calling(_)) {
             // Its node has stopped answering in the meantime.
             return;
         }
@@ -217,7 +217,7 @@ impl Traffic {
     }
 
     /// Times out the due calls on an edge.
-    pub(super) fn give_up_calls(&mut self, now: SimTime, edge: u32) {
+    pub(super) fn time_out_calls(&mut self, now: SimTime, edge: u32) {
         let position = edge as usize;
         loop {
             let network = &mut self.network;
@@ -226,7 +226,7 @@ impl Traffic {
             self.give_up_call(now, id);
         }
         if let Some(at) = self.network.edges[position].deadlines.next() {
-            self.network.enter(at, What::Deadline(edge));
+            self.network.enter(at, NetworkEvent::Deadline(edge));
         }
     }
 
@@ -243,7 +243,7 @@ impl Traffic {
         loop {
             let network = &mut self.network;
             let Some(attempt) = network.attempts.get_mut(id) else { return };
-            if !matches!(attempt.place, Place::Calling(_)) {
+            if !matches!(attempt.place, AttemptState::Calling(_)) {
                 return;
             }
             let Range { start, end } = network.edges_of_model[attempt.model as usize];

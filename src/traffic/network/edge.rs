@@ -1,7 +1,7 @@
 //! Edges of the call graph, with their timeouts and retries: the clients of a service, or one call in a request
 //! model.
 
-use super::What;
+use super::NetworkEvent;
 use super::calls::{Attempt, Call};
 use super::deadlines::Deadlines;
 use crate::call_spec::{CallSpec, RetrySpec};
@@ -63,9 +63,9 @@ impl Edge {
     }
 
     /// The attempt deadlines to which this event refers.
-    pub(super) const fn deadlines_of(&mut self, due: What) -> &mut Deadlines<Attempt> {
+    pub(super) const fn deadlines_of(&mut self, due: NetworkEvent) -> &mut Deadlines<Attempt> {
         match due {
-            What::ConnectDeadline(_) => &mut self.connect_deadlines,
+            NetworkEvent::ConnectDeadline(_) => &mut self.connect_deadlines,
             _ => &mut self.try_deadlines,
         }
     }

@@ -5,7 +5,7 @@
 //! [`Call`], made by a client or by another request, and each try of it is an [`Attempt`] in a pod.
 //! The pods' engines are the same; only, somebody looks at them whenever something happens.
 //!
-//! One order of events: by time, then what happens in pods, then by kind as [`What`] lists them.
+//! One order of events: by time, then what happens in pods, then by kind as [`NetworkEvent`] lists them.
 
 mod attempts;
 mod calendar;
@@ -25,14 +25,14 @@ use std::ops::Range;
 pub(super) use edge::Edge;
 pub(super) use graph::graph;
 
-use super::arrivals::{Arrival, Coming, Users};
+use super::arrivals::{Arrival, BufferedArrivals, Users};
 use super::backend::BackendId;
 use super::path::Traffic;
 use super::request_class::Mix;
 use super::trace::Tokens;
 use calendar::Calendar;
 use calls::Attempt;
-pub(super) use calls::{Call, Caller, Place};
+pub(super) use calls::{AttemptState, Call, Caller};
 use engine::{Id, SimTime, Table};
 use work_queue::WorkQueue;
 
@@ -66,7 +66,7 @@ pub(super) struct Route {
     /// Name of the route, which also names its random streams.
     pub name: String,
     /// Arrivals of the requests.
-    pub arrivals: Coming,
+    pub arrivals: BufferedArrivals,
     /// The target service.
     pub service: u32,
     /// Edges by start time, in order of time; never empty.
@@ -96,12 +96,12 @@ struct NetworkService {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
     at: SimTime,
-    what: What,
+    what: NetworkEvent,
 }
 
 /// Events of the network, in their order at one instant, after those of the pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
+enum NetworkEvent {
     /// An ejected endpoint of a service gets requests again.
     Restore(u32, BackendId),
     /// An attempt on this edge may time out.
@@ -176,7 +176,7 @@ impl Network {
     pub(super) fn add_users(&mut self, service: u32, mut users: Users) {
         let group = u32::try_from(self.users.len()).expect("fewer than 2^32 groups of users");
         for at in users.first_requests() {
-            self.enter(at, What::User(group));
+            self.enter(at, NetworkEvent::User(group));
         }
         self.users.push((service, users));
     }
@@ -185,11 +185,11 @@ impl Network {
     fn think(&mut self, now: SimTime, group: u32) {
         if let Some((_, users)) = self.users.get_mut(group as usize) {
             let at = now + users.think();
-            self.enter(at, What::User(group));
+            self.enter(at, NetworkEvent::User(group));
         }
     }
 
-    fn enter(&mut self, at: SimTime, what: What) {
+    fn enter(&mut self, at: SimTime, what: NetworkEvent) {
         self.events.push(Reverse(Event { at, what }));
     }
 
@@ -220,22 +220,22 @@ impl Traffic {
                 continue;
             }
             let Some(event) = event.filter(|event| event.at <= until) else { break };
-            if !matches!(event.what, What::Arrival(_) | What::Route(_)) {
+            if !matches!(event.what, NetworkEvent::Arrival(_) | NetworkEvent::Route(_)) {
                 self.network.events.pop();
             }
             match event.what {
-                What::Restore(service, pod) => self.restore(service, pod),
-                What::TryDeadline(edge) | What::ConnectDeadline(edge) => {
+                NetworkEvent::Restore(service, pod) => self.restore(service, pod),
+                NetworkEvent::TryDeadline(edge) | NetworkEvent::ConnectDeadline(edge) => {
                     self.give_up_attempts(event.at, edge, event.what);
                 }
-                What::Deadline(edge) => self.give_up_calls(event.at, edge),
-                What::Retry(call) => self.retry(event.at, call),
-                What::Arrival(service) => self.client_call(event.at, service, until),
-                What::User(group) => self.user_call(event.at, group),
-                What::Route(route) => self.route_call(event.at, route, until),
-                What::ClassDeadline(call) => self.give_up_call(event.at, call),
+                NetworkEvent::Deadline(edge) => self.time_out_calls(event.at, edge),
+                NetworkEvent::Retry(call) => self.retry(event.at, call),
+                NetworkEvent::Arrival(service) => self.client_call(event.at, service, until),
+                NetworkEvent::User(group) => self.user_call(event.at, group),
+                NetworkEvent::Route(route) => self.route_call(event.at, route, until),
+                NetworkEvent::ClassDeadline(call) => self.give_up_call(event.at, call),
             }
-            self.settle_left(event.at);
+            self.handle_departed(event.at);
         }
     }
 
@@ -248,7 +248,7 @@ impl Traffic {
         if let Some(at) = row.arrivals.next_known(until) {
             self.network.services[service].is_arrival_entered = true;
             let index = u32::try_from(service).expect("a world has fewer than 2^32 services");
-            self.network.enter(at, What::Arrival(index));
+            self.network.enter(at, NetworkEvent::Arrival(index));
         }
     }
 
@@ -273,7 +273,7 @@ impl Traffic {
         {
             route.is_entered = true;
             let index = u32::try_from(position).expect("a world has fewer than 2^32 routes");
-            network.enter(at, What::Route(index));
+            network.enter(at, NetworkEvent::Route(index));
         }
     }
 
@@ -304,7 +304,7 @@ impl Traffic {
 
     /// Handles the attempts that left their pods, in order.
     #[inline]
-    pub(super) fn settle_left(&mut self, now: SimTime) {
+    pub(super) fn handle_departed(&mut self, now: SimTime) {
         let mut next = 0;
         while let Some(one) = self.records.left.get(next).copied() {
             next += 1;

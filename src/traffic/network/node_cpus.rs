@@ -37,7 +37,7 @@ impl Traffic {
             let requests = self.backends.get(backend).map_or(0.0, Backend::cores_wanted);
             if let Some(node) = self.node_cpus.get_mut(id) {
                 node.want(position, requests);
-                node.want_for_flow(position, self.fluid.cpu_demand(now, backend));
+                node.set_flow_demand(position, self.fluid.cpu_demand(now, backend));
             }
         }
         self.share_out(now, id);

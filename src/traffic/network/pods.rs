@@ -1,10 +1,10 @@
 //! Pods in the network: their events, and the outcomes of their requests when they stop or their nodes stop
 //! answering.
 
-use super::calls::{Attempt, Place};
+use super::calls::{Attempt, AttemptState};
 use crate::backend::{Backend, BackendId};
 use crate::path::Traffic;
-use crate::recording::{Client, FailureCause, Left};
+use crate::recording::{Client, DepartedAttempt, FailureCause};
 use engine::{Id, SimTime};
 
 impl Traffic {
@@ -15,7 +15,7 @@ impl Traffic {
         };
         let Some(pod) = self.backends.get_mut(id) else { return };
         pod.advance(now, &mut self.records);
-        self.settle_left(now);
+        self.handle_departed(now);
         self.enter_pod(now, id);
     }
 
@@ -32,14 +32,14 @@ impl Traffic {
     }
 
     /// An attempt left its pod's slots, or has finished everything but its calls there.
-    pub(super) fn left_pod(&mut self, now: SimTime, left: Left) {
+    pub(super) fn left_pod(&mut self, now: SimTime, left: DepartedAttempt) {
         let Some((id, attempt)) = self.network.attempts.at_mut(left.attempt) else { return };
-        let Place::Pod(pod) = attempt.place else { return };
+        let AttemptState::Pod(pod) = attempt.place else { return };
         if !left.is_done {
             return self.end_attempt(now, id, Err(FailureCause::Shed));
         }
         if self.backends.get(pod).is_some_and(Backend::holds) {
-            attempt.place = Place::Calling(pod);
+            attempt.place = AttemptState::Calling(pod);
             self.next_calls(now, id);
         } else {
             self.end_attempt(now, id, Ok(()));
@@ -64,7 +64,7 @@ impl Traffic {
     ) {
         for id in self.attempts_in(pod, clients) {
             let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
-            attempt.place = Place::Queue;
+            attempt.place = AttemptState::Queue;
             let (service, is_wanted) = (attempt.service, attempt.call.is_some());
             if is_wanted && self.network.has_work_queue(service) {
                 self.put_back_in_work_queue(now, service, id);
@@ -72,14 +72,14 @@ impl Traffic {
                 self.end_attempt(now, id, Err(cause));
             }
         }
-        self.settle_left(now);
+        self.handle_departed(now);
     }
 
     /// The pod's node stops answering: its requests hang until their callers time out.
     pub(crate) fn pod_unreachable(&mut self, now: SimTime, pod: BackendId, clients: &[Client]) {
         for id in self.attempts_in(pod, clients) {
             let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
-            attempt.place = Place::Hanging(pod);
+            attempt.place = AttemptState::Hanging(pod);
             let is_wanted = attempt.call.is_some();
             if let Some(pod) = self.backends.get_mut(pod) {
                 pod.hanging += 1;
@@ -88,7 +88,7 @@ impl Traffic {
                 self.end_attempt(now, id, Err(FailureCause::Unreachable));
             }
         }
-        self.settle_left(now);
+        self.handle_departed(now);
     }
 
     /// The attempts of the clients whose work a pod dropped, and those making calls from it.
@@ -97,7 +97,7 @@ impl Traffic {
         let dropped = clients.iter().filter_map(|client| attempts.id_at(client.attempt as usize));
         let calling = attempts
             .iter()
-            .filter(|(_, attempt)| attempt.place == Place::Calling(pod))
+            .filter(|(_, attempt)| attempt.place == AttemptState::Calling(pod))
             .map(|(id, _)| id);
         dropped.chain(calling).collect()
     }

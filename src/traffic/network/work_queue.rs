@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::calls::{Attempt, Place};
+use super::calls::{Attempt, AttemptState};
 use crate::backend::{BackendId, BackendState};
 use crate::path::{ServiceId, Traffic};
 use engine::{Id, SimTime};
@@ -36,7 +36,7 @@ impl Traffic {
         let network = &mut self.network;
         let Some(attempt) = network.attempts.remove(id) else { return };
         let call = attempt.call;
-        let anew = Attempt { place: Place::Queue, pending: 0, next: 0, ..attempt };
+        let anew = Attempt { place: AttemptState::Queue, pending: 0, next: 0, ..attempt };
         let id = network.attempts.insert(anew);
         if let Some(call) = call.and_then(|call| network.calls.get_mut(call)) {
             call.attempt = Some(id);
@@ -94,7 +94,8 @@ impl Traffic {
         let queue = self.network.services[service as usize].work_queue.as_mut();
         let Some(id) = queue.and_then(|queue| queue.waiting.pop_front()) else { return };
         let network = &self.network;
-        let waiting = network.attempts.get(id).filter(|attempt| attempt.place == Place::Queue);
+        let waiting =
+            network.attempts.get(id).filter(|attempt| attempt.place == AttemptState::Queue);
         // A queued request that exists still has a waiting caller.
         let call = waiting.and_then(|attempt| network.calls.get(attempt.call?));
         let Some(size) = call.map(|call| call.size) else { return };

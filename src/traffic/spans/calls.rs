@@ -42,7 +42,7 @@ pub(super) struct Moments {
 
 /// A typical call of requests of one kind.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct UsualCall {
+pub(super) struct TypicalCall {
     pub callee: Callee,
     /// Calls at once.
     pub times: u32,
@@ -95,16 +95,16 @@ impl CallSums {
     }
 
     /// The typical calls of `requests` requests.
-    pub fn usual(&self, requests: u64) -> Vec<UsualCall> {
+    pub fn usual(&self, requests: u64) -> Vec<TypicalCall> {
         let share = |sum: &CallSum| sum.requests as f64 / requests.max(1) as f64;
-        let mut rows: Vec<(f64, UsualCall)> = self
+        let mut rows: Vec<(f64, TypicalCall)> = self
             .by_turn
             .iter()
             .filter(|(_, sum)| share(sum) >= RARE)
             .map(|((callee, _), sum)| {
                 let calls = sum.calls as f64;
                 let times = libm::round(calls / sum.requests.max(1) as f64);
-                let call = UsualCall {
+                let call = TypicalCall {
                     callee: *callee,
                     times: whole(times),
                     share: share(sum),
@@ -116,7 +116,7 @@ impl CallSums {
             })
             .collect();
         rows.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-        let mut usual: Vec<UsualCall> = Vec::new();
+        let mut usual: Vec<TypicalCall> = Vec::new();
         for (_, mut call) in rows {
             call.with_previous &= !usual.is_empty();
             match usual.last_mut() {

@@ -14,7 +14,7 @@ mod store;
 
 pub use observe::{Kinds, Observation, ObservedCall, ObservedClass, ObservedService, observe};
 pub use read::read_spans;
-pub use requests::Oddities;
+pub use requests::TraceIrregularities;
 pub use store::{SpanStore, Spans};
 
 #[cfg(test)]

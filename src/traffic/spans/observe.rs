@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::{CallSums, Moments};
-use super::requests::{Callee, Oddities, Request, requests};
+use super::requests::{Callee, Request, TraceIrregularities, requests};
 use super::store::{Span, SpanKind, SpanStore};
 
 /// Maximum number of request kinds per service, the most frequent ones.
@@ -21,7 +21,7 @@ pub struct Observation {
     /// Number of traces evaluated.
     pub traces: u64,
     /// Irregularities in the traces.
-    pub odd: Oddities,
+    pub odd: TraceIrregularities,
     /// Calls that were dropped because they form cycles: caller and callee.
     pub circles: Vec<(String, String)>,
 }
@@ -111,10 +111,10 @@ pub fn observe(store: &mut SpanStore, told: Kinds) -> Observation {
         .map(|span| span.service)
         .collect();
     let traces = || store.spans.chunk_by(|one, next| one.trace == next.trace);
-    let of_trace = |spans: &[Span], odd: &mut Oddities| {
+    let of_trace = |spans: &[Span], odd: &mut TraceIrregularities| {
         requests(spans, |service| with_kinds.contains(&service), odd)
     };
-    let mut odd = Oddities::default();
+    let mut odd = TraceIrregularities::default();
     let mut counts: BTreeMap<Key, u64> = BTreeMap::new();
     for spans in traces() {
         for request in of_trace(spans, &mut odd) {
@@ -129,7 +129,9 @@ pub fn observe(store: &mut SpanStore, told: Kinds) -> Observation {
     let mut sums: BTreeMap<Key, ClassSums> = BTreeMap::new();
     let mut called: BTreeMap<u32, u64> = BTreeMap::new();
     for spans in traces() {
-        for Request { span, mut calls, own_nanos } in of_trace(spans, &mut Oddities::default()) {
+        for Request { span, mut calls, own_nanos } in
+            of_trace(spans, &mut TraceIrregularities::default())
+        {
             for call in &mut calls {
                 if let Callee::Traced(service, operation) = call.callee {
                     *called.entry(service).or_default() += 1;
@@ -191,7 +193,7 @@ fn of_service(store: &SpanStore, number: u32) -> ObservedService {
 }
 
 fn class(store: &SpanStore, operation: u32, sum: &ClassSums) -> ObservedClass {
-    let call = |call: super::calls::UsualCall| {
+    let call = |call: super::calls::TypicalCall| {
         let (service, class) = match call.callee {
             Callee::Traced(service, operation) => (service, Some(store.name(operation).to_owned())),
             Callee::Silent(service) => (service, None),

@@ -38,7 +38,7 @@ pub(super) enum Callee {
 
 /// Irregularities in traces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Oddities {
+pub struct TraceIrregularities {
     /// Requests whose caller is not in the file.
     pub without_parent: u64,
     /// Spans that extend beyond the waiting request because of clock skew, and were clipped to it.
@@ -54,7 +54,7 @@ pub struct Oddities {
 pub(super) fn requests(
     spans: &[Span],
     tells_kinds: impl Fn(u32) -> bool,
-    odd: &mut Oddities,
+    odd: &mut TraceIrregularities,
 ) -> Vec<Request> {
     let mut places = FxHashMap::default();
     let mut is_repeated = vec![false; spans.len()];
@@ -154,7 +154,12 @@ fn is_request(span: &Span, parent: Option<&Span>, tells_kinds: impl Fn(u32) -> b
 
 /// The time during which the caller waited for a request: that of the caller's own span, if it has one. Otherwise the
 /// request's own times, measured by another clock: shifted into the caller's span, or clipped to it.
-fn within(span: &Span, caller: &Span, is_client: bool, odd: &mut Oddities) -> (i64, i64) {
+fn within(
+    span: &Span,
+    caller: &Span,
+    is_client: bool,
+    odd: &mut TraceIrregularities,
+) -> (i64, i64) {
     if span.start < caller.start || span.end > caller.end {
         odd.clamped += 1;
     }

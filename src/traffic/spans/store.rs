@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::import::BrokenRow;
+use crate::import::MalformedRow;
 
 /// Maximum number of spans held: some 160 MB.
 const SPANS_MAX: usize = 2_000_000;
@@ -65,7 +65,7 @@ pub(super) struct RawSpan<'a> {
 
 /// Where a service runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Home {
+pub(super) struct ServiceHome {
     /// Its namespace; empty if unknown.
     pub namespace: String,
     /// The workload of its pods; empty if unknown.
@@ -78,7 +78,7 @@ pub struct SpanStore {
     pub(super) spans: Vec<Span>,
     names: Vec<String>,
     numbers: FxHashMap<String, u32>,
-    pub(super) homes: FxHashMap<u32, Home>,
+    pub(super) homes: FxHashMap<u32, ServiceHome>,
     /// Traces are kept if their hash has this many trailing zeros.
     thinned: u32,
     held_max: Option<usize>,
@@ -96,7 +96,7 @@ pub struct Spans {
     /// Lines and spans that could not be read.
     pub broken: u64,
     /// The first of the malformed ones.
-    pub first_broken: Vec<BrokenRow>,
+    pub first_broken: Vec<MalformedRow>,
 }
 
 impl SpanStore {
@@ -187,7 +187,7 @@ impl SpanStore {
     pub(super) fn bad(&mut self, line: u64, message: String) {
         self.read.broken += 1;
         if self.read.first_broken.len() < SHOWN {
-            self.read.first_broken.push(BrokenRow { line, message });
+            self.read.first_broken.push(MalformedRow { line, message });
         }
     }
 

@@ -74,7 +74,7 @@ fn own_time_is_what_no_call_covers_and_calls_that_overlap_are_made_at_once() {
     assert_eq!(in_words(&cart.classes[0]), ["redis-cart x1 1.00"]);
     assert_eq!(cart.classes[0].calls[0].class, None);
     assert!((cart.classes[0].own_seconds - 0.005).abs() < 1e-9);
-    assert_eq!(observation.odd, Oddities::default());
+    assert_eq!(observation.odd, TraceIrregularities::default());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A whole timeline: Karpenter's operator with a simulated provider, kube-scheduler and termination that follow the
 //! recording.
 
-mod telling;
+mod recorded;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,11 +15,13 @@ use engine::{SimDuration, SimTime};
 use karpenter::Snapshot;
 use karpenter::labels::{CAPACITY_TYPE, HOSTNAME, ZONE};
 use karpenter::node_pods::NodePods;
-use karpenter::operator::{ClaimNames, ClaimState, Launched, Look, NodeWithPods, Operator, Output};
+use karpenter::operator::{
+    ClaimNames, ClaimState, ClusterAccess, Launched, NodeWithPods, Operator, Output,
+};
 use karpenter::pod::{Pod, PodOwner, disrupted_taint, untolerated};
 use karpenter::requirements::Requirements;
 use karpenter::state::{NodeObject, StateNode};
-pub(super) use telling::by_time_and_kind;
+pub(super) use recorded::by_time_and_kind;
 
 /// A scheduled event.
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ struct Timeline<'a> {
     waiting: Vec<Arc<Pod>>,
     events: BTreeMap<(SimTime, u64), Event>,
     last_event: u64,
-    told: Vec<Value>,
+    decisions: Vec<Value>,
 }
 
 /// The events of a timeline.
@@ -71,13 +73,13 @@ pub(super) fn outcome(
         waiting,
         events: BTreeMap::new(),
         last_event: 0,
-        told: Vec::new(),
+        decisions: Vec::new(),
     };
     timeline.begin(states);
     timeline.run(&case.id)?;
-    let mut told = timeline.told;
-    told.sort_by(by_time_and_kind);
-    Ok(json!({ "timeline": told }))
+    let mut decisions = timeline.decisions;
+    decisions.sort_by(by_time_and_kind);
+    Ok(json!({ "timeline": decisions }))
 }
 
 impl Timeline<'_> {
@@ -138,7 +140,7 @@ impl Timeline<'_> {
                 continue;
             }
             let Self { operator, base, nodes, waiting, now, .. } = self;
-            let mut look = Look {
+            let mut look = ClusterAccess {
                 cluster: &mut |claims| Snapshot {
                     now: *now,
                     nodes: claims.join(nodes.values().cloned()),
@@ -247,7 +249,7 @@ impl Timeline<'_> {
             self.operator.mark_changed(self.now);
             return;
         }
-        let output = self.operator.pod_came_or_went(node, self.now);
+        let output = self.operator.pod_set_changed(node, self.now);
         self.carry_out(output.into_iter().collect());
     }
 
@@ -320,11 +322,11 @@ impl Timeline<'_> {
             allocatable: launch.instance_type.allocatable.clone(),
         };
         self.operator.launched(name, launched, self.now);
-        let told = json!({
+        let decisions = json!({
             "node": &**name, "instance_type": &*launch.instance_type.name, "zone": &*zone,
             "capacity_type": &*launch.capacity_type, "price": launch.price,
         });
-        self.tell("launched", told);
+        self.tell("launched", decisions);
         self.after(self.sequence.register_s, Event::Register(name.clone()));
     }
 
@@ -374,8 +376,8 @@ impl Timeline<'_> {
             again.id.name = format!("{}x", pod.id.name).into();
             again.uid = format!("{}x", pod.uid).into();
             again.created = self.now.floor_to_second();
-            let told = json!({ "pod": &*again.id.name, "was": &*pod.id.name });
-            self.tell("pod_recreated", told);
+            let decisions = json!({ "pod": &*again.id.name, "was": &*pod.id.name });
+            self.tell("pod_recreated", decisions);
             self.operator.mark_changed(self.now);
             self.add_pod(again);
         }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{Routing, route_problems, target_problems};
 use cluster::ObjectReference;
 use manifest::{Diagnostic, Diagnostics, Manifest, Source, read_manifests};
-use traffic::EntranceSpec;
+use traffic::IngressRouteSpec;
 
 fn manifests(text: &str) -> Vec<Manifest> {
     let mut unread = Diagnostics::default();
@@ -25,13 +25,13 @@ fn said(text: &str) -> Vec<String> {
 fn said_together(text: &str, hosts: &[&str]) -> Vec<String> {
     let manifests = manifests(text);
     let routing = Routing::of(manifests.iter().map(|one| (&one.reference, &one.value)));
-    let entrance = |host: &&str| {
+    let ingress_route = |host: &&str| {
         let spec = json!({"host": host, "load": {"pattern": "constant", "rps": 1}});
         serde_json::from_value(spec).expect("settings")
     };
-    let entrances: Vec<EntranceSpec> = hosts.iter().map(entrance).collect();
+    let ingress_routes: Vec<IngressRouteSpec> = hosts.iter().map(ingress_route).collect();
     let by_name = |name: &ObjectReference| manifests.iter().find(|one| one.reference == *name);
-    target_problems(&routing, &entrances, by_name).iter().map(ToString::to_string).collect()
+    target_problems(&routing, &ingress_routes, by_name).iter().map(ToString::to_string).collect()
 }
 
 #[test]

@@ -22,7 +22,7 @@ use engine::parse_duration;
 /// A distribution of times as written by the user: `20ms`, or `{distribution: lognormal, mean: 20ms, cv: 0.8}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum TimeLaw {
+pub enum TimeDistribution {
     /// A constant.
     Constant(SimDuration),
     /// Drawn anew for each request.
@@ -74,7 +74,7 @@ pub(super) enum Quantile {
     Empirical(Arc<[f64]>),
 }
 
-impl TimeLaw {
+impl TimeDistribution {
     /// The mean of an unchecked distribution (s).
     pub(super) fn mean_seconds(&self) -> f64 {
         match self {
@@ -100,13 +100,13 @@ impl TimeLaw {
         let mut checks = checks.inside(field);
         match self {
             Self::Constant(_) | Self::Drawn(Distribution::Constant { .. }) => {}
-            Self::Drawn(Distribution::Exponential { mean }) => checks.some_time("mean", *mean),
+            Self::Drawn(Distribution::Exponential { mean }) => checks.check_positive("mean", *mean),
             Self::Drawn(Distribution::Lognormal { mean, cv }) => {
-                checks.some_time("mean", *mean);
+                checks.check_positive("mean", *mean);
                 checks.positive("cv", *cv);
             }
             Self::Drawn(Distribution::Pareto { mean, shape }) => {
-                checks.some_time("mean", *mean);
+                checks.check_positive("mean", *mean);
                 checks.require(shape.is_finite() && *shape > 1.0, "shape", || {
                     format!("{shape} must be above 1: the mean would be infinite")
                 });
@@ -216,44 +216,46 @@ impl Quantile {
     }
 }
 
-impl Default for TimeLaw {
+impl Default for TimeDistribution {
     fn default() -> Self {
         Self::ZERO
     }
 }
 
-impl<'de> Deserialize<'de> for TimeLaw {
+impl<'de> Deserialize<'de> for TimeDistribution {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either;
         impl<'de> Visitor<'de> for Either {
-            type Value = TimeLaw;
+            type Value = TimeDistribution;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(
                     "a time such as 20ms, or a law such as {distribution: exponential, mean: 20ms}",
                 )
             }
-            fn visit_str<E: Error>(self, text: &str) -> Result<TimeLaw, E> {
-                parse_duration(text).map(TimeLaw::Constant).map_err(E::custom)
+            fn visit_str<E: Error>(self, text: &str) -> Result<TimeDistribution, E> {
+                parse_duration(text).map(TimeDistribution::Constant).map_err(E::custom)
             }
-            fn visit_f64<E: Error>(self, seconds: f64) -> Result<TimeLaw, E> {
+            fn visit_f64<E: Error>(self, seconds: f64) -> Result<TimeDistribution, E> {
                 self.visit_str(&seconds.to_string())
             }
-            fn visit_u64<E: Error>(self, seconds: u64) -> Result<TimeLaw, E> {
+            fn visit_u64<E: Error>(self, seconds: u64) -> Result<TimeDistribution, E> {
                 self.visit_str(&seconds.to_string())
             }
-            fn visit_i64<E: Error>(self, seconds: i64) -> Result<TimeLaw, E> {
+            fn visit_i64<E: Error>(self, seconds: i64) -> Result<TimeDistribution, E> {
                 self.visit_str(&seconds.to_string())
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TimeLaw, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TimeDistribution, A::Error> {
                 let value = Value::deserialize(MapAccessDeserializer::new(map))?;
-                read_tagged(&value, "distribution").map(TimeLaw::Drawn).map_err(A::Error::custom)
+                read_tagged(&value, "distribution")
+                    .map(TimeDistribution::Drawn)
+                    .map_err(A::Error::custom)
             }
         }
         deserializer.deserialize_any(Either)
     }
 }
 
-impl JsonSchema for TimeLaw {
+impl JsonSchema for TimeDistribution {
     fn schema_name() -> Cow<'static, str> {
         "TimeLaw".into()
     }
@@ -274,12 +276,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn law(json: serde_json::Value) -> TimeLaw {
+    fn law(json: serde_json::Value) -> TimeDistribution {
         serde_json::from_value(json).expect("a law")
     }
 
     /// Mean and coefficient of variation by the midpoint rule over the quantiles.
-    fn moments(law: &TimeLaw) -> (f64, f64) {
+    fn moments(law: &TimeDistribution) -> (f64, f64) {
         let quantile = law.quantile();
         let n = 400_000;
         let (mut sum, mut squares) = (0.0, 0.0);
@@ -347,7 +349,7 @@ mod tests {
             (json!({"distribution": "exponential", "men": "1s"}), "unknown field `men`"),
             (json!({"mean": "1s"}), "missing field `distribution`"),
         ] {
-            let error = serde_json::from_value::<TimeLaw>(json).unwrap_err().to_string();
+            let error = serde_json::from_value::<TimeDistribution>(json).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
     }

@@ -11,16 +11,16 @@ use sim::control_plane::{LogEntry, Logged, Observer};
 
 /// A change with the resulting state.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(super) struct ObservedChange {
     pub(super) change: Change,
-    pub(super) pod: Option<SeenPod>,
+    pub(super) pod: Option<ObservedPod>,
     /// For a node: name, Ready status, reason, taints.
     pub(super) node: Option<Value>,
 }
 
 /// A pod right after a change.
 #[derive(Clone, Debug)]
-pub(super) struct SeenPod {
+pub(super) struct ObservedPod {
     pub(super) owner: Option<Owner>,
     pub(super) name: Name,
     pub(super) image: Name,
@@ -35,13 +35,13 @@ pub(super) struct SeenPod {
 
 /// Collects changes until they are taken.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Eyes {
-    pub(super) seen: Vec<Seen>,
+pub(super) struct ChangeCollector {
+    pub(super) seen: Vec<ObservedChange>,
     /// Number of refused pod creations.
     pub(super) refused_pods: usize,
 }
 
-impl Observer for Eyes {
+impl Observer for ChangeCollector {
     fn changed(&mut self, view: ClusterView<'_>, changes: &[Change]) {
         for change in changes {
             let (mut pod, mut node) = (None, None);
@@ -54,7 +54,7 @@ impl Observer for Eyes {
                 }
                 _ => {}
             }
-            self.seen.push(Seen { change: change.clone(), pod, node });
+            self.seen.push(ObservedChange { change: change.clone(), pod, node });
         }
     }
 
@@ -65,9 +65,9 @@ impl Observer for Eyes {
     }
 }
 
-fn seen_pod(view: ClusterView<'_>, pod: &Pod) -> SeenPod {
+fn seen_pod(view: ClusterView<'_>, pod: &Pod) -> ObservedPod {
     let node = pod.node.and_then(|node| view.nodes().get(node));
-    SeenPod {
+    ObservedPod {
         owner: pod.owner,
         name: pod.name().clone(),
         image: view.template_of(pod).spec.containers[0].image.clone(),

@@ -14,14 +14,14 @@ use engine::parse_duration;
 
 /// A cut point in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum CutPoint {
     /// An offset from the trace's beginning.
     After(SimDuration),
     /// A date, for a trace that records the date of its beginning.
     At(Timestamp),
 }
 
-impl Cut {
+impl CutPoint {
     /// The offset from the trace's beginning, or the reason why it cannot be determined.
     pub(crate) fn offset(self, trace: &Trace) -> Result<SimDuration, String> {
         let date = match self {
@@ -42,13 +42,13 @@ impl Cut {
     }
 }
 
-impl Default for Cut {
+impl Default for CutPoint {
     fn default() -> Self {
         Self::After(SimDuration::ZERO)
     }
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for CutPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::After(span) => span.fmt(f),
@@ -57,7 +57,7 @@ impl fmt::Display for Cut {
     }
 }
 
-impl Serialize for Cut {
+impl Serialize for CutPoint {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::After(span) => span.serialize(serializer),
@@ -66,7 +66,7 @@ impl Serialize for Cut {
     }
 }
 
-impl<'de> Deserialize<'de> for Cut {
+impl<'de> Deserialize<'de> for CutPoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
         let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Cut {
     }
 }
 
-impl JsonSchema for Cut {
+impl JsonSchema for CutPoint {
     fn schema_name() -> Cow<'static, str> {
         "Cut".into()
     }

@@ -14,8 +14,8 @@ pub type FindTokens<'a, 't> = &'a dyn Fn(&str) -> Option<&'t Arc<TokenHistograms
 
 /// A distribution of token counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "TokenLawFields", untagged)]
-pub enum TokenLaw {
+#[serde(try_from = "TokenDistributionFields", untagged)]
+pub enum TokenDistribution {
     /// Lognormal, or constant.
     Lognormal {
         /// Mean, above 0.
@@ -34,7 +34,7 @@ pub enum TokenLaw {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "TokenLaw")]
-struct TokenLawFields {
+struct TokenDistributionFields {
     /// Mean, above 0.
     mean: Option<f64>,
     /// Coefficient of variation of a lognormal distribution; 0 for a constant. Default 0.
@@ -60,7 +60,7 @@ pub(super) enum TokenQuantile {
     Histogram(Arc<TokenHistograms>, Part),
 }
 
-impl TokenLaw {
+impl TokenDistribution {
     /// A constant.
     pub const fn constant(mean: f64) -> Self {
         Self::Lognormal { mean, cv: 0.0 }
@@ -156,18 +156,18 @@ impl TokenQuantile {
     }
 }
 
-impl TryFrom<TokenLawFields> for TokenLaw {
+impl TryFrom<TokenDistributionFields> for TokenDistribution {
     type Error = String;
 
-    fn try_from(fields: TokenLawFields) -> Result<Self, String> {
+    fn try_from(fields: TokenDistributionFields) -> Result<Self, String> {
         match fields {
-            TokenLawFields { mean: Some(mean), cv, histogram: None } => {
+            TokenDistributionFields { mean: Some(mean), cv, histogram: None } => {
                 Ok(Self::Lognormal { mean, cv: cv.unwrap_or(0.0) })
             }
-            TokenLawFields { mean: None, cv: None, histogram: Some(histogram) } => {
+            TokenDistributionFields { mean: None, cv: None, histogram: Some(histogram) } => {
                 Ok(Self::Histogram { histogram })
             }
-            TokenLawFields { histogram: Some(_), .. } => {
+            TokenDistributionFields { histogram: Some(_), .. } => {
                 Err("a `histogram` implies mean and cv; leave those out".into())
             }
             _ => Err("give the `mean`, or the `histogram` of a file".into()),
@@ -175,12 +175,12 @@ impl TryFrom<TokenLawFields> for TokenLaw {
     }
 }
 
-impl JsonSchema for TokenLaw {
+impl JsonSchema for TokenDistribution {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        TokenLawFields::schema_name()
+        TokenDistributionFields::schema_name()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        TokenLawFields::json_schema(generator)
+        TokenDistributionFields::json_schema(generator)
     }
 }

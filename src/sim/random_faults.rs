@@ -19,7 +19,7 @@ use rand_distr::Distribution;
 
 /// Interval after which the number of pods or nodes at risk is determined anew; in between it counts as constant.
 /// As the processes are memoryless, this affects nothing but their rate.
-const LOOK: SimDuration = SimDuration::from_secs(60);
+const REFRESH_PERIOD: SimDuration = SimDuration::from_secs(60);
 /// Notice before a random spot reclaim, as on AWS.
 const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
 
@@ -75,8 +75,8 @@ impl RandomFaults {
         } else {
             drawn_time(stream, fault.mean_time_between.as_secs_f64() / population as f64)
         };
-        let strikes = wait <= LOOK;
-        env.enter(env.now + wait.min(LOOK), Event::RandomFault { process, strikes });
+        let strikes = wait <= REFRESH_PERIOD;
+        env.enter(env.now + wait.min(REFRESH_PERIOD), Event::RandomFault { process, strikes });
     }
 }
 

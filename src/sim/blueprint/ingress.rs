@@ -1,15 +1,15 @@
 //! Requests that Ingresses and HTTPRoutes route to Services.
 
 use super::Blueprint;
-use crate::routes::{Entrance, parts_of};
+use crate::routes::{IngressRoute, parts_of};
 use cluster::{Kind, NamespacedName, ObjectReference, ServiceReference};
 use engine::{SimDuration, SimTime, Streams};
-use manifest::{Diagnostic, Diagnostics, Place, Severity};
+use manifest::{Diagnostic, Diagnostics, Location, Severity};
 use scenario::routing::Destination;
 use scenario::{route_problems, target_problems};
 use traffic::{
-    Arrivals, Balancer, EntranceSpec, RoutePolicy, RouteTraffic, ServicePolicy, ServiceTraffic,
-    Via, WayId,
+    Arrivals, Balancer, BranchId, IngressRouteSpec, RoutePolicy, RouteTraffic, ServicePolicy,
+    ServiceTraffic, Via,
 };
 
 impl Blueprint<'_> {
@@ -20,9 +20,10 @@ impl Blueprint<'_> {
         if self.routings.last().is_some_and(|(_, before)| *before == routing) {
             return;
         }
-        let entrances = &self.resolved.scenario().ingress;
-        if !entrances.is_empty() {
-            let said = target_problems(&routing, entrances, |object| self.documents.get(object));
+        let ingress_routes = &self.resolved.scenario().ingress;
+        if !ingress_routes.is_empty() {
+            let said =
+                target_problems(&routing, ingress_routes, |object| self.documents.get(object));
             for problem in said {
                 let later = Diagnostic { severity: Severity::Warning, ..problem.clone() };
                 let is_known = problems.iter().any(|known| *known == problem || *known == later);
@@ -47,19 +48,20 @@ impl Blueprint<'_> {
     }
 
     /// Reports hosts and paths that have no rule any more because of settings on the command line.
-    pub(super) fn entrances_lead_on(&self, problems: &mut Diagnostics) {
+    pub(super) fn check_ingress_routes(&self, problems: &mut Diagnostics) {
         if problems.has_errors() {
             return;
         }
         let routing = &self.routings[0].1;
-        for entrance in &self.resolved.scenario().ingress {
-            if routing.find(&entrance.host, &entrance.path).is_none() {
+        for ingress_route in &self.resolved.scenario().ingress {
+            if routing.find(&ingress_route.host, &ingress_route.path).is_none() {
                 let message = format!(
                     "with these settings no Ingress or HTTPRoute has a rule for {}",
-                    entrance.url()
+                    ingress_route.url()
                 );
                 problems.push(
-                    Diagnostic::error("invalid-route", message).at(Place::whole(&"--set".into())),
+                    Diagnostic::error("invalid-route", message)
+                        .at(Location::whole(&"--set".into())),
                 );
             }
         }
@@ -67,14 +69,14 @@ impl Blueprint<'_> {
 
     /// Adds the requests that Ingresses and HTTPRoutes route to services. Every Service that is a destination at
     /// any time of the timeline is known from the start, so that the report has it.
-    pub(super) fn add_entrances(
+    pub(super) fn add_ingress_routes(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
         streams: Streams,
         problems: &mut Diagnostics,
-    ) -> Vec<Entrance> {
-        let mut entrances = Vec::new();
-        let mut ids = (0..).map(WayId);
+    ) -> Vec<IngressRoute> {
+        let mut ingress_routes = Vec::new();
+        let mut ids = (0..).map(BranchId);
         for (position, spec) in self.resolved.scenario().ingress.iter().enumerate() {
             let url = spec.url();
             let drawn = streams.stream(&format!("ways of {url}"), 0);
@@ -83,7 +85,7 @@ impl Blueprint<'_> {
             let parts = self.parts(spec);
             let via = self.via(spec);
             let Some(first) = policies.first().copied() else { continue };
-            let mut entrance = Entrance::new(spec.clone(), parts, first);
+            let mut ingress_route = IngressRoute::new(spec.clone(), parts, first);
             for destination in self.destinations(spec) {
                 let service = ServiceReference(destination.service.clone());
                 let as_traffic = spec.as_traffic(&service);
@@ -92,26 +94,27 @@ impl Blueprint<'_> {
                 match as_traffic.arrivals_with(&path, &traces, stream) {
                     Err(mistakes) => {
                         self.report(mistakes, problems);
-                        return entrances;
+                        return ingress_routes;
                     }
                     Ok(arrivals) => {
                         let id = ids.next().expect("numbers do not end");
-                        let ranges = entrance.ranges_of(&destination);
-                        let way = arrivals.routed(id, ranges, drawn.clone()).with_path(&spec.path);
+                        let ranges = ingress_route.ranges_of(&destination);
+                        let branch =
+                            arrivals.routed(id, ranges, drawn.clone()).with_path(&spec.path);
                         let patience =
-                            self.add_way(traffic, &destination, &url, way, (&policies, via));
-                        entrance.add_way(id, destination, patience.map(|_| first));
+                            self.add_branch(traffic, &destination, &url, branch, (&policies, via));
+                        ingress_route.add_branch(id, destination, patience.map(|_| first));
                     }
                 }
             }
-            entrances.push(entrance);
+            ingress_routes.push(ingress_route);
         }
-        entrances
+        ingress_routes
     }
 
     /// Adds the requests of a route to a service, which may have other traffic already. Returns the clients'
     /// patience if that is the only limit on these requests throughout the run.
-    fn add_way(
+    fn add_branch(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
         destination: &Destination,
@@ -177,10 +180,10 @@ impl Blueprint<'_> {
     }
 
     /// The policies of an entrance at the start and after each change of the timeline.
-    fn route_policies(&self, entrance: &EntranceSpec) -> Vec<RoutePolicy> {
+    fn route_policies(&self, ingress_route: &IngressRouteSpec) -> Vec<RoutePolicy> {
         let rules = self.routings.iter().filter_map(|(_, routing)| {
-            let rule = routing.find(&entrance.host, &entrance.path)?;
-            Some(routing.limits(rule).policy(entrance))
+            let rule = routing.find(&ingress_route.host, &ingress_route.path)?;
+            Some(routing.limits(rule).policy(ingress_route))
         });
         let mut policies: Vec<RoutePolicy> = rules.collect();
         policies.dedup();
@@ -188,8 +191,8 @@ impl Blueprint<'_> {
     }
 
     /// The kind of proxy that serves an entrance, by its rule at the start.
-    fn via(&self, entrance: &EntranceSpec) -> Via {
-        let rule = self.routings[0].1.find(&entrance.host, &entrance.path);
+    fn via(&self, ingress_route: &IngressRouteSpec) -> Via {
+        let rule = self.routings[0].1.find(&ingress_route.host, &ingress_route.path);
         match rule.map(|rule| rule.object.kind) {
             Some(Kind::HTTPRoute) => Via::Gateway,
             _ => Via::IngressController,
@@ -197,15 +200,16 @@ impl Blueprint<'_> {
     }
 
     /// The destinations of an entrance at the start, with their weights.
-    fn parts(&self, entrance: &EntranceSpec) -> Vec<(Destination, u64)> {
+    fn parts(&self, ingress_route: &IngressRouteSpec) -> Vec<(Destination, u64)> {
         let routing = &self.routings[0].1;
-        parts_of(routing, entrance).unwrap_or_default()
+        parts_of(routing, ingress_route).unwrap_or_default()
     }
 
     /// All destinations of an entrance over the timeline, in order of first appearance.
-    fn destinations(&self, entrance: &EntranceSpec) -> Vec<Destination> {
+    fn destinations(&self, ingress_route: &IngressRouteSpec) -> Vec<Destination> {
         let mut all: Vec<Destination> = Vec::new();
-        let parts = self.routings.iter().filter_map(|(_, routing)| parts_of(routing, entrance));
+        let parts =
+            self.routings.iter().filter_map(|(_, routing)| parts_of(routing, ingress_route));
         for (destination, _) in parts.flatten() {
             if !all.contains(&destination) {
                 all.push(destination);

@@ -10,18 +10,18 @@ use cluster::{ClusterView, Name};
 
 /// An HPA, and the other HPAs whose selections are known.
 #[derive(Clone, Copy, Debug)]
-pub struct Rivals<'a> {
+pub struct SelectorConflicts<'a> {
     pub id: HpaId,
     /// By the HPA's slot: those that have listed their pods.
     pub selecting: &'a [Option<HpaId>],
 }
 
-impl Rivals<'_> {
+impl SelectorConflicts<'_> {
     /// True if its pods belong to its target alone, and no other HPA scales that target.
     pub fn are_none(self, view: ClusterView<'_>, hpa: &HpaObject, pods: &Pods<'_>) -> bool {
         let (store, target) = (view.store(), &hpa.spec.scale_target);
         let mut all = view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name);
-        let is_shared = |pod| store.strangely_counted_by(pod).next().is_some();
+        let is_shared = |pod| store.counted_by_other_targets(pod).next().is_some();
         all.all(|other| other == self.id)
             && (store.has_no_overlaps() || !pods.ids.iter().any(|pod| is_shared(*pod)))
     }
@@ -38,7 +38,7 @@ impl Rivals<'_> {
         for pod in &pods.ids {
             let owner = view.pods().get(*pod).and_then(|pod| pod.owner);
             targets.extend(owner.and_then(|owner| store.scaled_owner(owner)));
-            targets.extend(store.strangely_counted_by(*pod));
+            targets.extend(store.counted_by_other_targets(*pod));
         }
         let mut hpas: Vec<HpaId> = Vec::new();
         for (kind, target) in targets.into_iter().filter_map(|one| store.kind_and_name_of(one)) {

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::existing::{Daemon, Place};
+use super::existing::{Daemon, NodeCapacity};
 use super::template::Template;
 use super::topology::domains_of;
 use super::topology_group::DomainTaints;
@@ -17,7 +17,7 @@ use cluster::Name;
 
 /// A snapshot, prepared for passes.
 #[derive(Debug)]
-pub struct Ground<'a> {
+pub struct PassContext<'a> {
     /// The cluster.
     pub snapshot: &'a Snapshot,
     /// The pools that can create nodes, in the order in which they are tried.
@@ -27,7 +27,7 @@ pub struct Ground<'a> {
     known: OnceCell<BTreeMap<Name, DomainTaints>>,
     /// The nodes that are not about to go, in the order in which they are tried: those that are ready first, each by
     /// name.
-    pub(super) places: Vec<Place<'a>>,
+    pub(super) places: Vec<NodeCapacity<'a>>,
     /// The nodes with pods that have a required anti-affinity.
     pub(super) repelling: Vec<&'a StateNode>,
     /// The pending pods.
@@ -36,7 +36,7 @@ pub struct Ground<'a> {
     pub of_going: Vec<Arc<Pod>>,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> PassContext<'a> {
     /// Prepares a snapshot.
     pub fn new(snapshot: &'a Snapshot) -> Self {
         let ready = snapshot.pools.iter().filter(|pool| pool.is_ready);
@@ -44,9 +44,10 @@ impl<'a> Ground<'a> {
         order_by_weight(&mut pools);
         let daemons: Vec<Daemon<'_>> = snapshot.daemons.iter().map(Daemon::new).collect();
         let staying = snapshot.nodes.iter().filter(|state| !state.is_going());
-        let mut places: Vec<Place<'_>> = staying.map(|state| Place::new(state, &daemons)).collect();
+        let mut places: Vec<NodeCapacity<'_>> =
+            staying.map(|state| NodeCapacity::new(state, &daemons)).collect();
         places.sort_by(|one, other| {
-            let key = |place: &Place<'_>| !place.is_initialized;
+            let key = |place: &NodeCapacity<'_>| !place.is_initialized;
             key(one).cmp(&key(other)).then_with(|| one.state.name().cmp(other.state.name()))
         });
         Self {

@@ -6,7 +6,7 @@
 
 use engine::random::open_unit;
 use engine::{SimDuration, SimTime, Stream, Streams};
-use scenario::{RuleWrites, Timing};
+use scenario::{RuleSync, Timing};
 use traffic::Via;
 
 /// A proxy that follows the endpoints.
@@ -42,7 +42,7 @@ impl Writer {
     }
 
     /// Begins a write and returns its end.
-    pub(super) fn begin(&mut self, now: SimTime, writes: &RuleWrites) -> SimTime {
+    pub(super) fn begin(&mut self, now: SimTime, writes: &RuleSync) -> SimTime {
         let spread = (writes.sync_max - writes.sync_min).as_secs_f64().max(0.0);
         let takes = if spread > 0.0 { spread * open_unit(&mut self.stream) } else { 0.0 };
         let end = now + writes.sync_min + SimDuration::from_secs_f64(takes);
@@ -55,7 +55,7 @@ impl Writer {
     pub(super) fn end(
         &mut self,
         now: SimTime,
-        writes: &RuleWrites,
+        writes: &RuleSync,
         has_changes: bool,
     ) -> Option<SimTime> {
         self.is_writing = false;
@@ -71,7 +71,7 @@ impl Writer {
 }
 
 /// The settings of a kind of proxy.
-pub(super) const fn writes_of(timing: &Timing, via: Via) -> &RuleWrites {
+pub(super) const fn rule_sync_of(timing: &Timing, via: Via) -> &RuleSync {
     match via {
         Via::KubeProxy | Via::Dns => &timing.kube_proxy,
         Via::IngressController => &timing.ingress_controller,
@@ -91,7 +91,7 @@ const fn name(via: Via) -> &'static str {
 mod tests {
     use super::*;
 
-    const WRITES: RuleWrites = RuleWrites::after_millis(1000, [20, 100]);
+    const WRITES: RuleSync = RuleSync::after_millis(1000, [20, 100]);
 
     fn at(millis: i64) -> SimTime {
         SimTime::ZERO + SimDuration::from_millis(millis)

@@ -4,21 +4,21 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 /// A rule that a pod breaks.
-pub(super) struct Broken {
+pub(super) struct Violation {
     /// The rule.
     pub(super) reason: String,
     /// The offending fields and values.
     pub(super) detail: String,
 }
 
-impl Broken {
+impl Violation {
     /// A rule broken.
     pub(super) fn new(reason: &str, detail: String) -> Self {
         Self { reason: reason.to_owned(), detail }
     }
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.reason, self.detail)
     }

@@ -6,7 +6,7 @@ use engine::{SimDuration, SimTime};
 
 /// The clock's state.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct CheckClock {
     state: State,
 }
 
@@ -21,7 +21,7 @@ enum State {
     Asleep,
 }
 
-impl Looks {
+impl CheckClock {
     /// Starts the clock: its first tick is one period after the start.
     pub(super) fn start(&mut self, env: &mut Environment) {
         self.state = State::Awake;

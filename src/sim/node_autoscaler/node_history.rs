@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::NodeAutoscaler;
 use super::history::{Removal, ScaleUp};
 use crate::cloud::{Cloud, MachineLife};
-use crate::karpenter::ClaimStory;
+use crate::karpenter::NodeClaimHistory;
 use cluster::node::{Node, ZONE_LABEL};
 use cluster::{ClusterView, Name, NamespacedName};
 use cluster_autoscaler::report::OptionReport;
@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 
 /// All known facts about a node.
 #[derive(Clone, Debug)]
-pub struct NodeStory {
+pub struct NodeHistory {
     name: Name,
     /// Type, capacity type, price, zone.
     machine: String,
@@ -29,7 +29,7 @@ pub struct NodeStory {
     added: Option<Added>,
     kept: Option<String>,
     removed: Option<Removal>,
-    karpenter: Option<ClaimStory>,
+    karpenter: Option<NodeClaimHistory>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ struct Added {
     expanders: Vec<&'static str>,
 }
 
-impl NodeStory {
+impl NodeHistory {
     /// The story of the node with this name; absent if there never was one.
     pub(crate) fn new(
         view: ClusterView<'_>,
@@ -80,8 +80,8 @@ impl NodeStory {
     }
 
     /// Adds Karpenter's part of the story.
-    pub(crate) fn with_karpenter(self, karpenter: Option<ClaimStory>) -> Self {
-        let kept = karpenter.as_ref().and_then(ClaimStory::kept).or(self.kept);
+    pub(crate) fn with_karpenter(self, karpenter: Option<NodeClaimHistory>) -> Self {
+        let kept = karpenter.as_ref().and_then(NodeClaimHistory::kept).or(self.kept);
         Self { kept, karpenter, ..self }
     }
 
@@ -100,7 +100,7 @@ impl NodeStory {
                 steps.map(step).collect::<Vec<_>>()
             }),
             "kept": self.kept,
-            "karpenter": self.karpenter.as_ref().map(ClaimStory::to_json),
+            "karpenter": self.karpenter.as_ref().map(NodeClaimHistory::to_json),
             "removed": self.removed.as_ref().map(|removal| json!({
                 "atSeconds": removal.at.as_secs_f64(),
                 "unneededSinceSeconds": removal.unneeded.as_ref().map(|one| one.since.as_secs_f64()),
@@ -139,7 +139,7 @@ impl Added {
     }
 }
 
-impl fmt::Display for NodeStory {
+impl fmt::Display for NodeHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Node {}: {}", self.name, self.machine)?;
         if let Some(group) = &self.group {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Arrival, Arrivals, Users, WayId};
+use super::{Arrival, Arrivals, BranchId, Users};
 use engine::SimTime;
 
 /// Number of arrivals looked up at a time.
@@ -10,14 +10,14 @@ const AHEAD: usize = 64;
 
 /// Arrivals with a look-ahead buffer, which does not change the sequence.
 #[derive(Clone, Debug)]
-pub(crate) struct Coming {
+pub(crate) struct BufferedArrivals {
     arrivals: Arrivals,
     known: Vec<Arrival>,
     /// Position of the next arrival in `known`.
     next: usize,
 }
 
-impl Coming {
+impl BufferedArrivals {
     pub const fn new(arrivals: Arrivals) -> Self {
         Self { arrivals, known: Vec::new(), next: 0 }
     }
@@ -54,8 +54,8 @@ impl Coming {
 
     /// See [`Arrivals::reroute`]. All requests until `now` must have been taken. An event due for a
     /// request that no longer arrives finds none.
-    pub fn reroute(&mut self, way: WayId, now: SimTime, ranges: &[Range<f64>]) -> bool {
-        let is_it = self.arrivals.reroute(way, now, ranges);
+    pub fn reroute(&mut self, branch: BranchId, now: SimTime, ranges: &[Range<f64>]) -> bool {
+        let is_it = self.arrivals.reroute(branch, now, ranges);
         if is_it && self.arrivals.is_routed() {
             self.known.truncate(self.next);
         }
@@ -63,13 +63,13 @@ impl Coming {
     }
 
     /// Whether part of the arrivals take this route.
-    pub fn has_way(&self, way: WayId) -> bool {
-        self.arrivals.has_way(way)
+    pub fn has_branch(&self, branch: BranchId) -> bool {
+        self.arrivals.has_branch(branch)
     }
 
-    /// See [`Arrivals::way_beside`].
-    pub fn way_beside(&self, beside: WayId, way: WayId, now: SimTime) -> Option<Self> {
-        self.arrivals.way_beside(beside, way, now).map(Self::new)
+    /// See [`Arrivals::split_branch`].
+    pub fn split_branch(&self, beside: BranchId, branch: BranchId, now: SimTime) -> Option<Self> {
+        self.arrivals.split_branch(beside, branch, now).map(Self::new)
     }
 
     #[inline]

@@ -13,15 +13,15 @@ use units::Quantity;
 
 /// The decisions of a pass.
 pub(super) fn pass(results: &Results, ignored: &[String], snapshot: &Snapshot) -> Value {
-    let mut told = json!({
+    let mut decisions = json!({
         "new_nodeclaims": results.claims.iter().map(|one| claim(one, snapshot)).collect::<Vec<_>>(),
         "existing_nodes": results.existing.iter().map(existing).collect::<Vec<_>>(),
         "pod_errors": results.errors.keys().map(|pod| pod.name.to_string()).collect::<Vec<_>>(),
     });
     if !ignored.is_empty() {
-        told["ignored_pods"] = json!(ignored);
+        decisions["ignored_pods"] = json!(ignored);
     }
-    told
+    decisions
 }
 
 /// A node to be created.
@@ -31,7 +31,7 @@ pub(super) fn claim(claim: &NewClaim, snapshot: &Snapshot) -> Value {
         json!([&*one.name, price])
     });
     let written = claim.claim_requirements(&snapshot.options);
-    let mut told = json!({
+    let mut decisions = json!({
         "nodepool": &*claim.pool.name,
         "pods": claim.pods.iter().map(|pod| pod.id.name.to_string()).collect::<Vec<_>>(),
         "requests": amounts(&claim.requests),
@@ -41,22 +41,22 @@ pub(super) fn claim(claim: &NewClaim, snapshot: &Snapshot) -> Value {
     });
     let labels = custom_labels(&claim.claim_labels(&snapshot.well_known, &snapshot.ties), snapshot);
     if !labels.is_empty() {
-        told["nodeclaim_labels"] = json!(labels);
+        decisions["nodeclaim_labels"] = json!(labels);
     }
     if claim.min_values_relaxed {
-        told["min_values_relaxed"] = json!(true);
+        decisions["min_values_relaxed"] = json!(true);
     }
     if let Some(launch) = claim.launch(&snapshot.options) {
         let mut zones: Vec<String> = launch.zones.iter().map(ToString::to_string).collect();
         zones.sort();
-        told["launch"] = json!({
+        decisions["launch"] = json!({
             "instance_type": &*launch.instance_type.name,
             "capacity_type": &*launch.capacity_type,
             "zones": zones,
             "price": launch.price,
         });
     }
-    told
+    decisions
 }
 
 /// Labels that only users set.
@@ -84,14 +84,15 @@ pub(super) fn amounts(amounts: &Amounts) -> Value {
 /// Requirements, by key and operator.
 pub(super) fn requirements(requirements: &Requirements) -> Value {
     let one = |one: karpenter::requirement::WrittenRequirement| {
-        let mut told = json!({ "key": &*one.key, "operator": one.operator.as_str() });
+        let mut decisions = json!({ "key": &*one.key, "operator": one.operator.as_str() });
         if !one.values.is_empty() {
-            told["values"] = json!(one.values.iter().map(ToString::to_string).collect::<Vec<_>>());
+            decisions["values"] =
+                json!(one.values.iter().map(ToString::to_string).collect::<Vec<_>>());
         }
         if let Some(least) = one.min_values {
-            told["min_values"] = json!(least);
+            decisions["min_values"] = json!(least);
         }
-        told
+        decisions
     };
     Value::Array(requirements.written().into_iter().map(one).collect())
 }

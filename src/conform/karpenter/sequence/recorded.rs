@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Timeline;
-use crate::karpenter::told;
+use crate::karpenter::decisions;
 use karpenter::disruption::{Command, Method};
 use karpenter::operator::{Nomination, Output};
 
@@ -23,7 +23,7 @@ impl Timeline<'_> {
     pub(super) fn tell(&mut self, event: &str, mut fields: Value) {
         fields["event"] = json!(event);
         fields["t"] = json!(self.now.since(self.start).as_secs_f64());
-        self.told.push(fields);
+        self.decisions.push(fields);
     }
 
     /// Records an output of the operator that is not a request.
@@ -43,36 +43,36 @@ impl Timeline<'_> {
                 let Some(one) = self.operator.claims().get(name) else { return };
                 let Some(made) = one.made.clone() else { return };
                 let requirements = made.claim_requirements(self.operator.options());
-                let told = json!({
+                let decisions = json!({
                     "node": &**name, "nodepool": &*made.pool.name,
                     "n_instance_types": made.options.len(),
-                    "requests": told::amounts(&made.requests),
-                    "requirements": told::requirements(&requirements),
+                    "requests": decisions::amounts(&made.requests),
+                    "requirements": decisions::requirements(&requirements),
                 });
-                self.tell("nodeclaim_created", told);
+                self.tell("nodeclaim_created", decisions);
             }
             Output::Consolidatable { node, holds } => {
                 self.tell("consolidatable", json!({ "node": &**node, "value": holds }));
             }
             Output::Started { round, command } => {
-                let mut told = started(command);
-                told["loop_started"] = json!(round.since(self.start).as_secs_f64());
-                self.tell("command", told);
+                let mut decisions = started(command);
+                decisions["loop_started"] = json!(round.since(self.start).as_secs_f64());
+                self.tell("command", decisions);
             }
             // For other methods there is no event: the real program overwrites it.
             Output::Invalidated { round, method: Method::Emptiness, .. } => {
                 let message = "abandoning empty node consolidation attempt due to pod churn, command is no longer valid";
                 let round = round.since(self.start).as_secs_f64();
-                let told = json!({ "loop_started": round, "message": message });
-                self.tell("validation_failed", told);
+                let decisions = json!({ "loop_started": round, "message": message });
+                self.tell("validation_failed", decisions);
             }
             Output::NothingLeft { round } => {
                 let round = round.since(self.start).as_secs_f64();
                 self.tell("validation_without_command", json!({ "loop_started": round }));
             }
             Output::Done { command, has_succeeded } => {
-                let told = json!({ "candidates": names(command), "succeeded": has_succeeded });
-                self.tell("command_done", told);
+                let decisions = json!({ "candidates": names(command), "succeeded": has_succeeded });
+                self.tell("command_done", decisions);
             }
             _ => {}
         }

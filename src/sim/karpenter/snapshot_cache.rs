@@ -24,7 +24,7 @@ pub(super) const INITIALIZED: &str = "karpenter.sh/initialized";
 /// Caches the converted form of each pod and node until the next write to it. All of it is only ever looked up,
 /// never iterated.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sight {
+pub(super) struct SnapshotCache {
     pods: FxHashMap<PodId, (u64, Arc<Pod>)>,
     /// The part that pods of a template have in common.
     templates: FxHashMap<TemplateId, Arc<Pod>>,
@@ -33,7 +33,7 @@ pub(super) struct Sight {
     on_node: FxHashMap<NodeId, NodePods>,
 }
 
-impl Sight {
+impl SnapshotCache {
     /// The converted pod.
     pub(super) fn pod(&mut self, view: ClusterView<'_>, id: PodId) -> Option<Arc<Pod>> {
         self.pod_that(view, id, false)

@@ -11,18 +11,18 @@ pub struct ReasonsId(u32);
 
 /// Number of a list of sets of reasons.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ToldId(u32);
+pub struct ReasonSetsId(u32);
 
 /// All sets of reasons, and what of them pods were told.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ReasonSets {
     reasons: BTreeMap<Vec<Reason>, u32>,
     numbers: BTreeMap<Vec<ReasonsId>, u32>,
     /// By number less one; number 0 is of pods that were told nothing.
     lists: Vec<Vec<ReasonsId>>,
 }
 
-impl Told {
+impl ReasonSets {
     /// The number of a set of reasons, each once and in order.
     pub(super) fn reasons(&mut self, reasons: Vec<Reason>) -> ReasonsId {
         let next = number(self.reasons.len());
@@ -30,8 +30,12 @@ impl Told {
     }
 
     /// What a pod knows that is told these reasons as well; `None` if it knows them.
-    pub(super) fn and(&mut self, told: ToldId, reasons: ReasonsId) -> Option<ToldId> {
-        let known = (told.0 as usize).checked_sub(1).map_or(&[][..], |at| &self.lists[at]);
+    pub(super) fn and(
+        &mut self,
+        reason_sets: ReasonSetsId,
+        reasons: ReasonsId,
+    ) -> Option<ReasonSetsId> {
+        let known = (reason_sets.0 as usize).checked_sub(1).map_or(&[][..], |at| &self.lists[at]);
         let at = known.binary_search(&reasons).err()?;
         let mut list = known.to_vec();
         list.insert(at, reasons);
@@ -40,7 +44,7 @@ impl Told {
         if id == next {
             self.lists.push(list);
         }
-        Some(ToldId(id))
+        Some(ReasonSetsId(id))
     }
 }
 
@@ -55,16 +59,16 @@ mod tests {
     #[test]
     fn a_pod_is_told_each_set_of_reasons_once_in_whatever_order() {
         let reason = |text: &'static str| Reason::Text(text.into());
-        let mut told = Told::default();
-        let full = told.reasons(vec![reason("Insufficient cpu")]);
-        let tainted = told.reasons(vec![reason("Insufficient cpu"), reason("taint")]);
-        assert_eq!(told.reasons(vec![reason("Insufficient cpu")]), full);
-        let nothing = ToldId::default();
-        let first = told.and(nothing, full).unwrap();
-        assert_eq!(told.and(first, full), None);
-        let both = told.and(first, tainted).unwrap();
-        let other = told.and(nothing, tainted).unwrap();
-        assert_eq!(told.and(other, full), Some(both));
-        assert_eq!((told.and(both, full), told.and(both, tainted)), (None, None));
+        let mut reason_sets = ReasonSets::default();
+        let full = reason_sets.reasons(vec![reason("Insufficient cpu")]);
+        let tainted = reason_sets.reasons(vec![reason("Insufficient cpu"), reason("taint")]);
+        assert_eq!(reason_sets.reasons(vec![reason("Insufficient cpu")]), full);
+        let nothing = ReasonSetsId::default();
+        let first = reason_sets.and(nothing, full).unwrap();
+        assert_eq!(reason_sets.and(first, full), None);
+        let both = reason_sets.and(first, tainted).unwrap();
+        let other = reason_sets.and(nothing, tainted).unwrap();
+        assert_eq!(reason_sets.and(other, full), Some(both));
+        assert_eq!((reason_sets.and(both, full), reason_sets.and(both, tainted)), (None, None));
     }
 }

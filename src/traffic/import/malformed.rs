@@ -10,7 +10,7 @@ const ROWS_TO_JUDGE: u64 = 1_000;
 
 /// A malformed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokenRow {
+pub struct MalformedRow {
     /// Its line, counted from 1.
     pub line: u64,
     /// Description of the problem.
@@ -19,17 +19,17 @@ pub struct BrokenRow {
 
 /// The malformed rows of a file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct BrokenRows {
+pub struct MalformedRows {
     /// Rows that could be parsed.
     pub good: u64,
     /// Rows that could not.
     pub count: u64,
     /// The first malformed rows.
-    pub first: Vec<BrokenRow>,
+    pub first: Vec<MalformedRow>,
     max_share: f64,
 }
 
-impl BrokenRows {
+impl MalformedRows {
     pub(super) const fn new(max_share: f64) -> Self {
         Self { good: 0, count: 0, first: Vec::new(), max_share }
     }
@@ -53,7 +53,7 @@ impl BrokenRows {
         }
         self.count += 1;
         if self.first.len() < SHOWN {
-            self.first.push(BrokenRow { line, message });
+            self.first.push(MalformedRow { line, message });
         }
         if self.good + self.count < ROWS_TO_JUDGE { Ok(()) } else { self.judge() }
     }
@@ -68,7 +68,7 @@ impl BrokenRows {
     pub(super) fn judge(&self) -> Result<(), TraceError> {
         let rows = self.good + self.count;
         let refused = |why: String| {
-            let Some(BrokenRow { line, message }) = self.first.first() else {
+            let Some(MalformedRow { line, message }) = self.first.first() else {
                 return Err(TraceError { line: None, message: why });
             };
             Err(TraceError { line: Some(*line), message: format!("{message}; {why}") })

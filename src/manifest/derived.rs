@@ -10,7 +10,7 @@ use super::object::Manifest;
 use cluster::{Kind, ObjectReference};
 
 /// Adds the objects that controllers create from these, with notes. Existing Secrets are left unchanged.
-pub(super) fn add_made(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
+pub(super) fn add_derived(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics) {
     let mut asked = BTreeMap::new();
     for manifest in manifests.iter() {
         keys_asked(&manifest.value, &mut asked);

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use cluster::pod::PodId;
 use kubelet::PodStep;
 use sim::Simulation;
-use sim::watch::{PodEvent, Seen, Watched};
+use sim::watch::{PodEvent, Watched, WatchedChange};
 
 /// A pod event.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Happened {
+pub(super) enum TimelineEvent {
     Created,
     Bound,
     Ready,
@@ -20,30 +20,30 @@ pub(super) enum Happened {
 
 /// The events of one pod, with their times (s).
 #[derive(Clone, Debug, Default)]
-pub(super) struct Story(Vec<(f64, Happened)>);
+pub(super) struct PodTimeline(Vec<(f64, TimelineEvent)>);
 
-impl Story {
+impl PodTimeline {
     /// Time of the first such event (s).
-    pub(super) fn first(&self, what: &Happened) -> Option<f64> {
+    pub(super) fn first(&self, what: &TimelineEvent) -> Option<f64> {
         self.0.iter().find(|(_, one)| one == what).map(|(at, _)| *at)
     }
 
     /// Times of all such events (s).
-    pub(super) fn all(&self, what: &Happened) -> Vec<f64> {
+    pub(super) fn all(&self, what: &TimelineEvent) -> Vec<f64> {
         self.0.iter().filter(|(_, one)| one == what).map(|(at, _)| *at).collect()
     }
 
     /// Time from the first event of one kind to the first of another (s); absent if either did not occur.
-    pub(super) fn seconds(&self, from: &Happened, to: &Happened) -> Option<f64> {
+    pub(super) fn seconds(&self, from: &TimelineEvent, to: &TimelineEvent) -> Option<f64> {
         Some(self.first(to)? - self.first(from)?)
     }
 }
 
 /// The events of all pods so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stories(BTreeMap<PodId, Story>);
+pub(super) struct PodTimelines(BTreeMap<PodId, PodTimeline>);
 
-impl Stories {
+impl PodTimelines {
     /// Takes the events since the last call.
     pub(super) fn take(&mut self, simulation: &mut Simulation) {
         self.add(simulation.take_watched());
@@ -59,13 +59,13 @@ impl Stories {
     fn add(&mut self, seen: Vec<Watched>) {
         for watched in seen {
             let (pod, what) = match watched.what {
-                Seen::Step { pod, step } => (pod, Happened::Step(step)),
-                Seen::Pod { pod, event, .. } => match event {
-                    PodEvent::Created => (pod, Happened::Created),
-                    PodEvent::Bound(_) => (pod, Happened::Bound),
-                    PodEvent::Ready => (pod, Happened::Ready),
-                    PodEvent::Deleted(_) => (pod, Happened::Deleted),
-                    PodEvent::Gone => (pod, Happened::Gone),
+                WatchedChange::Step { pod, step } => (pod, TimelineEvent::Step(step)),
+                WatchedChange::Pod { pod, event, .. } => match event {
+                    PodEvent::Created => (pod, TimelineEvent::Created),
+                    PodEvent::Bound(_) => (pod, TimelineEvent::Bound),
+                    PodEvent::Ready => (pod, TimelineEvent::Ready),
+                    PodEvent::Deleted(_) => (pod, TimelineEvent::Deleted),
+                    PodEvent::Gone => (pod, TimelineEvent::Gone),
                     PodEvent::Unready | PodEvent::Evicted { .. } => continue,
                 },
                 _ => continue,
@@ -75,7 +75,7 @@ impl Stories {
     }
 
     /// The events of each pod.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Story> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PodTimeline> {
         self.0.values()
     }
 }

@@ -6,14 +6,14 @@ use super::super::apps::Apps;
 use super::super::endpoints::Endpoints;
 use super::super::environment::Environment;
 use super::{NetworkPolicies, Obstacle, obstacle};
-use cluster::connections::{Direction, Party};
+use cluster::connections::{ConnectionEnd, Direction};
 use cluster::selection::Selecting;
 use cluster::service::Service;
 use cluster::{Kind, NamespacedName, ObjectReference};
 
 /// The blocked calls that have been logged.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct DropLog {
     /// Keyed by position of the Service in the traffic and by name of the callers.
     blocked: BTreeMap<(usize, String), String>,
     /// By position, all policies that have ever blocked calls.
@@ -22,7 +22,12 @@ pub(super) struct Told {
 
 impl NetworkPolicies {
     /// Logs which calls are blocked from now on, and which get through again.
-    pub(super) fn tell(&mut self, env: &mut Environment, apps: &Apps, endpoints: &Endpoints) {
+    pub(super) fn log_blocked(
+        &mut self,
+        env: &mut Environment,
+        apps: &Apps,
+        endpoints: &Endpoints,
+    ) {
         let mut blocked = BTreeMap::new();
         for position in 0..env.world.traffic.len() {
             for (callers, obstacle) in self.blocked_callers(env, apps, endpoints, position) {
@@ -42,7 +47,7 @@ impl NetworkPolicies {
             if !blocked.contains_key(&(*position, callers.clone())) {
                 let service = service_at(env, *position);
                 let message = format!("requests of {callers} get through");
-                env.say("network", &service, "ConnectionsPass", message);
+                env.emit_event("network", &service, "ConnectionsPass", message);
             }
         }
         self.told.blocked = blocked;
@@ -64,19 +69,19 @@ impl NetworkPolicies {
         };
         let pods = store.selected_by(Selecting::Service(id));
         let pods = pods.filter(|(pod, _)| apps.get(*pod).is_some_and(|app| app.backend.is_some()));
-        let mut ends: Vec<Party> = Vec::new();
+        let mut ends: Vec<ConnectionEnd> = Vec::new();
         for (_, pod) in pods {
-            let end = Party::of_pod(store, pod);
+            let end = ConnectionEnd::of_pod(store, pod);
             if !ends.contains(&end) && ends.len() < ENDS_LOOKED_AT {
                 ends.push(end);
             }
         }
         let mut blocked = Vec::new();
-        for (number, members) in self.parties.iter().enumerate() {
+        for (number, members) in self.peer_groups.iter().enumerate() {
             let calls =
                 if number == 0 { traffic.has_clients() } else { members.calls.contains(name) };
             if let Some(obstacle) =
-                first_obstacle(env, &members.party, service, &ends).filter(|_| calls)
+                first_obstacle(env, &members.peer_group, service, &ends).filter(|_| calls)
             {
                 let callers = match number {
                     0 => vec!["clients".to_owned()],
@@ -94,9 +99,9 @@ const ENDS_LOOKED_AT: usize = 16;
 
 fn first_obstacle(
     env: &Environment,
-    caller: &Party,
+    caller: &ConnectionEnd,
     service: &Service,
-    ends: &[Party],
+    ends: &[ConnectionEnd],
 ) -> Option<Obstacle> {
     ends.iter().find_map(|end| obstacle(env.store(), caller, service, end))
 }

@@ -21,31 +21,31 @@ const TAINTS: [(&str, &str); 2] = [
 
 /// All fields of a loop except its state.
 pub(super) fn decided(report: &LoopReport) -> Map<String, Value> {
-    let mut told = Map::new();
+    let mut decisions = Map::new();
     let pending = sorted(&report.pending);
     let left = sorted(&report.after_filters);
     if report.has_processed_pods {
         if left != pending {
-            told.insert("pending_after_filters".into(), json!(left));
+            decisions.insert("pending_after_filters".into(), json!(left));
         }
         if !pending.is_empty() {
-            told.insert("pending".into(), json!(pending));
+            decisions.insert("pending".into(), json!(pending));
         }
     }
     if !report.upcoming.is_empty() {
-        told.insert("upcoming".into(), map(&report.upcoming, |number| json!(number)));
+        decisions.insert("upcoming".into(), map(&report.upcoming, |number| json!(number)));
     }
     if !report.registered_upcoming.is_empty() {
         let mut names: Vec<&str> = report.registered_upcoming.iter().map(|name| &**name).collect();
         names.sort_unstable();
-        told.insert("registered_upcoming".into(), json!(names));
+        decisions.insert("registered_upcoming".into(), json!(names));
     }
     if !report.options.is_empty() {
         let options: Map<String, Value> =
             report.options.iter().map(|one| (one.group.to_string(), option(one))).collect();
         let best = report.best.map(|at| &report.options[at]);
         let best = best.map(|best| json!({ "group": &*best.group, "nodes": best.nodes }));
-        told.insert("expander".into(), json!({ "options": options, "best": best }));
+        decisions.insert("expander".into(), json!({ "options": options, "best": best }));
     }
     let mut scale_ups = Vec::new();
     let is_done = report.scale_up.result != ScaleUpResult::NotNeeded;
@@ -56,11 +56,11 @@ pub(super) fn decided(report: &LoopReport) -> Map<String, Value> {
     scale_ups.extend(&report.scale_up_min_size);
     for (field, one) in ["scale_up", "scale_up_min_size"].iter().zip(scale_ups) {
         if one.result != ScaleUpResult::NotNeeded {
-            told.insert((*field).to_owned(), scale_up(one));
+            decisions.insert((*field).to_owned(), scale_up(one));
         }
     }
-    told.insert("scale_down".into(), scale_down(report));
-    told
+    decisions.insert("scale_down".into(), scale_down(report));
+    decisions
 }
 
 /// True if no scale-up was attempted, so that the result is only reported at the end of the loop.
@@ -72,68 +72,68 @@ const fn is_mere_verdict(result: ScaleUpResult) -> bool {
 }
 
 fn option(one: &OptionReport) -> Value {
-    let mut told = json!({
+    let mut decisions = json!({
         "group": &*one.group, "nodes": one.nodes, "pods": sorted(&one.pods),
         "pod_count": one.pods.len(), "waste": one.waste,
     });
     if !one.similar.is_empty() {
         let mut similar: Vec<&str> = one.similar.iter().map(|name| &**name).collect();
         similar.sort_unstable();
-        told["similar"] = json!(similar);
+        decisions["similar"] = json!(similar);
     }
     if let Some(PriceScore { nodes, pods, ratio, unfitness, suppressed, score }) = one.price {
-        told["price"] = json!(format!(
+        decisions["price"] = json!(format!(
             "all_nodes_price={nodes:.6} pods_price={pods:.6} stabilized_ratio={ratio:.6} \
              unfitness={unfitness:.6} suppressed={suppressed:.6} final_score={score:.6}"
         ));
     }
-    told
+    decisions
 }
 
 fn scale_up(one: &ScaleUpReport) -> Value {
-    let mut told = json!({ "result": one.result.as_str() });
+    let mut decisions = json!({ "result": one.result.as_str() });
     if !one.infos.is_empty() {
         let info = |info: &cluster_autoscaler::report::ScaleUpInfo| {
-            let told = json!({
+            let decisions = json!({
                 "group": &*info.group, "from": info.from, "to": info.to, "max": info.max,
             });
-            (info.group.to_string(), told)
+            (info.group.to_string(), decisions)
         };
-        told["infos"] = Value::Object(one.infos.iter().map(info).collect());
+        decisions["infos"] = Value::Object(one.infos.iter().map(info).collect());
     }
     for (field, pods) in [("triggered", &one.triggered), ("awaiting", &one.awaiting)] {
         if !pods.is_empty() {
-            told[field] = json!(sorted(pods));
+            decisions[field] = json!(sorted(pods));
         }
     }
     if !one.remain.is_empty() {
         let remain = one.remain.iter().map(|pod| (pod.pod.name.to_string(), remaining(pod)));
-        told["remain"] = Value::Object(remain.collect());
+        decisions["remain"] = Value::Object(remain.collect());
     }
     if !one.failed_groups.is_empty() {
         let names: Vec<&str> = one.failed_groups.iter().map(|name| &**name).collect();
-        told["failed_groups"] = json!(names);
+        decisions["failed_groups"] = json!(names);
     }
     if let Some((kind, message)) = &one.error {
-        told["error"] = json!(message);
-        told["error_type"] = json!(kind);
+        decisions["error"] = json!(message);
+        decisions["error_type"] = json!(kind);
     }
-    told
+    decisions
 }
 
 fn remaining(pod: &RemainingPod) -> Value {
-    let mut told = json!({});
+    let mut decisions = json!({});
     for (field, groups) in [("rejected", &pod.rejected), ("skipped", &pod.skipped)] {
         if !groups.is_empty() {
-            told[field] = map(groups, |reasons| json!(reasons));
+            decisions[field] = map(groups, |reasons| json!(reasons));
         }
     }
-    told
+    decisions
 }
 
 fn scale_down(report: &LoopReport) -> Value {
     let report = &report.scale_down;
-    let mut told = json!({ "result": report.result.as_str() });
+    let mut decisions = json!({ "result": report.result.as_str() });
     if !report.nodes.is_empty() {
         let mut nodes = Map::new();
         for node in &report.nodes {
@@ -143,12 +143,12 @@ fn scale_down(report: &LoopReport) -> Value {
             }
             nodes.insert(node.node.to_string(), one);
         }
-        told["nodes"] = Value::Object(nodes);
+        decisions["nodes"] = Value::Object(nodes);
     }
     if !report.delete_results.is_empty() {
-        told["delete_results"] = map(&report.delete_results, |result| json!(result.as_str()));
+        decisions["delete_results"] = map(&report.delete_results, |result| json!(result.as_str()));
     }
-    told
+    decisions
 }
 
 /// The state after a loop: every key of `st`, null if empty.
@@ -174,15 +174,16 @@ pub(super) fn state(
             let error = backoff.error.as_ref();
             let class = error.map_or("Other", |error| error.class());
             let code = error.map_or("timeout", |error| &*error.code);
-            let told = json!({ "class": class, "code": code, "until_s": seconds(backoff.until) });
-            backoffs.insert(group.id.to_string(), told);
+            let decisions =
+                json!({ "class": class, "code": code, "until_s": seconds(backoff.until) });
+            backoffs.insert(group.id.to_string(), decisions);
         }
     }
     state.insert("backoff".into(), or_null(Value::Object(backoffs)));
     let deleting = autoscaler.deleting();
-    let told = json!({ "empty": deleting.empty, "drain": deleting.drain });
+    let decisions = json!({ "empty": deleting.empty, "drain": deleting.drain });
     let is_empty = deleting.empty.is_empty() && deleting.drain.is_empty();
-    state.insert("deleting".into(), if is_empty { Value::Null } else { told });
+    state.insert("deleting".into(), if is_empty { Value::Null } else { decisions });
     let health = if autoscaler.is_cluster_healthy() { Value::Null } else { json!("Unhealthy") };
     state.insert("cluster_health".into(), health);
     let (up, delete, failure) = autoscaler.last_times();
@@ -194,7 +195,7 @@ pub(super) fn state(
 }
 
 fn readiness(autoscaler: &ClusterAutoscaler, group: &str) -> Value {
-    let mut told = Map::new();
+    let mut decisions = Map::new();
     if let Some(readiness) = autoscaler.registry().readiness(group) {
         let not_started = i64::try_from(readiness.not_started.len()).unwrap_or(i64::MAX);
         for (field, number) in [
@@ -207,54 +208,54 @@ fn readiness(autoscaler: &ClusterAutoscaler, group: &str) -> Value {
             ("unregistered", readiness.unregistered),
         ] {
             if number != 0 {
-                told.insert(field.to_owned(), json!(number));
+                decisions.insert(field.to_owned(), json!(number));
             }
         }
     }
     if !autoscaler.is_group_healthy(group) {
-        told.insert("health".into(), json!("Unhealthy"));
+        decisions.insert("health".into(), json!("Unhealthy"));
     }
-    Value::Object(told)
+    Value::Object(decisions)
 }
 
 fn unneeded(autoscaler: &ClusterAutoscaler) -> Value {
-    let told = map(&autoscaler.unneeded(), |node| {
+    let decisions = map(&autoscaler.unneeded(), |node| {
         let threshold = node.threshold.as_secs();
-        let mut told = json!({ "since": seconds(node.since), "threshold_s": threshold });
+        let mut decisions = json!({ "since": seconds(node.since), "threshold_s": threshold });
         if !node.pods.is_empty() {
-            told["move"] = json!(sorted(&node.pods));
+            decisions["move"] = json!(sorted(&node.pods));
         }
         if node.is_risky {
-            told["risky"] = json!(true);
+            decisions["risky"] = json!(true);
         }
-        told
+        decisions
     });
-    or_null(told)
+    or_null(decisions)
 }
 
 fn unremovable(autoscaler: &ClusterAutoscaler) -> Value {
-    let told = map(autoscaler.unremovable(), |node| {
-        let mut told = json!({ "reason": node.reason.as_str() });
+    let decisions = map(autoscaler.unremovable(), |node| {
+        let mut decisions = json!({ "reason": node.reason.as_str() });
         if let Some((pod, reason)) = &node.pod {
-            told["pod"] = json!(&*pod.name);
-            told["pod_reason"] = json!(reason.as_str());
+            decisions["pod"] = json!(&*pod.name);
+            decisions["pod_reason"] = json!(reason.as_str());
         }
-        told
+        decisions
     });
-    or_null(told)
+    or_null(decisions)
 }
 
 fn utilization(autoscaler: &ClusterAutoscaler) -> Value {
-    let told = map(autoscaler.utilization(), |node| {
-        let mut told = json!({
+    let decisions = map(autoscaler.utilization(), |node| {
+        let mut decisions = json!({
             "by": &*node.resource, "cpu": node.cpu, "mem": node.memory, "util": node.share,
         });
         if node.gpu != 0.0 {
-            told["gpu"] = json!(node.gpu);
+            decisions["gpu"] = json!(node.gpu);
         }
-        told
+        decisions
     });
-    or_null(told)
+    or_null(decisions)
 }
 
 fn taints(world: &World) -> Value {
@@ -274,8 +275,8 @@ fn or_null(value: Value) -> Value {
     if value.as_object().is_some_and(Map::is_empty) { Value::Null } else { value }
 }
 
-fn map<T>(values: &BTreeMap<Name, T>, told: impl Fn(&T) -> Value) -> Value {
-    Value::Object(values.iter().map(|(name, value)| (name.to_string(), told(value))).collect())
+fn map<T>(values: &BTreeMap<Name, T>, decisions: impl Fn(&T) -> Value) -> Value {
+    Value::Object(values.iter().map(|(name, value)| (name.to_string(), decisions(value))).collect())
 }
 
 fn sorted(pods: &[NamespacedName]) -> Vec<&str> {
