@@ -15,7 +15,7 @@ pub use cost_sums::{cost_sums, cost_sums_json};
 pub use layout::{Align, Paint, Style, Table, WIDTH};
 use layout::{paragraph, two_sided};
 
-use super::figures::{IGNORED_AT_THE_TOP, clock, count, counted, percent, span};
+use super::figures::{IGNORED_AT_THE_TOP, clock, count, counted, number, percent, span};
 use super::milestone::{Episode, Milestone, episodes};
 use super::model::{Notice, ObjectiveResult, Report, Severity};
 
@@ -156,7 +156,7 @@ pub(super) fn missed_minutes(objective: &ObjectiveResult) -> Option<String> {
     Some(format!("{missed} of {} missed it on their own", counted(minutes.of, "minute")))
 }
 
-/// By how much an objective was missed; empty if it was met.
+/// By how much an objective was missed, a share in percentage points; empty if it was met.
 pub(super) fn miss(objective: &ObjectiveResult) -> String {
     if objective.met {
         return String::new();
@@ -164,6 +164,10 @@ pub(super) fn miss(objective: &ObjectiveResult) -> String {
     match objective.value_number {
         None if objective.value == "never" => "missed: too many failed".to_owned(),
         None => "missed: no value".to_owned(),
+        Some(value) if objective.limit.ends_with('%') => {
+            let points = (value - objective.limit_number).abs() * 100.0;
+            format!("missed by {} percentage points", number(points))
+        }
         Some(value) if objective.limit_number.abs() > 0.0 => {
             let by = (value - objective.limit_number).abs() / objective.limit_number.abs();
             format!("missed by {}", percent(by))
@@ -241,6 +245,18 @@ mod tests {
     #[test]
     fn an_hour_reads_as_drawn() {
         insta::assert_snapshot!(render(&fixture::hour(60.0), Style { color: false }));
+    }
+
+    #[test]
+    fn a_missed_share_is_told_in_percentage_points_and_other_figures_relative_to_the_limit() {
+        let [latency, ..] = &fixture::hour(60.0).objectives[..] else { panic!("no objective") };
+        let missed = |limit: &str, limit_number, value| {
+            let (limit, value_number) = (limit.to_owned(), Some(value));
+            let figures = ObjectiveResult { limit, limit_number, value_number, ..latency.clone() };
+            miss(&ObjectiveResult { met: false, ..figures })
+        };
+        assert_eq!(missed(">= 80 %", 0.8, 0.231_314), "missed by 56.9 percentage points");
+        assert_eq!(missed("<= 300 ms", 0.3, 0.45), "missed by 50 %");
     }
 
     #[test]
