@@ -7,6 +7,7 @@ use super::search::space::{Knob, KnobKind, Point, Space};
 use super::tune::Tune;
 use cluster::{Kind, ObjectReference};
 use manifest::{Diagnostics, Manifest, read_manifests};
+use scenario::Override;
 use scenario::resolved::ResolvedScenario;
 
 /// Names under which HorizontalPodAutoscalers and the like say what they scale.
@@ -28,8 +29,10 @@ pub struct SizeKnob {
     pub path: String,
     /// Its values, the leanest first.
     pub values: Vec<String>,
-    /// The value that it has now.
+    /// The value that it has now, or with which the search starts.
     pub now: usize,
+    /// Whether it has this value now; a user may name only others.
+    pub is_current: bool,
     /// What the values have to do with each other.
     pub kind: KnobKind,
 }
@@ -202,7 +205,7 @@ impl Finder {
         for (manifest, _, name, container) in self.containers() {
             let Some((values, now)) = cores(&container["resources"][of]["cpu"]) else { continue };
             let path = resource_path(manifest, name, of, "cpu");
-            knobs.push(SizeKnob { path, values, now, kind: self.kind() });
+            knobs.push(SizeKnob { path, values, now, is_current: true, kind: self.kind() });
         }
         knobs
     }
@@ -214,7 +217,7 @@ impl Finder {
             let requested = &container["resources"]["requests"]["memory"];
             let Some((values, now)) = memory(workload, requested) else { continue };
             let path = resource_path(manifest, name, "requests", "memory");
-            knobs.push(SizeKnob { path, values, now, kind: self.kind() });
+            knobs.push(SizeKnob { path, values, now, is_current: true, kind: self.kind() });
         }
         knobs
     }
@@ -246,13 +249,13 @@ impl Finder {
             let (name, now) = (pool["name"].as_str()?, pool["instanceType"].as_str()?);
             let (values, at) = family(now)?;
             let path = format!("cluster.nodePools[{name}].instanceType");
-            Some(SizeKnob { path, values, now: at, kind: KnobKind::Choice })
+            Some(SizeKnob { path, values, now: at, is_current: true, kind: KnobKind::Choice })
         };
         self.pools().filter_map(of).collect()
     }
 
-    /// A setting that a user names. Where it stands now is looked up if it is one of the scenario; of another the most
-    /// generous value is the start.
+    /// A setting that a user names. It starts at its current value, or at the most generous one if that is not among the
+    /// values.
     fn by_path(&self, path: &str, values: &[String]) -> SizeKnob {
         let is_number = values.iter().all(|value| value.trim_matches('"').parse::<f64>().is_ok());
         let is_nodes = path.starts_with("cluster.nodePools");
@@ -261,14 +264,32 @@ impl Finder {
             (_, true) => KnobKind::Priced,
             _ => self.kind(),
         };
-        let (values, now) = (values.to_vec(), values.len() - 1);
-        SizeKnob { path: path.to_owned(), values, now, kind }
+        let current = values.iter().position(|value| self.has(path, value));
+        let now = current.unwrap_or(values.len() - 1);
+        let is_current = current.is_some();
+        SizeKnob { path: path.to_owned(), values: values.to_vec(), now, is_current, kind }
+    }
+
+    /// Whether a setting has this value: setting it changes nothing.
+    fn has(&self, path: &str, value: &str) -> bool {
+        let Ok(setting) = format!("{path}={value}").parse::<Override>() else { return false };
+        let document = match setting.object() {
+            Some(object) => {
+                let own = self.manifests.iter().find(|one| one.reference == *object);
+                own.map(|one| &one.value)
+            }
+            None => Some(&self.scenario),
+        };
+        document.is_some_and(|document| {
+            let mut after = document.clone();
+            setting.apply(&mut after).is_ok() && after == *document
+        })
     }
 
     fn ladder(&self, path: String, values: &[u64], now: u64) -> SizeKnob {
         let at = values.iter().position(|value| *value == now).unwrap_or_default();
         let values = values.iter().map(ToString::to_string).collect();
-        SizeKnob { path, values, now: at, kind: self.kind() }
+        SizeKnob { path, values, now: at, is_current: true, kind: self.kind() }
     }
 }
 

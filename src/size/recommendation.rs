@@ -21,6 +21,9 @@ use scenario::resolved::ResolvedScenario;
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.1";
 
+/// The current value of a setting that has none of those that a user names.
+const OTHER: &str = "other";
+
 /// Headroom is not looked for beyond so many times the traffic.
 const HEADROOM_MOST: f64 = 10.0;
 
@@ -255,7 +258,7 @@ impl RecommendationJson<'_, '_> {
         let knobs = &self.evaluator.knobs;
         let changes = knobs.iter().zip(start.iter().zip(&shown)).map(|(knob, (from, to))| Change {
             path: knob.path.clone(),
-            from: knob.values[*from].clone(),
+            from: if knob.is_current { knob.values[*from].clone() } else { OTHER.to_owned() },
             to: knob.values[*to].clone(),
         });
         let changes: Vec<Change> = changes.collect();

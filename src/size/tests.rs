@@ -5,7 +5,7 @@ use crate::fixture::shop;
 use crate::knobs::{SizeKnob, knobs, now};
 use crate::search::space::KnobKind;
 use crate::survive::{Survive, cases};
-use crate::tune::{DEFAULT, Tune};
+use crate::tune::{DEFAULT, Tune, TuneList};
 
 fn found(tuned: &[Tune], settings: &[&str]) -> Vec<SizeKnob> {
     knobs(&shop(settings), tuned)
@@ -36,6 +36,28 @@ fn each_knob_starts_where_the_scenario_has_it() {
     let set = found(&DEFAULT, &["cluster.nodePools[general].count=5"]);
     let count = knob(&set, "count");
     assert_eq!(count.values[count.now], "5");
+}
+
+#[test]
+fn what_a_user_names_starts_at_its_current_value() {
+    let named = |text: &str| {
+        let list: TuneList = text.parse().expect("a path");
+        let all = found(&list.0, &[]);
+        (all[0].values[all[0].now].clone(), all[0].is_current)
+    };
+    let replicas = "manifests.Deployment/shop/api.spec.replicas";
+    assert_eq!(named(&format!("{replicas}=1,2,3")), ("2".to_owned(), true));
+    assert_eq!(named(&format!("{replicas}=4,5")), ("5".to_owned(), false));
+    assert_eq!(named("cluster.nodePools[general].count=2,3,4"), ("3".to_owned(), true));
+}
+
+#[test]
+fn state_and_what_takes_no_requests_keep_their_replicas() {
+    let volume = "manifests.Deployment/shop/api.spec.template.spec.volumes=\
+                  [{\"name\":\"data\",\"persistentVolumeClaim\":{\"claimName\":\"data\"}}]";
+    assert!(found(&[Tune::Replicas], &[volume]).is_empty());
+    assert_eq!(found(&[Tune::Stateful], &[volume]).len(), 1);
+    assert!(found(&[Tune::Stateful], &[]).is_empty());
 }
 
 #[test]

@@ -71,8 +71,13 @@ fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
             counted(count as u64, "setting")
         ),
     };
+    let which = if answer.effort.unfinished > 0 {
+        "the settings that were tried"
+    } else {
+        "these settings"
+    };
     let text = format!(
-        "✗ none of these settings holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
+        "✗ none of {which} holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
     );
     lines.extend(paragraph("", &text).iter().map(|line| style.paint(Paint::Bad, line)));
     lines.extend(searched(answer).iter().flat_map(|text| paragraph("searched  ", text)));

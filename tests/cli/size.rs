@@ -48,7 +48,7 @@ fn the_patch_brings_the_figures_that_were_promised() {
     let shop = Shop::new();
     let tune = "--tune=manifests.Deployment/shop/web.spec.replicas=1,2";
     let cpu = "manifests.Deployment/shop/web.spec.template.spec.containers[web].resources";
-    let cpu = format!("--tune={cpu}.requests.cpu=600m,700m");
+    let cpu = format!("--tune={cpu}.requests.cpu=300m,400m");
     let (code, answer) = size(&shop, &[tune, &cpu, "--patch", "sized", "--seed", "1"]);
     assert_eq!((code, &answer["found"]), (0, &true.into()));
     assert!(answer["patch"].as_str().is_some_and(|patch| patch.contains("replicas: 2")));
