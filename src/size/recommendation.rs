@@ -124,6 +124,7 @@ pub struct Figures {
     /// Smallest availability of the services with objectives, 0 to 1.
     pub availability: Option<f64>,
     /// Least room to each limit, in the order of the objectives.
+    #[serde(rename = "rooms")]
     pub headrooms: Vec<Headroom>,
     /// Number of runs.
     pub runs: usize,
