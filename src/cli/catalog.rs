@@ -36,7 +36,8 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
     prices: bool,
 
-    /// List the default failure rates of machines, with the source of each
+    /// List how often machines, zones and pods fail by default and how long repairs take, with the source of each;
+    /// the same as the name `failures`
     #[arg(long, conflicts_with_all = ["prices", "names", "provider", "min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
     failures: bool,
 
@@ -110,7 +111,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     if arguments.prices {
         return write_prices(arguments, out);
     }
-    if arguments.failures {
+    if arguments.failures || arguments.names == ["failures"] {
         catalog_failures::write(arguments.output == Format::Json, out)?;
         return Ok(Exit::Fine);
     }

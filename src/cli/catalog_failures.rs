@@ -18,6 +18,10 @@ struct Row {
     mean_time_between_hours: f64,
     source: &'static str,
     date: &'static str,
+    mean_time_to_repair_minutes: f64,
+    repair_cv: f64,
+    together: f64,
+    repair_source: &'static str,
 }
 
 fn hours(rate: &FailureRate) -> f64 {
@@ -34,6 +38,10 @@ pub fn write(as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
             mean_time_between_hours: hours(rate),
             source: rate.source,
             date: rate.date,
+            mean_time_to_repair_minutes: rate.mean_time_to_repair.as_secs_f64() / 60.0,
+            repair_cv: rate.repair_cv,
+            together: rate.together,
+            repair_source: rate.repair_source,
         });
         let rows: Vec<Row> = rows.collect();
         serde_json::to_writer_pretty(&mut *out, &rows).map_err(std::io::Error::from)?;
@@ -42,12 +50,27 @@ pub fn write(as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
     }
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["FAULT", "OF", "EVERY", "SOURCE", "DATE"]);
+    table.set_header(["FAULT", "OF", "EVERY", "REPAIRED AFTER", "TOGETHER", "SOURCE", "DATE"]);
     for rate in rates() {
         let days = format!("{:.0} days", hours(rate) / 24.0);
-        let cells = [rate.fault, rate.of, &days, rate.source, rate.date];
+        let minutes = rate.mean_time_to_repair.as_secs_f64() / 60.0;
+        let repair = match rate.repair_cv {
+            _ if minutes <= 0.0 => "-".to_owned(),
+            1.0 => format!("{minutes:.0} min, exponential"),
+            cv => format!("{minutes:.0} min, lognormal, cv {cv}"),
+        };
+        let together = match rate.together {
+            0.0 => "-".to_owned(),
+            share => format!("{share}"),
+        };
+        let cells = [rate.fault, rate.of, &days, &repair, &together, rate.source, rate.date];
         table.add_row(cells.map(Cell::new));
     }
     writeln!(out, "{}", table.trim_fmt())?;
+    writeln!(out, "\nRepairs:")?;
+    for rate in rates() {
+        writeln!(out, "  {} of {}: {}", rate.fault, rate.of, rate.repair_source)?;
+    }
+    writeln!(out, "\n`faults` of a scenario replace them: those of a pool, of zones, of pods.")?;
     Ok(())
 }

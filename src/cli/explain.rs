@@ -142,7 +142,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     if !object.kind.can(Verbs::EXPLAIN) {
         return Err(Failure::Input(format!(
-            "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, vpa/NAME, \
+            "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, kpa/NAME for Knative, vpa/NAME, \
              node/NAME and pod/NAME do, and `wavetank describe` shows everything else",
             object.kind
         )));

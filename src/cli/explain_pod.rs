@@ -45,9 +45,9 @@ pub fn run(
     };
     let Some(explanation) = explanation else {
         return Err(Failure::Input(format!(
-            "the scheduler knows of no pod {pod} at {}; `wavetank run -o json` lists what happened to \
-             which pod in its log",
-            at.floor_to_second()
+            "the scheduler knows of no pod {pod} at {}; {}",
+            at.floor_to_second(),
+            others(&simulation, pod)
         )));
     };
     if as_json {
@@ -63,6 +63,26 @@ pub fn run(
         write!(out, "{explanation}")?;
     }
     Ok(Exit::Fine)
+}
+
+/// The pods that may have been meant.
+fn others(simulation: &Simulation, pod: &NamespacedName) -> String {
+    let store = simulation.view().store();
+    let alike = store
+        .pods()
+        .iter()
+        .map(|(_, one)| &one.id)
+        .filter(|id| id.namespace == pod.namespace && id.name.starts_with(&*pod.name));
+    let mut alike: Vec<String> = alike.map(ToString::to_string).collect();
+    alike.sort_unstable();
+    match &alike[..] {
+        [] => "`wavetank get pods` lists those that there are, `wavetank run -o json` all that there were".to_owned(),
+        [first, ..] => {
+            let count = alike.len();
+            let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            format!("there is {first}{more}")
+        }
+    }
 }
 
 /// The scheduler's explanation in the step that placed the pod.

@@ -339,11 +339,23 @@ pub fn describe(
         missing.extend(of_kind);
         found.extend(ids.into_iter().map(|id| (kind, id)));
     }
-    // Like kubectl, show events for a single object only.
-    let is_one = found.len() == 1;
+    // Like kubectl, show events for a single object only, or for those whose names begin with the given one.
+    let mut has_events = found.len() == 1;
+    if let ([_, prefix], [Target { listed: Listed::Kind(kind), .. }]) =
+        (&words.others[..], &targets[..])
+        && !missing.is_empty()
+    {
+        let all = Target { names: Vec::new(), ..targets[0].clone() };
+        let ids = moment.find(*kind, &all, &scope).ids.into_iter();
+        found = ids.filter(|id| id.name.starts_with(prefix)).map(|id| (*kind, id)).collect();
+        if !found.is_empty() {
+            missing.clear();
+            has_events = true;
+        }
+    }
     let (snapshot, log) = (moment.snapshot(), moment.log());
     let pages =
-        found.iter().filter_map(|(kind, id)| views::describe(snapshot, log, *kind, id, is_one));
+        found.iter().filter_map(|(kind, id)| views::describe(snapshot, log, *kind, id, has_events));
     let pages: Vec<String> = pages.collect();
     out.write_all(pages.join("\n\n").as_bytes())?;
     if pages.is_empty() && missing.is_empty() {

@@ -163,7 +163,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     match arguments.summary {
         SummaryForm::Text => output::print_message(&in_words(name, format, &summary, &broken)),
         SummaryForm::Json => {
-            output::print_message(&as_json(name, format, &summary, &broken).to_string())
+            output::print_message(&as_json(name, format, &summary, &broken).to_string());
         }
         SummaryForm::None => {}
     }

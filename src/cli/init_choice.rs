@@ -7,7 +7,9 @@ use std::path::Path;
 use super::exit::Failure;
 use cluster::{ObjectReference, Verbs};
 use files::{HelmCharts, Unit, read_manifests_with, units};
-use manifest::{Diagnostic, Diagnostics, Manifest, Severity, Source, objects_of, read_documents};
+use manifest::{
+    Diagnostic, Diagnostics, Manifest, Severity, Source, objects_of, read_manifest_documents,
+};
 use serde_json::Value;
 
 /// Minimum number of files in a folder that are named by one pattern.
@@ -73,7 +75,7 @@ impl Choice {
             Ok(sources) => {
                 for source in &sources {
                     let mut all = Diagnostics::default();
-                    read_documents(source, &mut all);
+                    read_manifest_documents(source, &mut all);
                     problems.append(all);
                 }
                 self.paths.push(path.to_owned());
@@ -107,7 +109,7 @@ fn is_one_system(sources: &[Source], excluded: &BTreeMap<String, String>) -> boo
     let mut seen = Workloads::new();
     sources.iter().filter(|source| !source.is_skipped()).all(|source| {
         let mut problems = Diagnostics::default();
-        let objects = objects_of(read_documents(source, &mut problems), &mut problems);
+        let objects = objects_of(read_manifest_documents(source, &mut problems), &mut problems);
         let own = workloads(&objects);
         let is_new = conflict(&own, &seen).is_none();
         seen.extend(own);
@@ -165,7 +167,8 @@ impl Part {
             return Ok(None);
         }
         let mut problems = Diagnostics::default();
-        let documents = sources.iter().flat_map(|source| read_documents(source, &mut problems));
+        let documents =
+            sources.iter().flat_map(|source| read_manifest_documents(source, &mut problems));
         let documents: Vec<_> = documents.collect();
         if documents.is_empty() && problems.is_empty() {
             return Ok(None);
@@ -313,13 +316,13 @@ mod tests {
     #[test]
     fn of_folders_the_one_with_most_workloads_is_taken_and_nothing_of_its_variants() {
         let parts = [
-            part("all/one.yaml", &[("a", 1), ("b", 1), ("c", 1)]),
+            part("combined/one.yaml", &[("a", 1), ("b", 1), ("c", 1)]),
             part("each/a.yaml", &[("a", 2)]),
             part("each/b.yaml", &[("b", 2)]),
             part("each/service.yaml", &[]),
             part("more/d.yaml", &[("d", 1)]),
         ];
-        assert_eq!(picked(&parts), ["all/one.yaml", "more/d.yaml"]);
+        assert_eq!(picked(&parts), ["combined/one.yaml", "more/d.yaml"]);
         let (_, left) = pick(parts.to_vec());
         let told: Vec<String> = left.iter().map(|(path, why)| format!("{path} {why}")).collect();
         assert_eq!(

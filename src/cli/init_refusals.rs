@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use files::load_scenario;
 use manifest::{
     Diagnostic, Diagnostics, Manifest, Severity, Source, kustomize, objects_of, omission,
-    read_documents,
+    read_manifest_documents,
 };
 use scenario::starter::OmittedObject;
 use sim::Blueprint;
@@ -84,7 +84,7 @@ fn same_file(one: &str, other: &str) -> bool {
 fn object_at(problem: &Diagnostic, source: &Source) -> Option<String> {
     let line = problem.place.as_ref()?.line;
     let mut unread = Diagnostics::default();
-    let objects = objects_of(read_documents(source, &mut unread), &mut unread);
+    let objects = objects_of(read_manifest_documents(source, &mut unread), &mut unread);
     let mut before = objects.iter().filter(|one| one.origin.place().line <= line);
     let object: &Manifest = before.next_back()?;
     (!object.reference.id.name.is_empty() && !object.has_generated_name).then(|| omission(object))

@@ -14,9 +14,8 @@ use sweep::years_text;
 /// Options of `wavetank years`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Failures are those of the scenario's `faults`; machines of pools of which these say nothing fail as
-`wavetank catalog --failures` lists it. The scenario should be long enough for a failure to be over in
-half of it.
+Failures are those of the scenario's `faults`; machines, zones and pods of which these say nothing fail as
+`wavetank catalog failures` lists it. Give the scenario a `warmUp`, or its cold start counts as well.
 
 Examples:
   wavetank years scenario.yaml --years 1000
@@ -34,8 +33,8 @@ pub struct Arguments {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     years: u32,
 
-    /// Number of runs with a single failure, for each kind of failure
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    /// Number of incidents to simulate of each kind of failure, and of failures that meet
+    #[arg(long, value_name = "COUNT", default_value_t = 40)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
     probes: u32,
 

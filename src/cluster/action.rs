@@ -12,6 +12,7 @@ use super::metrics::PodMetricsUpdate;
 use super::node::{ConditionStatus, Node, NodeId, Taint};
 use super::objects::{AnySpec, AnyStatus, ObjectId};
 use super::pod::{Owner, PodId, PodPhase, RestartCounts};
+use super::pod_autoscaler::{PodAutoscalerId, RevisionReport};
 use super::pod_template::{PodTemplate, ResourceList, TemplateId};
 use super::replica_set::{ReplicaSetId, ReplicaSetUpdate};
 use super::resize::{ContainerResize, ResizeStep};
@@ -103,6 +104,8 @@ pub enum Action {
     PublishPodMetrics(Box<PodMetricsUpdate>),
     /// Replaces the values served by the adapter of the custom and external metrics APIs.
     PublishCustomMetrics(Box<CustomMetrics>),
+    /// Sends statistics of revisions to Knative's autoscaler.
+    ReportRevisions(Vec<(PodAutoscalerId, RevisionReport)>),
     /// Makes a metrics API available or unavailable.
     SetMetricsApi(MetricsApi, ApiHealth),
     /// Marks the source of a custom or external metric as failing, or as recovered.
@@ -175,6 +178,7 @@ impl Action {
             Self::ReportPod(..) => "ReportPod",
             Self::PublishPodMetrics(..) => "PublishPodMetrics",
             Self::PublishCustomMetrics(..) => "PublishCustomMetrics",
+            Self::ReportRevisions(..) => "ReportRevisions",
             Self::SetMetricsApi(..) => "SetMetricsApi",
             Self::SetMetricFailing(..) => "SetMetricFailing",
             Self::Event(..) => "Event",

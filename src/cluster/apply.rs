@@ -12,6 +12,7 @@ use super::node_verbs::{self as nodes, update_node};
 use super::object::Stored;
 use super::objects::{self, AnySpec, ObjectId};
 use super::pod::{Owner, PodCondition};
+use super::pod_autoscaler;
 use super::pod_status;
 use super::pod_verbs::{self as pods, update_pod};
 use super::quota_objects;
@@ -172,6 +173,10 @@ fn carry_out(
         }
         Action::PublishCustomMetrics(metrics) => {
             store.custom_metrics = *metrics;
+            Ok(())
+        }
+        Action::ReportRevisions(reports) => {
+            pod_autoscaler::report(store, &reports, changes);
             Ok(())
         }
         Action::SetMetricsApi(api, health) => {

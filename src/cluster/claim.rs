@@ -172,6 +172,8 @@ pub struct Volume {
     pub labelled_zones: Vec<Name>,
     /// The terms of its node affinity; `None` for any node.
     pub node_affinity: Option<Vec<NodeSelectorTerm>>,
+    /// See [`PersistentVolumeSpec::is_never_attached`](super::persistent_volume::PersistentVolumeSpec::is_never_attached).
+    pub is_never_attached: bool,
 }
 
 /// The owner of a claim (`persistentVolumeClaimRetentionPolicy`).
@@ -396,7 +398,8 @@ impl Store {
         let is_before =
             |other: &Pod| taken(other).is_some_and(|at| taken(pod).is_none_or(|own| at < own));
         let own = self.claims_of(pod).filter(|(_, claim)| claim.spec.is_of_one_node());
-        let mut own = own.filter(|(_, claim)| claim.volume.is_some());
+        let is_attached = |volume: &Volume| !volume.is_never_attached;
+        let mut own = own.filter(|(_, claim)| claim.volume.as_ref().is_some_and(is_attached));
         own.find_map(|(_, claim)| {
             let (name, node) = (claim.meta.name(), pod.node?);
             let others = self.pods_in(&pod.id.namespace).map(|(_, other)| other);

@@ -152,7 +152,7 @@ pub fn namespace_labels(store: &Store, name: &Name) -> Labels {
     }
 }
 
-/// Evaluates the policies in the store for a connection between two parties on a port.
+/// Evaluates the policies in the store for a connection between two ends on a port.
 pub fn verdict(store: &Store, from: &ConnectionEnd, to: &ConnectionEnd, port: Port<'_>) -> Verdict {
     let end = match to {
         ConnectionEnd::Pod(pod) => pod.named_ports.as_slice(),
@@ -165,7 +165,7 @@ pub fn verdict(store: &Store, from: &ConnectionEnd, to: &ConnectionEnd, port: Po
     }
 }
 
-/// Everything by which the policies in the store distinguish a party: parties with equal traits and equal port names
+/// Everything by which the policies in the store distinguish an end: ends with equal traits and equal port names
 /// get equal verdicts.
 pub fn traits_of(store: &Store, end: &ConnectionEnd) -> Vec<bool> {
     let mut traits = Vec::new();

@@ -183,6 +183,7 @@ kinds! {
     "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster HELD, Simulated, Uncounted;
     "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Simulated, Uncounted;
     "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
+    "autoscaling.internal.knative.dev" "v1alpha1" PodAutoscaler "podautoscalers" ["kpa", "pa"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;
 
     "networking.k8s.io" "v1" Ingress "ingresses" ["ing"] Namespaced ROUTE, LeftAside(BY_ROUTE);

@@ -40,6 +40,7 @@ mod overlap;
 pub mod persistent_volume;
 pub mod pod;
 mod pod_admission;
+pub mod pod_autoscaler;
 mod pod_names;
 pub mod pod_resources;
 pub mod pod_security;

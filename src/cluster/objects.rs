@@ -20,6 +20,7 @@ use super::node::Node;
 use super::object::{Collection, Object, Stored, create, delete, set_status, update};
 use super::persistent_volume::PersistentVolume;
 use super::pod::Pod;
+use super::pod_autoscaler::PodAutoscaler;
 use super::pod_template::PodTemplate;
 use super::pod_verbs::delete_pod;
 use super::policy::PodDisruptionBudget;
@@ -245,6 +246,7 @@ objects! {
     DaemonSet DaemonSet, daemon_sets;
     Service Service, services;
     ScaledObject ScaledObject, scaled_objects;
+    PodAutoscaler PodAutoscaler, pod_autoscalers;
     HorizontalPodAutoscaler HpaObject, hpas;
     VerticalPodAutoscaler VpaObject, vpas;
     PodDisruptionBudget PodDisruptionBudget, disruption_budgets;

@@ -54,6 +54,9 @@ pub struct PersistentVolumeSpec {
     pub is_recycled: bool,
     /// `volumeMode: Block`.
     pub is_block: bool,
+    /// True for sources that pods mount directly (`hostPath`, `local`, network file systems): the attach-detach
+    /// controller does not know them.
+    pub is_never_attached: bool,
 }
 
 impl PersistentVolume {
@@ -97,6 +100,7 @@ impl PersistentVolume {
                 .map(Name::from)
                 .collect(),
             node_affinity: self.spec.node_affinity.clone(),
+            is_never_attached: self.spec.is_never_attached,
         }
     }
 }

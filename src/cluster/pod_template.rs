@@ -14,6 +14,9 @@ use super::store::POD_TEMPLATE_HASH_LABEL;
 use engine::{Id, SimDuration};
 use units::{MilliCpu, Quantity};
 
+/// The least CPU limit that a kubelet enforces (`MinMilliCPULimit` of `pkg/kubelet/cm/helpers_linux.go`).
+pub const CPU_LIMIT_MIN: MilliCpu = MilliCpu(10);
+
 /// Key of an interned [`PodTemplate`] in the store.
 pub type TemplateId = Id<PodTemplate>;
 
@@ -99,10 +102,13 @@ impl PodSpec {
     }
 
     /// The CPU that the running containers and sidecars may use together; absent if one of them has
-    /// no limit. A limit at pod level replaces the sum.
+    /// no limit. A limit at pod level replaces the sum. A lower limit than [`CPU_LIMIT_MIN`] is raised to it.
     pub fn cpu_limit(&self) -> Option<MilliCpu> {
-        let limit = |one: &Container| one.limits.get("cpu").map(MilliCpu::from);
-        self.pod_limits.get("cpu").map(MilliCpu::from).or_else(|| self.running().map(limit).sum())
+        let limited = |limits: &ResourceList| {
+            limits.get("cpu").map(MilliCpu::from).filter(|limit| limit.0 > 0)
+        };
+        let sum = || self.running().map(|one| limited(&one.limits)).sum::<Option<MilliCpu>>();
+        limited(&self.pod_limits).or_else(sum).map(|limit| limit.max(CPU_LIMIT_MIN))
     }
 
     /// The containers and sidecars, which run side by side.
@@ -448,4 +454,24 @@ pub struct Reference {
     pub key: Option<Name>,
     /// The volume that it provides; absent if it is used in a container's environment.
     pub volume: Option<Name>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cpu_limit_below_the_least_quota_of_the_kernel_counts_as_that() {
+        let limited = |limit: i64| Container {
+            limits: ResourceList::from_iter([("cpu", Quantity::from_milli(limit))]),
+            ..Container::default()
+        };
+        let limit = |containers: &[i64]| {
+            let containers = containers.iter().map(|one| limited(*one)).collect();
+            PodSpec { containers, ..PodSpec::default() }.cpu_limit()
+        };
+        assert_eq!(limit(&[2, 3]), Some(MilliCpu(10)));
+        assert_eq!(limit(&[2, 9]), Some(MilliCpu(11)));
+        assert_eq!(limit(&[200, 0]), None, "a limit of zero is none");
+    }
 }

@@ -4,6 +4,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change::Change;
+use super::node::NodeId;
 use super::objects::ObjectId;
 use super::pod::{Owner, PodId};
 use super::scale::ScaleTarget;
@@ -17,6 +18,8 @@ pub(super) struct Revisions {
     by_target: FxHashMap<ScaleTarget, u64>,
     autoscalers: u64,
     nodes: u64,
+    /// The number of the last write to any pod on a node, by the node's slot.
+    pods_by_node: Vec<u64>,
 }
 
 impl Revisions {
@@ -42,10 +45,16 @@ impl Store {
         self.revisions.nodes
     }
 
+    /// Grows whenever a pod is bound to the node, changes on it, or is removed from it.
+    pub fn revision_of_pods_on(&self, node: NodeId) -> u64 {
+        self.revisions.pods_by_node.get(node.index()).copied().unwrap_or(0)
+    }
+
     /// Takes note of changes that were just made.
     pub(super) fn revise(&mut self, changes: &[Change]) {
         for change in changes {
             self.note_version(change);
+            self.note_node(change);
             self.note_overlaps(change);
             match change {
                 Change::PodUpdated(pod, _) => {
@@ -83,6 +92,23 @@ impl Store {
         } else if let Some(meta) = self.meta_of_mut(object) {
             meta.resource_version = version;
         }
+    }
+
+    /// Numbers the last write to the pods of a node.
+    fn note_node(&mut self, change: &Change) {
+        let node = match change {
+            Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+                self.pods.get(*pod).and_then(|pod| pod.node)
+            }
+            Change::PodRemoved { node, .. } => *node,
+            _ => return,
+        };
+        let Some(node) = node else { return };
+        let by_node = &mut self.revisions.pods_by_node;
+        if by_node.len() <= node.index() {
+            by_node.resize(node.index() + 1, 0);
+        }
+        by_node[node.index()] = self.resource_version;
     }
 
     /// The scale targets affected by a change: the target that owns the pod, and those that count it without owning

@@ -1,8 +1,11 @@
 //! Which pods Services and PodDisruptionBudgets select, without comparing labels for every pod:
 //! labels belong to templates, which are few.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
+
+use super::meta::{Labels, Name};
 use super::pod::{Pod, PodId};
 use super::pod_template::TemplateId;
 use super::policy::PodDisruptionBudgetId;
@@ -11,7 +14,7 @@ use super::service::ServiceId;
 use super::store::Store;
 
 /// An object with a pod selector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selecting {
     /// A Service.
     Service(ServiceId),
@@ -27,6 +30,58 @@ pub(super) struct Selections {
     /// By the template's slot: whether its pods are listed, as they are once anything selects them.
     is_listed: Vec<bool>,
     templates: BTreeMap<Selecting, Vec<TemplateId>>,
+    /// The templates that have a label, in the order of their creation. Only ever looked up, never iterated.
+    with_label: FxHashMap<Label, Vec<TemplateId>>,
+    /// The objects whose selector demands a label, by one such label. Only ever looked up, never iterated.
+    demanding: FxHashMap<Label, BTreeSet<Selecting>>,
+    /// The objects whose selector demands none.
+    undemanding: BTreeSet<Selecting>,
+    /// The label under which an object is listed. Only ever looked up, never iterated.
+    demands: FxHashMap<Selecting, Option<Label>>,
+}
+
+/// Key and value.
+type Label = (Name, Name);
+
+impl Selections {
+    /// The objects whose selector may match labels, in order.
+    fn candidates(&self, labels: &Labels) -> Vec<Selecting> {
+        let of_label = |(key, value): (&Name, &Name)| {
+            self.demanding.get(&(key.clone(), value.clone())).into_iter().flatten()
+        };
+        let demanding = labels.iter().flat_map(of_label);
+        let mut found: Vec<Selecting> = demanding.chain(&self.undemanding).copied().collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Lists an object under a label that its selector demands.
+    fn list(&mut self, key: Selecting, selector: &Selector) {
+        let label = selector.demanded_label();
+        match &label {
+            Some(label) => self.demanding.entry(label.clone()).or_default().insert(key),
+            None => self.undemanding.insert(key),
+        };
+        self.demands.insert(key, label);
+    }
+
+    /// Takes an object out of the lists and of the templates that it selects.
+    fn unlist(&mut self, key: Selecting) {
+        match self.demands.remove(&key) {
+            Some(Some(label)) => {
+                if let Some(listed) = self.demanding.get_mut(&label) {
+                    listed.remove(&key);
+                }
+            }
+            Some(None) => {
+                self.undemanding.remove(&key);
+            }
+            None => {}
+        }
+        for template in self.templates.remove(&key).into_iter().flatten() {
+            self.by_template[template.index()].retain(|other| *other != key);
+        }
+    }
 }
 
 impl Store {
@@ -72,11 +127,15 @@ impl Store {
     /// Indexes a template that is new in the store.
     pub(super) fn select_template(&mut self, template: TemplateId) {
         let labels = &self.templates[template].labels;
-        let keys = self.index.selections.templates.keys().copied();
+        let keys = self.index.selections.candidates(labels).into_iter();
         let matching: Vec<Selecting> = keys
             .filter(|key| self.selector_of_selecting(*key).is_some_and(|s| s.matches(labels)))
             .collect();
         let selections = &mut self.index.selections;
+        for (key, value) in self.templates[template].labels.iter() {
+            let label = (key.clone(), value.clone());
+            selections.with_label.entry(label).or_default().push(template);
+        }
         for key in &matching {
             selections.templates.entry(*key).or_default().push(template);
         }
@@ -95,25 +154,30 @@ impl Store {
 
     /// Reindexes an object whose selector was added, changed or removed.
     pub(super) fn reindex(&mut self, key: Selecting) {
-        for keys in &mut self.index.selections.by_template {
-            keys.retain(|other| *other != key);
-        }
-        let Some(selector) = self.selector_of_selecting(key) else {
-            self.index.selections.templates.remove(&key);
-            return;
+        self.index.selections.unlist(key);
+        let Some(selector) = self.selector_of_selecting(key) else { return };
+        let matches = |template: &TemplateId| selector.matches(&self.templates[*template].labels);
+        let matching: Vec<TemplateId> = match selector.demanded_label() {
+            Some(label) => {
+                let listed = self.index.selections.with_label.get(&label);
+                listed.into_iter().flatten().copied().filter(matches).collect()
+            }
+            None => self.templates.iter().map(|(template, _)| template).filter(matches).collect(),
         };
-        let matches = self.templates.iter().filter(|(_, one)| selector.matches(&one.labels));
-        let matching: Vec<TemplateId> = matches.map(|(template, _)| template).collect();
+        let selector = selector.clone();
         let selections = &mut self.index.selections;
-        let mut is_new = vec![false; selections.is_listed.len()];
+        selections.list(key, &selector);
+        let mut new = BTreeSet::new();
         for template in &matching {
             selections.by_template[template.index()].push(key);
             let is_listed = &mut selections.is_listed[template.index()];
-            is_new[template.index()] = !std::mem::replace(is_listed, true);
+            if !std::mem::replace(is_listed, true) {
+                new.insert(*template);
+            }
         }
         selections.templates.insert(key, matching);
-        if is_new.contains(&true) {
-            for (id, pod) in self.pods.iter().filter(|(_, pod)| is_new[pod.template.index()]) {
+        if !new.is_empty() {
+            for (id, pod) in self.pods.iter().filter(|(_, pod)| new.contains(&pod.template)) {
                 self.index.pods_by_template[pod.template.index()].insert(id);
             }
         }

@@ -277,9 +277,9 @@ impl ClusterAutoscaler {
             this.report.upcoming.insert(group.id.clone(), number);
             this.report.registered_upcoming.extend(registered);
         }
-        let registered = &this.report.registered_upcoming;
+        let registered: BTreeSet<&Name> = this.report.registered_upcoming.iter().collect();
         this.nodes.retain(|one| !registered.contains(one.name()));
-        for name in registered {
+        for name in &this.report.registered_upcoming {
             if let Some(slot) = self.snapshot.slot(name) {
                 self.snapshot.remove_node(slot);
             }
@@ -409,6 +409,16 @@ impl ClusterAutoscaler {
     /// The unneeded nodes, by name.
     pub fn unneeded(&self) -> BTreeMap<Name, UnneededNode> {
         self.planner.unneeded()
+    }
+
+    /// An unneeded node.
+    pub fn unneeded_node(&self, name: &Name) -> Option<UnneededNode> {
+        self.planner.unneeded_node(name)
+    }
+
+    /// True if a node is unneeded.
+    pub fn is_unneeded(&self, name: &Name) -> bool {
+        self.planner.is_unneeded(name)
     }
 
     /// The unremovable nodes, by name.

@@ -52,14 +52,30 @@ impl Quotas {
     ) -> Self {
         let groups = cloud.node_groups();
         let mut by_group = BTreeMap::new();
+        // Nodes of a group count alike.
+        let mut counts: Vec<i64> = vec![0; groups.len()];
         let mut used = Amounts::new();
+        let mut use_up = |amounts: Amounts, nodes: i64| {
+            for (resource, amount) in amounts {
+                let sum: &mut i64 = used.entry(resource).or_default();
+                *sum = sum.saturating_add(amount.saturating_mul(nodes));
+            }
+        };
         for slot in snapshot.slots() {
             let node = snapshot.node(*slot);
-            let group = node.group.and_then(|group| groups.get(group));
-            for (resource, amount) in &amounts_of(&node.node, group, cloud, &mut by_group) {
-                let sum = used.entry(resource.clone()).or_default();
-                *sum = sum.saturating_add(*amount);
+            let place = node.group.filter(|group| *group < groups.len());
+            let group = place.map(|group| &groups[group]);
+            match place {
+                Some(place) if counts[place] > 0 => counts[place] += 1,
+                Some(place) => {
+                    amounts_of(&node.node, group, cloud, &mut by_group);
+                    counts[place] = 1;
+                }
+                None => use_up(amounts_of(&node.node, None, cloud, &mut by_group), 1),
             }
+        }
+        for (group, nodes) in groups.iter().zip(counts) {
+            use_up(by_group.get(&group.id).cloned().unwrap_or_default(), nodes);
         }
         let mut limits = vec![
             (Name::from("cpu"), options.cores_total.min, options.cores_total.max),

@@ -1,7 +1,9 @@
 //! The state of the groups' nodes and instances, and the pending scale-ups and removals
 //! (`cluster-autoscaler/clusterstate`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
 
 use super::backoff::Backoffs;
 use super::nodes::{LoopNode, is_ready};
@@ -123,7 +125,8 @@ impl Registry {
     }
 
     fn update_instances(&mut self, nodes: &[LoopNode], cloud: &dyn CloudProvider, now: SimTime) {
-        let registered: BTreeSet<&Name> = nodes.iter().map(LoopNode::name).collect();
+        // Only ever looked up, never iterated.
+        let registered: FxHashSet<&Name> = nodes.iter().map(LoopNode::name).collect();
         let mut unregistered = BTreeMap::new();
         for group in cloud.node_groups() {
             for instance in cloud.instances(&group.id) {

@@ -1,16 +1,18 @@
 //! A snapshot of the cluster on which removals and new nodes can be simulated and reverted
 //! (`cluster-autoscaler/simulator/clustersnapshot`). The scheduler's filters decide whether a pod fits a node.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustc_hash::FxHashMap;
 
 use super::natural_cmp;
 use super::nodes::LoopNode;
 use super::pods::{PodInfo, TemplateCache};
+use super::utilization::{ExcludedPods, Utilization, utilization};
 use cluster::node::{Node, NodeId};
 use cluster::pod::{Pod, PodId};
 use cluster::{ClusterView, Name};
+use engine::SimTime;
 use scheduler::SchedulerConfiguration;
 use scheduler::cache::Cache;
 use scheduler::cycle::{Prepared, check, prepare};
@@ -35,6 +37,42 @@ pub(crate) struct SnapshotNode {
     pub(crate) pods: Vec<Arc<PodInfo>>,
     /// Position of its group.
     pub(crate) group: Option<usize>,
+    /// Its utilization while neither it nor its pods change.
+    utilization: OnceLock<Utilization>,
+}
+
+impl SnapshotNode {
+    /// A node of a group with its pods.
+    pub(crate) fn new(node: Arc<Node>, pods: Vec<Arc<PodInfo>>, group: Option<usize>) -> Self {
+        Self { node, pods, group, utilization: OnceLock::new() }
+    }
+
+    fn pods_mut(&mut self) -> &mut Vec<Arc<PodInfo>> {
+        self.forget();
+        &mut self.pods
+    }
+
+    fn forget(&mut self) {
+        self.utilization = OnceLock::new();
+    }
+
+    /// Its utilization, with the same arguments each time; absent if its CPU or memory is unknown.
+    pub(crate) fn utilization(
+        &self,
+        gpu_label: &str,
+        left_out: ExcludedPods,
+        now: SimTime,
+    ) -> Option<Utilization> {
+        if let Some(known) = self.utilization.get() {
+            return Some(known.clone());
+        }
+        let found = utilization(&self.node, &self.pods, gpu_label, left_out, now)?;
+        // A pod that is terminating stops counting after a while.
+        if self.pods.iter().all(|pod| pod.deletion.is_none()) {
+            let _ = self.utilization.set(found.clone());
+        }
+        Some(found)
+    }
 }
 
 /// Why a pod does not fit a node (`FailingPredicateReasons`).
@@ -70,8 +108,9 @@ pub(crate) struct Snapshot {
     templates: TemplateCache,
     /// The pods as of the last sync. Only ever looked up, never iterated.
     pods: FxHashMap<PodId, Arc<PodInfo>>,
-    /// Version of the pods on each node as of the last sync. Only ever looked up, never iterated.
-    versions: FxHashMap<NodeId, PodsVersion>,
+    /// The slot of each node in the store as of the last sync, with the revision of the pods on it. Only ever looked
+    /// up, never iterated.
+    by_id: FxHashMap<NodeId, (Slot, u64)>,
     made_up: u64,
 }
 
@@ -92,7 +131,7 @@ impl Snapshot {
             forks: Vec::new(),
             templates: TemplateCache::default(),
             pods: FxHashMap::default(),
-            versions: FxHashMap::default(),
+            by_id: FxHashMap::default(),
             made_up: MADE_UP,
         }
     }
@@ -134,37 +173,31 @@ impl Snapshot {
     pub(crate) fn sync(&mut self, view: ClusterView<'_>, nodes: &[LoopNode], cutoff: i64) {
         debug_assert!(self.forks.is_empty(), "what was played through is taken back");
         self.undo.clear();
-        let mut seen = vec![false; self.nodes.len()];
-        let mut versions = FxHashMap::default();
-        for one in nodes {
-            let version = version_of_pods(view, one.id);
-            versions.insert(one.id, version);
-            let known = self.by_name.get(one.name()).copied();
-            if let Some(slot) = known.filter(|_| self.versions.get(&one.id) == Some(&version)) {
-                seen[slot] = true;
-                self.update_node(slot, one);
-                continue;
-            }
-            let pods = self.pods_on(view, one, cutoff);
-            match known {
-                Some(slot) => {
-                    seen[slot] = true;
-                    self.update(slot, one, pods);
-                }
-                None => {
-                    self.insert(SnapshotNode {
-                        node: Arc::clone(&one.node),
-                        pods,
-                        group: one.group,
-                    });
-                }
-            }
+        let before = std::mem::take(&mut self.by_id);
+        let mut stays = vec![false; self.nodes.len()];
+        for (slot, _) in nodes.iter().filter_map(|one| before.get(&one.id)) {
+            stays[*slot] = true;
         }
-        self.versions = versions;
-        for (slot, seen) in seen.into_iter().enumerate() {
-            if !seen && self.nodes[slot].is_some() {
+        for (slot, stays) in stays.into_iter().enumerate() {
+            if !stays {
                 self.take(slot);
             }
+        }
+        for one in nodes {
+            let revision = view.store().revision_of_pods_on(one.id);
+            let known = before.get(&one.id).copied();
+            let slot = if let Some((slot, seen)) = known {
+                self.update_node(slot, one);
+                if seen != revision {
+                    let pods = self.pods_on(view, one, cutoff);
+                    self.update_pods(slot, pods);
+                }
+                slot
+            } else {
+                let pods = self.pods_on(view, one, cutoff);
+                self.insert(SnapshotNode::new(Arc::clone(&one.node), pods, one.group))
+            };
+            self.by_id.insert(one.id, (slot, revision));
         }
         while self.nodes.last().is_some_and(Option::is_none) {
             self.nodes.pop();
@@ -199,24 +232,33 @@ impl Snapshot {
         if !Arc::ptr_eq(&own.node, &one.node) {
             self.cache.update_node(node_id(slot), &one.node);
             own.node = Arc::clone(&one.node);
+            own.forget();
         }
         own.group = one.group;
     }
 
-    fn update(&mut self, slot: Slot, one: &LoopNode, pods: Vec<Arc<PodInfo>>) {
-        self.update_node(slot, one);
+    /// Replaces the pods of a node; both lists are by age.
+    fn update_pods(&mut self, slot: Slot, pods: Vec<Arc<PodInfo>>) {
         let Some(own) = &mut self.nodes[slot] else { return };
-        let same = |(one, other): (&Arc<PodInfo>, &Arc<PodInfo>)| Arc::ptr_eq(one, other);
-        if own.pods.len() == pods.len() && own.pods.iter().zip(&pods).all(same) {
-            return;
+        let mut new = pods.iter().peekable();
+        for old in &own.pods {
+            while let Some(one) = new.next_if(|one| by_age(one, old).is_lt()) {
+                self.cache.add_pod(node_id(slot), placed(one));
+            }
+            let same = new.next_if(|one| one.id == old.id);
+            if same.is_some_and(|one| placed(one) == placed(old)) {
+                continue;
+            }
+            self.cache.remove_pod(node_id(slot), old.id, old.class);
+            if let Some(one) = same {
+                self.cache.add_pod(node_id(slot), placed(one));
+            }
         }
-        for pod in &own.pods {
-            self.cache.remove_pod(node_id(slot), pod.id, pod.class);
-        }
-        for pod in &pods {
-            self.cache.add_pod(node_id(slot), placed(pod));
+        for one in new {
+            self.cache.add_pod(node_id(slot), placed(one));
         }
         own.pods = pods;
+        own.forget();
     }
 
     /// Begins changes that can be reverted.
@@ -230,14 +272,15 @@ impl Snapshot {
         while self.undo.len() > length {
             match self.undo.pop() {
                 Some(Undo::RemovePod(slot)) => {
-                    if let Some(pod) = self.nodes[slot].as_mut().and_then(|node| node.pods.pop()) {
+                    let node = self.nodes[slot].as_mut();
+                    if let Some(pod) = node.and_then(|node| node.pods_mut().pop()) {
                         self.cache.remove_pod(node_id(slot), pod.id, pod.class);
                     }
                 }
                 Some(Undo::InsertPod(slot, position, pod)) => {
                     self.cache.add_pod(node_id(slot), placed(&pod));
                     if let Some(node) = &mut self.nodes[slot] {
-                        node.pods.insert(position, pod);
+                        node.pods_mut().insert(position, pod);
                     }
                 }
                 Some(Undo::RemoveNode(slot)) => {
@@ -295,7 +338,7 @@ impl Snapshot {
     pub(crate) fn add_pod(&mut self, slot: Slot, pod: Arc<PodInfo>) {
         self.cache.add_pod(node_id(slot), placed(&pod));
         if let Some(node) = &mut self.nodes[slot] {
-            node.pods.push(pod);
+            node.pods_mut().push(pod);
             self.undo.push(Undo::RemovePod(slot));
         }
     }
@@ -304,7 +347,7 @@ impl Snapshot {
     pub(crate) fn remove_pod(&mut self, slot: Slot, pod: PodId) {
         let Some(node) = &mut self.nodes[slot] else { return };
         let Some(position) = node.pods.iter().position(|one| one.id == pod) else { return };
-        let pod = node.pods.remove(position);
+        let pod = node.pods_mut().remove(position);
         self.cache.remove_pod(node_id(slot), pod.id, pod.class);
         self.undo.push(Undo::InsertPod(slot, position, pod));
     }
@@ -395,11 +438,14 @@ impl Snapshot {
         slot
     }
 
+    /// The position of a name in the order, or where it would be.
+    fn place_of(&self, name: &str) -> Result<usize, usize> {
+        self.order.binary_search_by(|other| natural_cmp(self.node(*other).node.meta.name(), name))
+    }
+
     fn put(&mut self, slot: Slot, node: SnapshotNode) {
         let name = node.node.meta.name().clone();
-        let place = self
-            .order
-            .binary_search_by(|other| natural_cmp(self.node(*other).node.meta.name(), &name));
+        let place = self.place_of(&name);
         self.order.insert(place.unwrap_or_else(|place| place), slot);
         self.cache.add_node(node_id(slot), &node.node);
         for pod in &node.pods {
@@ -410,21 +456,15 @@ impl Snapshot {
     }
 
     fn take(&mut self, slot: Slot) -> Option<SnapshotNode> {
+        let name = self.nodes.get(slot)?.as_ref()?.node.meta.name();
+        if let Ok(place) = self.place_of(name) {
+            self.order.remove(place);
+        }
         let node = self.nodes[slot].take()?;
         self.by_name.remove(node.node.meta.name());
         self.cache.remove_node(node_id(slot));
-        self.order.retain(|other| *other != slot);
         Some(node)
     }
-}
-
-/// Number of pods on a node, and the highest version of any of them: a new or changed pod has a higher version than
-/// all others before, and a removal lowers the number.
-type PodsVersion = (usize, u64);
-
-fn version_of_pods(view: ClusterView<'_>, node: NodeId) -> PodsVersion {
-    let pods = view.store().pods_on(node);
-    pods.fold((0, 0), |(count, last), (_, pod)| (count + 1, last.max(pod.resource_version)))
 }
 
 /// Older pods first, then by name.

@@ -63,7 +63,7 @@ impl TemplateNode {
         let name: Name = format!("{}-{suffix}", self.node.meta.name()).into();
         let node = renamed(&self.node, &name);
         let pods = self.pods.iter().map(|pod| copied(pod, snapshot)).collect();
-        SnapshotNode { node: Arc::new(node), pods, group: Some(self.group) }
+        SnapshotNode::new(Arc::new(node), pods, Some(self.group))
     }
 }
 
@@ -81,11 +81,14 @@ impl TemplateRegistry {
         let mut templates = Templates::new();
         let groups = cloud.node_groups();
         for one in nodes.iter().filter(|one| is_good_template(&one.node, view.now)) {
+            if templates.len() == groups.len() {
+                break;
+            }
             let Some(group) = one.group.and_then(|group| groups.get(group)) else { continue };
-            let Some(slot) = snapshot.slot(one.name()) else { continue };
             if templates.contains_key(&group.id) {
                 continue;
             }
+            let Some(slot) = snapshot.slot(one.name()) else { continue };
             let example = snapshot.node(slot).clone();
             let place = one.group.unwrap_or_default();
             let forces = options.force_ds;
@@ -122,7 +125,7 @@ impl TemplateRegistry {
         options: &Options,
     ) -> TemplateNode {
         let node = Arc::new(group.0.template.clone());
-        let example = SnapshotNode { node, pods: Vec::new(), group: Some(group.1) };
+        let example = SnapshotNode::new(node, Vec::new(), Some(group.1));
         let mut template = self.like_example(view, &example, group, snapshot, true, options);
         let mut labels = template.node.meta.labels.clone();
         for (stable, deprecated) in DEPRECATED_LABELS {

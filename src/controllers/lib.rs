@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod hpa;
 pub mod job;
 pub mod keda;
+pub mod knative;
 pub mod node_lifecycle;
 pub mod pod_control;
 pub mod pod_gc;
@@ -51,6 +52,7 @@ pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
         Box::new(keda::KedaController::default()),
         Box::new(vpa::VpaController::new(settings.vpa.clone())),
         Box::new(start_order::StartOrderController::default()),
+        Box::new(knative::KpaController::default()),
     ]
 }
 

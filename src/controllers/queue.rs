@@ -8,6 +8,7 @@ use cluster::hpa_object::HpaId;
 use cluster::job::JobId;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
+use cluster::pod_autoscaler::PodAutoscalerId;
 use cluster::policy::PodDisruptionBudgetId;
 use cluster::replica_set::ReplicaSetId;
 use cluster::scaled_object::ScaledObjectId;
@@ -35,6 +36,8 @@ pub enum Key {
     Hpa(HpaId),
     /// A ScaledObject of KEDA.
     ScaledObject(ScaledObjectId),
+    /// A PodAutoscaler of Knative.
+    PodAutoscaler(PodAutoscalerId),
     /// A VerticalPodAutoscaler.
     Vpa(VpaId),
     /// A node.

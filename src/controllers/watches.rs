@@ -54,6 +54,9 @@ impl Watches {
     /// Samples of pods that the metrics API serves.
     pub const POD_SAMPLES: Self = Self(1 << 17);
 
+    /// PodAutoscalers of Knative.
+    pub const POD_AUTOSCALERS: Self = Self(1 << 18);
+
     /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -111,6 +114,7 @@ impl Watches {
             Kind::Service => Self::SERVICES,
             Kind::HorizontalPodAutoscaler => Self::HPAS,
             Kind::ScaledObject => Self::SCALED_OBJECTS,
+            Kind::PodAutoscaler => Self::POD_AUTOSCALERS,
             Kind::VerticalPodAutoscaler => Self::VPAS,
             Kind::PodDisruptionBudget => Self::DISRUPTION_BUDGETS,
             _ => Self::NONE,

@@ -4,6 +4,7 @@ pub mod digest;
 mod duration;
 mod heap;
 mod id_set;
+mod ladder;
 pub mod logarithm;
 mod queue;
 pub mod random;

@@ -1,8 +1,9 @@
 //! The event calendar: a total order of events, regardless of their meaning.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
+use super::ladder::Ladder;
 use super::time::SimTime;
 
 /// Order of events at the same instant: smaller lanes come first.
@@ -10,7 +11,7 @@ pub type Lane = u8;
 
 /// A calendar of future events, taken in the order (time, lane, insertion number).
 ///
-/// The order is total, so a run never depends on how the heap breaks ties.
+/// The order is total, so a run never depends on how entries are sorted.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
     /// Entries that arrived in the order in which they are due, such as those of periodic loops: taken from the front
@@ -21,7 +22,7 @@ pub struct EventQueue<E> {
     /// The last key of each run; for an empty run the minimum key.
     backs: [Key; RUNS],
     /// All other entries.
-    heap: BinaryHeap<Entry<E>>,
+    others: Ladder<E>,
     /// The key of the next event, cached because it is read far more often than it changes; the maximum key without
     /// events.
     next: Key,
@@ -38,8 +39,8 @@ const FIRST: Key = (SimTime::from_nanos(i64::MIN), 0);
 const LAST: Key = (SimTime::from_nanos(i64::MAX), u64::MAX);
 
 #[derive(Clone, Copy, Debug)]
-struct Entry<E> {
-    time: SimTime,
+pub(super) struct Entry<E> {
+    pub(super) time: SimTime,
     /// Lane in the top eight bits, insertion number below: one comparison decides both.
     rank: u64,
     event: E,
@@ -53,7 +54,7 @@ impl<E> Default for EventQueue<E> {
             runs: Default::default(),
             fronts: [LAST; RUNS],
             backs: [FIRST; RUNS],
-            heap: BinaryHeap::new(),
+            others: Ladder::default(),
             next: LAST,
             inserted: 0,
         }
@@ -77,7 +78,7 @@ impl<E> EventQueue<E> {
                 (chosen, end) = (Some(run), *back);
             }
         }
-        let Some(run) = chosen else { return self.heap.push(entry) };
+        let Some(run) = chosen else { return self.others.push(entry) };
         if self.runs[run].is_empty() {
             self.fronts[run] = key;
         }
@@ -97,10 +98,10 @@ impl<E> EventQueue<E> {
             }
             entry
         } else {
-            self.heap.pop()
+            self.others.pop()
         };
-        let heap = self.heap.peek().map_or(LAST, Entry::key);
-        self.next = self.fronts.iter().fold(heap, |next, front| next.min(*front));
+        let other = self.others.peek().map_or(LAST, Entry::key);
+        self.next = self.fronts.iter().fold(other, |next, front| next.min(*front));
         entry.map(|entry| (entry.time, entry.event))
     }
 
@@ -111,7 +112,7 @@ impl<E> EventQueue<E> {
 
     /// How many events are waiting.
     pub fn len(&self) -> usize {
-        self.runs.iter().map(VecDeque::len).sum::<usize>() + self.heap.len()
+        self.runs.iter().map(VecDeque::len).sum::<usize>() + self.others.len()
     }
 
     /// Whether no event is waiting.
@@ -193,6 +194,44 @@ mod tests {
                 last = next.0;
             }
             assert_eq!((queue.len(), queue.is_empty()), (waiting.len(), waiting.is_empty()));
+        }
+    }
+
+    #[test]
+    fn very_many_events_come_in_their_order() {
+        let mut draw = 7_u64;
+        let mut drawn = |below: u64| {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(11);
+            (draw >> 33) % below
+        };
+        // Delays of nanoseconds up to hours, and bursts at one instant.
+        let mut delay = move || match drawn(4) {
+            0 => drawn(50),
+            1 => drawn(1_000_000_000),
+            2 => drawn(3_600) * 1_000_000_000,
+            _ => 5_000_000_000,
+        };
+        let mut queue = EventQueue::default();
+        let mut expected = std::collections::BTreeSet::new();
+        let mut now = SimTime::ZERO;
+        for number in 0..60_000_u64 {
+            let time = now + SimDuration::from_nanos(delay().cast_signed());
+            let lane = u8::try_from(number % 3).unwrap();
+            queue.push(time, lane, number);
+            expected.insert((time, lane, number));
+            // The queue grows to 20,000 events, is emptied, and grows again.
+            let takes = match number % 30_000 {
+                0..20_000 => 0,
+                20_000..25_000 => 1,
+                _ => 5,
+            };
+            for _ in 0..takes {
+                let Some((time, _, number)) = expected.pop_first() else { break };
+                assert_eq!(queue.pop(), Some((time, number)));
+                now = time;
+            }
+            assert_eq!(queue.peek_time(), expected.first().map(|(time, ..)| *time));
+            assert_eq!(queue.len(), expected.len());
         }
     }
 }

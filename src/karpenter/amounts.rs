@@ -15,7 +15,7 @@ const NANO: i128 = 1_000_000_000;
 
 /// Amounts by resource, in nano-units. Comparisons count an absent resource as 0, whereas a subtraction does not
 /// add it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Amounts {
     common: [i128; COMMON.len()],
     /// Bit set of the common resources that are present.

@@ -1,5 +1,6 @@
 //! The cluster at an instant, as Karpenter sees it (`pkg/controllers/state`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -295,21 +296,21 @@ impl StateNode {
     }
 
     /// Why it cannot be disrupted, regardless of its pods (`ValidateNodeDisruptable`); `None` if it can.
-    pub fn blocker(&self, now: SimTime) -> Option<String> {
+    pub fn blocker(&self, now: SimTime) -> Option<Cow<'static, str>> {
         let reason = if self.claim.is_none() {
-            "node isn't managed by karpenter".to_owned()
+            "node isn't managed by karpenter".into()
         } else if self.node.is_none() {
-            "nodeclaim does not have an associated node".to_owned()
+            "nodeclaim does not have an associated node".into()
         } else if !self.is_initialized() {
-            "node isn't initialized".to_owned()
+            "node isn't initialized".into()
         } else if self.is_going() {
-            "node is deleting or marked for deletion".to_owned()
+            "node is deleting or marked for deletion".into()
         } else if self.is_nominated(now) {
-            "node is nominated for a pending pod".to_owned()
+            "node is nominated for a pending pod".into()
         } else if self.annotations().get(DO_NOT_DISRUPT).is_some_and(|one| one.as_ref() == "true") {
-            format!("disruption is blocked through the {DO_NOT_DISRUPT:?} annotation")
+            format!("disruption is blocked through the {DO_NOT_DISRUPT:?} annotation").into()
         } else if self.pool().is_none() {
-            format!("node doesn't have required label {NODE_POOL}")
+            format!("node doesn't have required label {NODE_POOL}").into()
         } else {
             return None;
         };

@@ -201,6 +201,13 @@ impl Kubelet {
         self.with(view, pod, out, Worker::settle);
     }
 
+    /// If all nodes share the cores of one machine: how many times longer a process of that machine takes at present
+    /// than on its own, beside the setup and teardown of pods.
+    pub fn machine_slowdown(&self) -> Option<f64> {
+        let cores = self.timing.shared_cores?;
+        Some((self.shared_work.jobs() as f64 / f64::from(cores)).max(1.0))
+    }
+
     /// A probe waiting for a worker will be answered after `delay`; absent = never.
     pub fn probe_answered(
         &mut self,
@@ -390,6 +397,8 @@ impl Kubelet {
 
 #[cfg(test)]
 mod ending_tests;
+#[cfg(test)]
+mod interruption_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

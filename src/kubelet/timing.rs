@@ -78,7 +78,9 @@ timings! {
         #[schemars(range(min = 0, max = 10))]
         cpu_cv: f64 = 0.0, 0.5;
         /// Cores shared by all nodes for this work, as where nodes are containers on one machine (kind, or the measured
-        /// cluster). Default: each node has its own.
+        /// cluster). The control plane runs there too: a controller waits as long as `timing.watch` for the answer to each
+        /// of its writes, and both take longer the more of this work there is. Default: each node has its own, and the
+        /// control plane is elsewhere.
         #[schemars(range(min = 1, max = 100_000))]
         shared_cores: Option<u32> = None, None;
         /// Interval between the kubelet's relists of its pods (`RelistPeriod` of its generic PLEG): it determines how

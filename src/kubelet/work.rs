@@ -46,6 +46,11 @@ impl Work {
         (self.cores, self.cores_per_job) = (cores, cores_per_job);
     }
 
+    /// Number of jobs in progress.
+    pub(super) fn jobs(&self) -> usize {
+        self.jobs.len()
+    }
+
     /// Begins a job.
     pub(super) fn begin(&mut self, now: SimTime, cpu: SimDuration, job: (PodId, Task)) {
         self.advance(now);

@@ -3,6 +3,7 @@
 use super::cross_check::warning;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::Object;
+use super::relations::Relations;
 use cluster::AnySpec;
 use cluster::hpa::ObjectReference;
 use cluster::scaled_object::ScaledObjectSpec;
@@ -13,12 +14,16 @@ const TARGET: &str = "spec.scaleTargetRef";
 /// Warns of an HPA whose target already has another HPA, or a ScaledObject whose webhook is configured to
 /// allow that: the controller finds both under the selector of the pods and refuses to scale
 /// (`AmbiguousSelector` of `pkg/controller/podautoscaler/horizontal.go`).
-pub(super) fn rivals(hpa: &Object, target: &ObjectReference, objects: &[Object]) -> Diagnostics {
+pub(super) fn rivals(
+    hpa: &Object,
+    target: &ObjectReference,
+    relations: &Relations<'_>,
+) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let is_same = |other: &ObjectReference| other.kind == target.kind && other.name == target.name;
-    let rival = beside(hpa, objects).find(|other| match &other.spec {
+    let rival = beside(hpa, target, relations).find(|other| match &other.spec {
         AnySpec::HorizontalPodAutoscaler(earlier) => {
-            is_same(&earlier.scale_target) && is_before(other, hpa, objects)
+            is_same(&earlier.scale_target) && is_before(other, hpa)
         }
         AnySpec::ScaledObject(spec) => {
             is_same(&spec.scale_target) && owns_its_hpa(hpa) && !takes_over(other, spec, hpa)
@@ -44,9 +49,13 @@ pub(super) fn rivals(hpa: &Object, target: &ObjectReference, objects: &[Object])
 
 /// KEDA's webhook rejects a ScaledObject for a workload that already has an HPA or ScaledObject
 /// (`verifyHpas`, `verifyScaledObjects`).
-pub(super) fn refused(object: &Object, spec: &ScaledObjectSpec, objects: &[Object]) -> Diagnostics {
+pub(super) fn refused(
+    object: &Object,
+    spec: &ScaledObjectSpec,
+    relations: &Relations<'_>,
+) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    for other in beside(object, objects) {
+    for other in beside(object, &spec.scale_target, relations) {
         let target = match &other.spec {
             AnySpec::HorizontalPodAutoscaler(_)
                 if owns_its_hpa(other) || takes_over(object, spec, other) =>
@@ -55,9 +64,7 @@ pub(super) fn refused(object: &Object, spec: &ScaledObjectSpec, objects: &[Objec
             }
             AnySpec::HorizontalPodAutoscaler(hpa) => &hpa.scale_target,
             // Of two ScaledObjects, the later one is rejected.
-            AnySpec::ScaledObject(earlier) if is_before(other, object, objects) => {
-                &earlier.scale_target
-            }
+            AnySpec::ScaledObject(earlier) if is_before(other, object) => &earlier.scale_target,
             _ => continue,
         };
         if *target != spec.scale_target {
@@ -78,12 +85,14 @@ pub(super) fn refused(object: &Object, spec: &ScaledObjectSpec, objects: &[Objec
     problems
 }
 
-/// The other objects of the same namespace.
-fn beside<'a>(object: &Object, objects: &'a [Object]) -> impl Iterator<Item = &'a Object> {
-    objects.iter().filter(|other| {
-        other.meta.namespace() == object.meta.namespace()
-            && other.manifest.reference != object.manifest.reference
-    })
+/// The other autoscalers of a workload in the same namespace.
+fn beside<'a>(
+    object: &Object,
+    target: &ObjectReference,
+    relations: &Relations<'a>,
+) -> impl Iterator<Item = &'a Object> {
+    let all = relations.autoscalers(object.meta.namespace(), &target.kind, &target.name);
+    all.into_iter().filter(|other| other.manifest.reference != object.manifest.reference)
 }
 
 fn is_annotated(object: &Object, annotation: &str, value: &str) -> bool {
@@ -101,10 +110,7 @@ fn takes_over(scaled_object: &Object, spec: &ScaledObjectSpec, hpa: &Object) -> 
         && *spec.hpa_name == **hpa.meta.name()
 }
 
-/// Whether `one` comes before `other`.
-fn is_before(one: &Object, other: &Object, objects: &[Object]) -> bool {
-    objects
-        .iter()
-        .find(|known| std::ptr::eq(*known, one) || std::ptr::eq(*known, other))
-        .is_some_and(|first| std::ptr::eq(first, one))
+/// Whether `one` comes before `other` in the list of all objects.
+fn is_before(one: &Object, other: &Object) -> bool {
+    std::ptr::from_ref(one) < std::ptr::from_ref(other)
 }

@@ -3,10 +3,10 @@
 use super::cross_check::warning;
 use super::diagnostic::Diagnostics;
 use super::load::Object;
-use cluster::AnySpec;
 use cluster::deployment::IntOrPercent;
 use cluster::policy::{Budget, PodDisruptionBudgetSpec};
 use cluster::selector::Selector;
+use cluster::{AnySpec, Kind};
 
 /// The bounds of a workload's replicas, and the object that sets them if they differ.
 struct Range {
@@ -131,6 +131,12 @@ fn range_of(workload: &Object, objects: &[Object]) -> Option<Range> {
     let reference = &workload.manifest.reference;
     let scaled = objects.iter().filter(|other| other.meta.namespace() == workload.meta.namespace());
     let mut scaled = scaled.filter_map(|other| {
+        if let AnySpec::PodAutoscaler(spec) = &other.spec {
+            let is_it =
+                reference.kind == Kind::Deployment && spec.scale_target == reference.id.name;
+            let most = if spec.max_scale == 0 { i32::MAX } else { spec.max_scale };
+            return is_it.then(|| (other.manifest.label(), spec.min_scale.max(1), most));
+        }
         let (target, fewest, most) = match &other.spec {
             AnySpec::HorizontalPodAutoscaler(spec) => {
                 (&spec.scale_target, spec.min_replicas, spec.max_replicas)

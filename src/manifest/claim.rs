@@ -73,6 +73,14 @@ pub(super) fn persistent_volume(
         claim,
         is_recycled: spec.persistent_volume_reclaim_policy.as_deref() == Some("Recycle"),
         is_block: spec.volume_mode.as_deref() == Some("Block"),
+        // The sources whose plugins are not attachable (`pkg/volume`, 1.36). A CSI driver may do without attaching, too
+        // (`attachRequired: false`), which a PersistentVolume does not say.
+        is_never_attached: spec.host_path.is_some()
+            || spec.local.is_some()
+            || spec.nfs.is_some()
+            || spec.azure_file.is_some()
+            || spec.cephfs.is_some()
+            || spec.glusterfs.is_some(),
     }
 }
 

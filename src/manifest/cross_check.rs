@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::{ControlPlane, Object};
 use super::object::Manifest;
+use super::relations::{ByLabel, Relations};
 use super::spelling::nearest;
 use super::{autoscaler_check, budget_check, byte_check, hpa_check, port_check, security_check};
 use cluster::pod_template::{PodTemplate, Reference};
@@ -26,30 +27,26 @@ pub(super) fn cross_check(
 ) {
     let manifests = objects.iter().map(|object| &object.manifest);
     let known = ExistingObjects::new(manifests.chain(others));
+    let relations = Relations::new(objects);
     for object in objects {
         diagnostics.append(byte_check::check(object));
         match &object.spec {
             AnySpec::Service(service) => {
-                service_selects_pods(object, service, &known, objects, diagnostics);
+                service_selects_pods(object, service, &known, &relations, diagnostics);
             }
             AnySpec::HorizontalPodAutoscaler(spec) => {
                 let target = &spec.scale_target;
                 let namespace = object.meta.namespace();
-                let is_target = |other: &&Object| {
-                    let id = &other.manifest.reference.id;
-                    other.manifest.kind == target.kind
-                        && *id.namespace == **namespace
-                        && id.name == target.name
-                };
-                let template =
-                    objects.iter().find(is_target).and_then(|found| found.spec.pod_template());
+                let id = NamespacedName::new(namespace.clone(), target.name.clone());
+                let found = relations.named(&target.kind, &id);
+                let template = found.and_then(|found| found.spec.pod_template());
                 let exists = known.has(&target.kind, namespace, &target.name);
                 let tolerance = control_plane.hpa_tolerance;
                 diagnostics.append(hpa_check::check(object, spec, exists, template, tolerance));
-                diagnostics.append(autoscaler_check::rivals(object, target, objects));
+                diagnostics.append(autoscaler_check::rivals(object, target, &relations));
             }
             AnySpec::ScaledObject(spec) => {
-                diagnostics.append(autoscaler_check::refused(object, spec, objects));
+                diagnostics.append(autoscaler_check::refused(object, spec, &relations));
             }
             AnySpec::PodDisruptionBudget(budget) => {
                 if let Some(selector) = &budget.selector {
@@ -69,8 +66,8 @@ pub(super) fn cross_check(
         }
         if let Some(template) = object.spec.pod_template() {
             diagnostics.append(port_check::probes(object));
-            diagnostics.append(security_check::check(object, template, objects));
-            references_exist(object, template, objects, &known, diagnostics);
+            diagnostics.append(security_check::check(object, template, &relations));
+            references_exist(object, template, &relations, &known, diagnostics);
             service_account_exists(object, template, &known, diagnostics);
         }
     }
@@ -92,6 +89,8 @@ struct ExistingObjects<'a> {
     objects: BTreeSet<(&'a str, &'a NamespacedName)>,
     /// All objects that create pods, with the labels of these pods.
     pods: Vec<Pods<'a>>,
+    /// Their positions by label.
+    by_label: ByLabel<usize>,
 }
 
 struct Pods<'a> {
@@ -103,10 +102,13 @@ impl<'a> ExistingObjects<'a> {
     fn new(manifests: impl Iterator<Item = &'a Manifest> + Clone) -> Self {
         let identity = |manifest: &'a Manifest| (&*manifest.kind, &manifest.reference.id);
         let pods = |owner: &'a Manifest| Some(Pods { owner, labels: pod_labels(owner)? });
-        Self {
-            objects: manifests.clone().map(identity).collect(),
-            pods: manifests.filter_map(pods).collect(),
+        let objects = manifests.clone().map(identity).collect();
+        let pods: Vec<Pods<'a>> = manifests.filter_map(pods).collect();
+        let mut by_label = ByLabel::default();
+        for (at, pods) in pods.iter().enumerate() {
+            by_label.add(&pods.labels, at);
         }
+        Self { objects, pods, by_label }
     }
 
     fn has(&self, kind: &str, namespace: &str, name: &str) -> bool {
@@ -125,7 +127,7 @@ fn service_selects_pods(
     object: &Object,
     service: &ServiceSpec,
     known: &ExistingObjects<'_>,
-    objects: &[Object],
+    relations: &Relations<'_>,
     diagnostics: &mut Diagnostics,
 ) {
     let Some(selector) = &service.selector else { return };
@@ -133,7 +135,7 @@ fn service_selects_pods(
     if !selects_pods(object, selector, "spec.selector", consequence, known, diagnostics) {
         return;
     }
-    diagnostics.append(port_check::check(object, service, objects));
+    diagnostics.append(port_check::check(object, service, relations));
 }
 
 /// True if a selector matches pods; otherwise warns.
@@ -146,7 +148,8 @@ fn selects_pods(
     diagnostics: &mut Diagnostics,
 ) -> bool {
     let namespace = object.meta.namespace();
-    let matching = || known.pods.iter().filter(|pods| selector.matches(&pods.labels));
+    let candidates = known.by_label.candidates(selector).iter().map(|at| &known.pods[*at]);
+    let matching = || candidates.clone().filter(|pods| selector.matches(&pods.labels));
     if matching().any(|pods| pods.owner.reference.id.namespace == *namespace) {
         return true;
     }
@@ -197,7 +200,7 @@ fn nearly_matching<'a>(
 fn references_exist(
     object: &Object,
     template: &PodTemplate,
-    objects: &[Object],
+    relations: &Relations<'_>,
     known: &ExistingObjects<'_>,
     diagnostics: &mut Diagnostics,
 ) {
@@ -210,15 +213,11 @@ fn references_exist(
             _ => ["persistentVolumeClaim"; 3],
         };
         let id = NamespacedName::new(namespace.clone(), name.clone());
-        let is_id = |other: &&Object| {
-            let reference = &other.manifest.reference;
-            reference.kind == *kind && reference.id == id
-        };
         let (message, written, help) = if !known.has(kind.name(), namespace, name) {
             let message = format!("{kind} {id} does not exist: pods that need it cannot start");
             (message, name, missing_help(*kind, &id))
         } else if let Some(key) = key
-            && let Some(keys) = objects.iter().find(is_id).and_then(|other| keys_of(&other.spec))
+            && let Some(keys) = relations.find(*kind, &id).and_then(|other| keys_of(&other.spec))
             && !keys.contains(key)
         {
             let message =

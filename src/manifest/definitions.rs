@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::http_route::HttpRoute;
 use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
+use super::pod_autoscaler::PodAutoscaler;
 use super::scaled_object::ScaledObject;
 use super::vpa::VerticalPodAutoscaler;
 
@@ -27,6 +28,7 @@ pub(super) static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     let mut generator = SchemaGenerator::default();
     let _ = generator.subschema_for::<VerticalPodAutoscaler>();
     let _ = generator.subschema_for::<ScaledObject>();
+    let _ = generator.subschema_for::<PodAutoscaler>();
     let _ = generator.subschema_for::<HttpRoute>();
     let _ = generator.subschema_for::<NodePool>();
     let _ = generator.subschema_for::<Ec2NodeClass>();

@@ -26,7 +26,7 @@ macro_rules! read_kinds {
 }
 
 /// All kinds that are parsed, with their types.
-static READ: [ReadKind; 25] = read_kinds![
+static READ: [ReadKind; 26] = read_kinds![
     Pod "io.k8s.api.core.v1.Pod";
     Deployment "io.k8s.api.apps.v1.Deployment";
     ReplicaSet "io.k8s.api.apps.v1.ReplicaSet";
@@ -51,6 +51,7 @@ static READ: [ReadKind; 25] = read_kinds![
     StorageClass "io.k8s.api.storage.v1.StorageClass";
     NetworkPolicy "io.k8s.api.networking.v1.NetworkPolicy";
     ScaledObject "ScaledObject";
+    PodAutoscaler "PodAutoscaler";
     VerticalPodAutoscaler "VerticalPodAutoscaler";
 ];
 

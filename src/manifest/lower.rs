@@ -29,6 +29,7 @@ use super::network_policy::network_policy_spec;
 use super::node::node;
 use super::object::Manifest;
 use super::pod::pod_template;
+use super::pod_autoscaler::pod_autoscaler_spec;
 use super::policy::{disruption_budget, keys, object_meta, priority_class, resource_quota};
 use super::scaled_object::scaled_object_spec;
 use super::service::service_spec;
@@ -290,6 +291,9 @@ fn spec_of(
         }
         Kind::ScaledObject => {
             (scaled_object_spec(meta, &Deserialize::deserialize(&value)?, errors).into(), value)
+        }
+        Kind::PodAutoscaler => {
+            (pod_autoscaler_spec(meta, &Deserialize::deserialize(&value)?, errors).into(), value)
         }
         Kind::PodDisruptionBudget => {
             of!(spec of PdbObject, |spec| disruption_budget(&spec, errors))

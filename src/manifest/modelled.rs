@@ -9,7 +9,7 @@ use super::schema::{Findings, UnmodelledField};
 use cluster::Kind;
 
 /// The simulated fields of each type reachable from simulated kinds; `*` stands for all fields not in any other table.
-const MODELLED: [(&str, &str); 57] = [
+const MODELLED: [(&str, &str); 58] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -100,14 +100,16 @@ const MODELLED: [(&str, &str); 57] = [
         "scaleTargetRef pollingInterval cooldownPeriod initialCooldownPeriod idleReplicaCount \
          minReplicaCount maxReplicaCount advanced triggers fallback",
     ),
+    ("PodAutoscalerSpec", "containerConcurrency scaleTargetRef"),
     ("VerticalPodAutoscalerSpec", "targetRef updatePolicy resourcePolicy"),
 ];
 
 /// The same for kinds with their own types.
-const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 5] = [
+const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 6] = [
     ("AdvancedConfig", "horizontalPodAutoscalerConfig scalingModifiers"),
     ("HorizontalPodAutoscalerConfig ScalingModifiers Fallback", "*"),
     ("ScaleTarget", "name apiVersion kind"),
+    ("ScaleTargetRef", "*"),
     ("ScaleTriggers", "type name metadata metricType"),
     (
         "TargetRef PodUpdatePolicy EvictionRequirement PodResourcePolicy ContainerResourcePolicy",
@@ -126,7 +128,7 @@ const OBJECTS: [(&str, &str); 6] = [
 ];
 
 /// Fields without effect on a run, with the reason.
-const NEUTRAL: [(&str, &str, &str); 28] = [
+const NEUTRAL: [(&str, &str, &str); 29] = [
     (
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
@@ -179,6 +181,11 @@ const NEUTRAL: [(&str, &str, &str); 28] = [
         "it describes the past",
     ),
     ("ScaleTarget", "envSourceContainerName", "there are no secrets to read"),
+    (
+        "PodAutoscalerSpec",
+        "protocolType reachability",
+        "a request is a request, and every revision has a route",
+    ),
     ("PersistentVolumeClaim", "status", "the API server writes it"),
     ("Container", "terminationMessagePath terminationMessagePolicy", "containers leave no message"),
     ("PodSpec", "ephemeralContainers", "no object may bring them"),

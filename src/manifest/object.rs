@@ -13,7 +13,7 @@ use super::kinds::is_read;
 use super::kinds::{Treatment, treatment};
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
-use super::yaml::{Document, Positions, Source, read_documents};
+use super::yaml::{Document, Positions, Source, read_manifest_documents};
 use cluster::{Kind, Name, ObjectReference, Verbs};
 
 /// An object as written by the user.
@@ -81,7 +81,7 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
             continue;
         }
         let problems_before = diagnostics.len();
-        let documents = read_documents(source, diagnostics);
+        let documents = read_manifest_documents(source, diagnostics);
         if documents.is_empty() && diagnostics.len() == problems_before {
             diagnostics.push(
                 Diagnostic::error("empty", "holds no object")

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::diagnostic::Diagnostics;
 use super::object::{Manifest, objects_of};
-use super::yaml::{Source, read_documents};
+use super::yaml::{Source, read_manifest_documents};
 
 /// The name of an object in a scenario's `leaveOut`, with the kind as written: `Deployment/shop/web`.
 pub fn omission(manifest: &Manifest) -> String {
@@ -23,7 +23,7 @@ pub fn without(source: &Source, omitted: &[String], met: &mut BTreeSet<String>) 
     for document in documents(&source.text) {
         let alone = Source { text: document.clone(), ..source.clone() };
         let mut unread = Diagnostics::default();
-        let objects = objects_of(read_documents(&alone, &mut unread), &mut unread);
+        let objects = objects_of(read_manifest_documents(&alone, &mut unread), &mut unread);
         let names: Vec<String> = objects.iter().map(omission).collect();
         if names.is_empty() || !names.iter().all(|name| omitted.contains(name)) {
             kept.push_str(&document);

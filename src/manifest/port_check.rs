@@ -7,20 +7,25 @@ use serde_json::Value;
 use super::cross_check::{pod_path, warning};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::load::Object;
+use super::relations::Relations;
 use cluster::pod_template::{ContainerPort, PodTemplate};
 use cluster::service::{ServicePort, ServiceSpec};
 
 /// Warns of target ports that no pod has: names always, as the endpoints then lack the port (`FindPort` of
 /// `k8s.io/endpointslice`); numbers only if all pods declare ports (which is optional) and the Service targets none of
 /// them.
-pub(super) fn check(object: &Object, service: &ServiceSpec, objects: &[Object]) -> Diagnostics {
+pub(super) fn check(
+    object: &Object,
+    service: &ServiceSpec,
+    relations: &Relations<'_>,
+) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let Some(selector) = &service.selector else { return problems };
     let namespace = object.meta.namespace();
-    let selected = objects.iter().filter_map(|other| {
+    let selected = relations.owners(selector).iter().filter_map(|other| {
         let template = other.spec.pod_template()?;
         let is_selected = other.meta.namespace() == namespace && selector.matches(&template.labels);
-        is_selected.then_some((other, template))
+        is_selected.then_some((*other, template))
     });
     let selected: Vec<(&Object, &PodTemplate)> = selected.collect();
     let Some((owner, _)) = selected.first() else { return problems };

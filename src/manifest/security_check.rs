@@ -4,17 +4,19 @@
 use super::cross_check::{pod_path, warning};
 use super::diagnostic::Diagnostics;
 use super::load::Object;
+use super::relations::Relations;
+use cluster::Kind;
 use cluster::pod_security::{Mode, standard, violations};
 use cluster::pod_template::PodTemplate;
-use cluster::{AnySpec, Kind};
 
 /// Warns of pods that violate a standard of their namespace.
-pub(super) fn check(object: &Object, template: &PodTemplate, objects: &[Object]) -> Diagnostics {
+pub(super) fn check(
+    object: &Object,
+    template: &PodTemplate,
+    relations: &Relations<'_>,
+) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let is_namespace = |other: &&Object| {
-        matches!(other.spec, AnySpec::Namespace(_)) && other.meta.name() == object.meta.namespace()
-    };
-    let Some(namespace) = objects.iter().rev().find(is_namespace) else { return problems };
+    let Some(namespace) = relations.namespace(object.meta.namespace()) else { return problems };
     let Some(written) = template.document.get() else { return problems };
     for mode in [Mode::Enforce, Mode::Warn, Mode::Audit] {
         let asked = standard(&namespace.meta.labels, mode);

@@ -1,8 +1,8 @@
 //! Parses text into plain values with the position of every field: the only reader of YAML and JSON.
 //!
 //! It parses like `kubectl` (YAML 1.1 scalars: `yes` is a boolean, `0644` is octal; merge keys; several documents in
-//! one text; JSON is YAML), is safe on hostile input (nesting, alias bombs), and treats a duplicate key as an error.
-//! It does not interpret values: manifests, scenarios and configuration files are all read here.
+//! one text; JSON is YAML), is safe on hostile input (nesting, alias bombs), and reports duplicate keys. It does
+//! not interpret values: manifests, scenarios and configuration files are all read here.
 
 mod compose;
 mod positions;
@@ -15,9 +15,9 @@ use serde_json::Value;
 
 pub use positions::Positions;
 
-use super::diagnostic::{Diagnostics, Location};
+use super::diagnostic::{Diagnostics, Location, Severity};
 use super::path::FieldPath;
-use compose::UnderIndented;
+use compose::{DUPLICATE_KEY, UnderIndented};
 
 /// Limits on re-reading a text with under-indented quoted lines, in bytes read and in lines.
 const REPAIR_BYTES: usize = 64 << 20;
@@ -86,6 +86,22 @@ pub fn read_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Doc
             }
         }
     }
+}
+
+/// Reads the documents of manifests. `kubectl` takes the last value of a duplicate key without a word, so it is a warning
+/// here; in a scenario, or below a kustomization, it is an error.
+pub fn read_manifest_documents(source: &Source, diagnostics: &mut Diagnostics) -> Vec<Document> {
+    let mut problems = Diagnostics::default();
+    let documents = read_documents(source, &mut problems);
+    for problem in &problems {
+        let mut problem = problem.clone();
+        if problem.code == DUPLICATE_KEY {
+            problem.severity = Severity::Warning;
+            problem = problem.help("kubectl takes the last value; keep one of them");
+        }
+        diagnostics.push(problem);
+    }
+    documents
 }
 
 /// A value as YAML, in the style of `kubectl get -o yaml`: texts that would be parsed as another type, such as numbers

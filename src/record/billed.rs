@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cluster::claim::ClaimId;
+use cluster::persistent_volume::PersistentVolumeId;
 use cluster::{Change, ClusterView, Name, NamespacedName, ObjectId};
 use engine::{SimDuration, SimTime};
 use serde_json::Value;
@@ -25,6 +26,15 @@ pub enum Billed {
         /// Disk type that the class requests from the cloud (`parameters.type`, `skuName`); empty if it names none.
         kind: Name,
         /// Its size.
+        size: Bytes,
+    },
+    /// Disk of a PersistentVolume of the manifests, which a cloud's CSI driver attaches.
+    Volume {
+        /// As of [`Billed::Disk`].
+        class: Name,
+        /// As of [`Billed::Disk`].
+        kind: Name,
+        /// Its capacity.
         size: Bytes,
     },
 }
@@ -67,6 +77,7 @@ impl BilledObjects {
                         | ObjectId::Ingress(_)
                         | ObjectId::HTTPRoute(_)
                         | ObjectId::PersistentVolumeClaim(_)
+                        | ObjectId::PersistentVolume(_)
                 ) {
                     self.is_now(view, object, billed(view, object));
                 }
@@ -113,24 +124,47 @@ fn billed(view: ClusterView<'_>, object: ObjectId) -> Option<Billed> {
         }
         ObjectId::HTTPRoute(_) => Some(Billed::Ingress { class: Name::default() }),
         ObjectId::PersistentVolumeClaim(id) => disk(view, id),
+        ObjectId::PersistentVolume(id) => volume(view, id),
         _ => None,
     }
 }
 
 fn disk(view: ClusterView<'_>, id: ClaimId) -> Option<Billed> {
     let claim = view.claims().get(id)?;
-    // A volume that was there before is nothing that the cluster has bought.
+    // A volume of the manifests is billed by itself.
     claim.volume.as_ref().filter(|volume| volume.name.is_none())?;
     let class = claim.spec.storage_class.clone().unwrap_or_default();
-    let known = view.storage_classes().values().find(|one| *one.meta.name() == class);
+    let kind = kind_of(view, &class);
+    let size = claim.spec.storage().map_or(Bytes(0), |size| Bytes(size.value()));
+    Some(Billed::Disk { class, kind, size })
+}
+
+/// Drivers of the clouds' disks, and the names of the volume sources that they have replaced.
+const CLOUD_DRIVERS: [&str; 3] = ["ebs.csi.aws.com", "pd.csi.storage.gke.io", "disk.csi.azure.com"];
+const CLOUD_SOURCES: [&str; 3] = ["awsElasticBlockStore", "gcePersistentDisk", "azureDisk"];
+
+/// The disk of a volume of the manifests; file shares and local disks are none.
+fn volume(view: ClusterView<'_>, id: PersistentVolumeId) -> Option<Billed> {
+    let volume = view.persistent_volumes().get(id)?;
+    let written = &volume.meta.document.as_ref()?.object;
+    let driver = text(written, "/spec/csi/driver");
+    let is_disk = driver.is_some_and(|driver| CLOUD_DRIVERS.contains(&&*driver))
+        || CLOUD_SOURCES.iter().any(|name| written.pointer(&format!("/spec/{name}")).is_some());
+    let class = volume.spec.storage_class.clone();
+    let size = volume.spec.capacity.as_ref().map_or(Bytes(0), |size| Bytes(size.value()));
+    is_disk.then(|| Billed::Volume { kind: kind_of(view, &class), class, size })
+}
+
+/// The disk type that a StorageClass requests from the cloud; empty if it names none.
+fn kind_of(view: ClusterView<'_>, class: &Name) -> Name {
+    let known = view.storage_classes().values().find(|one| one.meta.name() == class);
     let parameters = known.and_then(|known| known.meta.document.as_ref());
     let kind = parameters.and_then(|document| {
         ["type", "skuName", "skuname", "storageaccounttype"]
             .iter()
             .find_map(|name| text(&document.object, &format!("/parameters/{name}")))
     });
-    let size = claim.spec.storage().map_or(Bytes(0), |size| Bytes(size.value()));
-    Some(Billed::Disk { class, kind: kind.unwrap_or_default(), size })
+    kind.unwrap_or_default()
 }
 
 fn text(object: &Value, pointer: &str) -> Option<Name> {

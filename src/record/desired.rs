@@ -4,14 +4,16 @@ use super::batch_track::JobTrack;
 use super::recorder::Recorder;
 use super::workload_track::workload_of_job;
 use cluster::job::JobId;
+use cluster::pod_autoscaler::PodAutoscalerId;
 use cluster::scale::ScaleTarget;
-use cluster::{Change, ClusterView, ObjectId, ObjectReference};
+use cluster::{Change, ClusterView, Kind, NamespacedName, ObjectId, ObjectReference};
 use engine::SimTime;
 
 impl Recorder {
     /// Records a change of an object that has a desired number of pods.
     pub(super) fn desired_changed(&mut self, view: ClusterView<'_>, change: &Change) {
         match *change {
+            Change::Spec(ObjectId::PodAutoscaler(id), _) => self.revision_targeted(view, id),
             // The number of nodes that a DaemonSet covers and the active pods of a Job are in their
             // statuses.
             Change::Spec(object, _)
@@ -64,8 +66,21 @@ impl Recorder {
 
     fn wants(&mut self, now: SimTime, object: ObjectId, position: usize, pods: i32) {
         let pods = i64::from(pods);
-        let (_, before) = self.wanted.insert(object, (position, pods)).unwrap_or((position, 0));
-        self.workloads[position].desired.add(now, pods - before);
+        let known = self.wanted.insert(object, (position, pods));
+        let (_, before) = known.unwrap_or((position, 0));
+        let workload = &mut self.workloads[position];
+        workload.desired.add(now, pods - before);
+        workload.rescales += u64::from(workload.is_revision && known.is_some() && pods != before);
+    }
+
+    /// Knative scales a workload, without an Event about it.
+    fn revision_targeted(&mut self, view: ClusterView<'_>, id: PodAutoscalerId) {
+        let Some(object) = view.store().pod_autoscalers().get(id) else { return };
+        let namespace = object.meta.namespace().clone();
+        let target = NamespacedName::new(namespace, object.spec.scale_target.clone());
+        let position = self.position_of(ObjectReference { kind: Kind::Deployment, id: target });
+        let workload = &mut self.workloads[position];
+        (workload.hpa, workload.is_revision) = (Some(object.meta.id.clone()), true);
     }
 
     fn wants_no_more(&mut self, now: SimTime, object: ObjectId) {

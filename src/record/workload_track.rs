@@ -38,8 +38,10 @@ pub struct WorkloadTrack {
     pub workload: ObjectReference,
     /// Labels of the first of its pods.
     pub labels: Labels,
-    /// The HPA that scales it, if any.
+    /// The HPA or PodAutoscaler of Knative that scales it, if any.
     pub hpa: Option<NamespacedName>,
+    /// Whether it is a PodAutoscaler.
+    pub is_revision: bool,
     /// Desired pods: `spec.replicas`, nodes of a DaemonSet, active pods of Jobs.
     pub desired: Steps,
     /// Ready pods that are not terminating.
@@ -83,6 +85,7 @@ impl WorkloadTrack {
             workload,
             labels: Labels::default(),
             hpa: None,
+            is_revision: false,
             desired: Steps::default(),
             ready: Steps::default(),
             pending: Steps::default(),

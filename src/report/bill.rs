@@ -1,9 +1,12 @@
 //! Computes the invoice items other than nodes for a run. Pure.
 
+mod disks;
+
 use std::collections::BTreeMap;
 
+use self::disks::is_of_cloud;
 use super::build::{ReportInput, ServiceFacts, counted_time};
-use super::figures::counted;
+use super::figures::{counted, listed};
 use super::model::{ChargeLine, Provenance};
 use capacity::charges::{Amount, Basis, Charges, Line};
 use capacity::price_list::Charge;
@@ -34,9 +37,6 @@ pub(super) struct BillReport {
     /// Items that are not billed, with the reasons.
     pub not_counted: Vec<String>,
 }
-
-/// Largest disks of Azure's Premium SSD tiers [GiB].
-const PREMIUM_TIERS: [i128; 11] = [4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 
 /// Maximum number of instances for which a Cloud NAT gateway is charged.
 const NAT_INSTANCES: u64 = 32;
@@ -141,57 +141,6 @@ impl Tally<'_> {
         i128::try_from(zones.len().max(1)).unwrap_or(1)
     }
 
-    fn root_disks(&mut self) {
-        let settings = self.facts.bill.settings;
-        let (kind, gib) = match self.facts.bill.provider {
-            Some(Provider::Azure) => ("premium", 128),
-            Some(Provider::Gcp) => ("pd-balanced", 100),
-            Some(Provider::Aws) => ("gp3", 20),
-            None => ("", 0),
-        };
-        let stated = settings.root_disk.is_some() || settings.root_disk_type.is_some();
-        let basis = if stated { Basis::Stated } else { Basis::Assumed };
-        let size = settings.root_disk.map_or(gib * GIB, |size| i128::from(size.value()));
-        let kind = settings.root_disk_type.as_deref().unwrap_or(kind);
-        let (time, nodes) = self.node_time();
-        if size > 0 && !kind.is_empty() {
-            self.disk(kind, size, time, &format!("{} of nodes", counted(nodes, "disk")), basis);
-        }
-    }
-
-    /// Bills a disk of a type and size [bytes] for a time [ns].
-    fn disk(&mut self, kind: &str, size: i128, time: i128, what: &str, basis: Basis) {
-        let gib = (size + GIB - 1) / GIB;
-        let tier = PREMIUM_TIERS.into_iter().find(|tier| *tier >= gib).unwrap_or(gib);
-        let what = format!("{what}, {gib} GiB {kind}");
-        match (self.facts.bill.provider, kind) {
-            (Some(Provider::Azure), "premium") => {
-                self.add(&format!("disk:premium-{tier}"), what, time, basis);
-            }
-            // A disk is priced by its tier, regardless of its exact size.
-            (Some(Provider::Azure), "standard-ssd") => {
-                self.add("disk:standard-ssd", what, tier * GIB * time, basis);
-            }
-            _ => self.add(&format!("disk:{kind}"), what, size * time, basis),
-        }
-    }
-
-    fn persistent_disks(&mut self) {
-        let mut disks: BTreeMap<(String, i128), (i128, u64, Basis)> = BTreeMap::new();
-        let end = self.end();
-        for track in &self.facts.recorder.billed.tracks {
-            let Billed::Disk { class, kind, size } = &track.what else { continue };
-            let (kind, basis) = disk_type(self.facts.bill.provider, class, kind);
-            let entry = disks.entry((kind, i128::from(size.0))).or_insert((0, 0, basis));
-            entry.0 += nanos(track.existed(end));
-            entry.1 += 1;
-        }
-        for ((kind, size), (time, count, basis)) in disks {
-            let what = counted(count, "PersistentVolumeClaim");
-            self.disk(&kind, size, time, &what, basis);
-        }
-    }
-
     /// Load balancer time of Services, and of Ingresses by class.
     fn balancers(&self) -> Balancers {
         let mut balancers = Balancers::default();
@@ -212,7 +161,7 @@ impl Tally<'_> {
                     let longest = of_classes.entry(class).or_default();
                     *longest = time.max(*longest);
                 }
-                Billed::Disk { .. } => {}
+                Billed::Disk { .. } | Billed::Volume { .. } => {}
             }
         }
         // A controller such as ingress-nginx has one Service for its whole class, which may be among the manifests.
@@ -322,7 +271,7 @@ impl Tally<'_> {
         if !without_size.is_empty() {
             self.not_counted.push(format!(
                 "internet egress of {}: response size unknown (`bill.responseSize`)",
-                without_size.join(", ")
+                listed(&without_size)
             ));
         }
         let sent: i128 = self.client_traffic().map(|one| one.response).sum();
@@ -359,7 +308,7 @@ impl Tally<'_> {
         if !unknown.is_empty() {
             self.not_counted.push(format!(
                 "traffic between zones to {}: request and response size unknown (`bill.requestSize`)",
-                unknown.join(", ")
+                listed(&unknown)
             ));
         }
         // AWS charges both ends.
@@ -459,45 +408,6 @@ fn bytes_of(facts: ReportInput<'_>, service: &ServiceFacts) -> Bytes {
 /// Extrapolates an amount counted after the warm-up to the whole run.
 fn whole_run(facts: ReportInput<'_>, amount: i128) -> i128 {
     amount * nanos(facts.duration) / nanos(counted_time(facts)).max(1)
-}
-
-/// True if the cloud itself creates a load balancer for each Ingress of a class.
-fn is_of_cloud(provider: Option<Provider>, class: &str) -> bool {
-    match provider {
-        Some(Provider::Aws) => class.contains("alb"),
-        Some(Provider::Azure) => class.contains("azure"),
-        Some(Provider::Gcp) => class.is_empty() || class.contains("gce"),
-        None => false,
-    }
-}
-
-/// The cloud's disk type: as given by the StorageClass, else derived from the class name, else the usual type.
-fn disk_type(provider: Option<Provider>, class: &str, kind: &str) -> (String, Basis) {
-    let usual = match provider {
-        Some(Provider::Aws) => {
-            let known = ["gp3", "gp2", "io1", "io2", "st1", "sc1"];
-            let named = known.into_iter().find(|one| *one == kind || class.contains(one));
-            named.ok_or("gp3")
-        }
-        Some(Provider::Gcp) => match (kind, class) {
-            ("pd-standard" | "pd-balanced" | "pd-ssd", _) => Ok(kind),
-            (_, "premium-rwo") => Ok("pd-ssd"),
-            (_, "standard") => Ok("pd-standard"),
-            (_, "standard-rwo") => Ok("pd-balanced"),
-            _ => Err("pd-balanced"),
-        },
-        Some(Provider::Azure) => match (kind, class) {
-            ("Premium_LRS", _) | (_, "managed-csi-premium" | "managed-premium") => Ok("premium"),
-            ("StandardSSD_LRS", _) | (_, "default" | "managed-csi") => Ok("standard-ssd"),
-            _ => Err("standard-ssd"),
-        },
-        None if kind.is_empty() => Err(class),
-        None => Ok(kind),
-    };
-    match usual {
-        Ok(kind) => (kind.to_owned(), Basis::Measured),
-        Err(kind) => (kind.to_owned(), Basis::Assumed),
-    }
 }
 
 fn nanos(span: SimDuration) -> i128 {

@@ -5,13 +5,14 @@ use super::build_services::{latency, latency_of_all, share_answered};
 use super::disturbances::Disturbances;
 use super::downtime::is_short_of;
 use super::error_budget::{failed, slow};
+use super::figures;
 use super::model::{Latency, LatencyWithFailures, MinutesHeld, ObjectiveResult, Report};
 use super::reasons;
 use engine::SimDuration;
 use scenario::objectives::{
     CostObjective, DOWN_BELOW, LatencyObjective, Objective, ServiceObjective,
 };
-use traffic::{LatencyLimits, MinuteFigures};
+use traffic::{LatencyLimits, MinuteFigures, USER_CUTOFF, UserUptime};
 
 /// Evaluates all objectives against the report. A figure that does not exist because nothing was answered misses its
 /// limit.
@@ -81,6 +82,11 @@ pub fn limits_of(objectives: &[Objective], service: &str, class: Option<&str>) -
 pub(super) fn down_below(objectives: &[Objective], service: &str) -> f64 {
     let of_all = |one: &&ServiceObjective| one.class.is_none();
     of(objectives, service).find(of_all).map_or(DOWN_BELOW, |objective| objective.down_below)
+}
+
+/// Time after a request for which its user counts as there.
+pub fn user_cutoff_of(objectives: &[Objective], service: &str) -> SimDuration {
+    of(objectives, service).find_map(|objective| objective.user_cutoff).unwrap_or(USER_CUTOFF)
 }
 
 /// The index of the first objective of a service.
@@ -183,6 +189,17 @@ fn of_service(
     if let Some(limit) = objective.availability_by_time {
         results.push(at_least("availability by time", limit, by_time));
     }
+    let users = facts.services.iter().find(|one| one.service == name);
+    let users = users.and_then(|service| service.user_uptime.as_ref());
+    if let Some(limit) = objective.availability_by_user {
+        let share = users.and_then(UserUptime::share);
+        results.push(at_least("availability by user", limit, share));
+    }
+    for one in &objective.windowed_by_user {
+        let worst = users.and_then(|users| users.worst(one.window));
+        let figure = format!("availability by user in every {}", one.window);
+        results.push(at_least(&figure, one.availability, worst.map(|(share, _)| share)));
+    }
     if let Some(limit) = objective.good_minutes {
         let count = good.iter().filter(|good| **good).count();
         let share = (!good.is_empty()).then(|| count as f64 / good.len() as f64);
@@ -249,12 +266,19 @@ impl Limited<'_> {
             .and_then(|of| quantile_of_all(of, figure))
             .unwrap_or_else(|| self.answered.map(|answered| quantile(answered, figure)));
         let value = value.map(|ms| ms / 1e3);
+        let answered = self.answered.map(|of| against(quantile(of, figure) / 1e3, limit));
+        let told = |value| {
+            let told = against(value, limit);
+            // It differs from the table of answered requests, and must not seem to contradict it.
+            let note = if answered.as_ref() == Some(&told) { "" } else { " with failures" };
+            told + note
+        };
         let none = if self.of_all.is_some() { "never" } else { "none" };
         ObjectiveResult {
             subject: subject.to_owned(),
             figure: format!("{} {figure}", self.what),
             limit: format!("<= {}", seconds(limit)),
-            value: value.map_or_else(|| none.to_owned(), seconds),
+            value: value.map_or_else(|| none.to_owned(), told),
             limit_number: limit,
             value_number: value,
             met: value.is_some_and(|value| value <= limit),
@@ -344,11 +368,39 @@ fn of_cost(objective: CostObjective, report: &Report) -> Vec<ObjectiveResult> {
 }
 
 fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
+    match seconds * 1e3 {
+        ms if ms < 9.95 => figures::latency(ms),
+        ms if ms < 999.5 => format!("{ms:.0} ms"),
+        _ => format!("{seconds:.2} s"),
+    }
+}
+
+/// A value with enough digits to differ from its limit, if it does.
+fn against(value: f64, limit: f64) -> String {
+    let told = seconds(value);
+    if value.to_bits() == limit.to_bits() || told != seconds(limit) {
+        return told;
+    }
+    let (value, unit) = if limit < 1.0 { (value * 1e3, "ms") } else { (value, "s") };
+    format!("{} {unit}", format!("{value:.4}").trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// Prints enough digits to distinguish a value just below a limit from the limit.
 fn percent(value: f64) -> String {
     let text = format!("{value:.4}");
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_never_reads_like_a_limit_that_it_misses() {
+        assert_eq!(against(0.084, 0.2), "84 ms");
+        assert_eq!(against(1.7229, 1.0), "1.72 s");
+        assert_eq!(against(0.000_4, 0.001), "0.400 ms");
+        assert_eq!(against(0.300_2, 0.3), "300.2 ms");
+        assert_eq!(against(2.0, 2.0), "2.00 s");
+    }
 }

@@ -7,12 +7,18 @@ use super::build_objectives::{down_below, objective_of};
 use super::downtime::{DownPeriod, downs};
 use super::error_budget;
 use super::llm;
-use super::model::{ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries};
+use super::model::{
+    ActivatorReport, ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries,
+    UserUptimeReport, WorstWindow,
+};
 use capacity::cost::CostAllocation;
 use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
-use traffic::{FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes};
+use traffic::{
+    FailureCause, HeldRequests, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes,
+    UserUptime,
+};
 use units::Money;
 
 /// The reports of all services with traffic.
@@ -58,6 +64,7 @@ fn service_report(
         blocked_by: service.blocked_by.clone(),
         in_flight: service.figures.in_flight,
         retries: (outcomes.retried > 0).then_some(outcomes.retried),
+        activator: service.held.map(activator),
         latency: service.figures.latencies.map(latency),
         latency_of_all: service.figures.latencies_of_all.map(latency_of_all),
         classes: service.classes.iter().map(class_report).collect(),
@@ -71,9 +78,45 @@ fn service_report(
         availability_by_requests: share_answered(&outcomes),
         good_and_fast: error_budget::good_and_fast(facts, service),
         availability_by_time: availability_by_time(facts, &downs),
+        user_uptime: service.user_uptime.as_ref().and_then(user_uptime),
         down_below: down_below / 100.0,
         downtimes: downs.iter().map(|down| down.downtime(end_of_warm_up(facts))).collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
+    }
+}
+
+/// Lengths of the windows of user-uptime: from minutes to months.
+const WINDOWS: [SimDuration; 7] = [
+    SimDuration::from_secs(60),
+    SimDuration::from_secs(5 * 60),
+    SimDuration::from_secs(3_600),
+    SimDuration::from_secs(6 * 3_600),
+    SimDuration::from_secs(86_400),
+    SimDuration::from_secs(7 * 86_400),
+    SimDuration::from_secs(30 * 86_400),
+];
+
+/// The uptime that users saw; absent if none was there.
+fn user_uptime(uptime: &UserUptime) -> Option<UserUptimeReport> {
+    let windows = WINDOWS.into_iter().filter_map(|window| {
+        let (availability, from) = uptime.worst(window)?;
+        let (window_seconds, from_seconds) = (window.as_secs_f64(), from.as_secs_f64());
+        Some(WorstWindow { window_seconds, availability, from_seconds })
+    });
+    Some(UserUptimeReport {
+        users: uptime.users,
+        availability: uptime.share()?,
+        cutoff_seconds: uptime.cutoff.as_secs_f64(),
+        windows: windows.collect(),
+    })
+}
+
+/// The requests that an activator held, with their mean wait.
+fn activator(held: HeldRequests) -> ActivatorReport {
+    ActivatorReport {
+        held_requests: held.count,
+        mean_wait_ms: held.total.as_millis_f64() / held.count.max(1) as f64,
+        max_wait_ms: held.longest.as_millis_f64(),
     }
 }
 

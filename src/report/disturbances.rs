@@ -133,7 +133,14 @@ impl Disturbances {
     ) -> Attribution {
         let plain = |what| Attribution { what, position: None };
         match cause {
-            Some(FailureCause::Dependency) => return plain("a dependency"),
+            Some(FailureCause::ApplicationError) => return plain("errors of the application"),
+            // The disturbance may be what the dependency failed of.
+            Some(FailureCause::Dependency) => {
+                return Attribution {
+                    what: "a dependency",
+                    position: self.near(from).or(began_with),
+                };
+            }
             Some(FailureCause::Blocked) => return plain("a network policy"),
             Some(FailureCause::NoRoute | FailureCause::TooLong) => {
                 return plain("requests that nothing can answer");
@@ -204,6 +211,7 @@ fn effect(actor: &str, reason: &str) -> Option<(&'static str, &'static str)> {
         ("user", "ImageChanged") => ("a rollout", "… got another image"),
         ("user", "Restarted") => ("a rollout", "… was restarted"),
         ("user", "RolledBack") => ("a rollout", "… was rolled back"),
+        ("user", "ScaledDown") => ("a change of replicas", "… was scaled down"),
         ("user", "Patched") => ("a rollout", "… was patched"),
         (_, "Applied") => ("a rollout", "… was applied"),
         (_, "ContainerCrashed") => ("a crash", "a container of … crashed"),
@@ -298,5 +306,12 @@ mod tests {
         let cause = disturbances(&lost).cause(&counts, &minutes, 0.05);
         assert_eq!(cause.as_deref(), Some("Node n was lost at 00:06:00"));
         assert_eq!(disturbances(&[]).cause(&counts, &minutes, 0.05), None);
+        let of_dependency = |minute: MinuteFigures| MinuteFigures {
+            cause: Some(FailureCause::Dependency),
+            ..minute
+        };
+        let minutes: Vec<MinuteFigures> = minutes.into_iter().map(of_dependency).collect();
+        let cause = disturbances(&lost).cause(&counts, &minutes, 0.05);
+        assert_eq!(cause.as_deref(), Some("Node n was lost at 00:06:00"));
     }
 }

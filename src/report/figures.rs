@@ -1,14 +1,26 @@
 //! Formats figures: the only place that formats latencies, shares and instants. An absent or unmeasurable figure is
 //! `-`, never a made-up number.
 
-use super::model::ServiceReport;
+use super::model::{Downtime, ServiceReport};
 
 /// Maximum number of messages about ignored input at the top of a report; more are listed separately, so that the
 /// figures stay prominent.
 pub(crate) const IGNORED_AT_THE_TOP: usize = 3;
 
 /// Appended to figures of the warm-up.
-pub(crate) const WARM_UP_NOTE: &str = " (during warm-up, not counted)";
+const WARM_UP_NOTE: &str = " (during warm-up, not counted)";
+
+/// How much of a downtime does not count because it was during the warm-up; empty if all of it counts.
+pub(crate) fn not_counted(downtime: &Downtime) -> String {
+    let Downtime { seconds, counted_seconds, .. } = downtime;
+    match seconds - counted_seconds {
+        _ if *counted_seconds <= 0.0 => WARM_UP_NOTE.to_owned(),
+        warm_up if warm_up > 0.0 => {
+            format!(" (of which {} count, after the warm-up)", span(*counted_seconds))
+        }
+        _ => String::new(),
+    }
+}
 
 /// Shown in place of a figure that does not exist.
 pub const ABSENT: &str = "-";
@@ -52,6 +64,15 @@ fn called_in_vain(service: &ServiceReport) -> String {
     }
 }
 
+/// The first names of a list; the rest is counted.
+pub(crate) fn listed(names: &[&str]) -> String {
+    const MOST: usize = 4;
+    if names.len() <= MOST {
+        return names.join(", ");
+    }
+    format!("{} and {} more", names[..MOST - 1].join(", "), names.len() - (MOST - 1))
+}
+
 const SECONDS_PER_MINUTE: u64 = 60;
 const SECONDS_PER_HOUR: u64 = 3_600;
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -74,7 +95,12 @@ pub fn span(seconds: f64) -> String {
     if seconds < 99.95 {
         return format!("{} s", number(seconds));
     }
-    let whole = whole_part(seconds);
+    let unit = match seconds {
+        days if days >= SECONDS_PER_DAY as f64 => SECONDS_PER_HOUR,
+        hours if hours >= SECONDS_PER_HOUR as f64 => SECONDS_PER_MINUTE,
+        _ => 1,
+    };
+    let whole = whole_part(seconds / unit as f64 + 0.5) * unit;
     let (large, small, units) = if whole >= SECONDS_PER_DAY {
         (whole / SECONDS_PER_DAY, whole % SECONDS_PER_DAY / SECONDS_PER_HOUR, ("d", "h"))
     } else if whole >= SECONDS_PER_HOUR {
@@ -231,6 +257,8 @@ mod tests {
     fn spans_and_instants_read_as_people_say_them() {
         let printed = [31.24, 310.0, 3_600.0, 3_725.0, 183_600.0].map(span);
         assert_eq!(printed, ["31.2 s", "5 min 10 s", "1 h", "1 h 2 min", "2 d 3 h"]);
+        let rounded = [165.9, 3_599.7, 7_199.0, 86_390.0].map(span);
+        assert_eq!(rounded, ["2 min 46 s", "1 h", "2 h", "1 d"]);
         let printed = [0.0, 1_801.9, 183_600.0, -10.0].map(clock);
         assert_eq!(printed, ["00:00:00", "00:30:01", "2d 03:00:00", "-00:00:10"]);
     }

@@ -1,11 +1,13 @@
 //! A synthetic report for the tests of all renderers: an hour of chat traffic, a node lost half
 //! way, then a new image; a second service without requests; names of various lengths.
 
+mod log;
+
 use super::model::{
     Balancing, BurnRateAlert, ChargeLine, ClusterReport, ClusterSteps, CostReport, Downtime,
-    ErrorBudget, FORMAT_VERSION, GoodAndFast, Latency, LogEntry, MachineCost, Notice,
-    ObjectiveResult, PoolCost, PoolReport, Provenance, Report, RunInfo, ServiceReport,
-    ServiceSeries, Severity, Spread, WorkloadCost, WorkloadReport, WorkloadSeries, WorkloadSteps,
+    ErrorBudget, FORMAT_VERSION, GoodAndFast, Latency, MachineCost, ObjectiveResult, PoolCost,
+    PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Spread, WorkloadCost,
+    WorkloadReport, WorkloadSeries, WorkloadSteps,
 };
 use crate::ledger::Ledger;
 use engine::SimDuration;
@@ -42,10 +44,10 @@ pub fn hour(interval_seconds: f64) -> Report {
         cluster: cluster(&ends),
         error_budgets: vec![budget()],
         cost: cost(),
-        attention: attention(),
+        attention: log::attention(),
         phases: None,
         assumptions: Vec::new(),
-        log: log(),
+        log: log::log(),
         interval_ends_seconds: ends,
     }
 }
@@ -192,6 +194,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         blocked_by: Vec::new(),
         in_flight: 4,
         retries: Some(1_206),
+        activator: None,
         latency: Some(Latency {
             mean_ms: 1_912.4,
             p50_ms: 1_420.0,
@@ -207,6 +210,7 @@ fn agent_service(ends: &[f64]) -> ServiceReport {
         latency_of_all: None,
         good_and_fast: vec![GoodAndFast { within_ms: 2_000.0, share: 0.9893 }],
         availability_by_time: 0.998_6,
+        user_uptime: None,
         down_below: 0.95,
         downtimes: vec![
             Downtime {
@@ -387,95 +391,6 @@ fn cost() -> CostReport {
         idle_usd: total - workload,
         unpriced: vec!["gpu".to_owned()],
     }
-}
-
-fn attention() -> Vec<Notice> {
-    let attention = |severity, message: &str| Notice { severity, message: message.to_owned() };
-    vec![
-        attention(
-            Severity::Failure,
-            "2 pods of Deployment shop/storefront were never scheduled: 0/4 nodes are available: \
-             3 Insufficient memory, 1 node(s) had untolerated taint(s).",
-        ),
-        attention(Severity::Failure, "318 of 38,767 requests to ai-agents/ai-agent failed."),
-        attention(
-            Severity::Warning,
-            "node pool gpu has no price and is left out of every cost figure.",
-        ),
-        attention(
-            Severity::Ignored,
-            "NetworkPolicy ai-agents/deny-all (manifests/network.yaml:1) is not simulated: traffic \
-             flows as if it were not there.",
-        ),
-    ]
-}
-
-fn log() -> Vec<LogEntry> {
-    let line = |at_seconds, actor: &str, object: &str, reason: &str, message: &str| LogEntry {
-        at_seconds,
-        actor: actor.to_owned(),
-        object: object.to_owned(),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        is_warning: matches!(reason, "FailedScheduling" | "NodeNotReady" | "Unhealthy"),
-    };
-    let deployment = "Deployment ai-agents/ai-agent";
-    let rescale = |at_seconds, from: u32, to: u32, cpu: u32| {
-        line(
-            at_seconds,
-            "horizontal-pod-autoscaler",
-            deployment,
-            "SuccessfulRescale",
-            &format!(
-                "{from} -> {to} replicas: cpu at {cpu} % of requests against a target of 70 %"
-            ),
-        )
-    };
-    let pending = |at_seconds, pod: &str, message: &str| {
-        line(at_seconds, "default-scheduler", pod, "FailedScheduling", message)
-    };
-    let no_room = "0/4 nodes are available: 3 Insufficient memory, 1 node(s) had untolerated \
-                   taint(s).";
-    vec![
-        line(0.0, "user", deployment, "Apply", "created"),
-        pending(0.4, "Pod shop/storefront-5d8f7c-x2x9l", no_room),
-        pending(0.4, "Pod shop/storefront-5d8f7c-k7m2p", no_room),
-        rescale(420.0, 3, 4, 91),
-        rescale(1_185.0, 4, 6, 104),
-        rescale(1_290.0, 6, 8, 88),
-        line(NODE_LOST_SECONDS, "scenario", "Node pool-a-2", "KillNode", "the machine is gone"),
-        line(
-            1_846.2,
-            "node-controller",
-            "Node pool-a-2",
-            "NodeNotReady",
-            "no lease renewed for 40 s; tainted node.kubernetes.io/unreachable",
-        ),
-        line(
-            EVICTED_SECONDS,
-            "taint-eviction-controller",
-            "Pod ai-agents/ai-agent-7f9c6-8w2ls",
-            "TaintManagerEviction",
-            "Marking for deletion: tolerated the taint for 300 s",
-        ),
-        pending(2_143.4, "Pod ai-agents/ai-agent-7f9c6-q8zzd", "0/4 nodes are available."),
-        line(
-            2_640.0,
-            "scenario",
-            deployment,
-            "SetImage",
-            "agent: registry.example/agent:2.0 -> registry.example/agent:2.1",
-        ),
-        rescale(2_700.0, 8, 6, 47),
-        rescale(3_000.0, 6, 5, 55),
-        line(
-            3_100.0,
-            "kubelet",
-            "Pod ai-agents/ai-agent-84d5b-zk4tm",
-            "Unhealthy",
-            "Readiness probe failed: HTTP probe failed with statuscode: 503",
-        ),
-    ]
 }
 
 fn budget() -> ErrorBudget {

@@ -139,7 +139,11 @@ impl Episode<'_> {
     /// The object, or the number of objects.
     pub fn about(&self) -> String {
         match self.objects.len() {
-            1 => self.first.object.clone(),
+            // What is no object of the API, such as the cloud, has a name only.
+            1 => {
+                let object = &self.first.object;
+                object.strip_prefix("File ").unwrap_or(object).to_owned()
+            }
             many => counted(many as u64, kind(self.first)),
         }
     }

@@ -1,16 +1,19 @@
 //! The figures of a run as plain data, with the unit in each field's name. They are computed elsewhere (`sim`) and
 //! shown by the renderers beside this file.
 
+mod activator;
 mod assumption;
 mod budgets;
 mod classes;
 mod money;
 mod steps;
+mod user_uptime;
 
 use serde::Serialize;
 
 pub use super::balancing::Balancing;
 use super::llm::LlmReport;
+pub use activator::ActivatorReport;
 pub use assumption::{Assumption, HeadlineFigures};
 pub use budgets::{BurnRateAlert, ErrorBudget, GoodAndFast};
 pub use classes::ClassReport;
@@ -19,9 +22,10 @@ pub use money::{
     WorkloadCost,
 };
 pub use steps::{ClusterSteps, WorkloadSteps};
+pub use user_uptime::{UserUptimeReport, WorstWindow};
 
 /// Version of the JSON output: the minor version grows with added fields, the major version with changed ones.
-pub const FORMAT_VERSION: &str = "1.5";
+pub const FORMAT_VERSION: &str = "1.6";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -207,6 +211,9 @@ pub struct ServiceReport {
     /// `arrived` is a retry storm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u64>,
+    /// Requests that Knative's activator held until a pod could take them; absent without an activator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activator: Option<ActivatorReport>,
     /// Latency of answered requests; absent if there were none.
     pub latency: Option<Latency>,
     /// Figures per class, if its requests have several classes; they add up to those of the service.
@@ -225,6 +232,9 @@ pub struct ServiceReport {
     pub good_and_fast: Vec<GoodAndFast>,
     /// Share of time in which it was not down, 0..1.
     pub availability_by_time: f64,
+    /// Uptime as its users see it; absent if it is not known which requests come from the same user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_uptime: Option<UserUptimeReport>,
     /// Share of answered requests below which a minute counts as down, 0..1.
     pub down_below: f64,
     /// Periods in which it was down: no endpoint was reachable, or too few requests were answered.
@@ -274,7 +284,7 @@ pub struct ServiceSeries {
 pub struct WorkloadReport {
     /// `Deployment ai-agents/ai-agent`.
     pub workload: String,
-    /// The HPA that scales it, if any.
+    /// The HPA or PodAutoscaler of Knative that scales it, if any.
     pub hpa: Option<String>,
     /// Desired pods (`spec.replicas`; eligible nodes for a DaemonSet; active pods of Jobs): minimum, mean over time,
     /// and maximum.

@@ -1,12 +1,14 @@
 //! Explains in one line why an objective was missed, as far as the run reveals it.
 
-use super::figures::{DEPENDENCY, causes, counted, percent, span};
+use super::figures::{DEPENDENCY, causes, counted, number, percent, span};
 use super::model::{ObjectiveResult, Report, ServiceReport, WorkloadReport};
 
-/// CPU usage over requests from which a workload without CPU limit counts as busy.
-const BUSY: f64 = 0.9;
+/// Further attempts per request from which on retries are told.
+const RETRIED: f64 = 0.5;
 /// Share of the time from which on throttling by the CPU limit is told.
 const THROTTLED: f64 = 0.005;
+/// Share of the requests from which on those that waited in an activator are told.
+const HELD: f64 = 0.005;
 /// Maximum number of reasons in one line.
 const REASONS: usize = 3;
 
@@ -36,6 +38,10 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
         });
         reasons.extend(failures(report, of_class.as_ref().unwrap_or(service)));
     }
+    if is_latency {
+        reasons.extend(held(service));
+    }
+    reasons.extend(retries(service));
     let failed = service.availability_by_requests.is_some_and(|share| share < 1.0);
     let is_of_time = missed.figure.ends_with("by time") || missed.figure == "good minutes";
     if is_of_time || (is_unexplained && failed && !reasons.is_empty()) {
@@ -62,6 +68,19 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
     told.join("; ")
 }
 
+/// Requests that waited for a pod in Knative's activator, if they are enough to show in a tail.
+fn held(service: &ServiceReport) -> Option<String> {
+    let activator = service.activator?;
+    let held = activator.held_requests;
+    (held as f64 >= HELD * service.arrived as f64 && held > 0).then(|| {
+        format!(
+            "{} waited in Knative's activator for a pod, {} at most",
+            counted(held, "request"),
+            span(activator.max_wait_ms / 1000.0)
+        )
+    })
+}
+
 /// The HPA of a workload at its maximum.
 pub(super) fn at_maximum(workload: &WorkloadReport) -> String {
     let hpa = workload.hpa.as_deref().unwrap_or("an HPA");
@@ -84,6 +103,13 @@ fn failures(report: &Report, service: &ServiceReport) -> Option<String> {
         Some(root) => format!("{own}; at {}: {}", root.service, causes(root)),
         None => own,
     })
+}
+
+/// How much retries added to the load, if much.
+fn retries(service: &ServiceReport) -> Option<String> {
+    let each = service.retries? as f64 / service.arrived.max(1) as f64;
+    (each >= RETRIED)
+        .then(|| format!("retries made {} attempts of each request", number(1.0 + each)))
 }
 
 /// The chain of services with the most failed calls: the one that a service called, the one that this called, and so
@@ -140,14 +166,11 @@ fn troubles(workload: &WorkloadReport) -> Vec<String> {
         troubles.push(format!("pods of {name} were pending for {waited} in total"));
     }
     if workload.restarts > 0 {
-        troubles.push(format!("containers of {name} restarted {} times", workload.restarts));
+        troubles.push(format!("{} of containers of {name}", counted(workload.restarts, "restart")));
     }
     if let Some(throttled) = workload.cpu_throttled.filter(|share| *share >= THROTTLED) {
         troubles
             .push(format!("the CPU limit throttled {name} for {} of the time", percent(throttled)));
-    }
-    if let Some(used) = workload.cpu_utilization.filter(|used| *used >= BUSY) {
-        troubles.push(format!("{name} used {} of its CPU request", percent(used)));
     }
     troubles
 }

@@ -19,6 +19,7 @@ use manifest::field::{FieldErrors, FieldPath};
 use manifest::karpenter::NodePool;
 use manifest::pod::pod_template;
 use manifest::{Diagnostics, Manifest, Source, decode_without_diagnostics, read_manifests};
+use units::MilliCpu;
 
 /// The objects of a set of manifests.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,6 +87,8 @@ pub struct PodShape {
     pub regular_containers: usize,
     /// Resource requests of a pod; empty if the template cannot be read.
     pub requests: ResourceList,
+    /// CPU that a pod may use; absent if a container has no limit.
+    pub cpu_limit: Option<MilliCpu>,
     /// Labels that its node must have: those of the node selector, and the first values of the first term of a
     /// required node affinity.
     pub node_selector: BTreeMap<String, String>,
@@ -224,6 +227,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         containers: containers.collect(),
         regular_containers,
         requests: pod_requests(&template.spec),
+        cpu_limit: template.spec.cpu_limit(),
         replicas: replicas.unwrap_or(1),
         variables: variables(&spec),
         node_selector: node_labels(spec),

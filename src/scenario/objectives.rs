@@ -40,6 +40,15 @@ pub struct ServiceObjective {
     pub availability: Option<f64>,
     /// Least share of time in which the service is not down, in percent.
     pub availability_by_time: Option<f64>,
+    /// Least user-uptime, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability_by_user: Option<f64>,
+    /// Least user-uptime of every window of some lengths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windowed_by_user: Vec<WindowObjective>,
+    /// Time after a request for which its user counts as there; absent for the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_cutoff: Option<SimDuration>,
     /// A minute with a smaller share of answered requests counts as down, in percent.
     #[serde(skip_serializing_if = "is_default_down_below")]
     pub down_below: f64,
@@ -63,6 +72,17 @@ fn is_default_down_below(percent: &f64) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_true(value: &bool) -> bool {
     *value
+}
+
+/// Least user-uptime of every window of a length.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WindowObjective {
+    /// Length of the window, in whole minutes, such as 1h.
+    pub window: SimDuration,
+    /// Least user-uptime of the worst window, in percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub availability: f64,
 }
 
 /// Upper limits of latency figures. Unless `countFailures` is false, a failed request counts as slower than any
@@ -118,6 +138,15 @@ struct ObjectiveFields {
     /// and for each whole minute with too small a share of answered requests (`downBelow`).
     #[schemars(range(min = 0, max = 100))]
     availability_by_time: Option<f64>,
+    /// Least user-uptime, in percent: the time for which the last request of a user was answered, over all time that
+    /// users are there. Users are known where a trace has a `session` or `user` column, and in a closed loop.
+    #[schemars(range(min = 0, max = 100))]
+    availability_by_user: Option<f64>,
+    /// Least user-uptime of the worst window of some lengths, such as [{window: 1h, availability: 99}] (windowed
+    /// user-uptime).
+    windowed_by_user: Option<Vec<WindowObjective>>,
+    /// Time after a request for which its user counts as there, in the user-uptime. Default 30m.
+    user_cutoff: Option<SimDuration>,
     /// A minute in which a smaller share of the finished requests is answered counts as down, in percent. With 0, only
     /// reachable endpoints count. Default 95.
     #[schemars(range(min = 0, max = 100))]
@@ -170,17 +199,21 @@ impl TryFrom<ObjectiveFields> for Objective {
             .iter()
             .any(|limits| !limits.is_empty())
             || fields.availability.is_some()
-            || fields.availability_by_time.is_some();
+            || fields.availability_by_time.is_some()
+            || fields.availability_by_user.is_some()
+            || fields.windowed_by_user.is_some();
         let is_of_pods = !time_to_first_token.is_empty()
             || !time_per_output_token.is_empty()
             || fields.availability_by_time.is_some()
+            || fields.availability_by_user.is_some()
+            || fields.windowed_by_user.is_some()
             || fields.down_below.is_some();
         let is_windowed = fields.good_minutes.is_some();
         let of_cost = fields.cost_per_month.is_some() || fields.cost_per_million_requests.is_some();
         match fields.service {
             Some(_) if fields.class.is_some() && is_of_pods => Err(
-                "a class has `latency`, `availability`, `goodMinutes`; tokens and the time without endpoints are \
-                     those of the service: write them as an entry of their own, without `class`",
+                "a class has `latency`, `availability`, `goodMinutes`; tokens, users and the time without endpoints \
+                     are those of the service: write them as an entry of their own, without `class`",
             ),
             None if fields.class.is_some() => {
                 Err("a class is one of the requests to a service; add `service: NAMESPACE/NAME`")
@@ -197,6 +230,9 @@ impl TryFrom<ObjectiveFields> for Objective {
                 time_per_output_token,
                 availability: fields.availability,
                 availability_by_time: fields.availability_by_time,
+                availability_by_user: fields.availability_by_user,
+                windowed_by_user: fields.windowed_by_user.unwrap_or_default(),
+                user_cutoff: fields.user_cutoff,
                 down_below: fields.down_below.unwrap_or(DOWN_BELOW),
                 good_minutes: fields.good_minutes,
                 count_failures: fields.count_failures.unwrap_or(true),
@@ -251,6 +287,8 @@ mod tests {
             json!({"service": "shop/web", "latency": {"p95": "2s"}, "availabilityByTime": 99.0,
                    "downBelow": 50.0, "goodMinutes": 99.0, "countFailures": false}),
             json!({"service": "shop/web", "class": "checkout", "latency": {"p95": "2s"}}),
+            json!({"service": "shop/web", "availabilityByUser": 99.9, "userCutoff": "10m",
+                   "windowedByUser": [{"window": "1h", "availability": 99.0}]}),
             json!({"costPerMonth": 300.0}),
         ] {
             let typed: Objective =

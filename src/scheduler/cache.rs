@@ -1,19 +1,21 @@
 //! The scheduler's cache of the cluster: nodes with their pods, pod classes, image counts. Kept up to date by its
 //! owner; includes assumed pods that the API server does not know of yet.
 
+mod update;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
 use super::class_index::ClassIndex;
-use super::node_info::{ClassId, NodeInfo, PlacedPod};
+use super::node_info::{ClassId, NodeInfo};
 use super::node_order::NodeOrder;
 use super::pod_class::{NodeDemand, PodClass};
 use super::tally::{Tallies, Tally};
-use super::topology::{Domains, Topology, TopologyKey};
-use cluster::node::{HOSTNAME_LABEL, Node, NodeId};
-use cluster::pod::{Pod, PodId};
+use super::topology::{Topology, TopologyKey};
+use cluster::node::{HOSTNAME_LABEL, NodeId};
+use cluster::pod::Pod;
 use cluster::pod_template::{PodTemplate, TemplateId};
 use cluster::selector::Selector;
 use cluster::{ClusterView, Labels, Name};
@@ -25,8 +27,8 @@ pub struct Cache {
     /// By slot of the node's id.
     nodes: Vec<Option<NodeInfo>>,
     zones: NodeOrder,
-    /// Slots in the order in which nodes are examined.
-    order: Vec<usize>,
+    /// The order in which nodes are examined, worked out when somebody asks after a node came or went.
+    order: OnceLock<Order>,
     topology: Topology,
     classes: Vec<PodClass>,
     /// By class: the first class that every node treats identically.
@@ -57,12 +59,21 @@ pub struct Cache {
     changes: VecDeque<u32>,
     /// Counts changes of the order of nodes.
     order_version: u64,
-    /// By slot: its position in the order of nodes.
-    positions: Vec<u32>,
+    /// Number of nodes.
+    count: usize,
     /// By slot: the rank of its node's name among all names, computed on first use.
     name_ranks: OnceLock<Vec<u32>>,
     /// Number of nodes with a `PreferNoSchedule` taint.
     softly_tainted: usize,
+}
+
+/// The order in which nodes are examined.
+#[derive(Clone, Debug, Default)]
+struct Order {
+    /// The slots, in that order.
+    slots: Vec<usize>,
+    /// By slot: its position.
+    positions: Vec<u32>,
 }
 
 /// Pods with equal keys belong to the same class.
@@ -99,7 +110,18 @@ impl Cache {
 
     /// The slots of all nodes, in the order in which they are examined.
     pub fn order(&self) -> &[usize] {
-        &self.order
+        &self.ordered().slots
+    }
+
+    fn ordered(&self) -> &Order {
+        self.order.get_or_init(|| {
+            let slots = self.zones.list();
+            let mut positions = vec![0; self.nodes.len()];
+            for (position, slot) in (0..).zip(&slots) {
+                positions[*slot] = position;
+            }
+            Order { slots, positions }
+        })
     }
 
     /// Grows with every change of that order.
@@ -109,13 +131,13 @@ impl Cache {
 
     /// A node's position in that order.
     pub fn position(&self, slot: usize) -> usize {
-        self.positions[slot] as usize
+        self.ordered().positions[slot] as usize
     }
 
     /// The place of a node's name among the names of all nodes.
     pub fn name_rank(&self, slot: usize) -> u32 {
         let ranks = self.name_ranks.get_or_init(|| {
-            let mut by_name = self.order.clone();
+            let mut by_name = self.order().to_vec();
             by_name.sort_unstable_by_key(|slot| &self.node(*slot).name);
             let mut ranks = vec![0; self.nodes.len()];
             for (rank, slot) in (0..).zip(by_name) {
@@ -135,7 +157,7 @@ impl Cache {
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
         let known = self.generation - self.changes.len() as u64;
         // If the change log no longer reaches back far enough, each node's own generation is checked.
-        let all = if generation < known { self.order.as_slice() } else { &[] };
+        let all = if generation < known { self.order() } else { &[] };
         let changed = move |slot: &usize| self.node(*slot).generation > generation;
         let skipped = usize::try_from(generation.saturating_sub(known)).unwrap_or(usize::MAX);
         let logged = if generation < known { self.changes.len() } else { skipped };
@@ -181,12 +203,12 @@ impl Cache {
 
     /// All nodes, in the order in which they are examined.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
-        self.order.iter().map(|slot| self.node(*slot))
+        self.order().iter().map(|slot| self.node(*slot))
     }
 
     /// Number of nodes.
     pub fn node_count(&self) -> usize {
-        self.order.len()
+        self.count
     }
 
     /// One more than the largest slot.
@@ -338,170 +360,4 @@ impl Cache {
         }
         number
     }
-
-    /// Adds a node.
-    pub fn add_node(&mut self, id: NodeId, node: &Node) {
-        let mut domains = Domains::new();
-        self.topology.enter(id.index(), &node.meta.labels, &mut domains);
-        if self.nodes.len() <= id.index() {
-            self.nodes.resize_with(id.index() + 1, || None);
-        }
-        let mut info = NodeInfo::new(id, node, domains);
-        info.generation = self.next_generation(id);
-        self.count(&info);
-        let position = self.zones.add(id.index(), &info.labels);
-        self.nodes[id.index()] = Some(info);
-        self.order.insert(position, id.index());
-        self.order_changed(position);
-    }
-
-    /// Applies an updated Node object.
-    pub fn update_node(&mut self, id: NodeId, node: &Node) {
-        let generation = self.next_generation(id);
-        let Some(mut info) = self.take(id) else { return };
-        self.discount(&info);
-        if info.labels != node.meta.labels {
-            if NodeOrder::moves(&info.labels, &node.meta.labels) {
-                self.zones.remove(id.index(), &info.labels);
-                self.zones.add(id.index(), &node.meta.labels);
-                self.order = self.zones.list();
-                self.order_changed(0);
-            }
-            self.tallies.leave_all(&info);
-            self.topology.leave(id.index(), &info.labels, &info.domains);
-            info.domains.clear();
-            self.topology.enter(id.index(), &node.meta.labels, &mut info.domains);
-            self.tallies.enter_all(&info);
-        }
-        info.set_node(node);
-        info.generation = generation;
-        self.count(&info);
-        self.nodes[id.index()] = Some(info);
-    }
-
-    /// Removes a node and the pods on it.
-    pub fn remove_node(&mut self, id: NodeId) {
-        let Some(info) = self.take(id) else { return };
-        for count in &info.classes {
-            self.count_placed(count.class, |placed| *placed -= count.pods);
-        }
-        self.discount(&info);
-        self.tallies.leave_all(&info);
-        self.index.leave(&info);
-        self.topology.leave(id.index(), &info.labels, &info.domains);
-        self.zones.remove(id.index(), &info.labels);
-        self.order = self.zones.list();
-        self.order_changed(0);
-    }
-
-    /// Adds a pod to a node; does nothing if the node is unknown.
-    pub fn add_pod(&mut self, node: NodeId, pod: PlacedPod) {
-        let generation = self.next_generation(node);
-        if let Some(info) = node_mut(&mut self.nodes, node) {
-            info.add_pod(pod, &self.classes[pod.class.index()]);
-            info.generation = generation;
-            let enter = |tally: &mut Tally| {
-                tally.pods += 1;
-                tally.terminating += u32::from(pod.is_terminating);
-            };
-            self.tallies.change(info, pod.class, enter);
-            self.index.change(info, pod.class, enter);
-            self.count_placed(pod.class, |placed| *placed += 1);
-        }
-    }
-
-    /// Removes a pod of a class from a node.
-    pub fn remove_pod(&mut self, node: NodeId, pod: PodId, class: ClassId) {
-        let generation = self.next_generation(node);
-        if let Some(info) = node_mut(&mut self.nodes, node)
-            && let Some(gone) = info.remove_pod(Some(pod), &self.classes[class.index()])
-        {
-            info.generation = generation;
-            let leave = |tally: &mut Tally| {
-                tally.pods -= 1;
-                tally.terminating -= u32::from(gone.is_terminating);
-            };
-            self.tallies.change(info, gone.class, leave);
-            self.index.change(info, gone.class, leave);
-            self.count_placed(class, |placed| *placed -= 1);
-        }
-    }
-
-    /// Changes how many pods of a class are on nodes.
-    fn count_placed(&mut self, class: ClassId, change: impl Fn(&mut u32)) {
-        change(&mut self.placed[class.index()]);
-        let priority = self.classes[class.index()].priority;
-        let of_priority = self.on_nodes_of_priority.entry(priority).or_default();
-        change(of_priority);
-        if *of_priority == 0 {
-            self.on_nodes_of_priority.remove(&priority);
-        }
-    }
-
-    /// Marks a pod on a node as terminating.
-    pub fn set_terminating(&mut self, node: NodeId, pod: PodId) {
-        let generation = self.next_generation(node);
-        if let Some(info) = node_mut(&mut self.nodes, node) {
-            if let Some(class) = info.set_terminating(pod) {
-                let mark = |tally: &mut Tally| tally.terminating += 1;
-                self.tallies.change(info, class, mark);
-                self.index.change(info, class, mark);
-            }
-            info.generation = generation;
-        }
-    }
-
-    fn take(&mut self, id: NodeId) -> Option<NodeInfo> {
-        let slot = self.nodes.get_mut(id.index())?;
-        slot.take_if(|node| node.id == id)
-    }
-
-    /// Updates the positions from `from` on.
-    fn order_changed(&mut self, from: usize) {
-        self.order_version += 1;
-        self.name_ranks = OnceLock::new();
-        self.positions.resize(self.nodes.len(), 0);
-        for (position, slot) in self.order.iter().enumerate().skip(from) {
-            self.positions[*slot] = u32::try_from(position).unwrap_or(u32::MAX);
-        }
-    }
-
-    fn next_generation(&mut self, node: NodeId) -> u64 {
-        self.generation += 1;
-        // Tracking more changes than nodes individually does not pay off.
-        if self.changes.len() > self.nodes.len() {
-            self.changes.pop_front();
-        }
-        self.changes.push_back(u32::try_from(node.index()).unwrap_or(u32::MAX));
-        self.generation
-    }
-
-    /// Adds a node's taints and images to the counts.
-    fn count(&mut self, node: &NodeInfo) {
-        self.softly_tainted += usize::from(node.has_soft_taint());
-        self.hard_tainted += usize::from(node.has_hard_taint());
-        for (name, size) in &node.images {
-            let state =
-                self.images.entry(name.clone()).or_insert(ImageState { size: *size, nodes: 0 });
-            state.nodes += 1;
-        }
-    }
-
-    /// Subtracts a node's taints and images from the counts.
-    fn discount(&mut self, node: &NodeInfo) {
-        self.softly_tainted -= usize::from(node.has_soft_taint());
-        self.hard_tainted -= usize::from(node.has_hard_taint());
-        for (name, _) in &node.images {
-            if let Some(state) = self.images.get_mut(name) {
-                state.nodes -= 1;
-                if state.nodes == 0 {
-                    self.images.remove(name);
-                }
-            }
-        }
-    }
-}
-
-fn node_mut(nodes: &mut [Option<NodeInfo>], id: NodeId) -> Option<&mut NodeInfo> {
-    nodes.get_mut(id.index())?.as_mut().filter(|node| node.id == id)
 }

@@ -273,3 +273,40 @@ impl Cohorts {
         self.most = 2 * self.all.len();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn common(level: u32, rank: u64) -> Common {
+        Common {
+            alike: CohortKey { class: ClassId(0), is_shared: false },
+            priority: 0,
+            rejected_by: Arc::from([]),
+            reason_sets: ReasonSetsId::default(),
+            level,
+            timestamp: SimTime::ZERO,
+            rank,
+        }
+    }
+
+    #[test]
+    fn pods_of_joined_cohorts_keep_their_order() {
+        let mut cohorts = Cohorts::default();
+        // Rejected later at the same instant, by two back-offs that alternate; and one rejected before them.
+        for (level, rank, number) in [(1, 7, 1), (2, 7, 2), (1, 7, 3), (1, 3, 4)] {
+            cohorts.push(common(level, rank), number, PodId::from_bits(number));
+        }
+        let mut next = 10;
+        let next_number = || {
+            next += 1;
+            next
+        };
+        let mut order = Vec::new();
+        cohorts.join(next_number, |(_, old), pod, (_, new), _| {
+            order.push((old, pod.to_bits(), new));
+            true
+        });
+        assert_eq!(order, [(4, 4, 11), (1, 1, 12), (2, 2, 13), (3, 3, 14)]);
+    }
+}

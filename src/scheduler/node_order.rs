@@ -35,20 +35,13 @@ impl Zone {
 }
 
 impl NodeOrder {
-    /// Adds a node at the end of its zone, and returns its position in the list of all.
-    pub fn add(&mut self, node: usize, labels: &Labels) -> usize {
+    /// Adds a node at the end of its zone.
+    pub fn add(&mut self, node: usize, labels: &Labels) {
         let zone = Zone::of(labels);
         match self.zones.iter_mut().find(|(known, _)| *known == zone) {
             Some((_, nodes)) => nodes.push(node),
-            None => self.zones.push((zone.clone(), vec![node])),
+            None => self.zones.push((zone, vec![node])),
         }
-        let own = self.zones.iter().position(|(known, _)| *known == zone).unwrap_or(0);
-        let round = self.zones[own].1.len() - 1;
-        // All earlier rounds, and of its own round the zones that take their turn before.
-        let before = |(at, (_, nodes)): (usize, &(Zone, Vec<usize>))| {
-            nodes.len().min(round + usize::from(at < own))
-        };
-        self.zones.iter().enumerate().map(before).sum()
     }
 
     /// Takes a node out.

@@ -362,3 +362,37 @@ pub fn best_candidates(candidates: &[Candidate]) -> Vec<&Candidate> {
     let best = candidates.iter().map(rank).min();
     candidates.iter().filter(|candidate| Some(rank(candidate)) == best).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::DeviceSet;
+    use crate::node_info::ClassId;
+
+    /// A candidate whose victims have these priorities and start times [s].
+    fn candidate(node: usize, victims: &[(i32, i64)]) -> Candidate {
+        let pod = PlacedPod {
+            id: None,
+            class: ClassId(0),
+            is_terminating: false,
+            devices: DeviceSet::NONE,
+        };
+        let victims = victims.iter().map(|(priority, started)| Victim {
+            pod,
+            priority: *priority,
+            started: SimTime::from_secs(*started),
+        });
+        Candidate { node, victims: victims.collect(), budget_violations: 0 }
+    }
+
+    #[test]
+    fn of_equal_candidates_the_one_whose_oldest_important_victim_is_youngest_is_best() {
+        let of_nodes = [
+            candidate(0, &[(5, 10), (5, 90), (1, 90)]),
+            candidate(1, &[(5, 20), (5, 30), (1, 0)]),
+            candidate(2, &[(5, 20), (5, 80), (1, 90)]),
+        ];
+        let best: Vec<usize> = best_candidates(&of_nodes).iter().map(|one| one.node).collect();
+        assert_eq!(best, [1, 2]);
+    }
+}

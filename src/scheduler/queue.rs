@@ -1,6 +1,8 @@
 //! Pods waiting to be scheduled: the active queue, the back-off queue and the unschedulable pods
 //! (`backend/queue/scheduling_queue.go` and related files, 1.36).
 
+mod backoff;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,12 +15,6 @@ use super::node_info::ClassId;
 use super::reason_sets::ReasonSetsId;
 use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
-
-/// After so long among the unschedulable pods, a pod is tried again whatever happened
-/// (`podMaxInUnschedulablePodsDuration`).
-const MAX_UNSCHEDULABLE: SimDuration = SimDuration::from_secs(5 * 60);
-/// Interval at which the unschedulable pods are checked for that.
-const FLUSH_PERIOD_SECONDS: i64 = 30;
 
 /// A pod in the queue, with its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -275,12 +271,6 @@ impl SchedulingQueue {
         *sequence = next;
     }
 
-    /// Rejections, as far as the back-off grows with them.
-    fn level(&self, rejections: u32) -> u32 {
-        let longest = (1..=41).find(|count| self.backoff(*count) >= self.max_backoff);
-        rejections.min(longest.unwrap_or(41))
-    }
-
     /// Puts an unschedulable pod back into the active queue, or into the back-off queue if its
     /// back-off is not over.
     pub fn requeue(&mut self, pod: PodId, now: SimTime) {
@@ -300,17 +290,6 @@ impl SchedulingQueue {
             let turn = self.turns(now);
             self.cohorts.release(cohorts, turn);
             self.sorted = now;
-        }
-    }
-
-    /// When it is whose turn, at this instant.
-    fn turns(&self, now: SimTime) -> impl Fn(&Common) -> Turn + use<> {
-        let (initial, max) = (self.initial_backoff, self.max_backoff);
-        move |common: &Common| {
-            let ends = common.timestamp + backoff(common.level, initial, max);
-            let is_backing_off = ends >= now.floor_to_second();
-            let second = if is_backing_off { ends.floor_to_second() } else { SimTime::ZERO };
-            (is_backing_off, second, Reverse(common.priority), common.timestamp, common.rank)
         }
     }
 
@@ -411,77 +390,6 @@ impl SchedulingQueue {
         self.pods.is_empty()
     }
 
-    /// Time at which the next pod can be popped, if nothing changes until then.
-    pub fn wake_time(&self, now: SimTime) -> Option<SimTime> {
-        let is_any = |place| self.first(place).is_some();
-        if is_any(SubQueue::Active)
-            || is_any(SubQueue::Backoff)
-            || self.cohorts.first_turn().is_some()
-        {
-            return Some(now);
-        }
-        if !self.retries {
-            return None;
-        }
-        let flush = self.cohorts.oldest().map(|failed| {
-            let due = (failed + MAX_UNSCHEDULABLE).as_nanos();
-            let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
-            // The periodic flush takes pods that have waited strictly longer than that.
-            SimTime::from_nanos((due.div_euclid(period) + 1) * period)
-        });
-        // Back-offs are over when the second in which they end is.
-        let ends = self.first(SubQueue::ErrorBackoff);
-        let ends = ends.map(|(ends, _)| ends + SimDuration::from_secs(1));
-        Some(flush.into_iter().chain(ends).min()?.max(now))
-    }
-
-    /// Moves pods with an expired back-off to the active queue, and unschedulable pods that waited too long to either
-    /// queue.
-    fn flush(&mut self, now: SimTime) {
-        let places = if self.retries {
-            &[SubQueue::Backoff, SubQueue::ErrorBackoff][..]
-        } else {
-            &[SubQueue::Backoff]
-        };
-        for place in places {
-            while let Some((ends, pod)) = self.first(*place)
-                && ends < now.floor_to_second()
-                && let Some(queued) = self.take(pod)
-            {
-                self.insert(queued, SubQueue::Active);
-            }
-        }
-        if self.sorted != now {
-            self.cohorts.sort(self.turns(now));
-            self.sorted = now;
-        }
-        let period = SimDuration::from_secs(FLUSH_PERIOD_SECONDS).as_nanos();
-        let looked = SimTime::from_nanos(now.as_nanos().div_euclid(period) * period);
-        let is_over = |failed: SimTime| looked.since(failed) > MAX_UNSCHEDULABLE;
-        if self.retries && self.cohorts.oldest().is_some_and(is_over) {
-            let cohorts = self.cohorts.waiting();
-            let over = cohorts.filter(|(_, one)| is_over(one.common.timestamp)).map(|(id, _)| id);
-            let over: Vec<u32> = over.collect();
-            self.release(&over, now);
-        }
-    }
-
-    /// When a pod's back-off ends. If its last tries ended without a verdict, those count alone
-    /// (`getBackoffTime`).
-    fn backoff_end(&self, queued: &QueuedPod) -> SimTime {
-        let count = if queued.errors > 0 { queued.errors } else { queued.rejections };
-        queued.timestamp + self.backoff(count)
-    }
-
-    fn backoff(&self, count: u32) -> SimDuration {
-        backoff(count, self.initial_backoff, self.max_backoff)
-    }
-
-    /// Back-offs end at whole seconds, so that pods that end together are ordered by priority.
-    fn is_backing_off(&self, queued: &QueuedPod, now: SimTime) -> bool {
-        self.backoff_end(queued) >= now.floor_to_second()
-    }
-
     /// Where a pod stands among those in its place: in the order of the active queue, in back-off first by the
     /// second in which that ends.
     fn position(&self, queued: &QueuedPod) -> (SimTime, Order) {
@@ -547,15 +455,6 @@ fn is_member(pods: &FxHashMap<PodId, QueuedPod>, id: u32, number: u64, pod: PodI
     pods.get(&pod).is_some_and(|queued| {
         queued.place == SubQueue::Unschedulable(id) && queued.sequence.1 == number
     })
-}
-
-/// How long a pod backs off: the initial time after the first rejection, doubled by each further one, up to the longest.
-fn backoff(count: u32, initial: SimDuration, longest: SimDuration) -> SimDuration {
-    if count == 0 {
-        return SimDuration::ZERO;
-    }
-    let doublings = (count - 1).min(40);
-    (initial * (1_i64 << doublings)).min(longest)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! simulation never meets invalid input.
 
 mod accelerators;
+mod activators;
 mod actors;
 mod applications;
 mod ingress;
@@ -102,6 +103,7 @@ impl<'a> Blueprint<'a> {
         }
         blueprint.add_timeline(&mut problems);
         blueprint.accelerators(&mut problems);
+        blueprint.check_activators(&mut problems);
         if let Some(source) = &resolved.files.scheduler_config {
             blueprint.scheduler = scheduler_of(source, &mut problems);
         }
@@ -142,6 +144,7 @@ impl<'a> Blueprint<'a> {
         let ingress_routes = self.add_ingress_routes(&mut traffic, streams, &mut problems);
         self.add_called_services(&mut traffic);
         self.add_classes(&mut traffic);
+        self.add_activators(&mut traffic);
         let ties = TieBreaker::drawn(streams.stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&self.scheduler, ties).map_err(|error| {
             problems.push(Diagnostic::error("scheduler", error.to_string()));

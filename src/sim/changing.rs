@@ -45,12 +45,15 @@ impl Environment {
         let workload = &change.workload;
         let replicas = i32::try_from(change.replicas).unwrap_or(i32::MAX);
         let target = found(self.plane.store(), workload).and_then(ScaleTarget::of);
+        let before = target.and_then(|target| self.plane.store().scale(target));
         let action = target.map(|target| Action::Scale(target, replicas));
         if self.user_if_there(workload, action) {
+            let is_less = before.is_some_and(|before| replicas < before.spec_replicas);
+            let reason = if is_less { "ScaledDown" } else { "Scaled" };
             self.emit_event(
                 "user",
                 workload,
-                "Scaled",
+                reason,
                 format!("scaled to {replicas} by the scenario"),
             );
         }

@@ -20,7 +20,7 @@ pub struct ControlPlane {
     /// Work queue settings, indexed by controller.
     queue_settings: Vec<QueueSettings>,
     /// Watchers of each kind, by its number in [`Watches`]: one bit per controller.
-    hearers: [u32; Watches::KINDS],
+    hearers: [u64; Watches::KINDS],
     /// The controllers that memoize decisions, and the kinds whose changes invalidate these at once.
     memoized: Vec<(u8, Watches)>,
     queue: WorkQueue,
@@ -34,6 +34,8 @@ pub struct ControlPlane {
     /// Looked up only, never iterated.
     busy: FxHashMap<WorkItem, bool>,
     settings: ControlPlaneSettings,
+    /// Factor on watch latency and write time: how busy the machine of the control plane is.
+    slowdown: f64,
     /// Kept between calls for their allocation.
     woken: Vec<Key>,
     changes: Vec<Change>,
@@ -46,6 +48,9 @@ pub struct ControlPlaneSettings {
     pub watch_latency: SimDuration,
     /// Client-side rate limit of each controller.
     pub client_rate: ClientRate,
+    /// Time until a controller has the answer to a write, before which its sync does not go on. Requests of one kind
+    /// in one batch are sent together.
+    pub write_time: SimDuration,
 }
 
 /// The outstanding requests of one reconcile.
@@ -61,6 +66,8 @@ struct Work {
     is_second: bool,
     /// True if the first request has its token.
     has_token: bool,
+    /// The verb of the requests that have been sent and not answered yet.
+    unanswered: Option<&'static str>,
 }
 
 impl Clone for ControlPlane {
@@ -77,6 +84,7 @@ impl Clone for ControlPlane {
             waited: self.waited,
             busy: self.busy.clone(),
             settings: self.settings,
+            slowdown: self.slowdown,
             woken: Vec::new(),
             changes: Vec::new(),
         }
@@ -106,6 +114,7 @@ impl ControlPlane {
             waited: 0,
             busy: FxHashMap::default(),
             settings,
+            slowdown: 1.0,
             woken: Vec::new(),
             changes: Vec::new(),
         };
@@ -115,6 +124,20 @@ impl ControlPlane {
             }
         }
         plane
+    }
+
+    /// Sets how many times longer than on an idle machine everything takes from now on.
+    pub const fn slow_down(&mut self, factor: f64) {
+        self.slowdown = factor;
+    }
+
+    /// A delay of the control plane at present.
+    fn at_present(&self, delay: SimDuration) -> SimDuration {
+        if self.slowdown > 1.0 {
+            SimDuration::from_secs_f64(delay.as_secs_f64() * self.slowdown)
+        } else {
+            delay
+        }
     }
 
     /// Read access to the store.
@@ -187,6 +210,7 @@ impl ControlPlane {
             requeue,
             is_second: false,
             has_token: false,
+            unanswered: None,
         };
         self.go_on(now, work, observer);
     }
@@ -248,7 +272,7 @@ impl ControlPlane {
     }
 
     /// Carries out a controller's requests in order; once a batch had a refusal, later batches are dropped. Returns
-    /// the time of the client's next token if it has to wait for one.
+    /// the time at which to continue if it has to wait for the client's next token or for an answer.
     fn carry_out_all(
         &mut self,
         now: SimTime,
@@ -264,6 +288,11 @@ impl ControlPlane {
             }
             // Events have a client of their own, which drops excess ones instead of waiting.
             let is_event = matches!(action, Action::Event(_));
+            let is_together = !begins_batch && work.unanswered == Some(action.verb());
+            if !is_event && !is_together && work.unanswered.take().is_some() {
+                work.requests.push_front((action, begins_batch));
+                return Some(now + self.at_present(self.settings.write_time));
+            }
             if !is_event && !std::mem::take(&mut work.has_token) {
                 let at = self.clients[usize::from(position)].take(now);
                 if at > now {
@@ -272,10 +301,14 @@ impl ControlPlane {
                     return Some(at);
                 }
             }
+            if !is_event && self.settings.write_time > SimDuration::ZERO {
+                work.unanswered = Some(action.verb());
+            }
             work.refusals
                 .extend(self.carry_out(now, actor, Some(position), action, observer).err());
         }
-        None
+        let is_answered = work.unanswered.take().is_none();
+        (!is_answered).then(|| now + self.at_present(self.settings.write_time))
     }
 
     /// Carries out one action, of the controller at this position or of another client, notifies the observer, and
@@ -319,7 +352,7 @@ impl ControlPlane {
     }
 
     fn wake(&mut self, now: SimTime, change: &Change) {
-        let seen = now + self.settings.watch_latency;
+        let seen = now + self.at_present(self.settings.watch_latency);
         let view = ClusterView::new(&self.store, now);
         let of = Watches::of(view, change);
         for (position, by) in &self.memoized {
@@ -367,8 +400,8 @@ impl ControlPlane {
     }
 }
 
-fn hearers(controllers: &[Box<dyn Controller>]) -> [u32; Watches::KINDS] {
-    assert!(controllers.len() <= 32, "a bit for each controller");
+fn hearers(controllers: &[Box<dyn Controller>]) -> [u64; Watches::KINDS] {
+    assert!(controllers.len() <= 64, "a bit for each controller");
     let mut hearers = [0; Watches::KINDS];
     for (position, controller) in controllers.iter().enumerate() {
         for kind in controller.watches().kinds() {
@@ -393,81 +426,5 @@ fn invalidates(memo: &dyn Memoize, view: ClusterView<'_>, change: &Change) -> bo
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use cluster::namespace::NamespaceSpec;
-    use cluster::service::ServiceSpec;
-    use cluster::{Name, ObjectId, ObjectMeta};
-    use controllers::Backoff;
-    use engine::Streams;
-
-    /// Creates Service `one`, then in a further batch `two`, whenever a Service appears.
-    #[derive(Clone, Debug)]
-    struct Creator;
-
-    impl Controller for Creator {
-        fn name(&self) -> &'static str {
-            "creator"
-        }
-
-        fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
-            if let Change::Spec(ObjectId::Service(_), _) = change {
-                wake.push(Key::Pass(0));
-            }
-        }
-
-        fn reconcile(&mut self, _: ClusterView<'_>, _: Key, actions: &mut Actions) -> Requeue {
-            actions.push(create_service("one"));
-            actions.end_batch();
-            actions.push(create_service("two"));
-            Requeue::No
-        }
-
-        fn queue(&self) -> QueueSettings {
-            let backoff =
-                Backoff { initial: SimDuration::from_secs(1), max: SimDuration::from_secs(4) };
-            QueueSettings { backoff, ..QueueSettings::default() }
-        }
-
-        fn boxed_clone(&self) -> Box<dyn Controller> {
-            Box::new(self.clone())
-        }
-    }
-
-    fn create_service(name: &str) -> Action {
-        Action::create(ObjectMeta::new("default", name), ServiceSpec::default())
-    }
-
-    fn names(plane: &ControlPlane) -> Vec<Name> {
-        plane.store().services().values().map(|service| service.meta.name().clone()).collect()
-    }
-
-    #[test]
-    fn a_refusal_keeps_the_batches_after_it_from_being_tried_and_backs_off() {
-        let store = Store::new(Streams::new(1));
-        let settings = ControlPlaneSettings {
-            watch_latency: SimDuration::from_millis(10),
-            ..ControlPlaneSettings::default()
-        };
-        let mut plane = ControlPlane::new(store, vec![Box::new(Creator)], settings, SimTime::ZERO);
-        let mut journal = Journal::default();
-        plane.act(SimTime::ZERO, "user", create_service("one"), &mut journal).unwrap();
-        assert_eq!(plane.next_due(), Some(SimTime::from_nanos(10_000_000)));
-        plane.run_due(SimTime::from_nanos(10_000_000), &mut journal);
-        assert_eq!(names(&plane), [Name::from("one")]);
-        assert_eq!(plane.next_due(), Some(SimTime::from_nanos(1_010_000_000)));
-        let entry = &journal.log[0];
-        assert_eq!((entry.actor, journal.changes.len()), ("creator", 1));
-        assert!(matches!(entry.what, Logged::Refused { verb: "Create", .. }));
-    }
-
-    #[test]
-    fn a_change_that_no_controller_watches_is_no_work() {
-        let store = Store::new(Streams::new(1));
-        let settings = ControlPlaneSettings::default();
-        let mut plane = ControlPlane::new(store, vec![Box::new(Creator)], settings, SimTime::ZERO);
-        let action = Action::create(ObjectMeta::new("", "a"), NamespaceSpec);
-        plane.act(SimTime::ZERO, "user", action, &mut Journal::default()).unwrap();
-        assert_eq!(plane.next_due(), None);
-    }
-}
+#[path = "control_plane_tests.rs"]
+mod tests;

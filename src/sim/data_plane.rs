@@ -12,6 +12,7 @@ use super::event::Event;
 use super::memory::{MemoryPressure, Shortage, exceeds_limit, shortage};
 use super::network_policies::NetworkPolicies;
 use super::resizing::MemoryInUse;
+use super::revisions::Revisions;
 use super::routes::Routes;
 use super::world::World;
 use cluster::node::{ConditionStatus, NodeId};
@@ -32,6 +33,7 @@ pub(super) struct DataPlane {
     pub(super) traffic: Traffic,
     pub(super) endpoints: Endpoints,
     routes: Routes,
+    pub(super) revisions: Revisions,
     pub(super) network_policies: NetworkPolicies,
     memory_pressure: MemoryPressure,
     pub(super) check_clock: CheckClock,
@@ -50,6 +52,7 @@ impl DataPlane {
             traffic: world.new_traffic(Streams::new(world.seed)),
             endpoints: Endpoints::new(world),
             routes: Routes::new(&world.ingress_routes),
+            revisions: Revisions::default(),
             network_policies: NetworkPolicies::new(),
             memory_pressure: MemoryPressure::default(),
             check_clock: CheckClock::default(),
@@ -77,6 +80,10 @@ impl DataPlane {
                 self.endpoints.service_changed(env, &mut self.traffic, service);
             }
             Change::Endpoints(service) => self.endpoints.changed(env, service),
+            Change::Spec(ObjectId::PodAutoscaler(id), _)
+            | Change::Status(ObjectId::PodAutoscaler(id)) => {
+                self.revisions.changed(env, &mut self.traffic, id);
+            }
             _ => {}
         }
     }

@@ -11,7 +11,7 @@ use cluster::action::Event as KubernetesEvent;
 use cluster::node::NodeId;
 use cluster::{Action, ClusterView, Kind, NamespacedName, ObjectReference, Refused, Store};
 use controllers::Controller;
-use engine::{EventQueue, SimTime, Streams};
+use engine::{EventQueue, SimDuration, SimTime, Streams};
 use record::Recorder;
 
 /// The clock of a simulation, its control plane, its event queue and its observers.
@@ -37,6 +37,12 @@ impl Environment {
             ControlPlaneSettings {
                 watch_latency: world.timing.watch,
                 client_rate: world.timing.controller_client,
+                // On a machine of its own the control plane answers at once.
+                write_time: if world.timing.kubelet.shared_cores.is_some() {
+                    world.timing.watch
+                } else {
+                    SimDuration::ZERO
+                },
             },
             world.begin,
         );

@@ -87,6 +87,8 @@ pub enum Event {
     Publish,
     /// Prometheus scrapes the applications.
     PrometheusScrape,
+    /// Knative's autoscaler gets the statistics of its revisions.
+    RevisionReports,
     /// An interval of the report ends.
     IntervalEnd,
 }
@@ -110,7 +112,7 @@ impl Event {
             Self::Propagate { .. } | Self::WriteRules { .. } => 3,
             Self::ShareCpu | Self::Housekeeping => 4,
             Self::Scrape | Self::Publish => 5,
-            Self::PrometheusScrape => 6,
+            Self::PrometheusScrape | Self::RevisionReports => 6,
             Self::IntervalEnd => 7,
             Self::NodeAutoscaler | Self::Karpenter => 8,
         }
@@ -135,6 +137,7 @@ impl Event {
             Self::IntervalEnd => (6, 0),
             Self::Evict { pod } => (7, pod.to_bits()),
             Self::PrometheusScrape => (10, 0),
+            Self::RevisionReports => (20, 0),
             Self::CpuLoad { step } => (11, step.into()),
             Self::Apply { hpas } => (12, hpas.into()),
             Self::Machine { machine } => (13, machine.into()),

@@ -122,6 +122,7 @@ impl Simulation {
             ObjectId::HorizontalPodAutoscaler(id) => Key::Hpa(id),
             ObjectId::VerticalPodAutoscaler(id) => Key::Vpa(id),
             ObjectId::ScaledObject(id) => Key::ScaledObject(id),
+            ObjectId::PodAutoscaler(id) => Key::PodAutoscaler(id),
             _ => return None,
         })
     }

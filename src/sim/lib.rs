@@ -27,6 +27,7 @@ mod observers;
 mod outages;
 mod random_faults;
 mod resizing;
+mod revisions;
 pub mod routes;
 mod rule_sync;
 mod simulation;

@@ -49,7 +49,7 @@ struct Members {
     workloads: BTreeSet<ObjectReference>,
 }
 
-/// Key by which pods are grouped into parties.
+/// Key by which pods are grouped into peer groups.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct PeerKey {
     traits: Vec<bool>,
@@ -137,7 +137,7 @@ impl NetworkPolicies {
         is_other
     }
 
-    /// Determines the party of a pod.
+    /// Determines the peer group of a pod.
     fn classify(&mut self, env: &Environment, apps: &Apps, traffic: &mut Traffic, id: PodId) {
         let view = env.view();
         let (Some(pod), Some(app)) = (view.pods().get(id), apps.get(id)) else { return };

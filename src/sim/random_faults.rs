@@ -1,16 +1,17 @@
 //! Random faults, each process with a random stream of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::data_plane::DataPlane;
 use super::environment::Environment;
 use super::event::Event;
 use super::machines::Machines;
 use super::outages::{crash_container, disconnect_node, fail_readiness, hang, kill_node, kill_pod};
-use super::targets::{nodes_of, running_pods};
+use super::simulation::Simulation;
+use super::targets::{all_running_pods, nodes_in_zone, nodes_of, running_pods};
 use super::world::World;
 use cluster::Name;
-use cluster::node::NodeId;
+use cluster::node::{NodeId, ZONE_LABEL};
 use cluster::pod::PodId;
 use engine::random::{Exponential, index_below};
 use engine::{SimDuration, Stream, Streams};
@@ -27,6 +28,15 @@ const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
 #[derive(Clone, Debug)]
 pub(super) struct RandomFaults {
     streams: Vec<Stream>,
+}
+
+impl Simulation {
+    /// A random fault happens now, to a pod, node or zone drawn from `stream`, and is repaired after `repair`.
+    pub fn strike(&mut self, fault: &RandomFault, repair: SimDuration, stream: &mut Stream) {
+        let (env, data_plane, machines) = self.struck_parts();
+        strike(env, data_plane, machines, (fault, repair), stream);
+        self.follow_strike();
+    }
 }
 
 impl RandomFaults {
@@ -63,12 +73,13 @@ impl RandomFaults {
         let Some(fault) = world.faults.get(process as usize) else { return };
         let Some(stream) = self.streams.get_mut(process as usize) else { return };
         if strikes {
-            strike(env, data_plane, machines, fault, stream);
+            let repair = fault.draw_repair(stream);
+            strike(env, data_plane, machines, (fault, repair), stream);
         }
-        let population = if fault.fault.is_of_pods() {
-            pods_at_risk(env, fault).len()
-        } else {
-            nodes_at_risk(env, data_plane, fault).len()
+        let population = match fault.fault {
+            of_pods if of_pods.is_of_pods() => pods_at_risk(env, fault).len(),
+            FaultKind::KillZone => zones_at_risk(env, data_plane, fault).len(),
+            _ => nodes_at_risk(env, data_plane, fault).len(),
         };
         let wait = if population == 0 {
             SimDuration::MAX
@@ -85,12 +96,26 @@ fn drawn_time(stream: &mut Stream, mean_seconds: f64) -> SimDuration {
 }
 
 fn drawn<T: Copy>(stream: &mut Stream, from: &[T]) -> Option<T> {
-    if from.is_empty() { None } else { from.get(index_below(stream, from.len())).copied() }
+    drawn_of(stream, from).copied()
+}
+
+fn drawn_of<'a, T>(stream: &mut Stream, from: &'a [T]) -> Option<&'a T> {
+    if from.is_empty() { None } else { from.get(index_below(stream, from.len())) }
 }
 
 fn pods_at_risk(env: &Environment, fault: &RandomFault) -> Vec<PodId> {
-    let workload = fault.workload.as_ref();
-    workload.map_or_else(Vec::new, |workload| running_pods(env.view(), workload))
+    match &fault.workload {
+        Some(workload) => running_pods(env.view(), workload),
+        None => all_running_pods(env.view()),
+    }
+}
+
+/// The zones in which nodes at risk work.
+fn zones_at_risk(env: &Environment, data_plane: &DataPlane, fault: &RandomFault) -> Vec<Name> {
+    let nodes = nodes_at_risk(env, data_plane, fault).into_iter();
+    let zone = |node: NodeId| env.store().nodes()[node].meta.labels.get(ZONE_LABEL).cloned();
+    let zones: BTreeSet<Name> = nodes.filter_map(zone).collect();
+    zones.into_iter().collect()
 }
 
 fn nodes_at_risk(env: &Environment, data_plane: &DataPlane, fault: &RandomFault) -> Vec<NodeId> {
@@ -102,13 +127,17 @@ fn strike(
     env: &mut Environment,
     data_plane: &mut DataPlane,
     machines: &mut Machines,
-    fault: &RandomFault,
+    (fault, repair): (&RandomFault, SimDuration),
     stream: &mut Stream,
 ) {
-    let repair = drawn_time(stream, fault.mean_time_to_repair.as_secs_f64());
     if fault.fault.is_of_pods() {
         if let Some(pod) = drawn(stream, &pods_at_risk(env, fault)) {
             strike_pod(env, data_plane, fault.fault, pod, repair);
+        }
+    } else if fault.fault == FaultKind::KillZone {
+        let zones = zones_at_risk(env, data_plane, fault);
+        if let Some(zone) = drawn_of(stream, &zones) {
+            strike_zone(env, data_plane, machines, (zone, fault, repair));
         }
     } else if let Some(node) = drawn(stream, &nodes_at_risk(env, data_plane, fault)) {
         if fault.together > 0.0 && fault.fault == FaultKind::ReclaimSpot {
@@ -140,9 +169,23 @@ fn strike_pod(
         FaultKind::Hang => hang(env, data_plane, pod, repair),
         FaultKind::FailReadiness => fail_readiness(env, data_plane, pod, repair),
         FaultKind::KillNode
+        | FaultKind::KillZone
         | FaultKind::DisconnectNode
         | FaultKind::RestartKubelet
         | FaultKind::ReclaimSpot => {}
+    }
+}
+
+/// All machines of a zone that a fault may hit stop, and come back together.
+fn strike_zone(
+    env: &mut Environment,
+    data_plane: &mut DataPlane,
+    machines: &mut Machines,
+    (zone, fault, repair): (&Name, &RandomFault, SimDuration),
+) {
+    let at_risk = nodes_at_risk(env, data_plane, fault);
+    for node in nodes_in_zone(env.store(), zone).into_iter().filter(|node| at_risk.contains(node)) {
+        strike_node(env, data_plane, machines, FaultKind::KillNode, node, repair);
     }
 }
 
@@ -163,7 +206,8 @@ fn strike_node(
         FaultKind::ReclaimSpot => {
             return machines.notice_spot(env, data_plane, node, &by_chance(pool, repair));
         }
-        FaultKind::CrashContainer
+        FaultKind::KillZone
+        | FaultKind::CrashContainer
         | FaultKind::KillPod
         | FaultKind::Hang
         | FaultKind::FailReadiness => return,

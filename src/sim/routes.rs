@@ -24,19 +24,19 @@ pub struct IngressRoute {
     policy: RoutePolicy,
 }
 
-/// The target of a way.
+/// The target of a branch.
 #[derive(Clone, Debug, PartialEq)]
 enum BranchTarget {
-    /// A Service; with a policy if the way keeps the same one throughout the run.
+    /// A Service; with a policy if the branch keeps the same one throughout the run.
     Service(Destination, Option<RoutePolicy>),
     /// An error of the gateway itself.
     Error(FailureCause),
 }
 
-/// All entrances, and the objects that determine where they lead.
+/// All ingress routes, and the objects that determine their destinations.
 #[derive(Clone, Debug)]
 pub(super) struct Routes {
-    ingress_routes: Vec<IngressRoute>,
+    ingress: Vec<IngressRoute>,
     /// Ingresses, IngressClasses, HTTPRoutes and Services, in the order in which they were created.
     objects: Vec<ObjectId>,
     /// True if one of them has changed since the last [`Self::follow`].
@@ -65,7 +65,7 @@ fn ranges(parts: &[(Destination, u64)]) -> impl Iterator<Item = (&Destination, R
 }
 
 impl IngressRoute {
-    /// An entrance with these initial destinations, and no ways yet.
+    /// An ingress route with these initial destinations, and no branches yet.
     pub(super) fn new(
         spec: IngressRouteSpec,
         parts: Vec<(Destination, u64)>,
@@ -74,7 +74,7 @@ impl IngressRoute {
         Self { spec, branches: Vec::new(), parts, has_rule: true, policy }
     }
 
-    /// Adds a way to a Service; `fixed` is the policy if the way keeps the same one throughout the run.
+    /// Adds a branch to a Service; `fixed` is the policy if the branch keeps the same one throughout the run.
     pub(super) fn add_branch(
         &mut self,
         id: BranchId,
@@ -146,7 +146,7 @@ impl IngressRoute {
         ObjectReference::new(Kind::Service, namespace, name)
     }
 
-    /// The way to a Service, created if needed. A Service that had no traffic when the run started cannot be
+    /// The branch to a Service, created if needed. A Service that had no traffic when the run started cannot be
     /// reached.
     fn branch_to(
         &mut self,
@@ -186,7 +186,7 @@ impl IngressRoute {
         branches.1
     }
 
-    /// The way to an error of the gateway.
+    /// The branch to an error of the gateway.
     fn error(
         &mut self,
         env: &Environment,
@@ -206,7 +206,7 @@ impl IngressRoute {
         branches.1
     }
 
-    /// An existing way, and a new one beside it.
+    /// An existing branch, and a new one beside it.
     fn new_branch(&mut self, next_branch: &mut u32, to: BranchTarget) -> (BranchId, BranchId) {
         let new = BranchId(*next_branch);
         *next_branch += 1;
@@ -226,7 +226,7 @@ impl Routes {
         let branches = ingress_routes.iter().flat_map(|ingress_route| &ingress_route.branches);
         Self {
             next_branch: branches.map(|(branch, _)| branch.0 + 1).max().unwrap_or(0),
-            ingress_routes: ingress_routes.to_vec(),
+            ingress: ingress_routes.to_vec(),
             objects: Vec::new(),
             is_stale: false,
         }
@@ -242,7 +242,7 @@ impl Routes {
                 | ObjectId::HTTPRoute(_)
                 | ObjectId::Service(_)
         );
-        if !has_say || self.ingress_routes.is_empty() {
+        if !has_say || self.ingress.is_empty() {
             return;
         }
         self.is_stale = true;
@@ -259,7 +259,7 @@ impl Routes {
             return;
         }
         let routing = self.routing(env.store());
-        for ingress_route in &mut self.ingress_routes {
+        for ingress_route in &mut self.ingress {
             ingress_route.follow(env, traffic, &routing, &mut self.next_branch);
         }
     }

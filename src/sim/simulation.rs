@@ -183,10 +183,13 @@ impl Simulation {
 
     /// Runs everything up to and including `until`.
     pub fn run_until(&mut self, until: SimTime) {
-        while let Some((at, turn)) = self.next_step().filter(|(at, _)| *at <= until) {
-            self.take(at, turn);
+        loop {
+            match self.next_step().filter(|(at, _)| *at <= until) {
+                Some((at, turn)) => self.take(at, turn),
+                None if self.requests_reach(until) => break,
+                None => {}
+            }
         }
-        self.data_plane.traffic.advance(until);
         self.env.now = self.env.now.max(until);
     }
 
@@ -200,9 +203,14 @@ impl Simulation {
     }
 
     fn take(&mut self, at: SimTime, turn: Turn) {
-        self.data_plane.traffic.advance(at);
+        if !self.requests_reach(at) {
+            return;
+        }
         self.env.now = at;
         self.handled += 1;
+        if let Some(slowdown) = self.data_plane.kubelet.machine_slowdown() {
+            self.env.plane.slow_down(slowdown);
+        }
         let mut is_look_past = false;
         match turn {
             // Reconciles without effect are not part of the digest, so that skipping them does not change it.
@@ -220,6 +228,20 @@ impl Simulation {
         self.follow();
         self.data_plane.wake_check_clock(&mut self.env, is_look_past);
         self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, is_look_past);
+    }
+
+    /// Processes the requests up to and including `until`. False if one of them came to a revision without pods before:
+    /// then the autoscaler is told, and time stands there.
+    fn requests_reach(&mut self, until: SimTime) -> bool {
+        let (reached, activated) = self.data_plane.traffic.advance_to_activation(until);
+        if activated.is_empty() {
+            return true;
+        }
+        let Self { env, data_plane, .. } = self;
+        env.now = reached;
+        data_plane.revisions.activate(env, &activated);
+        self.follow();
+        false
     }
 
     /// Settles all accounts at the end of the run.
@@ -306,8 +328,27 @@ impl Simulation {
             Event::Scrape => metrics.scrape(env, data_plane),
             Event::Publish => metrics.publish(env),
             Event::PrometheusScrape => metrics.scrape_applications(env, data_plane),
+            Event::RevisionReports => {
+                let DataPlane { revisions, traffic, .. } = data_plane;
+                revisions.report(env, traffic);
+            }
             Event::IntervalEnd => end_interval(env, data_plane),
         }
+    }
+
+    /// The parts on which random faults act.
+    pub(super) const fn struck_parts(
+        &mut self,
+    ) -> (&mut Environment, &mut DataPlane, &mut Machines) {
+        (&mut self.env, &mut self.data_plane, &mut self.machines)
+    }
+
+    /// Passes on the changes that a fault has made between two events.
+    pub(super) fn follow_strike(&mut self) {
+        self.hear_of_reclaims();
+        self.follow();
+        self.data_plane.wake_check_clock(&mut self.env, false);
+        self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, false);
     }
 
     /// Lets Karpenter drain the nodes that the cloud is about to reclaim.

@@ -16,6 +16,12 @@ pub(super) fn running_pods(view: ClusterView<'_>, workload: &ObjectReference) ->
     own.map(|(id, _)| id).collect()
 }
 
+/// All pods that are active and have a node.
+pub(super) fn all_running_pods(view: ClusterView<'_>) -> Vec<PodId> {
+    let pods = view.pods().iter().filter(|(_, pod)| pod.is_active() && pod.node.is_some());
+    pods.map(|(id, _)| id).collect()
+}
+
 /// A random choice of this many of a workload's pods; absent = all. If there are none, that is logged.
 pub(super) fn drawn_pods(
     env: &mut Environment,

@@ -11,7 +11,7 @@ use scenario::Override;
 use scenario::resolved::ResolvedScenario;
 
 /// Names under which HorizontalPodAutoscalers and the like say what they scale.
-const SCALERS: [&str; 2] = ["HorizontalPodAutoscaler", "ScaledObject"];
+const SCALERS: [&str; 3] = ["HorizontalPodAutoscaler", "ScaledObject", "PodAutoscaler"];
 
 /// Most pods of a workload that are tried, as a multiple of those that it has now.
 const MOST_PODS: u64 = 3;

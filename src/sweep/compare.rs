@@ -155,14 +155,15 @@ impl Comparison {
                 one_sided(&other.name, "second", &mut notes);
             }
         }
-        for requests in figures.iter().filter(|one| one.name.figure == REQUESTS) {
-            if requests.baseline_values != requests.candidate_values {
-                notes.push(format!(
-                    "{}: the sides had different requests, so their other figures are not of the same \
-                     traffic",
-                    requests.name.subject
-                ));
-            }
+        let requests = figures.iter().filter(|one| one.name.figure == REQUESTS);
+        let differ = requests.filter(|one| one.baseline_values != one.candidate_values);
+        let differ: Vec<&str> = differ.map(|one| one.name.subject.as_str()).collect();
+        if !differ.is_empty() {
+            notes.push(format!(
+                "{}: the sides had different requests, so their other figures are not of the same \
+                 traffic",
+                differ.join(", ")
+            ));
         }
         if baseline.seeds.len() == 1 {
             notes.push("one seed gives no interval: any difference may be chance".to_owned());

@@ -117,6 +117,7 @@ fn objectives(comparison: &Comparison, style: Style) -> Vec<String> {
     let heading = style.paint(Paint::Heading, "OBJECTIVES MISSED");
     let mut lines = vec![String::new(), heading];
     let seeds = comparison.seeds.len();
+    let mut told = [""; 2];
     for objective in &comparison.objectives {
         let (first, second) = (&objective.baseline, &objective.candidate);
         let paint = match (first, second) {
@@ -126,22 +127,28 @@ fn objectives(comparison: &Comparison, style: Style) -> Vec<String> {
         };
         let name = format!("  {} {} {}", objective.subject, objective.figure, objective.limit);
         lines.push(style.paint(paint, &name));
-        for (label, side) in [("    first   ", first), ("    second  ", second)] {
-            lines.extend(paragraph(label, &how(side.as_ref(), seeds)));
+        let sides = [("    first   ", first), ("    second  ", second)];
+        for ((label, side), told) in sides.into_iter().zip(&mut told) {
+            lines.extend(paragraph(label, &how(side.as_ref(), seeds, told)));
+            *told = side.as_ref().map_or("", |side| &side.because);
         }
     }
     lines
 }
 
-/// How a side missed an objective, in words.
-fn how(missed: Option<&MissedBy>, seeds: usize) -> String {
+/// How a side missed an objective, in words. `told` are the reasons of the one above.
+fn how(missed: Option<&MissedBy>, seeds: usize, told: &str) -> String {
     let Some(MissedBy { seeds: with, because }) = missed else { return "not missed".to_owned() };
     let with = if with.len() == seeds {
         "missed".to_owned()
     } else {
         format!("missed with {} of {seeds} seeds", with.len())
     };
-    if because.is_empty() { with } else { format!("{with} because {because}") }
+    match &**because {
+        "" => with,
+        again if again == told => format!("{with} for the same reasons"),
+        because => format!("{with} because {because}"),
+    }
 }
 
 /// The figures to show, and the number omitted: gated figures that may differ by more than the tolerance, and those

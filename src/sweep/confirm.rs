@@ -42,6 +42,7 @@ impl SweepTable {
         while let Some(position) = self.choice() {
             if fresh.is_empty() || self.rows[position].confirmation.is_some() {
                 self.rows[position].is_cheapest = true;
+                self.price_objectives();
                 break;
             }
             let runs = run(position)?;
@@ -57,17 +58,17 @@ impl SweepTable {
     clippy::cast_possible_truncation,
     reason = "no bill has 10^16 dollars, and a cast saturates"
 )]
-fn cents(usd: f64) -> i64 {
+pub(super) fn cents(usd: f64) -> i64 {
     (usd * 100.0).round() as i64
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::convert::Infallible;
 
     /// A row that meets its objectives, with its cost and headroom.
-    fn row(value: &str, cost: f64, room: f64) -> SweepRow {
+    pub(in super::super) fn row(value: &str, cost: f64, room: f64) -> SweepRow {
         SweepRow {
             values: vec![value.to_owned()],
             objectives: 1,

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod influence;
 mod interval;
 pub mod measure;
+mod objective_prices;
 pub mod page;
 mod phases;
 pub mod pictures;
@@ -28,6 +29,7 @@ pub mod years_text;
 use rayon::prelude::*;
 
 pub use figures::{Better, FigureName, Unit};
+pub use objective_prices::ObjectivePrice;
 pub use phases::phases;
 pub use run::{Run, accepts, report, run};
 

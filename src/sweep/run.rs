@@ -3,11 +3,11 @@
 use controllers::Controller;
 use engine::SimTime;
 use manifest::{Diagnostics, Severity};
-use report::limits_of;
 use report::{
     self, Balancing, BillFacts, ClassFacts, Notice, Report, ReportInput, RunInfo, ServiceFacts,
     build,
 };
+use report::{limits_of, user_cutoff_of};
 use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
@@ -80,6 +80,17 @@ impl<'a> Run<'a> {
         self.simulation.finish();
         self.resolved.files.failed_trace()?;
         Ok(report(self.resolved, &self.blueprint, self.seed, &mut self.simulation))
+    }
+}
+
+impl Run<'_> {
+    /// The report of the run so far, as if it ended now. Fails if a trace could not be read up to here.
+    pub fn report_so_far(mut self) -> Result<Report, Diagnostics> {
+        self.simulation.finish();
+        self.resolved.files.failed_trace()?;
+        let mut resolved = self.resolved.clone();
+        resolved.text.scenario.duration = self.simulation.now() - SimTime::ZERO;
+        Ok(report(&resolved, &self.blueprint, self.seed, &mut self.simulation))
     }
 }
 
@@ -167,6 +178,7 @@ fn hold_against_objectives(resolved: &ResolvedScenario, simulation: &mut Simulat
             .collect();
         let traffic = simulation.traffic_mut();
         traffic.set_latency_limits(id, limits_of(objectives, &service, None));
+        traffic.set_user_cutoff(id, user_cutoff_of(objectives, &service));
         for (class, limits) in classes {
             traffic.set_class_latency_limits(class, limits);
         }
@@ -198,6 +210,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
             let intervals = simulation.traffic_mut().intervals(id).to_vec();
             let minutes = simulation.traffic_mut().minutes(now, id);
             let classes = class_facts(simulation.traffic_mut(), now, id);
+            let held = simulation.traffic_mut().held_requests(id);
             let failed_calls = simulation.traffic_mut().failed_calls(id).into_iter();
             let failed_calls = failed_calls
                 .filter_map(|(called, count)| {
@@ -213,11 +226,13 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
                 failed_calls,
                 calls,
                 blocked_by,
+                held,
                 workloads,
                 figures,
                 intervals,
                 minutes,
                 classes,
+                user_uptime: simulation.traffic_mut().user_uptime(now, id),
             }
         })
         .collect()

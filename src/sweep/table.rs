@@ -5,11 +5,12 @@ use serde::Serialize;
 use super::confirm::Confirmation;
 use super::figures::FigureName;
 use super::measure::gather;
+use super::objective_prices::ObjectivePrice;
 use super::summary::{RunSummary, WorkloadSummary, told};
 use report::figures::{counted, span};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.1";
+const FORMAT_VERSION: &str = "1.2";
 
 /// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,6 +26,9 @@ pub struct SweepTable {
     pub varied: Vec<String>,
     /// A row for each combination of values, in the order of the grid.
     pub rows: Vec<SweepRow>,
+    /// What each objective costs that some row missed, once a row is selected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<ObjectivePrice>,
 }
 
 /// One combination of values.
@@ -76,7 +80,15 @@ impl SweepTable {
         let seeds = first.iter().map(|run| run.seed).collect();
         let leading = first.first().map(|run| run.leading.clone()).unwrap_or_default();
         let rows = cells.into_iter().map(|(values, runs)| row(values, &runs)).collect();
-        Self { format_version: FORMAT_VERSION, scenario, seeds, leading, varied, rows }
+        Self {
+            format_version: FORMAT_VERSION,
+            scenario,
+            seeds,
+            leading,
+            varied,
+            rows,
+            prices: Vec::new(),
+        }
     }
 
     /// As indented JSON, with a line break at the end.

@@ -1,6 +1,7 @@
 //! A sweep for the terminal: the settings, and for each the figures that decide.
 
 use super::figures::TTFT_P95;
+use super::objective_prices::ObjectivePrice;
 use super::table::{SweepRow, SweepTable};
 use report::figures::{ABSENT, counted};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
@@ -75,6 +76,7 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
     }
     lines.extend(influence(sweep));
     lines.extend(paragraph("", &conclusion(sweep)));
+    lines.extend(prices(sweep));
     lines.join("\n") + "\n"
 }
 
@@ -132,7 +134,11 @@ fn influence(sweep: &SweepTable) -> Vec<String> {
 
 /// The setting of a row as `--set` takes it.
 fn setting(sweep: &SweepTable, row: &SweepRow) -> String {
-    let pairs = sweep.varied.iter().zip(&row.values);
+    values_of(sweep, &row.values)
+}
+
+fn values_of(sweep: &SweepTable, values: &[String]) -> String {
+    let pairs = sweep.varied.iter().zip(values);
     let pairs: Vec<String> = pairs.map(|(path, value)| format!("{path}={value}")).collect();
     pairs.join(" ")
 }
@@ -221,6 +227,26 @@ pub(crate) fn verdict(row: &SweepRow) -> String {
         (_, []) => "met".to_owned(),
         (all, missed) => format!("missed {} of {all}", missed.len()),
     }
+}
+
+/// What each objective costs, the dearest first.
+fn prices(sweep: &SweepTable) -> Vec<String> {
+    let mut prices: Vec<&ObjectivePrice> = sweep.prices.iter().collect();
+    prices.sort_by(|one, other| other.month_usd.total_cmp(&one.month_usd));
+    let told = prices.into_iter().map(|price| {
+        let ObjectivePrice { objective, month_usd, instead, figure, unit } = price;
+        if instead.is_empty() {
+            return format!("{objective} costs nothing: none of these is cheaper without it");
+        }
+        let reached =
+            figure.zip(*unit).map(|(figure, unit)| format!(", with {}", unit.words(figure)));
+        format!(
+            "{objective} costs ${month_usd:.2} a month: without it {} would do{}",
+            values_of(sweep, instead),
+            reached.unwrap_or_default(),
+        )
+    });
+    told.flat_map(|line| paragraph("  $ ", &line)).collect()
 }
 
 /// The row to take, or why there is none.

@@ -4,13 +4,16 @@ use super::years::{FailureReport, ServiceYears, Spread, Years};
 use report::figures::{count, percent};
 use report::text::{Align, Paint, Style, Table};
 
+/// The row of failures that meet, whose rate is that of the others.
+const MEETING: &str = "failures that meet";
+
 /// Failures that are listed of each service.
 const FAILURES: usize = 8;
 
 /// The years as text, each line ended.
 pub fn render(years: &Years, style: Style) -> String {
     let head = format!(
-        "{}  {} years, composed from a run without failures and {} runs for each kind of failure",
+        "{}  {} years, composed from a run without failures and {} incidents of each kind",
         years.scenario,
         count(years.years.into()),
         years.probes,
@@ -31,9 +34,10 @@ pub fn render(years: &Years, style: Style) -> String {
         lines.extend(of_service(service, style));
     }
     lines.push(String::new());
-    let left_out =
-        "not in it: failures that meet, and zones, unless the scenario has faults for them";
-    lines.push(style.paint(Paint::Dim, left_out));
+    if years.starts_cold {
+        let cold = "the scenario has no `warmUp`: its cold start counts again in each repetition of the run";
+        lines.push(style.paint(Paint::Dim, cold));
+    }
     let mut text = String::new();
     for line in lines {
         text.push_str(line.trim_end());
@@ -124,7 +128,7 @@ fn failures(failures: &[FailureReport], style: Style) -> Vec<String> {
         ]);
     }
     let mut lines = table.lines();
-    for failure in failures.iter().take(FAILURES) {
+    for failure in failures.iter().take(FAILURES).filter(|one| one.failure != MEETING) {
         let source = format!("  rate of {}: {}", failure.failure, failure.source);
         lines.push(style.paint(Paint::Dim, &source));
     }
@@ -132,8 +136,8 @@ fn failures(failures: &[FailureReport], style: Style) -> Vec<String> {
         lines.push(format!(
             "  ► most matters {}: without it {:.0} requests a year would not fail, and {} minutes not be down",
             most.failure,
-            most.failed_per_year,
-            minutes(most.down_minutes_per_year),
+            most.failed_per_year_avoided,
+            minutes(most.down_minutes_per_year_avoided),
         ));
     }
     lines

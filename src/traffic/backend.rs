@@ -43,7 +43,7 @@ pub struct Backend {
     pub(super) zone: Option<u16>,
     /// Number of its node, if known.
     pub(super) node: Option<u32>,
-    /// Its party in network policies.
+    /// Its peer group in network policies.
     pub(super) peer_group: PeerGroupId,
     /// Requests that hang because its node does not answer or a network policy drops their packets.
     pub(super) hanging: u32,

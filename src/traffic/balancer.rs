@@ -82,6 +82,8 @@ pub(super) struct ServiceBalancer {
     turn: usize,
     /// The endpoints pinned to connections and clients, if any are.
     pins: Option<Pins>,
+    /// The connection of the last choice.
+    connection: Connection,
     /// With `ringHash`.
     ring: HashRing,
     clients: usize,
@@ -98,6 +100,17 @@ pub(super) struct ServiceBalancer {
     ports_count: bool,
     /// Whether every endpoint may serve every caller.
     is_blind: bool,
+}
+
+/// The connection on which a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Connection {
+    /// One of its own.
+    Single,
+    /// A kept one that was open before.
+    Kept,
+    /// One that will be kept, opened for this request.
+    Opened,
 }
 
 /// Properties of a request's sender that affect the choice.
@@ -178,6 +191,7 @@ impl ServiceBalancer {
             stream,
             turn: 0,
             pins: Pins::new(policy),
+            connection: Connection::Single,
             ring: HashRing::default(),
             clients: policy.clients as usize,
             prefixes: PrefixIndex::default(),
@@ -237,6 +251,12 @@ impl ServiceBalancer {
     /// Whether the choice depends on the number of requests in flight.
     pub const fn depends_on_load(&self) -> bool {
         self.rule.depends_on_load()
+    }
+
+    /// The connection to the endpoint that was chosen last.
+    #[inline]
+    pub const fn connection(&self) -> Connection {
+        self.connection
     }
 
     /// Whether the choice depends on the location of the caller.
@@ -377,10 +397,14 @@ impl ServiceBalancer {
         scene: &mut ChoiceInputs<'_>,
     ) -> Option<BackendId> {
         let pins = self.pins.as_mut()?;
+        let keeps_connections = pins.keeps_connections();
+        let connection = |kind| if keeps_connections { kind } else { Connection::Single };
         let key = index_below(&mut self.stream, pins.len());
         if let Some(kept) = pins.kept(key, scene.now, scene.backends) {
+            self.connection = connection(Connection::Kept);
             return Some(kept);
         }
+        self.connection = connection(Connection::Opened);
         let chosen = self.choose_near(endpoints, scene)?;
         if let Some(pins) = &mut self.pins {
             pins.pin(key, scene.now, chosen, scene.backends);

@@ -5,25 +5,25 @@ use super::network::{AttemptState, Call, Caller};
 use super::path::{ServiceId, Traffic};
 use engine::SimTime;
 
-/// A group of pods that all policies treat alike; party 0 is everything outside of pods: clients and gateways.
+/// A group of pods that all policies treat alike; peer group 0 is everything outside of pods: clients and gateways.
 pub type PeerGroupId = u32;
 
-/// Dropped packets by service and by the parties of caller and endpoint.
+/// Dropped packets by service and by the peer groups of caller and endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Barriers {
     peer_groups: usize,
-    /// By service: whether packets are dropped, with one row per party of callers and one column per party of
+    /// By service: whether packets are dropped, with one row per peer group of callers and one column per peer group of
     /// endpoints; empty = none are.
     dropped: Vec<Vec<bool>>,
 }
 
 impl Barriers {
-    /// Drops nothing between this many parties and services.
+    /// Drops nothing between this many peer groups and services.
     pub fn none(services: usize, peer_groups: usize) -> Self {
         Self { peer_groups, dropped: vec![Vec::new(); services] }
     }
 
-    /// Drops everything from this party of callers to this party of a service's endpoints.
+    /// Drops everything from this peer group of callers to this peer group of a service's endpoints.
     pub fn drop_all(&mut self, service: ServiceId, caller: PeerGroupId, endpoint: PeerGroupId) {
         let peer_groups = self.peer_groups;
         let dropped = &mut self.dropped[service.0 as usize];
@@ -46,7 +46,7 @@ impl Barriers {
 }
 
 impl Traffic {
-    /// Sets a backend's party.
+    /// Sets a backend's peer group.
     pub fn set_peer_group(&mut self, backend: BackendId, peer_group: PeerGroupId) {
         if let Some(row) = self.backends.get_mut(backend) {
             row.peer_group = peer_group;
@@ -93,7 +93,7 @@ impl Traffic {
         let peer_group = |pod: BackendId| self.backends.get(pod).map_or(0, |pod| pod.peer_group);
         let caller = match call.caller {
             Caller::Request(parent) => self.network.caller_of(parent).map_or(0, peer_group),
-            Caller::Client | Caller::User(_) => 0,
+            Caller::Client | Caller::User(..) => 0,
         };
         self.barriers.drops(ServiceId(service), caller, peer_group(endpoint))
     }

@@ -36,7 +36,7 @@ impl Traffic {
                     clients.extract_if(.., |one| one.attempt != NO_ATTEMPT).collect::<Vec<_>>();
                 row.hanging += u32::try_from(clients.len()).unwrap_or(u32::MAX);
                 for client in clients {
-                    self.hanging[client.service as usize].push(client.arrived, backend);
+                    self.hanging[client.service as usize].push(client.arrived, backend, None);
                 }
                 self.enter_pod(now, backend);
                 self.pod_unreachable(now, backend, &networked);

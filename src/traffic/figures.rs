@@ -12,6 +12,7 @@ use super::recording::{
 };
 use super::request_class::Mix;
 use super::request_model::RequestModelId;
+use super::user_uptime::UserUptime;
 use cluster::NamespacedName;
 use engine::{Digest, SimDuration, SimTime};
 
@@ -246,6 +247,20 @@ impl Traffic {
         self.backends.get(backend).is_some_and(|row| row.state == BackendState::Serving)
     }
 
+    /// Up and down time of the users of a service; absent if it is not known which requests come from the same one.
+    pub fn user_uptime(&self, now: SimTime, service: ServiceId) -> Option<UserUptime> {
+        let record = self.records.services.get(service.0 as usize)?;
+        Some(record.users.as_ref()?.until(now))
+    }
+
+    /// Sets the time after a request for which its user counts as there.
+    pub fn set_user_cutoff(&mut self, service: ServiceId, cutoff: SimDuration) {
+        let record = self.records.services.get_mut(service.0 as usize);
+        if let Some(users) = record.and_then(|record| record.users.as_mut()) {
+            users.cutoff = cutoff;
+        }
+    }
+
     /// The services whose failed calls made requests of this service fail, with the number of those calls
     /// since the warm-up, most first. Each retry counts.
     pub fn failed_calls(&self, service: ServiceId) -> Vec<(ServiceId, u64)> {
@@ -347,10 +362,10 @@ impl Traffic {
         in_flight.saturating_sub(slots)
     }
 
-    /// Whether the service has an endpoint that is serving now.
+    /// Whether the service has an endpoint that is serving now, or an activator that waits for one.
     pub fn can_answer(&self, service: ServiceId) -> bool {
         let endpoints = &self.services[service.0 as usize].endpoints;
-        endpoints.iter().any(|one| self.is_serving(*one))
+        self.has_activator(service) || endpoints.iter().any(|one| self.is_serving(*one))
     }
 
     /// Names of the services called by requests of a model.

@@ -46,6 +46,7 @@ mod tagged;
 mod time_distribution;
 pub mod trace;
 pub mod trace_rows;
+mod user_uptime;
 
 pub use arrivals::{ArrivalProcess, Arrivals, BranchId, Load};
 pub use backend::{Backend, BackendId, BackendState};
@@ -56,9 +57,13 @@ pub use config::{DEFAULT_TIMEOUT, IngressRouteSpec, TrafficSpec};
 pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
 pub use minutes::{LatencyLimits, MINUTE, MinuteFigures};
+pub use network::{Activity, HeldRequests};
 pub use node_cpu::{CpuClaim, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
-pub use policy::{Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec, Via};
+pub use policy::{
+    ActivatorPolicy, Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec,
+    Via,
+};
 pub use problem::Problem;
 pub use recording::{
     FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes, Waits,
@@ -70,3 +75,4 @@ pub use source_ports::TRACKED_CLIENTS;
 pub use time_distribution::{Distribution, TimeDistribution};
 pub use trace::{Trace, TraceError};
 pub use trace_rows::{NewSpool, Spool};
+pub use user_uptime::{USER_CUTOFF, UserUptime};

@@ -31,11 +31,13 @@ pub enum FailureCause {
     Blocked,
     /// No Ingress or HTTPRoute rule matched: a gateway answers 404.
     NoRoute,
+    /// The application answered with an error of its own, such as status 500.
+    ApplicationError,
 }
 
 impl FailureCause {
     /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoEndpoint,
         Self::Refused,
         Self::QueueFull,
@@ -48,6 +50,7 @@ impl FailureCause {
         Self::Dependency,
         Self::Blocked,
         Self::NoRoute,
+        Self::ApplicationError,
     ];
 
     /// Description of the cause, for reports.
@@ -65,6 +68,7 @@ impl FailureCause {
             Self::Dependency => "dependency failed",
             Self::Blocked => "blocked by policy",
             Self::NoRoute => "no route",
+            Self::ApplicationError => "application error",
         }
     }
 }

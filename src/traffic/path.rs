@@ -7,7 +7,7 @@
 
 use super::arrivals::{Arrivals, BufferedArrivals};
 use super::backend::{Backend, BackendId, BackendState};
-use super::balancer::{Balancer, Caller, ServiceBalancer};
+use super::balancer::{Balancer, Caller, Connection, ServiceBalancer};
 use super::barriers::Barriers;
 use super::call_spec::RetrySpec;
 use super::fluid::Fluid;
@@ -116,6 +116,12 @@ struct DrawBuffer {
 }
 
 impl ServiceTraffic {
+    /// Whether it is known which of its requests come from the same user.
+    fn tells_users(&self) -> bool {
+        let mut of_routes = self.routes.iter().map(|route| &route.arrivals);
+        self.arrivals.tells_users() || of_routes.any(Arrivals::tells_users)
+    }
+
     /// Whether it has clients, rather than only calls from other services.
     pub fn has_clients(&self) -> bool {
         !self.arrivals.is_none() || !self.routes.is_empty()
@@ -132,6 +138,8 @@ impl Traffic {
         recording: Recording,
     ) -> Self {
         let counts_from = SimTime::ZERO + recording.warm_up;
+        // The graph takes the routes.
+        let tell_users: Vec<bool> = services.iter().map(ServiceTraffic::tells_users).collect();
         let mut classes = Classes::new(&mut models);
         let mut network = graph(&mut services, &models, &mut classes, streams);
         let record = |service: &ServiceTraffic| {
@@ -141,16 +149,20 @@ impl Traffic {
             let count = network.mix(index).map_or(0, |mix| mix.names().len());
             vec![record(service); count]
         });
-        let records = Records {
+        let mut records = Records {
             classes: of_classes.collect(),
             services: services.iter().map(record).collect(),
             left: Vec::new(),
         };
+        for (record, _) in records.services.iter_mut().zip(&tell_users).filter(|(_, tell)| **tell) {
+            record.count_users();
+        }
         let hanging = (0..).zip(&services).map(|(index, _)| Hanging::new(index)).collect();
         let flows = services.iter().map(|service| {
             service.arrivals.as_flow().map(|curve| (curve, service.timeout.as_secs_f64()))
         });
         let fluid = Fluid::new(flows.collect(), recording.interval, recording.warm_up);
+        let some_err = models.iter().any(|model| model.error_rate() > 0.0);
         let mut services: Vec<Service> = (0..)
             .zip(services)
             .map(|(island, service)| Service::new(service, streams, island))
@@ -161,7 +173,9 @@ impl Traffic {
                 network.add_users(index, users);
             }
             service.is_networked |= network.has_retries(index) || service.policy.needs_events();
-            service.is_networked |= network.mix(index).is_some();
+            service.is_networked |= tell_users.get(index as usize).is_some_and(|tell| *tell);
+            // A pod of any model may come to serve it.
+            service.is_networked |= network.mix(index).is_some() || some_err;
         }
         for called in network.called_services() {
             services[called as usize].is_networked = true;
@@ -197,8 +211,8 @@ impl Traffic {
 
     /// Advances to `until`, inclusive. The result does not depend on the steps in which time advances.
     pub fn advance(&mut self, until: SimTime) {
-        while self.interval_end.min(self.minute_end) <= until {
-            let end = self.interval_end.min(self.minute_end);
+        while self.next_boundary() <= until {
+            let end = self.next_boundary();
             self.run(end);
             self.sweep(end);
             if end == self.minute_end {
@@ -214,6 +228,11 @@ impl Traffic {
         self.run(until);
         self.fluid.pass_boundaries(until);
         self.now = self.now.max(until);
+    }
+
+    /// The end of the current interval or minute of the recording.
+    pub(super) fn next_boundary(&self) -> SimTime {
+        self.interval_end.min(self.minute_end)
     }
 
     /// Updates the records with everything until `now`.
@@ -288,7 +307,7 @@ impl Traffic {
             let requests = instants.zip(drawn.iter().zip(&*demands));
             if !endpoints.is_empty() {
                 for ((at, request), endpoint) in requests.zip(&*endpoints) {
-                    pods.send(at, request, *endpoint);
+                    pods.send(at, request, (*endpoint, Connection::Single));
                 }
                 continue;
             }
@@ -301,7 +320,7 @@ impl Traffic {
                 }
                 let caller = |_: &_| Caller::outside(request.0);
                 match balancer.choose(available, at, caller, backends, records) {
-                    Some(endpoint) => pods.send(at, request, endpoint),
+                    Some(endpoint) => pods.send(at, request, (endpoint, balancer.connection())),
                     None => pods.fail(at, FailureCause::NoEndpoint),
                 }
             }
@@ -324,9 +343,15 @@ impl Pods<'_> {
     /// Sends a request that arrives at `at`, with its demand in a pod of the usual model, to its endpoint.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a tenth of what a request takes")]
-    fn send(&mut self, at: SimTime, (size, usual): (&RequestSize, &Demand), endpoint: BackendId) {
+    fn send(
+        &mut self,
+        at: SimTime,
+        (size, usual): (&RequestSize, &Demand),
+        (endpoint, connection): (BackendId, Connection),
+    ) {
+        let unsent = (connection == Connection::Opened).then_some(*size);
         let Some(backend) = self.backends.get_mut(endpoint) else {
-            return self.hanging[self.service as usize].push(at, endpoint);
+            return self.hanging[self.service as usize].push(at, endpoint, unsent);
         };
         match backend.state {
             BackendState::Serving => {
@@ -339,11 +364,29 @@ impl Pods<'_> {
                 if let Err(cause) = backend.offer(at, client, size, demand, self.records) {
                     self.fail(at, cause);
                 }
+                if connection != Connection::Single {
+                    self.send_waiting(at, endpoint);
+                }
             }
             BackendState::Refusing => self.fail(at, FailureCause::Refused),
             BackendState::Unreachable | BackendState::Gone => {
                 backend.hanging += 1;
-                self.hanging[self.service as usize].push(at, endpoint);
+                self.hanging[self.service as usize].push(at, endpoint, unsent);
+            }
+        }
+    }
+
+    /// A kept connection to `endpoint` works: requests that wait for one use it.
+    fn send_waiting(&mut self, at: SimTime, endpoint: BackendId) {
+        let hanging = &mut self.hanging[self.service as usize];
+        hanging.expire(at, self.backends, self.records);
+        let waiting = hanging.take_waiting(self.backends);
+        let Some(backend) = self.backends.get_mut(endpoint) else { return };
+        for (arrived, size) in waiting {
+            let client = Client { service: self.service, attempt: NO_ATTEMPT, arrived };
+            let demand = self.models[backend.model.0 as usize].demand(&size);
+            if let Err(cause) = backend.offer(at, client, &size, demand, self.records) {
+                self.records.fail(client, cause);
             }
         }
     }

@@ -39,6 +39,11 @@ impl Pins {
         Some(Self { kind: Kind::Client { timeout }, pods: vec![None; policy.clients as usize] })
     }
 
+    /// Whether these are connections, rather than clients.
+    pub const fn keeps_connections(&self) -> bool {
+        matches!(self.kind, Kind::Connection { .. })
+    }
+
     /// Number of connections or clients.
     pub const fn len(&self) -> usize {
         self.pods.len()

@@ -98,6 +98,15 @@ pub struct ServicePolicy {
     pub max_requests: Option<u32>,
     /// Ejection of failing pods.
     pub outlier_detection: Option<OutlierDetection>,
+    /// Knative's activator before it.
+    pub activator: Option<ActivatorPolicy>,
+}
+
+/// Knative's activator before a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivatorPolicy {
+    /// `containerConcurrency`: most requests in a pod at once; 0 = no limit.
+    pub container_concurrency: u32,
 }
 
 /// Persistent connections.
@@ -176,6 +185,7 @@ impl ServiceSpec {
             work_queue: self.work_queue,
             max_requests: self.max_requests,
             outlier_detection: self.outlier_detection,
+            activator: None,
         }
     }
 }
@@ -193,12 +203,16 @@ impl ServicePolicy {
             work_queue: false,
             max_requests: None,
             outlier_detection: None,
+            activator: None,
         }
     }
 
     /// Whether the outcome of one request affects the routing of others, so that each needs events.
     pub(super) const fn needs_events(&self) -> bool {
-        self.work_queue || self.max_requests.is_some() || self.outlier_detection.is_some()
+        self.work_queue
+            || self.max_requests.is_some()
+            || self.outlier_detection.is_some()
+            || self.activator.is_some()
     }
 }
 

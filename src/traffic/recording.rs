@@ -8,6 +8,7 @@ use super::latency_cells::LatencyHistogram;
 use super::llm::{LlmFigures, LlmRecord};
 use super::minutes::{Counted, MinuteFigures, Minutes};
 pub use super::outcomes::{FailureCause, Outcomes};
+use super::user_uptime::{UserKey, UserRecord};
 use engine::{Digest, SimDuration, SimTime};
 
 /// Queueing times of answered requests.
@@ -100,6 +101,8 @@ pub(super) struct ServiceRecord {
     /// Waits of the whole run, and of the interval, if recorded.
     waits: Option<Box<[Tally; 2]>>,
     pub minutes: Minutes,
+    /// Its users, if it is known which requests come from the same one.
+    pub users: Option<Box<UserRecord>>,
     /// Calls to other services whose failure made requests of this service fail, by the called service.
     pub failed_calls: BTreeMap<u32, u64>,
 }
@@ -302,6 +305,25 @@ impl ServiceRecord {
             self.answered(arrived, latency);
         } else if self.deadline(arrived) > swept {
             self.failed(arrived, FailureCause::Timeout);
+        }
+    }
+
+    /// Begins to keep the users' requests apart.
+    pub fn count_users(&mut self) {
+        self.users = Some(Box::new(UserRecord::new(self.counts_from)));
+    }
+
+    /// A user's request arrived.
+    pub fn user_arrived(&mut self, user: Option<UserKey>, at: SimTime) {
+        if let (Some(users), Some(user)) = (&mut self.users, user) {
+            users.arrived(user, at);
+        }
+    }
+
+    /// A user's request, sent at `made`, has its outcome.
+    pub fn user_ended(&mut self, user: Option<UserKey>, made: SimTime, answered: bool) {
+        if let (Some(users), Some(user)) = (&mut self.users, user) {
+            users.ended(user, made, answered);
         }
     }
 

@@ -36,6 +36,9 @@ pub struct RequestClassSpec {
     pub wait_time: Option<TimeDistribution>,
     /// Requests to other services, replacing all those of the model; an empty list means none.
     pub calls: Option<Vec<CallSpec>>,
+    /// Share of requests, from 0 to 1, that the application answers with an error of its own.
+    #[schemars(range(min = 0, max = 1))]
+    pub error_rate: Option<f64>,
     /// Client timeout, replacing the `timeout` of the traffic; a route may end a request sooner. Calling services use
     /// the timeout of the call.
     pub timeout: Option<SimDuration>,
@@ -98,6 +101,9 @@ impl RequestClassSpec {
         }
         if let Some(law) = &self.wait_time {
             law.check("waitTime", checks);
+        }
+        if let Some(rate) = self.error_rate {
+            checks.share("errorRate", rate);
         }
         if let Some(timeout) = self.timeout {
             checks.check_positive("timeout", timeout);

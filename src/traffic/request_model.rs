@@ -52,12 +52,23 @@ pub struct RequestModelSpec {
     pub wait_time_per_prompt_token: SimDuration,
     /// Additional waiting time per output token. Default 0s.
     pub wait_time_per_output_token: SimDuration,
+    /// Share of requests, from 0 to 1, that the application answers with an error of its own, such as status 500, at
+    /// the end of their work and calls. They have failed, for clients and for calling services, which may retry them.
+    /// Default 0.
+    #[serde(skip_serializing_if = "is_never")]
+    #[schemars(range(min = 0, max = 1))]
+    pub error_rate: f64,
     /// Classes of requests that differ in cost, calls or client timeout: each states its differences from the above.
     /// Default: all requests are alike.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<RequestClassSpec>,
     /// An LLM inference server, replacing all of the above.
     pub llm: Option<Box<LlmSpec>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_never(rate: &f64) -> bool {
+    *rate == 0.0
 }
 
 /// Slowdown of a young pod.
@@ -85,6 +96,7 @@ impl Default for RequestModelSpec {
             cpu_time_per_output_token: SimDuration::ZERO,
             wait_time_per_prompt_token: SimDuration::ZERO,
             wait_time_per_output_token: SimDuration::ZERO,
+            error_rate: 0.0,
             classes: Vec::new(),
             llm: None,
         }
@@ -106,6 +118,8 @@ pub struct RequestModel {
     pub(super) classes: Vec<RequestClass>,
     /// Distributions of CPU and waiting time over all classes, by weight; absent without classes.
     mixture: Option<Box<[Quantile; 2]>>,
+    /// Share of requests that are answered with an error, 0 to 1; with classes, of those of none.
+    error_rate: f64,
     cpu: Cost,
     wait: Cost,
     /// Whether requests ever wait for anything but the CPU.
@@ -172,10 +186,12 @@ impl RequestModelSpec {
         }
         CallSpec::check_all(&self.calls, &mut checks);
         RequestClassSpec::check_all(&self.classes, &mut checks);
+        checks.share("errorRate", self.error_rate);
         self.cpu_time.check("cpuTime", &mut checks);
         self.wait_time.check("waitTime", &mut checks);
         if let Some(llm) = &self.llm {
-            let alone = Self { llm: self.llm.clone(), ..Self::default() };
+            let alone =
+                Self { llm: self.llm.clone(), error_rate: self.error_rate, ..Self::default() };
             checks.require(*self == alone, "llm", || {
                 "an inference server says itself what a request costs; leave the other settings of \
                  `requests` out"
@@ -214,6 +230,7 @@ impl RequestModelSpec {
                 cpu_time: class.cpu_time.clone().unwrap_or_else(|| self.cpu_time.clone()),
                 wait_time: class.wait_time.clone().unwrap_or_else(|| self.wait_time.clone()),
                 calls: class.calls.clone().unwrap_or_else(|| self.calls.clone()),
+                error_rate: class.error_rate.unwrap_or(self.error_rate),
                 classes: Vec::new(),
                 ..self.clone()
             };
@@ -254,6 +271,7 @@ impl RequestModelSpec {
             calls: self.calls.clone(),
             classes: Vec::new(),
             mixture: None,
+            error_rate: self.error_rate,
             queue_bound_seconds: None,
             cpu: cost(
                 &self.cpu_time,
@@ -356,6 +374,22 @@ impl RequestModel {
     /// The distribution of the waiting time without tokens, over all classes.
     pub(super) fn wait_distribution(&self) -> &Quantile {
         self.mixture.as_ref().map_or(&self.wait.base, |laws| &laws[1])
+    }
+
+    /// Share of its requests that the application answers with an error, 0 to 1; not of its classes, which are models of
+    /// their own.
+    pub(super) const fn error_rate(&self) -> f64 {
+        self.error_rate
+    }
+
+    /// The same over all classes, by weight.
+    pub(super) fn mean_error_rate(&self) -> f64 {
+        let weight: f64 = self.classes.iter().map(|class| class.weight).sum();
+        if weight <= 0.0 {
+            return self.error_rate;
+        }
+        let errors = self.classes.iter().map(|class| class.weight * class.model.error_rate);
+        errors.sum::<f64>() / weight
     }
 
     /// Whether some of its requests call other services.

@@ -257,7 +257,7 @@ impl<'de> Deserialize<'de> for TimeDistribution {
 
 impl JsonSchema for TimeDistribution {
     fn schema_name() -> Cow<'static, str> {
-        "TimeLaw".into()
+        "TimeDistribution".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -35,6 +35,7 @@ pub struct TraceRows {
     first: SimTime,
     last: SimTime,
     has_tokens: bool,
+    has_sessions: bool,
     kept: RowStorage,
     /// The error that prevented rows from being read back.
     failure: OnceLock<String>,
@@ -81,6 +82,7 @@ impl RowWriter {
     pub fn push(&mut self, at: SimTime, tokens: Option<Tokens>) -> io::Result<()> {
         let Self { rows, held_max, new_spool, unwritten } = self;
         rows.has_tokens &= tokens.is_some();
+        rows.has_sessions |= tokens.is_some_and(|tokens| tokens.session > 0);
         match &mut rows.kept {
             RowStorage::Held { instants, tokens: held } => {
                 instants.push(at);
@@ -170,6 +172,11 @@ impl TraceRows {
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.rows == 0
+    }
+
+    /// Whether any of them has a session.
+    pub const fn has_sessions(&self) -> bool {
+        self.has_sessions
     }
 
     /// Whether every row has tokens.
@@ -273,6 +280,7 @@ impl FromIterator<(SimTime, Option<Tokens>)> for TraceRows {
             first,
             last,
             has_tokens: !tokens.is_empty(),
+            has_sessions: tokens.iter().any(|tokens| tokens.session > 0),
             kept: RowStorage::Held { instants, tokens },
             failure: OnceLock::new(),
         }

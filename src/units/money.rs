@@ -77,10 +77,12 @@ impl Money {
     pub fn share(self, numerator: i128, denominator: i128) -> Self {
         let excess_bits = (i128::BITS - denominator.leading_zeros()).saturating_sub(62);
         let (numerator, denominator) = (numerator >> excess_bits, denominator >> excess_bits);
-        // Whole and remainder apart, so that the product stays within the 128 bits.
+        // Whole and remainder apart, of the ratio and of the amount, so that the product stays within the 128 bits.
+        let (times, numerator) = (numerator / denominator, numerator % denominator);
         let (whole, rest) = (self.atto_usd / denominator, self.atto_usd % denominator);
         let of_rest = rest.saturating_mul(numerator) / denominator;
-        Self { atto_usd: whole.saturating_mul(numerator).saturating_add(of_rest) }
+        let below_one = whole.saturating_mul(numerator).saturating_add(of_rest);
+        Self { atto_usd: self.atto_usd.saturating_mul(times).saturating_add(below_one) }
     }
 }
 
@@ -194,6 +196,14 @@ impl JsonSchema for HourlyPrice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_of_300_gib_costs_a_years_worth_in_a_year() {
+        // $0.10 for a GiB and month of 730 hours, in bytes and nanoseconds: a ratio of 3,600.
+        let (gib, month) = (1_i128 << 30, 730 * 3_600 * 1_000_000_000);
+        let price = Money::from_atto_usd(100_000_000_000_000_000);
+        assert_eq!(price.share(300 * gib * 12 * month, gib * month).to_string(), "$360.00");
+    }
 
     #[test]
     fn a_bill_equals_the_sum_of_its_lines() {

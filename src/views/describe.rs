@@ -45,6 +45,7 @@ pub fn describe(
         Kind::HorizontalPodAutoscaler => hpa::hpa(snapshot, id, told)?,
         Kind::VerticalPodAutoscaler => hpa::vpa(snapshot, id, told)?,
         Kind::ScaledObject => hpa::scaled_object(snapshot, id, told)?,
+        Kind::PodAutoscaler => hpa::pod_autoscaler(snapshot, id, told)?,
         Kind::PodDisruptionBudget => limits::disruption_budget(snapshot, id, told)?,
         Kind::ConfigMap => storage::config(snapshot, id, Kind::ConfigMap, told)?,
         Kind::Secret => {

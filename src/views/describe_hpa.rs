@@ -4,10 +4,12 @@ use super::columns::{NONE, UNKNOWN};
 use super::describe::{labels, names};
 use super::get::Snapshot;
 use super::page::{Page, line};
+use super::rows_of_others::readiness;
 use cluster::NamespacedName;
 use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, ScalingRules};
 use cluster::hpa_object::HpaObject;
 use cluster::hpa_status::{MetricStatus, MetricValue};
+use cluster::pod_autoscaler::PodAutoscaler;
 use units::Quantity;
 
 /// Maximum number of metrics listed for an HPA.
@@ -223,5 +225,39 @@ pub(super) fn scaled_object(
     if let Some(at) = object.status.last_active {
         line!(page, 1, "Last Active Time:\t{}", snapshot.date(at));
     }
+    Some(())
+}
+
+/// The same for Knative.
+pub(super) fn pod_autoscaler(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let object = snapshot.view.store().find::<PodAutoscaler>(id)?;
+    let (spec, status) = (&object.spec, &object.status);
+    names(id, page);
+    labels(&object.meta, page);
+    line!(page, 0, "API Version:\tautoscaling.internal.knative.dev/v1alpha1");
+    line!(page, 0, "Kind:\tPodAutoscaler");
+    line!(page, 0, "Metadata:");
+    line!(page, 1, "Creation Timestamp:\t{}", snapshot.date(object.meta.created));
+    line!(page, 0, "Spec:");
+    line!(page, 1, "Container Concurrency:\t{}", spec.container_concurrency);
+    line!(page, 1, "Scale Target Ref:");
+    line!(page, 2, "Kind:\tDeployment");
+    line!(page, 2, "Name:\t{}", spec.scale_target);
+    line!(page, 0, "Status:");
+    line!(page, 1, "Actual Scale:\t{}", status.actual_scale);
+    line!(page, 1, "Conditions:");
+    let (active, reason) = readiness(status);
+    line!(page, 2, "Last Transition Time:\t{}", snapshot.date(status.active_since));
+    if !reason.is_empty() {
+        line!(page, 2, "Reason:\t{reason}");
+    }
+    line!(page, 2, "Status:\t{active}");
+    line!(page, 2, "Type:\tActive");
+    line!(page, 1, "Desired Scale:\t{}", status.desired_scale);
+    line!(page, 1, "Service Name:\t{}", spec.service);
     Some(())
 }

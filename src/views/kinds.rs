@@ -20,7 +20,7 @@ pub(super) struct Row {
 macro_rules! tables {
     ($($kind:ident [$($title:literal),*] [$($wide:literal),*] $rows:path;)*) => {
         /// All printable kinds, with the columns of `pkg/printers/internalversion/printers.go`, 1.36, and those of
-        /// the custom resources of KEDA and the vertical-pod-autoscaler.
+        /// the custom resources of KEDA, Knative and the vertical-pod-autoscaler.
         const ALL: &[Row] = &[$(Row {
             kind: Kind::$kind,
             titles: &[$($title),*],
@@ -68,6 +68,7 @@ tables! {
         ["NAME", "MODE", "CPU", "MEM", "PROVIDED", "AGE"] [] others::vpas;
     ScaledObject
         ["NAME", "SCALETARGETKIND", "SCALETARGETNAME", "MIN", "MAX", "PAUSED", "TRIGGERS", "AGE"] [] others::scaled_objects;
+    PodAutoscaler ["NAME", "DESIREDSCALE", "ACTUALSCALE", "READY", "REASON"] [] others::pod_autoscalers;
     PodDisruptionBudget
         ["NAME", "MIN AVAILABLE", "MAX UNAVAILABLE", "ALLOWED DISRUPTIONS", "AGE"] [] rows::disruption_budgets;
     ConfigMap ["NAME", "DATA", "AGE"] [] others::config_maps;

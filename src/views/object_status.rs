@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::{fields, time};
 use super::pod_status::pod_status;
-use super::rows_of_others::volume_of;
+use super::rows_of_others::{readiness, volume_of};
 use cluster::assigned::node_ip;
 use cluster::cron_job::CronJob;
 use cluster::daemon_set::DaemonSet;
@@ -40,6 +40,25 @@ pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<Stri
             let object = store.scaled_objects().get(id)?;
             let at = object.status.last_active.map_or(Value::Null, |at| time(view, at));
             fields([("hpaName", (*object.spec.hpa_name).into()), ("lastActiveTime", at)])
+        }
+        ObjectId::PodAutoscaler(id) => {
+            let object = store.pod_autoscalers().get(id)?;
+            let (active, reason) = readiness(&object.status);
+            let since = time(view, object.status.active_since);
+            let mut condition = json!({
+                "type": "Active",
+                "status": active,
+                "lastTransitionTime": since,
+            });
+            if !reason.is_empty() {
+                condition["reason"] = reason.into();
+            }
+            fields([
+                ("actualScale", object.status.actual_scale.into()),
+                ("conditions", json!([condition])),
+                ("desiredScale", object.status.desired_scale.into()),
+                ("serviceName", (*object.spec.service).into()),
+            ])
         }
         ObjectId::PodDisruptionBudget(id) => budget(view, store.disruption_budgets().get(id)?),
         ObjectId::ResourceQuota(id) => {

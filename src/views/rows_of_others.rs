@@ -10,7 +10,9 @@ use cluster::claim::{AccessMode, Claim};
 use cluster::config::{ConfigMap, Secret};
 use cluster::namespace::Namespace;
 use cluster::network_policy::NetworkPolicy;
+use cluster::node::ConditionStatus;
 use cluster::persistent_volume::PersistentVolume;
+use cluster::pod_autoscaler::PodAutoscalerStatus;
 use cluster::priority_class::PriorityClass;
 use cluster::service_account::ServiceAccount;
 use cluster::storage_class::StorageClass;
@@ -256,6 +258,33 @@ pub(super) fn scaled_objects(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
                 snapshot.age(object.meta.created),
             ]
         });
+    }
+}
+
+/// The columns of Knative's CustomResourceDefinition.
+pub(super) fn pod_autoscalers(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for object in snapshot.view.store().pod_autoscalers().values() {
+        rows.add(&object.meta.id, &object.meta.labels, || {
+            let status = &object.status;
+            let (ready, reason) = readiness(status);
+            vec![
+                Some(status.desired_scale)
+                    .filter(|desired| *desired >= 0)
+                    .map_or_else(String::new, |one| one.to_string()),
+                status.actual_scale.to_string(),
+                ready.to_owned(),
+                reason.to_owned(),
+            ]
+        });
+    }
+}
+
+/// Status and reason of the Ready condition of a PodAutoscaler.
+pub(super) const fn readiness(status: &PodAutoscalerStatus) -> (&'static str, &'static str) {
+    match status.active {
+        ConditionStatus::True => ("True", ""),
+        ConditionStatus::Unknown => ("Unknown", "Queued"),
+        ConditionStatus::False => ("False", "NoTraffic"),
     }
 }
 

@@ -281,6 +281,30 @@ fn objectives_are_for_what_people_come_by_and_unknown_callers_are_an_assumption(
 }
 
 #[test]
+fn the_guessed_cpu_time_of_a_request_is_one_that_the_cpu_limit_lets_through() {
+    let limited = |limit: &str| {
+        let resources = format!("{{requests: {{cpu: 1m}}, limits: {{cpu: {limit}}}}}");
+        serving("web", &format!("{{containers: [{{name: a, image: a, resources: {resources}}}]}}"))
+    };
+    for (limit, cpu_time, rps) in
+        [("2m", "1ms", "1"), ("50m", "5ms", "1"), ("200m", "20ms", "1"), ("4", "20ms", "1")]
+    {
+        let text = started(&limited(limit));
+        assert!(
+            text.contains(&format!(
+                "cpuTime: {{distribution: lognormal, mean: {cpu_time}, cv: 1}}"
+            )),
+            "{text}"
+        );
+        assert!(text.contains(&format!("rps: {rps}}}")), "{text}");
+    }
+    let shop = Shop::with(SCENARIO, &limited("2m"));
+    shop.run(&["init", "web.yaml", "--force"]);
+    let ran = shop.run(&["check", "scenario.yaml", "--set", "duration=20m"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+}
+
+#[test]
 fn guesses_are_told_and_doubted() {
     let text = started(&calling("web", ""));
     assert!(

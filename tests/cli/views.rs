@@ -171,6 +171,20 @@ fn a_rollout_past_its_deadline_fails_as_with_kubectl() {
 }
 
 #[test]
+fn the_beginning_of_a_name_describes_all_objects_that_have_it() {
+    let page = shown(&["describe", "pod", "web", "scenario.yaml", "-n", "shop"]);
+    assert_eq!(page.matches("\nNode: ").count(), page.matches("Name:             web-").count());
+    assert!(page.matches("Name:             web-").count() >= 2, "{page}");
+    assert!(page.contains("Events:"), "{page}");
+    let none = shop().run(&["describe", "pod", "none", "scenario.yaml", "-n", "shop"]);
+    assert_eq!(none.code, 1);
+    assert!(none.err.contains("pods \"none\" not found"), "{}", none.err);
+    let none = shop().run(&["explain", "pod/shop/web", "scenario.yaml", "--at", "2m"]);
+    assert_eq!(none.code, 2);
+    assert!(none.err.contains("there is shop/web-"), "{}", none.err);
+}
+
+#[test]
 fn an_object_is_described_with_its_events() {
     let page = shown(&["describe", "deploy/shop/web", "scenario.yaml"]);
     for line in ["3 desired | 3 updated | 3 total", "example.com/web:v2", "ScalingReplicaSet"] {

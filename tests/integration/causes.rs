@@ -22,7 +22,11 @@ spec: {selector: {app: web}, ports: [{port: 80}]}
 
 /// Twenty requests a second for twenty minutes; `more` are lines of the scenario.
 fn run(manifests: &str, more: &str) -> Report {
-    let scenario = format!(
+    run_of(manifests, &scenario(more))
+}
+
+fn scenario(more: &str) -> String {
+    format!(
         "
 apiVersion: wavetank/v1
 kind: Scenario
@@ -33,8 +37,11 @@ traffic:
   - {{service: shop/web, load: {{pattern: constant, rps: 20}}, timeout: 2s}}
 {more}
 "
-    );
-    let resolved = resolved(&scenario, manifests, &[]).unwrap_or_else(|error| panic!("{error}"));
+    )
+}
+
+fn run_of(manifests: &str, scenario: &str) -> Report {
+    let resolved = resolved(scenario, manifests, &[]).unwrap_or_else(|error| panic!("{error}"));
     wavetank::sweep::run(&resolved, 1, |_| {}).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -183,4 +190,39 @@ workloads: [{workload: Deployment/shop/web, requests: {cpuTime: 5ms}}]";
     };
     assert_eq!(of(&headless), "the client, of the addresses in the DNS");
     assert_eq!(of(MANIFESTS), "kube-proxy");
+}
+
+#[test]
+fn failures_at_a_dependency_are_put_down_to_what_happened_to_it() {
+    let shop = format!("{MANIFESTS}---{}", MANIFESTS.replace("web", "db"));
+    let workloads = "
+workloads:
+  - {workload: Deployment/shop/web, requests: {cpuTime: 1ms, calls: [{service: shop/db, timeout: 1s}]}}
+  - {workload: Deployment/shop/db, requests: {cpuTime: 1ms}}
+timeline:
+  - {at: 10m, scale: {workload: Deployment/shop/db, replicas: 0}}
+  - {at: 14m, scale: {workload: Deployment/shop/db, replicas: 2}}
+objectives: [{service: shop/web, latency: {p95: 300ms}, availability: 99}]";
+    let report = run(&shop, &format!("{NODES}{workloads}"));
+    for objective in &report.objectives {
+        let because = &objective.because;
+        let told = "Deployment shop/db was scaled down at 00:10:00; ";
+        assert!(because.starts_with(told), "{because}");
+        assert!(because.contains("dependency failed (shop/db)"), "{because}");
+    }
+    let used_by = &report.error_budgets[0].used_by;
+    assert_eq!(used_by[0].0, "a dependency");
+}
+
+#[test]
+fn retries_are_told_where_they_multiply_the_load() {
+    let storm = "
+workloads: [{workload: Deployment/shop/web, requests: {cpuTime: 200ms, concurrency: 1, queue: 1}}]
+objectives: [{service: shop/web, availability: 99}]";
+    let patient = scenario(&format!("{NODES}{storm}"));
+    let report = run_of(MANIFESTS, &patient);
+    assert!(!report.objectives[0].because.contains("retries"));
+    let impatient = patient.replace("timeout: 2s", "timeout: 2s, retries: {attempts: 3}");
+    let because = &run_of(MANIFESTS, &impatient).objectives[0].because;
+    assert!(because.contains("; retries made "), "{because}");
 }

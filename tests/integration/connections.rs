@@ -96,7 +96,7 @@ fn least_request_takes_the_pod_with_fewer_requests_of_two() {
 }
 
 #[test]
-fn new_connections_to_a_pod_that_is_gone_time_out_and_kept_ones_were_closed() {
+fn connections_to_a_pod_that_is_gone_time_out_unless_they_are_to_be_kept_and_another_one_works() {
     let gone = |settings: Value| {
         let (mut traffic, pods) = service(policy(settings), 10.0, 2);
         traffic.set_endpoints(SimTime::ZERO, SERVICE, &pods[..1]);
@@ -106,12 +106,23 @@ fn new_connections_to_a_pod_that_is_gone_time_out_and_kept_ones_were_closed() {
         traffic.set_endpoints(at(11.0), SERVICE, &pods[1..]);
         outcomes(&mut traffic, 30.0)
     };
-    for settings in [json!({}), json!({"connections": {"count": 3}})] {
+    for (settings, unreachable) in [(json!({}), 7), (json!({"connections": {"count": 3}}), 0)] {
         let outcomes = gone(settings);
         assert_eq!(outcomes.failed_by(FailureCause::Refused), 3);
-        assert_eq!(outcomes.failed_by(FailureCause::Unreachable), 7);
-        assert_eq!(outcomes.answered, 290);
+        assert_eq!(outcomes.failed_by(FailureCause::Unreachable), unreachable);
+        assert_eq!(outcomes.answered, 297 - unreachable);
     }
+}
+
+#[test]
+fn a_request_that_waits_for_its_connection_gives_up_after_its_timeout() {
+    let (mut traffic, pods) = service(policy(json!({"connections": {"count": 3}})), 10.0, 2);
+    traffic.set_endpoints(SimTime::ZERO, SERVICE, &pods[..1]);
+    traffic.stop_backend(at(10.0), pods[0], FailureCause::Killed);
+    traffic.set_state(at(10.0), pods[0], BackendState::Gone);
+    traffic.set_endpoints(at(16.95), SERVICE, &pods[1..]);
+    // The first connection after that is opened at 17.05 s: too late for those that came until 12.05 s.
+    assert_eq!(outcomes(&mut traffic, 30.0).failed_by(FailureCause::Unreachable), 21);
 }
 
 #[test]

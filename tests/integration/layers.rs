@@ -31,7 +31,7 @@ const LAYERS: [&[&str]; 11] = [
 ];
 
 /// Longest file, in lines.
-const MAX_LINES: usize = 600;
+const MAX_LINES: usize = 500;
 
 /// What must not be written, why, and the one path where it may be.
 const FORBIDDEN: [(&str, &str, &str); 12] = [

@@ -8,6 +8,7 @@ mod support;
 mod texts;
 
 mod answers;
+mod application_errors;
 mod autoscalers_by_recording;
 mod autoscaling;
 mod bill;
@@ -28,6 +29,7 @@ mod faults;
 mod hpa_selectors;
 mod in_place_resize;
 mod karpenter_simulation;
+mod knative;
 mod kustomize;
 mod layers;
 mod manifests;

@@ -149,3 +149,26 @@ fn a_class_with_a_provisioner_makes_what_is_not_there() {
     let volumes = listed(&run, Kind::PersistentVolume);
     assert!(volumes.contains("20Gi"), "{volumes}");
 }
+
+#[test]
+fn a_volume_that_is_mounted_directly_serves_pods_on_several_nodes() {
+    let apart = "affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: \
+         kubernetes.io/hostname, labelSelector: {matchLabels: {app: a}}}]}}, containers";
+    let first = pod("first", "1Gi", "shared", "")
+        .replace(
+            "{name: first}\nspec: {containers",
+            "{name: first, labels: {app: a}}\nspec: {containers",
+        )
+        .replace("containers", apart);
+    let second = first.rsplit_once("---").expect("a claim and a pod").1;
+    let second = second.replace("name: first,", "name: second,");
+    let running = |source: &str| {
+        let disk = volume("disk", "1Gi", "shared", "").replace("hostPath: {path: /data}", source);
+        let mut run = Run::new(SCENARIO, &format!("{disk}{first}---{second}"));
+        run.until(120);
+        listed(&run, Kind::Pod).matches("Running").count()
+    };
+    assert_eq!(running("hostPath: {path: /data}"), 2);
+    assert_eq!(running("nfs: {server: files, path: /data}"), 2);
+    assert_eq!(running("csi: {driver: ebs.csi.aws.com, volumeHandle: disk}"), 1);
+}

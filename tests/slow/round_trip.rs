@@ -147,6 +147,9 @@ const ONE_OF_EACH: &str = "
 ---
 {apiVersion: autoscaling.k8s.io/v1, kind: VerticalPodAutoscaler, metadata: {name: one}, spec: {targetRef: {apiVersion:
  apps/v1, kind: StatefulSet, name: one}, updatePolicy: {updateMode: 'Off'}}}
+---
+{apiVersion: autoscaling.internal.knative.dev/v1alpha1, kind: PodAutoscaler, metadata: {name: one}, spec: {scaleTargetRef:
+ {apiVersion: apps/v1, kind: Deployment, name: none}}}
 ";
 
 fn one_of_each() -> Simulation {

@@ -90,6 +90,13 @@ fn panel(title: &str, is_active: bool) -> Block<'_> {
     Block::bordered().title(title).border_style(style)
 }
 
+/// The title of a table of `rows` rows; where the panel is too low for all of them, with the number that it shows.
+pub(super) fn title(text: &str, rows: usize, area: Rect) -> String {
+    // The two lines of the border and the header.
+    let room = usize::from(area.height.saturating_sub(3));
+    if rows <= room { format!(" {text} ") } else { format!(" {text}; {room} of {rows} shown ") }
+}
+
 fn state(session: &Session, panel: Panel) -> TableState {
     let row = (session.panel() == panel).then(|| session.selected(panel));
     TableState::new().with_selected(row)
@@ -122,10 +129,11 @@ fn draw_workloads(frame: &mut Frame<'_>, session: &Session, area: Rect) {
         Constraint::Fill(1),
     ];
     let titles = ["workload", "desired", "  ready", "pending", "restarts", "ready of desired"];
+    let title = title("desired and observed", tracks.len(), area);
     let table = Table::new(rows, widths)
         .header(Row::new(titles).style(Modifier::DIM))
         .row_highlight_style(Modifier::REVERSED)
-        .block(panel(" desired and observed ", session.panel() == Panel::Workloads));
+        .block(panel(&title, session.panel() == Panel::Workloads));
     frame.render_stateful_widget(table, area, &mut state(session, Panel::Workloads));
 }
 
@@ -139,7 +147,9 @@ fn bar(track: &WorkloadTrack) -> String {
 
 fn draw_nodes(frame: &mut Frame<'_>, session: &Session, area: Rect) {
     let view = session.simulation().view();
-    let rows = session.nodes().into_iter().take(NODE_ROWS).filter_map(|(id, name)| {
+    let nodes = session.nodes();
+    let number = nodes.len();
+    let rows = nodes.into_iter().take(NODE_ROWS).filter_map(|(id, name)| {
         let node = view.nodes().get(id)?;
         let mut pods: Vec<&Pod> = view.pods_on(id).map(|(_, pod)| pod).collect();
         pods.sort_by_key(|pod| pod.sequence);
@@ -158,10 +168,11 @@ fn draw_nodes(frame: &mut Frame<'_>, session: &Session, area: Rect) {
     });
     let waiting = view.store().pods().values().filter(|pod| pod.node.is_none());
     let waiting = waiting.filter(|pod| !pod.phase.is_terminal()).count();
-    let title = match waiting {
-        0 => " nodes and their pods ".to_owned(),
-        waiting => format!(" nodes and their pods; {waiting} pods wait for a node "),
+    let text = match waiting {
+        0 => "nodes and their pods".to_owned(),
+        waiting => format!("nodes and their pods; {waiting} pods wait for a node"),
     };
+    let title = title(&text, number, area);
     let widths = [
         Constraint::Length(20),
         Constraint::Length(22),

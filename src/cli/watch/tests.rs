@@ -96,6 +96,13 @@ fn the_picture_shows_desired_and_observed_pods_on_nodes_and_events() {
 }
 
 #[test]
+fn a_table_that_does_not_fit_says_how_many_rows_it_shows() {
+    let area = |height| ratatui::layout::Rect::new(0, 0, 80, height);
+    assert_eq!(screen::title("nodes", 5, area(8)), " nodes ");
+    assert_eq!(screen::title("nodes", 5, area(7)), " nodes; 4 of 5 shown ");
+}
+
+#[test]
 fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
     let mut session = session();
     run_to(&mut session, 60);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::drainability::{DrainContext, pods_to_move};
+use super::drainability::{DrainContext, moves_nothing};
 use crate::nodes::LoopNode;
 use crate::options::Options;
 use crate::provider::CloudProvider;
@@ -31,11 +31,8 @@ pub(crate) fn candidates(
     // Nodes with pods that must complete first come last, empty or not.
     let rank = |one: &LoopNode| {
         let slot = snapshot.slot(one.name());
-        let moved = slot.map(|slot| pods_to_move(&snapshot.node(slot).pods, context));
-        match moved {
-            Some(Ok(moved)) if moved.pods.is_empty() => (0, moved.has_on_completion),
-            _ => (1, false),
-        }
+        let moves = slot.map(|slot| moves_nothing(&snapshot.node(slot).pods, context));
+        moves.flatten().map_or((1, false), |has_on_completion| (0, has_on_completion))
     };
     let mut found: Vec<((i32, bool), bool, usize)> = Vec::new();
     for (place, one) in nodes.iter().enumerate().filter(|(_, one)| may_shrink(one)) {

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashMap;
+
 use super::budgets::{Bucket, crop};
 use super::drain::{Drain, Progress, evicted_names};
 use super::drainability::{DrainContext, pods_to_move};
@@ -91,7 +93,10 @@ impl Actuator {
         requests: &mut Vec<Request>,
     ) -> BTreeMap<NodeId, Vec<Taint>> {
         let chosen = planner.nodes_to_delete(plan);
-        let find = |name: &Name| nodes.iter().find(|one| one.name() == name);
+        // Only ever looked up, never iterated.
+        let by_name: FxHashMap<&Name, &LoopNode> =
+            nodes.iter().map(|one| (one.name(), one)).collect();
+        let find = |name: &Name| by_name.get(name).copied();
         let group_of = |name: &Name| find(name).and_then(|one| one.group);
         let (empty, drained) = self.in_progress();
         let (empty, drain) = crop(&chosen, (empty.len(), drained.len()), &group_of, plan.options);

@@ -100,6 +100,21 @@ pub(super) fn pods_to_move(
     Ok(to_move)
 }
 
+/// Whether the removal of a node without pods to move waits for pods to complete; `None` if it has pods to move, or
+/// one that blocks its removal.
+pub(super) fn moves_nothing(pods: &[Arc<PodInfo>], context: DrainContext<'_>) -> Option<bool> {
+    let mut has_on_completion = false;
+    for pod in pods {
+        match outcome(pod, context) {
+            Outcome::Move if pod.is_daemon_set_pod() => {}
+            Outcome::Skip => {}
+            Outcome::WaitForCompletion => has_on_completion = true,
+            Outcome::Move | Outcome::Block(_) => return None,
+        }
+    }
+    Some(has_on_completion)
+}
+
 /// The outcome of the first rule that applies (`rules.Default`).
 fn outcome(pod: &PodInfo, context: DrainContext<'_>) -> Outcome {
     let DrainContext { options, now, .. } = context;

@@ -6,7 +6,7 @@ use crate::nodes::{is_ready, is_scale_down_disabled};
 use crate::options::{Options, ResolvedGroupOptions};
 use crate::snapshot::SnapshotNode;
 use crate::taints::is_being_deleted;
-use crate::utilization::{ExcludedPods, Utilization, utilization};
+use crate::utilization::{ExcludedPods, Utilization};
 use engine::SimTime;
 
 /// Why a node is not considered, if so, and its utilization if it was computed.
@@ -29,7 +29,7 @@ pub(super) fn examine(
         daemon_sets: group.ignores_daemon_sets,
         mirrors: options.ignore_mirror_pods_utilization,
     };
-    let Some(found) = utilization(object, &node.pods, gpu_label, left_out, now) else {
+    let Some(found) = node.utilization(gpu_label, left_out, now) else {
         return (Some(UnremovableReason::UnexpectedError), None);
     };
     if !options.scale_down_unready_enabled && !is_ready(object) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::drainability::{BlockingReason, DrainContext};
 use super::eligibility::examine;
 use super::removal::{NodeToBeRemoved, simulate_removal};
-use super::unneeded::{UnneededNode, UnneededNodes};
+use super::unneeded::{Unneeded, UnneededNode, UnneededNodes};
 use crate::hinting::HintingSimulator;
 use crate::natural_cmp;
 use crate::nodes::LoopNode;
@@ -13,7 +13,6 @@ use crate::options::Options;
 use crate::pdb::RemainingBudgets;
 use crate::provider::CloudProvider;
 use crate::quotas::{Bound, Quotas};
-use crate::report::names;
 use crate::snapshot::Snapshot;
 use crate::utilization::Utilization;
 use cluster::{ClusterView, Name, NamespacedName};
@@ -299,16 +298,17 @@ impl Planner {
 
     /// The unneeded nodes, by name.
     pub(crate) fn unneeded(&self) -> BTreeMap<Name, UnneededNode> {
-        let told = |(name, one): (&Name, &super::unneeded::Unneeded)| {
-            let node = UnneededNode {
-                since: one.since,
-                threshold: one.threshold,
-                pods: names(&one.removal.pods),
-                is_risky: one.removal.is_risky,
-            };
-            (name.clone(), node)
-        };
-        self.unneeded.0.iter().map(told).collect()
+        self.unneeded.0.iter().map(|(name, one)| (name.clone(), one.told())).collect()
+    }
+
+    /// An unneeded node.
+    pub(crate) fn unneeded_node(&self, name: &Name) -> Option<UnneededNode> {
+        self.unneeded.0.get(name).map(Unneeded::told)
+    }
+
+    /// True if a node is unneeded.
+    pub(crate) fn is_unneeded(&self, name: &Name) -> bool {
+        self.unneeded.0.contains_key(name)
     }
 
     /// The names of the unneeded nodes.

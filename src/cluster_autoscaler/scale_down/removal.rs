@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::drainability::{BlockingReason, DrainContext, pods_to_move};
+use super::drainability::{BlockingReason, DrainContext, PodsToMove, pods_to_move};
 use super::planner::UnremovableReason;
 use crate::hinting::HintingSimulator;
 use crate::pods::PodInfo;
@@ -33,21 +33,25 @@ pub(super) fn simulate_removal(
 ) -> Result<NodeToBeRemoved, Failure> {
     let moved = pods_to_move(&snapshot.node(slot).pods, context)
         .map_err(|blocking| (UnremovableReason::BlockedByPod, Some(blocking)))?;
+    let PodsToMove { pods, has_on_completion } = moved;
+    if pods.is_empty() {
+        snapshot.remove_node(slot);
+        return Ok(NodeToBeRemoved { pods, has_on_completion, is_risky: false });
+    }
     snapshot.fork();
-    for pod in &moved.pods {
+    for pod in &pods {
         snapshot.remove_pod(slot, pod.id);
     }
     let ghost = with_ghost(snapshot, view, slot);
     let is_destination = |slot: Slot| destinations.get(slot).copied().unwrap_or(false);
-    let found = hints.try_schedule(snapshot, view, &moved.pods, true, &is_destination);
+    let found = hints.try_schedule(snapshot, view, &pods, true, &is_destination);
     if found.iter().any(|found| !found) {
         snapshot.revert();
         return Err((UnremovableReason::NoPlaceToMovePods, None));
     }
     snapshot.remove_node(ghost);
     snapshot.commit();
-    let has_on_completion = moved.has_on_completion;
-    Ok(NodeToBeRemoved { pods: moved.pods, has_on_completion, is_risky: false })
+    Ok(NodeToBeRemoved { pods, has_on_completion, is_risky: false })
 }
 
 /// Replaces the node by an empty one that takes no pods, since its labels still count for topology.
@@ -56,5 +60,5 @@ fn with_ghost(snapshot: &mut Snapshot, view: ClusterView<'_>, slot: Slot) -> Slo
     let mut ghost = cluster::node::Node::clone(&node);
     ghost.taints.push(to_be_deleted(view.now));
     snapshot.remove_node(slot);
-    snapshot.add_node(SnapshotNode { node: Arc::new(ghost), pods: Vec::new(), group })
+    snapshot.add_node(SnapshotNode::new(Arc::new(ghost), Vec::new(), group))
 }

@@ -6,6 +6,7 @@ use super::planner::UnremovableReason;
 use super::removal::NodeToBeRemoved;
 use crate::nodes::{is_ready, is_scale_down_disabled};
 use crate::options::ResolvedGroupOptions;
+use crate::report::names;
 use crate::snapshot::SnapshotNode;
 use cluster::{Name, NamespacedName};
 use engine::{SimDuration, SimTime};
@@ -55,6 +56,16 @@ impl UnneededNodes {
 }
 
 impl Unneeded {
+    /// The node as it is told to others.
+    pub(super) fn told(&self) -> UnneededNode {
+        UnneededNode {
+            since: self.since,
+            threshold: self.threshold,
+            pods: names(&self.removal.pods),
+            is_risky: self.removal.is_risky,
+        }
+    }
+
     /// Why it must not be removed yet: by annotation, or because it has not been unneeded for longer than the
     /// threshold.
     pub(super) fn waits(&self, now: SimTime) -> Option<UnremovableReason> {

@@ -197,7 +197,7 @@ impl ScaleUp<'_> {
         self.snapshot.fork();
         let node = Arc::new(template.node.clone());
         let pods = template.pods.clone();
-        let slot = self.snapshot.add_node(SnapshotNode { node, pods, group: Some(place) });
+        let slot = self.snapshot.add_node(SnapshotNode::new(node, pods, Some(place)));
         for eg in egs.iter_mut() {
             match self.snapshot.check(self.view, &eg.pods[0], slot) {
                 Ok(()) => {

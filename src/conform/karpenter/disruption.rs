@@ -8,7 +8,9 @@ use super::case::Case;
 use super::decisions;
 use karpenter::Snapshot;
 use karpenter::conditions::{consolidatable_from, drift};
-use karpenter::disruption::{Command, Method, VALIDATION_DELAY, allowed_disruptions, validate};
+use karpenter::disruption::{
+    Command, Method, Round, VALIDATION_DELAY, allowed_disruptions, validate,
+};
 use karpenter::labels::NODE_POOL;
 use karpenter::state::NodeClaim;
 
@@ -35,12 +37,13 @@ pub(super) fn outcome(case: &Case, mut snapshot: Snapshot) -> Value {
 /// The decision of a method, and whether it has a command.
 fn of_method(method: Method, snapshot: &Snapshot) -> (Value, bool) {
     let is_queued = |_: &str| false;
-    let (candidates, _) = method.candidates(snapshot, &is_queued);
+    let round = Round::new(snapshot, &is_queued);
+    let (candidates, _) = method.candidates(&round);
     let costs = candidates.iter().map(|one| json!([&*one.node, one.cost])).collect::<Vec<_>>();
     let allowed = allowed_disruptions(snapshot, method.reason());
     let allowed: Map<String, Value> =
         allowed.iter().map(|(pool, count)| (pool.to_string(), json!(count))).collect();
-    let proposed = method.propose(snapshot, &is_queued).command;
+    let proposed = method.propose(&round).command;
     let is_looked_at_again = proposed.is_some() && method.is_validated();
     let command = proposed.and_then(|command| {
         let mut later = snapshot.clone();

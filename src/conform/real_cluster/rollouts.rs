@@ -1,19 +1,21 @@
 //! Rolling updates of four pods under load: their duration, and the number of failed requests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::load::{SERVICES, fields, outcomes, services};
 use super::pod_timeline::{PodTimeline, PodTimelines, TimelineEvent};
 use super::recorded::{Recording, Row};
 use super::set_up::{APPLIED_AT, PreparedCase, deployment};
-use super::{Step, Unit};
+use super::{Step, Unit, quantiles::Sample};
+use cluster::NamespacedName;
+use cluster::pod::PodId;
 use engine::{SimDuration, SimTime};
 use faults::{ImageChange, TimelineAction};
 use kubelet::PodStep;
 use sim::Simulation;
-use sim::watch::{PodEvent, WatchedChange};
+use sim::watch::{PodEvent, Watched, WatchedChange};
 
 /// Number of simulations of each case.
 const RUNS: u64 = 24;
@@ -21,6 +23,10 @@ const RUNS: u64 = 24;
 const RPS: f64 = 50.0;
 /// Delay from the creation of the Deployment to the change of its image.
 const CHANGED_AFTER: SimDuration = SimDuration::from_secs(25);
+/// Name of the Deployment that is rolled out beside a case, as a second measurement did.
+const BESIDE: &str = "beside";
+/// Pause from the end of a recorded rollout to the next one of its measurement (s).
+const PAUSE: f64 = 8.0;
 /// Time after that by which everything is finished, and clients have timed out.
 const OVER_AFTER: SimDuration = SimDuration::from_secs(60);
 
@@ -66,17 +72,28 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         let object = deployment(case, &recording.case("rollouts", case)?["deployment"]);
         let load = json!({ "pattern": "constant", "rps": RPS });
         let length = APPLIED_AT + CHANGED_AFTER + OVER_AFTER;
-        let set_up =
-            PreparedCase::with(&object, &services(&object), fields(&load, "even"), length)?;
+        let of_case: Vec<&Row> = rows.iter().filter(|row| row.text("case") == case).collect();
+        let company = Company::of(&of_case, rows);
+        let mut others = services(&object);
+        if let Some(company) = &company {
+            others.push(beside(recording.case("rollouts", company.case)?));
+        }
+        let set_up = PreparedCase::with(&object, &others, fields(&load, "even"), length)?;
         // Vary the phase relative to periodic activities from run to run.
-        let mut phases = (0..).map(|number| SimDuration::from_millis(number * 137 % 2000));
+        let mut number = 0;
         let shown = set_up.runs(RUNS, |simulation| {
-            run(simulation, case, phases.next().unwrap_or(SimDuration::ZERO))
+            let phase = SimDuration::from_millis(number * 137 % 2000);
+            // As large a share of the runs as of the repetitions, at all phases.
+            let part = number as f64 / RUNS as f64;
+            // Fractions of multiples of the golden ratio are even in [0, 1).
+            let lot = (number as f64 * 0.618_034).fract();
+            let company = company.as_ref().filter(|company| lot < company.share);
+            let beside = company.map(|company| (part, company.period));
+            number += 1;
+            run(simulation, case, phase, beside)
         })?;
-        let recorded = |column: &str| {
-            let of_case = rows.iter().filter(|row| row.text("case") == case);
-            of_case.filter_map(|row| row.number(column)).collect::<Vec<_>>()
-        };
+        let recorded =
+            |column: &str| of_case.iter().filter_map(|row| row.number(column)).collect::<Vec<_>>();
         steps.push(Step {
             name: format!("{case}: image changed to rollout complete"),
             unit: Unit::Seconds,
@@ -109,22 +126,98 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     Ok(steps)
 }
 
-fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<RunResults, String> {
-    let changed = SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + phase;
-    simulation.run_until(changed);
-    simulation.take_watched();
-    let failed = |simulation: &mut Simulation| {
-        SERVICES.map(|service| outcomes(simulation, service).failed_in_all() as f64)
+/// The case that was measured at the same time as another one.
+struct Company<'r> {
+    case: &'r str,
+    /// Share of the repetitions during which it was (0 to 1).
+    share: f64,
+    /// From one of its rollouts to the next (s).
+    period: f64,
+}
+
+impl<'r> Company<'r> {
+    /// The case that most often accompanied these repetitions, if any did.
+    fn of(repetitions: &[&Row], rows: &'r [Row]) -> Option<Self> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for repetition in repetitions {
+            let together = rows.iter().filter(|other| is_together(repetition, other));
+            let cases: BTreeSet<&str> = together.map(|other| other.text("case")).collect();
+            for case in cases {
+                *counts.entry(case).or_default() += 1;
+            }
+        }
+        let (case, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        let of_case = rows.iter().filter(|row| row.text("case") == case);
+        let rollouts = Sample::new(of_case.filter_map(|row| row.number("rollout_s")).collect());
+        let share = count as f64 / repetitions.len() as f64;
+        Some(Self { case, share, period: rollouts.quantile(0.5).value + PAUSE })
+    }
+}
+
+/// Whether a rollout of another case overlapped this one, with the pause to its measurement's next one.
+fn is_together(row: &Row, other: &Row) -> bool {
+    let span = |row: &Row| {
+        let begin = row.number("patched")? / 1e6;
+        Some((begin, begin + row.number("rollout_s")?))
     };
-    let before = failed(&mut simulation);
-    let workload = format!("Deployment/default/{case}");
+    let Some(((begin, end), (from, to))) = span(row).zip(span(other)) else { return false };
+    row.text("case") != other.text("case") && from < end && to + PAUSE > begin
+}
+
+/// The Deployment that is rolled out beside a case, by the objects of the one that it stands for.
+fn beside(objects: &Value) -> Value {
+    let mut spec = objects["deployment"].clone();
+    for labels in ["/selector/matchLabels", "/template/metadata/labels"] {
+        let labels = spec.pointer_mut(labels).and_then(Value::as_object_mut);
+        labels.into_iter().flatten().for_each(|(_, value)| *value = json!(BESIDE));
+    }
+    deployment(BESIDE, &spec)
+}
+
+/// Changes the image of a Deployment.
+fn set_image(simulation: &mut Simulation, name: &str, image: &str) -> Result<(), String> {
+    let workload = format!("Deployment/default/{name}");
     simulation.intervene(&TimelineAction::SetImage(ImageChange {
         workload: workload.parse().map_err(|problem| format!("{workload}: {problem}"))?,
         container: None,
-        image: "web:2".into(),
+        image: image.into(),
     }));
-    simulation.run_until(SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + OVER_AFTER);
-    let watched = simulation.take_watched();
+    Ok(())
+}
+
+/// `beside` is the phase of the rollouts of another Deployment, in periods of these, and their period (s), if there are any.
+fn run(
+    mut simulation: Simulation,
+    case: &str,
+    phase: SimDuration,
+    beside: Option<(f64, f64)>,
+) -> Result<RunResults, String> {
+    let changed = SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + phase;
+    let over = SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + OVER_AFTER;
+    let failed = |simulation: &mut Simulation| {
+        SERVICES.map(|service| outcomes(simulation, service).failed_in_all() as f64)
+    };
+    let mut before = [0.0; 2];
+    let mut changes: Vec<(SimTime, &str, &str)> = vec![(changed, case, "web:2")];
+    if let Some((part, period)) = beside {
+        let image = |number| if number % 2 == 0 { "web:2" } else { "web:1" };
+        let at = |number| {
+            let periods = f64::from(number) - part;
+            changed + SimDuration::from_secs_f64(period * periods)
+        };
+        changes.extend((0..4).map(|number| (at(number), BESIDE, image(number))));
+    }
+    changes.sort_by_key(|(at, ..)| *at);
+    for (at, name, image) in changes {
+        simulation.run_until(at);
+        if name == case {
+            simulation.take_watched();
+            before = failed(&mut simulation);
+        }
+        set_image(&mut simulation, name, image)?;
+    }
+    simulation.run_until(over);
+    let watched = without_beside(simulation.take_watched());
     let is_complete = watched.iter().any(|one| {
         matches!(one.what, WatchedChange::Progressing { reason: "NewReplicaSetAvailable", .. })
     });
@@ -144,4 +237,24 @@ fn run(mut simulation: Simulation, case: &str, phase: SimDuration) -> Result<Run
         rollout: complete.map(|at| (at - changed).as_secs_f64()),
         failed: [after[0] - before[0], after[1] - before[1]],
     })
+}
+
+/// What is seen of the case alone.
+fn without_beside(mut watched: Vec<Watched>) -> Vec<Watched> {
+    let is_beside = |id: &NamespacedName| *id.name == *BESIDE;
+    let others = watched.iter().filter_map(|one| match &one.what {
+        WatchedChange::Pod { pod, deployment, .. }
+            if deployment.as_ref().is_some_and(is_beside) =>
+        {
+            Some(*pod)
+        }
+        _ => None,
+    });
+    let others: BTreeSet<PodId> = others.collect();
+    watched.retain(|one| match &one.what {
+        WatchedChange::Pod { pod, .. } | WatchedChange::Step { pod, .. } => !others.contains(pod),
+        WatchedChange::Progressing { deployment, .. } => !is_beside(deployment),
+        _ => true,
+    });
+    watched
 }

@@ -23,6 +23,8 @@ const THREADS: u32 = 2;
 /// Server overhead of a request in addition to the CPU that it burns, at a few requests a second, by `cpu.csv`
 /// (us).
 const OWN_CPU_US: f64 = 1330.0;
+/// Where a Deployment has the spec of its pods.
+const POD_SPEC: &str = "/spec/template/spec";
 /// Cores of the machine that hosts all nodes.
 const CORES: u32 = 2;
 
@@ -35,15 +37,18 @@ impl PreparedCase {
         Self::with(object, &[], json!({}), length)
     }
 
-    /// The same with other objects that exist from the start, and with further fields of the scenario.
+    /// The same with other objects that exist from the start, the applications of those among them that have one, and
+    /// further fields of the scenario.
     pub(super) fn with(
         object: &Value,
         others: &[Value],
         further: Value,
         length: SimDuration,
     ) -> Result<Self, String> {
-        let spec = object.pointer("/spec/template/spec").or_else(|| object.get("spec"));
-        let workload = workload(object, spec.unwrap_or(&Value::Null));
+        let spec = object.pointer(POD_SPEC).or_else(|| object.get("spec"));
+        let mut workloads = vec![workload(object, spec.unwrap_or(&Value::Null))];
+        let templates = others.iter().filter_map(|one| Some((one, one.pointer(POD_SPEC)?)));
+        workloads.extend(templates.map(|(one, spec)| workload(one, spec)));
         let mut scenario = json!({
             "apiVersion": "wavetank/v1",
             "kind": "Scenario",
@@ -51,7 +56,7 @@ impl PreparedCase {
             "duration": length,
             "manifests": ["nodes"],
             "timing": { "kubelet": { "sharedCores": CORES } },
-            "workloads": [workload],
+            "workloads": workloads,
             "timeline": [{ "at": APPLIED_AT, "apply": "case" }],
         });
         if let (Some(scenario), Value::Object(further)) = (scenario.as_object_mut(), further) {

@@ -1,5 +1,6 @@
 //! Nodes that may be disrupted, with the cost of doing so (`NewCandidate`, `pkg/utils/disruption`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -50,6 +51,11 @@ impl Candidate {
         own.is_some_and(|own| own.as_ref() == capacity_type)
     }
 
+    /// True if it is deleted at last, whatever its pods say.
+    fn is_due_eventually(&self) -> bool {
+        self.claim.termination_grace_period.is_some()
+    }
+
     /// True if it has the labels that its price depends on.
     pub fn has_priced_labels(&self) -> bool {
         let has_both = |has: &dyn Fn(&str) -> bool| has(CAPACITY_TYPE) && has(ZONE);
@@ -73,59 +79,66 @@ impl Candidate {
 /// The cloud's instance types for a pool, by name.
 type TypesByName<'a> = BTreeMap<&'a Name, &'a Arc<InstanceType>>;
 
-/// The nodes that may be disrupted, in the order of a map walk, and why others may not.
-pub fn candidates(
-    snapshot: &Snapshot,
-    class: Class,
-    is_queued: &dyn Fn(&str) -> bool,
-) -> (Vec<Candidate>, Vec<(Name, String)>) {
-    let (mut found, mut blocked) = (Vec::new(), Vec::new());
-    let types: Vec<TypesByName<'_>> = snapshot
-        .pools
-        .iter()
-        .map(|pool| {
-            snapshot.types_of(&pool.name).iter().rev().map(|one| (&one.name, one)).collect()
-        })
-        .collect();
-    for state in &snapshot.nodes {
-        match candidate(state, (snapshot, &types), class, is_queued) {
-            Ok(candidate) => found.push(candidate),
-            Err(reason) => blocked.push((state.name().clone(), reason)),
-        }
-    }
-    snapshot.ties.shuffle(&mut found, |one| &one.node);
-    (found, blocked)
+/// Why a node is kept.
+pub type Obstacle = (Name, Cow<'static, str>);
+
+/// All nodes by whether they may be disrupted, in order of name.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The nodes that may be disrupted.
+    pub found: Vec<Candidate>,
+    /// The nodes whose pods block a graceful disruption, but no eventual one; with the reason.
+    pub overdue: Vec<(Candidate, Cow<'static, str>)>,
+    /// Why others may not be disrupted.
+    pub blocked: Vec<Obstacle>,
 }
 
+impl Survey {
+    /// Looks at all nodes (`GetCandidates`).
+    pub fn new(snapshot: &Snapshot, is_queued: &dyn Fn(&str) -> bool) -> Self {
+        let types_of = |pool: &Arc<NodePool>| {
+            snapshot.types_of(&pool.name).iter().rev().map(|one| (&one.name, one)).collect()
+        };
+        let types: Vec<TypesByName<'_>> = snapshot.pools.iter().map(types_of).collect();
+        let mut survey = Self::default();
+        for state in &snapshot.nodes {
+            match candidate(state, (snapshot, &types), is_queued) {
+                Ok((candidate, None)) => survey.found.push(candidate),
+                Ok((candidate, Some(reason))) if candidate.is_due_eventually() => {
+                    survey.overdue.push((candidate, reason));
+                }
+                Ok((_, Some(reason))) | Err(reason) => {
+                    survey.blocked.push((state.name().clone(), reason));
+                }
+            }
+        }
+        survey
+    }
+}
+
+/// A node that may be disrupted but for its pods, and how these block that; or why it may not.
 fn candidate(
     state: &StateNode,
     (snapshot, types): (&Snapshot, &[TypesByName<'_>]),
-    class: Class,
     is_queued: &dyn Fn(&str) -> bool,
-) -> Result<Candidate, String> {
+) -> Result<(Candidate, Option<Cow<'static, str>>), Cow<'static, str>> {
     let now = snapshot.now;
     let provider_id = state.claim.as_ref().and_then(|claim| claim.provider_id.clone());
     if provider_id.as_deref().is_some_and(is_queued) {
-        return Err("candidate is already being disrupted".to_owned());
+        return Err("candidate is already being disrupted".into());
     }
     if let Some(reason) = state.blocker(now) {
         return Err(reason);
     }
     let (Some(claim), Some(pool_name)) = (&state.claim, state.pool()) else {
-        return Err("node isn't managed by karpenter".to_owned());
+        return Err("node isn't managed by karpenter".into());
     };
     let place = snapshot.pools.iter().position(|pool| pool.name == *pool_name);
     let place = place.filter(|place| !types[*place].is_empty());
     let place = place.ok_or_else(|| format!("NodePool not found (NodePool={pool_name})"))?;
-    if let Some(reason) = pod_blocker(state, snapshot) {
-        let is_eventual = claim.termination_grace_period.is_some() && class == Class::Eventual;
-        if !is_eventual {
-            return Err(reason);
-        }
-    }
     let own_type = state.labels().get(INSTANCE_TYPE);
     let instance_type = own_type.and_then(|own| types[place].get(own));
-    Ok(Candidate {
+    let candidate = Candidate {
         node: state.name().clone(),
         provider_id: provider_id.unwrap_or_else(|| claim.name.clone()),
         claim: Arc::clone(claim),
@@ -134,7 +147,8 @@ fn candidate(
         labels: state.labels().clone(),
         cost: state.pods.eviction_cost() * lifetime_remaining(claim, now),
         pods: Arc::clone(state.pods.reschedulable()),
-    })
+    };
+    Ok((candidate, pod_blocker(state, snapshot).map(Cow::Owned)))
 }
 
 /// Why the pods block disruption; `None` if they do not (`ValidatePodsDisruptable`).

@@ -1,6 +1,7 @@
 //! Consolidation: whether nodes can be removed because their pods fit elsewhere or on one cheaper node
 //! (`consolidation.go`).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,19 +23,46 @@ use cluster::Name;
 const MIN_TYPES_FOR_SPOT_TO_SPOT: usize = 15;
 
 /// Why a node is not consolidated, worded as in its Event.
-pub(super) type Unconsolidatable = String;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unconsolidatable {
+    /// It holds for all nodes that are alike.
+    OfKind(Cow<'static, str>),
+    /// It names pods.
+    OfPods(String),
+}
+
+impl From<&'static str> for Unconsolidatable {
+    fn from(reason: &'static str) -> Self {
+        Self::OfKind(reason.into())
+    }
+}
+
+impl From<String> for Unconsolidatable {
+    fn from(reason: String) -> Self {
+        Self::OfKind(reason.into())
+    }
+}
+
+impl Unconsolidatable {
+    pub(super) fn into_reason(self) -> Cow<'static, str> {
+        match self {
+            Self::OfKind(reason) => reason,
+            Self::OfPods(reason) => reason.into(),
+        }
+    }
+}
 
 /// Why a node that is not empty is never consolidated; `None` if it may be (`ShouldDisrupt`).
-pub(super) fn obstacle(candidate: &Candidate) -> Option<Unconsolidatable> {
+pub(super) fn obstacle(candidate: &Candidate) -> Option<Cow<'static, str>> {
     let pool = &candidate.pool;
     let reason = if candidate.instance_type.is_none() {
-        "Instance Type not found".to_owned()
+        "Instance Type not found".into()
     } else if !candidate.has_priced_labels() {
-        "Node does not have the labels for capacity type and zone".to_owned()
+        "Node does not have the labels for capacity type and zone".into()
     } else if pool.disruption.consolidate_after.is_none() {
-        format!("NodePool {:?} has consolidation disabled", pool.name)
+        format!("NodePool {:?} has consolidation disabled", pool.name).into()
     } else if pool.disruption.policy != ConsolidationPolicy::WhenEmptyOrUnderutilized {
-        format!("NodePool {:?} has non-empty consolidation disabled", pool.name)
+        format!("NodePool {:?} has non-empty consolidation disabled", pool.name).into()
     } else {
         return None;
     };
@@ -65,7 +93,8 @@ pub(super) fn consolidate(
             .take(5)
             .map(|(pod, failure)| format!("{pod} => {}", failure.message))
             .collect();
-        return Err(format!("Not all pods would schedule, {}", told.join(" ")));
+        let reason = format!("Not all pods would schedule, {}", told.join(" "));
+        return Err(Unconsolidatable::OfPods(reason));
     }
     let command = |results: Results, replacements: Vec<NewClaim>| Command {
         method,
@@ -77,7 +106,8 @@ pub(super) fn consolidate(
         [] => return Ok(command(results, Vec::new())),
         [claim] => claim.clone(),
         several => {
-            return Err(format!("Can't remove without creating {} candidates", several.len()));
+            let count = several.len();
+            return Err(format!("Can't remove without creating {count} candidates").into());
         }
     };
     let replacement = replace(snapshot, candidates, claim)?;
@@ -128,7 +158,8 @@ fn replace_spot(
     if count < MIN_TYPES_FOR_SPOT_TO_SPOT {
         return Err(format!(
             "SpotToSpotConsolidation requires {MIN_TYPES_FOR_SPOT_TO_SPOT} cheaper instance type options than the current candidate to consolidate, got {count}"
-        ));
+        )
+        .into());
     }
     let wanted = satisfies_min_values(&claim.options, &claim.requirements).unwrap_or(count);
     claim.options.truncate(wanted.max(MIN_TYPES_FOR_SPOT_TO_SPOT));
@@ -146,10 +177,11 @@ fn keep_cheaper(claim: &mut NewClaim, price: f64) -> Result<(), Unconsolidatable
     options.retain(|one: &Arc<InstanceType>| one.worst_launch_price(requirements) < price);
     if let Err(short) = satisfies_min_values(options, requirements) {
         let keys: Vec<&str> = short.keys().map(AsRef::as_ref).collect();
-        return Err(format!("Filtering by price: minValues are not met for {}", keys.join(" ")));
+        let keys = keys.join(" ");
+        return Err(format!("Filtering by price: minValues are not met for {keys}").into());
     }
     if options.is_empty() {
-        return Err("Can't replace with a cheaper node".to_owned());
+        return Err("Can't replace with a cheaper node".into());
     }
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::candidate::Obstacle;
 use super::command::Command;
 use super::methods::Method;
+use super::round::Round;
 use super::validation::{Invalid, VALIDATION_DELAY, validate};
 use crate::state::Snapshot;
-use cluster::Name;
 use engine::{SimDuration, SimTime};
 
 /// Interval between rounds without a command (`pollingPeriod`).
@@ -52,7 +53,7 @@ pub enum Step {
         /// True if a command failed validation in this round.
         had_command: bool,
         /// Why nodes were kept, by node.
-        obstacles: Vec<(Name, String)>,
+        obstacles: Vec<Obstacle>,
     },
     /// A command to execute; the next round begins at once.
     Start(Box<Command>),
@@ -71,7 +72,7 @@ pub struct Controller {
     pending: Option<Command>,
     had_command: bool,
     /// Why nodes were kept in this round.
-    obstacles: Vec<(Name, String)>,
+    obstacles: Vec<Obstacle>,
     /// The change stamp at which a method found nothing to do.
     settled: BTreeMap<Method, SimTime>,
 }
@@ -156,12 +157,13 @@ impl Controller {
                 }
             };
         }
+        let round = Round::new(snapshot, is_queued);
         while let Some(method) = Method::ALL.get(self.next).copied() {
             self.next += 1;
             if method != Method::Drift && self.settled.get(&method) == Some(&stamp.state(now)) {
                 continue;
             }
-            let proposal = method.propose(snapshot, is_queued);
+            let proposal = method.propose(&round);
             self.obstacles.extend(proposal.obstacles);
             if proposal.is_settled {
                 self.settled.insert(method, stamp.state(now));

@@ -1,16 +1,18 @@
 //! The disruption methods, in the order in which they are tried.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::alike::Refusals;
 use super::budgets::allowed_disruptions;
-use super::candidate::{Candidate, Class, candidates};
+use super::candidate::{Candidate, Class, Obstacle, Survey};
 use super::command::Command;
-use super::consolidation::{consolidate, obstacle, without_same_type};
+use super::consolidation::{Unconsolidatable, consolidate, obstacle, without_same_type};
+use super::round::Round;
 use super::simulate::simulate;
 use crate::go_sort::sort_slice;
 use crate::node_pool::DisruptionReason;
-use crate::scheduling::{PassContext, Results};
-use crate::state::Snapshot;
+use crate::scheduling::Results;
 use cluster::Name;
 use engine::SimTime;
 
@@ -38,7 +40,7 @@ pub struct Proposal {
     /// True if the method has nothing to do until the cluster changes.
     pub is_settled: bool,
     /// Why nodes are kept, by node.
-    pub obstacles: Vec<(Name, String)>,
+    pub obstacles: Vec<Obstacle>,
 }
 
 /// Remaining disruption budget of each pool.
@@ -83,49 +85,54 @@ impl Method {
     }
 
     /// Why this method rejects a candidate; empty if Karpenter gives no reason.
-    fn refusal(self, candidate: &Candidate) -> Option<String> {
+    fn refusal(self, candidate: &Candidate) -> Option<Cow<'static, str>> {
         let is_consolidatable = candidate.claim.consolidatable.is_some();
-        let silent = |holds: bool| (!holds).then(String::new);
+        let silent = |holds: bool| (!holds).then_some(Cow::Borrowed(""));
         match self {
             Self::Drift => silent(candidate.claim.drifted.is_some()),
             Self::Emptiness if candidate.pool.disruption.consolidate_after.is_none() => {
-                Some(format!("NodePool {:?} has consolidation disabled", candidate.pool.name))
+                let pool = &candidate.pool.name;
+                Some(format!("NodePool {pool:?} has consolidation disabled").into())
             }
             Self::Emptiness => silent(candidate.pods.is_empty() && is_consolidatable),
             _ => obstacle(candidate).or_else(|| silent(is_consolidatable)),
         }
     }
 
-    /// The candidates of this method, and why other nodes are kept (`GetCandidates`).
-    pub fn candidates(
-        self,
-        snapshot: &Snapshot,
-        is_queued: &dyn Fn(&str) -> bool,
-    ) -> (Vec<Candidate>, Vec<(Name, String)>) {
-        let (all, mut obstacles) = candidates(snapshot, self.class(), is_queued);
-        let mut kept = Vec::new();
-        for candidate in all {
-            match self.refusal(&candidate) {
+    /// The candidates of this method in the order of a map walk, and why other nodes are kept (`GetCandidates`).
+    pub fn candidates(self, round: &Round<'_>) -> (Vec<Candidate>, Vec<Obstacle>) {
+        let Survey { found, overdue, blocked } = round.survey();
+        let mut obstacles = blocked.clone();
+        let is_eventual = self.class() == Class::Eventual;
+        if !is_eventual {
+            let own = overdue.iter().map(|(one, reason)| (one.node.clone(), reason.clone()));
+            obstacles.extend(own);
+        }
+        let overdue = overdue.iter().map(|(one, _)| one).filter(|_| is_eventual);
+        let mut kept: Vec<&Candidate> = Vec::new();
+        for candidate in found.iter().chain(overdue) {
+            match self.refusal(candidate) {
                 None => kept.push(candidate),
                 Some(reason) if reason.is_empty() => {}
-                Some(reason) => obstacles.push((candidate.node, reason)),
+                Some(reason) => obstacles.push((candidate.node.clone(), reason)),
             }
         }
-        (kept, obstacles)
+        round.snapshot.ties.shuffle(&mut kept, |one| &one.node);
+        (kept.into_iter().cloned().collect(), obstacles)
     }
 
     /// The command that it would execute now (`ComputeCommands`).
-    pub fn propose(self, snapshot: &Snapshot, is_queued: &dyn Fn(&str) -> bool) -> Proposal {
-        let (candidates, obstacles) = self.candidates(snapshot, is_queued);
+    pub fn propose(self, round: &Round<'_>) -> Proposal {
+        let (candidates, obstacles) = self.candidates(round);
         if candidates.is_empty() {
             return Proposal { obstacles, ..Proposal::default() };
         }
-        let budgets = allowed_disruptions(snapshot, self.reason());
+        let budgets = allowed_disruptions(round.snapshot, self.reason());
         let mut proposal = match self {
             Self::Emptiness => empty_nodes(candidates, budgets),
-            Self::Drift => drifted_node(snapshot, candidates, &budgets),
-            Self::MultiNodeConsolidation => several_nodes(snapshot, candidates, budgets),
-            Self::SingleNodeConsolidation => one_node(snapshot, candidates, &budgets),
+            Self::Drift => drifted_node(round, candidates, &budgets),
+            Self::MultiNodeConsolidation => several_nodes(round, candidates, budgets),
+            Self::SingleNodeConsolidation => one_node(round, candidates, &budgets),
         };
         proposal.obstacles.splice(0..0, obstacles);
         proposal
@@ -170,26 +177,21 @@ fn empty_nodes(mut candidates: Vec<Candidate>, mut budgets: Budgets) -> Proposal
 }
 
 /// The first node that can be disrupted: empty ones first, then by the time of their drift.
-fn drifted_node(
-    snapshot: &Snapshot,
-    mut candidates: Vec<Candidate>,
-    budgets: &Budgets,
-) -> Proposal {
+fn drifted_node(round: &Round<'_>, mut candidates: Vec<Candidate>, budgets: &Budgets) -> Proposal {
     let since = |one: &Candidate| one.claim.drifted.map_or(SimTime::ZERO, |(since, _)| since);
     sort_slice(&mut candidates, |one, other| since(one) < since(other));
     let (empty, others): (Vec<_>, Vec<_>) =
         candidates.into_iter().partition(|one| one.pods.is_empty());
     let mut proposal = Proposal::default();
-    let ground = PassContext::new(snapshot);
     for candidate in empty.into_iter().chain(others) {
         if budgets.get(&candidate.pool.name).is_none_or(|left| *left == 0) {
             continue;
         }
         let candidates = vec![candidate];
-        let Some(results) = simulate(&ground, &candidates, None) else { continue };
+        let Some(results) = simulate(round.ground(), &candidates, None) else { continue };
         if !results.all_non_pending_scheduled() {
-            let reason = "not all pods would schedule".to_owned();
-            proposal.obstacles.push((candidates[0].node.clone(), reason));
+            let reason = "not all pods would schedule";
+            proposal.obstacles.push((candidates[0].node.clone(), reason.into()));
             continue;
         }
         let replacements = results.claims.clone();
@@ -202,7 +204,7 @@ fn drifted_node(
 
 /// As many nodes as can be removed together, those with the lowest disruption cost first.
 fn several_nodes(
-    snapshot: &Snapshot,
+    round: &Round<'_>,
     mut candidates: Vec<Candidate>,
     mut budgets: Budgets,
 ) -> Proposal {
@@ -215,7 +217,7 @@ fn several_nodes(
         }
         !one.pods.is_empty() && take(&mut budgets, &one.pool.name)
     });
-    match longest_prefix(snapshot, &candidates) {
+    match longest_prefix(round, &candidates) {
         None => settled(!is_limited, None),
         command => settled(false, command),
     }
@@ -223,18 +225,17 @@ fn several_nodes(
 
 /// Binary search for the longest prefix that can be removed: a prefix that cannot rules out longer ones, even if
 /// one of those could (`firstNConsolidationOption`).
-fn longest_prefix(snapshot: &Snapshot, candidates: &[Candidate]) -> Option<Command> {
+fn longest_prefix(round: &Round<'_>, candidates: &[Candidate]) -> Option<Command> {
     if candidates.len() < 2 {
         return None;
     }
-    let ground = PassContext::new(snapshot);
     let mut low = 1;
     let mut high = MAX_PARALLEL.min(candidates.len() - 1);
     let mut best = None;
     while low <= high {
         let middle = usize::midpoint(low, high);
         let method = Method::MultiNodeConsolidation;
-        let command = consolidate(&ground, method, &candidates[..=middle]);
+        let command = consolidate(round.ground(), method, &candidates[..=middle]);
         let command = command.and_then(|mut command| {
             without_same_type(&mut command)?;
             Ok(command)
@@ -251,16 +252,16 @@ fn longest_prefix(snapshot: &Snapshot, candidates: &[Candidate]) -> Option<Comma
 }
 
 /// The first node that can be removed, alternating between the pools.
-fn one_node(snapshot: &Snapshot, mut candidates: Vec<Candidate>, budgets: &Budgets) -> Proposal {
+fn one_node(round: &Round<'_>, mut candidates: Vec<Candidate>, budgets: &Budgets) -> Proposal {
     by_cost(&mut candidates);
     let mut pools: BTreeMap<Name, std::collections::VecDeque<Candidate>> = BTreeMap::new();
     for one in candidates {
         pools.entry(one.pool.name.clone()).or_default().push_back(one);
     }
     let mut order: Vec<Name> = pools.keys().cloned().collect();
-    snapshot.ties.shuffle(&mut order, |name| name);
+    round.snapshot.ties.shuffle(&mut order, |name| name);
     let (mut is_limited, mut obstacles) = (false, Vec::new());
-    let ground = PassContext::new(snapshot);
+    let mut refusals = Refusals::new(round);
     while pools.values().any(|queue| !queue.is_empty()) {
         for pool in &order {
             let Some(one) = pools.get_mut(pool).and_then(std::collections::VecDeque::pop_front)
@@ -274,12 +275,31 @@ fn one_node(snapshot: &Snapshot, mut candidates: Vec<Candidate>, budgets: &Budge
             if one.pods.is_empty() {
                 continue;
             }
+            let likeness = refusals.likeness(round, &one);
+            let known = likeness.as_ref().and_then(|likeness| refusals.known(likeness));
+            let method = Method::SingleNodeConsolidation;
+            if let Some(reason) = known {
+                debug_assert_eq!(
+                    consolidate(round.ground(), method, std::slice::from_ref(&one))
+                        .err()
+                        .map(Unconsolidatable::into_reason),
+                    Some(reason.clone()),
+                    "candidates that are alike are refused alike"
+                );
+                obstacles.push((one.node, reason));
+                continue;
+            }
             let candidates = [one];
-            match consolidate(&ground, Method::SingleNodeConsolidation, &candidates) {
+            match consolidate(round.ground(), method, &candidates) {
                 Ok(command) => {
                     return Proposal { command: Some(command), is_settled: false, obstacles };
                 }
-                Err(reason) => obstacles.push((candidates[0].node.clone(), reason)),
+                Err(why) => {
+                    if let (Some(likeness), Unconsolidatable::OfKind(reason)) = (likeness, &why) {
+                        refusals.note(likeness, reason.clone());
+                    }
+                    obstacles.push((candidates[0].node.clone(), why.into_reason()));
+                }
             }
         }
     }

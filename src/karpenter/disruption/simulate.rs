@@ -1,11 +1,13 @@
 //! Whether the pods of some nodes could be scheduled without these nodes (`SimulateScheduling`).
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
 use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
 
 use super::candidate::Candidate;
 use crate::pod::Pod;
-use crate::scheduling::{PassContext, PassScope, PodFailure, Results, solve};
+use crate::scheduling::{ExistingPlacement, PassContext, PassScope, PodFailure, Results, solve};
 use cluster::{Name, NamespacedName};
 
 /// A scheduling pass without these nodes; `None` if one of them is already being deleted, no pool can create nodes,
@@ -16,21 +18,24 @@ pub(super) fn simulate(
     without: &[Candidate],
     most_claims: Option<usize>,
 ) -> Option<Results> {
-    let names: BTreeSet<&Name> = without.iter().map(|one| &one.node).collect();
-    if names.iter().any(|name| ground.is_going(name)) {
+    let names: FxHashSet<&Name> = without.iter().map(|one| &one.node).collect();
+    if without.iter().any(|one| ground.is_going(&one.node)) {
         return None;
     }
     let snapshot = ground.snapshot;
     let mut pods = ground.pending.clone();
     let moved = without.iter().flat_map(|one| one.pods.iter());
     pods.extend(moved.filter(|pod| snapshot.is_reschedulable_now(pod)).cloned());
-    let going: BTreeSet<PodKey<'_>> = ground.of_going.iter().map(key).collect();
     pods.extend(ground.of_going.iter().cloned());
     let mut results = solve(ground, &pods, &PassScope { without: names, most_claims })?;
     results.truncate(&snapshot.options);
     let mut failures: Vec<(NamespacedName, PodFailure)> = Vec::new();
-    for place in results.existing.iter().filter(|place| !place.is_initialized) {
-        for pod in place.pods.iter().filter(|pod| !going.contains(&key(pod))) {
+    // Only ever looked up, never iterated.
+    let going: OnceCell<FxHashSet<PodKey<'_>>> = OnceCell::new();
+    let going = || going.get_or_init(|| ground.of_going.iter().map(key).collect());
+    let early = |place: &&ExistingPlacement| !place.is_initialized && !place.pods.is_empty();
+    for place in results.existing.iter().filter(early) {
+        for pod in place.pods.iter().filter(|pod| !going().contains(&key(pod))) {
             let message = format!("would schedule against uninitialized {}", place.node);
             let is_pending = pod.is_provisionable();
             failures.push((pod.id.clone(), PodFailure { message, is_pending }));

@@ -6,9 +6,9 @@ use super::budgets::allowed_disruptions;
 use super::candidate::Candidate;
 use super::command::Command;
 use super::methods::Method;
+use super::round::Round;
 use super::simulate::simulate;
-use crate::scheduling::PassContext;
-use crate::state::Snapshot;
+use crate::state::{Snapshot, StateNode};
 use cluster::Name;
 use engine::SimDuration;
 
@@ -44,48 +44,43 @@ pub fn validate(
     mut command: Command,
     is_queued: &dyn Fn(&str) -> bool,
 ) -> Result<Command, Invalid> {
+    let round = Round::new(snapshot, is_queued);
     match command.method {
         Method::Drift => Ok(command),
         Method::Emptiness => {
-            command.candidates = still_empty(snapshot, &command.candidates, is_queued)?;
+            command.candidates = still_empty(&round, &command.candidates)?;
             Ok(command)
         }
         Method::MultiNodeConsolidation | Method::SingleNodeConsolidation => {
-            let current = still_valid(snapshot, &command, is_queued)?;
-            still_better(snapshot, &command, &current)?;
+            let current = still_valid(&round, &command)?;
+            still_better(&round, &command, &current)?;
             Ok(command)
         }
     }
 }
 
 /// The nodes that are still candidates.
-fn current(
-    snapshot: &Snapshot,
-    (method, before): (Method, &[Candidate]),
-    is_queued: &dyn Fn(&str) -> bool,
-) -> Vec<Candidate> {
+fn current(round: &Round<'_>, method: Method, before: &[Candidate]) -> Vec<Candidate> {
     let names: BTreeSet<&Name> = before.iter().map(|one| &one.node).collect();
-    let (mut now, _) = method.candidates(snapshot, is_queued);
+    let (mut now, _) = method.candidates(round);
     now.retain(|one| names.contains(&one.node));
     now
 }
 
-fn is_nominated(snapshot: &Snapshot, candidate: &Candidate) -> bool {
-    let mut nodes = snapshot.nodes.iter();
-    nodes.any(|state| *state.name() == candidate.node && state.is_nominated(snapshot.now))
+/// The nodes that are nominated for pending pods.
+fn nominated(snapshot: &Snapshot) -> BTreeSet<&Name> {
+    let nodes = snapshot.nodes.iter().filter(|state| state.is_nominated(snapshot.now));
+    nodes.map(StateNode::name).collect()
 }
 
-fn still_empty(
-    snapshot: &Snapshot,
-    before: &[Candidate],
-    is_queued: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Candidate>, Invalid> {
-    let mut valid = current(snapshot, (Method::Emptiness, before), is_queued);
+fn still_empty(round: &Round<'_>, before: &[Candidate]) -> Result<Vec<Candidate>, Invalid> {
+    let mut valid = current(round, Method::Emptiness, before);
     if valid.is_empty() {
         return Err(Invalid::Churn);
     }
-    let mut budgets = allowed_disruptions(snapshot, Method::Emptiness.reason());
-    valid.retain(|one| !is_nominated(snapshot, one) && take(&mut budgets, one));
+    let mut budgets = allowed_disruptions(round.snapshot, Method::Emptiness.reason());
+    let nominated = nominated(round.snapshot);
+    valid.retain(|one| !nominated.contains(&one.node) && take(&mut budgets, one));
     if valid.is_empty() { Err(Invalid::Budget) } else { Ok(valid) }
 }
 
@@ -95,19 +90,16 @@ fn take(budgets: &mut BTreeMap<Name, i64>, candidate: &Candidate) -> bool {
     *left >= 0
 }
 
-fn still_valid(
-    snapshot: &Snapshot,
-    command: &Command,
-    is_queued: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Candidate>, Invalid> {
+fn still_valid(round: &Round<'_>, command: &Command) -> Result<Vec<Candidate>, Invalid> {
     let before = command.candidates.as_slice();
-    let valid = current(snapshot, (command.method, before), is_queued);
+    let valid = current(round, command.method, before);
     if valid.len() != before.len() {
         return Err(Invalid::Churn);
     }
-    let mut budgets = allowed_disruptions(snapshot, command.method.reason());
+    let mut budgets = allowed_disruptions(round.snapshot, command.method.reason());
+    let nominated = nominated(round.snapshot);
     for one in &valid {
-        if is_nominated(snapshot, one) || !take(&mut budgets, one) {
+        if nominated.contains(&one.node) || !take(&mut budgets, one) {
             return Err(Invalid::Budget);
         }
     }
@@ -116,9 +108,8 @@ fn still_valid(
 
 /// Checks that the pods could still be scheduled, and that the chosen options are still among the possible ones
 /// (`validateCommand`).
-fn still_better(snapshot: &Snapshot, command: &Command, now: &[Candidate]) -> Result<(), Invalid> {
-    let ground = PassContext::new(snapshot);
-    let results = simulate(&ground, now, None).ok_or(Invalid::Scheduling)?;
+fn still_better(round: &Round<'_>, command: &Command, now: &[Candidate]) -> Result<(), Invalid> {
+    let results = simulate(round.ground(), now, None).ok_or(Invalid::Scheduling)?;
     if !results.all_non_pending_scheduled() {
         return Err(Invalid::Scheduling);
     }

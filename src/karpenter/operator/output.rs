@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::disruption::{Command, Invalid, Method};
+use crate::disruption::{Command, Invalid, Method, Obstacle};
 use crate::scheduling::Results;
 use cluster::{Name, NamespacedName};
 use engine::SimTime;
@@ -82,7 +82,7 @@ pub enum Output {
         has_succeeded: bool,
     },
     /// A method considered these nodes and kept them, with the reasons.
-    Kept(Vec<(Name, String)>),
+    Kept(Vec<Obstacle>),
 }
 
 /// Reason of a claim's deletion.

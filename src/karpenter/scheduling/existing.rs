@@ -98,11 +98,20 @@ pub(super) struct ExistingNode<'a> {
     filled: Option<Box<Filled>>,
 }
 
+/// The requirements of a node after a pod was added.
+pub(super) enum Required {
+    /// Those before.
+    AsBefore,
+    /// These.
+    Tightened(Requirements),
+}
+
 /// A node with added pods.
 #[derive(Debug)]
 struct Filled {
     remaining: Amounts,
-    requirements: Requirements,
+    /// Its requirements if the pods tightened them.
+    requirements: Option<Requirements>,
     ports: Vec<HostPort>,
     /// Positions of the added pods.
     pods: Vec<usize>,
@@ -119,10 +128,8 @@ impl<'a> ExistingNode<'a> {
     }
 
     fn requirements(&self) -> &Requirements {
-        match &self.filled {
-            Some(filled) => &filled.requirements,
-            None => self.place.requirements(),
-        }
+        let tightened = self.filled.as_ref().and_then(|filled| filled.requirements.as_ref());
+        tightened.unwrap_or_else(|| self.place.requirements())
     }
 
     /// True if it has room for a pod, ignoring topology. A refusal holds for the rest of the pass, as long as no
@@ -145,34 +152,42 @@ impl<'a> ExistingNode<'a> {
         constraints: &PodConstraints,
         topology: &Topology<'_>,
         is_bound: bool,
-    ) -> Option<Requirements> {
+    ) -> Option<Required> {
+        if !is_bound && constraints.requirements.is_empty() {
+            return Some(Required::AsBefore);
+        }
         let mut requirements = self.requirements().clone();
         requirements.add_all(&constraints.requirements);
         if !is_bound {
-            return Some(requirements);
+            return Some(Required::Tightened(requirements));
         }
         let tightened = topology.tighten(constraints, &self.place.taints, &requirements).ok()?;
         if !requirements.is_compatible(&tightened, None) {
             return None;
         }
         requirements.add_all(&tightened);
-        Some(requirements)
+        Some(Required::Tightened(requirements))
     }
 
     /// Adds a pod; true if the node's requirements changed.
     pub(super) fn add(
         &mut self,
         constraints: &PodConstraints,
-        requirements: Requirements,
+        required: Required,
         topology: &mut Topology<'_>,
     ) -> bool {
-        topology.record(constraints, &self.place.taints, &requirements);
-        let is_changed = requirements != *self.requirements();
+        let tightened = match required {
+            Required::AsBefore => None,
+            Required::Tightened(requirements) => Some(requirements),
+        };
+        let before = self.requirements();
+        topology.record(constraints, &self.place.taints, tightened.as_ref().unwrap_or(before));
+        let is_changed = tightened.as_ref().is_some_and(|one| one != before);
         let place = self.place;
         let filled = self.filled.get_or_insert_with(|| {
             Box::new(Filled {
                 remaining: place.remaining.clone(),
-                requirements: Requirements::default(),
+                requirements: None,
                 ports: place.ports.clone(),
                 pods: Vec::new(),
             })
@@ -180,7 +195,7 @@ impl<'a> ExistingNode<'a> {
         filled.pods.push(constraints.index);
         filled.remaining.take(&constraints.pod.requests);
         filled.ports.extend(constraints.pod.host_ports.iter().cloned());
-        filled.requirements = requirements;
+        filled.requirements = tightened.or(filled.requirements.take());
         is_changed
     }
 }

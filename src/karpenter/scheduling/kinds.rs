@@ -79,7 +79,8 @@ impl Kinds {
         pods.iter().enumerate().map(|(index, pod)| self.constraints(index, pod, policy)).collect()
     }
 
-    fn constraints(
+    /// The constraints of a pod.
+    pub(super) fn constraints(
         &mut self,
         index: usize,
         pod: &Arc<Pod>,

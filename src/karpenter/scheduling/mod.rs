@@ -7,6 +7,7 @@ mod existing;
 mod kinds;
 mod node_filter;
 mod open_claims;
+mod outline;
 mod pass_context;
 mod preferences;
 mod queue;
@@ -16,6 +17,7 @@ mod template;
 mod topology;
 mod topology_group;
 
+pub use outline::{Outline, Outlines};
 pub use pass_context::PassContext;
 pub use preferences::Relaxation;
 pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results, cheapest_launch};

@@ -5,7 +5,10 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::existing::{Daemon, NodeCapacity};
+use super::queue::queue_order;
 use super::template::Template;
 use super::topology::domains_of;
 use super::topology_group::DomainTaints;
@@ -32,8 +35,12 @@ pub struct PassContext<'a> {
     pub(super) repelling: Vec<&'a StateNode>,
     /// The pending pods.
     pub pending: Vec<Arc<Pod>>,
+    /// Their positions in the order of the queue.
+    in_order: OnceCell<Vec<usize>>,
     /// The pods of nodes to be removed that have to be rescheduled.
     pub of_going: Vec<Arc<Pod>>,
+    /// Nodes to be removed. Only ever looked up, never iterated.
+    going: FxHashSet<&'a Name>,
 }
 
 impl<'a> PassContext<'a> {
@@ -61,6 +68,13 @@ impl<'a> PassContext<'a> {
                 .filter(|state| state.node.is_some() && state.pods.repels())
                 .collect(),
             pending: pending_pods(snapshot).0,
+            in_order: OnceCell::new(),
+            going: snapshot
+                .nodes
+                .iter()
+                .filter(|one| one.is_going())
+                .map(StateNode::name)
+                .collect(),
             of_going: snapshot.pods_of_going_nodes(),
             snapshot,
         }
@@ -71,6 +85,16 @@ impl<'a> PassContext<'a> {
         self.known.get_or_init(|| domains_of(self.snapshot, &self.pools))
     }
 
+    /// Positions of the pending pods in the order of the queue.
+    pub(super) fn in_order(&self) -> &[usize] {
+        self.in_order.get_or_init(|| {
+            let pods = &self.pending;
+            let mut order: Vec<usize> = (0..pods.len()).collect();
+            order.sort_by(|one, other| queue_order(&pods[*one], &pods[*other]));
+            order
+        })
+    }
+
     /// Whether some pool wants several values of a key.
     pub fn wants_values(&self) -> bool {
         self.templates.iter().any(|one| one.requirements.has_min_values())
@@ -78,6 +102,6 @@ impl<'a> PassContext<'a> {
 
     /// True if a node is to be removed.
     pub fn is_going(&self, name: &Name) -> bool {
-        self.snapshot.nodes.iter().any(|state| state.is_going() && state.name() == name)
+        self.going.contains(name)
     }
 }

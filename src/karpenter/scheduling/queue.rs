@@ -1,8 +1,9 @@
 //! The order in which pods are tried (`queue.go`).
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use crate::go_sort::sort_slice;
 use crate::pod::Pod;
 
 /// Pods by CPU, memory, age and UID. A pod that could not be scheduled goes back to the end, until a full round
@@ -15,10 +16,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A queue of all pods, by their positions in the list.
-    pub(super) fn new(pods: &[std::sync::Arc<Pod>]) -> Self {
-        let mut order: Vec<usize> = (0..pods.len()).collect();
-        sort_slice(&mut order, |one, other| is_before(&pods[*one], &pods[*other]));
+    /// A queue of all pods, by their positions in the list; the first of them are these, already in order.
+    pub(super) fn new(pods: &[Arc<Pod>], first: &[usize]) -> Self {
+        let mut order = first.to_vec();
+        order.extend(first.len()..pods.len());
+        order.sort_by(|one, other| queue_order(&pods[*one], &pods[*other]));
         Self { pods: order.into(), length_at_push: BTreeMap::new() }
     }
 
@@ -39,11 +41,10 @@ impl Queue {
 }
 
 /// Larger CPU requests first, then larger memory requests, then older pods, then by UID.
-fn is_before(one: &Pod, other: &Pod) -> bool {
+pub(super) fn queue_order(one: &Pod, other: &Pod) -> Ordering {
     let size = |pod: &Pod| (pod.requests.cpu(), pod.requests.memory());
     size(other)
         .cmp(&size(one))
         .then_with(|| one.created.cmp(&other.created))
         .then_with(|| one.uid.cmp(&other.uid))
-        .is_lt()
 }

@@ -1,7 +1,9 @@
 //! The pass itself (`scheduler.go`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
 
 use super::claim::OpenClaim;
 use super::error::PodError;
@@ -24,7 +26,7 @@ use crate::state::{MinValuesPolicy, Snapshot, StateNode};
 use cluster::pod_template::TaintEffect;
 use cluster::{Name, NamespacedName};
 
-/// Schedules pods on existing nodes, except those that are left out, or else on new ones (`Solve`). `None` if no
+/// Schedules pods, of which the first are the pending ones, on existing nodes, except those that are left out, or else on new ones (`Solve`). `None` if no
 /// pool can create nodes.
 pub fn solve(
     ground: &PassContext<'_>,
@@ -40,14 +42,20 @@ pub fn solve(
     let places: Vec<&NodeCapacity<'_>> = ground.places.iter().filter(is_left_out).collect();
     let targets = places.iter().map(|place| place.state).collect();
     let topology = Topology::new(ground, targets, &constraints_of);
-    Scheduler::new(ground, places, topology, kinds).run(pods, &constraints_of, extent.most_claims)
+    let queue = Queue::new(pods, ground.in_order());
+    Scheduler::new(ground, places, topology, kinds).run(
+        queue,
+        pods,
+        &constraints_of,
+        extent.most_claims,
+    )
 }
 
 /// Scope of a pass.
 #[derive(Debug, Default)]
 pub struct PassScope<'a> {
-    /// Nodes that are left out.
-    pub without: BTreeSet<&'a Name>,
+    /// Nodes that are left out. Only ever looked up, never iterated.
+    pub without: FxHashSet<&'a Name>,
     /// A pass that would create more nodes than this is aborted.
     pub most_claims: Option<usize>,
 }
@@ -112,14 +120,14 @@ impl<'a> Scheduler<'a> {
 
     fn run(
         mut self,
+        mut queue: Queue,
         pods: &[Arc<Pod>],
         constraints_of: &[PodConstraints],
         most_claims: Option<usize>,
     ) -> Option<Results> {
-        let mut queue = Queue::new(pods);
         let mut errors: BTreeMap<usize, PodError> = BTreeMap::new();
         while let Some(pod) = queue.pop() {
-            match self.try_schedule(constraints_of[pod].clone()) {
+            match self.try_schedule(&constraints_of[pod]) {
                 Ok(()) => {
                     errors.remove(&pod);
                 }
@@ -137,14 +145,19 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Tries to schedule a pod, relaxing it step by step (`trySchedule`).
-    fn try_schedule(&mut self, mut constraints: PodConstraints) -> Result<(), PodError> {
-        loop {
-            let Err(error) = self.add(&constraints) else { return Ok(()) };
-            let Some(relaxation) = constraints.relax(self.may_tolerate) else { return Err(error) };
+    fn try_schedule(&mut self, constraints: &PodConstraints) -> Result<(), PodError> {
+        let Err(mut error) = self.add(constraints) else { return Ok(()) };
+        let mut constraints = constraints.clone();
+        while let Some(relaxation) = constraints.relax(self.may_tolerate) {
             self.relaxations.push((constraints.pod.id.clone(), relaxation));
             self.topology.update(&constraints);
             constraints.require(self.snapshot.options.preference_policy);
+            match self.add(&constraints) {
+                Ok(()) => return Ok(()),
+                Err(again) => error = again,
+            }
         }
+        Err(error)
     }
 
     fn add(&mut self, constraints: &PodConstraints) -> Result<(), PodError> {
@@ -177,8 +190,8 @@ impl<'a> Scheduler<'a> {
                 }
                 continue;
             }
-            if let Some(requirements) = node.can_add(constraints, &self.topology, is_bound) {
-                let is_changed = node.add(constraints, requirements, &mut self.topology);
+            if let Some(required) = node.can_add(constraints, &self.topology, is_bound) {
+                let is_changed = node.add(constraints, required, &mut self.topology);
                 self.epoch += usize::from(is_changed);
                 return true;
             }

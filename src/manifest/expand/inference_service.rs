@@ -82,7 +82,7 @@ fn component_of(given: &ExpansionInput<'_>, component: &str, written: &Value) ->
     let least = written.get("minReplicas").and_then(Value::as_i64);
     let mode = given.annotation("serving.kserve.io/deploymentMode").unwrap_or("Standard");
     if ["Serverless", "Knative"].contains(&mode) {
-        return Ok(knative::revision(given, &name, &pods, least.unwrap_or(1).max(1)));
+        return Ok(knative::revision(given, &name, &with_scale(pods, written)));
     }
     let container = pods.pointer_mut("/spec/containers/0").filter(|one| one.is_object());
     if let Some(container) = container
@@ -115,6 +115,36 @@ fn component_of(given: &ExpansionInput<'_>, component: &str, written: &Value) ->
         _ => {}
     }
     Ok(made)
+}
+
+/// The template of a revision with the annotations that KServe makes of a component's scale, and its limit of
+/// concurrency.
+fn with_scale(mut pods: Value, written: &Value) -> Value {
+    let text = |field: &str| {
+        let value = written.get(field).filter(|value| !value.is_null())?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    let least = text("minReplicas").unwrap_or_else(|| "1".to_owned());
+    let mut given = vec![("min-scale", least)];
+    given.extend(text("maxReplicas").map(|most| ("max-scale", most)));
+    given.extend(text("scaleTarget").map(|target| ("target", target)));
+    given.extend(text("scaleMetric").map(|metric| ("metric", metric)));
+    let is_hpa = given.iter().any(|(_, value)| ["cpu", "memory"].contains(&value.as_str()));
+    if is_hpa {
+        given.push(("class", "hpa.autoscaling.knative.dev".to_owned()));
+    }
+    if !pods["metadata"]["annotations"].is_object() {
+        pods["metadata"]["annotations"] = json!({});
+    }
+    if let Some(annotations) = pods["metadata"]["annotations"].as_object_mut() {
+        for (name, value) in given {
+            annotations.entry(format!("autoscaling.knative.dev/{name}")).or_insert(value.into());
+        }
+    }
+    if let Some(limit) = written.get("containerConcurrency").filter(|limit| !limit.is_null()) {
+        pods["spec"]["containerConcurrency"] = limit.clone();
+    }
+    pods
 }
 
 /// The pod spec of a component: its own, with the model's container.

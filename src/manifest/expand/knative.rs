@@ -1,12 +1,19 @@
-//! Converts a Knative Service to the Deployment of its first revision and a Service for it (`MakeDeployment`, and the
-//! annotations of the autoscaler).
+//! Converts a Knative Service to the Deployment of its first revision, a Service for it, and the PodAutoscaler or HPA
+//! that scales it (`MakeDeployment`, `MakePA`, `MakeHPA`).
 
 use serde_json::{Map, Value, json};
 
 use super::{Expansion, ExpansionInput, Mistake, labels, marked};
+use crate::pod_autoscaler::CLUSTER_WIDE;
+use engine::parse_duration;
 
 /// CPU request of `queue-proxy`, the container that Knative adds (`config-deployment`: `queue-sidecar-cpu-request`).
 const QUEUE_CPU: &str = "25m";
+/// For how long a deleted pod goes on serving (`drainSleepDuration`): its containers' hook waits for `queue-proxy`, which
+/// does nothing else in that time.
+const DRAIN_SECONDS: i64 = 30;
+/// Default of a revision's `timeoutSeconds`, in which requests in progress may end (`config-defaults`).
+const TIMEOUT_SECONDS: i64 = 300;
 
 pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     let Some(template) = given.value("/spec/template") else {
@@ -16,31 +23,85 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
             help: "it has a spec with containers",
         });
     };
-    let scale = |key: &str| {
-        let key = format!("autoscaling.knative.dev/{key}");
-        let annotations = template.pointer("/metadata/annotations")?;
-        annotations.get(key)?.as_str()?.parse::<i64>().ok()
-    };
-    let least = scale("min-scale").or_else(|| scale("minScale")).unwrap_or(0);
-    let first = scale("initial-scale").or_else(|| scale("initialScale")).unwrap_or(1);
-    Ok(revision(given, given.name(), template, least.max(first)))
+    Ok(revision(given, given.name(), template))
 }
 
-/// The Deployment of a revision, and the Service that routes to it.
-pub(super) fn revision(
-    given: &ExpansionInput<'_>,
-    name: &str,
-    template: &Value,
-    replicas: i64,
-) -> Vec<Value> {
+/// The settings of a revision: annotations of its template.
+struct Annotations<'a>(Option<&'a Map<String, Value>>);
+
+impl Annotations<'_> {
+    /// An annotation of the autoscaler, by its name or its older one.
+    fn get(&self, name: &str, old: &str) -> Option<&str> {
+        let of = |name: &str| self.0?.get(&format!("autoscaling.knative.dev/{name}"))?.as_str();
+        of(name).or_else(|| of(old))
+    }
+
+    fn count(&self, name: &str, old: &str) -> Option<i64> {
+        self.get(name, old)?.parse().ok()
+    }
+}
+
+/// The Deployment of a revision, the Service that routes to it, and what scales it.
+pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value) -> Vec<Value> {
     let revision = format!("{name}-00001");
+    let annotations = template.pointer("/metadata/annotations").and_then(Value::as_object);
+    let annotations = Annotations(annotations);
+    let least = annotations.count("min-scale", "minScale").unwrap_or(0);
+    let config = config(given);
+    let may_be_zero = config.get("allow-zero-initial-scale").is_some_and(|one| one == "true");
+    let of_cluster = config.get("initial-scale").and_then(Value::as_str);
+    let first = annotations.count("initial-scale", "initialScale");
+    let first = first.filter(|first| may_be_zero || *first > 0);
+    let first = first.or_else(|| of_cluster?.parse().ok()).unwrap_or(1);
+    let replicas = least.max(first);
     let own = labels([
         ("app", &revision),
         ("serving.knative.dev/service", name),
         ("serving.knative.dev/revision", &revision),
     ]);
-    let mut pods = marked(template, &own, &Map::new());
+    let pods = pods(template, &own);
+    let deployment = format!("{revision}-deployment");
+    let metadata = given.metadata(&deployment, &own);
+    let selector = labels([("serving.knative.dev/revision", &revision)]);
+    let spec =
+        json!({"replicas": replicas, "selector": {"matchLabels": selector}, "template": pods});
+    let ports = json!([{"name": "http", "port": 80, "targetPort": 8012}]);
+    let mut scaler_metadata = given.metadata(&revision, &own);
+    let class =
+        annotations.get("class", "class").or_else(|| config.get("pod-autoscaler-class")?.as_str());
+    let scaler = if class == Some("hpa.autoscaling.knative.dev") {
+        hpa(&annotations, &deployment, &scaler_metadata)
+    } else {
+        let mut settings = annotations.0.cloned().unwrap_or_default();
+        let of_cluster = config.iter().filter(|(name, _)| *name != "pod-autoscaler-class");
+        settings.extend(
+            of_cluster.map(|(name, value)| (format!("{CLUSTER_WIDE}{name}"), value.clone())),
+        );
+        scaler_metadata["annotations"] = settings.into();
+        let mut spec = json!({"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment}});
+        if let Some(limit) = template.pointer("/spec/containerConcurrency") {
+            spec["containerConcurrency"] = limit.clone();
+        }
+        json!({
+            "apiVersion": "autoscaling.internal.knative.dev/v1alpha1",
+            "kind": "PodAutoscaler",
+            "metadata": scaler_metadata,
+            "spec": spec,
+        })
+    };
+    vec![
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
+        given.service(name, &Value::Object(selector), &ports, false),
+        scaler,
+    ]
+}
+
+/// The template of a revision's pods: its own, with `queue-proxy`.
+fn pods(template: &Value, own: &Map<String, Value>) -> Value {
+    let mut pods = marked(template, own, &Map::new());
     if let Some(spec) = pods.get_mut("spec").and_then(Value::as_object_mut) {
+        let timeout = spec.get("timeoutSeconds").cloned().unwrap_or_else(|| TIMEOUT_SECONDS.into());
+        spec.insert("terminationGracePeriodSeconds".to_owned(), timeout);
         for field in [
             "containerConcurrency",
             "timeoutSeconds",
@@ -54,6 +115,7 @@ pub(super) fn revision(
         for (index, container) in
             containers.iter_mut().enumerate().filter(|(_, one)| one.is_object())
         {
+            container["lifecycle"] = json!({"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}});
             if container["name"].is_null() {
                 container["name"] = if index == 0 {
                     "user-container".into()
@@ -66,16 +128,71 @@ pub(super) fn revision(
             "name": "queue-proxy",
             "image": "gcr.io/knative-releases/knative.dev/serving/cmd/queue",
             "resources": {"requests": {"cpu": QUEUE_CPU}},
+            "ports": [
+                {"name": "http-queueadm", "containerPort": 8022},
+                {"name": "http-autometric", "containerPort": 9090},
+                {"name": "http-usermetric", "containerPort": 9091},
+                {"name": "queue-port", "containerPort": 8012},
+            ],
             "readinessProbe": {"httpGet": {"port": 8012, "path": "/"}, "periodSeconds": 1},
         }));
     }
-    let metadata = given.metadata(&format!("{revision}-deployment"), &own);
-    let selector = labels([("serving.knative.dev/revision", &revision)]);
-    let spec =
-        json!({"replicas": replicas, "selector": {"matchLabels": selector}, "template": pods});
-    let ports = json!([{"name": "http", "port": 80, "targetPort": 8012}]);
-    vec![
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
-        given.service(name, &Value::Object(selector), &ports, false),
-    ]
+    pods
+}
+
+/// The settings of the cluster's autoscaler, from the ConfigMap `config-autoscaler` or the operator's KnativeServing.
+fn config(given: &ExpansionInput<'_>) -> Map<String, Value> {
+    let is_config = |one: &super::Manifest| {
+        &*one.kind == "ConfigMap" && &*one.reference.id.name == "config-autoscaler"
+    };
+    let mut all = given.others.iter().filter_map(|one| match &*one.kind {
+        _ if is_config(one) => one.value.get("data"),
+        "KnativeServing" => {
+            let config = one.value.pointer("/spec/config")?;
+            config.get("autoscaler").or_else(|| config.get("config-autoscaler"))
+        }
+        _ => None,
+    });
+    let mut settings = all.next().and_then(Value::as_object).cloned().unwrap_or_default();
+    settings.retain(|name, value| !name.starts_with('_') && value.is_string());
+    settings
+}
+
+/// The HPA of a revision of class `hpa`.
+fn hpa(annotations: &Annotations<'_>, deployment: &str, metadata: &Value) -> Value {
+    let least = annotations.count("min-scale", "minScale").filter(|least| *least > 0);
+    let most = annotations.count("max-scale", "maxScale").filter(|most| *most > 0);
+    let mut spec = json!({
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment},
+        "minReplicas": least.unwrap_or(1),
+        "maxReplicas": most.unwrap_or(i64::from(i32::MAX)),
+    });
+    let target = annotations.get("target", "target").and_then(|text| text.parse::<f64>().ok());
+    let metric = annotations.get("metric", "metric").unwrap_or("cpu");
+    if let Some(target) = target.or((metric == "cpu").then_some(80.0)) {
+        spec["metrics"] = json!([match metric {
+            "cpu" => json!({"type": "Resource", "resource": {"name": "cpu",
+                "target": {"type": "Utilization", "averageUtilization": whole(target.ceil())}}}),
+            "memory" => json!({"type": "Resource", "resource": {"name": "memory",
+                "target": {"type": "AverageValue", "averageValue": format!("{}Mi", whole(target))}}}),
+            other => json!({"type": "Pods", "pods": {"metric": {"name": other},
+                "target": {"type": "AverageValue", "averageValue": whole(target).to_string()}}}),
+        }]);
+    }
+    let window = annotations.get("window", "window").and_then(|text| parse_duration(text).ok());
+    if let Some(window) = window {
+        let rules = json!({"stabilizationWindowSeconds": window.as_secs()});
+        spec["behavior"] = json!({"scaleDown": rules, "scaleUp": rules});
+    }
+    json!({
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": metadata,
+        "spec": spec,
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a cast from a float saturates")]
+const fn whole(number: f64) -> i64 {
+    number as i64
 }

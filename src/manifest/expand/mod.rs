@@ -96,8 +96,8 @@ static RULES: [Rule; 9] = [
         kind: "Service",
         controller: "Knative",
         make: knative::make,
-        simplified: "its pods are those of one revision at its initial scale: nothing scales them by concurrency or to \
-                     zero, so that cost follows no traffic and no request waits for a cold start",
+        simplified: "it has one revision, whatever `traffic` and later changes of its template say; its gateway takes no \
+                     time, nor do the activator and queue-proxy, so that latency lacks a few milliseconds",
     },
     Rule {
         group: "argoproj.io",

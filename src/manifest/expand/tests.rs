@@ -249,8 +249,18 @@ fn in_knative_mode_an_inference_service_is_one() {
     let (manifests, _) = made(&text);
     assert_eq!(
         labels(&manifests),
-        ["Deployment default/iris-predictor-00001-deployment", "Service default/iris-predictor"]
+        [
+            "Deployment default/iris-predictor-00001-deployment",
+            "Service default/iris-predictor",
+            "PodAutoscaler default/iris-predictor-00001"
+        ]
     );
+    let least = at(
+        &manifests,
+        "PodAutoscaler default/iris-predictor-00001",
+        "/metadata/annotations/autoscaling.knative.dev~1min-scale",
+    );
+    assert_eq!(least, "2");
     assert_valid(&text);
 }
 
@@ -269,6 +279,54 @@ spec:
     let of = |pointer| at(&manifests, "Deployment default/hello-00001-deployment", pointer);
     assert_eq!(of("/spec/replicas"), 3);
     assert_eq!(of("/spec/template/spec/containers/1/name"), "queue-proxy");
+    let scaler = |pointer| at(&manifests, "PodAutoscaler default/hello-00001", pointer);
+    assert_eq!(scaler("/spec/containerConcurrency"), 10);
+    assert_eq!(scaler("/spec/scaleTargetRef/name"), "hello-00001-deployment");
+    assert_valid(text);
+}
+
+#[test]
+fn a_knative_service_of_class_hpa_has_an_hpa() {
+    let text = "
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: hello}
+spec:
+  template:
+    metadata:
+      annotations:
+        autoscaling.knative.dev/class: hpa.autoscaling.knative.dev
+        autoscaling.knative.dev/metric: cpu
+        autoscaling.knative.dev/target: '55'
+        autoscaling.knative.dev/max-scale: '7'
+    spec: {containers: [{image: hello:1, resources: {requests: {cpu: 1}}}]}
+";
+    let (manifests, _) = made(text);
+    let of = |pointer| at(&manifests, "HorizontalPodAutoscaler default/hello-00001", pointer);
+    assert_eq!(of("/spec/maxReplicas"), 7);
+    assert_eq!(of("/spec/metrics/0/resource/target/averageUtilization"), 55);
+    assert_valid(text);
+}
+
+#[test]
+fn settings_of_knatives_autoscaler_reach_each_revision() {
+    let text = "
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: hello}
+spec: {template: {spec: {containers: [{image: hello:1}]}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: config-autoscaler, namespace: knative-serving}
+data: {_example: '# ...', initial-scale: '2', stable-window: 30s}
+";
+    let (manifests, _) = made(text);
+    let of = |name, pointer| at(&manifests, name, pointer);
+    assert_eq!(of("Deployment default/hello-00001-deployment", "/spec/replicas"), 2);
+    let annotations = of("PodAutoscaler default/hello-00001", "/metadata/annotations");
+    assert_eq!(annotations["config-autoscaler/stable-window"], "30s");
+    assert_eq!(annotations.get("config-autoscaler/_example"), None);
     assert_valid(text);
 }
 

@@ -18,8 +18,11 @@ const NESTING_LIMIT: usize = 128;
 const COPY_LIMIT_BYTES: usize = 16 << 20;
 /// Overhead of a copied value in addition to its text, in bytes.
 const NODE_BYTES: usize = 64;
-/// Maximum number of duplicate keys reported per map.
+/// Maximum number of duplicate keys reported, and searched for their places, per map.
 const DUPLICATES_REPORTED: usize = 20;
+
+/// Code of the problem that a map has a key twice.
+pub(super) const DUPLICATE_KEY: &str = "duplicate-key";
 
 const TEMPLATE_HELP: &str =
     "a Helm template (`{{ ... }}`) must be rendered first, as in `helm template . > rendered.yaml`";
@@ -335,7 +338,8 @@ impl Composer {
 }
 
 impl OpenMap {
-    /// Adds a key or a value. A duplicate key is returned as a problem that does not end the document.
+    /// Adds a key or a value. A duplicate key is returned as a problem that does not end the document; its last value
+    /// counts.
     fn attach(&mut self, node: Node) -> Result<Option<Problem>, Box<Problem>> {
         match std::mem::take(&mut self.key) {
             Key::Expected => {
@@ -347,13 +351,18 @@ impl OpenMap {
             Key::Named(name, at) if self.map.contains_key(&name) => {
                 self.duplicates += 1;
                 if self.duplicates > DUPLICATES_REPORTED {
+                    self.map.insert(name, node.value);
                     return Ok(None);
                 }
-                let first = self.fields.iter().find(|(field, _)| **field == *name);
                 let message = format!("duplicate key `{name}`");
-                let problem = Problem::new("duplicate-key", message, &at, "keep one of them");
-                let first = first.map(|(_, first)| first.clone_leaf());
-                return Ok(Some(Problem { first, ..*problem }));
+                let mut problem = Problem::new(DUPLICATE_KEY, message, &at, "keep one of them");
+                if let Some((_, place)) = self.fields.iter_mut().find(|(field, _)| **field == *name)
+                {
+                    problem.first = Some(place.clone_leaf());
+                    *place = node.positions.seen_from(&at);
+                }
+                self.map.insert(name, node.value);
+                return Ok(Some(*problem));
             }
             Key::Named(name, at) => {
                 self.fields.push((name.as_str().into(), node.positions.seen_from(&at)));

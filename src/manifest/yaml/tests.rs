@@ -123,6 +123,22 @@ fn a_broken_document_does_not_hide_the_next_one() {
 }
 
 #[test]
+fn the_last_value_of_a_duplicate_key_counts_and_in_manifests_it_is_a_warning() {
+    let source = Source::new("test.yaml", "a: {b: 1}\nc: 2\na: {d: 3}\n");
+    let mut diagnostics = Diagnostics::default();
+    let documents = read_manifest_documents(&source, &mut diagnostics);
+    assert_eq!(documents[0].value, json!({"a": {"d": 3}, "c": 2}));
+    let field = FieldPath::ROOT.field("a");
+    assert_eq!(documents[0].place(&field.field("d")).line, 3);
+    let told = "warning: test.yaml:3: duplicate key `a`\n  test.yaml:1: first written here\n  \
+                help: kubectl takes the last value; keep one of them\n";
+    assert_eq!(diagnostics.to_string(), told);
+    let mut diagnostics = Diagnostics::default();
+    read_documents(&source, &mut diagnostics);
+    assert!(diagnostics.has_errors(), "elsewhere it is an error");
+}
+
+#[test]
 fn what_is_no_yaml_is_an_error_with_line_and_help() {
     assert_eq!(
         problem("a: 1\na: 2\n"),

@@ -88,11 +88,13 @@ fn tiles(report: &Report) -> Vec<String> {
         let moves = assumptions::of_tile(report, |answer| format!("{}", answer.objectives_met));
         tiles.push(tile(verdict, &format!("{met} of {all}"), "objectives met", &moves));
     }
-    // With several services, the one with the most traffic.
-    if let Some(service) = report.services.iter().max_by_key(|service| service.arrived) {
+    // Those with objectives and clients come first.
+    if let Some(service) = report.services.first() {
         if let Some(of) = service.latency {
             let moves = assumptions::of_tile(report, assumptions::p95_of);
-            let what = format!("p95 of {}", service.service);
+            let has_failures = service.availability_by_requests.is_some_and(|share| share < 1.0);
+            let answered = if has_failures { "the answered requests of " } else { "" };
+            let what = format!("p95 of {answered}{}", service.service);
             tiles.push(tile("", &latency(of.p95_ms), &what, &moves));
         }
         if let Some(share) = service.availability_by_requests {
@@ -196,6 +198,21 @@ mod tests {
                 .collect();
             assert!(found.is_empty(), "{sign}: {found:?}");
         }
+    }
+
+    #[test]
+    fn the_tiles_are_of_the_first_service_however_many_requests_others_get() {
+        let mut report = fixture::hour(60.0);
+        report.services.truncate(1);
+        let first = report.services[0].service.clone();
+        let called = "shop/called".to_owned();
+        report.services.push(crate::model::ServiceReport {
+            arrived: u64::MAX,
+            service: called.clone(),
+            ..report.services[0].clone()
+        });
+        let tiles = tiles(&report).concat();
+        assert!(tiles.contains(&first) && !tiles.contains(&called), "{tiles}");
     }
 
     #[test]

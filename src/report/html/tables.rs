@@ -3,9 +3,9 @@
 use super::assumptions::mark;
 use super::markup::{Cell, escape, row, section, table};
 use crate::cells;
-use crate::figures::{ABSENT, WARM_UP_NOTE, clock, count, percent, percent_or_absent, span};
+use crate::figures::{ABSENT, clock, count, not_counted, percent, percent_or_absent, span};
 use crate::model::{DiscountLine, DiscountOf, ObjectiveResult, Report, ServiceReport};
-use crate::text::{miss, missed_minutes};
+use crate::text::{miss, missed_minutes, user_uptime};
 use units::Money;
 
 /// Objectives with the values reached.
@@ -206,18 +206,21 @@ fn outcomes(service: &ServiceReport) -> String {
         format!("<h3>{}</h3>\n", escape(&service.service)),
         table(&["Outcome", "Requests", "Share"], &rows),
         format!(
-            "<p>Up for {} of the time: an endpoint could be reached, and no less than {} of a minute's requests were \
+            "<p>Not down for {} of the time: an endpoint could be reached, and no less than {} of a minute's requests were \
              answered.</p>\n",
             percent(service.availability_by_time),
             percent(service.down_below),
         ),
     ];
+    if let Some(uptime) = &service.user_uptime {
+        parts.push(format!("<p>Users were {}.</p>\n", escape(&user_uptime(uptime))));
+    }
     if !service.downtimes.is_empty() {
         let rows: Vec<Vec<Cell>> = service
             .downtimes
             .iter()
             .map(|down| {
-                let note = if down.counted_seconds > 0.0 { "" } else { WARM_UP_NOTE };
+                let note = not_counted(down);
                 vec![
                     Cell::Text(clock(down.from_seconds)),
                     Cell::Figure(span(down.seconds)),

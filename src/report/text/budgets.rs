@@ -1,14 +1,17 @@
 //! Error budgets and the alerts on them.
 
 use super::layout::{Paint, Style, paragraph};
-use crate::figures::{clock, count, number, percent, span};
+use crate::figures::{clock, count, counted, number, percent, span};
 use crate::model::{BurnRateAlert, ErrorBudget, Report};
 
 /// Maximum number of alerts shown per budget.
 const ALERTS: usize = 4;
 
-/// Budgets of which nothing is used are told one by one up to this number.
+/// Budgets of which little is used are listed up to this number.
 const UNUSED: usize = 3;
+
+/// Used share from which on a budget is always listed.
+const LITTLE: f64 = 0.1;
 
 /// Used share of each budget, its causes, and the alerts.
 pub fn budgets(report: &Report, style: Style) -> Vec<String> {
@@ -18,7 +21,8 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     let title =
         "ERROR BUDGETS  bad requests that the objectives allow, of all that ended in this run";
     let mut lines = vec![style.paint(Paint::Heading, title)];
-    let (used, unused): (Vec<_>, Vec<_>) = report.error_budgets.iter().partition(|one| one.bad > 0);
+    let is_used = |one: &&ErrorBudget| one.used >= LITTLE || !one.alerts.is_empty();
+    let (used, unused): (Vec<_>, Vec<_>) = report.error_budgets.iter().partition(is_used);
     let is_long = unused.len() > UNUSED;
     let told = if is_long { used } else { report.error_budgets.iter().collect() };
     for budget in told {
@@ -43,7 +47,10 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
         );
     }
     if is_long {
-        let rest = format!("the other {} budgets are untouched", unused.len());
+        let most = unused.iter().map(|one| one.used).fold(0.0, f64::max);
+        let budgets = counted(unused.len() as u64, "budget");
+        let other = if unused.len() < report.error_budgets.len() { "other " } else { "" };
+        let rest = format!("of the {other}{budgets} at most {} is used", percent(most));
         lines.push(style.paint(Paint::Dim, &format!("  {rest}")));
     }
     lines

@@ -8,6 +8,10 @@ use crate::figures::plain;
 pub const WIDTH: u16 = 100;
 
 const INDENT: u16 = 2;
+/// Columns between two cells.
+const GAP: u16 = 2;
+/// Minimum width of shortened names; below it, other columns give way.
+const NAME_MIN: usize = 12;
 
 /// Style of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,9 +46,10 @@ pub enum Align {
     Right,
 }
 
-/// A table without borders, each row on one line; overlong content is truncated with `…`.
+/// A table without borders, each row on one line. Where it is too wide, names with figures beside them lose their middle,
+/// because names of one system often begin alike; other overlong content loses its end. `…` marks what was cut.
 pub struct Table {
-    table: comfy_table::Table,
+    rows: Vec<Vec<String>>,
     columns: Vec<Align>,
 }
 
@@ -66,12 +71,7 @@ impl Style {
 impl Table {
     /// An empty table with these column alignments.
     pub fn new(columns: &[Align]) -> Self {
-        let mut table = comfy_table::Table::new();
-        table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_width(WIDTH - INDENT);
-        // Truncate at a character, not at a word.
-        table.set_delimiter('\0');
-        Self { table, columns: columns.to_vec() }
+        Self { rows: Vec::new(), columns: columns.to_vec() }
     }
 
     /// Adds a line.
@@ -81,23 +81,70 @@ impl Table {
 
     /// Adds a row with any number of cells.
     pub fn row_of(&mut self, cells: impl IntoIterator<Item = String>) {
-        let mut row = Row::from(cells.into_iter().map(|cell| plain(&cell)));
-        row.max_height(1);
-        self.table.add_row(row);
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell)).collect());
     }
 
     /// One line per row.
     pub fn lines(mut self) -> Vec<String> {
-        for (column, align) in self.table.column_iter_mut().zip(&self.columns) {
-            column.set_padding((0, 2));
+        self.shorten_names();
+        let mut table = comfy_table::Table::new();
+        table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(WIDTH - INDENT);
+        // Truncate at a character, not at a word.
+        table.set_delimiter('\0');
+        for cells in &self.rows {
+            let mut row = Row::from(cells);
+            row.max_height(1);
+            table.add_row(row);
+        }
+        for (column, align) in table.column_iter_mut().zip(&self.columns) {
+            column.set_padding((0, GAP));
             column.set_cell_alignment(match align {
                 Align::Left => CellAlignment::Left,
                 Align::Right => CellAlignment::Right,
             });
         }
         let indent = " ".repeat(usize::from(INDENT));
-        self.table.lines().map(|line| format!("{indent}{}", line.trim_end())).collect()
+        table.lines().map(|line| format!("{indent}{}", line.trim_end())).collect()
     }
+
+    /// Cuts names to what the figures beside them leave.
+    fn shorten_names(&mut self) {
+        let widest = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row: &Vec<String>| row.get(column))
+                .map(|cell| width(cell))
+                .max()
+        };
+        let others = (1..self.columns.len()).filter_map(widest);
+        let taken = others.map(|width| width + usize::from(GAP)).sum::<usize>();
+        let left = usize::from(WIDTH - INDENT - GAP).saturating_sub(taken);
+        if left >= NAME_MIN && self.columns.get(1) == Some(&Align::Right) {
+            for name in self.rows.iter_mut().filter_map(|row| row.first_mut()) {
+                *name = without_middle(name, left);
+            }
+        }
+    }
+}
+
+/// The beginning and the end of a text, in at most `most` columns.
+fn without_middle(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let fitting = |characters: &mut dyn Iterator<Item = char>, most: usize| {
+        let ends = characters.scan(0, |end, next| {
+            *end += width(next.encode_utf8(&mut [0; 4]));
+            Some(*end)
+        });
+        ends.take_while(|end| *end <= most).count()
+    };
+    let (head, tail) =
+        (fitting(&mut text.chars(), (most - 1) / 2), fitting(&mut text.chars().rev(), most / 2));
+    let head: String = text.chars().take(head).collect();
+    let tail: String = text.chars().skip(text.chars().count() - tail).collect();
+    format!("{head}…{tail}")
 }
 
 /// Text after `lead`, wrapped to the page width, with further lines indented by the width of
@@ -141,9 +188,26 @@ pub fn two_sided(left: &str, right: &str) -> Vec<String> {
 }
 
 /// The display width of a line, in columns.
-#[cfg(test)]
 pub fn width(line: &str) -> usize {
     let mut table = comfy_table::Table::new();
     table.add_row([line]);
     table.column_max_content_widths().iter().map(|&width| usize::from(width)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_begin_alike_stay_different_where_they_are_cut() {
+        let mut table = Table::new(&[Align::Left, Align::Right]);
+        let figures = "7".repeat(70);
+        for name in ["default/inside-payment-mongo", "default/inside-payment-service", "web"] {
+            table.row([name.to_owned(), figures.clone()]);
+        }
+        let lines = table.lines();
+        let names: Vec<&str> =
+            lines.iter().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["default/ins…ayment-mongo", "default/ins…ment-service", "web"]);
+    }
 }

@@ -14,6 +14,7 @@ mod timeline;
 pub use cost_sums::{cost_sums, cost_sums_json};
 pub use layout::{Align, Paint, Style, Table, WIDTH};
 use layout::{paragraph, two_sided};
+pub(super) use tables::user_uptime;
 
 use super::figures::{IGNORED_AT_THE_TOP, clock, count, counted, number, percent, span};
 use super::milestone::{Episode, Milestone, episodes};
@@ -120,8 +121,12 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
         return Vec::new();
     }
     let met = report.objectives.iter().filter(|objective| objective.met).count();
-    let title = format!("OBJECTIVES  {met} of {} met", report.objectives.len());
-    let mut table = Table::new(&[Align::Left; 6]);
+    let guesses = match report.assumptions.len() as u64 {
+        0 => String::new(),
+        guesses => format!(", resting on {}: see ASSUMED", told_guesses(guesses)),
+    };
+    let title = format!("OBJECTIVES  {met} of {} met{guesses}", report.objectives.len());
+    let mut table = Table::new(&[Align::Left; 5]);
     for objective in &report.objectives {
         let tick = if objective.met { "✓" } else { "✗" };
         table.row([
@@ -130,19 +135,26 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
             objective.figure.clone(),
             objective.value.clone(),
             objective.limit.clone(),
-            miss(objective),
         ]);
     }
     let mut lines = vec![style.paint(Paint::Heading, &title)];
+    let mut told = "";
     for (objective, line) in report.objectives.iter().zip(table.lines()) {
         lines.push(if objective.met {
             line.replacen('✓', &style.paint(Paint::Good, "✓"), 1)
         } else {
             style.paint(Paint::Bad, &line)
         });
-        let because = Some(&objective.because).filter(|because| !because.is_empty());
-        let because = because.map(|because| format!("because {because}"));
-        let notes = missed_minutes(objective).into_iter().chain(because);
+        let because = match &*objective.because {
+            "" => None,
+            again if again == told => Some("for the same reasons".to_owned()),
+            because => Some(format!("because {because}")),
+        };
+        told = &objective.because;
+        let miss = Some(miss(objective)).filter(|miss| !miss.is_empty());
+        let how: Vec<String> = miss.into_iter().chain(missed_minutes(objective)).collect();
+        let how = Some(how.join("; ")).filter(|how| !how.is_empty());
+        let notes = how.into_iter().chain(because);
         let notes = notes.flat_map(|text| paragraph("       ", &text));
         lines.extend(notes.map(|line| style.paint(Paint::Dim, &line)));
     }
@@ -154,6 +166,10 @@ pub(super) fn missed_minutes(objective: &ObjectiveResult) -> Option<String> {
     let minutes = objective.minutes.filter(|minutes| minutes.held < minutes.of)?;
     let missed = count(minutes.of - minutes.held);
     Some(format!("{missed} of {} missed it on their own", counted(minutes.of, "minute")))
+}
+
+fn told_guesses(guesses: u64) -> String {
+    if guesses == 1 { "a guess".to_owned() } else { format!("{} guesses", count(guesses)) }
 }
 
 /// By how much an objective was missed, a share in percentage points; empty if it was met.

@@ -27,7 +27,7 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
         let (kind, capacity) = (&machine.instance_type, machine.capacity_type);
         let kind = if kind.is_empty() { "of the scenario's own types" } else { kind };
         let hours = number(machine.node_hours);
-        row(format!("nodes: {kind}, {capacity}, {hours} hours"), String::new(), month);
+        row(format!("nodes: {kind}, {capacity}, {hours} h"), String::new(), month);
     }
     let (of_nodes, of_charges): (Vec<_>, Vec<_>) =
         cost.discounts.iter().partition(|line| line.of == DiscountOf::Nodes);

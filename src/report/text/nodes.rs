@@ -13,7 +13,7 @@ pub fn lines(report: &Report, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     let machines = &report.cost.machines;
     let changes = &report.cluster.node_changes;
-    if machines.len() > 1 || !changes.is_empty() {
+    if machines.len() > 1 {
         let told: Vec<String> = machines
             .iter()
             .map(|one| {

@@ -3,10 +3,10 @@
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::cells;
 use crate::figures::{
-    ABSENT, WARM_UP_NOTE, causes, causes_of, clock, count, counted, latency, number, percent,
+    ABSENT, causes, causes_of, clock, count, counted, latency, not_counted, number, percent,
     percent_or_absent, span,
 };
-use crate::model::{Balancing, Latency, Report, ServiceReport};
+use crate::model::{Balancing, Latency, Report, ServiceReport, UserUptimeReport};
 
 /// Maximum number of rows in a table; the rest is only counted.
 pub(super) const ROWS: usize = 40;
@@ -110,6 +110,18 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         lines.extend(paragraph("    retries    ", &text));
     }
     lines.extend(paragraph("    balanced   ", &balancing(service.balancing)));
+    if let Some(activator) = service.activator {
+        let text = match activator.held_requests {
+            0 => "no request waited in Knative's activator".to_owned(),
+            held => format!(
+                "{} waited in Knative's activator for a pod, {} on average, {} at most",
+                counted(held, "request"),
+                latency(activator.mean_wait_ms),
+                latency(activator.max_wait_ms),
+            ),
+        };
+        lines.extend(paragraph("    held       ", &text));
+    }
     lines.extend(tokens(service));
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
@@ -119,26 +131,47 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
     };
     let fast = service.good_and_fast.iter();
-    let fast =
-        fast.map(|one| format!(" ({} within {})", percent(one.share), latency(one.within_ms)));
-    let fast = fast.collect::<String>();
+    let fast = fast.map(|one| format!("{} within {}", percent(one.share), latency(one.within_ms)));
+    let fast = fast.collect::<Vec<_>>().join(", ");
+    let fast = if fast.is_empty() { fast } else { format!(" ({fast})") };
     let available = format!(
         "{} of requests{fast}, {} of the time; {down}",
         percent_or_absent(service.availability_by_requests),
         percent(service.availability_by_time),
     );
     lines.extend(paragraph("    available  ", &available));
+    if let Some(uptime) = &service.user_uptime {
+        lines.extend(paragraph("    users      ", &user_uptime(uptime)));
+    }
     for downtime in service.downtimes.iter().take(DOWNTIMES) {
         let lead = format!("      {}  ", clock(downtime.from_seconds));
-        let counts = downtime.counted_seconds > 0.0;
-        let (paint, note) = if counts { (Paint::Bad, "") } else { (Paint::Dim, WARM_UP_NOTE) };
-        let text = format!("down for {}: {}{note}", span(downtime.seconds), downtime.cause);
+        let paint = if downtime.counted_seconds > 0.0 { Paint::Bad } else { Paint::Dim };
+        let (down, note) = (span(downtime.seconds), not_counted(downtime));
+        let text = format!("down for {down}: {}{note}", downtime.cause);
         lines.extend(painted(&paragraph(&lead, &text), paint, style));
     }
     if service.downtimes.len() > DOWNTIMES {
         lines.push(format!("      and {} more", service.downtimes.len() - DOWNTIMES));
     }
     lines
+}
+
+/// The uptime that users saw, over the run and in the worst windows.
+pub(crate) fn user_uptime(uptime: &UserUptimeReport) -> String {
+    let windows = uptime.windows.iter().map(|worst| {
+        let length = span(worst.window_seconds);
+        format!(
+            ", worst {length} {} from {}",
+            percent(worst.availability),
+            clock(worst.from_seconds)
+        )
+    });
+    format!(
+        "up for {} of the time of {}{}",
+        percent(uptime.availability),
+        counted(uptime.users as u64, "user"),
+        windows.collect::<String>(),
+    )
 }
 
 /// The load-balancing rule, and whether it is assumed.

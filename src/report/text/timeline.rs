@@ -3,7 +3,7 @@
 
 use super::layout::{Align, Paint, Style, Table};
 use crate::axis::{clock_label, time_ticks};
-use crate::figures::{ABSENT, counted, latency, number};
+use crate::figures::{ABSENT, counted, latency, number, span};
 use crate::milestone::Milestone;
 use crate::model::{Report, ServiceReport, WorkloadReport};
 
@@ -31,7 +31,11 @@ pub fn render(report: &Report, style: Style) -> Vec<String> {
     if report.services.is_empty() || slots.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![style.paint(Paint::Heading, "OVER TIME")];
+    let title = match report.run.warm_up_ms {
+        0 => "OVER TIME".to_owned(),
+        ms => format!("OVER TIME  the first {} are the warm-up", span(ms as f64 / 1e3)),
+    };
+    let mut lines = vec![style.paint(Paint::Heading, &title)];
     lines.extend(marks(report, duration_seconds, style));
     lines.push(style.paint(Paint::Dim, &time_axis(duration_seconds)));
     let mut services: Vec<&ServiceReport> = report.services.iter().collect();

@@ -21,17 +21,22 @@ impl Checker<'_> {
                 (None, Some(pool)) if !fault.fault.is_of_pods() => {
                     self.pool_exists(&path.field("pool"), pool);
                 }
-                (None, None) if !fault.fault.is_of_pods() => {}
+                (None, None) => {}
                 _ if fault.fault.is_of_pods() => self.error(
                     &path,
                     format!("{kind} happens to the pods of a workload"),
-                    "give `workload`, such as Deployment/shop/web, and no `pool`".to_owned(),
+                    "give `workload`, such as Deployment/shop/web, or nothing for all pods, and no `pool`".to_owned(),
                 ),
                 _ => self.error(
                     &path,
                     format!("{kind} happens to nodes"),
                     "give `pool`, or nothing for all nodes, and no `workload`".to_owned(),
                 ),
+            }
+            if !(0.0..=20.0).contains(&fault.repair_cv) {
+                let path = path.field("repairCv");
+                let help = "0 is always the mean, 1 an exponential distribution".to_owned();
+                self.error(&path, format!("{} must be from 0 to 20", fault.repair_cv), help);
             }
             if fault.mean_time_between <= SimDuration::ZERO {
                 let path = path.field("meanTimeBetween");

@@ -52,6 +52,8 @@ impl Checker<'_> {
         for (field, percent) in [
             ("availability", objective.availability),
             ("availabilityByTime", objective.availability_by_time),
+            ("availabilityByUser", objective.availability_by_user),
+            ("windowedByUser", objective.windowed_by_user.first().map(|one| one.availability)),
             ("goodMinutes", objective.good_minutes),
             ("downBelow", Some(objective.down_below)),
         ] {

@@ -200,7 +200,7 @@ fn retry(
 const fn status(cause: FailureCause) -> Option<i64> {
     match cause {
         FailureCause::TooLong => Some(400),
-        FailureCause::Dependency => Some(500),
+        FailureCause::Dependency | FailureCause::ApplicationError => Some(500),
         // The connection broke off.
         FailureCause::Killed => Some(502),
         FailureCause::QueueFull | FailureCause::Shed => Some(503),

@@ -32,7 +32,7 @@ pub(super) struct RouteRetry {
 }
 
 impl RouteLimits {
-    /// How the requests of an entrance are treated: the scenario's settings beside those of the route.
+    /// Policy for the requests of an ingress route: the scenario's settings combined with those of the route.
     pub fn policy(&self, ingress_route: &IngressRouteSpec) -> RoutePolicy {
         let of_route = self.request.filter(|time| *time > SimDuration::ZERO);
         let of_clients =

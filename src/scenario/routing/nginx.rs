@@ -48,7 +48,7 @@ const CONDITIONS: [(&str, &[FailureCause], &[FailureCause]); 12] = [
     ("error", &[FailureCause::Refused], &[FailureCause::Killed]),
     ("timeout", &[FailureCause::Unreachable, FailureCause::Blocked], &[FailureCause::Timeout]),
     ("invalid_header", &[], &[]),
-    ("http_500", &[], &[FailureCause::Dependency]),
+    ("http_500", &[], &[FailureCause::Dependency, FailureCause::ApplicationError]),
     ("http_502", &[], &[]),
     ("http_503", &[], &[FailureCause::QueueFull, FailureCause::Shed]),
     ("http_504", &[], &[]),

@@ -16,7 +16,7 @@ const NAMED_MAX: usize = 3;
 /// What is to be said of a rule: severity, code, field, message and help.
 type Finding = (Severity, &'static str, String, String, String);
 
-/// What is to be said of the rules of some objects together. It is an error if requests of an entrance are
+/// What is to be said of the rules of some objects together. It is an error if requests of an ingress route are
 /// lost by it.
 pub fn target_problems<'m>(
     routing: &Routing,

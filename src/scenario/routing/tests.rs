@@ -204,9 +204,14 @@ fn a_rule_tries_again_what_was_not_sent_what_took_too_long_and_the_answers_that_
     assert_eq!(retried(json!({})), (1, always.to_vec()));
     let (attempts, causes) = retried(json!({"attempts": 3, "codes": [500, 503]}));
     assert_eq!(attempts, 3);
-    let further = [FailureCause::QueueFull, FailureCause::Shed, FailureCause::Dependency];
+    let further = [
+        FailureCause::QueueFull,
+        FailureCause::Shed,
+        FailureCause::Dependency,
+        FailureCause::ApplicationError,
+    ];
     assert!(always.iter().chain(&further).all(|one| causes.contains(one)), "{causes:?}");
-    assert_eq!(causes.len(), 7, "{causes:?}");
+    assert_eq!(causes.len(), 8, "{causes:?}");
     assert!(of_rule(json!({"retry": {"attempts": 0}}), json!({})).retries.is_none());
 }
 

@@ -1,6 +1,7 @@
 //! A scenario to start from, written for a person to read and change: guesses from the manifests, each
 //! with a comment that says what it is and how to find the right value.
 
+mod backing;
 mod calls;
 mod guesses;
 mod llm;
@@ -16,6 +17,7 @@ use std::fmt::{self, Write as _};
 
 use super::helm_chart::HelmChart;
 use super::inventory::{Inventory, PodShape};
+use backing::{is_backing, write_backing};
 use calls::Calls;
 use cluster::{Kind, NamespacedName, ObjectReference};
 use engine::{SimDuration, format_duration};
@@ -24,14 +26,16 @@ use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
 pub use nodes::NodeGroup;
 use nodes::write_cluster;
-use sizing::{Pool, pools};
+use sizing::{Pool, pools, warm_up_minutes};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
 use yaml::{comment, joined, scalar};
 
-/// CPU time that a request is guessed to take [s].
-const CPU_SECONDS: f64 = 0.02;
+/// CPU time that a request is guessed to take.
+const CPU_TIME: SimDuration = SimDuration::from_millis(20);
+/// Period of CFS quotas.
+const QUOTA_PERIOD: SimDuration = SimDuration::from_millis(100);
 /// Maximum number of skipped files listed in a scenario.
 const MOST_NOT_TAKEN: usize = 12;
 /// Maximum length of a reason in a scenario [characters]; `init` prints it in full.
@@ -101,6 +105,13 @@ impl Starter<'_> {
             .filter(|(service, workload)| is_entered(service) || !calls.reaches(workload))
             .copied()
             .collect();
+        let called_only = |(service, workload): &(&NamespacedName, &ObjectReference)| {
+            !is_entered(service) && self.inventory.workloads.get(*workload).is_some_and(is_backing)
+        };
+        let backing: Vec<&NamespacedName> =
+            asked.iter().filter(|one| called_only(one)).map(|(service, _)| *service).collect();
+        let backing = if backing.len() < asked.len() { backing } else { Vec::new() };
+        asked.retain(|(service, _)| !backing.contains(service));
         asked.sort_by_key(|(service, _)| !is_entered(service));
         let entered = asked.iter().filter(|(service, _)| is_entered(service)).count();
         // Where it is known what people come by, that is what must hold.
@@ -113,11 +124,12 @@ impl Starter<'_> {
         } else {
             Vec::new()
         };
-        self.write_head(out, &models)?;
+        self.write_head(out, &models, &pools)?;
         write_cluster(out, &pools, self.inventory)?;
         write_metrics(out, self.inventory)?;
         self.write_workloads(out, &services, &models, &calls)?;
         self.write_ingress_routes(out, &ingress_routes, &models, &calls)?;
+        write_backing(out, &backing)?;
         self.write_traffic(out, &asked, &ingress_routes, &models, &calls)?;
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, promised, &pools, &models, &calls)?;
@@ -175,7 +187,8 @@ impl Starter<'_> {
             return served.guessed_rps(gpu, shape.replicas);
         }
         let traced = self.traced.of(workload);
-        guessed_rps(shape, traced.map_or(CPU_SECONDS, TracedService::cpu_seconds))
+        let guess = || guessed_cpu_time(shape).as_secs_f64();
+        guessed_rps(shape, traced.map_or_else(guess, TracedService::cpu_seconds))
     }
 
     /// Services with a workload behind them, and the first of these. Of several Services before
@@ -219,8 +232,9 @@ impl Starter<'_> {
         routes.collect()
     }
 
-    fn write_head(&self, out: &mut String, models: &Models<'_>) -> fmt::Result {
-        let warm_up = if models.is_empty() { "5m" } else { "10m" };
+    fn write_head(&self, out: &mut String, models: &Models<'_>, pools: &[Pool]) -> fmt::Result {
+        let least = if models.is_empty() { 5 } else { 10 };
+        let warm_up = format!("{}m", warm_up_minutes(self.inventory, pools, least));
         write!(
             out,
             "\
@@ -420,12 +434,22 @@ fn guessed_load(rps: f64, has_waves: bool) -> String {
     format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
 }
 
-/// Requests per second that keep a part of the requested CPU busy.
+/// Requests per second that keep a part of the requested CPU busy, or of the CPU limit where that is less.
 fn guessed_rps(shape: Option<&PodShape>, cpu_seconds: f64) -> f64 {
     let Some(shape) = shape else { return 1.0 };
     let requested = shape.requests.get("cpu").map(MilliCpu::from).filter(|cpu| cpu.0 > 0);
-    let cores = requested.unwrap_or(UNSTATED_CPU).as_cores() * shape.replicas.max(1) as f64;
+    let cpu = requested.unwrap_or(UNSTATED_CPU);
+    let cpu = shape.cpu_limit.map_or(cpu, |limit| cpu.min(limit));
+    let cores = cpu.as_cores() * shape.replicas.max(1) as f64;
     libm::round(cores * BUSY / cpu_seconds).max(1.0)
+}
+
+/// CPU time that a request is guessed to take: [`CPU_TIME`], but no more than a CPU limit grants in one period of the
+/// kernel. Pods with a limit below that would be throttled in every request, and those who set it saw them work.
+fn guessed_cpu_time(shape: Option<&PodShape>) -> SimDuration {
+    let limit = shape.and_then(|shape| shape.cpu_limit);
+    let quota = limit.map(|limit| QUOTA_PERIOD / 1000 * limit.0);
+    quota.map_or(CPU_TIME, |quota| quota.min(CPU_TIME))
 }
 
 fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {

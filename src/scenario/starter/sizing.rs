@@ -31,6 +31,10 @@ const MANY_NODES: i64 = 12;
 const SLACK: (i128, i128) = (5, 4);
 #[cfg(test)]
 const GPU: &str = "nvidia.com/gpu";
+/// Time that pulling an image is guessed to take [s].
+const IMAGE_PULL_SECONDS: i64 = 10;
+/// Half of a scenario's duration.
+const WARM_UP_MINUTES_MAX: i64 = 30;
 /// Label by which pods ask for an instance type.
 const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 
@@ -112,6 +116,16 @@ pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
         });
     }
     pools
+}
+
+/// Minutes until all pods are up, generously: a node pulls one image after the other, and nodes get unequal numbers of
+/// pods.
+pub(super) fn warm_up_minutes(inventory: &Inventory, pools: &[Pool], least: i64) -> i64 {
+    let pods: i128 = inventory.workloads.values().map(|one| i128::from(one.replicas.max(0))).sum();
+    let of_pools: i64 = pools.iter().map(|pool| pool.count).sum();
+    let nodes = of_pools.max(i64::try_from(inventory.nodes.len()).unwrap_or(i64::MAX)).max(1);
+    let images = i64::try_from(pods).unwrap_or(i64::MAX) / nodes;
+    (images.saturating_mul(IMAGE_PULL_SECONDS * 3 / 2) / 60 + 2).clamp(least, WARM_UP_MINUTES_MAX)
 }
 
 /// The devices that machines of the catalog have, by the resources that ask for them.
@@ -332,6 +346,18 @@ mod tests {
         assert_eq!(count_of(&node, &[(list(&[("cpu", "700m")]), 20)]), Some(10), "two of each");
         assert_eq!(count_of(&node, &[(list(&[("cpu", "3")]), 1)]), None);
         assert_eq!(count_of(&node, &[(list(&[(GPU, "1")]), 1)]), None);
+    }
+
+    #[test]
+    fn the_warm_up_is_as_long_as_nodes_pull_images() {
+        let workload = |replicas| PodShape { replicas, ..PodShape::default() };
+        let minutes = |replicas: i64| {
+            let id: ObjectReference = "Deployment/web".parse().expect("a reference");
+            let workloads = BTreeMap::from([(id, workload(replicas))]);
+            warm_up_minutes(&Inventory { workloads, ..Inventory::default() }, &[], 5)
+        };
+        // On one node: 24 images of 10 s take 4 minutes, half as long again 6.
+        assert_eq!([1, 24, 10_000].map(minutes), [5, 8, 30]);
     }
 
     #[test]

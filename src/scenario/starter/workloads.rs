@@ -4,9 +4,10 @@ use std::fmt::{self, Write as _};
 
 use super::calls::Calls;
 use super::yaml::scalar;
-use super::{Models, Starter};
+use super::{Models, Starter, guessed_cpu_time};
 use crate::inventory::Inventory;
 use cluster::{NamespacedName, ObjectReference};
+use engine::format_duration;
 
 impl Starter<'_> {
     /// Writes how each application behaves, as far as that is known or guessed.
@@ -94,7 +95,8 @@ impl Starter<'_> {
                 "      # GUESS: CPU time of one request. Measure: CPU seconds of the pods over the number of requests."
             )?;
         }
-        writeln!(out, "      cpuTime: {{distribution: lognormal, mean: 20ms, cv: 1}}")?;
+        let cpu_time = format_duration(guessed_cpu_time(shape));
+        writeln!(out, "      cpuTime: {{distribution: lognormal, mean: {cpu_time}, cv: 1}}")?;
         if is_first {
             writeln!(
                 out,

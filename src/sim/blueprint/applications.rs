@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Blueprint;
 use crate::world::{App, AppPlan, CpuLoadStep, SidecarUsage};
-use cluster::{Name, NamespacedName};
+use cluster::{Name, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime};
 use kubelet::AppProfile;
 use manifest::{Diagnostics, read_manifests};
@@ -48,7 +48,7 @@ impl Blueprint<'_> {
             &workload.app,
             MemoryUse::of(workload),
             workload.requests.as_ref(),
-            &field,
+            (&workload.workload, &field),
             problems,
         );
         let images = workload
@@ -60,7 +60,7 @@ impl Blueprint<'_> {
                     &behavior.app,
                     MemoryUse::with(behavior),
                     behavior.requests.as_ref(),
-                    &field,
+                    (&workload.workload, &field),
                     problems,
                 );
                 (image.clone(), Arc::new(app))
@@ -125,7 +125,7 @@ impl Blueprint<'_> {
         profile: &AppProfile,
         memory: MemoryUse,
         requests: Option<&RequestModelSpec>,
-        field: &str,
+        (workload, field): (&ObjectReference, &str),
         problems: &mut Diagnostics,
     ) -> App {
         let MemoryUse { base, per_request, leak_per_hour } = memory;
@@ -136,7 +136,8 @@ impl Blueprint<'_> {
             memory_leak_per_hour: leak_per_hour.map(Bytes::from).unwrap_or_default(),
             ..App::default()
         };
-        if let Some(spec) = requests {
+        let limited = requests.and_then(|spec| self.limited(workload, spec));
+        if let Some(spec) = limited.as_ref().or(requests) {
             let load = spec.llm.as_ref().and_then(|llm| llm.load_time());
             app.profile.warm_up += load.unwrap_or(SimDuration::ZERO);
             let tokens = |path: &str| self.resolved.files.tokens(path);

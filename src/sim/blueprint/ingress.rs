@@ -179,7 +179,7 @@ impl Blueprint<'_> {
         (traffic.len() - 1, true)
     }
 
-    /// The policies of an entrance at the start and after each change of the timeline.
+    /// The policies of an ingress route at the start and after each change of the timeline.
     fn route_policies(&self, ingress_route: &IngressRouteSpec) -> Vec<RoutePolicy> {
         let rules = self.routings.iter().filter_map(|(_, routing)| {
             let rule = routing.find(&ingress_route.host, &ingress_route.path)?;
@@ -190,7 +190,7 @@ impl Blueprint<'_> {
         policies
     }
 
-    /// The kind of proxy that serves an entrance, by its rule at the start.
+    /// The kind of proxy that serves an ingress route, by its rule at the start.
     fn via(&self, ingress_route: &IngressRouteSpec) -> Via {
         let rule = self.routings[0].1.find(&ingress_route.host, &ingress_route.path);
         match rule.map(|rule| rule.object.kind) {
@@ -199,13 +199,13 @@ impl Blueprint<'_> {
         }
     }
 
-    /// The destinations of an entrance at the start, with their weights.
+    /// The destinations of an ingress route at the start, with their weights.
     fn parts(&self, ingress_route: &IngressRouteSpec) -> Vec<(Destination, u64)> {
         let routing = &self.routings[0].1;
         parts_of(routing, ingress_route).unwrap_or_default()
     }
 
-    /// All destinations of an entrance over the timeline, in order of first appearance.
+    /// All destinations of an ingress route over the timeline, in order of first appearance.
     fn destinations(&self, ingress_route: &IngressRouteSpec) -> Vec<Destination> {
         let mut all: Vec<Destination> = Vec::new();
         let parts =

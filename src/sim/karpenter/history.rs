@@ -1,5 +1,6 @@
 //! Karpenter's decisions during the run: the nodes that it requested and removed, and why.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,7 +23,7 @@ pub(super) struct History {
     pub(super) added: BTreeMap<Name, ClaimAdded>,
     pub(super) removed: BTreeMap<Name, ClaimRemoved>,
     /// Why each node was kept when disruption last considered it, and when that was.
-    pub(super) kept: BTreeMap<Name, (SimTime, String)>,
+    pub(super) kept: BTreeMap<Name, (SimTime, Cow<'static, str>)>,
     /// The node that each replacement is for, by the replacement's name.
     pub(super) replaces: BTreeMap<Name, String>,
 }

@@ -16,7 +16,7 @@ use self::launching::on_offer;
 pub(super) use self::objects::POOL_KINDS;
 use self::objects::delete_claim;
 use self::snapshot_cache::{SnapshotCache, budgets, daemons, is_of_pools};
-use self::termination::Drain;
+use self::termination::Drains;
 use super::cloud::Cloud;
 use super::environment::{Environment, node_reference};
 use super::event::Event;
@@ -81,7 +81,7 @@ pub(super) struct Karpenter {
     unavailable: BTreeMap<OfferingKey, SimTime>,
     /// Nodes that may have to be registered or initialized.
     to_take_up: BTreeSet<Name>,
-    drains: BTreeMap<Name, Drain>,
+    drains: Drains,
     /// Pods whose eviction was refused, so that this is logged only once.
     refused: BTreeSet<NamespacedName>,
     /// The last message about each pod.
@@ -110,7 +110,7 @@ impl Karpenter {
             has_new_pools: true,
             unavailable: BTreeMap::new(),
             to_take_up: BTreeSet::new(),
-            drains: BTreeMap::new(),
+            drains: Drains::default(),
             refused: BTreeSet::new(),
             said: BTreeMap::new(),
             cache: SnapshotCache::default(),
@@ -205,8 +205,8 @@ impl Karpenter {
 
     /// Schedules an event for the next time that it has work.
     pub(super) fn wait(&mut self, env: &mut Environment) {
-        let drains = self.drains.values().map(|drain| drain.due);
-        let Some(at) = drains.chain(self.operator.wakes_at()).min() else { return };
+        let drains = self.drains.next();
+        let Some(at) = drains.into_iter().chain(self.operator.wakes_at()).min() else { return };
         let at = at.max(env.now);
         if self.wakes.is_none_or(|wakes| at < wakes) {
             self.wakes = Some(at);

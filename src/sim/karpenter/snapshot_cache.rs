@@ -109,10 +109,12 @@ impl SnapshotCache {
         view: ClusterView<'_>,
         pods: impl Iterator<Item = PodId>,
     ) -> Vec<Arc<Pod>> {
-        let mut waiting: Vec<Arc<Pod>> =
-            pods.filter_map(|id| self.pod_that(view, id, true)).collect();
-        waiting.sort_by(|one, other| one.uid.cmp(&other.uid));
-        waiting
+        // UIDs are compared as strings of hexadecimal digits, all of one length.
+        let mut waiting: Vec<(u64, Arc<Pod>)> = pods
+            .filter_map(|id| Some((view.pods().get(id)?.uid, self.pod_that(view, id, true)?)))
+            .collect();
+        waiting.sort_by_key(|(uid, _)| *uid);
+        waiting.into_iter().map(|(_, pod)| pod).collect()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Terminating nodes: their pods are evicted group by group, and then the machine is deleted
 //! (`pkg/controllers/node/termination`).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{ACTOR, Karpenter};
 use crate::cloud::Cloud;
 use crate::environment::Environment;
@@ -25,6 +27,41 @@ pub(super) struct Drain {
     pub(super) deadline: Option<SimTime>,
 }
 
+/// All draining nodes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Drains {
+    by_name: BTreeMap<Name, Drain>,
+    /// The same by the time of the next check.
+    by_time: BTreeSet<(SimTime, Name)>,
+}
+
+impl Drains {
+    fn insert(&mut self, name: Name, drain: Drain) {
+        self.remove(&name);
+        self.by_time.insert((drain.due, name.clone()));
+        self.by_name.insert(name, drain);
+    }
+
+    pub(super) fn remove(&mut self, name: &Name) {
+        if let Some(drain) = self.by_name.remove(name) {
+            self.by_time.remove(&(drain.due, name.clone()));
+        }
+    }
+
+    /// When the next check is due.
+    pub(super) fn next(&self) -> Option<SimTime> {
+        self.by_time.first().map(|(due, _)| *due)
+    }
+
+    /// The nodes whose check is due, by name.
+    fn due(&self, now: SimTime) -> Vec<(Name, Drain)> {
+        let due = self.by_time.iter().take_while(|(due, _)| *due <= now);
+        let mut due: Vec<_> = due.map(|(_, name)| (name.clone(), self.by_name[name])).collect();
+        due.sort_by(|(one, _), (other, _)| one.cmp(other));
+        due
+    }
+}
+
 impl Karpenter {
     /// Begins to drain a node; a claim without a node loses its instance at once.
     pub(super) fn begin_drain(&mut self, env: &Environment, cloud: &mut Cloud, claim: &Name) {
@@ -41,9 +78,7 @@ impl Karpenter {
 
     /// Continues the drains that are due.
     pub(super) fn drain(&mut self, env: &mut Environment, cloud: &mut Cloud) {
-        let due = self.drains.iter().filter(|(_, drain)| drain.due <= env.now);
-        let due: Vec<(Name, Drain)> = due.map(|(name, drain)| (name.clone(), *drain)).collect();
-        for (name, drain) in due {
+        for (name, drain) in self.drains.due(env.now) {
             let node = env.store().node_named(&name);
             let is_past = drain.deadline.is_some_and(|deadline| env.now >= deadline);
             let is_drained = node.is_none_or(|node| self.evict_next(env, node, drain.deadline));

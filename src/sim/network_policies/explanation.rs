@@ -161,7 +161,7 @@ impl Simulation {
         })
     }
 
-    /// The party of an end: for a workload or a Service that of its first pod.
+    /// The peer group of an end: for a workload or a Service that of its first pod.
     fn peer_group(&self, end: &CallEnd) -> Result<ConnectionEnd, String> {
         let view = self.view();
         let object = match end {

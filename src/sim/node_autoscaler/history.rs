@@ -73,7 +73,7 @@ impl History {
             let removal = Removal {
                 at: report.at,
                 evicted: removed.evicted.clone(),
-                unneeded: autoscaler.unneeded().remove(&removed.node),
+                unneeded: autoscaler.unneeded_node(&removed.node),
                 utilization: autoscaler.utilization().get(&removed.node).cloned(),
                 result: None,
             };
@@ -91,8 +91,7 @@ impl History {
     fn note_verdicts(&mut self, at: SimTime, autoscaler: &ClusterAutoscaler) {
         let now = autoscaler.unremovable();
         // In a loop that checks no nodes, the last verdicts still hold.
-        let unneeded = autoscaler.unneeded();
-        self.verdicts.retain(|name, _| !unneeded.contains_key(name));
+        self.verdicts.retain(|name, _| !autoscaler.is_unneeded(name));
         for (name, why) in now {
             if why.reason != UnremovableReason::RecentlyUnremovable {
                 let utilization = autoscaler.utilization().get(name).cloned();

@@ -277,6 +277,20 @@ impl Arrivals {
         }
     }
 
+    /// Whether it is known which requests come from the same user or session.
+    pub(super) fn tells_users(&self) -> bool {
+        if !self.users.is_empty() {
+            return true;
+        }
+        match &self.source {
+            Source::Requests(replay) => replay.has_sessions(),
+            Source::Routed(routed) => routed.all.tells_users(),
+            Source::Merged(merged) => merged.origins().any(Self::tells_users),
+            Source::Spliced(spliced) => spliced.pieces().any(Self::tells_users),
+            Source::Pattern(_) | Source::Rates(_) | Source::Nothing | Source::Flow(_) => false,
+        }
+    }
+
     /// Merges the arrivals of several origins.
     pub fn merged(origins: impl IntoIterator<Item = Self>) -> Self {
         let mut origins: Vec<Self> = origins.into_iter().collect();

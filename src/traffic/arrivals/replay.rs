@@ -124,6 +124,13 @@ pub(super) struct Replay {
     classes: Vec<u16>,
 }
 
+impl Replay {
+    /// Whether its requests have sessions.
+    pub fn has_sessions(&self) -> bool {
+        self.trace.rows.has_sessions()
+    }
+}
+
 impl TraceLoad {
     /// An unmodified replay of a trace.
     pub fn plain(trace: &str) -> Self {

@@ -138,6 +138,10 @@ impl Merged {
         Self { origins: origins.into_iter().map(|origin| (origin, None)).collect() }
     }
 
+    pub fn origins(&self) -> impl Iterator<Item = &Arrivals> {
+        self.origins.iter().map(|(origin, _)| origin)
+    }
+
     pub fn origins_mut(&mut self) -> impl Iterator<Item = &mut Arrivals> {
         self.origins.iter_mut().map(|(origin, _)| origin)
     }

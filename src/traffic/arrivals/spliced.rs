@@ -80,6 +80,10 @@ impl Spliced {
         Self { pieces, current: 0 }
     }
 
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &Arrivals> {
+        self.pieces.iter().map(|(_, piece)| piece)
+    }
+
     pub(super) fn pieces_mut(&mut self) -> impl Iterator<Item = &mut Arrivals> {
         self.pieces.iter_mut().map(|(_, arrivals)| arrivals)
     }

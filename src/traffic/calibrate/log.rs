@@ -6,14 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 use rand::RngExt;
-use rayon::prelude::*;
 
-use super::identify::{Candidate, not_identifiable};
+use super::identify::not_identifiable;
 use super::points::{Measure, Statistic};
 use super::web::{Setting, web_model, with_usual_queue};
-use super::{
-    Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, is_held_out, judge,
-};
+use super::{Bench, Calibration, Conditions, MeasuredRow, figure, fit_workers, is_held_out, judge};
 use crate::arrivals::TraceLoad;
 use crate::import::RowSink;
 use crate::trace::{RequestTrace, Tokens, Trace};
@@ -241,15 +238,7 @@ pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibr
     let shortest = shortest.fold(f64::INFINITY, f64::min).max(1e-6);
     let begin = [libm::log(shortest * 0.5), libm::log(0.6), libm::log(shortest * 0.5)];
     let bench = |workers| LogBench { segments: &segments, rows: &rows, conditions, workers };
-    let mut candidates: Vec<Candidate> = WORKERS
-        .par_iter()
-        .map(|workers| {
-            let (parameters, badness) =
-                fit_parameters(&bench(*workers), &begin, conditions.evaluations);
-            Candidate { workers: *workers, parameters, badness }
-        })
-        .collect();
-    candidates.sort_by(|one, other| one.badness.total_cmp(&other.badness));
+    let candidates = fit_workers(&WORKERS, bench, &begin, conditions.evaluations);
     let best = candidates.first().ok_or("there is nothing to fit")?;
     let bench = bench(best.workers);
     let requests = bench.model(&best.parameters);

@@ -12,8 +12,10 @@ mod points;
 mod simplex;
 mod web;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
+use identify::Candidate;
 pub use identify::NotIdentifiable;
 pub use llm::{LlmHardware, calibrate_llm};
 pub use log::{RequestLog, TimedRequests, calibrate_log};
@@ -173,6 +175,22 @@ fn badness(bench: &dyn Bench, model: &RequestModelSpec) -> f64 {
 /// The best parameters found from `start`, and their error.
 fn fit_parameters(bench: &dyn Bench, start: &[f64], evaluations: usize) -> (Vec<f64>, f64) {
     simplex::minimize(start, 0.5, evaluations, |point| badness(bench, &bench.model(point)))
+}
+
+/// A fit for each number of workers, the best one first.
+fn fit_workers<B: Bench>(
+    workers: &[u32],
+    bench: impl Fn(u32) -> B + Sync,
+    start: &[f64],
+    evaluations: usize,
+) -> Vec<Candidate> {
+    let fit = |workers: &u32| {
+        let (parameters, badness) = fit_parameters(&bench(*workers), start, evaluations);
+        Candidate { workers: *workers, parameters, badness }
+    };
+    let mut candidates: Vec<Candidate> = workers.par_iter().map(fit).collect();
+    candidates.sort_by(|one, other| one.badness.total_cmp(&other.badness));
+    candidates
 }
 
 /// The rows with the model's values.

@@ -1,12 +1,10 @@
 //! Calibration of latency against load: number of workers, CPU time with its spread, and a constant base time.
 
-use rayon::prelude::*;
-
-use super::identify::{Candidate, not_identifiable};
+use super::identify::not_identifiable;
 use super::points::{Measure, Point};
 use super::{
-    Bench, Calibration, Conditions, MeasuredRow, figure, fit_parameters, is_held_out, judge,
-    rounded, rounded_number,
+    Bench, Calibration, Conditions, MeasuredRow, figure, fit_workers, is_held_out, judge, rounded,
+    rounded_number,
 };
 use crate::arrivals::{Pattern, RatePoint, UserLoad};
 use crate::recording::Latencies;
@@ -202,15 +200,7 @@ pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Cal
     let start = start_of(points, cpu);
     let bench =
         |workers| WebBench { points: sorted.clone(), rows: rows.clone(), conditions, cpu, workers };
-    let mut candidates: Vec<Candidate> = WORKERS
-        .par_iter()
-        .map(|workers| {
-            let (parameters, badness) =
-                fit_parameters(&bench(*workers), &start, conditions.evaluations);
-            Candidate { workers: *workers, parameters, badness }
-        })
-        .collect();
-    candidates.sort_by(|one, other| one.badness.total_cmp(&other.badness));
+    let candidates = fit_workers(&WORKERS, bench, &start, conditions.evaluations);
     let best = candidates.first().ok_or("there is nothing to fit")?;
     let bench = bench(best.workers);
     let requests = bench.model(&best.parameters);

@@ -126,10 +126,10 @@ impl Flow {
 
     /// Counts the requests of a phase that a pod of a kind served, and those that found its queue
     /// full. Where the queueing time alone exceeds the client timeout, no client is left to receive
-    /// the answer.
+    /// the answer; of the other answers some are errors of the application.
     pub(super) fn count(
         &mut self,
-        kind: usize,
+        (kind, error_rate): (usize, f64),
         phase: &Phase,
         (served, overflowed): (f64, f64),
         (utilization, capacity): (f64, f64),
@@ -137,15 +137,20 @@ impl Flow {
         if overflowed > 0.0 {
             self.current.fail(FailureCause::QueueFull, overflowed);
         }
-        if phase.queued_seconds <= 0.0 {
-            self.current.serve_at_once(kind, utilization, served);
-            return;
+        let wait = match phase.queued_seconds {
+            none if none <= 0.0 => None,
+            queued => Some(queued / phase.seconds / capacity),
+        };
+        if wait.is_some_and(|wait| wait > self.timeout) {
+            return self.current.fail(FailureCause::Timeout, served);
         }
-        let wait = phase.queued_seconds / phase.seconds / capacity;
-        if wait > self.timeout {
-            self.current.fail(FailureCause::Timeout, served);
-        } else {
-            self.current.serve_after(kind, wait, served);
+        let errors = served * error_rate;
+        if errors > 0.0 {
+            self.current.fail(FailureCause::ApplicationError, errors);
+        }
+        match wait {
+            None => self.current.serve_at_once(kind, utilization, served - errors),
+            Some(wait) => self.current.serve_after(kind, wait, served - errors),
         }
     }
 

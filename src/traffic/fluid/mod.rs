@@ -264,7 +264,11 @@ impl Fluid {
         self.flush(now);
         for flow in self.flows.iter().flatten() {
             let all = flow.all();
-            let amounts = [all.arrived, all.served].into_iter().chain(all.failed);
+            let (by_cluster, by_application) =
+                all.failed.split_at(FailureCause::ApplicationError as usize);
+            let errors = by_application.iter().filter(|amount| **amount > 0.0);
+            let requests = [all.arrived, all.served];
+            let amounts = requests.iter().chain(by_cluster).chain(errors);
             amounts.for_each(|amount| digest.word(amount.to_bits()));
         }
     }
@@ -307,6 +311,7 @@ impl Fluid {
             state: backend.state,
             outlet: outlet(&models[id], means, backend.cores),
             kind,
+            error_rate: models[id].mean_error_rate(),
             cpu_seconds: means.cpu,
             queue: 0.0,
             cpu_used: 0.0,
@@ -379,7 +384,7 @@ fn advance_in_segment(pod: &mut FluidPod, flows: &mut [Option<Flow>], end: SimTi
         return;
     }
     let mut parts = std::mem::take(&mut pod.parts);
-    let (kind, capacity) = (pod.kind, pod.outlet.capacity);
+    let (kind, capacity, error_rate) = (pod.kind, pod.outlet.capacity, pod.error_rate);
     let utilization = pod.utilization(inflow.rate + 0.5 * inflow.slope * seconds);
     let mut passed = 0.0;
     pod.serve(inflow, seconds, |before, phase: Phase| {
@@ -399,7 +404,7 @@ fn advance_in_segment(pod: &mut FluidPod, flows: &mut [Option<Flow>], end: SimTi
             let own_there = part.queued + arrived - overflowed;
             let served = if there > 0.0 { phase.served * (own_there / there) } else { 0.0 };
             part.queued = if phase.queue > 0.0 { (own_there - served).max(0.0) } else { 0.0 };
-            flow.count(kind, &phase, (served, overflowed), (utilization, capacity));
+            flow.count((kind, error_rate), &phase, (served, overflowed), (utilization, capacity));
         }
     });
     pod.parts = parts;

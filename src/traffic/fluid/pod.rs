@@ -13,6 +13,8 @@ pub(super) struct FluidPod {
     pub outlet: FlowServer,
     /// Position of its kind.
     pub kind: usize,
+    /// Share of the requests that the application answers with an error, 0 to 1.
+    pub error_rate: f64,
     /// CPU time of a request [s].
     pub cpu_seconds: f64,
     /// Queued requests.

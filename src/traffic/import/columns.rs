@@ -18,7 +18,7 @@ pub(super) enum Column {
     Rate,
     PromptTokens,
     OutputTokens,
-    /// Session of an LLM request.
+    /// Session or user of a request.
     Session,
     /// Class of a request, by name or path.
     Class,
@@ -43,7 +43,7 @@ const COLUMN_NAMES: [(Column, &[&str]); 11] = [
         &["prompttokens", "contexttokens", "inputtokens", "requesttokens", "inputlength"],
     ),
     (Column::OutputTokens, &["outputtokens", "generatedtokens", "responsetokens", "outputlength"]),
-    (Column::Session, &["session", "sessionid"]),
+    (Column::Session, &["session", "sessionid", "user", "userid"]),
     (Column::Class, &["class"]),
     (Column::Series, &["functionindex", "functionid", "series", "instance"]),
     (Column::Name, &["name"]),

@@ -444,7 +444,7 @@ mod tests {
         let requests =
             spec.requests(&|_| None, &mut Checks::at("", &mut Vec::new())).expect("is right");
         let drawn = requests.size(Tokens::default(), [0.5, 0.5]).expect("fits");
-        // The median of a lognormal law of mean 50 and cv 1 is 50 / sqrt 2.
+        // The median of a lognormal distribution of mean 50 and cv 1 is 50 / sqrt 2.
         assert_eq!(drawn, Tokens::of(300, 35));
         assert_eq!(requests.session(Tokens::default(), [0.5, 0.5]), 0);
         let told = requests.size(Tokens { session: 3, ..Tokens::of(990, 50) }, [0.5, 0.5]);

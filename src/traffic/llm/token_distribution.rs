@@ -33,7 +33,7 @@ pub enum TokenDistribution {
 /// A distribution of token counts: either a `mean` with its `cv`, or a measured `histogram`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(rename = "TokenLaw")]
+#[schemars(rename = "TokenDistribution")]
 struct TokenDistributionFields {
     /// Mean, above 0.
     mean: Option<f64>,

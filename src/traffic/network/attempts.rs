@@ -27,7 +27,7 @@ impl Traffic {
         if limit.is_some_and(|limit| known.active >= limit) {
             return Err(FailureCause::CircuitOpen);
         }
-        let waits_in_queue = known.work_queue.is_some();
+        let waits_in_queue = self.has_to_queue(service);
         let mut hangs = false;
         let attempt = if waits_in_queue {
             self.network.attempts.insert(Attempt::new(id, call, service))
@@ -46,7 +46,7 @@ impl Traffic {
             self.network.attempts.insert(row)
         };
         let network = &mut self.network;
-        network.services[service as usize].active += 1;
+        network.services[service as usize].attempt_begins(now);
         if let Some(call) = network.calls.get_mut(id) {
             call.attempt = Some(attempt);
         }
@@ -153,7 +153,7 @@ impl Traffic {
             }
         }
         let Some(call) = attempt.call else { return };
-        self.network.services[attempt.service as usize].active -= 1;
+        self.network.services[attempt.service as usize].attempt_ends(now);
         let Err(cause) = result else { return self.end_call(now, call, Ok(())) };
         if let Some(call) = self.network.calls.get_mut(call) {
             call.attempt = None;
@@ -167,7 +167,7 @@ impl Traffic {
         let Some(attempt) = self.network.attempts.get_mut(id) else { return FailureCause::Timeout };
         attempt.call = None;
         let (service, place) = (attempt.service, attempt.place);
-        self.network.services[service as usize].active -= 1;
+        self.network.services[service as usize].attempt_ends(now);
         let cause = match place {
             AttemptState::Hanging(_) => FailureCause::Unreachable,
             AttemptState::Blocked(_) => FailureCause::Blocked,

@@ -39,10 +39,21 @@ impl Call {
 pub(crate) enum Caller {
     /// An anonymous client.
     Client,
-    /// A closed-loop user of this group.
-    User(u32),
+    /// A closed-loop user: the group, and the number in it.
+    User(u32, u32),
     /// Another request.
     Request(Id<Attempt>),
+}
+
+impl Caller {
+    /// The user or session of a client's request; absent if not known, or if another service calls.
+    fn user(self, session: u32) -> Option<u64> {
+        match self {
+            Self::Client => (session > 0).then(|| session.into()),
+            Self::User(group, user) => Some((u64::from(group) + 1) << 32 | u64::from(user)),
+            Self::Request(_) => None,
+        }
+    }
 }
 
 /// One attempt at a call: a request from the perspective of its pod.
@@ -101,6 +112,8 @@ impl Traffic {
         let tokens = Tokens { class, ..tokens };
         let size = RequestSize::draw(tokens, &mut self.services[service].sizes);
         self.records.each(row.service, position, |record| record.arrived(now));
+        let user = caller.user(tokens.session);
+        self.records.services[service].user_arrived(user, now);
         let call = Call {
             edge,
             caller,
@@ -192,9 +205,12 @@ impl Traffic {
             Ok(()) => record.answered(call.made, now - call.made),
             Err(cause) => record.failed(call.made, cause),
         });
+        let user = call.caller.user(call.size.tokens.session);
+        let record = &mut self.records.services[edge.service as usize];
+        record.user_ended(user, call.made, result.is_ok());
         let parent = match call.caller {
             Caller::Client => return,
-            Caller::User(group) => return network.think(now, group),
+            Caller::User(group, user) => return network.think(now, (group, user)),
             Caller::Request(parent) => parent,
         };
         let Some(attempt) = network.attempts.get_mut(parent) else { return };
@@ -249,7 +265,7 @@ impl Traffic {
             let Range { start, end } = network.edges_of_model[attempt.model as usize];
             let first = start + attempt.next;
             if first >= end {
-                return self.end_attempt(now, id, Ok(()));
+                return self.answer(now, id);
             }
             let joins = |edge: &u32| network.edges[*edge as usize].with_previous;
             let end = (first + 1..end).find(|edge| !joins(edge)).unwrap_or(end);

@@ -1,7 +1,7 @@
 //! The initial call graph: an edge for the clients of each service, for each call that requests make, and for each
 //! route.
 
-use super::{Edge, Network, Route};
+use super::{Edge, Errors, Network, Route};
 use crate::path::ServiceTraffic;
 use crate::request_class::Classes;
 use crate::request_model::RequestModel;
@@ -56,7 +56,12 @@ pub(crate) fn graph(
         // A flow is served by the mean over its classes.
         let is_flow = service.arrivals.as_flow().is_some();
         let mix = classes.mix(service, models, streams).filter(|_| !is_flow);
-        (service.policy.work_queue, mix)
+        (service.policy.clone(), mix)
     });
-    Network::new(own, edges, edges_of_model, routes, names)
+    let errors = (0..).zip(models).map(|(number, model)| {
+        let (name, number) = classes.model_in_words(number);
+        let stream = streams.stream(&format!("application errors of {name}"), number);
+        (model.error_rate() > 0.0).then(|| Errors { rate: model.error_rate(), stream })
+    });
+    Network { errors: errors.collect(), ..Network::new(own, edges, edges_of_model, routes, names) }
 }

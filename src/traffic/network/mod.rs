@@ -7,6 +7,7 @@
 //!
 //! One order of events: by time, then what happens in pods, then by kind as [`NetworkEvent`] lists them.
 
+mod activator;
 mod attempts;
 mod calendar;
 mod calls;
@@ -22,18 +23,22 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
+use activator::Activator;
+pub use activator::{Activity, HeldRequests};
 pub(super) use edge::Edge;
 pub(super) use graph::graph;
 
 use super::arrivals::{Arrival, BufferedArrivals, Users};
 use super::backend::BackendId;
-use super::path::Traffic;
+use super::path::{ServiceId, Traffic};
+use super::policy::ServicePolicy;
 use super::request_class::Mix;
 use super::trace::Tokens;
 use calendar::Calendar;
 use calls::Attempt;
 pub(super) use calls::{AttemptState, Call, Caller};
-use engine::{Id, SimTime, Table};
+use engine::random::happens;
+use engine::{Id, SimTime, Stream, Table};
 use work_queue::WorkQueue;
 
 /// Maximum depth of a chain of calls; deeper requests fail, so that cyclic calls terminate.
@@ -58,6 +63,17 @@ pub(super) struct Network {
     /// Groups of closed-loop users, with their service.
     users: Vec<(u32, Users)>,
     pub(super) routes: Vec<Route>,
+    /// By request model, classes included: draws which of its answers are errors; absent where none are.
+    pub(super) errors: Vec<Option<Errors>>,
+    /// Services whose requests have asked for a pod, until somebody is told.
+    activated: Vec<ServiceId>,
+}
+
+/// Draws which answers of an application are errors.
+#[derive(Clone, Debug)]
+pub(super) struct Errors {
+    pub rate: f64,
+    pub stream: Stream,
 }
 
 /// Requests that reach a service by a route.
@@ -86,6 +102,8 @@ struct NetworkService {
     /// Attempts in progress whose callers are waiting.
     active: u32,
     work_queue: Option<WorkQueue>,
+    /// Absent if requests go to the pods.
+    activator: Option<Activator>,
     /// Endpoints ejected by outlier detection.
     ejected: Vec<BackendId>,
     /// Its request classes; absent if there are none.
@@ -114,8 +132,8 @@ enum NetworkEvent {
     Retry(Id<Call>),
     /// A client request arrives at this service.
     Arrival(u32),
-    /// A user of this group has finished thinking and sends a request.
-    User(u32),
+    /// A user of this group, by number, has finished thinking and sends a request.
+    User(u32, u32),
     /// A request arrives by this route.
     Route(u32),
     /// The client of this call may time out, by the timeout of its class.
@@ -123,17 +141,18 @@ enum NetworkEvent {
 }
 
 impl Network {
-    /// The network of services, each with whether it has a work queue and with its request classes, and with these
-    /// edges, those of the clients first.
+    /// The network of services, each with its policy and its request classes, and with these edges, those of the clients
+    /// first.
     pub(super) fn new(
-        services: impl Iterator<Item = (bool, Option<Mix>)>,
+        services: impl Iterator<Item = (ServicePolicy, Option<Mix>)>,
         edges: Vec<Edge>,
         edges_of_model: Vec<Range<u32>>,
         routes: Vec<Route>,
         names: Vec<String>,
     ) -> Self {
-        let service = |(has_queue, mix): (bool, Option<Mix>)| NetworkService {
-            work_queue: has_queue.then(WorkQueue::default),
+        let service = |(policy, mix): (ServicePolicy, Option<Mix>)| NetworkService {
+            work_queue: (policy.work_queue || policy.activator.is_some()).then(WorkQueue::default),
+            activator: policy.activator.map(|one| Activator::new(one.container_concurrency)),
             mix,
             ..NetworkService::default()
         };
@@ -149,6 +168,12 @@ impl Network {
     /// Whether requests to a service need events because its clients retry.
     pub(super) fn has_retries(&self, service: u32) -> bool {
         self.edges[service as usize].retries.is_some()
+    }
+
+    /// Whether requests of a pod that dies return to the service's queue.
+    pub(super) fn takes_back(&self, service: u32) -> bool {
+        let service = &self.services[service as usize];
+        service.work_queue.is_some() && service.activator.is_none()
     }
 
     /// Whether a service has a queue from which its pods pull requests.
@@ -175,18 +200,24 @@ impl Network {
     /// Adds users of a service, who start thinking.
     pub(super) fn add_users(&mut self, service: u32, mut users: Users) {
         let group = u32::try_from(self.users.len()).expect("fewer than 2^32 groups of users");
-        for at in users.first_requests() {
-            self.enter(at, NetworkEvent::User(group));
+        for (user, at) in (0..).zip(users.first_requests()) {
+            self.enter(at, NetworkEvent::User(group, user));
         }
         self.users.push((service, users));
     }
 
     /// A user of the group has an answer or a final failure, and thinks.
-    fn think(&mut self, now: SimTime, group: u32) {
+    fn think(&mut self, now: SimTime, (group, user): (u32, u32)) {
         if let Some((_, users)) = self.users.get_mut(group as usize) {
             let at = now + users.think();
-            self.enter(at, NetworkEvent::User(group));
+            self.enter(at, NetworkEvent::User(group, user));
         }
+    }
+
+    /// Whether the application answers a request with an error; `model` is that of the request in its pod.
+    fn errs(&mut self, model: u32) -> bool {
+        let errors = self.errors.get_mut(model as usize).and_then(Option::as_mut);
+        errors.is_some_and(|errors| happens(&mut errors.stream, errors.rate))
     }
 
     fn enter(&mut self, at: SimTime, what: NetworkEvent) {
@@ -206,6 +237,16 @@ impl Network {
 impl Traffic {
     /// Runs all network events up to and including `until`.
     pub(super) fn run_network(&mut self, until: SimTime) {
+        self.run_network_while(until, |_| true);
+    }
+
+    /// The same up to the first event in which a request asks for a pod. Returns the time reached.
+    fn run_network_to_activation(&mut self, until: SimTime) -> SimTime {
+        self.run_network_while(until, |network| network.activated.is_empty())
+    }
+
+    /// Runs network events up to and including `until`, as long as `goes_on`. Returns the time reached.
+    fn run_network_while(&mut self, until: SimTime, goes_on: impl Fn(&Network) -> bool) -> SimTime {
         for service in 0..self.services.len() {
             self.enter_arrival(service, until);
         }
@@ -219,7 +260,7 @@ impl Traffic {
                 self.pod_is_due(at, self.network.pods.first_pod());
                 continue;
             }
-            let Some(event) = event.filter(|event| event.at <= until) else { break };
+            let Some(event) = event.filter(|event| event.at <= until) else { return until };
             if !matches!(event.what, NetworkEvent::Arrival(_) | NetworkEvent::Route(_)) {
                 self.network.events.pop();
             }
@@ -231,11 +272,14 @@ impl Traffic {
                 NetworkEvent::Deadline(edge) => self.time_out_calls(event.at, edge),
                 NetworkEvent::Retry(call) => self.retry(event.at, call),
                 NetworkEvent::Arrival(service) => self.client_call(event.at, service, until),
-                NetworkEvent::User(group) => self.user_call(event.at, group),
+                NetworkEvent::User(group, user) => self.user_call(event.at, (group, user)),
                 NetworkEvent::Route(route) => self.route_call(event.at, route, until),
                 NetworkEvent::ClassDeadline(call) => self.give_up_call(event.at, call),
             }
             self.handle_departed(event.at);
+            if !goes_on(&self.network) {
+                return event.at;
+            }
         }
     }
 
@@ -296,9 +340,9 @@ impl Traffic {
         }
     }
 
-    fn user_call(&mut self, now: SimTime, group: u32) {
+    fn user_call(&mut self, now: SimTime, (group, user): (u32, u32)) {
         if let Some((service, _)) = self.network.users.get(group as usize) {
-            self.make_call(now, *service, Tokens::default(), Caller::User(group), 0);
+            self.make_call(now, *service, Tokens::default(), Caller::User(group, user), 0);
         }
     }
 

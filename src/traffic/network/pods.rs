@@ -42,8 +42,16 @@ impl Traffic {
             attempt.place = AttemptState::Calling(pod);
             self.next_calls(now, id);
         } else {
-            self.end_attempt(now, id, Ok(()));
+            self.answer(now, id);
         }
+    }
+
+    /// An attempt has done all its work: the application answers it, some with an error.
+    pub(super) fn answer(&mut self, now: SimTime, id: Id<Attempt>) {
+        let model = self.network.attempts.get(id).map_or(0, |attempt| attempt.model);
+        let errs = self.network.errs(model);
+        let outcome = if errs { Err(FailureCause::ApplicationError) } else { Ok(()) };
+        self.end_attempt(now, id, outcome);
     }
 
     /// A request releases the slot that it held in a pod.
@@ -66,7 +74,7 @@ impl Traffic {
             let Some(attempt) = self.network.attempts.get_mut(id) else { continue };
             attempt.place = AttemptState::Queue;
             let (service, is_wanted) = (attempt.service, attempt.call.is_some());
-            if is_wanted && self.network.has_work_queue(service) {
+            if is_wanted && self.network.takes_back(service) {
                 self.put_back_in_work_queue(now, service, id);
             } else {
                 self.end_attempt(now, id, Err(cause));

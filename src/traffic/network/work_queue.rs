@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use super::activator::Activator;
 use super::calls::{Attempt, AttemptState};
-use crate::backend::{BackendId, BackendState};
+use crate::backend::{Backend, BackendId, BackendState};
 use crate::path::{ServiceId, Traffic};
 use engine::{Id, SimTime};
 
@@ -50,21 +51,24 @@ impl Traffic {
     /// Lets all pods with free slots take requests, in round-robin order.
     pub(crate) fn serve_work_queue(&mut self, now: SimTime, service: u32) {
         loop {
-            let Some(queue) = &mut self.network.services[service as usize].work_queue else {
-                return;
-            };
+            let Some(queue) = &self.network.services[service as usize].work_queue else { return };
             if queue.waiting.is_empty() {
                 return;
             }
-            let pods = &self.services[service as usize].available;
             let turn = queue.turn;
+            let pods = &self.services[service as usize].available;
+            let activator = self.network.services[service as usize].activator.as_ref();
+            let turn = if activator.is_some_and(Activator::fills_up) { 0 } else { turn };
             let free = (0..pods.len()).map(|step| (turn + step) % pods.len()).find(|position| {
-                self.backends
-                    .get(pods[*position])
-                    .is_some_and(|pod| pod.state == BackendState::Serving && pod.has_free_slot())
+                let pod = self.backends.get(pods[*position]);
+                pod.is_some_and(|pod| {
+                    pod.state == BackendState::Serving && has_room(now, pod, activator)
+                })
             });
             let Some(position) = free else { return };
-            queue.turn = position + 1;
+            if let Some(queue) = &mut self.network.services[service as usize].work_queue {
+                queue.turn = position + 1;
+            }
             let pod = pods[position];
             self.give_next(now, service, pod);
         }
@@ -82,7 +86,8 @@ impl Traffic {
         while has_work(self) {
             let Some(row) = self.backends.get_mut(pod) else { return };
             row.advance(now, &mut self.records);
-            if row.state != BackendState::Serving || !row.has_free_slot() {
+            let activator = self.network.services[service as usize].activator.as_ref();
+            if row.state != BackendState::Serving || !has_room(now, row, activator) {
                 return;
             }
             self.give_next(now, service, pod);
@@ -99,6 +104,12 @@ impl Traffic {
         // A queued request that exists still has a waiting caller.
         let call = waiting.and_then(|attempt| network.calls.get(attempt.call?));
         let Some(size) = call.map(|call| call.size) else { return };
+        let made = call.map_or(now, |call| call.made);
+        if self.records.services[service as usize].counts(made)
+            && let Some(activator) = &mut self.network.services[service as usize].activator
+        {
+            activator.released(now - made);
+        }
         match self.send(now, id, service, &size, pod) {
             Ok((place, model)) => {
                 if let Some(attempt) = self.network.attempts.get_mut(id) {
@@ -108,5 +119,14 @@ impl Traffic {
             // The pod serves and has a free slot, so it can never accept what it rejects now.
             Err(cause) => self.end_attempt(now, id, Err(cause)),
         }
+    }
+}
+
+/// Whether a pod takes one more request from the queue: one with an activator while it is below the limit, any other
+/// with a free slot.
+fn has_room(now: SimTime, pod: &Backend, activator: Option<&Activator>) -> bool {
+    match activator {
+        Some(activator) => activator.limit().is_none_or(|limit| pod.contents(now).0 < limit),
+        None => pod.has_free_slot(),
     }
 }

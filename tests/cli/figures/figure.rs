@@ -52,6 +52,41 @@ impl Figure {
         self.kind != Kind::Count || self.value >= 100.0 || self.text.contains('.')
     }
 
+    /// The same figure with the value of `other`, in the unit and with the digits of this text. `None` if that is no number
+    /// of the kind, such as an unknown number of zeros.
+    pub fn restated(&self, other: &Figure) -> Option<String> {
+        if self.kind == Kind::Clock {
+            let seconds: u64 = format!("{:.0}", other.value.floor()).parse().ok()?;
+            let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+            let has_hours = self.text.matches(':').count() == 2;
+            return Some(match (has_hours, self.text.starts_with('0')) {
+                (true, true) => format!("{hours:02}:{minutes:02}:{:02}", seconds % 60),
+                (true, false) => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
+                (false, _) => format!("{:02}:{:02}", seconds / 60, seconds % 60),
+            });
+        }
+        let parts: Vec<(String, f64)> = PART
+            .captures_iter(&self.text)
+            .map(|part| (part[2].to_owned(), seconds_of_unit(&part[2])))
+            .collect();
+        if self.kind == Kind::Span && parts.len() > 1 {
+            let last = parts.last()?.1;
+            let mut rest = (other.value / last).round() * last;
+            let amounts = parts.iter().map(|(unit, seconds)| {
+                let amount = (rest / seconds + 1e-9).floor();
+                rest -= amount * seconds;
+                format!("{amount} {unit}")
+            });
+            return Some(amounts.collect::<Vec<_>>().join(" "));
+        }
+        let written = NUMBER_ALONE.find(&self.text)?;
+        let (value, half) = number(written.as_str());
+        let unit = if value == 0.0 { half / self.exact_to } else { self.value / value };
+        let decimals = written.as_str().split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        let told = with_commas(&format!("{:.decimals$}", other.value / unit.abs()));
+        Some(self.text.replacen(written.as_str(), &told, 1))
+    }
+
     fn is_near(&self, other: &Figure) -> bool {
         (self.value - other.value).abs() <= self.exact_to * (1.0 + 1e-9)
     }
@@ -71,6 +106,19 @@ static FIGURE: LazyLock<Regex> = LazyLock::new(|| {
 
 static PART: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(&format!("({NUMBER}) ?([a-z]+)")).expect("a regular expression"));
+
+static NUMBER_ALONE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(NUMBER).expect("a regular expression"));
+
+/// `1234.5` is `1,234.5`.
+fn with_commas(plain: &str) -> String {
+    let whole = plain.find('.').unwrap_or(plain.len());
+    let mut text = plain.to_owned();
+    for place in (1..whole).rev().filter(|place| (whole - place).is_multiple_of(3)) {
+        text.insert(place, ',');
+    }
+    text
+}
 
 /// All figures of a text, whose white space may be broken anywhere.
 pub fn figures(text: &str) -> Vec<Figure> {
@@ -184,6 +232,23 @@ mod tests {
                 ("55 s", Kind::Span, 55.0),
             ]
         );
+    }
+
+    #[test]
+    fn a_figure_takes_another_value_in_its_own_unit_and_digits() {
+        let restated = |figure: &str, output: &str| {
+            figures(figure)[0].restated(&figures(output)[0]).expect("it can be told")
+        };
+        assert_eq!(restated("24,810", "24,904"), "24,904");
+        assert_eq!(restated("999", "1,204"), "1,204");
+        assert_eq!(restated("27.6 %", "31.448 %"), "31.4 %");
+        assert_eq!(restated("$3.48", "$3.514"), "$3.51");
+        assert_eq!(restated("0 %", "3.2 %"), "3 %");
+        assert_eq!(restated("89 ms", "0.09 s"), "90 ms");
+        assert_eq!(restated("5 min 6 s", "301.6 s"), "5 min 2 s");
+        assert_eq!(restated("31:37", "00:31:40"), "31:40");
+        assert_eq!(restated("1:12:57", "01:13:02"), "1:13:02");
+        assert_eq!(restated("00:31:37", "00:31:40"), "00:31:40");
     }
 
     #[test]

@@ -1,0 +1,198 @@
+//! Knative's PodAutoscaler: how a revision is scaled by its requests, and whether the activator is in their path.
+
+use super::action::Refused;
+use super::change::Change;
+use super::kind::Kind;
+use super::meta::{Name, ObjectMeta};
+use super::node::ConditionStatus;
+use super::object::{self, Object, Stored};
+use super::store::Store;
+use engine::{Id, SimDuration, SimTime};
+
+/// Key of a [`PodAutoscaler`] in the store.
+pub type PodAutoscalerId = Id<PodAutoscaler>;
+
+/// A PodAutoscaler of `autoscaling.internal.knative.dev/v1alpha1`, with the ServerlessService that it owns.
+#[derive(Clone, Debug)]
+pub struct PodAutoscaler {
+    /// Object metadata.
+    pub meta: ObjectMeta,
+    /// Its spec, with what its annotations and `config-autoscaler` say.
+    pub spec: PodAutoscalerSpec,
+    /// As Knative last wrote it.
+    pub status: PodAutoscalerStatus,
+    /// The last statistics that activators and queue-proxies sent to the autoscaler.
+    pub report: Option<RevisionReport>,
+}
+
+/// Statistics of a revision's requests over the last second, from all activators and queue-proxies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RevisionReport {
+    /// When they were sent.
+    pub at: SimTime,
+    /// Mean number of requests in progress, those in the activator included.
+    pub concurrency: f64,
+    /// Requests that arrived.
+    pub requests: f64,
+}
+
+/// The metric by which a revision is scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScalingMetric {
+    /// Requests in progress.
+    #[default]
+    Concurrency,
+    /// Requests per second.
+    Rps,
+}
+
+/// How past values of the metric are averaged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aggregation {
+    /// All seconds of a window alike.
+    #[default]
+    Linear,
+    /// Later seconds count more.
+    WeightedExponential,
+}
+
+/// Spec of a PodAutoscaler, with annotations and cluster-wide settings resolved (`MakeDecider`, `MakeMetric`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodAutoscalerSpec {
+    /// The Deployment of the revision.
+    pub scale_target: Name,
+    /// The Service through which its requests come.
+    pub service: Name,
+    /// Most requests that a pod works on at once; 0 = no limit.
+    pub container_concurrency: u32,
+    /// The metric.
+    pub metric: ScalingMetric,
+    /// How it is averaged.
+    pub aggregation: Aggregation,
+    /// Value of the metric per pod to aim for.
+    pub target: f64,
+    /// Value of the metric that a pod is able to reach.
+    pub total: f64,
+    /// Concurrent requests to be able to take without queueing; -1 = the activator stays in the path.
+    pub target_burst_capacity: f64,
+    /// Ratio of pods needed to pods ready, over the panic window, from which it panics.
+    pub panic_threshold: f64,
+    /// Window of the metric in stable mode.
+    pub stable_window: SimDuration,
+    /// Window of the metric in panic mode.
+    pub panic_window: SimDuration,
+    /// For how long a smaller number must hold before it is applied.
+    pub scale_down_delay: SimDuration,
+    /// Least number of pods.
+    pub min_scale: i32,
+    /// Most pods; 0 = no limit.
+    pub max_scale: i32,
+    /// Pods of a new revision.
+    pub initial_scale: i32,
+    /// Least number of pods other than zero.
+    pub activation_scale: i32,
+    /// Most ratio of wanted to ready pods in one decision.
+    pub max_scale_up_rate: f64,
+    /// Most ratio of ready to wanted pods in one decision.
+    pub max_scale_down_rate: f64,
+    /// Whether it is scaled to zero.
+    pub scales_to_zero: bool,
+    /// Time for the activator to come into the path before the last pod goes.
+    pub grace_period: SimDuration,
+    /// For how long the last pod stays after the decision for zero.
+    pub pod_retention: SimDuration,
+    /// Time after which an activation without ready pods has failed.
+    pub activation_timeout: SimDuration,
+}
+
+/// Who answers the requests of a revision (`spec.mode` of its ServerlessService).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerlessMode {
+    /// The activator takes them and passes them on to pods.
+    #[default]
+    Proxy,
+    /// The pods, directly.
+    Serve,
+}
+
+/// Status of a PodAutoscaler and its ServerlessService.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PodAutoscalerStatus {
+    /// `desiredScale`; -1 until there is a decision.
+    pub desired_scale: i32,
+    /// `actualScale`: ready pods.
+    pub actual_scale: i32,
+    /// Condition Active: True = takes requests, Unknown = pods are starting, False = no requests.
+    pub active: ConditionStatus,
+    /// Since when that has been so.
+    pub active_since: SimTime,
+    /// Condition ScaleTargetInitialized: the initial scale was reached once.
+    pub is_initialized: bool,
+    /// Mode of the ServerlessService.
+    pub mode: ServerlessMode,
+    /// Since when it has been so.
+    pub mode_since: SimTime,
+}
+
+impl Default for PodAutoscalerStatus {
+    fn default() -> Self {
+        Self {
+            desired_scale: -1,
+            actual_scale: 0,
+            active: ConditionStatus::Unknown,
+            active_since: SimTime::ZERO,
+            is_initialized: false,
+            mode: ServerlessMode::Proxy,
+            mode_since: SimTime::ZERO,
+        }
+    }
+}
+
+impl PodAutoscalerStatus {
+    /// Whether the activator waits for the first request to ask for a pod.
+    pub const fn is_dormant(&self) -> bool {
+        self.desired_scale == 0
+    }
+}
+
+impl Object for PodAutoscaler {
+    const KIND: Kind = Kind::PodAutoscaler;
+    type Spec = PodAutoscalerSpec;
+    type Status = PodAutoscalerStatus;
+
+    object::accessors!(PodAutoscalerStatus);
+
+    fn new(_: &mut Store, meta: ObjectMeta, spec: PodAutoscalerSpec) -> Self {
+        let since = meta.created;
+        let status = PodAutoscalerStatus {
+            active_since: since,
+            mode_since: since,
+            ..PodAutoscalerStatus::default()
+        };
+        Self { meta, spec, status, report: None }
+    }
+
+    fn update(
+        store: &mut Store,
+        id: PodAutoscalerId,
+        meta: ObjectMeta,
+        spec: PodAutoscalerSpec,
+    ) -> Result<bool, Refused> {
+        let object = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
+        Ok(object::replace((&mut object.meta, &mut object.spec), meta, spec))
+    }
+}
+
+/// Keeps the statistics of some revisions for their autoscaler.
+pub(super) fn report(
+    store: &mut Store,
+    reports: &[(PodAutoscalerId, RevisionReport)],
+    changes: &mut Vec<Change>,
+) {
+    for (id, report) in reports {
+        if let Some(object) = PodAutoscaler::collection_mut(store).table.get_mut(*id) {
+            object.report = Some(*report);
+            changes.push(Change::Status(PodAutoscaler::object_id(*id)));
+        }
+    }
+}
