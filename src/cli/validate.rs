@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use super::exit::{Exit, Failure};
 use cluster::{Kind, NamespacedName, ObjectReference};
-use files::load_scenario;
-use files::read_manifests;
+use files::{HelmCharts, load_scenario, read_what_can_be};
 use manifest::{
     Diagnostic, Diagnostics, Document, Location, Severity, Source, admit, read_documents,
     read_manifests as read_objects,
@@ -65,13 +64,13 @@ struct Verdict<'a> {
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let mut examined = CheckedInputs::default();
     for path in &arguments.paths {
-        match read_manifests(path) {
-            Ok(sources) => sources.into_iter().for_each(|source| examined.add(source)),
-            Err(message) => {
-                let place = Location::whole(&path.as_str().into());
-                examined.problems.push(Diagnostic::error("file", message).at(place));
-            }
+        let (sources, unread) = read_what_can_be(path, &HelmCharts::default())
+            .unwrap_or_else(|why| (Vec::new(), vec![why]));
+        for message in unread {
+            let place = Location::whole(&path.as_str().into());
+            examined.problems.push(Diagnostic::error("file", message).at(place));
         }
+        sources.into_iter().for_each(|source| examined.add(source));
     }
     examined.finish();
     let CheckedInputs { problems, file_count, .. } = examined;

@@ -97,7 +97,10 @@ pub(super) fn own_kustomization(path: &str) -> Result<Option<Source>, String> {
 
 /// Renders the kustomization in a folder to one text.
 pub(super) fn rendered(folder: &str) -> Result<Source, String> {
-    let objects = kustomize::render(folder, &OnDisk).map_err(|problem| problem.to_string())?;
+    let objects = kustomize::render(folder, &OnDisk).map_err(|problem| {
+        let problem = problem.to_string();
+        problem.strip_prefix("error: ").unwrap_or(&problem).trim_end().to_owned()
+    })?;
     let texts: Vec<String> = objects.iter().map(to_yaml).collect();
     let name = format!("{} (rendered)", kustomize::join(folder, "kustomization.yaml"));
     Ok(Source::new(&name, texts.join("---\n")))

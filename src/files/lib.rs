@@ -16,5 +16,7 @@ pub use disk::{
 };
 pub use helm::{HelmCharts, is_chart};
 pub use load::{Loader, load_scenario};
-pub use manifests::{SCHEMA_FILE, Unit, read_manifests, read_manifests_with, units};
+pub use manifests::{
+    SCHEMA_FILE, Unit, read_manifests, read_manifests_with, read_what_can_be, units,
+};
 pub use results::{ResultFolder, StoreOutcome};

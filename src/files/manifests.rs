@@ -9,7 +9,7 @@ use glob::{MatchOptions, glob_with};
 
 use super::disk::{STANDARD_INPUT, in_words, read_source};
 use super::helm::{HelmCharts, is_chart};
-use super::kustomized::{Kustomizations, own_kustomization};
+use super::kustomized::{Kustomizations, own_kustomization, rendered};
 use manifest::Source;
 
 /// Endings of files that may hold manifests.
@@ -29,32 +29,42 @@ pub fn read_manifests(path: &str) -> Result<Vec<Source>, String> {
 
 /// The same, with rendering options for charts.
 pub fn read_manifests_with(path: &str, charts: &HelmCharts) -> Result<Vec<Source>, String> {
+    let (sources, unread) = read_what_can_be(path, charts)?;
+    match unread.into_iter().next() {
+        Some(why) => Err(why),
+        None => Ok(sources),
+    }
+}
+
+/// The same, and the reasons why charts, kustomizations or files in the folder cannot be read beside the others.
+pub fn read_what_can_be(
+    path: &str,
+    charts: &HelmCharts,
+) -> Result<(Vec<Source>, Vec<String>), String> {
     if path == STANDARD_INPUT {
-        return read_source(path).map(|source| vec![source]);
+        return read_source(path).map(|source| (vec![source], Vec::new()));
     }
     if !Path::new(path).exists() {
-        return matching(path);
+        return matching(path).map(|sources| (sources, Vec::new()));
     }
     if let Some(rendered) = own_kustomization(path)? {
-        return Ok(vec![rendered]);
+        return Ok((vec![rendered], Vec::new()));
     }
     let parts = Parts::of(path)?;
     if parts.files.is_empty() && parts.charts.is_empty() && parts.kustomizations.is_empty() {
         let endings = MANIFEST_ENDINGS.join(", ");
         return Err(format!("there are no files ending in {endings} here"));
     }
-    parts.kustomizations.check_variants()?;
-    let mut sources = Vec::new();
-    for file in &parts.files {
-        sources.push(read_found(file, Path::new(path) != file)?);
+    let files = parts.files.iter().map(|file| read_found(file, Path::new(path) != file));
+    let charts = parts.charts.iter().map(|chart| charts.render(chart));
+    let mut read: Vec<Result<Source, String>> = files.chain(charts).collect();
+    match parts.kustomizations.check_variants() {
+        Ok(()) => read.extend(parts.kustomizations.roots().map(|root| rendered(root))),
+        Err(why) => read.push(Err(why)),
     }
-    for chart in &parts.charts {
-        sources.push(charts.render(chart)?);
-    }
-    for root in parts.kustomizations.roots() {
-        sources.push(super::kustomized::rendered(root)?);
-    }
-    Ok(sources)
+    let (sources, unread): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
+    let unread = unread.into_iter().filter_map(Result::err).collect();
+    Ok((sources.into_iter().flatten().collect(), unread))
 }
 
 /// The files that match a pattern.
@@ -138,7 +148,7 @@ impl Parts {
             .map_err(|error| in_words(&error))?;
         entries.sort();
         for entry in entries {
-            if entry.is_dir() || is_manifest(&entry) {
+            if !is_hidden(&entry) && (entry.is_dir() || is_manifest(&entry)) {
                 self.collect(&entry, depth + 1, kustomized)?;
             }
         }
@@ -173,18 +183,22 @@ pub fn units(path: &str, charts: &HelmCharts) -> Result<Vec<Unit>, String> {
         units.push(Unit { path, is_file: false, made_of: Vec::new(), sources });
     }
     for root in kustomizations.roots() {
-        let sources = super::kustomized::rendered(root).map(|source| vec![source]);
+        let sources = rendered(root).map(|source| vec![source]);
         let made_of = kustomizations.parts(root);
         units.push(Unit { path: root.clone(), is_file: false, made_of, sources });
     }
     Ok(units)
 }
 
+/// Folders such as `.github` hold what tools read, not what a cluster does.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
 fn is_manifest(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy());
-    let is_hidden = name.is_some_and(|name| name.starts_with('.') || name == SCHEMA_FILE);
+    let is_schema = path.file_name().is_some_and(|name| name == SCHEMA_FILE);
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    !is_hidden && ending.is_some_and(|ending| MANIFEST_ENDINGS.contains(&ending.as_str()))
+    !is_schema && ending.is_some_and(|ending| MANIFEST_ENDINGS.contains(&ending.as_str()))
 }
 
 #[cfg(test)]
@@ -199,6 +213,7 @@ mod tests {
             ("sub/c.yml", "c"),
             ("notes.txt", "n"),
             (".d.yaml", "d"),
+            (".github/e.yaml", "e"),
         ] {
             write(&folder, path, text);
         }

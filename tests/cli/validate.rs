@@ -27,6 +27,25 @@ fn told(errors: &[String], expected: &[&str]) {
 }
 
 #[test]
+fn a_chart_or_kustomization_that_cannot_be_rendered_hides_no_mistake_beside_it() {
+    let shop = Shop::with("", "");
+    shop.write("k8s/web.yaml", MANIFESTS.replace("port: 80", "port: 80000"));
+    shop.write("k8s/chart/Chart.yaml", "name: chart\n");
+    shop.write("k8s/chart/templates/a.yaml", "{{ x }}");
+    shop.write("k8s/k/kustomization.yaml", "resources: [https://example.com/a.yaml]\n");
+    let ran = shop.run_without_helm(&["validate", "k8s"]);
+    assert_eq!(ran.code, 2);
+    for said in [
+        "error: k8s: k8s/chart is a Helm chart, and there is no `helm` on the PATH",
+        "error: k8s: k8s/k/kustomization.yaml: https://example.com/a.yaml is elsewhere, and nothing is fetched\n",
+        "error: k8s/web.yaml:",
+        "not valid: 1 file, ",
+    ] {
+        assert!(ran.out.contains(said), "{said}\nis not in\n{}", ran.out);
+    }
+}
+
+#[test]
 fn a_wrong_type_hides_no_other_mistake_of_its_object() {
     let manifests = "\
 apiVersion: apps/v1
