@@ -175,8 +175,8 @@ fn footer(report: &Report) -> String {
         run.seed, run.scenario_hash, run.wavetank_version, run.digest
     );
     format!(
-        "<p><code>{}</code></p>\n<p>The same version, scenario and seed give the same page, to the \
-         last byte. Equal digests mean equal runs.</p>\n",
+        "<p><code>{}</code></p>\n<p>The same version, scenario and seed reproduce this page to the last byte. \
+         Equal digests mean equal runs.</p>\n",
         escape(&facts)
     )
 }
