@@ -116,20 +116,19 @@ impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { name, nearest } => {
-                write!(f, "no instance type is called {name:?}; the nearest are ")?;
+                write!(f, "unknown instance type {name:?}; the most similar are ")?;
                 write!(f, "{}", nearest.join(", "))
             }
             Self::SizeUnknown { name } => write!(
                 f,
-                "the catalog has a price of {name:?}, but not its size; give its capacity and price \
-                 yourself"
+                "the catalog has a price for {name:?}, but not its size; set capacity and price"
             ),
             Self::AddOn { name } => {
                 let models: Vec<_> = gpu_add_ons().iter().map(|add_on| add_on.model).collect();
                 write!(
                     f,
-                    "{name:?} is not for sale; to a gcp/n1 machine 1, 2, 4 or 8 GPUs can be added, \
-                     written as n1-standard-8+2xnvidia-tesla-t4; the models are {}",
+                    "{name:?} is not available; a gcp/n1 machine can have 1, 2, 4 or 8 GPUs, written as \
+                     n1-standard-8+2xnvidia-tesla-t4; the models are {}",
                     models.join(", ")
                 )
             }
@@ -342,12 +341,12 @@ mod tests {
         let message = |name| find(name).expect_err("is unknown").to_string();
         assert_eq!(
             message("m5.lagre"),
-            "no instance type is called \"m5.lagre\"; the nearest are aws/m5.large, aws/c5.large, \
+            "unknown instance type \"m5.lagre\"; the most similar are aws/m5.large, aws/c5.large, \
              aws/m1.large"
         );
         assert!(message("D4s_v5").contains("azure/Standard_D4s_v5"), "{}", message("D4s_v5"));
         assert!(message("cr1.8xlarge").contains("not its size"));
-        assert!(message("").contains("nearest"));
+        assert!(message("").contains("most similar"));
     }
 
     #[test]

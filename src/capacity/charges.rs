@@ -33,7 +33,7 @@ pub struct Amount {
 pub struct Line {
     /// The billed amount.
     pub amount: Amount,
-    /// Its price.
+    /// Price of the item.
     pub price: Price,
     /// The resulting charge.
     pub charge: Charge,

@@ -1,8 +1,8 @@
-//! Who pays for the nodes: pools, workloads, idle capacity. Pure arithmetic over intervals that are
-//! given; knows neither how long anything lived nor what it asked for.
+//! Allocation of the cost of nodes to pools, workloads and idle capacity. Pure arithmetic over given amounts: node times,
+//! requests and usage are measured elsewhere.
 //!
-//! The method is that of the OpenCost specification 0.1: a container pays for the larger of what it
-//! requested and what it used, at its node's price, which is split over CPU, memory and GPUs in the
+//! The method is that of the OpenCost specification 0.1: a container pays for the larger of its request
+//! and its usage, at its node's price, which is split over CPU, memory and GPUs in the
 //! ratio of OpenCost's default prices. `docs/cost.md` has the formulas with an example.
 
 use std::collections::BTreeMap;
@@ -21,12 +21,12 @@ const GPU_MICRO_USD: i128 = 950_000;
 /// A month as clouds bill it.
 const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
 
-/// A node, as far as its bill goes.
+/// The billing data of a node.
 #[derive(Clone, Debug)]
 pub struct NodeBill {
     /// The pool that it belongs to.
     pub pool: Name,
-    /// What it cost over its time, discounts taken off.
+    /// Its cost over the run after discounts.
     pub cost: Money,
     /// `status.capacity`.
     pub capacity: Resources,
@@ -34,7 +34,7 @@ pub struct NodeBill {
     pub existed: SimDuration,
 }
 
-/// What one workload held on one node; a workload may have several of these on the same node, one for
+/// Requests and usage of one workload on one node; a workload may have several claims on the same node, one for
 /// each container if requests and usage are to be compared for each.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -58,18 +58,18 @@ pub struct CostAllocation {
     pub idle: Money,
     /// By workload; only those that had a claim.
     pub workloads: BTreeMap<Name, Money>,
-    /// By workload, *fully loaded*: with its part of what was idle on the nodes where it had claims, in the ratio of what
-    /// the claims there cost. A node that one workload has for itself is all its own.
+    /// By workload, *fully loaded*: including its share of the idle capacity of the nodes where it had claims, in the ratio
+    /// of the claims' costs there. A workload alone on a node pays all of it.
     pub fully_loaded: BTreeMap<Name, Money>,
     /// By pool; only those that had a node.
     pub pools: BTreeMap<Name, PoolAllocation>,
-    /// By node, in the order given: its price by resource, and what that is shared out among.
+    /// By node, in the order given: its cost by resource, and the amounts among which each is divided.
     pub nodes: Vec<NodeCost>,
-    /// By claim, in the order given: what it pays. Zero for one whose node is not there.
+    /// Cost of each claim, in the order given; zero for a claim on an unknown node.
     pub claims: Vec<ByResource>,
 }
 
-/// An amount of money by what it pays for.
+/// An amount of money by resource.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ByResource {
     /// For CPU.
@@ -108,9 +108,9 @@ pub struct PoolAllocation {
 
 /// Splits the bill of all nodes among the workloads that had claims on them.
 ///
-/// Where the claims on a node exceed its capacity, because usage went beyond requests, they share what
-/// the node cost: no workload pays for more than there was, and idle cost is never negative. Claims on
-/// nodes that are not among `nodes` count for nothing.
+/// Where the claims on a node exceed its capacity, because usage went beyond requests, they share the node's
+/// cost in proportion: no workload pays for more than the node had, and idle cost is never negative. Claims on
+/// nodes that are not among `nodes` are ignored.
 ///
 /// ```
 /// # use wavetank::capacity::cost::{Claim, NodeBill, allocate};
@@ -175,7 +175,7 @@ pub fn allocate(nodes: &[NodeBill], claims: &[Claim]) -> CostAllocation {
     allocation
 }
 
-/// Each node's whole price by workload, in the ratio of what their claims cost.
+/// Each node's whole cost by workload, in the ratio of the costs of their claims.
 fn fully_loaded(claims: &[Claim], costs: &[NodeCost]) -> BTreeMap<Name, Money> {
     let cost = |claim: &Claim| {
         let node = costs.get(claim.node)?;
@@ -204,17 +204,17 @@ pub fn per_month(cost: Money, span: SimDuration) -> Option<Money> {
     (span > 0).then(|| cost.share(month, span))
 }
 
-/// What a million requests, or tokens, cost if `count` of them cost `cost`; `None` for none.
+/// Cost of a million requests or tokens if `count` of them cost `cost`; `None` for a count of zero.
 pub fn per_million(cost: Money, count: u64) -> Option<Money> {
     (count > 0).then(|| cost.share(1_000_000, i128::from(count)))
 }
 
-/// What a node cost, by resource, and the amounts among which that is shared out.
+/// Cost of a node by resource, and the amounts among which each is divided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeCost {
     /// Its price by resource.
     pub parts: ByResource,
-    /// Its capacity, or what was claimed of it where that is more.
+    /// Its capacity over its time, or the sum of the claims where that is larger.
     pub shared_among: ResourceTime,
 }
 
@@ -234,7 +234,7 @@ impl NodeCost {
         }
     }
 
-    /// What a claim pays.
+    /// Cost of a claim.
     fn of_claim(&self, claim: ResourceTime) -> ByResource {
         let among = &self.shared_among;
         let share = |cost: Money, claimed: i128, among: i128| {

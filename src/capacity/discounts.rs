@@ -1,9 +1,9 @@
-//! What takes the bill of machines below its list price: reservations, savings plans, sustained use, a percentage off. Pure
-//! arithmetic over intervals that are given.
+//! Discounts on the list price of machines: reservations, savings plans, sustained use, a negotiated percentage. Pure
+//! arithmetic over given intervals.
 //!
-//! Commitments are settled by the hour, as clouds do: usage of an hour is covered up to what was committed for that hour,
-//! and what is left of the commitment lapses. Reservations come first, then savings plans, then sustained use of what
-//! neither covers, then the percentage off what is still at list price.
+//! Commitments are settled by the hour, as clouds do: usage of an hour is covered up to that hour's commitment, and an
+//! unused remainder lapses. Reservations apply first, then savings plans, then sustained use discounts on uncovered
+//! usage, then the percentage on everything still at list price.
 
 mod commitment;
 mod sustained;
@@ -24,7 +24,7 @@ const HOUR_NANOS: i64 = 3_600 * 1_000_000_000;
 pub struct Millionths(pub i64);
 
 impl Millionths {
-    /// The whole.
+    /// 100 %.
     pub const ALL: i64 = 1_000_000;
 
     /// From percent, rounded to a millionth.
@@ -42,55 +42,55 @@ impl Millionths {
     }
 }
 
-/// A thing that is paid by the hour, while it was there.
+/// The usage of one resource that is billed by the hour: a machine, or the CPU or memory of a serverless pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Usage {
     /// Its type without the cloud, such as `m5.large`; empty for a machine described in place.
     pub kind: Name,
     /// List price of an hour.
     pub per_hour: Money,
-    /// Whether discounts of any sort are for it: spot machines have none.
+    /// Whether discounts apply to it; they never do to spot machines.
     pub is_eligible: bool,
-    /// Since when it is paid for.
+    /// Start of the billed time.
     pub from: SimTime,
-    /// Until when.
+    /// End of the billed time.
     pub until: SimTime,
 }
 
-/// What was agreed with the cloud.
+/// The discounts agreed with the cloud.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discounts {
-    /// Machines that are paid for whether they run or not.
+    /// Machines committed to, paid for whether they run or not.
     pub reservations: Vec<Reservation>,
-    /// Dollars an hour that are paid whether they are used or not.
+    /// Hourly spend committed to, paid whether it is used or not.
     pub savings_plans: Vec<SavingsPlan>,
-    /// Whether Google's sustained use discounts hold.
+    /// Whether Google's sustained use discounts apply.
     pub sustained_use: bool,
-    /// Off everything that is at list price.
+    /// Discount on everything that is still at list price.
     pub percent_off: Millionths,
 }
 
-/// A line of the bill of machines: what a discount takes off, or what was committed and not used.
+/// A line of the machines' bill: a discount, or an unused commitment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiscountLine {
-    /// What it is, in words.
+    /// Text of the line: `reservation of 2 m5.large`.
     pub what: String,
-    /// What it changes; below zero for what is taken off.
+    /// Amount, negative for a discount.
     pub usd: Money,
 }
 
-/// What machines cost after all discounts: `net = list + taken off`, line by line and in all, to the last digit.
+/// Cost of machines after all discounts: `net = list + taken_off`, per line and in total, to the last digit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Discounted {
-    /// By usage, in its order: what it costs after discounts.
+    /// Cost of each usage after discounts, in the order given.
     pub net: Vec<Money>,
-    /// What each discount takes off.
+    /// One line for each discount.
     pub taken_off: Vec<DiscountLine>,
-    /// Commitments that were paid for and covered nothing: beside what machines cost.
+    /// Unused part of each commitment, billed on top of `net`.
     pub unused: Vec<DiscountLine>,
 }
 
-/// What one usage costs, by how it is paid.
+/// Cost of one usage, split by the price that applies.
 #[derive(Clone, Copy, Debug, Default)]
 struct Parts {
     committed: Money,
@@ -99,7 +99,7 @@ struct Parts {
 }
 
 impl Discounts {
-    /// Whether the bill is the list price.
+    /// Whether there is neither a commitment nor a percentage: the bill is the list price, sustained use apart.
     pub fn is_empty(&self) -> bool {
         *self == Self { sustained_use: self.sustained_use, ..Self::default() }
     }
@@ -142,8 +142,8 @@ impl Discounts {
         bill
     }
 
-    /// Settles reservations and savings plans hour by hour; answers with the intervals that none covers, each with the
-    /// position of its usage.
+    /// Settles reservations and savings plans hour by hour; returns the uncovered intervals, each with the position of
+    /// its usage.
     fn commitments(
         &self,
         usages: &[Usage],
@@ -191,7 +191,7 @@ impl Discounts {
             sum = sum - off;
         }
         let percent = self.percent_off.0 as f64 / 1e4;
-        let what = format!("{percent} % off what no commitment covers");
+        let what = format!("{percent} % off usage without a commitment");
         bill.taken_off.push(DiscountLine { what, usd: sum });
     }
 }
@@ -203,12 +203,12 @@ impl Parts {
 }
 
 impl Usage {
-    /// What it costs without discounts.
+    /// Its cost at list price.
     pub fn cost(&self) -> Money {
         self.cost_of(self.until - self.from)
     }
 
-    /// The list price of it for so long.
+    /// List price of `span` of it.
     fn cost_of(&self, span: SimDuration) -> Money {
         self.per_hour.share(i128::from(span.as_nanos()), i128::from(HOUR_NANOS))
     }

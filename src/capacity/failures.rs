@@ -7,14 +7,14 @@ use engine::SimDuration;
 /// Rates as published: `data/failures.csv`.
 const TEXT: &str = include_str!("data/failures.csv");
 
-/// A failure rate, and the repair.
+/// A failure rate and its repair time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FailureRate {
     /// Description of the failure: `a GPU node`.
     pub failure: &'static str,
     /// The corresponding fault in a scenario's `faults`.
     pub fault: &'static str,
-    /// That to which it applies.
+    /// Class of objects that fail at this rate.
     pub of: &'static str,
     /// Mean time between two failures of one machine, zone or pod.
     pub mean_time_between: SimDuration,
@@ -28,11 +28,11 @@ pub struct FailureRate {
     pub repair_cv: f64,
     /// Probability that each other spot machine of the same type and zone is reclaimed with it, 0 to 1.
     pub together: f64,
-    /// Source of the repair.
+    /// Source of the repair time.
     pub repair_source: &'static str,
 }
 
-/// What fails.
+/// A class of objects that fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
     /// Machines with GPUs.

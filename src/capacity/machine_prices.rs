@@ -1,38 +1,38 @@
-//! A user's own prices of machines, as a table of type, region and price.
+//! A user's own machine prices, as a table of type, region and price.
 
 use std::collections::BTreeMap;
 
 use units::HourlyPrice;
 
-/// Prices by type and region. A row without a region holds for every region that has no row of its own.
+/// Prices by type and region. A row without a region applies to every region that has no row of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachinePrices {
     rows: BTreeMap<(String, String), MachinePrice>,
 }
 
-/// What an hour of a machine costs.
+/// Price of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MachinePrice {
     /// On demand.
     pub on_demand: HourlyPrice,
-    /// As a machine that the cloud may take back, if the table tells.
+    /// Spot price, if the table has one.
     pub spot: Option<HourlyPrice>,
 }
 
-/// What is wrong with a table.
+/// A mistake in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceTableError {
     /// The line, counted from 1.
     pub line: u32,
-    /// What is wrong there, and what would be right.
+    /// The mistake and its correction.
     pub message: String,
 }
 
 const COLUMNS: &str = "type,region,price";
 
 impl MachinePrices {
-    /// Reads a table with the columns `type,region,price` and, if there is one, `spot`; prices are US dollars an hour. Blank
-    /// lines and those that begin with # are left out. All mistakes at once.
+    /// Reads a table with the columns `type,region,price` and optionally `spot`; prices are US dollars an hour. Blank lines
+    /// and lines that begin with # are skipped. Returns all mistakes at once.
     ///
     /// ```
     /// # use wavetank::capacity::machine_prices::MachinePrices;
@@ -88,14 +88,18 @@ impl MachinePrices {
     fn add(&mut self, key: (String, String), price: MachinePrice) -> Result<(), String> {
         let known = self.rows.get(&key).filter(|known| **known != price);
         if known.is_some() {
-            return Err(format!("{} in {} has another price above", key.0, shown(&key.1)));
+            return Err(format!(
+                "{} in {} has a different price in a row above",
+                key.0,
+                shown(&key.1)
+            ));
         }
         self.rows.insert(key, price);
         Ok(())
     }
 }
 
-/// A type without the cloud that may stand before it.
+/// A type without its cloud prefix.
 pub fn without_cloud(kind: &str) -> &str {
     kind.split_once('/').map_or(kind, |(_, kind)| kind)
 }
@@ -112,7 +116,7 @@ fn row(line: &str, has_spot: bool) -> Result<((String, String), MachinePrice), S
     let cells = columns(line);
     let expected = if has_spot { 4 } else { 3 };
     if cells.len() != expected {
-        return Err(format!("{} columns where the first line has {expected}", cells.len()));
+        return Err(format!("{} columns, but the first line has {expected}", cells.len()));
     }
     if cells[0].is_empty() {
         return Err("no type: write one such as m5.large".to_owned());
@@ -127,7 +131,7 @@ fn price(cell: &str) -> Result<HourlyPrice, String> {
     let usd = cell.trim_start_matches('$').parse::<f64>().ok();
     let usd = usd.filter(|usd| (0.0..1e6).contains(usd));
     usd.map(HourlyPrice::from_usd)
-        .ok_or_else(|| format!("{cell:?} is no price: write US dollars an hour, such as 0.096"))
+        .ok_or_else(|| format!("{cell:?} is not a price: write US dollars an hour, such as 0.096"))
 }
 
 #[cfg(test)]

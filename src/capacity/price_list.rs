@@ -48,7 +48,7 @@ impl Unit {
         ("capacity-unit-hour", Self::CapacityUnitHour),
     ];
 
-    /// Its name.
+    /// Name of the unit, as in reports.
     pub fn as_str(self) -> &'static str {
         Self::NAMED.iter().find(|(_, unit)| *unit == self).map_or("", |(name, _)| name)
     }

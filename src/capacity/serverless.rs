@@ -1,5 +1,5 @@
-//! Pods that are billed by themselves and not by their node: the sizes to which AWS Fargate and GKE Autopilot round them up,
-//! and the time that is billed. Pure.
+//! Billing of serverless pods, which are billed instead of their nodes: the sizes to which AWS Fargate and GKE Autopilot
+//! round them up, and the billed time. Pure.
 
 use cluster::node::Serverless;
 use engine::SimDuration;
@@ -9,19 +9,19 @@ const MIB: i64 = 1 << 20;
 const GIB: i64 = 1 << 30;
 const SECOND: i64 = 1_000_000_000;
 
-/// What a pod is billed for.
+/// The amounts for which a pod is billed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodSize {
     /// CPU.
     pub cpu: MilliCpu,
     /// Memory.
     pub memory: Bytes,
-    /// Ephemeral storage that costs something; Fargate's 20 GiB do not.
+    /// Billed ephemeral storage; Fargate's 20 GiB are free.
     pub storage: Bytes,
 }
 
-/// CPU in thousandths, then the least, the most and the step of the memory that goes with it, in GiB: the combinations of
-/// the EKS User Guide, "Fargate Pod configuration". With a quarter of a CPU 0.5, 1 and 2 GiB.
+/// CPU in millicores, then the minimum, maximum and step of its memory in GiB: the combinations of the EKS User Guide,
+/// "Fargate Pod configuration". A quarter of a CPU has 0.5, 1 or 2 GiB.
 const FARGATE: [(i64, i64, i64, i64); 6] = [
     (500, 1, 4, 1),
     (1_000, 2, 8, 1),
@@ -31,17 +31,17 @@ const FARGATE: [(i64, i64, i64, i64); 6] = [
     (16_000, 32, 120, 8),
 ];
 
-/// What Fargate adds for kubelet, kube-proxy and containerd.
+/// Memory that Fargate adds for kubelet, kube-proxy and containerd.
 const FARGATE_OVERHEAD: Bytes = Bytes(256 * MIB);
 
-/// Autopilot's least for a pod of the general-purpose class on clusters that support bursting.
+/// Autopilot's minimum for a pod of the general-purpose class on clusters that support bursting, in millicores and bytes.
 const AUTOPILOT_CPU: i64 = 50;
 const AUTOPILOT_MEMORY: i64 = 52 * MIB;
-/// What it gives a container that requests nothing.
+/// Autopilot's requests for a container without any.
 const AUTOPILOT_DEFAULT: PodSize =
     PodSize { cpu: MilliCpu(500), memory: Bytes(2 * GIB), storage: Bytes(GIB) };
 
-/// The size that a pod with these requests is billed for; `None` if it is larger than there is. A request of zero is none.
+/// The billed size of a pod with these requests; `None` if it exceeds the largest size. A request of zero counts as absent.
 ///
 /// ```
 /// # use wavetank::capacity::serverless::{PodSize, billed_size};
@@ -60,7 +60,7 @@ pub fn billed_size(kind: Serverless, requested: PodSize) -> Option<PodSize> {
     }
 }
 
-/// The time that is billed for a pod that was there for so long: whole seconds, on Fargate a minute at least.
+/// The billed time of a pod that existed for `span`: whole seconds, on Fargate at least a minute.
 pub fn billed_time(kind: Serverless, span: SimDuration) -> SimDuration {
     let seconds = (span.as_nanos() + SECOND - 1) / SECOND;
     SimDuration::from_secs(match kind {
@@ -86,13 +86,13 @@ fn fargate(requested: PodSize) -> Option<PodSize> {
     Some(PodSize { cpu: MilliCpu(cpu), memory, storage: Bytes(0) })
 }
 
-/// Raises what is too little: each amount to its least, then CPU or memory until there are 1 to 6.5 GiB for each CPU.
+/// Raises each amount to its minimum, then CPU or memory until there are 1 to 6.5 GiB per CPU.
 fn autopilot(requested: PodSize) -> PodSize {
     let or = |amount: i64, default: i64| if amount > 0 { amount } else { default };
     let cpu = or(requested.cpu.0, AUTOPILOT_DEFAULT.cpu.0).max(AUTOPILOT_CPU);
     let memory = or(requested.memory.0, AUTOPILOT_DEFAULT.memory.0).max(AUTOPILOT_MEMORY);
     let storage = or(requested.storage.0, AUTOPILOT_DEFAULT.storage.0);
-    // 1 GiB for 1000 thousandths at least; 6.5 GiB for 1000, or 13 GiB for 2000, at most.
+    // At least 1 GiB per CPU; at most 6.5 GiB per CPU, 13 GiB for two.
     let least_memory = i128::from(cpu) * i128::from(GIB) / 1_000;
     let of_memory = (i128::from(memory) * 2_000 + i128::from(13 * GIB) - 1) / i128::from(13 * GIB);
     let whole = |amount: i128| i64::try_from(amount).unwrap_or(i64::MAX);

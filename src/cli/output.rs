@@ -51,15 +51,16 @@ impl OutputOptions {
         ProgressBar::new(length).with_style(style).with_message(what)
     }
 
-    /// A counter on standard error for an unknown number of steps; hidden if progress is off.
-    pub fn counter(&self, what: &'static str) -> ProgressBar {
+    /// A counter on standard error for a number of steps of which only the largest is known; hidden if progress is off.
+    pub fn counter(&self, what: &'static str, most: u64) -> ProgressBar {
         if !self.progress {
             return ProgressBar::hidden();
         }
-        let style =
-            ProgressStyle::with_template("{spinner} {msg}: {pos} runs in {elapsed}, {per_sec}")
-                .expect("the template above is a valid one");
-        ProgressBar::no_length().with_style(style).with_message(what)
+        let style = ProgressStyle::with_template(
+            "{spinner} {msg}: {pos} runs in {elapsed}, {per_sec}, at most {eta} left",
+        )
+        .expect("the template above is a valid one");
+        ProgressBar::new(most).with_style(style).with_message(what)
     }
 }
 

@@ -22,26 +22,31 @@ use size::tune::{DEFAULT, TuneList};
 #[command(after_help = "\
 Examples:
   wavetank size scenario.yaml
-  wavetank size scenario.yaml --tune hpa,nodes,requests --survive node,rollout --headroom
+  wavetank size scenario.yaml --tune hpa,nodes,requests --survive node,rollout,node+rollout --headroom
   wavetank size scenario.yaml --tune cluster.nodePools[general].count=2,3,4,5 --patch sized/")]
 pub struct Arguments {
     /// The scenario file, whose objectives must be met
     #[arg(value_name = "SCENARIO")]
     scenario: String,
 
-    /// Settings to tune: hpa, behavior, replicas, requests, limits, nodes, node-types, separated by commas, or any
-    /// setting as PATH=A,B,C with the leanest value first; can be given several times
+    /// Settings to tune: hpa, behavior, replicas, stateful, requests, limits, memory, nodes, node-types, separated by
+    /// commas, or any setting as PATH=A,B,C with the leanest value first; can be given several times
     /// [default: hpa,replicas,nodes,node-types]
     #[arg(long, value_name = "WHAT")]
     tune: Vec<TuneList>,
 
-    /// Failures to survive at peak traffic: node, zone, rollout, separated by commas
+    /// Failures to survive at peak traffic: node, zone, rollout, or several at once such as node+rollout, separated by
+    /// commas
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     survive: Vec<Survive>,
 
-    /// Report how much more traffic the result can handle
+    /// Report how much more traffic the result can handle, and how few replicas will do
     #[arg(long)]
     headroom: bool,
+
+    /// Number of runs after which no further settings are tried; those that race and confirm the result come on top
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
 
     #[command(flatten)]
     settings: Settings,
@@ -97,11 +102,13 @@ pub fn run(
             racing: arguments.seeds,
             fresh: arguments.confirm,
             indifference: arguments.indifference / 100.0,
+            units: arguments.runs,
             ..SearchSettings::default()
         },
         seed: arguments.settings.first_seed(&resolved),
     };
-    let bar = options.counter("sizing");
+    let cases = 1 + question.survive.len() as u64;
+    let bar = options.counter("sizing", arguments.runs * cases);
     let answer = recommend(&mut load, &question, &|| bar.inc(1));
     bar.finish_and_clear();
     let answer = answer.map_err(|error| match error {

@@ -1,22 +1,26 @@
 //! `wavetank sweep`: runs a grid of settings and finds the cheapest that meets the objectives.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
-use super::output::OutputOptions;
+use super::output::{OutputOptions, print_warning};
 use super::scenario_arguments::{Seeds, Settings};
 use super::sweep_shards::{self, Part};
-use files::Loader;
+use files::{Loader, read_bytes, write_file};
 use manifest::Diagnostics;
+use report::charts;
 use report::text::Style;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
+use sweep::pictures::pictures;
+use sweep::sample::Sample;
 use sweep::summary::RunSummary;
 use sweep::table::SweepTable;
-use sweep::vary::{Vary, grid, grid_size};
-use sweep::{run_all, table_text};
+use sweep::vary::{Vary, grid, grid_size, table};
+use sweep::{accepts, page, run_all, run_each, table_text};
 
 /// More settings would neither be readable nor fit into memory.
 const SETTINGS_MAX: usize = 10_000;
@@ -27,6 +31,9 @@ const SETTINGS_MAX: usize = 10_000;
 #[command(after_help = "\
 Examples:
   wavetank sweep scenario.yaml --vary cluster.nodePools[general].count=3,4,5
+  wavetank sweep scenario.yaml --vary cluster.nodePools[general].count=2..8 \\
+      --vary manifests.Deployment/shop/web.spec.replicas=2..12/2 --report sweep.html
+  wavetank sweep scenario.yaml --vary A=1..9 --vary B=1..9 --vary C=1..9 --sample sobol:100
   wavetank sweep plan scenario.yaml --vary seed=1,2 --to plan.json
   wavetank sweep run plan.json --results results/ --shard 1/4
   wavetank sweep merge plan.json --results results/")]
@@ -37,9 +44,24 @@ pub struct Arguments {
     #[command(flatten)]
     grid: Grid,
 
+    #[command(flatten)]
+    outputs: Outputs,
+}
+
+/// Where the result goes.
+#[derive(Debug, clap::Args)]
+pub struct Outputs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+
+    /// Write charts as SVG and PNG to this folder: cost against latency, heat maps, and which setting matters
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
+
+    /// Write an HTML page with the charts and all settings to this file
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// The grid to be run.
@@ -49,10 +71,18 @@ pub struct Grid {
     #[arg(value_name = "SCENARIO", required = true)]
     scenario: Option<String>,
 
-    /// A setting and its values, such as cluster.nodePools[general].count=3,4,5; if given several times, all
-    /// combinations are run
-    #[arg(long, value_name = "PATH=A,B,C", required = true)]
+    /// A setting and its values: cluster.nodePools[general].count=3,4,5 or =3..9/2 (from 3 to 9 in steps of 2); if given
+    /// several times, all combinations are run
+    #[arg(long, value_name = "PATH=A,B,C", required_unless_present = "table")]
     vary: Vec<Vary>,
+
+    /// Run so many of the combinations, spread evenly: sobol:COUNT or latin:COUNT
+    #[arg(long, value_name = "METHOD:COUNT", conflicts_with = "table")]
+    sample: Option<Sample>,
+
+    /// A CSV file of settings instead of --vary: a path at the head of each column, and a setting in each row
+    #[arg(long, value_name = "FILE", conflicts_with = "vary")]
+    table: Option<String>,
 
     /// Overrides that apply to every run.
     #[command(flatten)]
@@ -87,9 +117,24 @@ impl Grid {
         self.scenario.as_deref().ok_or_else(missing)
     }
 
-    /// The paths of the varied settings.
-    pub fn varied(&self) -> Vec<String> {
-        self.vary.iter().map(|one| one.path.clone()).collect()
+    /// The varied paths, and the values of each setting.
+    fn cells(&self) -> Result<(Vec<String>, Vec<Vec<String>>), Failure> {
+        if let Some(file) = &self.table {
+            let bytes = read_bytes(file).map_err(Failure::Input)?;
+            return table(&bytes).map_err(|error| Failure::Input(format!("{file}: {error}")));
+        }
+        let varied = self.vary.iter().map(|one| one.path.clone()).collect();
+        if let Some(sample) = self.sample {
+            return Ok((varied, sample.of(&self.vary)));
+        }
+        let size = grid_size(&self.vary);
+        if size > SETTINGS_MAX {
+            return Err(Failure::Input(format!(
+                "this makes {size} settings, and {SETTINGS_MAX} is the most; vary less at a time, or run some of them: \
+                 --sample sobol:1000"
+            )));
+        }
+        Ok((varied, grid(&self.vary)))
     }
 
     /// The seeds of each setting.
@@ -97,39 +142,62 @@ impl Grid {
         self.seeds.from(resolved.first().map_or(0, |one| self.settings.first_seed(one)))
     }
 
-    /// All combinations of settings, and the scenario with each.
-    pub fn resolve(&self) -> Result<(Vec<Vec<String>>, Vec<ResolvedScenario>), Failure> {
-        let size = grid_size(&self.vary);
-        if size > SETTINGS_MAX {
-            return Err(Failure::Input(format!(
-                "this makes {size} settings, and {SETTINGS_MAX} is the most; vary less at a time"
-            )));
-        }
-        let cells = grid(&self.vary);
+    /// The settings to run, and the scenario with each.
+    pub fn resolve(&self) -> Result<Resolved, Failure> {
+        let (varied, cells) = self.cells()?;
         let mut loader = Loader::default();
-        let mut problems = Diagnostics::default();
-        let mut resolved = Vec::new();
+        let mut loaded = Vec::new();
         for cell in &cells {
-            match loader.load(self.scenario()?, &self.settings_of(cell)?) {
-                Ok(one) => resolved.push(one),
+            loaded.push(loader.load(self.scenario()?, &self.settings_of(&varied, cell)?));
+        }
+        let loaded = run_each(&loaded, |one| {
+            let one = one.as_ref().map_err(Clone::clone)?;
+            accepts(one).map(|()| one.clone())
+        });
+        let all = cells.len();
+        let (mut kept, mut scenarios) = (Vec::new(), Vec::new());
+        let mut problems = Diagnostics::default();
+        for (cell, one) in cells.into_iter().zip(loaded) {
+            match one {
+                Ok(one) => {
+                    kept.push(cell);
+                    scenarios.push(one);
+                }
                 Err(mistakes) => problems.append(mistakes),
             }
         }
-        if problems.has_errors() {
-            problems.deduplicate();
+        problems.deduplicate();
+        if scenarios.is_empty() {
             return Err(Failure::Problems(problems));
         }
-        Ok((cells, resolved))
+        if kept.len() < all {
+            print_warning(&format!(
+                "{} of {all} settings are left out, as the scenario cannot have them: {}",
+                all - kept.len(),
+                problems.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; ")
+            ));
+        }
+        Ok(Resolved { varied, cells: kept, scenarios })
     }
 
     /// The overrides of every run, followed by those of this cell.
-    fn settings_of(&self, cell: &[String]) -> Result<Vec<Override>, Failure> {
+    fn settings_of(&self, varied: &[String], cell: &[String]) -> Result<Vec<Override>, Failure> {
         let mut settings = self.settings.settings.clone();
-        for (vary, value) in self.vary.iter().zip(cell) {
-            settings.push(format!("{}={value}", vary.path).parse().map_err(Failure::input)?);
+        for (path, value) in varied.iter().zip(cell) {
+            settings.push(format!("{path}={value}").parse().map_err(Failure::input)?);
         }
         Ok(settings)
     }
+}
+
+/// The settings of a sweep.
+pub struct Resolved {
+    /// The paths that vary.
+    pub varied: Vec<String>,
+    /// A value for each of them, setting by setting.
+    pub cells: Vec<Vec<String>>,
+    /// The scenario with each setting.
+    pub scenarios: Vec<ResolvedScenario>,
 }
 
 /// Runs the grid and writes its table.
@@ -142,13 +210,13 @@ pub fn run(
         return sweep_shards::run(part, options, out);
     }
     let grid = &arguments.grid;
-    let (cells, resolved) = grid.resolve()?;
+    let Resolved { varied, cells, scenarios: resolved } = grid.resolve()?;
     let seeds = grid.seeds(&resolved);
     let bar = options.progress_bar((resolved.len() * seeds.len()) as u64, "sweeping");
     let reports = run_all(&resolved, &seeds, || bar.inc(1)).map_err(Failure::Problems)?;
     bar.finish_and_clear();
     let runs = reports.iter().map(|reports| reports.iter().map(RunSummary::of).collect());
-    let mut sweep = SweepTable::new(grid.varied(), cells.into_iter().zip(runs).collect());
+    let mut sweep = SweepTable::new(varied, cells.into_iter().zip(runs).collect());
     let after = seeds.last().map_or(0, |last| last.wrapping_add(1));
     let fresh: Vec<u64> =
         (0..u64::from(grid.confirm)).map(|number| after.wrapping_add(number)).collect();
@@ -159,17 +227,27 @@ pub fn run(
             Ok(reports.iter().flatten().map(RunSummary::of).collect())
         })
         .map_err(Failure::Problems)?;
-    write_table(&sweep, arguments.output, options, out)
+    write_table(&sweep, &arguments.outputs, options, out)
 }
 
 /// Writes the table of a sweep.
 pub fn write_table(
     sweep: &SweepTable,
-    format: Format,
+    outputs: &Outputs,
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
-    let rendered = match format {
+    if let Some(folder) = &outputs.charts {
+        for chart in pictures(sweep) {
+            for file in charts::files(&chart.stem, &chart.scene) {
+                write_file(&folder.join(&file.name), &file.bytes).map_err(Failure::Input)?;
+            }
+        }
+    }
+    if let Some(path) = &outputs.report {
+        write_file(path, page::render(sweep).as_bytes()).map_err(Failure::Input)?;
+    }
+    let rendered = match outputs.output {
         Format::Text => table_text::render(sweep, Style { color: options.color }).into_bytes(),
         Format::Csv => sweep.csv().map_err(Failure::input)?,
         Format::Json => sweep.json().into_bytes(),

@@ -70,7 +70,9 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
             let place = Location::whole(&path.as_str().into());
             examined.problems.push(Diagnostic::error("file", message).at(place));
         }
-        sources.into_iter().for_each(|source| examined.add(source));
+        for source in sources {
+            examined.add(source);
+        }
     }
     examined.finish();
     let CheckedInputs { problems, file_count, .. } = examined;

@@ -23,7 +23,7 @@ pub enum Change {
     PodRemoved {
         /// Its former key.
         pod: PodId,
-        /// Its name.
+        /// Namespace and name of the pod.
         name: Box<NamespacedName>,
         /// The controller that owned it.
         owner: Option<Owner>,
@@ -40,7 +40,7 @@ pub enum Change {
     Removed {
         /// Its former key.
         object: ObjectId,
-        /// Its name.
+        /// Namespace and name of the object.
         name: Box<NamespacedName>,
         /// The object that owned it.
         owner: Option<ObjectId>,

@@ -26,7 +26,7 @@ use super::store::Store;
 use engine::{Id, SimDuration, SimTime};
 use units::Quantity;
 
-/// How long a volume stays attached to an unresponsive node after its pod's deletion is requested
+/// Time for which a volume stays attached to an unresponsive node after its pod's deletion is requested
 /// (`maxWaitForUnmountDuration` of the attach-detach controller, 1.36).
 const FORCED_DETACH_AFTER: SimDuration = SimDuration::from_secs(360);
 
@@ -39,9 +39,9 @@ pub struct ClaimSpec {
     pub requests: ResourceList,
     /// `storageClassName`; absent = the cluster's default class.
     pub storage_class: Option<Name>,
-    /// `volumeName`: the volume that it is to have.
+    /// `volumeName`: the volume to bind.
     pub volume_name: Option<Name>,
-    /// `selector`: what the labels of its volume must meet; no volume is made for such a claim.
+    /// `selector` on the labels of its volume; no volume is provisioned for such a claim.
     pub selector: Option<Selector>,
     /// `volumeMode: Block`.
     pub is_block: bool,
@@ -188,7 +188,7 @@ pub enum ClaimOwner {
 /// A claim to be created by a controller.
 #[derive(Clone, Debug)]
 pub struct ClaimDraft {
-    /// Its name.
+    /// Namespace and name of the claim.
     pub id: NamespacedName,
     /// Size, access modes and storage class.
     pub spec: ClaimSpec,

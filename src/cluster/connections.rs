@@ -25,7 +25,7 @@ pub enum ConnectionEnd {
 /// The properties of a pod that policies match on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodEnd {
-    /// Its namespace.
+    /// Namespace of the pod.
     pub namespace: Name,
     /// Labels of its namespace.
     pub namespace_labels: Labels,
@@ -42,7 +42,7 @@ pub struct PodEnd {
 pub struct Port<'a> {
     /// `TCP`, `UDP` or `SCTP`.
     pub protocol: &'a str,
-    /// Its number.
+    /// Port number.
     pub number: u16,
 }
 

@@ -53,7 +53,7 @@ impl FromIterator<ContainerStatus> for ContainerStatuses {
 pub struct ContainerStatus {
     /// `state`.
     pub state: ContainerState,
-    /// `lastState.terminated`: how the previous run ended.
+    /// `lastState.terminated`: end of the previous run.
     pub last_termination: Option<Termination>,
     /// `restartCount`.
     pub restarts: u32,

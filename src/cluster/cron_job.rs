@@ -31,7 +31,7 @@ pub struct CronJobSpec {
     pub schedule: Schedule,
     /// Time zone of the schedule; absent = UTC, the time zone of kube-controller-manager.
     pub time_zone: Option<Name>,
-    /// How late a Job may start, in seconds; absent = no limit.
+    /// Maximum delay of a Job's start, in seconds; absent = no limit.
     pub starting_deadline_seconds: Option<i64>,
     /// `spec.concurrencyPolicy`.
     pub concurrency_policy: ConcurrencyPolicy,

@@ -69,7 +69,7 @@ const MONTHS: Bounds = Bounds {
 const WEEKDAYS: Bounds =
     Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
-/// Descriptors and the fields they stand for.
+/// Descriptors and the equivalent fields.
 const DESCRIPTORS: [(&str, &str); 7] = [
     ("@yearly", "0 0 1 1 *"),
     ("@annually", "0 0 1 1 *"),
@@ -258,7 +258,7 @@ fn values(field: &str, bounds: &Bounds) -> Result<Values, String> {
     if all.bits == 0 { Err(format!("empty field: {field}")) } else { Ok(all) }
 }
 
-/// `number | number-number [ / number ]`; `*` and `?` stand for the whole range (`getRange`).
+/// `number | number-number [ / number ]`; `*` and `?` mean the whole range (`getRange`).
 fn range(text: &str, bounds: &Bounds) -> Result<Values, String> {
     let mut sides = text.split('/');
     let (span, step) = (sides.next().unwrap_or_default(), sides.next());

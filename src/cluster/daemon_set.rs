@@ -46,7 +46,7 @@ pub struct DaemonSetSpec {
     pub template: PodTemplate,
     /// `spec.updateStrategy`.
     pub update: DaemonSetUpdate,
-    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: time for which a pod must be ready before it counts as available.
     pub min_ready_seconds: i32,
     /// Revisions kept for rollback.
     pub revision_history_limit: i32,

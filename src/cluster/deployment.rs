@@ -36,7 +36,7 @@ pub struct DeploymentSpec {
     pub template: PodTemplate,
     /// `spec.strategy`.
     pub strategy: DeploymentStrategy,
-    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: time for which a pod must be ready before it counts as available.
     pub min_ready_seconds: i32,
     /// Old ReplicaSets kept for rollback.
     pub revision_history_limit: i32,

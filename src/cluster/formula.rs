@@ -168,14 +168,14 @@ impl Value {
     fn number(self) -> Result<f64, String> {
         match self {
             Self::Number(number) => Ok(number),
-            other => Err(format!("{} is used where a number belongs", other.kind())),
+            other => Err(format!("{} is used instead of a number", other.kind())),
         }
     }
 
     fn bool(self) -> Result<bool, String> {
         match self {
             Self::Bool(value) => Ok(value),
-            other => Err(format!("{} is used where true or false belongs", other.kind())),
+            other => Err(format!("{} is used instead of true or false", other.kind())),
         }
     }
 }
@@ -191,9 +191,7 @@ fn evaluate(
         Node::Number(number) => Value::Number(*number),
         Node::Bool(value) => Value::Bool(*value),
         Node::Variable(name) => value_of(name).map_or(Value::Nil, Value::Number),
-        Node::Element => {
-            Value::Number(element.ok_or("# is used outside of a predicate".to_owned())?)
-        }
+        Node::Element => Value::Number(element.ok_or("# is used outside a predicate".to_owned())?),
         Node::Not(inner) => Value::Bool(!of(inner)?.bool()?),
         Node::Negated(inner) => Value::Number(-of(inner)?.number()?),
         Node::Binary(Operator::Or, left, right) => {
@@ -300,9 +298,9 @@ fn call(
 fn aggregate(function: Function, numbers: &mut [f64]) -> Result<f64, String> {
     let one = || match *numbers {
         [number] => Ok(number),
-        _ => Err("a function of one number was given others".to_owned()),
+        _ => Err("a function of one number has other arguments".to_owned()),
     };
-    let none = || "a function of numbers was given none".to_owned();
+    let none = || "a function of numbers has no arguments".to_owned();
     let count = numbers.len() as f64;
     Ok(match function {
         Function::Abs => one()?.abs(),
@@ -396,7 +394,7 @@ mod tests {
         }
         for (text, expected) in [
             ("best ?? slower", "the formula yields nothing, not a number"),
-            ("best + 1", "nothing is used where a number belongs"),
+            ("best + 1", "nothing is used instead of a number"),
             ("best ?? backup + 1", "?? cannot be mixed with other operators"),
             ("best ?? backup || true", "?? cannot be mixed with other operators"),
         ] {
@@ -408,16 +406,16 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_and_nothing_is_too_deep() {
         for (text, expected) in [
-            ("", "it ends too early"),
-            ("trig_one +", "it ends too early"),
+            ("", "unexpected end"),
+            ("trig_one +", "unexpected end"),
             ("(trig_one", "\")\" is missing at the end"),
-            ("trig_three", "there are trig_one, trig_two"),
-            ("keys(trig_one)", "there is no function \"keys\" here"),
+            ("trig_three", "the names are trig_one, trig_two"),
+            ("keys(trig_one)", "unknown function \"keys\""),
             ("trig_one trig_two", "\"trig_two\" is unexpected here"),
             ("trig_one > 1", "the formula yields true or false, not a number"),
-            ("# + 1", "# is used outside of a predicate"),
-            ("1 ? 2 : 3", "a number is used where true or false belongs"),
-            ("mean([])", "was given none"),
+            ("# + 1", "# is used outside a predicate"),
+            ("1 ? 2 : 3", "a number is used instead of true or false"),
+            ("mean([])", "has no arguments"),
         ] {
             let problem = value(text).expect_err(text);
             assert!(problem.contains(expected), "{text}: {problem}");

@@ -32,7 +32,7 @@ pub struct HpaStatus {
 pub struct MetricStatus {
     /// The metric.
     pub source: Arc<MetricSource>,
-    /// Its value.
+    /// Current value.
     pub current: MetricValue,
 }
 
@@ -56,7 +56,7 @@ pub enum MetricValue {
 /// A condition of an HPA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HpaCondition {
-    /// Its type.
+    /// `type` of the condition.
     pub kind: HpaConditionType,
     /// Status of the condition.
     pub status: ConditionStatus,

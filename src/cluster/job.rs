@@ -118,7 +118,7 @@ pub enum PodFailurePattern {
 pub struct SuccessRule {
     /// Indexes that count; absent = all.
     pub indexes: Option<Name>,
-    /// Number of them that must succeed; absent = all of them.
+    /// Number of indexes that must succeed; absent = all.
     pub count: Option<i32>,
 }
 

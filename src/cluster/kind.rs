@@ -13,7 +13,7 @@ pub enum Scope {
     Cluster,
 }
 
-/// How a simulation treats objects of a kind.
+/// The role of a kind's objects in a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Held in the store and simulated.
@@ -104,7 +104,7 @@ pub struct KindInfo {
     pub scope: Scope,
     /// Verbs supported for its objects.
     pub verbs: Verbs,
-    /// How a simulation treats its objects.
+    /// Role of its objects in a simulation.
     pub role: Role,
     /// Whether the API server tracks spec changes in `metadata.generation`.
     pub has_generation: bool,
@@ -137,27 +137,27 @@ macro_rules! kinds {
 
 use Role::{LeftAside, PodsMissing, Simulated};
 
-const RIGHTS: &str = "rights are not simulated, except for timeline entries with `as`; `wavetank auth can-i` answers who may do \
-     what";
-const STANDARDS: &str = "pods are judged by the Pod Security labels of their namespace alone";
-const ADMISSION: &str = "nothing checks or changes objects on their way in";
-const NO_STORAGE: &str = "no storage is simulated";
+const RIGHTS: &str = "permissions are not enforced, except for timeline entries with `as`; `wavetank auth can-i` evaluates them";
+const STANDARDS: &str = "pods are checked only against the Pod Security labels of their namespace";
+const ADMISSION: &str = "objects are admitted without webhooks or policies";
+const NO_STORAGE: &str = "storage is not simulated";
 const DEVICES: &str = "devices are not allocated";
 const CERTIFICATES: &str = "certificates are not simulated";
 const AT_SERVICE: &str = "requests enter at the Service";
 const BY_ROUTE: &str =
-    "requests enter at the Service, but for those under `ingress` of the scenario";
-const BY_SELECTOR: &str = "a Service has the endpoints that its selector finds";
+    "requests enter at the Service, except those under `ingress` of the scenario";
+const BY_SELECTOR: &str = "a Service has the endpoints of its selector";
 const PAST: &str = "it only describes the past";
-const EVERY_REQUEST: &str = "the API server takes every request";
-const OWN_METRICS: &str = "metrics are collected without it";
-const BY_KARPENTER: &str = "Karpenter makes no nodes by it";
-const KUSTOMIZE: &str = "it is kustomize's own; give the output of `kubectl kustomize` instead";
+const EVERY_REQUEST: &str = "the API server accepts every request without queueing";
+const OWN_METRICS: &str = "metrics are collected regardless of it";
+const BY_KARPENTER: &str = "Karpenter creates no nodes from it";
+const KUSTOMIZE: &str =
+    "a configuration of kustomize; use the output of `kubectl kustomize` instead";
 /// For rows that are not API kinds, but involved objects of a run's Events.
-const NO_OBJECT: &str = "it is no object";
+const NO_OBJECT: &str = "it is not an API object";
 /// The consequence of ignoring a kind that is not in the table.
 pub const CUSTOM_RESOURCES: &str =
-    "custom resources are left aside, and so is what their controllers would do";
+    "custom resources and the effects of their controllers are not simulated";
 const WRITE_DEPLOYMENT: &str = "its pods are not created; write a Deployment instead";
 
 kinds! {
@@ -197,11 +197,11 @@ kinds! {
     "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
     "argoproj.io" "v1alpha1" Rollout "rollouts" ["ro"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
     "keda.sh" "v1alpha1" ScaledJob "scaledjobs" ["sj"] Namespaced Verbs::NONE, PodsMissing("its pods are not created");
-    "" "v1" PodTemplate "podtemplates" [] Namespaced Verbs::NONE, LeftAside("nothing uses it");
+    "" "v1" PodTemplate "podtemplates" [] Namespaced Verbs::NONE, LeftAside("no controller uses it");
     "" "v1" Binding "bindings" [] Namespaced Verbs::NONE, LeftAside("pods are bound by the simulated scheduler");
     "" "v1" Event "events" ["ev"] Namespaced Verbs::NONE, LeftAside(PAST);
     "apps" "v1" ControllerRevision "controllerrevisions" [] Namespaced Verbs::NONE, LeftAside(PAST);
-    "coordination.k8s.io" "v1" Lease "leases" [] Namespaced Verbs::NONE, LeftAside("it is the components' own");
+    "coordination.k8s.io" "v1" Lease "leases" [] Namespaced Verbs::NONE, LeftAside("control plane components manage their own");
     "rbac.authorization.k8s.io" "v1" Role "roles" [] Namespaced Verbs::NONE, LeftAside(RIGHTS);
     "rbac.authorization.k8s.io" "v1" RoleBinding "rolebindings" [] Namespaced Verbs::NONE, LeftAside(RIGHTS);
     "rbac.authorization.k8s.io" "v1" ClusterRole "clusterroles" [] Cluster Verbs::NONE, LeftAside(RIGHTS);
@@ -213,11 +213,11 @@ kinds! {
     "admissionregistration.k8s.io" "v1" ValidatingAdmissionPolicy "validatingadmissionpolicies" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
     "admissionregistration.k8s.io" "v1" ValidatingAdmissionPolicyBinding "validatingadmissionpolicybindings" [] Cluster Verbs::NONE, LeftAside(ADMISSION);
     "apiextensions.k8s.io" "v1" CustomResourceDefinition "customresourcedefinitions" ["crd", "crds"] Cluster Verbs::NONE,
-        LeftAside("custom resources are left aside, whether or not they are defined");
+        LeftAside("custom resources are not simulated, whether or not they are defined");
     "apiregistration.k8s.io" "v1" APIService "apiservices" [] Cluster Verbs::NONE,
-        LeftAside("the metrics APIs are built in, others are left aside");
+        LeftAside("only the built-in metrics APIs are simulated");
     "node.k8s.io" "v1" RuntimeClass "runtimeclasses" [] Cluster Verbs::NONE,
-        LeftAside("its overhead counts only where a pod's `overhead` says it");
+        LeftAside("its overhead counts only if set in a pod's `overhead`");
     "storage.k8s.io" "v1" CSIDriver "csidrivers" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
     "storage.k8s.io" "v1" CSINode "csinodes" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
     "storage.k8s.io" "v1" VolumeAttachment "volumeattachments" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
@@ -236,7 +236,7 @@ kinds! {
     "kustomize.config.k8s.io" "v1beta1" Kustomization "kustomizations" [] Namespaced Verbs::NONE, LeftAside(KUSTOMIZE);
     "kustomize.config.k8s.io" "v1alpha1" Component "components" [] Namespaced Verbs::NONE, LeftAside(KUSTOMIZE);
     "karpenter.sh" "v1" NodePool "nodepools" [] Cluster HELD, LeftAside(BY_KARPENTER);
-    "karpenter.sh" "v1" NodeClaim "nodeclaims" [] Cluster Verbs::GET, LeftAside("Karpenter makes its NodeClaims itself");
+    "karpenter.sh" "v1" NodeClaim "nodeclaims" [] Cluster Verbs::GET, LeftAside("Karpenter creates its own NodeClaims");
     "karpenter.k8s.aws" "v1" EC2NodeClass "ec2nodeclasses" ["ec2nc", "ec2ncs"] Cluster HELD, LeftAside(BY_KARPENTER);
     "karpenter.kwok.sh" "v1alpha1" KWOKNodeClass "kwoknodeclasses" [] Cluster HELD, LeftAside(BY_KARPENTER);
 

@@ -140,16 +140,16 @@ fn check_claim(item: &LimitRangeItem, requests: &ResourceList, problems: &mut Ve
     let bounds = [("minimum", &item.min), ("maximum", &item.max)];
     for (what, bounds) in bounds {
         for (name, bound) in bounds.iter() {
-            let says = |why: String| {
+            let message_of = |why: String| {
                 format!("{what} {name} usage per PersistentVolumeClaim is {bound}{why}")
             };
             match requests.get(name) {
-                None => problems.push(says(".  No request is specified".to_owned())),
+                None => problems.push(message_of(".  No request is specified".to_owned())),
                 Some(request)
                     if (what == "minimum" && request < bound)
                         || (what == "maximum" && request > bound) =>
                 {
-                    problems.push(says(format!(", but request is {request}")));
+                    problems.push(message_of(format!(", but request is {request}")));
                 }
                 Some(_) => {}
             }
@@ -175,33 +175,33 @@ fn check(
     problems: &mut Vec<String>,
 ) {
     for (name, least) in item.min.iter() {
-        let says = |why: String| format!("minimum {name} usage per {what} is {least}{why}");
+        let message_of = |why: String| format!("minimum {name} usage per {what} is {least}{why}");
         match (requests.get(name), limits.get(name)) {
-            (None, _) => problems.push(says(".  No request is specified".to_owned())),
+            (None, _) => problems.push(message_of(".  No request is specified".to_owned())),
             (Some(request), _) if request < least => {
-                problems.push(says(format!(", but request is {request}")));
+                problems.push(message_of(format!(", but request is {request}")));
             }
             (_, Some(limit)) if limit < least => {
-                problems.push(says(format!(", but limit is {limit}")));
+                problems.push(message_of(format!(", but limit is {limit}")));
             }
             _ => {}
         }
     }
     for (name, most) in item.max.iter() {
-        let says = |why: String| format!("maximum {name} usage per {what} is {most}{why}");
+        let message_of = |why: String| format!("maximum {name} usage per {what} is {most}{why}");
         match (requests.get(name), limits.get(name)) {
-            (_, None) => problems.push(says(".  No limit is specified".to_owned())),
+            (_, None) => problems.push(message_of(".  No limit is specified".to_owned())),
             (_, Some(limit)) if limit > most => {
-                problems.push(says(format!(", but limit is {limit}")));
+                problems.push(message_of(format!(", but limit is {limit}")));
             }
             (Some(request), _) if request > most => {
-                problems.push(says(format!(", but request is {request}")));
+                problems.push(message_of(format!(", but request is {request}")));
             }
             _ => {}
         }
     }
     for (name, ratio) in item.max_limit_request_ratio.iter() {
-        let says = |why: &str| {
+        let message_of = |why: &str| {
             format!("{name} max limit to request ratio per {what} is {ratio}, but {why}")
         };
         let given = |amount: Option<Quantity>| {
@@ -209,13 +209,13 @@ fn check(
         };
         match (given(requests.get(name)), given(limits.get(name))) {
             (None, _) => {
-                problems.push(says("no request is specified or request is 0"));
+                problems.push(message_of("no request is specified or request is 0"));
             }
-            (_, None) => problems.push(says("no limit is specified or limit is 0")),
+            (_, None) => problems.push(message_of("no limit is specified or limit is 0")),
             (Some(request), Some(limit)) => {
                 let observed = limit / request;
                 if observed > ratio.nanos() as f64 / 1e9 {
-                    problems.push(says(&format!("provided ratio is {observed:.6}")));
+                    problems.push(message_of(&format!("provided ratio is {observed:.6}")));
                 }
             }
         }

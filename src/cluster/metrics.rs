@@ -25,7 +25,7 @@ pub struct PodMetrics {
 /// Usage of a container other than the application container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerMetrics {
-    /// Its name.
+    /// Container name.
     pub container: Name,
     /// Mean CPU, in billionths of a core.
     pub cpu_nano: i64,

@@ -17,7 +17,7 @@ use engine::{Id, SimTime, Table};
 
 /// An object written through the generic verbs.
 pub trait Object: Clone + fmt::Debug + Sized + 'static {
-    /// Its kind.
+    /// Kind of these objects.
     const KIND: Kind;
     /// The part that clients write, defaulted and validated.
     type Spec: Clone + fmt::Debug;

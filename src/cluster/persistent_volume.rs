@@ -26,7 +26,7 @@ const ZONE_DELIMITER: &str = "__";
 pub struct PersistentVolume {
     /// Its metadata.
     pub meta: ObjectMeta,
-    /// Its spec.
+    /// `spec` of the volume.
     pub spec: PersistentVolumeSpec,
     /// The bound claim; after its deletion, the former claim.
     pub claim: Option<NamespacedName>,
@@ -155,7 +155,7 @@ impl Store {
     }
 
     /// True if a volume is provisioned for this claim when none fits: its class has a provisioner or no manifest, and the
-    /// claim asks for no particular volume.
+    /// claim names no particular volume.
     pub fn is_provisioned(&self, claim: &Claim) -> bool {
         let spec = &claim.spec;
         let has_class = spec.storage_class.as_deref() != Some("");

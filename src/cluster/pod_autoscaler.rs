@@ -1,4 +1,4 @@
-//! Knative's PodAutoscaler: how a revision is scaled by its requests, and whether the activator is in their path.
+//! Knative's PodAutoscaler: scaling of a revision by its requests, and the activator's place in their path.
 
 use super::action::Refused;
 use super::change::Change;
@@ -17,9 +17,9 @@ pub type PodAutoscalerId = Id<PodAutoscaler>;
 pub struct PodAutoscaler {
     /// Object metadata.
     pub meta: ObjectMeta,
-    /// Its spec, with what its annotations and `config-autoscaler` say.
+    /// Its spec, with the settings of its annotations and of `config-autoscaler`.
     pub spec: PodAutoscalerSpec,
-    /// As Knative last wrote it.
+    /// The status last written by Knative.
     pub status: PodAutoscalerStatus,
     /// The last statistics that activators and queue-proxies sent to the autoscaler.
     pub report: Option<RevisionReport>,
@@ -28,9 +28,9 @@ pub struct PodAutoscaler {
 /// Statistics of a revision's requests over the last second, from all activators and queue-proxies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RevisionReport {
-    /// When they were sent.
+    /// Time of sending.
     pub at: SimTime,
-    /// Mean number of requests in progress, those in the activator included.
+    /// Mean number of requests in progress, including those in the activator.
     pub concurrency: f64,
     /// Requests that arrived.
     pub requests: f64,
@@ -46,13 +46,13 @@ pub enum ScalingMetric {
     Rps,
 }
 
-/// How past values of the metric are averaged.
+/// Averaging of past values of the metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Aggregation {
-    /// All seconds of a window alike.
+    /// Equal weights for all seconds of a window.
     #[default]
     Linear,
-    /// Later seconds count more.
+    /// Higher weights for later seconds.
     WeightedExponential,
 }
 
@@ -61,54 +61,54 @@ pub enum Aggregation {
 pub struct PodAutoscalerSpec {
     /// The Deployment of the revision.
     pub scale_target: Name,
-    /// The Service through which its requests come.
+    /// The Service that receives its requests.
     pub service: Name,
-    /// Most requests that a pod works on at once; 0 = no limit.
+    /// Maximum number of requests that a pod processes at once; 0 = no limit.
     pub container_concurrency: u32,
     /// The metric.
     pub metric: ScalingMetric,
-    /// How it is averaged.
+    /// Averaging of the metric.
     pub aggregation: Aggregation,
-    /// Value of the metric per pod to aim for.
+    /// Target value of the metric per pod.
     pub target: f64,
-    /// Value of the metric that a pod is able to reach.
+    /// Maximum value of the metric that a pod can handle.
     pub total: f64,
-    /// Concurrent requests to be able to take without queueing; -1 = the activator stays in the path.
+    /// Concurrent requests that the pods must be able to absorb without queueing; -1 = the activator stays in the path.
     pub target_burst_capacity: f64,
-    /// Ratio of pods needed to pods ready, over the panic window, from which it panics.
+    /// Ratio of desired to ready pods, over the panic window, at which panic mode begins.
     pub panic_threshold: f64,
     /// Window of the metric in stable mode.
     pub stable_window: SimDuration,
     /// Window of the metric in panic mode.
     pub panic_window: SimDuration,
-    /// For how long a smaller number must hold before it is applied.
+    /// Time for which a smaller number must hold before it is applied.
     pub scale_down_delay: SimDuration,
-    /// Least number of pods.
+    /// Minimum number of pods.
     pub min_scale: i32,
-    /// Most pods; 0 = no limit.
+    /// Maximum number of pods; 0 = no limit.
     pub max_scale: i32,
-    /// Pods of a new revision.
+    /// Initial number of pods of a new revision.
     pub initial_scale: i32,
-    /// Least number of pods other than zero.
+    /// Minimum number of pods above zero.
     pub activation_scale: i32,
-    /// Most ratio of wanted to ready pods in one decision.
+    /// Maximum ratio of desired to ready pods in one decision.
     pub max_scale_up_rate: f64,
-    /// Most ratio of ready to wanted pods in one decision.
+    /// Maximum ratio of ready to desired pods in one decision.
     pub max_scale_down_rate: f64,
-    /// Whether it is scaled to zero.
+    /// Whether it may be scaled to zero.
     pub scales_to_zero: bool,
-    /// Time for the activator to come into the path before the last pod goes.
+    /// Time for the activator to enter the path before the last pod is removed.
     pub grace_period: SimDuration,
-    /// For how long the last pod stays after the decision for zero.
+    /// Minimum time for which the last pod is kept after the decision for zero.
     pub pod_retention: SimDuration,
     /// Time after which an activation without ready pods has failed.
     pub activation_timeout: SimDuration,
 }
 
-/// Who answers the requests of a revision (`spec.mode` of its ServerlessService).
+/// Target of a revision's requests (`spec.mode` of its ServerlessService).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ServerlessMode {
-    /// The activator takes them and passes them on to pods.
+    /// The activator, which passes them on to pods.
     #[default]
     Proxy,
     /// The pods, directly.
@@ -122,15 +122,15 @@ pub struct PodAutoscalerStatus {
     pub desired_scale: i32,
     /// `actualScale`: ready pods.
     pub actual_scale: i32,
-    /// Condition Active: True = takes requests, Unknown = pods are starting, False = no requests.
+    /// Condition Active: True = serving, Unknown = pods are starting, False = no requests.
     pub active: ConditionStatus,
-    /// Since when that has been so.
+    /// Last transition of the condition.
     pub active_since: SimTime,
     /// Condition ScaleTargetInitialized: the initial scale was reached once.
     pub is_initialized: bool,
     /// Mode of the ServerlessService.
     pub mode: ServerlessMode,
-    /// Since when it has been so.
+    /// Last change of the mode.
     pub mode_since: SimTime,
 }
 
@@ -149,7 +149,7 @@ impl Default for PodAutoscalerStatus {
 }
 
 impl PodAutoscalerStatus {
-    /// Whether the activator waits for the first request to ask for a pod.
+    /// Whether a first request at the activator is needed to start a pod.
     pub const fn is_dormant(&self) -> bool {
         self.desired_scale == 0
     }

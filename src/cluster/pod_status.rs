@@ -1,4 +1,4 @@
-//! Writes what a kubelet reports of a pod.
+//! Writes a kubelet's reports on a pod.
 
 use super::action::Refused;
 use super::change::{Change, PodChanges};

@@ -34,7 +34,7 @@ pub struct PodTemplate {
 }
 
 impl PodTemplate {
-    /// Whether the template of a ReplicaSet is its Deployment's, but for the hash label that the controller adds
+    /// Whether the template of a ReplicaSet is its Deployment's, except for the hash label that the controller adds
     /// (`EqualIgnoreHash` of `pkg/controller/deployment/util`).
     pub fn equals_ignoring_hash(&self, other: &Self) -> bool {
         self.spec == other.spec
@@ -299,7 +299,7 @@ pub struct Toleration {
     pub value: Name,
     /// The tolerated effect; absent = all.
     pub effect: Option<TaintEffect>,
-    /// For `NoExecute`: how long the pod stays; absent = indefinitely, negative counts as 0.
+    /// For `NoExecute`: time for which the pod stays; absent = indefinitely, negative counts as 0.
     pub toleration_seconds: Option<i64>,
 }
 
@@ -446,7 +446,7 @@ pub enum NodeInclusionPolicy {
 /// An object that a pod refers to by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
-    /// Its kind.
+    /// Kind of the referenced object.
     pub kind: Kind,
     /// Its name, in the pod's namespace.
     pub name: Name,

@@ -34,13 +34,13 @@ pub struct ReferenceError {
 
 impl ReferenceError {
     fn of_form(text: &str, form: &str) -> Self {
-        Self { text: text.to_owned(), problem: format!("names no object; write {form}") }
+        Self { text: text.to_owned(), problem: format!("does not name an object; write {form}") }
     }
 
     fn unknown_kind(text: &str, kind: &str) -> Self {
         Self {
             text: text.to_owned(),
-            problem: format!("names no object: {kind:?} is no kind that is known"),
+            problem: format!("does not name an object: unknown kind {kind:?}"),
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct ReplicaSet {
     pub selector: Selector,
     /// The pod template, with the `pod-template-hash` label.
     pub template: TemplateId,
-    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: time for which a pod must be ready before it counts as available.
     pub min_ready: SimDuration,
     /// Annotation `deployment.kubernetes.io/revision`; 0 = none.
     pub revision: i64,
@@ -72,7 +72,7 @@ pub struct ReplicaSetSpec {
     pub selector: Selector,
     /// The pod template, with the `pod-template-hash` label.
     pub template: PodTemplate,
-    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: time for which a pod must be ready before it counts as available.
     pub min_ready: SimDuration,
     /// Annotation `deployment.kubernetes.io/revision`; 0 = none.
     pub revision: i64,

@@ -18,7 +18,7 @@ pub const RESIZABLE: [&str; 2] = ["cpu", "memory"];
 /// New amounts for a container; resources not listed stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerResize {
-    /// Its name.
+    /// Container name.
     pub container: Name,
     /// Requests.
     pub requests: ResourceList,
@@ -122,8 +122,9 @@ pub(super) fn resize_pod(
     let before = store.template_of(pod);
     let mut after = before.clone();
     for resize in resizes {
-        let container = resizable(&mut after, &resize.container)
-            .ok_or_else(|| invalid(pod, &format!("it has no container {}", resize.container)))?;
+        let container = resizable(&mut after, &resize.container).ok_or_else(|| {
+            invalid(pod, &format!("the pod has no container {}", resize.container))
+        })?;
         container.requests.set_all(&resize.requests);
         container.limits.set_all(&resize.limits);
     }

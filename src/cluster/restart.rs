@@ -35,7 +35,7 @@ pub enum Restart {
 }
 
 impl ContainerRestart {
-    /// The rule that holds for an exit code.
+    /// The rule that applies to an exit code.
     fn rule(&self, exit_code: i32) -> Option<&RestartRule> {
         self.rules.iter().find(|rule| rule.exit_codes.contains(&exit_code) != rule.is_negated)
     }
@@ -66,7 +66,7 @@ pub fn restart(position: usize, exit_code: i32, spec: &PodSpec) -> Restart {
     if is_restarted && !(is_init && exit_code == 0) { Restart::Container } else { Restart::No }
 }
 
-/// The policy that holds for a container if none of its rules does.
+/// The policy of a container if none of its rules applies.
 pub fn policy_of(container: &Container, spec: &PodSpec) -> RestartPolicy {
     container.restart.as_ref().map_or(spec.restart_policy, |own| own.policy)
 }
@@ -140,9 +140,9 @@ mod tests {
                 containers: vec![container],
                 ..PodSpec::default()
             };
-            let told = format!("{of_pod:?} {own:?} {rules:?} {code}");
-            assert_eq!(restart(1, code, &spec), regular, "{told}");
-            assert_eq!(restart(0, code, &spec), init, "init: {told}");
+            let label = format!("{of_pod:?} {own:?} {rules:?} {code}");
+            assert_eq!(restart(1, code, &spec), regular, "{label}");
+            assert_eq!(restart(0, code, &spec), init, "init: {label}");
         }
     }
 

@@ -25,7 +25,7 @@ pub type ScaledObjectId = Id<ScaledObject>;
 pub struct ScaledObject {
     /// Object metadata.
     pub meta: ObjectMeta,
-    /// Its spec.
+    /// `spec`, defaulted.
     pub spec: ScaledObjectSpec,
     /// As KEDA last wrote it.
     pub status: ScaledObjectStatus,
@@ -136,7 +136,7 @@ pub struct Fallback {
     pub failure_threshold: u32,
     /// Replicas during the fallback.
     pub replicas: i32,
-    /// How `replicas` relates to the current number.
+    /// Relation of `replicas` to the current number.
     pub behavior: FallbackBehavior,
 }
 
@@ -239,7 +239,7 @@ pub enum TriggerSource {
     Measured {
         /// The query, or the name of the queue.
         query: Name,
-        /// The value per pod, or in all for `metricType: Value`, thousandths of a unit.
+        /// The value per pod, or in total for `metricType: Value`, thousandths of a unit.
         target: super::hpa::MetricTarget,
         /// Above this the trigger is active, thousandths of a unit.
         activation_milli: i64,
@@ -256,7 +256,7 @@ pub enum TriggerSource {
         time_zone: TimeZone,
         /// Value of its metric within the window; 0 outside.
         desired_replicas: i64,
-        /// 1, per pod or in all.
+        /// 1, per pod or in total.
         target: super::hpa::MetricTarget,
     },
     /// A type that is not simulated.

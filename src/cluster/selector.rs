@@ -39,7 +39,7 @@ pub enum Operator {
 }
 
 impl Selector {
-    /// A selector that asks for each of these labels (`matchLabels`).
+    /// A selector that requires each of these labels (`matchLabels`).
     pub fn from_labels(labels: &Labels) -> Self {
         let requirements = labels
             .iter()
@@ -52,7 +52,7 @@ impl Selector {
         Self { requirements }
     }
 
-    /// This selector with one more label to ask for.
+    /// This selector with one more required label.
     pub fn with(&self, key: impl Into<Name>, value: impl Into<Name>) -> Self {
         let mut requirements = self.requirements.clone();
         requirements.push(Requirement {

@@ -41,7 +41,7 @@ pub struct ServiceSpec {
     pub is_load_balancer: bool,
     /// `publishNotReadyAddresses`.
     pub publish_not_ready_addresses: bool,
-    /// `sessionAffinity: ClientIP`: how long a client keeps its endpoint after its last request
+    /// `sessionAffinity: ClientIP`: time for which a client keeps its endpoint after its last request
     /// (`sessionAffinityConfig.clientIP.timeoutSeconds`).
     pub client_affinity: Option<SimDuration>,
     /// `internalTrafficPolicy: Local`: requests of pods stay on their node, or fail.

@@ -39,7 +39,7 @@ impl Siblings {
         }
     }
 
-    /// Takes a pod out, if it is there.
+    /// Removes a pod, if present.
     pub(super) fn remove(&mut self, id: PodId) {
         if let Ok(place) = self.place_of(id) {
             self.ids.remove(place);

@@ -50,7 +50,7 @@ pub struct StatefulSetSpec {
     pub is_parallel: bool,
     /// `spec.updateStrategy`.
     pub update: StatefulSetUpdate,
-    /// `spec.minReadySeconds`: how long a pod must be ready before it counts as available.
+    /// `spec.minReadySeconds`: time for which a pod must be ready before it counts as available.
     pub min_ready_seconds: i32,
     /// Revisions kept for rollback.
     pub revision_history_limit: i32,

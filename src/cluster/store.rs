@@ -49,11 +49,11 @@ pub struct Store {
     pub(super) index: Index,
     pub(super) revisions: Revisions,
     pub(super) overlaps: Overlaps,
-    /// Pods that have ended and are still there.
+    /// Number of ended pods that still exist.
     pub(super) ended_pods: usize,
     /// Numbers every creation.
     pub(super) created: u64,
-    /// How much configuration was created so far.
+    /// Number of configuration objects created so far.
     configured: u64,
     /// Numbers every write.
     pub(super) resource_version: u64,
@@ -179,7 +179,7 @@ impl Store {
         self.index.pods_by_name.find(&self.pods, id)
     }
 
-    /// How many pods have ended and are still there.
+    /// Number of ended pods that still exist.
     pub const fn ended_pods(&self) -> usize {
         self.ended_pods
     }
@@ -234,7 +234,7 @@ impl Store {
         jobs.into_iter().flatten().map(|job| (*job, &self.jobs()[*job]))
     }
 
-    /// What a pod is made from.
+    /// The template of a pod.
     pub fn template_of(&self, pod: &Pod) -> &PodTemplate {
         &self.templates[pod.template]
     }
@@ -335,7 +335,7 @@ pub fn pod_template_hash(template: &PodTemplate, collisions: u32) -> String {
 /// The alphabet of generated names (`apimachinery/pkg/util/rand`): no vowels, no look-alikes.
 const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// `length` characters of the safe alphabet that stand for `value`.
+/// `value` encoded in `length` characters of the safe alphabet.
 pub(super) fn safe_characters(mut value: u64, length: usize) -> String {
     let mut text = String::with_capacity(length);
     for _ in 0..length {

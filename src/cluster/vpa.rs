@@ -22,7 +22,7 @@ pub type VpaId = Id<VpaObject>;
 pub struct VpaObject {
     /// Object metadata.
     pub meta: ObjectMeta,
-    /// What it asks for.
+    /// `spec`.
     pub spec: VpaSpec,
     /// `status.recommendation`, by container; empty until there is one.
     pub recommendation: Vec<ContainerRecommendation>,
@@ -33,11 +33,11 @@ pub struct VpaObject {
 pub struct VpaSpec {
     /// The workload whose pods are measured.
     pub target: ObjectReference,
-    /// How the recommendation is applied.
+    /// Mode of applying the recommendation.
     pub mode: UpdateMode,
     /// Pods that must be alive before the updater evicts any; absent = its flag.
     pub min_replicas: Option<i32>,
-    /// What holds for certain containers, in the order of the manifest.
+    /// Policies of containers, in the order of the manifest.
     pub policies: Vec<ContainerPolicy>,
     /// `updatePolicy.evictionRequirements`: all must hold for a pod to be evicted. Absent where there is no
     /// `updatePolicy`.
@@ -97,16 +97,16 @@ pub struct ContainerPolicy {
     pub controls_cpu: bool,
     /// Whether memory is recommended.
     pub controls_memory: bool,
-    /// Least amounts.
+    /// Minimum amounts.
     pub min_allowed: ResourceList,
-    /// Greatest amounts.
+    /// Maximum amounts.
     pub max_allowed: ResourceList,
 }
 
-/// What is recommended for a container.
+/// The recommendation for a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerRecommendation {
-    /// Its name.
+    /// Container name.
     pub container: Name,
     /// Recommended request.
     pub target: Amounts,
@@ -127,7 +127,7 @@ pub struct Amounts {
     pub memory: Option<Quantity>,
 }
 
-/// What can be recommended.
+/// A resource with recommendations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
     /// CPU, counted in thousandths.
@@ -177,7 +177,7 @@ impl Amounts {
         }
     }
 
-    /// Those that are there.
+    /// The amounts that are set.
     pub fn iter(self) -> impl Iterator<Item = (Resource, Quantity)> {
         Resource::ALL.into_iter().filter_map(move |resource| Some((resource, self.get(resource)?)))
     }

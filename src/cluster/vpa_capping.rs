@@ -12,7 +12,7 @@ use units::Quantity;
 /// A container of the pod, with the amounts in force.
 #[derive(Clone, Copy, Debug)]
 pub struct CappedContainer<'a> {
-    /// Its name.
+    /// Container name.
     pub name: &'a Name,
     /// Its requests.
     pub requests: &'a ResourceList,
@@ -84,7 +84,7 @@ fn merged(
 }
 
 impl Store {
-    /// What the LimitRanges of a namespace say to the vertical-pod-autoscaler.
+    /// The limits that the LimitRanges of a namespace set for the vertical-pod-autoscaler.
     pub fn namespace_limits(&self, namespace: &Name) -> NamespaceLimits {
         let own = self.limit_ranges().values();
         let own = own.filter(|one| one.meta.namespace() == namespace);
@@ -96,9 +96,9 @@ impl Store {
 /// A capped recommendation for a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capped {
-    /// For each of the pod's containers that is recommended anything.
+    /// Recommendations for those of the pod's containers that have any.
     pub recommendation: Vec<ContainerRecommendation>,
-    /// What capped the targets, in the words of the annotation `vpaUpdates`, beside the container's name.
+    /// Container names and the reasons for capping, in the wording of the annotation `vpaUpdates`.
     pub notes: Vec<(Name, String)>,
 }
 
@@ -301,7 +301,7 @@ fn fit_container(
     for (resource, amount) in amounts.iter() {
         let max = for_limit(&item.max, resource);
         let mut min = for_limit(&item.min, resource);
-        // The minimum holds for the request, too.
+        // The minimum applies to the request, too.
         if let Some(own) = item.min.get(resource.as_str()).filter(|own| own.nanos() > min.nanos()) {
             min = own;
         }
@@ -360,11 +360,11 @@ pub fn within_policy(
     within
 }
 
-/// A limit in proportion, or why there is none.
+/// A proportional limit, or the reason for its absence.
 pub(super) struct ProportionalLimit {
     /// The limit.
     pub(super) amount: Option<Quantity>,
-    /// What the annotation `vpaUpdates` says of it; empty for nothing.
+    /// Its note in the annotation `vpaUpdates`; empty if there is none.
     pub(super) note: String,
 }
 

@@ -75,7 +75,7 @@ pub struct Difference {
     pub got: Value,
     /// The recorded inputs of the decision.
     pub inputs: Value,
-    /// How our value was computed; empty if there is nothing to explain.
+    /// Explanation of our value; empty if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub explanation: String,
 }

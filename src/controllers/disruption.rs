@@ -16,7 +16,7 @@ use cluster::selection::Selecting;
 use cluster::{Action, Change, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
-/// How long a pod with a granted eviction may take to be observed terminating (`DeletionTimeout`).
+/// Maximum time until a pod with a granted eviction is observed terminating (`DeletionTimeout`).
 const DELETION_TIMEOUT: SimDuration = SimDuration::from_secs(120);
 
 /// The disruption controller.

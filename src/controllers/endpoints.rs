@@ -77,8 +77,9 @@ impl Controller for EndpointSliceController {
         let pods = view.store().selected_by(Selecting::Service(id));
         let mut endpoints: Vec<Endpoint> = pods
             .filter_map(|(pod, object)| {
-                let said = conditions(object, service.spec.publish_not_ready_addresses)?;
-                let EndpointConditions { ready, serving, terminating } = said;
+                let conditions_of_pod =
+                    conditions(object, service.spec.publish_not_ready_addresses)?;
+                let EndpointConditions { ready, serving, terminating } = conditions_of_pod;
                 Some(Endpoint { pod, ready, serving, terminating })
             })
             .collect();

@@ -13,9 +13,9 @@ use engine::{SimDuration, SimTime};
 
 /// From the end of a pass to the next (`gcCheckPeriod`).
 const PERIOD: SimDuration = SimDuration::from_secs(20);
-/// How long a pass takes.
+/// Duration of a pass.
 const PASS: SimDuration = SimDuration::from_nanos(100_000);
-/// How long a node must be missing (`quarantineTime`).
+/// Time for which a node must be missing (`quarantineTime`).
 const QUARANTINE: SimDuration = SimDuration::from_secs(40);
 /// `--terminated-pod-gc-threshold`.
 const TERMINATED_POD_THRESHOLD: usize = 12_500;

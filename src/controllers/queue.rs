@@ -52,7 +52,7 @@ pub enum Key {
     Pass(u8),
 }
 
-/// How the work queue of a control loop is set up. The default is that of most controllers.
+/// Settings of a control loop's work queue. The default is that of most controllers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QueueSettings {
     /// Delays between tries of a key that fails, as the queue's rate limiter sets them.

@@ -35,18 +35,18 @@ struct Eviction {
     is_done: bool,
 }
 
-/// How long a pod stays on a node with certain taints.
+/// The time for which a pod tolerates its node's NoExecute taints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TolerationTime {
-    /// It must be evicted at once.
+    /// Not tolerated: it is evicted at once.
     None,
-    /// So long.
+    /// Tolerated for this time.
     For(SimDuration),
-    /// As long as it likes.
+    /// Tolerated without limit.
     Forever,
 }
 
-/// How long tolerations let a pod stay: each taint must be tolerated, and the shortest of the first matching
+/// The time that tolerations allow: each taint must be tolerated, and the shortest time of the first matching
 /// tolerations counts (`GetMatchingTolerations`, `getMinTolerationTime`).
 pub fn toleration_time(taints: &[Taint], tolerations: &[Toleration]) -> TolerationTime {
     let mut shortest = TolerationTime::Forever;
@@ -162,7 +162,7 @@ impl TaintEvictionController {
         }
     }
 
-    /// Carries out a planned deletion, or judges a pod that has just come to a tainted node.
+    /// Carries out a planned deletion, or examines a pod newly bound to a tainted node.
     fn pod_due(&mut self, view: ClusterView<'_>, id: PodId, actions: &mut Actions) -> Requeue {
         let Some(pod) = view.pods().get(id) else {
             self.evictions.remove(&id);

@@ -10,7 +10,7 @@ use cluster::{Change, ClusterView, Kind};
 pub struct Watches(u32);
 
 impl Watches {
-    /// How many kinds there can be.
+    /// Maximum number of kinds.
     pub const KINDS: usize = u32::BITS as usize;
     /// Nothing.
     pub const NONE: Self = Self(0);

@@ -141,7 +141,7 @@ impl JsonSchema for SimDuration {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A length of time: 90s, 1h30m, 250ms, 2d, or a number of seconds.",
+            "description": "A duration: 90s, 1h30m, 250ms, 2d, or a number of seconds.",
             "anyOf": [
                 { "type": "string", "pattern": "^([0-9]+(\\.[0-9]*)?(d|h|m|s|ms|us|ns))+$|^[0-9]+(\\.[0-9]*)?$" },
                 { "type": "number", "minimum": 0 }

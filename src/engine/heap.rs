@@ -34,7 +34,7 @@ impl<T> Heap<T> {
         self.entries.first()
     }
 
-    /// How many entries there are.
+    /// Number of entries.
     #[inline]
     pub const fn len(&self) -> usize {
         self.entries.len()

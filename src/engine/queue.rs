@@ -110,7 +110,7 @@ impl<E> EventQueue<E> {
         if self.is_empty() { None } else { Some(self.next.0) }
     }
 
-    /// How many events are waiting.
+    /// Number of pending events.
     pub fn len(&self) -> usize {
         self.runs.iter().map(VecDeque::len).sum::<usize>() + self.others.len()
     }

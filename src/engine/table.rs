@@ -129,7 +129,7 @@ impl<T> Table<T> {
         self.slots.iter_mut().filter_map(|slot| slot.row.as_mut())
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub const fn len(&self) -> usize {
         self.len
     }

@@ -282,12 +282,12 @@ impl TryFrom<EntryFields> for TimelineEntry {
         let mut actions = fields.actions();
         match (actions.next(), actions.next()) {
             (Some(action), None) => Ok(Self { at, every, actor, action }),
-            (None, _) => Err("nothing is done at this time; beside `at` an entry has one action, \
-                              such as `killNode: general-1`"),
-            (Some(_), Some(_)) => {
-                Err("an entry has one action; write a second entry with the same \
-                                       `at`, they are carried out in the order of the file")
+            (None, _) => {
+                Err("the entry has no action; add one besides `at`, such as `killNode: general-1`")
             }
+            (Some(_), Some(_)) => Err(
+                "an entry has only one action; write further entries with the same `at`, which run in the order of the file",
+            ),
         }
     }
 }
@@ -378,9 +378,9 @@ mod tests {
     #[test]
     fn an_entry_has_exactly_one_action() {
         let error = |entry| serde_json::from_value::<TimelineEntry>(entry).unwrap_err().to_string();
-        assert!(error(json!({"at": "1m"})).contains("nothing is done"));
+        assert!(error(json!({"at": "1m"})).contains("the entry has no action"));
         let two = json!({"at": "1m", "cordon": "a", "drain": "a"});
-        assert!(error(two).contains("write a second entry"));
+        assert!(error(two).contains("write further entries"));
         let misspelt = json!({"at": "1m", "killnode": "a"});
         assert!(
             error(misspelt).contains(

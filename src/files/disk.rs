@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use manifest::Source;
 
-/// Path that stands for standard input.
+/// Path that means standard input.
 pub const STANDARD_INPUT: &str = "-";
 
 /// All files of a folder and its subfolders, by their relative path with `/` as separator.
@@ -39,7 +39,7 @@ pub fn read_source(path: &str) -> Result<Source, String> {
     let name = if path == STANDARD_INPUT { "standard input" } else { path };
     match String::from_utf8(read_bytes(path)?) {
         Ok(text) => Ok(Source::new(name, text)),
-        Err(_) => Err("this is not a text in UTF-8".to_owned()),
+        Err(_) => Err("the file is not UTF-8 text".to_owned()),
     }
 }
 
@@ -58,7 +58,7 @@ pub fn read_unpacked(path: &str) -> Result<Vec<u8>, String> {
     let mut unpacked = Vec::new();
     open_unpacked(path)?
         .read_to_end(&mut unpacked)
-        .map_err(|error| format!("cannot be unpacked: {error}"))?;
+        .map_err(|error| format!("cannot be decompressed: {error}"))?;
     Ok(unpacked)
 }
 
@@ -82,7 +82,7 @@ pub fn open_unpacked(path: &str) -> Result<Box<dyn BufRead>, String> {
     }
     if beginning.starts_with(&ZSTD_MAGIC) {
         let decoder = ruzstd::decoding::StreamingDecoder::new(file)
-            .map_err(|error| format!("cannot be unpacked: {error}"))?;
+            .map_err(|error| format!("cannot be decompressed: {error}"))?;
         return Ok(Box::new(BufReader::new(decoder)));
     }
     Ok(Box::new(file))
@@ -106,7 +106,7 @@ enum DraftWriter {
 impl PendingFile {
     /// Begins a file, creating its parent folders; compressed with gzip if its name ends in `.gz`.
     pub fn create(path: &Path) -> Result<Self, String> {
-        let in_words = |error: io::Error| format!("{} cannot be written: {error}", path.display());
+        let in_words = |error: io::Error| format!("cannot write {}: {error}", path.display());
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(in_words)?;
         }
@@ -138,7 +138,7 @@ impl PendingFile {
             Some(unfinished) => fs::rename(unfinished, &self.path),
             None => Ok(()),
         });
-        kept.map_err(|error| format!("{} cannot be written: {error}", self.path.display()))
+        kept.map_err(|error| format!("cannot write {}: {error}", self.path.display()))
     }
 }
 
@@ -195,7 +195,7 @@ pub fn from_folder(folder: &Path, file: &str) -> String {
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut draft = PendingFile::create(path)?;
     let written = draft.write_all(bytes);
-    written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     draft.keep()
 }
 
@@ -209,12 +209,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|error| in_words(&error))
 }
 
-/// Why a file could not be read, in words for the user who named it.
+/// The reason why a file could not be read, worded for the user who named it.
 pub(super) fn in_words(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a folder, a file is needed".to_owned(),
-        io::ErrorKind::PermissionDenied => "this file may not be read by you".to_owned(),
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a folder, but a file is needed".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => format!("cannot be read: {error}"),
     }
 }
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(read_unpacked(&path.to_string_lossy()).as_deref(), Ok(&b"t_s\n1\n"[..]));
         fs::write(&path, &packed[..packed.len() - 6]).expect("written");
         let error = read_unpacked(&path.to_string_lossy()).expect_err("it is cut short");
-        assert!(error.starts_with("cannot be unpacked"), "{error}");
+        assert!(error.starts_with("cannot be decompressed"), "{error}");
         // `printf 't_s\n1\n' | zstd`
         let zstd = [40, 181, 47, 253, 4, 88, 49, 0, 0, 116, 95, 115, 10, 49, 10, 183, 232, 16, 34];
         fs::write(&path, zstd).expect("written");

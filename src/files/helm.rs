@@ -25,21 +25,21 @@ impl HelmCharts {
         let by_hand = || {
             let line: Vec<&str> = arguments.iter().map(String::as_str).collect();
             format!(
-                "render it where Helm is, and give the output: helm {} > rendered.yaml",
+                "render it where Helm is installed, and use the output: helm {} > rendered.yaml",
                 line.join(" ")
             )
         };
         let mut helm = Command::new("helm");
         helm.args(&arguments).stdin(Stdio::null());
         let done = helm.output().map_err(|_| {
-            format!("{folder} is a Helm chart, and there is no `helm` on the PATH; {}", by_hand())
+            format!("{folder} is a Helm chart, but `helm` is not on the PATH; {}", by_hand())
         })?;
         if !done.status.success() {
-            let said = String::from_utf8_lossy(&done.stderr);
-            return Err(format!("`helm {}` failed: {}", arguments.join(" "), said.trim()));
+            let stderr_text = String::from_utf8_lossy(&done.stderr);
+            return Err(format!("`helm {}` failed: {}", arguments.join(" "), stderr_text.trim()));
         }
         let text = String::from_utf8(done.stdout)
-            .map_err(|_| format!("what `helm template` made of {folder} is not a text in UTF-8"))?;
+            .map_err(|_| format!("the output of `helm template` for {folder} is not UTF-8 text"))?;
         Ok(Source::new(&format!("{folder} (rendered)"), text))
     }
 }

@@ -68,7 +68,7 @@ impl Kustomizations {
             alike.extend(others.map(|one| one.as_str()));
             if alike.len() > 1 {
                 return Err(format!(
-                    "these are variants of one system; give one of {}",
+                    "these are variants of one system; choose one of {}",
                     alike.join(", ")
                 ));
             }

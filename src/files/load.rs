@@ -156,12 +156,12 @@ fn leave_out(paths: &ScenarioPaths, manifests: &mut [Source], problems: &mut Dia
         *source = without(source, &omitted, &mut met);
     }
     for named in paths.left_out.iter().filter(|named| !met.contains(&named.path)) {
-        problems.push(named.problem("no manifest defines this object by itself"));
+        problems.push(named.problem("no manifest defines this object"));
     }
 }
 
-/// The manifests at a path. A scenario in the same folder is skipped, unless its own path is given: then it is
-/// reported for what it is.
+/// The manifests at a path. A scenario in the same folder is skipped; one given by its own path is reported as a
+/// mistake.
 fn manifests_of(path: &str, charts: &HelmCharts) -> Result<Vec<Source>, String> {
     let mut sources = read_manifests_with(path, charts)?;
     if !Path::new(path).is_file() {

@@ -15,7 +15,7 @@ use manifest::Source;
 /// Endings of files that may hold manifests.
 const MANIFEST_ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// How deep folders of manifests may nest; deeper is a loop of links.
+/// Maximum depth of nested folders of manifests; deeper ones are taken for a loop of links.
 const FOLDER_DEPTH: usize = 32;
 
 /// Name of the JSON Schema that `wavetank init` writes for editors. It is no manifest, whatever its folder.
@@ -53,7 +53,7 @@ pub fn read_what_can_be(
     let parts = Parts::of(path)?;
     if parts.files.is_empty() && parts.charts.is_empty() && parts.kustomizations.is_empty() {
         let endings = MANIFEST_ENDINGS.join(", ");
-        return Err(format!("there are no files ending in {endings} here"));
+        return Err(format!("no files ending in {endings} here"));
     }
     let files = parts.files.iter().map(|file| read_found(file, Path::new(path) != file));
     let charts = parts.charts.iter().map(|chart| charts.render(chart));
@@ -136,7 +136,7 @@ impl Parts {
             return Ok(());
         }
         if depth == FOLDER_DEPTH {
-            return Err(format!("folders nest deeper than {FOLDER_DEPTH} levels here"));
+            return Err(format!("folders are nested more than {FOLDER_DEPTH} levels deep"));
         }
         if super::kustomized::is_kustomized(path) {
             kustomized.push(manifest::kustomize::join(&path.to_string_lossy(), "."));
@@ -252,7 +252,7 @@ mod tests {
         }
         let root = folder.path().to_string_lossy().into_owned();
         let units = units(&root, &HelmCharts::default()).expect("read");
-        let told: Vec<(&str, bool, usize)> = units
+        let summaries: Vec<(&str, bool, usize)> = units
             .iter()
             .map(|unit| (&unit.path[root.len() + 1..], unit.is_file, unit.made_of.len()))
             .collect();
@@ -264,7 +264,7 @@ mod tests {
             ("k/dev", false, 2),
             ("k/prod", false, 2),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(summaries, expected);
         let variants = read_manifests(&format!("{root}/k")).expect_err("which of them is meant?");
         assert!(variants.starts_with("these are variants of one system"), "{variants}");
     }
@@ -287,14 +287,14 @@ mod tests {
     fn what_cannot_be_read_is_said_in_words() {
         let folder = folder();
         let missing = folder.path().join("missing.yaml");
-        assert_eq!(texts(&missing), Err("there is no such file".to_owned()));
+        assert_eq!(texts(&missing), Err("no such file".to_owned()));
         let nothing = folder.path().join("*.toml");
         assert_eq!(texts(&nothing), Err("no file matches this pattern".to_owned()));
         let empty = tempfile::tempdir().expect("a temporary folder");
-        assert!(texts(empty.path()).expect_err("nothing there").starts_with("there are no files"));
+        assert!(texts(empty.path()).expect_err("nothing there").starts_with("no files"));
         let of_folder = read_source(&folder.path().to_string_lossy());
-        assert_eq!(of_folder, Err("this is a folder, a file is needed".to_owned()));
+        assert_eq!(of_folder, Err("this is a folder, but a file is needed".to_owned()));
         fs::write(&missing, [0xff, 0xfe]).expect("written");
-        assert_eq!(texts(&missing), Err("this is not a text in UTF-8".to_owned()));
+        assert_eq!(texts(&missing), Err("the file is not UTF-8 text".to_owned()));
     }
 }

@@ -30,7 +30,7 @@ impl ResultFolder {
     /// Opens the folder, creating it if needed.
     pub fn open(folder: &Path) -> Result<Self, String> {
         fs::create_dir_all(folder)
-            .map_err(|error| format!("{} cannot be made: {error}", folder.display()))?;
+            .map_err(|error| format!("cannot create {}: {error}", folder.display()))?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -45,7 +45,7 @@ impl ResultFolder {
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
         }
     }
 
@@ -55,17 +55,16 @@ impl ResultFolder {
         let path = self.path(key);
         let unfinished = self.folder.join(format!(".{key}.{}.tmp", std::process::id()));
         let written = write_whole(&unfinished, bytes);
-        let kept =
-            written.map_err(|error| format!("{} cannot be written: {error}", path.display()));
+        let kept = written.map_err(|error| format!("cannot write {}: {error}", path.display()));
         let kept = kept.and_then(|()| match self.get(key)? {
             Some(known) if known == bytes => Ok(StoreOutcome::Known),
             Some(_) => Err(format!(
-                "{} holds another result of the same run: two machines do not agree, or something else wrote it",
+                "{} contains a different result of the same run: two machines disagree, or another program wrote it",
                 path.display()
             )),
             None => fs::rename(&unfinished, &path)
                 .map(|()| StoreOutcome::Written)
-                .map_err(|error| format!("{} cannot be written: {error}", path.display())),
+                .map_err(|error| format!("cannot write {}: {error}", path.display())),
         });
         if kept != Ok(StoreOutcome::Written) {
             let _ = fs::remove_file(&unfinished);
@@ -76,8 +75,7 @@ impl ResultFolder {
     /// Deletes the result under a key.
     pub fn drop_result(&self, key: &str) -> Result<(), String> {
         let path = self.path(key);
-        fs::remove_file(&path)
-            .map_err(|error| format!("{} cannot be removed: {error}", path.display()))
+        fs::remove_file(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))
     }
 
     /// The keys of all results, in order.
@@ -117,7 +115,7 @@ mod tests {
         assert_eq!(results.put("a", b"one"), Ok(StoreOutcome::Written));
         assert_eq!(results.put("a", b"one"), Ok(StoreOutcome::Known));
         let error = results.put("a", b"two").expect_err("another result");
-        assert!(error.contains("two machines do not agree"), "{error}");
+        assert!(error.contains("two machines disagree"), "{error}");
         assert_eq!(results.get("a"), Ok(Some(b"one".to_vec())));
         // Leftover temporary files of others are not results.
         fs::write(folder.path().join("results/.b.7.tmp"), "half").expect("written");

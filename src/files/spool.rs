@@ -20,7 +20,7 @@ pub fn temporary_spool() -> io::Result<Box<dyn Spool>> {
 fn in_folder(error: &io::Error) -> io::Error {
     let folder = std::env::temp_dir();
     let message = format!(
-        "{error} in {}, the folder for temporary files; name another with TMPDIR",
+        "{error} in {}, the folder for temporary files; set TMPDIR to use another",
         folder.display()
     );
     io::Error::new(error.kind(), message)

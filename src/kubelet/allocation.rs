@@ -75,7 +75,7 @@ impl Kubelet {
         &self.resizing
     }
 
-    /// A pod's spec now asks for other resources.
+    /// Handles a pod whose spec now requests other resources.
     pub fn pod_resized(
         &mut self,
         view: ClusterView<'_>,
@@ -179,8 +179,8 @@ fn pend(id: PodId, pod: &Pod, reason: PendingReason, message: String, out: &mut 
         PendingReason::Deferred => "ResizeDeferred",
         PendingReason::Infeasible => "ResizeInfeasible",
     };
-    let told = format!("Pod resize {}: {message}", reason.as_str());
-    out.actions.push(event(pod, true, what, told));
+    let event_message = format!("Pod resize {}: {message}", reason.as_str());
+    out.actions.push(event(pod, true, what, event_message));
     out.actions.push(Action::StepResize(id, Box::new(ResizeStep::Pend(reason, message))));
 }
 

@@ -327,7 +327,7 @@ impl Worker {
             if exit.reason == Some(TerminationReason::OomKilled) {
                 let name = containers(ctx.spec).nth(position);
                 let name = name.map_or_else(String::new, |one| one.name.to_string());
-                let message = format!("container {name} was killed for its memory");
+                let message = format!("container {name} was OOM-killed");
                 ctx.warn("OOMKilling", message);
             }
             self.container_ended(position, exit, ctx);

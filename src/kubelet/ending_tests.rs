@@ -35,11 +35,11 @@ fn sidecars_are_told_to_end_after_the_others_the_last_one_first() {
     one.run_until(20.0);
     one.delete();
     one.run_until(100.0);
-    let told = one.steps.iter().filter_map(|(_, step)| match step {
+    let steps_reported = one.steps.iter().filter_map(|(_, step)| match step {
         PodStep::Sigterm(position) => Some(*position),
         _ => None,
     });
-    assert_eq!(told.collect::<Vec<usize>>(), [2, 1, 0]);
+    assert_eq!(steps_reported.collect::<Vec<usize>>(), [2, 1, 0]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ use worker::{Exit, KILLED, Worker};
 const WORK: u32 = 0;
 
 /// Sets the timer for the next job to finish if it has changed.
-fn tell_next(work: &mut Work, out: &mut Effects) {
+fn report_next(work: &mut Work, out: &mut Effects) {
     out.timers.extend(work.take_next().map(|(at, pod)| (at, pod, WORK)));
 }
 
@@ -197,12 +197,12 @@ impl Kubelet {
         while let Some(task) = work.take_done(view.now, pod) {
             worker.work_done(view.now, task);
         }
-        tell_next(work, out);
+        report_next(work, out);
         self.with(view, pod, out, Worker::settle);
     }
 
-    /// If all nodes share the cores of one machine: how many times longer a process of that machine takes at present
-    /// than on its own, beside the setup and teardown of pods.
+    /// If all nodes share the cores of one machine: factor by which the current setup and teardown of pods slows down a
+    /// process on that machine.
     pub fn machine_slowdown(&self) -> Option<f64> {
         let cores = self.timing.shared_cores?;
         Some((self.shared_work.jobs() as f64 / f64::from(cores)).max(1.0))
@@ -231,7 +231,7 @@ impl Kubelet {
         let agent = agent_of(&mut self.nodes, worker.node);
         for work in [&mut agent.work, &mut self.shared_work] {
             work.cancel(now, pod);
-            tell_next(work, out);
+            report_next(work, out);
         }
     }
 

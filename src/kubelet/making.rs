@@ -50,7 +50,7 @@ impl Context<'_> {
 }
 
 impl Worker {
-    /// A random number in (0, 1) that depends only on the pod and on how many it has drawn.
+    /// A random number in (0, 1) that depends only on the pod and on its number of draws so far.
     pub(super) fn draw(&mut self, ctx: &Context<'_>) -> f64 {
         open_unit(&mut self.stream(ctx))
     }
@@ -117,7 +117,7 @@ impl Worker {
         let wait = ctx.timing.pod_attach_and_mount_retry_interval;
         // A profile's `start` covers the whole startup, sandbox included.
         if self.profiles[self.app].start.is_some() || wait <= SimDuration::ZERO {
-            self.ask_for_sandbox(ctx);
+            self.request_sandbox(ctx);
             return true;
         }
         let is_mounted = self.begin_work(Task::Mount, ctx.timing.mount_cpu, ctx).is_some();
@@ -128,7 +128,7 @@ impl Worker {
     /// Checks the sandbox.
     pub(super) fn sandbox_due(&mut self, ctx: &mut Context<'_>) {
         match &mut self.sandbox {
-            Sandbox::Mounting { is_mounted: true, .. } => self.ask_for_sandbox(ctx),
+            Sandbox::Mounting { is_mounted: true, .. } => self.request_sandbox(ctx),
             Sandbox::Mounting { look_at, .. } => {
                 *look_at += ctx.timing.pod_attach_and_mount_retry_interval.max(LOOK_MIN);
             }
@@ -140,7 +140,7 @@ impl Worker {
         }
     }
 
-    fn ask_for_sandbox(&mut self, ctx: &mut Context<'_>) {
+    fn request_sandbox(&mut self, ctx: &mut Context<'_>) {
         ctx.out.steps.push((self.pod, PodStep::SandboxCalled));
         self.probed_from = ctx.now();
         let is_timed = self.profiles[self.app].start.is_none();

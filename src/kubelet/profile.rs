@@ -27,7 +27,7 @@ pub struct AppProfile {
     /// containers.
     pub init: SimDuration,
     /// Time from the pulled image to the running container (sandbox, network, process). Default: computed from
-    /// `timing.kubelet`, depending on how many pods start at the same time.
+    /// `timing.kubelet`, depending on the number of pods that start at the same time.
     pub start: Option<SimDuration>,
     /// Time from the running container until the application answers. Default 0s.
     pub warm_up: SimDuration,

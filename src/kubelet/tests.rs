@@ -31,7 +31,7 @@ impl OnePod {
         Self::timed(spec, profile, KubeletTiming::IDEAL, 1)
     }
 
-    /// A pod with these kubelet timings; `seed` tells pods apart.
+    /// A pod with these kubelet timings; `seed` distinguishes pods.
     pub(super) fn timed(
         spec: PodSpec,
         profile: &PodProfile,

@@ -55,7 +55,7 @@ timings! {
         /// CPU time to mount the volumes of a pod, spent on its node. Default 75ms, measured.
         mount_cpu: SimDuration = ZERO, millis(75);
         /// CPU time to create a pod's sandbox: namespaces, network, the pause container. Default 300ms, measured: 160
-        /// ms on an idle node, 2.3 s beside 15 others on two cores.
+        /// ms on an idle node, 2.3 s together with 15 others on two cores.
         sandbox_cpu: SimDuration = ZERO, millis(300);
         /// CPU time to create a container. Default 16ms, measured.
         create_container_cpu: SimDuration = ZERO, millis(16);
@@ -65,7 +65,7 @@ timings! {
         /// idle node.
         status_cpu: SimDuration = ZERO, millis(70);
         /// CPU time to tear down a pod once its containers have ended: cgroups, network, sandbox. Default 300ms,
-        /// measured: 0.2 s on an idle node, 4.5 s beside 39 others on two cores.
+        /// measured: 0.2 s on an idle node, 4.5 s together with 39 others on two cores.
         stop_sandbox_cpu: SimDuration = ZERO, millis(300);
         /// Additional fixed duration of the teardown. Default 80ms, measured.
         stop_sandbox: SimDuration = ZERO, millis(80);
@@ -83,8 +83,8 @@ timings! {
         /// control plane is elsewhere.
         #[schemars(range(min = 1, max = 100_000))]
         shared_cores: Option<u32> = None, None;
-        /// Interval between the kubelet's relists of its pods (`RelistPeriod` of its generic PLEG): it determines how
-        /// soon the exit of a container is noticed and a pod can be synced again. Default 1s.
+        /// Interval between the kubelet's relists of its pods (`RelistPeriod` of its generic PLEG), after which the exit of
+        /// a container is noticed and a pod can be synced again. Default 1s.
         pleg_relist_period: SimDuration = ZERO, SimDuration::from_secs(1);
         /// Interval between checks for pods due for a sync (`syncLoop`). Default 1s.
         sync_loop_period: SimDuration = ZERO, SimDuration::from_secs(1);

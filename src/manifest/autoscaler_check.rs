@@ -32,8 +32,7 @@ pub(super) fn rivals(
     });
     if let Some(rival) = rival {
         let message = format!(
-            "the {} scales {} {} too: with both of them neither scales (AmbiguousSelector), and the replicas \
-             stay as they are",
+            "the {} also scales {} {}: with both, neither scales (AmbiguousSelector), and the replicas do not change",
             rival.manifest.label(),
             target.kind,
             target.name
@@ -41,7 +40,7 @@ pub(super) fn rivals(
         let problem = warning("rival-autoscalers", message, hpa, format!("{TARGET}.name"));
         let place = rival.manifest.origin.place_of(TARGET);
         let help =
-            "put the metrics of both into one HPA: of several the highest number of replicas wins";
+            "put the metrics of both into one HPA, which applies the highest number of replicas";
         problems.push(problem.related(place, "here").help(help));
     }
     problems
@@ -78,7 +77,7 @@ pub(super) fn refused(
         );
         let problem = Diagnostic::error("two-autoscalers", message);
         let place = object.manifest.origin.place_of(TARGET);
-        let help = "KEDA makes an HPA of its own: remove one of the two";
+        let help = "KEDA creates its own HPA: remove one of the two";
         let problem = problem.at(place).of(object.manifest.label()).help(help);
         problems.push(Diagnostic { field: TARGET.to_owned(), ..problem });
     }

@@ -146,7 +146,7 @@ pub(super) fn cron_job_spec(spec: &batch::CronJobSpec, errors: &mut FieldErrors)
 fn schedule(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Schedule {
     let at = path.field("schedule");
     if text.is_empty() {
-        errors.required(&at, "when the Jobs start, such as \"*/5 * * * *\"");
+        errors.required(&at, "the schedule of the Jobs, such as \"*/5 * * * *\"");
     } else if text.contains("TZ") {
         let rule = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
         errors.invalid(&at, text, rule);

@@ -31,11 +31,12 @@ pub(super) fn check(
     match budget.budget {
         Budget::MaxUnavailable(IntOrPercent::Int(0) | IntOrPercent::Percent(0)) => {
             let (said, field) = match object.manifest.value.pointer("/spec/maxUnavailable") {
-                Some(_) => ("no pod may be missing", "spec.maxUnavailable"),
-                None => ("without minAvailable and maxUnavailable no pod may be missing", "spec"),
+                Some(_) => ("no pod may be unavailable", "spec.maxUnavailable"),
+                None => {
+                    ("without minAvailable and maxUnavailable no pod may be unavailable", "spec")
+                }
             };
-            let message =
-                format!("{said}, so that none is ever evicted: the drain of a node never ends");
+            let message = format!("{said}, so no pod is ever evicted: draining a node never ends");
             let problem = warning("budget-blocks-drains", message, object, field.to_owned());
             problems.push(problem.help("write maxUnavailable: 1"));
         }
@@ -47,7 +48,7 @@ pub(super) fn check(
                 let field = "spec.minAvailable".to_owned();
                 let problem = warning("budget-blocks-drains", message, object, field);
                 let place = selected[0].manifest.origin.place();
-                let help = "write maxUnavailable: 1 in its place, and keep two replicas or more";
+                let help = "write maxUnavailable: 1 instead, and keep at least two replicas";
                 problems.push(problem.related(place, "its pods").help(help));
             }
         }
@@ -69,14 +70,13 @@ fn beside_another(object: &Object, selected: &[&Object], objects: &[Object]) -> 
         });
         let Some(shared) = shared else { continue };
         let message = format!(
-            "the {} selects the pods of {} too: the API server evicts no pod with two budgets, so that the drain \
-             of a node never ends",
+            "the {} also selects the pods of {}: the API server evicts no pod with two budgets, so draining a node never ends",
             other.manifest.label(),
             shared.manifest.label()
         );
         let problem = warning("budget-blocks-drains", message, object, "spec.selector".to_owned());
         let place = other.manifest.origin.place_of("spec.selector");
-        problems.push(problem.related(place, "here").help("leave one budget for each pod"));
+        problems.push(problem.related(place, "here").help("keep one budget per pod"));
     }
     problems
 }
@@ -93,13 +93,12 @@ fn blocked(least: IntOrPercent, ranges: &[Range]) -> Option<String> {
     let autoscaler = ranges.iter().find_map(|range| range.autoscaler.as_ref());
     Some(match autoscaler.filter(|_| wanted(most) < most) {
         Some(autoscaler) => format!(
-            "at the {} to which {autoscaler} may scale down, {} must stay, so that none is evicted: the drain \
-             of a node waits until there are more",
+            "at the minimum of {} set by {autoscaler}, {} must stay, so no pod is evicted: draining a node waits for more pods",
             counted(fewest),
             wanted(fewest)
         ),
         None => format!(
-            "of {} {} must stay, so that none is ever evicted: the drain of a node never ends",
+            "{1} of {0} must stay, so no pod is ever evicted: draining a node never ends",
             counted(most),
             wanted(most)
         ),

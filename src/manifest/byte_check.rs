@@ -43,14 +43,14 @@ pub struct SuspiciousQuantity {
 /// (`warningsForPodSpecAndMeta`), and of those too small to run anything.
 pub(super) fn check(object: &Object) -> Diagnostics {
     let mut problems = Diagnostics::default();
-    let mut doubt = |holder: &str, field: String, text: &str| {
+    let mut warn_if_odd = |holder: &str, field: String, text: &str| {
         let Some(SuspiciousQuantity { message, help }) = suspicious_quantity(text) else { return };
         let consequence = match holder {
             // Storage request of a claim; containers have memory and ephemeral-storage.
             "requests" | "limits" if field.ends_with("[storage]") => "",
-            "requests" | "defaultRequest" => ": the scheduler sets next to nothing aside for it",
-            "limits" | "default" => ": it is killed for its memory as soon as it runs",
-            "hard" => ": nothing fits in",
+            "requests" | "defaultRequest" => ": the scheduler reserves almost nothing for it",
+            "limits" | "default" => ": it is OOM-killed as soon as it runs",
+            "hard" => ": nothing fits into it",
             _ => "",
         };
         let is_tiny = text.parse::<Quantity>().is_ok_and(|amount| amount.nanos() < PAGE_NANOS);
@@ -62,7 +62,7 @@ pub(super) fn check(object: &Object) -> Diagnostics {
         if let Value::Object(amounts) = below
             && AMOUNTS.contains(&name)
         {
-            show_amounts(name, path, amounts, &mut doubt);
+            show_amounts(name, path, amounts, &mut warn_if_odd);
         }
     });
     problems
@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn amounts_of_bytes_that_nobody_means_are_doubted() {
-        let of = |text| suspicious_quantity(text).map(|doubt| (doubt.message, doubt.help));
+        let of = |text| {
+            suspicious_quantity(text).map(|warn_if_odd| (warn_if_odd.message, warn_if_odd.help))
+        };
         for (text, said, help) in [
             ("256m", "256m is 0.256 bytes, as m means a thousandth", "mebibytes are written 256Mi"),
             ("512", "512 is 512 bytes, less than a page of memory", "mebibytes are written 512Mi"),

@@ -166,7 +166,7 @@ fn selects_pods(
                 let help = format!("the pods of {} have {differing}", pods.owner.label());
                 diagnostic.related(pods.owner.origin.place(), "here").help(help)
             }
-            None => diagnostic.help("no pods here have the labels that it asks for"),
+            None => diagnostic.help("no pods in the manifests have the selected labels"),
         },
     });
     false
@@ -239,7 +239,7 @@ fn missing_help(kind: Kind, id: &NamespacedName) -> String {
     match kind {
         Kind::ConfigMap | Kind::Secret => {
             format!(
-                "{add}; if something else makes it, a scenario says `assumePresent: [{kind}/{id}]`"
+                "{add}; if it is created by other means, write `assumePresent: [{kind}/{id}]` in the scenario"
             )
         }
         _ => add,
@@ -266,10 +266,11 @@ fn service_account_exists(
     if name.is_empty() || &**name == "default" || known.has("ServiceAccount", namespace, name) {
         return;
     }
-    let message =
-        format!("ServiceAccount {namespace}/{name} does not exist: a cluster would create no pods");
+    let message = format!(
+        "ServiceAccount {namespace}/{name} does not exist: a cluster would not create the pods"
+    );
     let field = pod_path(object.manifest.reference.kind, "serviceAccountName");
-    let help = "add the ServiceAccount, or leave serviceAccountName out";
+    let help = "add the ServiceAccount, or remove serviceAccountName";
     diagnostics.push(warning("missing-reference", message, object, field).help(help));
 }
 

@@ -13,13 +13,13 @@ use super::schema::{Mistake, check};
 pub fn decode<K: Defined + DeserializeOwned + Default>(value: &Value) -> (K, Vec<Diagnostic>) {
     let mut value = value.clone();
     let mistakes = check(K::TYPE_NAME, &mut value).mistakes.into_iter();
-    let said = mistakes.map(|Mistake { code, path, message, help }| Diagnostic {
+    let diagnostics = mistakes.map(|Mistake { code, path, message, help }| Diagnostic {
         field: path,
         help,
         ..Diagnostic::error(code, message)
     });
-    let said = said.collect();
-    (serde_json::from_value(value).unwrap_or_default(), said)
+    let diagnostics = diagnostics.collect();
+    (serde_json::from_value(value).unwrap_or_default(), diagnostics)
 }
 
 /// The same, without the mistakes, for use where they are reported elsewhere.

@@ -28,7 +28,7 @@ pub(super) fn add_derived(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagn
         let value =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data});
         let message = format!(
-            "its controller makes the Secret {name}, which is taken to be there from the start"
+            "its controller creates the Secret {name}, which is assumed to exist from the start"
         );
         let note = Diagnostic::note("made-object", message);
         diagnostics.push(note.at(manifest.origin.place()).of(manifest.label()));
@@ -117,7 +117,8 @@ fn secret_of(manifest: &Manifest) -> Option<(String, BTreeSet<String>)> {
 
 /// Converts a ReplicationController to a ReplicaSet, which only differs in the form of its selector.
 fn become_replica_set(manifest: &mut Manifest, diagnostics: &mut Diagnostics) {
-    let message = "it is run as a ReplicaSet of the same name, whose controller does the same";
+    let message =
+        "it is simulated as a ReplicaSet of the same name, whose controller works the same way";
     let note = Diagnostic::note("translated-kind", message);
     diagnostics.push(note.at(manifest.origin.place()).of(manifest.label()));
     let labels = manifest.value.pointer("/spec/template/metadata/labels").cloned();
@@ -137,7 +138,7 @@ fn become_replica_set(manifest: &mut Manifest, diagnostics: &mut Diagnostics) {
 mod tests {
     use crate::{Source, load};
 
-    fn said(text: &str) -> String {
+    fn diagnostics_of(text: &str) -> String {
         load(&[Source::new("a.yaml", text)]).diagnostics.to_string()
     }
 
@@ -145,15 +146,18 @@ mod tests {
     fn a_secret_that_a_controller_makes_is_there() {
         let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, image: a, env: \
                    [{name: P, valueFrom: {secretKeyRef: {name: db, key: password}}}]}]}}\n---\n";
-        assert!(said(pod).contains("Secret default/db does not exist"));
+        assert!(diagnostics_of(pod).contains("Secret default/db does not exist"));
         for maker in [
             "{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: a}, spec: {secretName: db}}",
             "{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {name: db}, spec: {}}",
             "{apiVersion: bitnami.com/v1alpha1, kind: SealedSecret, metadata: {name: db}, spec: {encryptedData: {a: b}}}",
         ] {
-            let said = said(&format!("{pod}{maker}\n"));
-            assert!(!said.contains("warning"), "{said}");
-            assert!(said.contains("its controller makes the Secret db"), "{said}");
+            let diagnostics_of = diagnostics_of(&format!("{pod}{maker}\n"));
+            assert!(!diagnostics_of.contains("warning"), "{diagnostics_of}");
+            assert!(
+                diagnostics_of.contains("its controller creates the Secret db"),
+                "{diagnostics_of}"
+            );
         }
     }
 

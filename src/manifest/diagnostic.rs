@@ -78,7 +78,7 @@ pub struct Diagnostic {
     pub field: String,
     /// Description of the problem.
     pub message: String,
-    /// Advice on how to fix it.
+    /// The correction, or advice on finding it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// A second place related to the problem.
@@ -285,8 +285,8 @@ impl fmt::Display for Diagnostics {
             0 => Ok(()),
             more => writeln!(
                 f,
-                "and {more} more: the first {SHOWN_OF_SOURCE} of each file are shown, and {SHOWN} in all; \
-                 `wavetank validate -o json` has every one"
+                "and {more} more: at most {SHOWN_OF_SOURCE} per file and {SHOWN} in total are shown; `wavetank \
+                 validate -o json` lists all"
             ),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Debug, Display};
 
 pub use super::path::FieldPath;
 
-/// An error in a field, worded like the API server's, which says what is expected.
+/// An error in a field, in the API server's wording, with the expected value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field, as `spec.containers[0].image`.

@@ -22,7 +22,7 @@ pub(super) fn check(
     let target = &spec.scale_target;
     let named = format!("{} {}/{}", target.kind, hpa.meta.namespace(), target.name);
     if !exists {
-        let message = format!("{named} is not among the manifests: the HPA will scale nothing");
+        let message = format!("{named} is not in the manifests: the HPA will scale nothing");
         let field = "spec.scaleTargetRef.name".to_owned();
         let help = "add it, or correct the reference";
         problems.push(warning("missing-reference", message, hpa, field).help(help));
@@ -32,9 +32,9 @@ pub(super) fn check(
     let tolerance = own.unwrap_or(tolerance);
     for (index, metric) in spec.metrics.iter().enumerate() {
         if metric.lacks_target {
-            let message = "the value that the type names is not set: the HPA will not scale by it";
+            let message = "the field of this type is not set: the HPA will not scale by it";
             let field = field_of(hpa, spec, index, "object.target.type");
-            let help = "name the value that is set: Value or AverageValue";
+            let help = "set type to the field that is set: Value or AverageValue";
             problems.push(warning("missing-target", message.to_owned(), hpa, field).help(help));
         }
         let MetricSource::Resource { resource, container: only } = &*metric.source else {
@@ -55,8 +55,7 @@ pub(super) fn check(
             && let Some(lacking) = counted.without_request()
         {
             let message = format!(
-                "container {lacking} of {named} requests no {resource}, of which this is a share: the HPA will \
-                 not scale by it"
+                "container {lacking} of {named} requests no {resource}, to which utilization refers: the HPA will not scale by it"
             );
             let field = at("averageUtilization");
             let help = format!("add resources.requests.{resource} to the container");

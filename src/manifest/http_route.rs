@@ -52,7 +52,7 @@ pub struct HttpRouteSpec {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "HTTPRouteRule")]
 pub struct HttpRouteRule {
-    /// Its name.
+    /// `name`, unique within the route.
     pub name: Option<String>,
     /// A request must match one of them; absent matches all.
     pub matches: Option<Vec<HttpRouteMatch>>,

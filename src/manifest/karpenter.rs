@@ -21,7 +21,7 @@ pub struct NodePool {
     pub api_version: String,
     /// NodePool.
     pub kind: String,
-    /// Its name.
+    /// `metadata` of the NodePool.
     #[schemars(with = "ObjectMetaFields")]
     pub metadata: meta::ObjectMeta,
     /// Its specification.
@@ -116,9 +116,9 @@ pub struct NodePoolTaint {
 pub struct NodeClassReference {
     /// Its API group.
     pub group: String,
-    /// Its kind.
+    /// `kind` of the node class, such as EC2NodeClass.
     pub kind: String,
-    /// Its name.
+    /// `name` of the node class.
     pub name: String,
 }
 
@@ -157,7 +157,7 @@ pub struct Ec2NodeClass {
     pub api_version: String,
     /// EC2NodeClass.
     pub kind: String,
-    /// Its name.
+    /// `metadata` of the node class.
     #[schemars(with = "ObjectMetaFields")]
     pub metadata: meta::ObjectMeta,
     /// Instance configuration.
@@ -175,7 +175,7 @@ pub struct KwokNodeClass {
     pub api_version: String,
     /// KWOKNodeClass.
     pub kind: String,
-    /// Its name.
+    /// `metadata` of the node class.
     #[schemars(with = "ObjectMetaFields")]
     pub metadata: meta::ObjectMeta,
     /// Its specification.

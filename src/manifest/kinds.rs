@@ -89,7 +89,7 @@ const INGRESS_DROPPED: &str = "1.22";
 /// API groups whose kinds are all in the table of kinds.
 const KNOWN_GROUPS: [&str; 4] = ["v1", "apps/v1", "batch/v1", "policy/v1"];
 
-/// How an object is processed, by apiVersion and kind.
+/// The treatment of an object, by apiVersion and kind.
 pub(super) enum Treatment {
     /// It is parsed.
     Read(&'static ReadKind),
@@ -99,7 +99,7 @@ pub(super) enum Treatment {
     Unknown { help: String },
 }
 
-/// How objects of a kind are processed.
+/// The treatment of objects of a kind.
 pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
     let of_name = || READ.iter().filter(|known| known.kind.name() == kind);
     if let Some(known) = of_name().find(|known| known.api_version() == api_version) {
@@ -111,7 +111,7 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
         let current = current.api_version();
         let help = match DROPPED.iter().find(|(dropped, _)| *dropped == api_version) {
             Some((_, release)) => {
-                format!("Kubernetes {release} dropped it; write apiVersion: {current}")
+                format!("removed in Kubernetes {release}; write apiVersion: {current}")
             }
             None => format!("write apiVersion: {current}"),
         };
@@ -122,7 +122,7 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
         && ["extensions/v1beta1", "networking.k8s.io/v1beta1"].contains(&api_version)
     {
         let current = known.api_version();
-        let help = format!("Kubernetes {INGRESS_DROPPED} dropped it; write apiVersion: {current}");
+        let help = format!("removed in Kubernetes {INGRESS_DROPPED}; write apiVersion: {current}");
         return Treatment::Unknown { help };
     }
     if let (Role::LeftAside(meaning) | Role::PodsMissing(meaning), true) =
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_version_that_is_served_no_more_is_known_with_its_successor() {
         let dropped = help("extensions/v1beta1", "Deployment").unwrap();
-        assert_eq!(dropped, "Kubernetes 1.16 dropped it; write apiVersion: apps/v1");
+        assert_eq!(dropped, "removed in Kubernetes 1.16; write apiVersion: apps/v1");
         assert_eq!(help("v1", "Deployment").unwrap(), "write apiVersion: apps/v1");
         assert_eq!(
             help("v1", "deployment").unwrap(),
@@ -184,7 +184,7 @@ mod tests {
         for (api_version, kind, means, warns) in [
             ("networking.k8s.io/v1", "Ingress", "requests enter at the Service", false),
             ("v1", "ReplicationController", "its pods are not created", true),
-            ("example.com/v1", "Widget", "custom resources are left aside", false),
+            ("example.com/v1", "Widget", "custom resources and the effects", false),
         ] {
             let Treatment::LeftAside { meaning } = treatment(api_version, kind) else {
                 panic!("{kind} is read");

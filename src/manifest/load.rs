@@ -193,7 +193,7 @@ impl Admission {
         }
         let problem = format!("Kubernetes no longer serves {old}; it is read as autoscaling/v2");
         let problem = Diagnostic::warning("dropped-version", problem)
-            .help("a cluster of today refuses it: `kubectl convert` writes the current version");
+            .help("current clusters reject it: `kubectl convert` writes the current version");
         self.report(problem, "apiVersion".to_owned(), &manifest);
         manifest.api_version = "autoscaling/v2".into();
         manifest.value["apiVersion"] = "autoscaling/v2".into();
@@ -253,19 +253,19 @@ impl Admission {
 
     /// Reports each error once, except consequences of mistakes.
     fn report_errors(&mut self, errors: FieldErrors, mistakes: &[Mistake], manifest: &Manifest) {
-        let mut told: Vec<(String, String)> = Vec::new();
+        let mut reported: Vec<(String, String)> = Vec::new();
         for FieldError { path, problem, is_rule } in errors.into_vec() {
             let one = (path, problem);
-            let is_told =
-                told.iter().any(|(path, problem)| *path == one.0 && says_again(problem, &one.1));
-            if is_told || follows(&one.0, &one.1, mistakes) {
+            let is_reported =
+                reported.iter().any(|(path, problem)| *path == one.0 && repeats(problem, &one.1));
+            if is_reported || follows(&one.0, &one.1, mistakes) {
                 continue;
             }
             let is_warning = self.is_stored && is_rule;
             let severity = if is_warning { Severity::Warning } else { Severity::Error };
             let problem = Diagnostic::new(severity, "invalid-value", one.1.clone());
             self.report(problem, one.0.clone(), manifest);
-            told.push(one);
+            reported.push(one);
         }
     }
 
@@ -276,9 +276,9 @@ impl Admission {
 }
 
 /// True if a problem repeats one already reported in other words.
-fn says_again(told: &str, problem: &str) -> bool {
+fn repeats(reported: &str, problem: &str) -> bool {
     let sort = |problem: &str| problem.split(':').next().map(str::to_owned);
-    told == problem || !problem.starts_with("Invalid value") && sort(told) == sort(problem)
+    reported == problem || !problem.starts_with("Invalid value") && sort(reported) == sort(problem)
 }
 
 /// True if a mistake may be a consequence of others that were removed before: it is at the same field, a parent or a
@@ -383,7 +383,7 @@ fn admit_pods(
             let message = format!(
                 "no PriorityClass with name {named} was found: it is assumed to exist, with a value of 0"
             );
-            let help = "add the PriorityClass: without one, a cluster creates no pods";
+            let help = "add the PriorityClass: without it, a cluster does not create the pods";
             let problem = Diagnostic::warning("missing-reference", message).help(help);
             diagnostics.push(placed(problem, manifest));
             let meta = ObjectMeta::new("", named.clone());
@@ -392,7 +392,7 @@ fn admit_pods(
         }
         if let Err(problem) = resolve_priority(&mut template.spec, &classes) {
             let problem = Diagnostic::error("missing-reference", problem)
-                .help("leave out what the PriorityClass says");
+                .help("remove the field: the PriorityClass sets it");
             diagnostics.push(placed(problem, manifest));
         }
     }

@@ -51,7 +51,7 @@ use cluster::{AnySpec, Document, Kind, ObjectMeta};
 pub(super) struct Lowered {
     /// Its own name, labels and annotations.
     pub(super) meta: ObjectMeta,
-    /// Its spec.
+    /// The lowered spec.
     pub(super) spec: AnySpec,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn lower(
     errors.append_rules(rules);
     let kind = manifest.reference.kind;
     if NEED_A_SPEC.contains(&kind) && value.get("spec").is_none_or(Value::is_null) {
-        errors.required(&SPEC, "what is asked for");
+        errors.required(&SPEC, "the requested resources");
     }
     let mut meta = object_meta(&manifest.reference.id, &metadata);
     let (mut spec, mut document) = match kind {

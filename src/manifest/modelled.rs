@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::schema::{Findings, UnmodelledField};
 use cluster::Kind;
 
-/// The simulated fields of each type reachable from simulated kinds; `*` stands for all fields not in any other table.
+/// The simulated fields of each type reachable from simulated kinds; `*` means all fields not in any other table.
 const MODELLED: [(&str, &str); 58] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
@@ -134,61 +134,73 @@ const NEUTRAL: [(&str, &str, &str); 29] = [
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
         "the API server writes it",
     ),
-    ("ServiceSpec", "ipFamilies ipFamilyPolicy", "addresses are made up"),
-    ("ServicePort", "appProtocol", "a request is a request"),
-    ("StatefulSetSpec", "serviceName", "it names pods in the DNS"),
+    ("ServiceSpec", "ipFamilies ipFamilyPolicy", "addresses are arbitrary"),
+    ("ServicePort", "appProtocol", "protocols are not distinguished"),
+    ("StatefulSetSpec", "serviceName", "it only affects DNS names of pods"),
     (
         "PersistentVolumeSpec",
         "awsElasticBlockStore azureDisk azureFile cephfs cinder csi fc flexVolume flocker gcePersistentDisk \
          glusterfs hostPath iscsi local nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos \
          vsphereVolume mountOptions volumeAttributesClassName",
-        "no disk is simulated",
+        "disks are not simulated",
     ),
     (
         "ObjectReference",
         "apiVersion fieldPath kind resourceVersion uid",
-        "a claim is known by namespace and name",
+        "a claim is identified by namespace and name",
     ),
-    ("JobSpec", "selector manualSelector", "pods are found by their owner"),
-    ("Probe", "exec grpc httpGet tcpSocket", "a probe asks the application, whatever its protocol"),
-    ("EnvFromSource", "prefix", "no process reads it"),
-    ("ConfigMapVolumeSource", "defaultMode", "no process reads the files"),
-    ("SecretVolumeSource", "defaultMode", "no process reads the files"),
-    ("ProjectedVolumeSource", "defaultMode", "no process reads the files"),
-    ("KeyToPath", "path mode", "no process reads the files"),
-    ("PersistentVolumeClaimVolumeSource", "readOnly", "nothing writes"),
-    ("VolumeProjection", "downwardAPI serviceAccountToken", "every pod has what it is made of"),
-    ("VolumeResourceRequirements", "limits", "no volume grows"),
-    ("PriorityClass", "description", "it is for people"),
-    ("ConfigMap", "immutable", "what a ConfigMap holds changes nothing"),
-    ("Secret", "immutable", "what a Secret holds changes nothing"),
+    ("JobSpec", "selector manualSelector", "pods are identified by their owner"),
+    (
+        "Probe",
+        "exec grpc httpGet tcpSocket",
+        "the simulated application answers probes of every protocol",
+    ),
+    ("EnvFromSource", "prefix", "no simulated process reads it"),
+    ("ConfigMapVolumeSource", "defaultMode", "no simulated process reads the files"),
+    ("SecretVolumeSource", "defaultMode", "no simulated process reads the files"),
+    ("ProjectedVolumeSource", "defaultMode", "no simulated process reads the files"),
+    ("KeyToPath", "path mode", "no simulated process reads the files"),
+    ("PersistentVolumeClaimVolumeSource", "readOnly", "volumes are not written"),
+    ("VolumeProjection", "downwardAPI serviceAccountToken", "the data is always available"),
+    ("VolumeResourceRequirements", "limits", "volumes do not grow"),
+    ("PriorityClass", "description", "a comment for people"),
+    ("ConfigMap", "immutable", "the contents of a ConfigMap have no effect"),
+    ("Secret", "immutable", "the contents of a Secret have no effect"),
     (
         "ServiceAccount",
         "automountServiceAccountToken imagePullSecrets secrets",
-        "every registry and the API server let everyone in",
+        "registries and the API server require no credentials",
     ),
-    ("Namespace", "spec", "its finalizers are the server's"),
-    ("NodeSpec", "configSource externalID podCIDR podCIDRs providerID", "the machine's own"),
+    ("Namespace", "spec", "its finalizers are managed by the API server"),
+    (
+        "NodeSpec",
+        "configSource externalID podCIDR podCIDRs providerID",
+        "properties of the machine",
+    ),
     (
         "NodeStatus",
         "addresses config daemonEndpoints declaredFeatures features nodeInfo phase runtimeHandlers \
          volumesAttached volumesInUse",
-        "it was observed, and does not decide where pods go",
+        "observed state, without effect on scheduling",
     ),
     (
         "NodeCondition",
         "lastHeartbeatTime lastTransitionTime message reason",
-        "it describes the past",
+        "a record of the past",
     ),
-    ("ScaleTarget", "envSourceContainerName", "there are no secrets to read"),
+    ("ScaleTarget", "envSourceContainerName", "triggers need no credentials"),
     (
         "PodAutoscalerSpec",
         "protocolType reachability",
-        "a request is a request, and every revision has a route",
+        "protocols are not distinguished, and every revision has a route",
     ),
     ("PersistentVolumeClaim", "status", "the API server writes it"),
-    ("Container", "terminationMessagePath terminationMessagePolicy", "containers leave no message"),
-    ("PodSpec", "ephemeralContainers", "no object may bring them"),
+    (
+        "Container",
+        "terminationMessagePath terminationMessagePolicy",
+        "containers write no termination message",
+    ),
+    ("PodSpec", "ephemeralContainers", "objects cannot be created with them"),
 ];
 
 /// Consequences of fields that are not simulated, by type and fields.
@@ -196,45 +208,49 @@ const MEANINGS: [(&str, &str, &str); 26] = [
     (
         "StorageClass",
         "parameters mountOptions allowVolumeExpansion reclaimPolicy",
-        "disks are not simulated: neither their speed nor their reclaim",
+        "disks are not simulated, neither their speed nor their reclaiming",
     ),
-    ("VerticalPodAutoscalerSpec", "recommenders", "there is one recommender, the default one"),
+    ("VerticalPodAutoscalerSpec", "recommenders", "only the default recommender exists"),
     (
         "AdvancedConfig",
         "restoreToOriginalReplicaCount",
-        "replicas stay as they are when the object goes",
+        "replicas are kept when the object is deleted",
     ),
     ("ScaleTriggers", "useCachedMetrics", "values are read at each sync"),
-    ("ScaleTriggers", "authenticationRef", "every source of metrics lets KEDA in"),
+    ("ScaleTriggers", "authenticationRef", "sources of metrics require no credentials"),
+    ("VolumeProjection", "clusterTrustBundle podCertificate", "certificates are available at once"),
     (
-        "VolumeProjection",
-        "clusterTrustBundle podCertificate",
-        "certificates exist as soon as a pod needs them",
+        "ObjectMeta",
+        "ownerReferences",
+        "ignored in manifests: only simulated controllers set owners",
     ),
-    ("ObjectMeta", "ownerReferences", "the object stands alone; only controllers own others"),
-    ("ObjectMeta", "finalizers", "objects go as soon as they are deleted"),
+    ("ObjectMeta", "finalizers", "objects are removed as soon as they are deleted"),
     (
         "Container",
         "command args workingDir stdin stdinOnce tty",
-        "what a container does is said in the scenario, under `workloads`",
+        "`workloads` of the scenario defines the container's behavior",
     ),
-    ("Container", "env", "only the ConfigMaps and Secrets that it references count"),
-    ("Container", "volumeMounts volumeDevices", "no disk is simulated"),
-    ("Container", "securityContext", "only the Pod Security standard of its namespace judges it"),
+    ("Container", "env", "only the referenced ConfigMaps and Secrets matter"),
+    ("Container", "volumeMounts volumeDevices", "disks are not simulated"),
+    (
+        "Container",
+        "securityContext",
+        "it is only checked against the Pod Security standard of its namespace",
+    ),
     (
         "PodSpec",
         "securityContext automountServiceAccountToken hostPID hostIPC hostUsers shareProcessNamespace",
-        "rights and namespaces are not simulated",
+        "permissions and Linux namespaces are not simulated",
     ),
-    ("PodSpec", "imagePullSecrets", "every registry lets everyone in"),
+    ("PodSpec", "imagePullSecrets", "registries require no credentials"),
     (
         "PodSpec",
         "dnsPolicy dnsConfig hostAliases hostname subdomain setHostnameAsFQDN hostnameOverride enableServiceLinks",
         "names resolve instantly and without load",
     ),
     ("PodSpec", "resourceClaims schedulingGroup", "devices and pod groups are not allocated"),
-    ("PodSpec", "runtimeClassName", "its overhead counts only where `overhead` says it"),
-    ("PodSpec", "os", "it changes neither placement nor load"),
+    ("PodSpec", "runtimeClassName", "its overhead counts only if set in `overhead`"),
+    ("PodSpec", "os", "it affects neither placement nor load"),
     ("Lifecycle", "stopSignal", "it takes no time"),
     (
         "LifecycleHandler",
@@ -242,17 +258,17 @@ const MEANINGS: [(&str, &str, &str); 26] = [
         "the hook takes no time, unless it is a command that sleeps",
     ),
     ("ResourceRequirements", "claims", "devices are not allocated"),
-    ("Volume", "", "no storage is simulated; such a volume is always there"),
+    ("Volume", "", "storage is not simulated; such a volume is always there"),
     (
         "ServiceSpec",
         "type externalName externalIPs healthCheckNodePort loadBalancerIP \
          loadBalancerClass loadBalancerSourceRanges allocateLoadBalancerNodePorts",
-        "requests enter at the Service and go to its ready pods, whatever routes to it",
+        "requests enter at the Service and go to its ready pods, whatever its type",
     ),
     (
         "RollingUpdateStatefulSetStrategy",
         "maxUnavailable",
-        "its feature gate is off by default, so pods are updated one at a time",
+        "the feature gate is off by default, so pods are updated one at a time",
     ),
     ("PersistentVolumeClaimSpec", "", "a claim gets a new volume in the zone of its first pod"),
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
@@ -261,68 +277,72 @@ const MEANINGS: [(&str, &str, &str); 26] = [
 /// Annotations and labels that are effective in a cluster but not simulated, by key, or by prefix if the name ends in
 /// `*`.
 const MARKS: [(&str, &str); 26] = [
-    (
-        "cluster-autoscaler.kubernetes.io/*",
-        "no cluster autoscaler removes nodes, so that it holds none",
-    ),
-    ("karpenter.sh/do-not-disrupt", "no Karpenter removes nodes, so that it holds none"),
-    ("karpenter.sh/do-not-evict", "no Karpenter removes nodes, so that it holds none"),
-    ("kubernetes.io/ingress-bandwidth", "the network has all the bandwidth it needs"),
-    ("kubernetes.io/egress-bandwidth", "the network has all the bandwidth it needs"),
+    ("cluster-autoscaler.kubernetes.io/*", "only scenarios with the Cluster Autoscaler use it"),
+    ("karpenter.sh/do-not-disrupt", "only scenarios with Karpenter use it"),
+    ("karpenter.sh/do-not-evict", "Karpenter 1 reads `karpenter.sh/do-not-disrupt` instead"),
+    ("kubernetes.io/ingress-bandwidth", "network bandwidth is not limited"),
+    ("kubernetes.io/egress-bandwidth", "network bandwidth is not limited"),
     (
         "service.kubernetes.io/topology-mode",
-        "requests go to pods of all zones; `trafficDistribution` counts",
+        "requests go to pods in all zones; use `trafficDistribution`",
     ),
     (
         "service.kubernetes.io/topology-aware-hints",
-        "requests go to pods of all zones; `trafficDistribution` counts",
+        "requests go to pods in all zones; use `trafficDistribution`",
     ),
-    ("service.beta.kubernetes.io/*", "load balancers take no time and are not paid for"),
-    ("service.kubernetes.io/load-balancer*", "load balancers take no time and are not paid for"),
-    ("networking.gke.io/*", "load balancers take no time and are not paid for"),
+    (
+        "service.beta.kubernetes.io/*",
+        "load balancers add no latency; `bill` prices them by their number and traffic",
+    ),
+    (
+        "service.kubernetes.io/load-balancer*",
+        "load balancers add no latency; `bill` prices them by their number and traffic",
+    ),
+    (
+        "networking.gke.io/*",
+        "load balancers add no latency; `bill` prices them by their number and traffic",
+    ),
     ("cloud.google.com/*", "load balancers and backends of the cloud are not simulated"),
-    ("metallb.universe.tf/*", "load balancers take no time and are not paid for"),
-    ("sidecar.istio.io/*", "no sidecar is injected, and requests do without its time and CPU"),
-    ("istio-injection", "no sidecar is injected, and requests do without its time and CPU"),
-    ("istio.io/*", "no sidecar is injected, and requests do without its time and CPU"),
+    (
+        "metallb.universe.tf/*",
+        "load balancers add no latency; `bill` prices them by their number and traffic",
+    ),
+    ("sidecar.istio.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
+    ("istio-injection", "no sidecar is injected, so requests lack its latency and CPU"),
+    ("istio.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
     ("traffic.sidecar.istio.io/*", "no sidecar is injected"),
     ("proxy.istio.io/*", "no sidecar is injected"),
-    ("linkerd.io/*", "no sidecar is injected, and requests do without its time and CPU"),
+    ("linkerd.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
     ("config.linkerd.io/*", "no sidecar is injected"),
-    ("dapr.io/*", "no sidecar is injected, and requests do without its time and CPU"),
-    ("vault.hashicorp.com/*", "no sidecar is injected, and Secrets exist at once"),
-    ("helm.sh/hook*", "the object exists from the start, as all do"),
-    ("argocd.argoproj.io/*", "all objects exist from the start, in no order"),
-    ("kueue.x-k8s.io/*", "no queue holds the object back"),
-    ("scheduling.k8s.io/group-name", "pods are scheduled one by one"),
+    ("dapr.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
+    ("vault.hashicorp.com/*", "no sidecar is injected, and Secrets are available at once"),
+    ("helm.sh/hook*", "all objects exist from the start"),
+    ("argocd.argoproj.io/*", "all objects exist from the start, regardless of order"),
+    ("kueue.x-k8s.io/*", "objects are not queued"),
+    ("scheduling.k8s.io/group-name", "pods are scheduled individually"),
     ("volume.beta.kubernetes.io/storage-class", "a claim gets a new volume of the default class"),
 ];
 
 /// Fields of routes that are effective in a cluster but not simulated, with the consequence: by kind, path (lists on
-/// the path stand for each item) and name.
+/// the path mean each item) and name.
 const OF_ROUTES: [(Kind, &str, &str, &str); 4] = [
-    (Kind::Ingress, "/spec", "tls", "TLS takes neither time nor CPU, and needs no certificate"),
+    (Kind::Ingress, "/spec", "tls", "TLS adds neither latency nor CPU, and needs no certificate"),
     (
         Kind::HTTPRoute,
         "/spec/parentRefs",
         "sectionName",
-        "requests come to a route by host and path, through whichever listener",
+        "requests reach a route by host and path, through any listener",
     ),
     (
         Kind::HTTPRoute,
         "/spec/parentRefs",
         "port",
-        "requests come to a route by host and path, through whichever listener",
+        "requests reach a route by host and path, through any listener",
     ),
-    (
-        Kind::HTTPRoute,
-        "/spec/rules",
-        "sessionPersistence",
-        "clients are routed anew for each request",
-    ),
+    (Kind::HTTPRoute, "/spec/rules", "sessionPersistence", "each request is routed independently"),
 ];
 
-/// How a field is treated.
+/// The treatment of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// It is simulated.
@@ -333,7 +353,7 @@ pub(super) enum Part {
     Listed,
 }
 
-/// How a field is treated.
+/// The treatment of a field.
 pub(super) fn part(type_name: &str, field: &str) -> Part {
     let in_neutral = NEUTRAL
         .iter()
@@ -362,7 +382,7 @@ pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
     let of_type = || MEANINGS.iter().filter(|(of, ..)| *of == type_name);
     let found = of_type().find(|(_, fields, _)| lists(fields, field));
     let found = found.or_else(|| of_type().find(|(_, fields, _)| fields.is_empty()));
-    found.map_or("it changes nothing in the simulation", |(.., meaning)| meaning)
+    found.map_or("it has no effect on the simulation", |(.., meaning)| meaning)
 }
 
 /// The fields of a route that are not simulated.

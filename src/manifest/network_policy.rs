@@ -100,15 +100,15 @@ mod tests {
 
     #[test]
     fn policy_types_are_ingress_and_with_an_egress_rule_both() {
-        let says = |spec| {
+        let rule_text = |spec| {
             let spec = lower(spec);
             (spec.ingress.map(|rules| rules.len()), spec.egress.map(|rules| rules.len()))
         };
-        assert_eq!(says(r#"{"podSelector": {}}"#), (Some(0), None));
-        assert_eq!(says(r#"{"podSelector": {}, "egress": []}"#), (Some(0), None));
-        assert_eq!(says(r#"{"podSelector": {}, "egress": [{}]}"#), (Some(0), Some(1)));
-        assert_eq!(says(r#"{"podSelector": {}, "policyTypes": ["Egress"]}"#), (None, Some(0)));
+        assert_eq!(rule_text(r#"{"podSelector": {}}"#), (Some(0), None));
+        assert_eq!(rule_text(r#"{"podSelector": {}, "egress": []}"#), (Some(0), None));
+        assert_eq!(rule_text(r#"{"podSelector": {}, "egress": [{}]}"#), (Some(0), Some(1)));
+        assert_eq!(rule_text(r#"{"podSelector": {}, "policyTypes": ["Egress"]}"#), (None, Some(0)));
         let both = r#"{"podSelector": {}, "policyTypes": ["Egress"], "ingress": [{}]}"#;
-        assert_eq!(says(both), (None, Some(0)));
+        assert_eq!(rule_text(both), (None, Some(0)));
     }
 }

@@ -13,7 +13,7 @@ use engine::SimTime;
 use units::Bytes;
 
 /// A Node object as printed by `kubectl get node -o yaml`. Without conditions it counts as ready:
-/// it stands for a machine whose kubelet will report its status, as in any simulation.
+/// its simulated kubelet reports the status.
 pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
     let mut node = node.clone();
     node.set_defaults();

@@ -75,18 +75,18 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
     let mut manifests = Vec::new();
     for source in sources {
         if source.is_skipped() {
-            let message = "holds no Kubernetes object and is passed over";
+            let message = "contains no Kubernetes object and is skipped";
             let note = Diagnostic::note("passed-over", message).at(Location::whole(&source.name));
-            diagnostics.push(note.help("a manifest has apiVersion, kind and metadata"));
+            diagnostics.push(note.help("a manifest needs apiVersion, kind and metadata"));
             continue;
         }
         let problems_before = diagnostics.len();
         let documents = read_manifest_documents(source, diagnostics);
         if documents.is_empty() && diagnostics.len() == problems_before {
             diagnostics.push(
-                Diagnostic::error("empty", "holds no object")
+                Diagnostic::error("empty", "contains no object")
                     .at(Location::whole(&source.name))
-                    .help("a manifest has apiVersion, kind and metadata"),
+                    .help("a manifest needs apiVersion, kind and metadata"),
             );
         }
         manifests.append(&mut objects_of(documents, diagnostics));
@@ -116,10 +116,13 @@ fn leave_out_copies(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostics
     for (copy, original) in &copies {
         let (copy, original) = (&manifests[*copy], &manifests[*original]);
         diagnostics.push(
-            Diagnostic::note("copied-object", "is written twice, alike: it is one object")
-                .at(copy.origin.place())
-                .of(copy.label())
-                .related(original.origin.place(), "first defined here"),
+            Diagnostic::note(
+                "copied-object",
+                "is defined twice with equal content: it counts once",
+            )
+            .at(copy.origin.place())
+            .of(copy.label())
+            .related(original.origin.place(), "first defined here"),
         );
     }
     let copies: BTreeSet<usize> = copies.into_iter().map(|(copy, _)| copy).collect();
@@ -186,10 +189,10 @@ fn identify_item(list: &Value, item: &mut Value) {
 
 fn identified(value: Value, origin: Origin) -> Result<Manifest, Box<Diagnostic>> {
     if !value.is_object() {
-        let message = "is no Kubernetes object, but a list or plain text";
+        let message = "is a list or plain text, not a Kubernetes object";
         return Err(Diagnostic::error("no-object", message)
             .at(origin.place())
-            .help("an object has apiVersion, kind and metadata, each on a line of its own")
+            .help("an object needs apiVersion, kind and metadata, each on its own line")
             .into());
     }
     let api_version = text_at(&value, &origin, &["apiVersion"], "such as apps/v1")?;
@@ -200,7 +203,7 @@ fn identified(value: Value, origin: Origin) -> Result<Manifest, Box<Diagnostic>>
     let name = match generated {
         Some(prefix) => prefix.to_owned(),
         None if is_read(&api_version, &kind) => {
-            text_at(&value, &origin, &["metadata", "name"], "by which the object is known")?
+            text_at(&value, &origin, &["metadata", "name"], "the name of the object")?
         }
         // Files of tools such as kustomize resemble objects but have no name.
         None => value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("").to_owned(),
@@ -260,19 +263,19 @@ fn settle_duplicates(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagnostic
         let kind = manifest.reference.kind;
         let problem = if kind.can(Verbs::RUN_PODS) {
             Diagnostic::error("duplicate-object", "is defined twice")
-                .help("keep one, or give the other a different name or namespace")
+                .help("keep one, or change the other's name or namespace")
         } else if kind == Kind::PersistentVolumeClaim {
             seen.insert(key, earlier);
             written_over.insert(place);
             Diagnostic::warning(
                 "duplicate-object",
-                "is defined twice: the first stays, as a claim does not change",
+                "is defined twice: the first one counts, because a claim is immutable",
             )
             .help("keep one of them")
         } else {
             written_over.insert(earlier);
             let message =
-                "is defined twice: this one counts, which `kubectl apply` writes over the first";
+                "is defined twice: this one counts, because `kubectl apply` overwrites the first";
             let sort = if is_left_aside { Diagnostic::note } else { Diagnostic::warning };
             sort("duplicate-object", message).help("keep one of them")
         };
@@ -337,14 +340,14 @@ items:
         let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
         let (copies, problems) = read(&format!("{service}---\n{service}"));
         assert_eq!(copies.len(), 1);
-        assert!(
-            problems.starts_with("note: test.yaml:5: Service default/web: is written twice, alike")
-        );
+        assert!(problems.starts_with(
+            "note: test.yaml:5: Service default/web: is defined twice with equal content"
+        ));
         let (services, problems) = read(&format!("{service}---\n{service}spec: {{}}\n"));
         assert_eq!(
             problems,
-            "warning: test.yaml:5: Service default/web: is defined twice: this one counts, which `kubectl apply` \
-             writes over the first\n  test.yaml:1: first defined here\n  help: keep one of them\n"
+            "warning: test.yaml:5: Service default/web: is defined twice: this one counts, because `kubectl apply` \
+             overwrites the first\n  test.yaml:1: first defined here\n  help: keep one of them\n"
         );
         assert_eq!((services.len(), services[0].origin.place().line), (1, 5));
         let claim = service.replace("Service", "PersistentVolumeClaim");
@@ -367,7 +370,7 @@ items:
         for text in ["", "# comment\n", "{\"rows\": []}", "{\"a\": 1}\n{\"a\": 2}\n"] {
             let (count, told) = found(text);
             assert_eq!(count, 0);
-            assert!(told.starts_with("note: a.json: holds no Kubernetes object"), "{told}");
+            assert!(told.starts_with("note: a.json: contains no Kubernetes object"), "{told}");
         }
         // One of which a part is missing is a manifest with a mistake.
         let (_, told) = found("apiVersion: v1\nkinds: Pod\nmetadata: {name: a}\n");
@@ -377,10 +380,10 @@ items:
     #[test]
     fn what_is_no_object_is_an_error_that_says_what_is_missing() {
         for (text, problem) in [
-            ("", "error: test.yaml: holds no object"),
-            ("# only a comment\n---\n", "error: test.yaml: holds no object"),
-            ("just text\n", "error: test.yaml:1: is no Kubernetes object"),
-            ("- a\n- b\n", "error: test.yaml:1: is no Kubernetes object"),
+            ("", "error: test.yaml: contains no object"),
+            ("# only a comment\n---\n", "error: test.yaml: contains no object"),
+            ("just text\n", "error: test.yaml:1: is a list or plain text"),
+            ("- a\n- b\n", "error: test.yaml:1: is a list or plain text"),
             ("kind: Pod\n", "error: test.yaml:1: apiVersion: Required value: such as apps/v1"),
             ("apiVersion: v1\n", "error: test.yaml:1: kind: Required value: such as Deployment"),
             (

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A path such as `spec.template.spec.containers[0].image`, linked from the leaf to the root so that
-/// a walk over an object builds it on the stack and allocates only for what it reports.
+/// a walk over an object builds it on the stack and allocates only for reported fields.
 ///
 /// Semantics: apimachinery `pkg/util/validation/field/path.go`.
 #[derive(Clone, Copy, Debug)]

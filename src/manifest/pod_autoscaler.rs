@@ -1,5 +1,5 @@
-//! Knative's PodAutoscaler (`autoscaling.internal.knative.dev/v1alpha1`): its fields, and what its annotations and the
-//! ConfigMap `config-autoscaler` make of it.
+//! Knative's PodAutoscaler (`autoscaling.internal.knative.dev/v1alpha1`): its fields, and the settings in its annotations
+//! and in the ConfigMap `config-autoscaler`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use engine::{SimDuration, parse_duration};
 
 /// Prefix of the annotations with which users configure a revision.
 const OWN: &str = "autoscaling.knative.dev/";
-/// Prefix of the annotations that stand for the settings of `config-autoscaler`.
+/// Prefix of the annotations that override the settings of `config-autoscaler`.
 pub(super) const CLUSTER_WIDE: &str = "config-autoscaler/";
 /// The label with the name of the Knative Service, through which requests come.
 const SERVICE_LABEL: &str = "serving.knative.dev/service";

@@ -52,8 +52,8 @@ pub(super) fn check(
             }
             let known: Vec<String> = declared.iter().map(ToString::to_string).collect();
             let message = format!(
-                "no container of the selected pods declares port {number}, and they declare {}: if nothing listens \
-                 there all the same, requests are refused in a cluster; in the run they arrive",
+                "no container of the selected pods declares port {number}; they declare {}: if nothing listens \
+                 there, requests are refused in a cluster, but arrive in the run",
                 known.join(", ")
             );
             let help = match known.as_slice() {
@@ -68,13 +68,13 @@ pub(super) fn check(
         } else if !selected.iter().any(|(_, pods)| ports(pods).any(|one| has_name(port, one))) {
             let leads_nowhere = !selected.iter().any(|(_, pods)| service.leads_to(&pods.spec));
             let then = if service.is_headless || !leads_nowhere {
-                "in a cluster requests to this port find no endpoint; in the run they go to another port"
+                "in a cluster, requests to this port find no endpoint; in the run, they go to another port"
             } else {
-                "requests find no endpoint, and fail"
+                "requests find no endpoint and fail"
             };
             let message =
                 format!("no container of the selected pods has a port named {target:?}: {then}");
-            let help = "name a port of the container so, or write its number";
+            let help = "name a container port like this, or write its number";
             problems.push(warning("missing-port", message, object, field).help(help));
         }
     }
@@ -100,8 +100,8 @@ pub(super) fn probes(object: &Object) -> Diagnostics {
                     if let Some(number) = asked.and_then(Value::as_u64) {
                         let field =
                             format!("{}[{index}].{probe}.{handler}.port", pod_path(kind, list));
-                        let told = undeclared(object, pods, number, field);
-                        if let Some(note) = told {
+                        let note_text = undeclared(object, pods, number, field);
+                        if let Some(note) = note_text {
                             problems.push(note);
                         }
                         continue;
@@ -112,9 +112,9 @@ pub(super) fn probes(object: &Object) -> Diagnostics {
                     }
                     let field = format!("{}[{index}].{probe}.{handler}.port", pod_path(kind, list));
                     let message = format!(
-                        "no port of the container is named {name:?}: in a cluster every probe fails"
+                        "the container has no port named {name:?}: in a cluster every probe fails"
                     );
-                    let help = "name a port of the container so, or write its number";
+                    let help = "name a container port like this, or write its number";
                     problems.push(warning("missing-port", message, object, field).help(help));
                 }
             }
@@ -142,7 +142,7 @@ fn undeclared(
     }
     let known: Vec<String> = declared.iter().map(ToString::to_string).collect();
     let message = format!(
-        "no container declares port {number}, and they declare {}: the application answers the probe in the run; in a \
+        "no container declares port {number}; they declare {}: in the run the application answers the probe, in a \
          cluster it fails if nothing listens there",
         known.join(", ")
     );
@@ -170,11 +170,11 @@ mod tests {
                 "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{containers: [{{name: a, image: a, ports: \
                  [{{name: http, containerPort: 8080}}], readinessProbe: {{httpGet: {{port: {port}}}}}}}]}}}}\n"
             );
-            let said = load(&[Source::new("a.yaml", &text)]).diagnostics;
-            let is_told = said
+            let diagnostics_of = load(&[Source::new("a.yaml", &text)]).diagnostics;
+            let is_reported = diagnostics_of
                 .iter()
                 .any(|one| one.field == "spec.containers[0].readinessProbe.httpGet.port");
-            assert_eq!(!is_told, is_found, "{port}: {said}");
+            assert_eq!(!is_reported, is_found, "{port}: {diagnostics_of}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Finds the objects to which others refer, by name or by label, without a look at each.
+//! Indexes of the objects to which others refer, by name and by label.
 
 use rustc_hash::FxHashMap;
 
@@ -6,7 +6,7 @@ use super::load::Object;
 use cluster::selector::Selector;
 use cluster::{AnySpec, Kind, Labels, Name, NamespacedName};
 
-/// Objects by what others call them. All of it is only ever looked up, never iterated.
+/// Objects by the references to them. Lookups only, never iterated.
 pub(super) struct Relations<'a> {
     /// The first object of each kind, as written, and name.
     by_name: FxHashMap<(&'a str, &'a NamespacedName), &'a Object>,

@@ -27,7 +27,7 @@ pub struct Rights {
 /// The user of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// Its name.
+    /// User name, as authenticated: `jane`, `system:serviceaccount:shop:web`.
     pub name: String,
     /// Its groups.
     pub groups: Vec<String>,
@@ -153,8 +153,8 @@ impl Rights {
         Ok(())
     }
 
-    /// What the API server says to a user who may not do what it asks (`NewForbidden` of `apimachinery/pkg/api/errors` and
-    /// `ForbiddenErrorMessage` of `apiserver/pkg/endpoints/handlers/responsewriters`); nothing if it may.
+    /// The API server's message to a user without permission for a request (`NewForbidden` of `apimachinery/pkg/api/errors` and
+    /// `ForbiddenErrorMessage` of `apiserver/pkg/endpoints/handlers/responsewriters`); `None` if it is permitted.
     pub fn forbidden(&self, user: &User, request: &Request) -> Option<String> {
         if self.answer(user, request).is_allowed {
             return None;
@@ -214,12 +214,12 @@ impl Rights {
     ) -> Option<Decision> {
         let subject = source.subjects.iter().find(|one| user.is(one, source.namespace))?;
         let Some(rules) = self.rules(source.role, source.namespace) else {
-            dangling.push(source.told(subject));
+            dangling.push(source.describe(subject));
             return None;
         };
         rules.iter().any(|rule| allows(rule, request)).then(|| Decision {
             is_allowed: true,
-            reason: format!("RBAC: allowed by {}", source.told(subject)),
+            reason: format!("RBAC: allowed by {}", source.describe(subject)),
             dangling: Vec::new(),
         })
     }
@@ -305,7 +305,7 @@ impl<'a> Source<'a> {
     }
 
     /// Formatted like in the API server.
-    fn told(&self, subject: &Subject) -> String {
+    fn describe(&self, subject: &Subject) -> String {
         let name = match self.namespace {
             "" => self.name.to_owned(),
             namespace => format!("{}/{namespace}", self.name),

@@ -216,7 +216,7 @@ fn modifiers(
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let Some(name) = trigger.name.as_deref().filter(|name| !name.is_empty()) else { continue };
         if names.iter().any(|other| **other == *name) {
-            let problem = format!("{name:?} is the name of another trigger");
+            let problem = format!("another trigger has the name {name:?}");
             errors.push(&at_triggers.item(index).field("name"), problem);
         }
         // CPU and memory triggers go to the HPA directly.

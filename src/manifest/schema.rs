@@ -37,7 +37,7 @@ pub(super) struct Mistake {
 pub(super) struct UnmodelledField {
     /// The type that contains it, such as `PodSpec`.
     pub(super) type_name: &'static str,
-    /// Its name.
+    /// Field name.
     pub(super) field: &'static str,
     /// Path of its use.
     pub(super) path: String,
@@ -56,8 +56,7 @@ pub(super) fn check(type_name: &str, value: &mut Value) -> Findings {
 }
 
 /// Advice for values that YAML does not parse as text although they look like it.
-pub const QUOTES_HELP: &str =
-    "put it in quotes; YAML reads yes, no, on, off, y and n as true and false";
+pub const QUOTES_HELP: &str = "quote it; YAML reads yes, no, on, off, y and n as true and false";
 
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 /// Fields written by the API server, in formats that users need not follow.
@@ -207,7 +206,7 @@ impl Checker<'_> {
                 }
             }
             ("string", "byte", Value::String(_)) => {
-                self.parsed::<ByteString>(value, "base64; write plain text under stringData", path);
+                self.parsed::<ByteString>(value, "base64; put plain text under stringData", path);
             }
             ("string", "date-time", Value::String(_)) => {
                 self.parsed::<Time>(value, "a time such as 2026-01-31T12:00:00Z", path);
@@ -259,9 +258,7 @@ impl Checker<'_> {
         let message = format!("Invalid value: {}: must be {wanted}", shown(value));
         let help = match &*value {
             Value::Bool(_) if wanted == "text" => Some(QUOTES_HELP.to_owned()),
-            Value::Number(number) if wanted == "text" => {
-                Some(format!("put it in quotes: \"{number}\""))
-            }
+            Value::Number(number) if wanted == "text" => Some(format!("quote it: \"{number}\"")),
             Value::String(text) if wanted.contains("number") && text.parse::<i64>().is_ok() => {
                 Some(format!("write {text} without quotes"))
             }
@@ -415,9 +412,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                "name: Invalid value: 8080: must be text (put it in quotes: \"8080\")",
-                "image: Invalid value: true: must be text (put it in quotes; YAML reads yes, no, on, \
-                 off, y and n as true and false)",
+                "name: Invalid value: 8080: must be text (quote it: \"8080\")",
+                "image: Invalid value: true: must be text (quote it; YAML reads yes, no, on, off, y and n as true and false)",
                 "ports: Invalid value: a map: must be a list (`- ` lines)",
                 "tty: Invalid value: \"true\": must be true or false (write true without quotes)",
                 "resources.limits[cpu]: Invalid value: \"1.5.2\" is not a quantity (write a number with \

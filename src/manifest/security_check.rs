@@ -25,16 +25,16 @@ pub(super) fn check(
         let (verb, consequence) = match (mode, object.manifest.reference.kind) {
             (Mode::Enforce, Kind::Pod) => ("violates", "the API server refuses it"),
             (Mode::Enforce, _) => ("would violate", "the API server refuses its pods"),
-            (Mode::Warn, _) => ("would violate", "the API server warns whoever writes it"),
+            (Mode::Warn, _) => ("would violate", "the API server warns the client"),
             (Mode::Audit, _) => ("would violate", "recorded in the audit log"),
         };
         let message = format!("{verb} PodSecurity \"{asked}\": {broken}; {consequence}");
         let field = pod_path(object.manifest.reference.kind, "securityContext");
         let place = namespace.manifest.origin.place();
-        let labels = format!("namespace {name} asks for it ({})", mode.name());
+        let labels = format!("required by namespace {name} ({})", mode.name());
         let problem = warning("pod-security", message, object, field);
         problems.push(problem.related(place, labels).help(
-            "give the containers the securityContext that the standard asks for, or the namespace a lower one",
+            "set the securityContext that the standard requires, or lower the namespace's standard",
         ));
         // A violation of an enforced standard is reported once.
         break;

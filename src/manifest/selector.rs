@@ -85,7 +85,7 @@ fn requirement(
     }
     let at = path.field("operator");
     if expression.operator.is_empty() {
-        errors.required(&at, "how the label is compared");
+        errors.required(&at, "the operator");
     }
     let operator = errors.chosen(Some(expression.operator), operators, &at);
     let at = path.field("values");

@@ -29,7 +29,7 @@ pub(super) fn checked_template(
         check_key(key, &at.field("annotations"), errors);
     }
     let Some(spec) = &template.spec else {
-        errors.required(&path.field("spec"), "what the pods run");
+        errors.required(&path.field("spec"), "the pods' specification");
         return PodTemplate {
             labels: pairs(metadata.and_then(|m| m.labels.as_ref())),
             ..PodTemplate::default()
@@ -118,7 +118,7 @@ const MOST_PODS: i32 = 1_000_000;
 pub(super) fn pod_count(given: Option<i32>, path: &FieldPath<'_>, errors: &mut FieldErrors) -> i32 {
     let pods = count(given, path, errors);
     if pods > MOST_PODS {
-        let problem = format!("{pods} pods: of one workload {MOST_PODS} at most are simulated");
+        let problem = format!("{pods} pods: at most {MOST_PODS} per workload are simulated");
         errors.push(path, problem);
     }
     pods

@@ -21,7 +21,7 @@ pub struct MetricsSettings {
     /// reading. Default 10s; 0s: the counters at the time of the scrape.
     pub housekeeping_interval: SimDuration,
     /// Time from the start of a scrape until metrics-server serves its samples, once all kubelets have answered.
-    /// Default 3s, as measured beside a busy control plane.
+    /// Default 3s, as measured next to a busy control plane.
     pub scrape_time: SimDuration,
     /// Time of the run's first scrape. Default 5s.
     pub first_scrape: LoopPhase,

@@ -76,7 +76,7 @@ impl Axes {
             let label = Text::new((LEFT - 14.0, y), SIZE, format!("{up:.0} %"));
             scene.text(label.anchor(Anchor::End));
         }
-        let label = "asked for by all pods that came, in percent of the cluster's";
+        let label = "requested by all pods so far, in percent of the cluster's";
         let at = (f64::midpoint(LEFT, RIGHT), BOTTOM + 76.0);
         scene.text(Text::new(at, SIZE, label).anchor(Anchor::Middle));
     }

@@ -94,7 +94,7 @@ pub(crate) fn resource_use(
             one.fragmented += fragmentation.of_node(node);
         }
     }
-    // What only names how many devices there are is not a resource of its own.
+    // The device count is not a resource of its own.
     found.remove(scheduler::gpu::GPU_COUNT);
     found
 }

@@ -34,7 +34,7 @@ pub fn nodes_needed(
         too_few = Some(enough);
         enough = enough.saturating_mul(2).min(MAX_NODES);
     }
-    // Downwards from what is enough, in halves.
+    // Bisects downwards from a sufficient number.
     let mut low = match too_few {
         Some(count) => count + 1,
         None => 0,

@@ -98,9 +98,8 @@ impl PodKind {
 }
 
 impl PodList {
-    /// The pods of a CSV text, a row each, in its order. Columns by their names: `cpu_milli` and
-    /// `memory_mib` are needed; `name`, `num_gpu`, `gpu_milli` (of each GPU) and `gpu_spec` (models joined
-    /// by `|`) are read where they are there, and others are left alone.
+    /// The pods of a CSV text, one per row, in its order. Required columns: `cpu_milli` and `memory_mib`; optional ones:
+    /// `name`, `num_gpu`, `gpu_milli` (of each GPU) and `gpu_spec` (models joined by `|`). Others are ignored.
     pub fn from_csv(bytes: &[u8]) -> Result<Self, ListError> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
         let columns = Columns::of(reader.headers().map_err(|error| csv_error(&error))?)?;
@@ -159,10 +158,9 @@ impl PodList {
         list
     }
 
-    /// Adds the pods that some manifests ask for, each `count` times over: of Pods one, of Deployments,
-    /// ReplicaSets and StatefulSets as many as they have replicas, of Jobs as many as run at once, of CronJobs
-    /// those of one run, of DaemonSets one for each node that should run it. `actions` is what applying
-    /// the manifests comes to.
+    /// Adds the pods of manifests, each `count` times: one for a Pod, the replicas of Deployments, ReplicaSets and
+    /// StatefulSets, the parallel pods of Jobs, those of one run for CronJobs, and one per eligible node for DaemonSets.
+    /// `actions` are the result of applying the manifests.
     pub fn add_manifests(&mut self, actions: Vec<Action>, count: usize) {
         for action in actions {
             match action {
@@ -281,8 +279,7 @@ impl Columns {
         let find = |name: &str| header.iter().position(|column| column == name);
         let need = |name: &str| {
             find(name).ok_or_else(|| {
-                let problem =
-                    format!("there is no column {name}; needed are cpu_milli and memory_mib");
+                let problem = format!("no column {name}; required are cpu_milli and memory_mib");
                 ListError { line: Some(1), problem }
             })
         };
@@ -303,8 +300,7 @@ impl Columns {
         }
         if milli_each > 1000 || (count > 1 && milli_each != 1000) {
             let problem = format!(
-                "gpu_milli {milli_each} of each of {count} GPUs: a share is from 1 to 1000 of one GPU, \
-                 or 1000 of each of several"
+                "gpu_milli {milli_each} of each of {count} GPUs: write 1 to 1000 of one GPU, or 1000 of each of several"
             );
             return Err(ListError { line: row.line(), problem });
         }
@@ -325,7 +321,7 @@ impl Row<'_> {
         let text = self.record.get(at).unwrap_or_default();
         let number = if text.is_empty() { Some(0) } else { text.parse::<i64>().ok() };
         number.filter(|number| *number >= 0).ok_or_else(|| {
-            let problem = format!("{text:?} is not a whole number from 0 up");
+            let problem = format!("{text:?} is not a whole number of at least 0");
             ListError { line: self.line(), problem }
         })
     }
@@ -378,7 +374,7 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_its_line() {
         for (text, says) in [
-            ("name,cpu\n", "line 1: there is no column cpu_milli"),
+            ("name,cpu\n", "line 1: no column cpu_milli"),
             ("cpu_milli,memory_mib\n1,x\n", "line 2: \"x\" is not a whole number"),
             (
                 "cpu_milli,memory_mib,num_gpu,gpu_milli\n1,1,2,500\n",

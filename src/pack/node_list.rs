@@ -21,7 +21,7 @@ pub fn nodes_from_csv(bytes: &[u8]) -> Result<Vec<Node>, ListError> {
     let (Some(name), Some(cpu), Some(memory)) =
         (find("name").or_else(|| find("sn")), find("cpu_milli"), find("memory_mib"))
     else {
-        let problem = "the columns name, cpu_milli and memory_mib are needed".to_owned();
+        let problem = "the columns name, cpu_milli and memory_mib are required".to_owned();
         return Err(ListError { line: Some(1), problem });
     };
     let mut nodes = Vec::new();

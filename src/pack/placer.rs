@@ -54,10 +54,10 @@ impl Placer {
         self.now = self.now.max(now);
     }
 
-    /// Does what a user, a controller or a kubelet asks for.
+    /// Applies an action of a user, a controller or a kubelet.
     pub fn act(&mut self, action: Action) -> Result<(), Refused> {
         apply(&mut self.store, self.now, action, &mut self.changes)?;
-        self.tell();
+        self.notify_scheduler();
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Placer {
             Change::PodAdded(pod) => Some(*pod),
             _ => None,
         });
-        self.tell();
+        self.notify_scheduler();
         created.ok_or(Refused::NotFound)
     }
 
@@ -109,7 +109,7 @@ impl Placer {
         self.act(Action::RemovePod(pod))
     }
 
-    fn tell(&mut self) {
+    fn notify_scheduler(&mut self) {
         let mut changes = std::mem::take(&mut self.changes);
         let view = ClusterView::new(&self.store, self.now);
         for change in changes.drain(..) {

@@ -24,11 +24,11 @@ pub const NAMED: &[(&str, &str)] = &[
         "most-allocated",
         "the default profile with NodeResourcesFit's MostAllocated and no spreading",
     ),
-    ("random", "GPU sharing; a drawn node and device"),
-    ("best-fit", "GPU sharing; least CPU and GPU left over"),
-    ("dot-product", "GPU sharing; least alignment of what is free with what is asked"),
+    ("random", "GPU sharing; random node and device"),
+    ("best-fit", "GPU sharing; least remaining CPU and GPU"),
+    ("dot-product", "GPU sharing; least alignment of free resources with the request"),
     ("gpu-packing", "GPU sharing; shared devices before idle ones before idle nodes"),
-    ("gpu-clustering", "GPU sharing; beside pods of the same kind"),
+    ("gpu-clustering", "GPU sharing; next to pods of the same kind"),
     ("fgd", "GPU sharing; Fragmentation Gradient Descent"),
 ];
 

@@ -34,7 +34,7 @@ pub struct PackReport {
 /// One policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PolicyReport {
-    /// Its name.
+    /// Name of the policy.
     pub policy: String,
     /// Pods that have a node in the end.
     pub placed: usize,
@@ -64,7 +64,7 @@ pub struct PolicyReport {
 /// One resource under one policy.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ResourceReport {
-    /// Its name.
+    /// Resource name.
     pub resource: String,
     /// All of it: CPU and shares of GPUs in thousandths, memory in bytes, others in whole ones.
     pub allocatable: i64,
@@ -74,7 +74,7 @@ pub struct ResourceReport {
     pub utilization_percent: f64,
     /// Free resources unusable for the typical pods, in percent of allocatable.
     pub fragmented_percent: f64,
-    /// The same in percent of what is free.
+    /// The same in percent of the free resources.
     pub fragmented_percent_of_free: f64,
 }
 

@@ -17,7 +17,7 @@ use scheduler::profile::ProfileError;
 use scheduler::{Scheduler, TieBreaker};
 use units::HourlyPrice;
 
-/// Points of a curve, at most.
+/// Maximum number of points of a curve.
 const CURVE_POINTS: usize = 200;
 
 /// Nodes, pods and seed of a packing.
@@ -48,10 +48,10 @@ pub struct PodPlacement {
     pub devices: DeviceSet,
 }
 
-/// A point of the curve: what was asked for so far, and what of it is placed.
+/// A point of the curve: the amounts requested and placed so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CurvePoint {
-    /// Requested by all pods that came, those that were not placed included.
+    /// Requested by all pods that arrived, including those that were not placed.
     pub arrived: i64,
     /// Requested by the pods that are placed.
     pub placed: i64,
@@ -139,8 +139,8 @@ impl Plan {
         kinds.map(weighted).collect()
     }
 
-    /// The resource that the curve is about, with what each kind of pod asks of it: shares of GPUs if any
-    /// pod asks for them, else whole GPUs, else CPU.
+    /// The resource of the curve, with the request of each kind of pod: shares of GPUs if any
+    /// pod requests them, else whole GPUs, else CPU.
     pub(crate) fn scarce_resource(&self) -> (Name, Vec<i64>) {
         let classes: Vec<_> = self.pods.kinds.iter().map(PodKind::class).collect();
         if classes.iter().any(|class| class.gpu.is_some()) {

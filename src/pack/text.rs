@@ -23,7 +23,7 @@ pub fn render(report: &PackReport, style: Style) -> String {
     }
     push(&mut text, "");
     push(&mut text, &style.paint(Paint::Heading, "Resources"));
-    push(&mut text, "  fragmented: free, and of no use to the typical pods");
+    push(&mut text, "  fragmented: free, but unusable for the typical pods");
     for line in resources(report) {
         push(&mut text, &line);
     }
@@ -69,7 +69,7 @@ fn needed(policy: &PolicyReport) -> String {
 fn resources(report: &PackReport) -> Vec<String> {
     let right = Align::Right;
     let mut table = Table::new(&[Align::Left, Align::Left, right, right, right]);
-    let head = ["resource", "policy", "requested", "fragmented", "of what is free"];
+    let head = ["resource", "policy", "requested", "fragmented", "of free"];
     table.row(head.map(str::to_owned));
     let names = report.policies.first().map_or(&[][..], |policy| &policy.resources);
     for (position, resource) in names.iter().enumerate() {

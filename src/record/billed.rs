@@ -25,7 +25,7 @@ pub enum Billed {
         class: Name,
         /// Disk type that the class requests from the cloud (`parameters.type`, `skuName`); empty if it names none.
         kind: Name,
-        /// Its size.
+        /// Size of the disk.
         size: Bytes,
     },
     /// Disk of a PersistentVolume of the manifests, which a cloud's CSI driver attaches.
@@ -131,7 +131,7 @@ fn billed(view: ClusterView<'_>, object: ObjectId) -> Option<Billed> {
 
 fn disk(view: ClusterView<'_>, id: ClaimId) -> Option<Billed> {
     let claim = view.claims().get(id)?;
-    // A volume of the manifests is billed by itself.
+    // A volume of the manifests is billed separately.
     claim.volume.as_ref().filter(|volume| volume.name.is_none())?;
     let class = claim.spec.storage_class.clone().unwrap_or_default();
     let kind = kind_of(view, &class);

@@ -76,7 +76,7 @@ impl NodeTrack {
         self.has_joined
     }
 
-    /// Whether it is there and Ready.
+    /// Whether it exists and is Ready.
     pub(super) const fn is_ready(&self) -> bool {
         self.removed.is_none() && self.not_ready_since.is_none()
     }

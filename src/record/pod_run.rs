@@ -7,14 +7,14 @@ use cluster::pod_template::PodSpec;
 use engine::{SimDuration, SimTime};
 use units::{Bytes, MilliCpu, Quantity};
 
-/// A pod on a serverless node, from its binding to its end; one that is resized is there once for each size.
+/// A pod on a serverless node, from its binding to its end; a resized pod has one entry for each size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodRun {
     /// Position of its workload.
     pub workload: usize,
     /// Position of its node.
     pub node: usize,
-    /// CPU that the pod requests in all, init containers and overhead with it.
+    /// Total CPU request of the pod, including init containers and overhead.
     pub cpu: MilliCpu,
     /// Memory, likewise.
     pub memory: Bytes,
@@ -22,7 +22,7 @@ pub struct PodRun {
     pub storage: Bytes,
     /// Since when.
     pub from: SimTime,
-    /// Until when; absent while it goes on.
+    /// Its end; absent while it continues.
     pub until: Option<SimTime>,
 }
 
@@ -41,7 +41,7 @@ impl PodRun {
         }
     }
 
-    /// How long it lasted, up to `now`.
+    /// Its duration, up to `now`.
     pub fn lasted(&self, now: SimTime) -> SimDuration {
         self.until.unwrap_or(now) - self.from
     }

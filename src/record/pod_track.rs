@@ -93,7 +93,7 @@ impl PodTrack {
     }
 }
 
-/// The pod's effective request while it runs, which is what it is billed for.
+/// The pod's effective request while it runs, for which it is billed.
 pub(super) fn requests_of(spec: &PodSpec) -> Resources {
     Resources {
         cpu: MilliCpu(spec.running_request("cpu", Quantity::milli_value)),

@@ -39,7 +39,7 @@ pub struct Recorder {
     /// Resources held by each workload on each node, by (workload, node) positions: of removed pods, and after
     /// [`Self::finish`] of all pods.
     pub holdings: BTreeMap<(usize, usize), NodeUsage>,
-    /// Pods that are paid for in place of their nodes.
+    /// Pods that are billed instead of their nodes.
     pub pod_runs: Vec<PodRun>,
     /// Load balancers and disks, and the time for which they existed.
     pub billed: BilledObjects,

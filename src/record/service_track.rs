@@ -81,14 +81,14 @@ mod tests {
         track.set_down(at(0), Some("no pod exists"));
         track.set_down(at(1), Some("no pod is ready"));
         track.set_down(at(20), None);
-        track.set_down(at(30), Some("a node is lost"));
+        track.set_down(at(30), Some("a node was lost"));
         track.finish(at(40));
-        let told: Vec<_> = track
+        let series: Vec<_> = track
             .downtimes
             .iter()
             .map(|down| (down.from, down.span.as_secs(), down.cause))
             .collect();
-        assert_eq!(told, [(at(0), 20, "no pod is ready"), (at(30), 10, "a node is lost")]);
+        assert_eq!(series, [(at(0), 20, "no pod is ready"), (at(30), 10, "a node was lost")]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::time_weighted::TimeWeighted;
 use engine::{SimDuration, SimTime};
 
-/// More changes than a chart has columns: from here on they are told more coarsely.
+/// Maximum number of changes kept, more than a chart has columns; beyond it the resolution is reduced.
 const CHANGES_MAX: usize = 8192;
 
 /// Intervals into which the changes so far are thinned out.
@@ -13,9 +13,9 @@ const INTERVALS: i64 = 2048;
 #[derive(Clone, Debug, Default)]
 pub struct Steps {
     weighted: TimeWeighted,
-    /// From when on it had which value, in order of time.
+    /// Times of changes with the value from then on, in order of time.
     changes: Vec<(SimTime, i64)>,
-    /// Changes that come sooner after another replace it.
+    /// A change within this time of another replaces it.
     resolution: SimDuration,
 }
 
@@ -49,12 +49,12 @@ impl Steps {
         &self.weighted
     }
 
-    /// From when on it had which value, in order of time; zero before that.
+    /// Times of changes with the value from then on, in order of time; zero before the first.
     pub fn changes(&self) -> &[(SimTime, i64)] {
         &self.changes
     }
 
-    /// Leaves as many changes as a quarter of the room has at most.
+    /// Merges changes within 1/[`INTERVALS`] of the elapsed time.
     fn thin_out(&mut self, now: SimTime) {
         let span = now - SimTime::ZERO;
         self.resolution = SimDuration::from_nanos(span.as_nanos() / INTERVALS);

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use traffic::{Balancer, Via};
 
-/// How requests to a service are balanced over its pods, which strongly affects tail latency.
+/// Load balancing of a service's requests over its pods, which strongly affects tail latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Balancing {

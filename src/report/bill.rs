@@ -51,7 +51,7 @@ pub(super) fn of(facts: ReportInput<'_>) -> BillReport {
     let charges = Charges::of(&prices, tally.amounts, facts.duration);
     let mut not_counted = tally.not_counted;
     for amount in &charges.unpriced {
-        not_counted.push(format!("{}: no price known for {}", amount.what, amount.item));
+        not_counted.push(format!("{}: no price for {}", amount.what, amount.item));
     }
     let lines = charges.lines.iter().filter(|line| line.amount.smallest > 0);
     BillReport { total: charges.total(), lines: lines.map(charge_line).collect(), not_counted }
@@ -89,7 +89,7 @@ impl Tally<'_> {
         if is_empty {
             let parts: Vec<&str> = BillPart::NAMED.iter().map(|(words, _)| *words).collect();
             let parts = parts.join(", ");
-            self.not_counted.push(format!("{parts}: the nodes belong to no cloud (`bill.cloud`)"));
+            self.not_counted.push(format!("{parts}: the nodes are not in a cloud (`bill.cloud`)"));
             return;
         }
         for (words, part) in BillPart::NAMED {
@@ -232,7 +232,7 @@ impl Tally<'_> {
     fn nat_gateways(&mut self) {
         let (gateways, basis) = (self.gateways(), self.gateways_basis());
         if gateways == 0 {
-            self.not_counted.push("NAT gateways: none given (`bill.natGateways`)".to_owned());
+            self.not_counted.push("NAT gateways: not set (`bill.natGateways`)".to_owned());
             return;
         }
         let what = counted(gateways.into(), "NAT gateway");
@@ -302,8 +302,8 @@ impl Tally<'_> {
                 continue;
             }
             let bytes = bytes_of(self.facts, service);
-            let (ways, all) = self.ways(&callers, &service.workloads);
-            crossing += (bytes.request + bytes.response) * ways / all.max(1);
+            let (pod_pairs, all) = self.pod_pairs(&callers, &service.workloads);
+            crossing += (bytes.request + bytes.response) * pod_pairs / all.max(1);
         }
         if !unknown.is_empty() {
             self.not_counted.push(format!(
@@ -333,7 +333,7 @@ impl Tally<'_> {
 
     /// Number of pod pairs of the two sets of workloads that are in different zones, and of all pairs, weighted by
     /// their lifetimes (in thousandths of the total).
-    fn ways(&self, from: &[usize], to: &[usize]) -> (i128, i128) {
+    fn pod_pairs(&self, from: &[usize], to: &[usize]) -> (i128, i128) {
         let shares = |workloads: &[usize]| {
             let mut zones: BTreeMap<&str, i128> = BTreeMap::new();
             for ((workload, node), held) in &self.facts.recorder.holdings {
@@ -356,7 +356,7 @@ impl Tally<'_> {
 
     fn logs(&mut self) {
         let Some(size) = self.facts.bill.settings.log_size else {
-            let unknown = "logs: no size or no price given (`bill.logSize`)";
+            let unknown = "logs: no size or price set (`bill.logSize`)";
             self.not_counted.push(unknown.to_owned());
             return;
         };

@@ -49,7 +49,7 @@ pub struct ServiceFacts {
     pub service: String,
     /// True if clients call it; false if only other services do.
     pub has_clients: bool,
-    /// How requests are balanced over its pods.
+    /// Load balancing of requests over its pods.
     pub balancing: Balancing,
     /// Services whose failed calls made its requests fail, with the number of those calls, most first.
     pub failed_calls: Vec<(String, u64)>,
@@ -76,7 +76,7 @@ pub struct ServiceFacts {
 /// The requests of one class of a service.
 #[derive(Clone, Debug)]
 pub struct ClassFacts {
-    /// Its name.
+    /// Name of the request class.
     pub class: String,
     /// Totals after the warm-up.
     pub figures: ServiceFigures,

@@ -267,18 +267,18 @@ impl Limited<'_> {
             .unwrap_or_else(|| self.answered.map(|answered| quantile(answered, figure)));
         let value = value.map(|ms| ms / 1e3);
         let answered = self.answered.map(|of| against(quantile(of, figure) / 1e3, limit));
-        let told = |value| {
-            let told = against(value, limit);
+        let shown_value = |value| {
+            let shown_value = against(value, limit);
             // It differs from the table of answered requests, and must not seem to contradict it.
-            let note = if answered.as_ref() == Some(&told) { "" } else { " with failures" };
-            told + note
+            let note = if answered.as_ref() == Some(&shown_value) { "" } else { " with failures" };
+            shown_value + note
         };
         let none = if self.of_all.is_some() { "never" } else { "none" };
         ObjectiveResult {
             subject: subject.to_owned(),
             figure: format!("{} {figure}", self.what),
             limit: format!("<= {}", seconds(limit)),
-            value: value.map_or_else(|| none.to_owned(), told),
+            value: value.map_or_else(|| none.to_owned(), shown_value),
             limit_number: limit,
             value_number: value,
             met: value.is_some_and(|value| value <= limit),
@@ -377,9 +377,9 @@ fn seconds(seconds: f64) -> String {
 
 /// A value with enough digits to differ from its limit, if it does.
 fn against(value: f64, limit: f64) -> String {
-    let told = seconds(value);
-    if value.to_bits() == limit.to_bits() || told != seconds(limit) {
-        return told;
+    let shown_value = seconds(value);
+    if value.to_bits() == limit.to_bits() || shown_value != seconds(limit) {
+        return shown_value;
     }
     let (value, unit) = if limit < 1.0 { (value * 1e3, "ms") } else { (value, "s") };
     format!("{} {unit}", format!("{value:.4}").trim_end_matches('0').trim_end_matches('.'))

@@ -13,7 +13,7 @@ const AFTERMATH: f64 = 300.0;
 
 const AUTOSCALER: &str = "the autoscaler's lag";
 const OVERLOAD: &str = "overload";
-const NOT_LISTENING: &str = "pods that did not listen";
+const NOT_LISTENING: &str = "pods that were not listening";
 const NODE: &str = "a node";
 const SPOT: &str = "a spot machine";
 
@@ -33,7 +33,7 @@ struct Disturbance {
     at: f64,
     what: &'static str,
     /// Description.
-    told: String,
+    description: String,
 }
 
 /// The attributed cause of bad requests.
@@ -114,10 +114,10 @@ impl Disturbances {
         }
         let (what, (_, position)) = weights.into_iter().max_by_key(|(_, (weight, _))| *weight)?;
         match position.and_then(|position| self.all.get(position)) {
-            Some(cause) => Some(format!("{} at {}", cause.told, clock(cause.at))),
-            None if what == AUTOSCALER => Some("the autoscaler followed the load late".to_owned()),
+            Some(cause) => Some(format!("{} at {}", cause.description, clock(cause.at))),
+            None if what == AUTOSCALER => Some("the autoscaler lagged behind the load".to_owned()),
             None if what == NOT_LISTENING => {
-                Some("pods were Ready before they listened, or gone before clients knew".to_owned())
+                Some("pods were Ready before listening, or gone before clients noticed".to_owned())
             }
             None => None,
         }
@@ -134,7 +134,7 @@ impl Disturbances {
         let plain = |what| Attribution { what, position: None };
         match cause {
             Some(FailureCause::ApplicationError) => return plain("errors of the application"),
-            // The disturbance may be what the dependency failed of.
+            // The disturbance may have made the dependency fail.
             Some(FailureCause::Dependency) => {
                 return Attribution {
                     what: "a dependency",
@@ -143,7 +143,7 @@ impl Disturbances {
             }
             Some(FailureCause::Blocked) => return plain("a network policy"),
             Some(FailureCause::NoRoute | FailureCause::TooLong) => {
-                return plain("requests that nothing can answer");
+                return plain("requests that no pod can answer");
             }
             _ => {}
         }
@@ -158,7 +158,7 @@ impl Disturbances {
             // The pods may be Ready: without a readiness probe a pod is Ready before it listens.
             Some(FailureCause::Refused) => NOT_LISTENING,
             Some(FailureCause::Killed) => "containers that stopped",
-            Some(FailureCause::Unreachable) => "pods that did not answer",
+            Some(FailureCause::Unreachable) => "pods that did not respond",
             _ if self.is_scaled && scales => AUTOSCALER,
             _ => OVERLOAD,
         })
@@ -193,25 +193,25 @@ impl Disturbance {
     fn of(entry: &LogEntry) -> Option<Self> {
         let (what, does) = effect(&entry.actor, &entry.reason)?;
         let object = entry.object.strip_prefix("File ").unwrap_or(&entry.object);
-        let told = does.replace('…', object);
-        Some(Self { at: entry.at_seconds, what, told })
+        let description = does.replace('…', object);
+        Some(Self { at: entry.at_seconds, what, description })
     }
 }
 
 /// The kind of disturbance of a log entry and its description, with `…` for the object.
 fn effect(actor: &str, reason: &str) -> Option<(&'static str, &'static str)> {
     Some(match (actor, reason) {
-        (_, "SpotInterruption" | "SpotReclaimed") => (SPOT, "the cloud took … back"),
+        (_, "SpotInterruption" | "SpotReclaimed") => (SPOT, "the cloud reclaimed …"),
         (_, "NodeKilled") => (NODE, "… was lost"),
         (_, "NodeNotReady") => (NODE, "… was not ready"),
         (_, "NodeDisconnected") => (NODE, "… was cut off"),
         (_, "KubeletStopped") => (NODE, "the kubelet of … stopped"),
         (_, "Maintenance") => (NODE, "… was drained"),
         (_, "TaintManagerEviction") | ("user", "Evicted") => (NODE, "… was evicted"),
-        ("user", "ImageChanged") => ("a rollout", "… got another image"),
+        ("user", "ImageChanged") => ("a rollout", "the image of … changed"),
         ("user", "Restarted") => ("a rollout", "… was restarted"),
         ("user", "RolledBack") => ("a rollout", "… was rolled back"),
-        ("user", "ScaledDown") => ("a change of replicas", "… was scaled down"),
+        ("user", "ScaledDown") => ("a change in replicas", "… was scaled down"),
         ("user", "Patched") => ("a rollout", "… was patched"),
         (_, "Applied") => ("a rollout", "… was applied"),
         (_, "ContainerCrashed") => ("a crash", "a container of … crashed"),
@@ -277,11 +277,11 @@ mod tests {
         let rollout = "a rollout";
         assert_eq!(blames(&disturbances, &[0, 20, 20, 20, 20, 20, 20, 20, 20]), [rollout; 8]);
         // After a minute within the allowed share, a new outage begins.
-        let told = blames(&disturbances, &[0, 20, 20, 20, 20, 20, 20, 5, 20]);
-        assert_eq!(told, [&[rollout; 6][..], &["overload", "overload"]].concat());
+        let description = blames(&disturbances, &[0, 20, 20, 20, 20, 20, 20, 5, 20]);
+        assert_eq!(description, [&[rollout; 6][..], &["overload", "overload"]].concat());
         // An earlier excess is attributed to it only within its aftermath.
-        let told = blames(&disturbances, &[20, 20, 20, 20, 20, 20, 20, 20, 20]);
-        assert_eq!(told, [&["overload"], &[rollout; 6][..], &["overload"; 2]].concat());
+        let description = blames(&disturbances, &[20, 20, 20, 20, 20, 20, 20, 20, 20]);
+        assert_eq!(description, [&["overload"], &[rollout; 6][..], &["overload"; 2]].concat());
     }
 
     #[test]

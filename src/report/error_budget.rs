@@ -169,8 +169,10 @@ pub(super) fn good_and_fast(facts: ReportInput<'_>, service: &ServiceFacts) -> V
         .collect();
     shares.sort_by_key(|(limit, _)| *limit);
     shares.dedup();
-    let told = shares.into_iter();
-    told.map(|(limit, share)| GoodAndFast { within_ms: limit.as_millis_f64(), share }).collect()
+    let within_limits = shares.into_iter();
+    within_limits
+        .map(|(limit, share)| GoodAndFast { within_ms: limit.as_millis_f64(), share })
+        .collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub(crate) const IGNORED_AT_THE_TOP: usize = 3;
 /// Appended to figures of the warm-up.
 const WARM_UP_NOTE: &str = " (during warm-up, not counted)";
 
-/// How much of a downtime does not count because it was during the warm-up; empty if all of it counts.
+/// Note on the part of a downtime that is not counted because of the warm-up; empty if all of it counts.
 pub(crate) fn not_counted(downtime: &Downtime) -> String {
     let Downtime { seconds, counted_seconds, .. } = downtime;
     match seconds - counted_seconds {

@@ -370,7 +370,7 @@ fn cost() -> CostReport {
             source: "infracost eks_cluster_test".to_owned(),
             date: "2025-07-07".to_owned(),
         }],
-        not_counted: vec!["logs: no size or no price given (`bill.logSize`)".to_owned()],
+        not_counted: vec!["logs: no size or price set (`bill.logSize`)".to_owned()],
         million_requests_usd: Some(total.share(1_000_000, 38_449)),
         pools: vec![PoolCost {
             pool: "pool-a".to_owned(),

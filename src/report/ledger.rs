@@ -1,4 +1,5 @@
-//! The book of who pays for which node: what `explain cost` and OpenCost's form are made of. Not part of the JSON report.
+//! The allocation of every node's cost to workloads, the source of `explain cost` and of the OpenCost output. Not part of
+//! the JSON report.
 
 use std::collections::BTreeMap;
 
@@ -7,35 +8,35 @@ use cluster::{Name, ObjectReference};
 use engine::SimDuration;
 use units::{Money, ResourceTime, Resources};
 
-/// Every node and every share of it.
+/// Every node and every workload's share of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
     /// Length of the run.
     pub span: SimDuration,
     /// The calendar instant at which it starts, seconds since 1970.
     pub start_seconds: i64,
-    /// The nodes; a pod that is billed by itself stands there as a node of its own.
+    /// The nodes; a serverless pod counts as a node of its own.
     pub nodes: Vec<LedgerNode>,
     /// The workloads.
     pub workloads: Vec<LedgerWorkload>,
-    /// What each workload held on each node, and what it pays for that.
+    /// Requests, usage and cost of each workload on each node.
     pub shares: Vec<LedgerShare>,
-    /// What the invoice has beside the nodes.
+    /// Invoice items other than nodes.
     pub beside: Money,
 }
 
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LedgerNode {
-    /// Its name.
+    /// Node name.
     pub name: Name,
-    /// Its pool.
+    /// Node pool.
     pub pool: Name,
-    /// What it has.
+    /// `status.capacity`; for a serverless pod its billed size.
     pub capacity: Resources,
-    /// Time for which it was paid.
+    /// Billed time.
     pub paid: SimDuration,
-    /// Its cost after discounts, by resource, and what that is shared out among.
+    /// Its cost after discounts, and the amounts among which that is divided.
     pub cost: NodeCost,
 }
 
@@ -48,31 +49,31 @@ pub struct LedgerWorkload {
     pub labels: BTreeMap<Name, Name>,
 }
 
-/// What a workload held on a node.
+/// Requests, usage and cost of a workload on a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LedgerShare {
     /// Position of the workload.
     pub workload: usize,
     /// Position of the node.
     pub node: usize,
-    /// Requests, over the time for which its pods were there.
+    /// Requests times the time for which its pods were bound to the node.
     pub requested: ResourceTime,
-    /// Usage.
+    /// Usage over the same time.
     pub used: ResourceTime,
-    /// The larger of both, interval by interval: what is paid for.
+    /// The larger of both in each interval: the billed amount.
     pub charged: ResourceTime,
-    /// Time for which its pods were there, summed over them.
+    /// Time for which its pods were bound to the node, summed over them.
     pub bound: SimDuration,
-    /// What it pays.
+    /// Cost by resource.
     pub paid: ByResource,
 }
 
 impl LedgerWorkload {
-    /// Whether a name stands for it: `web`, `shop/web`, `Deployment/shop/web` or `Deployment shop/web`.
+    /// Whether a name refers to it: `web`, `shop/web`, `Deployment/shop/web` or `Deployment shop/web`.
     pub fn is_called(&self, name: &str) -> bool {
         let id = &self.object.id;
         let is_named = |other: ObjectReference| {
-            // Without a namespace it is the one of that name, wherever it is.
+            // A name without a namespace matches in every namespace.
             let is_there = other.id.namespace == id.namespace || name.split('/').count() == 2;
             other.kind == self.object.kind && other.id.name == id.name && is_there
         };
@@ -84,17 +85,17 @@ impl LedgerWorkload {
 }
 
 impl Ledger {
-    /// What the nodes cost, by resource.
+    /// Cost of all nodes by resource.
     pub fn nodes_cost(&self) -> ByResource {
         sum(self.nodes.iter().map(|node| node.cost.parts))
     }
 
-    /// What workloads pay, by resource.
+    /// Cost of all workloads by resource.
     pub fn workloads_cost(&self) -> ByResource {
         sum(self.shares.iter().map(|share| share.paid))
     }
 
-    /// What nobody pays for, by resource.
+    /// Cost of idle capacity by resource.
     pub fn idle(&self) -> ByResource {
         let (all, paid) = (self.nodes_cost(), self.workloads_cost());
         ByResource {

@@ -37,9 +37,9 @@ pub enum Milestone {
 pub struct Episode<'a> {
     /// Reason to show it.
     pub milestone: Milestone,
-    /// Total number of entries.
+    /// The earliest entry.
     pub first: &'a LogEntry,
-    /// Number of lines in all.
+    /// Total number of entries.
     pub lines: u64,
     /// The objects concerned.
     pub objects: BTreeSet<&'a str>,
@@ -139,7 +139,7 @@ impl Episode<'_> {
     /// The object, or the number of objects.
     pub fn about(&self) -> String {
         match self.objects.len() {
-            // What is no object of the API, such as the cloud, has a name only.
+            // Subjects that are not API objects, such as the cloud, have only a name.
             1 => {
                 let object = &self.first.object;
                 object.strip_prefix("File ").unwrap_or(object).to_owned()
@@ -188,8 +188,8 @@ mod tests {
             line(900.0, "default-scheduler", "Pod web/c", "FailedScheduling"),
         ];
         let (episodes, left_out) = episodes(&log, 10);
-        let told: Vec<_> = episodes.iter().map(|e| (e.first.at_seconds, e.lines)).collect();
-        assert_eq!(told, [(10.0, 2), (11.0, 1), (26.0, 1), (900.0, 1)]);
+        let summaries: Vec<_> = episodes.iter().map(|e| (e.first.at_seconds, e.lines)).collect();
+        assert_eq!(summaries, [(10.0, 2), (11.0, 1), (26.0, 1), (900.0, 1)]);
         assert_eq!(left_out, 0);
     }
 
@@ -214,8 +214,9 @@ mod tests {
             made(900.0),
         ];
         let (episodes, _) = episodes(&log, 10);
-        let told: Vec<_> = episodes.iter().map(|e| (e.milestone, e.first.at_seconds)).collect();
-        assert_eq!(told, [(Milestone::Eviction, 300.0), (Milestone::Replacement, 301.0)]);
+        let summaries: Vec<_> =
+            episodes.iter().map(|e| (e.milestone, e.first.at_seconds)).collect();
+        assert_eq!(summaries, [(Milestone::Eviction, 300.0), (Milestone::Replacement, 301.0)]);
     }
 
     #[test]
@@ -229,14 +230,14 @@ mod tests {
 
     #[test]
     fn lines_of_several_objects_are_told_with_their_number_and_in_words_that_all_say() {
-        let says = |at, object, message: &str| LogEntry {
+        let entry_at = |at, object, message: &str| LogEntry {
             message: message.to_owned(),
             ..line(at, "default-scheduler", object, "FailedScheduling")
         };
         let log = [
-            says(1.0, "Pod a/x", "0/1 nodes"),
-            says(2.0, "Pod a/y", "0/1 nodes"),
-            says(3.0, "Pod a/x", "0/1 nodes"),
+            entry_at(1.0, "Pod a/x", "0/1 nodes"),
+            entry_at(2.0, "Pod a/y", "0/1 nodes"),
+            entry_at(3.0, "Pod a/x", "0/1 nodes"),
         ];
         let (same, _) = episodes(&log, 10);
         assert_eq!((same.len(), same[0].lines), (1, 3));
@@ -244,7 +245,7 @@ mod tests {
             (same[0].about().as_str(), same[0].message().as_str()),
             ("2 Pods", "a/x and others: 0/1 nodes")
         );
-        let mixed = [log[0].clone(), says(4.0, "Pod a/x", "0/2 nodes")];
+        let mixed = [log[0].clone(), entry_at(4.0, "Pod a/x", "0/2 nodes")];
         let (mixed, _) = episodes(&mixed, 10);
         assert_eq!(
             (mixed[0].about().as_str(), mixed[0].message().as_str()),

@@ -187,7 +187,7 @@ pub struct ServiceReport {
     pub workloads: Vec<String>,
     /// True if clients call it; false if only other services do.
     pub has_clients: bool,
-    /// How requests are balanced over its pods.
+    /// Load balancing of requests over its pods.
     pub balancing: Balancing,
     /// Requests that arrived.
     pub arrived: u64,
@@ -401,7 +401,7 @@ pub struct ClusterReport {
 pub struct NodeChange {
     /// Time at which it joined the cluster or was gone, seconds from the start.
     pub at_seconds: f64,
-    /// Its name.
+    /// Node name.
     pub node: String,
     /// Added or removed.
     pub event: NodeEvent,

@@ -1,4 +1,4 @@
-//! What each machine costs after discounts, and what is handed to the allocation.
+//! The cost of each machine after discounts, and its allocation to workloads.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ use units::{HourlyPrice, Money, ResourceTime, Resources};
 
 const HOUR: SimDuration = SimDuration::from_secs(3_600);
 
-/// The machines of a run with their list prices, and what they come to. After them stand CPU, memory and storage of the pods
-/// that are billed by themselves, so that savings plans cover these, too.
+/// The bill of a run's machines. The usages list the machines first, then CPU, memory and storage of the serverless pods,
+/// so that savings plans cover these too.
 pub(super) struct NodeCosts {
     usages: Vec<Usage>,
     pods: Vec<BilledPod>,
@@ -42,12 +42,12 @@ impl NodeCosts {
         Self { usages, pods, discounts, bill }
     }
 
-    /// What the machines would cost without any discount.
+    /// Cost of the machines without any discount.
     pub(super) fn list_price(&self) -> Money {
         self.usages.iter().map(Usage::cost).sum()
     }
 
-    /// Who pays for the machines, and the book of it.
+    /// Allocates the machines' cost to workloads, in total and per node.
     pub(super) fn allocate(&self, facts: ReportInput<'_>) -> (CostAllocation, Ledger) {
         let nodes = facts.recorder.nodes.iter().zip(&self.bill.net);
         let mut nodes: Vec<NodeBill> =
@@ -66,7 +66,7 @@ impl NodeCosts {
             paid: ByResource::default(),
         };
         let mut shares: Vec<LedgerShare> = held.map(share).collect();
-        // Who runs a pod that is billed by itself pays all of it: each is a node of its own that is full.
+        // A serverless pod is charged to its workload as a fully used node of its own.
         let net = self.bill.net.get(facts.recorder.nodes.len()..).unwrap_or_default();
         for (pod, net) in self.pods.iter().zip(net.chunks(PARTS)) {
             let (workload, node) = (pod.workload, nodes.len());
@@ -88,7 +88,7 @@ impl NodeCosts {
         (allocation, ledger)
     }
 
-    /// The pods that are billed by themselves, by the way of doing so: hours, and cost at list price.
+    /// Hours and list price of the serverless pods, by service.
     pub(super) fn by_serverless(&self, facts: ReportInput<'_>) -> Vec<MachineCost> {
         [Serverless::Fargate, Serverless::Autopilot]
             .into_iter()
@@ -101,7 +101,7 @@ impl NodeCosts {
                 let usd = pods.iter().flat_map(|pod| &pod.usages).map(Usage::cost).sum();
                 (!pods.is_empty()).then(|| MachineCost {
                     instance_type: format!("pods on {}", name_of(kind)),
-                    capacity_type: "by the pod",
+                    capacity_type: "per pod",
                     node_hours: hours,
                     usd,
                 })
@@ -109,7 +109,7 @@ impl NodeCosts {
             .collect()
     }
 
-    /// What of serverless pods is in no sum.
+    /// Serverless pods without a price, which no sum includes.
     pub(super) fn unpriced_pods(facts: ReportInput<'_>) -> Vec<String> {
         let mut left_out: BTreeMap<(usize, &str), u64> = BTreeMap::new();
         for run in &facts.recorder.pod_runs {
@@ -118,41 +118,42 @@ impl NodeCosts {
                 *left_out.entry((run.workload, name_of(kind))).or_default() += 1;
             }
         }
-        let told = left_out.into_iter().map(|((workload, kind), pods)| {
+        let report_lines = left_out.into_iter().map(|((workload, kind), pods)| {
             let workload = &facts.recorder.workloads[workload].workload;
-            format!("{} of {workload}: larger than any that {kind} runs", counted(pods, "pod"))
+            format!("{} of {workload}: larger than {kind} supports", counted(pods, "pod"))
         });
-        told.collect()
+        report_lines.collect()
     }
 
-    /// The lines of what is taken off nodes and `charges`, and of commitments that were not used.
+    /// The discounts on nodes and `charges`, and the unused commitments.
     pub(super) fn lines(
         &self,
         facts: ReportInput<'_>,
         charges: Charge,
     ) -> (Vec<DiscountLine>, Vec<DiscountLine>) {
-        let told = |line: &discounts::DiscountLine| DiscountLine {
+        let report_lines = |line: &discounts::DiscountLine| DiscountLine {
             what: line.what.clone(),
             of: DiscountOf::Nodes,
             usd: line.usd,
             month_usd: cost::per_month(line.usd, facts.duration).unwrap_or_default(),
         };
-        let mut taken_off: Vec<DiscountLine> = self.bill.taken_off.iter().map(told).collect();
+        let mut taken_off: Vec<DiscountLine> =
+            self.bill.taken_off.iter().map(report_lines).collect();
         let off = |usd: Money| Money::ZERO - self.discounts.percent_off.of(usd);
         if off(charges.usd) != Money::ZERO {
             taken_off.push(DiscountLine {
-                what: format!("{} % off what is beside the nodes", facts.bill.settings.percent_off),
+                what: format!("{} % off items other than nodes", facts.bill.settings.percent_off),
                 of: DiscountOf::Charges,
                 usd: off(charges.usd),
                 month_usd: off(charges.month_usd),
             });
         }
-        (taken_off, self.bill.unused.iter().map(told).collect())
+        (taken_off, self.bill.unused.iter().map(report_lines).collect())
     }
 }
 
 fn node_bill(facts: ReportInput<'_>, node: &NodeTrack, net: Money) -> NodeBill {
-    // Of serverless nodes their pods are what exists.
+    // Serverless nodes are billed by their pods.
     let existed = match node.machine.serverless {
         None => node.paid(end(facts)),
         Some(_) => SimDuration::ZERO,
@@ -203,7 +204,7 @@ fn ledger(
     }
 }
 
-/// A pod that is billed by itself.
+/// A serverless pod, billed instead of its node.
 struct BilledPod {
     workload: usize,
     node: usize,
@@ -244,7 +245,7 @@ fn requested(run: &PodRun) -> PodSize {
     PodSize { cpu: run.cpu, memory: run.memory, storage: run.storage }
 }
 
-/// The items of the price list that a pod is billed by.
+/// The price list's items for CPU, memory and storage of a serverless pod.
 const fn items_of(kind: Serverless) -> (Provider, [&'static str; PARTS]) {
     match kind {
         Serverless::Fargate => {

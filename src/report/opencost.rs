@@ -1,5 +1,5 @@
-//! Who pays for the nodes in the form of OpenCost's allocation API (`AllocationJSON`), so that dashboards made for that read
-//! a simulation.
+//! The cost allocation in the format of OpenCost's allocation API (`AllocationJSON`), so that dashboards for that API can
+//! read a simulation.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use units::{Money, ResourceTime};
 
 use super::ledger::{Ledger, LedgerWorkload};
 
-/// OpenCost's name of what nobody pays for.
+/// OpenCost's name for idle cost.
 pub const IDLE: &str = "__idle__";
-/// OpenCost's name of what lacks that by which is aggregated.
+/// OpenCost's name for the cost of workloads without the label that is aggregated by.
 const UNALLOCATED: &str = "__unallocated__";
 
-/// By what allocations are summed up.
+/// Property by which allocations are aggregated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Aggregate {
     /// Each workload by itself: OpenCost's `controller`.
@@ -28,47 +28,47 @@ pub enum Aggregate {
     Label(String),
 }
 
-/// What is shared out among all allocations, in proportion to what they cost without it.
+/// Costs shared among all allocations, in proportion to the allocations' own costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sharing {
-    /// What nobody pays for, in place of an allocation of its own.
+    /// Idle cost, instead of an allocation of its own.
     pub idle: bool,
-    /// What the invoice has beside the nodes; it is in no allocation otherwise.
+    /// Invoice items other than nodes, which are in no allocation otherwise.
     pub overhead: bool,
     /// Namespaces, such as kube-system.
     pub namespaces: Vec<String>,
-    /// In equal parts, and not in proportion.
+    /// Share in equal parts instead of in proportion.
     pub evenly: bool,
 }
 
-/// What one name pays.
+/// The cost aggregated under one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Allocation {
-    /// Its name: that of the workload, the namespace, or the label's value.
+    /// Name of the workload or namespace, or the label's value.
     pub name: String,
-    /// What of it holds for all that is in it.
+    /// Properties common to everything in it.
     pub properties: BTreeMap<&'static str, Value>,
     /// Requests over time.
     pub requested: ResourceTime,
     /// Usage over time.
     pub used: ResourceTime,
-    /// What is paid for, over time.
+    /// Billed amount over time.
     pub charged: ResourceTime,
-    /// What it pays for its own.
+    /// Its own cost.
     pub paid: ByResource,
-    /// Its part of what is shared.
+    /// Its part of the shared costs.
     pub shared: Money,
 }
 
 impl Allocation {
-    /// All that it pays.
+    /// Own and shared costs.
     pub fn total(&self) -> Money {
         self.paid.total() + self.shared
     }
 }
 
-/// The allocations by name; what they come to is what the nodes cost, and with overhead the whole invoice, to the last digit.
-/// Pods that never had a node pay nothing and have none.
+/// The allocations by name. Their sum is the cost of the nodes, with overhead the whole invoice, to the last digit.
+/// Pods that never had a node cost nothing and have none.
 pub fn allocations(ledger: &Ledger, by: &Aggregate, sharing: &Sharing) -> Vec<Allocation> {
     let mut own: BTreeMap<String, Allocation> = BTreeMap::new();
     let mut shared = if sharing.overhead { ledger.beside } else { Money::ZERO };
@@ -91,7 +91,7 @@ pub fn allocations(ledger: &Ledger, by: &Aggregate, sharing: &Sharing) -> Vec<Al
     }
     let mut all: Vec<Allocation> = own.into_values().collect();
     let idle = ledger.idle();
-    // With nobody to share it, it stays what it is.
+    // Without other allocations to share it, idle cost stays an allocation of its own.
     if sharing.idle && !all.is_empty() {
         shared += idle.total();
     } else {
@@ -110,7 +110,7 @@ pub fn allocations(ledger: &Ledger, by: &Aggregate, sharing: &Sharing) -> Vec<Al
 
 const CLUSTER: &str = "wavetank";
 
-/// Gives each its part; who comes last has the fractions that were cut.
+/// Distributes the shared costs; the last allocation gets the rounding fractions.
 fn share_out(all: &mut [Allocation], shared: Money, evenly: bool) {
     let is_only = all.len() == 1;
     let takes_part = |one: &Allocation| is_only || one.name != IDLE;
@@ -232,7 +232,7 @@ fn written(one: &Allocation, span: SimDuration, [start, end]: &[String; 2]) -> V
         "pvCostAdjustment": 0.0,
         "ramBytes": average(charged.memory_byte_ns, 1.0),
         "ramByteRequestAverage": average(requested.memory_byte_ns, 1.0),
-        // How much memory of its requests an application uses is not simulated.
+        // Memory usage of applications is not simulated.
         "ramByteUsageAverage": null,
         "ramByteHours": hours(charged.memory_byte_ns, 1.0),
         "ramCost": ram,

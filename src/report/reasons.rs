@@ -3,11 +3,11 @@
 use super::figures::{DEPENDENCY, causes, counted, number, percent, span};
 use super::model::{ObjectiveResult, Report, ServiceReport, WorkloadReport};
 
-/// Further attempts per request from which on retries are told.
+/// Minimum number of retries per request that is mentioned.
 const RETRIED: f64 = 0.5;
-/// Share of the time from which on throttling by the CPU limit is told.
+/// Minimum share of throttled time that is mentioned.
 const THROTTLED: f64 = 0.005;
-/// Share of the requests from which on those that waited in an activator are told.
+/// Minimum share of requests that waited in an activator that is mentioned.
 const HELD: f64 = 0.005;
 /// Maximum number of reasons in one line.
 const REASONS: usize = 3;
@@ -58,14 +58,14 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
     if reasons.is_empty() {
         reasons.extend(busiest(&behind));
     }
-    let mut told: Vec<String> = Vec::new();
+    let mut unique: Vec<String> = Vec::new();
     for reason in reasons {
-        if !told.contains(&reason) {
-            told.push(reason);
+        if !unique.contains(&reason) {
+            unique.push(reason);
         }
     }
-    told.truncate(REASONS);
-    told.join("; ")
+    unique.truncate(REASONS);
+    unique.join("; ")
 }
 
 /// Requests that waited for a pod in Knative's activator, if they are enough to show in a tail.
@@ -74,7 +74,7 @@ fn held(service: &ServiceReport) -> Option<String> {
     let held = activator.held_requests;
     (held as f64 >= HELD * service.arrived as f64 && held > 0).then(|| {
         format!(
-            "{} waited in Knative's activator for a pod, {} at most",
+            "{} waited in Knative's activator for a pod, up to {}",
             counted(held, "request"),
             span(activator.max_wait_ms / 1000.0)
         )
@@ -105,11 +105,10 @@ fn failures(report: &Report, service: &ServiceReport) -> Option<String> {
     })
 }
 
-/// How much retries added to the load, if much.
+/// The load added by retries, if significant.
 fn retries(service: &ServiceReport) -> Option<String> {
     let each = service.retries? as f64 / service.arrived.max(1) as f64;
-    (each >= RETRIED)
-        .then(|| format!("retries made {} attempts of each request", number(1.0 + each)))
+    (each >= RETRIED).then(|| format!("retries made {} attempts per request", number(1.0 + each)))
 }
 
 /// The chain of services with the most failed calls: the one that a service called, the one that this called, and so
@@ -143,12 +142,12 @@ fn workloads_behind<'a>(report: &'a Report, service: &'a ServiceReport) -> Vec<&
     names.filter_map(|name| report.workloads.iter().find(|one| one.workload == *name)).collect()
 }
 
-/// All that can be said where nothing went wrong: requests take so long by themselves, at this load.
+/// The explanation when nothing went wrong: this is the latency at this load.
 fn busiest(workloads: &[&WorkloadReport]) -> Option<String> {
     let used = workloads.iter().filter_map(|one| Some((one, one.cpu_utilization?)));
     let (busiest, used) = used.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
     Some(format!(
-        "requests take this long at this load: {}, the busiest, used {} of its CPU request",
+        "this is the latency at this load: {}, the busiest, used {} of its CPU request",
         busiest.workload,
         percent(used)
     ))

@@ -55,17 +55,19 @@ impl Inventory {
             self.config.get(&NamespacedName::new(namespace.clone(), map.clone())).unwrap_or(&none)
         };
         let mut found = BTreeSet::new();
-        let mut hear = |name: &str, text: &str| {
+        let mut take_value = |name: &str, text: &str| {
             let services = hosts(name, text).filter_map(|host| self.service_at(host, namespace));
             found.extend(services);
         };
         for variable in self.workloads.get(workload).into_iter().flat_map(|pods| &pods.variables) {
             match variable {
-                Variable::Text(name, text) => hear(name, text),
+                Variable::Text(name, text) => take_value(name, text),
                 Variable::Key(name, map, key) => {
-                    config(map).get(key).iter().for_each(|text| hear(name, text));
+                    config(map).get(key).iter().for_each(|text| take_value(name, text));
                 }
-                Variable::All(map) => config(map).iter().for_each(|(name, text)| hear(name, text)),
+                Variable::All(map) => {
+                    config(map).iter().for_each(|(name, text)| take_value(name, text));
+                }
             }
         }
         found.retain(|service| !self.workloads_behind(service).any(|behind| behind == workload));

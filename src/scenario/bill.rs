@@ -17,7 +17,7 @@ use units::{HourlyPrice, Money, Quantity};
 
 const HOUR: SimDuration = SimDuration::from_secs(3_600);
 
-/// As clouds spread what is paid upfront.
+/// Hours over which clouds amortize an upfront payment for a year.
 const HOURS_OF_A_YEAR: i128 = 8_760;
 
 /// The items of the cloud's invoice besides nodes. If the nodes are cloud machines (`instanceType`), everything that
@@ -36,23 +36,23 @@ pub struct Bill {
     /// `wavetank catalog --prices` lists items and units. `logs` is priced per GiB.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub prices: BTreeMap<Name, f64>,
-    /// A CSV file of machines' prices in place of the catalog's, relative to this file, with the columns type,region,price and,
-    /// if there is one, spot: US dollars an hour. A row without a region holds for all.
+    /// A CSV file of machine prices that replace the catalog's, relative to this file, with the columns type,region,price
+    /// and optionally spot: US dollars an hour. A row without a region applies to all regions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_list: Option<String>,
-    /// Percent off everything that no reservation or savings plan covers: machines, and all else on the invoice. Default 0.
+    /// Percent off everything that no reservation or savings plan covers: machines and all other invoice items. Default 0.
     #[schemars(range(min = 0, max = 100))]
     #[serde(skip_serializing_if = "is_zero")]
     pub percent_off: f64,
-    /// Machines that are paid for whether they run or not: Reserved Instances, Azure reservations, Google's resource-based
+    /// Committed machines, paid for whether they run or not: Reserved Instances, Azure reservations, Google's resource-based
     /// commitments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reservations: Vec<MachineReservation>,
-    /// Dollars an hour that are paid whether they are used or not: savings plans, Google's flexible commitments. They are
-    /// applied after the reservations, in this order.
+    /// Committed hourly spend, paid whether it is used or not: savings plans, Google's flexible commitments. Applied after
+    /// the reservations, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub savings_plans: Vec<SpendCommitment>,
-    /// Whether Google's sustained use discounts are taken off machines of N1, N2, N2D, C2, M1 and M2. Default true.
+    /// Whether Google's sustained use discounts apply to machines of N1, N2, N2D, C2, M1 and M2. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sustained_use: Option<bool>,
     /// NAT gateways. Default: one on AWS, as eksctl makes it, and none on Azure and Google.
@@ -74,45 +74,45 @@ pub struct Bill {
     pub services: Vec<ServiceSizes>,
 }
 
-/// Machines of a type that are paid for whether they run or not, for as long as the run.
+/// Committed machines of one type, paid for during the whole run whether they run or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MachineReservation {
-    /// The type, such as aws/m5.large.
+    /// Instance type, such as aws/m5.large.
     pub instance_type: String,
-    /// How many machines.
+    /// Number of machines.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub count: u32,
-    /// What is paid for each of them, US dollars an hour. Either this, `upfront` or `percentOff` must be given.
+    /// Price of one machine, US dollars an hour. Either this, `upfront` or `percentOff` must be given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_per_hour: Option<HourlyPrice>,
-    /// What was paid for each of them at the beginning, US dollars: it is spread over the hours of `years`.
+    /// Upfront payment for one machine, US dollars, spread over the hours of `years`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upfront: Option<f64>,
-    /// The term that `upfront` pays for. Default 1.
+    /// Term of the upfront payment, years. Default 1.
     #[schemars(range(min = 1, max = 10))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub years: Option<u32>,
-    /// In place of both: percent off the on-demand price.
+    /// Instead of both: percent off the on-demand price.
     #[schemars(range(min = 0, max = 100))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent_off: Option<f64>,
 }
 
-/// Dollars an hour that are paid whether they are used or not.
+/// Committed hourly spend, paid whether it is used or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SpendCommitment {
-    /// What is paid, US dollars an hour: usage counts against it at the plan's rates.
+    /// Commitment, US dollars an hour: usage counts against it at the plan's rates.
     pub per_hour: HourlyPrice,
-    /// Percent off the on-demand price of types that are not among `rates`. Default 0.
+    /// Percent off the on-demand price of types that are not in `rates`. Default 0.
     #[schemars(range(min = 0, max = 100))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub percent_off: f64,
     /// The plan's rates, US dollars an hour, by type, such as {m5.large: 0.069}.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rates: BTreeMap<Name, HourlyPrice>,
-    /// The only family of machines that it is for, such as m5. Default: it is for all.
+    /// The only machine family that it covers, such as m5. Default: all families.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub family: Option<Name>,
 }
@@ -207,7 +207,8 @@ fn is_zero(value: &f64) -> bool {
 }
 
 impl MachineReservation {
-    /// What an hour of one machine comes to, if that follows from what is given; `list` is the on-demand price of its type.
+    /// Price of one machine an hour, with its share of the upfront payment; `list` is the type's on-demand price. `None` if
+    /// the price cannot be determined.
     pub fn hourly(&self, list: Option<HourlyPrice>) -> Option<Money> {
         if let Some(percent) = self.percent_off {
             let list = list?.over(HOUR);
@@ -224,14 +225,14 @@ impl MachineReservation {
     }
 }
 
-/// Dollars as they are written if they have 18 decimals at most, else rounded to so many; `None` below zero.
+/// Dollars, exact up to 18 decimals and rounded beyond; `None` below zero.
 fn money(usd: f64) -> Option<Money> {
     let exact = Money::from_decimal(&usd.to_string());
     exact.or_else(|| Money::from_decimal(&format!("{usd:.18}")))
 }
 
 impl Bill {
-    /// What was agreed with the cloud; `list` tells the on-demand price of a type.
+    /// The discounts agreed with the cloud; `list` returns the on-demand price of a type.
     pub fn discounts(&self, list: impl Fn(&str) -> Option<HourlyPrice>) -> Discounts {
         let reservations = self.reservations.iter().filter_map(|one| {
             let per_hour = one.hourly(list(&one.instance_type))?;
@@ -256,7 +257,7 @@ impl Bill {
         }
     }
 
-    /// Whether machines may cost something else than the catalog says.
+    /// Whether machines may have other prices than the catalog's.
     pub fn changes_machine_prices(&self) -> bool {
         self.price_list.is_some()
             || self.percent_off > 0.0

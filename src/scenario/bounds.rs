@@ -245,8 +245,8 @@ mod tests {
                 "timeline[0].every: 1ns is below the minimum, 1s",
             ),
         ] {
-            let told = problems(settings);
-            assert!(told.contains(expected), "{settings}: {told}");
+            let violations = problems(settings);
+            assert!(violations.contains(expected), "{settings}: {violations}");
         }
     }
 

@@ -35,7 +35,7 @@ const OLD_LABELS: [(&str, &str); 5] = [
     (ZONE_LABEL, "failure-domain.beta.kubernetes.io/zone"),
 ];
 
-/// What a serverless pool has on each of its nodes unless it says otherwise: no pod waits for room.
+/// Default capacity of a serverless pool's nodes, so large that no pod waits for room.
 const ROOM: [(&str, i64); 4] = [
     ("cpu", 10_000),
     ("memory", 10_000 << 32),
@@ -48,14 +48,14 @@ const ROOM: [(&str, i64); 4] = [
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Cluster {
     /// The type of cluster: eks, gke, aks, kind or bare. It determines the resources reserved on each node, the system
-    /// DaemonSets and how long machines take to start. Default: none; machines then start and stop as in the cloud of
+    /// DaemonSets and the start-up time of machines. Default: none; machines then start and stop as in the cloud of
     /// their instance type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// The autoscaler for pools whose `count` has bounds. Default: the Cluster Autoscaler with its default flags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaler: Option<NodeAutoscaler>,
-    /// How machines are created and deleted.
+    /// Creation and deletion of machines.
     #[serde(skip_serializing_if = "is_default")]
     pub machines: MachineSettings,
     /// The prices of the file that `bill.priceList` names.
@@ -89,11 +89,11 @@ pub struct NodePool {
     /// Use the catalog's spot price instead of the on-demand price. Default false.
     #[serde(default)]
     pub spot: bool,
-    /// Whether the cloud bills its pods and not its nodes: fargate or autopilot. The nodes are then nothing but room for pods,
-    /// which `capacity` may limit, and have no price. Default: the nodes are billed.
+    /// The cloud's service if it bills pods instead of nodes: fargate or autopilot. The nodes then have no price and as much
+    /// room as pods need, which `capacity` can limit. Default: the nodes are billed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serverless: Option<Serverless>,
-    /// How the GPUs of a node are offered to pods: whole (the default), as MIG slices, time-sliced, or in fractional
+    /// Sharing of a node's GPUs among pods: whole GPUs (the default), MIG slices, time-slicing, or fractional
     /// shares.
     pub gpus: Option<PoolGpus>,
     /// Zones over which the nodes are spread round-robin, such as [us-east-1a, us-east-1b].

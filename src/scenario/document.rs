@@ -88,7 +88,7 @@ pub struct Scenario {
     #[serde(default)]
     #[schemars(with = "TimingText")]
     pub timing: Timing,
-    /// How the pods of each workload behave: how long they take to start, the cost of a request.
+    /// Behavior of each workload's pods: start-up times, the cost of a request.
     #[serde(default)]
     pub workloads: Vec<Workload>,
     /// The requests that clients send, by service.
@@ -98,7 +98,7 @@ pub struct Scenario {
     /// manifests route to Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<IngressRouteSpec>,
-    /// How clients and other services reach a service, where that differs from the default.
+    /// Connections of clients and other services to a service, where they differ from the default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSpec>,
     /// Scheduled faults and changes, in any order.

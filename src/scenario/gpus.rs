@@ -1,5 +1,5 @@
-//! How the GPUs of a pool are offered to pods: whole, as MIG slices, time-sliced or by MPS, or in
-//! fractional shares. Resources and labels are those of NVIDIA's device plugin and GPU feature discovery.
+//! Sharing of a pool's GPUs among pods: whole GPUs, MIG slices, time-slicing, MPS, or fractional
+//! shares. Resources and labels are those of NVIDIA's device plugin and GPU feature discovery.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ const WHOLE_GPU: &str = "nvidia.com/gpu";
 /// The resource name of GPUs with several replicas if they are renamed.
 const SHARED_GPU: &str = "nvidia.com/gpu.shared";
 
-/// The GPUs of a pool's nodes, and how they are offered to pods.
+/// The GPUs of a pool's nodes, and their sharing among pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PoolGpus {
@@ -26,7 +26,7 @@ pub struct PoolGpus {
     /// under nvidia.com/gpu.
     #[schemars(range(max = 32))]
     pub count: Option<u32>,
-    /// Time-slicing or MPS: how many times each GPU is offered, 1 to 64. The simulation does not isolate
+    /// Time-slicing or MPS: number of replicas of each GPU, 1 to 64. The simulation does not isolate
     /// the pods on one GPU from each other. Default 1.
     #[schemars(range(min = 1, max = 64))]
     pub replicas: Option<u32>,

@@ -95,25 +95,25 @@ fn gpus(container: &Value) -> Option<u32> {
 }
 
 fn software(image: &str, words: &[String]) -> Option<&'static str> {
-    let says = |part: &str| words.iter().any(|word| word.to_lowercase().contains(part));
+    let mentions = |part: &str| words.iter().any(|word| word.to_lowercase().contains(part));
     let serves_text = !["embed", "rerank"].iter().any(|part| image.contains(part));
     if image.contains("tritonserver") {
-        return (image.contains("vllm") || says("vllm")).then_some("Triton with vLLM");
+        return (image.contains("vllm") || mentions("vllm")).then_some("Triton with vLLM");
     }
     if image.contains("nvcr.io/nim/") {
         return serves_text.then_some("NIM");
     }
-    if image.contains("sglang") || says("sglang.launch_server") {
+    if image.contains("sglang") || mentions("sglang.launch_server") {
         return Some("SGLang");
     }
-    if image.contains("text-generation-inference") || says("text-generation-launcher") {
+    if image.contains("text-generation-inference") || mentions("text-generation-launcher") {
         return Some("TGI");
     }
-    let serves = says("vllm.entrypoints") || (says("vllm") && says("serve"));
+    let serves = mentions("vllm.entrypoints") || (mentions("vllm") && mentions("serve"));
     if image.contains("vllm") || serves {
         return Some("vLLM");
     }
-    (image.contains("ollama") || says("ollama")).then_some("Ollama")
+    (image.contains("ollama") || mentions("ollama")).then_some("Ollama")
 }
 
 /// Command, arguments and environment variables of a container.

@@ -45,12 +45,12 @@ pub struct Inventory {
     /// `maxReplicas` of the HPAs and ScaledObjects, by scale target.
     pub max_replicas: BTreeMap<ObjectReference, i64>,
     /// The custom and external metrics that autoscalers use.
-    pub metrics_asked: Vec<MetricAsked>,
+    pub queried_metrics: Vec<QueriedMetric>,
 }
 
 /// A metric that an autoscaler reads from an adapter or Prometheus.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetricAsked {
+pub struct QueriedMetric {
     /// The HPA or ScaledObject.
     pub autoscaler: ObjectReference,
     /// Its scale target.
@@ -66,7 +66,7 @@ pub struct MetricAsked {
 /// The properties of a Karpenter NodePool that concern the placement of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodePoolShape {
-    /// Its name.
+    /// NodePool name.
     pub name: Name,
     /// The zones that its requirements name.
     pub zones: Vec<Name>,
@@ -178,8 +178,8 @@ impl Inventory {
             if let (Some(target), Some(most)) = (&target, most.and_then(Value::as_i64)) {
                 self.max_replicas.insert(target.clone(), most);
             }
-            let asked = target.iter().flat_map(|target| metrics_asked(value, object, target));
-            self.metrics_asked.extend(asked);
+            let asked = target.iter().flat_map(|target| queried_metrics(value, object, target));
+            self.queried_metrics.extend(asked);
         }
         if kind.can(Verbs::RUN_PODS) {
             self.workloads.insert(object.clone(), pod_shape(kind, value));
@@ -263,14 +263,14 @@ fn scaled(object: &ObjectReference, autoscaler: &Value) -> Option<ObjectReferenc
 }
 
 /// The non-resource metrics of an HPA, and the queries of a ScaledObject.
-fn metrics_asked(
+fn queried_metrics(
     autoscaler: &Value,
     object: &ObjectReference,
     target: &ObjectReference,
-) -> Vec<MetricAsked> {
+) -> Vec<QueriedMetric> {
     let list =
         |pointer| autoscaler.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    let asked = |text: &str, labels, is_external| MetricAsked {
+    let asked = |text: &str, labels, is_external| QueriedMetric {
         autoscaler: object.clone(),
         target: target.clone(),
         text: text.to_owned(),

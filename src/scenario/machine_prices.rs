@@ -1,4 +1,4 @@
-//! A user's own price list, brought to the pools of a scenario.
+//! Applies a user's own price list to the node pools of a scenario.
 
 use super::check::region_of;
 use super::cluster::NodePool;
@@ -8,8 +8,8 @@ use cluster::node::REGION_LABEL;
 use manifest::{Diagnostic, Diagnostics, Location, Source};
 
 impl ScenarioText {
-    /// Gives each pool the price that a list has for it, unless it has a price of its own, and Karpenter those of all types.
-    /// What is wrong with the list, and which pools it has no price for.
+    /// Sets the price of each pool without a price of its own, and passes all prices to Karpenter. Returns the mistakes in
+    /// the list.
     pub fn take_prices(&mut self, list: &Source) -> Diagnostics {
         let mut problems = Diagnostics::default();
         let prices = match MachinePrices::read(&list.text) {
@@ -35,7 +35,7 @@ impl ScenarioText {
     }
 }
 
-/// The region that a pool is in: by its zones, its labels, or the one that the catalog has prices of.
+/// The region of a pool: from its zones, its labels, or else the region of the catalog's prices.
 pub(crate) fn region(pool: &NodePool) -> String {
     let of_zones = pool.zones.iter().find_map(|zone| region_of(zone)).map(|(_, region)| region);
     let labelled = pool.labels.get(REGION_LABEL).map(|region| &**region);

@@ -1,4 +1,4 @@
-//! How a cloud provides machines: its managed Kubernetes, the duration of each step from the request to a node that
+//! A cloud's provision of machines: its managed Kubernetes, the duration of each step from the request to a node that
 //! accepts pods, and the possible failures.
 
 use std::borrow::Cow;
@@ -32,7 +32,7 @@ pub enum Preset {
     Bare,
 }
 
-/// How the cloud provides machines to pools that scale up, and removes them. Settings that are absent are those of
+/// Creation and removal of machines for pools that scale. Absent settings default to those of
 /// the cloud of the pool's instance type; [the docs](node-autoscalers.md#machines) list the values and their
 /// sources.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -247,7 +247,7 @@ impl<'de> Deserialize<'de> for StepTime {
             type Value = StepTime;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(
-                    "a time such as 40s, or quantiles such as {p50: 32s, p90: 38s, p99: 59s}",
+                    "a duration such as 40s, or quantiles such as {p50: 32s, p90: 38s, p99: 59s}",
                 )
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<StepTime, E> {
@@ -279,8 +279,7 @@ impl JsonSchema for StepTime {
         let constant = generator.subschema_for::<SimDuration>();
         let drawn = generator.subschema_for::<StepQuantiles>();
         json_schema!({
-            "description": "How long a step takes: a time such as 40s, or quantiles such as \
-                            {p50: 32s, p90: 38s, p99: 59s}.",
+            "description": "Duration of a step: 40s, or quantiles such as {p50: 32s, p90: 38s, p99: 59s}.",
             "anyOf": [constant, drawn]
         })
     }

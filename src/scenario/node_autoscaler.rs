@@ -67,7 +67,7 @@ impl ClusterAutoscalerSettings {
                 let text = match item {
                     Value::String(text) => Ok(text.clone()),
                     Value::Number(_) | Value::Bool(_) => Ok(item.to_string()),
-                    _ => Err("a flag is a text, a number, true or false".to_owned()),
+                    _ => Err("a flag is text, a number, true or false".to_owned()),
                 };
                 let set = |text: String| {
                     options.set(flag, &text).map_err(|OptionError { problem, .. }| problem)

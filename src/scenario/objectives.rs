@@ -212,15 +212,14 @@ impl TryFrom<ObjectiveFields> for Objective {
         let of_cost = fields.cost_per_month.is_some() || fields.cost_per_million_requests.is_some();
         match fields.service {
             Some(_) if fields.class.is_some() && is_of_pods => Err(
-                "a class has `latency`, `availability`, `goodMinutes`; tokens, users and the time without endpoints \
-                     are those of the service: write them as an entry of their own, without `class`",
+                "a class can have `latency`, `availability` and `goodMinutes`; put objectives on tokens, users and \
+                 availability by time into an entry without `class`",
             ),
             None if fields.class.is_some() => {
-                Err("a class is one of the requests to a service; add `service: NAMESPACE/NAME`")
+                Err("a class belongs to a service; add `service: NAMESPACE/NAME`")
             }
             Some(_) if of_cost => {
-                Err("costs are those of the whole cluster; write them as an entry \
-                                       of their own, without `service`")
+                Err("costs apply to the whole cluster; put them into an entry without `service`")
             }
             Some(service) if of_service => Ok(Self::Service(Box::new(ServiceObjective {
                 service,
@@ -241,22 +240,19 @@ impl TryFrom<ObjectiveFields> for Objective {
                 Err("`goodMinutes` needs limits for each minute; add `latency` such as \
                      {p95: 300ms}, or `availability` in percent")
             }
-            Some(_) => {
-                Err("nothing is demanded of the service; add `latency` such as {p95: 300ms}, \
-                            or `availability` in percent")
-            }
+            Some(_) => Err(
+                "the entry has no objective for the service; add `latency` such as {p95: 300ms}, or `availability` in percent",
+            ),
             None if of_service => {
-                Err("latency and availability are those of a service; add `service: \
-                                       NAMESPACE/NAME`")
+                Err("latency and availability belong to a service; add `service: NAMESPACE/NAME`")
             }
             None if of_cost => Ok(Self::Cost(CostObjective {
                 cost_per_month: fields.cost_per_month,
                 cost_per_million_requests: fields.cost_per_million_requests,
             })),
-            None => {
-                Err("nothing is demanded; write `service` with `latency` or `availability`, or \
-                         `costPerMonth`")
-            }
+            None => Err(
+                "the entry has no objective; write `service` with `latency` or `availability`, or `costPerMonth`",
+            ),
         }
     }
 }
@@ -302,7 +298,7 @@ mod tests {
     #[test]
     fn an_objective_demands_something_of_a_service_or_of_the_bill() {
         for (objective, says) in [
-            (json!({"service": "shop/web"}), "nothing is demanded of the service"),
+            (json!({"service": "shop/web"}), "the entry has no objective for the service"),
             (json!({"service": "shop/web", "goodMinutes": 99}), "needs limits for each minute"),
             (json!({"latency": {"p95": "2s"}}), "add `service"),
             (json!({"class": "checkout", "latency": {"p95": "2s"}}), "add `service"),
@@ -310,8 +306,8 @@ mod tests {
                 json!({"service": "shop/web", "class": "checkout", "availabilityByTime": 99}),
                 "without `class`",
             ),
-            (json!({"service": "shop/web", "costPerMonth": 3}), "an entry of their own"),
-            (json!({}), "nothing is demanded;"),
+            (json!({"service": "shop/web", "costPerMonth": 3}), "an entry without `service`"),
+            (json!({}), "the entry has no objective;"),
         ] {
             let error = serde_json::from_value::<Objective>(objective).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -1,4 +1,4 @@
-//! Objectives from OpenSLO v1 files (openslo.com): what of an SLO can be held against a simulation, and what cannot.
+//! Objectives from OpenSLO v1 files (openslo.com), as far as a simulation can evaluate them.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +11,24 @@ use super::objectives::Objective;
 use super::read::ScenarioText;
 
 const API_VERSION: &str = "openslo/v1";
-/// Names the service of the scenario that an SLO or its Service is about, as namespace/name.
+/// Annotation of an SLO or its Service: the scenario's service, as namespace/name.
 const SERVICE_ANNOTATION: &str = "wavetank/service";
-/// Names the unit of a threshold: `ms` or `s`. OpenSLO has none.
+/// Annotation with the unit of a threshold, `ms` or `s`, which OpenSLO lacks.
 const UNIT_ANNOTATION: &str = "wavetank/unit";
 
-/// Quantiles that an objective of latency can have, with their shares.
+/// Quantiles supported by latency objectives, with their shares.
 const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
 
-/// A document with the path of its text.
+/// A document being read.
 struct Slo<'a> {
     document: &'a Document,
     problems: &'a mut Diagnostics,
 }
 
 impl ScenarioText {
-    /// Adds the objectives of OpenSLO files. What cannot be mapped is a warning at its field; what is no OpenSLO v1 an error.
+    /// Adds the objectives of OpenSLO files. Warns of fields that cannot be mapped; documents that are not OpenSLO v1 are
+    /// errors.
     pub fn take_slos(&mut self, sources: &[Source]) -> Diagnostics {
         let mut problems = Diagnostics::default();
         let documents: Vec<Document> =
@@ -43,7 +44,7 @@ impl ScenarioText {
         for document in &documents {
             let mut slo = Slo { document, problems: &mut problems };
             if document.value["apiVersion"] != API_VERSION {
-                let message = "this is no document of OpenSLO v1".to_owned();
+                let message = "not an OpenSLO v1 document".to_owned();
                 slo.error(
                     &FieldPath::ROOT.field("apiVersion"),
                     message,
@@ -61,8 +62,12 @@ impl ScenarioText {
                 Some("SLI" | "Service" | "DataSource") => {}
                 kind => {
                     let message =
-                        format!("{} plays no part", kind.unwrap_or("a document without a kind"));
-                    slo.warn(&FieldPath::ROOT.field("kind"), message, "SLO, SLI and Service do");
+                        format!("{} is ignored", kind.unwrap_or("a document without a kind"));
+                    slo.warn(
+                        &FieldPath::ROOT.field("kind"),
+                        message,
+                        "only SLO, SLI and Service are read",
+                    );
                 }
             }
         }
@@ -72,19 +77,19 @@ impl ScenarioText {
 
 impl Slo<'_> {
     fn error(&mut self, at: &FieldPath, message: String, help: &str) {
-        self.tell(Diagnostic::error("openslo", message), at, help);
+        self.push(Diagnostic::error("openslo", message), at, help);
     }
 
     fn warn(&mut self, at: &FieldPath, message: String, help: &str) {
-        self.tell(Diagnostic::warning("openslo", message), at, help);
+        self.push(Diagnostic::warning("openslo", message), at, help);
     }
 
-    fn tell(&mut self, problem: Diagnostic, at: &FieldPath, help: &str) {
+    fn push(&mut self, problem: Diagnostic, at: &FieldPath, help: &str) {
         let problem = problem.at(self.document.place(at)).help(help);
         self.problems.push(Diagnostic { field: at.to_string(), ..problem });
     }
 
-    /// The service of the scenario that it is about: as an annotation says, or the only one of that name with traffic.
+    /// The scenario's service: as an annotation says, or the only one of that name with traffic.
     fn service(
         &mut self,
         text: &ScenarioText,
@@ -111,16 +116,17 @@ impl Slo<'_> {
         if let (Some(only), None) = (meant.next(), meant.next()) {
             return Some(only.clone());
         }
-        let message = format!("no service of the scenario, or more than one, is called {name:?}");
+        let message =
+            format!("the service {name:?} matches none or several of the scenario's services");
         let help = format!(
-            "name it as `metadata.annotations: {{{SERVICE_ANNOTATION}: NAMESPACE/NAME}}`; there are {}",
+            "add `metadata.annotations: {{{SERVICE_ANNOTATION}: NAMESPACE/NAME}}`; the services are {}",
             known.join(", ")
         );
         self.error(&FieldPath::ROOT.field("spec").field("service"), message, &help);
         None
     }
 
-    /// Its objectives as those of a scenario.
+    /// Its objectives, converted to those of a scenario.
     fn objectives(
         &mut self,
         service: &str,
@@ -135,10 +141,14 @@ impl Slo<'_> {
         };
         let Some(indicator) = indicator else {
             let message = match reference {
-                Some(name) => format!("there is no SLI called {name}"),
-                None => "it has no indicator".to_owned(),
+                Some(name) => format!("there is no SLI {name}"),
+                None => "the SLO has no indicator".to_owned(),
             };
-            self.error(&spec.field("indicatorRef"), message, "add the SLI, or write `indicator`");
+            self.error(
+                &spec.field("indicatorRef"),
+                message,
+                "add the SLI, or an inline `indicator`",
+            );
             return Vec::new();
         };
         for field in ["alertPolicies", "timeWindow"] {
@@ -146,11 +156,11 @@ impl Slo<'_> {
                 .get(field)
                 .is_some_and(|list| list.as_array().is_none_or(|list| !list.is_empty()))
             {
-                let message = format!("{field} plays no part: objectives are held against the run");
+                let message = format!("{field} is ignored: objectives are evaluated over the run");
                 self.warn(
                     &spec.field(field),
                     message,
-                    "wavetank evaluates burn-rate alerts of its own",
+                    "wavetank evaluates its own burn-rate alerts",
                 );
             }
         }
@@ -165,8 +175,9 @@ impl Slo<'_> {
                 self.threshold(&at, objective, &indicator, &method)
             } else {
                 let message =
-                    "an indicator without ratioMetric or thresholdMetric is not mapped".to_owned();
-                self.warn(&at, message, "write one of them");
+                    "an indicator without ratioMetric or thresholdMetric is not supported"
+                        .to_owned();
+                self.warn(&at, message, "add one of them");
                 None
             }?;
             self.objective(&at, service, fields)
@@ -174,7 +185,7 @@ impl Slo<'_> {
         mapped.collect()
     }
 
-    /// Good over all: availability by requests, or by minutes that are good enough.
+    /// A ratio of good to total: availability by requests, or by minutes.
     fn ratio(
         &mut self,
         at: &FieldPath,
@@ -191,20 +202,20 @@ impl Slo<'_> {
                 fields.extend(slice.map(|percent| ("downBelow".to_owned(), json!(percent))));
             }
             "Timeslices" => {
-                let message = "time slices are minutes here, and no others are mapped".to_owned();
+                let message = "only time slices of a minute are supported".to_owned();
                 self.warn(&at.field("timeSliceWindow"), message, "write 1m");
                 return None;
             }
             other => {
-                let message = format!("the budgeting method {other} is not mapped");
-                self.warn(at, message, "Occurrences is, and Timeslices of a minute");
+                let message = format!("the budgeting method {other} is not supported");
+                self.warn(at, message, "use Occurrences, or Timeslices of a minute");
                 return None;
             }
         }
         Some(fields)
     }
 
-    /// A value that so many must not exceed: a quantile of the latency.
+    /// A latency threshold for a share of the requests: a quantile.
     fn threshold(
         &mut self,
         at: &FieldPath,
@@ -213,14 +224,15 @@ impl Slo<'_> {
         method: &str,
     ) -> Option<Map<String, Value>> {
         if method != "Occurrences" {
-            let message = format!("a threshold with the budgeting method {method} is not mapped");
-            self.warn(at, message, "Occurrences is");
+            let message =
+                format!("a threshold with the budgeting method {method} is not supported");
+            self.warn(at, message, "use Occurrences");
             return None;
         }
         let op = objective["op"].as_str().unwrap_or_default();
         if !["lte", "lt"].contains(&op) {
             let message =
-                format!("the operator {op:?} is not mapped: a latency is no longer than its limit");
+                format!("the operator {op:?} is not supported: a latency limit is an upper bound");
             self.warn(&at.field("op"), message, "write lte or lt");
             return None;
         }
@@ -228,8 +240,8 @@ impl Slo<'_> {
         let Some((quantile, _)) =
             QUANTILES.into_iter().find(|(_, share)| (share - target).abs() < 1e-9)
         else {
-            let message = format!("{} % is no quantile that a run is held against", target * 100.0);
-            self.warn(&at.field("target"), message, "50, 90, 95, 99 and 99.9 % are");
+            let message = format!("{} % is not a supported quantile", target * 100.0);
+            self.warn(&at.field("target"), message, "use 50, 90, 95, 99 or 99.9 %");
             return None;
         };
         let value = objective["value"].as_f64().filter(|value| *value > 0.0)?;
@@ -242,8 +254,8 @@ impl Slo<'_> {
             None if query.contains("_milliseconds") || query.contains("_ms") => value / 1e3,
             _ => {
                 let message =
-                    "nothing says whether the value is in seconds or milliseconds".to_owned();
-                let help = format!("add `metadata.annotations: {{{UNIT_ANNOTATION}: ms}}`, or s");
+                    "the unit of the value is unknown: seconds or milliseconds".to_owned();
+                let help = format!("add `metadata.annotations: {{{UNIT_ANNOTATION}: ms}}`, or `s`");
                 self.warn(&at.field("value"), message, &help);
                 return None;
             }
@@ -280,8 +292,8 @@ impl Slo<'_> {
             Err(error) => {
                 self.error(
                     at,
-                    format!("it cannot be an objective: {error}"),
-                    "write it as `objectives`",
+                    format!("not a valid objective: {error}"),
+                    "write it in the scenario's `objectives`",
                 );
                 None
             }
@@ -358,16 +370,21 @@ spec:
                 SECONDS,
                 "{op: gte, value: 1, target: 0.95}",
                 "Occurrences",
-                "the operator \"gte\" is not mapped",
+                "the operator \"gte\" is not supported",
             ),
-            (SECONDS, "{op: lte, value: 1, target: 0.97}", "Occurrences", "97 % is no quantile"),
+            (
+                SECONDS,
+                "{op: lte, value: 1, target: 0.97}",
+                "Occurrences",
+                "97 % is not a supported quantile",
+            ),
             (
                 "{thresholdMetric: {}}",
                 "{op: lte, value: 1, target: 0.95}",
                 "Occurrences",
                 "seconds or milliseconds",
             ),
-            (RATIO, "{target: 0.9}", "RatioTimeslices", "RatioTimeslices is not mapped"),
+            (RATIO, "{target: 0.9}", "RatioTimeslices", "RatioTimeslices is not supported"),
             (RATIO, "{}", "Occurrences", "no target"),
             ("{}", "{target: 0.9}", "Occurrences", "without ratioMetric or thresholdMetric"),
         ] {
@@ -376,6 +393,6 @@ spec:
         }
         let other =
             slo(RATIO, "{target: 0.9}", "Occurrences").replace("service: web", "service: db");
-        assert!(taken(&other).1.contains("is called \"db\""));
+        assert!(taken(&other).1.contains("the service \"db\" matches none"));
     }
 }

@@ -55,7 +55,7 @@ impl FromStr for Override {
         let (path, value) =
             text.split_once('=').ok_or_else(|| error("write PATH=VALUE, such as seed=7"))?;
         let mut steps = steps_of(path).ok_or_else(|| {
-            error("the path is not well-formed; write it as cluster.nodePools[general].count")
+            error("the path is malformed; write it like cluster.nodePools[general].count")
         })?;
         let value = value_of(value);
         let object = match &steps[..] {
@@ -189,9 +189,9 @@ fn find_element(elements: &[Value], step: &str) -> Result<usize, String> {
         .map(|(index, _)| index);
     match (named.next(), named.next()) {
         (Some(index), None) => Ok(index),
-        (Some(_), Some(_)) => {
-            Err(format!("several elements are called {step:?}; choose one by its place, from [0]"))
-        }
+        (Some(_), Some(_)) => Err(format!(
+            "several elements are named {step:?}; select one by its index, starting at [0]"
+        )),
         (None, _) => match step.parse::<usize>() {
             Ok(index) if index < elements.len() => Ok(index),
             _ => Err(format!("the list has no element {step:?}; it has {}", listed(elements))),
@@ -268,12 +268,12 @@ mod tests {
     fn a_setting_that_fits_nowhere_says_what_there_is() {
         for (text, says) in [
             ("seed", "write PATH=VALUE"),
-            ("=3", "not well-formed"),
-            ("a..b=3", "not well-formed"),
-            ("a[b=3", "not well-formed"),
-            ("a[].b=3", "not well-formed"),
-            ("a.=3", "not well-formed"),
-            ("a[b]c=3", "not well-formed"),
+            ("=3", "malformed"),
+            ("a..b=3", "malformed"),
+            ("a[b=3", "malformed"),
+            ("a[].b=3", "malformed"),
+            ("a.=3", "malformed"),
+            ("a[b]c=3", "malformed"),
             ("seed.x=3", "in seed: 1 has no field \"x\""),
             (
                 "cluster.nodePools[genral].count=5",

@@ -36,7 +36,7 @@ pub struct Packing {
     pub node_lists: Vec<String>,
     /// The pods, in order of arrival.
     pub pods: Vec<PodSource>,
-    /// How ties between equally good nodes are broken. Default: at random, as in kube-scheduler.
+    /// Tie-breaking between equally good nodes. Default: at random, as in kube-scheduler.
     #[serde(default)]
     pub ties: Ties,
     /// The pods that define fragmentation, as measured in the report and as used by Fragmentation Gradient
@@ -45,7 +45,7 @@ pub struct Packing {
     pub typical_pods: TypicalPods,
     /// The policies to compare.
     pub policies: Vec<PolicySpec>,
-    /// The node pool to grow or shrink until all pods just fit: the report says how many nodes each policy
+    /// The node pool to grow or shrink until all pods just fit: the report gives the number of nodes that each policy
     /// needs. Default: none.
     pub grow: Option<Name>,
 }
@@ -68,13 +68,13 @@ pub struct PodSource {
     /// with the pods that run in parallel, and CronJobs with those of one run; DaemonSets with a pod for each
     /// eligible node.
     pub manifests: Option<String>,
-    /// How often the pods of the manifests are repeated, 1 to 1,000,000. Default 1.
+    /// Number of copies of the manifests' pods, 1 to 1,000,000. Default 1.
     #[serde(default = "one_time")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub count: usize,
 }
 
-/// How ties between equally good nodes are broken.
+/// Tie-breaking between equally good nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Ties {
@@ -138,7 +138,8 @@ impl PackingText {
         let mut documents = read_documents(source, &mut problems).into_iter();
         let (Some(document), None) = (documents.next(), documents.next()) else {
             if !problems.has_errors() {
-                let message = "a file holds one packing: apiVersion wavetank/v1, kind Packing";
+                let message =
+                    "the file must contain one packing: apiVersion wavetank/v1, kind Packing";
                 problems
                     .push(Diagnostic::error("empty", message).at(Location::whole(&source.name)));
             }
@@ -154,20 +155,20 @@ impl PackingText {
         let packing: Packing = draft.typed()?;
         for (position, policy) in packing.policies.iter().enumerate() {
             if policy.policy.is_some() == policy.config.is_some() {
-                let message = "either policy (a name) or config (a file) is to be given";
+                let message = "set either policy (a name) or config (a file)";
                 problems.push(problem(&document, &format!("policies[{position}]"), message));
             }
         }
         for (position, pods) in packing.pods.iter().enumerate() {
             if pods.trace.is_some() == pods.manifests.is_some() {
-                let message = "either trace or manifests is to be given";
+                let message = "set either trace or manifests";
                 problems.push(problem(&document, &format!("pods[{position}]"), message));
             }
         }
         if let Some(pool) = &packing.grow
             && !packing.cluster.node_pools.iter().any(|one| one.name == *pool)
         {
-            problems.push(problem(&document, "grow", "is not the name of a node pool of cluster"));
+            problems.push(problem(&document, "grow", "is not a node pool of the cluster"));
         }
         if problems.is_empty() { Ok(Self { packing, document }) } else { Err(problems) }
     }

@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for PoolSize {
                 count.map(PoolSize::Fixed).ok_or_else(message)
             }
             fn visit_i64<E: Error>(self, count: i64) -> Result<PoolSize, E> {
-                let message = || E::custom("there is no pool with fewer than 0 nodes");
+                let message = || E::custom("the number of nodes cannot be negative");
                 self.visit_u64(u64::try_from(count).map_err(|_| message())?)
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<PoolSize, E> {
@@ -120,9 +120,7 @@ impl JsonSchema for PoolSize {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let bounds = generator.subschema_for::<SizeBounds>();
         json_schema!({
-            "description": "How many nodes a pool has: a number such as 3, bounds such as \
-                            {min: 1, max: 10}, between which the Cluster Autoscaler chooses, or \
-                            karpenter, which makes as many as pods need.",
+            "description": "Number of nodes: a number such as 3, bounds such as {min: 1, max: 10} for the Cluster Autoscaler, or karpenter, which creates as many as pods need.",
             "anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_NODES}, bounds, {"type": "string", "const": KARPENTER}]
         })
     }
@@ -160,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_neither_says_what_would_be_right() {
         assert!(size(json!("many")).expect_err("text").contains("such as {min: 1, max: 10}"));
-        assert!(size(json!(-1)).expect_err("negative").contains("fewer than 0"));
+        assert!(size(json!(-1)).expect_err("negative").contains("cannot be negative"));
         assert!(size(json!(200_000)).expect_err("too many").contains("at most 100000"));
         assert!(size(json!({"min": 1})).expect_err("no maximum").contains("max"));
         assert!(size(json!({"min": 1, "max": 2, "maximum": 3})).is_err());

@@ -68,7 +68,7 @@ impl Preset {
         list.set("memory", Quantity::from_bytes((memory - kept_memory).max(Bytes(0)).0));
     }
 
-    /// The node label that says how the machine was purchased.
+    /// The node label for the machine's capacity type.
     pub(super) const fn capacity_label(
         self,
         capacity_type: CapacityType,

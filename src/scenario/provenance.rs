@@ -42,8 +42,8 @@ pub struct Provenance {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<String>,
     /// Settings that are guesses, with `[*]` for all elements of a list, such as `workloads[*].requests.cpuTime`.
-    /// Reports name them, and `wavetank run --doubts` halves and doubles each entry and reports how much the results
-    /// change.
+    /// Reports name them, and `wavetank run --doubts` halves and doubles each entry and reports the effect on the
+    /// results.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assumed: Vec<String>,
 }
@@ -87,8 +87,8 @@ impl ScenarioText {
         }
         let mut seen = BTreeSet::new();
         // A choice, such as a type of machine, has no half.
-        let told = if amounts.is_empty() { &choices } else { &amounts };
-        let values = told.iter().map(|(_, value)| shown(value));
+        let shown_values = if amounts.is_empty() { &choices } else { &amounts };
+        let values = shown_values.iter().map(|(_, value)| shown(value));
         let values: Vec<String> = values.filter(|value| seen.insert(value.clone())).collect();
         let by = |factor: f64| -> Vec<Override> {
             let scaled = amounts.iter().filter_map(|(steps, value)| {
@@ -97,7 +97,7 @@ impl ScenarioText {
             });
             scaled.collect()
         };
-        let is_left = !told.is_empty() || known.is_empty();
+        let is_left = !shown_values.is_empty() || known.is_empty();
         is_left.then(|| Assumption {
             setting: setting.to_owned(),
             values,

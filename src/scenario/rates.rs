@@ -1,4 +1,4 @@
-//! Rate limits of API server clients, and how fast they apply what they learn from it.
+//! Rate limits of API server clients, and the time that data planes take to apply changes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +26,7 @@ impl Default for ClientRate {
     }
 }
 
-/// How fast a data plane (kube-proxy, ingress controller, gateway) applies changes of endpoints.
+/// Rate at which a data plane (kube-proxy, ingress controller, gateway) applies changes of endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleSync {

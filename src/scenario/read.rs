@@ -72,14 +72,14 @@ fn only_document(source: &Source) -> Result<Document, Diagnostics> {
         }
         (Some(document), None) => return Ok(document),
         (None, _) => problems.push(
-            Diagnostic::error("empty", "there is no scenario in this file")
+            Diagnostic::error("empty", "the file contains no scenario")
                 .at(Location::whole(&source.name))
-                .help("`wavetank init` writes one to start from"),
+                .help("`wavetank init` writes a starter scenario"),
         ),
         (Some(_), Some(second)) => problems.push(
-            Diagnostic::error("several-scenarios", "a file holds one scenario, and this has more")
+            Diagnostic::error("several-scenarios", "the file contains several scenarios")
                 .at(second.place(&FieldPath::ROOT))
-                .help("keep each scenario in a file of its own"),
+                .help("put each scenario into its own file"),
         ),
     }
     Err(problems)
@@ -99,7 +99,7 @@ fn not_a_scenario(document: &Document) -> Diagnostic {
         "Packing" => "`wavetank pack` runs it",
         _ => "`wavetank init MANIFESTS` writes a scenario for manifests",
     };
-    Diagnostic::error("no-scenario", format!("this is a {kind}, and not a scenario"))
+    Diagnostic::error("no-scenario", format!("this is a {kind}, not a scenario"))
         .at(document.place(&FieldPath::ROOT))
         .help(help)
 }
@@ -170,9 +170,12 @@ mod tests {
     #[test]
     fn a_file_holds_one_scenario() {
         for (text, says) in [
-            ("", "scenario.yaml: there is no scenario in this file"),
-            ("# nothing\n", "there is no scenario"),
-            (&format!("{SMALLEST}---\n{SMALLEST}"), "scenario.yaml:6: a file holds one scenario"),
+            ("", "scenario.yaml: the file contains no scenario"),
+            ("# nothing\n", "contains no scenario"),
+            (
+                &format!("{SMALLEST}---\n{SMALLEST}"),
+                "scenario.yaml:6: the file contains several scenarios",
+            ),
             ("a: [", "not valid YAML"),
         ] {
             let error = parse(text, &[]).expect_err(text);

@@ -26,7 +26,7 @@ pub struct ScenarioPaths {
     pub manifests: Vec<NamedPath>,
     /// Objects of the manifests that are left out.
     pub left_out: Vec<NamedPath>,
-    /// How charts among the manifests are rendered.
+    /// Rendering options of charts among the manifests.
     pub helm_charts: Vec<HelmChart>,
     /// Files and folders that the timeline applies.
     pub applies: Vec<NamedPath>,

@@ -44,16 +44,16 @@ pub struct Routing {
 /// The routing of requests to certain hosts and paths.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// The object that has the rule.
+    /// The object that contains the rule.
     pub object: ObjectReference,
-    /// Each request goes to one of them.
+    /// Alternative targets; each request goes to one.
     pub backends: Vec<Backend>,
     /// Host, or `*.` and a suffix; absent means any host.
     host: Option<String>,
     path: Path,
     /// `pathType` of an Ingress, as written.
     path_type: String,
-    /// The field that has the rule.
+    /// Path of the rule's field.
     field: String,
     /// The canary share of its Ingress, if its controller is ingress-nginx.
     canary: Option<CanaryWeight>,
@@ -119,20 +119,20 @@ impl Routing {
 
     /// Adds an object's contribution to the routing if it is an Ingress, an IngressClass, an HTTPRoute or a Service.
     pub fn add(&mut self, object: &ObjectReference, value: &Value) {
-        let nobody = &mut RouteFindings::default();
+        let ignored_findings = &mut RouteFindings::default();
         match object.kind {
             Kind::Ingress => {
                 self.rules.extend(ingress::rules(
                     object,
                     decode_without_diagnostics(value),
-                    nobody,
+                    ignored_findings,
                 ));
             }
             Kind::HTTPRoute => {
                 self.rules.extend(http_route::rules(
                     object,
                     decode_without_diagnostics(value),
-                    nobody,
+                    ignored_findings,
                 ));
             }
             Kind::IngressClass => self.add_class(object, decode_without_diagnostics(value)),
@@ -293,7 +293,7 @@ impl Rule {
         self.is_for_place_of(other) && self.path_type == other.path_type
     }
 
-    /// How specifically the rule matches; `None` if it does not match.
+    /// Specificity of the match; `None` if the rule does not match.
     fn rank(&self, host: &str, path: &str) -> Option<(usize, usize, usize)> {
         let host_rank = match &self.host {
             None => 0,
@@ -325,23 +325,23 @@ impl Rule {
 /// API server (`pkg/apis/networking/validation` of Kubernetes 1.36; the schema of Gateway API 1.2).
 pub fn route_problems(manifest: &Manifest) -> Vec<Diagnostic> {
     let Manifest { reference, value, origin, .. } = manifest;
-    let mut said = RouteFindings::default();
+    let mut findings = RouteFindings::default();
     let mut problems = match reference.kind {
         Kind::Ingress => {
             let (ingress, mistakes) = decode(value);
-            ingress::rules(reference, ingress, &mut said);
+            ingress::rules(reference, ingress, &mut findings);
             mistakes
         }
         Kind::HTTPRoute => {
             let (route, mistakes) = decode(value);
-            http_route::rules(reference, route, &mut said);
+            http_route::rules(reference, route, &mut findings);
             mistakes
         }
         _ => return Vec::new(),
     };
-    // A mistake is not reported again as its consequences.
-    said.0.retain(|one| !problems.iter().any(|mistake| one.field.starts_with(&mistake.field)));
-    problems.append(&mut said.0);
+    // The consequences of a mistake are not reported along with it.
+    findings.0.retain(|one| !problems.iter().any(|mistake| one.field.starts_with(&mistake.field)));
+    problems.append(&mut findings.0);
     let placed = problems.into_iter().map(|problem| {
         let place = origin.place_of(&problem.field);
         problem.at(place).of(manifest.label())

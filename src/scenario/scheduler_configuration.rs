@@ -138,7 +138,7 @@ fn lower(written: &Configuration, errors: &mut FieldErrors) -> SchedulerConfigur
         errors.push(&root.field("kind"), format!("{:?} must be {KIND}", written.kind));
     }
     if !written.extenders.is_empty() {
-        let problem = "extenders are processes of their own and cannot be simulated; remove them";
+        let problem = "extenders are external processes and cannot be simulated; remove them";
         errors.push(&root.field("extenders"), problem);
     }
     let defaults = SchedulerConfiguration::default();
@@ -289,7 +289,7 @@ mod tests {
             ),
             (
                 json!({"profiles": [{"plugins": {"score": {"enabled": [{"name": "Fit"}]}}}]}),
-                "profiles: there is no plugin \"Fit\"",
+                "profiles: unknown plugin \"Fit\"",
             ),
             (
                 json!({"profiles": [{"pluginConfig": [{"name": "NodeResourcesFit", "args":
@@ -312,7 +312,7 @@ mod tests {
                     {"minCandidateNodesPercentage": 0, "minCandidateNodesAbsolute": 0}}]}]}),
                 "profiles[0].pluginConfig[0].args.minCandidateNodesAbsolute: must not be 0",
             ),
-            (json!({"extenders": [{}]}), "extenders: extenders are processes"),
+            (json!({"extenders": [{}]}), "extenders: extenders are external processes"),
         ] {
             let errors = read(written).unwrap_err();
             assert!(errors[0].starts_with(says), "{errors:?}");

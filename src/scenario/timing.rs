@@ -58,14 +58,14 @@ pub struct TimingText {
     /// Delay from the exit of the last container of a terminating pod until its network is torn down. From then on,
     /// connections to its address are no longer refused but hang. Default 300ms.
     pub sandbox_stop: Option<SimDuration>,
-    /// Delay from a change of a headless Service's endpoints until its clients use it: how long clients and DNS cache a
-    /// lookup. Default 30s, the TTL that kubeadm configures for CoreDNS.
+    /// Delay from a change of a headless Service's endpoints until its clients use it: the time for which clients and DNS
+    /// cache a lookup. Default 30s, the TTL that kubeadm configures for CoreDNS.
     pub dns_cache: Option<SimDuration>,
     /// Period at which the sharing of a node's CPU is recomputed for the background load of pods and for fluid traffic;
     /// individual requests share it at every instant. Default 1s, at least 1ms.
     #[schemars(extend("x-minimum" = "1ms"))]
     pub cpu_sharing_period: Option<SimDuration>,
-    /// Kubelets and container runtimes: how long pods take to start, to become ready, and to terminate.
+    /// Kubelets and container runtimes: times for pods to start, to become ready, and to terminate.
     pub kubelet: KubeletTimingText,
 }
 

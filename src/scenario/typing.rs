@@ -264,8 +264,8 @@ fn unknown(code: &'static str, what: &str, rest: &str) -> Diagnostic {
     let all = known.join(", ");
     Diagnostic::error(code, format!("unknown {what} `{name}`")).help(match close {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None if known.is_empty() => format!("no {what} is expected here"),
-        None => format!("the {what}s that are known here: {all}"),
+        None if known.is_empty() => format!("no {what} is allowed here"),
+        None => format!("the known {what}s are {all}"),
     })
 }
 

@@ -20,10 +20,10 @@ pub struct Workload {
     pub workload: ObjectReference,
     /// The application container, which handles the requests. Default: the first container.
     pub container: Option<Name>,
-    /// How the application starts, stops and fails.
+    /// Start, stop and failures of the application.
     #[serde(default)]
     pub app: AppProfile,
-    /// How other containers start, stop and fail, by name, including init containers and sidecars. A container
+    /// Start, stop and failures of other containers, by name, including init containers and sidecars. A container
     /// not named here answers its probes immediately and exits immediately on SIGTERM.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub containers: BTreeMap<Name, AppProfile>,
@@ -85,7 +85,7 @@ pub struct Sidecar {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageBehavior {
-    /// How the application starts, stops and fails.
+    /// Start, stop and failures of the application.
     #[serde(default)]
     pub app: AppProfile,
     /// Memory used by the application while it runs. Default: as without this image entry.

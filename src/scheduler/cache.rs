@@ -27,7 +27,7 @@ pub struct Cache {
     /// By slot of the node's id.
     nodes: Vec<Option<NodeInfo>>,
     zones: NodeOrder,
-    /// The order in which nodes are examined, worked out when somebody asks after a node came or went.
+    /// The order in which nodes are examined, computed on demand after nodes were added or removed.
     order: OnceLock<Order>,
     topology: Topology,
     classes: Vec<PodClass>,
@@ -37,7 +37,7 @@ pub struct Cache {
     by_demand: FxHashMap<NodeDemand, ClassId>,
     /// Number of pods of each class on nodes.
     placed: Vec<u32>,
-    /// How many pods of each priority are on nodes.
+    /// Number of pods of each priority on nodes.
     on_nodes_of_priority: BTreeMap<i32, u32>,
     /// The classes with any term of pod affinity or anti-affinity.
     with_affinity: Vec<ClassId>,

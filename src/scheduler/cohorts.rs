@@ -1,5 +1,5 @@
-//! Pods that were rejected alike and wait for the same things are kept together: that none of them finds a node again is
-//! noted of all at once, and costs no more for a hundred thousand than for one.
+//! Cohorts of unschedulable pods that were rejected for the same reasons and wait for the same events. A cohort is
+//! retried and rejected as a whole, at the same cost for a hundred thousand pods as for one.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -11,16 +11,16 @@ use super::reason_sets::ReasonSetsId;
 use cluster::pod::PodId;
 use engine::SimTime;
 
-/// Pods that are rejected alike and wait for the same things.
+/// Identifies pods that are rejected for the same reasons and wait for the same events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CohortKey {
-    /// Their class, or the first of the classes that every node judges alike.
+    /// Their class, or the first of the classes that every node treats identically.
     pub class: ClassId,
-    /// Whether it stands for all classes that every node judges alike.
+    /// Whether it represents all classes that every node treats identically.
     pub is_shared: bool,
 }
 
-/// What the pods of a cohort have in common.
+/// Attributes shared by all pods of a cohort.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Common {
     pub(super) alike: CohortKey,
@@ -28,29 +28,30 @@ pub(super) struct Common {
     /// The plugins that rejected them.
     pub(super) rejected_by: Arc<[PluginName]>,
     pub(super) reason_sets: ReasonSetsId,
-    /// Rejections of each, as far as the back-off grows with them.
+    /// Number of rejections, up to the one at which the back-off is longest.
     pub(super) level: u32,
-    /// When they were rejected last.
+    /// Time of the last rejection.
     pub(super) timestamp: SimTime,
-    /// Orders cohorts that were rejected at one instant.
+    /// Order among cohorts rejected at the same instant.
     pub(super) rank: u64,
 }
 
-/// Pods that were rejected alike at one instant.
+/// Pods rejected for the same reasons at one instant.
 #[derive(Clone, Debug)]
 pub(super) struct Cohort {
     pub(super) common: Common,
-    /// How often all of them were rejected together.
+    /// Number of times the whole cohort was rejected.
     pub(super) tries: u32,
-    /// By their numbers, which order the pods of cohorts of one rank. Some may have left; the first has not.
+    /// Pods by sequence number, which orders the pods of cohorts of equal rank. May contain pods that have left, but never
+    /// at the front.
     members: VecDeque<(u64, PodId)>,
-    /// How many have not left.
+    /// Number of pods that have not left.
     pub(super) len: usize,
     is_released: bool,
 }
 
-/// Of pods that are to be tried, the smallest goes first: whether they back off, and until which second; then as in the
-/// active queue.
+/// Order of released pods, smallest first: whether they are backing off and until which second, then as in the active
+/// queue.
 pub(super) type Turn = (bool, SimTime, Reverse<i32>, SimTime, u64);
 
 /// All cohorts.
@@ -58,18 +59,18 @@ pub(super) type Turn = (bool, SimTime, Reverse<i32>, SimTime, u64);
 pub(super) struct Cohorts {
     all: BTreeMap<u32, Cohort>,
     by_common: BTreeMap<Common, u32>,
-    /// Those whose pods are to be tried, in the order of their turns.
+    /// Released cohorts, whose pods are to be retried, in the order of their turns.
     released: Vec<(Turn, u32)>,
-    /// The earliest time of rejection of the others; the last that there is, if there are none.
+    /// Earliest time of rejection among the waiting cohorts; `None` if there are none.
     oldest: Option<SimTime>,
     last_id: u32,
-    /// With so many of them it is time to join what can be joined.
+    /// Number of cohorts from which on joining is attempted.
     most: usize,
-    /// Pods in all.
+    /// Total number of pods.
     len: usize,
 }
 
-/// Fewer cohorts are not worth joining.
+/// Below this number of cohorts, joining is not worth its cost.
 const FEW: usize = 64;
 
 impl Cohort {
@@ -85,7 +86,7 @@ impl Cohort {
 }
 
 impl Cohorts {
-    /// How many pods wait, those that are to be tried not included.
+    /// Number of waiting pods, without the released ones.
     pub(super) fn waiting_len(&self) -> usize {
         let released = self.released.iter().map(|(_, id)| self.all[id].len);
         self.len - released.sum::<usize>()
@@ -96,7 +97,7 @@ impl Cohorts {
         &self.all[&id]
     }
 
-    /// The cohorts whose pods wait, by number.
+    /// The waiting cohorts, by number.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Cohort)> {
         self.all.iter().filter(|(_, one)| !one.is_released).map(|(id, one)| (*id, one))
     }
@@ -106,12 +107,12 @@ impl Cohorts {
         self.all.iter().map(|(id, one)| (*id, one))
     }
 
-    /// The earliest time of rejection of those that wait.
+    /// Earliest time of rejection among the waiting cohorts.
     pub(super) const fn oldest(&self) -> Option<SimTime> {
         self.oldest
     }
 
-    /// Adds a pod with the largest number so far to its cohort; which one that is, and how often that was tried.
+    /// Adds a pod, with a sequence number above all others, to its cohort. Returns the cohort's number and its tries.
     pub(super) fn push(&mut self, common: Common, number: u64, pod: PodId) -> (u32, u32) {
         self.len += 1;
         self.oldest = Some(self.oldest.map_or(common.timestamp, |one| one.min(common.timestamp)));
@@ -133,7 +134,7 @@ impl Cohorts {
         self.last_id
     }
 
-    /// A pod leaves; `is_there` says which of the others have not.
+    /// Removes a pod; `is_there` tells whether another pod is still a member.
     pub(super) fn leave(&mut self, id: u32, mut is_there: impl FnMut(u64, PodId) -> bool) {
         let Some(cohort) = self.all.get_mut(&id) else { return };
         self.len -= 1;
@@ -168,7 +169,7 @@ impl Cohorts {
         self.oldest = self.waiting().map(|(_, one)| one.common.timestamp).min();
     }
 
-    /// The pods of these cohorts are to be tried.
+    /// Releases these cohorts: their pods are to be retried.
     pub(super) fn release(&mut self, ids: &[u32], turn: impl Fn(&Common) -> Turn) {
         for id in ids {
             if let Some(cohort) = self.all.get_mut(id)
@@ -181,7 +182,7 @@ impl Cohorts {
         self.sort(turn);
     }
 
-    /// Puts those that are to be tried into the order of their turns as they are now.
+    /// Sorts the released cohorts by their current turns.
     pub(super) fn sort(&mut self, turn: impl Fn(&Common) -> Turn) {
         for (known, id) in &mut self.released {
             *known = turn(&self.all[id].common);
@@ -189,14 +190,14 @@ impl Cohorts {
         self.released.sort_unstable();
     }
 
-    /// The turn of the pods that are to be tried first, and their cohorts.
+    /// The earliest turn, and the cohorts that have it.
     pub(super) fn first_turn(&self) -> Option<(Turn, impl Iterator<Item = u32>)> {
         let (turn, _) = *self.released.first()?;
         let same = self.released.iter().take_while(move |(one, _)| *one == turn);
         Some((turn, same.map(|(_, id)| *id)))
     }
 
-    /// The first pod that is to be tried, with its number and its cohort.
+    /// The released pod whose turn is first, with its turn and number.
     pub(super) fn first(&self) -> Option<(Turn, u64, PodId)> {
         let (turn, ids) = self.first_turn()?;
         let (number, pod) = ids.filter_map(|id| self.head(id)).min()?;
@@ -208,12 +209,12 @@ impl Cohorts {
         self.all.get(&id)?.members.front().copied()
     }
 
-    /// All pods of a cohort, some of which may have left.
+    /// All pods of a cohort with their numbers, including some that may have left.
     pub(super) fn members_of(&self, id: u32) -> impl Iterator<Item = (u64, PodId)> {
         self.all.get(&id).into_iter().flat_map(|one| one.members.iter().copied())
     }
 
-    /// All pods of a cohort were tried and rejected; `change` says what is otherwise with them now.
+    /// Records that all pods of a cohort were tried and rejected; `change` updates their shared attributes.
     pub(super) fn reject(&mut self, id: u32, change: impl FnOnce(&mut Common)) {
         let Some(cohort) = self.all.get_mut(&id) else { return };
         let before = cohort.common.clone();
@@ -227,13 +228,13 @@ impl Cohorts {
         self.released.retain(|(_, one)| *one != id);
     }
 
-    /// Whether there are so many that it is time to join those that can be.
+    /// Whether there are enough cohorts to attempt joining.
     pub(super) fn are_many(&self) -> bool {
         self.released.is_empty() && self.all.len() > self.most.max(FEW)
     }
 
-    /// Joins cohorts that differ in the order of their last try alone. `moved` hears of each pod: its new number and
-    /// cohort, and how often the old one was tried; it says whether the pod has not left.
+    /// Joins cohorts that differ only in the order of their last try. Calls `moved` for each pod with its old cohort and
+    /// number, the new ones, and the old cohort's tries; it returns whether the pod is still a member.
     pub(super) fn join(
         &mut self,
         mut next_number: impl FnMut() -> u64,
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn pods_of_joined_cohorts_keep_their_order() {
         let mut cohorts = Cohorts::default();
-        // Rejected later at the same instant, by two back-offs that alternate; and one rejected before them.
+        // Three pods with alternating back-offs, and one that was rejected before them at the same instant.
         for (level, rank, number) in [(1, 7, 1), (2, 7, 2), (1, 7, 3), (1, 3, 4)] {
             cohorts.push(common(level, rank), number, PodId::from_bits(number));
         }

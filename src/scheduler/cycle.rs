@@ -78,7 +78,7 @@ impl Diagnosis {
         plugins
     }
 
-    /// The reasons that any node has, each once.
+    /// The distinct reasons given by any node.
     pub fn reasons(&self) -> Vec<Reason> {
         let rejected = self.rejected.iter().map(|one| &one.refusal);
         let all = rejected.chain(self.pre_filter.iter().map(|refused| &refused.refusal));
@@ -88,7 +88,7 @@ impl Diagnosis {
         reasons.into_iter().cloned().collect()
     }
 
-    /// What holds for the nodes that were not looked at.
+    /// The refusal of the nodes that were not examined.
     pub fn of_absent(&self) -> Option<Refusal> {
         match &self.pre_filter {
             Some(refused) => Some(refused.refusal.clone()),

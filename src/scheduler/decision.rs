@@ -100,7 +100,7 @@ fn waits(
     ties: &mut TieBreaker,
 ) -> Verdict {
     let mut chosen = None;
-    let said = match &result {
+    let verdict_text = match &result {
         PostFilter::Candidates(candidates) => {
             let best = best_candidates(candidates);
             let nodes: Vec<usize> = best.iter().map(|candidate| candidate.node).collect();
@@ -110,6 +110,6 @@ fn waits(
         }
         PostFilter::Failed { message, .. } => message,
     };
-    let message = fit_error(&feasibility.diagnosis, said);
+    let message = fit_error(&feasibility.diagnosis, verdict_text);
     Verdict::Waits { post_filter: Some(result), chosen, message }
 }

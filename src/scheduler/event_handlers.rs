@@ -213,8 +213,8 @@ impl Scheduler {
         }
     }
 
-    /// The cohorts of waiting pods that an event may help, of those whose priority is not above `up_to`. What helps one
-    /// pod of a cohort helps all.
+    /// The waiting cohorts that an event may make schedulable, among those with a priority up to `up_to`. An event that
+    /// helps one pod of a cohort helps all.
     fn woken(
         &self,
         view: ClusterView<'_>,

@@ -59,7 +59,7 @@ pub enum PodResult {
 /// A feasible node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FeasibleNode {
-    /// Its name.
+    /// Node name.
     pub node: String,
     /// The weighted score of each plugin, in the order of [`Explanation::plugins`].
     pub scores: Vec<i64>,
@@ -72,7 +72,7 @@ pub struct FeasibleNode {
 /// An infeasible node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RejectedNode {
-    /// Its name.
+    /// Node name.
     pub node: String,
     /// The plugin that rejected it.
     pub plugin: PluginName,
@@ -92,7 +92,7 @@ pub struct Preemption {
 /// A node on which preemption would help.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PreemptionCandidate {
-    /// Its name.
+    /// Node name.
     pub node: String,
     /// The pods to be preempted, most important first.
     pub victims: Vec<String>,
@@ -238,7 +238,7 @@ impl fmt::Display for Explanation {
                     (many, 1) => writeln!(f, "the best of {} feasible nodes", many.len())?,
                     (many, equals) => writeln!(
                         f,
-                        "drawn among {equals} equally scored of {} feasible nodes",
+                        "drawn at random among {equals} nodes with equal scores, of {} feasible nodes",
                         many.len()
                     )?,
                 }
@@ -264,7 +264,7 @@ impl fmt::Display for Explanation {
         self.write_scores(f)?;
         self.write_rejections(f)?;
         if self.not_looked_at > 0 {
-            writeln!(f, "\nnot looked at: {} nodes", self.not_looked_at)?;
+            writeln!(f, "\nnot examined: {} nodes", self.not_looked_at)?;
         }
         self.write_preemption(f)
     }

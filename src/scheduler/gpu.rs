@@ -127,7 +127,7 @@ pub struct GpuDevices {
     pub model: Name,
     /// Free capacity of each device, in thousandths.
     pub free: Vec<i64>,
-    /// How many pods of each [`GpuRequest::kind`] are there.
+    /// Number of pods of each [`GpuRequest::kind`] on the node.
     kinds: Vec<u32>,
 }
 

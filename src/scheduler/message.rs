@@ -32,8 +32,8 @@ pub fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {
     if post_filter.is_empty() { head } else { format!("{head} {post_filter}") }
 }
 
-/// `0/N nodes are available: 2 Insufficient cpu, ...`: how often each reason was given by these
-/// refusals, and by `absent` for each node beyond them. Sorted as text, so that 10 comes before 2.
+/// `0/N nodes are available: 2 Insufficient cpu, ...`: the count of each reason among these refusals,
+/// with `absent` as the refusal of each further node. Sorted as text, so that 10 comes before 2.
 pub fn histogram<'a>(
     node_count: usize,
     refusals: impl Iterator<Item = &'a Refusal>,

@@ -27,9 +27,9 @@ impl ClassId {
 pub struct NodeInfo {
     /// Its key in the store.
     pub id: NodeId,
-    /// Its name.
+    /// Node name.
     pub name: Name,
-    /// Its labels.
+    /// Node labels.
     pub labels: Labels,
     /// Its domain under each registered topology key.
     pub domains: Domains,
@@ -80,7 +80,7 @@ fn allowed_pods(node: &Node) -> usize {
 pub struct PlacedPod {
     /// Its key in the store; `None` for a pod assumed in a dry run.
     pub id: Option<PodId>,
-    /// Its class.
+    /// Class of equal pods.
     pub class: ClassId,
     /// Whether its deletion was requested.
     pub is_terminating: bool,
@@ -202,7 +202,7 @@ impl NodeInfo {
         self.pods.push(pod);
     }
 
-    /// Removes a pod, if it is there, and returns it.
+    /// Removes and returns a pod, if present.
     pub fn remove_pod(&mut self, id: Option<PodId>, class: &PodClass) -> Option<PlacedPod> {
         let position = self.pods.iter().position(|pod| pod.id == id)?;
         let pod = self.pods.swap_remove(position);

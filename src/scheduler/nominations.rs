@@ -19,9 +19,9 @@ pub struct Nominations {
 pub struct Nominated {
     /// The pod.
     pub pod: PodId,
-    /// Its class.
+    /// Class of equal pods.
     pub class: ClassId,
-    /// Its priority.
+    /// Pod priority.
     pub priority: i32,
 }
 

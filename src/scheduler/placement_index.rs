@@ -40,9 +40,9 @@ struct ClassTable {
     order: Vec<usize>,
     /// By position in the order of nodes.
     scores: ScoreBlocks,
-    /// Why those do not do that do not, once somebody has asked.
+    /// Refusals of the infeasible nodes, computed on demand.
     refusals: Option<RefusalCounts>,
-    /// Whether it cannot stand for the class: a score is too large, or PreFilter names certain nodes.
+    /// Whether it is unusable for the class: a score is too large, or PreFilter names certain nodes.
     is_unfit: bool,
 }
 
@@ -87,7 +87,7 @@ impl PlacementIndex {
 
 impl PlacementIndex {
     /// Why no node does, if none does and nothing but the nodes themselves has a say: where pods are nominated, or a
-    /// plugin looks at more than one node, or there are less important pods, it takes a full cycle to tell.
+    /// plugin considers more than one node, or pods of lower priority exist, a full cycle is needed.
     pub fn refusal(
         &mut self,
         profile: &Profile,
@@ -117,8 +117,8 @@ impl PlacementIndex {
             return None;
         }
         if table.refusals.is_none() {
-            let worth = NodeVerdict::new(profile, cycle)?;
-            let nodes = cache.nodes().map(|node| worth.refusal(node));
+            let verdict = NodeVerdict::new(profile, cycle)?;
+            let nodes = cache.nodes().map(|node| verdict.refusal(node));
             table.refusals = Some(RefusalCounts::new(nodes));
         }
         table.refusals.as_ref()
@@ -127,7 +127,7 @@ impl PlacementIndex {
 
 impl Default for ClassTable {
     fn default() -> Self {
-        // No order has this version, so that everything is worked out at the first use.
+        // No order has this version, so everything is computed at the first use.
         Self {
             generation: 0,
             order_version: u64::MAX,
@@ -153,7 +153,7 @@ impl ClassTable {
         self.generation = cache.generation();
     }
 
-    /// Nodes came, went or changed places: what the others are worth goes with them.
+    /// Follows a change of the nodes' order: scores and refusals move with their nodes.
     fn reorder(&mut self, cache: &Cache) {
         let mut positions = vec![u32::MAX; cache.slots()];
         for (position, slot) in (0..).zip(&self.order) {
@@ -171,21 +171,21 @@ impl ClassTable {
         self.order_version = cache.order_version();
     }
 
-    /// Judges the nodes that changed; false if the table cannot stand for the class.
+    /// Scores the nodes that changed; false if the table is unusable for the class.
     fn judge_changed(&mut self, profile: &Profile, cycle: &CycleContext<'_>) -> bool {
         let cache = cycle.cache;
-        let Some(worth) = NodeVerdict::new(profile, cycle) else { return false };
+        let Some(verdict) = NodeVerdict::new(profile, cycle) else { return false };
         for slot in cache.changed_since(self.generation) {
-            let Some(score) = worth.of(cache.node(slot)) else { return false };
+            let Some(score) = verdict.of(cache.node(slot)) else { return false };
             self.scores.set(cache.position(slot), score);
             if let Some(refusals) = &mut self.refusals {
-                refusals.set(cache.position(slot), worth.refusal(cache.node(slot)));
+                refusals.set(cache.position(slot), verdict.refusal(cache.node(slot)));
             }
         }
         true
     }
 
-    /// The best node, where nothing counts beside each node's own worth.
+    /// The best node, if only the scores of each node by itself count.
     fn best(
         &self,
         profile: &Profile,
@@ -322,7 +322,7 @@ struct NodeVerdict<'c> {
 }
 
 impl<'c> NodeVerdict<'c> {
-    /// `None` if PreFilter itself refuses the pod, or names the nodes that may do.
+    /// `None` if PreFilter itself refuses the pod, or names certain nodes.
     fn new(profile: &'c Profile, cycle: &CycleContext<'c>) -> Option<Self> {
         let mut filters = Vec::with_capacity(profile.pre_filters.len());
         for entry in &profile.pre_filters {
@@ -336,7 +336,7 @@ impl<'c> NodeVerdict<'c> {
                 PreFilter::Refuse(_) | PreFilter::Check { .. } => return None,
             }
         }
-        // In the order in which they look at a node: the first that rejects it tells why.
+        // In the order in which they filter a node: the first that rejects it gives the reason.
         let place = |name: &PluginName| profile.filters.iter().position(|one| one == name);
         filters.retain(|(name, _)| place(name).is_some());
         filters.sort_by_key(|(name, _)| place(name));
@@ -351,7 +351,7 @@ impl<'c> NodeVerdict<'c> {
         self.filters.iter().find_map(|(name, filter)| Some((*name, filter.filter(node).err()?)))
     }
 
-    /// What a node is worth; `None` if that is more than fits.
+    /// A node's score; `None` if it is out of range.
     fn of(&self, node: &NodeInfo) -> Option<i16> {
         if !self.filters.iter().all(|(_, filter)| filter.passes(node)) {
             return Some(INFEASIBLE);

@@ -291,7 +291,7 @@ impl PodClass {
         }
     }
 
-    /// Whether it asks for nothing that takes more than one node to judge: no affinity to pods, no hard spread and no
+    /// Whether each node can be judged by itself: no affinity to pods, no hard spread and no
     /// volumes.
     pub fn depends_on_one_node(&self) -> bool {
         self.affinity.required.is_empty()

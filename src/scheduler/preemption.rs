@@ -20,12 +20,12 @@ use engine::SimTime;
 /// Reason of the DisruptionTarget condition that preemption sets.
 pub const PREEMPTION_BY_SCHEDULER: &str = "PreemptionByScheduler";
 
-/// What is said of nodes on which removing pods cannot help.
+/// Message for nodes on which evicting pods cannot help.
 pub(super) const HELPS_NOT: &str = "Preemption is not helpful for scheduling";
-/// What is said of a pod that may not preempt others.
+/// Message for a pod that may not preempt others.
 pub(super) const NEVER: &str = "not eligible due to preemptionPolicy=Never.";
 
-/// `DefaultPreemptionArgs`: how many candidates are enough.
+/// `DefaultPreemptionArgs`: the number of candidate nodes to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PreemptionArguments {
@@ -83,7 +83,7 @@ pub struct Candidate {
 pub struct Victim {
     /// The pod.
     pub pod: PlacedPod,
-    /// Its priority.
+    /// Pod priority.
     pub priority: i32,
     /// Its start time; the current time if it has not started.
     pub started: SimTime,
@@ -340,7 +340,7 @@ fn split_by_budgets(cycle: &CycleContext<'_>, victims: &[Victim]) -> (Vec<Victim
     victims.iter().partition(violates)
 }
 
-/// The best candidates, equal in all that counts (`pickOneNodeForPreemption`): fewest budget
+/// The best candidates, equal by all criteria (`pickOneNodeForPreemption`): fewest budget
 /// violations, least important first victim, smallest sum of priorities, fewest victims, latest
 /// start of the longest-running among the most important victims.
 pub fn best_candidates(candidates: &[Candidate]) -> Vec<&Candidate> {

@@ -116,7 +116,7 @@ pub struct Profile {
 /// A plugin that examines the pod before any node.
 #[derive(Clone, Debug)]
 pub struct PreFilterEntry {
-    /// Its name.
+    /// Plugin name.
     pub name: PluginName,
     /// Its code; absent where it rejects nothing here.
     pub plugin: Option<Arc<dyn FilterPlugin>>,
@@ -125,7 +125,7 @@ pub struct PreFilterEntry {
 /// A plugin that scores.
 #[derive(Clone, Debug)]
 pub struct Scorer {
-    /// Its name.
+    /// Plugin name.
     pub name: PluginName,
     /// Factor applied to its scores.
     pub weight: i64,
@@ -151,14 +151,14 @@ impl fmt::Display for ProfileError {
         match self {
             Self::UnknownPlugin(name) => {
                 let known: Vec<&str> = plugins::ALL.iter().map(|plugin| plugin.name).collect();
-                write!(f, "there is no plugin {name:?}; known are {}", known.join(", "))
+                write!(f, "unknown plugin {name:?}; the plugins are {}", known.join(", "))
             }
             Self::NotAtPoint(name, point) => {
                 write!(f, "plugin {name} does not implement the extension point {point:?}")
             }
             Self::Needs(name, first, second) => write!(
                 f,
-                "plugin {name} is enabled at {second:?} but not at {first:?}, on which it relies"
+                "plugin {name} is enabled at {second:?} but not at {first:?}, which it requires"
             ),
             Self::Duplicate(name) => write!(f, "two profiles have the scheduler name {name:?}"),
         }
@@ -397,7 +397,7 @@ mod tests {
         let error = written.resolve(0).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "plugin NodePorts is enabled at Filter but not at PreFilter, on which it relies"
+            "plugin NodePorts is enabled at Filter but not at PreFilter, which it requires"
         );
     }
 }

@@ -21,11 +21,11 @@ use engine::{SimDuration, SimTime};
 pub struct QueuedPod {
     /// The pod.
     pub pod: PodId,
-    /// Its class.
+    /// Class of equal pods.
     pub class: ClassId,
-    /// Its priority.
+    /// Pod priority.
     pub priority: i32,
-    /// When it entered the queue, or returned to it.
+    /// Time at which it entered the queue or returned to it.
     pub timestamp: SimTime,
     /// Number of attempts.
     pub attempts: u32,
@@ -36,24 +36,24 @@ pub struct QueuedPod {
     pub errors: u32,
     /// The plugins that rejected it last.
     pub rejected_by: Arc<[PluginName]>,
-    /// What it was told of that.
+    /// Sets of reasons for which it already got an event.
     pub(super) reason_sets: ReasonSetsId,
-    /// Orders pods of equal priority and time: as they came.
+    /// Orders pods of equal priority and time by arrival.
     sequence: Sequence,
     place: SubQueue,
 }
 
-/// Orders pods that came at one instant: by the rank of the cohort in which they waited, then by number.
+/// Orders pods that arrived at one instant: by the rank of the cohort in which they waited, then by number.
 type Sequence = (u64, u64);
 
-/// A try that no node came of.
+/// The outcome of an attempt that found no node.
 #[derive(Clone, Debug)]
 pub struct Rejection {
-    /// Its like are rejected alike.
+    /// Identifies the pods that are rejected for the same reasons.
     pub alike: CohortKey,
     /// The plugins that rejected the pod; none if there are no nodes at all.
     pub by: Arc<[PluginName]>,
-    /// What the pod was told, this included.
+    /// Sets of reasons for which the pod got an event, including this one.
     pub reason_sets: ReasonSetsId,
 }
 
@@ -72,12 +72,12 @@ enum SubQueue {
     /// For pods whose attempt ended without a verdict; not retried early (`podErrorBackoffQ`).
     ErrorBackoff,
     Gated,
-    /// For something to change, with the others of its cohort, which has this number.
+    /// Waiting for an event, with the others of the cohort of this number.
     Unschedulable(u32),
 }
 
 impl SubQueue {
-    /// Its position among those in which pods wait one by one.
+    /// Its index among the queues that hold pods individually.
     const fn index(self) -> Option<usize> {
         match self {
             Self::Active => Some(0),
@@ -92,7 +92,7 @@ impl SubQueue {
 /// The order of the active queue (`PrioritySort`).
 type Order = (Reverse<i32>, SimTime, Sequence, PodId);
 
-/// The pods in one place.
+/// The pods of one queue.
 type Waiting = BTreeSet<(SimTime, Order)>;
 
 /// The scheduling queue.
@@ -100,19 +100,19 @@ type Waiting = BTreeSet<(SimTime, Order)>;
 pub struct SchedulingQueue {
     initial_backoff: SimDuration,
     max_backoff: SimDuration,
-    /// Whether pods are retried without a change: those that waited too long, and those whose attempt ended without a
+    /// Whether pods are retried without an event: those that waited too long, and those whose attempt ended without a
     /// verdict.
     pub(super) retries: bool,
     /// Lookups only, never iterated.
     pods: FxHashMap<PodId, QueuedPod>,
     /// By [`SubQueue`], each as [`Self::position`] has it.
     waiting: [Waiting; 4],
-    /// Those that wait for something to change, and of these the ones that are to be tried again.
+    /// The pods that wait for an event, and those of them that were released by one.
     cohorts: Cohorts,
     sequence: u64,
-    /// The rank of pods that are rejected one by one at an instant.
+    /// The rank of pods rejected individually at an instant.
     rank: (SimTime, u64),
-    /// When the order of those that are to be tried was worked out.
+    /// Time at which the released cohorts were last sorted.
     sorted: SimTime,
 }
 
@@ -141,7 +141,7 @@ impl SchedulingQueue {
         self.insert(queued, if is_gated { SubQueue::Gated } else { SubQueue::Active });
     }
 
-    /// The next pod to try. While the active queue is empty, pods in back-off are tried early
+    /// Takes the next pod to try. While the active queue is empty, pods in back-off are tried early
     /// (`SchedulerPopFromBackoffQ`).
     pub fn pop(&mut self, now: SimTime) -> Option<QueuedPod> {
         self.flush(now);
@@ -156,7 +156,7 @@ impl SchedulingQueue {
         Some(queued)
     }
 
-    /// The first of the pods that are to be tried and are in no cohort, with its turn.
+    /// The first pod outside of cohorts that is to be tried, with its turn.
     fn first_single(&self) -> Option<(Turn, u64, PodId)> {
         let turn = |place: SubQueue| {
             let (ends, (priority, at, (rank, number), pod)) = *self.first_entry(place)?;
@@ -165,7 +165,7 @@ impl SchedulingQueue {
         turn(SubQueue::Active).or_else(|| turn(SubQueue::Backoff))
     }
 
-    /// The cohorts whose pods are to be tried before any other pod, each with its first pod: their pods take turns.
+    /// The released cohorts with the earliest turn, if no other pod precedes them, each with its first pod.
     pub(super) fn first_cohorts(&mut self, now: SimTime) -> Vec<(u32, PodId)> {
         self.flush(now);
         let single = self.first_single().map(|(turn, ..)| turn);
@@ -176,7 +176,7 @@ impl SchedulingQueue {
         ids.filter_map(|id| Some((id, self.cohorts.head(id)?.1))).collect()
     }
 
-    /// What the pods of a cohort have in common, and how many they are.
+    /// The shared attributes of a cohort's pods, and their number.
     pub(super) fn cohort(&self, id: u32) -> (&Common, usize) {
         let cohort = self.cohorts.get(id);
         (&cohort.common, cohort.len)
@@ -188,7 +188,7 @@ impl SchedulingQueue {
         members.filter(move |(number, pod)| self.is_there(id, *number, *pod)).map(|(_, pod)| pod)
     }
 
-    /// All pods of these cohorts, whose turn it is, were tried and rejected.
+    /// Records that all pods of these cohorts were tried and rejected.
     pub(super) fn reject_all(&mut self, cohorts: Vec<(u32, Rejection)>, now: SimTime) {
         let rank = self.next_sequence();
         self.rank = (now, self.next_sequence());
@@ -208,7 +208,7 @@ impl SchedulingQueue {
         self.join_cohorts();
     }
 
-    /// Takes back a pod that no node took, to wait until something changes; or, if no plugin rejected it (there
+    /// Takes back a pod for which no node was found. It waits for an event or, if no plugin rejected it (there
     /// are no nodes at all), until its back-off is over (`AddUnschedulablePodIfNotPresent`).
     pub fn add_unschedulable(&mut self, mut queued: QueuedPod, rejection: Rejection, now: SimTime) {
         let Rejection { alike, by, reason_sets } = rejection;
@@ -284,7 +284,7 @@ impl SchedulingQueue {
         self.insert(queued, place);
     }
 
-    /// Does that with all pods of these cohorts.
+    /// Requeues all pods of these cohorts.
     pub(super) fn release(&mut self, cohorts: &[u32], now: SimTime) {
         if !cohorts.is_empty() {
             let turn = self.turns(now);
@@ -324,7 +324,7 @@ impl SchedulingQueue {
         Some(self.as_it_is(self.pods.get(&pod)?.clone()))
     }
 
-    /// A pod with what happened to all of its cohort.
+    /// A pod updated with the attempts of its whole cohort.
     fn as_it_is(&self, mut queued: QueuedPod) -> QueuedPod {
         if let SubQueue::Unschedulable(id) = queued.place {
             let cohort = self.cohorts.get(id);
@@ -345,7 +345,7 @@ impl SchedulingQueue {
         }
     }
 
-    /// The cohorts that wait for something to change, each with one of its pods.
+    /// The cohorts that wait for an event, each with one of its pods.
     pub(super) fn waiting_cohorts(&self) -> impl Iterator<Item = (u32, &Common, &QueuedPod)> {
         self.cohorts.waiting().filter_map(|(id, cohort)| {
             let (_, pod) = self.cohorts.head(id)?;
@@ -376,12 +376,12 @@ impl SchedulingQueue {
         self.get(pod).map_or(0, |queued| queued.failures())
     }
 
-    /// Number of pods waiting for a change.
+    /// Number of pods waiting for an event.
     pub fn unschedulable_len(&self) -> usize {
         self.cohorts.waiting_len()
     }
 
-    /// How many pods are in the queue, gated ones included.
+    /// Number of pods in the queue, including gated ones.
     pub fn len(&self) -> usize {
         self.pods.len()
     }
@@ -391,8 +391,8 @@ impl SchedulingQueue {
         self.pods.is_empty()
     }
 
-    /// Where a pod stands among those in its place: in the order of the active queue, in back-off first by the
-    /// second in which that ends.
+    /// Sort key of a pod within its queue: the order of the active queue, in back-off preceded by the second in
+    /// which that ends.
     fn position(&self, queued: &QueuedPod) -> (SimTime, Order) {
         let QueuedPod { pod, timestamp, .. } = *queued;
         let order = (Reverse(queued.priority), timestamp, queued.sequence, pod);
@@ -409,7 +409,7 @@ impl SchedulingQueue {
         self.waiting[place.index()?].first()
     }
 
-    /// The first pod in a place, with the time by which it stands there.
+    /// The first pod of a queue, with its time in the sort key.
     fn first(&self, place: SubQueue) -> Option<(SimTime, PodId)> {
         self.first_entry(place).map(|(at, order)| (*at, order.3))
     }
@@ -451,7 +451,7 @@ impl SchedulingQueue {
     }
 }
 
-/// Whether a pod is still the one of this number in its cohort.
+/// Whether a pod is still in the cohort under this number.
 fn is_member(pods: &FxHashMap<PodId, QueuedPod>, id: u32, number: u64, pod: PodId) -> bool {
     pods.get(&pod).is_some_and(|queued| {
         queued.place == SubQueue::Unschedulable(id) && queued.sequence.1 == number

@@ -1,5 +1,5 @@
-//! What waiting pods were told. A pod hears once of each set of reasons why no node does: how many nodes give which
-//! changes with every node that joins or fills up, and is told with the set alone.
+//! Reasons already reported to waiting pods. A pod gets one FailedScheduling event per distinct set of reasons: the node
+//! counts in its message change with every node that joins or fills up, and alone cause no further event.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ pub struct ReasonsId(u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReasonSetsId(u32);
 
-/// All sets of reasons, and what of them pods were told.
+/// Interned sets of reasons, and interned lists of those sets that pods were sent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReasonSets {
     reasons: BTreeMap<Vec<Reason>, u32>,
     numbers: BTreeMap<Vec<ReasonsId>, u32>,
-    /// By number less one; number 0 is of pods that were told nothing.
+    /// By number less one; number 0 is the empty list.
     lists: Vec<Vec<ReasonsId>>,
 }
 
@@ -29,7 +29,7 @@ impl ReasonSets {
         ReasonsId(*self.reasons.entry(reasons).or_insert(next))
     }
 
-    /// What a pod knows that is told these reasons as well; `None` if it knows them.
+    /// Adds a set of reasons to a list; `None` if the list contains it.
     pub(super) fn and(
         &mut self,
         reason_sets: ReasonSetsId,

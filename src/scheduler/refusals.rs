@@ -1,4 +1,5 @@
-//! Why no node takes a kind of pods, kept up to date node by node: what there is to tell is counted and not searched for.
+//! Counts of the reasons for which nodes reject a class of pods, updated node by node, so that the message of an
+//! unschedulable pod needs no pass over all nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,18 +12,18 @@ use super::preemption::{HELPS_NOT, NEVER, no_victims};
 use super::profile::Profile;
 use cluster::pod_template::PreemptionPolicy;
 
-/// What the nodes say of a kind of pods that none of them takes.
+/// The reasons for which each node rejects a class of pods that fits nowhere.
 #[derive(Clone, Debug, Default)]
 pub struct RefusalCounts {
-    /// What each node says, by its position; absent for one that does.
+    /// Index into `distinct` of each node's refusal, by position; `None` for a node that fits.
     by_position: Vec<Option<u32>>,
-    /// What was said by any, with how many nodes say so.
-    said: Vec<((PluginName, Refusal), usize)>,
+    /// The distinct refusals, each with the number of nodes that give it.
+    distinct: Vec<((PluginName, Refusal), usize)>,
     numbers: BTreeMap<(PluginName, Refusal), u32>,
 }
 
 impl RefusalCounts {
-    /// What the nodes say, in their order.
+    /// Counts the refusals of the nodes, given in their order.
     pub(super) fn new(nodes: impl Iterator<Item = Option<(PluginName, Refusal)>>) -> Self {
         let mut counts = Self::default();
         for (position, refusal) in nodes.enumerate() {
@@ -32,36 +33,36 @@ impl RefusalCounts {
         counts
     }
 
-    /// A node says this now.
+    /// Replaces a node's refusal.
     pub(super) fn set(&mut self, position: usize, refusal: Option<(PluginName, Refusal)>) {
         let number = refusal.map(|refusal| {
-            let next = u32::try_from(self.said.len()).unwrap_or(u32::MAX);
+            let next = u32::try_from(self.distinct.len()).unwrap_or(u32::MAX);
             *self.numbers.entry(refusal).or_insert_with_key(|refusal| {
-                self.said.push((refusal.clone(), 0));
+                self.distinct.push((refusal.clone(), 0));
                 next
             })
         });
         if let Some(before) = std::mem::replace(&mut self.by_position[position], number) {
-            self.said[before as usize].1 -= 1;
+            self.distinct[before as usize].1 -= 1;
         }
         if let Some(number) = number {
-            self.said[number as usize].1 += 1;
+            self.distinct[number as usize].1 += 1;
         }
     }
 
-    /// Nodes came, went or changed places: of each position, which it was before; a node that came has said nothing.
+    /// Follows a change of the nodes' order: `old` has the previous position for each new one, `None` for a new node.
     pub(super) fn reorder(&mut self, old: &[Option<usize>]) {
-        let said = |old: &Option<usize>| old.and_then(|at| self.by_position[at]);
-        self.by_position = old.iter().map(said).collect();
-        self.said.iter_mut().for_each(|(_, nodes)| *nodes = 0);
+        let moved = |old: &Option<usize>| old.and_then(|at| self.by_position[at]);
+        self.by_position = old.iter().map(moved).collect();
+        self.distinct.iter_mut().for_each(|(_, nodes)| *nodes = 0);
         for number in self.by_position.iter().flatten() {
-            self.said[*number as usize].1 += 1;
+            self.distinct[*number as usize].1 += 1;
         }
     }
 
     fn counted(&self) -> impl Iterator<Item = (PluginName, &Refusal, usize)> {
-        let said = self.said.iter().filter(|(_, nodes)| *nodes > 0);
-        said.map(|((plugin, refusal), nodes)| (*plugin, refusal, *nodes))
+        let distinct = self.distinct.iter().filter(|(_, nodes)| *nodes > 0);
+        distinct.map(|((plugin, refusal), nodes)| (*plugin, refusal, *nodes))
     }
 
     /// The plugins that reject any node, each once.
@@ -72,7 +73,7 @@ impl RefusalCounts {
         plugins.into()
     }
 
-    /// The reasons that any node has, each once.
+    /// The distinct reasons given by any node.
     pub(super) fn reasons(&self) -> Vec<Reason> {
         let all = self.counted().flat_map(|(_, refusal, _)| &refusal.reasons);
         let mut reasons: Vec<Reason> = all.cloned().collect();
@@ -81,17 +82,17 @@ impl RefusalCounts {
         reasons
     }
 
-    /// How many nodes preemption would look at.
+    /// Number of nodes that preemption would examine.
     pub(super) fn potential(&self) -> usize {
         let helps = self.counted().filter(|(_, refusal, _)| refusal.code == Code::Unschedulable);
         helps.map(|(.., nodes)| nodes).sum()
     }
 
-    /// The text of the FailedScheduling event where there are no less important pods.
+    /// The message of the FailedScheduling event if no pod has a lower priority.
     pub(super) fn message(&self, profile: &Profile, cycle: &CycleContext<'_>) -> String {
         let nodes = self.by_position.len();
-        let said = self.counted().map(|(_, refusal, nodes)| (refusal, nodes));
-        let head = histogram_of_counts(nodes, said, None);
+        let refusals = self.counted().map(|(_, refusal, nodes)| (refusal, nodes));
+        let head = histogram_of_counts(nodes, refusals, None);
         let parts: Vec<String> = profile
             .post_filters
             .iter()

@@ -1,5 +1,4 @@
-//! Tries in which no node is found for any of many pods that are alike: decided once for all of them, and noted of all
-//! as if each had been tried.
+//! Rejection of whole cohorts of pods: decided once for all of them, and recorded as if each had been tried.
 
 use std::sync::Arc;
 
@@ -10,17 +9,17 @@ use super::schedule_one::{Scheduler, cycle, event};
 use cluster::pod::{Pod, PodId};
 use cluster::{Action, ClusterView};
 
-/// A rejection of pods that are alike.
+/// A rejection of pods of one cohort.
 struct Verdict {
     rejection: Rejection,
-    /// What they are told, if they were not told it before.
+    /// Message of their events; `None` if they had an event for the same reasons before.
     message: Option<String>,
-    /// How many nodes preemption would look at.
+    /// Number of nodes that preemption would examine.
     potential: usize,
 }
 
 impl Scheduler {
-    /// Rejects the pods whose turn it is, as long as no node takes any of those that take turns.
+    /// Rejects cohorts in the order of their turns until some node may take a pod of one of them.
     pub(super) fn reject_batch(&mut self, view: ClusterView<'_>, actions: &mut Vec<Action>) {
         loop {
             let cohorts = self.queue.first_cohorts(view.now);
@@ -42,7 +41,7 @@ impl Scheduler {
         }
     }
 
-    /// Rejects one pod where what is known of the nodes is enough to say why; else does nothing.
+    /// Rejects one pod if the counted refusals suffice for its message; else does nothing.
     pub(super) fn reject_by_index(
         &mut self,
         view: ClusterView<'_>,
@@ -61,7 +60,7 @@ impl Scheduler {
         true
     }
 
-    /// The verdict on a cohort, of which this is a pod; `None` if some node may take it.
+    /// The verdict on a cohort, given one of its pods; `None` if some node may take it.
     fn verdict_on(&mut self, view: ClusterView<'_>, (id, pod): (u32, PodId)) -> Option<Verdict> {
         let (common, _) = self.queue.cohort(id);
         let (alike, reason_sets) = (common.alike, common.reason_sets);
@@ -97,7 +96,8 @@ impl Scheduler {
         Some(Verdict { rejection, message, potential })
     }
 
-    /// All nodes were looked at for one pod: the next look starts where this one did, and what preemption draws is drawn.
+    /// Accounts for an attempt that examined all nodes for one pod: the next one starts at the same node, and the random
+    /// numbers that preemption would have drawn are skipped.
     fn pass_over(&mut self, potential: usize) {
         self.start %= self.cache.node_count().max(1);
         self.ties.offset(potential);

@@ -1,11 +1,11 @@
-//! How many feasible nodes are enough.
+//! The number of feasible nodes to find.
 
 /// Minimum number of feasible nodes to find; clusters with fewer nodes are examined completely.
 const MIN_FEASIBLE_NODES: usize = 100;
-/// At least this percentage of the nodes is scored where none is configured.
+/// Minimum percentage of nodes scored if none is configured.
 const MIN_PERCENTAGE: usize = 5;
 
-/// How many feasible nodes of `nodes` are enough (`numFeasibleNodesToFind`). A percentage of 0 means
+/// Number of feasible nodes to find among `nodes` (`numFeasibleNodesToFind`). A percentage of 0 means
 /// 50 % less 1 % for each 125 nodes, but at least 5 %.
 pub fn nodes_to_find(percentage_of_nodes_to_score: i64, nodes: usize) -> usize {
     if nodes < MIN_FEASIBLE_NODES {

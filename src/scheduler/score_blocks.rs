@@ -18,21 +18,21 @@ pub struct ScoreBlocks {
 struct Block {
     /// The best score.
     best: i16,
-    /// How many positions have it.
+    /// Number of positions with the best score.
     with_best: u16,
-    /// How many positions do.
+    /// Number of feasible positions.
     feasible: u16,
 }
 
 /// Score of an infeasible node.
 pub const INFEASIBLE: i16 = -1;
 
-/// The best score of some positions, and how many have it.
+/// The best score in a range of positions, and its count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Best {
     /// The score.
     pub score: i16,
-    /// How many positions have it.
+    /// Number of positions with the best score.
     pub count: usize,
 }
 
@@ -73,7 +73,7 @@ impl ScoreBlocks {
         Self { scores, blocks }
     }
 
-    /// How many positions there are.
+    /// Number of positions.
     pub fn len(&self) -> usize {
         self.scores.len()
     }
@@ -107,7 +107,7 @@ impl ScoreBlocks {
         }
     }
 
-    /// The position of the feasible one number `rank` (from 0) in a range; else how many there are.
+    /// The position of the feasible entry number `rank` (from 0) in a range; `Err` with their number if there are fewer.
     pub fn nth_feasible(&self, range: Range<usize>, rank: usize) -> Result<usize, usize> {
         self.nth(range, rank, |block| usize::from(block.feasible), |score| score >= 0)
     }

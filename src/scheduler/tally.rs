@@ -35,7 +35,7 @@ impl Tallies {
         self.is_counted.get(key.index()).copied().unwrap_or(false)
     }
 
-    /// Counts pods by this key from now on; the nodes that are there must be [`Self::enter`]ed for it.
+    /// Counts pods by this key from now on; existing nodes must be [`Self::enter`]ed for it.
     pub fn count(&mut self, key: TopologyKey) {
         if self.is_counted.len() <= key.index() {
             self.is_counted.resize(key.index() + 1, false);

@@ -46,11 +46,11 @@ struct KeyDomains {
     key: Name,
     /// Lookups only, never iterated.
     by_value: FxHashMap<Name, Domain>,
-    /// How many nodes are in each domain.
+    /// Number of nodes in each domain.
     nodes: Vec<u32>,
     /// By the node's slot.
     by_slot: Vec<Option<Domain>>,
-    /// How many nodes have the key.
+    /// Number of nodes with the key.
     members: usize,
     /// Domains without nodes.
     free: Vec<Domain>,
@@ -78,17 +78,17 @@ impl Topology {
         self.keys[key.index()].by_value.get(value).copied()
     }
 
-    /// How many domains a key has had at most: the length of an array indexed by [`Domain`].
+    /// Largest number of domains that a key has had: the length of an array indexed by [`Domain`].
     pub fn size(&self, key: TopologyKey) -> usize {
         self.keys[key.index()].nodes.len()
     }
 
-    /// How many nodes are in each domain of a key.
+    /// Number of nodes in each domain of a key.
     pub fn nodes_by_domain(&self, key: TopologyKey) -> &[u32] {
         &self.keys[key.index()].nodes
     }
 
-    /// How many nodes have a key.
+    /// Number of nodes with a key.
     pub fn nodes_with(&self, key: TopologyKey) -> usize {
         self.keys[key.index()].members
     }

@@ -109,7 +109,7 @@ impl<'a> Blueprint<'a> {
         }
         blueprint.check_limits(&mut problems);
         blueprint.scheduler.expect_typical(&typical_of(&blueprint.objects));
-        // Turning settings into models reports again what the scenario's own check already found.
+        // Converting settings to models repeats some findings of the scenario's own check.
         problems.deduplicate();
         problems.sort();
         if problems.has_errors() {
@@ -193,7 +193,7 @@ impl<'a> Blueprint<'a> {
         })
     }
 
-    /// Warnings and notes about what was read.
+    /// Warnings and notes about the input.
     pub const fn notes(&self) -> &Diagnostics {
         &self.notes
     }
@@ -244,24 +244,25 @@ impl<'a> Blueprint<'a> {
         for setting in settings {
             set_in_manifests(&mut manifests, setting, problems);
         }
-        let (actions, said) = self.documents.admit(manifests.clone());
+        let (actions, reported) = self.documents.admit(manifests.clone());
         let has_part = !self.resolved.scenario().ingress.is_empty();
         if has_part {
-            // Skip what has already been reported as refused by the API server.
-            let is_told = |problem: &Diagnostic| {
-                said.iter().any(|one| {
+            // Skip problems already reported as refused by the API server.
+            let is_known_error = |problem: &Diagnostic| {
+                reported.iter().any(|one| {
                     one.severity == Severity::Error
                         && (&one.object, &one.field) == (&problem.object, &problem.field)
                 })
             };
             let more = manifests.iter().flat_map(route_problems);
-            more.filter(|problem| !is_told(problem)).for_each(|problem| problems.push(problem));
+            more.filter(|problem| !is_known_error(problem))
+                .for_each(|problem| problems.push(problem));
         }
         self.documents.apply(&manifests);
         let is_left_aside = |one: &&Diagnostic| {
             !(says_no_part(one, &POOL_KINDS) || has_part && says_no_part(one, &ROUTE_KINDS))
         };
-        for problem in said.iter().filter(is_left_aside) {
+        for problem in reported.iter().filter(is_left_aside) {
             problems.push(problem.clone());
         }
         actions

@@ -25,7 +25,7 @@ const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 impl Environment {
     /// Sends a user's request about an object; true if it was accepted. A refusal is logged.
     fn user(&mut self, object: &ObjectReference, action: Action) -> bool {
-        match self.ask("user", action) {
+        match self.try_act("user", action) {
             Ok(()) => true,
             Err(why) => self.refuse(object, &why.to_string()),
         }
@@ -121,7 +121,7 @@ impl Environment {
         }
         let Some(earlier) = earlier_template(store, workload, revision) else {
             let which = revision.map_or_else(|| "earlier".to_owned(), |one| format!("{one}"));
-            let message = format!("revision {which} does not exist: nothing was rolled back");
+            let message = format!("revision {which} does not exist: no rollback");
             return self.warn("user", workload, "NoRevision", message);
         };
         let earlier_document = earlier.document.get().cloned();
@@ -178,8 +178,8 @@ impl Environment {
             Ok(None) => {}
             Ok(Some(action)) => {
                 let why = match object.kind {
-                    Kind::Pod => "only the images of a pod can be changed",
-                    Kind::Node => "a node is changed by cordon, drain and faults",
+                    Kind::Pod => "only the images of a pod can be patched",
+                    Kind::Node => "use cordon, drain and faults for nodes",
                     _ => {
                         self.user(&object, action);
                         return;
@@ -202,7 +202,7 @@ impl Environment {
     }
 
     /// The write that turns the live object into the wanted one, defaulted, validated and admitted as the API
-    /// server does; `None` if nothing changes. An error says what is invalid.
+    /// server does; `None` if nothing changes. An error names the invalid field.
     fn change_of(
         &self,
         object: &ObjectReference,
@@ -218,7 +218,9 @@ impl Environment {
         let mut after = self.admitted(wanted)?;
         if after.manifest.reference != *object {
             let other = &after.manifest.reference;
-            return Err(format!("{object} cannot become {other}: kind, namespace and name stay"));
+            return Err(format!(
+                "{object} cannot become {other}: kind, namespace and name are immutable"
+            ));
         }
         if before.is_some_and(|before| before.document() == after.document()) {
             return Ok(None);
@@ -249,7 +251,7 @@ impl Environment {
 
     /// Logs a request that the API server refuses.
     fn refuse(&mut self, object: &ObjectReference, why: &str) -> bool {
-        self.warn("user", object, "Refused", format!("the API server refuses: {why}"));
+        self.warn("user", object, "Refused", format!("the API server rejects it: {why}"));
         false
     }
 

@@ -49,7 +49,7 @@ impl CheckClock {
     }
 }
 
-/// The first multiple of a period that is not before `now`, or after it if what is due now is past.
+/// The first multiple of a period at or after `now`, or after `now` if the tick of this instant has passed.
 pub(super) fn next_tick(now: SimTime, period: SimDuration, is_past: bool) -> SimTime {
     let period = period.as_nanos().max(1);
     let begun = now.as_nanos() / period;

@@ -20,7 +20,7 @@ pub struct ControlPlane {
     /// Work queue settings, indexed by controller.
     queue_settings: Vec<QueueSettings>,
     /// Watchers of each kind, by its number in [`Watches`]: one bit per controller.
-    hearers: [u64; Watches::KINDS],
+    watchers: [u64; Watches::KINDS],
     /// The controllers that memoize decisions, and the kinds whose changes invalidate these at once.
     memoized: Vec<(u8, Watches)>,
     queue: WorkQueue,
@@ -34,7 +34,7 @@ pub struct ControlPlane {
     /// Looked up only, never iterated.
     busy: FxHashMap<WorkItem, bool>,
     settings: ControlPlaneSettings,
-    /// Factor on watch latency and write time: how busy the machine of the control plane is.
+    /// Factor on watch latency and write time by the load of the control plane's machine; 1 = idle.
     slowdown: f64,
     /// Kept between calls for their allocation.
     woken: Vec<Key>,
@@ -76,7 +76,7 @@ impl Clone for ControlPlane {
             store: self.store.clone(),
             controllers: self.controllers.iter().map(|one| one.boxed_clone()).collect(),
             queue_settings: self.queue_settings.clone(),
-            hearers: self.hearers,
+            watchers: self.watchers,
             memoized: self.memoized.clone(),
             queue: self.queue.clone(),
             clients: self.clients.clone(),
@@ -102,7 +102,7 @@ impl ControlPlane {
         let mut plane = Self {
             store,
             queue_settings: controllers.iter().map(|one| one.queue()).collect(),
-            hearers: hearers(&controllers),
+            watchers: watchers(&controllers),
             memoized: (0u8..)
                 .zip(&controllers)
                 .filter_map(|(position, one)| Some((position, one.memoized()?.invalidated_by())))
@@ -126,7 +126,7 @@ impl ControlPlane {
         plane
     }
 
-    /// Sets how many times longer than on an idle machine everything takes from now on.
+    /// Sets the factor by which everything takes longer than on an idle machine.
     pub const fn slow_down(&mut self, factor: f64) {
         self.slowdown = factor;
     }
@@ -369,17 +369,17 @@ impl ControlPlane {
                 debug_assert!(!misses(), "it hears of no more than {by:?}");
             }
         }
-        let mut hearers = of.kinds().fold(0, |hearers, kind| hearers | self.hearers[kind]);
+        let mut watchers = of.kinds().fold(0, |watchers, kind| watchers | self.watchers[kind]);
         if cfg!(debug_assertions) {
             // Debug builds, and so all tests, verify that the others ignore the change.
             for (position, controller) in self.controllers.iter().enumerate() {
-                let hears = hearers >> position & 1 == 1;
-                assert!(hears || !wakes(controller.as_ref(), view, change), "{controller:?}");
+                let is_watched = watchers >> position & 1 == 1;
+                assert!(is_watched || !wakes(controller.as_ref(), view, change), "{controller:?}");
             }
         }
-        while hearers != 0 {
-            let first = hearers.trailing_zeros();
-            hearers &= hearers - 1;
+        while watchers != 0 {
+            let first = watchers.trailing_zeros();
+            watchers &= watchers - 1;
             let controller = &self.controllers[first as usize];
             let position = u8::try_from(first).unwrap_or(u8::MAX);
             controller.wakes_on(view, change, &mut self.woken);
@@ -400,15 +400,15 @@ impl ControlPlane {
     }
 }
 
-fn hearers(controllers: &[Box<dyn Controller>]) -> [u64; Watches::KINDS] {
+fn watchers(controllers: &[Box<dyn Controller>]) -> [u64; Watches::KINDS] {
     assert!(controllers.len() <= 64, "a bit for each controller");
-    let mut hearers = [0; Watches::KINDS];
+    let mut watchers = [0; Watches::KINDS];
     for (position, controller) in controllers.iter().enumerate() {
         for kind in controller.watches().kinds() {
-            hearers[kind] |= 1 << position;
+            watchers[kind] |= 1 << position;
         }
     }
-    hearers
+    watchers
 }
 
 /// True if a controller enqueues any key on a change.

@@ -1,4 +1,4 @@
-//! The manifests as the timeline changes them, for the checks before a run; and how kubectl merges a patch or a
+//! The manifests as the timeline changes them, for the checks before a run; and kubectl's merge of a patch or a
 //! manifest into an object.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,7 +26,7 @@ pub(super) fn drain_node(env: &mut Environment, node: NodeId) {
 pub(super) fn evict(env: &mut Environment, pod: PodId) {
     let Some(id) = env.store().pods().get(pod).map(|pod| pod.id.clone()) else { return };
     let reference = ObjectReference { kind: Kind::Pod, id };
-    match env.ask("user", Action::EvictPod(pod, None)) {
+    match env.try_act("user", Action::EvictPod(pod, None)) {
         Ok(()) => {
             let message = format!("evicting pod {}", reference.id);
             env.emit_event("user", &reference, "Evicted", message);

@@ -181,7 +181,7 @@ impl Endpoints {
             let is_closed = has_clients && traffic.is_closed(traffic_id(position));
             let down = if traffic.can_answer(traffic_id(position)) && is_closed {
                 self.down.insert(position);
-                Some("NetworkPolicies keep clients from its pods")
+                Some("NetworkPolicies block clients from its pods")
             } else if traffic.can_answer(traffic_id(position)) {
                 self.down.remove(&position);
                 None
@@ -228,7 +228,7 @@ fn backends(apps: &Apps, pods: &[PodId]) -> Vec<BackendId> {
     pods.iter().filter_map(|pod| apps.get(*pod)?.backend).collect()
 }
 
-/// Why a Service cannot be reached; `has_endpoints` tells whether its clients or proxies know any pods of it.
+/// The reason why a Service cannot be reached; `has_endpoints`: its clients or proxies know any of its pods.
 fn why_down(
     view: ClusterView<'_>,
     service: Option<ServiceId>,
@@ -250,22 +250,22 @@ fn why_down(
     if pods.iter().all(|pod| pod.node.is_none()) {
         "all pods are pending"
     } else if pods.iter().any(on_lost_node) {
-        "a node is lost"
+        "a node was lost"
     } else if pods.iter().all(|pod| pod.is_terminating() || !pod.is_ready()) {
         let waits_at_gate = |pod: &&Pod| {
             let are_ready = pod.conditions.containers_ready.is_some_and(PodCondition::is_true);
             are_ready && !view.template_of(pod).spec.readiness_gates.is_empty()
         };
         if pods.iter().any(waits_at_gate) {
-            return "no pod is ready: their readinessGates wait for conditions that no controller has set";
+            return "no pod is ready: readinessGates wait for conditions that no controller has set";
         }
         "no pod is ready"
     } else if no_pod_has_a_port(view, service, &pods) {
         "the Service's targetPort names no port of its pods"
     } else if has_endpoints {
-        "its pods are ready, but nothing listens in them"
+        "its pods are ready but not listening"
     } else {
-        "the endpoints are not known to the nodes yet"
+        "the nodes have not applied the endpoints yet"
     }
 }
 

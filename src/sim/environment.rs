@@ -1,5 +1,4 @@
-//! The shared state of all parts of a simulation: the clock, the control plane, the event queue, and the record of
-//! what happens.
+//! The shared state of all parts of a simulation: the clock, the control plane, the event queue, and the recorder.
 
 use std::sync::Arc;
 
@@ -73,11 +72,11 @@ impl Environment {
     /// Carries out one action of a client other than the controllers. A refusal is only logged.
     pub(super) fn act(&mut self, actor: &'static str, action: Action) {
         // The refusal is in the log, and the caller does not depend on the result.
-        let _ = self.ask(actor, action);
+        let _ = self.try_act(actor, action);
     }
 
     /// Carries out one action of a client other than the controllers, and returns the API server's answer.
-    pub(super) fn ask(&mut self, actor: &'static str, action: Action) -> Result<(), Refused> {
+    pub(super) fn try_act(&mut self, actor: &'static str, action: Action) -> Result<(), Refused> {
         self.plane.act(self.now, actor, action, &mut self.observers.journal)
     }
 
@@ -110,7 +109,7 @@ impl Environment {
 
     /// Logs that the object of a request does not exist.
     pub(super) fn not_found(&mut self, object: &ObjectReference) {
-        let message = format!("{object} does not exist at this time: nothing was done");
+        let message = format!("{object} does not exist at this time: no effect");
         self.warn("scenario", object, "NotFound", message);
     }
 

@@ -1,4 +1,4 @@
-//! Estimate of a run's size before it starts: one that is too large is refused, with advice on how to make it
+//! Estimate of a run's size before it starts: one that is too large is refused, with advice on making it
 //! smaller.
 
 use super::blueprint::Blueprint;
@@ -49,14 +49,13 @@ impl Blueprint<'_> {
             let item = list.item(place);
             let field = item.field("load");
             let message = format!(
-                "the run would simulate about {} requests in {}, {} of computing, more than limits.requests: {}",
+                "the run would simulate about {} requests over {}, {} of computing time, more than limits.requests: {}",
                 rounded(estimate.requests),
                 format_duration(scenario.duration),
                 hours(estimate.requests / REQUESTS_PER_SECOND),
                 rounded(limits.requests),
             );
-            let help = "write `arrivals: fluid` beside the load, a lower rate, a shorter `duration`, or a \
-                        higher `limits.requests`";
+            let help = "add `arrivals: fluid` to the load, lower the rate, shorten `duration`, or raise `limits.requests`";
             refuse(&field, message, help);
         }
         if estimate.pods > limits.pods {

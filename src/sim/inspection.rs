@@ -132,14 +132,14 @@ impl Simulation {
         self.env.store().pods().get(self.env.store().pod_named(pod)?)?.node
     }
 
-    /// Why a node was added, how its machine was launched, and why it is kept or was removed; `None` if there never
-    /// was a node of this name.
+    /// The reason for adding a node, its machine's launch, and the reason to keep or remove it; `None` if there never was
+    /// a node of this name.
     pub fn explain_node(&self, name: &Name) -> Option<NodeHistory> {
         let autoscaler = self.node_autoscaler.as_ref();
-        let story = NodeHistory::new(self.view(), &self.cloud, autoscaler, name)?;
+        let history = NodeHistory::new(self.view(), &self.cloud, autoscaler, name)?;
         let is_there = self.env.store().node_named(name).is_some();
-        let karpenter = self.karpenter.as_ref().and_then(|one| one.story(name, is_there));
-        Some(story.with_karpenter(karpenter))
+        let karpenter = self.karpenter.as_ref().and_then(|one| one.node_history(name, is_there));
+        Some(history.with_karpenter(karpenter))
     }
 
     /// The decision that the scheduler would take about a pod now, with the reasons; `None` if it does not know the

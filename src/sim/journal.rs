@@ -1,4 +1,4 @@
-//! The record of what happens in the control plane, for its observers.
+//! The log of the control plane, for its observers.
 
 use super::watch::Watch;
 use cluster::action::Event;

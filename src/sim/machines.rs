@@ -52,7 +52,7 @@ enum DeferredStep {
     NoticeSpot {
         /// Name of its node.
         node: Name,
-        /// How it is reclaimed.
+        /// The reclaim of spot machines that it belongs to.
         reclaim: SpotReclaim,
     },
     /// A node joins.

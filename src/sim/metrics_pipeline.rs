@@ -75,7 +75,7 @@ impl MetricsPipeline {
         }
     }
 
-    /// Plans a round for containers that have just started; `is_past` tells that this instant's is over.
+    /// Plans a round for containers that have just started; `is_past`: this instant's round is over.
     pub(super) fn wake_housekeeping(
         &mut self,
         env: &mut Environment,
@@ -220,7 +220,7 @@ pub(super) fn set_metrics_api(env: &mut Environment, api: MetricsApi, answers: b
     };
     let (reason, verb) = match health {
         ApiHealth::Serving => ("MetricsApiUp", "answers again"),
-        _ => ("MetricsApiDown", "answers no more"),
+        _ => ("MetricsApiDown", "stopped responding"),
     };
     let message = format!("the metrics API {service} {verb}");
     env.emit_event("scenario", &reference(Kind::APIService, service), reason, message);

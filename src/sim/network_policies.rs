@@ -29,7 +29,7 @@ pub(super) struct NetworkPolicies {
     /// Indexed by [`PeerGroupId`]; the first one is the clients.
     peer_groups: Vec<Members>,
     known: BTreeMap<PeerKey, PeerGroupId>,
-    /// Pods that may take part in requests and have not been classified yet.
+    /// Pods that may send or receive requests and have not been classified yet.
     new: Vec<PodId>,
     /// True if a policy, a namespace or a Service has changed since the last [`Self::follow`].
     is_stale: bool,
@@ -182,7 +182,7 @@ impl NetworkPolicies {
     }
 }
 
-/// What blocks calls from a caller to a pod of a Service; `None` if they get through. A call uses a port that the
+/// The obstacle to calls from a caller to a pod of a Service; `None` if they get through. A call uses a port that the
 /// policies allow, if there is one.
 pub(super) fn obstacle(
     store: &Store,

@@ -124,14 +124,14 @@ pub(super) fn kill_node(env: &mut Environment, data_plane: &mut DataPlane, node:
 /// A machine, its network or its kubelet works again.
 pub(super) fn recover_node(env: &mut Environment, data_plane: &mut DataPlane, node: NodeId) {
     let name = env.store().nodes()[node].meta.name();
-    let (reference, message) = (node_reference(name), format!("node {name} comes back"));
+    let (reference, message) = (node_reference(name), format!("node {name} recovered"));
     env.emit_event("scenario", &reference, "NodeRecovered", message);
     data_plane.node_up(env, node);
 }
 
 /// The network between a node and all others fails.
 pub(super) fn disconnect_node(env: &mut Environment, data_plane: &mut DataPlane, node: NodeId) {
-    warn_of_node(env, node, "NodeDisconnected", "the network to the node fails".to_owned());
+    warn_of_node(env, node, "NodeDisconnected", "the node's network fails".to_owned());
     env.act("scenario", Action::SetNodeSilent(node, true));
     data_plane.step(env, |kubelet, view, out| kubelet.node_unreachable(view, node, out));
 }

@@ -53,7 +53,7 @@ impl Revisions {
             let activity = service_of(env, object)
                 .and_then(|service| traffic.take_activity(env.now, service))
                 .unwrap_or_default();
-            // Without ready pods there is nobody to scrape, and an idle activator sends nothing.
+            // Without ready pods there is nothing to scrape, and an idle activator sends nothing.
             let is_scraped =
                 object.spec.target_burst_capacity >= 0.0 && has_ready_pods(env, object);
             if !is_scraped && activity.arrived == 0 && activity.in_progress == SimDuration::ZERO {
@@ -73,7 +73,7 @@ impl Revisions {
         }
     }
 
-    /// The activator tells the autoscaler at once that a revision without pods got a request.
+    /// The activator notifies the autoscaler at once when a revision without pods gets a request.
     pub(super) fn activate(&mut self, env: &mut Environment, services: &[ServiceId]) {
         let mut reports = Vec::new();
         for (id, object) in env.store().pod_autoscalers().iter() {

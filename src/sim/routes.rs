@@ -167,8 +167,8 @@ impl IngressRoute {
         let Some(service) = position(env, &destination.service) else {
             let (url, service) = (self.spec.url(), &destination.service);
             let message = format!(
-                "requests to {url} cannot reach Service {service}: no traffic, no call and no route of the \
-                 scenario's files leads there; they fail as if it had no endpoint"
+                "requests to {url} cannot reach Service {service}, to which no traffic, call or route of the \
+                 scenario's files leads; they fail as if it had no endpoint"
             );
             env.warn("scenario", &self.service(), "NoWay", message);
             return self.error(env, traffic, FailureCause::NoEndpoint, next_branch);
@@ -206,7 +206,7 @@ impl IngressRoute {
         branches.1
     }
 
-    /// An existing branch, and a new one beside it.
+    /// An existing branch, and a new sibling of it.
     fn new_branch(&mut self, next_branch: &mut u32, to: BranchTarget) -> (BranchId, BranchId) {
         let new = BranchId(*next_branch);
         *next_branch += 1;

@@ -137,12 +137,12 @@ impl Simulation {
         self.env.now
     }
 
-    /// Starts to keep what a `kubectl get --watch` of pods, nodes and workloads would show.
+    /// Starts recording the changes that a `kubectl get --watch` of pods, nodes and workloads would show.
     pub fn watch(&mut self) {
         self.env.observers.journal.watch = Some(Watch::new(self.env.view()));
     }
 
-    /// What the watch has seen since [`Self::watch`] or the last call.
+    /// The changes recorded since [`Self::watch`] or the last call.
     pub fn take_watched(&mut self) -> Vec<Watched> {
         self.env.observers.journal.watch.as_mut().map(Watch::take).unwrap_or_default()
     }
@@ -224,14 +224,14 @@ impl Simulation {
                 }
             }
         }
-        self.hear_of_reclaims();
+        self.notice_reclaims();
         self.follow();
         self.data_plane.wake_check_clock(&mut self.env, is_look_past);
         self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, is_look_past);
     }
 
-    /// Processes the requests up to and including `until`. False if one of them came to a revision without pods before:
-    /// then the autoscaler is told, and time stands there.
+    /// Processes the requests up to and including `until`. Returns false if one of them arrived at a revision without
+    /// pods: then the autoscaler is notified, and the clock stops at that request.
     fn requests_reach(&mut self, until: SimTime) -> bool {
         let (reached, activated) = self.data_plane.traffic.advance_to_activation(until);
         if activated.is_empty() {
@@ -246,14 +246,14 @@ impl Simulation {
 
     /// Settles all accounts at the end of the run.
     pub fn finish(&mut self) {
-        self.tell_why_pods_wait();
+        self.record_pending_reasons();
         self.data_plane.book_usage(&mut self.env);
         self.cloud.finish(&mut self.env);
         self.env.observers.recorder.finish(self.env.now);
     }
 
-    /// Notes of each workload with pods that still have no node what the scheduler says of the first now.
-    fn tell_why_pods_wait(&mut self) {
+    /// Records, for each workload with pending pods, the scheduler's current message about the first of them.
+    fn record_pending_reasons(&mut self) {
         let (recorder, view) = self.env.recorder_and_view();
         for (workload, pod) in recorder.first_waiting(view, self.scheduler.queue().found_no_node())
         {
@@ -345,14 +345,14 @@ impl Simulation {
 
     /// Passes on the changes that a fault has made between two events.
     pub(super) fn follow_strike(&mut self) {
-        self.hear_of_reclaims();
+        self.notice_reclaims();
         self.follow();
         self.data_plane.wake_check_clock(&mut self.env, false);
         self.metrics.wake_housekeeping(&mut self.env, &self.data_plane, false);
     }
 
     /// Lets Karpenter drain the nodes that the cloud is about to reclaim.
-    fn hear_of_reclaims(&mut self) {
+    fn notice_reclaims(&mut self) {
         let noticed = std::mem::take(&mut self.machines.noticed);
         let Some(karpenter) = &mut self.karpenter else { return };
         for name in noticed {

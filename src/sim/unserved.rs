@@ -25,9 +25,11 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
     });
     let warning = |(hpa, source): (_, &MetricSource)| {
         let (kind, name) = (source.type_name(), source.name());
-        let message = format!("HPA {hpa} uses the {kind} metric {name}, which no rule serves");
+        let message =
+            format!("HPA {hpa} uses the {kind} metric {name}, for which there is no rule");
         Diagnostic::warning("unserved-metric", message)
-            .help(format!("say in the scenario what it is: metrics.custom: [{{name: {name}, measure: requestsPerSecond, service: ...}}]"))
+            .help(format!("define it in the scenario: metrics.custom: [{{name: {name}, measure: requestsPerSecond, \
+                           service: ...}}]"))
     };
     warnings.extend(unserved.map(warning));
     warnings
@@ -46,16 +48,16 @@ fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic
                         "unserved-trigger",
                         format!("ScaledObject {object}: triggers of type {kind} are not simulated"),
                     )
-                    .help("it is never active; the other triggers work"),
+                    .help("the trigger is never active; the other triggers work"),
                 ),
                 TriggerSource::Measured { query, .. }
                     if rule_of(query, rules.iter().map(|rule| &rule.name)).is_none() =>
                 {
                     let message = format!(
-                        "ScaledObject {object}: no rule defines what its {kind} trigger on {query:?} measures"
+                        "ScaledObject {object}: no rule defines the metric of its {kind} trigger on {query:?}"
                     );
-                    let help = "say in the scenario what a metric or queue of its name is: \
-                                metrics.custom: [{name: NAME, measure: queueDepth, service: ...}]";
+                    let help = "define a metric or queue of this name in the scenario: metrics.custom: [{name: \
+                                NAME, measure: queueDepth, service: ...}]";
                     warnings.push(Diagnostic::warning("unserved-trigger", message).help(help));
                 }
                 _ => {}

@@ -1,4 +1,4 @@
-//! What a watch of pods, nodes, workloads and autoscalers would have shown, to compare runs. Off by default.
+//! A watch of pods, nodes, workloads and autoscalers, to compare runs. Off by default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ pub enum WatchedChange {
         pod: PodId,
         /// Its Deployment, if it belongs to one.
         deployment: Option<NamespacedName>,
-        /// What happened.
+        /// The event.
         event: PodEvent,
     },
     /// A step in a pod's life on its node.
@@ -43,7 +43,7 @@ pub enum WatchedChange {
     },
     /// A node was added, changed or removed.
     Node {
-        /// Its name.
+        /// Node name.
         name: Name,
         /// Its state; absent once the object is gone.
         state: Option<NodeState>,
@@ -90,7 +90,7 @@ pub struct Rescale {
     pub limited: Option<(ConditionStatus, &'static str)>,
 }
 
-/// What happened to a pod.
+/// An event in a pod's life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodEvent {
     /// It was created.
@@ -155,7 +155,7 @@ impl Watch {
         watch
     }
 
-    /// What was seen since the last call.
+    /// The changes since the last call.
     pub fn take(&mut self) -> Vec<Watched> {
         std::mem::take(&mut self.seen)
     }

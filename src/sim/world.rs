@@ -86,7 +86,7 @@ pub struct Step {
     pub action: TimelineAction,
     /// For `apply`: the objects of the file, in order.
     pub objects: Vec<Action>,
-    /// What the API server refuses of it, by object, as its actor lacks the right.
+    /// Messages of the API server, by object, about writes for which the actor lacks permission.
     pub forbidden: Vec<(ObjectReference, String)>,
 }
 

@@ -43,8 +43,10 @@ pub struct Evaluation {
     pub cost_usd: f64,
     /// The room of each limit in each case.
     pub headrooms: Vec<Headroom>,
-    /// The report of the first case; absent for a setting that the scenario refuses.
-    pub report: Option<Box<Report>>,
+    /// Largest 99th percentile of the services with objectives in the first case, milliseconds.
+    pub p99_ms: Option<f64>,
+    /// Their smallest availability, 0 to 1.
+    pub availability: Option<f64>,
     /// Simulated seconds of all cases.
     pub simulated_seconds: f64,
 }
@@ -92,19 +94,19 @@ impl Evaluator<'_> {
 
     /// Runs units, and answers with their samples. A setting that the scenario refuses holds nothing.
     pub fn run(&mut self, units: &[Unit]) -> Result<Vec<Sample>, Diagnostics> {
-        let mut scenarios: Vec<(&Unit, Vec<ResolvedScenario>)> = Vec::new();
-        let mut loaded: BTreeMap<&Point, Option<Vec<ResolvedScenario>>> = BTreeMap::new();
+        let mut loaded: BTreeMap<&Point, Vec<ResolvedScenario>> = BTreeMap::new();
         for unit in units {
             if !loaded.contains_key(&unit.point) {
                 let cases = self.scenarios(&unit.point);
-                loaded.insert(&unit.point, cases);
+                loaded.insert(&unit.point, cases.unwrap_or_default());
             }
-            let cases = loaded[&unit.point].clone().unwrap_or_default();
-            scenarios.push((unit, cases));
         }
-        let jobs: Vec<(&ResolvedScenario, u64)> = scenarios
+        let jobs: Vec<(&ResolvedScenario, u64)> = units
             .iter()
-            .flat_map(|(unit, cases)| cases.iter().map(|case| (case, self.seed(unit.replication))))
+            .flat_map(|unit| {
+                let seed = self.seed(unit.replication);
+                loaded[&unit.point].iter().map(move |case| (case, seed))
+            })
             .collect();
         let finished = self.finished;
         let reports = run_each(&jobs, |(scenario, seed)| {
@@ -114,20 +116,20 @@ impl Evaluator<'_> {
         });
         let mut reports = reports.into_iter();
         let mut samples = Vec::new();
-        for (unit, cases) in &scenarios {
-            let of_unit: Vec<_> = reports.by_ref().take(cases.len()).collect();
+        for unit in units {
+            let of_unit: Vec<_> = reports.by_ref().take(loaded[&unit.point].len()).collect();
             let evaluation = self.evaluation(of_unit);
             samples.push(Sample {
                 cost: evaluation.cost_usd,
                 headrooms: evaluation.headrooms.iter().map(|room| room.room).collect(),
             });
-            self.known.insert((*unit).clone(), evaluation);
+            self.known.insert(unit.clone(), evaluation);
         }
         Ok(samples)
     }
 
     /// The scenario in each case; nothing if it cannot have such settings.
-    fn scenarios(&mut self, point: &Point) -> Option<Vec<ResolvedScenario>> {
+    pub fn scenarios(&mut self, point: &Point) -> Option<Vec<ResolvedScenario>> {
         let settings = self.settings_of(point);
         let mut all = Vec::new();
         for case in self.cases.clone() {
@@ -146,9 +148,10 @@ impl Evaluator<'_> {
                 room: REFUSED,
             };
             return Evaluation {
-                cost_usd: 0.0,
+                cost_usd: f64::INFINITY,
                 headrooms: vec![refused],
-                report: None,
+                p99_ms: None,
+                availability: None,
                 simulated_seconds: 0.0,
             };
         };
@@ -157,13 +160,24 @@ impl Evaluator<'_> {
             let name = if place == 0 { "" } else { &case.name };
             headrooms(report, name)
         });
+        let services = || with_objectives(&reports[0]);
+        let p99 = services().filter_map(|one| Some(one.latency.as_ref()?.p99_ms));
+        let available = services().filter_map(|one| one.availability_by_requests);
         Evaluation {
             cost_usd: cost_per_month_usd(&reports[0]),
             headrooms: headrooms.collect(),
+            p99_ms: p99.reduce(f64::max),
+            availability: available.reduce(f64::min),
             simulated_seconds: reports.iter().map(|one| one.run.duration_ms as f64 / 1000.0).sum(),
-            report: reports.into_iter().next().map(Box::new),
         }
     }
+}
+
+fn with_objectives(report: &Report) -> impl Iterator<Item = &report::ServiceReport> {
+    report.services.iter().filter(|service| {
+        let subject = format!("service {}", service.service);
+        report.objectives.iter().any(|objective| objective.subject == subject)
+    })
 }
 
 /// The room of all limits in a report.

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::ladders::{cores, counts, family, multiples, with};
+use super::ladders::{cores, counts, family, memory, multiples, with};
 use super::search::space::{Knob, KnobKind, Point, Space};
 use super::tune::Tune;
 use cluster::{Kind, ObjectReference};
 use manifest::{Diagnostics, Manifest, read_manifests};
+use scenario::Override;
 use scenario::resolved::ResolvedScenario;
 
 /// Names under which HorizontalPodAutoscalers and the like say what they scale.
@@ -28,8 +29,10 @@ pub struct SizeKnob {
     pub path: String,
     /// Its values, the leanest first.
     pub values: Vec<String>,
-    /// The value that it has now.
+    /// The value that it has now, or with which the search starts.
     pub now: usize,
+    /// Whether it has this value now; a user may name only others.
+    pub is_current: bool,
     /// What the values have to do with each other.
     pub kind: KnobKind,
 }
@@ -57,9 +60,11 @@ pub fn knobs(resolved: &ResolvedScenario, tuned: &[Tune]) -> Vec<SizeKnob> {
         let found = match tune {
             Tune::Hpa => finder.autoscalers(),
             Tune::Behavior => finder.behavior(),
-            Tune::Replicas => finder.replicas(),
+            Tune::Replicas => finder.replicas(false),
+            Tune::Stateful => finder.replicas(true),
             Tune::Requests => finder.resources("requests"),
             Tune::Limits => finder.resources("limits"),
+            Tune::Memory => finder.memory(),
             Tune::Nodes => finder.nodes(),
             Tune::NodeTypes => finder.node_types(),
             Tune::Path(vary) => vec![finder.by_path(&vary.path, &vary.values)],
@@ -165,10 +170,13 @@ impl Finder {
         self.of_kind("HorizontalPodAutoscaler").map(of).collect()
     }
 
-    fn replicas(&self) -> Vec<SizeKnob> {
-        let scalable = self.workloads().filter(|(manifest, _)| {
+    /// Replicas of workloads that take requests and that nothing scales: those with state of their own, or the others.
+    fn replicas(&self, is_stateful: bool) -> Vec<SizeKnob> {
+        let scalable = self.workloads().filter(|(manifest, workload)| {
             let kind = manifest.reference.kind;
             matches!(kind, Kind::Deployment | Kind::StatefulSet)
+                && !workload["requests"].is_null()
+                && has_state(manifest) == is_stateful
                 && !self.is_scaled(&manifest.reference)
         });
         scalable
@@ -180,24 +188,36 @@ impl Finder {
             .collect()
     }
 
-    fn resources(&self, of: &str) -> Vec<SizeKnob> {
-        let mut knobs = Vec::new();
-        for (manifest, workload) in self.workloads() {
-            let pods = &manifest.value["spec"]["template"]["spec"]["containers"];
-            let containers = pods.as_array().map_or(&[][..], Vec::as_slice);
-            let named = workload["container"].as_str();
-            let container = match named {
+    /// The container of each workload that takes its requests, with its name and the scenario's entry.
+    fn containers(&self) -> impl Iterator<Item = (&Manifest, &Value, &str, &Value)> {
+        self.workloads().filter_map(|(manifest, workload)| {
+            let containers = manifest.value["spec"]["template"]["spec"]["containers"].as_array()?;
+            let container = match workload["container"].as_str() {
                 Some(name) => containers.iter().find(|one| one["name"].as_str() == Some(name)),
                 None => containers.first(),
-            };
-            let Some(container) = container else { continue };
-            let Some(name) = container["name"].as_str() else { continue };
+            }?;
+            Some((manifest, workload, container["name"].as_str()?, container))
+        })
+    }
+
+    fn resources(&self, of: &str) -> Vec<SizeKnob> {
+        let mut knobs = Vec::new();
+        for (manifest, _, name, container) in self.containers() {
             let Some((values, now)) = cores(&container["resources"][of]["cpu"]) else { continue };
-            let path = format!(
-                "manifests.{}.spec.template.spec.containers[{name}].resources.{of}.cpu",
-                manifest.reference
-            );
-            knobs.push(SizeKnob { path, values, now, kind: self.kind() });
+            let path = resource_path(manifest, name, of, "cpu");
+            knobs.push(SizeKnob { path, values, now, is_current: true, kind: self.kind() });
+        }
+        knobs
+    }
+
+    /// Without what the application uses, memory in use is what is requested, and less would look like a saving.
+    fn memory(&self) -> Vec<SizeKnob> {
+        let mut knobs = Vec::new();
+        for (manifest, workload, name, container) in self.containers() {
+            let requested = &container["resources"]["requests"]["memory"];
+            let Some((values, now)) = memory(workload, requested) else { continue };
+            let path = resource_path(manifest, name, "requests", "memory");
+            knobs.push(SizeKnob { path, values, now, is_current: true, kind: self.kind() });
         }
         knobs
     }
@@ -229,13 +249,13 @@ impl Finder {
             let (name, now) = (pool["name"].as_str()?, pool["instanceType"].as_str()?);
             let (values, at) = family(now)?;
             let path = format!("cluster.nodePools[{name}].instanceType");
-            Some(SizeKnob { path, values, now: at, kind: KnobKind::Choice })
+            Some(SizeKnob { path, values, now: at, is_current: true, kind: KnobKind::Choice })
         };
         self.pools().filter_map(of).collect()
     }
 
-    /// A setting that a user names. Where it stands now is looked up if it is one of the scenario; of another the most
-    /// generous value is the start.
+    /// A setting that a user names. It starts at its current value, or at the most generous one if that is not among the
+    /// values.
     fn by_path(&self, path: &str, values: &[String]) -> SizeKnob {
         let is_number = values.iter().all(|value| value.trim_matches('"').parse::<f64>().is_ok());
         let is_nodes = path.starts_with("cluster.nodePools");
@@ -244,15 +264,48 @@ impl Finder {
             (_, true) => KnobKind::Priced,
             _ => self.kind(),
         };
-        let (values, now) = (values.to_vec(), values.len() - 1);
-        SizeKnob { path: path.to_owned(), values, now, kind }
+        let current = values.iter().position(|value| self.has(path, value));
+        let now = current.unwrap_or(values.len() - 1);
+        let is_current = current.is_some();
+        SizeKnob { path: path.to_owned(), values: values.to_vec(), now, is_current, kind }
+    }
+
+    /// Whether a setting has this value: setting it changes nothing.
+    fn has(&self, path: &str, value: &str) -> bool {
+        let Ok(setting) = format!("{path}={value}").parse::<Override>() else { return false };
+        let document = match setting.object() {
+            Some(object) => {
+                let own = self.manifests.iter().find(|one| one.reference == *object);
+                own.map(|one| &one.value)
+            }
+            None => Some(&self.scenario),
+        };
+        document.is_some_and(|document| {
+            let mut after = document.clone();
+            setting.apply(&mut after).is_ok() && after == *document
+        })
     }
 
     fn ladder(&self, path: String, values: &[u64], now: u64) -> SizeKnob {
         let at = values.iter().position(|value| *value == now).unwrap_or_default();
         let values = values.iter().map(ToString::to_string).collect();
-        SizeKnob { path, values, now: at, kind: self.kind() }
+        SizeKnob { path, values, now: at, is_current: true, kind: self.kind() }
     }
+}
+
+/// Whether the pods of a workload have volumes that are theirs: a further pod has no data, or no volume.
+fn has_state(manifest: &Manifest) -> bool {
+    let volumes = &manifest.value["spec"]["template"]["spec"]["volumes"];
+    let mut volumes = volumes.as_array().into_iter().flatten();
+    manifest.reference.kind == Kind::StatefulSet
+        || volumes.any(|volume| volume["persistentVolumeClaim"].is_object())
+}
+
+fn resource_path(manifest: &Manifest, container: &str, of: &str, resource: &str) -> String {
+    let reference = &manifest.reference;
+    format!(
+        "manifests.{reference}.spec.template.spec.containers[{container}].resources.{of}.{resource}"
+    )
 }
 
 /// Whether all of these are amounts such as `500m`.

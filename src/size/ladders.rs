@@ -12,6 +12,9 @@ const LEVELS: usize = 24;
 /// Multiples of the CPU that a container asks for now.
 const OF_CPU: [f64; 8] = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0];
 
+/// Memory beyond what an application uses, as a share of it: what recommenders commonly leave.
+const MEMORY_MARGIN: f64 = 0.15;
+
 /// Node types of a family that are tried: one size smaller and one or two larger.
 const SIZES_UP: usize = 2;
 
@@ -71,6 +74,30 @@ pub fn cores(now: &Value) -> Option<(Vec<String>, usize)> {
     Some((all.iter().map(|one| format!("{one}m")).collect(), place))
 }
 
+/// The memory that an application uses with a margin, and what its container requests now, in bytes as mebibytes; with
+/// the place of the latter.
+pub fn memory(workload: &Value, requested: &Value) -> Option<(Vec<String>, usize)> {
+    const MEBIBYTE: f64 = 1_048_576.0;
+    let bytes = |value: &Value| {
+        let amount = value.as_str()?.parse::<Quantity>().ok()?;
+        Some(amount.milli_value() as f64 / 1000.0)
+    };
+    let app = &workload["app"];
+    let by_request = bytes(&app["memoryPerRequest"]).unwrap_or_default();
+    let at_once = workload["requests"]["concurrency"].as_f64().unwrap_or(1.0);
+    let used = bytes(&app["memory"])? + by_request * at_once;
+    let mebibytes = format!("{}Mi", (used * (1.0 + MEMORY_MARGIN) / MEBIBYTE).ceil());
+    let enough = bytes(&Value::String(mebibytes.clone()))?;
+    let (now, written) = (bytes(requested)?, requested.as_str()?.to_owned());
+    if enough < now {
+        Some((vec![mebibytes, written], 1))
+    } else if enough > now {
+        Some((vec![written, mebibytes], 0))
+    } else {
+        None
+    }
+}
+
 /// Types of the same cloud and family around this one, by size, and the place of the type itself.
 pub fn family(now: &str) -> Option<(Vec<String>, usize)> {
     let own = catalog::find(now).ok()?;
@@ -112,6 +139,20 @@ mod tests {
         let (values, place) = cores(&json!(1)).expect("an amount");
         assert_eq!(values[place], "1000m");
         assert_eq!(cores(&json!(null)), None);
+    }
+
+    #[test]
+    fn memory_is_what_is_used_and_a_margin() {
+        let workload = json!({
+            "app": {"memory": "100Mi", "memoryPerRequest": "5Mi"},
+            "requests": {"concurrency": 4},
+        });
+        // 120 Mi used, 138 with the margin.
+        let (values, now) = memory(&workload, &json!("1Gi")).expect("a use");
+        assert_eq!((values, now), (vec!["138Mi".to_owned(), "1Gi".to_owned()], 1));
+        let (values, now) = memory(&workload, &json!("64Mi")).expect("a use");
+        assert_eq!((values, now), (vec!["64Mi".to_owned(), "138Mi".to_owned()], 0));
+        assert_eq!(memory(&json!({"requests": {}}), &json!("1Gi")), None);
     }
 
     #[test]

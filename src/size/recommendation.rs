@@ -19,7 +19,10 @@ use scenario::Override;
 use scenario::resolved::ResolvedScenario;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "1.1";
+
+/// The current value of a setting that has none of those that a user names.
+const OTHER: &str = "other";
 
 /// Headroom is not looked for beyond so many times the traffic.
 const HEADROOM_MOST: f64 = 10.0;
@@ -87,6 +90,8 @@ pub struct Recommendation {
     pub perfect_autoscaler_usd: Option<f64>,
     /// Times the traffic at which the objectives still hold; absent if it was not asked for.
     pub headroom: Option<f64>,
+    /// The smallest numbers of replicas, each with all else as recommended; empty if headroom was not asked for.
+    pub fewest: Vec<Fewest>,
     /// What was run.
     pub effort: Effort,
     /// The settings, as `--set` takes them.
@@ -136,6 +141,17 @@ pub struct Binding {
     pub value: String,
 }
 
+/// The smallest number of replicas with which the objectives hold in all cases.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fewest {
+    /// Path of the setting.
+    pub path: String,
+    /// The smallest value.
+    pub value: String,
+    /// What the next smaller value misses; absent if there is none.
+    pub below: Option<Binding>,
+}
+
 /// How sure an answer is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Confidence {
@@ -160,6 +176,11 @@ pub struct Effort {
     pub runs: u64,
     /// Simulated time, seconds.
     pub simulated_seconds: f64,
+    /// Ways of the search that were cut short because as many runs were made as were allowed; cheaper settings may lie
+    /// there.
+    pub unfinished: usize,
+    /// Settings that stayed as they are, since of so many only those were tried that matter most now.
+    pub untried: Vec<String>,
 }
 
 /// Looks for the cheapest setting that holds the scenario's objectives.
@@ -230,10 +251,15 @@ impl RecommendationJson<'_, '_> {
             Some(winner) if self.question.headroom => Some(self.headroom(winner)?),
             _ => None,
         };
+        let fewest = match &winner {
+            Some(winner) if self.question.headroom => self.fewest(winner)?,
+            _ => Vec::new(),
+        };
+        let perfect_autoscaler_usd = winner.as_ref().and_then(|winner| self.perfect(winner));
         let knobs = &self.evaluator.knobs;
         let changes = knobs.iter().zip(start.iter().zip(&shown)).map(|(knob, (from, to))| Change {
             path: knob.path.clone(),
-            from: knob.values[*from].clone(),
+            from: if knob.is_current { knob.values[*from].clone() } else { OTHER.to_owned() },
             to: knob.values[*to].clone(),
         });
         let changes: Vec<Change> = changes.collect();
@@ -250,8 +276,9 @@ impl RecommendationJson<'_, '_> {
             after: winner.as_ref().map(|winner| self.figures(winner)),
             binding,
             confidence: self.confidence(),
-            perfect_autoscaler_usd: winner.as_ref().and_then(|winner| self.perfect(winner)),
+            perfect_autoscaler_usd,
             headroom,
+            fewest,
             effort: self.effort(settings),
             changes,
             set,
@@ -283,14 +310,12 @@ impl RecommendationJson<'_, '_> {
                     None => figures.headrooms.push(room.clone()),
                 }
             }
-            let Some(report) = &evaluation.report else { continue };
-            for service in with_objectives(report) {
-                let p99 = service.latency.as_ref().map(|latency| latency.p99_ms);
-                figures.p99_ms = larger(figures.p99_ms, p99);
-                let available = service.availability_by_requests.map(|one| -one);
-                figures.availability =
-                    larger(figures.availability.map(|one| -one), available).map(|one| -one);
-            }
+            figures.p99_ms = larger(figures.p99_ms, evaluation.p99_ms);
+            let unavailable = larger(
+                figures.availability.map(|one| -one),
+                evaluation.availability.map(|one| -one),
+            );
+            figures.availability = unavailable.map(|one| -one);
         }
         figures
     }
@@ -317,22 +342,57 @@ impl RecommendationJson<'_, '_> {
                 });
                 continue;
             }
-            for unit in units(&point, self.question.search.screening) {
-                if !self.evaluator.known.contains_key(&unit) {
-                    self.evaluator.run(std::slice::from_ref(&unit))?;
-                }
-                let headrooms = self.evaluator.known.get(&unit).map(|one| one.headrooms.clone());
-                let least = headrooms
-                    .unwrap_or_default()
-                    .into_iter()
-                    .min_by(|one, other| one.room.total_cmp(&other.room));
-                if let Some(least) = least.filter(|least| least.room < 0.0) {
-                    binding.push(Binding { setting, misses: least.limit, value: least.value });
-                    break;
-                }
+            if let Some(missed) = self.missed(&point)? {
+                binding.push(Binding { setting, misses: missed.limit, value: missed.value });
             }
         }
         Ok(binding)
+    }
+
+    /// The limit that a point misses by most, with the first of the screening's seeds that misses one.
+    fn missed(&mut self, point: &Point) -> Result<Option<Headroom>, SizeError> {
+        for unit in units(point, self.question.search.screening) {
+            if !self.evaluator.known.contains_key(&unit) {
+                self.evaluator.run(std::slice::from_ref(&unit))?;
+            }
+            let headrooms = self.evaluator.known.get(&unit).map(|one| one.headrooms.clone());
+            let least = headrooms
+                .unwrap_or_default()
+                .into_iter()
+                .min_by(|one, other| one.room.total_cmp(&other.room));
+            if let Some(least) = least.filter(|least| least.room < 0.0) {
+                return Ok(Some(least));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How few replicas of each workload will do in all cases, with all else as recommended.
+    fn fewest(&mut self, winner: &Point) -> Result<Vec<Fewest>, SizeError> {
+        let knobs = self.evaluator.knobs.clone();
+        let counts = knobs.iter().enumerate().filter(|(_, knob)| {
+            knob.path.ends_with(".spec.replicas") || knob.path.ends_with(".spec.minReplicas")
+        });
+        let mut fewest = Vec::new();
+        for (place, knob) in counts {
+            let (mut fails, mut holds) = (None, winner[place]);
+            while holds > fails.as_ref().map_or(0, |(level, _)| level + 1) {
+                let low = fails.as_ref().map_or(0, |(level, _)| level + 1);
+                let middle = usize::midpoint(low, holds);
+                match self.missed(&at(winner, place, middle))? {
+                    None => holds = middle,
+                    Some(missed) => fails = Some((middle, missed)),
+                }
+            }
+            let below = fails.map(|(level, missed)| Binding {
+                setting: format!("{}={}", knob.path, knob.values[level]),
+                misses: missed.limit,
+                value: missed.value,
+            });
+            let value = knob.values[holds].clone();
+            fewest.push(Fewest { path: knob.path.clone(), value, below });
+        }
+        Ok(fewest)
     }
 
     fn headroom(&mut self, winner: &Point) -> Result<f64, SizeError> {
@@ -381,9 +441,10 @@ impl RecommendationJson<'_, '_> {
         }
     }
 
-    fn perfect(&self, winner: &Point) -> Option<f64> {
+    fn perfect(&mut self, winner: &Point) -> Option<f64> {
         let (cores, price) = self.bounds.node(&self.evaluator.knobs, winner)?;
-        let report = self.of_point(winner).next()?.report.as_ref()?;
+        let cases = self.evaluator.scenarios(winner)?;
+        let report = &sweep::run(cases.first()?, self.question.seed, |_| {}).ok()?;
         let nodes = least_cost_usd(&report.interval_ends_seconds, &report.workloads, cores, price)?;
         let cost = nodes + charges_without_nodes_usd(report);
         Some(cost.min(cost_per_month_usd(report)))
@@ -393,11 +454,14 @@ impl RecommendationJson<'_, '_> {
         let known = &self.evaluator.known;
         let mut points: Vec<&Point> = known.keys().map(|unit| &unit.point).collect();
         points.dedup();
+        let paths = &self.evaluator.knobs;
         Effort {
             settings,
             settings_run: points.len(),
             runs: known.len() as u64,
             simulated_seconds: known.values().map(|one| one.simulated_seconds).sum(),
+            unfinished: self.outcome.unfinished,
+            untried: self.outcome.frozen.iter().map(|place| paths[*place].path.clone()).collect(),
         }
     }
 }
@@ -415,13 +479,6 @@ fn larger(known: Option<f64>, new: Option<f64>) -> Option<f64> {
         (Some(known), Some(new)) => Some(known.max(new)),
         (known, new) => known.or(new),
     }
-}
-
-fn with_objectives(report: &Report) -> impl Iterator<Item = &report::ServiceReport> {
-    report.services.iter().filter(|service| {
-        let subject = format!("service {}", service.service);
-        report.objectives.iter().any(|objective| objective.subject == subject)
-    })
 }
 
 impl Recommendation {

@@ -12,7 +12,7 @@ use scenario::resolved::ResolvedScenario;
 
 /// A fault that the user names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Survive {
+enum Fault {
     /// A node stops without a word, and does not come back.
     Node,
     /// All nodes of a zone do.
@@ -21,35 +21,55 @@ pub enum Survive {
     Rollout,
 }
 
+/// Faults that must be survived together: `node`, or `node+rollout`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Survive(Vec<Fault>);
+
 impl FromStr for Survive {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "node" => Ok(Self::Node),
-            "zone" => Ok(Self::Zone),
-            "rollout" => Ok(Self::Rollout),
-            _ => Err(format!("{text:?} is none of node, zone, rollout")),
-        }
+        let fault = |name: &str| match name {
+            "node" => Ok(Fault::Node),
+            "zone" => Ok(Fault::Zone),
+            "rollout" => Ok(Fault::Rollout),
+            _ => Err(format!(
+                "{name:?} is none of node, zone, rollout, or several such as node+rollout"
+            )),
+        };
+        let mut faults: Vec<Fault> = text.split('+').map(fault).collect::<Result<_, _>>()?;
+        faults.sort_unstable();
+        faults.dedup();
+        Ok(Self(faults))
     }
 }
 
-/// The cases of a scenario: the traffic by itself, and each fault at its peak, which a run of it tells.
+/// Time from the start of a rollout to a fault that comes during it: new pods are starting by then.
+const INTO_ROLLOUT: SimDuration = SimDuration::from_secs(15);
+
+/// The cases of a scenario: the traffic by itself, and each set of faults at its peak, which a run of it tells.
 pub fn cases(
     resolved: &ResolvedScenario,
     report: &Report,
-    faults: &[Survive],
+    survive: &[Survive],
 ) -> Result<Vec<Case>, String> {
     let mut cases = vec![Case { name: "as it is".to_owned(), settings: Vec::new() }];
     let scenario = serde_json::to_value(resolved.scenario()).unwrap_or_default();
-    let at = peak(resolved, report).to_string();
-    for fault in faults {
-        let (name, entries) = match fault {
-            Survive::Node => ("without a node", vec![node(&scenario, &at)?]),
-            Survive::Zone => ("without a zone", vec![zone(&scenario, &at)?]),
-            Survive::Rollout => ("during a rollout", rollouts(&scenario, &at)?),
-        };
-        cases.push(Case { name: name.to_owned(), settings: vec![timeline(&scenario, entries)?] });
+    let peak = peak(resolved, report);
+    for Survive(faults) in survive {
+        let is_during = faults.len() > 1 && faults.contains(&Fault::Rollout);
+        let later = if is_during { peak + INTO_ROLLOUT } else { peak };
+        let (mut names, mut entries) = (Vec::new(), Vec::new());
+        for fault in faults {
+            let (name, more) = match fault {
+                Fault::Node => ("without a node", vec![node(&scenario, &later.to_string())?]),
+                Fault::Zone => ("without a zone", vec![zone(&scenario, &later.to_string())?]),
+                Fault::Rollout => ("during a rollout", rollouts(&scenario, &peak.to_string())?),
+            };
+            names.push(name);
+            entries.extend(more);
+        }
+        cases.push(Case { name: names.join(" "), settings: vec![timeline(&scenario, entries)?] });
     }
     Ok(cases)
 }

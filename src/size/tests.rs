@@ -5,7 +5,7 @@ use crate::fixture::shop;
 use crate::knobs::{SizeKnob, knobs, now};
 use crate::search::space::KnobKind;
 use crate::survive::{Survive, cases};
-use crate::tune::{DEFAULT, Tune};
+use crate::tune::{DEFAULT, Tune, TuneList};
 
 fn found(tuned: &[Tune], settings: &[&str]) -> Vec<SizeKnob> {
     knobs(&shop(settings), tuned)
@@ -36,6 +36,28 @@ fn each_knob_starts_where_the_scenario_has_it() {
     let set = found(&DEFAULT, &["cluster.nodePools[general].count=5"]);
     let count = knob(&set, "count");
     assert_eq!(count.values[count.now], "5");
+}
+
+#[test]
+fn what_a_user_names_starts_at_its_current_value() {
+    let named = |text: &str| {
+        let list: TuneList = text.parse().expect("a path");
+        let all = found(&list.0, &[]);
+        (all[0].values[all[0].now].clone(), all[0].is_current)
+    };
+    let replicas = "manifests.Deployment/shop/api.spec.replicas";
+    assert_eq!(named(&format!("{replicas}=1,2,3")), ("2".to_owned(), true));
+    assert_eq!(named(&format!("{replicas}=4,5")), ("5".to_owned(), false));
+    assert_eq!(named("cluster.nodePools[general].count=2,3,4"), ("3".to_owned(), true));
+}
+
+#[test]
+fn state_and_what_takes_no_requests_keep_their_replicas() {
+    let volume = "manifests.Deployment/shop/api.spec.template.spec.volumes=\
+                  [{\"name\":\"data\",\"persistentVolumeClaim\":{\"claimName\":\"data\"}}]";
+    assert!(found(&[Tune::Replicas], &[volume]).is_empty());
+    assert_eq!(found(&[Tune::Stateful], &[volume]).len(), 1);
+    assert!(found(&[Tune::Stateful], &[]).is_empty());
 }
 
 #[test]
@@ -80,15 +102,20 @@ fn nodes_cost_what_they_cost_and_too_few_are_never_run() {
 fn faults_come_beside_what_the_timeline_has() {
     let resolved = shop(&[]);
     let report = sweep::run(&resolved, 1, |_| {}).expect("it runs");
-    let all = [Survive::Node, Survive::Zone, Survive::Rollout];
+    let all = ["node", "zone", "rollout", "rollout+node"];
+    let all = all.map(|text| text.parse::<Survive>().expect("faults"));
     let cases = cases(&resolved, &report, &all).expect("cases");
     let settings: Vec<String> =
         cases.iter().flat_map(|case| &case.settings).map(ToString::to_string).collect();
-    assert_eq!((cases.len(), settings.len()), (4, 3));
+    assert_eq!((cases.len(), settings.len()), (5, 4));
     assert!(settings.iter().all(|one| one.contains("\"scale\":")), "{settings:?}");
     assert!(settings[0].contains("\"killNode\":\"general-1\""), "{}", settings[0]);
     assert!(settings[1].contains("\"killZone\":\"a\""), "{}", settings[1]);
     assert_eq!(settings[2].matches("restartRollout").count(), 2, "{}", settings[2]);
+    // The node stops while the rollout is under way.
+    assert_eq!(cases[4].name, "without a node during a rollout");
+    assert!(settings[3].contains("restartRollout") && settings[3].contains("killNode"));
+    assert!("node+disk".parse::<Survive>().is_err());
     // The scenario takes them.
     for one in &settings {
         shop(&[one]);

@@ -1,7 +1,7 @@
 //! A recommendation for the terminal.
 
 use super::evaluate::Headroom;
-use super::recommendation::{Figures, Recommendation};
+use super::recommendation::{Fewest, Figures, Recommendation};
 use report::figures::{ABSENT, counted, latency, percent, span};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
@@ -36,6 +36,10 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
         let text = format!("all objectives hold up to {factor:.2} times this traffic");
         lines.extend(paragraph("  headroom    ", &text));
     }
+    for one in &answer.fewest {
+        lines.extend(paragraph("  fewest      ", &fewest(one)));
+    }
+    lines.extend(searched(answer).iter().flat_map(|text| paragraph("  searched    ", text)));
     lines.push(String::new());
     if answer.set.is_empty() {
         lines.extend(paragraph(
@@ -67,10 +71,16 @@ fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
             counted(count as u64, "setting")
         ),
     };
+    let which = if answer.effort.unfinished > 0 {
+        "the settings that were tried"
+    } else {
+        "these settings"
+    };
     let text = format!(
-        "✗ none of these settings holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
+        "✗ none of {which} holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
     );
     lines.extend(paragraph("", &text).iter().map(|line| style.paint(Paint::Bad, line)));
+    lines.extend(searched(answer).iter().flat_map(|text| paragraph("searched  ", text)));
     lines
 }
 
@@ -157,6 +167,40 @@ fn sure(answer: &Recommendation) -> String {
         sure.confirmed_with.len(),
         f64::from(sure.holds_per_mille) / 10.0
     )
+}
+
+fn fewest(one: &Fewest) -> String {
+    let (object, field) = object_and_field(&one.path);
+    let all_else = format!("{object} {field}: {} will do, all else as recommended", one.value);
+    match &one.below {
+        Some(below) => {
+            let fewer = below.setting.rsplit('=').next().unwrap_or_default();
+            format!("{all_else}; {fewer} would miss {} ({})", below.misses, below.value)
+        }
+        None => format!("{all_else}; fewer were not tried"),
+    }
+}
+
+/// What was not searched, where that is so.
+fn searched(answer: &Recommendation) -> Option<String> {
+    let effort = &answer.effort;
+    let local = (!effort.untried.is_empty()).then(|| {
+        format!(
+            "{} of {} settings were left as they are: one more of each helped less than of the others; name fewer \
+             settings (--tune) to try them all",
+            effort.untried.len(),
+            answer.changes.len()
+        )
+    });
+    let cut = (effort.unfinished > 0).then(|| {
+        format!(
+            "{} cut short after {}, so cheaper settings may exist (--runs allows more)",
+            counted(effort.unfinished as u64, "descent"),
+            counted(effort.runs, "run")
+        )
+    });
+    let both: Vec<String> = local.into_iter().chain(cut).collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 fn left(answer: &Recommendation, after: &Figures) -> String {

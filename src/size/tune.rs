@@ -12,12 +12,16 @@ pub enum Tune {
     Hpa,
     /// How long HorizontalPodAutoscalers wait before they remove pods.
     Behavior,
-    /// Replicas of workloads that nothing scales.
+    /// Replicas of Deployments that nothing scales and that have no volumes of their own.
     Replicas,
+    /// Replicas of StatefulSets and of Deployments with volume claims: more of a database is not more of the same.
+    Stateful,
     /// CPU requests of the containers that take the requests.
     Requests,
     /// Their CPU limits.
     Limits,
+    /// Memory requests of containers whose use of memory the scenario tells: that with a margin.
+    Memory,
     /// Nodes of each pool.
     Nodes,
     /// Instance types of each pool: sizes of the same family.
@@ -27,12 +31,14 @@ pub enum Tune {
 }
 
 /// The names, as a person writes them.
-const NAMES: [(&str, Tune); 7] = [
+const NAMES: [(&str, Tune); 9] = [
     ("hpa", Tune::Hpa),
     ("behavior", Tune::Behavior),
     ("replicas", Tune::Replicas),
+    ("stateful", Tune::Stateful),
     ("requests", Tune::Requests),
     ("limits", Tune::Limits),
+    ("memory", Tune::Memory),
     ("nodes", Tune::Nodes),
     ("node-types", Tune::NodeTypes),
 ];
@@ -90,7 +96,7 @@ mod tests {
         assert!(matches!(&path[..], [Tune::Path(vary)] if vary.values == ["3", "4"]));
         let error = parse("hpa,node").expect_err("no such thing").to_string();
         assert!(
-            error.contains("hpa, behavior, replicas, requests, limits, nodes, node-types"),
+            error.contains("hpa, behavior, replicas, stateful, requests, limits, memory, nodes"),
             "{error}"
         );
     }

@@ -110,6 +110,11 @@ pub fn run(
     run.report()
 }
 
+/// Whether a scenario can be run: what its parts say of each other is checked only when they are put together.
+pub fn accepts(resolved: &ResolvedScenario) -> Result<(), Diagnostics> {
+    Blueprint::new(resolved)?.world(resolved.scenario().seed).map(drop)
+}
+
 /// The report of a simulation that is at its end.
 pub fn report(
     resolved: &ResolvedScenario,

@@ -1,6 +1,6 @@
 //! A sweep for the terminal: the settings, and for each the figures that decide.
 
-use super::figures::{Better, FigureName, TTFT_P95};
+use super::figures::TTFT_P95;
 use super::objective_prices::ObjectivePrice;
 use super::table::{SweepRow, SweepTable};
 use report::figures::{ABSENT, counted};
@@ -8,6 +8,15 @@ use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
 /// Notes that a row has room for.
 const NOTES: usize = 3;
+
+/// Settings that are named for one reason.
+const SETTINGS: usize = 6;
+
+/// Rows of a table that a person reads; of more, those that matter are shown.
+const ROWS: usize = 40;
+
+/// Settings that are named for a figure, as far as they explain this share of it.
+const INFLUENCES: (usize, f64) = (3, 0.05);
 
 /// The sweep as text, each line ended.
 pub fn render(sweep: &SweepTable, style: Style) -> String {
@@ -21,9 +30,10 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
     for (number, path) in (1..).zip(&sweep.varied) {
         lines.extend(paragraph(&format!("  {}  ", column(number)), path));
     }
-    let mut rows = table(sweep).into_iter();
+    let shown = shown(sweep);
+    let mut rows = table(sweep, &shown).into_iter();
     lines.extend(rows.next().map(|header| style.paint(Paint::Dim, &header)));
-    for (row, line) in sweep.rows.iter().zip(rows) {
+    for (row, line) in shown.iter().copied().zip(rows) {
         lines.push(match row {
             row if row.is_cheapest => style.paint(Paint::Good, &line),
             row if !row.never_ran.is_empty() => style.paint(Paint::Warning, &line),
@@ -31,24 +41,26 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             _ => style.paint(Paint::Dim, &line),
         });
     }
+    if shown.len() < sweep.rows.len() {
+        let more = counted((sweep.rows.len() - shown.len()) as u64, "further setting");
+        lines.extend(paragraph("  … ", &format!("{more} with `-o csv`, `-o json` or `--report`")));
+    }
     lines.push(String::new());
-    for row in &sweep.rows {
+    for row in &shown {
         let mut notes: Vec<String> = row.never_ran.iter().chain(&row.troubles).cloned().collect();
         if !notes.is_empty() {
             let more = notes.len().saturating_sub(NOTES);
             notes.truncate(NOTES);
             notes.extend((more > 0).then(|| format!("{more} more")));
-            let note = paragraph("  ! ", &format!("{}: {}", setting(sweep, row), notes.join("; ")));
+            let note = paragraph("  ! ", &format!("{}: {}", named(sweep, row), notes.join("; ")));
             lines.extend(note.iter().map(|line| style.paint(Paint::Warning, line)));
         }
     }
-    for (missed, rows) in by_missed(sweep) {
-        let more = missed.len().saturating_sub(NOTES);
-        let missed = missed.iter().take(NOTES).cloned();
-        let missed: Vec<String> =
-            missed.chain((more > 0).then(|| format!("{more} more"))).collect();
-        let text = format!("{} missed {}", rows.join(", "), missed.join(", "));
-        lines.extend(paragraph("  ✗ ", &text));
+    for (missed, mut settings) in misses(sweep, &shown) {
+        let more = settings.len().saturating_sub(SETTINGS);
+        settings.truncate(SETTINGS);
+        settings.extend((more > 0).then(|| format!("{more} more")));
+        lines.extend(paragraph("  ✗ ", &format!("{} missed {missed}", settings.join(", "))));
     }
     for row in &sweep.rows {
         let fresh = row.confirmation.iter().filter(|fresh| !fresh.missed.is_empty());
@@ -62,24 +74,62 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
             paragraph("  ✗ ", &text)
         }));
     }
+    lines.extend(influence(sweep));
     lines.extend(paragraph("", &conclusion(sweep)));
     lines.extend(prices(sweep));
     lines.join("\n") + "\n"
 }
 
-/// The rows that missed objectives, by their letters, grouped by what they missed.
-fn by_missed(sweep: &SweepTable) -> Vec<(&[String], Vec<String>)> {
-    let mut groups: Vec<(&[String], Vec<String>)> = Vec::new();
-    for row in sweep.rows.iter().filter(|row| !row.missed.is_empty()) {
-        let values = (1..).zip(&row.values);
-        let values = values.map(|(number, value)| format!("{}={value}", column(number)));
-        let setting = values.collect::<Vec<_>>().join(" ");
-        match groups.iter_mut().find(|(missed, _)| *missed == row.missed) {
-            Some((_, rows)) => rows.push(setting),
-            None => groups.push((&row.missed, vec![setting])),
+/// What rows missed, each with the rows that missed just that.
+fn misses(sweep: &SweepTable, rows: &[&SweepRow]) -> Vec<(String, Vec<String>)> {
+    let mut misses: Vec<(String, Vec<String>)> = Vec::new();
+    for row in rows.iter().filter(|row| !row.missed.is_empty()) {
+        let more = row.missed.len().saturating_sub(NOTES);
+        let missed = row.missed.iter().take(NOTES).cloned();
+        let missed: Vec<String> =
+            missed.chain((more > 0).then(|| format!("{more} more"))).collect();
+        let missed = missed.join(", ");
+        match misses.iter_mut().find(|(known, _)| *known == missed) {
+            Some((_, settings)) => settings.push(named(sweep, row)),
+            None => misses.push((missed, vec![named(sweep, row)])),
         }
     }
-    groups
+    misses
+}
+
+/// The rows to show, in their order: all, or the cheapest of those that will do, or else those that miss least.
+fn shown(sweep: &SweepTable) -> Vec<&SweepRow> {
+    let mut order: Vec<usize> = (0..sweep.rows.len()).collect();
+    order.sort_by(|one, other| {
+        let rank = |place: usize| {
+            let row = &sweep.rows[place];
+            (!row.is_cheapest, !row.never_ran.is_empty(), row.missed.len())
+        };
+        let cost = |place: usize| sweep.rows[place].cost_per_month_usd;
+        rank(*one).cmp(&rank(*other)).then(cost(*one).total_cmp(&cost(*other)))
+    });
+    order.truncate(ROWS);
+    order.sort_unstable();
+    order.into_iter().map(|place| &sweep.rows[place]).collect()
+}
+
+/// Which settings matter, where there are several.
+fn influence(sweep: &SweepTable) -> Vec<String> {
+    if sweep.varied.len() < 2 {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    for one in sweep.influence() {
+        let (most, least) = INFLUENCES;
+        let named = one.shares.iter().filter(|(_, share)| *share >= least).take(most);
+        let named: Vec<String> =
+            named.map(|(path, share)| format!("{path} {:.0} %", share * 100.0)).collect();
+        if !named.is_empty() {
+            let text = format!("{} depends on {}", one.figure, named.join(", "));
+            lines.extend(paragraph("  ~ ", &text));
+        }
+    }
+    lines
 }
 
 /// The setting of a row as `--set` takes it.
@@ -90,6 +140,17 @@ fn setting(sweep: &SweepTable, row: &SweepRow) -> String {
 fn values_of(sweep: &SweepTable, values: &[String]) -> String {
     let pairs = sweep.varied.iter().zip(values);
     let pairs: Vec<String> = pairs.map(|(path, value)| format!("{path}={value}")).collect();
+    pairs.join(" ")
+}
+
+/// The setting of a row in a note: by the letters of the columns, where there are several.
+fn named(sweep: &SweepTable, row: &SweepRow) -> String {
+    if sweep.varied.len() < 2 {
+        return setting(sweep, row);
+    }
+    let pairs = (1..).zip(&row.values);
+    let pairs: Vec<String> =
+        pairs.map(|(number, value)| format!("{}={value}", column(number))).collect();
     pairs.join(" ")
 }
 
@@ -109,7 +170,7 @@ fn column(number: usize) -> String {
 }
 
 /// Latency and availability of the worst service, which is named where there are several with objectives or clients.
-fn table(sweep: &SweepTable) -> Vec<String> {
+fn table(sweep: &SweepTable, rows: &[&SweepRow]) -> Vec<String> {
     let paths = sweep.varied.len();
     let figures = figures(sweep);
     let right = vec![Align::Right; paths + figures.len() + 1];
@@ -119,7 +180,7 @@ fn table(sweep: &SweepTable) -> Vec<String> {
         .chain((1..=paths).map(column))
         .chain(titles.map(str::to_owned));
     table.row_of(header);
-    for row in &sweep.rows {
+    for row in rows {
         let mark = if row.is_cheapest { "►" } else { "" };
         let shown = figures.iter().map(|(_, figure)| worst(sweep, row, figure));
         let cost = format!("${:.2}", row.cost_per_month_usd);
@@ -144,18 +205,8 @@ fn figures(sweep: &SweepTable) -> Vec<(&'static str, &'static str)> {
 }
 
 fn worst(sweep: &SweepTable, row: &SweepRow, figure: &str) -> String {
-    let of_services = row
-        .figures
-        .iter()
-        .filter(|one| one.name.figure == figure && sweep.leading.contains(&one.name.subject));
-    let known: Vec<(&FigureName, f64)> =
-        of_services.filter_map(|one| Some((&one.name, one.mean?))).collect();
-    let worst = known.iter().max_by(|(name, one), (_, other)| match name.better {
-        Better::Higher => other.total_cmp(one),
-        Better::Lower | Better::Neither => one.total_cmp(other),
-    });
-    let Some((name, value)) = worst else { return ABSENT.to_owned() };
-    let value = name.unit.words(*value);
+    let Some((name, value)) = sweep.worst(row, figure) else { return ABSENT.to_owned() };
+    let value = name.unit.words(value);
     if sweep.leading.len() < 2 {
         return value;
     }
@@ -163,7 +214,8 @@ fn worst(sweep: &SweepTable, row: &SweepRow, figure: &str) -> String {
     format!("{value} {service}")
 }
 
-fn verdict(row: &SweepRow) -> String {
+/// The verdict on a row's objectives in a few words.
+pub(crate) fn verdict(row: &SweepRow) -> String {
     if !row.never_ran.is_empty() {
         return "pods never ran".to_owned();
     }
@@ -197,7 +249,8 @@ fn prices(sweep: &SweepTable) -> Vec<String> {
     told.flat_map(|line| paragraph("  $ ", &line)).collect()
 }
 
-fn conclusion(sweep: &SweepTable) -> String {
+/// The row to take, or why there is none.
+pub(crate) fn conclusion(sweep: &SweepTable) -> String {
     match sweep.rows.iter().find(|row| row.is_cheapest) {
         Some(row) => {
             let cost = format!("${:.2}", row.cost_per_month_usd);

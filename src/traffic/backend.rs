@@ -15,7 +15,7 @@ use engine::{Id, SimDuration, SimTime};
 /// Key of a backend.
 pub type BackendId = Id<Backend>;
 
-/// How a backend reacts to requests.
+/// Reaction of a backend to requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendState {
     /// It processes requests.
@@ -226,8 +226,8 @@ impl Backend {
         }
     }
 
-    /// Requests in the pod, including those whose clients gave up, and how many of them wait for a slot; the
-    /// backend must be at `now`.
+    /// Number of requests in the pod, including those whose clients gave up, and the number of those waiting for a slot;
+    /// the backend must be at `now`.
     pub(super) fn contents(&self, now: SimTime) -> (usize, usize) {
         match &self.server {
             Server::Fifo(fifo) => (fifo.clients(now).count(), fifo.queued(now)),

@@ -57,13 +57,13 @@ impl Balancer {
     /// Description of the policy, for reports.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Random => "any pod with equal chance",
-            Self::RoundRobin => "one pod after the other",
+            Self::Random => "any pod with equal probability",
+            Self::RoundRobin => "round robin over the pods",
             Self::LeastConnections => "the pod with the fewest requests",
-            Self::LeastRequest => "the less busy of two pods",
-            Self::RingHash => "by the hash of the client",
-            Self::LeastKvCache => "the pod with the least of its KV cache in use",
-            Self::PrefixCache => "the pod that had the session",
+            Self::LeastRequest => "the less busy of two random pods",
+            Self::RingHash => "by a hash of the client",
+            Self::LeastKvCache => "the pod with the lowest KV cache usage",
+            Self::PrefixCache => "the pod of the session",
         }
     }
 

@@ -73,7 +73,7 @@ impl CallSpec {
         }
         if let Some(first) = calls.first() {
             checks.require(!first.with_previous, "calls[0].withPrevious", || {
-                "the first call has none before it; leave this out".into()
+                "the first call has no previous one; remove this".into()
             });
         }
     }
@@ -96,7 +96,7 @@ impl CallSpec {
 impl RetrySpec {
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         checks.require((1..=100).contains(&self.attempts), "attempts", || {
-            format!("{} must be from 1 to 100; without retries leave `retries` out", self.attempts)
+            format!("{} must be from 1 to 100; to disable retries, remove `retries`", self.attempts)
         });
         if let Some(limit) = self.per_try_timeout {
             checks.check_positive("perTryTimeout", limit);

@@ -77,10 +77,10 @@ impl TrafficSpec {
                 });
             }
             None if has_gaps => checks.require(false, "gapCv", || {
-                "these arrivals need the coefficient of variation of their gaps, such as 2".into()
+                "these arrivals need the coefficient of variation of interarrival times, such as 2".into()
             }),
             Some(_) => checks.require(false, "gapCv", || {
-                "only `arrivals: gamma` and `weibull` have a coefficient of variation to choose"
+                "only `arrivals: gamma` and `weibull` have a coefficient of variation"
                     .into()
             }),
             None => {}
@@ -89,7 +89,7 @@ impl TrafficSpec {
             check_states(&self.states, checks);
         } else {
             checks.require(self.states.is_empty(), "states", || {
-                "only `arrivals: mmpp` has states; leave them out".into()
+                "only `arrivals: mmpp` has states; remove them".into()
             });
         }
     }
@@ -149,15 +149,15 @@ impl TrafficSpec {
         });
         checks.require(self.arrivals.is_none() || has_rates, "arrivals", || {
             if self.load.has_users() {
-                "users ask when they have thought; leave this out".into()
+                "users send requests after their think time; remove this".into()
             } else {
-                "the trace itself says when each request comes; leave this out".into()
+                "the trace has the time of each request; remove this".into()
             }
         });
         let is_flow = self.arrivals == Some(ArrivalProcess::Fluid);
         let can_flow = matches!(self.load, Load::Trace(_) | Load::Pattern(_));
         checks.require(!is_flow || can_flow, "arrivals", || {
-            "only one pattern or one trace of rates can flow".into()
+            "only a single pattern or a single trace of rates can be fluid".into()
         });
     }
 }
@@ -205,7 +205,7 @@ impl IngressRouteSpec {
             retries.check(&mut checks.inside("retries"));
         }
         checks.require(self.arrivals != Some(ArrivalProcess::Fluid), "arrivals", || {
-            "a flow has no requests that go one way or the other; leave this out".into()
+            "fluid traffic has no individual requests to route; remove this".into()
         });
         problems
     }

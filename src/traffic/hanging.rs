@@ -14,7 +14,7 @@ use engine::{SimTime, Table};
 pub(super) struct Hanging {
     service: u32,
     requests: VecDeque<Request>,
-    /// How many of them wait for a connection.
+    /// Number of those that wait for a connection.
     waiting: usize,
 }
 

@@ -97,7 +97,7 @@ impl Outcomes {
         self.failed.iter().sum()
     }
 
-    /// Adds what another has counted.
+    /// Adds the counts of another.
     pub(super) fn add(&mut self, other: &Self) {
         let Self { arrived, answered, failed, retried } = other;
         self.arrived += arrived;

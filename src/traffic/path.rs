@@ -117,9 +117,9 @@ struct DrawBuffer {
 
 impl ServiceTraffic {
     /// Whether it is known which of its requests come from the same user.
-    fn tells_users(&self) -> bool {
+    fn knows_users(&self) -> bool {
         let mut of_routes = self.routes.iter().map(|route| &route.arrivals);
-        self.arrivals.tells_users() || of_routes.any(Arrivals::tells_users)
+        self.arrivals.knows_users() || of_routes.any(Arrivals::knows_users)
     }
 
     /// Whether it has clients, rather than only calls from other services.
@@ -139,7 +139,7 @@ impl Traffic {
     ) -> Self {
         let counts_from = SimTime::ZERO + recording.warm_up;
         // The graph takes the routes.
-        let tell_users: Vec<bool> = services.iter().map(ServiceTraffic::tells_users).collect();
+        let tell_users: Vec<bool> = services.iter().map(ServiceTraffic::knows_users).collect();
         let mut classes = Classes::new(&mut models);
         let mut network = graph(&mut services, &models, &mut classes, streams);
         let record = |service: &ServiceTraffic| {

@@ -71,7 +71,7 @@ impl Via {
             Self::KubeProxy => "kube-proxy",
             Self::IngressController => "the ingress controller",
             Self::Gateway => "the gateway",
-            Self::Dns => "the client, of the addresses in the DNS",
+            Self::Dns => "the client, from the addresses in the DNS",
         }
     }
 }
@@ -154,12 +154,12 @@ impl ServiceSpec {
             format!("{} must be from 1 to {COUNT_MAX}", self.clients)
         });
         if let Some(limit) = self.max_requests {
-            checks.require(limit > 0, "maxRequests", || "0 would let nothing through".into());
+            checks.require(limit > 0, "maxRequests", || "0 would block all requests".into());
         }
         if let Some(outliers) = &self.outlier_detection {
             let mut checks = checks.inside("outlierDetection");
             checks.require(outliers.consecutive_failures > 0, "consecutiveFailures", || {
-                "0 would eject pods that never failed; give at least 1".into()
+                "0 would eject pods without failures; write at least 1".into()
             });
             checks.check_positive("baseEjectionTime", outliers.base_ejection_time);
             checks.share("maxEjectedShare", outliers.max_ejected_share);
@@ -167,7 +167,7 @@ impl ServiceSpec {
         if self.work_queue {
             let pushes = self.balancer.is_some() || self.connections.is_some();
             checks.require(!pushes, "workQueue", || {
-                "pods pull from a work queue; leave `balancer` and `connections` out".into()
+                "pods pull from a work queue; remove `balancer` and `connections`".into()
             });
         }
         problems

@@ -17,7 +17,7 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Collects the problems of one object and of what it contains.
+/// Collects the problems of one object and its parts.
 #[derive(Debug)]
 pub(super) struct Checks<'a> {
     path: String,
@@ -54,7 +54,7 @@ impl<'a> Checks<'a> {
     pub(super) fn rate(&mut self, field: &str, rps: f64) {
         self.not_negative(field, rps);
         self.require(rps.is_nan() || rps <= RPS_MAX, field, || {
-            format!("{rps} requests/s are more than one in a nanosecond; give at most {RPS_MAX:e}")
+            format!("{rps} requests/s are more than one per nanosecond; write at most {RPS_MAX:e}")
         });
     }
 

@@ -39,7 +39,7 @@ impl Quota {
         if self.per_period > ROUNDING { self.period_end } else { SimTime::MAX }
     }
 
-    /// How much of the time from `from` to `to` those who have work are throttled, if nothing is left at `from`.
+    /// Throttled time between `from` and `to` of threads with work, if the quota is used up at `from`.
     pub fn throttled(&self, from: SimTime, to: SimTime) -> SimDuration {
         to.min(self.replenished_at()) - from
     }

@@ -146,7 +146,7 @@ impl Tally {
         self.histogram.count(latency);
     }
 
-    /// Adds what another has counted.
+    /// Adds the counts of another.
     fn add(&mut self, other: &Self) {
         self.outcomes.add(&other.outcomes);
         if other.outcomes.answered > 0 {

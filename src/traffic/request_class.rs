@@ -56,7 +56,7 @@ pub(super) struct RequestClass {
 }
 
 /// The classes of all requests by number, and the recorded names, such as paths, by which services find their classes:
-/// 1 is the first, 0 stands for none.
+/// 1 is the first, 0 means none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Classes {
     names: Vec<Box<str>>,
@@ -92,9 +92,7 @@ impl RequestClassSpec {
         });
         checks.not_negative("weight", self.weight);
         if let Some(path) = &self.path {
-            checks.require(path.starts_with('/'), "path", || {
-                format!("{path:?} must begin with /, as the path of a request does")
-            });
+            checks.require(path.starts_with('/'), "path", || format!("{path:?} must begin with /"));
         }
         if let Some(law) = &self.cpu_time {
             law.check("cpuTime", checks);
@@ -117,19 +115,14 @@ impl RequestClassSpec {
             let mut checks = checks.inside(&format!("classes[{index}]"));
             class.check(&mut checks);
             let is_new = classes[..index].iter().all(|other| other.name != class.name);
-            checks.require(is_new, "name", || {
-                format!("{} is the name of another class already", class.name)
-            });
+            checks.require(is_new, "name", || format!("another class is named {}", class.name));
         }
         let weight: f64 = classes.iter().map(|class| class.weight).sum();
         checks.require(classes.is_empty() || weight.is_nan() || weight > 0.0, "classes", || {
-            "all weights are 0, so that no class could be drawn; give one a weight above 0".into()
+            "all weights are 0; set at least one above 0".into()
         });
         checks.require(classes.len() <= CLASSES_MAX, "classes", || {
-            format!(
-                "{} are more than {CLASSES_MAX}; put those that are alike into one",
-                classes.len()
-            )
+            format!("{} are more than {CLASSES_MAX}; merge similar ones", classes.len())
         });
     }
 }

@@ -172,7 +172,7 @@ impl RequestModelSpec {
         let mut problems = Vec::new();
         let mut checks = Checks::at(path, &mut problems);
         checks.require(self.concurrency > 0, "concurrency", || {
-            "0 would never answer; give at least 1".into()
+            "0 would never answer; write at least 1".into()
         });
         if let Some(limit) = self.shed_after {
             checks.check_positive("shedAfter", limit);
@@ -180,7 +180,7 @@ impl RequestModelSpec {
         if let Some(WarmUp { slowdown, over }) = self.young {
             let mut checks = checks.inside("young");
             checks.require(slowdown.is_finite() && slowdown >= 1.0, "slowdown", || {
-                format!("{slowdown} must be a number of at least 1, which is not slower at all")
+                format!("{slowdown} must be a number of at least 1, which means no slowdown")
             });
             checks.check_positive("over", over);
         }
@@ -193,8 +193,7 @@ impl RequestModelSpec {
             let alone =
                 Self { llm: self.llm.clone(), error_rate: self.error_rate, ..Self::default() };
             checks.require(*self == alone, "llm", || {
-                "an inference server says itself what a request costs; leave the other settings of \
-                 `requests` out"
+                "`llm` determines the cost of a request; remove the other settings of `requests`"
                     .into()
             });
             llm.check(&mut checks.inside("llm"));

@@ -33,8 +33,8 @@ impl Traffic {
         }
     }
 
-    /// Adds a route to a service for the requests that are shared with the route `beside`; it gets no requests yet. The
-    /// arrivals of `route` are ignored.
+    /// Adds a route to a service that shares the requests of the route `beside`; it gets no requests yet. The arrivals of
+    /// `route` are ignored.
     pub fn add_route(
         &mut self,
         now: SimTime,

@@ -69,7 +69,7 @@ pub(super) struct Sharing {
     cpu_done: SimDuration,
     /// Time in which the quota was used up while requests had work to do, until `progress_at`.
     throttled: SimDuration,
-    /// What of it was taken.
+    /// The part of it already reported.
     throttled_taken: SimDuration,
 }
 
@@ -303,7 +303,7 @@ impl Sharing {
         used.fold(self.cpu_done, |sum, used| sum + used)
     }
 
-    /// Takes the time, since it was last taken, in which the quota kept requests from the CPU; the pod stands at `now`.
+    /// Takes the throttled time since the last call; the pod must be at `now`.
     pub fn take_throttled(&mut self, now: SimTime) -> SimDuration {
         let all = self.throttled_by(now);
         all - std::mem::replace(&mut self.throttled_taken, all)

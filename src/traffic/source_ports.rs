@@ -100,7 +100,7 @@ mod tests {
     use engine::{Streams, Table};
 
     /// The number of `count` connections, one each 33 ms from the second `from` on, that go to a pod that does not
-    /// answer; `dead` tells whether the endpoints direct a connection to such a pod.
+    /// answer; `dead`: the endpoints direct a connection to such a pod.
     fn hanging(
         ports: &mut SourcePorts,
         from: i64,

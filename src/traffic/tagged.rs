@@ -16,12 +16,12 @@ pub(super) fn read_tagged<T: DeserializeOwned>(value: &Value, tag: &str) -> Resu
         Ok(read) => return Ok(read),
         Err(error) => error.to_string(),
     };
-    let says = |value: &Value| T::deserialize(value).err().map(|error| error.to_string());
+    let error_of = |value: &Value| T::deserialize(value).err().map(|error| error.to_string());
     let mut steps = Vec::new();
     if let Some(lacking) = missing_field(&message) {
-        find_lacking(value, lacking, &message, &says, &mut steps);
+        find_lacking(value, lacking, &message, &error_of, &mut steps);
     } else {
-        find_wrong(value, tag, &message, &says, &mut steps);
+        find_wrong(value, tag, &message, &error_of, &mut steps);
     }
     let path: String = steps.iter().map(Step::written).collect();
     let path = path.trim_start_matches('.');
@@ -53,7 +53,7 @@ fn missing_field(message: &str) -> Option<&str> {
 }
 
 /// Descends into the part without which serde would not report this.
-fn find_wrong(whole: &Value, tag: &str, message: &str, says: Says<'_>, steps: &mut Vec<Step>) {
+fn find_wrong(whole: &Value, tag: &str, message: &str, error_of: Says<'_>, steps: &mut Vec<Step>) {
     'descent: loop {
         let mut children = children(at(whole, steps));
         // Last, as nothing else is read without it.
@@ -61,7 +61,7 @@ fn find_wrong(whole: &Value, tag: &str, message: &str, says: Says<'_>, steps: &m
         for child in children {
             let mut without = whole.clone();
             take_out(at_mut(&mut without, steps), &child);
-            if says(&without).as_deref() != Some(message) {
+            if error_of(&without).as_deref() != Some(message) {
                 steps.push(child);
                 continue 'descent;
             }
@@ -76,7 +76,7 @@ fn find_lacking(
     whole: &Value,
     field: &str,
     message: &str,
-    says: Says<'_>,
+    error_of: Says<'_>,
     steps: &mut Vec<Step>,
 ) -> bool {
     let unknown = format!("unknown field `{field}`");
@@ -86,14 +86,16 @@ fn find_lacking(
         if let Some(Value::Object(fields)) = at_mut(&mut filled, steps) {
             fields.insert(field.to_owned(), Value::Null);
         }
-        let said = says(&filled);
-        if said.is_none_or(|said| said != message && !said.starts_with(&unknown)) {
+        let message_of_filled = error_of(&filled);
+        if message_of_filled.is_none_or(|message_of_filled| {
+            message_of_filled != message && !message_of_filled.starts_with(&unknown)
+        }) {
             return true;
         }
     }
     for child in children(here) {
         steps.push(child);
-        if find_lacking(whole, field, message, says, steps) {
+        if find_lacking(whole, field, message, error_of, steps) {
             return true;
         }
         steps.pop();

@@ -113,7 +113,7 @@ impl TimeDistribution {
             }
             Self::Drawn(Distribution::Empirical { values }) => {
                 checks.require(!values.is_empty(), "values", || {
-                    "there must be at least one time".into()
+                    "the list must have at least one time".into()
                 });
             }
         }
@@ -229,7 +229,7 @@ impl<'de> Deserialize<'de> for TimeDistribution {
             type Value = TimeDistribution;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(
-                    "a time such as 20ms, or a law such as {distribution: exponential, mean: 20ms}",
+                    "a duration such as 20ms, or a distribution such as {distribution: exponential, mean: 20ms}",
                 )
             }
             fn visit_str<E: Error>(self, text: &str) -> Result<TimeDistribution, E> {
@@ -264,8 +264,7 @@ impl JsonSchema for TimeDistribution {
         let constant = generator.subschema_for::<SimDuration>();
         let drawn = generator.subschema_for::<Distribution>();
         json_schema!({
-            "description": "How long something takes: a time such as 20ms, or a distribution such as \
-                            {distribution: lognormal, mean: 20ms, cv: 0.8}.",
+            "description": "A duration: 20ms, or a distribution such as {distribution: lognormal, mean: 20ms, cv: 0.8}.",
             "anyOf": [constant, drawn]
         })
     }

@@ -194,12 +194,10 @@ impl Collector {
             return Ok(Trace::Requests(Arc::new(RequestTrace { start, rows, classes })));
         }
         if has_requests {
-            return Err("requests and intervals are mixed; write one or the other".into());
+            return Err("requests and intervals are mixed; use one or the other".into());
         }
         let [.., before, last] = starts[..] else {
-            return Err(
-                "one interval alone does not tell how long it is; add a row where it ends".into()
-            );
+            return Err("the length of a single interval is unknown; add a row at its end".into());
         };
         let end = last + (last - before);
         let mut rps = amounts;
@@ -211,8 +209,8 @@ impl Collector {
         }
         if let Some(row) = rps.iter().position(|rps| *rps > RPS_MAX) {
             return Err(format!(
-                "the row for {} has {:e} requests/s, more than one in a nanosecond; are its unit and the \
-                 distance to the next row right?",
+                "the row for {} has {:e} requests/s, more than one per nanosecond; check its unit and the distance \
+                 to the next row",
                 starts[row], rps[row]
             ));
         }
@@ -304,28 +302,28 @@ mod tests {
     fn broken_files_are_refused_with_line_and_reason() {
         for (text, says) in [
             ("", "the file is empty"),
-            ("t_s,requests\n", "there is a header line but no row"),
-            ("t_s,requests\n0,5\n", "one interval alone"),
+            ("t_s,requests\n", "the file has a header line but no rows"),
+            ("t_s,requests\n0,5\n", "the length of a single interval"),
             ("t_s,requests\n0,5\n60,-1\n", "line 3: \"-1\" is not a number of requests"),
             ("t_s,requests\n0,5\n60,inf\n", "line 3: \"inf\" is not a number of requests"),
             ("t_s,requests\n0,5\n60\n", "line 3: column 2 is missing: the row has 1"),
-            ("t_s\n0.5\n1,5\n", "line 3: the row has 2 fields, the first line 1"),
-            ("t_s,requests\n0,5\n60,1,234\n", "line 3: the row has 3 fields, the first line 2"),
+            ("t_s\n0.5\n1,5\n", "line 3: the row has 2 fields, but the first line 1"),
+            ("t_s,requests\n0,5\n60,1,234\n", "line 3: the row has 3 fields, but the first line 2"),
             ("t_s,requests\n0,5\n0,6\n", "line 3: two rows for the interval"),
             (
                 "t_s,requests\n0,5\n60,1000000000\n60.000000001,1\n",
-                "the row for 00:01:00 has 1e18 requests/s, more than one in a nanosecond",
+                "the row for 00:01:00 has 1e18 requests/s, more than one per nanosecond",
             ),
-            ("t_s,requests,rps\n0,5,1\n", "line 1: both a column of counts and one of rates"),
+            ("t_s,requests,rps\n0,5,1\n", "line 1: both a count and a rate column"),
             ("t_s\n3\n2\n", "line 3: time goes back from 00:00:03 to 00:00:02"),
             ("t_s\n3\nNaN\n", "line 3: NaN is not a time"),
             ("t_s\n-3\n", "line 2: -3 is not a time"),
             ("t_s\nsoon\n", "line 2: \"soon\" is not a time"),
             ("t_s\n1\n2023-11-16T12:00:00Z\n", "line 3: dates and times since the start are mixed"),
             ("t_s,prompt_tokens\n1,2.5\n", "line 2: \"2.5\" is not a number of tokens"),
-            ("a,b\n1,2\n", "line 1: no column of instants among `a,b`"),
-            ("t_s,hits\n0,10\n", "line 1: what is `hits`? name the column `requests` if"),
-            ("1,2\n", "line 1: without a header line the meaning of 2 columns is open"),
+            ("a,b\n1,2\n", "line 1: no time column among `a,b`"),
+            ("t_s,hits\n0,10\n", "line 1: unknown column `hits`; name it `requests` if"),
+            ("1,2\n", "line 1: without a header line the meaning of 2 columns is unknown"),
         ] {
             let error = Trace::read(text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(says), "{text:?}: {error}");

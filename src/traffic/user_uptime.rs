@@ -1,16 +1,16 @@
 //! Uptime as users see it: user-uptime and windowed user-uptime (Hauer et al., Meaningful Availability, NSDI 2020).
 //!
-//! A user is up from a request that is answered to the next one, and down from one that fails to the next one; a user who
-//! sends nothing for longer than the cutoff is not there any more. User-uptime is the up time of all users over their
-//! up and down time. A user who asks often thus weighs no more than one who asks seldom, and an outage weighs as long as
-//! it lasted for them, although they ask less while it does.
+//! A user is up from an answered request to the next one, and down from a failed request to the next one; a user who
+//! sends nothing for longer than the cutoff is inactive. User-uptime is the up time of all users divided by their total
+//! up and down time. Frequent users thus weigh no more than occasional ones, and an outage weighs by its duration,
+//! although users send fewer requests during it.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::minutes::MINUTE;
 use engine::{SimDuration, SimTime};
 
-/// Time after a request for which its user counts as there, unless an objective says otherwise: what the paper found for
+/// Time after a request for which its user counts as active, unless an objective says otherwise: the paper's value for
 /// Gmail, the 99th percentile of the time between two requests of a user.
 pub const USER_CUTOFF: SimDuration = SimDuration::from_secs(30 * 60);
 

@@ -16,7 +16,7 @@ const SEEDED: &str = "seeded";
 /// period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopPhase {
-    /// The first turn comes so long after the start.
+    /// Time from the start to the first tick.
     After(SimDuration),
     /// Anywhere in the first period, each instant as likely as any other: drawn with the run's seed.
     Seeded,
@@ -87,9 +87,7 @@ impl JsonSchema for LoopPhase {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let duration = generator.subschema_for::<SimDuration>();
         json_schema!({
-            "description": "When a control loop has its first turn of the run: a length of time after the \
-                start, such as 5s, or `seeded`: anywhere within its first period, drawn with the run's \
-                seed, as the phase of a real cluster's loop is unknown.",
+            "description": "Time of a control loop's first tick: a duration after the start, such as 5s, or `seeded`: anywhere within the first period, drawn with the run's seed, because the phase in a real cluster is unknown.",
             "anyOf": [duration, { "type": "string", "const": SEEDED }]
         })
     }

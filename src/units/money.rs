@@ -56,12 +56,12 @@ impl Money {
         (self.atto_usd + half) / cent
     }
 
-    /// An amount of so many 10^-18 dollar.
+    /// An amount given in 10^-18 dollars.
     pub const fn from_atto_usd(atto_usd: i128) -> Self {
         Self { atto_usd }
     }
 
-    /// The amount in 10^-18 dollar, for exact ratios.
+    /// The amount in 10^-18 dollars, for exact ratios.
     pub const fn atto_usd(self) -> i128 {
         self.atto_usd
     }

@@ -30,46 +30,46 @@ pub fn describe(
     shows_events: bool,
 ) -> Option<String> {
     let mut page = Page::default();
-    let told = &mut page;
+    let page_text = &mut page;
     match kind {
-        Kind::Pod => pod(snapshot, log, id, told)?,
-        Kind::Node => node::node(snapshot, id, told)?,
-        Kind::Deployment => workloads::deployment(snapshot, id, told)?,
-        Kind::ReplicaSet => workloads::replica_set(snapshot, id, told)?,
-        Kind::StatefulSet => workloads::stateful_set(snapshot, id, told)?,
-        Kind::DaemonSet => workloads::daemon_set(snapshot, id, told)?,
-        Kind::Job => workloads::job(snapshot, id, told)?,
-        Kind::CronJob => workloads::cron_job(snapshot, id, told)?,
-        Kind::Service => service::service(snapshot, id, told)?,
-        Kind::Ingress => service::ingress(snapshot, id, told)?,
-        Kind::HorizontalPodAutoscaler => hpa::hpa(snapshot, id, told)?,
-        Kind::VerticalPodAutoscaler => hpa::vpa(snapshot, id, told)?,
-        Kind::ScaledObject => hpa::scaled_object(snapshot, id, told)?,
-        Kind::PodAutoscaler => hpa::pod_autoscaler(snapshot, id, told)?,
-        Kind::PodDisruptionBudget => limits::disruption_budget(snapshot, id, told)?,
-        Kind::ConfigMap => storage::config(snapshot, id, Kind::ConfigMap, told)?,
+        Kind::Pod => pod(snapshot, log, id, page_text)?,
+        Kind::Node => node::node(snapshot, id, page_text)?,
+        Kind::Deployment => workloads::deployment(snapshot, id, page_text)?,
+        Kind::ReplicaSet => workloads::replica_set(snapshot, id, page_text)?,
+        Kind::StatefulSet => workloads::stateful_set(snapshot, id, page_text)?,
+        Kind::DaemonSet => workloads::daemon_set(snapshot, id, page_text)?,
+        Kind::Job => workloads::job(snapshot, id, page_text)?,
+        Kind::CronJob => workloads::cron_job(snapshot, id, page_text)?,
+        Kind::Service => service::service(snapshot, id, page_text)?,
+        Kind::Ingress => service::ingress(snapshot, id, page_text)?,
+        Kind::HorizontalPodAutoscaler => hpa::hpa(snapshot, id, page_text)?,
+        Kind::VerticalPodAutoscaler => hpa::vpa(snapshot, id, page_text)?,
+        Kind::ScaledObject => hpa::scaled_object(snapshot, id, page_text)?,
+        Kind::PodAutoscaler => hpa::pod_autoscaler(snapshot, id, page_text)?,
+        Kind::PodDisruptionBudget => limits::disruption_budget(snapshot, id, page_text)?,
+        Kind::ConfigMap => storage::config(snapshot, id, Kind::ConfigMap, page_text)?,
         Kind::Secret => {
-            storage::config(snapshot, id, Kind::Secret, told)?;
+            storage::config(snapshot, id, Kind::Secret, page_text)?;
             return Some(page.finish());
         }
-        Kind::ServiceAccount => storage::service_account(snapshot, id, told)?,
-        Kind::PersistentVolumeClaim => storage::claim(snapshot, id, told)?,
-        Kind::PersistentVolume => storage::volume(snapshot, id, told)?,
+        Kind::ServiceAccount => storage::service_account(snapshot, id, page_text)?,
+        Kind::PersistentVolumeClaim => storage::claim(snapshot, id, page_text)?,
+        Kind::PersistentVolume => storage::volume(snapshot, id, page_text)?,
         Kind::ResourceQuota => {
-            limits::quota(snapshot, id, told)?;
+            limits::quota(snapshot, id, page_text)?;
             return Some(page.finish());
         }
         Kind::LimitRange => {
-            limits::limit_range(snapshot, id, told)?;
+            limits::limit_range(snapshot, id, page_text)?;
             return Some(page.finish());
         }
         Kind::Namespace => {
-            limits::namespace(snapshot, id, told)?;
+            limits::namespace(snapshot, id, page_text)?;
             return Some(page.finish());
         }
-        Kind::PriorityClass => limits::priority_class(snapshot, id, told)?,
-        Kind::EndpointSlice => service::endpoint_slice(snapshot, id, told)?,
-        Kind::Endpoints => service::endpoints_of(snapshot, id, told)?,
+        Kind::PriorityClass => limits::priority_class(snapshot, id, page_text)?,
+        Kind::EndpointSlice => service::endpoint_slice(snapshot, id, page_text)?,
+        Kind::Endpoints => service::endpoints_of(snapshot, id, page_text)?,
         _ => return None,
     }
     if shows_events {
@@ -216,18 +216,18 @@ fn pod_conditions(pod: &Pod, log: &[LogLine], page: &mut Page) {
         let failed = |line: &LogLine| line.reason == "FailedScheduling" && line.object == pod.id;
         pod.node.is_none() && log.iter().any(failed)
     };
-    let told = conditions(pod).map(|(kind, condition)| (kind, condition.status.as_str()));
-    let mut told: Vec<(&str, &str)> = told.collect();
+    let page_text = conditions(pod).map(|(kind, condition)| (kind, condition.status.as_str()));
+    let mut page_text: Vec<(&str, &str)> = page_text.collect();
     if pod.conditions.scheduled.is_none() && is_unscheduled() {
-        told.push(("PodScheduled", "False"));
+        page_text.push(("PodScheduled", "False"));
     }
-    told.extend(resize_conditions(pod).into_iter().map(|one| (one.kind, "True")));
-    if told.is_empty() {
+    page_text.extend(resize_conditions(pod).into_iter().map(|one| (one.kind, "True")));
+    if page_text.is_empty() {
         return;
     }
     line!(page, 0, "Conditions:");
     line!(page, 1, "Type\tStatus");
-    for (kind, status) in told {
+    for (kind, status) in page_text {
         line!(page, 1, "{kind} \t{status} ");
     }
 }

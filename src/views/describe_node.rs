@@ -69,12 +69,14 @@ fn conditions(snapshot: Snapshot<'_>, node: &Node, page: &mut Page) {
     line!(page, 0, "Conditions:");
     line!(page, 1, "Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage");
     line!(page, 1, "----\t------\t-----------------\t------------------\t------\t-------");
-    let told = node.health.posted.map_or(SimTime::ZERO, |posted| posted.max(node.meta.created));
+    let posted_at =
+        node.health.posted.map_or(SimTime::ZERO, |posted| posted.max(node.meta.created));
     let is_silent = node.ready.status == ConditionStatus::Unknown;
     let silent = ("NodeStatusUnknown", "Kubelet stopped posting node status.");
     let mut row = |kind: &str, status: ConditionStatus, since, (reason, message): (&str, &str)| {
-        let (told, since, status) = (snapshot.date(told), snapshot.date(since), status.as_str());
-        line!(page, 1, "{kind} \t{status} \t{told} \t{since} \t{reason} \t{message}");
+        let (posted_at, since, status) =
+            (snapshot.date(posted_at), snapshot.date(since), status.as_str());
+        line!(page, 1, "{kind} \t{status} \t{posted_at} \t{since} \t{reason} \t{message}");
     };
     // NetworkUnavailable is up to the cloud provider, which does not set it during network setup.
     let own = NODE_CONDITIONS.iter().zip(node.health.conditions).take(3);

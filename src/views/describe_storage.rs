@@ -146,7 +146,7 @@ pub(super) fn volume(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Pag
     Some(())
 }
 
-/// A volume of the manifests; of where it comes from the kind alone is told.
+/// A volume of the manifests; only the kind of its source is printed.
 fn volume_of_manifests(snapshot: Snapshot<'_>, volume: &PersistentVolume, page: &mut Page) {
     let PersistentVolume { meta, spec, .. } = volume;
     let written = snapshot.written(Kind::PersistentVolume, &meta.id);

@@ -170,7 +170,7 @@ pub(super) fn event_table<'a>(
     series
 }
 
-/// Which events to print, and how.
+/// Selection and format of printed events.
 #[derive(Clone, Debug, Default)]
 pub struct EventForm {
     /// True for `kubectl get events`: in order of name and without counts. False for `kubectl events`.

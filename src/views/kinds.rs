@@ -6,7 +6,7 @@ use super::rows_of_karpenter as karpenter;
 use super::rows_of_others as others;
 use cluster::Kind;
 
-/// How to print a kind as a table.
+/// The table of a printable kind.
 pub(super) struct Row {
     kind: Kind,
     /// Titles of the columns.
@@ -106,7 +106,7 @@ pub const OF_ALL: [Kind; 9] = [
     Kind::Job,
 ];
 
-/// How to print a kind; `None` if it is not printable.
+/// The table of a kind; `None` if it is not printable.
 pub(super) fn table(kind: Kind) -> Option<&'static Row> {
     ALL.iter().find(|row| row.kind == kind)
 }

@@ -1,7 +1,7 @@
 //! A cluster at an instant in the output formats of kubectl: `get`, `describe`, `events`, `rollout`, `top`; and
 //! decisions over a span of time. Pure functions from a view, and from the objects as written, to text; `cli`
-//! chooses what is shown, and for which instant. Columns and wording are those of kubectl and of the API server's
-//! printers, 1.36; values that the simulation does not have are made up in `derived`, or shown as `<none>`.
+//! chooses the objects and the instant. Columns and wording are those of kubectl and of the API server's
+//! printers, 1.36; values that the simulation lacks are derived in `derived`, or shown as `<none>`.
 
 mod age;
 mod columns;

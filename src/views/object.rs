@@ -153,11 +153,11 @@ fn made_volumes(view: ClusterView<'_>, scope: &Scope) -> Vec<(NamespacedName, Va
 
 /// An object of these fields, without the empty ones.
 pub(super) fn fields<const N: usize>(all: [(&str, Value); N]) -> Map<String, Value> {
-    let told = all.into_iter().filter(|(_, value)| match value {
+    let pairs = all.into_iter().filter(|(_, value)| match value {
         Value::Null => false,
         Value::Array(items) => !items.is_empty(),
         Value::Number(number) => number.as_i64() != Some(0),
         _ => true,
     });
-    told.map(|(name, value)| (name.to_owned(), value)).collect()
+    pairs.map(|(name, value)| (name.to_owned(), value)).collect()
 }

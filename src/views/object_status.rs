@@ -167,7 +167,7 @@ fn budget(view: ClusterView<'_>, budget: &PodDisruptionBudget) -> Map<String, Va
 
 /// `conditions` of a workload.
 fn conditions(view: ClusterView<'_>, all: &[WorkloadCondition]) -> Value {
-    let told = all.iter().map(|one| {
+    let items = all.iter().map(|one| {
         Value::Object(fields([
             ("lastTransitionTime", time(view, one.last_transition)),
             ("message", Value::from(&*one.message)),
@@ -176,18 +176,18 @@ fn conditions(view: ClusterView<'_>, all: &[WorkloadCondition]) -> Value {
             ("type", one.kind.into()),
         ]))
     });
-    told.collect()
+    items.collect()
 }
 
 fn deployment(view: ClusterView<'_>, deployment: &Deployment) -> Map<String, Value> {
     let status = &deployment.status;
-    let mut told = conditions(view, &status.conditions);
-    for (one, condition) in told.as_array_mut().into_iter().flatten().zip(&status.conditions) {
+    let mut items = conditions(view, &status.conditions);
+    for (one, condition) in items.as_array_mut().into_iter().flatten().zip(&status.conditions) {
         one["lastUpdateTime"] = time(view, condition.last_update);
     }
     fields([
         ("availableReplicas", status.available_replicas.into()),
-        ("conditions", told),
+        ("conditions", items),
         ("observedGeneration", status.observed_generation.into()),
         ("readyReplicas", status.ready_replicas.into()),
         ("replicas", status.replicas.into()),
@@ -234,7 +234,7 @@ fn job(view: ClusterView<'_>, job: &Job) -> Map<String, Value> {
 
 fn hpa(view: ClusterView<'_>, hpa: &HpaObject) -> Map<String, Value> {
     let status = &hpa.status;
-    let told = status.conditions.iter().map(|one| {
+    let items = status.conditions.iter().map(|one| {
         json!({
             "lastTransitionTime": time(view, one.last_transition_time),
             "message": one.message(),
@@ -245,17 +245,17 @@ fn hpa(view: ClusterView<'_>, hpa: &HpaObject) -> Map<String, Value> {
     });
     let metrics = status.current_metrics.iter().flatten().zip(&hpa.spec.metrics);
     let metrics = metrics.map(|(one, spec)| {
-        let mut told = manifest::written_metric(spec);
+        let mut items = manifest::written_metric(spec);
         let field =
-            told.as_object().and_then(|all| all.keys().find(|name| *name != "type").cloned());
+            items.as_object().and_then(|all| all.keys().find(|name| *name != "type").cloned());
         if let Some(field) = field {
-            told[&field].as_object_mut().map(|source| source.shift_remove("target"));
-            told[&field]["current"] = current(one);
+            items[&field].as_object_mut().map(|source| source.shift_remove("target"));
+            items[&field]["current"] = current(one);
         }
-        told
+        items
     });
     let mut all = fields([
-        ("conditions", told.collect()),
+        ("conditions", items.collect()),
         ("currentMetrics", metrics.collect()),
         ("currentReplicas", status.current_replicas.into()),
         ("lastScaleTime", status.last_scale_time.map_or(Value::Null, |at| time(view, at))),
@@ -280,12 +280,12 @@ fn vpa(vpa: &VpaObject) -> Map<String, Value> {
         return Map::new();
     }
     let list = |one: &Amounts| -> Map<String, Value> {
-        let told = |(resource, amount): (Resource, Quantity)| {
+        let items = |(resource, amount): (Resource, Quantity)| {
             (resource.as_str().to_owned(), amount.to_string().into())
         };
-        one.iter().map(told).collect()
+        one.iter().map(items).collect()
     };
-    let told = vpa.recommendation.iter().map(|one| {
+    let items = vpa.recommendation.iter().map(|one| {
         json!({
             "containerName": &*one.container,
             "lowerBound": list(&one.lower_bound),
@@ -294,16 +294,16 @@ fn vpa(vpa: &VpaObject) -> Map<String, Value> {
             "upperBound": list(&one.upper_bound),
         })
     });
-    fields([("recommendation", json!({ "containerRecommendations": told.collect::<Value>() }))])
+    fields([("recommendation", json!({ "containerRecommendations": items.collect::<Value>() }))])
 }
 
 fn node(view: ClusterView<'_>, node: &Node) -> Map<String, Value> {
     let pressures = NODE_CONDITIONS.iter().zip(node.health.conditions);
-    let mut told: Vec<Value> = pressures
+    let mut items: Vec<Value> = pressures
         .map(|((kind, _), status)| json!({ "status": status.as_str(), "type": kind }))
         .collect();
     if let Some(reason) = node.ready_reason() {
-        told.push(json!({
+        items.push(json!({
             "lastTransitionTime": time(view, node.ready.since),
             "reason": reason,
             "status": node.ready.status.as_str(),
@@ -314,5 +314,5 @@ fn node(view: ClusterView<'_>, node: &Node) -> Map<String, Value> {
         { "address": node_ip(node), "type": "InternalIP" },
         { "address": &**node.meta.name(), "type": "Hostname" },
     ]);
-    fields([("addresses", addresses), ("conditions", told.into())])
+    fields([("addresses", addresses), ("conditions", items.into())])
 }

@@ -95,7 +95,7 @@ pub(super) fn pod_status(view: ClusterView<'_>, pod: &Pod) -> Map<String, Value>
 
 /// The conditions of a pod, with those of a pending resize at the end.
 fn all_conditions(view: ClusterView<'_>, pod: &Pod) -> Value {
-    let told = conditions(pod).map(|(kind, condition)| {
+    let reported = conditions(pod).map(|(kind, condition)| {
         json!({
             "lastTransitionTime": time(view, condition.since),
             "status": condition.status.as_str(),
@@ -114,7 +114,7 @@ fn all_conditions(view: ClusterView<'_>, pod: &Pod) -> Value {
             "type": one.kind,
         })
     });
-    told.chain(disrupted).chain(of_resize).collect()
+    reported.chain(disrupted).chain(of_resize).collect()
 }
 
 /// `initContainerStatuses` and `containerStatuses`, once the kubelet has accepted the pod.
@@ -135,7 +135,7 @@ fn statuses(
     view: ClusterView<'_>,
     allocated: &[Container],
     actual: &[Container],
-    told: &[ContainerStatus],
+    reported: &[ContainerStatus],
 ) -> Value {
     let all = allocated.iter().zip(actual).enumerate().map(|(position, (allocated, actual))| {
         let mut status = json!({
@@ -147,12 +147,12 @@ fn statuses(
                 "requests": amounts(&actual.requests),
             },
         });
-        if let Some(told) = told.get(position) {
-            status["ready"] = told.is_ready.into();
-            status["started"] = told.is_started.into();
-            status["restartCount"] = told.restarts.into();
-            status["state"] = state(view, told.state);
-            let last = told.last_termination;
+        if let Some(reported) = reported.get(position) {
+            status["ready"] = reported.is_ready.into();
+            status["started"] = reported.is_started.into();
+            status["restartCount"] = reported.restarts.into();
+            status["state"] = state(view, reported.state);
+            let last = reported.last_termination;
             status["lastState"] =
                 last.map_or_else(|| json!({}), |end| state(view, ContainerState::Terminated(end)));
         }

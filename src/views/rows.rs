@@ -121,7 +121,7 @@ pub(super) fn nodes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     for node in snapshot.view.store().nodes().values() {
         rows.of(&node.meta, || {
             let info = &snapshot.written(Kind::Node, &node.meta.id)["status"]["nodeInfo"];
-            let told =
+            let node_info =
                 |field: &str, otherwise: &str| info[field].as_str().unwrap_or(otherwise).to_owned();
             let kernel = match (info["kernelVersion"].as_str(), info["architecture"].as_str()) {
                 (Some(kernel), Some(architecture)) => format!("{kernel} ({architecture})"),
@@ -131,12 +131,12 @@ pub(super) fn nodes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
                 node_status(node),
                 node_roles(node),
                 snapshot.age(node.meta.created),
-                told("kubeletVersion", derived::KUBELET_VERSION),
+                node_info("kubeletVersion", derived::KUBELET_VERSION),
                 node_ip(node),
                 NONE.to_owned(),
-                told("osImage", UNKNOWN),
+                node_info("osImage", UNKNOWN),
                 kernel,
-                told("containerRuntimeVersion", UNKNOWN),
+                node_info("containerRuntimeVersion", UNKNOWN),
             ]
         });
     }

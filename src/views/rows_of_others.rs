@@ -226,14 +226,14 @@ pub(super) fn vpas(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     for vpa in snapshot.view.store().vpas().values() {
         rows.add(&vpa.meta.id, &vpa.meta.labels, || {
             let first = vpa.recommendation.first();
-            let told = |resource| {
+            let amount_text = |resource| {
                 let target = first.and_then(|one| one.target.get(resource));
                 target.map_or_else(String::new, |amount| amount.to_string())
             };
             vec![
                 format!("{:?}", vpa.spec.mode),
-                told(Resource::Cpu),
-                told(Resource::Memory),
+                amount_text(Resource::Cpu),
+                amount_text(Resource::Memory),
                 first.map_or_else(String::new, |_| "True".to_owned()),
                 snapshot.age(vpa.meta.created),
             ]

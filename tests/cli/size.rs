@@ -1,5 +1,7 @@
 //! `wavetank size` as a person meets it.
 
+use std::process::Command;
+
 use crate::shop::{SCENARIO, Shop};
 use serde_json::Value;
 
@@ -31,6 +33,80 @@ fn the_cheapest_nodes_that_hold_are_recommended_and_hold_when_run() {
     assert_eq!(check.code, 0, "{}", check.out);
     let kustomization = shop.read("sized/kustomization.yaml");
     assert!(kustomization.contains("- ../web.yaml"), "{kustomization}");
+}
+
+/// The patched manifests as `kubectl kustomize` prints them; nothing where it is not installed.
+fn kustomized_by_kubectl(shop: &Shop) -> Option<String> {
+    let arguments = ["kustomize", "--load-restrictor", "LoadRestrictionsNone", "sized"];
+    let ran = Command::new("kubectl").args(arguments).current_dir(shop.path()).output().ok()?;
+    assert!(ran.status.success(), "{ran:?}");
+    Some(String::from_utf8(ran.stdout).expect("UTF-8"))
+}
+
+#[test]
+fn the_patch_brings_the_figures_that_were_promised() {
+    let shop = Shop::new();
+    let tune = "--tune=manifests.Deployment/shop/web.spec.replicas=1,2";
+    let cpu = "manifests.Deployment/shop/web.spec.template.spec.containers[web].resources";
+    let cpu = format!("--tune={cpu}.requests.cpu=300m,400m");
+    let (code, answer) = size(&shop, &[tune, &cpu, "--patch", "sized", "--seed", "1"]);
+    assert_eq!((code, &answer["found"]), (0, &true.into()));
+    assert!(answer["patch"].as_str().is_some_and(|patch| patch.contains("replicas: 2")));
+    let scenario = shop.read("scenario.yaml");
+    let run = |manifests: &str, set: &[&str]| {
+        shop.write("patched.yaml", scenario.replace("manifests: [web.yaml]", manifests));
+        let ran = shop.run(&[&["run", "patched.yaml", "-o", "json"], set].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let report: Value = serde_json::from_str(&ran.out).expect("JSON");
+        ["objectives", "services", "workloads", "cost"].map(|part| report[part].clone())
+    };
+    let set: Vec<&str> =
+        answer["set"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let all: Vec<&str> = set.iter().flat_map(|one| ["--set", one]).collect();
+    let promised = run("manifests: [web.yaml]", &all);
+    // The nodes are the scenario's, and no patch of manifests.
+    let nodes: Vec<&str> = set
+        .iter()
+        .filter(|one| one.starts_with("cluster."))
+        .flat_map(|one| ["--set", one])
+        .collect();
+    assert_eq!(run("manifests: [sized/]", &nodes), promised);
+    if let Some(text) = kustomized_by_kubectl(&shop) {
+        shop.write("by-kubectl.yaml", text);
+        assert_eq!(run("manifests: [by-kubectl.yaml]", &nodes), promised);
+    }
+}
+
+#[test]
+fn what_costs_nothing_and_is_not_needed_stays_as_it_is() {
+    let shop = Shop::new();
+    let (_, answer) = size(&shop, &[]);
+    let changes = answer["changes"].as_array().expect("a list");
+    let replicas = changes.iter().find(|one| one["path"].to_string().contains("replicas"));
+    let replicas = replicas.expect("they are tuned");
+    // Three replicas hold on one node; more would leave more room, and cost as much.
+    assert_eq!((&replicas["from"], &replicas["to"]), (&"3".into(), &"3".into()));
+}
+
+#[test]
+fn the_fewest_replicas_are_told_and_what_one_less_misses() {
+    let shop = Shop::new();
+    let (code, answer) = size(&shop, &["--headroom", "--survive", "rollout"]);
+    assert_eq!(code, 0);
+    let fewest = answer["fewest"].as_array().expect("a list");
+    assert_eq!(fewest.len(), 1, "{fewest:?}");
+    // 20 requests of 20 ms are 0.4 of a core, and each replica has half a one.
+    assert_eq!(fewest[0]["value"], "2", "{fewest:?}");
+    assert!(fewest[0]["below"]["setting"].as_str().is_some_and(|one| one.ends_with("replicas=1")));
+}
+
+#[test]
+fn a_search_that_may_not_run_more_says_what_it_left_out() {
+    let shop = Shop::new();
+    let (_, answer) = size(&shop, &["--runs", "1"]);
+    assert_ne!(answer["effort"]["unfinished"], 0, "{}", answer["effort"]);
+    let told = shop.run(&[&["size", "scenario.yaml", "--runs", "1"], &TUNE[..]].concat());
+    assert!(told.out.contains("cut short after"), "{}", told.out);
 }
 
 #[test]

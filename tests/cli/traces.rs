@@ -143,7 +143,7 @@ fn both_formats_give_the_same_scenario_with_what_is_measured() {
         let ran = shop.run(&["init", "web.yaml", "--force", "--traces", "traces.json"]);
         assert_eq!(ran.code, 0, "{}", ran.err);
         assert!(
-            ran.err.contains("50 spans in 10 traces; 2 of 2 services are among"),
+            ran.err.contains("50 spans in 10 traces; 2 of 2 services are in the manifests"),
             "{}",
             ran.err
         );
@@ -169,7 +169,7 @@ fn both_formats_give_the_same_scenario_with_what_is_measured() {
     assert!(!text.contains("service: shop/ads, timeout"), "the traces know better: {text}");
     let cart = text.split("- workload: Deployment/shop/cartservice").nth(1).expect("cart");
     // Ten take 16 ms with 10 of redis, five 12 ms.
-    assert!(cart.contains("not among the manifests: redis.cache\n      waitTime: {"), "{text}");
+    assert!(cart.contains("not in the manifests: redis.cache\n      waitTime: {"), "{text}");
     for path in ["web].requests.cpuTime", "web].requests.calls", "cartservice].requests.waitTime"] {
         assert!(
             text.contains(&format!("    - \"workloads[Deployment/shop/{path}\"")),

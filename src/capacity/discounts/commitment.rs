@@ -8,37 +8,37 @@ use cluster::Name;
 use engine::{SimDuration, SimTime};
 use units::Money;
 
-/// Machines of a type that are paid for whether they run or not: AWS Reserved Instances, Azure reservations, Google's
-/// resource-based commitments as far as they come to whole machines.
+/// Committed machines of one type, paid for whether they run or not: AWS Reserved Instances, Azure reservations, Google's
+/// resource-based commitments as far as they amount to whole machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// The type of the machines, without the cloud.
     pub kind: Name,
-    /// How many there are.
+    /// Number of machines.
     pub count: u32,
-    /// What an hour of one comes to, with its part of what was paid upfront.
+    /// Price of one machine an hour, including its share of the upfront payment.
     pub per_hour: Money,
 }
 
-/// Dollars an hour that are paid whether they are used or not: savings plans of AWS and Azure, Google's flexible
+/// Committed hourly spend, paid whether it is used or not: savings plans of AWS and Azure, Google's flexible
 /// commitments. Usage is charged against them at the plan's own rates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavingsPlan {
-    /// What is paid for each hour.
+    /// Commitment an hour.
     pub per_hour: Money,
-    /// The only family that it is for, such as `m5`; absent = all.
+    /// The only machine family it covers, such as `m5`; absent = all.
     pub family: Option<Name>,
-    /// The plan's rates of an hour, by type without the cloud.
+    /// The plan's hourly rates, by type without the cloud.
     pub rates: BTreeMap<Name, Money>,
-    /// Off the list price, for types without a rate.
+    /// Discount on the list price, for types without a rate.
     pub percent_off: Millionths,
 }
 
-/// The usage in an hour, and how much of it is covered.
+/// The usage within one hour and its coverage by commitments.
 pub(super) struct Hour<'a> {
     begin: SimTime,
     end: SimTime,
-    /// Position, start, and what is left after `covered` of its time from there.
+    /// The usages present in this hour; of each, the first `covered` from its start is settled.
     present: Vec<Present<'a>>,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Hour<'a> {
         Self { begin, end, present: present.collect() }
     }
 
-    /// What is not covered: of each machine the last part of its time in this hour.
+    /// The uncovered intervals: the last part of each usage's time in this hour.
     pub(super) fn uncovered(&self) -> impl Iterator<Item = (usize, SimTime, SimTime)> + '_ {
         let left = self.present.iter().map(|one| (one.at, one.from + one.covered, one.until));
         left.filter(|(_, from, until)| from < until)
@@ -76,10 +76,10 @@ impl Present<'_> {
         self.until - self.from - self.covered
     }
 
-    /// Pays so much for so much of its time. What that takes off, as an amount below zero.
+    /// Covers the next `span` at the price `paid`. Returns the discount on the list price, as a negative amount.
     fn cover(&mut self, span: SimDuration, paid: Money, parts: &mut [Parts]) -> Money {
         let part = &mut parts[self.at];
-        // All that is left of a machine is what its hours come to, with the fractions that were cut.
+        // The last piece may be a rounding fraction below the list price of `span`.
         let list = self.usage.cost_of(span).min(part.at_list_price);
         part.at_list_price = part.at_list_price - list;
         part.committed += paid;
@@ -89,7 +89,7 @@ impl Present<'_> {
 }
 
 impl Reservation {
-    /// Covers its machines in the hour, the first first. What it takes off, and what of it is unused.
+    /// Covers machines of its type in the hour, in their order. Returns the discount and the unused part.
     pub(super) fn cover(&self, hour: &mut Hour<'_>, parts: &mut [Parts]) -> (Money, Money) {
         let paid_for = i64::from(self.count).saturating_mul(hour.span().as_nanos());
         let mut left = SimDuration::from_nanos(paid_for);
@@ -111,8 +111,8 @@ impl Reservation {
 }
 
 impl SavingsPlan {
-    /// Covers usage in the hour, that first of which it takes the largest share, of equal ones the cheaper first. What it
-    /// takes off, and what of it is unused.
+    /// Covers usage in the hour in the order of the highest savings percentage, then the lowest rate. Returns the discount
+    /// and the unused part.
     pub(super) fn cover(&self, hour: &mut Hour<'_>, parts: &mut [Parts]) -> (Money, Money) {
         let nanos = i128::from(hour.span().as_nanos());
         let mut budget = self.per_hour.share(nanos, i128::from(HOUR_NANOS));
@@ -127,7 +127,7 @@ impl SavingsPlan {
                 off += one.cover(left, cost, parts);
                 budget = budget - cost;
             } else {
-                // The share of the time that the rest of the commitment pays for.
+                // The rest of the commitment pays for this part of the time.
                 let part = i128::from(left.as_nanos()).saturating_mul(budget.atto_usd());
                 let part = part / cost.atto_usd().max(1);
                 let part = i64::try_from(part).unwrap_or_default().min(left.as_nanos());
@@ -150,13 +150,13 @@ impl SavingsPlan {
         named.unwrap_or_else(|| usage.per_hour - self.percent_off.of(usage.per_hour))
     }
 
-    /// The share of the list price that is paid, in millionths: the smaller the earlier.
+    /// Share of the list price that the plan's rate leaves, in millionths; usage with the smallest is covered first.
     fn rank(rate: Money, usage: &Usage) -> i128 {
         rate.atto_usd() / (usage.per_hour.atto_usd() / i128::from(Millionths::ALL)).max(1)
     }
 }
 
-/// The family of a type: `m5` of `m5.large`, `n2` of `n2-standard-4`; of Azure's the whole name.
+/// The family of a type: `m5` of `m5.large`, `n2` of `n2-standard-4`; for Azure's types the whole name.
 fn family_of(kind: &str) -> &str {
     kind.split(['.', '-']).next().unwrap_or(kind)
 }
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn machines_share_a_reservation_within_an_hour() {
-        // Two machines of half an hour each are an hour of one.
+        // Two machines for half an hour each use up one reserved hour.
         let reserved = Reservation { kind: "m5.large".into(), count: 1, per_hour: usd("0.06") };
         let discounts = Discounts { reservations: vec![reserved], ..Discounts::default() };
         let both = [used("m5.large", "0.1", [0, 30]), used("m5.large", "0.1", [0, 30])];

@@ -1,8 +1,9 @@
-//! Google's sustained use discounts: the longer a part of what runs at once is used in a month, the less the rest of the
-//! month costs.
+//! Google's sustained use discounts: the larger the part of the month for which a machine runs, the lower the price of
+//! its further hours.
 //!
-//! Usage of a family is stacked as Google's inferred instances are: what runs for the longest time is one machine, whatever
-//! machines it was made of. A month goes on like the run, so that shares of the run are shares of the month.
+//! Usage of a family is combined into inferred instances as Google does: usages that do not overlap count as one machine
+//! that ran for their total time. The month is assumed to go on like the run, so a share of the run is the same share of
+//! the month.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ fn quarters(family: &str) -> Option<Quarters> {
     }
 }
 
-/// Takes the discounts off what is at list price in these intervals.
+/// Takes the discounts off the usage at list price in these intervals.
 pub(super) fn take_off(
     usages: &[Usage],
     uncovered: &[(usize, SimTime, SimTime)],
@@ -56,7 +57,7 @@ pub(super) fn take_off(
         members.sort_unstable();
         members.dedup();
         let all: Money = members.iter().map(|at| parts[*at].at_list_price).sum();
-        // Each takes its share of what is left, so that the last takes the fractions that were cut.
+        // Each gets its share of the remainder, so that the last also gets the rounding fractions.
         let (mut left, mut among) = (saved.min(all), all);
         for at in members {
             let own = parts[at].at_list_price;
@@ -74,7 +75,7 @@ pub(super) fn take_off(
     }
 }
 
-/// What the discount comes to: of each layer of what runs at once, by the share of the time for which it does.
+/// The discount on a family: simultaneous usage is cut into layers, each discounted by the share of time it was in use.
 fn saved(
     usages: &[Usage],
     intervals: &[(usize, SimTime, SimTime)],
@@ -88,7 +89,7 @@ fn saved(
         let after = changes.entry(*until).or_default();
         *after = *after - price;
     }
-    // How long so much ran at once.
+    // Total time spent at each level of simultaneous usage.
     let mut levels: BTreeMap<Money, SimDuration> = BTreeMap::new();
     let (mut now, mut level) = (SimTime::ZERO, Money::ZERO);
     for (at, change) in changes {
@@ -97,7 +98,7 @@ fn saved(
     }
     let mut sum = Money::ZERO;
     let (mut above, mut height) = (SimDuration::ZERO, None);
-    // From the highest layer down: what ran at a level ran at all below it.
+    // From the highest layer down: time at a level counts for all levels below it too.
     for (level, span) in levels.into_iter().rev() {
         if let Some(upper) = height {
             sum += layer(upper - level, above, end, quarters);
@@ -108,7 +109,7 @@ fn saved(
     sum
 }
 
-/// What is off a layer of this price an hour that ran for so long.
+/// The discount on a layer of this hourly price that was in use for `ran`.
 fn layer(per_hour: Money, ran: SimDuration, end: SimTime, quarters: Quarters) -> Money {
     let quarter = (i128::from(end.as_nanos()) / 4).max(1);
     let mut left = i128::from(ran.as_nanos());
@@ -127,7 +128,7 @@ mod tests {
     use super::super::tests::{usd, used};
     use super::*;
 
-    /// What machines cost in a run of 100 minutes.
+    /// Cost of these machines in a run of 100 minutes.
     fn paid(usages: &[Usage]) -> Money {
         let discounts = Discounts { sustained_use: true, ..Discounts::default() };
         discounts.bill(usages, SimTime::from_secs(6_000)).net.into_iter().sum()

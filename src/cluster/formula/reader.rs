@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
 
     fn condition(&mut self, depth: usize) -> Result<Node, String> {
         if depth > DEPTH_MAX {
-            return Err(format!("it is nested more than {DEPTH_MAX} deep"));
+            return Err(format!("nested more than {DEPTH_MAX} deep"));
         }
         let node = self.expression(0, depth)?;
         if !self.take("?") {
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
             // A chain of operators becomes a tree as deep as the chain is long.
             length += 1;
             if length > DEPTH_MAX {
-                return Err(format!("it has more than {DEPTH_MAX} operators in a row"));
+                return Err(format!("more than {DEPTH_MAX} operators in a row"));
             }
             let is_right_associative = operator == Operator::Power;
             let right =
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
 
     fn operand(&mut self, depth: usize) -> Result<Node, String> {
         if depth > DEPTH_MAX {
-            return Err(format!("it is nested more than {DEPTH_MAX} deep"));
+            return Err(format!("nested more than {DEPTH_MAX} deep"));
         }
         if self.take("!") || self.take("not") {
             return Ok(Node::Not(self.expression(NOT, depth + 1)?.into()));
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         let word = &rest[..rest.find(|one| !is_of_name(one)).unwrap_or(rest.len())];
         if word.is_empty() {
             return Err(match rest {
-                "" => "it ends too early".to_owned(),
+                "" => "unexpected end".to_owned(),
                 rest => format!("{rest:?} is unexpected here"),
             });
         }
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
             let Some((_, function)) = known else {
                 let names: Vec<&str> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
                 return Err(format!(
-                    "there is no function {word:?} here, but {}",
+                    "unknown function {word:?}; the functions are {}",
                     names.join(", ")
                 ));
             };
@@ -168,8 +168,10 @@ impl<'a> Reader<'a> {
         }
         let names: Vec<&str> = self.variables.iter().map(|name| &**name).collect();
         Err(match names.as_slice() {
-            [] => format!("{word:?} is no trigger's name: give `name` to triggers"),
-            names => format!("{word:?} is no trigger's name; there are {}", names.join(", ")),
+            [] => format!("{word:?} is not a trigger's name: set `name` of the triggers"),
+            names => {
+                format!("{word:?} is not a trigger's name; the names are {}", names.join(", "))
+            }
         })
     }
 

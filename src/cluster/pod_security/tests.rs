@@ -52,7 +52,7 @@ fn labels_name_a_standard_for_each_mode() {
     }
 }
 
-/// What `restricted` asks of a container, and of a pod.
+/// Adds the settings that `restricted` requires of containers and pods.
 fn confined(mut spec: Value) -> Value {
     let context = &mut spec["securityContext"];
     if context["runAsNonRoot"].is_null() {
@@ -73,9 +73,9 @@ fn confined(mut spec: Value) -> Value {
     spec
 }
 
-/// The lines of the table: `level[:v1.x] | fields of the spec | what is broken, empty = nothing`. A container `a` is
-/// there unless the fields have containers. `restricted` begins with a pod that breaks nothing, `bare` with one that asks
-/// for nothing.
+/// The lines of the table: `level[:v1.x] | fields of the spec | violations, empty = none`. A container `a` is
+/// added unless the fields have containers. `restricted` starts from a compliant pod, `bare` from one without security
+/// settings.
 const TABLE: &str = include_str!("cases.txt");
 
 #[test]
@@ -102,8 +102,8 @@ fn pods_break_standards_as_the_api_server_tells() {
             other => panic!("{other} is no level"),
         };
         let pod = json!({"metadata": metadata, "spec": spec});
-        let told = violations(&pod, Standard { level, minor }).unwrap_or_default();
-        assert_eq!(told, broken, "{line}");
+        let found = violations(&pod, Standard { level, minor }).unwrap_or_default();
+        assert_eq!(found, broken, "{line}");
         assert_eq!(violations(&pod, Standard { level: Level::Privileged, minor }), None);
         count += 1;
     }

@@ -40,7 +40,7 @@ pub(super) fn containers(names: &[String]) -> String {
     format!("{} {}", plural("container", "containers", names.len()), quoted(names))
 }
 
-/// `pod and containers "a", "b"`: who sets something.
+/// `pod and containers "a", "b"`: the places of a setting.
 pub(super) fn setters(is_pod: bool, names: &[String]) -> String {
     let named = (!names.is_empty()).then(|| containers(names));
     let all = is_pod.then(|| "pod".to_owned()).into_iter().chain(named);

@@ -66,7 +66,7 @@ pub(super) struct Group {
     pub(super) node_annotations: BTreeMap<String, String>,
 }
 
-/// How a group responds to requests for more instances.
+/// Response of a group to requests for more instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Mode {

@@ -125,7 +125,7 @@ impl Cloud {
         self.removals += 1;
     }
 
-    /// Changes how a group behaves.
+    /// Changes a group's behaviour.
     pub(super) fn set_mode(&mut self, group: &str, mode: Mode) {
         if let Some(at) = self.place(group) {
             self.behaviour[at].mode = mode;

@@ -152,9 +152,9 @@ impl Default for Nodes {
 /// A node with its labels.
 #[derive(Clone, Debug, Deserialize)]
 pub struct NodeEntry {
-    /// Its name.
+    /// Node name.
     pub name: String,
-    /// Its labels.
+    /// Node labels.
     #[serde(default)]
     pub labels: Value,
 }

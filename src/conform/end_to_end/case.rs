@@ -29,7 +29,7 @@ pub struct CaseFiles {
 /// `params.yaml`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Parameters {
-    /// Its name.
+    /// Name of the case.
     pub case: String,
     /// Length of the run (s).
     pub duration_s: f64,
@@ -102,7 +102,7 @@ pub struct Step {
     /// The patch to apply.
     #[serde(default)]
     pub patch: Option<Value>,
-    /// Its node.
+    /// Node name.
     #[serde(default)]
     pub node: Option<String>,
     /// Its nodes.

@@ -28,7 +28,7 @@ const IRREPRODUCIBLE_SLACK: f64 = 0.005;
 /// Result of a case.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EndToEndOutcome {
-    /// Its name.
+    /// Name of the case.
     pub case: String,
     /// True if the base run matches the recording, and all figures are within the band.
     pub agreed: bool,
@@ -143,7 +143,7 @@ fn is_as_recorded(band: &Band, path: &str, offset: usize, got: f64) -> bool {
     }
 }
 
-/// How far outside of the band a figure may be.
+/// Permitted distance of a figure from the band.
 fn slack(repro: &Repro, path: &str, greatest: f64) -> f64 {
     let is_reproducible =
         repro.services.identical && repro.deployments.identical && repro.pod_event_counts_identical;

@@ -64,7 +64,7 @@ pub(super) struct Tick {
     expect: Value,
 }
 
-/// How a metrics API fails.
+/// Failure of a metrics API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum ApiState {

@@ -1,4 +1,4 @@
-//! Requests to five pods on new and on kept connections: how many pods get none, and how evenly they are spread.
+//! Requests to five pods on new and on kept connections: number of pods without any, and evenness of the distribution.
 
 use serde_json::json;
 

@@ -23,7 +23,7 @@ const RUNS: u64 = 24;
 const RPS: f64 = 50.0;
 /// Delay from the creation of the Deployment to the change of its image.
 const CHANGED_AFTER: SimDuration = SimDuration::from_secs(25);
-/// Name of the Deployment that is rolled out beside a case, as a second measurement did.
+/// Name of the Deployment that is rolled out at the same time as a case, as in a second measurement.
 const BESIDE: &str = "beside";
 /// Pause from the end of a recorded rollout to the next one of its measurement (s).
 const PAUSE: f64 = 8.0;
@@ -164,7 +164,7 @@ fn is_together(row: &Row, other: &Row) -> bool {
     row.text("case") != other.text("case") && from < end && to + PAUSE > begin
 }
 
-/// The Deployment that is rolled out beside a case, by the objects of the one that it stands for.
+/// The Deployment that is rolled out at the same time as a case, derived from that case's objects.
 fn beside(objects: &Value) -> Value {
     let mut spec = objects["deployment"].clone();
     for labels in ["/selector/matchLabels", "/template/metadata/labels"] {
@@ -185,7 +185,7 @@ fn set_image(simulation: &mut Simulation, name: &str, image: &str) -> Result<(),
     Ok(())
 }
 
-/// `beside` is the phase of the rollouts of another Deployment, in periods of these, and their period (s), if there are any.
+/// `beside` has the phase (in periods) and the period (s) of another Deployment's rollouts, if any.
 fn run(
     mut simulation: Simulation,
     case: &str,
@@ -239,7 +239,7 @@ fn run(
     })
 }
 
-/// What is seen of the case alone.
+/// The changes that belong to the case itself.
 fn without_beside(mut watched: Vec<Watched>) -> Vec<Watched> {
     let is_beside = |id: &NamespacedName| *id.name == *BESIDE;
     let others = watched.iter().filter_map(|one| match &one.what {

@@ -41,7 +41,7 @@ pub(super) struct Case {
     pub(super) steps: Vec<BTreeMap<String, Value>>,
 }
 
-/// How the case continues after a step.
+/// Continuation of the case after a step.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Options {
@@ -52,7 +52,7 @@ pub(super) struct Options {
     pub(super) detail: Detail,
 }
 
-/// How a pod is retried after a preemption on its behalf.
+/// Retry of a pod after a preemption on its behalf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Requeue {

@@ -282,9 +282,9 @@ mod tests {
     #[test]
     fn the_scheduled_time_is_told_in_the_time_zone_of_the_cron_job() {
         let time: Timestamp = "2026-07-01T06:30:00Z".parse().unwrap();
-        let told = |zone| rfc_3339(time, time_zone(zone).unwrap());
-        assert_eq!(told(None), "2026-07-01T06:30:00Z");
-        assert_eq!(told(Some("America/New_York")), "2026-07-01T02:30:00-04:00");
-        assert_eq!(told(Some("Africa/Abidjan")), "2026-07-01T06:30:00Z");
+        let time_text = |zone| rfc_3339(time, time_zone(zone).unwrap());
+        assert_eq!(time_text(None), "2026-07-01T06:30:00Z");
+        assert_eq!(time_text(Some("America/New_York")), "2026-07-01T02:30:00-04:00");
+        assert_eq!(time_text(Some("Africa/Abidjan")), "2026-07-01T06:30:00Z");
     }
 }

@@ -226,12 +226,12 @@ impl<'a> Sync<'a> {
                     } else {
                         self.backoff.next(key, now);
                         delete.push(*id);
-                        actions.push(self.tell_ended(pod, node, true));
+                        actions.push(self.ended_event(pod, node, true));
                     }
                 }
                 PodPhase::Succeeded => {
                     delete.push(*id);
-                    actions.push(self.tell_ended(pod, node, false));
+                    actions.push(self.ended_event(pod, node, false));
                 }
                 _ => running.push((*id, *pod)),
             }
@@ -245,7 +245,7 @@ impl<'a> Sync<'a> {
     }
 
     /// The Event about a finished daemon pod.
-    fn tell_ended(&self, pod: &Pod, node: &Node, has_failed: bool) -> Action {
+    fn ended_event(&self, pod: &Pod, node: &Node, has_failed: bool) -> Action {
         let (reason, how, what) = if has_failed {
             ("FailedDaemonPod", "failed", "kill")
         } else {

@@ -28,8 +28,8 @@ pub struct Target {
     pub observed: i32,
 }
 
-/// The sizes that several active sets get in proportion to what they have, as pairs of position and size in
-/// the order in which the sets are scaled: the largest first, which also gets the leftovers of rounding.
+/// The new sizes of several active sets, in proportion to their current ones, as pairs of position and size in
+/// the order in which the sets are scaled: the largest first, which also gets the remainder of rounding.
 ///
 /// ```
 /// use wavetank::controllers::deployment::scaling::{ActiveSet, Target, proportional};

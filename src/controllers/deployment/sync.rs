@@ -397,12 +397,12 @@ impl<'a> Sync<'a> {
             };
             self.actions.push(Action::SetReplicaSet(id, update));
             if before != replicas {
-                self.tell_scaling(&name, before, replicas);
+                self.record_scaling(&name, before, replicas);
             }
         }
     }
 
-    fn tell_scaling(&mut self, set: &Name, before: i32, after: i32) {
+    fn record_scaling(&mut self, set: &Name, before: i32, after: i32) {
         let direction = if after > before { "up" } else { "down" };
         let object: NamespacedName = self.deployment.meta.id.clone();
         self.actions.push(Action::Event(Box::new(Event {

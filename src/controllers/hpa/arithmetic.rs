@@ -1,5 +1,5 @@
-//! Go's conversions of floats to integers, on amd64: what the real controller gets where a number
-//! does not fit.
+//! Go's conversions of floats to integers on amd64, with the results of the real controller for out-of-range
+//! numbers.
 
 /// `int32(math.Ceil(value))`: the smallest `int32` where the result does not fit.
 pub fn ceil_to_i32(value: f64) -> i32 {

@@ -13,7 +13,7 @@ use engine::SimTime;
 pub struct PodMetrics<'a> {
     /// The value of each pod, in the order of the pods; `None` for a pod without one.
     pub values: &'a [Option<PodMetric>],
-    /// Values of pods that no longer exist: how many, and their sum.
+    /// Number and sum of the values of pods that no longer exist.
     pub orphans: GroupTotal,
 }
 
@@ -37,7 +37,7 @@ pub struct PodGroups {
 /// Sums over the pods of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GroupTotal {
-    /// How many.
+    /// Number of pods.
     pub pods: i64,
     /// Usage, in thousandths of a unit.
     pub usage_milli: i64,

@@ -23,16 +23,16 @@ pub struct HpaHistory {
 pub struct Recommendation {
     /// The number.
     pub replicas: i32,
-    /// When.
+    /// Time of the change.
     pub timestamp: SimTime,
 }
 
 /// One successful change of the replica count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScaleEvent {
-    /// By how many, never negative.
+    /// Number of replicas added or removed, never negative.
     pub replica_change: i32,
-    /// When.
+    /// Time of the change.
     pub timestamp: SimTime,
     /// Older than every policy's period when last checked: may be overwritten.
     pub is_outdated: bool,

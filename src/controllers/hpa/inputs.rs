@@ -32,7 +32,7 @@ pub struct HpaInputs<'a> {
 pub struct HpaView<'a> {
     /// The HPA's namespace, for messages.
     pub namespace: &'a str,
-    /// Its spec.
+    /// `spec` of the HPA.
     pub spec: &'a HpaSpec,
     /// Its status.
     pub status: &'a HpaStatus,

@@ -23,7 +23,7 @@ pub struct Limiting {
     pub min_replicas: i32,
     /// `maxReplicas`.
     pub max_replicas: i32,
-    /// The limit of the rate, where one was worked out.
+    /// The rate limit, if one was computed.
     pub rate: Option<RateLimit>,
     /// Reason of ScalingLimited.
     #[serde(skip)]

@@ -58,7 +58,7 @@ pub struct MetricsEvaluation {
     pub metrics: Vec<MetricEvaluation>,
     /// Index of the metric that decides; the first among equals. `None` if all failed.
     pub winner: Option<usize>,
-    /// Its number.
+    /// Replicas that it proposes.
     pub replicas: i32,
     /// Index of the first metric that failed.
     pub first_failed: Option<usize>,

@@ -20,13 +20,13 @@ pub struct HpaSettings {
     /// a flag: in a real cluster it follows from when the HPA, or its controller, came. Default 0s, with all
     /// other objects; `seeded` is anywhere in one period.
     pub sync_phase: LoopPhase,
-    /// How far the ratio of current to target value may be from 1 without any change.
+    /// Maximum deviation from 1 of the ratio of current to target value that causes no change.
     pub tolerance: f64,
-    /// How long the highest recommendation holds a scale-down back.
+    /// Period whose highest recommendation limits a scale-down.
     pub downscale_stabilization: SimDuration,
-    /// After a pod's start: how long CPU samples of an unready pod are left out.
+    /// Time after a pod's start in which its CPU samples are ignored while it is unready.
     pub cpu_initialization_period: SimDuration,
-    /// After a pod's start: a readiness change in this time counts as the initial one.
+    /// Time after a pod's start in which a change of its readiness counts as the initial one.
     pub initial_readiness_delay: SimDuration,
     /// Feature gates that change decisions.
     pub feature_gates: HpaFeatureGates,

@@ -229,9 +229,9 @@ impl Plan {
                     let now = decision.time;
                     let behavior = hpa.spec.behavior.as_ref();
                     history.record_scale_event(behavior, current, write.replicas, now);
-                    decision.tell_rescaled(hpa, current, write);
+                    decision.record_rescaled(hpa, current, write);
                 }
-                (Some(write), Err(error)) => decision.tell_refused(write, error),
+                (Some(write), Err(error)) => decision.record_refused(write, error),
                 (None, _) if decision.keeps_desired() => {}
                 (None, _) => decision.status.desired_replicas = current,
             }
@@ -379,7 +379,7 @@ impl Decision {
         self.error = Some(SyncError::MetricsFailed(error.clone()));
     }
 
-    fn tell_rescaled(&mut self, hpa: HpaView<'_>, current: i32, write: ScaleWrite) {
+    fn record_rescaled(&mut self, hpa: HpaView<'_>, current: i32, write: ScaleWrite) {
         let HpaView { spec, settings, .. } = hpa;
         let replicas = write.replicas;
         self.set(HpaConditionType::AbleToScale, true, Reason::SucceededRescale, replicas);
@@ -398,7 +398,7 @@ impl Decision {
         self.scale_write = Some(write);
     }
 
-    fn tell_refused(&mut self, write: ScaleWrite, error: &Name) {
+    fn record_refused(&mut self, write: ScaleWrite, error: &Name) {
         let ScaleWrite { replicas, reason, .. } = &write;
         let message = format!("New size: {replicas}; reason: {reason}; error: {error}");
         self.warn("FailedRescale", message);

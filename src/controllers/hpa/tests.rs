@@ -194,10 +194,10 @@ fn an_explanation_fills_the_formula_in() {
 #[test]
 fn missing_pods_are_told_to_be_at_the_target_of_a_metric_that_nobody_requests() {
     let mut world = World::new(&[Some(1_000), None]);
-    let told = |world: &mut World| world.sync().explain(&pod_name);
+    let explanation = |world: &mut World| world.sync().explain(&pod_name);
     let of_cpu = "assumed: 1 missing pods use their request, or the target if higher";
     world.usage_milli[0] = Some(10);
-    let text = told(&mut world);
+    let text = explanation(&mut world);
     assert!(text.contains(of_cpu), "{text}");
     let metric =
         MetricIdentifier { name: "waiting".into(), selector: None, selector_text: "nil".into() };
@@ -205,7 +205,7 @@ fn missing_pods_are_told_to_be_at_the_target_of_a_metric_that_nobody_requests() 
         MetricSource::Pods { metric },
         MetricTarget::AverageValueMilli(2_000),
     )];
-    let text = told(&mut world);
+    let text = explanation(&mut world);
     assert!(text.contains("assumed: 1 missing pods are at the target\n"), "{text}");
 }
 

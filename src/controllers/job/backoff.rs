@@ -14,9 +14,9 @@ const MAX: SimDuration = SimDuration::from_secs(600);
 /// The failures of a Job since its last success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BackoffRecord {
-    /// How many.
+    /// Number of failures.
     pub failures: i32,
-    /// When the last of them ended.
+    /// End of the last failed pod.
     pub last_failure: Option<SimTime>,
 }
 

@@ -41,7 +41,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// How many pods should be active.
+    /// The desired number of active pods.
     fn wanted_active(&self, active: i32) -> i32 {
         let parallelism = self.job.spec.parallelism;
         match self.job.spec.completions {
@@ -52,7 +52,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Pods that are too many: double or invalid indexes in any case (`activePodsForRemoval`).
+    /// Surplus pods, always including those with duplicate or invalid indexes (`activePodsForRemoval`).
     fn surplus(&self, active: i32, wanted: i32) -> Vec<(PodId, &'a Pod)> {
         let at_least = usize::try_from(active - wanted).unwrap_or(0);
         let mut left = self.active.clone();
@@ -155,7 +155,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// The template with the index, and how often it failed before (`addIndexFailureCountAnnotation`).
+    /// The template with the index and the number of its failures so far (`addIndexFailureCountAnnotation`).
     fn indexed_template(&self, index: i32) -> PodSource {
         let number = Name::from(index.to_string());
         let mut template = self.view.store().templates()[self.job.template].clone();

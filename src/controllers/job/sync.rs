@@ -417,9 +417,9 @@ impl<'a> Sync<'a> {
 
 /// Restarts of all containers of a pod.
 fn restarts_of(pod: &Pod) -> i64 {
-    let told: i64 = pod.containers.all().iter().map(|status| i64::from(status.restarts)).sum();
+    let reported: i64 = pod.containers.all().iter().map(|status| i64::from(status.restarts)).sum();
     // Without container statuses from a kubelet, the pod's own counts are used.
-    told.max(i64::from(pod.restarts.containers_max) + i64::from(pod.restarts.sidecars_max))
+    reported.max(i64::from(pod.restarts.containers_max) + i64::from(pod.restarts.sidecars_max))
 }
 
 pub(super) fn count(items: impl Iterator) -> i32 {

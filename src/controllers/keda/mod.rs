@@ -253,16 +253,16 @@ impl fmt::Display for Failures<'_> {
             if *failures > threshold && fallback.behavior == FallbackBehavior::ScalingModifiers {
                 writeln!(
                     f,
-                    "it is nil to the formula, or {replicas} replicas if that gives nothing"
+                    "nil in the formula, or {replicas} replicas if the formula has no result"
                 )?;
             } else if *failures > threshold {
                 writeln!(
                     f,
-                    "the HPA is told what makes {replicas} replicas ({:?})",
+                    "the HPA gets the value that yields {replicas} replicas ({:?})",
                     fallback.behavior
                 )?;
             } else {
-                writeln!(f, "the fallback comes after {threshold}")?;
+                writeln!(f, "the fallback begins after {threshold}")?;
             }
         }
         Ok(())

@@ -62,13 +62,13 @@ impl ScalingStrategy {
 /// A Job of the ScaledJob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobState {
-    /// How it ended; `None` while it runs.
+    /// Its end; `None` while it runs.
     pub end: Option<JobEnd>,
-    /// Its pods.
+    /// Pods of the Job.
     pub pods: Vec<JobPodState>,
 }
 
-/// How a Job ended.
+/// The end of a Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobEnd {
     /// Whether it is complete; else it failed.

@@ -134,13 +134,15 @@ impl fmt::Display for Activity {
                 Reading::Calendar { lasts: false, milli } => {
                     write!(f, "{}, not active until its start, ", number(milli))?;
                 }
-                Reading::Failing => write!(f, "its source does not answer, ")?,
+                Reading::Failing => write!(f, "its source does not respond, ")?,
             }
             match target {
                 MetricTarget::AverageValueMilli(milli) => {
                     writeln!(f, "target {} per pod", number(*milli))?;
                 }
-                MetricTarget::ValueMilli(milli) => writeln!(f, "target {} in all", number(*milli))?,
+                MetricTarget::ValueMilli(milli) => {
+                    writeln!(f, "target {} in total", number(*milli))?;
+                }
                 MetricTarget::Utilization(percent) => writeln!(f, "target {percent}%")?,
             }
         }
@@ -156,7 +158,7 @@ impl fmt::Display for Activity {
                     write!(f, "{value}, {is_active} above {activation}, ")?;
                     writeln!(f, "target {}", number(*target))?;
                 }
-                _ => writeln!(f, "nothing, as a trigger fails or it gives no number")?,
+                _ => writeln!(f, "nothing, because a trigger fails or the result is not a number")?,
             }
         }
         if self.only_resources {
@@ -201,7 +203,7 @@ pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
             .and_then(|name| scaled_object_named(view, namespace, name));
         let Some((id, object)) = named else { continue };
         let Some(fallback) = valid_fallback(object) else { continue };
-        let readings: Vec<(&Name, Reading)> = if goes_on_without_triggers(object) {
+        let readings: Vec<(&Name, Reading)> = if continues_without_triggers(object) {
             let triggers = object.spec.triggers.iter();
             triggers.filter_map(|one| Some((&one.metric_name, reading(view, one)?))).collect()
         } else {
@@ -226,7 +228,7 @@ pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
 }
 
 /// Whether failures are counted per trigger, with the formula taking triggers that failed too often as nil.
-fn goes_on_without_triggers(object: &ScaledObject) -> bool {
+fn continues_without_triggers(object: &ScaledObject) -> bool {
     let behavior = object.spec.fallback.map(|fallback| fallback.behavior);
     behavior == Some(FallbackBehavior::ScalingModifiers) && object.spec.modifiers.is_some()
 }
@@ -282,7 +284,7 @@ fn composite(
                 return Some(milli as f64 / 1000.0);
             }
             Some(Reading::Failing)
-                if goes_on_without_triggers(object) && is_past_bearing(object, metric_name) => {}
+                if continues_without_triggers(object) && is_past_bearing(object, metric_name) => {}
             Some(Reading::Failing) | None => is_failing.set(true),
         }
         None
@@ -296,8 +298,8 @@ fn composite(
     }
 }
 
-/// The value that brings the HPA to the replicas of the fallback; `None` if it is not due, or cannot be
-/// worked out.
+/// The value that brings the HPA to the replicas of the fallback; `None` if the fallback is not due, or the value
+/// cannot be computed.
 fn fallback_value(
     view: ClusterView<'_>,
     object: &ScaledObject,
@@ -305,7 +307,7 @@ fn fallback_value(
     target: MetricTarget,
 ) -> Option<i64> {
     let fallback = valid_fallback(object)?;
-    let is_due = if goes_on_without_triggers(object) {
+    let is_due = if continues_without_triggers(object) {
         let triggers = object.spec.triggers.iter();
         let mut failing =
             triggers.filter(|one| reading(view, one) == Some(Reading::Failing)).peekable();

@@ -1,29 +1,29 @@
-//! From a decision to the Deployment's scale: bounds, scaling to zero, and who answers the requests
-//! (`pkg/reconciler/autoscaling/kpa`).
+//! Applies a decision to the Deployment's scale: bounds, scaling to zero, and the choice between activator and pods as
+//! the target of requests (`pkg/reconciler/autoscaling/kpa`).
 
 use cluster::node::ConditionStatus;
 use cluster::pod_autoscaler::{PodAutoscalerSpec, PodAutoscalerStatus, ServerlessMode};
 use engine::{SimDuration, SimTime};
 
-/// No number of pods is known.
+/// The desired scale is not known.
 pub const UNKNOWN: i32 = -1;
 /// Wait after a deactivation while the activator is in the path already.
 const AFTER_DEACTIVATION: SimDuration = SimDuration::from_secs(3);
 
-/// What a reconcile of a PodAutoscaler does.
+/// The outcome of a reconcile of a PodAutoscaler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The number of pods wanted, as the status says it.
+    /// The desired scale, as in the status.
     pub want: i32,
     /// Whether to write it to the Deployment.
     pub applies: bool,
-    /// When to look again, if nothing happens before.
+    /// Time of the next reconcile, if no event comes first.
     pub again: Option<SimTime>,
-    /// Why a wish for zero is not applied.
+    /// Reason why a desired scale of zero is not applied.
     pub held_by: Option<Hold>,
 }
 
-/// What keeps the last pod although nothing asks for it.
+/// Reason to keep the last pod without requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
     /// `enable-scale-to-zero` is off.
@@ -50,7 +50,7 @@ impl Step {
     }
 }
 
-/// What to do about the number of pods that the autoscaler decided (`scale`).
+/// Applies the bounds and the rules of scaling to zero to the autoscaler's decision (`scale`).
 pub fn scale(
     spec: &PodAutoscalerSpec,
     status: &PodAutoscalerStatus,
@@ -64,7 +64,7 @@ pub fn scale(
     if bounded == 0 { to_zero(spec, status, now) } else { Step::apply(bounded) }
 }
 
-/// A number of pods within the bounds; the initial scale is a lower one until it is reached.
+/// A number of pods limited to the bounds; until it is reached, the initial scale is a lower bound too.
 fn bounded(spec: &PodAutoscalerSpec, is_initialized: bool, desired: i32) -> i32 {
     let mut least = spec.min_scale;
     if spec.initial_scale > 1 && !is_initialized {
@@ -79,7 +79,7 @@ fn bounded(spec: &PodAutoscalerSpec, is_initialized: bool, desired: i32) -> i32 
     }
 }
 
-/// Whether the last pod goes (`handleScaleToZero`).
+/// Decides whether the last pod is removed (`handleScaleToZero`).
 fn to_zero(spec: &PodAutoscalerSpec, status: &PodAutoscalerStatus, now: SimTime) -> Step {
     if !spec.scales_to_zero {
         return Step { held_by: Some(Hold::Disabled), ..Step::apply(1) };
@@ -103,7 +103,7 @@ fn to_zero(spec: &PodAutoscalerSpec, status: &PodAutoscalerStatus, now: SimTime)
     }
 }
 
-/// The same of a revision that gets no requests.
+/// The same for a revision that is inactive.
 fn without_requests(spec: &PodAutoscalerSpec, status: &PodAutoscalerStatus, now: SimTime) -> Step {
     if status.mode == ServerlessMode::Serve {
         return Step::hold(0, Hold::Deactivating, Some(now + SimDuration::from_secs(1)));
@@ -120,7 +120,7 @@ fn without_requests(spec: &PodAutoscalerSpec, status: &PodAutoscalerStatus, now:
     if now >= until { Step::apply(0) } else { Step::hold(0, Hold::Grace(until), Some(until)) }
 }
 
-/// Who answers the requests: pods do if any are wanted and they have room for a burst.
+/// The target of requests: the pods if any are desired and they have room for a burst, else the activator.
 pub const fn mode(want: i32, excess_burst_capacity: i32) -> ServerlessMode {
     if want > 0 && excess_burst_capacity >= 0 {
         ServerlessMode::Serve

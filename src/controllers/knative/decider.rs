@@ -7,7 +7,7 @@ use engine::{SimDuration, SimTime};
 /// Time between two decisions.
 pub const TICK: SimDuration = SimDuration::from_secs(2);
 
-/// What a decision depends on.
+/// The observations behind a decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
     /// Ready pods.
@@ -21,31 +21,31 @@ pub struct Observation {
 /// A decision, with the figures behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
-    /// What it was based on.
+    /// The observations behind it.
     pub observed: Observation,
-    /// Pods that the stable window asks for, before limits: stable / target, rounded up.
+    /// Pods desired by the stable window, before limits: stable / target, rounded up.
     pub for_stable: f64,
-    /// Pods that the panic window asks for, before limits.
+    /// Pods desired by the panic window, before limits.
     pub for_panic: f64,
-    /// Least and most pods by the rates of scaling.
+    /// Minimum and maximum number of pods by the scale-down and scale-up rates.
     pub rates: (f64, f64),
-    /// Since when it has been panicking, if it does.
+    /// Time at which the panic threshold was last exceeded; `None` in stable mode.
     pub panics_since: Option<SimTime>,
-    /// The number before the delay of scaling down.
+    /// The number of pods before the scale-down delay.
     pub undelayed: i32,
     /// The number of pods wanted.
     pub desired: i32,
-    /// Requests that the ready pods could take beyond the burst to be prepared for; below zero the activator has to stay
-    /// in the path.
+    /// Requests that the ready pods can take on top of the target burst capacity; if negative, the activator stays in the
+    /// path.
     pub excess_burst_capacity: i32,
 }
 
-/// What a decider remembers.
+/// The state of a decider.
 #[derive(Clone, Debug, Default)]
 pub struct Decider {
     /// The last time that the panic threshold was exceeded; absent in stable mode.
     panics_since: Option<SimTime>,
-    /// Most pods wanted since the panic began.
+    /// Largest number of pods desired since the panic began.
     most_in_panic: i32,
     delay: DelayWindow,
 }
@@ -100,7 +100,7 @@ impl Decider {
     }
 }
 
-/// What the ready pods could take beyond the burst to be prepared for.
+/// The excess burst capacity: requests that the ready pods can take on top of the target burst capacity.
 fn excess(spec: &PodAutoscalerSpec, observed: Observation) -> i32 {
     let burst = spec.target_burst_capacity;
     if burst < 0.0 {

@@ -9,7 +9,7 @@ use super::activation::Hold;
 use crate::Row;
 use cluster::pod_autoscaler::{PodAutoscalerSpec, ScalingMetric, ServerlessMode};
 
-/// What a decision was taken by, as far as its explanation needs it.
+/// The settings behind a decision that its explanation shows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DecisionSettings {
     metric: ScalingMetric,
@@ -54,12 +54,12 @@ impl fmt::Display for LastDecision {
         let most = if most == 0 { "any number".to_owned() } else { most.to_string() };
         writeln!(
             f,
-            "at {}: {} pods asked for, {} ready, {least} to {most} allowed",
+            "at {}: {} pods desired, {} ready, {least} to {most} allowed",
             self.at, self.before, observed.ready
         )?;
         writeln!(
             f,
-            "target: {} {} per pod, of {} that it can take",
+            "target: {} {} per pod, of its capacity of {}",
             settings.target,
             settings.unit(),
             settings.total
@@ -71,7 +71,7 @@ impl fmt::Display for LastDecision {
         )?;
         writeln!(
             f,
-            "panic window of {} s: {} / {} = {} pods, rounded up; {} times the ready pods begin a panic",
+            "panic window of {} s: {} / {} = {} pods, rounded up; a panic begins at {} times the ready pods",
             settings.panic_seconds,
             observed.panic,
             settings.target,
@@ -81,19 +81,19 @@ impl fmt::Display for LastDecision {
         let (lowest, highest) = decision.rates;
         writeln!(
             f,
-            "one decision leads to {lowest} pods at least and {highest} at most (max-scale-up-rate {})",
+            "one decision is limited to {lowest} to {highest} pods (max-scale-up-rate {})",
             settings.max_scale_up_rate
         )?;
         match decision.panics_since {
             Some(since) => writeln!(
                 f,
-                "panic mode, threshold last exceeded at {since}: the most asked for since the panic began, {}",
+                "panic mode, threshold last exceeded at {since}: the maximum since the panic began, {}",
                 decision.undelayed
             )?,
             None => writeln!(f, "stable mode: {}", decision.undelayed)?,
         }
         if decision.desired != decision.undelayed {
-            writeln!(f, "scale-down-delay: the most of that time, {}", decision.desired)?;
+            writeln!(f, "scale-down-delay: the maximum over that time, {}", decision.desired)?;
         }
         let want = self.step.want;
         if self.step.held_by.is_none() && want >= 0 && want != decision.desired {
@@ -116,7 +116,7 @@ fn why_held(hold: Hold) -> String {
         Hold::Active(until) => {
             format!("active for less than the stable window: one pod stays until {until}")
         }
-        Hold::Deactivating => "no requests: the activator comes into the path first".to_owned(),
+        Hold::Deactivating => "no requests: the activator enters the path first".to_owned(),
         Hold::Retention(until) => {
             format!("scale-to-zero-pod-retention-period: the last pod stays until {until}")
         }

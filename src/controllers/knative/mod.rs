@@ -29,7 +29,7 @@ pub struct KpaController {
     revisions: BTreeMap<PodAutoscalerId, Revision>,
 }
 
-/// What the autoscaler remembers of a revision.
+/// The autoscaler's state of a revision.
 #[derive(Clone, Debug)]
 struct Revision {
     stable: Buckets,
@@ -37,7 +37,7 @@ struct Revision {
     decider: Decider,
     /// The last statistics taken.
     reported: Option<SimTime>,
-    /// When it decides next.
+    /// Time of the next decision.
     next_tick: SimTime,
     /// Pods wanted by the last decision; -1 before it.
     desired: i32,
@@ -45,7 +45,7 @@ struct Revision {
     last: Option<LastDecision>,
 }
 
-/// The last decision and what became of it.
+/// The last decision and its application.
 #[derive(Clone, Debug)]
 struct LastDecision {
     at: SimTime,
@@ -184,7 +184,7 @@ impl Controller for KpaController {
     }
 }
 
-/// Ready pods, as the endpoints of the revision tell it.
+/// Number of ready pods, from the revision's endpoints.
 fn ready_pods(view: ClusterView<'_>, object: &PodAutoscaler) -> i32 {
     let service = view.find::<Service>(&service_of(object));
     let ready = service.map_or(0, |one| one.endpoints.iter().filter(|one| one.ready).count());

@@ -59,7 +59,7 @@ fn twice_the_ready_pods_in_the_panic_window_begin_a_panic_that_scales_only_up() 
         let decision = decider.decide(&spec, observed, at(second));
         (decision.desired, decision.panics_since)
     };
-    // 139 / 70 asks for 2 of 2 ready pods; 210 / 70 for 3 of 1, which is a panic.
+    // 139 / 70 desires 2 pods with 2 ready; 210 / 70 desires 3 with 1 ready, which is a panic.
     assert_eq!(decide(0, 2, 139.0, 139.0), (2, None));
     assert_eq!(decide(2, 1, 70.0, 210.0), (3, Some(at(2))));
     assert_eq!(decide(4, 3, 140.0, 140.0), (3, Some(at(2))));

@@ -92,7 +92,7 @@ pub fn with_no_execute(taints: &[Taint], key: Option<&str>, now: SimTime) -> Vec
     replace_own(taints, is_own, key.into_iter().collect(), TaintEffect::NoExecute, now)
 }
 
-/// A node's taints with the NoSchedule taints that its conditions and its cordon ask for
+/// A node's taints with the NoSchedule taints that its conditions and its cordon require
 /// (`doNoScheduleTaintingPass`).
 pub fn with_no_schedule(node: &Node, now: SimTime) -> Vec<Taint> {
     let ready = match node.ready.status {

@@ -179,7 +179,7 @@ impl NodeLifecycleController {
     }
 
     /// The Ready status of a node after this pass, if it has that condition; writes Unknown where
-    /// the kubelet is not heard of.
+    /// the kubelet does not report.
     fn check_health(
         &mut self,
         view: ClusterView<'_>,

@@ -59,7 +59,7 @@ impl TokenBucket {
 /// The nodes of a zone that wait for their taint, first in, first out.
 #[derive(Clone, Debug)]
 pub struct TaintQueue {
-    /// How fast they get it.
+    /// Rate limit of tainting.
     pub bucket: TokenBucket,
     waiting: VecDeque<NodeId>,
 }

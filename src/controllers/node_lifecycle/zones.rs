@@ -1,12 +1,12 @@
-//! How disrupted a zone is, and how fast its nodes may be tainted then (`ComputeZoneState` and
+//! Disruption state of a zone, and the rate at which its nodes may be tainted (`ComputeZoneState` and
 //! `handleDisruption` of `pkg/controller/nodelifecycle`, 1.36).
 
 use super::Settings;
 
-/// How disrupted a zone is.
+/// Disruption state of a zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ZoneState {
-    /// No pass has judged it yet.
+    /// Not computed yet.
     #[default]
     Initial,
     /// Few nodes are not ready.
@@ -27,13 +27,13 @@ pub struct ZoneCount {
 }
 
 impl ZoneCount {
-    /// Nodes in all.
+    /// Total number of nodes.
     pub const fn total(self) -> usize {
         self.ready + self.not_ready
     }
 
-    /// How disrupted the zone is. Up to two nodes that are not ready are never a disruption, unless
-    /// they are all.
+    /// The zone's disruption state. Up to two nodes that are not ready are never a disruption, unless
+    /// the zone has no others.
     #[expect(clippy::cast_possible_truncation, reason = "Kubernetes compares 32-bit floats here")]
     pub fn state(self, settings: &Settings) -> ZoneState {
         let share = self.not_ready as f32 / self.total() as f32;

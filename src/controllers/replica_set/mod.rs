@@ -1,5 +1,5 @@
-//! The ReplicaSet controller (`pkg/controller/replicaset`, 1.36): keeps the number of pods. Which
-//! template and how many is its owner's business.
+//! The ReplicaSet controller (`pkg/controller/replicaset`, 1.36): keeps the number of pods at `spec.replicas`. The
+//! owner chooses template and number.
 
 pub mod status;
 pub mod victims;
@@ -35,7 +35,7 @@ pub enum Difference {
     Delete(usize),
 }
 
-/// How many pods one sync creates or deletes (`manageReplicas`).
+/// Number of pods that one sync creates or deletes (`manageReplicas`).
 pub fn difference(active: i32, wanted: i32) -> Difference {
     let burst = |count: i32| usize::try_from(count).unwrap_or(0).min(BURST_REPLICAS);
     match active - wanted {

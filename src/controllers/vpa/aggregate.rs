@@ -74,7 +74,7 @@ impl AggregateState {
         now - since >= settings.memory_aggregation_window()
     }
 
-    /// Takes in all of another one.
+    /// Adds all samples of another aggregate.
     pub fn merge(&mut self, other: &mut Self) {
         self.cpu.merge(&mut other.cpu);
         self.memory.merge(&mut other.memory);

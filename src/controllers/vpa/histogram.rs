@@ -133,7 +133,7 @@ impl DecayingHistogram {
         self.narrow();
     }
 
-    /// Takes in all of another one. Both move to the later of their references.
+    /// Adds all samples of another histogram. Both move to the later of their references.
     pub fn merge(&mut self, other: &mut Self) {
         match (self.reference, other.reference) {
             (mine, Some(theirs)) if mine.is_none_or(|mine| mine < theirs) => self.shift(theirs),

@@ -206,8 +206,8 @@ fn explain(
         let samples = states.get(&one.container).map_or(0, AggregateState::samples);
         let kills = match kills.get(&one.container) {
             None => String::new(),
-            Some(1) => ", killed once for its memory".to_owned(),
-            Some(kills) => format!(", killed {kills} times for its memory"),
+            Some(1) => ", OOM-killed once".to_owned(),
+            Some(kills) => format!(", OOM-killed {kills} times"),
         };
         let _ = write!(
             text,

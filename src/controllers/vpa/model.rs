@@ -71,7 +71,7 @@ impl<P: Ord + Copy> Model<P> {
         self.pods.retain(|pod, _| is_there(pod));
     }
 
-    /// How many pods there are.
+    /// Number of pods.
     pub fn pods(&self) -> usize {
         self.pods.len()
     }

@@ -28,11 +28,11 @@ pub struct VpaSettings {
     pub upper_bound_cpu_percentile: f64,
     /// Percentile of the upper bound (`--recommendation-upper-bound-memory-percentile`). Default 0.95.
     pub upper_bound_memory_percentile: f64,
-    /// With samples of so long the bounds are twice and hardly less than the target's percentile
+    /// Length of sample history at which the upper bound is twice its percentile; bounds narrow with longer history
     /// (`--confidence-interval-cpu`). Default 24h.
     #[schemars(extend("x-minimum" = "1s"))]
     pub confidence_interval_cpu: SimDuration,
-    /// The same of memory (`--confidence-interval-memory`). Default 24h.
+    /// The same for memory (`--confidence-interval-memory`). Default 24h.
     #[schemars(extend("x-minimum" = "1s"))]
     pub confidence_interval_memory: SimDuration,
     /// Margin added to every percentile (`--recommendation-margin-fraction`). Default 0.15.
@@ -104,7 +104,7 @@ const fn on() -> bool {
 }
 
 impl VpaSettings {
-    /// How long after its last sample a container is remembered.
+    /// Time after its last sample for which a container's aggregate is kept.
     pub fn memory_aggregation_window(&self) -> SimDuration {
         self.memory_aggregation_interval * self.memory_aggregation_interval_count
     }

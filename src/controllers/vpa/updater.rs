@@ -1,4 +1,4 @@
-//! The updater: how far pods are from their recommendation, and which may be disturbed for it
+//! The updater: priority of pods by the distance from their recommendation, and the limits on disturbing them
 //! (`pkg/updater/priority`, `pkg/updater/restriction`).
 
 use super::settings::VpaSettings;
@@ -12,7 +12,7 @@ const DEFERRED_MAX: SimDuration = SimDuration::from_secs(5 * 60);
 /// A resize in progress for longer is abandoned (`InProgressResizeUpdateTimeout`).
 const IN_PROGRESS_MAX: SimDuration = SimDuration::from_secs(60 * 60);
 
-/// How far a pod is from its recommendation.
+/// A pod's distance from its recommendation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpdatePriority {
     /// A request is outside of its bounds.
@@ -28,7 +28,7 @@ pub struct UpdatePriority {
 pub struct UpdaterPod<'a, P> {
     /// Identifies the pod.
     pub id: P,
-    /// Its name.
+    /// Pod name.
     pub name: Name,
     /// The number of the group of pods that share its owner; absent without an owner.
     pub group: Option<usize>,
@@ -64,7 +64,7 @@ pub enum ResizeState {
 }
 
 impl ResizeState {
-    /// Whether a resize that was first seen so long ago has failed, so that the pod may be evicted
+    /// Whether a resize first seen `waited` ago has failed, so that the pod may be evicted
     /// (`CanEvictInPlacingPod`).
     pub fn has_failed(self, waited: SimDuration) -> bool {
         match self {
@@ -178,18 +178,18 @@ pub fn is_to_be_updated(
         && priority.difference >= settings.pod_update_threshold
 }
 
-/// The pods of an owner, and how many of them may be disturbed (`singleGroupStats`).
+/// The pods of an owner, and the number of them that may be disturbed (`singleGroupStats`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Group {
-    /// Replicas that it should have.
+    /// Configured replicas.
     pub configured: i64,
     /// Pods that are not Pending.
     pub running: i64,
     /// Pods that may be disrupted at a time.
     pub tolerance: i64,
-    /// Pods that were disturbed now.
+    /// Pods already disturbed in this pass.
     pub disturbed: i64,
-    /// There are fewer than the least number, so that none is evicted.
+    /// Fewer pods than the minimum, so that none is evicted.
     pub is_below_min: bool,
 }
 

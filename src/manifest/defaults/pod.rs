@@ -100,9 +100,9 @@ fn default_pod_level(spec: &mut core::PodSpec) {
 fn lean_containers(spec: &core::PodSpec) -> PodSpec {
     let lean = |given: &core::Container| {
         // Invalid amounts count as absent here; lowering reports them.
-        let mut untold = FieldErrors::default();
+        let mut discarded = FieldErrors::default();
         let mut list =
-            |amounts: &Amounts| lean_list(amounts.as_ref(), &FieldPath::ROOT, &mut untold);
+            |amounts: &Amounts| lean_list(amounts.as_ref(), &FieldPath::ROOT, &mut discarded);
         let resources = given.resources.clone().unwrap_or_default();
         Container {
             requests: list(&resources.requests),

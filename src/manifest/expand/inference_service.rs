@@ -49,8 +49,8 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     if given.value("/spec/predictor").is_none() {
         return Err(Mistake {
             field: "spec.predictor",
-            message: "Required value: what serves the model".to_owned(),
-            help: "a predictor has a model or containers",
+            message: "Required value: the server of the model".to_owned(),
+            help: "a predictor needs a model or containers",
         });
     }
     let mut made = Vec::new();
@@ -117,7 +117,7 @@ fn component_of(given: &ExpansionInput<'_>, component: &str, written: &Value) ->
     Ok(made)
 }
 
-/// The template of a revision with the annotations that KServe makes of a component's scale, and its limit of
+/// The template of a revision with the annotations that KServe derives from a component's scale, and its limit of
 /// concurrency.
 fn with_scale(mut pods: Value, written: &Value) -> Value {
     let text = |field: &str| {
@@ -414,7 +414,7 @@ pub(super) fn make_llm(given: &ExpansionInput<'_>) -> Expansion {
         return Err(Mistake {
             field: "spec.template",
             message: "Required value: the pod that serves the model".to_owned(),
-            help: "base configurations (`baseRefs`) of the cluster are not known: write the pod's containers",
+            help: "base configurations (`baseRefs`) in the cluster are unknown: write the pod's containers",
         });
     }
     Ok(made)

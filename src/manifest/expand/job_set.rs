@@ -17,7 +17,7 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
         return Err(Mistake {
             field: "spec.replicatedJobs",
             message: "Required value: the Jobs of the set".to_owned(),
-            help: "a replicated Job has a name, replicas, and the template of a Job",
+            help: "a replicated Job needs a name, replicas, and a Job template",
         });
     }
     let in_order = given.text("/spec/startupPolicy/startupPolicyOrder") == Some("InOrder");

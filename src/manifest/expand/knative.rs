@@ -9,8 +9,8 @@ use engine::parse_duration;
 
 /// CPU request of `queue-proxy`, the container that Knative adds (`config-deployment`: `queue-sidecar-cpu-request`).
 const QUEUE_CPU: &str = "25m";
-/// For how long a deleted pod goes on serving (`drainSleepDuration`): its containers' hook waits for `queue-proxy`, which
-/// does nothing else in that time.
+/// Time for which a deleted pod goes on serving (`drainSleepDuration`): its containers' hook waits for `queue-proxy`, which
+/// sleeps that long.
 const DRAIN_SECONDS: i64 = 30;
 /// Default of a revision's `timeoutSeconds`, in which requests in progress may end (`config-defaults`).
 const TIMEOUT_SECONDS: i64 = 300;
@@ -20,7 +20,7 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
         return Err(Mistake {
             field: "spec.template",
             message: "Required value: the template of a revision".to_owned(),
-            help: "it has a spec with containers",
+            help: "it needs a spec with containers",
         });
     };
     Ok(revision(given, given.name(), template))
@@ -41,7 +41,7 @@ impl Annotations<'_> {
     }
 }
 
-/// The Deployment of a revision, the Service that routes to it, and what scales it.
+/// The Deployment of a revision, the Service that routes to it, and its autoscaler.
 pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value) -> Vec<Value> {
     let revision = format!("{name}-00001");
     let annotations = template.pointer("/metadata/annotations").and_then(Value::as_object);

@@ -21,7 +21,7 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
         return Err(Mistake {
             field: "spec.leaderWorkerTemplate.workerTemplate",
             message: "Required value: the template of the workers' pods".to_owned(),
-            help: "the leader has it, too, unless leaderTemplate says otherwise",
+            help: "also used for the leader unless leaderTemplate is set",
         });
     };
     let leader = given.value("/spec/leaderWorkerTemplate/leaderTemplate").unwrap_or(worker);

@@ -30,10 +30,10 @@ struct Mistake {
 struct Rule {
     group: &'static str,
     kind: &'static str,
-    /// The controller that does so in a cluster.
+    /// The controller that expands them in a cluster.
     controller: &'static str,
     make: fn(&ExpansionInput<'_>) -> Expansion,
-    /// What is left out, and the consequences for latency, cost and availability.
+    /// Simplifications, and their consequences for latency, cost and availability.
     simplified: &'static str,
 }
 
@@ -43,16 +43,16 @@ static RULES: [Rule; 9] = [
         kind: "JobSet",
         controller: "JobSet",
         make: job_set::make,
-        simplified: "a Job that fails does not start the others again, so that a set with failures ends sooner and costs \
-                     less than in a cluster",
+        simplified: "a failed Job does not restart the others, so a set with failures ends sooner and costs less \
+                     than in a cluster",
     },
     Rule {
         group: "leaderworkerset.x-k8s.io",
         kind: "LeaderWorkerSet",
         controller: "LWS",
         make: leader_worker_set::make,
-        simplified: "groups neither restart as a whole when a pod fails nor are scaled, so that availability with failures \
-                     is too good; a group answers as its leader does",
+        simplified: "groups are not scaled and do not restart as a whole when a pod fails, so availability with \
+                     failures is too high; a group responds like its leader",
     },
     Rule {
         group: "ray.io",
@@ -80,37 +80,37 @@ static RULES: [Rule; 9] = [
         kind: "InferenceService",
         controller: "KServe",
         make: inference_service::make,
-        simplified: "requests go to the Service of the predictor, past transformers and gateways, so that latency lacks \
-                     their share; the storage initializer takes no time unless `workloads` says so",
+        simplified: "requests go to the predictor's Service, past transformers and gateways, so latency lacks \
+                     their share; the storage initializer takes no time unless set in `workloads`",
     },
     Rule {
         group: "serving.kserve.io",
         kind: "LLMInferenceService",
         controller: "KServe",
         make: inference_service::make_llm,
-        simplified: "requests are balanced as by any Service, not by prefix and queue as the scheduler of the \
-                     Inference Gateway does, so that latency is too high; prefill pods get no requests",
+        simplified: "requests are balanced as by any Service, not by prefix and queue as by the Inference \
+                     Gateway's scheduler, so latency is too high; prefill pods get no requests",
     },
     Rule {
         group: "serving.knative.dev",
         kind: "Service",
         controller: "Knative",
         make: knative::make,
-        simplified: "it has one revision, whatever `traffic` and later changes of its template say; its gateway takes no \
-                     time, nor do the activator and queue-proxy, so that latency lacks a few milliseconds",
+        simplified: "it has one revision, regardless of `traffic` and later changes of its template; gateway, \
+                     activator and queue-proxy add no latency, so a few milliseconds are missing",
     },
     Rule {
         group: "argoproj.io",
         kind: "Rollout",
         controller: "Argo Rollouts",
         make: rollout::make,
-        simplified: "an update goes as a Deployment's rolling update does: steps, weights, analyses and the switch of \
-                     blue-green are not there, so that a bad version reaches more requests than in a cluster",
+        simplified: "updates follow a Deployment's rolling update, without steps, weights, analyses and blue-green \
+                     switches, so a bad version reaches more requests than in a cluster",
     },
 ];
 
-const RAY: &str = "the number of workers stays as it is at the start, whatever the Ray autoscaler would do, so that cost \
-                   follows no load; a request is worked on by the worker that takes it; workers do not wait for the head";
+const RAY: &str = "the number of workers is constant, without the Ray autoscaler, so cost does not follow load; a \
+                   request is processed by the worker that receives it; workers do not wait for the head";
 
 /// An object to be converted, with all other objects.
 pub(super) struct ExpansionInput<'a> {
@@ -222,7 +222,7 @@ pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) ->
     if !manifests.iter().any(|one| rule_of(one).is_some()) {
         return manifests;
     }
-    let mut said: BTreeMap<usize, (Location, usize)> = BTreeMap::new();
+    let mut simplifications: BTreeMap<usize, (Location, usize)> = BTreeMap::new();
     let mut expanded: Vec<Manifest> = Vec::with_capacity(manifests.len());
     for (place, manifest) in manifests.iter().enumerate() {
         let Some(index) = rule_of(manifest) else {
@@ -240,7 +240,7 @@ pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) ->
         let given = ExpansionInput { manifest, others: &manifests };
         match (RULES[index].make)(&given) {
             Ok(made) => {
-                said.entry(index).or_insert_with(|| (manifest.origin.place(), 0)).1 += 1;
+                simplifications.entry(index).or_insert_with(|| (manifest.origin.place(), 0)).1 += 1;
                 expanded.extend(made.into_iter().map(|value| made_of(value, manifest)));
             }
             Err(Mistake { field, message, help }) => {
@@ -251,12 +251,11 @@ pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) ->
             }
         }
     }
-    for (index, (place, count)) in said {
+    for (index, (place, count)) in simplifications {
         let Rule { kind, controller, simplified, .. } = RULES[index];
         let objects = if count == 1 { "object" } else { "objects" };
         let message = format!(
-            "simplified: {count} {objects} of kind {kind}: run as the objects that {controller} makes of them, but \
-             {simplified}"
+            "simplified: {count} {objects} of kind {kind}: simulated as the objects that {controller} creates, but {simplified}"
         );
         diagnostics.push(Diagnostic::warning("simplified-kind", message).at(place));
     }

@@ -92,7 +92,7 @@ fn group(
         return Err(Mistake {
             field: "spec",
             message: "Required value: headGroupSpec.template".to_owned(),
-            help: "a Ray cluster has a head with the template of its pod",
+            help: "a Ray cluster needs a head with a pod template",
         });
     };
     let groups = given.list(&at("/workerGroupSpecs"));

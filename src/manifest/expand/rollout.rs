@@ -27,8 +27,10 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
         let Some(workload) = given.others.iter().find(is_it) else {
             return Err(Mistake {
                 field: "spec.workloadRef",
-                message: format!("no workload {name} is here whose template it would have"),
-                help: "give the manifest of that workload, too",
+                message: format!(
+                    "the workload {name}, whose template it refers to, is not in the manifests"
+                ),
+                help: "add the manifest of that workload",
             });
         };
         if name == given.name() {

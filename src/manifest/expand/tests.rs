@@ -376,7 +376,7 @@ fn what_a_controller_could_not_make_pods_of_is_an_error_at_its_field() {
         ),
         (
             "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: a}, spec: {workloadRef: {name: b}}}",
-            "no workload b",
+            "the workload b, whose template",
         ),
     ] {
         let (manifests, said) = made(text);

@@ -78,8 +78,8 @@ impl Configurations {
                         // No effect without `vars`.
                         "varReference" if !has_variables => {}
                         other => {
-                            let message = format!("`{other}` in {path} is not rendered here");
-                            let help = "render it with `kubectl kustomize` and give the output";
+                            let message = format!("`{other}` in {path} is not supported");
+                            let help = "render it with `kubectl kustomize` and use the output";
                             return Err(problem_with_help(context.file, message, help));
                         }
                     }

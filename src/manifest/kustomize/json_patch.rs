@@ -18,7 +18,7 @@ pub(super) fn patch_all(
             _ => {
                 return Err(problem(
                     context.file,
-                    "patchesJson6902: a patch has `path` or `patch`",
+                    "patchesJson6902: a patch needs `path` or `patch`",
                 ));
             }
         };
@@ -39,7 +39,7 @@ pub(super) fn apply_operations(value: &mut Value, operations: &[Value]) -> Resul
         let text = |field: &str| operation.get(field).and_then(Value::as_str).unwrap_or_default();
         let path = text("path");
         let given = operation.get("value").cloned().unwrap_or_default();
-        let wrong = || format!("a JSON patch leads to {path}, which is not there");
+        let wrong = || format!("a JSON patch refers to {path}, which does not exist");
         match text("op") {
             "add" => add(value, path, given).ok_or_else(wrong)?,
             "replace" => {
@@ -58,12 +58,10 @@ pub(super) fn apply_operations(value: &mut Value, operations: &[Value]) -> Resul
             }
             "test" => {
                 if value.pointer(path) != Some(&given) {
-                    return Err(format!(
-                        "a JSON patch asks whether {path} is {given}, and it is not"
-                    ));
+                    return Err(format!("a JSON patch tests that {path} is {given}, which fails"));
                 }
             }
-            other => return Err(format!("a JSON patch has no operation {other:?}")),
+            other => return Err(format!("{other:?} is not an operation of a JSON patch")),
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ pub(super) fn patch_all(
         let text = match (given.get("path").and_then(Value::as_str), given.get("patch")) {
             (Some(path), _) => context.read(path)?,
             (None, Some(Value::String(text))) => text.clone().into_bytes(),
-            _ => return Err(problem(context.file, "patches: a patch has `path` or `patch`")),
+            _ => return Err(problem(context.file, "patches: a patch needs `path` or `patch`")),
         };
         let target = given.get("target").filter(|target| !target.is_null()).map(Target::of);
         for patch in documents(context.file, &text)? {
@@ -80,7 +80,7 @@ fn by_its_own_name(
             && (own.namespace().is_empty() || one.namespace() == own.namespace())
     };
     let Some(place) = resources.iter().position(is_meant) else {
-        let message = format!("no object is the {} {} of a patch", own.kind(), own.name());
+        let message = format!("the {} {} of a patch matches no object", own.kind(), own.name());
         return Err(problem(context.file, message));
     };
     if is_deletion(patch) {

@@ -123,12 +123,12 @@ fn settings(folder: &str, files: &dyn Files) -> Result<(String, Value), Box<Diag
             return Ok((path, settings));
         }
     }
-    Err(problem(folder, "there is no kustomization.yaml here"))
+    Err(problem(folder, "no kustomization.yaml in this folder"))
 }
 
 fn documents(path: &str, bytes: &[u8]) -> Result<Vec<Value>, Box<Diagnostic>> {
     let text =
-        std::str::from_utf8(bytes).map_err(|_| problem(path, "this is not a text in UTF-8"))?;
+        std::str::from_utf8(bytes).map_err(|_| problem(path, "the file is not UTF-8 text"))?;
     let mut diagnostics = Diagnostics::default();
     let documents = read_documents(&Source::new(path, text), &mut diagnostics);
     match diagnostics.iter().next() {
@@ -208,12 +208,12 @@ fn accumulate(
 ) -> Result<(), Box<Diagnostic>> {
     let (file, settings) = settings(folder, files)?;
     if depth > DEPTH {
-        return Err(problem(&file, "kustomizations include each other without an end"));
+        return Err(problem(&file, "kustomizations include each other in a cycle"));
     }
     let unknown = settings.as_object().into_iter().flatten().map(|(field, _)| field);
     if let Some(field) = unknown.into_iter().find(|field| !KNOWN.contains(&field.as_str())) {
-        let message = format!("`{field}` is not rendered here");
-        let help = "render it with `kubectl kustomize`, or kustomize itself, and give the output";
+        let message = format!("`{field}` is not supported");
+        let help = "render it with `kubectl kustomize`, or kustomize itself, and use the output";
         return Err(problem_with_help(&file, message, help));
     }
     let context = Context { folder, file: &file, files };
@@ -268,8 +268,8 @@ impl Context<'_> {
         let bytes = match self.files.read(&whole) {
             Ok(bytes) => bytes,
             Err(_) if is_remote || path.starts_with("github.com/") => {
-                let message = format!("{path} is elsewhere, and nothing is fetched");
-                let help = "render it with `kubectl kustomize` and give the output";
+                let message = format!("{path} is remote, and remote files are not fetched");
+                let help = "render it with `kubectl kustomize` and use the output";
                 return Err(problem_with_help(self.file, message, help));
             }
             Err(why) => return Err(problem(self.file, format!("{path}: {why}"))),

@@ -10,7 +10,7 @@ struct Texts(BTreeMap<&'static str, &'static str>);
 
 impl Files for Texts {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
-        self.0.get(path).map(|text| text.as_bytes().to_vec()).ok_or("there is no such file".into())
+        self.0.get(path).map(|text| text.as_bytes().to_vec()).ok_or("no such file".into())
     }
 
     fn is_folder(&self, path: &str) -> bool {
@@ -96,14 +96,14 @@ fn patches_merge_lists_by_their_keys_and_take_out_what_is_nothing() {
 #[test]
 fn what_is_not_rendered_is_named() {
     for (overlay, said) in [
-        ("resources: [../base]\nhelmCharts: [{name: a}]\n", "`helmCharts` is not rendered here"),
-        ("resources: ['https://example.com/a.yaml']\n", "https://example.com/a.yaml is elsewhere"),
-        ("resources: [../other.yaml]\n", "../other.yaml: there is no such file"),
+        ("resources: [../base]\nhelmCharts: [{name: a}]\n", "`helmCharts` is not supported"),
+        ("resources: ['https://example.com/a.yaml']\n", "https://example.com/a.yaml is remote"),
+        ("resources: [../other.yaml]\n", "../other.yaml: no such file"),
         (
             "resources: [../base]\npatches: [{patch: '{apiVersion: v1, kind: Pod, metadata: {name: x}}'}]\n",
-            "no object is the Pod x of a patch",
+            "the Pod x of a patch matches no object",
         ),
-        ("resources: [../prod]\n", "include each other without an end"),
+        ("resources: [../prod]\n", "include each other in a cycle"),
     ] {
         let problem = rendered(overlay).unwrap_err();
         assert!(problem.contains(said), "{problem}");
@@ -126,7 +126,7 @@ fn a_target_fits_whole_names() {
     }
 }
 
-/// The expectations are what kubectl 1.32's kustomize prints of these files.
+/// The expectations are the output of kubectl 1.32's kustomize for these files.
 #[test]
 fn replacements_and_configurations_write_what_kustomize_writes() {
     let settings = "namespace: prod\nnamePrefix: p-\nresources: [all.yaml]\nconfigurations: [kinds.yaml]\nreplacements:\n\

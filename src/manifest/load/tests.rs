@@ -1,4 +1,4 @@
-//! Loading as a whole: what arrives, what is said, and that nothing makes it panic.
+//! Loading as a whole: objects and diagnostics, and that no input makes it panic.
 
 use super::*;
 use crate::Severity;

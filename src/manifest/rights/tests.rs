@@ -1,4 +1,4 @@
-//! `auth can-i` against tables of who may do what.
+//! `auth can-i` against tables of users and their permissions.
 
 use super::*;
 use crate::diagnostic::Diagnostics;
@@ -7,7 +7,7 @@ use crate::yaml::Source;
 
 /// Roles and bindings of all forms.
 const MANIFESTS: &str = include_str!("cases.yaml");
-/// The lines of the table: `user | verb | what | namespace | name of the binding that allows it, or no`.
+/// The lines of the table: `user | verb | resource | namespace | name of the binding that allows it, or no`.
 const TABLE: &str = include_str!("cases.txt");
 
 fn rights(text: &str) -> Rights {

@@ -140,7 +140,7 @@ fn cron(
     }
     let time_zone = time_zone(Some(&zone));
     if !zone.is_empty() && time_zone.is_none() {
-        let problem = format!("{zone:?} is no time zone; write one such as Europe/Berlin");
+        let problem = format!("{zone:?} is not a time zone; write one such as Europe/Berlin");
         errors.push(&path.field("timezone"), problem);
     }
     let desired_replicas = replicas.parse::<i64>().unwrap_or_default();

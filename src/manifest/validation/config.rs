@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1 as core;
 use super::super::field::{FieldErrors, FieldPath};
 use super::Validate;
 
-/// What either may hold, in bytes (`MaxSecretSize`).
+/// Maximum size of the data of either, in bytes (`MaxSecretSize`).
 const MOST_BYTES: usize = 1024 * 1024;
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' \
                           (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name')";

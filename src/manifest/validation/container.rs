@@ -16,10 +16,10 @@ use super::{required, required_label, supported};
 const RESTART_POLICIES: [&str; 3] = ["Always", "Never", "OnFailure"];
 const FOR_SIDECARS: &str = "may not be set for init containers without restartPolicy=Always";
 
-/// What containers need of their pod to be checked.
+/// The properties of the pod that validating its containers requires.
 pub(super) struct PodOfContainers<'a> {
     pub(super) spec: &'a core::PodSpec,
-    /// Whether it is a pod that is made, and not a template.
+    /// Whether it is a pod rather than a template.
     pub(super) is_pod: bool,
     pub(super) volumes: BTreeMap<&'a str, Option<&'a core::Volume>>,
     pub(super) claims: BTreeSet<&'a str>,
@@ -52,7 +52,7 @@ pub(super) fn validate_containers(
         if !names.insert(container.name.as_str()) {
             errors.duplicate(&at.field("name"), &container.name);
         }
-        // Init containers run one after the other, so that each may have the ports of others.
+        // Init containers run one after another, so they may share host ports.
         check_host_ports(container, &mut BTreeSet::new(), &at, errors);
         if container.restart_policy.as_deref() == Some("Always") {
             validate_life(container, pod, &at, errors);
@@ -184,7 +184,7 @@ fn restart_rules(container: &core::Container, path: &FieldPath<'_>, errors: &mut
     }
 }
 
-/// `validateResizePolicy`, but for what lowering says.
+/// `validateResizePolicy`, except for rules that lowering checks.
 fn resize_policy(
     container: &core::Container,
     pod: &core::PodSpec,

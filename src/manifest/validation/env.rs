@@ -8,7 +8,7 @@ use super::config::check_config_key;
 use super::{required, subdomain};
 
 const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
-/// What variables may hold of their pod (`validEnvDownwardAPIFieldPathExpressions`).
+/// Pod fields that a variable may refer to (`validEnvDownwardAPIFieldPathExpressions`).
 const ENV_FIELDS: [&str; 9] = [
     "metadata.name",
     "metadata.namespace",
@@ -20,7 +20,7 @@ const ENV_FIELDS: [&str; 9] = [
     "status.podIP",
     "status.podIPs",
 ];
-/// What files may hold of their pod (`validVolumeDownwardAPIFieldPathExpressions`).
+/// Pod fields that a file may refer to (`validVolumeDownwardAPIFieldPathExpressions`).
 const FILE_FIELDS: [&str; 5] = [
     "metadata.annotations",
     "metadata.labels",
@@ -28,7 +28,7 @@ const FILE_FIELDS: [&str; 5] = [
     "metadata.namespace",
     "metadata.uid",
 ];
-/// What either may hold of a container's resources.
+/// Container resources that either may refer to.
 const RESOURCES: [&str; 6] = [
     "limits.cpu",
     "limits.ephemeral-storage",
@@ -225,7 +225,7 @@ fn check_divisor(resource: &str, divisor: &str, path: &FieldPath<'_>, errors: &m
     }
 }
 
-/// One file of a downward API volume (`validateDownwardAPIVolumeFile`), but for its path.
+/// One file of a downward API volume (`validateDownwardAPIVolumeFile`), except for its path.
 pub(super) fn downward_file(
     file: &core::DownwardAPIVolumeFile,
     path: &FieldPath<'_>,

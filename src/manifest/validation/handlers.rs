@@ -7,7 +7,7 @@ use super::super::field::{FieldErrors, FieldPath};
 use super::super::names::check_port_name;
 use super::supported;
 
-/// The parts of a handler, of whichever sort.
+/// The actions of a probe's or hook's handler.
 struct Handler<'a> {
     exec: Option<&'a core::ExecAction>,
     http_get: Option<&'a core::HTTPGetAction>,
@@ -61,7 +61,7 @@ fn validate_probe(
     }
 }
 
-/// The hooks of a container, in a pod that has so long to end.
+/// The hooks of a container in a pod with this grace period, in seconds.
 pub(super) fn validate_lifecycle(
     lifecycle: &core::Lifecycle,
     grace_period_seconds: Option<i64>,

@@ -1,5 +1,5 @@
-//! HTTPRoutes: what the schema of Gateway API and its rules ask for (`apis/v1/httproute_types.go`, 1.4), in the words of
-//! the API server where it has any.
+//! HTTPRoutes: the schema of Gateway API and its rules (`apis/v1/httproute_types.go`, 1.4), in the wording of the API
+//! server where it has any.
 
 use super::super::field::{FieldErrors, FieldPath};
 use super::super::http_route::{Fields, HttpBackendRef, HttpRoute, HttpRouteMatch, HttpRouteRule};

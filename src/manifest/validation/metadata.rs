@@ -1,4 +1,4 @@
-//! Metadata beside names and labels (`ValidateObjectMeta`, `ValidatePodSpecificAnnotations`).
+//! Metadata except for names and labels (`ValidateObjectMeta`, `ValidatePodSpecificAnnotations`).
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::super::field::{FieldErrors, FieldPath};
 use super::super::names::check_key;
 use super::required;
 
-/// What all annotations of an object hold at most, in bytes (`TotalAnnotationSizeLimitB`).
+/// Maximum total size of an object's annotations, in bytes (`TotalAnnotationSizeLimitB`).
 const MOST_ANNOTATION_BYTES: usize = 256 * 1024;
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-/// Checks what an object says of itself, but for its name, namespace, labels and the keys of annotations.
+/// Checks an object's metadata, except for its name, namespace, labels and the keys of annotations.
 pub(crate) fn validate_metadata(metadata: &meta::ObjectMeta, errors: &mut FieldErrors) {
     let path = FieldPath::ROOT.field("metadata");
     let annotations = metadata.annotations.iter().flatten();
@@ -54,7 +54,7 @@ pub(crate) fn validate_metadata(metadata: &meta::ObjectMeta, errors: &mut FieldE
     }
 }
 
-/// Annotations of pods that the API server reads.
+/// Checks the annotations of pods that the API server interprets.
 pub(crate) fn pod_annotations(
     annotations: Option<&BTreeMap<String, String>>,
     path: &FieldPath<'_>,
@@ -62,7 +62,7 @@ pub(crate) fn pod_annotations(
 ) {
     if let Some(cost) = annotations.and_then(|all| all.get(DELETION_COST)) {
         let digits = cost.strip_prefix('-').unwrap_or(cost);
-        // A number has no plus sign and no leading zeros.
+        // The API server accepts no plus sign and no leading zeros.
         let is_plain = digits == "0" && !cost.starts_with('-')
             || !digits.is_empty() && !digits.starts_with('0') && !digits.starts_with('+');
         if !is_plain || cost.parse::<i32>().is_err() {

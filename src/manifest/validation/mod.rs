@@ -1,7 +1,7 @@
-//! What the API server checks of an object that is written, beside what lowering needs: by kind, with the field and
-//! in the words of the real validation (`pkg/apis/*/validation`, 1.36).
+//! The API server's validation of written objects, apart from the rules that lowering checks: by kind, with the field
+//! and the wording of the real validation (`pkg/apis/*/validation`, 1.36).
 //!
-//! Objects are checked as they are completed. What breaks a rule cannot be written; what is stored may break it.
+//! Objects are checked with their defaults set. A violation prevents a write; stored objects may have some.
 
 mod config;
 mod container;
@@ -28,9 +28,9 @@ pub(super) use pod_spec::{Owner, validate_pod_spec};
 use super::field::{FieldErrors, FieldPath};
 use super::names::{NameRule, check_name};
 
-/// A kind whose objects are checked when they are written.
+/// A kind whose objects are validated when written.
 pub(super) trait Validate {
-    /// Adds the rules that the object breaks.
+    /// Adds an error for each rule that the object violates.
     fn validate(&self, errors: &mut FieldErrors);
 }
 
@@ -42,7 +42,7 @@ macro_rules! unchecked {
     )*};
 }
 
-// Of these, nothing is checked but their metadata, or all that is checked is needed to lower them.
+// Only the metadata of these is checked, or lowering checks all rules.
 unchecked!(
     k8s_openapi::api::core::v1::Namespace,
     k8s_openapi::api::core::v1::ServiceAccount,
@@ -59,7 +59,7 @@ fn label(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     check_name(name, false, NameRule::Label, path, errors);
 }
 
-/// A name that must be there, and be a label.
+/// Requires a name, which must be a label.
 fn required_label(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if name.is_empty() {
         errors.required(path, "");
@@ -68,14 +68,14 @@ fn required_label(name: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     }
 }
 
-/// A text that must be there.
+/// Requires a text.
 fn required(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if text.is_empty() {
         errors.required(path, "");
     }
 }
 
-/// A text that is one of those, where it is there.
+/// Checks an optional text against the supported values.
 fn supported(text: Option<&str>, choices: &[&str], path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if let Some(text) = text.filter(|text| !choices.contains(text)) {
         errors.not_supported(path, text, choices);

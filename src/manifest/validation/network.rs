@@ -93,9 +93,9 @@ fn check_host(host: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if !host.contains('*') {
         return subdomain(host, path, errors);
     }
-    let mut untold = FieldErrors::default();
-    subdomain(host.strip_prefix("*.").unwrap_or_default(), path, &mut untold);
-    if !untold.is_empty() {
+    let mut discarded = FieldErrors::default();
+    subdomain(host.strip_prefix("*.").unwrap_or_default(), path, &mut discarded);
+    if !discarded.is_empty() {
         errors.invalid(path, host, WILDCARD);
     }
 }
@@ -235,7 +235,7 @@ fn validate_backend(
     }
 }
 
-/// `domain/path`, as controllers and managers are named (`IsDomainPrefixedPath`).
+/// `domain/path`, the form of controllers' names (`IsDomainPrefixedPath`).
 pub(super) fn domain_prefixed_path(text: &str, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     if text.is_empty() {
         return errors.required(path, "");

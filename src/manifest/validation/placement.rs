@@ -1,4 +1,4 @@
-//! Selectors of labels, and where pods may run, but for what lowering says (`ValidateLabelSelector`,
+//! Label selectors and the placement of pods, except for rules that lowering checks (`ValidateLabelSelector`,
 //! `validateAffinity`, `validateTopologySpreadConstraints`, `ValidateTolerations`).
 
 use k8s_openapi::api::core::v1 as core;
@@ -8,7 +8,7 @@ use super::super::field::{FieldErrors, FieldPath};
 use super::super::names::{check_key, check_label_value, check_labels};
 use super::{label, subdomain};
 
-/// `ValidateLabelSelector`, but for operators and the number of their values.
+/// `ValidateLabelSelector`, except for operators and the number of their values.
 pub(super) fn validate_selector(
     selector: Option<&meta::LabelSelector>,
     path: &FieldPath<'_>,
@@ -31,7 +31,7 @@ fn check_values(values: Option<&[String]>, path: &FieldPath<'_>, errors: &mut Fi
     }
 }
 
-/// `ValidateNodeSelector`, but for operators and the number of their values.
+/// `ValidateNodeSelector`, except for operators and the number of their values.
 pub(super) fn validate_node_selector(
     selector: &core::NodeSelector,
     path: &FieldPath<'_>,
@@ -43,7 +43,7 @@ pub(super) fn validate_node_selector(
     }
 }
 
-/// Values are looked at where a node must have them.
+/// A term of required node affinity, whose values are checked too.
 fn node_term(
     term: &core::NodeSelectorTerm,
     is_required: bool,
@@ -142,8 +142,8 @@ fn label_keys(
     }
 }
 
-/// Keys that an expression has beside `matchLabels` or an earlier expression
-/// (`ValidateMatchLabelKeysAndMismatchLabelKeys`); the API server says it of an item of what is around them.
+/// Keys that an expression repeats from `matchLabels` or an earlier expression
+/// (`ValidateMatchLabelKeysAndMismatchLabelKeys`). As in the API server, the error's path indexes the enclosing field.
 fn doubled_keys(
     keys: Option<&[String]>,
     selector: Option<&meta::LabelSelector>,

@@ -14,13 +14,12 @@ use super::security::validate_pod_security;
 use super::volumes::{validate_resource_claims, validate_volumes};
 use super::{SPEC, Validate, label, subdomain, supported};
 
-/// Whose pods they are.
+/// The object that contains the pod spec.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Owner<'a> {
     /// The object is the pod.
     Itself,
-    /// A template, of which pods are made that have volumes of these names besides, as those of a StatefulSet for its
-    /// claims.
+    /// A template whose pods get further volumes of these names, such as a StatefulSet's for its claims.
     Template(&'a [&'a str]),
 }
 
@@ -87,7 +86,7 @@ pub(crate) fn validate_pod_spec(
     }
 }
 
-/// What the pod as a whole asks for (`validatePodResources`).
+/// Pod-level resources (`validatePodResources`).
 fn pod_resources(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let Some(resources) = &spec.resources else { return };
     let path = path.field("resources");
@@ -216,7 +215,7 @@ fn names(spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     }
 }
 
-/// `validateOS`, `validateLinux`, and of `validateWindows` what pods of Linux have most.
+/// `validateOS`, `validateLinux`, and the rules of `validateWindows` about common Linux settings.
 fn system(name: &str, spec: &core::PodSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let at = path.field("os");
     match name {

@@ -1,4 +1,4 @@
-//! LimitRanges, ResourceQuotas and PodDisruptionBudgets, but for what lowering says (`ValidateLimitRange`,
+//! LimitRanges, ResourceQuotas and PodDisruptionBudgets, except for rules that lowering checks (`ValidateLimitRange`,
 //! `ValidateResourceQuotaSpec`, `ValidatePodDisruptionBudgetSpec`).
 
 use k8s_openapi::api::core::v1 as core;
@@ -115,7 +115,7 @@ fn amounts_of_resource(
             && asked > most
             && min.nanos() > 0
         {
-            // Both were whole numbers of billionths, which a message shows with six digits.
+            // The ratio, which the message shows with six digits.
             let millionths = max.nanos().saturating_mul(1_000_000) / min.nanos();
             let limit = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
             let rule = format!("ratio {ratio} is greater than max/min = {limit}");

@@ -1,4 +1,4 @@
-//! What containers ask for, and the names of resources (`validateResourceRequirements`).
+//! Requests and limits of containers, and names of resources (`validateResourceRequirements`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,9 @@ use super::super::names::check_key;
 use super::label;
 use units::Quantity;
 
-/// Resources of containers that have no domain (`standardContainerResources`).
+/// Container resources without a domain (`standardContainerResources`).
 const OF_CONTAINERS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
-/// All resources that have none (`standardResources`).
+/// All resources without a domain (`standardResources`).
 const STANDARD: [&str; 20] = [
     "cpu",
     "memory",
@@ -35,7 +35,7 @@ const STANDARD: [&str; 20] = [
     "services.nodeports",
     "services.loadbalancers",
 ];
-/// Those that are counted in whole numbers (`integerResources`).
+/// Resources with integer amounts (`integerResources`).
 const WHOLE: [&str; 9] = [
     "pods",
     "resourcequotas",
@@ -65,9 +65,9 @@ pub(super) fn may_be_overcommitted(name: &str) -> bool {
 
 /// `IsExtendedResourceName`.
 fn is_extended(name: &str) -> bool {
-    let mut untold = FieldErrors::default();
-    check_key(&format!("requests.{name}"), &FieldPath::ROOT, &mut untold);
-    !is_native(name) && !name.starts_with("requests.") && untold.is_empty()
+    let mut discarded = FieldErrors::default();
+    check_key(&format!("requests.{name}"), &FieldPath::ROOT, &mut discarded);
+    !is_native(name) && !name.starts_with("requests.") && discarded.is_empty()
 }
 
 pub(super) fn is_standard(name: &str) -> bool {
@@ -96,7 +96,7 @@ pub(super) fn check_container_resource(name: &str, path: &FieldPath<'_>, errors:
     }
 }
 
-/// The amount of a resource, which may be counted in whole numbers (`ValidateResourceQuantityValue`).
+/// The amount of a resource, an integer for some (`ValidateResourceQuantityValue`).
 pub(super) fn check_amount(
     name: &str,
     amount: &ApiQuantity,
@@ -117,8 +117,7 @@ pub(super) fn quantity(amount: &ApiQuantity) -> Option<Quantity> {
     amount.0.parse().ok()
 }
 
-/// What a container asks for (`validateResourceRequirements`); that no request is above its limit is said where it is
-/// lowered.
+/// Requests and limits of a container (`validateResourceRequirements`); lowering reports a request above its limit.
 pub(super) fn validate_resources(
     resources: &core::ResourceRequirements,
     pod_claims: &BTreeSet<&str>,

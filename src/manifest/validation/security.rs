@@ -1,4 +1,4 @@
-//! What containers may do on their node (`ValidateSecurityContext`, `validatePodSpecSecurityContext`).
+//! Security contexts of containers and pods (`ValidateSecurityContext`, `validatePodSpecSecurityContext`).
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use super::{required, supported};
 
 const IDS: &str = "must be between 0 and 2147483647, inclusive";
 const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
-/// What a path may have at most, one byte being kept (`PATH_MAX`).
+/// Maximum length of a path: `PATH_MAX` less the terminating zero byte.
 const LONGEST_PATH: usize = 4095;
 
-/// That of a container.
+/// The security context of a container.
 pub(super) fn validate_security_context(
     context: &core::SecurityContext,
     host_users: bool,
@@ -43,7 +43,7 @@ pub(super) fn validate_security_context(
     app_armor(context.app_armor_profile.as_ref(), &path.field("appArmorProfile"), errors);
 }
 
-/// That of a pod, with what it shares with its node.
+/// The security context of a pod, and the host namespaces that it shares.
 pub(super) fn validate_pod_security(
     spec: &core::PodSpec,
     path: &FieldPath<'_>,

@@ -1,4 +1,4 @@
-//! Services, but for what lowering says (`ValidateServiceCreate`), and nodes (`ValidateNode`).
+//! Services, except for rules that lowering checks (`ValidateServiceCreate`), and nodes (`ValidateNode`).
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -82,7 +82,7 @@ fn external_name(spec: &core::ServiceSpec, errors: &mut FieldErrors) {
     }
 }
 
-/// `ValidateServiceClusterIPsRelatedFields`; where `clusterIP` stands alone, it is the only one of `clusterIPs`.
+/// `ValidateServiceClusterIPsRelatedFields`; `clusterIP` alone counts as the only entry of `clusterIPs`.
 fn cluster_ips(spec: &core::ServiceSpec, is_headless: bool, errors: &mut FieldErrors) {
     let at = SPEC.field("clusterIPs");
     let first = spec.cluster_ip.as_deref().unwrap_or_default();
@@ -163,7 +163,7 @@ fn ports(spec: &core::ServiceSpec, service_type: &str, errors: &mut FieldErrors)
     }
 }
 
-/// Of a Service without affinity, the API server throws away how long it lasts.
+/// Session affinity; without `ClientIP`, the API server drops the timeout unchecked.
 fn affinity(spec: &core::ServiceSpec, errors: &mut FieldErrors) {
     if spec.session_affinity.as_deref() != Some("ClientIP") {
         return;
@@ -229,7 +229,7 @@ fn traffic_policies(spec: &core::ServiceSpec, service_type: &str, errors: &mut F
 impl Validate for core::Node {
     fn validate(&self, errors: &mut FieldErrors) {
         let Some(spec) = &self.spec else { return };
-        // The API server says it of the metadata.
+        // The API server reports this path under `metadata`.
         let at = FieldPath::ROOT.field("metadata");
         let path = at.field("taints");
         let mut seen = BTreeSet::new();

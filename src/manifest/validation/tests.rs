@@ -1,5 +1,5 @@
-//! A table of small manifests, most of which break one rule: the field that the API server names is the one that is
-//! named here, and their valid neighbours pass.
+//! A table of small manifests, most of which violate one rule: the error names the same field as the API server's, and
+//! their valid variants pass.
 
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ fn base(name: &str) -> &'static str {
     }
 }
 
-/// Sets what a path such as `spec.rules[0].host` leads to; nothing takes it out.
+/// Sets the value at a path such as `spec.rules[0].host`; `None` removes it.
 fn set(object: &mut Value, path: &str, value: Option<Value>) {
     let mut steps: Vec<String> = Vec::new();
     for part in path.split('.') {
@@ -165,7 +165,7 @@ fn case(line: &str) -> Case<'_> {
     Case { line, object, fields, message }
 }
 
-/// The place of an error, without the key of the label that it is about, which is no field of its own.
+/// The place of an error, without the label's key, which is not a field of its own.
 fn place(error: &Diagnostic, expected: &BTreeSet<String>) -> String {
     let field = error.field.as_str();
     let around = field.rsplit_once('[').map_or(field, |(around, _)| around);
@@ -181,7 +181,7 @@ fn what_the_api_server_refuses_is_refused_with_the_field_that_it_names() {
             let text = case.object.to_string();
             let said = load(&[Source::new("case.yaml", &text)]).diagnostics;
             let is_error = |one: &&Diagnostic| one.severity == Severity::Error;
-            // What an object refers to is not looked for here.
+            // References to other objects are not part of this test.
             let errors: Vec<&Diagnostic> = said
                 .iter()
                 .filter(is_error)

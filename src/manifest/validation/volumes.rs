@@ -21,14 +21,14 @@ const HOST_PATH_TYPES: [&str; 8] = [
     "Socket",
 ];
 
-/// The sources of volumes in the order in which the API server looks at them.
+/// The volume sources, in the order in which the API server checks them.
 macro_rules! sources_of {
     ($volume:ident, $($field:ident $name:literal),*) => {
         [$(($name, $volume.$field.is_some())),*]
     };
 }
 
-/// Volumes by their names: those of which containers may mount, and what is wrong with all.
+/// Checks all volumes and returns them by name.
 pub(super) fn validate_volumes<'a>(
     spec: &'a core::PodSpec,
     is_pod: bool,
@@ -240,7 +240,7 @@ fn keys(items: Option<&[core::KeyToPath]>, path: &FieldPath<'_>, errors: &mut Fi
     }
 }
 
-/// The API server says of no file in the list which of them it means.
+/// A file of the list. As in the API server, the error's path does not index it.
 fn validate_downward_file(
     file: &core::DownwardAPIVolumeFile,
     path: &FieldPath<'_>,
@@ -312,7 +312,7 @@ fn service_account_token(
     if seconds > LONGEST_SECONDS {
         errors.invalid(&at, seconds, "may not specify a duration larger than 2^32 seconds");
     }
-    // The API server says it of the volume.
+    // The API server reports this path under the volume.
     required(&token.path, &volume.field("path"), errors);
     local_path(&token.path, &volume.field("path"), errors);
 }
@@ -339,7 +339,7 @@ pub(super) fn no_backsteps(text: &str, path: &FieldPath<'_>, errors: &mut FieldE
     }
 }
 
-/// Where a container mounts which volumes, and has which block devices.
+/// Volume mounts and block devices of a container.
 pub(super) fn validate_mounts(
     container: &core::Container,
     volumes: &BTreeMap<&str, Option<&core::Volume>>,
@@ -373,7 +373,7 @@ pub(super) fn validate_mounts(
     validate_devices(devices, container, volumes, path, errors);
 }
 
-/// The API server says of no mount which of them it means, but for one rule.
+/// `subPath` and `subPathExpr`. As in the API server, the error's path indexes the mount for one rule only.
 fn sub_path(
     mount: &core::VolumeMount,
     path: &FieldPath<'_>,
@@ -464,7 +464,7 @@ fn validate_devices(
     }
 }
 
-/// Claims of the pod to devices (`validatePodResourceClaims`).
+/// The pod's resource claims (`validatePodResourceClaims`).
 pub(super) fn validate_resource_claims(
     spec: &core::PodSpec,
     path: &FieldPath<'_>,

@@ -1,4 +1,5 @@
-//! Workloads beside their templates and what lowering says (`pkg/apis/apps/validation`, `pkg/apis/batch/validation`).
+//! Workloads, except for their templates and rules that lowering checks (`pkg/apis/apps/validation`,
+//! `pkg/apis/batch/validation`).
 
 use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::batch::v1 as batch;
@@ -11,12 +12,13 @@ use super::placement::validate_selector;
 use super::storage::validate_claim_templates;
 use super::{SPEC, Validate, label};
 
-/// Indexed Jobs: pods at one time (`maxParallelismForIndexedJob`), and of failed indexes.
+/// Indexed Jobs: maximum parallelism (`maxParallelismForIndexedJob`) and maximum number of failed indexes.
 const MOST_INDEXES: i32 = 100_000;
-/// Completions above which a Job with a limit for each index must say more.
+/// Completions above which a Job with `backoffLimitPerIndex` has stricter limits.
 const MANY_COMPLETIONS: i32 = 100_000;
+/// Maximum parallelism and failed indexes of such a Job.
 const MOST_OF_MANY: i32 = 10_000;
-/// The labels by which a Job's selector finds its pods.
+/// The labels of a Job's generated selector.
 const CONTROLLER_LABELS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
 
 impl Validate for apps::Deployment {
@@ -84,7 +86,7 @@ impl Validate for batch::Job {
     }
 }
 
-/// Whether a selector asks for more than the labels that the API server gives to the pods of a Job.
+/// Whether a selector goes beyond the labels that the API server generates for a Job.
 fn is_written_by_hand(selector: &meta::LabelSelector) -> bool {
     let mut labels = selector.match_labels.iter().flatten().map(|(key, _)| key.as_str());
     let has_expressions = selector.match_expressions.as_ref().is_some_and(|all| !all.is_empty());
@@ -95,8 +97,9 @@ fn manual_selector(spec: &batch::JobSpec, errors: &mut FieldErrors) {
     let Some(selector) = &spec.selector else {
         return errors.required(&SPEC.field("selector"), "");
     };
-    let mut untold = FieldErrors::default();
-    let selector = super::super::selector::label_selector(selector, &FieldPath::ROOT, &mut untold);
+    let mut discarded = FieldErrors::default();
+    let selector =
+        super::super::selector::label_selector(selector, &FieldPath::ROOT, &mut discarded);
     let labels = spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref());
     if !selector.matches(&super::super::pod::pairs(labels)) {
         let at = SPEC.field("template");
@@ -186,7 +189,7 @@ fn indexed_job(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut FieldEr
     }
 }
 
-/// `validatePodFailurePolicy`, but for what lowering says.
+/// `validatePodFailurePolicy`, except for rules that lowering checks.
 fn failure_policy(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let Some(policy) = &spec.pod_failure_policy else { return };
     let path = path.field("podFailurePolicy");
@@ -249,7 +252,7 @@ fn exit_codes(
     }
 }
 
-/// `validateSuccessPolicy`, but for what lowering says.
+/// `validateSuccessPolicy`, except for rules that lowering checks.
 fn success_policy(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
     let (Some(policy), Some(completions)) = (&spec.success_policy, spec.completions) else {
         return;
@@ -293,7 +296,7 @@ fn success_policy(spec: &batch::JobSpec, path: &FieldPath<'_>, errors: &mut Fiel
     }
 }
 
-/// How many indexes a text such as `0,2-4` names (`validateIndexesFormat`).
+/// Number of indexes in a text such as `0,2-4` (`validateIndexesFormat`).
 fn count_indexes(text: &str, completions: i32) -> Result<i32, String> {
     let mut count = 0;
     let mut last: Option<i32> = None;

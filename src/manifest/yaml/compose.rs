@@ -120,7 +120,7 @@ impl Problem {
 
     fn too_deep(at: &Positions) -> Box<Self> {
         let message = format!("values nest deeper than {NESTING_LIMIT} levels");
-        Self::new("nesting", message, at, "no Kubernetes object nests that deep; flatten it")
+        Self::new("nesting", message, at, "Kubernetes objects are not nested that deep; flatten it")
     }
 
     fn no_key(at: &Positions) -> Box<Self> {
@@ -139,7 +139,7 @@ impl Problem {
 }
 
 fn syntax_problem(text: &str, error: &ScanError) -> Box<Problem> {
-    const TAB_HELP: &str = "indent with spaces; YAML takes no tabs";
+    const TAB_HELP: &str = "indent with spaces; YAML does not allow tabs";
     let marker = error.marker();
     let at = leaf(marker.line(), marker.col());
     let line = text.lines().nth(marker.line().saturating_sub(1)).unwrap_or("");
@@ -149,7 +149,7 @@ fn syntax_problem(text: &str, error: &ScanError) -> Box<Problem> {
         _ if line.starts_with('\t') => TAB_HELP,
         ErrorKind::TabInIndentation => TAB_HELP,
         ErrorKind::InvalidQuotedScalarIndent | ErrorKind::UnclosedQuotedScalar => {
-            "close the quotes, or indent what they hold deeper than its key"
+            "close the quotes, or indent the quoted text deeper than its key"
         }
         _ => "",
     };
@@ -311,7 +311,7 @@ impl Composer {
     fn copy_of(&mut self, anchor: usize, at: &Positions) -> Result<Node, Box<Problem>> {
         let Some(node) = self.anchors.get(&anchor) else {
             let message = "this alias refers to a value that contains it";
-            return Err(Problem::new("alias", message, at, "write the value out"));
+            return Err(Problem::new("alias", message, at, "write the value instead"));
         };
         let node = node.clone();
         if self.open.len() + height(&node.value) > NESTING_LIMIT {
@@ -327,7 +327,7 @@ impl Composer {
             return Ok(());
         }
         let message = format!("aliases expand to more than {} MiB", COPY_LIMIT_BYTES >> 20);
-        Err(Problem::new("alias", message, at, "write the values out, or split the file"))
+        Err(Problem::new("alias", message, at, "write the values instead, or split the file"))
     }
 
     fn abandon_document(&mut self) {
@@ -383,7 +383,7 @@ impl OpenMap {
             _ => vec![node],
         };
         if nodes.iter().any(|node| !node.value.is_object()) {
-            let message = "`<<` takes a map or a list of maps";
+            let message = "`<<` needs a map or a list of maps";
             return Err(Problem::new("merge", message, at, "refer to a map with `<<: *name`"));
         }
         self.merged.extend(nodes);
@@ -418,8 +418,8 @@ fn scalar_value(
         return Ok(Value::from(text));
     }
     scalar::resolve(text).ok_or_else(|| {
-        let help = "write a number, or quote it if it is meant as text";
-        Problem::new("not-finite", format!("`{text}` is no finite number"), at, help)
+        let help = "write a number, or quote it if it is text";
+        Problem::new("not-finite", format!("`{text}` is not a finite number"), at, help)
     })
 }
 

@@ -1,4 +1,4 @@
-//! Where each field of a document stands.
+//! Positions of a document's fields in its text.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ enum Children {
 }
 
 impl Positions {
-    /// The position of a value that stands in no text.
+    /// The position of a value without a text.
     pub(crate) const fn unknown() -> Self {
         Self::leaf(0, 0)
     }

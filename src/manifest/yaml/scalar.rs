@@ -1,6 +1,6 @@
-//! What a plain (unquoted) YAML scalar means, as kubectl reads it.
+//! Meaning of a plain (unquoted) YAML scalar, as kubectl reads it.
 //!
-//! Semantics: `sigs.k8s.io/yaml` `goyaml.v2/resolve.go`, and the JSON that it makes of the result.
+//! Semantics: `sigs.k8s.io/yaml` `goyaml.v2/resolve.go`, and its conversion of the result to JSON.
 
 use serde_json::Value;
 

@@ -64,7 +64,7 @@ quoted: {'<<': text}
     let merged = value(text);
     assert_eq!(merged["web"], json!({"image": "httpd", "tag": 1, "port": 80}));
     assert_eq!(merged["quoted"], json!({"<<": "text"}));
-    assert!(problem("a:\n  <<: text\n").contains("test.yaml:2: `<<` takes a map"));
+    assert!(problem("a:\n  <<: text\n").contains("test.yaml:2: `<<` needs a map"));
 }
 
 #[test]
@@ -130,9 +130,9 @@ fn the_last_value_of_a_duplicate_key_counts_and_in_manifests_it_is_a_warning() {
     assert_eq!(documents[0].value, json!({"a": {"d": 3}, "c": 2}));
     let field = FieldPath::ROOT.field("a");
     assert_eq!(documents[0].place(&field.field("d")).line, 3);
-    let told = "warning: test.yaml:3: duplicate key `a`\n  test.yaml:1: first written here\n  \
+    let expected_warning = "warning: test.yaml:3: duplicate key `a`\n  test.yaml:1: first written here\n  \
                 help: kubectl takes the last value; keep one of them\n";
-    assert_eq!(diagnostics.to_string(), told);
+    assert_eq!(diagnostics.to_string(), expected_warning);
     let mut diagnostics = Diagnostics::default();
     read_documents(&source, &mut diagnostics);
     assert!(diagnostics.has_errors(), "elsewhere it is an error");
@@ -151,7 +151,7 @@ fn what_is_no_yaml_is_an_error_with_line_and_help() {
     assert!(problem("{{- if .x }}\na: 1\n").contains("helm template"));
     assert!(problem("a: \"x\nb: 1\n").contains("close the quotes"));
     assert!(problem("? ? a\n").contains("test.yaml:1: a key must be plain text"));
-    assert!(problem("a: .inf\n").contains("test.yaml:1: `.inf` is no finite number"));
+    assert!(problem("a: .inf\n").contains("test.yaml:1: `.inf` is not a finite number"));
     assert!(problem("a: *nothing\n").contains("test.yaml:1: not valid YAML"));
     assert!(problem("a: &a [*a]\n").contains("contains it"));
     assert!(problem("\u{1}\u{2}").contains("not valid YAML"));

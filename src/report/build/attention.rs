@@ -17,7 +17,7 @@ pub(super) fn attention(facts: ReportInput<'_>, report: &Report) -> Vec<Notice> 
             let pods = counted(workload.pods_without_node, "pod");
             let now = track.waits_because.as_ref().map(|why| format!(": {why}"));
             let why = now.unwrap_or_else(|| last_words(report, name, "FailedScheduling"));
-            let message = format!("{name}: {pods} still had no node at the end of the run{why}");
+            let message = format!("{name}: {pods} still pending at the end of the run{why}");
             say(Severity::Failure, message);
         } else if workload.pending_pod_seconds >= 60.0 {
             let waited = span(workload.pending_pod_seconds);
@@ -87,12 +87,12 @@ fn jobs_attention(name: &str, jobs: &JobsReport, say: &mut impl FnMut(Severity, 
     }
     if jobs.deleted > 0 {
         let deleted = jobs.deleted;
-        say(Severity::Warning, format!("{name}: {deleted} Jobs were deleted before their end"));
+        say(Severity::Warning, format!("{name}: {deleted} Jobs were deleted before they finished"));
     }
     // A Job that happens to be running is fine; one that never completes or piles up is not.
     if jobs.unfinished > 1 || (jobs.unfinished == 1 && jobs.complete == 0) {
         let unfinished = jobs.unfinished;
-        let message = format!("{name}: {unfinished} Jobs had not ended at the end of the run");
+        let message = format!("{name}: {unfinished} Jobs were unfinished at the end of the run");
         say(Severity::Warning, message);
     }
 }
@@ -111,7 +111,7 @@ fn last_words(report: &Report, workload: &str, reason: &str) -> String {
         });
         owners.max_by_key(|id| id.len()).cloned()
     };
-    let mut said = report.log.iter().rev().filter(|entry| entry.reason == reason);
-    let last = said.find(|entry| owner(&entry.object) == Some(id(workload)));
+    let mut entries = report.log.iter().rev().filter(|entry| entry.reason == reason);
+    let last = entries.find(|entry| owner(&entry.object) == Some(id(workload)));
     last.map_or_else(String::new, |entry| format!(": {}", entry.message))
 }

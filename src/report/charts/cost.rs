@@ -82,7 +82,7 @@ fn rows(report: &Report) -> Vec<(String, Money, Color)> {
     ));
     let beside = report.cost.total_usd - report.cost.nodes_usd;
     if beside > Money::ZERO {
-        rows.push(("beside the nodes: see the invoice".to_owned(), beside, Color::MUTED));
+        rows.push(("items other than nodes: see the invoice".to_owned(), beside, Color::MUTED));
     }
     rows
 }

@@ -3,13 +3,19 @@
 mod canvas;
 mod cost;
 mod font;
+mod heat_map;
+mod influence;
 mod marks;
 mod over_time;
 mod panel;
 mod scale;
+mod scatter;
 mod scene;
 mod waterfall;
 
+pub use heat_map::{HeatCell, HeatMap, heat_map};
+pub use influence::{Influence, influence};
+pub use scatter::{Scatter, ScatterPoint, scatter};
 pub use scene::{Anchor, Color, Readout, ReadoutSeries, Scene, Text, WIDTH};
 pub use waterfall::{Bar, waterfall};
 

@@ -237,7 +237,7 @@ fn present(values: &[f64]) -> Vec<Option<f64>> {
 /// A count of a workload: by interval, and at its instants.
 type Counts = fn(&WorkloadSeries) -> (&[f64], &[(f64, f64)]);
 
-/// The steps added up: from when on the sum had which value.
+/// The sum of several step series.
 fn sum_of_steps<'a>(many: impl Iterator<Item = &'a [(f64, f64)]>) -> Vec<(f64, f64)> {
     let mut changes: Vec<(f64, f64)> = Vec::new();
     for steps in many {

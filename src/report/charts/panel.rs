@@ -35,7 +35,7 @@ pub struct TimeAxis<'a> {
     pub interval_ends_seconds: &'a [f64],
 }
 
-/// How a series is drawn.
+/// Drawing style of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stroke {
     /// A mean over each interval: a line through their middles.
@@ -319,7 +319,7 @@ impl Panel<'_> {
         runs
     }
 
-    /// From when to when the series had which value: between its steps, or in each interval.
+    /// Start, end and value of each stretch: between the steps of a step series, else the intervals.
     fn spans(&self, series: &Series) -> Vec<(f64, f64, Option<f64>)> {
         let finite = |value: f64| Some(value).filter(|value| value.is_finite());
         if series.steps.is_empty() {

@@ -113,7 +113,7 @@ pub struct Readout {
     pub bottom: f64,
     /// Title of the panel.
     pub title: String,
-    /// Its series.
+    /// Series of the panel, in drawing order.
     pub series: Vec<ReadoutSeries>,
 }
 

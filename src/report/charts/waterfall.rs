@@ -1,4 +1,4 @@
-//! From one bill to another: a bar for each step, which begins where the one above it ends.
+//! The waterfall chart of two bills: a bar for each difference, which begins where the one above it ends.
 
 use super::canvas::fit;
 use super::scene::{Anchor, Color, Scene, Text, WIDTH};
@@ -7,15 +7,15 @@ use units::Money;
 /// A bar between two amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bar {
-    /// What it stands for.
+    /// Label: a bill, or the line of the bill that differs.
     pub name: String,
-    /// Where it begins: nothing for a whole bill.
+    /// Start; zero for a whole bill.
     pub from: Money,
-    /// Where it ends.
+    /// End.
     pub to: Money,
 }
 
-/// Steps that have a bar of their own, the largest first.
+/// Maximum number of differences with a bar of their own, largest first.
 const STEPS: usize = 14;
 
 const LEFT: f64 = 50.0;
@@ -24,9 +24,9 @@ const VALUE_WIDTH: f64 = 220.0;
 const ROW_HEIGHT: f64 = 58.0;
 const SIZE: f64 = 24.0;
 
-/// The picture of a bill that changes: the first bar and the last are whole bills.
+/// The chart; the first and the last bar are whole bills.
 pub fn waterfall(bars: &[Bar]) -> Scene {
-    let title = "What changed the bill of a month".to_owned();
+    let title = "Changes in the monthly bill".to_owned();
     let mut scene = Scene { title: title.clone(), ..Scene::default() };
     scene.text(Text::new((LEFT, 48.0), 34.0, title).color(Color::INK).bold());
     let bars = shown(bars);
@@ -63,7 +63,7 @@ pub fn waterfall(bars: &[Bar]) -> Scene {
     scene
 }
 
-/// The bars, of which those beyond what there is room for are one.
+/// The bars; those for which there is no room are merged into one.
 fn shown(bars: &[Bar]) -> Vec<Bar> {
     let (Some((last, steps)), true) = (bars.split_last(), bars.len() > STEPS + 2) else {
         return bars.to_vec();

@@ -35,7 +35,7 @@ pub(super) fn mark(report: &Report) -> String {
     )
 }
 
-/// The note below a tile's figure: that it depends on guesses, or how much they change it.
+/// The note below a tile's figure: that it depends on guesses, or its values with half and twice each guess.
 pub(super) fn of_tile(report: &Report, shown: impl Fn(&HeadlineFigures) -> String) -> String {
     let count = report.assumptions.len();
     if count == 0 {
@@ -52,9 +52,9 @@ pub(super) fn of_tile(report: &Report, shown: impl Fn(&HeadlineFigures) -> Strin
     }
     let moves = match &others[..] {
         _ if !is_doubted(report) => String::new(),
-        [] => "; half or twice as much changes nothing".to_owned(),
-        [one] => format!("; {one} with half or twice as much"),
-        several => format!("; {} with half or twice as much", several.join(", ")),
+        [] => "; no change with half or twice each value".to_owned(),
+        [one] => format!("; {one} with half or twice each value"),
+        several => format!("; {} with half or twice each value", several.join(", ")),
     };
     let text = escape(&format!("assumed: rests on {count} {guesses}{moves}"));
     format!("<a class=\"assumed\" href=\"#assumed\">{text}</a>")
@@ -101,8 +101,8 @@ fn answers(report: &Report) -> String {
     let as_it_is = [String::new(), String::new(), "as it is".into()];
     let mut rows = vec![line(as_it_is, Some(&HeadlineFigures::of(report)))];
     rows.extend(report.assumptions.iter().flat_map(of));
-    let note = "<p class=\"muted\">Settings that are neither measured nor stated, and the answer with half and twice as \
-                much.</p>\n";
+    let note = "<p class=\"muted\">Settings that are neither measured nor stated, and the results with half and \
+                twice each value.</p>\n";
     format!("{note}{}", table(&heads, &rows))
 }
 
@@ -157,8 +157,11 @@ mod tests {
     #[test]
     fn tiles_tell_how_far_the_answer_moves() {
         let page = render(&with_guess(Some(4321.0)));
-        assert!(page.contains("rests on 1 guess; 4.32 s with half or twice as much</a>"), "{page}");
-        assert!(page.contains("rests on 1 guess; half or twice as much changes nothing</a>"));
+        assert!(
+            page.contains("rests on 1 guess; 4.32 s with half or twice each value</a>"),
+            "{page}"
+        );
+        assert!(page.contains("rests on 1 guess; no change with half or twice each value</a>"));
         let (_, table) = *sections(&page).iter().find(|one| one.0 == "Assumed").expect("a table");
         assert!(table.contains("<td>twice</td>") && table.contains("as it is"), "{table}");
     }

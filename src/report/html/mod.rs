@@ -4,7 +4,8 @@ mod assumptions;
 mod markup;
 mod tables;
 
-use markup::{escape, fill, json_in_script, section};
+pub use markup::{escape, section};
+use markup::{fill, json_in_script};
 
 use super::charts::{Chart, charts, svg};
 use super::figures::{IGNORED_AT_THE_TOP, counted, latency, percent, span};
@@ -40,6 +41,24 @@ pub fn render(report: &Report) -> String {
             ("script", include_str!("page.js")),
         ],
     )
+}
+
+/// A page without scripts: its title as text, header and sections as markup.
+pub fn page(title: &str, header: &str, sections: &str) -> String {
+    fill(
+        include_str!("static.html"),
+        &[
+            ("title", &format!("{} - wavetank", escape(title))),
+            ("style", include_str!("page.css")),
+            ("header", header),
+            ("sections", sections),
+        ],
+    )
+}
+
+/// A chart as markup.
+pub fn figure(chart: &Chart) -> String {
+    format!("<figure>\n{}</figure>\n", inline_svg(chart))
 }
 
 fn header(report: &Report) -> String {
@@ -156,8 +175,8 @@ fn footer(report: &Report) -> String {
         run.seed, run.scenario_hash, run.wavetank_version, run.digest
     );
     format!(
-        "<p><code>{}</code></p>\n<p>The same version, scenario and seed give the same page, to the \
-         last byte. Equal digests mean equal runs.</p>\n",
+        "<p><code>{}</code></p>\n<p>The same version, scenario and seed reproduce this page to the last byte. \
+         Equal digests mean equal runs.</p>\n",
         escape(&facts)
     )
 }

@@ -33,7 +33,7 @@ pub fn objectives(report: &Report) -> String {
     section("Objectives", &(mark(report) + &table))
 }
 
-/// By how much an objective was missed, and in how many minutes.
+/// The size of the miss, the number of minutes that missed, and the reason.
 fn notes(objective: &ObjectiveResult) -> String {
     let miss = Some(miss(objective)).filter(|miss| !miss.is_empty());
     let because = Some(&objective.because).filter(|because| !because.is_empty());
@@ -136,8 +136,8 @@ pub fn pools(report: &Report) -> String {
         "Node hours",
         "Cost",
     ];
-    let note = "<p class=\"muted\">Nodes: smallest / mean over time / largest. Shares are of what \
-                the nodes can allocate.</p>\n";
+    let note = "<p class=\"muted\">Nodes: smallest / mean over time / largest. Shares refer to the nodes' \
+                allocatable resources.</p>\n";
     section("Nodes", &format!("{}{}{note}", mark(report), table(&heads, &rows)))
 }
 
@@ -184,7 +184,7 @@ pub fn cost(report: &Report) -> String {
         let reasons = escape(&cost.not_counted.join("; "));
         parts.push(format!("<p class=\"muted\">Not counted: {reasons}.</p>\n"));
     }
-    parts.push(table(&["Who pays for the nodes", "Cost", "Share", ""], &rows));
+    parts.push(table(&["Cost of the nodes by workload", "Cost", "Share", ""], &rows));
     section("Cost", &parts.concat())
 }
 
@@ -201,13 +201,12 @@ fn outcomes(service: &ServiceReport) -> String {
     let failures = service.failed_by_cause.iter();
     rows.extend(failures.map(|(cause, requests)| row(&format!("failed: {cause}"), *requests)));
     rows.push(row("in flight at the end", service.in_flight));
-    rows.extend(service.retries.map(|retries| row("further attempts (retries)", retries)));
+    rows.extend(service.retries.map(|retries| row("retries", retries)));
     let mut parts = vec![
         format!("<h3>{}</h3>\n", escape(&service.service)),
         table(&["Outcome", "Requests", "Share"], &rows),
         format!(
-            "<p>Not down for {} of the time: an endpoint could be reached, and no less than {} of a minute's requests were \
-             answered.</p>\n",
+            "<p>Up for {} of the time: an endpoint was reachable, and at least {} of a minute's requests were answered.</p>\n",
             percent(service.availability_by_time),
             percent(service.down_below),
         ),

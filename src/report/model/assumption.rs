@@ -1,4 +1,4 @@
-//! The scenario's guesses, and how much the results change with them.
+//! The scenario's guesses, and the sensitivity of the results to them.
 
 use serde::Serialize;
 

@@ -7,7 +7,7 @@ use super::{Latency, LatencyWithFailures};
 /// Requests and latency of one request class of a service, after the warm-up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ClassReport {
-    /// Its name.
+    /// Name of the request class.
     pub class: String,
     /// Requests that arrived.
     pub arrived: u64,

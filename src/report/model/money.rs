@@ -26,14 +26,14 @@ pub struct CostReport {
     pub month_usd: Money,
     /// Per million answered requests of clients; absent if none was answered.
     pub million_requests_usd: Option<Money>,
-    /// The nodes alone, discounts taken off: `nodes = list + discounts of nodes`.
+    /// The nodes alone, after discounts: `nodes = list + discounts of nodes`.
     pub nodes_usd: Money,
     /// The nodes at list price.
     pub nodes_list_usd: Money,
-    /// What is taken off, below zero.
+    /// Discounts, as negative amounts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub discounts: Vec<DiscountLine>,
-    /// What was committed, paid for, and covered nothing.
+    /// Unused parts of commitments, which are paid for all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unused_commitments: Vec<DiscountLine>,
     /// Per pool.
@@ -48,37 +48,37 @@ pub struct CostReport {
     pub workloads: Vec<WorkloadCost>,
     /// Cost of idle capacity, which no workload requested or used.
     pub idle_usd: Money,
-    /// Who pays for which node, for the forms that tell all of it.
+    /// Cost of each workload on each node, for the outputs in full detail.
     #[serde(skip)]
     pub ledger: Ledger,
     /// Pools without a price, which are left out of all sums.
     pub unpriced: Vec<String>,
 }
 
-/// A discount, or a commitment that was not used.
+/// A discount, or an unused commitment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DiscountLine {
-    /// What it is, in words.
+    /// Text of the line: `reservation of 2 m5.large`.
     pub what: String,
-    /// What it is taken off.
+    /// The part of the invoice that it applies to.
     pub of: DiscountOf,
-    /// What it changes over the run; below zero for what is taken off.
+    /// Amount over the run, negative for a discount.
     pub usd: Money,
     /// Scaled to a month of 730 hours.
     pub month_usd: Money,
 }
 
-/// What a discount is taken off.
+/// The part of the invoice that a discount applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiscountOf {
     /// The nodes.
     Nodes,
-    /// What the invoice has beside them.
+    /// Invoice items other than nodes.
     Charges,
 }
 
-/// A line of the invoice beside the nodes.
+/// An invoice item other than nodes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChargeLine {
     /// The item, as `wavetank catalog --prices` lists it.
@@ -124,7 +124,7 @@ pub struct PoolCost {
     pub node_usd_per_hour: HourlyPrice,
     /// Total hours for which its machines were billed.
     pub node_hours: f64,
-    /// Its cost.
+    /// Cost over the run, US dollars.
     pub usd: Money,
 }
 
@@ -146,6 +146,6 @@ pub struct MachineCost {
 pub struct WorkloadCost {
     /// `Deployment ai-agents/ai-agent`.
     pub workload: String,
-    /// Its cost.
+    /// Cost over the run, US dollars.
     pub usd: Money,
 }

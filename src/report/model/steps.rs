@@ -1,7 +1,7 @@
-//! Counts at the instants at which they change: from when on (seconds from the start) there were how many, in order of
-//! time. Charts draw them; the series of the report have the state at the end of each interval.
+//! Counts at the instants at which they change: pairs of time (seconds from the start) and the count from then on, in
+//! order of time. Charts draw them; the report's series have the state at the end of each interval.
 
-/// Of a workload.
+/// Counts of a workload.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WorkloadSteps {
     /// `spec.replicas`.
@@ -12,12 +12,12 @@ pub struct WorkloadSteps {
     pub pending: Vec<(f64, f64)>,
 }
 
-/// Of the cluster.
+/// Counts of the cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClusterSteps {
     /// Nodes.
     pub nodes: Vec<(f64, f64)>,
-    /// Nodes of them that are Ready.
+    /// Ready nodes.
     pub ready_nodes: Vec<(f64, f64)>,
     /// Pods without a node.
     pub pending_pods: Vec<(f64, f64)>,

@@ -1,4 +1,4 @@
-//! The scenario's guesses, and how much the results change if they are halved and doubled.
+//! The scenario's guesses, and the results if they are halved and doubled.
 
 use super::layout::{Align, Paint, Style, Table, paragraph};
 use crate::figures::{ABSENT, latency, percent};

@@ -18,14 +18,13 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
     if report.error_budgets.is_empty() {
         return Vec::new();
     }
-    let title =
-        "ERROR BUDGETS  bad requests that the objectives allow, of all that ended in this run";
+    let title = "ERROR BUDGETS  bad requests that the objectives allow, of all finished requests";
     let mut lines = vec![style.paint(Paint::Heading, title)];
     let is_used = |one: &&ErrorBudget| one.used >= LITTLE || !one.alerts.is_empty();
     let (used, unused): (Vec<_>, Vec<_>) = report.error_budgets.iter().partition(is_used);
     let is_long = unused.len() > UNUSED;
-    let told = if is_long { used } else { report.error_budgets.iter().collect() };
-    for budget in told {
+    let shown = if is_long { used } else { report.error_budgets.iter().collect() };
+    for budget in shown {
         let text = format!(
             "{} {} >= {}: {} used, {} of {} requests bad, {} allowed",
             budget.subject,
@@ -37,8 +36,8 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
             number(libm::round(budget.allowed)),
         );
         let paint = if budget.used > 1.0 { Paint::Bad } else { Paint::Plain };
-        let told = paragraph("  ", &text);
-        lines.extend(told.iter().map(|line| style.paint(paint, line)));
+        let shown = paragraph("  ", &text);
+        lines.extend(shown.iter().map(|line| style.paint(paint, line)));
         lines.extend(
             used_by(budget).into_iter().flat_map(|text| paragraph("    used by    ", &text)),
         );
@@ -67,22 +66,22 @@ fn used_by(budget: &ErrorBudget) -> Option<String> {
 
 /// The alerts that would have fired; if none did although the budget is exhausted, the reason.
 fn alerts(budget: &ErrorBudget) -> Vec<String> {
-    let mut told: Vec<String> = budget.alerts.iter().take(ALERTS).map(alert).collect();
+    let mut shown: Vec<String> = budget.alerts.iter().take(ALERTS).map(alert).collect();
     if budget.alerts.len() > ALERTS {
-        told.push(format!("and {} more", budget.alerts.len() - ALERTS));
+        shown.push(format!("and {} more", budget.alerts.len() - ALERTS));
     }
     let least = crate::ALERTS.iter().map(|(factor, ..)| *factor).fold(f64::INFINITY, f64::min);
-    if told.is_empty() && budget.used > 1.0 {
+    if shown.is_empty() && budget.used > 1.0 {
         let most = budget.largest_burn_rate;
-        told.push(if most <= least {
+        shown.push(if most <= least {
             format!(
-                "none can fire: even if every request failed, the burn rate would be {most:.1}x, and alerts start at {least}x"
+                "none can fire: even if every request failed, the burn rate would be {most:.1}x, below the alerts' {least}x"
             )
         } else {
             "none fired: no window reached its burn rate".to_owned()
         });
     }
-    told
+    shown
 }
 
 fn alert(alert: &BurnRateAlert) -> String {

@@ -7,13 +7,13 @@ use units::{Money, ResourceTime};
 use super::layout::{Align, Table};
 use crate::ledger::{Ledger, LedgerNode, LedgerShare};
 
-/// Nodes that are told of one by one.
+/// Maximum number of nodes listed individually.
 const NODES: usize = 20;
 
 const HOUR_NANOS: f64 = 3.6e12;
 const GIB: f64 = 1_073_741_824.0;
 
-/// The sums of all nodes, or of one workload's shares of them; `None` if there is no such workload, or it held nothing.
+/// The sums of all nodes, or of one workload's shares of them; `None` if there is no such workload, or it has no shares.
 pub fn cost_sums(ledger: &Ledger, workload: Option<&str>) -> Option<String> {
     let lines = match workload {
         None => of_nodes(ledger),
@@ -22,7 +22,7 @@ pub fn cost_sums(ledger: &Ledger, workload: Option<&str>) -> Option<String> {
     Some(lines.into_iter().map(|line| line.trim_end().to_owned() + "\n").collect())
 }
 
-/// The same for programs.
+/// The same as JSON.
 pub fn cost_sums_json(ledger: &Ledger, workload: Option<&str>) -> Option<Value> {
     let shares: Vec<&LedgerShare> = match workload {
         None => ledger.shares.iter().collect(),
@@ -75,7 +75,7 @@ fn shares_of<'a>(ledger: &'a Ledger, name: &str) -> Option<Vec<&'a LedgerShare>>
 
 fn of_nodes(ledger: &Ledger) -> Vec<String> {
     let mut lines = vec![
-        "Each node's price is split in the ratio 0.031611 for a core, 0.004237 for a GiB, 0.95 for a GPU:".to_owned(),
+        "Each node's price is split in the ratio 0.031611 per core, 0.004237 per GiB, 0.95 per GPU:".to_owned(),
         String::new(),
     ];
     let paid: Vec<&LedgerNode> =
@@ -109,7 +109,7 @@ fn of_nodes(ledger: &Ledger) -> Vec<String> {
     lines
 }
 
-/// How the price of a node is split.
+/// The split of a node's price over its resources.
 fn split(node: &LedgerNode) -> Vec<String> {
     let (parts, has) = (node.cost.parts, node.capacity);
     let cores = has.cpu.as_cores();

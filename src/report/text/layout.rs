@@ -46,8 +46,8 @@ pub enum Align {
     Right,
 }
 
-/// A table without borders, each row on one line. Where it is too wide, names with figures beside them lose their middle,
-/// because names of one system often begin alike; other overlong content loses its end. `…` marks what was cut.
+/// A table without borders, each row on one line. If it is too wide, names next to figures are shortened in the middle,
+/// because names of one system often share a prefix; other overlong content is truncated. `…` marks each cut.
 pub struct Table {
     rows: Vec<Vec<String>>,
     columns: Vec<Align>,
@@ -108,7 +108,7 @@ impl Table {
         table.lines().map(|line| format!("{indent}{}", line.trim_end())).collect()
     }
 
-    /// Cuts names to what the figures beside them leave.
+    /// Shortens names to the width that the figures beside them leave.
     fn shorten_names(&mut self) {
         let widest = |column: usize| {
             self.rows
@@ -128,7 +128,7 @@ impl Table {
     }
 }
 
-/// The beginning and the end of a text, in at most `most` columns.
+/// A text shortened in the middle to at most `most` columns.
 fn without_middle(text: &str, most: usize) -> String {
     if width(text) <= most {
         return text.to_owned();

@@ -123,7 +123,7 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
     let met = report.objectives.iter().filter(|objective| objective.met).count();
     let guesses = match report.assumptions.len() as u64 {
         0 => String::new(),
-        guesses => format!(", resting on {}: see ASSUMED", told_guesses(guesses)),
+        guesses => format!(", based on {}: see ASSUMED", guesses_text(guesses)),
     };
     let title = format!("OBJECTIVES  {met} of {} met{guesses}", report.objectives.len());
     let mut table = Table::new(&[Align::Left; 5]);
@@ -138,7 +138,7 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
         ]);
     }
     let mut lines = vec![style.paint(Paint::Heading, &title)];
-    let mut told = "";
+    let mut previous = "";
     for (objective, line) in report.objectives.iter().zip(table.lines()) {
         lines.push(if objective.met {
             line.replacen('✓', &style.paint(Paint::Good, "✓"), 1)
@@ -147,10 +147,10 @@ fn objectives(report: &Report, style: Style) -> Vec<String> {
         });
         let because = match &*objective.because {
             "" => None,
-            again if again == told => Some("for the same reasons".to_owned()),
+            again if again == previous => Some("for the same reasons".to_owned()),
             because => Some(format!("because {because}")),
         };
-        told = &objective.because;
+        previous = &objective.because;
         let miss = Some(miss(objective)).filter(|miss| !miss.is_empty());
         let how: Vec<String> = miss.into_iter().chain(missed_minutes(objective)).collect();
         let how = Some(how.join("; ")).filter(|how| !how.is_empty());
@@ -168,11 +168,11 @@ pub(super) fn missed_minutes(objective: &ObjectiveResult) -> Option<String> {
     Some(format!("{missed} of {} missed it on their own", counted(minutes.of, "minute")))
 }
 
-fn told_guesses(guesses: u64) -> String {
+fn guesses_text(guesses: u64) -> String {
     if guesses == 1 { "a guess".to_owned() } else { format!("{} guesses", count(guesses)) }
 }
 
-/// By how much an objective was missed, a share in percentage points; empty if it was met.
+/// The size of an objective's miss, for a share in percentage points; empty if it was met.
 pub(super) fn miss(objective: &ObjectiveResult) -> String {
     if objective.met {
         return String::new();
@@ -201,7 +201,7 @@ fn decisions(report: &Report, style: Style) -> Vec<String> {
     let title = match left_out {
         0 => format!("DECISIONS AND EVENTS  from {log} of the log"),
         more => {
-            format!("DECISIONS AND EVENTS  from {log} of the log; {more} similar ones left out")
+            format!("DECISIONS AND EVENTS  from {log} of the log; {more} similar ones omitted")
         }
     };
     let mut lines = vec![style.paint(Paint::Heading, &title)];

@@ -25,7 +25,7 @@ pub fn invoice(report: &Report, style: Style) -> Vec<String> {
     for machine in &cost.machines {
         let month = report.run.per_month(machine.usd);
         let (kind, capacity) = (&machine.instance_type, machine.capacity_type);
-        let kind = if kind.is_empty() { "of the scenario's own types" } else { kind };
+        let kind = if kind.is_empty() { "types defined in the scenario" } else { kind };
         let hours = number(machine.node_hours);
         row(format!("nodes: {kind}, {capacity}, {hours} h"), String::new(), month);
     }
@@ -68,7 +68,7 @@ pub fn allocation(report: &Report, style: Style) -> Vec<String> {
     if cost.pools.is_empty() {
         return Vec::new();
     }
-    let title = format!("WHO PAYS FOR THE NODES  {} in this run", cost.nodes_usd);
+    let title = format!("COST OF THE NODES BY WORKLOAD  {} in this run", cost.nodes_usd);
     let mut lines = vec![style.paint(Paint::Heading, &title)];
     let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Left]);
     let mut row = |name: &str, usd: Money| {

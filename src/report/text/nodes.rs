@@ -14,7 +14,7 @@ pub fn lines(report: &Report, style: Style) -> Vec<String> {
     let machines = &report.cost.machines;
     let changes = &report.cluster.node_changes;
     if machines.len() > 1 {
-        let told: Vec<String> = machines
+        let hours_by_type: Vec<String> = machines
             .iter()
             .map(|one| {
                 let name =
@@ -23,7 +23,7 @@ pub fn lines(report: &Report, style: Style) -> Vec<String> {
                 format!("{name} {} {hours} h ({})", one.capacity_type, one.usd)
             })
             .collect();
-        lines.extend(paragraph("  ", &format!("node hours: {}", told.join(", "))));
+        lines.extend(paragraph("  ", &format!("node hours: {}", hours_by_type.join(", "))));
     }
     if let Some(waits) = &report.cluster.pod_waits {
         let text = format!(

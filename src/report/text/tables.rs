@@ -63,8 +63,8 @@ fn tokens(service: &ServiceReport) -> Vec<String> {
     let loaded = llm.million_output_tokens_fully_loaded_usd;
     let loaded = loaded.map(|usd| format!(" and {usd} fully loaded")).unwrap_or_default();
     let servers = format!(
-        "{} generated, {} a second{}; {} of prompts computed, {} of prompts from the cache; GPUs busy {} of the time, \
-         KV cache at most {} full, {}",
+        "{} generated, {} a second{}; {} of prompts computed, {} of prompts from the cache; GPUs busy {} of the \
+         time, KV cache up to {} full, {}",
         count(llm.output_tokens),
         number(llm.output_tokens_per_second),
         million.map(|usd| format!(" at {usd} a million allocated{loaded}")).unwrap_or_default(),
@@ -106,7 +106,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     }
     if let Some(retries) = service.retries {
         let each = number(retries as f64 / service.arrived.max(1) as f64);
-        let text = format!("{}, {each} for each request", counted(retries, "further attempt"));
+        let text = format!("{}, {each} per request", counted(retries, "further attempt"));
         lines.extend(paragraph("    retries    ", &text));
     }
     lines.extend(paragraph("    balanced   ", &balancing(service.balancing)));
@@ -114,7 +114,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
         let text = match activator.held_requests {
             0 => "no request waited in Knative's activator".to_owned(),
             held => format!(
-                "{} waited in Knative's activator for a pod, {} on average, {} at most",
+                "{} waited in Knative's activator for a pod, {} on average, up to {}",
                 counted(held, "request"),
                 latency(activator.mean_wait_ms),
                 latency(activator.max_wait_ms),
@@ -127,7 +127,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
     let down = match counted_spans as u64 {
         0 if failed == 0 => "never down".to_owned(),
-        0 => format!("no minute with less than {} answered", percent(service.down_below)),
+        0 => format!("no minute below {} answered", percent(service.down_below)),
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
     };
     let fast = service.good_and_fast.iter();
@@ -177,7 +177,7 @@ pub(crate) fn user_uptime(uptime: &UserUptimeReport) -> String {
 /// The load-balancing rule, and whether it is assumed.
 fn balancing(Balancing { via, rule, is_stated, kept_connections }: Balancing) -> String {
     let each = match kept_connections {
-        Some(count) => format!(" for each of {count} kept connections"),
+        Some(count) => format!(" for each of {count} persistent connections"),
         None => String::new(),
     };
     let basis = if is_stated { "stated" } else { "assumed" };
@@ -201,7 +201,7 @@ pub fn workloads(report: &Report, style: Style) -> Vec<String> {
         }
         table.row(row);
     }
-    let title = "WORKLOADS  min/mean/max over the run, warm-up included; time that pods waited for a node, summed";
+    let title = "WORKLOADS  min/mean/max over the run, warm-up included; total time that pods waited for a node";
     let mut lines = titled(title, table.lines(), style);
     lines.extend(more(report.workloads.len(), "workload", style));
     lines

@@ -16,7 +16,7 @@ const SERVICES: usize = 3;
 const LABEL_WIDTH: u16 = 14;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// How the values of several intervals are combined into one character.
+/// Aggregation of several intervals into one character.
 #[derive(Clone, Copy)]
 enum Fold {
     Mean,
@@ -178,7 +178,7 @@ fn marks(report: &Report, duration_seconds: f64, style: Style) -> Vec<String> {
         Milestone::NodeJoined => Some('n'),
         _ => None,
     };
-    let told: Vec<(f64, char)> = report
+    let letters_at: Vec<(f64, char)> = report
         .log
         .iter()
         .filter_map(|entry| {
@@ -186,10 +186,10 @@ fn marks(report: &Report, duration_seconds: f64, style: Style) -> Vec<String> {
             Some((entry.at_seconds / duration_seconds, letter))
         })
         .collect();
-    if told.is_empty() {
+    if letters_at.is_empty() {
         return Vec::new();
     }
-    let letters = place(told.iter().map(|&(at, letter)| (at, letter.to_string())));
+    let letters = place(letters_at.iter().map(|&(at, letter)| (at, letter.to_string())));
     let legend = "  C change, N node lost, n node joined";
     vec![style.paint(Paint::Dim, legend), style.paint(Paint::Warning, &letters)]
 }

@@ -14,15 +14,15 @@ impl Checker<'_> {
             let path = list.item(index);
             if !ASSUMABLE.contains(&object.kind) {
                 let message =
-                    format!("a {} cannot be assumed: more than its name matters", object.kind);
-                let help = "assume ConfigMaps, Secrets, ServiceAccounts and claims; write a manifest of anything else";
+                    format!("a {} cannot be assumed to exist: its content matters", object.kind);
+                let help = "only ConfigMaps, Secrets, ServiceAccounts and claims can be assumed; write a manifest for others";
                 self.error(&path, message, help);
             } else if self.at_start.objects.contains(object) {
-                let message = format!("{object} is among the manifests");
-                self.error(&path, message, "take it out here; the manifest says which keys it has");
+                let message = format!("{object} is in the manifests");
+                self.error(&path, message, "remove it here; the manifest defines its keys");
             } else if self.is_complete && !needed.contains_key(object) {
                 let message = format!("no pod needs {object}");
-                self.warn(&path, message, "take it out, or look for a misspelt name");
+                self.warn(&path, message, "remove it, or check its spelling");
             }
         }
     }

@@ -20,7 +20,7 @@ impl Checker<'_> {
                 known.extend(["logs"]);
                 known.sort_unstable();
                 known.dedup();
-                let message = format!("nothing on the invoice is called {item:?}");
+                let message = format!("the invoice has no item {item:?}");
                 self.error(&place, message, format!("the items are {}", known.join(", ")));
             }
             if !usd.is_finite() || *usd < 0.0 {
@@ -30,8 +30,8 @@ impl Checker<'_> {
         if bill.log_size.is_some() && !bill.prices.contains_key("logs") {
             self.error(
                 &at.field("logSize"),
-                "logs have no price that everybody pays",
-                "add `prices: {logs: 0.50}`, dollars for a GiB that is taken in",
+                "logs have no default price",
+                "add `prices: {logs: 0.50}`, in dollars per ingested GiB",
             );
         }
         let sizes = [bill.request_size, bill.response_size, bill.log_size, bill.root_disk];
@@ -44,7 +44,7 @@ impl Checker<'_> {
                 || !self.text.scenario.ingress.is_empty()
                 || self.text.scenario.calls().any(|call| call.service == one.service);
             if !is_known {
-                let message = format!("no request goes to the service {name}");
+                let message = format!("the service {name} gets no requests");
                 let place = list.item(index);
                 self.error(&place.field("service"), message, "name a service with traffic");
             }

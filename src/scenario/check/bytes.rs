@@ -24,12 +24,13 @@ const BYTES: [&str; 12] = [
 impl Checker<'_> {
     /// Checks the byte amounts of the whole scenario, as written.
     pub(super) fn bytes(&mut self) {
-        let mut doubts = Vec::new();
+        let mut odd_quantities = Vec::new();
         each_field(&self.text.document.value, "", &mut |name, path, below| {
             let text = below.as_str().filter(|text| BYTES.contains(&name) && text.ends_with('m'));
-            doubts.extend(text.and_then(suspicious_quantity).map(|doubt| (path.to_owned(), doubt)));
+            odd_quantities
+                .extend(text.and_then(suspicious_quantity).map(|doubt| (path.to_owned(), doubt)));
         });
-        for (field, doubt) in doubts {
+        for (field, doubt) in odd_quantities {
             let document = &self.text.document;
             let place = document.positions.place_of(&document.source, &field);
             let problem = Diagnostic::warning("doubtful-scenario", doubt.message).at(place);

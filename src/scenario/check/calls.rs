@@ -63,7 +63,7 @@ impl Checker<'_> {
                 behind.first().map_or("Deployment/NAMESPACE/NAME".into(), ToString::to_string);
             self.error(
                 &at,
-                format!("the cost of a request to {service} is not given"),
+                format!("the cost of a request to {service} is not set"),
                 format!("add `workloads: [{{workload: {workload}, requests: {{cpuTime: 20ms}}}}]`"),
             );
         }
@@ -74,8 +74,8 @@ impl Checker<'_> {
         if behind.iter().any(|one| self.leads_to(one, &caller.workload, &mut seen)) {
             self.error(
                 &at,
-                format!("the call comes back to {}, so that it would never end", caller.workload),
-                "leave out one call of the circle",
+                format!("the call leads back to {}, so it would never end", caller.workload),
+                "remove one call of the cycle",
             );
         }
     }

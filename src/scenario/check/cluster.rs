@@ -27,13 +27,13 @@ impl Checker<'_> {
             let path = pools_path.item(index);
             let is_known = pools[..index].iter().any(|other| other.name == pool.name);
             if is_known {
-                let message = format!("a pool before this one is called {} too", pool.name);
-                self.error(&path.field("name"), message, "give each pool a name of its own");
+                let message = format!("an earlier pool is also named {}", pool.name);
+                self.error(&path.field("name"), message, "give each pool a unique name");
             }
             self.pool_name(&path, pool);
             if let Some(name) = pool.node_names().find(|name| self.ever.nodes.contains_key(&**name))
             {
-                let message = format!("the manifests have a Node called {name} too");
+                let message = format!("the manifests also have a Node {name}");
                 self.error(&path.field("name"), message, "give the pool another name");
             }
             self.pool(&path, pool);
@@ -50,7 +50,7 @@ impl Checker<'_> {
             && !pool.name.starts_with('-');
         if !is_right {
             let message =
-                format!("{:?} is no name for a pool: its nodes are called after it", pool.name);
+                format!("{:?} is not a valid pool name: nodes are named after the pool", pool.name);
             self.error(&path.field("name"), message, "use lower-case letters, digits and -");
         }
     }
@@ -61,7 +61,7 @@ impl Checker<'_> {
         } else if pool.instance_type.is_none() && pool.capacity.is_none() {
             self.error(
                 path,
-                format!("the size of a node of the pool {} is not given", pool.name),
+                format!("the size of a node of the pool {} is not set", pool.name),
                 "add `instanceType`, such as aws/m5.large, or `capacity`, such as {cpu: 4, memory: 16Gi}",
             );
             return;
@@ -71,13 +71,13 @@ impl Checker<'_> {
             Err(error) => self.error(
                 &path.field("instanceType"),
                 error.to_string(),
-                "`wavetank catalog` lists them; or give `capacity` and `pricePerHour` yourself",
+                "`wavetank catalog` lists the types; or set `capacity` and `pricePerHour`",
             ),
             Ok(resolved) => self.amounts(path, pool, &resolved),
         }
     }
 
-    /// The pods of a serverless pool are what is paid for.
+    /// A serverless pool is billed by its pods and has no settings of machines.
     fn serverless(&mut self, path: &FieldPath, pool: &NodePool) {
         let given = [
             ("instanceType", pool.instance_type.is_some()),
@@ -86,8 +86,11 @@ impl Checker<'_> {
             ("gpus", pool.gpus.is_some()),
         ];
         for (field, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
-            let message = format!("the nodes of {} are not paid for: its pods are", pool.name);
-            self.error(&path.field(field), message, format!("leave out `{field}` or `serverless`"));
+            let message = format!(
+                "the serverless pool {} is billed by its pods, so its nodes have no machine",
+                pool.name
+            );
+            self.error(&path.field(field), message, format!("remove `{field}` or `serverless`"));
         }
         if pool.count.bounds().is_some() || pool.count == PoolSize::Karpenter {
             let message = "a serverless pool has room for all pods and is not scaled";
@@ -117,7 +120,7 @@ impl Checker<'_> {
         let capacity = resolved.capacity();
         for resource in ["cpu", "memory"] {
             if capacity.get(resource).is_none_or(|amount| amount <= Quantity::default()) {
-                let message = format!("a node without {resource} runs nothing");
+                let message = format!("a node without {resource} cannot run pods");
                 let help = format!("add {resource} to `capacity`");
                 self.error(&path.field("capacity"), message, help);
             }
@@ -125,7 +128,7 @@ impl Checker<'_> {
         let capacity_path = path.field("capacity");
         for (resource, amount) in pool.capacity.iter().flatten() {
             if amount.is_negative() {
-                let message = format!("{amount} of {resource}: there is no less than nothing");
+                let message = format!("{amount} of {resource} is negative");
                 self.error(&capacity_path.key(resource), message, "write 0 or more");
             }
         }
@@ -133,14 +136,11 @@ impl Checker<'_> {
         for (resource, amount) in &pool.allocatable {
             let path = allocatable_path.key(resource);
             if amount.is_negative() {
-                self.error(
-                    &path,
-                    format!("{amount} of {resource}: there is no less than nothing"),
-                    "write 0 or more",
-                );
+                self.error(&path, format!("{amount} of {resource} is negative"), "write 0 or more");
             } else if capacity.get(resource).is_none_or(|has| has.nanos() < amount.nanos()) {
-                let message =
-                    format!("pods may use {amount} of {resource}, which is more than a node has");
+                let message = format!(
+                    "{amount} of {resource} allocatable to pods is more than the node's capacity"
+                );
                 self.error(&path, message, "lower it, or raise the capacity");
             }
         }

@@ -8,7 +8,7 @@ use manifest::FieldPath;
 use units::HourlyPrice;
 
 impl Checker<'_> {
-    /// What takes machines off their list price.
+    /// Checks the discounts on machines.
     pub(super) fn discounts(&mut self) {
         let at = FieldPath::ROOT.field("bill");
         let bill = &self.text.scenario.bill;
@@ -33,20 +33,20 @@ impl Checker<'_> {
                 == capacity::machine_prices::without_cloud(kind)
         });
         if !is_used && let Err(error) = catalog::find(kind) {
-            let help = "`wavetank catalog` lists them; a pool may also name a type of its own";
+            let help = "`wavetank catalog` lists the types; a pool may also define its own";
             self.error(&at.field("instanceType"), error.to_string(), help);
         }
         let has_price = one.price_per_hour.is_some() || one.upfront.is_some();
         match (has_price, one.percent_off) {
             (false, None) => self.error(
                 at,
-                "nothing says what the reservation costs",
+                "the reservation has no price",
                 "add `pricePerHour`, `upfront` or both, or `percentOff`",
             ),
             (true, Some(_)) => self.error(
                 at,
                 "the reservation has a price and a percentage off",
-                "leave out `percentOff`, or `pricePerHour` and `upfront`",
+                "remove `percentOff`, or `pricePerHour` and `upfront`",
             ),
             _ => {}
         }
@@ -66,8 +66,7 @@ impl Checker<'_> {
             self.not_negative(&at.field("rates").key(kind), Some(*rate));
         }
         if one.rates.is_empty() && one.percent_off == 0.0 {
-            let message =
-                "nothing says what the plan saves, so that its usage costs the list price";
+            let message = "the plan has no rates, so usage under it costs the list price";
             self.warn(at, message, "add `percentOff`, such as 28, or `rates` by type");
         }
     }
@@ -87,7 +86,7 @@ impl Checker<'_> {
             let region = region(pool);
             if pool.price_per_hour.is_none() && cluster.own_prices.find(kind, &region).is_none() {
                 let message = format!(
-                    "the price list has no price of {kind} in {region}: that of the catalog is taken"
+                    "the price list has no price for {kind} in {region}: the catalog's applies"
                 );
                 let help = "add a row to the list, or `pricePerHour`";
                 self.warn(&list.item(index).field("instanceType"), message, help);

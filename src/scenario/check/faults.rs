@@ -24,23 +24,23 @@ impl Checker<'_> {
                 (None, None) => {}
                 _ if fault.fault.is_of_pods() => self.error(
                     &path,
-                    format!("{kind} happens to the pods of a workload"),
-                    "give `workload`, such as Deployment/shop/web, or nothing for all pods, and no `pool`".to_owned(),
+                    format!("{kind} is a fault of pods"),
+                    "set `workload`, such as Deployment/shop/web, or neither for all pods; remove `pool`".to_owned(),
                 ),
                 _ => self.error(
                     &path,
-                    format!("{kind} happens to nodes"),
-                    "give `pool`, or nothing for all nodes, and no `workload`".to_owned(),
+                    format!("{kind} is a fault of nodes"),
+                    "set `pool`, or neither for all nodes; remove `workload`".to_owned(),
                 ),
             }
             if !(0.0..=20.0).contains(&fault.repair_cv) {
                 let path = path.field("repairCv");
-                let help = "0 is always the mean, 1 an exponential distribution".to_owned();
+                let help = "0 means always the mean, 1 an exponential distribution".to_owned();
                 self.error(&path, format!("{} must be from 0 to 20", fault.repair_cv), help);
             }
             if fault.mean_time_between <= SimDuration::ZERO {
                 let path = path.field("meanTimeBetween");
-                let help = "give the mean time between two, such as 6h".to_owned();
+                let help = "set the mean time between two faults, such as 6h".to_owned();
                 self.error(&path, "faults would never end".to_owned(), help);
             }
         }

@@ -29,7 +29,7 @@ impl Checker<'_> {
             self.settings(&path, &spec, files);
             self.report(ingress_route.problems(&path.to_string()));
             if ingress_route.load.has_users() {
-                let message = "users in a closed loop need a single Service";
+                let message = "closed-loop users need a single Service";
                 self.error(&path.field("load"), message, "put them under `traffic`");
             }
             if rule.backends.iter().all(|backend| backend.weight == 0) {
@@ -76,8 +76,8 @@ impl Checker<'_> {
         });
         if let Some(flow) = flow {
             let message =
-                format!("{service} has pods that `arrivals: fluid` of {} keeps", flow.service);
-            self.error(path, message, "leave `arrivals` out there");
+                format!("{service} shares pods with `arrivals: fluid` of {}", flow.service);
+            self.error(path, message, "remove `arrivals` there");
         }
     }
 }

@@ -22,11 +22,11 @@ impl Checker<'_> {
         }
         if settings.zones.is_empty() {
             let help = "name some, such as [us-east-1a, us-east-1b]";
-            self.error(&path.field("zones"), "there is no zone for instances", help);
+            self.error(&path.field("zones"), "no zone for instances", help);
         }
         for name in settings.spot_prices.keys() {
             if capacity::catalog::find(&format!("aws/{name}")).is_err() {
-                let message = format!("no instance type of AWS is called {name:?}");
+                let message = format!("AWS has no instance type {name:?}");
                 let help = "the types are those of AWS in `wavetank catalog`";
                 self.error(&path.field("spotPrices").key(name), message, help);
             }

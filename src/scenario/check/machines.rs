@@ -31,7 +31,7 @@ impl Checker<'_> {
         let per_zone = path.field("groupPerZone");
         let Some(bounds) = pool.count.bounds() else {
             if pool.group_per_zone {
-                let message = "a pool with a fixed number of nodes has no groups";
+                let message = "a pool with a fixed number of nodes is not a node group";
                 self.warn(&per_zone, message, "give `count` bounds, such as {min: 1, max: 10}");
             }
             return;
@@ -58,8 +58,8 @@ impl Checker<'_> {
                 format!("write a number from {min} to {max}"),
             );
         } else if max == 0 {
-            let message = format!("the pool {} can have no node", pool.name);
-            self.warn(&path.field("max"), message, "raise `max`, or drop the pool");
+            let message = format!("the pool {} can have no nodes", pool.name);
+            self.warn(&path.field("max"), message, "raise `max`, or remove the pool");
         }
     }
 
@@ -98,8 +98,8 @@ impl Checker<'_> {
         }
         let pools: Vec<&NodePool> = cluster.node_pools.iter().filter(has_bounds).collect();
         if pools.is_empty() {
-            let message = "the autoscaler has no pool to make larger or smaller";
-            let help = "give the `count` of a pool bounds, such as {min: 1, max: 10}";
+            let message = "the autoscaler has no pool to scale";
+            let help = "set the `count` of a pool to bounds, such as {min: 1, max: 10}";
             self.warn(&path, message, help);
         }
         if options.expander.0.contains(&ExpanderKind::Price) {
@@ -107,8 +107,7 @@ impl Checker<'_> {
         }
         let uses_priorities = options.expander.0.contains(&ExpanderKind::Priority);
         if uses_priorities && settings.priorities.is_empty() {
-            let message =
-                "the expander priority has no list of priorities, and without one it adds no node";
+            let message = "the expander priority has no priorities and so adds no node";
             let help = "write patterns by priority, such as {50: [\".*spot.*\"], 10: [\".*\"]}";
             self.warn(&path.field("priorities"), message, help);
         }
@@ -149,12 +148,12 @@ impl Checker<'_> {
             }
         }
         if !(0.0..=1.0).contains(&machines.boot_failures) {
-            let message = format!("{} is no share of the machines", machines.boot_failures);
+            let message = format!("{} is not a share of the machines", machines.boot_failures);
             self.error(&path.field("bootFailures"), message, "write a number from 0 to 1");
         }
         for (resource, most) in &machines.quota {
             if most.is_negative() {
-                let message = format!("{most} of {resource}: there is no less than nothing");
+                let message = format!("{most} of {resource} is negative");
                 let quota = path.field("quota");
                 self.error(&quota.key(resource), message, "write 0 or more");
             }

@@ -23,7 +23,7 @@ impl Checker<'_> {
         if settings.tolerance < 0.0 || !settings.tolerance.is_finite() {
             self.error(
                 &hpa.field("tolerance"),
-                format!("a tolerance of {} leaves no ratio inside", settings.tolerance),
+                format!("a tolerance of {} contains no ratio", settings.tolerance),
                 "write a share of the target such as 0.1, or 0 for none",
             );
         }
@@ -31,10 +31,10 @@ impl Checker<'_> {
             self.warn(
                 &prometheus.field("rateWindow"),
                 format!(
-                    "a range of {} holds fewer than two scrapes, so rates come and go",
+                    "a range of {} contains fewer than two scrapes, so rates are missing at times",
                     timing.rate_window
                 ),
-                "four times the scrape interval is usual",
+                "use four times the scrape interval",
             );
         }
         let list = metrics.field("custom");
@@ -45,7 +45,7 @@ impl Checker<'_> {
             if !self.is_reached(&rule.service) {
                 self.error(
                     &path,
-                    format!("the Service {} has no traffic to be measured", rule.service),
+                    format!("the Service {} has no traffic to measure", rule.service),
                     "name a Service of `traffic`, or one to which `ingress` or calls lead",
                 );
             }
@@ -53,10 +53,10 @@ impl Checker<'_> {
                 self.error(
                     &item.field("measure"),
                     format!(
-                        "{} is measured of language models, and no workload serves one",
+                        "{} is a metric of language models, but no workload serves one",
                         rule.name
                     ),
-                    "say which in `workloads`: requests: {llm: {model: ..., gpu: ...}}",
+                    "add one in `workloads`: requests: {llm: {model: ..., gpu: ...}}",
                 );
             }
         }
@@ -68,7 +68,7 @@ impl Checker<'_> {
 
     fn check_positive(&mut self, path: &FieldPath, period: SimDuration) {
         if period <= SimDuration::ZERO {
-            self.error(path, "a period of 0s never ends", "give it some time, such as 15s");
+            self.error(path, "a period of 0s never ends", "set a duration, such as 15s");
         }
     }
 }

@@ -153,8 +153,8 @@ impl<'a> Checker<'a> {
         if scenario.duration == SimDuration::ZERO {
             self.error(
                 &root.field("duration"),
-                "a run of 0s shows nothing",
-                "give it some time, such as 1h",
+                "a run of 0s has no results",
+                "set a duration, such as 1h",
             );
         } else if scenario.warm_up >= scenario.duration {
             let message = format!(

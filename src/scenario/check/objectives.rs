@@ -31,7 +31,7 @@ impl Checker<'_> {
         for (figure, limit) in objective.latency.limits() {
             if let Some(time_out) = time_out.filter(|time_out| limit >= *time_out) {
                 let message = format!(
-                    "{} s holds for whatever is answered, as clients give up after {} s",
+                    "{} s is always met by answered requests, because clients give up after {} s",
                     limit.as_secs_f64(),
                     time_out.as_secs_f64()
                 );
@@ -44,8 +44,8 @@ impl Checker<'_> {
             if limit == SimDuration::ZERO {
                 self.error(
                     &latency.field(figure),
-                    "no answer takes 0s",
-                    "allow it some time, such as 300ms",
+                    "a limit of 0s cannot be met",
+                    "set a limit such as 300ms",
                 );
             }
         }
@@ -60,9 +60,13 @@ impl Checker<'_> {
             let Some(percent) = percent else { continue };
             let path = path.field(field);
             if !(0.0..=100.0).contains(&percent) {
-                self.error(&path, "this is not between 0 and 100", "write percent, such as 99.9");
+                self.error(
+                    &path,
+                    "the value is not between 0 and 100",
+                    "write percent, such as 99.9",
+                );
             } else if percent > 0.0 && percent <= 1.0 {
-                let message = format!("this is {percent} %, which almost any system meets");
+                let message = format!("{percent} % is met by almost any system");
                 let help = format!("write {} for the ratio {percent}", percent * 100.0);
                 self.warn(&path, message, help);
             }
@@ -76,9 +80,8 @@ impl Checker<'_> {
         if traffic.any(|one| one.service.0 == *service && is_flow(one)) {
             self.error(
                 path,
-                "requests that flow (`arrivals: fluid`) are worked off by the mean of their classes, and not counted \
-                 by class",
-                "leave out `class`, or let the requests come one by one",
+                "fluid requests (`arrivals: fluid`) have the mean cost of their classes and are not counted by class",
+                "remove `class`, or `arrivals: fluid`",
             );
         }
     }
@@ -112,8 +115,8 @@ impl Checker<'_> {
         if !has_price {
             self.warn(
                 path,
-                "no node has a price, so this always holds",
-                "give the pools an `instanceType` or a `pricePerHour`",
+                "no node has a price, so the objective is always met",
+                "set `instanceType` or `pricePerHour` of the pools",
             );
         }
     }

@@ -17,12 +17,12 @@ impl Checker<'_> {
                     Some(false) => self.error(
                         &path,
                         format!("the scenario has no {setting}"),
-                        "write the path as for --set, with [*] for all elements of a list, or take it out",
+                        "write the path as for --set, with [*] for all elements of a list, or remove it",
                     ),
                     None => self.error(
                         &path,
-                        format!("{setting:?} is not well-formed"),
-                        "write it as workloads[Deployment/shop/web].requests.cpuTime",
+                        format!("{setting:?} is malformed"),
+                        "write it like workloads[Deployment/shop/web].requests.cpuTime",
                     ),
                 }
             }

@@ -54,7 +54,7 @@ impl Checker<'_> {
                 Some((cloud, _)) if cloud != machine.machine.provider => {
                     let (cloud, own) = (cloud.as_str(), machine.machine.provider.as_str());
                     let message =
-                        format!("{zone} is a zone of {cloud}, and {machine} is a machine of {own}");
+                        format!("{zone} is a zone of {cloud}, but {machine} is a machine of {own}");
                     let help = format!(
                         "write zones such as those of {}, or an instance type of {cloud}",
                         machine.region()
@@ -83,10 +83,10 @@ impl Checker<'_> {
         let is_doubtful = region != machine.region() && pool.price_per_hour.is_none();
         if is_doubtful {
             let message = format!(
-                "the price of {machine} is that of {}, and the pool is in {region}, where it is another",
+                "the price of {machine} is that of {}, but the pool is in {region} with a different price",
                 machine.region()
             );
-            self.warn(path, message, "give the price there as `pricePerHour`");
+            self.warn(path, message, "set the region's price as `pricePerHour`");
         }
         is_doubtful
     }
@@ -104,7 +104,7 @@ impl Checker<'_> {
                 None => first = Some((pool, cloud)),
                 Some((other, before)) if before != cloud => {
                     let message = format!(
-                        "{machine} is of another cloud than the nodes of {}, which are of {}",
+                        "{machine} belongs to a different cloud than the nodes of {}, which belong to {}",
                         other.name,
                         before.as_str()
                     );

@@ -17,8 +17,8 @@ impl Checker<'_> {
             self.report(spec.problems(&path.to_string()));
             self.service_exists(&at, &spec.service.0);
             if scenario.services[..index].iter().any(|other| other.service == spec.service) {
-                let message = format!("{} is described twice", spec.service);
-                self.error(&at, message, "put both into one entry");
+                let message = format!("{} has two entries", spec.service);
+                self.error(&at, message, "merge the entries");
             }
             let has_clients = |balancer: Balancer| balancer != Balancer::default();
             let twice = scenario
@@ -28,8 +28,8 @@ impl Checker<'_> {
             if twice && spec.balancer.is_some() {
                 self.error(
                     &path.field("balancer"),
-                    format!("the balancer of {} is chosen under `traffic` as well", spec.service),
-                    "leave it out there",
+                    format!("the balancer of {} is also set under `traffic`", spec.service),
+                    "remove it there",
                 );
             }
             let balancer = spec.balancer.unwrap_or_else(|| {
@@ -51,8 +51,8 @@ impl Checker<'_> {
             if !self.is_reached(&spec.service) {
                 self.warn(
                     &at,
-                    format!("no traffic or call sends requests to {}", spec.service),
-                    "name it under `traffic`, or in the `calls` of a workload",
+                    format!("{} gets no requests from traffic or calls", spec.service),
+                    "add it to `traffic`, or to the `calls` of a workload",
                 );
             }
         }
@@ -72,12 +72,12 @@ impl Checker<'_> {
         let mut behind = described.filter(|one| behind.contains(&&one.workload)).peekable();
         if behind.peek().is_some() && !behind.any(Workload::serves_language_model) {
             let message = format!(
-                "the pods of {service} serve no language model, so this rule sees nothing but requests in flight"
+                "the pods of {service} serve no language model, so this rule only considers requests in flight"
             );
             self.warn(
                 path,
                 message,
-                "write leastConnections, or give the pods `requests: {llm: ...}`",
+                "write leastConnections, or set `requests: {llm: ...}` of the pods",
             );
         }
     }

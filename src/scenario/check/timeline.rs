@@ -21,19 +21,19 @@ impl Checker<'_> {
                 let [at, end] = [entry.at, scenario.duration].map(format_duration);
                 self.warn(
                     &path.field("at"),
-                    format!("{at} comes after the end of the run at {end}"),
-                    "this never happens; give it an earlier time, or lengthen the run",
+                    format!("{at} is after the end of the run at {end}"),
+                    "set an earlier time, or lengthen the run",
                 );
             }
             if entry.every.is_some_and(|every| every < EVERY_MIN) {
                 let shortest = format_duration(EVERY_MIN);
-                let message = format!("this would be done more often than every {shortest}");
-                let help = "give the time from one to the next, such as 24h";
+                let message = format!("this would repeat more often than every {shortest}");
+                let help = "set a longer interval, such as 24h";
                 self.error(&path.field("every"), message, help);
             }
             if entry.actor.is_some() && !entry.action.is_request() {
                 let key = entry.action.key();
-                let message = format!("{key} is a fault and not a request to the API server");
+                let message = format!("{key} is a fault, not a request to the API server");
                 let help = "remove `as`: RBAC applies to kubectl commands only";
                 self.error(&path.field("as"), message, help);
             }
@@ -77,7 +77,7 @@ impl Checker<'_> {
             A::DeletePod(deletion) => {
                 self.workload_exists(of_workload, &deletion.workload);
                 if deletion.count == 0 {
-                    self.error(&path.field("count"), "0 pods are none", "write 1 or more");
+                    self.error(&path.field("count"), "the number of pods is 0", "write 1 or more");
                 }
             }
             A::SetImage(change) => self.image_change(path, change),
@@ -127,7 +127,7 @@ impl Checker<'_> {
         }
         let known: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
         let help = if known.is_empty() {
-            "say under `metrics.custom` what it is".to_owned()
+            "define it under `metrics.custom`".to_owned()
         } else {
             format!("`metrics.custom` has {}", known.join(", "))
         };
@@ -137,8 +137,7 @@ impl Checker<'_> {
     fn scale_change(&mut self, path: &FieldPath, change: &ScaleChange) {
         self.workload_of(&path.field("workload"), &change.workload, Verbs::SCALE);
         if i32::try_from(change.replicas).is_err() {
-            let message =
-                format!("{} replicas are more than Kubernetes can count", change.replicas);
+            let message = format!("{} replicas exceed the range of Kubernetes", change.replicas);
             self.error(&path.field("replicas"), message, "write a smaller number");
         }
     }
@@ -149,8 +148,8 @@ impl Checker<'_> {
         if let Some(bare) = bare {
             self.warn(
                 path,
-                format!("if {bare} is on this node it is evicted for good: it has no controller"),
-                "give it a Deployment or a Job, or take it for lost, as kubectl does with --force",
+                format!("if {bare} is on this node, it is evicted and not recreated: it has no controller"),
+                "use a Deployment or a Job, or accept the loss, as kubectl does with --force",
             );
         }
     }
@@ -178,7 +177,7 @@ impl Checker<'_> {
         });
         let of_manifests = self.ever.nodes.keys().map(ToString::to_string);
         let help = listed("nodes", of_pools.chain(of_manifests));
-        self.error(path, format!("the cluster has no node called {node}"), help);
+        self.error(path, format!("the cluster has no node {node}"), help);
     }
 
     fn zone_exists(&mut self, path: &FieldPath, zone: &Name) {
@@ -194,7 +193,7 @@ impl Checker<'_> {
         zones.dedup();
         if !zones.iter().any(|known| **known == **zone) {
             let help = listed("zones", zones.into_iter());
-            self.error(path, format!("no node is in a zone called {zone}"), help);
+            self.error(path, format!("no node is in the zone {zone}"), help);
         }
     }
 
@@ -208,7 +207,7 @@ impl Checker<'_> {
     fn can_be(&mut self, path: &FieldPath, object: &ObjectReference, verb: Verbs) -> bool {
         let can_be = object.kind.can(verb);
         if !can_be {
-            let message = format!("this cannot be done to a {}", object.kind);
+            let message = format!("a {} does not support this action", object.kind);
             let names: Vec<&str> = Kind::with(verb).map(Kind::name).collect();
             self.error(path, message, format!("name a {}", names.join(", ")));
         }
@@ -230,7 +229,7 @@ impl Checker<'_> {
         self.workload_of(&path.field("workload"), &change.workload, Verbs::SET_IMAGE);
         self.one_container(path, &change.workload, change.container.as_ref());
         if change.image.is_empty() {
-            self.error(&path.field("image"), "the image is empty", "name it with its tag");
+            self.error(&path.field("image"), "the image is empty", "write the image with its tag");
         }
     }
 
@@ -238,16 +237,16 @@ impl Checker<'_> {
         self.workload_exists(&path.field("workload"), &change.workload);
         self.one_container(path, &change.workload, change.container.as_ref());
         if change.count == Some(0) {
-            self.error(&path.field("count"), "0 pods are none", "write 1 or more");
+            self.error(&path.field("count"), "the number of pods is 0", "write 1 or more");
         }
         if change.requests.is_empty() && change.limits.is_empty() {
-            let help = "name `requests`, `limits` or both, such as requests: {cpu: 500m}";
+            let help = "set `requests`, `limits` or both, such as requests: {cpu: 500m}";
             self.error(path, "nothing is resized", help);
         }
         for (field, amounts) in [("requests", &change.requests), ("limits", &change.limits)] {
             for resource in amounts.keys().filter(|name| !RESIZABLE.contains(&name.as_str())) {
                 let message = format!("{resource} cannot be resized");
-                self.error(&path.field(field), message, "only cpu and memory can");
+                self.error(&path.field(field), message, "only cpu and memory can be resized");
             }
         }
     }
@@ -268,7 +267,7 @@ impl Checker<'_> {
                 format!("add `container`: {}", names.join(", ")),
             ),
             Some(container) if !names.iter().any(|name| **name == **container) => {
-                let message = format!("{workload} has no container called {container}");
+                let message = format!("{workload} has no container {container}");
                 self.error(
                     &path.field("container"),
                     message,

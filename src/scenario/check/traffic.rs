@@ -24,8 +24,8 @@ impl Checker<'_> {
             if traffic[..index].iter().any(|other| other.service == spec.service) {
                 self.error(
                     &path.field("service"),
-                    format!("{} gets traffic twice", spec.service),
-                    "add both loads up: `load: {add: [...]}`",
+                    format!("{} has two entries of traffic", spec.service),
+                    "combine the loads: `load: {add: [...]}`",
                 );
             }
             self.check_accepts_requests(&path.field("service"), &spec.service.0);
@@ -41,7 +41,7 @@ impl Checker<'_> {
             self.warn(
                 &list,
                 "there is no traffic, so there is no latency and no availability by requests",
-                "add `service` and `load` of those that clients call",
+                "add `service` and `load` of the services that clients call",
             );
         }
     }
@@ -75,7 +75,7 @@ impl Checker<'_> {
                 self.warn(
                     path,
                     format!("{name}: {}; the first, {first}", file.broken.left_out()),
-                    "`maxBroken: 0` has the trace refused for that",
+                    "`maxBroken: 0` rejects such a trace",
                 );
             }
         }
@@ -93,7 +93,7 @@ impl Checker<'_> {
             let [plays, duration] = [plays, duration].map(format_duration);
             self.warn(
                 &path.field("trace"),
-                format!("the trace ends after {plays}, the run after {duration}"),
+                format!("the trace ends after {plays}, but the run after {duration}"),
                 "shorten the run, add `repeat: true`, or lower `speed`",
             );
         }
@@ -116,10 +116,12 @@ impl Checker<'_> {
                 && behind(other).iter().any(|workload| own.contains(workload))
         });
         if is_llm {
-            let message = "an inference server works on tokens, not on a flow of requests";
-            self.error(path, message, "leave `arrivals` out");
+            let message =
+                "inference servers process tokens, which `arrivals: fluid` does not model";
+            self.error(path, message, "remove `arrivals`");
         } else if let Some(other) = other {
-            let message = format!("the same pods get single requests by way of {}", other.service);
+            let message =
+                format!("the same pods get individual requests through {}", other.service);
             self.error(path, message, "write `arrivals: fluid` for both, or for neither");
         }
     }
@@ -144,7 +146,7 @@ impl Checker<'_> {
         } else if !has_answer {
             self.error(
                 path,
-                format!("the cost of a request to {service} is not given"),
+                format!("the cost of a request to {service} is not set"),
                 format!(
                     "add `workloads: [{{workload: {}, requests: {{cpuTime: 20ms}}}}]`",
                     behind[0]

@@ -23,8 +23,8 @@ impl Checker<'_> {
             let path = list.item(index);
             let name = &workload.workload;
             if workloads[..index].iter().any(|other| other.workload == *name) {
-                let message = format!("{name} is described twice");
-                self.error(&path.field("workload"), message, "put both into one entry");
+                let message = format!("{name} has two entries");
+                self.error(&path.field("workload"), message, "merge the entries");
             }
             self.workload_exists(&path.field("workload"), name);
             self.images(&path.field("images"), workload);
@@ -48,8 +48,7 @@ impl Checker<'_> {
             self.warn(
                 list,
                 format!(
-                    "nobody sets the condition {gate} that the readinessGates of {workload} wait for, so its pods never \
-                     become ready"
+                    "no controller sets the condition {gate} of the readinessGates of {workload}, so its pods never become ready"
                 ),
                 format!("add `{{workload: {workload}, app: {{readinessGates: 15s}}}}`"),
             );
@@ -71,7 +70,7 @@ impl Checker<'_> {
         for workload in endless {
             self.warn(
                 list,
-                format!("no duration is given for pods of {workload}, so they never end"),
+                format!("pods of {workload} have no run time, so they never end"),
                 format!("add `{{workload: {workload}, app: {{runsFor: 5m}}}}`"),
             );
         }
@@ -100,7 +99,7 @@ impl Checker<'_> {
             self.error(&path.field("runsForCv"), message, help);
         }
         if app.runs_for.is_none() && (share.is_some() || app.runs_for_cv > 0.0) {
-            let message = "it runs on, so neither its end nor its failure is ever drawn";
+            let message = "it never ends, so no failure is drawn";
             self.warn(path, message, "add `runsFor`, such as 5m");
         }
     }

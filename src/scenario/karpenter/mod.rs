@@ -55,7 +55,7 @@ pub struct KarpenterSettings {
 }
 
 impl KarpenterSettings {
-    /// Takes the prices of a user's own list in the region of the first zone; spot prices that are set here stand.
+    /// Applies a user's own price list in the region of the first zone. Spot prices set in the scenario take precedence.
     pub fn take_prices(&mut self, prices: &MachinePrices) {
         let region = self.zones.first().and_then(|zone| region_of(zone));
         let region = region.map_or("", |(_, region)| region).to_owned();
@@ -135,7 +135,7 @@ pub struct PoolProblem {
     pub field: String,
     /// Description of the problem.
     pub message: String,
-    /// Advice on how to fix it.
+    /// The correction.
     pub help: String,
     /// True if nodes can be created nevertheless.
     pub is_warning: bool,
@@ -195,7 +195,7 @@ impl Reader<'_> {
         let mut spec: NodePoolSpec = serde_json::from_value(value["spec"].clone()).ok()?;
         if spec.replicas.is_some() {
             let message = "a pool with a fixed number of nodes (StaticCapacity) is not simulated";
-            let help = "leave `replicas` out, or write a pool of `cluster.nodePools`";
+            let help = "remove `replicas`, or write a pool under `cluster.nodePools`";
             self.problem(name, "spec.replicas", message.to_owned(), help);
             return None;
         }
@@ -251,7 +251,7 @@ impl Reader<'_> {
                 [] => format!("add a {} called {}", reference.kind, reference.name),
                 known => format!("the manifests have {}", known.join(", ")),
             };
-            let message = format!("there is no {} called {:?}", reference.kind, reference.name);
+            let message = format!("there is no {} {:?}", reference.kind, reference.name);
             self.problem(name, &format!("{FIELD}.name"), message, help);
             return None;
         };
@@ -273,7 +273,7 @@ impl Reader<'_> {
         for (place, one) in pool.template.requirements.iter().enumerate() {
             let field = format!("{REQUIREMENTS}[{place}]");
             if one.key.as_ref() == NODE_POOL {
-                let help = "leave it out: every node gets the label of its pool";
+                let help = "remove it: every node gets the label of its pool";
                 self.problem(
                     &pool.name,
                     &format!("{field}.key"),
@@ -283,7 +283,7 @@ impl Reader<'_> {
                 continue;
             }
             if let Some(reason) = restriction(&one.key, &self.well_known) {
-                self.problem(&pool.name, &format!("{field}.key"), reason, "take another label");
+                self.problem(&pool.name, &format!("{field}.key"), reason, "use another label");
                 continue;
             }
             let earlier = &pool.template.requirements[..place];
@@ -295,8 +295,8 @@ impl Reader<'_> {
             };
             if other.any(|other| excludes(&other)) {
                 let message =
-                    format!("no value of {} meets this and what is required of it before", one.key);
-                self.problem(&pool.name, &field, message, "drop one of the two requirements");
+                    format!("no value of {} meets this and the earlier requirements", one.key);
+                self.problem(&pool.name, &field, message, "remove one of the two requirements");
                 continue;
             }
             self.values(pool, (one, &field), types);
@@ -313,13 +313,16 @@ impl Reader<'_> {
                 &pool.name,
                 REQUIREMENTS,
                 message,
-                "require less; `wavetank catalog` lists the types",
+                "relax the requirements; `wavetank catalog` lists the types",
             );
             return false;
         }
         if possible.all(|one| one.launchable(&all).next().is_none()) {
-            let message = "no instance type that the pool allows has a price for what it requires of capacity type and zone".to_owned();
-            let help = "allow on-demand, or give cluster.autoscaler.karpenter.spotPrices or spotShare; its zones are cluster.autoscaler.karpenter.zones";
+            let message =
+                "no allowed instance type has a price for the required capacity types and zones"
+                    .to_owned();
+            let help = "allow on-demand, or set cluster.autoscaler.karpenter.spotPrices or spotShare; the zones \
+                        are cluster.autoscaler.karpenter.zones";
             self.problem(&pool.name, REQUIREMENTS, message, help);
             return false;
         }
@@ -348,12 +351,12 @@ impl Reader<'_> {
         }
         let is_spot = one.key.as_ref() == karpenter::labels::CAPACITY_TYPE;
         let message = if is_spot && unknown == ["spot"] {
-            "no spot price of any instance type is known, so that there is no spot node".to_owned()
+            "no instance type has a spot price, so no spot node can be created".to_owned()
         } else {
             format!("no instance type with a price has {} {}", one.key, unknown.join(", "))
         };
         let help = if is_spot {
-            "give cluster.autoscaler.karpenter.spotPrices or spotShare"
+            "set cluster.autoscaler.karpenter.spotPrices or spotShare"
         } else {
             "the types are those of AWS in `wavetank catalog`, with the labels of Karpenter's AWS provider"
         };

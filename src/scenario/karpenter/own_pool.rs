@@ -19,11 +19,12 @@ pub(crate) fn problem(pool: &NodePool) -> Option<(String, &'static str)> {
     let found = catalog::find(text).ok()?;
     let is_plain = pool.capacity.is_none() && pool.allocatable.is_empty() && pool.gpus.is_none();
     if found.machine.provider != Provider::Aws {
-        return Some((format!("Karpenter's machines are those of EC2, and {text} is none"), help));
+        return Some((format!("Karpenter uses EC2 instances, and {text} is not one"), help));
     }
     if pool.price_per_hour.is_some() || !is_plain {
-        let message = format!("Karpenter takes machines of the pool {name} as the cloud has them");
-        return Some((message, "leave out capacity, allocatable, pricePerHour and gpus"));
+        let message =
+            format!("Karpenter uses the cloud's instances for the pool {name} without changes");
+        return Some((message, "remove capacity, allocatable, pricePerHour and gpus"));
     }
     None
 }

@@ -1,7 +1,7 @@
 //! HTTPRoutes (`gateway.networking.k8s.io/v1`) to rules.
 //!
-//! `timeouts` and `retry` of a rule are as `apis/v1/httproute_types.go` of Gateway API (GEP-1742 and GEP-1731) has
-//! them; what it leaves to the gateway is as Envoy does it, the data plane of most.
+//! `timeouts` and `retry` of a rule follow `apis/v1/httproute_types.go` of Gateway API (GEP-1742 and GEP-1731); behaviour
+//! that it leaves to the gateway follows Envoy, the data plane of most gateways.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -15,16 +15,16 @@ use manifest::http_route::{
 };
 use traffic::{Causes, FailureCause, RetrySpec};
 
-/// `HTTPBackendRef.weight` is at most this.
+/// Maximum of `HTTPBackendRef.weight`.
 const WEIGHT_MAX: u64 = 1_000_000;
 /// Envoy's `connect_timeout` of a cluster.
 const ENVOY_CONNECT_TIMEOUT: SimDuration = SimDuration::from_secs(5);
 
-/// The rules of an HTTPRoute, each once for each of its hosts and paths.
+/// The rules of an HTTPRoute, one for each of a rule's hosts and paths.
 pub(super) fn rules(
     object: &ObjectReference,
     route: HttpRoute,
-    said: &mut RouteFindings,
+    findings: &mut RouteFindings,
 ) -> Vec<Rule> {
     let hosts = route.spec.hostnames.filter(|hosts| !hosts.is_empty());
     let hosts = hosts.map_or_else(|| vec![None], |all| all.into_iter().map(Some).collect());
@@ -37,28 +37,28 @@ pub(super) fn rules(
         let [at_matches, at_backends] = ["matches", "backendRefs"].map(|field| at.field(field));
         let mut paths = Vec::new();
         for (number, one) in rule.matches.iter().flatten().enumerate() {
-            paths.extend(path(one, &at_matches.item(number), said));
+            paths.extend(path(one, &at_matches.item(number), findings));
         }
         if rule.matches.is_none() {
             paths.push(Path::Prefix("/".to_owned()));
         }
         let mut backends = Vec::new();
         for (number, one) in rule.backend_refs.iter().flatten().enumerate() {
-            backends.extend(backend(object, one, &at_backends.item(number), said));
+            backends.extend(backend(object, one, &at_backends.item(number), findings));
         }
-        let times = timeouts(rule.timeouts.as_ref(), &at.field("timeouts"), said);
-        let retry = rule.retry.as_ref().and_then(|one| retry(one, &at.field("retry"), said));
+        let times = timeouts(rule.timeouts.as_ref(), &at.field("timeouts"), findings);
+        let retry = rule.retry.as_ref().and_then(|one| retry(one, &at.field("retry"), findings));
         let limits = RouteLimits { connect: retry.map(|_| ENVOY_CONNECT_TIMEOUT), retry, ..times };
         for (field, is_given, instead) in [
-            ("filters", rule.filters.is_some(), "requests go on as they came"),
+            ("filters", rule.filters.is_some(), "requests are passed on unchanged"),
             (
                 "sessionPersistence",
                 rule.session_persistence.is_some(),
-                "`sessionAffinity` of the Service counts",
+                "`sessionAffinity` of the Service applies",
             ),
         ] {
             if is_given {
-                said.warn(&at.field(field), format!("this is ignored: {instead}"));
+                findings.warn(&at.field(field), format!("ignored: {instead}"));
             }
         }
         let places = paths.iter().flat_map(|path| hosts.iter().map(move |host| (path, host)));
@@ -77,8 +77,8 @@ pub(super) fn rules(
     rules
 }
 
-/// The path of a match that asks for nothing but a path.
-fn path(one: &HttpRouteMatch, at: &FieldPath<'_>, said: &mut RouteFindings) -> Option<Path> {
+/// The path of a match, if it has no other conditions.
+fn path(one: &HttpRouteMatch, at: &FieldPath<'_>, findings: &mut RouteFindings) -> Option<Path> {
     let HttpRouteMatch { path, headers, query_params, method } = one;
     let asks = [
         ("headers", headers.is_some()),
@@ -89,17 +89,17 @@ fn path(one: &HttpRouteMatch, at: &FieldPath<'_>, said: &mut RouteFindings) -> O
     for (field, _) in asks.into_iter().filter(|(_, is_given)| *is_given) {
         asks_more = true;
         let message =
-            "requests have a host and a path here and nothing else, so this matches none of them";
-        said.warn(&at.field(field), message);
+            "simulated requests have only a host and a path, so this matches none of them";
+        findings.warn(&at.field(field), message);
     }
     let path = path.clone().unwrap_or_default();
     let text = path.value.unwrap_or_else(|| "/".to_owned());
     let types = [("Exact", Some(true)), ("PathPrefix", Some(false)), ("RegularExpression", None)];
     let at = at.field("path");
     let at = at.field("type");
-    let meaning = said.choose(path.r#type.as_deref().unwrap_or("PathPrefix"), &types, &at)?;
+    let meaning = findings.choose(path.r#type.as_deref().unwrap_or("PathPrefix"), &types, &at)?;
     if meaning.is_none() {
-        said.warn(&at, "regular expressions are not evaluated, so this matches no request");
+        findings.warn(&at, "regular expressions are not supported, so this matches no request");
     }
     let is_exact = meaning.filter(|_| !asks_more)?;
     Some(if is_exact { Path::Exact(text) } else { Path::Prefix(text) })
@@ -109,24 +109,27 @@ fn backend(
     object: &ObjectReference,
     given: &HttpBackendRef,
     at: &FieldPath<'_>,
-    said: &mut RouteFindings,
+    findings: &mut RouteFindings,
 ) -> Option<Backend> {
     let weight = given.weight.map_or(Ok(1), u64::try_from).ok();
     let weight = weight.filter(|weight| *weight <= WEIGHT_MAX);
     if let (Some(given), None) = (given.weight, weight) {
         let message =
             format!("Invalid value: {given}: must be a whole number from 0 to {WEIGHT_MAX}");
-        said.error(&at.field("weight"), message);
+        findings.error(&at.field("weight"), message);
     }
     if given.kind.as_deref().is_some_and(|kind| kind != "Service") {
-        said.warn(&at.field("kind"), "a backend that is no Service gets no requests here");
+        findings.warn(
+            &at.field("kind"),
+            "backends other than Services are not simulated and get no requests",
+        );
     }
     if given.filters.is_some() {
-        said.warn(&at.field("filters"), "this is ignored: requests go on as they came");
+        findings.warn(&at.field("filters"), "ignored: requests are passed on unchanged");
     }
     let name = given.name.as_deref().filter(|name| !name.is_empty());
     if name.is_none() {
-        said.error(&at.field("name"), "Required value");
+        findings.error(&at.field("name"), "Required value");
     }
     let namespace = given.namespace.as_deref().unwrap_or(&object.id.namespace);
     Some(Backend {
@@ -141,38 +144,38 @@ fn backend(
 fn timeouts(
     given: Option<&HttpRouteTimeouts>,
     at: &FieldPath<'_>,
-    said: &mut RouteFindings,
+    findings: &mut RouteFindings,
 ) -> RouteLimits {
     let request = given.and_then(|one| one.request.as_deref());
-    let request = duration(request, &at.field("request"), said);
+    let request = duration(request, &at.field("request"), findings);
     let at = at.field("backendRequest");
-    let one_try = duration(given.and_then(|one| one.backend_request.as_deref()), &at, said);
+    let one_try = duration(given.and_then(|one| one.backend_request.as_deref()), &at, findings);
     if request.is_some_and(|request| request > SimDuration::ZERO && one_try > Some(request)) {
         let message = "Invalid value: backendRequest timeout cannot be longer than request timeout";
-        said.error(&at, message);
+        findings.error(&at, message);
     }
     let one_try = one_try.filter(|time| *time > SimDuration::ZERO);
     RouteLimits { request, one_try, ..RouteLimits::default() }
 }
 
-/// A try is made again if no connection came about or its time is over, which the API asks for, and after the
-/// answers that it names; absent if there are no further tries.
+/// Retries after a failed connection and after a timeout, which the API requires, and after the listed status codes;
+/// `None` without retries.
 fn retry(
     given: &HttpRouteRetry,
     at: &FieldPath<'_>,
-    said: &mut RouteFindings,
+    findings: &mut RouteFindings,
 ) -> Option<RouteRetry> {
     let at_codes = at.field("codes");
     let codes = given.codes.as_deref().unwrap_or_default();
     for (number, code) in codes.iter().enumerate().filter(|(_, code)| !(400..600).contains(*code)) {
         let message = format!("Invalid value: {code}: must be a status from 400 to 599");
-        said.error(&at_codes.item(number), message);
+        findings.error(&at_codes.item(number), message);
     }
     if given.attempts.is_some_and(|attempts| attempts < 0) {
-        let message = "this is below 0 and counts as 0: no further tries";
-        said.warn(&at.field("attempts"), message);
+        let message = "a negative number counts as 0: no retries";
+        findings.warn(&at.field("attempts"), message);
     }
-    let backoff = duration(given.backoff.as_deref(), &at.field("backoff"), said);
+    let backoff = duration(given.backoff.as_deref(), &at.field("backoff"), findings);
     let defaults = RetrySpec::default();
     let attempts = given.attempts.map(|count| u32::try_from(count.max(0)).unwrap_or(u32::MAX));
     let attempts = attempts.unwrap_or(defaults.attempts);
@@ -189,19 +192,19 @@ fn retry(
         attempts: Some(attempts),
         backoff: backoff.unwrap_or(defaults.backoff),
         causes,
-        // The API makes no difference between methods.
+        // The API does not distinguish methods.
         causes_unless_idempotent: causes,
         window: None,
     })
 }
 
-/// The status with which a gateway answers a request that failed in or on its way to a pod. A circuit
-/// breaker, and a service without endpoints, keep requests from being sent at all: such are not tried again.
+/// The status with which a gateway answers a request that failed in or on its way to a pod; `None` for requests that
+/// were never sent because of a circuit breaker or a lack of endpoints, which are not retried.
 const fn status(cause: FailureCause) -> Option<i64> {
     match cause {
         FailureCause::TooLong => Some(400),
         FailureCause::Dependency | FailureCause::ApplicationError => Some(500),
-        // The connection broke off.
+        // The connection was closed.
         FailureCause::Killed => Some(502),
         FailureCause::QueueFull | FailureCause::Shed => Some(503),
         FailureCause::Timeout | FailureCause::Unreachable | FailureCause::Blocked => Some(504),
@@ -215,12 +218,12 @@ const fn status(cause: FailureCause) -> Option<i64> {
 fn duration(
     text: Option<&str>,
     at: &FieldPath<'_>,
-    said: &mut RouteFindings,
+    findings: &mut RouteFindings,
 ) -> Option<SimDuration> {
     let duration = gateway_duration(text?);
     if duration.is_none() {
         let rule = "must be up to four times digits and h, m, s or ms, such as 500ms or 1m30s";
-        said.error(at, format!("Invalid value: {:?}: {rule}", text?));
+        findings.error(at, format!("Invalid value: {:?}: {rule}", text?));
     }
     duration
 }

@@ -12,11 +12,11 @@ use manifest::FieldPath;
 pub(super) fn rules(
     object: &ObjectReference,
     ingress: Ingress,
-    said: &mut RouteFindings,
+    findings: &mut RouteFindings,
 ) -> Vec<Rule> {
     let annotations = ingress.metadata.annotations.unwrap_or_default();
     let spec = ingress.spec.unwrap_or_default();
-    let nginx = Annotations::read(&annotations, said);
+    let nginx = Annotations::read(&annotations, findings);
     // By `ingressClassName`, or by the annotation that came before it.
     let class = spec.ingress_class_name.as_ref();
     let class = class.or_else(|| annotations.get("kubernetes.io/ingress.class"));
@@ -48,27 +48,28 @@ pub(super) fn rules(
         for (number, one) in paths.enumerate() {
             let at = list.item(number);
             let text = one.path.as_deref().unwrap_or("/");
-            let path = path(text, &one.path_type, &at, said);
-            let Some(backend) = backend(object, &one.backend, &at.field("backend"), said) else {
+            let path = path(text, &one.path_type, &at, findings);
+            let Some(backend) = backend(object, &one.backend, &at.field("backend"), findings)
+            else {
                 continue;
             };
             rules.push(rule(backend, host, path, &one.path_type, &at));
         }
     }
     let at = at_spec.field("defaultBackend");
-    let default = spec.default_backend.and_then(|given| backend(object, &given, &at, said));
+    let default = spec.default_backend.and_then(|given| backend(object, &given, &at, findings));
     rules.extend(default.map(|backend| rule(backend, None, Path::Default, "", &at)));
     rules
 }
 
-fn path(text: &str, path_type: &str, at: &FieldPath<'_>, said: &mut RouteFindings) -> Path {
+fn path(text: &str, path_type: &str, at: &FieldPath<'_>, findings: &mut RouteFindings) -> Path {
     let types = [("Exact", true), ("Prefix", true), ("ImplementationSpecific", false)];
     let at_type = at.field("pathType");
     if path_type.is_empty() {
-        said.error(&at_type, "Required value: pathType must be specified");
-    } else if said.choose(path_type, &types, &at_type) == Some(true) && !text.starts_with('/') {
+        findings.error(&at_type, "Required value: pathType must be specified");
+    } else if findings.choose(path_type, &types, &at_type) == Some(true) && !text.starts_with('/') {
         let message = format!("Invalid value: {text:?}: must be an absolute path");
-        said.error(&at.field("path"), message);
+        findings.error(&at.field("path"), message);
     }
     if path_type == "Exact" { Path::Exact(text.to_owned()) } else { Path::Prefix(text.to_owned()) }
 }
@@ -77,16 +78,19 @@ fn backend(
     object: &ObjectReference,
     given: &IngressBackend,
     at: &FieldPath<'_>,
-    said: &mut RouteFindings,
+    findings: &mut RouteFindings,
 ) -> Option<Backend> {
     if given.resource.is_some() {
-        said.warn(&at.field("resource"), "a backend that is no Service gets no requests here");
+        findings.warn(
+            &at.field("resource"),
+            "backends other than Services are not simulated and get no requests",
+        );
         return None;
     }
     let at = at.field("service");
     let service = given.service.as_ref().filter(|service| !service.name.is_empty());
     if service.is_none() {
-        said.error(&at.field("name"), "Required value");
+        findings.error(&at.field("name"), "Required value");
     }
     let service = service?;
     let number = service.port.as_ref().and_then(|port| port.number).filter(|number| *number != 0);

@@ -1,32 +1,31 @@
-//! How long the requests of a route may take and which are tried again, and what that and the scenario's own settings
-//! are together.
+//! Timeouts and retries of a route's requests, and their combination with the scenario's own settings.
 
 use engine::SimDuration;
 use traffic::{Causes, DEFAULT_TIMEOUT, IngressRouteSpec, Retries, RetrySpec, RoutePolicy};
 
-/// Envoy waits at most this often its base interval before it tries again.
+/// Envoy's longest back-off as a multiple of its base interval.
 const ENVOY_MAX_BACKOFF_FACTOR: i64 = 10;
 
-/// How long requests may take and which are tried again, as a route has it.
+/// Timeouts and retries of requests, as a route sets them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RouteLimits {
-    /// Of a request with all its tries: zero = no limit; absent = the route does not say.
+    /// Timeout of a request with all its tries: zero = no limit; absent = not set by the route.
     pub(super) request: Option<SimDuration>,
-    /// Of one try.
+    /// Timeout of one try.
     pub(super) one_try: Option<SimDuration>,
-    /// Of a try whose pod's node does not answer.
+    /// Timeout of a try whose pod's node does not respond.
     pub(super) connect: Option<SimDuration>,
     pub(super) retry: Option<RouteRetry>,
 }
 
-/// Which requests a route has tried again.
+/// The retries of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RouteRetry {
-    /// Further tries at most; absent = each endpoint is tried once.
+    /// Maximum number of retries; absent = each endpoint is tried once.
     pub attempts: Option<u32>,
     pub backoff: SimDuration,
     pub causes: Causes,
-    /// Those of them after which requests that must not be made twice are tried again too.
+    /// Those of them after which non-idempotent requests are retried too.
     pub causes_unless_idempotent: Causes,
     pub window: Option<SimDuration>,
 }

@@ -1,5 +1,5 @@
-//! The annotations of ingress-nginx, read as its `internal/ingress/annotations/proxy/main.go` and `canary/main.go` do,
-//! with the defaults of its ConfigMap, and nginx' `proxy_next_upstream`.
+//! The annotations of ingress-nginx, as read by its `internal/ingress/annotations/proxy/main.go` and `canary/main.go`,
+//! with the defaults of its ConfigMap, and nginx's `proxy_next_upstream`.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,29 @@ use engine::SimDuration;
 use manifest::FieldPath;
 use traffic::{Causes, FailureCause};
 
-/// The annotations begin so.
+/// Prefix of the annotations.
 pub(super) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
-/// `spec.controller` of its IngressClass.
+/// `spec.controller` of ingress-nginx's IngressClass.
 pub(super) const CONTROLLER: &str = "k8s.io/ingress-nginx";
-/// The name that its class has by default.
+/// Default name of its IngressClass.
 pub(super) const CLASS: &str = "nginx";
 
-/// Annotations that change which requests come where, or at all, and what holds instead.
+/// Ignored annotations that would change the routing or acceptance of requests, with the behaviour simulated instead.
 const IGNORED: [(&str, &str); 11] = [
-    ("affinity", "`sessionAffinity` of the Service counts"),
-    ("custom-http-errors", "answers go on as they came"),
-    ("limit-connections", "clients may have any number"),
-    ("limit-rpm", "clients may send any number"),
-    ("limit-rps", "clients may send any number"),
-    ("load-balance", "`balancer` of the service in the scenario counts"),
+    ("affinity", "`sessionAffinity` of the Service applies"),
+    ("custom-http-errors", "responses are passed on unchanged"),
+    ("limit-connections", "the number of connections is unlimited"),
+    ("limit-rpm", "the request rate is unlimited"),
+    ("limit-rps", "the request rate is unlimited"),
+    ("load-balance", "`balancer` of the service in the scenario applies"),
     ("permanent-redirect", "requests go to the Service"),
-    ("proxy-send-timeout", "to send a request takes no time"),
+    ("proxy-send-timeout", "sending a request takes no time"),
     ("temporal-redirect", "requests go to the Service"),
-    ("upstream-hash-by", "`balancer` of the service in the scenario counts"),
-    ("use-regex", "paths are taken as prefixes"),
+    ("upstream-hash-by", "`balancer` of the service in the scenario applies"),
+    ("use-regex", "paths are matched as prefixes"),
 ];
 
-/// Annotations by which a canary gets requests.
+/// Annotations that select a canary's requests.
 const CANARY_RULES: [&str; 6] = [
     "canary-weight",
     "canary-weight-total",
@@ -42,8 +42,7 @@ const CANARY_RULES: [&str; 6] = [
     "canary-by-cookie",
 ];
 
-/// The conditions of `proxy_next_upstream`, with the failures that each means: those of requests that were not sent
-/// yet, and of others.
+/// The conditions of `proxy_next_upstream` with the failures that each covers: before a request was sent, and after.
 const CONDITIONS: [(&str, &[FailureCause], &[FailureCause]); 12] = [
     ("error", &[FailureCause::Refused], &[FailureCause::Killed]),
     ("timeout", &[FailureCause::Unreachable, FailureCause::Blocked], &[FailureCause::Timeout]),
@@ -59,21 +58,21 @@ const CONDITIONS: [(&str, &[FailureCause], &[FailureCause]); 12] = [
     ("off", &[], &[]),
 ];
 
-/// What an Ingress asks of ingress-nginx.
+/// The settings of an Ingress for ingress-nginx.
 pub(super) struct Annotations {
-    /// The share that it is to take as a canary; absent if it is none.
+    /// Its share of the requests as a canary; `None` if it is not one.
     pub canary: Option<CanaryWeight>,
-    /// How long its requests may take, and which are passed on to a further pod.
+    /// Timeouts of its requests, and the retries on further pods.
     pub limits: RouteLimits,
 }
 
 impl Annotations {
-    /// Reads those of an Ingress. What ingress-nginx would not take, and what plays no part here, is a warning.
-    pub fn read(given: &BTreeMap<String, String>, said: &mut RouteFindings) -> Self {
-        let mut reader = Reader { given, said };
+    /// Reads the annotations of an Ingress. Warns of values that ingress-nginx rejects and of ignored annotations.
+    pub fn read(given: &BTreeMap<String, String>, findings: &mut RouteFindings) -> Self {
+        let mut reader = Reader { given, findings };
         for (name, instead) in IGNORED {
             if reader.text(name).is_some() {
-                reader.warn(name, &format!("this is ignored: {instead}"));
+                reader.warn(name, &format!("ignored: {instead}"));
             }
         }
         let mut seconds = |name, default| {
@@ -93,7 +92,7 @@ impl Annotations {
 
 struct Reader<'a> {
     given: &'a BTreeMap<String, String>,
-    said: &'a mut RouteFindings,
+    findings: &'a mut RouteFindings,
 }
 
 impl<'a> Reader<'a> {
@@ -104,20 +103,20 @@ impl<'a> Reader<'a> {
     fn warn(&mut self, name: &str, message: &str) {
         let metadata = FieldPath::ROOT.field("metadata");
         let annotations = metadata.field("annotations");
-        self.said.warn(&annotations.key(&format!("{PREFIX}{name}")), message);
+        self.findings.warn(&annotations.key(&format!("{PREFIX}{name}")), message);
     }
 
     fn number(&mut self, name: &str, least: u32) -> Option<u32> {
         let text = self.text(name)?;
         let number = whole(text).filter(|number| *number >= least);
         if number.is_none() {
-            let rule = format!("must be a whole number of at least {least}; the default counts");
+            let rule = format!("must be a whole number of at least {least}; the default applies");
             self.warn(name, &format!("{text:?} {rule}"));
         }
         number
     }
 
-    /// `proxy-next-upstream` and what belongs to it; absent if no request is passed on to a further pod.
+    /// The annotations `proxy-next-upstream*`; `None` if no request is retried on a further pod.
     fn retry(&mut self) -> Option<RouteRetry> {
         let tries = self.number("proxy-next-upstream-tries", 0).unwrap_or(3);
         let window = self.number("proxy-next-upstream-timeout", 0).unwrap_or(0);
@@ -127,18 +126,19 @@ impl<'a> Reader<'a> {
             |text: &&str| !text.trim().is_empty() && text.split_whitespace().all(is_known);
         let conditions = text.filter(is_right);
         if let (Some(text), None) = (text, conditions) {
-            let message = format!("{text:?} names no conditions of nginx; `error timeout` counts");
+            let message =
+                format!("{text:?} is not a list of nginx conditions; `error timeout` applies");
             self.warn("proxy-next-upstream", &message);
         }
         let conditions = conditions.unwrap_or("error timeout");
         let has = |name: &str| conditions.split_whitespace().any(|one| one == name);
-        // The one upstream of `service-upstream` is the Service, so there is no next one.
+        // With `service-upstream` the Service is the only upstream, so there is no next one.
         if self.text("service-upstream") == Some("true") || has("off") || tries == 1 {
             return None;
         }
-        let asked = || CONDITIONS.iter().filter(|(name, ..)| has(name));
-        let unsent = Causes::of(asked().flat_map(|(_, unsent, _)| *unsent).copied());
-        let causes = unsent.and(Causes::of(asked().flat_map(|(.., sent)| *sent).copied()));
+        let conditions_set = || CONDITIONS.iter().filter(|(name, ..)| has(name));
+        let unsent = Causes::of(conditions_set().flat_map(|(_, unsent, _)| *unsent).copied());
+        let causes = unsent.and(Causes::of(conditions_set().flat_map(|(.., sent)| *sent).copied()));
         Some(RouteRetry {
             attempts: tries.checked_sub(1),
             backoff: SimDuration::ZERO,
@@ -148,14 +148,14 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// One without a weight, such as one by header, takes nothing.
+    /// The canary share. A canary without a weight, such as one by header, gets no requests.
     fn canary(&mut self) -> Option<CanaryWeight> {
-        // As `strconv.ParseBool` has it.
+        // The values of `strconv.ParseBool`.
         let is_canary = match self.text("canary") {
             Some("1" | "t" | "T" | "TRUE" | "true" | "True") => true,
             None | Some("0" | "f" | "F" | "FALSE" | "false" | "False") => false,
             Some(text) => {
-                let rule = "must be \"true\" or \"false\"; the latter counts";
+                let rule = "must be \"true\" or \"false\"; \"false\" applies";
                 self.warn("canary", &format!("{text:?} {rule}"));
                 false
             }
@@ -166,30 +166,32 @@ impl<'a> Reader<'a> {
         let given = |reader: &Self, name: &str| reader.text(name).filter(|text| !text.is_empty());
         let by_header = given(self, "canary-by-header").is_some();
         let instead = match share.taken() {
-            0 => "none goes to the canary: give it a canary-weight".to_owned(),
+            0 => "the canary gets none: add a canary-weight".to_owned(),
             taken => format!("{taken} of {} go to the canary", share.total),
         };
         for name in CANARY_RULES {
             let Some(text) = given(self, name) else { continue };
             let message = match (name, numbers) {
                 ("canary-weight", [None, _]) | ("canary-weight-total", [_, None]) => {
-                    format!("{text:?} must be a whole number from 0 on; the default counts")
+                    format!("{text:?} must be a whole number of at least 0; the default applies")
                 }
                 _ if !is_canary => {
-                    "this is ignored: the Ingress is no canary without canary: \"true\"".to_owned()
+                    "ignored: without canary: \"true\" the Ingress is not a canary".to_owned()
                 }
                 ("canary-weight-total", [_, Some(..100)]) => {
                     "a total below 100 counts as 100".to_owned()
                 }
                 ("canary-weight", _) if share.weight > share.total => {
-                    "this is more than the total: all requests go to the canary".to_owned()
+                    "above the total: all requests go to the canary".to_owned()
                 }
-                ("canary-by-header", _) => format!("no request has a header here, so {instead}"),
+                ("canary-by-header", _) => {
+                    format!("simulated requests have no headers, so {instead}")
+                }
                 ("canary-by-cookie", _) if !by_header => {
-                    format!("no request has a cookie here, so {instead}")
+                    format!("simulated requests have no cookies, so {instead}")
                 }
                 ("canary-by-header-value" | "canary-by-header-pattern", _) if !by_header => {
-                    "this is ignored without canary-by-header".to_owned()
+                    "ignored without canary-by-header".to_owned()
                 }
                 _ => continue,
             };
@@ -199,7 +201,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A whole number that an annotation gives.
+/// The whole number in an annotation.
 fn whole(text: &str) -> Option<u32> {
     text.trim().parse().ok()
 }

@@ -1,6 +1,6 @@
-//! Rules of Ingresses and HTTPRoutes that do not lead where they seem to: to a Service that is not there or lacks
-//! their port, behind another rule for the same host and path, or to a canary that takes nothing. Each is right by
-//! itself, which is for [`super::route_problems`] to say.
+//! Rules of Ingresses and HTTPRoutes that do not route requests as they appear to: to a missing Service or port, hidden
+//! by another rule for the same host and path, or to a canary without requests. Each is valid by itself;
+//! [`super::route_problems`] finds the invalid ones.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,13 @@ use cluster::{NamespacedName, ObjectReference};
 use manifest::{Diagnostic, Manifest, Severity};
 use traffic::IngressRouteSpec;
 
-/// How many hosts and paths a message names.
+/// Maximum number of hosts and paths named in a message.
 const NAMED_MAX: usize = 3;
 
-/// What is to be said of a rule: severity, code, field, message and help.
+/// A problem of a rule: severity, code, field, message and help.
 type Finding = (Severity, &'static str, String, String, String);
 
-/// What is to be said of the rules of some objects together. It is an error if requests of an ingress route are
-/// lost by it.
+/// Problems between the rules of several objects; errors if requests of an ingress route are lost.
 pub fn target_problems<'m>(
     routing: &Routing,
     ingress_routes: &[IngressRouteSpec],
@@ -32,10 +31,10 @@ pub fn target_problems<'m>(
         let other = if is_canary { routing.idle(rule) } else { routing.hidden(rule) };
         lacking.chain(other).map(|finding| (rule, finding)).collect::<Vec<_>>()
     });
-    told(findings, manifest)
+    diagnostics(findings, manifest)
 }
 
-/// Warns of backends whose Service is not there.
+/// Warns of backends whose Service does not exist.
 pub fn missing_services<'m>(
     routing: &Routing,
     is_there: impl Fn(&NamespacedName) -> bool,
@@ -46,28 +45,30 @@ pub fn missing_services<'m>(
     let missing = backends.filter(|(_, backend)| !is_there(&backend.service));
     let findings = missing.map(|(rule, Backend { service, holder, .. })| {
         let consequence = routing.without_endpoint(rule);
-        let message = format!("the Service {service} is not here, {consequence}");
+        let message = format!("the Service {service} does not exist, {consequence}");
         let help = "add the Service, or name an existing one".to_owned();
         let field = format!("{holder}.name");
         (rule, (Severity::Warning, "missing-reference", field, message, help))
     });
-    told(findings, manifest)
+    diagnostics(findings, manifest)
 }
 
-/// Each finding once: a rule of an HTTPRoute counts once for each of its hosts and paths.
-fn told<'r, 'm>(
+/// The findings without duplicates, which arise because a rule of an HTTPRoute is listed for each host and path.
+fn diagnostics<'r, 'm>(
     findings: impl IntoIterator<Item = (&'r Rule, Finding)>,
     manifest: impl Fn(&ObjectReference) -> Option<&'m Manifest>,
 ) -> Vec<Diagnostic> {
-    let mut said = BTreeSet::new();
-    let told = findings.into_iter().filter_map(|(rule, (severity, code, field, message, help))| {
-        let manifest = manifest(&rule.object)?;
-        said.insert((&rule.object, field.clone(), message.clone())).then(|| {
-            let problem = Diagnostic::new(severity, code, message).of(manifest.label()).help(help);
-            Diagnostic { place: Some(manifest.origin.place_of(&field)), field, ..problem }
-        })
-    });
-    told.collect()
+    let mut seen = BTreeSet::new();
+    let unique =
+        findings.into_iter().filter_map(|(rule, (severity, code, field, message, help))| {
+            let manifest = manifest(&rule.object)?;
+            seen.insert((&rule.object, field.clone(), message.clone())).then(|| {
+                let problem =
+                    Diagnostic::new(severity, code, message).of(manifest.label()).help(help);
+                Diagnostic { place: Some(manifest.origin.place_of(&field)), field, ..problem }
+            })
+        });
+    unique.collect()
 }
 
 fn warning(rule: &Rule, message: String, help: impl Into<String>) -> Finding {
@@ -75,16 +76,16 @@ fn warning(rule: &Rule, message: String, help: impl Into<String>) -> Finding {
 }
 
 impl Routing {
-    /// What becomes of requests that a rule sends where nobody is.
+    /// The consequence for requests that a rule sends to a Service without endpoints.
     fn without_endpoint(&self, rule: &Rule) -> &'static str {
         if self.is_canary(rule) {
-            "so that this canary takes nothing"
+            "so this canary gets no requests"
         } else if rule.class == Class::Gateway {
-            "for which a gateway answers 500"
+            "so the gateway answers 500"
         } else if self.is_of_nginx(rule) {
-            "for which ingress-nginx answers 503"
+            "so ingress-nginx answers 503"
         } else {
-            "so that requests find no endpoint"
+            "so requests find no endpoint"
         }
     }
 
@@ -99,11 +100,11 @@ impl Routing {
             })
             .collect();
         let help = match &known[..] {
-            [] => "it has no ports: add one to its spec.ports".to_owned(),
-            [only] => format!("its port is {only}"),
-            all => format!("its ports are {}", all.join(", ")),
+            [] => "the Service has no ports: add one to its spec.ports".to_owned(),
+            [only] => format!("the Service has port {only}"),
+            all => format!("the Service has ports {}", all.join(", ")),
         };
-        // The same rule stands once for each of its hosts and paths.
+        // A rule is listed once for each of its hosts and paths.
         let is_same = |one: &&Rule| (&one.object, &one.field) == (&rule.object, &rule.field);
         let loses = !self.is_canary(rule) && *weight > 0 && reached.iter().any(is_same);
         let severity = if loses { Severity::Error } else { Severity::Warning };
@@ -113,33 +114,36 @@ impl Routing {
         (severity, "route-target", format!("{holder}.{port_field}"), message, help)
     }
 
-    /// A canary that takes nothing, or more than it says.
+    /// A canary that gets no requests, or more than those for its host and path.
     fn idle(&self, rule: &Rule) -> Option<Finding> {
         let place = rule.place();
-        let (message, help) = match self.fate(rule) {
-            CanaryOutcome::Takes => return self.wide_canary(rule),
+        let (message, help) = match self.outcome(rule) {
+            CanaryOutcome::Active => return self.wide_canary(rule),
             CanaryOutcome::WithoutMain => (
                 format!(
-                    "no other Ingress of ingress-nginx has a rule for {place}, so this canary takes nothing"
+                    "no other Ingress of ingress-nginx has a rule for {place}, so this canary gets no requests"
                 ),
-                "give it host, path and pathType of the rule from which it is to take",
+                "use host, path and pathType of the rule whose requests it should share",
             ),
             CanaryOutcome::Second(first) => (
-                format!("the canary {} comes first, and there is one for each rule", first.object),
+                format!(
+                    "the canary {} comes first, and only one per rule has an effect",
+                    first.object
+                ),
                 "remove one of the two",
             ),
             CanaryOutcome::IsMain(main) => (
                 format!(
-                    "{} sends requests to this very Service and port, so this canary takes nothing: \
-                     ingress-nginx has one backend for both",
+                    "{} sends requests to the same Service and port, so this canary gets no requests: \
+                     ingress-nginx creates one backend for both",
                     main.object
                 ),
                 "give the canary its own Service or port",
             ),
-            CanaryOutcome::Forgotten(other) => (
+            CanaryOutcome::Dropped(other) => (
                 format!(
-                    "this canary takes nothing: ingress-nginx forgets its backend, because {} has it for {} \
-                     as well, where no other Ingress has a rule",
+                    "this canary gets no requests: ingress-nginx drops its backend, because {} has it for {} \
+                     too, where no other Ingress has a rule",
                     other.object,
                     other.place()
                 ),
@@ -149,7 +153,7 @@ impl Routing {
         Some(warning(rule, message, help))
     }
 
-    /// A canary that takes from rules that are not for its host and path.
+    /// A canary that also gets requests to rules for other hosts and paths.
     fn wide_canary(&self, canary: &Rule) -> Option<Finding> {
         let takes = |rule: &&Rule| {
             let taken = || self.canary_for(rule);
@@ -162,16 +166,16 @@ impl Routing {
             count => format!(" and {count} more"),
         };
         let message = format!(
-            "this canary takes its share of {}{more} too, which have the same Service and port as the rule for {}",
+            "this canary also gets its share of {}{more}, which have the same Service and port as the rule for {}",
             named.join(", "),
             canary.place()
         );
-        let help = "ingress-nginx has one canary for a backend: give the rules Services of their own, if that \
-                    is not meant";
+        let help = "ingress-nginx has one canary per backend: use separate Services for the rules if this is \
+                    not intended";
         (!others.is_empty()).then(|| warning(canary, message, help))
     }
 
-    /// A rule of an Ingress behind one of another Ingress.
+    /// A rule of an Ingress hidden by one of another Ingress.
     fn hidden(&self, rule: &Rule) -> Option<Finding> {
         let mut earlier = self.rules.iter().take_while(|one| !std::ptr::eq(*one, rule));
         let first = earlier.find(|one| {
@@ -180,11 +184,11 @@ impl Routing {
             are_ingresses && hides && !self.is_canary(one)
         })?;
         let message = format!(
-            "{} has a rule for {} too, and comes first: this one gets no requests",
+            "{} also has a rule for {} and comes first: this one gets no requests",
             first.object,
             rule.place()
         );
-        let help = "remove one of the two; to share requests out with ingress-nginx, mark one with \
+        let help = "remove one of the two; to split requests with ingress-nginx, annotate one with \
                     nginx.ingress.kubernetes.io/canary: \"true\"";
         Some(warning(rule, message, help))
     }

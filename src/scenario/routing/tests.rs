@@ -122,7 +122,7 @@ fn limits_of_nginx_are_those_of_ingresses_that_are_its_own() {
     assert!(has_limits(json!(null), &none, &[&nginx]));
 }
 
-/// How the requests to a route are treated by it and by these settings of the scenario.
+/// The policy for requests to a route with these settings of the scenario.
 fn policy(route: Object, more: Value) -> RoutePolicy {
     let mut spec = json!({"host": "a", "load": {"pattern": "constant", "rps": 1}});
     let Value::Object(more) = more else { panic!("{more}") };
@@ -388,24 +388,24 @@ fn a_canary_takes_from_all_rules_with_the_backend_of_the_one_beside_it() {
 }
 
 #[test]
-fn what_takes_nothing_is_known_with_its_reason() {
-    let fate = |canary: &[(&str, &str)], later: &[(&str, &str)]| {
+fn the_reason_of_a_canary_without_requests_is_known() {
+    let outcome = |canary: &[(&str, &str)], later: &[(&str, &str)]| {
         let objects = [
             ingress("nginx", "main", &[("a/", "old"), ("a/shop", "shop")], &[]),
             ingress("nginx", "one", canary, &CANARY),
             ingress("nginx", "two", later, &CANARY),
         ];
         let routing = routing(&objects);
-        let fate = format!("{:?}", routing.fate(routing.rules.last().expect("a rule")));
-        (fate.split('(').next().unwrap_or_default().to_owned(), shares(&objects, "a", "/"))
+        let outcome = format!("{:?}", routing.outcome(routing.rules.last().expect("a rule")));
+        (outcome.split('(').next().unwrap_or_default().to_owned(), shares(&objects, "a", "/"))
     };
-    assert_eq!(fate(&[], &[("a/", "new")]), ("Takes".into(), two(90, 10)));
-    assert_eq!(fate(&[], &[("b/", "new")]), ("WithoutMain".into(), all("old")));
-    assert_eq!(fate(&[], &[("a/", "shop")]), ("IsMain".into(), all("old")));
-    assert_eq!(fate(&[("a/", "new")], &[("a/", "newer")]), ("Second".into(), two(90, 10)));
+    assert_eq!(outcome(&[], &[("a/", "new")]), ("Active".into(), two(90, 10)));
+    assert_eq!(outcome(&[], &[("b/", "new")]), ("WithoutMain".into(), all("old")));
+    assert_eq!(outcome(&[], &[("a/", "shop")]), ("IsMain".into(), all("old")));
+    assert_eq!(outcome(&[("a/", "new")], &[("a/", "newer")]), ("Second".into(), two(90, 10)));
     // One rule that fits nothing takes the Service from the other.
-    assert_eq!(fate(&[("a/none", "new")], &[("a/", "new")]), ("Forgotten".into(), all("old")));
-    assert_eq!(fate(&[("b/none", "new")], &[("a/", "new")]), ("Takes".into(), two(90, 10)));
+    assert_eq!(outcome(&[("a/none", "new")], &[("a/", "new")]), ("Dropped".into(), all("old")));
+    assert_eq!(outcome(&[("b/none", "new")], &[("a/", "new")]), ("Active".into(), two(90, 10)));
 }
 
 #[test]

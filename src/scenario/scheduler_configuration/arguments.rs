@@ -240,7 +240,7 @@ impl Reader<'_> {
         let path = self.at.field("defaultConstraints");
         if is_system_default {
             if !args.default_constraints.is_empty() {
-                self.errors.push(&path, "can only be given together with defaultingType List");
+                self.errors.push(&path, "can only be set together with defaultingType List");
             }
             return;
         }
@@ -248,7 +248,7 @@ impl Reader<'_> {
         for (position, given) in args.default_constraints.iter().enumerate() {
             let at = path.item(position);
             if given.label_selector.is_some() {
-                let problem = "must not be given: it follows from the pod's Services and owner";
+                let problem = "must not be set: it follows from the pod's Services and owner";
                 self.errors.push(&at.field("labelSelector"), problem);
             }
             constraints.push(topology_spread(given, &at, self.errors));
@@ -284,7 +284,7 @@ impl Reader<'_> {
 fn points(shape: &[ShapePoint], path: &FieldPath<'_>, errors: &mut FieldErrors) -> Vec<(i64, i64)> {
     const MAX_CUSTOM_PRIORITY_SCORE: i64 = 10;
     if shape.is_empty() {
-        errors.push(path, "must hold at least one point");
+        errors.push(path, "must contain at least one point");
     }
     let ascends = shape.windows(2).all(|pair| pair[0].utilization < pair[1].utilization);
     if !ascends {

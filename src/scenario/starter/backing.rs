@@ -1,4 +1,4 @@
-//! Databases, caches, message brokers and the like, recognized by their image: services call them, clients do not.
+//! Backing services (databases, caches, message brokers), recognized by their image: services call them, clients do not.
 
 use std::fmt::{self, Write as _};
 
@@ -6,7 +6,7 @@ use super::yaml::joined;
 use crate::inventory::PodShape;
 use cluster::NamespacedName;
 
-/// Names of their images, without registry, repository and tag.
+/// Image names of backing services, without registry, repository and tag.
 const IMAGES: [&str; 50] = [
     "activemq",
     "activemq-artemis",
@@ -60,20 +60,20 @@ const IMAGES: [&str; 50] = [
     "zookeeper",
 ];
 
-/// True if the first container of these pods runs one of them.
+/// True if the first container of these pods runs a backing service.
 pub(super) fn is_backing(shape: &PodShape) -> bool {
     shape.containers.first().is_some_and(|(_, image)| IMAGES.contains(&name_of(image)))
 }
 
-/// Names the Services to which no clients are given for that reason.
+/// Lists the backing services, which get no clients, in a comment.
 pub(super) fn write_backing(out: &mut String, services: &[&NamespacedName]) -> fmt::Result {
     if services.is_empty() {
         return Ok(());
     }
     out.write_str(
         "
-# GUESS: databases, caches and the like, recognized by their images, have no clients of their own. Nothing in the
-# manifests tells who calls these: write `calls` at the workloads that do.
+# GUESS: databases, caches and the like, recognized by their images, have no clients of their own. The manifests name
+# no callers of these: add `calls` to the workloads that use them.
 ",
     )?;
     for some in services.chunks(4) {

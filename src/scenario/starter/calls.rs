@@ -1,5 +1,5 @@
-//! The calls of a starter scenario: those of traces, and where there are none each request asks the Services whose
-//! addresses are in the environment.
+//! The calls of a starter scenario: those found in traces; workloads without traces are assumed to call the Services
+//! whose addresses are in their environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -8,23 +8,23 @@ use super::traced::Traced;
 use crate::inventory::Inventory;
 use cluster::{NamespacedName, ObjectReference};
 
-/// Which Services each workload calls, and how often for each request to it, without circles.
+/// The Services that each workload calls, with the calls per request to it. Contains no cycles.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls<'a> {
     by_caller: BTreeMap<&'a ObjectReference, BTreeMap<NamespacedName, f64>>,
-    /// The workload that answers for a Service that is called.
+    /// The workload behind each called Service.
     answers: BTreeMap<NamespacedName, &'a ObjectReference>,
 }
 
 impl<'a> Calls<'a> {
-    /// Those among workloads that take requests.
+    /// The calls among workloads that serve requests.
     pub(super) fn of(
         inventory: &'a Inventory,
         serving: &[&'a ObjectReference],
         traced: &Traced,
     ) -> Self {
         let mut calls = Self::default();
-        // What is measured comes first, so that no guess stands in its way.
+        // Measured calls come first, so that a guess that would close a cycle is dropped and not a measurement.
         for caller in serving {
             for call in traced.of(caller).into_iter().flat_map(|one| &one.calls) {
                 calls.add(inventory, serving, caller, &call.service, call.per_request());
@@ -38,7 +38,7 @@ impl<'a> Calls<'a> {
         calls
     }
 
-    /// Adds calls, unless they would come back to their caller.
+    /// Adds calls, unless they would close a cycle.
     fn add(
         &mut self,
         inventory: &'a Inventory,
@@ -61,7 +61,7 @@ impl<'a> Calls<'a> {
         self.by_caller.get(caller).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// Writes the calls that a request to a workload is guessed to make.
+    /// Writes the guessed calls of a request to a workload.
     pub(super) fn write(&self, out: &mut String, caller: &ObjectReference) -> fmt::Result {
         let mut called = self.from(caller).peekable();
         if called.peek().is_none() {
@@ -69,7 +69,7 @@ impl<'a> Calls<'a> {
         }
         writeln!(
             out,
-            "      # GUESS: a request asks each Service whose address is in the environment, one by one."
+            "      # GUESS: a request calls each Service whose address is in the environment, one after another."
         )?;
         writeln!(out, "      calls:")?;
         for service in called {
@@ -78,12 +78,12 @@ impl<'a> Calls<'a> {
         Ok(())
     }
 
-    /// Whether requests come to a workload from others.
+    /// Whether other workloads call this one.
     pub(super) fn reaches(&self, workload: &ObjectReference) -> bool {
         self.answers.values().any(|one| *one == workload)
     }
 
-    /// How many requests each workload gets for one that comes to the first.
+    /// Requests to each workload per request to `first`.
     pub(super) fn visits(&self, first: &'a ObjectReference) -> BTreeMap<&'a ObjectReference, f64> {
         let mut callers_first = Vec::new();
         self.visit(first, &mut BTreeSet::new(), &mut callers_first);
@@ -100,7 +100,7 @@ impl<'a> Calls<'a> {
         visits
     }
 
-    /// Adds the workloads that requests to one come by, each behind all those that it calls.
+    /// Adds a workload and those that it calls, directly or not, to `order`: callees before callers.
     fn visit(
         &self,
         workload: &'a ObjectReference,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_make_no_circle_and_add_up_along_all_ways() {
+    fn calls_form_no_cycle_and_add_up_along_all_paths() {
         let texts = [
             deployment("front", &["cart", "pay"]),
             deployment("cart", &["db", "front"]),
@@ -150,7 +150,7 @@ mod tests {
             let of_name = serving.iter().find(|one| *one.id.name == *name);
             *of_name.expect("it is there")
         };
-        // In the order of their names `cart` is the first, and so front calls it no more.
+        // `cart` comes first by name, so the call from `front` to it would close a cycle.
         let called = |name: &str| -> Vec<String> {
             calls.from(by_name(name)).map(|service| service.name.to_string()).collect()
         };

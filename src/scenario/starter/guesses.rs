@@ -4,26 +4,26 @@ use std::fmt::{self, Write as _};
 
 use super::yaml::scalar;
 
-/// What of a scenario was guessed.
+/// The kinds of settings that were guessed.
 pub(super) struct Guesses {
     pub(super) has_pools: bool,
     pub(super) has_spot_share: bool,
     pub(super) has_applications: bool,
-    /// Whether of some of them there are no traces.
+    /// Whether some applications have no traces.
     pub(super) has_untraced: bool,
-    /// Whether lengths of prompts and answers are among them.
+    /// Whether lengths of prompts and answers are guessed.
     pub(super) has_models: bool,
     pub(super) has_batch: bool,
     pub(super) has_ingress: bool,
     pub(super) has_traffic: bool,
-    /// Whether some Services have clients of their own for no better reason than that nobody is known to call them.
+    /// Whether some Services were given clients only because no caller is known.
     pub(super) has_callers_unknown: bool,
-    /// Whether calls were read off addresses in the environment.
+    /// Whether calls were inferred from addresses in the environment.
     pub(super) has_calls: bool,
 }
 
 impl Guesses {
-    /// The section `provenance`, by which the report names them, with what traces measured.
+    /// Writes the section `provenance`, from which reports name guesses, with the settings measured by traces.
     pub(super) fn write(&self, out: &mut String, measured: &[String]) -> fmt::Result {
         let guessed = [
             (self.has_pools, "cluster.nodePools[*].instanceType"),
@@ -48,8 +48,8 @@ impl Guesses {
         }
         out.write_str(
             "
-# The figures above that are guesses: the report says so, and `wavetank run --doubts` tells how far each moves the
-# answer. Name under `measured` what you have measured, and take out here what you know.
+# The settings above that are guesses: reports name them, and `wavetank run --doubts` shows the effect of each on the
+# results. Move a setting to `measured` when you have measured it, and remove it when you know it.
 provenance:
 ",
         )?;

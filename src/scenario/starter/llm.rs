@@ -1,5 +1,5 @@
-//! Workloads that serve language models: which model and GPU stand for theirs, what their servers are told, and
-//! how much traffic is half of what they can do.
+//! Workloads that serve language models: the catalog's model and GPU that represent theirs, the settings of their
+//! servers, and the traffic at half of their capacity.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -10,18 +10,17 @@ use capacity::node_type::NodeType;
 use cluster::ObjectReference;
 use traffic::llm::catalog::{Gpu, LanguageModel, ServerEfficiency, gpus, language_models};
 
-/// The model that stands for one of which nothing is known.
+/// The model assumed if nothing is known about it.
 const DEFAULT_MODEL: &str = "Llama-3.1-8B";
-/// Tokens that a server must at least have room for beside its weights.
+/// Minimum KV cache that a server needs besides its weights [tokens].
 const ROOM_MIN: f64 = 4096.0;
-/// Tokens of a prompt and of an answer on average.
+/// Mean tokens of a prompt and of an answer.
 const TOKENS: (f64, f64) = (1024.0, 128.0);
-/// Sequences in a batch at about half of what a server can do.
+/// Sequences in a batch at about half of a server's capacity.
 const BATCH: f64 = 16.0;
-/// Share of what a server can do that the guessed traffic asks for. A batch of few sequences keeps its GPU busy
-/// all the same.
+/// The guessed traffic as a share of a server's capacity. Even a batch of few sequences keeps its GPU busy.
 const SHARE_OF_CAPACITY: f64 = 0.5;
-/// Models that are built like one of another name.
+/// Models with the architecture of one of another name.
 const ALIKE: [(&str, &str); 5] = [
     ("llama-3-8b", "Llama-3.1-8B"),
     ("llama-3-70b", "Llama-3.1-70B"),
@@ -30,12 +29,12 @@ const ALIKE: [(&str, &str); 5] = [
     ("vicuna-7b", "Llama-2-7B"),
 ];
 
-/// A server with the model that stands for its own.
+/// A server with the catalog's model that represents its own.
 #[derive(Clone, Debug)]
 pub(super) struct Served<'a> {
     pub(super) server: &'a InferenceServer,
     pub(super) model: &'static LanguageModel,
-    /// Why it is this model, if it is a guess.
+    /// Reason for choosing this model, if it is a guess.
     doubt: Option<String>,
 }
 
@@ -51,16 +50,16 @@ impl<'a> Served<'a> {
                 Some(known) => (known, None),
                 None => match nearest_in_size(written) {
                     Some(near) => {
-                        (near, Some(format!("{written} is not known; this one is about as large")))
+                        (near, Some(format!("{written} is unknown; this model is of similar size")))
                     }
-                    None => (default(), Some(format!("{written} is not known"))),
+                    None => (default(), Some(format!("{written} is unknown"))),
                 },
             },
         };
         Self { server, model, doubt }
     }
 
-    /// GPUs that share every layer: as many as are asked for, if the pod has them and the heads can be shared out.
+    /// GPUs that share each layer: the configured number, limited to the pod's GPUs; 1 if it does not divide the heads.
     fn tensor_parallel_size(&self) -> u32 {
         let asked = self.server.tensor_parallel_size.clamp(1, self.server.gpus.max(1));
         if self.model.heads % f64::from(asked) == 0.0 { asked } else { 1 }
@@ -71,14 +70,14 @@ impl<'a> Served<'a> {
         settings.find(|(known, _)| *known == name)?.1.parse().ok()
     }
 
-    /// Whether weights and a request of the greatest length have room on GPUs of a kind.
+    /// Whether the weights and a request of maximum length fit into GPUs of this kind.
     pub(super) fn fits(&self, gpu: &Gpu) -> bool {
         let utilization = self.setting("gpuMemoryUtilization").unwrap_or(0.9);
         let room = self.model.kv_cache_tokens(gpu, self.tensor_parallel_size(), utilization);
         room * 0.99 >= self.setting("maxModelLen").unwrap_or(ROOM_MIN).max(ROOM_MIN)
     }
 
-    /// Tokens of prompts and answers that the server's limit lets through.
+    /// Mean tokens of prompts and answers, within the server's limit.
     fn tokens(&self) -> (f64, f64) {
         let most = self.setting("maxModelLen").unwrap_or(self.model.context.into());
         (
@@ -87,7 +86,7 @@ impl<'a> Served<'a> {
         )
     }
 
-    /// Requests a second that are about half of what so many servers can do.
+    /// Rate of requests, per second, of about half the capacity of `replicas` servers.
     pub(super) fn guessed_rps(&self, gpu: &Gpu, replicas: i64) -> f64 {
         let cost = self.model.cost(gpu, self.tensor_parallel_size(), &ServerEfficiency::default());
         let (prompt, output) = self.tokens();
@@ -95,7 +94,7 @@ impl<'a> Served<'a> {
         let step = cost.iteration + cost.sequence * BATCH + layers;
         let seconds = prompt * (cost.token + cost.exchange) + output * step / BATCH;
         let rps = SHARE_OF_CAPACITY * replicas.max(1) as f64 / seconds;
-        // Two figures say all that a guess can.
+        // A guess deserves no more than two significant digits.
         let unit = if rps >= 10.0 { 1.0 } else { 10.0 };
         (libm::round(rps * unit) / unit).max(0.1)
     }
@@ -119,21 +118,21 @@ impl<'a> Served<'a> {
         }
         writeln!(
             out,
-            "    app: {{imagePull: 90s, start: 2s}}     # GUESS: such images have ten gigabytes"
+            "    app: {{imagePull: 90s, start: 2s}}     # GUESS: images of model servers have some ten gigabytes"
         )?;
         writeln!(out, "    requests:\n      llm:")?;
         let why = match (&self.doubt, &server.model) {
-            (Some(doubt), _) => format!("GUESS: {doubt}; docs/llm.md says what else can be given"),
+            (Some(doubt), _) => format!("GUESS: {doubt}; docs/llm.md lists the alternatives"),
             (None, written) => written.clone().unwrap_or_default(),
         };
         writeln!(out, "        model: {}     # {}", self.model.name, comment(&why))?;
-        writeln!(out, "        gpu: {}     # as the nodes of these pods have", gpu.name)?;
+        writeln!(out, "        gpu: {}     # the GPU of these pods' nodes", gpu.name)?;
         let size = self.tensor_parallel_size();
         if size != 1 || server.tensor_parallel_size != size {
             let asked = match server.tensor_parallel_size {
                 asked if asked == size => String::new(),
                 asked => {
-                    format!("     # it asks for {asked}, and the pod has {} GPUs", server.gpus)
+                    format!("     # configured: {asked}; the pod has {} GPUs", server.gpus)
                 }
             };
             writeln!(out, "        tensorParallelSize: {size}{asked}")?;
@@ -145,8 +144,8 @@ impl<'a> Served<'a> {
             let most = self.setting("maxModelLen").unwrap_or(self.model.context.into());
             writeln!(
                 out,
-                "        # GUESS: weights in 16 bits and a request of the greatest length do not fit into these GPUs;\n\
-                 \x20       # a quantized model, or one on more GPUs, may have room for so many tokens.\n\
+                "        # GUESS: 16-bit weights and a request of maximum length do not fit into these GPUs; with a\n\
+                 \x20       # quantized model, or more GPUs, this many tokens may fit.\n\
                  \x20       kvCacheTokens: {}",
                 libm::ceil(most * 2.0).max(100_000.0)
             )?;
@@ -158,31 +157,31 @@ impl<'a> Served<'a> {
         let (prompt, output) = self.tokens();
         writeln!(
             out,
-            "        # GUESS: tokens of prompts and answers; a trace may tell those of each request"
+            "        # GUESS: tokens of prompts and answers; a trace can give those of each request"
         )?;
         writeln!(out, "        promptTokens: {{mean: {prompt}, cv: 0.6}}")?;
         writeln!(out, "        outputTokens: {{mean: {output}, cv: 0.8}}")?;
         writeln!(
             out,
-            "        load: {{gigabytesPerSecond: 1}}     # GUESS: weights from the cloud's disk"
+            "        load: {{gigabytesPerSecond: 1}}     # GUESS: reading weights from a cloud disk"
         )
     }
 }
 
-/// The GPU that a cloud, a device plugin or a person calls so in a label.
+/// The GPU named by a node label of a cloud, a device plugin or a person.
 pub(super) fn hinted_gpu(labels: &BTreeMap<String, String>) -> Option<&'static Gpu> {
     let of = |value: &String| gpus().iter().find(|gpu| gpu.is_product(value, None));
     labels.values().find_map(of)
 }
 
-/// The GPU of a type, if it is one that is known.
+/// The GPU of a node type, if it is in the catalog.
 pub(super) fn gpu_of(node_type: &NodeType) -> Option<&'static Gpu> {
     let has = node_type.gpus.as_ref()?;
     let memory = has.memory_each.map(|bytes| bytes.0 as f64 / f64::from(1 << 30));
     gpus().iter().find(|gpu| gpu.is_product(&has.model, memory))
 }
 
-/// The model of the catalog that a repository, an image or a tag names.
+/// The catalog's model named by a repository, an image or a tag.
 fn known_model(written: &str) -> Option<&'static LanguageModel> {
     let name = plain(written);
     let begins = |known: &str| {
@@ -205,7 +204,7 @@ fn plain(written: &str) -> String {
     })
 }
 
-/// The model that comes closest to the billions of parameters in a name.
+/// The model closest in size to the billions of parameters in a name.
 fn nearest_in_size(written: &str) -> Option<&'static LanguageModel> {
     let name = plain(written);
     let mut words = name.split(['-', '.', '_']);

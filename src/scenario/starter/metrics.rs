@@ -1,44 +1,44 @@
-//! The section `metrics` of a starter scenario: which measure stands for what autoscalers ask for.
+//! The section `metrics` of a starter scenario: the simulated measure for each metric that autoscalers query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::yaml::{comment, joined, scalar};
-use crate::inventory::{Inventory, MetricAsked};
+use crate::inventory::{Inventory, QueriedMetric};
 use cluster::{Kind, NamespacedName};
 use metrics::Measure;
 
-/// A metric that an autoscaler asks for, and what is known to stand for it.
+/// A metric that an autoscaler queries, with the measure that represents it.
 struct Wanted<'a> {
-    asked: &'a MetricAsked,
-    /// Its name alone.
+    queried: &'a QueriedMetric,
+    /// The metric's name without matchers.
     name: &'a str,
-    /// The name with the matchers that a query has behind it.
+    /// The name with the matchers that follow it in a query.
     matched: Option<&'a str>,
     measure: Measure,
     service: &'a NamespacedName,
 }
 
 impl<'a> Wanted<'a> {
-    /// Nothing if no measure is known to stand for it.
-    fn of(asked: &'a MetricAsked, inventory: &'a Inventory) -> Option<Self> {
-        let (name, matched, measure) = measured(&asked.text)?;
+    /// `None` if no known measure represents it.
+    fn of(queried: &'a QueriedMetric, inventory: &'a Inventory) -> Option<Self> {
+        let (name, matched, measure) = measured(&queried.text)?;
         let behind = |service: &&NamespacedName| {
-            inventory.workloads_behind(service).any(|behind| *behind == asked.target)
+            inventory.workloads_behind(service).any(|behind| *behind == queried.target)
         };
         let service = inventory.services.keys().find(behind)?;
-        let target = inventory.workloads.get(&asked.target);
+        let target = inventory.workloads.get(&queried.target);
         let serves_tokens = target.is_some_and(|pods| pods.server.is_some());
         let is_there = serves_tokens || !measure.is_of_language_models();
-        is_there.then_some(Self { asked, name, matched, measure, service })
+        is_there.then_some(Self { queried, name, matched, measure, service })
     }
 
     fn is_query(&self) -> bool {
-        self.asked.autoscaler.kind == Kind::ScaledObject
+        self.queried.autoscaler.kind == Kind::ScaledObject
     }
 
-    /// The rule's name. A trigger of KEDA reads the rule of the longest name in its query, so that the matchers
-    /// tell one Service from another.
+    /// The rule's name. A KEDA trigger reads the rule with the longest name in its query, so the matchers
+    /// distinguish Services.
     fn rule_name(&self, all: &[Self]) -> &'a str {
         let mut others = all.iter().filter(|other| other.service != self.service);
         let is_shared = others.any(|other| other.name == self.name);
@@ -46,22 +46,23 @@ impl<'a> Wanted<'a> {
         matched.unwrap_or(self.name)
     }
 
-    /// Other Services that what is asked for may mean as well.
+    /// Other Services that the query may match as well.
     fn rivals(&self, all: &[Self]) -> BTreeSet<&'a NamespacedName> {
         let name = self.rule_name(all);
         let may_be_meant = |other: &&Self| {
-            let mut asked = self.asked.labels.iter();
-            let has_labels = asked.all(|(key, value)| other.asked.labels.get(key) == Some(value));
+            let mut labels = self.queried.labels.iter();
+            let has_labels =
+                labels.all(|(key, value)| other.queried.labels.get(key) == Some(value));
             other.service != self.service && other.rule_name(all) == name && has_labels
         };
         let others = all.iter().filter(may_be_meant).map(|other| other.service);
-        others.filter(|_| self.asked.is_external).collect()
+        others.filter(|_| self.queried.is_external).collect()
     }
 
     fn rule(&self, name: &str) -> String {
         let measure = serde_json::to_value(self.measure).unwrap_or_default();
         let measure = measure.as_str().unwrap_or_default();
-        let labels = self.asked.labels.iter();
+        let labels = self.queried.labels.iter();
         let labels: Vec<String> =
             labels.map(|(key, value)| format!("{}: {}", scalar(key), scalar(value))).collect();
         let labels = if labels.is_empty() {
@@ -73,28 +74,28 @@ impl<'a> Wanted<'a> {
             "    - {{name: {}, measure: {measure}, service: {}{labels}}}     # {}\n",
             scalar(name),
             self.service,
-            comment(&self.asked.autoscaler.to_string())
+            comment(&self.queried.autoscaler.to_string())
         )
     }
 }
 
-/// The section `metrics`: what the adapter serves to autoscalers that ask for more than CPU and memory.
+/// Writes the section `metrics`: the metrics besides CPU and memory that the adapter serves to autoscalers.
 pub(super) fn write_metrics(out: &mut String, inventory: &Inventory) -> fmt::Result {
     let mut wanted = Vec::new();
     let mut unknown = Vec::new();
-    for asked in &inventory.metrics_asked {
-        match Wanted::of(asked, inventory) {
+    for queried in &inventory.queried_metrics {
+        match Wanted::of(queried, inventory) {
             Some(one) => wanted.push(one),
-            None => unknown.push(format!("{} asks for {}", asked.autoscaler, asked.text)),
+            None => unknown.push(format!("{} queries {}", queried.autoscaler, queried.text)),
         }
     }
     if wanted.is_empty() && unknown.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\n# GUESS by their names: what the metrics are that autoscalers ask for.")?;
-    for asked in &unknown {
-        let asked = comment(asked);
-        writeln!(out, "# No source for this metric; add one if there is: {asked}")?;
+    writeln!(out, "\n# GUESS: the meaning of autoscalers' metrics, inferred from their names.")?;
+    for queried in &unknown {
+        let queried = comment(queried);
+        writeln!(out, "# No known source for this metric; add one if there is any: {queried}")?;
     }
     if wanted.is_empty() {
         return writeln!(out, "metrics: {{}}");
@@ -105,11 +106,11 @@ pub(super) fn write_metrics(out: &mut String, inventory: &Inventory) -> fmt::Res
         rules.entry((name, one.service)).or_insert_with(|| one.rule(name));
         let rivals: Vec<_> = one.rivals(&wanted).into_iter().collect();
         if !rivals.is_empty() {
-            let asked = comment(&format!("{} asks for, {name},", one.asked.autoscaler));
+            let queried = comment(&format!("{name} of {}", one.queried.autoscaler));
             let (own, others) = (one.service, joined(&rivals, ", "));
             writeln!(
                 out,
-                "# What {asked} does not tell {own} from {others}: it may scale on theirs."
+                "# The query {queried} matches {own} and also {others}: it may scale on their values."
             )?;
         }
     }
@@ -117,8 +118,7 @@ pub(super) fn write_metrics(out: &mut String, inventory: &Inventory) -> fmt::Res
     rules.values().try_for_each(|rule| out.write_str(rule))
 }
 
-/// The first name of a text that is known to measure something: alone, with the matchers behind it, and what it
-/// measures.
+/// The first known metric name in a text: the name, the name with the matchers that follow it, and its measure.
 fn measured(text: &str) -> Option<(&str, Option<&str>, Measure)> {
     let is_name = |one: char| one.is_alphanumeric() || one == '_' || one == ':';
     let mut rest = text;
@@ -134,7 +134,7 @@ fn measured(text: &str) -> Option<(&str, Option<&str>, Measure)> {
     None
 }
 
-/// Where the matchers `{...}` end that a text begins with.
+/// End of the matchers `{...}` with which a text begins.
 fn matchers_end(text: &str) -> Option<usize> {
     if !text.trim_start().starts_with('{') {
         return None;
@@ -154,8 +154,8 @@ fn matchers_end(text: &str) -> Option<usize> {
     None
 }
 
-/// What the name of a metric, or a name in a query, measures; by the names that inference servers, exporters of
-/// GPUs and web servers give.
+/// The measure of a metric or query, recognized by the names that inference servers, GPU exporters and web servers
+/// use.
 fn measure(name: &str) -> Option<Measure> {
     const NAMES: [(&str, Measure); 17] = [
         ("num_requests_waiting", Measure::QueueDepth),

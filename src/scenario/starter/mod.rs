@@ -1,5 +1,5 @@
-//! A scenario to start from, written for a person to read and change: guesses from the manifests, each
-//! with a comment that says what it is and how to find the right value.
+//! A starter scenario for a person to read and change: guesses from the manifests, each
+//! with a comment on its meaning and on measuring the right value.
 
 mod backing;
 mod calls;
@@ -30,17 +30,14 @@ use sizing::{Pool, pools, warm_up_minutes};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
+use workloads::guessed_cpu_time;
 use yaml::{comment, joined, scalar};
 
-/// CPU time that a request is guessed to take.
-const CPU_TIME: SimDuration = SimDuration::from_millis(20);
-/// Period of CFS quotas.
-const QUOTA_PERIOD: SimDuration = SimDuration::from_millis(100);
 /// Maximum number of skipped files listed in a scenario.
 const MOST_NOT_TAKEN: usize = 12;
 /// Maximum length of a reason in a scenario [characters]; `init` prints it in full.
 const LONGEST_REASON: usize = 140;
-/// CPU that a pod is guessed to have where it requests none.
+/// Guessed CPU of a pod that requests none.
 const UNSTATED_CPU: MilliCpu = MilliCpu(250);
 /// Share of the requested CPU that the guessed traffic keeps busy.
 const BUSY: f64 = 0.5;
@@ -54,12 +51,12 @@ pub struct OmittedObject {
     pub why: String,
 }
 
-/// What a starter scenario is made from.
+/// The inputs of a starter scenario.
 #[derive(Clone, Debug)]
 pub struct Starter<'a> {
     /// The scenario's name.
     pub name: &'a str,
-    /// Where the manifests are, as the scenario is to name them.
+    /// Paths of the manifests, as written in the scenario.
     pub manifests: &'a [String],
     /// Skipped files and folders, each with the reason.
     pub not_taken: &'a [(String, String)],
@@ -67,13 +64,13 @@ pub struct Starter<'a> {
     pub left_out: &'a [OmittedObject],
     /// Rendering options of charts.
     pub helm_charts: &'a [HelmChart],
-    /// Where editors find the JSON Schema.
+    /// Location of the JSON Schema for editors.
     pub schema: &'a str,
-    /// What is in the manifests.
+    /// The contents of the manifests.
     pub inventory: &'a Inventory,
-    /// What traces tell of them.
+    /// Measurements of their workloads from traces.
     pub traced: &'a Traced,
-    /// The groups of nodes that there are to be; none: as many nodes as all pods need.
+    /// The node groups to create; if empty, node pools are sized for all pods.
     pub node_groups: &'a [NodeGroup],
 }
 
@@ -114,7 +111,7 @@ impl Starter<'_> {
         asked.retain(|(service, _)| !backing.contains(service));
         asked.sort_by_key(|(service, _)| !is_entered(service));
         let entered = asked.iter().filter(|(service, _)| is_entered(service)).count();
-        // Where it is known what people come by, that is what must hold.
+        // Objectives are set for the entry points if they are known, else for every Service with traffic.
         let promised = if entered > 0 { &asked[..entered] } else { &asked[..] };
         let is_grouped = !self.node_groups.is_empty();
         let pools: Vec<Pool> = if is_grouped {
@@ -134,7 +131,7 @@ impl Starter<'_> {
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, promised, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
-        // A model that nothing asks has no lengths.
+        // A model that no Service leads to has no token lengths.
         let guesses = Guesses {
             has_pools: !pools.is_empty() && !is_grouped,
             has_spot_share: out.contains("\n      spotShare: "),
@@ -147,7 +144,7 @@ impl Starter<'_> {
             has_ingress: !ingress_routes.is_empty(),
             has_traffic: out.contains("\ntraffic:\n"),
             has_callers_unknown: entered < asked.len() && asked.len() > 1,
-            has_calls: out.contains("# GUESS: a request asks each Service"),
+            has_calls: out.contains("# GUESS: a request calls each Service"),
         };
         guesses.write(out, &self.traced.settings(&serving))
     }
@@ -165,7 +162,7 @@ impl Starter<'_> {
         served.collect()
     }
 
-    /// Requests a second with which no workload that they come by is more than half busy.
+    /// Rate of requests to a workload, per second, at which neither it nor any workload that it calls is more than half busy.
     fn rps_of_entry<'a>(
         &self,
         first: &'a ObjectReference,
@@ -180,7 +177,7 @@ impl Starter<'_> {
         (libm::floor(least * unit) / unit).max(0.1)
     }
 
-    /// Requests a second that are about half of what the pods of a workload can do.
+    /// Rate of requests, per second, of about half the capacity of a workload's pods.
     fn guessed_rps(&self, workload: &ObjectReference, models: &Models<'_>) -> f64 {
         let shape = self.inventory.workloads.get(workload);
         if let (Some((served, gpu)), Some(shape)) = (models.get(workload), shape) {
@@ -191,9 +188,8 @@ impl Starter<'_> {
         guessed_rps(shape, traced.map_or_else(guess, TracedService::cpu_seconds))
     }
 
-    /// Services with a workload behind them, and the first of these. Of several Services before
-    /// the same workload one that a route leads to, or the first: traffic to each would be several times
-    /// the guess.
+    /// Services with their first workload. Of several Services of the same workload only one is listed, preferably one
+    /// that a route leads to: traffic to each would be several times the guess.
     fn services(&self) -> Vec<(&NamespacedName, &ObjectReference)> {
         let mut served = BTreeSet::new();
         let routed: BTreeSet<&NamespacedName> = self
@@ -206,7 +202,7 @@ impl Starter<'_> {
         let mut services: Vec<_> = names
             .into_iter()
             .filter_map(|service| {
-                // The pods of a Job answer nobody, and are described as what they are.
+                // Pods of Jobs answer no requests; they are described as batch workloads.
                 let mut behind = self.inventory.workloads_behind(service);
                 Some((service, behind.find(|workload| !workload.kind.is_batch())?))
             })
@@ -216,7 +212,7 @@ impl Starter<'_> {
         services
     }
 
-    /// Hosts and paths that Ingresses and HTTPRoutes bring to Services with workloads behind them.
+    /// Hosts and paths that Ingresses and HTTPRoutes route to Services with workloads.
     fn ingress_routes(&self) -> Vec<IngressRoute<'_>> {
         let has_workload = |service: &NamespacedName| {
             self.inventory.workloads_behind(service).any(|workload| !workload.kind.is_batch())
@@ -241,14 +237,14 @@ impl Starter<'_> {
 # yaml-language-server: $schema={schema}
 #
 # A scenario to start from. Run it:  wavetank run THIS-FILE
-# What is marked GUESS is not known from the manifests: put your own figures there.
+# Values marked GUESS are not in the manifests: replace them with your own.
 apiVersion: wavetank/v1
 kind: Scenario
 name: {name}
 description: What latency, cost and availability does this system have under this traffic?
-seed: 1            # the same seed gives the same run, to the last byte
+seed: 1            # the same seed reproduces the run to the last byte
 duration: 1h
-warmUp: {warm_up:<11}# pods come up; these requests do not count
+warmUp: {warm_up:<11}# pods start; these requests do not count
 
 manifests:
 ",
@@ -258,13 +254,13 @@ manifests:
         for path in self.manifests {
             writeln!(out, "  - {}", scalar(path))?;
         }
-        self.write_what_is_left(out)?;
+        self.write_other_inputs(out)?;
         let elsewhere = self.inventory.undefined_objects();
         if !elsewhere.is_empty() {
             out.write_str(
                 "
-# GUESS: pods need these, and no manifest has them: a person, a vault or an operator is taken to make them. A pod
-# whose object is not there waits for it: take it out here to see that.
+# GUESS: pods need these objects, and no manifest has them; a person, a vault or an operator is assumed to create them.
+# Without its object a pod waits: remove the entry to see that.
 assumePresent:
 ",
             )?;
@@ -276,9 +272,9 @@ assumePresent:
     }
 
     /// Writes the skipped files, the objects to leave out, and the rendering options of charts.
-    fn write_what_is_left(&self, out: &mut String) -> fmt::Result {
+    fn write_other_inputs(&self, out: &mut String) -> fmt::Result {
         for (path, why) in self.not_taken.iter().take(MOST_NOT_TAKEN) {
-            writeln!(out, "  # not taken: {}: {}", comment(path), shortened(why))?;
+            writeln!(out, "  # skipped: {}: {}", comment(path), shortened(why))?;
         }
         if let Some(more) =
             self.not_taken.len().checked_sub(MOST_NOT_TAKEN).filter(|more| *more > 0)
@@ -288,7 +284,7 @@ assumePresent:
         if !self.left_out.is_empty() {
             out.write_str(
                 "
-# The API server refuses these, and `kubectl apply` goes on without them. Mend them, and take them out here.
+# The API server rejects these objects, and `kubectl apply` goes on without them. Correct them, then remove them here.
 leaveOut:
 ",
             )?;
@@ -307,7 +303,7 @@ leaveOut:
         Ok(())
     }
 
-    /// Requests that come by routes: together as many as their Services would get without.
+    /// Writes requests by ingress routes: in total as many as their Services would get without routes.
     fn write_ingress_routes(
         &self,
         out: &mut String,
@@ -320,22 +316,22 @@ leaveOut:
         }
         out.write_str(
             "
-# GUESS: requests per second to the hosts and paths of Ingresses and HTTPRoutes, which bring them to
-# Services by weight, with their time-outs and retries. Together they keep about half of the requested
-# CPU busy; of language models they are about half of what their servers can do. A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each
-# request (column t_s) or for each interval (columns t_s, requests).
+# GUESS: requests per second to the hosts and paths of Ingresses and HTTPRoutes, which route them to Services by
+# weight, with their timeouts and retries. In total they keep about half of the requested CPU busy, or language
+# model servers at about half of their capacity. Better, replay a recorded trace: `load: {trace: requests.csv}`, a
+# CSV file with a row for each request (column t_s) or for each interval (columns t_s, requests).
 ingress:
 ",
         )?;
         for IngressRoute { host, path, object, services } in ingress_routes {
-            let ways = |service: &&NamespacedName| {
+            let route_count = |service: &&NamespacedName| {
                 let leads =
                     |ingress_route: &&IngressRoute<'_>| ingress_route.services.contains(service);
                 ingress_routes.iter().filter(leads).count().max(1) as f64
             };
             let behind = |service: &&NamespacedName| {
                 let workload = self.inventory.workloads_behind(service).next()?;
-                Some((workload, self.rps_of_entry(workload, models, calls) / ways(service)))
+                Some((workload, self.rps_of_entry(workload, models, calls) / route_count(service)))
             };
             let guesses: Vec<(&ObjectReference, f64)> =
                 services.iter().filter_map(behind).collect();
@@ -379,15 +375,15 @@ ingress:
         }
         out.write_str(
             "
-# GUESS: requests per second that keep about half of the requested CPU busy; of language models about half of
-# what their servers can do. A recorded trace says more: `load: {trace: requests.csv}`, a CSV file with a line for each request
-# (column t_s) or for each interval (columns t_s, requests).
+# GUESS: requests per second that keep about half of the requested CPU busy, or language model servers at about half
+# of their capacity. Better, replay a recorded trace: `load: {trace: requests.csv}`, a CSV file with a row for each
+# request (column t_s) or for each interval (columns t_s, requests).
 ",
         )?;
         if services.len() > 1 {
             out.write_str(
-                "# GUESS: that each of these has clients of its own, as nothing in the manifests tells who calls it. Where only other
-# services do, write `calls` at these and take it out here; `wavetank init --traces FILE` learns both from recorded traces.
+                "# GUESS: each of these Services has clients of its own, because the manifests name no callers. If only other services
+# call one, add `calls` to them and remove it here; `wavetank init --traces FILE` learns both from recorded traces.
 ",
             )?;
         }
@@ -405,13 +401,13 @@ ingress:
 /// The workloads that serve language models, each with the GPU of its nodes.
 type Models<'a> = BTreeMap<&'a ObjectReference, (Served<'a>, &'static Gpu)>;
 
-/// A host and path to which requests come, and where they go.
+/// A host and path with the Services that their requests go to.
 struct IngressRoute<'a> {
     host: String,
     path: &'a str,
     /// The Ingress or HTTPRoute.
     object: &'a ObjectReference,
-    /// Those that get any.
+    /// The Services with a weight above zero.
     services: Vec<&'a NamespacedName>,
 }
 
@@ -424,7 +420,7 @@ fn shortened(why: &str) -> String {
     }
 }
 
-/// A load of so many requests per second; a wave shows what an autoscaler does.
+/// A load of this mean rate; a wave makes autoscalers act.
 fn guessed_load(rps: f64, has_waves: bool) -> String {
     if !has_waves {
         return format!("{{pattern: constant, rps: {rps}}}");
@@ -434,7 +430,7 @@ fn guessed_load(rps: f64, has_waves: bool) -> String {
     format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
 }
 
-/// Requests per second that keep a part of the requested CPU busy, or of the CPU limit where that is less.
+/// Requests per second that keep the share [`BUSY`] of the requested CPU, or of a lower CPU limit, busy.
 fn guessed_rps(shape: Option<&PodShape>, cpu_seconds: f64) -> f64 {
     let Some(shape) = shape else { return 1.0 };
     let requested = shape.requests.get("cpu").map(MilliCpu::from).filter(|cpu| cpu.0 > 0);
@@ -444,20 +440,12 @@ fn guessed_rps(shape: Option<&PodShape>, cpu_seconds: f64) -> f64 {
     libm::round(cores * BUSY / cpu_seconds).max(1.0)
 }
 
-/// CPU time that a request is guessed to take: [`CPU_TIME`], but no more than a CPU limit grants in one period of the
-/// kernel. Pods with a limit below that would be throttled in every request, and those who set it saw them work.
-fn guessed_cpu_time(shape: Option<&PodShape>) -> SimDuration {
-    let limit = shape.and_then(|shape| shape.cpu_limit);
-    let quota = limit.map(|limit| QUOTA_PERIOD / 1000 * limit.0);
-    quota.map_or(CPU_TIME, |quota| quota.min(CPU_TIME))
-}
-
 fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {
     let always_there = pools.iter().find(|pool| pool.bounds.is_none_or(|(min, _)| min > 0));
     let node = always_there.map(|pool| format!("{}-1", pool.name));
     let node = node.or_else(|| inventory.nodes.keys().next().map(ToString::to_string));
     let deployment = inventory.workloads.keys().find(|workload| workload.kind == Kind::Deployment);
-    out.write_str("\n# Faults and changes. Take the # away to try them.\ntimeline:\n")?;
+    out.write_str("\n# Faults and changes. Remove the # to try them.\ntimeline:\n")?;
     if let Some(node) = node {
         writeln!(out, "#  - {{at: 30m, killNode: {node}}}")?;
         writeln!(out, "#  - {{at: 45m, recoverNode: {node}}}")?;
@@ -476,7 +464,7 @@ fn write_objectives(
     calls: &Calls<'_>,
 ) -> fmt::Result {
     out.write_str(
-        "\n# GUESS: what must hold; `wavetank check` fails where it does not.\nobjectives:",
+        "\n# GUESS: the objectives; `wavetank check` fails if one is missed.\nobjectives:",
     )?;
     let hourly: f64 =
         pools.iter().map(|pool| pool.node_type.on_demand.as_usd() * pool.count as f64).sum();
@@ -489,7 +477,7 @@ fn write_objectives(
         if models.contains_key(*workload) {
             writeln!(out, "    latency: {{p95: 30s}}           # of the whole answer")?;
         } else {
-            // A request that comes by others takes as long as all of them.
+            // A request takes as long as all the calls behind it.
             let visits = calls.visits(workload).values().sum::<f64>();
             let limit = |each: f64, least: f64| {
                 format_duration(SimDuration::from_secs_f64((each * visits).max(least)))
@@ -500,7 +488,7 @@ fn write_objectives(
         writeln!(out, "    availability: 99.9      # percent of the requests")?;
     }
     if hourly > 0.0 {
-        // Control plane, NAT gateway and their like come to some 110 dollars whatever the nodes are.
+        // Control plane, NAT gateways and the like cost some 110 dollars regardless of the nodes.
         let month = libm::ceil((hourly * 730.0 * 1.2 + 150.0) / 10.0) * 10.0;
         writeln!(out, "  - costPerMonth: {month}       # US dollars, the whole invoice")?;
     }

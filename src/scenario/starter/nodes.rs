@@ -1,5 +1,5 @@
-//! The section `cluster` of a starter scenario: pools with room for all, groups that a person named, or what Karpenter
-//! needs beside the NodePools of the manifests.
+//! The section `cluster` of a starter scenario: pools with room for all pods, node groups given by the user, or
+//! Karpenter's settings besides the NodePools of the manifests.
 
 use std::fmt::{self, Write as _};
 
@@ -11,14 +11,14 @@ use capacity::catalog;
 use capacity::node_type::NodeType;
 use cluster::Name;
 
-/// Workloads that a pool's comment names.
+/// Maximum number of workloads named in a pool's comment.
 const NAMED_WORKLOADS: usize = 3;
-/// Zones of a NodePool that names none.
+/// Zones assumed for NodePools without any.
 const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
 /// Spot price as a share of the on-demand price.
 const SPOT_SHARE: f64 = 0.4;
 
-/// A group of nodes that the Cluster Autoscaler makes larger and smaller.
+/// A node group scaled by the Cluster Autoscaler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeGroup {
     name: String,
@@ -33,7 +33,8 @@ impl std::str::FromStr for NodeGroup {
     /// Reads `NAME=INSTANCE-TYPE:MIN:MAX`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
-            "give name, instance type, fewest and most nodes, as web=aws/m5.xlarge:1:10".to_owned()
+            "write name, instance type, minimum and maximum nodes, such as web=aws/m5.xlarge:1:10"
+                .to_owned()
         };
         let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
         let [type_name, min, max] = rest.split(':').collect::<Vec<_>>()[..] else {
@@ -42,13 +43,15 @@ impl std::str::FromStr for NodeGroup {
         let is_name = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-';
         if name.is_empty() || !name.chars().all(is_name) {
             return Err(format!(
-                "{name:?} is no name of a group: lower-case letters, digits and -"
+                "{name:?} is not a valid group name: use lower-case letters, digits and -"
             ));
         }
         let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number <= MAX_NODES);
         let (Some(min), Some(max)) = (number(min), number(max)) else { return Err(wrong()) };
         if min > max || max == 0 {
-            return Err(format!("at least {min} and at most {max} nodes: write the smaller first"));
+            return Err(format!(
+                "the minimum of {min} nodes is above the maximum of {max}: write the smaller first"
+            ));
         }
         let node_type = catalog::find(type_name).map_err(|error| error.to_string())?;
         Ok(Self { name: name.to_owned(), node_type, min, max })
@@ -56,7 +59,7 @@ impl std::str::FromStr for NodeGroup {
 }
 
 impl NodeGroup {
-    /// The pool that it is in a scenario.
+    /// Its node pool in a scenario.
     pub(super) fn pool(&self) -> Pool {
         Pool {
             name: self.name.clone(),
@@ -80,9 +83,9 @@ pub(super) fn write_cluster(
     let has_node_pools = !inventory.node_pools.is_empty();
     if !has_node_pools && pools.is_empty() {
         let why = if inventory.nodes.is_empty() {
-            "No instance type of the catalog is large enough for a pod of yours"
+            "No instance type of the catalog is large enough for these pods"
         } else {
-            "The Node objects among the manifests are the cluster"
+            "The cluster consists of the Node objects in the manifests"
         };
         return writeln!(
             out,
@@ -94,8 +97,8 @@ pub(super) fn write_cluster(
     } else if is_grouped {
         out.write_str(
             "
-# The Cluster Autoscaler makes the groups that you named larger and smaller between their bounds. `flags` are its own,
-# with the defaults that it has for Kubernetes 1.36.
+# The Cluster Autoscaler scales these node groups between their bounds. `flags` are its command-line flags, here
+# with their defaults in version 1.36.
 cluster:
   autoscaler:
     clusterAutoscaler:
@@ -105,7 +108,7 @@ cluster:
     } else {
         out.write_str(
             "
-# GUESS: nodes with room for all pods at the most replicas that autoscalers may ask for.
+# GUESS: nodes with room for all pods at their autoscalers' maximum replicas.
 # `wavetank catalog` lists instance types with their prices.
 cluster:
 ",
@@ -114,14 +117,14 @@ cluster:
     write_pools(out, pools)
 }
 
-/// What Karpenter cannot read in manifests.
+/// Writes Karpenter's settings that are not in manifests.
 fn write_karpenter(out: &mut String, node_pools: &[NodePoolShape]) -> fmt::Result {
     let named: Vec<&Name> = node_pools.iter().map(|one| &one.name).collect();
     let is_ec2 = node_pools.iter().any(|one| one.is_ec2);
     writeln!(
         out,
         "
-# Karpenter makes the nodes, of the NodePools among the manifests: {}.
+# Karpenter creates the nodes, from the NodePools in the manifests: {}.
 cluster:",
         comment(&joined(&named, ", "))
     )?;
@@ -137,15 +140,15 @@ cluster:",
     let zones = joined(&zones.into_iter().map(scalar).collect::<Vec<_>>(), ", ");
     writeln!(
         out,
-        "  preset: eks       # what EKS keeps of its nodes, the pods of its system, how long machines take
+        "  preset: eks       # EKS: reserved resources, system pods, time to launch machines
   autoscaler:
     karpenter:
-      zones: [{zones}]     # {guess}those of your subnets"
+      zones: [{zones}]     # {guess}the zones of your subnets"
     )?;
     if node_pools.iter().any(|one| one.allows_spot) {
         writeln!(
             out,
-            "      spotShare: {SPOT_SHARE}     # GUESS: spot price of a type as a share of its on-demand price"
+            "      spotShare: {SPOT_SHARE}     # GUESS: spot price as a share of the on-demand price"
         )?;
     }
     Ok(())
@@ -197,8 +200,8 @@ mod tests {
             ("Web=m5.xlarge:1:3", "lower-case"),
             ("web=m5.hugee:1:3", "m5.hugee"),
         ] {
-            let told = text.parse::<NodeGroup>().unwrap_err();
-            assert!(told.contains(says), "{text}: {told}");
+            let message = text.parse::<NodeGroup>().unwrap_err();
+            assert!(message.contains(says), "{text}: {message}");
         }
     }
 }

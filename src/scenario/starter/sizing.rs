@@ -1,5 +1,5 @@
-//! Node pools for workloads whose nodes nobody has described: large enough for all that they request
-//! when their autoscalers have gone as far as they may. A first guess, to be improved by a person.
+//! Node pools for workloads if no nodes are given: large enough for all their requests
+//! at their autoscalers' maximum replicas. A first guess, for a person to improve.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,17 +25,17 @@ const GENERAL: [&str; 8] = [
     "aws/m5.16xlarge",
     "aws/m5.24xlarge",
 ];
-/// Larger nodes are taken where more than this many would be needed.
+/// Number of nodes above which a larger type is chosen.
 const MANY_NODES: i64 = 12;
-/// Room beside the requests, for system pods and for pods that are replaced: numerator, denominator.
+/// Capacity as a multiple of the requests, for system pods and rolling updates: numerator, denominator.
 const SLACK: (i128, i128) = (5, 4);
 #[cfg(test)]
 const GPU: &str = "nvidia.com/gpu";
-/// Time that pulling an image is guessed to take [s].
+/// Guessed time to pull an image [s].
 const IMAGE_PULL_SECONDS: i64 = 10;
 /// Half of a scenario's duration.
 const WARM_UP_MINUTES_MAX: i64 = 30;
-/// Label by which pods ask for an instance type.
+/// Label with which pods select an instance type.
 const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 
 /// A pool for some workloads.
@@ -43,15 +43,15 @@ const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
 pub(super) struct Pool {
     pub(super) name: String,
     pub(super) node_type: NodeType,
-    /// Nodes, at most.
+    /// Number of nodes, the maximum if an autoscaler chooses it.
     pub(super) count: i64,
-    /// Fewest and most nodes, if an autoscaler chooses.
+    /// Minimum and maximum number of nodes, if an autoscaler chooses it.
     pub(super) bounds: Option<(u32, u32)>,
-    /// Labels that its pods ask for.
+    /// Node labels that its pods select.
     pub(super) labels: BTreeMap<String, String>,
     /// The workloads that it was sized for.
     pub(super) workloads: Vec<ObjectReference>,
-    /// Its GPUs, if they are of a kind that is known.
+    /// Its GPU model, if it is in the catalog.
     pub(super) gpu: Option<&'static Gpu>,
 }
 
@@ -59,17 +59,17 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct Group<'a> {
     workloads: Vec<ObjectReference>,
-    /// Requests of one pod and how many there are.
+    /// Requests of one pod, and number of such pods.
     pods: Vec<(ResourceList, i64)>,
     /// The language models among them.
     served: Vec<Served<'a>>,
-    /// All labels that their nodes must have.
+    /// Union of their node selectors.
     selector: BTreeMap<String, String>,
-    /// How many pods there may be of which no two share a node.
+    /// Maximum number of pods of which no two may share a node.
     apart: i64,
 }
 
-/// A pool for each set of node labels that pods ask for, GPU pods apart.
+/// A pool for each set of node labels that pods select; pods with devices get pools of their own.
 pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
     let mut groups: BTreeMap<(Option<Name>, BTreeMap<String, String>), Group> = BTreeMap::new();
     let devices = devices();
@@ -118,8 +118,8 @@ pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
     pools
 }
 
-/// Minutes until all pods are up, generously: a node pulls one image after the other, and nodes get unequal numbers of
-/// pods.
+/// A generous estimate of the minutes until all pods are up: a node pulls images one after another, and nodes get
+/// unequal numbers of pods.
 pub(super) fn warm_up_minutes(inventory: &Inventory, pools: &[Pool], least: i64) -> i64 {
     let pods: i128 = inventory.workloads.values().map(|one| i128::from(one.replicas.max(0))).sum();
     let of_pools: i64 = pools.iter().map(|pool| pool.count).sum();
@@ -128,7 +128,7 @@ pub(super) fn warm_up_minutes(inventory: &Inventory, pools: &[Pool], least: i64)
     (images.saturating_mul(IMAGE_PULL_SECONDS * 3 / 2) / 60 + 2).clamp(least, WARM_UP_MINUTES_MAX)
 }
 
-/// The devices that machines of the catalog have, by the resources that ask for them.
+/// The device resources that machines of the catalog offer.
 fn devices() -> BTreeSet<Name> {
     let of_type = |node_type: &NodeType| {
         let capacity = node_type.capacity();
@@ -138,13 +138,13 @@ fn devices() -> BTreeSet<Name> {
     catalog::node_types().iter().flat_map(of_type).collect()
 }
 
-/// Some of the amounts.
+/// The requests for some resources.
 fn only(requests: &ResourceList, takes: impl Fn(&Name) -> bool) -> ResourceList {
     let taken = requests.iter().filter(|(name, _)| takes(name));
     taken.map(|(name, amount)| (name.clone(), amount)).collect()
 }
 
-/// Labels of the node that only a pool can give; the cloud gives the rest.
+/// Selected node labels that a pool must define; clouds set the others.
 fn asked_labels(shape: &PodShape) -> BTreeMap<String, String> {
     let is_own = |key: &str| {
         !key.starts_with("kubernetes.io/")
@@ -162,11 +162,12 @@ fn asked_labels(shape: &PodShape) -> BTreeMap<String, String> {
 
 fn most_replicas(inventory: &Inventory, workload: &ObjectReference, shape: &PodShape) -> i64 {
     let most = inventory.max_replicas.get(workload).copied().unwrap_or(shape.replicas);
-    // What a manifest says may be nonsense; validation says so elsewhere.
+    // A manifest may contain an absurd number; validation reports it elsewhere.
     most.clamp(0, 1_000_000)
 }
 
-/// The first type of which not too many are needed, or the last that holds the pods at all, and how many.
+/// The first type of which no more than [`MANY_NODES`] are needed, else the last that fits the pods; with the number of
+/// nodes.
 fn counted(
     candidates: &[NodeType],
     pods: &[(ResourceList, i64)],
@@ -184,8 +185,8 @@ fn counted(
     last
 }
 
-/// The general-purpose type for these pods, and how many. What no machine has (a device that somebody adds to nodes) and
-/// pods that are too large for any of them do not count: those wait, and the run says why.
+/// The general-purpose type for these pods, and the number of nodes. Resources that no machine has (a device added to
+/// nodes by hand) and pods too large for any type are ignored: such pods stay pending, and the run reports the reason.
 fn general_type(pods: &[(ResourceList, i64)], least: i64) -> Option<(NodeType, i64)> {
     let types = general_types();
     if let Some(found) = counted(&types, pods, least) {
@@ -209,8 +210,8 @@ fn general_types() -> Vec<NodeType> {
     GENERAL.iter().filter_map(|name| catalog::find(name).ok()).collect()
 }
 
-/// The cheapest type with the devices that the pods ask for by label; else with GPUs into which their language
-/// models fit; else with enough of any. Of the cloud that their labels name, or of AWS, where it has one.
+/// The cheapest type with the devices that the pods select by label; else with GPUs into which their language
+/// models fit; else with enough of any. Preferably of the cloud that their labels name, or of AWS.
 fn device_type(group: &Group<'_>, device: &str) -> Option<(NodeType, i64)> {
     if let Some(name) = group.selector.get(INSTANCE_TYPE_LABEL)
         && let Ok(named) = catalog::find(name)
@@ -241,10 +242,10 @@ fn device_type(group: &Group<'_>, device: &str) -> Option<(NodeType, i64)> {
     })
 }
 
-/// Types to choose from, and which of them will do.
+/// Candidate types and the condition on them.
 type Stage<'a> = (&'a [NodeType], &'a dyn Fn(&NodeType) -> bool);
 
-/// The cloud whose labels are asked for.
+/// The cloud whose labels are selected.
 fn cloud_of(selector: &BTreeMap<String, String>) -> Provider {
     let has = |part: &str| selector.keys().any(|key| key.contains(part));
     match () {
@@ -254,7 +255,7 @@ fn cloud_of(selector: &BTreeMap<String, String>) -> Provider {
     }
 }
 
-/// Machines with enough of a device for the largest pod, by their price.
+/// Types with enough of a device for the largest pod, cheapest first.
 fn types_with(
     device: &str,
     provider: Option<Provider>,
@@ -272,7 +273,7 @@ fn types_with(
     types
 }
 
-/// How many nodes hold all pods, by the scarcest resource; nothing if a pod fits on none.
+/// Number of nodes that hold all pods, by the scarcest resource; `None` if a pod fits on none.
 fn count_of(allocatable: &ResourceList, pods: &[(ResourceList, i64)]) -> Option<i64> {
     let mut total: BTreeMap<&str, i128> = BTreeMap::new();
     for (requests, count) in pods {
@@ -284,7 +285,7 @@ fn count_of(allocatable: &ResourceList, pods: &[(ResourceList, i64)]) -> Option<
             *total.entry(resource).or_default() += amount.nanos() * i128::from(*count);
         }
     }
-    // Of large pods a node holds one or two, and what is left of it holds none.
+    // A node holds one or two large pods, and the rest of it stays unused.
     let large: i128 =
         pods.iter().filter_map(|(requests, count)| large(allocatable, requests, *count)).sum();
     let counts = total.into_iter().map(|(resource, amount)| {
@@ -295,7 +296,7 @@ fn count_of(allocatable: &ResourceList, pods: &[(ResourceList, i64)]) -> Option<
     i64::try_from(counts.max().unwrap_or(1).max(large)).ok()
 }
 
-/// How many nodes these pods take, if a node holds no more than two of them.
+/// Number of nodes for these pods, if a node holds no more than two of them.
 fn large(allocatable: &ResourceList, requests: &ResourceList, count: i64) -> Option<i128> {
     let most = requests
         .iter()
@@ -317,7 +318,7 @@ impl Pool {
         ends.map(|end| format!("{region}{end}"))
     }
 
-    /// Its machine in words: `2 CPU, 8 GiB, 0.0960 USD an hour`.
+    /// Description of its machine: `2 CPU, 8 GiB, 0.0960 USD an hour`.
     pub(super) fn machine(&self) -> String {
         let (MilliCpu(cpu), Bytes(memory)) =
             (self.node_type.machine.cpu, self.node_type.machine.memory);
@@ -338,10 +339,10 @@ mod tests {
     #[test]
     fn nodes_are_counted_by_the_scarcest_resource_with_room_to_spare() {
         let node = list(&[("cpu", "2"), ("memory", "8Gi"), ("pods", "29")]);
-        // 10 CPU and a quarter: 12.5 of 2 each.
+        // 10 CPU plus a quarter: 12.5 CPU on nodes of 2.
         assert_eq!(count_of(&node, &[(list(&[("cpu", "1"), ("memory", "1Gi")]), 10)]), Some(7));
         assert_eq!(count_of(&node, &[(list(&[("cpu", "1m")]), 100)]), Some(5));
-        // One of each fits beside nothing: half of each node stays free.
+        // No two fit on a node: almost half of each node stays free.
         assert_eq!(count_of(&node, &[(list(&[("cpu", "1.1")]), 4)]), Some(4));
         assert_eq!(count_of(&node, &[(list(&[("cpu", "700m")]), 20)]), Some(10), "two of each");
         assert_eq!(count_of(&node, &[(list(&[("cpu", "3")]), 1)]), None);

@@ -1,4 +1,4 @@
-//! What traces tell of the workloads of a starter scenario.
+//! Measurements of a starter scenario's workloads from traces.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -9,12 +9,12 @@ use cluster::{NamespacedName, ObjectReference};
 use engine::{SimDuration, format_duration};
 use traffic::spans::{Observation, ObservedCall, ObservedClass, ObservedService};
 
-/// Classes of requests that are written; the rest is one more, which is as all together.
+/// Maximum number of request classes written; the others become one more, with the average of all requests.
 const CLASSES: usize = 8;
-/// The shortest time that is told apart from none [s].
+/// Shorter times count as zero [s].
 const SHORTEST: f64 = 1e-6;
 
-/// The workloads that traces tell of.
+/// Workloads found in traces.
 #[derive(Clone, Debug, Default)]
 pub struct Traced {
     by_workload: BTreeMap<ObjectReference, TracedService>,
@@ -22,27 +22,27 @@ pub struct Traced {
     pub unmatched: Vec<String>,
 }
 
-/// A workload as traces show it.
+/// Measurements of a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracedService {
     /// Its name in the traces.
     pub name: String,
-    /// Requests to it that were seen.
+    /// Number of requests to it in the traces.
     pub requests: u64,
-    /// Those that ended in an error.
+    /// Number of these that ended in an error.
     pub errors: u64,
-    /// Whether it has no spans of its own, so that its time is that of its callers' spans.
+    /// Whether it has no spans of its own, so that its time is taken from its callers' spans.
     is_silent: bool,
     own_seconds: f64,
     own_cv: f64,
     /// Share of the own time that is CPU time, 0..1.
     cpu_share: f64,
-    /// Waiting for services that are not among the manifests: mean [s] and coefficient of variation.
+    /// Waiting time for services that are not in the manifests: mean [s] and coefficient of variation.
     wait: Option<(f64, f64)>,
-    /// Their names.
+    /// Names of those services.
     waits_for: BTreeSet<String>,
     pub(super) calls: Vec<TracedCall>,
-    /// Kinds of requests, each as if there were no others; at least two, or none.
+    /// Measurements per kind of request; at least two, or none.
     classes: Vec<TracedClass>,
 }
 
@@ -53,28 +53,28 @@ struct TracedClass {
     figures: TracedService,
 }
 
-/// A call to a Service among the manifests.
+/// A call to a Service in the manifests.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TracedCall {
     pub service: NamespacedName,
     times: u32,
     share: f64,
     with_previous: bool,
-    /// The class of the request, if the service is told to have it.
+    /// The class of the called request, if the callee's classes include it.
     class: Option<String>,
 }
 
 impl TracedCall {
-    /// Calls for each request.
+    /// Mean number of calls per request.
     pub fn per_request(&self) -> f64 {
         f64::from(self.times) * self.share
     }
 }
 
 impl Traced {
-    /// Brings traces and manifests together by the names of services: `named` says where those are that have other
-    /// names. `apart` has the kinds of requests of which `together` has the sum. Of the time in which a request waits
-    /// for nobody, `cpu_share` is taken to be CPU time.
+    /// Matches services of traces to manifests by their names; `named` has the Services of those with other names.
+    /// `apart` distinguishes kinds of requests, `together` has their totals. `cpu_share` is the assumed share of CPU time
+    /// in the time for which a request waits for no call.
     pub fn new(
         inventory: &Inventory,
         together: &Observation,
@@ -85,7 +85,7 @@ impl Traced {
         let mut traced = Self::default();
         let find = |name: &str, of: Option<&ObservedService>| {
             let service = named.get(name).cloned().or_else(|| match_of(inventory, name, of))?;
-            // The pods of a Job answer nobody.
+            // Pods of Jobs answer no requests.
             let is_serving = |workload: &&ObjectReference| !workload.kind.is_batch();
             let workload = inventory.workloads_behind(&service).find(is_serving).cloned()?;
             Some((service, workload))
@@ -99,7 +99,7 @@ impl Traced {
             };
             let Some(class) = service.classes.first() else { continue };
             let callee = |call: &ObservedCall| {
-                // A pod that asks its own Service would wait for itself.
+                // A pod that calls its own Service would wait for itself.
                 let found = find(&call.service, by_name(&call.service));
                 found.filter(|(_, callee)| *callee != workload)
             };
@@ -118,7 +118,7 @@ impl Traced {
                 };
                 row.classes = kinds.iter().map(of_kind).collect();
             }
-            // Of several services in one workload the one with the most requests.
+            // If several services map to one workload, the one with the most requests counts.
             let place = traced.by_workload.entry(workload).or_insert_with(|| row.clone());
             if place.requests < row.requests {
                 *place = row;
@@ -131,7 +131,7 @@ impl Traced {
         traced
     }
 
-    /// Calls name no class that the service which they go to will not have.
+    /// Removes classes from calls whose callee does not have them.
     fn drop_unknown_classes(&mut self, inventory: &Inventory) {
         let written: BTreeMap<ObjectReference, Vec<String>> = self
             .by_workload
@@ -155,12 +155,12 @@ impl Traced {
         self.by_workload.values().filter(|one| !one.is_silent).count()
     }
 
-    /// What is known of a workload.
+    /// The measurements of a workload.
     pub fn of(&self, workload: &ObjectReference) -> Option<&TracedService> {
         self.by_workload.get(workload)
     }
 
-    /// The settings of those workloads that are measured.
+    /// Paths of the measured settings of these workloads.
     pub(super) fn settings(&self, serving: &[&ObjectReference]) -> Vec<String> {
         let found = serving.iter().filter_map(|one| Some((*one, self.of(one)?)));
         found
@@ -189,7 +189,7 @@ impl TracedService {
         }
     }
 
-    /// With the calls of a kind of requests; `find` knows the Service and the workload of each among the manifests.
+    /// Adds the calls of a kind of request; `find` maps a call to its Service and workload in the manifests.
     fn with_calls(
         mut self,
         class: &ObservedClass,
@@ -214,7 +214,7 @@ impl TracedService {
         self
     }
 
-    /// Names of the classes that are written for it.
+    /// Names of its classes that are written.
     fn written_classes(&self) -> Vec<String> {
         self.classes.iter().take(CLASSES).map(|class| class.name.clone()).collect()
     }
@@ -224,7 +224,7 @@ impl TracedService {
         (self.own_seconds * self.cpu_share).max(SHORTEST)
     }
 
-    /// The waiting time, that of the own time included which is not CPU time: mean [s] and coefficient of variation.
+    /// The waiting time, including the own time that is not CPU time: mean [s] and coefficient of variation.
     fn waiting(&self) -> Option<(f64, f64)> {
         let own = self.own_seconds * (1.0 - self.cpu_share);
         let (others, cv) = self.wait.unwrap_or_default();
@@ -243,18 +243,18 @@ impl TracedService {
     /// Writes its request model.
     pub(super) fn write(&self, out: &mut String) -> fmt::Result {
         let share = if self.cpu_share < 1.0 {
-            format!("{:.0} % of it is taken for CPU time, as stated", self.cpu_share * 100.0)
+            format!("{:.0} % of it counts as CPU time, as stated", self.cpu_share * 100.0)
         } else {
-            "wall time, so that CPU time is this at most".to_owned()
+            "wall time, an upper limit of the CPU time".to_owned()
         };
         let (requests, name) = (self.requests, comment(&self.name));
         let what = if self.is_silent {
             format!(
-                "by {requests} calls of {name} in traces, which has no spans itself, so that the way there is in it"
+                "from {requests} calls to {name} in traces. It has no spans itself, so network time is included"
             )
         } else {
             format!(
-                "by {requests} requests to {name} in traces: the time in which no call was under way"
+                "from {requests} requests to {name} in traces: the time without a call in progress"
             )
         };
         writeln!(out, "      # MEASURED {what}. It is\n      # {share}.")?;
@@ -262,8 +262,8 @@ impl TracedService {
             let percent = self.errors as f64 / self.requests as f64 * 100.0;
             writeln!(
                 out,
-                "      # {percent:.2} % of them ended in an error. A request here fails for a reason (a time-out, a pod that is\n      \
-                 # gone, a call that fails), and never by a share."
+                "      # {percent:.2} % of them ended in an error. A simulated request fails for a cause (a timeout, a lost pod, a\n      \
+                 # failed call), never at a given rate."
             )?;
         }
         writeln!(out, "      cpuTime: {}", law(self.cpu_seconds(), self.own_cv))?;
@@ -272,7 +272,7 @@ impl TracedService {
                 let names = self.waits_for.iter().cloned().collect::<Vec<_>>().join(", ");
                 writeln!(
                     out,
-                    "      # MEASURED: waiting for services that are not among the manifests: {}",
+                    "      # MEASURED: waiting for services that are not in the manifests: {}",
                     comment(&names)
                 )?;
             }
@@ -281,7 +281,7 @@ impl TracedService {
         if !self.calls.is_empty() {
             writeln!(
                 out,
-                "      # MEASURED: the calls of a request, in this order; cacheHitRate is the share of requests without the call."
+                "      # MEASURED: the calls of a request, in order; cacheHitRate is the share of requests without the call."
             )?;
         }
         self.write_calls("      ", out)?;
@@ -313,14 +313,15 @@ impl TracedService {
         Ok(())
     }
 
-    /// Writes the kinds of its requests as classes.
+    /// Writes the kinds of request as classes.
     fn write_classes(&self, out: &mut String) -> fmt::Result {
         if self.classes.is_empty() {
             return Ok(());
         }
         writeln!(
             out,
-            "      # MEASURED: each operation on its own; weight is the number of its requests. The values above are of all together."
+            "      # MEASURED: each operation by itself; weight is its number of requests. The values above are \
+             averages over all."
         )?;
         writeln!(out, "      classes:")?;
         for TracedClass { name, figures } in self.classes.iter().take(CLASSES) {
@@ -340,19 +341,19 @@ impl TracedService {
         }
         let rest: u64 = self.classes.iter().skip(CLASSES).map(|one| one.figures.requests).sum();
         if rest > 0 {
-            writeln!(out, "        # The others, which are taken to be as all together.")?;
+            writeln!(out, "        # The other operations, with the averages over all.")?;
             writeln!(out, "        - {{name: all others, weight: {rest}}}")?;
         }
         Ok(())
     }
 }
 
-/// A text in YAML, whatever is in it.
+/// A quoted YAML scalar.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A service without spans, as its callers see it.
+/// A service without spans, measured by its callers' spans.
 #[derive(Default)]
 struct UninstrumentedService {
     name: String,
@@ -363,7 +364,7 @@ struct UninstrumentedService {
 }
 
 impl UninstrumentedService {
-    /// Adds what so many requests of a caller do.
+    /// Adds a call made by a caller's `requests`.
     fn add(&mut self, call: &ObservedCall, requests: u64) {
         let calls = requests as f64 * call.share * f64::from(call.times);
         self.name.clone_from(&call.service);
@@ -388,7 +389,7 @@ impl UninstrumentedService {
     }
 }
 
-/// Waits that add up.
+/// Sum of waiting times.
 #[derive(Default)]
 struct Waiting {
     mean: f64,
@@ -397,7 +398,7 @@ struct Waiting {
 
 impl Waiting {
     fn add(&mut self, call: &ObservedCall) {
-        // What is under way beside another call is not waited for twice.
+        // A call in parallel with the previous one adds no waiting time.
         if call.with_previous {
             return;
         }
@@ -412,22 +413,22 @@ impl Waiting {
     }
 }
 
-/// A time by mean and spread.
+/// A duration setting with this mean [s] and coefficient of variation.
 fn law(mean: f64, cv: f64) -> String {
     let mean = format_duration(rounded(mean));
     let cv = libm::round(cv * 100.0) / 100.0;
     if cv <= 0.0 { mean } else { format!("{{distribution: lognormal, mean: {mean}, cv: {cv}}}") }
 }
 
-/// To three digits.
+/// Rounded to three significant digits.
 fn rounded(seconds: f64) -> SimDuration {
     let nanos = (seconds * 1e9).max(1.0);
     let unit = libm::exp10(libm::floor(libm::log10(nanos)) - 2.0).max(1.0);
     SimDuration::from_secs_f64(libm::round(nanos / unit) * unit / 1e9)
 }
 
-/// The Service of a name in traces: of the same name, or before the workload that spans name or that has the name,
-/// at last without regard to case, dashes and `service` at its end. Nothing if several come into question.
+/// The Service for a name in traces: the one of that name, or that of the workload which its spans name or which has
+/// the name, finally ignoring case, dashes and a suffix `service`. `None` if several match.
 fn match_of(
     inventory: &Inventory,
     name: &str,
@@ -445,7 +446,7 @@ fn match_of(
     let host = name.split(':').next().unwrap_or(name);
     let (short, domain) = host.split_once('.').unwrap_or((host, ""));
     let in_domain = domain.split('.').next().filter(|part| !part.is_empty());
-    let ways: [&dyn Fn(&NamespacedName) -> bool; 5] = [
+    let rules: [&dyn Fn(&NamespacedName) -> bool; 5] = [
         &|service| !workload.is_empty() && is_behind(service, &|one| one == workload),
         &|service| {
             *service.name == *short && in_domain.is_none_or(|part| *service.namespace == *part)
@@ -458,8 +459,8 @@ fn match_of(
                 || is_behind(service, &|one| plain(one) == plain_name)
         },
     ];
-    for way in ways {
-        let found: Vec<&NamespacedName> = here().filter(|service| way(service)).collect();
+    for rule in rules {
+        let found: Vec<&NamespacedName> = here().filter(|service| rule(service)).collect();
         let workloads: BTreeSet<&ObjectReference> =
             found.iter().filter_map(|service| inventory.workloads_behind(service).next()).collect();
         match (found.first(), workloads.len()) {

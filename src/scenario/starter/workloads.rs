@@ -4,13 +4,18 @@ use std::fmt::{self, Write as _};
 
 use super::calls::Calls;
 use super::yaml::scalar;
-use super::{Models, Starter, guessed_cpu_time};
-use crate::inventory::Inventory;
+use super::{Models, Starter};
+use crate::inventory::{Inventory, PodShape};
 use cluster::{NamespacedName, ObjectReference};
-use engine::format_duration;
+use engine::{SimDuration, format_duration};
+
+/// Guessed CPU time of a request.
+const CPU_TIME: SimDuration = SimDuration::from_millis(20);
+/// Period of CFS quotas.
+const QUOTA_PERIOD: SimDuration = SimDuration::from_millis(100);
 
 impl Starter<'_> {
-    /// Writes how each application behaves, as far as that is known or guessed.
+    /// Writes the behaviour of each application, as far as it is known or guessed.
     pub(super) fn write_workloads(
         &self,
         out: &mut String,
@@ -18,7 +23,9 @@ impl Starter<'_> {
         models: &Models<'_>,
         calls: &Calls<'_>,
     ) -> fmt::Result {
-        out.write_str("\n# What manifests do not say: how each application behaves.\nworkloads:")?;
+        out.write_str(
+            "\n# Behaviour of the applications, which manifests do not contain.\nworkloads:",
+        )?;
         let serving: Vec<&ObjectReference> = self
             .inventory
             .workloads
@@ -43,7 +50,7 @@ impl Starter<'_> {
         write_batch(out, &batch, self.inventory)
     }
 
-    /// One that takes requests; the first has comments that hold for all.
+    /// Writes a workload that serves requests; comments are written only for the first.
     fn write_workload(
         &self,
         out: &mut String,
@@ -61,21 +68,21 @@ impl Starter<'_> {
     app:
       imagePull: 10s         # GUESS: pulling the image on a node that does not have it
       start: 1s              # from the image to the running process
-      warmUp: 5s             # GUESS: from the running process to the first good answer
-      warmUpCpuMilli: 500    # GUESS: CPU that this takes, 1000 = one core
+      warmUp: 5s             # GUESS: from the running process to readiness
+      warmUpCpuMilli: 500    # GUESS: CPU used in that time, 1000 = one core
 "
             )?;
             if has_gates {
                 writeln!(
                     out,
-                    "      readinessGates: 15s    # GUESS: how long a controller takes to set these conditions"
+                    "      readinessGates: 15s    # GUESS: time until a controller sets these conditions"
                 )?;
             }
             write!(
                 out,
                 "    requests:
-      concurrency: 32        # GUESS: requests that a pod works on at once (threads, workers)
-      queue: 1000            # requests that wait in a pod; more are refused
+      concurrency: 32        # GUESS: requests that a pod processes at once (threads, workers)
+      queue: 1000            # requests that wait in a pod; further ones are rejected
 "
             )?;
         } else {
@@ -92,7 +99,7 @@ impl Starter<'_> {
         if is_first {
             writeln!(
                 out,
-                "      # GUESS: CPU time of one request. Measure: CPU seconds of the pods over the number of requests."
+                "      # GUESS: CPU time of one request. To measure: CPU seconds of the pods divided by the number of requests."
             )?;
         }
         let cpu_time = format_duration(guessed_cpu_time(shape));
@@ -100,7 +107,7 @@ impl Starter<'_> {
         if is_first {
             writeln!(
                 out,
-                "      # GUESS: time in which a request waits for others (database, upstream) without burning CPU."
+                "      # GUESS: time for which a request waits for others (database, upstream) without using CPU."
             )?;
         }
         writeln!(out, "      waitTime: {{distribution: exponential, mean: 30ms}}")?;
@@ -108,22 +115,30 @@ impl Starter<'_> {
     }
 }
 
-/// How long the pods of Jobs run, with each of their containers: without it they would for ever.
+/// Writes the run time of Jobs' pods and of each of their containers, which would otherwise never end.
 fn write_batch(out: &mut String, batch: &[&ObjectReference], inventory: &Inventory) -> fmt::Result {
     for workload in batch {
         writeln!(out, "  - workload: {workload}")?;
-        writeln!(out, "    app: {{runsFor: 5m}}    # GUESS: how long one of its pods runs")?;
+        writeln!(out, "    app: {{runsFor: 5m}}    # GUESS: run time of one of its pods")?;
         let shape = inventory.workloads.get(*workload);
         let regular = shape.map_or(&[][..], |shape| {
             &shape.containers[..shape.regular_containers.min(shape.containers.len())]
         });
         let mut others = regular.iter().skip(1).peekable();
         if others.peek().is_some() {
-            writeln!(out, "    containers:          # GUESS: those beside it end, too")?;
+            writeln!(out, "    containers:          # GUESS: the other containers end too")?;
         }
         for (name, _) in others {
             writeln!(out, "      {}: {{runsFor: 5m}}", scalar(name))?;
         }
     }
     Ok(())
+}
+
+/// Guessed CPU time of a request: [`CPU_TIME`], limited to a CPU limit's quota in one CFS period. A lower limit would
+/// throttle every request, which its author would have noticed.
+pub(super) fn guessed_cpu_time(shape: Option<&PodShape>) -> SimDuration {
+    let limit = shape.and_then(|shape| shape.cpu_limit);
+    let quota = limit.map(|limit| QUOTA_PERIOD / 1000 * limit.0);
+    quota.map_or(CPU_TIME, |quota| quota.min(CPU_TIME))
 }

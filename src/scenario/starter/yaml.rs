@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// A text as it can stand in YAML: plain where that means the same, quoted elsewhere.
+/// A YAML scalar: plain if that reads back as the same text, else quoted.
 pub(super) fn scalar(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
     let begins_as_text =
@@ -12,18 +12,18 @@ pub(super) fn scalar(text: &str) -> String {
     if begins_as_text && !is_word && text.bytes().all(plain) {
         text.to_owned()
     } else {
-        // A JSON text is a YAML one.
+        // A JSON string is a valid YAML scalar.
         serde_json::Value::from(text).to_string()
     }
 }
 
-/// A text as it can stand behind a `#`: in one line, whatever manifests have in it.
+/// A text for a comment, on one line.
 pub(super) fn comment(text: &str) -> String {
     let words = text.split(|one: char| one.is_whitespace() || one.is_control());
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Several things in one line.
+/// Items on one line.
 pub(super) fn joined(items: &[impl Display], separator: &str) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
 }

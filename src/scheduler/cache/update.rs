@@ -98,7 +98,7 @@ impl Cache {
         }
     }
 
-    /// Changes how many pods of a class are on nodes.
+    /// Changes the number of a class's pods on nodes.
     fn count_placed(&mut self, class: ClassId, change: impl Fn(&mut u32)) {
         change(&mut self.placed[class.index()]);
         let priority = self.classes[class.index()].priority;

@@ -27,7 +27,7 @@ pub fn balance_score(
     half + (half + evenness(after) - evenness(before)) / 2
 }
 
-/// How even the used fractions are: 100 less 100 times their standard deviation, cut.
+/// Evenness of the used fractions: 100 less 100 times their standard deviation, truncated.
 #[expect(clippy::cast_possible_truncation, reason = "the result is between 0 and 100")]
 fn evenness(resources: impl Iterator<Item = Allocation>) -> i64 {
     let fraction = |one: Allocation| (one.requested as f64 / one.allocatable as f64).min(1.0);

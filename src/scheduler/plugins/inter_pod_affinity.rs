@@ -1,5 +1,5 @@
 //! InterPodAffinity as a filter: required affinity and anti-affinity of the pod, and the required
-//! anti-affinity of the pods that are there.
+//! anti-affinity of existing pods.
 
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ use cluster::Labels;
 pub struct InterPodAffinity {
     /// Weight of each required affinity term of an existing pod in the score.
     pub hard_pod_affinity_weight: i64,
-    /// Whether preferred terms of pods that are there are ignored for pods without any.
+    /// Whether preferred terms of existing pods are ignored for pods without any.
     #[serde(rename = "ignorePreferredTermsOfExistingPods")]
     pub ignores_preferred_terms_of_existing_pods: bool,
 }
@@ -126,7 +126,7 @@ struct TermMatches {
 #[derive(Clone, Debug, Default)]
 struct DomainCounts {
     keys: Vec<(TopologyKey, Vec<i64>)>,
-    /// How many pairs of key and domain have a count other than 0.
+    /// Number of pairs of key and domain with a count other than 0.
     occupied: usize,
 }
 
@@ -291,21 +291,21 @@ fn selectable_classes(cache: &Cache, own: &PodAffinity) -> Vec<ClassId> {
     found
 }
 
-/// Counts all pods of a class by the keys of terms, by which the cache has counted them already.
+/// Counts all pods of a class by the terms' keys, using the cache's counts.
 fn count_class(counts: &mut DomainCounts, cache: &Cache, keys: &[TopologyKey], class: ClassId) {
     for key in keys {
         counts.add_all(*key, cache.tallies().of(class, *key));
     }
 }
 
-/// Why a node does not do.
+/// The rule that makes a node infeasible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Problem {
-    /// Of the pod's own required affinity.
+    /// The pod's own required affinity.
     Affinity,
-    /// Of its own required anti-affinity.
+    /// Its own required anti-affinity.
     AntiAffinity,
-    /// Of the required anti-affinity of pods that are there.
+    /// The required anti-affinity of existing pods.
     ExistingAntiAffinity,
 }
 

@@ -1,4 +1,4 @@
-//! InterPodAffinity as a score: preferred terms of the pod and of the pods that are there, and
+//! InterPodAffinity as a score: preferred terms of the pod and of existing pods, and
 //! required affinity of the latter.
 
 use super::super::cache::Cache;

@@ -81,7 +81,7 @@ pub struct PluginArguments {
 /// A plugin that profiles can name.
 #[derive(Clone, Copy, Debug)]
 pub struct Plugin {
-    /// Its name.
+    /// Plugin name, as in a KubeSchedulerConfiguration.
     pub name: PluginName,
     /// The extension points that it implements.
     pub points: &'static [ExtensionPoint],

@@ -1,4 +1,4 @@
-//! NodeResourcesFit: the node has room for the pod's requests, and how well the pod fits there.
+//! NodeResourcesFit: filters nodes with room for the pod's requests, and scores their fit.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -24,7 +24,7 @@ pub struct NodeResourcesFit {
     pub ignored_resources: Vec<Name>,
     /// Groups (the part before the slash) of extended resources that are not checked.
     pub ignored_resource_groups: Vec<Name>,
-    /// How nodes are scored.
+    /// Scoring strategy.
     pub strategy: ScoringStrategy,
     /// The scored resources.
     pub resources: Vec<ResourceWeight>,
@@ -41,14 +41,14 @@ impl Default for NodeResourcesFit {
     }
 }
 
-/// A resource of which the node has too little for the pod.
+/// A resource that the node lacks for the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Insufficient {
-    /// As many pods are there as may be.
+    /// The node has its maximum number of pods.
     Pods,
     /// A resource by name.
     Resource {
-        /// Its name.
+        /// Resource name.
         name: Name,
         /// Whether even an empty node would have too little.
         is_unresolvable: bool,

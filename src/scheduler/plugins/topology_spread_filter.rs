@@ -84,7 +84,7 @@ impl FilterPlugin for TopologySpread {
 struct DomainCounts {
     /// By domain; `None` = no node of it takes part.
     counts: Vec<Option<i64>>,
-    /// How many take part.
+    /// Number of domains that take part.
     domains: usize,
     /// The smallest count, 0 without domains.
     minimum: i64,

@@ -6,20 +6,20 @@ use super::{QueuedPod, SchedulingQueue, SubQueue};
 use crate::cohorts::{Common, Turn};
 use engine::{SimDuration, SimTime};
 
-/// After so long among the unschedulable pods, a pod is tried again whatever happened
+/// Maximum time among the unschedulable pods until a pod is retried without an event
 /// (`podMaxInUnschedulablePodsDuration`).
 const MAX_UNSCHEDULABLE: SimDuration = SimDuration::from_secs(5 * 60);
 /// Interval at which the unschedulable pods are checked for that.
 const FLUSH_PERIOD_SECONDS: i64 = 30;
 
 impl SchedulingQueue {
-    /// Rejections, as far as the back-off grows with them.
+    /// Number of rejections, up to the one at which the back-off is longest.
     pub(super) fn level(&self, rejections: u32) -> u32 {
         let longest = (1..=41).find(|count| self.backoff(*count) >= self.max_backoff);
         rejections.min(longest.unwrap_or(41))
     }
 
-    /// When it is whose turn, at this instant.
+    /// The turn of each cohort at this instant.
     pub(super) fn turns(&self, now: SimTime) -> impl Fn(&Common) -> Turn + use<> {
         let (initial, max) = (self.initial_backoff, self.max_backoff);
         move |common: &Common| {
@@ -102,7 +102,7 @@ impl SchedulingQueue {
     }
 }
 
-/// How long a pod backs off: the initial time after the first rejection, doubled by each further one, up to the longest.
+/// A pod's back-off: the initial one after the first rejection, doubled by each further one, up to the longest.
 fn backoff(count: u32, initial: SimDuration, longest: SimDuration) -> SimDuration {
     if count == 0 {
         return SimDuration::ZERO;

@@ -1,4 +1,4 @@
-//! Contention for the CPU of nodes: which nodes may be oversubscribed, and how their CPU is shared out.
+//! Contention for the CPU of nodes: the nodes that may be oversubscribed, and the sharing of their CPU.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -103,13 +103,13 @@ impl Blueprint<'_> {
         match (Accelerators::of(template), name) {
             (Accelerators::None, None) => Some(Finding::warning(
                 "",
-                format!("pods of {workload} request no GPU, and their server names no known GPU"),
-                "right for a server on CPUs; otherwise add `nvidia.com/gpu: 1` to their container's limits"
+                format!("pods of {workload} request no GPU, and their server's GPU is unknown"),
+                "correct for a server on CPUs; otherwise add `nvidia.com/gpu: 1` to their container's limits"
                     .into(),
             )),
             (Accelerators::None, Some(name)) => Some(Finding::error(
                 ".gpu",
-                format!("pods of {workload} request no GPU, and their server is configured for {name}"),
+                format!("pods of {workload} request no GPU, but their server is configured for {name}"),
                 format!("add `nvidia.com/gpu: {needed}` to their container's resources.limits"),
             )),
             (_, None) | (Accelerators::Others, _) => None,
@@ -117,8 +117,7 @@ impl Blueprint<'_> {
                 Some(Finding::error(
                     ".tensorParallelSize",
                     format!(
-                        "a server shared out to {needed} GPUs needs as many in its pod, and pods of \
-                         {workload} request {resource}: {count}"
+                        "a server on {needed} GPUs needs as many in its pod, but pods of {workload} request {resource}: {count}"
                     ),
                     format!("write {count} here, or `{resource}: {needed}` in their container's limits"),
                 ))
@@ -129,8 +128,8 @@ impl Blueprint<'_> {
                     (count > needed).then(|| {
                         let unused = count - needed;
                         let message = format!(
-                            "pods of {workload} request {resource}: {count}, of which their server \
-                             uses {needed}: {unused} of each stand idle"
+                            "pods of {workload} request {resource}: {count}, but their server uses {needed}: \
+                             {unused} per pod stay idle"
                         );
                         let help = format!(
                             "write `tensorParallelSize: {count}`, or request {needed}"
@@ -180,15 +179,14 @@ impl Blueprint<'_> {
                 format!("keep the pods off it with a nodeSelector; or write `gpu: {}`", right.name)
             }
             Some(right) => {
-                format!("write `gpu: {}`, or give the pods nodes with {name}", right.name)
+                format!("write `gpu: {}`, or use nodes with {name} for the pods", right.name)
             }
             None => format!(
-                "give the pods nodes with {name}; or leave `gpu` out, and give `cost` and `kvCacheTokens` \
-                 as measured on {product}"
+                "use nodes with {name} for the pods; or remove `gpu`, and set `cost` and `kvCacheTokens` as measured on {product}"
             ),
         };
         let message = format!(
-            "the server of {workload} is on {name}, but {place}, which takes its pods, has {product}"
+            "the server of {workload} is configured for {name}, but {place}, on which its pods fit, has {product}"
         );
         Some(if has_right_or_unknown {
             Finding::warning(".gpu", message, help)

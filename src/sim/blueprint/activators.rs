@@ -45,7 +45,7 @@ impl Blueprint<'_> {
                 let path = format!("traffic[{position}].arrivals");
                 mistakes.push(mistake(
                     path,
-                    "a flow has no requests that wait in Knative's activator; leave this out",
+                    "fluid traffic cannot wait in Knative's activator; remove `arrivals`",
                 ));
             }
         }
@@ -54,7 +54,7 @@ impl Blueprint<'_> {
                 let path = format!("services[{position}].workQueue");
                 mistakes.push(mistake(
                     path,
-                    "the activator and queue-proxy of a Knative Service hold its requests; leave this out",
+                    "the activator and queue-proxy of a Knative Service queue its requests; remove this",
                 ));
             }
         }

@@ -22,9 +22,9 @@ impl Blueprint<'_> {
         }
         let ingress_routes = &self.resolved.scenario().ingress;
         if !ingress_routes.is_empty() {
-            let said =
+            let reported =
                 target_problems(&routing, ingress_routes, |object| self.documents.get(object));
-            for problem in said {
+            for problem in reported {
                 let later = Diagnostic { severity: Severity::Warning, ..problem.clone() };
                 let is_known = problems.iter().any(|known| *known == problem || *known == later);
                 if !is_known {
@@ -37,13 +37,13 @@ impl Blueprint<'_> {
         self.routings.push((since, routing));
     }
 
-    /// Reports what the API server would reject in a route after a patch.
+    /// Reports the errors for which the API server would reject a patched route.
     pub(super) fn patched_route(&self, object: &ObjectReference, problems: &mut Diagnostics) {
         if self.resolved.scenario().ingress.is_empty() {
             return;
         }
-        let said = self.documents.get(object).into_iter().flat_map(route_problems);
-        let errors = said.filter(|problem| problem.severity == Severity::Error);
+        let reported = self.documents.get(object).into_iter().flat_map(route_problems);
+        let errors = reported.filter(|problem| problem.severity == Severity::Error);
         errors.for_each(|problem| problems.push(problem));
     }
 
@@ -56,7 +56,7 @@ impl Blueprint<'_> {
         for ingress_route in &self.resolved.scenario().ingress {
             if routing.find(&ingress_route.host, &ingress_route.path).is_none() {
                 let message = format!(
-                    "with these settings no Ingress or HTTPRoute has a rule for {}",
+                    "after these settings no Ingress or HTTPRoute has a rule for {}",
                     ingress_route.url()
                 );
                 problems.push(
@@ -168,10 +168,10 @@ impl Blueprint<'_> {
         if let Some(known) = traffic.iter().position(|(known, _)| known == service) {
             return (known, false);
         }
-        let said = self.policy(service, Balancer::default());
-        let balancer = if said.is_stated { said.balancer } else { via.usual() };
+        let reported = self.policy(service, Balancer::default());
+        let balancer = if reported.is_stated { reported.balancer } else { via.usual() };
         let row = ServiceTraffic {
-            policy: ServicePolicy { via, balancer, ..said },
+            policy: ServicePolicy { via, balancer, ..reported },
             timeout: patience.unwrap_or(SimDuration::MAX),
             ..ServiceTraffic::without_clients(service.to_string())
         };

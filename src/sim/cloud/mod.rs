@@ -339,7 +339,7 @@ impl Cloud {
         self.machines[number].steps.push(("taken back", env.now));
         env.observers
             .recorder
-            .record_node_removal(&Name::from(node), "taken back by the cloud".to_owned());
+            .record_node_removal(&Name::from(node), "reclaimed by the cloud".to_owned());
         self.forget(number);
         if let Some(group) = group.filter(|_| !is_leaving) {
             self.request(group, env.now);

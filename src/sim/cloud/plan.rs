@@ -1,4 +1,4 @@
-//! The cloud's configuration for a run: its groups of machines, and how long it takes to launch and remove them.
+//! The cloud's configuration for a run: its groups of machines, and the times to launch and remove them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use cluster::node::Node;
 use scenario::machines::{MachineTimes, Preset};
 use units::Quantity;
 
-/// What the cloud offers.
+/// The cloud's offer.
 #[derive(Clone, Debug)]
 pub struct CloudPlan {
     /// The groups whose size can change.

@@ -38,7 +38,7 @@ pub(crate) struct ClaimAdded {
     requests: String,
     /// Feasible instance types with the lowest price of each, cheapest first.
     options: Vec<(Name, f64)>,
-    /// What the cloud launched.
+    /// The launched instance type.
     chosen: Option<String>,
 }
 
@@ -108,10 +108,10 @@ pub(super) fn in_words(why: Deletion, command: Option<&Command>) -> String {
                 _ if savings > 0.0 => {
                     format!("{reason}: its pods fit elsewhere; {savings:.4} $/h less")
                 }
-                _ => format!("{reason}: it is not needed"),
+                _ => format!("{reason}: it is empty"),
             }
         }
-        Deletion::Expired => "Expired: it is as old as `expireAfter` lets it become".to_owned(),
+        Deletion::Expired => "Expired: it has reached the age `expireAfter`".to_owned(),
         Deletion::Interrupted => "Interrupted: the cloud is reclaiming the machine".to_owned(),
         Deletion::NotLaunched => "no instance was launched within 5m".to_owned(),
         Deletion::NotRegistered => "its node did not register within 15m".to_owned(),
@@ -172,7 +172,7 @@ impl fmt::Display for NodeClaimHistory {
             let more = added.pods.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             writeln!(f, "  for unschedulable pods: {}{more}", names.join(", "))?;
-            writeln!(f, "  they request {}, DaemonSets included", added.requests)?;
+            writeln!(f, "  they request {}, including DaemonSets", added.requests)?;
             writeln!(
                 f,
                 "  {} instance types of NodePool {} fit; the cheapest:",

@@ -21,9 +21,9 @@ use karpenter::{Amounts, InstanceType, Offering};
 use scenario::karpenter::Provider;
 use units::{HourlyPrice, Quantity};
 
-/// Most types in a request to EC2.
+/// Maximum number of types in a request to EC2.
 const MOST_TYPES: usize = 60;
-/// How long an offering without capacity is not requested again (`UnavailableOfferingsTTL` of the AWS provider).
+/// Time for which an offering without capacity is not requested again (`UnavailableOfferingsTTL` of the AWS provider).
 const UNAVAILABLE: SimDuration = SimDuration::from_secs(180);
 
 impl Karpenter {

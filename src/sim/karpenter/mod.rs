@@ -402,7 +402,7 @@ impl Karpenter {
     }
 
     /// Karpenter's part of a node's story.
-    pub(super) fn story(&self, name: &Name, is_there: bool) -> Option<NodeClaimHistory> {
+    pub(super) fn node_history(&self, name: &Name, is_there: bool) -> Option<NodeClaimHistory> {
         let added = self.history.added.get(name).cloned();
         let removed = self.history.removed.get(name).cloned();
         let kept = self.operator.claims().get(name).filter(|_| is_there).map(|one| {
@@ -413,10 +413,10 @@ impl Karpenter {
             match self.history.kept.get(name) {
                 Some((at, why)) => format!("{why} (as of {})", at.floor_to_second()),
                 None if claim.consolidatable.is_none() => {
-                    "pods came or went within `consolidateAfter`, or its pool is not consolidated"
+                    "its pods changed within `consolidateAfter`, or its pool is not consolidated"
                         .to_owned()
                 }
-                None => "nothing speaks against it, and nothing better was found".to_owned(),
+                None => "it is a candidate, but no better alternative was found".to_owned(),
             }
         });
         (added.is_some() || removed.is_some() || kept.is_some()).then_some(NodeClaimHistory {

@@ -55,11 +55,12 @@ pub(super) fn delete_claim(env: &mut Environment, name: &Name) {
 
 fn document(claim: &NodeClaim, is_registered: bool) -> Value {
     let requirements = claim.requirements.iter().map(|one| {
-        let mut told = json!({ "key": &*one.key, "operator": one.operator.as_str() });
+        let mut requirement = json!({ "key": &*one.key, "operator": one.operator.as_str() });
         if !one.values.is_empty() {
-            told["values"] = json!(one.values.iter().map(ToString::to_string).collect::<Vec<_>>());
+            requirement["values"] =
+                json!(one.values.iter().map(ToString::to_string).collect::<Vec<_>>());
         }
-        told
+        requirement
     });
     let condition = |kind: &str, holds: bool| json!({ "type": kind, "status": if holds { "True" } else { "Unknown" } });
     let is_launched = claim.provider_id.is_some();

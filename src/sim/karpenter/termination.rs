@@ -23,7 +23,7 @@ const CRITICAL: i32 = 2_000_000_000;
 pub(super) struct Drain {
     /// Time of its next check.
     pub(super) due: SimTime,
-    /// Time at which its pods are deleted regardless of what blocks their eviction.
+    /// Time at which its pods are deleted even if their eviction is blocked.
     pub(super) deadline: Option<SimTime>,
 }
 
@@ -125,7 +125,7 @@ impl Karpenter {
 
     fn evict(&mut self, env: &mut Environment, id: PodId, pod: &Pod) {
         let reference = ObjectReference { kind: Kind::Pod, id: pod.id.clone() };
-        match env.ask(ACTOR, Action::EvictPod(id, None)) {
+        match env.try_act(ACTOR, Action::EvictPod(id, None)) {
             Ok(()) => {
                 self.refused.remove(&pod.id);
                 env.emit_event(ACTOR, &reference, "Evicted", "Evicted pod".to_owned());

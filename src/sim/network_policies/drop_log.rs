@@ -46,7 +46,7 @@ impl NetworkPolicies {
         for (position, callers) in self.told.blocked.keys() {
             if !blocked.contains_key(&(*position, callers.clone())) {
                 let service = service_at(env, *position);
-                let message = format!("requests of {callers} get through");
+                let message = format!("requests of {callers} are no longer dropped");
                 env.emit_event("network", &service, "ConnectionsPass", message);
             }
         }
@@ -127,17 +127,17 @@ impl std::fmt::Display for Obstacle {
         let isolates = if names.len() == 1 { "isolates" } else { "isolate" };
         write!(f, "{noun} {} {isolates} ", names.join(", "))?;
         match (self, direction) {
-            (Self::Dns(_), Direction::Egress) => {
-                f.write_str("their pods (Egress), and no rule lets them ask the DNS (UDP port 53 of kube-system)")
-            }
+            (Self::Dns(_), Direction::Egress) => f.write_str(
+                "their pods (Egress), and no rule allows DNS (UDP port 53 of kube-system)",
+            ),
             (Self::Dns(_), Direction::Ingress) => {
-                f.write_str("the DNS in kube-system (Ingress), and no rule lets them in")
+                f.write_str("the DNS in kube-system (Ingress), and no rule allows them")
             }
             (Self::Way(_), Direction::Egress) => {
-                f.write_str("their pods (Egress), and no rule lets them go there")
+                f.write_str("their pods (Egress), and no rule allows the destination")
             }
             (Self::Way(_), Direction::Ingress) => {
-                f.write_str("the Service's pods (Ingress), and no rule lets them in")
+                f.write_str("the Service's pods (Ingress), and no rule allows them")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Explains what the policies decide about one call.
+//! Explains the policies' decision about one call.
 
 use std::fmt;
 
@@ -55,7 +55,7 @@ impl CallExplanation {
                 "allowedBy": by.map(|(policy, rule)| json!({"policy": policy.to_string(), "rule": rule})),
             })
         };
-        let told = |verdict: &Verdict| {
+        let verdict_json = |verdict: &Verdict| {
             json!({
                 "allowed": verdict.allows(),
                 "egress": side(&verdict.egress),
@@ -63,7 +63,7 @@ impl CallExplanation {
             })
         };
         let ports = self.ports.iter().map(|(port, verdict)| {
-            let mut value = told(verdict);
+            let mut value = verdict_json(verdict);
             value["port"] = json!(port);
             value
         });
@@ -71,7 +71,7 @@ impl CallExplanation {
             "from": self.from,
             "to": self.to,
             "allowed": self.allows(),
-            "dns": self.dns.as_ref().map(told),
+            "dns": self.dns.as_ref().map(verdict_json),
             "ports": ports.collect::<Vec<Value>>(),
         })
     }
@@ -101,7 +101,7 @@ impl fmt::Display for CallExplanation {
 fn write_sides(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
     for (direction, side, whose) in [
         (Direction::Egress, &verdict.egress, "the caller's pods"),
-        (Direction::Ingress, &verdict.ingress, "the pods that are called"),
+        (Direction::Ingress, &verdict.ingress, "the called pods"),
     ] {
         let name = direction.name();
         let field = name.to_lowercase();
@@ -120,8 +120,8 @@ fn write_sides(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
 }
 
 impl Simulation {
-    /// Explains what the policies decide about a call now. The port is that of the pod; without one, all ports that
-    /// the Service targets are listed. An error says which end does not exist.
+    /// Explains the policies' current decision about a call. The port is that of the pod; without one, all ports that
+    /// the Service targets are listed. An error names the end that does not exist.
     pub fn explain_call(
         &self,
         from: &CallEnd,
@@ -150,14 +150,14 @@ impl Simulation {
         };
         let store = view.store();
         let asks_dns = matches!(caller, ConnectionEnd::Pod(_)) && service.is_some();
-        let told = ports.into_iter().map(|number| {
+        let verdict_json = ports.into_iter().map(|number| {
             (number, verdict(store, &caller, &endpoint, Port { protocol: TCP, number }))
         });
         Ok(CallExplanation {
             from: from.to_string(),
             to: to.to_string(),
             dns: asks_dns.then(|| verdict(store, &caller, &cluster_dns(store), DNS_PORT)),
-            ports: told.collect(),
+            ports: verdict_json.collect(),
         })
     }
 

@@ -158,7 +158,7 @@ impl NodeAutoscaler {
     fn evict(&mut self, env: &mut Environment, pod: PodId, grace: SimDuration) {
         let Some(id) = env.store().pods().get(pod).map(|pod| pod.id.clone()) else { return };
         let reference = ObjectReference { kind: Kind::Pod, id };
-        match env.ask(ACTOR, Action::EvictPod(pod, Some(grace))) {
+        match env.try_act(ACTOR, Action::EvictPod(pod, Some(grace))) {
             Ok(()) => {
                 let message = "deleting pod for node scale down".to_owned();
                 env.emit_event(ACTOR, &reference, "ScaleDown", message);

@@ -1,4 +1,4 @@
-//! The story of one node: why it was requested, how it was launched, why it is kept, why it was removed.
+//! The history of one node: its request, its launch, and the reasons to keep or remove it.
 
 use std::fmt;
 
@@ -265,15 +265,15 @@ const fn in_words(reason: UnremovableReason) -> &'static str {
     match reason {
         UnremovableReason::ScaleDownDisabledAnnotation => "its annotation disables scale-down",
         UnremovableReason::ScaleDownUnreadyDisabled => "it is not ready, and such nodes are kept",
-        UnremovableReason::NotAutoscaled => "it belongs to no group",
+        UnremovableReason::NotAutoscaled => "it belongs to no node group",
         UnremovableReason::NotUnneededLongEnough => "it may still be needed",
         UnremovableReason::NotUnreadyLongEnough => "it may still become ready",
         UnremovableReason::NodeGroupMinSizeReached => "its group would be below its minimum",
         UnremovableReason::MinimalResourceLimitExceeded => "the cluster would be too small",
         UnremovableReason::CurrentlyBeingDeleted => "it is being deleted",
         UnremovableReason::NotUnderutilized => "its utilization is above the threshold",
-        UnremovableReason::RecentlyUnremovable => "its removal failed in simulation not long ago",
-        UnremovableReason::NoPlaceToMovePods => "its pods fit nowhere else",
+        UnremovableReason::RecentlyUnremovable => "its removal recently failed in simulation",
+        UnremovableReason::NoPlaceToMovePods => "its pods fit on no other node",
         UnremovableReason::BlockedByPod => "blocked by pod:",
         UnremovableReason::BlockedByOnCompletionPod => "waiting for pod:",
         UnremovableReason::UnexpectedError => "its allocatable resources are unknown",

@@ -28,6 +28,12 @@ impl Sample {
     pub fn room(&self) -> f64 {
         self.headrooms.iter().copied().fold(f64::INFINITY, f64::min)
     }
+
+    /// How far all limits that are missed are missed, in sum: what helps one of several shows here, though another is
+    /// still missed by more.
+    pub fn shortfall(&self) -> f64 {
+        -self.headrooms.iter().filter(|room| **room < 0.0).sum::<f64>()
+    }
 }
 
 /// What several replications say of a point.
@@ -39,6 +45,8 @@ pub struct Verdict {
     pub cost: f64,
     /// The least room of all.
     pub room: f64,
+    /// The largest shortfall of any replication; zero if it holds.
+    pub shortfall: f64,
 }
 
 /// Units that must be run before a search can go on.
@@ -102,12 +110,14 @@ impl Journal {
     pub fn verdict(&self, point: &Point) -> Result<Verdict, Need> {
         let room = self.samples(point).map(|(_, sample)| sample.room());
         let room = room.fold(f64::INFINITY, f64::min);
+        let shortfalls = self.samples(point).map(|(_, sample)| sample.shortfall());
+        let shortfall = shortfalls.fold(0.0, f64::max);
         let screened = self.samples(point).filter(|(replication, _)| *replication < self.screening);
         let costs: Vec<f64> = screened.map(|(_, sample)| sample.cost).collect();
         let is_out = room < 0.0;
         if is_out || costs.len() == self.screening as usize {
             let cost = costs.iter().sum::<f64>() / costs.len().max(1) as f64;
-            return Ok(Verdict { holds: !is_out, cost, room });
+            return Ok(Verdict { holds: !is_out, cost, room, shortfall });
         }
         // The first alone: most points that miss a limit miss it with any replication.
         let asked = if costs.is_empty() { 0..1 } else { 0..self.screening };
@@ -129,6 +139,25 @@ impl Journal {
         if need.0.is_empty() { Ok(verdicts) } else { Err(need) }
     }
 
+    /// The sample of a point with the first replication.
+    pub fn first(&self, point: &Point) -> Result<&Sample, Need> {
+        let need = || Need(vec![Unit { point: point.clone(), replication: 0 }]);
+        self.sample(point, 0).ok_or_else(need)
+    }
+
+    /// Those of several points; what is missing for any of them is asked for at once.
+    pub fn firsts(&self, points: &[Point]) -> Result<Vec<&Sample>, Need> {
+        let mut need = Need::default();
+        let mut samples = Vec::new();
+        for point in points {
+            match self.first(point) {
+                Ok(sample) => samples.push(sample),
+                Err(more) => need.0.extend(more.0),
+            }
+        }
+        if need.0.is_empty() { Ok(samples) } else { Err(need) }
+    }
+
     /// All points that hold as far as is known, the cheapest first and of equal ones those with most room.
     pub fn holding(&self) -> Vec<Point> {
         let mut holding: Vec<(Point, Verdict)> = Vec::new();
@@ -147,14 +176,16 @@ impl Journal {
 }
 
 impl Verdict {
-    /// Whether it is the better one: it holds and the other does not; it is cheaper; it has more room.
+    /// Whether it is the better one: it holds and the other does not; of two that hold it is cheaper, or has more room; of
+    /// two that do not it misses less.
     pub fn is_better_than(&self, other: &Self) -> bool {
         match (self.holds, other.holds) {
             (true, false) => true,
             (false, true) => false,
             (true, true) if is_cheaper(self.cost, other.cost) => true,
             (true, true) if is_cheaper(other.cost, self.cost) => false,
-            _ => self.room > other.room + 1e-9,
+            (true, true) => self.room > other.room + 1e-9,
+            (false, false) => self.shortfall < other.shortfall - 1e-9,
         }
     }
 }

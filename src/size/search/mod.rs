@@ -7,13 +7,13 @@
 pub mod descent;
 pub mod journal;
 pub mod race;
+mod settle;
 pub mod space;
 
-use sobol_burley::sample as sobol;
-
-use descent::DescentContext;
+use descent::{DescentContext, MANY};
 use journal::{Journal, Need, Sample, Unit, is_cheaper};
 use space::{KnobKind, Point, Space};
+use sweep::sample::sobol_point;
 
 /// How a search goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,13 +26,17 @@ pub struct SearchSettings {
     pub fresh: u32,
     /// Share of the cost by which a point may be dearer than the cheapest: nobody minds so little.
     pub indifference: f64,
-    /// Further starts, spread evenly over all points.
+    /// Further starts, spread evenly over all points. Spaces of many knobs have none: each would cost as much as all the
+    /// rest.
     pub starts: u32,
+    /// Replications of all points together after which no further point is looked at. The race and the fresh
+    /// replications come on top.
+    pub units: u64,
 }
 
 impl Default for SearchSettings {
     fn default() -> Self {
-        Self { screening: 3, racing: 8, fresh: 20, indifference: 0.01, starts: 4 }
+        Self { screening: 3, racing: 8, fresh: 20, indifference: 0.01, starts: 4, units: 1000 }
     }
 }
 
@@ -59,6 +63,10 @@ pub struct Outcome {
     pub refuted: Vec<Point>,
     /// All that was run.
     pub journal: Journal,
+    /// Descents that were cut short because as many units were run as may be.
+    pub unfinished: usize,
+    /// Knobs that stayed where they were, since others matter more.
+    pub frozen: Vec<usize>,
 }
 
 /// Looks for the cheapest point that holds. `start` is where things are now; `floor` tells a cost below which a point
@@ -71,24 +79,29 @@ pub fn search<Error>(
     run: impl FnMut(&[Unit]) -> Result<Vec<Sample>, Error>,
 ) -> Result<Outcome, Error> {
     let journal = Journal::new(settings.screening);
-    let mut search = Search { space, settings, floor, run, journal };
+    let frozen = Vec::new();
+    let mut search = Search { space, settings, floor, run, journal, unfinished: 0, frozen };
     let mut refuted: Vec<Point> = Vec::new();
-    let mut from = start.clone();
-    for attempt in 0..ATTEMPTS {
-        search.explore(&from)?;
+    search.explore(start)?;
+    let mut first = settings.racing.max(settings.screening);
+    for _ in 0..ATTEMPTS {
         let Some(leader) = search.race()? else { break };
-        let first = settings.racing.max(settings.screening) + attempt * settings.fresh;
-        let fresh: Vec<u32> = (first..first + settings.fresh).collect();
-        if search.holds_with(&leader, &fresh)? {
-            let journal = search.journal;
-            return Ok(Outcome { winner: Some(leader), fresh, refuted, journal });
+        let settled = search.settle(&leader, start)?;
+        let candidates = if settled == leader { vec![leader] } else { vec![settled, leader] };
+        for candidate in &candidates {
+            let fresh: Vec<u32> = (first..first + settings.fresh).collect();
+            first += settings.fresh;
+            if search.holds_with(candidate, &fresh)? {
+                let Search { journal, unfinished, frozen, .. } = search;
+                let winner = Some(candidate.clone());
+                return Ok(Outcome { winner, fresh, refuted, journal, unfinished, frozen });
+            }
+            refuted.push(candidate.clone());
         }
-        // What looked right by so few replications was not: the next must hold with more.
-        search.journal.screen(settings.racing.min(search.journal.screening() + 2));
-        refuted.push(leader.clone());
-        from = leader;
+        search.look_closer(&candidates)?;
     }
-    Ok(Outcome { winner: None, fresh: Vec::new(), refuted, journal: search.journal })
+    let Search { journal, unfinished, frozen, .. } = search;
+    Ok(Outcome { winner: None, fresh: Vec::new(), refuted, journal, unfinished, frozen })
 }
 
 struct Search<'a, Run> {
@@ -97,21 +110,68 @@ struct Search<'a, Run> {
     floor: &'a dyn Fn(&Point) -> f64,
     run: Run,
     journal: Journal,
+    unfinished: usize,
+    frozen: Vec<usize>,
 }
 
 impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
     /// Descends from where things are, then with every other choice, then from points that have nothing to do with
     /// these. What cannot be cheaper than the best so far is left out.
     fn explore(&mut self, start: &Point) -> Result<(), Error> {
-        self.descents(&[start.clone(), self.space.most_generous(start)])?;
+        self.frozen = self.known(|ground| ground.idle(start))?;
+        let mut generous = self.space.most_generous(start);
+        for knob in &self.frozen {
+            generous[*knob] = start[*knob];
+        }
+        self.descents(&[start.clone(), generous])?;
         let best = self.best().unwrap_or_else(|| start.clone());
         let mut choices = self.space.choices(&best);
         choices.sort_by(|one, other| (self.floor)(one).total_cmp(&(self.floor)(other)));
         choices.truncate(CHOICES);
         self.descents(&choices)?;
+        if self.space.knobs.len() >= MANY {
+            return Ok(());
+        }
         let spread: Vec<Point> =
             (0..self.settings.starts).map(|number| spread_point(self.space, number)).collect();
         self.descents(&spread)
+    }
+
+    /// Points that looked right by so few replications were not: the others must hold with more, and what lies around
+    /// those that failed is looked at.
+    fn look_closer(&mut self, failed: &[Point]) -> Result<(), Error> {
+        let mut others = self.journal.holding();
+        others.truncate(CONTENDERS);
+        self.journal.screen(self.settings.racing.min(self.journal.screening() + 2));
+        self.known(|ground| ground.journal.verdicts(&others))?;
+        self.descents(failed)
+    }
+
+    /// The leader without what it changes for nothing.
+    fn settle(&mut self, leader: &Point, start: &Point) -> Result<Point, Error> {
+        self.known(|ground| ground.settle(leader, start))
+    }
+
+    /// The answer to a question, with all that it needs run.
+    fn known<T>(
+        &mut self,
+        ask: impl Fn(&DescentContext<'_>) -> Result<T, Need>,
+    ) -> Result<T, Error> {
+        loop {
+            match ask(&self.ground()) {
+                Ok(answer) => return Ok(answer),
+                Err(need) => self.provide(need)?,
+            }
+        }
+    }
+
+    fn ground(&self) -> DescentContext<'_> {
+        DescentContext {
+            space: self.space,
+            journal: &self.journal,
+            floor: self.floor,
+            frozen: &self.frozen,
+        }
     }
 
     fn best(&self) -> Option<Point> {
@@ -130,8 +190,7 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
             starts.iter().filter_map(|start| self.below(start.clone(), limit)).collect();
         open.dedup();
         while !open.is_empty() {
-            let ground =
-                DescentContext { space: self.space, journal: &self.journal, floor: self.floor };
+            let ground = self.ground();
             let mut need = Need::default();
             open.retain(|start| match ground.descend(start, limit) {
                 Ok(_) => false,
@@ -140,6 +199,10 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
                     true
                 }
             });
+            if !open.is_empty() && self.journal.units() >= self.settings.units {
+                self.unfinished += open.len();
+                break;
+            }
             self.provide(need)?;
         }
         Ok(())
@@ -234,24 +297,10 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
     }
 }
 
-/// Point number `number` of a sequence that fills the space evenly: Sobol's with Owen's scrambling.
+/// Point number `number` of a sequence that fills the space evenly.
 pub fn spread_point(space: &Space, number: u32) -> Point {
-    const SEED: u32 = 1;
-    let level = |(dimension, knob): (u32, &space::Knob)| {
-        // The sequence has 256 dimensions, and 65,536 numbers.
-        let share = sobol(number % (1 << 16), dimension % 256, SEED + dimension / 256);
-        level_of(share, knob.levels)
-    };
-    (0u32..).zip(&space.knobs).map(level).collect()
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of one of a number of levels"
-)]
-fn level_of(share: f32, levels: usize) -> usize {
-    ((f64::from(share) * levels as f64) as usize).min(levels - 1)
+    let levels: Vec<usize> = space.knobs.iter().map(|knob| knob.levels).collect();
+    sobol_point(&levels, number)
 }
 
 #[cfg(test)]

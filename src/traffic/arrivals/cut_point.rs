@@ -30,13 +30,13 @@ impl CutPoint {
         };
         let Some(start) = trace.start() else {
             return Err(format!(
-                "{date} is a date, and the trace does not tell that of its beginning; give a time since \
-                 then, such as 2h, or write `# start: 2026-01-05T08:00:00Z` into its first lines"
+                "{date} is a date, but the trace's start date is unknown; write a time since its start, such as \
+                 2h, or add `# start: 2026-01-05T08:00:00Z` to its first lines"
             ));
         };
         let nanos = date.as_nanosecond() - start.as_nanosecond();
         if nanos < 0 {
-            return Err(format!("{date} is before the beginning of the trace at {start}"));
+            return Err(format!("{date} is before the start of the trace at {start}"));
         }
         Ok(SimDuration::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX)))
     }
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for CutPoint {
         }
         parse_duration(&text).map(Self::After).map_err(|error| {
             D::Error::custom(format!(
-                "{error}; or a date with its zone, such as 2026-01-05T08:00:00Z"
+                "{error}; or a date with its time zone, such as 2026-01-05T08:00:00Z"
             ))
         })
     }
@@ -89,8 +89,7 @@ impl JsonSchema for CutPoint {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let span = generator.subschema_for::<SimDuration>();
         json_schema!({
-            "description": "A place in a trace: how long after its beginning, such as 2h, or a date with its \
-                            zone, such as 2026-01-05T08:00:00Z.",
+            "description": "A position in a trace: a time since its start, such as 2h, or a date with its time zone, such as 2026-01-05T08:00:00Z.",
             "anyOf": [span, { "type": "string", "format": "date-time" }]
         })
     }

@@ -168,7 +168,7 @@ impl Load {
     fn check_nested(&self, depth: usize, checks: &mut Checks<'_>) {
         if depth > spliced::DEPTH_MAX {
             return checks.require(false, "", || {
-                format!("loads nest deeper than {} levels here", spliced::DEPTH_MAX)
+                format!("loads are nested more than {} levels deep", spliced::DEPTH_MAX)
             });
         }
         match self {
@@ -278,15 +278,15 @@ impl Arrivals {
     }
 
     /// Whether it is known which requests come from the same user or session.
-    pub(super) fn tells_users(&self) -> bool {
+    pub(super) fn knows_users(&self) -> bool {
         if !self.users.is_empty() {
             return true;
         }
         match &self.source {
             Source::Requests(replay) => replay.has_sessions(),
-            Source::Routed(routed) => routed.all.tells_users(),
-            Source::Merged(merged) => merged.origins().any(Self::tells_users),
-            Source::Spliced(spliced) => spliced.pieces().any(Self::tells_users),
+            Source::Routed(routed) => routed.all.knows_users(),
+            Source::Merged(merged) => merged.origins().any(Self::knows_users),
+            Source::Spliced(spliced) => spliced.pieces().any(Self::knows_users),
             Source::Pattern(_) | Source::Rates(_) | Source::Nothing | Source::Flow(_) => false,
         }
     }

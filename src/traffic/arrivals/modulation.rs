@@ -85,7 +85,7 @@ const SHORTEST_STATE: SimDuration = SimDuration::from_millis(1);
 /// Reports problems of a chain's states.
 pub(crate) fn check_states(states: &[ModulationState], checks: &mut Checks<'_>) {
     checks.require(states.len() >= 2, "states", || {
-        format!("{} states: give at least two, such as a calm and a busy one", states.len())
+        format!("{} states: write at least two, such as a calm and a busy one", states.len())
     });
     for (index, state) in states.iter().enumerate() {
         let mut inner = checks.inside(&format!("states[{index}]"));
@@ -96,7 +96,7 @@ pub(crate) fn check_states(states: &[ModulationState], checks: &mut Checks<'_>) 
     }
     let is_some = states.iter().any(|state| state.weight > 0.0);
     checks.require(is_some || states.is_empty(), "states", || {
-        "all weights are 0: there would be no requests".into()
+        "all weights are 0: no requests".into()
     });
 }
 
@@ -141,10 +141,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "modulation.states: 1 states: give at least two, such as a calm and a busy one",
+                "modulation.states: 1 states: write at least two, such as a calm and a busy one",
                 "modulation.states[0].weight: -1 must be a number of at least 0",
                 "modulation.states[0].mean: 0s is below 1ms",
-                "modulation.states: all weights are 0: there would be no requests",
+                "modulation.states: all weights are 0: no requests",
             ]
         );
     }

@@ -228,7 +228,7 @@ impl Pattern {
                 if let Some(every) = *every {
                     check_period(checks, "every", every);
                     checks.require(every >= length, "every", || {
-                        format!("{every} is shorter than the burst itself, which takes {length}")
+                        format!("{every} is shorter than the burst of {length}")
                     });
                 }
             }
@@ -241,7 +241,7 @@ impl Pattern {
                 checks.rate("baseRps", *base_rps);
                 checks.rate("peakRps", *peak_rps);
                 checks.require(peak_rps >= base_rps, "peakRps", || {
-                    format!("{peak_rps} is below baseRps, which is {base_rps}")
+                    format!("{peak_rps} is below baseRps {base_rps}")
                 });
                 check_period(checks, "halfLife", *half_life);
             }
@@ -275,15 +275,13 @@ fn check_period(checks: &mut Checks<'_>, field: &str, period: SimDuration) {
 
 fn check_weights(checks: &mut Checks<'_>, field: &str, weights: &[f64], count: usize) {
     checks.require(weights.len() == count, field, || {
-        format!("{} numbers; there must be {count}", weights.len())
+        format!("{} numbers instead of {count}", weights.len())
     });
     for (index, weight) in weights.iter().enumerate() {
         checks.not_negative(&format!("{field}[{index}]"), *weight);
     }
     let is_some = weights.iter().any(|weight| *weight > 0.0);
-    checks.require(is_some || weights.is_empty(), field, || {
-        "all are 0: there would be no requests".into()
-    });
+    checks.require(is_some || weights.is_empty(), field, || "all are 0: no requests".into());
 }
 
 fn alike_hours() -> Vec<f64> {
@@ -301,7 +299,7 @@ fn check_points(checks: &mut Checks<'_>, field: &str, points: &[RatePoint]) {
         inner.not_negative("rps", point.rps);
         let before = index.checked_sub(1).map_or(SimDuration::ZERO, |before| points[before].at);
         inner.require(point.at >= before, "at", || {
-            format!("{} comes before {before}; write the entries in order of time", point.at)
+            format!("{} is before {before}; sort the entries by time", point.at)
         });
     }
 }
@@ -465,7 +463,7 @@ mod tests {
                 "load.phases[0].for: 0s is below 1ms",
                 "load.phases[0].load.rps: -1 must be a number of at least 0",
                 "load.phases[1].load.amplitudeRps: 6 is above meanRps 5: the rate would be negative",
-                "load.phases[2].load.points[1].at: 60s comes before 120s; write the entries in order \
+                "load.phases[2].load.points[1].at: 60s is before 120s; sort the entries \
                  of time",
             ]
         );

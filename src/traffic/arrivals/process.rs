@@ -1,4 +1,4 @@
-//! Arrival processes on top of a rate: how regular or bursty the arrivals are.
+//! Arrival processes on top of a rate: regular, random or bursty arrivals.
 
 use rand_distr::Distribution;
 use schemars::JsonSchema;

@@ -148,16 +148,15 @@ impl TraceLoad {
 
     /// Reports problems of the settings on their own.
     pub(crate) fn check(&self, checks: &mut Checks<'_>) {
-        checks.require(!self.trace.is_empty(), "trace", || "the name of a file is missing".into());
+        checks.require(!self.trace.is_empty(), "trace", || "the file name is missing".into());
         checks.positive("scale", self.scale);
         checks.require(self.scale <= MAX_SCALE, "scale", || {
-            format!("{} is above {MAX_SCALE}; a pattern says such a load better", self.scale)
+            format!("{} is above {MAX_SCALE}; use a pattern for such a load", self.scale)
         });
         checks.positive("speed", self.speed);
         checks.share("maxBroken", self.max_broken);
         if let (CutPoint::After(from), Some(CutPoint::After(to))) = (self.from, self.to) {
-            checks
-                .require(to > from, "to", || format!("{to} must be after `from`, which is {from}"));
+            checks.require(to > from, "to", || format!("{to} must be after `from`, {from}"));
         }
     }
 
@@ -175,19 +174,20 @@ impl TraceLoad {
         });
         if let Some(cut) = self.to {
             checks.require(to <= end, "to", || {
-                format!("{cut} is after the end of the trace at {end}; leave it out")
+                format!("{cut} is after the end of the trace at {end}; remove it")
             });
-            checks.require(to > from, "to", || {
-                format!("{cut} must be after `from`, which is {}", self.from)
-            });
+            checks
+                .require(to > from, "to", || format!("{cut} must be after `from`, {}", self.from));
         }
         if let Trace::Requests(requests) = trace {
             let (first, end) = self.rows(trace, requests);
-            checks.require(first < end, "to", || "no request lies between `from` and `to`".into());
+            checks.require(first < end, "to", || {
+                "the trace has no request between `from` and `to`".into()
+            });
         }
         let round = self.window(trace).round;
         checks.require(!self.repeat || round >= SimDuration::from_millis(1), "repeat", || {
-            format!("the part of the trace that would repeat takes only {round}")
+            format!("the repeated part of the trace is only {round} long")
         });
     }
 

@@ -58,13 +58,13 @@ impl Routed {
                 return Some(arrival);
             }
             if arrival.at > until {
-                // Arrivals after it are not known by then.
+                // Arrivals after `until` are not computed yet.
                 return None;
             }
         }
     }
 
-    /// Applies these ranges to requests after `now` and discards what was known about them.
+    /// Applies these ranges to requests after `now`, and discards the arrivals computed ahead.
     fn reroute(&mut self, now: SimTime, ranges: &[Range<f64>]) {
         self.ranges = ranges.to_vec();
         self.again = self.last.is_some_and(|(arrival, _)| arrival.at > now);

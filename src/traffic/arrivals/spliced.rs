@@ -49,7 +49,7 @@ impl Splice {
             }
             let has_end = piece.lasting.is_some() || matches!(piece.load, Load::Trace(_));
             inner.require(has_end || index == last, "for", || {
-                "say how long the piece lasts before the next one; only a trace has an end of its own"
+                "set the length of the piece before the next one; only a trace ends by itself"
                     .into()
             });
             piece.load.check_nested(depth + 1, &mut inner.inside("load"));

@@ -265,12 +265,13 @@ fn a_trace_is_cut_by_dates_where_it_tells_its_own() {
     let trace = Trace::read(REQUESTS.as_bytes()).expect("a trace");
     let stream = || Streams::new(5).stream("arrivals", 0);
     let problems = spec(cut).arrivals("", Some(&trace), stream()).unwrap_err();
-    let says = "load.from: 2026-01-05T08:00:01Z is a date, and the trace does not tell";
-    assert!(problems[0].to_string().starts_with(says), "{}", problems[0]);
+    let expected_message =
+        "load.from: 2026-01-05T08:00:01Z is a date, but the trace's start date is unknown";
+    assert!(problems[0].to_string().starts_with(expected_message), "{}", problems[0]);
     let trace = Trace::read(text.as_bytes()).expect("a trace");
     let early = json!({"load": {"trace": "t.csv", "from": "2026-01-05T07:00:00Z"}});
     let problems = spec(early).arrivals("", Some(&trace), stream()).unwrap_err();
-    assert!(problems[0].to_string().contains("is before the beginning"), "{}", problems[0]);
+    assert!(problems[0].to_string().contains("is before the start"), "{}", problems[0]);
 }
 
 /// For MMPP(2) the index of dispersion of long counts is 1 + 2 (r1 - r2)^2 p1 p2 T / mean, with T =
@@ -289,11 +290,11 @@ fn a_markov_modulated_process_is_as_bursty_as_its_states_make_it() {
 #[test]
 fn settings_that_do_not_fit_the_trace_are_refused() {
     let counts = "t_s,requests\n0,6\n60,5\n";
-    for (json, trace, says) in [
+    for (json, trace, expected_message) in [
         (
             json!({"load": {"trace": "t"}, "arrivals": "even"}),
             Some(REQUESTS),
-            "arrivals: the trace itself",
+            "arrivals: the trace has the time",
         ),
         (
             json!({"load": {"trace": "t", "from": "3m"}}),
@@ -308,7 +309,7 @@ fn settings_that_do_not_fit_the_trace_are_refused() {
         (
             json!({"load": {"trace": "t", "from": "2s", "to": "3s"}}),
             Some(REQUESTS),
-            "load.to: no request lies",
+            "load.to: the trace has no request",
         ),
         (
             json!({"load": {"trace": "t", "scale": 0}}),
@@ -323,14 +324,14 @@ fn settings_that_do_not_fit_the_trace_are_refused() {
         (json!({"load": {"trace": "t"}}), None, "load.trace: the file t was not read"),
         (json!({"load": {"trace": "t", "repeat": true}}), Some("0\n"), "load.repeat: the part"),
     ] {
-        assert_refused(json, trace, says);
+        assert_refused(json, trace, expected_message);
     }
 }
 
 #[test]
 fn processes_and_parts_of_a_load_that_are_wrong_are_refused() {
     let counts = "t_s,requests\n0,6\n60,5\n";
-    for (json, trace, says) in [
+    for (json, trace, expected_message) in [
         (
             json!({"load": {"trace": "t"}, "arrivals": "gamma"}),
             Some(counts),
@@ -360,7 +361,7 @@ fn processes_and_parts_of_a_load_that_are_wrong_are_refused() {
             json!({"load": {"splice": [{"load": {"pattern": "constant", "rps": 1}},
                                        {"load": {"trace": "t"}}]}}),
             Some(counts),
-            "load.splice[0].for: say how long",
+            "load.splice[0].for: set the length",
         ),
         (
             json!({"load": {"add": [{"trace": "t", "to": "5m"}]}}),
@@ -369,26 +370,26 @@ fn processes_and_parts_of_a_load_that_are_wrong_are_refused() {
         ),
         (json!({"load": {"trace": "t"}, "timeout": 0}), Some(counts), "timeout: 0s must be longer"),
     ] {
-        assert_refused(json, trace, says);
+        assert_refused(json, trace, expected_message);
     }
 }
 
-fn assert_refused(json: serde_json::Value, trace: Option<&str>, says: &str) {
+fn assert_refused(json: serde_json::Value, trace: Option<&str>, expected_message: &str) {
     let trace = trace.map(|text| Trace::read(text.as_bytes()).expect("a trace"));
     let stream = Streams::new(5).stream("arrivals", 0);
     let problems = spec(json).arrivals("", trace.as_ref(), stream).unwrap_err();
-    assert!(problems[0].to_string().starts_with(says), "{}", problems[0]);
+    assert!(problems[0].to_string().starts_with(expected_message), "{}", problems[0]);
 }
 
 #[test]
 fn a_load_is_a_trace_or_a_pattern() {
-    for (json, says) in [
+    for (json, expected_message) in [
         (json!({"trace": "t", "pattern": "constant"}), "not both"),
         (json!({"rps": 5}), "write `trace: FILE`"),
         (json!({"trace": "t", "sped": 2}), "unknown field `sped`"),
         (json!({"pattern": "square"}), "unknown variant `square`"),
     ] {
         let error = serde_json::from_value::<Load>(json).unwrap_err().to_string();
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(expected_message), "{error}");
     }
 }

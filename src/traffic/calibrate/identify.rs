@@ -52,8 +52,8 @@ pub(super) fn not_identifiable(
         found.push(NotIdentifiable {
             parameter: "concurrency".into(),
             reason: format!(
-                "{} workers fit as well as each other: at these loads hardly more requests were under way at once, or the \
-                 other parameters make up for it",
+                "{} workers fit equally well: at these loads hardly more requests were in progress at once, or the \
+                 other parameters compensate",
                 numbers.join(", ")
             ),
         });
@@ -103,10 +103,10 @@ fn reason(branches: &[(&str, bool, Vec<f64>)], best: &[f64], axis: usize) -> Opt
         return None;
     }
     let words: Vec<&str> = branches.iter().map(|(word, _, _)| *word).collect();
-    let much = format!("{} as much fits as well", words.join(" or "));
+    let much = format!("{} as much fits equally well", words.join(" or "));
     if branches.iter().all(|(_, is_flat, _)| *is_flat) {
         return Some(format!(
-            "{much}, whatever the others are: the measured figures hardly depend on it"
+            "{much}, regardless of the others: the measurements hardly depend on it"
         ));
     }
     let moved = |at: usize| {
@@ -120,7 +120,7 @@ fn reason(branches: &[(&str, bool, Vec<f64>)], best: &[f64], axis: usize) -> Opt
         .filter(|(at, _)| moved(*at))
         .map(|(_, name)| *name)
         .collect();
-    Some(format!("{much} if {} goes with it: the one makes up for the other", others.join(" and ")))
+    Some(format!("{much} together with {}: they compensate each other", others.join(" and ")))
 }
 
 /// Whether a fit is statistically as good as the best one.

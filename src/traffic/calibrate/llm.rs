@@ -158,7 +158,7 @@ pub fn calibrate_llm(
     for point in points {
         if point.prompt_tokens.is_none() || point.output_tokens.is_none() {
             return Err(format!(
-                "line {}: `prompt_tokens` and `output_tokens` are needed: the mean of each row",
+                "line {}: `prompt_tokens` and `output_tokens` are required: the means of the row",
                 point.line
             ));
         }
@@ -175,8 +175,8 @@ pub fn calibrate_llm(
         return Err(format!("the server cannot be simulated: {}", lines.join("; ")));
     }
     let mut notes = vec![
-        "tokens of prompts and answers are taken for the same in all requests of a row; set \
-         `promptTokens` and `outputTokens` to those of your own traffic"
+        "all requests of a row are assumed to have equal numbers of tokens; set `promptTokens` and `outputTokens` \
+         to those of your own traffic"
             .to_owned(),
     ];
     let evaluations = 2 * conditions.evaluations;
@@ -190,8 +190,8 @@ pub fn calibrate_llm(
         // Converts a mean squared log ratio into a typical error in percent.
         let typical = |badness: f64| (libm::exp(libm::sqrt(badness)) - 1.0) * 100.0;
         notes.push(format!(
-            "the fitted rows are off by {:.1} % (root mean square) with outputs processed while the GPU \
-             computes, and by {:.1} % without; --async-output-processing says how it is",
+            "the fitted rows deviate by {:.1} % (root mean square) with outputs processed while the GPU computes, \
+             and by {:.1} % without; set --async-output-processing if you know",
             typical(badness_beside),
             typical(badness),
         ));
@@ -202,7 +202,7 @@ pub fn calibrate_llm(
     }
     let requests = bench.model(&best);
     if !bench.rows.iter().any(|row| row.held_out) {
-        notes.push("fewer than three rows: none is kept back to judge the fit".into());
+        notes.push("fewer than three rows: none is held out to validate the fit".into());
     }
     let rows = judge(&bench, &requests);
     Ok(Calibration { rows, requests, notes, not_identifiable: Vec::new() })

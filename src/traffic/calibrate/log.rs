@@ -141,7 +141,7 @@ impl RowSink for TimedRequests {
     }
 
     fn interval(&mut self, _: i64, _: f64, _: bool) -> io::Result<()> {
-        let message = "the file counts requests, and does not tell how long each took";
+        let message = "the file has counts of requests, but not their durations";
         Err(io::Error::new(io::ErrorKind::InvalidData, message))
     }
 }
@@ -217,8 +217,7 @@ impl LogBench<'_> {
 pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibration, String> {
     let Some(&(start, _)) = log.blocks.iter().flatten().next() else {
         return Err(
-            "no row tells how long its request took; nginx writes that with $request_time, \
-                    Apache with %D"
+            "no row has the duration of its request; nginx logs it with $request_time, Apache with %D"
                 .into(),
         );
     };
@@ -232,7 +231,9 @@ pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibr
         row.held_out = is_held_out(position, count);
     }
     if rows.is_empty() {
-        return Err(format!("the log is too short: no twentieth of it has {ANSWERS_MIN} answers"));
+        return Err(format!(
+            "the log is too short: a twentieth of it has fewer than {ANSWERS_MIN} answers"
+        ));
     }
     let shortest = rows.iter().flat_map(|row| &row.figures).map(|(_, seconds)| *seconds);
     let shortest = shortest.fold(f64::INFINITY, f64::min).max(1e-6);
@@ -243,23 +244,19 @@ pub fn calibrate_log(log: &RequestLog, conditions: &Conditions) -> Result<Calibr
     let bench = bench(best.workers);
     let requests = bench.model(&best.parameters);
     let mut notes = vec![
-        "a log does not tell CPU from waiting: the time that varies and grows with load is taken for \
-         CPU time"
+        "a log does not distinguish CPU from waiting: the time that varies and grows with load is assumed to be CPU time"
             .to_owned(),
     ];
     if !log.is_whole {
         notes.push(format!(
-            "of {} requests {} were played: {} blocks of requests that follow each other, drawn from the whole log",
+            "of {} requests {} were replayed: {} blocks of consecutive requests, drawn from the whole log",
             log.timed,
             log.blocks.iter().map(Vec::len).sum::<usize>(),
             log.blocks.len()
         ));
     }
     if log.untimed > 0 {
-        notes.push(format!(
-            "{} requests were left out: the log does not tell how long they took",
-            log.untimed
-        ));
+        notes.push(format!("{} requests were skipped: the log lacks their durations", log.untimed));
     }
     let not_identifiable = not_identifiable(&bench, &candidates, conditions.evaluations);
     Ok(Calibration {

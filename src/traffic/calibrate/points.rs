@@ -77,12 +77,12 @@ pub fn read_points(text: &str) -> Result<(Vec<Point>, Vec<String>), TraceError> 
     let unknown: Vec<String> = unknown.map(|(name, _)| name.to_owned()).collect();
     let has = |wanted: fn(&Column) -> bool| columns.iter().flatten().any(wanted);
     if !has(|column| matches!(column, Column::Rps | Column::Concurrency)) {
-        let message = "no column of load; name one `rps` (or `concurrency` for a closed loop)";
+        let message = "no load column; name one `rps` (or `concurrency` for a closed loop)";
         return Err(wrong(Some(1), message.into()));
     }
     if !has(|column| matches!(column, Column::Measured(..))) {
-        let message = "no column of latency; name them `mean_ms`, `p50_ms`, `p95_ms`, `p99_ms`, or for \
-                       language models `ttft_p50_ms`, `tpot_p50_ms`, `e2e_p50_ms`";
+        let message = "no latency column; name them `mean_ms`, `p50_ms`, `p95_ms`, `p99_ms`, or for language \
+                       models `ttft_p50_ms`, `tpot_p50_ms`, `e2e_p50_ms`";
         return Err(wrong(Some(1), message.into()));
     }
     let mut points = Vec::new();
@@ -93,7 +93,7 @@ pub fn read_points(text: &str) -> Result<(Vec<Point>, Vec<String>), TraceError> 
         points.push(point(line, &columns, &record).map_err(|message| wrong(Some(line), message))?);
     }
     if points.is_empty() {
-        return Err(wrong(None, "there is a header line but no row".into()));
+        return Err(wrong(None, "the file has a header line but no rows".into()));
     }
     Ok((points, unknown))
 }
@@ -276,9 +276,9 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_table_is_said_with_its_line() {
         for (text, says) in [
-            ("a,b\n1,2\n", "line 1: no column of load"),
-            ("rps,mean\n1,2\n", "line 1: no column of latency"),
-            ("rps,mean_ms\n", "there is a header line but no row"),
+            ("a,b\n1,2\n", "line 1: no load column"),
+            ("rps,mean\n1,2\n", "line 1: no latency column"),
+            ("rps,mean_ms\n", "the file has a header line but no rows"),
             ("rps,mean_ms\n1,2\n5,x\n", "line 3: \"x\" is not a number"),
             ("rps,mean_ms\n1,-2\n", "line 2: -2 must be a number above 0"),
             ("rps,mean_ms\n,2\n", "line 2: the row has no load"),

@@ -1,4 +1,4 @@
-//! Known pods found again, and what cannot be fitted.
+//! Recovers the parameters of known pods, and rejects data that cannot be fitted.
 
 use super::*;
 use crate::import::RowSink as _;
@@ -9,7 +9,7 @@ use crate::{
 use engine::{SimTime, Streams};
 use serde_json::json;
 
-/// What a known pod shows at a load.
+/// The measurement of a known pod at a load.
 fn shown(rps: f64) -> Point {
     let streams = Streams::new(77);
     let spec =
@@ -82,14 +82,14 @@ fn what_cannot_be_fitted_is_said() {
     point.line = 7;
     point.measured = vec![(Measure::FirstToken(Statistic::P50), 0.1)];
     let error = calibrate_points(&[point.clone()], &Conditions::default()).expect_err("tokens");
-    assert!(error.starts_with("line 7: times of tokens"), "{error}");
+    assert!(error.starts_with("line 7: token latencies"), "{error}");
     let hardware = LlmHardware::default();
     let error = calibrate_llm(&[point.clone()], &hardware, &Conditions::default());
     assert!(error.expect_err("no tokens").starts_with("line 7: `prompt_tokens`"));
     point.prompt_tokens = Some(100.0);
     point.output_tokens = Some(10.0);
     let error = calibrate_llm(&[point], &hardware, &Conditions::default()).expect_err("no cache");
-    assert!(error.contains("give `model` and `gpu`"), "{error}");
+    assert!(error.contains("set `model` and `gpu`"), "{error}");
 }
 
 /// A pod with one worker that takes 10 ms for each request: by night one request comes a second, by day 80.
@@ -130,14 +130,14 @@ fn a_log_that_begins_with_a_night_is_calibrated_to_its_day_as_well() {
     let by_day: Vec<&FittedRow> = calibration.rows.iter().filter(|row| rps(row) > 30.0).collect();
     assert!((10..20).contains(&by_day.len()), "three quarters of 20: {:?}", calibration.rows);
     assert!(
-        calibration.notes.iter().any(|note| note.contains("of 8000 requests 2000 were played"))
+        calibration.notes.iter().any(|note| note.contains("of 8000 requests 2000 were replayed"))
     );
     let RequestModelSpec { concurrency, cpu_time, wait_time, .. } = &calibration.requests;
     let TimeDistribution::Drawn(Distribution::Lognormal { mean, .. }) = cpu_time else {
         panic!("{cpu_time:?}")
     };
     let TimeDistribution::Constant(base) = wait_time else { panic!("{wait_time:?}") };
-    // A worker that waits is as busy as one that works: their sum is what a log tells.
+    // A waiting worker is as busy as a working one: a log reveals only the sum.
     let all = (*mean + *base).as_millis_f64();
     assert!(*concurrency == 1 && (all - 10.0).abs() < 1.0, "{concurrency} {mean} {base}");
 }
@@ -151,17 +151,17 @@ fn blocks_of_a_long_log_are_drawn_from_all_of_it_and_the_same_every_time() {
         first.blocks().map(|block| block[0].0.as_nanos() / 1_000_000_000).collect();
     assert_eq!(starts.len(), 20);
     assert!(starts.is_sorted() && first.blocks().all(|block| block.len() == 100), "{starts:?}");
-    // Of 100 s each quarter has some; all in the first fifth is what it was.
+    // Each quarter of the 100 s has some, rather than all of them in the first fifth.
     for quarter in 0..4 {
         let here = starts.iter().filter(|start| **start / 25 == quarter).count();
         assert!((1..=10).contains(&here), "{starts:?}");
     }
-    // A short one is there as a whole.
+    // A short log is kept as a whole.
     let short = collected(100, &log[..1_950]);
     assert_eq!(short.blocks().map(<[_]>::len).sum::<usize>(), 1_950);
 }
 
-/// The parameters that points at these loads do not tell, of a pod with four workers that take 15 ms, 12 of CPU.
+/// The parameters not identifiable from points at these loads, for a pod with four workers that take 15 ms, 12 of CPU.
 fn not_told_by(loads: &[f64], with_cpu: bool) -> Vec<String> {
     let conditions = Conditions {
         evaluations: 24,
@@ -177,7 +177,7 @@ fn not_told_by(loads: &[f64], with_cpu: bool) -> Vec<String> {
 
 #[test]
 fn what_rows_do_not_tell_is_named() {
-    // They bear 266 requests a second: at 1 to 5 nobody waits.
+    // Their capacity is 266 requests a second: at 1 to 5 none waits.
     let idle = not_told_by(&[1.0, 2.0, 3.0, 4.0, 5.0], false);
     for parameter in ["concurrency", "waitTime"] {
         assert!(idle.iter().any(|name| name == parameter), "{parameter}: {idle:?}");

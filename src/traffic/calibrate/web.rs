@@ -185,7 +185,7 @@ pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Cal
         point.measured.iter().any(|(measure, _)| !matches!(measure, Measure::Latency(_)))
     }) {
         return Err(format!(
-            "line {}: times of tokens are those of a language model; say with --llm that it is one",
+            "line {}: token latencies belong to language models; add --llm",
             point.line
         ));
     }
@@ -207,13 +207,13 @@ pub fn calibrate_points(points: &[Point], conditions: &Conditions) -> Result<Cal
     let mut notes = vec![match cpu {
         Some(cpu) => format!("CPU time of a request as measured: {}", rounded(cpu)),
         None => {
-            "no column tells the CPU that was used: the time that grows with load is taken for \
-                 CPU time; add `cpu_cores` to tell CPU from waiting"
+            "without a column of CPU usage, the time that grows with load is assumed to be CPU time; add \
+             `cpu_cores` to distinguish CPU from waiting"
                 .to_owned()
         }
     }];
     if !bench.rows.iter().any(|row| row.held_out) {
-        notes.push("fewer than three rows: none is kept back to judge the fit".into());
+        notes.push("fewer than three rows: none is held out to validate the fit".into());
     }
     let not_identifiable = not_identifiable(&bench, &candidates, conditions.evaluations);
     Ok(Calibration {

@@ -114,7 +114,7 @@ impl Flow {
         }
     }
 
-    /// Sets the number of endpoints from now on, and how many of them have lost their pod.
+    /// Sets the number of endpoints from now on, and the number of those that have lost their pod.
     pub(super) const fn set_endpoints(&mut self, endpoints: usize, missing: usize) {
         (self.endpoints, self.missing) = (endpoints, missing);
     }
@@ -165,7 +165,7 @@ impl Flow {
     /// End of the warm-up: discards everything counted so far.
     pub(super) fn begin_counting(&mut self, kinds: &mut [PodKind]) {
         self.total.clear();
-        // The interval continues: what it has counted so far is subtracted later.
+        // The interval continues: its counts so far are subtracted later.
         let limits = &self.minutes.limits.latency;
         self.within_before = within(&self.interval, kinds, limits).map(|amount| -amount).collect();
         let counted = self.counted(kinds);

@@ -1,5 +1,5 @@
 //! Requests as a continuous flow, for very high traffic: arrivals are a rate over time, spread evenly
-//! over the endpoints; each pod processes what its CPU allows, the rest queues, and overflows where
+//! over the endpoints; each pod processes them as fast as its CPU allows, the rest queues, and overflows when
 //! the queue is full.
 //!
 //! Between two changes (an endpoint is added or removed, a rate changes slope, a pod's CPU changes)

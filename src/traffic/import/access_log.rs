@@ -12,7 +12,7 @@ pub(super) fn is_line(line: &str) -> bool {
 /// The request of a line. It began its duration before the time of the line.
 pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
     let Some((date, request, rest)) = parts(line) else {
-        return Err("no `[date] \"request\"` in it, as access logs have".into());
+        return Err("no `[date] \"request\"` as in access logs".into());
     };
     let at = Instant::parse_log_date(date)
         .ok_or_else(|| format!("{date:?} is not a date such as 10/Oct/2000:13:55:36 -0700"))?;
@@ -25,7 +25,7 @@ pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, 
     Ok(Some(Row::ended(at, RowContent::Request(None), nanos_taken(rest))))
 }
 
-/// The date, the request line, and what follows them.
+/// The date, the request line, and the rest of the line.
 fn parts(line: &str) -> Option<(&str, &str, &str)> {
     let (_, dated) = line.split_once('[')?;
     let (date, rest) = dated.split_once(']')?;

@@ -80,8 +80,9 @@ impl FromStr for ColumnChoice {
                 format!("write MEANING=COLUMN, such as time=ts; meanings are {}", known())
             })?;
         let found = MEANINGS.iter().find(|(word, _)| *word == meaning.trim());
-        let (_, column) = found
-            .ok_or_else(|| format!("a column holds no {:?}; meanings are {}", meaning, known()))?;
+        let (_, column) = found.ok_or_else(|| {
+            format!("{:?} is not a meaning of a column; meanings are {}", meaning, known())
+        })?;
         Ok(Self { column: *column, name: name.trim().to_owned() })
     }
 }
@@ -132,18 +133,16 @@ pub(super) fn meanings(
         let alike = || header.iter().position(|name| name.eq_ignore_ascii_case(&choice.name));
         let Some(position) = equal.or_else(alike) else {
             return Err(format!(
-                "--column {choice}: there is no such column; the columns are {}",
+                "--column {choice}: no such column; the columns are {}",
                 header.iter().collect::<Vec<_>>().join(", ")
             ));
         };
         let others = choices.iter().take_while(|other| *other != choice);
         if others.clone().any(|other| other.column == choice.column) {
-            return Err(format!("--column {choice}: another column is said to hold the same"));
+            return Err(format!("--column {choice}: another column has the same meaning"));
         }
         if others.clone().any(|other| other.name.eq_ignore_ascii_case(&choice.name)) {
-            return Err(format!(
-                "--column {choice}: the column is said to hold something else too"
-            ));
+            return Err(format!("--column {choice}: the column has another meaning too"));
         }
         meanings[position] = Some(choice.column);
     }

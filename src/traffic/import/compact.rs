@@ -93,7 +93,7 @@ impl<W: Write> Compact<W> {
             return Ok(());
         }
         if self.header != Header::Missing {
-            let message = "requests with and without tokens or sessions, counts and rates do not mix in one trace";
+            let message = "a trace cannot mix requests with and without tokens or sessions, counts, and rates";
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         self.header = header;
@@ -138,7 +138,7 @@ impl<W: Write> Compact<W> {
         let next = self.counted.map_or(0, |(current, _)| current + 1);
         if interval - next > GAP_MAX {
             let message = format!(
-                "no request comes in {} intervals before {}; are the times right, or does a longer --every do?",
+                "no request in {} intervals before {}; check the times, or use a longer --every",
                 interval - next,
                 SimTime::from_nanos(nanos)
             );
@@ -204,7 +204,7 @@ impl<W: Write> RowSink for Compact<W> {
         }
         if self.has_classes {
             if tokens.is_some_and(|tokens| tokens.prompt > 0 || tokens.output > 0) {
-                let message = "requests with tokens go to language models, which know no classes; leave one of the two out";
+                let message = "requests with tokens go to language models, which have no classes; remove one of the two";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             self.head(Header::RequestsWithClasses)?;
@@ -233,7 +233,7 @@ impl<W: Write> RowSink for Compact<W> {
 
     fn interval(&mut self, nanos: i64, amount: f64, is_rate: bool) -> io::Result<()> {
         if self.every.is_some() {
-            let message = "the file has intervals already; only requests can be counted";
+            let message = "the file already has intervals; only requests can be counted";
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         self.head(if is_rate { Header::Rates } else { Header::Counts })?;

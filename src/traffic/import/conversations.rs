@@ -36,7 +36,7 @@ impl Conversations {
         let hashes = match hashes {
             Value::Array(hashes) => hashes.as_slice(),
             Value::Null => &[],
-            other => return Err(format!("hash_ids: {other} is no list of whole numbers")),
+            other => return Err(format!("hash_ids: {other} is not a list of whole numbers")),
         };
         let hash = |value: &Value| {
             value.as_u64().ok_or_else(|| format!("hash_ids: {value} is not a whole number"))
@@ -159,7 +159,7 @@ mod tests {
     fn hashes_that_are_no_numbers_are_refused() {
         for (hashes, says) in [
             (json!([0, "a"]), "hash_ids: \"a\" is not a whole number"),
-            (json!("a"), "hash_ids: \"a\" is no list of whole numbers"),
+            (json!("a"), "hash_ids: \"a\" is not a list of whole numbers"),
         ] {
             assert_eq!(Conversations::default().session(&hashes), Err(says.to_owned()));
         }

@@ -82,7 +82,7 @@ pub(super) fn read_csv(
         has_rows = true;
         let mut row = columns.row(record);
         if let (Some(at), Ok(Some(row))) = (columns.class, &mut row) {
-            rows.tell_class(row, record.get(at).unwrap_or_default());
+            rows.set_class(row, record.get(at).unwrap_or_default());
         }
         rows.take(line, row)
     })?;
@@ -91,16 +91,16 @@ pub(super) fn read_csv(
         rows.take(1, Ok(Some(Row::new(at, RowContent::Count(calls)))))?;
     }
     if !seen {
-        let message = "the file is empty; a trace has a line per request or per interval";
+        let message = "the file is empty; a trace has a row per request or per interval";
         return Err(TraceError { line: None, message: message.into() });
     }
     if rows.broken.good + rows.broken.count == 0
         && let Some(columns) = &columns
     {
         let message = if has_rows && columns.is_locust() {
-            "no row is named `Aggregated`, as Locust names the sums of its history"
+            "no row is named `Aggregated`, Locust's name for totals"
         } else {
-            "there is a header line but no row"
+            "the file has a header line but no rows"
         };
         return Err(TraceError { line: None, message: message.into() });
     }
@@ -127,7 +127,7 @@ pub(super) fn read_k6(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), Tr
             let millis = amount(field(record, 2)?)?;
             let took = nanos_of_seconds(millis / 1e3);
             let mut row = Row::ended(at, RowContent::Request(None), Some(took));
-            rows.tell_route(&mut row, path);
+            rows.set_route(&mut row, path);
             Ok(Some(row))
         });
         rows.take(line, row)
@@ -144,7 +144,7 @@ pub(super) fn read_vegeta(input: impl BufRead, rows: &mut Rows<'_>) -> Result<()
         }
         let row = field(record, 0).and_then(Instant::parse).map(|at| {
             let mut row = Row::new(at, RowContent::Request(None));
-            rows.tell_route(&mut row, path.unwrap_or_default());
+            rows.set_route(&mut row, path.unwrap_or_default());
             Some(row)
         });
         rows.take(line, row)
@@ -173,7 +173,7 @@ fn csv_error(error: &csv::Error) -> TraceError {
     let line = error.position().map(csv::Position::line);
     let message = match error.kind() {
         csv::ErrorKind::Io(error) => format!("the file cannot be read: {error}"),
-        csv::ErrorKind::Utf8 { .. } => "the row is no UTF-8 text".into(),
+        csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8 text".into(),
         _ => error.to_string(),
     };
     TraceError { line, message }
@@ -208,7 +208,7 @@ impl Columns {
         if let Some(choice) = choices.first().filter(|_| is_row) {
             let row = first.iter().collect::<Vec<_>>().join(",");
             return Err(format!(
-                "--column {choice}: the columns have no names, as the first line is the row `{row}`; add a header line"
+                "--column {choice}: the columns have no names, because the first line is the row `{row}`; add a header line"
             ));
         }
         let named: Vec<Option<Column>> = if is_row {
@@ -219,8 +219,8 @@ impl Columns {
                 }
                 columns => {
                     return Err(format!(
-                        "without a header line the meaning of {columns} columns is open; add one, \
-                         such as `t_s,requests` or `t_s,rps`"
+                        "without a header line the meaning of {columns} columns is unknown; add one, such as \
+                         `t_s,requests` or `t_s,rps`"
                     ));
                 }
             }
@@ -244,15 +244,14 @@ impl Columns {
             in_header: !is_row,
         };
         if TokenHistograms::has_columns(first) {
-            return Err("this is a histogram of token counts, not a trace: it tells how large requests are, \
-                        not when they come; name it in a scenario, as `promptTokens: {histogram: FILE}` \
-                        and `outputTokens: {histogram: FILE}` under `requests: {llm: ...}` of the workload"
+            return Err("this is a histogram of token counts, not a trace of arrivals; use it in a scenario as \
+                        `promptTokens: {histogram: FILE}` and `outputTokens: {histogram: FILE}` under `requests: \
+                        {llm: ...}` of the workload"
                 .into());
         }
         if columns.time.or(columns.end).is_none() {
             return Err(format!(
-                "no column of instants among `{}`; name one `t_s` or `timestamp`, or have `wavetank import \
-                 --column time=NAME` read it",
+                "no time column among `{}`; name one `t_s` or `timestamp`, or use `wavetank import --column time=NAME`",
                 first.iter().collect::<Vec<_>>().join(",")
             ));
         }
@@ -261,9 +260,8 @@ impl Columns {
         if !is_row && choices.len() < 2 && first.len() == 2 && named.contains(&None) {
             let unknown = named.iter().position(Option::is_none).and_then(|at| first.get(at));
             return Err(format!(
-                "what is `{}`? name the column `requests` if it counts them per interval, `rps` if it \
-                 is a rate, and leave it out if each row is a request; or say what it is to `wavetank import \
-                 --column`, as in count=NAME",
+                "unknown column `{}`; name it `requests` if it counts them per interval, `rps` if it is a rate, \
+                 and remove it if each row is a request; or use `wavetank import --column`, such as count=NAME",
                 unknown.unwrap_or_default()
             ));
         }
@@ -273,13 +271,11 @@ impl Columns {
                 column.and_then(|_| named[..at].iter().position(|earlier| earlier == column));
             if let Some(earlier) = twice {
                 let [one, other] = [earlier, at].map(|at| first.get(at).unwrap_or_default());
-                return Err(format!(
-                    "`{one}` and `{other}` both say the same of a row; rename the one that is not meant"
-                ));
+                return Err(format!("`{one}` and `{other}` have the same meaning; rename one"));
             }
         }
         if columns.count.is_some() && columns.rate.is_some() && columns.name.is_none() {
-            return Err("both a column of counts and one of rates; leave one out".into());
+            return Err("both a count and a rate column; remove one".into());
         }
         columns.refuse_unused(choices)?;
         Ok(columns)
@@ -298,18 +294,18 @@ impl Columns {
                 Column::PromptTokens if !are_requests => format!("the rows are {rows}, which have no prompts"),
                 Column::OutputTokens if !are_requests => format!("the rows are {rows}, which have no answers"),
                 Column::Session if !are_requests => format!("the rows are {rows}, which have no sessions"),
-                Column::Class if !are_requests => format!("the rows are {rows}, which are of no class"),
+                Column::Class if !are_requests => format!("the rows are {rows}, which have no classes"),
                 Column::Series if are_requests => {
-                    "the rows are requests, which do not add up; say which column holds their count or rate".into()
+                    "the rows are single requests; specify the column of their count or rate".into()
                 }
-                Column::Count if rows == "rates" => "the rows are rates, which need no count".into(),
-                Column::End if self.time.is_some() => "another column already has the time".into(),
+                Column::Count if rows == "rates" => "the rows are rates, which have no count".into(),
+                Column::End if self.time.is_some() => "another column is the time".into(),
                 Column::Duration if self.time.is_some() => {
-                    "the time column is the beginning; a duration goes with the time of an end".into()
+                    "the time column is the start of requests; a duration needs the time of their end".into()
                 }
                 _ => continue,
             };
-            return Err(format!("--column {choice}: {why}; leave the option out"));
+            return Err(format!("--column {choice}: {why}; remove the option"));
         }
         Ok(())
     }
@@ -332,7 +328,7 @@ impl Columns {
         if let Some(position) = self.count {
             return Ok(Some(Row::new(at, RowContent::Count(amount(field(record, position)?)?))));
         }
-        // Zero stands for values that the file does not record.
+        // Zero means a value that the file does not record.
         let has_tokens = self.prompt_tokens.or(self.output_tokens).or(self.session).is_some();
         let tokens = |column: Option<usize>| {
             column.map_or(Ok(0), |position| token_count(field(record, position)?))
@@ -366,7 +362,7 @@ fn no_more_than(width: usize, record: &StringRecord) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "the row has {} fields, the first line {width}; quote fields that hold commas",
+        "the row has {} fields, but the first line {width}; quote fields that contain commas",
         record.len()
     ))
 }
@@ -379,7 +375,7 @@ fn is_day_of_minutes(header: &StringRecord) -> bool {
 
 fn add_minutes(record: &StringRecord, minutes: &mut [f64]) -> Result<(), String> {
     let Some(first) = record.len().checked_sub(MINUTES_OF_A_DAY) else {
-        return Err(format!("the row has {} columns, not a column for each minute", record.len()));
+        return Err(format!("the row has {} columns instead of one per minute", record.len()));
     };
     let calls = record.iter().skip(first).map(amount).collect::<Result<Vec<_>, _>>()?;
     for (sum, calls) in minutes.iter_mut().zip(calls) {
@@ -399,12 +395,12 @@ fn field(record: &StringRecord, position: usize) -> Result<&str, String> {
 fn amount(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(amount) if amount.is_finite() && amount >= 0.0 => Ok(amount),
-        _ => Err(format!("{text:?} is not a number of requests; give a number of at least 0")),
+        _ => Err(format!("{text:?} is not a number of requests; write a number of at least 0")),
     }
 }
 
 fn token_count(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a number of tokens; give a whole number"))
+    text.parse().map_err(|_| format!("{text:?} is not a number of tokens; write a whole number"))
 }
 
 /// The number of a session: its name if numeric, otherwise a hash of it; 0 for none.

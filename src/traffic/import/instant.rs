@@ -32,13 +32,12 @@ impl Instant {
         }
         if let Ok(number) = text.parse::<f64>() {
             return Self::from_number(number).ok_or_else(|| {
-                format!("{text} is not a time; give seconds, from 0 on, or a time since 1970")
+                format!("{text} is not a time; write seconds of at least 0, or a time since 1970")
             });
         }
         Self::parse_date(text).ok_or_else(|| {
             format!(
-                "{text:?} is not a time; give seconds such as 12.5, or a date such as \
-                 2023-11-16T18:15:46Z"
+                "{text:?} is not a time; write seconds such as 12.5, or a date such as 2023-11-16T18:15:46Z"
             )
         })
     }

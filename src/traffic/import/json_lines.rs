@@ -48,7 +48,7 @@ const OUTPUT_TOKENS: [&str; 3] = ["output_length", "output_tokens", "completion_
 pub(super) fn row(line: &str, context: &LineContext<'_>) -> Result<Option<Row>, String> {
     let object = object(line)?;
     let Some((name, value)) = first_of(&object, &TIMES) else {
-        return Err(format!("no field of its time; one of {} is needed", TIMES.join(", ")));
+        return Err(format!("no time field; add one of {}", TIMES.join(", ")));
     };
     if let Some((_, Value::String(path))) = first_of(&object, &PATHS) {
         // nginx's $request is the whole request line.
@@ -128,8 +128,8 @@ pub(super) fn path_of_url(url: &str) -> &str {
 fn object(line: &str) -> Result<Map<String, Value>, String> {
     match serde_json::from_str(line) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err("the line is no JSON object".into()),
-        Err(error) => Err(format!("the line is no JSON: {error}")),
+        Ok(_) => Err("the line is not a JSON object".into()),
+        Err(error) => Err(format!("the line is not JSON: {error}")),
     }
 }
 
@@ -146,7 +146,7 @@ fn instant(name: &str, value: &Value) -> Result<Instant, String> {
             Instant::parse_log_date(text).map_or_else(|| Instant::parse(text), Ok)
         }
         Value::Number(number) => Instant::parse(&number.to_string()),
-        _ => Err("it is neither a number nor a text".into()),
+        _ => Err("neither a number nor text".into()),
     };
     at.map_err(|why| format!("{name}: {why}"))
 }
@@ -244,10 +244,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         for (line, says) in [
-            ("{", "the line is no JSON"),
-            ("[]", "the line is no JSON object"),
-            ("{}", "no field of its time"),
-            (r#"{"time":true}"#, "time: it is neither"),
+            ("{", "the line is not JSON"),
+            ("[]", "the line is not a JSON object"),
+            ("{}", "no time field"),
+            (r#"{"time":true}"#, "time: neither"),
             (r#"{"timestamp":1,"input_length":-1}"#, "input_length: -1 is not a number"),
             (r#"{"time":1,"request_time":-3}"#, "request_time: -3 is not a duration"),
             (r#"{"time":1,"duration_ms":"-0.5"}"#, "duration_ms: -0.5 is not a duration"),

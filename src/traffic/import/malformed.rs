@@ -34,11 +34,11 @@ impl MalformedRows {
         Self { good: 0, count: 0, first: Vec::new(), max_share }
     }
 
-    /// Their number in words: `1 broken row was left out`.
+    /// Their number in words: `1 broken row was skipped`.
     pub fn left_out(&self) -> String {
         match self.count {
-            1 => "1 broken row was left out".into(),
-            count => format!("{count} broken rows were left out"),
+            1 => "1 broken row was skipped".into(),
+            count => format!("{count} broken rows were skipped"),
         }
     }
 
@@ -83,7 +83,7 @@ impl MalformedRows {
         let (is, of) = if self.count == 1 { ("is", "row") } else { ("are", "rows") };
         let of = if rows == 1 { of } else { "rows" };
         refused(format!(
-            "{} of {rows} {of} {is} broken, {:.1} %, where {:.1} % are allowed",
+            "{} of {rows} {of} {is} broken, {:.1} %, above the allowed {:.1} %",
             self.count,
             share * 100.0,
             self.max_share * 100.0,

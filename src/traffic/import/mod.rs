@@ -116,23 +116,23 @@ impl Format {
         let mut lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
         let Some(first) = first else {
-            return "the file is empty; a trace has a line per request or per interval".into();
+            return "the file is empty; a trace has a row per request or per interval".into();
         };
         if is_spans(&text) {
-            return "these are the spans of distributed traces; `wavetank init MANIFESTS --traces FILE` learns calls and \
-                    times of requests from them"
+            return "these are spans of distributed traces; `wavetank init MANIFESTS --traces FILE` derives calls \
+                    and times of requests from them"
                 .into();
         }
         columns::other_separator(first).unwrap_or_else(|| {
             format!(
-                "this looks like none of the known forms; say with --format which it is: {}",
+                "unknown format; specify one with --format: {}",
                 Self::all().map(Self::name).join(", ")
             )
         })
     }
 
-    /// How far rows of this format may be out of order: tools that write a line when a request ends produce its start
-    /// times out of order.
+    /// Time by which rows of this format may be out of order: tools that write a line when a request ends list start times
+    /// out of order.
     pub const fn default_reorder_window(self) -> SimDuration {
         match self {
             Self::Csv | Self::Prometheus => SimDuration::ZERO,
@@ -330,7 +330,7 @@ impl Rows<'_> {
     }
 
     /// Sets the class of a row's request; an empty name means any class.
-    fn tell_class(&mut self, row: &mut Row, name: &str) {
+    fn set_class(&mut self, row: &mut Row, name: &str) {
         let RowContent::Request(tokens) = &mut row.what else { return };
         // If one row has a class, all rows have a class column, even if empty.
         let tokens = tokens.get_or_insert_default();
@@ -350,10 +350,10 @@ impl Rows<'_> {
     }
 
     /// Sets the path as the class of a row's request if classes are requested.
-    fn tell_route(&mut self, row: &mut Row, path: &str) {
+    fn set_route(&mut self, row: &mut Row, path: &str) {
         if self.tells_classes {
             let route = if path.is_empty() { String::new() } else { route_of("", path) };
-            self.tell_class(row, &route);
+            self.set_class(row, &route);
         }
     }
 
@@ -444,7 +444,7 @@ fn read_lines(
         let mut row = row(text, &context).map(|row| row.map(|row| seconds.spread(line, row)));
         let route = context.route.take();
         if let (true, Ok(Some(row))) = (tells_classes, &mut row) {
-            rows.tell_class(row, &route.unwrap_or_default());
+            rows.set_class(row, &route.unwrap_or_default());
         }
         rows.take(line, row)?;
     }

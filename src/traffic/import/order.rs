@@ -80,7 +80,7 @@ impl InOrder {
     ) -> Result<(), Refused> {
         let Instant { nanos, is_date } = row.at;
         if *self.has_dates.get_or_insert(is_date) != is_date {
-            let message = "dates and times since the start are mixed; write all in one way";
+            let message = "dates and times since the start are mixed; use one or the other";
             return Err(Refused::Row(message.into()));
         }
         if let (Some(origin), Some((last, _))) = (self.origin, self.last)
@@ -109,7 +109,7 @@ impl InOrder {
         let is_interval = !matches!(what, RowContent::Request(_));
         if is_interval && !self.adds_up && nanos - origin == i128::from(last) {
             let at = SimTime::from_nanos(last);
-            return Err(Refused::Row(format!("two rows for the interval that begins at {at}")));
+            return Err(Refused::Row(format!("two rows for the interval from {at}")));
         }
         Ok(())
     }
@@ -132,7 +132,7 @@ impl InOrder {
             None => self.begin(nanos, recipient)?,
         };
         let nanos = i64::try_from(nanos - origin).map_err(|_| {
-            Refused::Row("the row is more than 292 years from the first one".into())
+            Refused::Row("the row is more than 292 years after the first one".into())
         })?;
         self.last = Some((nanos, payload));
         match payload {

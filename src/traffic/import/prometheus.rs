@@ -37,17 +37,17 @@ struct Series {
 pub(super) fn read(input: impl BufRead, rows: &mut Rows<'_>) -> Result<(), TraceError> {
     let whole = |message: String| TraceError { line: None, message };
     let answer: QueryResponse = serde_json::from_reader(input)
-        .map_err(|error| whole(format!("this is no answer of Prometheus: {error}")))?;
+        .map_err(|error| whole(format!("this is not a Prometheus response: {error}")))?;
     let data = match answer.data {
         Some(data) if answer.status == "success" => data,
         _ => {
             let why = answer.error.unwrap_or(answer.status);
-            return Err(whole(format!("Prometheus answered with an error: {why}")));
+            return Err(whole(format!("Prometheus returned an error: {why}")));
         }
     };
     if data.result_type != "matrix" {
         return Err(whole(format!(
-            "the result is a {}; ask `query_range`, which answers with a matrix",
+            "the result is a {}; use `query_range`, which returns a matrix",
             data.result_type
         )));
     }

@@ -68,14 +68,15 @@ a - - [16/Nov/2023:12:00:04 +0000] \"GET /a HTTP/1.1\" 200 5 \"-\" \"-\" 0.250
 
 #[test]
 fn requests_of_one_second_of_a_log_are_spread_over_it() {
-    // 100 requests in each of 50 seconds, of which the log tells no parts.
+    // 100 requests in each of 50 seconds; the log has no fractions of seconds.
     let line = |at: usize| {
         let (minute, second) = (at / 6000, at / 100 % 60);
         format!("a - - [16/Nov/2023:12:{minute:02}:{second:02} +0000] \"GET / HTTP/1.1\" 200 5\n")
     };
     let log: String = (0..5000).map(line).collect();
-    let told = rows(&log);
-    let at: Vec<f64> = told.split(' ').skip(1).map(|one| one.parse().expect("a number")).collect();
+    let imported_rows = rows(&log);
+    let at: Vec<f64> =
+        imported_rows.split(' ').skip(1).map(|one| one.parse().expect("a number")).collect();
     assert_eq!(at.len(), 5000);
     let count = |from: f64, to: f64, of: &dyn Fn(f64) -> f64| {
         at.iter().filter(|at| (from..to).contains(&of(**at))).count()
@@ -172,7 +173,11 @@ fn rows_that_do_not_mix_are_told_by_their_line() {
     let mut compact = Compact::new(Vec::new(), "test", None);
     let options = ImportOptions::strict(Format::JsonLines);
     let error = import(text.as_bytes(), &options, &mut compact).expect_err("mixed").to_string();
-    assert!(error.starts_with("line 4: requests with and without tokens or sessions"), "{error}");
+    assert!(
+        error
+            .starts_with("line 4: a trace cannot mix requests with and without tokens or sessions"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -212,7 +217,10 @@ fn broken_rows_are_counted_and_too_many_are_refused() {
     let mut compact = Compact::new(Vec::new(), "test", None);
     let error = import(text.as_bytes(), &options, &mut compact).expect_err("too many").to_string();
     assert!(error.starts_with("line 3: \"soon\" is not a time"), "{error}");
-    assert!(error.contains("; 2 of 5 rows are broken, 40.0 %, where 10.0 %"), "{error}");
+    assert!(
+        error.contains("; 2 of 5 rows are broken, 40.0 %, above the allowed 10.0 %"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -255,7 +263,7 @@ fn requests_of_a_log_are_told_apart_by_method_and_path_without_identifiers() {
     assert_eq!(rows[..4], ["t_s,class", "0,GET /cart/*", "1,GET /cart/*", "2,POST /cart/*"]);
     assert_eq!(rows[4], "3,\"GET /cart/items,\"");
     assert_eq!(summary.classes[0], ("GET /cart/*".to_owned(), 2));
-    // What is written reads back the same.
+    // Reading the output back gives the same rows.
     let (again, of_again, _) = imported(&written, |_| {});
     let rows_again: Vec<&str> = again.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!((rows_again, of_again.classes), (rows, summary.classes));

@@ -43,7 +43,7 @@ fn request(at: i64, prompt: u32, output: u32, session: u32) -> Request {
     Request { session, ..Request::new(client, prompt, output) }
 }
 
-/// Runs requests through a server that is looked at whenever one comes, and every `step` besides.
+/// Runs requests through a server that is advanced at each arrival, and also every `step`.
 fn run(mut engine: LlmEngine, requests: &[Request], step: Option<SimDuration>) -> Run {
     let (mut answered, mut aborted) = (Vec::new(), Vec::new());
     let mut count = |left| match left {
@@ -75,7 +75,7 @@ fn run(mut engine: LlmEngine, requests: &[Request], step: Option<SimDuration>) -
 
 struct Run {
     answered: Vec<CompletedRequest>,
-    /// Who gave up, and when the server dropped the request.
+    /// Clients that gave up, and the times at which the server dropped their requests.
     aborted: Vec<(Client, SimTime)>,
     engine: LlmEngine,
 }
@@ -106,7 +106,7 @@ fn without_chunks_prompts_go_first_and_alone() {
     let limits = ServerLimits { chunked_prefill: false, max_num_batched_tokens: 500, ..LIMITS };
     let both = [request(0, 10, 5, 0), request(1_200, 198, 2, 0)];
     let run = run(engine(&COST, &limits), &both, None);
-    // 2.11 ms as above, then the whole prompt in 2.98 ms during which nobody decodes.
+    // 2.11 ms as above, then the whole prompt in 2.98 ms during which no sequence decodes.
     assert_eq!(micros(&run.answered[0]), (5_090, 5_090 + 1_020));
     assert_eq!(micros(&run.answered[1]), (1_100, 5_090 + 1_020 + 2 * 1_010));
 }
@@ -156,7 +156,7 @@ fn requests_of_a_session_that_run_at_once_share_what_is_computed() {
 fn a_longer_prompt_goes_on_where_that_of_a_running_request_ends() {
     let all = [request(0, 70, 200, 7), request(5_000, 150, 200, 7), request(9_000, 180, 2, 7)];
     let run = run(engine(&COST, &LIMITS), &all, None);
-    // Four blocks of the first, then nine of the second; of the answers nobody's prompt has anything yet.
+    // Four blocks of the first, then nine of the second; the prefixes with answers are not cached yet.
     assert_eq!(run.engine.counters.prefix_hits, 64 + 144);
 }
 
@@ -215,7 +215,7 @@ fn a_prompt_shorter_than_the_shared_beginning_shares_nothing_when_it_has_grown()
     assert_eq!(run.engine.kv.used(), 1);
 }
 
-/// The same request, whose client waits so many microseconds.
+/// The same request with a client timeout in microseconds.
 fn patient_for(micros: i64, request: Request) -> Request {
     let deadline = request.client.arrived + SimDuration::from_nanos(micros * 1000);
     Request { deadline, ..request }

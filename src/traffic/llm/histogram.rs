@@ -87,22 +87,22 @@ impl TokenHistograms {
                 "reason_ratio" => continue,
                 other => {
                     return Err(wrong(format!(
-                        "`{other}` is none of `input_tokens`, `output_tokens`, `reason_ratio`"
+                        "`{other}` is not one of `input_tokens`, `output_tokens`, `reason_ratio`"
                     )));
                 }
             };
             bins.push(columns.bin(&record, bins.last()).map_err(wrong)?);
             if bins.len() > BINS_MAX {
-                return Err(wrong(format!("more than {BINS_MAX} bins are no histogram")));
+                return Err(wrong(format!("a histogram has at most {BINS_MAX} bins")));
             }
         }
         if columns.is_none() {
-            return Err(whole("the file is empty; a histogram has a line per bin".into()));
+            return Err(whole("the file is empty; a histogram has a row per bin".into()));
         }
         let prompt = TokenHistogram::of("input_tokens", &prompt).map_err(whole)?;
         let output = TokenHistogram::of("output_tokens", &output).map_err(whole)?;
         if prompt.is_none() && output.is_none() {
-            return Err(whole("there is no row of `input_tokens` or `output_tokens`".into()));
+            return Err(whole("no row of `input_tokens` or `output_tokens`".into()));
         }
         Ok(Self { prompt, output })
     }
@@ -141,7 +141,7 @@ impl Columns {
         let tokens = |column: &str, at: usize| {
             let text = text(record, at);
             text.parse::<u32>().map_err(|_| {
-                format!("{column}: {text:?} is not a number of tokens; give a whole number")
+                format!("{column}: {text:?} is not a number of tokens; write a whole number")
             })
         };
         let number = |column: &str, at: usize| {
@@ -153,11 +153,11 @@ impl Columns {
         };
         let (low, high) = (tokens("bin_lo", self.low)?, tokens("bin_hi", self.high)?);
         if high < low {
-            return Err(format!("bin_hi: {high} is below bin_lo, which is {low}"));
+            return Err(format!("bin_hi: {high} is below bin_lo {low}"));
         }
         if let Some(before) = before.filter(|before| low <= before.high) {
             return Err(format!(
-                "bin_lo: {low} must be above {}, where the bin before ends; put the bins in ascending order",
+                "bin_lo: {low} must be above {}, the end of the previous bin; sort the bins",
                 before.high
             ));
         }
@@ -203,7 +203,7 @@ impl TokenHistogram {
         }
         let sum: f64 = bins.iter().map(|bin| bin.probability).sum();
         if (sum - 1.0).abs() > SUM_TOLERANCE {
-            return Err(format!("probability: those of `{field}` add up to {sum:.4}, not to 1"));
+            return Err(format!("probability: the sum over `{field}` is {sum:.4} instead of 1"));
         }
         let (mut runs, mut passed) = (Vec::new(), 0.0);
         for bin in bins {
@@ -243,9 +243,9 @@ fn csv_error(error: &csv::Error) -> TraceError {
     let line = error.position().map(csv::Position::line);
     let message = match error.kind() {
         csv::ErrorKind::Io(error) => format!("the file cannot be read: {error}"),
-        csv::ErrorKind::Utf8 { .. } => "the row is no UTF-8 text".into(),
+        csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8 text".into(),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("the row has {len} fields, the first line {expected_len}")
+            format!("the row has {len} fields, but the first line {expected_len}")
         }
         _ => error.to_string(),
     };
@@ -329,18 +329,18 @@ mod tests {
     #[test]
     fn broken_files_are_refused_with_line_field_and_reason() {
         for (rows, says) in [
-            ("", "there is no row of `input_tokens` or `output_tokens`"),
-            ("prompt,1,2,1,1\n", "line 2: `prompt` is none of `input_tokens`"),
+            ("", "no row of `input_tokens` or `output_tokens`"),
+            ("prompt,1,2,1,1\n", "line 2: `prompt` is not one of `input_tokens`"),
             ("input_tokens,one,2,1,1\n", "line 2: bin_lo: \"one\" is not a number of tokens"),
             ("input_tokens,1,-2,1,1\n", "line 2: bin_hi: \"-2\" is not a number of tokens"),
-            ("input_tokens,3,2,1,2\n", "line 2: bin_hi: 2 is below bin_lo, which is 3"),
+            ("input_tokens,3,2,1,2\n", "line 2: bin_hi: 2 is below bin_lo 3"),
             ("input_tokens,1,2,.5,1\ninput_tokens,2,3,.5,2\n", "line 3: bin_lo: 2 must be above 2"),
             ("input_tokens,1,2,NaN,1\n", "line 2: probability: \"NaN\" is not a number"),
             ("input_tokens,1,2,1.5,1\n", "line 2: probability: 1.5 must be a share"),
-            ("input_tokens,1,2,0.5,1\n", "probability: those of `input_tokens` add up to 0.5000"),
+            ("input_tokens,1,2,0.5,1\n", "probability: the sum over `input_tokens` is 0.5000"),
             ("input_tokens,1,2,1,3\n", "line 2: mean_in_bin: 3 is not in the bin from 1 to 2"),
             ("input_tokens,1,2,1,\n", "line 2: mean_in_bin: \"\" is not a number"),
-            ("input_tokens,1,2,1\n", "line 2: the row has 4 fields, the first line 5"),
+            ("input_tokens,1,2,1\n", "line 2: the row has 4 fields, but the first line 5"),
         ] {
             let error = read(&format!("{HEADER}{rows}")).expect_err(rows);
             assert!(error.starts_with(says), "{rows:?}: {error}");

@@ -178,15 +178,14 @@ impl LlmSpec {
             let size = f64::from(self.tensor_parallel_size);
             checks.require(size < 1.0 || model.heads % size == 0.0, "tensorParallelSize", || {
                 format!(
-                    "the {} attention heads of {} cannot be shared out evenly to {size} GPUs",
+                    "the {} attention heads of {} cannot be divided evenly among {size} GPUs",
                     model.heads, model.name
                 )
             });
             let room = model.kv_cache_tokens(gpu, self.tensor_parallel_size, utilization);
             checks.require(room >= 1.0 || self.kv_cache_tokens.is_some(), "gpu", || {
                 format!(
-                    "{} x {} have no room for {}, whose weights are {:.0} GB; raise \
-                     tensorParallelSize or take a larger GPU",
+                    "{} x {} cannot hold {}, whose weights are {:.0} GB; raise tensorParallelSize or use a larger GPU",
                     self.tensor_parallel_size,
                     gpu.name,
                     model.name,
@@ -198,7 +197,7 @@ impl LlmSpec {
         let cost = self.cost.over(from_hardware.map(|(cost, _)| cost));
         let is_complete = cost.is_some() && (self.kv_cache_tokens.is_some() || hardware.is_some());
         checks.require(is_complete, if self.model.is_none() { "model" } else { "gpu" }, || {
-            "give `model` and `gpu`, or all of `cost` and `kvCacheTokens`".into()
+            "set `model` and `gpu`, or all of `cost` and `kvCacheTokens`".into()
         });
         let kv_cache_tokens = self.kv_cache_tokens.or_else(|| Some(whole(from_hardware?.1)))?;
         let most = u32::try_from(kv_cache_tokens / 100 * 99).unwrap_or(u32::MAX);
@@ -214,14 +213,12 @@ impl LlmSpec {
             });
             checks.require(max_model_len > 1, "maxModelLen", || {
                 format!(
-                    "{max_model_len} leaves no room for a prompt and an answer; give at least 2"
+                    "{max_model_len} leaves no room for a prompt and an answer; write at least 2"
                 )
             });
         } else if self.kv_cache_tokens.is_some() {
             checks.require(false, "kvCacheTokens", || {
-                format!(
-                    "a KV cache of {kv_cache_tokens} tokens holds no request; give at least 100"
-                )
+                format!("a KV cache of {kv_cache_tokens} tokens is too small; write at least 100")
             });
         }
         let server = LlmModel::new(
@@ -271,17 +268,17 @@ impl LlmSpec {
 
     fn check_numbers(&self, checks: &mut Checks<'_>) {
         checks.require(self.tensor_parallel_size > 0, "tensorParallelSize", || {
-            "0 GPUs serve nothing; give at least 1".into()
+            "0 GPUs cannot serve requests; write at least 1".into()
         });
         checks.require(self.max_num_seqs > 0, "maxNumSeqs", || {
-            "0 sequences serve nothing; give at least 1".into()
+            "0 sequences cannot serve requests; write at least 1".into()
         });
         checks.require(
             self.max_num_batched_tokens >= self.max_num_seqs,
             "maxNumBatchedTokens",
             || {
                 format!(
-                    "{} is below maxNumSeqs {}: not even a token for each sequence",
+                    "{} is below maxNumSeqs {}: less than a token per sequence",
                     self.max_num_batched_tokens, self.max_num_seqs
                 )
             },
@@ -298,7 +295,7 @@ impl LlmSpec {
         if let Some(load) = &self.load {
             checks.inside("load").positive("gigabytesPerSecond", load.gigabytes_per_second);
             checks.require(self.model.is_some(), "load", || {
-                "the size of the weights is known only of a `model`".into()
+                "the size of the weights is only known for a `model`".into()
             });
         }
     }
@@ -308,8 +305,8 @@ impl LlmRequests {
     /// The size of a request with random `quantiles`, within the server's limits; absent for a prompt that is
     /// too long.
     pub fn size(&self, tokens: Tokens, quantiles: [f64; 2]) -> Option<Tokens> {
-        let known = |told: u32, law: &TokenQuantile, quantile| {
-            if told > 0 { told } else { law.at(quantile).max(1) }
+        let known = |size_of_session: u32, law: &TokenQuantile, quantile| {
+            if size_of_session > 0 { size_of_session } else { law.at(quantile).max(1) }
         };
         let prompt = known(tokens.prompt, &self.prompt, quantiles[0]);
         let output = known(tokens.output, &self.output, quantiles[1]);
@@ -392,9 +389,9 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_what_would_be_right() {
         for (json, path, says) in [
-            (json!({}), "llm.model", "give `model` and `gpu`"),
-            (json!({"model": "Llama-3.1-8B"}), "llm.gpu", "give `model` and `gpu`"),
-            (json!({"model": "Llama-3.1-70B", "gpu": "L4"}), "llm.gpu", "no room"),
+            (json!({}), "llm.model", "set `model` and `gpu`"),
+            (json!({"model": "Llama-3.1-8B"}), "llm.gpu", "set `model` and `gpu`"),
+            (json!({"model": "Llama-3.1-70B", "gpu": "L4"}), "llm.gpu", "cannot hold"),
             (json!({"model": "Llama3", "gpu": "L4"}), "llm.model", "there is no model"),
             (
                 json!({"model": "Llama-3.1-8B", "gpu": "L4", "maxModelLen": 100_000}),
@@ -447,9 +444,13 @@ mod tests {
         // The median of a lognormal distribution of mean 50 and cv 1 is 50 / sqrt 2.
         assert_eq!(drawn, Tokens::of(300, 35));
         assert_eq!(requests.session(Tokens::default(), [0.5, 0.5]), 0);
-        let told = requests.size(Tokens { session: 3, ..Tokens::of(990, 50) }, [0.5, 0.5]);
-        assert_eq!(told, Some(Tokens { session: 3, ..Tokens::of(990, 10) }));
-        assert_eq!(told.map(|told| requests.session(told, [0.5, 0.5])), Some(3));
+        let size_of_session =
+            requests.size(Tokens { session: 3, ..Tokens::of(990, 50) }, [0.5, 0.5]);
+        assert_eq!(size_of_session, Some(Tokens { session: 3, ..Tokens::of(990, 10) }));
+        assert_eq!(
+            size_of_session.map(|size_of_session| requests.session(size_of_session, [0.5, 0.5])),
+            Some(3)
+        );
         assert_eq!(requests.size(Tokens::of(1000, 1), [0.5, 0.5]), None);
     }
 }

@@ -83,7 +83,7 @@ impl TokenDistribution {
             }
             Self::Histogram { histogram } => {
                 checks.require(!histogram.is_empty(), "histogram", || {
-                    "the name of a file is missing".into()
+                    "the file name is missing".into()
                 });
             }
         }
@@ -168,9 +168,9 @@ impl TryFrom<TokenDistributionFields> for TokenDistribution {
                 Ok(Self::Histogram { histogram })
             }
             TokenDistributionFields { histogram: Some(_), .. } => {
-                Err("a `histogram` implies mean and cv; leave those out".into())
+                Err("a `histogram` implies mean and cv; remove them".into())
             }
-            _ => Err("give the `mean`, or the `histogram` of a file".into()),
+            _ => Err("set the `mean`, or the `histogram` of a file".into()),
         }
     }
 }

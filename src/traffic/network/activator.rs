@@ -16,7 +16,7 @@ pub(super) struct Activator {
     per_pod: u32,
     /// Whether requests pass it although there are pods.
     is_in_path: bool,
-    /// Whether the next request asks for a pod.
+    /// Whether the next request requires a first pod.
     is_dormant: bool,
     activity: Activity,
     since: SimTime,
@@ -134,7 +134,7 @@ impl Traffic {
         }
     }
 
-    /// Takes what a service's activator and pods have counted since the last call; absent without an activator.
+    /// Takes the counts of a service's activator and pods since the last call; `None` without an activator.
     pub fn take_activity(&mut self, now: SimTime, service: ServiceId) -> Option<Activity> {
         self.advance(now);
         let known = &mut self.network.services[service.0 as usize];

@@ -101,10 +101,10 @@ impl Traffic {
         let row = &mut network.edges[edge as usize];
         row.active += 1;
         let service = row.service as usize;
-        let told = if tokens.class > 0 { tokens.class } else { row.class };
+        let class_number = if tokens.class > 0 { tokens.class } else { row.class };
         let (class, patience, position) = match &mut network.services[service].mix {
             Some(mix) => {
-                let class = mix.class_of(told);
+                let class = mix.class_of(class_number);
                 (class, mix.timeout(class), mix.position(class))
             }
             None => (0, None, None),

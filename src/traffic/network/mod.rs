@@ -1,11 +1,11 @@
-//! Requests that need events: those that call other services, are tried again, wait in a work queue, or
-//! go to a service that watches how its pods do.
+//! Requests that need events: those that call other services, are retried, wait in a work queue, or
+//! go to a service with circuit breaking or outlier detection.
 //!
 //! Services whose requests need none of that stay on the fast path (`path.rs`). Here a request is a
 //! [`Call`], made by a client or by another request, and each try of it is an [`Attempt`] in a pod.
-//! The pods' engines are the same; only, somebody looks at them whenever something happens.
+//! The pods' engines are the same, but are advanced at every event.
 //!
-//! One order of events: by time, then what happens in pods, then by kind as [`NetworkEvent`] lists them.
+//! Order of events: by time, then events in pods, then by kind in the order of [`NetworkEvent`].
 
 mod activator;
 mod attempts;
@@ -65,7 +65,7 @@ pub(super) struct Network {
     pub(super) routes: Vec<Route>,
     /// By request model, classes included: draws which of its answers are errors; absent where none are.
     pub(super) errors: Vec<Option<Errors>>,
-    /// Services whose requests have asked for a pod, until somebody is told.
+    /// Services without pods that got a request, until the autoscaler is notified.
     activated: Vec<ServiceId>,
 }
 

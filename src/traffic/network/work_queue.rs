@@ -116,7 +116,7 @@ impl Traffic {
                     (attempt.place, attempt.model) = (place, model);
                 }
             }
-            // The pod serves and has a free slot, so it can never accept what it rejects now.
+            // The pod serves and has a free slot, so a request that it rejects now would always be rejected.
             Err(cause) => self.end_attempt(now, id, Err(cause)),
         }
     }

@@ -1,5 +1,5 @@
-//! Call graphs from distributed traces: which Service calls which, how often, and the cost of a request
-//! there.
+//! Call graphs from distributed traces: the calls between Services, their number per request, and the cost of a
+//! request.
 //!
 //! [`read_spans`] reads an export of OpenTelemetry or Jaeger into a [`SpanStore`], [`observe`] derives an
 //! [`ObservedService`] for each service in it. Reads no files itself.

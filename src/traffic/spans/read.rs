@@ -54,8 +54,8 @@ pub fn read_spans(mut input: impl BufRead, store: &mut SpanStore) -> Result<(), 
         let why =
             first.map_or_else(String::new, |row| format!(" line {}: {};", row.line, row.message));
         return Err(format!(
-            "there is no span in it:{why} needed is OpenTelemetry's JSON (`resourceSpans`, as the collector's file \
-             exporter writes it) or Jaeger's (`data` with `spans` and `processes`)"
+            "no spans found:{why} use OpenTelemetry's JSON (`resourceSpans`, as written by the collector's file \
+             exporter) or Jaeger's (`data` with `spans` and `processes`)"
         ));
     }
     Ok(())
@@ -77,7 +77,7 @@ fn read_document(input: impl Read, store: &mut SpanStore) {
     let read = document(&mut deserializer, 1, store).and_then(|()| deserializer.end());
     if let Err(error) = read {
         let line = u64::try_from(error.line()).unwrap_or(u64::MAX);
-        store.bad(line, format!("{}; what comes after it was not read", in_words(&error)));
+        store.bad(line, format!("{}; the rest of the file was not read", in_words(&error)));
     }
 }
 
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for Document<'_> {
                 "resourceMetrics" | "resourceLogs" => {
                     map.next_value::<IgnoredAny>()?;
                     let what = key.trim_start_matches("resource").to_lowercase();
-                    store.borrow_mut().bad(line, format!("these are {what}, and no spans"));
+                    store.borrow_mut().bad(line, format!("these are {what}, not spans"));
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;

@@ -141,7 +141,7 @@ impl SpanStore {
         }
     }
 
-    /// Adds a span, or returns what it lacks.
+    /// Adds a span; an error names the missing part.
     pub(super) fn take(&mut self, raw: &RawSpan<'_>) -> Result<(), String> {
         let trace = hex(raw.trace).ok_or_else(|| no_id("trace", raw.trace))?;
         let id = hex(raw.id).ok_or_else(|| no_id("span", raw.id))?;
@@ -153,10 +153,10 @@ impl SpanStore {
             return Err(format!("span {} names no service (`service.name`)", raw.id));
         }
         let (Some(start), Some(end)) = (raw.start, raw.end) else {
-            return Err(format!("span {} does not tell when it began and ended", raw.id));
+            return Err(format!("span {} has no start and end time", raw.id));
         };
         if end < start {
-            return Err(format!("span {} ends before it begins", raw.id));
+            return Err(format!("span {} ends before its start", raw.id));
         }
         self.read.good += 1;
         if !self.keeps(trace) {
@@ -222,9 +222,9 @@ fn hex(text: &str) -> Option<u128> {
 
 fn no_id(what: &str, text: &str) -> String {
     if text.is_empty() {
-        return format!("a span has no id of its {what}");
+        return format!("a span has no {what} id");
     }
-    format!("\"{text}\" is no id of a {what}")
+    format!("\"{text}\" is not a {what} id")
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the lower half is meant")]

@@ -213,7 +213,11 @@ fn broken_lines_are_told_with_their_number_and_the_others_read() {
     assert_eq!((store.read.good, store.read.broken), (5, 4));
     let at: Vec<u64> = store.read.first_broken.iter().map(|row| row.line).collect();
     assert_eq!(at, [1, 5, 7, 9]);
-    assert!(store.read.first_broken[2].message.contains("when it began"), "{:?}", store.read);
+    assert!(
+        store.read.first_broken[2].message.contains("no start and end time"),
+        "{:?}",
+        store.read
+    );
 }
 
 #[test]
@@ -247,7 +251,7 @@ fn what_has_no_spans_is_refused() {
     }
 }
 
-/// As the query service answers: microseconds, processes beside spans, the kind as a tag.
+/// As the query service answers: microseconds, processes next to spans, the kind as a tag.
 fn jaeger() -> &'static str {
     r#"{"data":[{"traceID":"1f","spans":[
  {"traceID":"1f","spanID":"a1","operationName":"GET /","references":[],"startTime":1542666452979000,"duration":100000,
@@ -288,7 +292,7 @@ fn of_too_many_traces_whole_ones_are_left_out() {
     assert_eq!(in_words(&service(&front, "front").classes[0]).len(), 3);
 }
 
-/// What the projects themselves have as examples.
+/// The projects' own examples.
 #[test]
 fn examples_of_both_projects_are_read() {
     let read = |text: &str| {

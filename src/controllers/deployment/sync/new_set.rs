@@ -30,7 +30,7 @@ impl Sync<'_> {
         let name = meta.name().clone();
         self.actions.push(Action::create(meta, spec));
         if replicas > 0 {
-            self.tell_scaling(&name, 0, replicas);
+            self.record_scaling(&name, 0, replicas);
         }
         self.show_progress("NewReplicaSetCreated", format!("Created new replica set \"{name}\""));
         self.new = Some(SetState {

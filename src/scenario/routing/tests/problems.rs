@@ -14,14 +14,14 @@ fn manifests(text: &str) -> Vec<Manifest> {
     manifests
 }
 
-/// What is said of each object by itself, in the order of its lines.
+/// The problems of each object by itself, in the order of lines.
 fn said(text: &str) -> Vec<String> {
     let mut said: Vec<Diagnostic> = manifests(text).iter().flat_map(route_problems).collect();
     said.sort_by_key(|one| one.place.as_ref().map(|place| place.line));
     said.iter().map(ToString::to_string).collect()
 }
 
-/// What is said of them together, where requests come to these hosts.
+/// The problems between the objects, with requests to these hosts.
 fn said_together(text: &str, hosts: &[&str]) -> Vec<String> {
     let manifests = manifests(text);
     let routing = Routing::of(manifests.iter().map(|one| (&one.reference, &one.value)));
@@ -100,8 +100,10 @@ spec:
     let said = said(text);
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(said.iter().all(|one| one.starts_with("warning: routes.yaml:")), "{said:?}");
-    assert!(said[0].contains("spec.rules[0].matches[0].method: requests have a host and a path"));
-    assert!(said[2].contains("spec.rules[0].sessionPersistence: this is ignored: `sessionAff"));
+    assert!(said[0].contains(
+        "spec.rules[0].matches[0].method: simulated requests have only a host and a path"
+    ));
+    assert!(said[2].contains("spec.rules[0].sessionPersistence: ignored: `sessionAff"));
 }
 
 #[test]
@@ -133,7 +135,7 @@ spec:
     assert!(at(8, "1].timeouts.request: Invalid value: \"1.5s\""), "{said:?}");
     assert!(at(8, "1].timeouts.requst: unknown field"), "{said:?}");
     assert!(at(9, "1].retry.codes[1]: Invalid value: 200"), "{said:?}");
-    assert!(at(9, "1].retry.attempts: this is below 0"), "{said:?}");
+    assert!(at(9, "1].retry.attempts: a negative number"), "{said:?}");
     assert!(at(9, "1].retry.backoff: Invalid value: 10"), "{said:?}");
     assert_eq!(said.len(), 6, "{said:?}");
 }
@@ -155,13 +157,19 @@ fn what_a_canary_goes_by_that_requests_do_not_have_is_told_with_what_counts_inst
         }
     };
     let marked = "    canary: 'true'\n    canary-by-header: X-New\n    canary-by-cookie: new\n";
-    told(&said(marked), &[(7, "no request has a header here, so none goes to the canary: give")]);
+    told(&said(marked), &[(7, "simulated requests have no headers, so the canary gets none: add")]);
     let weighed = format!("{marked}    canary-weight: '20'\n    canary-weight-total: '1000'\n");
-    told(&said(&weighed), &[(7, "no request has a header here, so 20 of 1000 go to the canary")]);
+    told(
+        &said(&weighed),
+        &[(7, "simulated requests have no headers, so 20 of 1000 go to the canary")],
+    );
     told(&said("    canary: 'true'\n    canary-weight: '20'\n"), &[]);
     told(
         &said("    canary: maybe\n    canary-weight: '20'\n"),
-        &[(6, "must be \"true\" or \"false\""), (7, "this is ignored: the Ingress is no canary")],
+        &[
+            (6, "must be \"true\" or \"false\""),
+            (7, "ignored: without canary: \"true\" the Ingress is not a canary"),
+        ],
     );
     told(
         &said("    canary: 'true'\n    canary-weight: 20%\n    canary-weight-total: '10'\n"),
@@ -169,7 +177,7 @@ fn what_a_canary_goes_by_that_requests_do_not_have_is_told_with_what_counts_inst
     );
     told(
         &said("    canary: 'true'\n    canary-weight: '101'\n    canary-by-header-value: x\n"),
-        &[(7, "all requests go to the canary"), (8, "this is ignored without canary-by-header")],
+        &[(7, "all requests go to the canary"), (8, "ignored without canary-by-header")],
     );
 }
 
@@ -193,8 +201,8 @@ spec: {defaultBackend: {service: {name: web}}}
     assert_eq!(said.len(), 4, "{said:?}");
     for (one, (line, rest)) in said.iter().zip([
         ("warning: routes.yaml:6: ", "\"30s\" must be a whole number of at least 1"),
-        ("warning: routes.yaml:8: ", "names no conditions of nginx; `error timeout` counts"),
-        ("warning: routes.yaml:9: ", "this is ignored: clients may send any number"),
+        ("warning: routes.yaml:8: ", "is not a list of nginx conditions; `error timeout` applies"),
+        ("warning: routes.yaml:9: ", "ignored: the request rate is unlimited"),
         ("error: routes.yaml:10: ", "upstream-tries]: Invalid value: 2: must be text"),
     ]) {
         assert!(one.starts_with(line) && one.contains(rest), "{one}");
@@ -233,16 +241,16 @@ spec:
     - {name: web, port: 80}
     - {name: web, port: 8080}
 ";
-    let help = "\n  help: its ports are 80 (http), 81 (admin)";
+    let help = "\n  help: the Service has ports 80 (http), 81 (admin)";
     let text = format!("{SERVICE}{nginx}{route}");
     let expected = [
         format!(
             "routes.yaml:22: Ingress default/front: spec.rules[0].http.paths[0].backend.service.port.\
-                 number: the Service default/web has no port 9, for which ingress-nginx answers 503{help}"
+                 number: the Service default/web has no port 9, so ingress-nginx answers 503{help}"
         ),
         format!(
             "routes.yaml:32: HTTPRoute default/api: spec.rules[0].backendRefs[1].port: the Service \
-                 default/web has no port 8080, for which a gateway answers 500{help}"
+                 default/web has no port 8080, so the gateway answers 500{help}"
         ),
     ];
     for (hosts, [first, second]) in [
@@ -270,9 +278,9 @@ fn rules_that_others_hide_and_canaries_that_do_not_take_what_they_seem_to_are_to
     .concat();
     let said = said_together(&text, &["a"]);
     let expected = [
-        "Ingress default/two: spec.rules[0].http.paths[0]: Ingress/default/one has a rule for a/ too, and \
+        "Ingress default/two: spec.rules[0].http.paths[0]: Ingress/default/one also has a rule for a/ and \
              comes first",
-        "Ingress default/canary: spec.rules[0].http.paths[0]: this canary takes its share of b/ too, which",
+        "Ingress default/canary: spec.rules[0].http.paths[0]: this canary also gets its share of b/, which",
         "Ingress default/late: spec.rules[0].http.paths[0]: the canary Ingress/default/canary comes first",
         "Ingress default/alone: spec.rules[0].http.paths[0]: no other Ingress of ingress-nginx has a rule \
              for a/none, so",
