@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     } else {
         writeln!(out, "no - no rule lets {} {} {}", user.name, request.verb, request.target)?;
         for binding in &answer.dangling {
-            writeln!(out, "     {binding} leads to a role that is not there")?;
+            writeln!(out, "     {binding} refers to a role that does not exist")?;
         }
     }
     Ok(if answer.is_allowed { Exit::Fine } else { Exit::Missed })

@@ -27,12 +27,12 @@ const FORMAT_VERSION: &str = "1.0";
 /// Options of `wavetank calibrate`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-FILE is a CSV table with a line per measured load, its columns `rps` (or `concurrency` for a closed
+FILE is a CSV table with a row per measured load and the columns `rps` (or `concurrency` for a closed
 loop), any of `mean_ms`, `p50_ms`, `p90_ms`, `p95_ms`, `p99_ms`, and if known `pods` and `cpu_cores`
-(of all pods together); or an access log whose lines tell how long each request took. For a language
+(of all pods together); or an access log with the duration of each request. For a language
 model's server (--llm) the columns are `concurrency` or `rps`, `prompt_tokens`, `output_tokens`, and
-any of `ttft_p50_ms`, `tpot_p50_ms`, `e2e_p50_ms` (or mean, p90, p95, p99). Every second row is kept
-back from the fit and judges it.")]
+any of `ttft_p50_ms`, `tpot_p50_ms`, `e2e_p50_ms` (or mean, p90, p95, p99). Every second row is held
+out of the fit to validate it.")]
 pub struct Arguments {
     /// The measured points, or an access log; plain or compressed with gzip or zstd; - for standard input
     #[arg(value_name = "FILE")]
@@ -59,7 +59,7 @@ pub struct Arguments {
     #[arg(long)]
     even: bool,
 
-    /// How requests were balanced over pods
+    /// Rule by which requests were balanced over pods
     #[arg(long, value_enum, value_name = "RULE", default_value_t)]
     balancer: BalancerRule,
 
@@ -178,7 +178,9 @@ pub fn run(
     let is_log = !matches!(Format::detect(beginning), Some(Format::Csv) | None);
     let calibration = if is_log {
         if arguments.llm {
-            return Err(wrong("--llm needs a table of points, this is a log".into()));
+            return Err(wrong(
+                "--llm needs a table of measurements, but this is an access log".into(),
+            ));
         }
         let format = Format::detect(beginning).unwrap_or(Format::AccessLog);
         let options = ImportOptions { max_broken: 0.01, ..ImportOptions::strict(format) };
@@ -193,15 +195,12 @@ pub fn run(
         let mut bytes = Vec::new();
         input
             .read_to_end(&mut bytes)
-            .map_err(|error| wrong(format!("cannot be unpacked: {error}")))?;
+            .map_err(|error| wrong(format!("cannot be decompressed: {error}")))?;
         let text =
-            String::from_utf8(bytes).map_err(|_| wrong("this is not a text in UTF-8".into()))?;
+            String::from_utf8(bytes).map_err(|_| wrong("the file is not UTF-8 text".into()))?;
         let (points, unknown) = read_points(&text).map_err(|error| wrong(error.to_string()))?;
         if !unknown.is_empty() {
-            output::print_message(&format!(
-                "{name}: columns without meaning here: {}",
-                unknown.join(", ")
-            ));
+            output::print_message(&format!("{name}: ignored columns: {}", unknown.join(", ")));
         }
         if arguments.llm {
             let defaults = LlmHardware::default();
@@ -236,7 +235,7 @@ fn write_yaml(out: &mut impl Write, name: &str, calibration: &Calibration) -> Re
     for NotIdentifiable { parameter, reason } in &calibration.not_identifiable {
         writeln!(out, "# Not identifiable: {parameter}: {reason}")?;
     }
-    for (held_out, what) in [(false, "rows that were fitted"), (true, "rows that were kept back")] {
+    for (held_out, what) in [(false, "fitted rows"), (true, "held-out rows")] {
         let medians = calibration.median_errors(held_out);
         if medians.is_empty() {
             continue;

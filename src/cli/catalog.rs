@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
     prices: bool,
 
-    /// List how often machines, zones and pods fail by default and how long repairs take, with the source of each;
+    /// List the default failure rates and repair times of machines, zones and pods, with the source of each;
     /// the same as the name `failures`
     #[arg(long, conflicts_with_all = ["prices", "names", "provider", "min_cpu", "min_memory", "gpu", "gpu_model", "arch", "max_price", "sort", "limit"])]
     failures: bool,
@@ -207,7 +207,7 @@ impl SortBy {
 
 fn write_table(shown: &[NodeType], found: usize, out: &mut impl Write) -> Result<(), Failure> {
     if shown.is_empty() {
-        writeln!(out, "No instance type offers all of this.")?;
+        writeln!(out, "No instance type meets all of these conditions.")?;
         return Ok(());
     }
     let mut columns = columns();
@@ -245,9 +245,9 @@ fn write_gpu_add_ons(arguments: &Arguments, out: &mut impl Write) -> Result<(), 
         let all = std::iter::once(first).chain(add_ons);
         let prices: Vec<_> =
             all.map(|gpu| format!("  {:<18} {}", gpu.model, gpu.on_demand)).collect();
-        writeln!(out, "\nTo gcp/n1 types 1, 2, 4 or 8 GPUs can be added, each for")?;
+        writeln!(out, "\nThe gcp/n1 types can have 1, 2, 4 or 8 GPUs, each for")?;
         writeln!(out, "{}", prices.join("\n"))?;
-        writeln!(out, "and named as in n1-standard-8+2x{}.", first.model)?;
+        writeln!(out, "written as n1-standard-8+2x{}.", first.model)?;
     }
     Ok(())
 }

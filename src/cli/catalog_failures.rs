@@ -71,6 +71,6 @@ pub fn write(as_json: bool, out: &mut impl Write) -> Result<(), Failure> {
     for rate in rates() {
         writeln!(out, "  {} of {}: {}", rate.fault, rate.of, rate.repair_source)?;
     }
-    writeln!(out, "\n`faults` of a scenario replace them: those of a pool, of zones, of pods.")?;
+    writeln!(out, "\n`faults` of a scenario replace them, by pool, zones or pods.")?;
     Ok(())
 }

@@ -69,7 +69,7 @@ pub struct Arguments {
     #[arg(long = "figure", value_name = "FIGURE")]
     figures: Vec<String>,
 
-    /// Write what changes the bill as SVG and PNG into this folder
+    /// Write a chart of the changes in the bill as SVG and PNG to this folder
     #[arg(long, value_name = "DIR")]
     charts: Option<PathBuf>,
 
@@ -105,8 +105,8 @@ pub fn run(
     let sides = sides(arguments)?;
     if sides.len() + usize::from(kept.is_some()) < 2 && arguments.save.is_none() {
         return Err(Failure::Input(
-            "there is nothing to compare with; name a second scenario, or what is different with --set, \
-             or a saved side with --baseline; --save keeps this one"
+            "nothing to compare with; name a second scenario, a changed setting with --set, or a saved result with \
+             --baseline; --save saves this one"
                 .to_owned(),
         ));
     }
@@ -166,7 +166,7 @@ fn nothing_picked(measured: &Measurement) -> String {
         }
     }
     format!(
-        "--service and --figure leave nothing to compare; there are the services {} with the figures {}",
+        "--service and --figure leave nothing to compare; the services are {} with the figures {}",
         subjects.join(", "),
         figures.join(", ")
     )

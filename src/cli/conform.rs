@@ -140,7 +140,7 @@ fn run_cases(arguments: &Folders, out: &mut impl Write) -> Result<Exit, Failure>
     Ok(if report.is_agreement() { Exit::Fine } else { Exit::Missed })
 }
 
-/// Simulates the measured cases and writes how closely they agree.
+/// Simulates the measured cases and writes their deviations.
 fn run_measured(arguments: &Measured, out: &mut impl Write) -> Result<Exit, Failure> {
     let mut steps = Vec::new();
     for folder in &arguments.folders {
@@ -166,7 +166,7 @@ fn recordings(path: &str) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         name.extension().is_some_and(|ending| ending == "jsonl")
     });
     if files.is_empty() {
-        return Err(in_path(path, "there is no .jsonl file in this folder"));
+        return Err(in_path(path, "no .jsonl file in this folder"));
     }
     Ok(files.into_iter().map(|(name, bytes)| (format!("{path}/{name}"), bytes)).collect())
 }

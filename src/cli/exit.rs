@@ -54,7 +54,7 @@ impl Failure {
         Self::Input(error.to_string())
     }
 
-    /// The exit code of the program. A closed pipe is no failure: its reader has what it wanted.
+    /// The exit code of the program. A closed pipe is not a failure: its reader has read enough.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Fine,
@@ -74,7 +74,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Input(text) => f.write_str(text),
             Self::Problems(problems) => problems.fmt(f),
-            Self::Output(error) => write!(f, "the output could not be written: {error}"),
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }
     }
 }
@@ -92,8 +92,8 @@ pub fn install_panic_hook() {
     set_hook(Box::new(move |panic| {
         usual(panic);
         super::output::print_error(
-            "this is an error in wavetank, not in your input; please report it with the command line, \
-             the files that it reads, and the message above",
+            "this is a bug in wavetank, not in your input; please report it with the command line, the files that \
+             it reads, and the message above",
         );
     }));
 }

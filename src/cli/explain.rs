@@ -92,7 +92,7 @@ fn asked(words: &[String]) -> Result<Question<'_>, Failure> {
     }
 }
 
-/// Whether a word asks for the bill: `cost`, or `cost/WORKLOAD`.
+/// Whether a word names the bill: `cost`, or `cost/WORKLOAD`.
 fn is_cost(word: &str) -> bool {
     word.split('/').next() == Some("cost")
 }
@@ -142,8 +142,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     if !object.kind.can(Verbs::EXPLAIN) {
         return Err(Failure::Input(format!(
-            "a {} takes no decision that can be explained; hpa/NAME, so/NAME for KEDA, kpa/NAME for Knative, vpa/NAME, \
-             node/NAME and pod/NAME do, and `wavetank describe` shows everything else",
+            "a {} makes no decisions to explain; use hpa/NAME, so/NAME for KEDA, kpa/NAME for Knative, vpa/NAME, \
+             node/NAME or pod/NAME, or `wavetank describe` for other objects",
             object.kind
         )));
     }
@@ -153,7 +153,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         None => from,
     };
     if to < from {
-        return Err(Failure::Input(format!("--to {to} lies before --from {from}")));
+        return Err(Failure::Input(format!("--to {to} is before --from {from}")));
     }
     let mut simulation = Simulation::new(world);
     simulation.run_until(from);
@@ -182,26 +182,26 @@ fn explain_node(
     let mut simulation = Simulation::new(world);
     simulation.run_until(at);
     let name = &object.id.name;
-    let Some(story) = simulation.explain_node(name) else {
+    let Some(history) = simulation.explain_node(name) else {
         return Err(Failure::Input(format!(
             "there was no node {name} up to {}; `wavetank get nodes --at TIME` lists them",
             at.floor_to_second()
         )));
     };
     let answer = as_json.then(|| {
-        let mut answer = story.to_json();
+        let mut answer = history.to_json();
         answer["formatVersion"] = json!(FORMAT_VERSION);
         answer["atSeconds"] = json!(at.floor_to_second().as_secs_f64());
         answer
     });
-    write_history(at, answer.as_ref(), &story, out)
+    write_history(at, answer.as_ref(), &history, out)
 }
 
 /// Writes an explanation as of this time, as JSON if it has that form, otherwise as text.
 pub(super) fn write_history(
     at: SimTime,
     answer: Option<&Value>,
-    story: &impl Display,
+    history: &impl Display,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     if let Some(answer) = answer {
@@ -209,7 +209,7 @@ pub(super) fn write_history(
         writeln!(out)?;
     } else {
         writeln!(out, "at {}", at.floor_to_second())?;
-        write!(out, "{story}")?;
+        write!(out, "{history}")?;
     }
     Ok(Exit::Fine)
 }
@@ -253,12 +253,12 @@ fn write_span(
             }
             Some(_) => {}
             None => {
-                let told = simulation.explain(object);
+                let explanation = simulation.explain(object);
                 // Omit decisions identical to the previous one.
                 let content =
-                    told.as_ref().and_then(|text| Some(text.split_once(": ")?.1.to_owned()));
+                    explanation.as_ref().and_then(|text| Some(text.split_once(": ")?.1.to_owned()));
                 if content != last {
-                    in_full.extend(told);
+                    in_full.extend(explanation);
                     last = content;
                 }
             }
@@ -320,8 +320,7 @@ fn nothing_decided(simulation: &Simulation, object: &ObjectReference, by: SimTim
     let (named, by) = (short(object), by.floor_to_second());
     if all.contains(object) {
         return Failure::Input(format!(
-            "nothing was decided about {named} by {by}; an HPA decides for the first time one sync \
-             period after it is created"
+            "no decision about {named} until {by}; an HPA decides for the first time one sync period after its creation"
         ));
     }
     let known: Vec<String> = all.iter().map(short).collect();

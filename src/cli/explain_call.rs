@@ -12,7 +12,7 @@ use sim::{CallEnd, Simulation, World};
 
 /// The accepted forms of the ends of a call.
 const ENDS: &str =
-    "write KIND/NAMESPACE/NAME of a pod, a workload or a Service, an address, or clients";
+    "write KIND/NAMESPACE/NAME of a pod, a workload or a Service, an IP address, or `clients`";
 
 /// Parses one end of a call, with an optional port.
 pub fn end_of(text: &str) -> Result<(CallEnd, Option<u16>), Failure> {
@@ -33,11 +33,15 @@ pub fn end_of(text: &str) -> Result<(CallEnd, Option<u16>), Failure> {
     if let Ok(address) = name.parse() {
         return Ok((CallEnd::Address(address), port));
     }
-    let object: ObjectReference = name.parse().map_err(|_| wrong("is no end of a call"))?;
+    let object: ObjectReference = name.parse().map_err(|_| wrong("cannot be an end of a call"))?;
     let is_end = object.kind == Kind::Pod
         || object.kind == Kind::Service
         || object.kind.can(cluster::Verbs::RUN_PODS);
-    if is_end { Ok((CallEnd::Object(object), port)) } else { Err(wrong("takes part in no call")) }
+    if is_end {
+        Ok((CallEnd::Object(object), port))
+    } else {
+        Err(wrong("cannot make or receive calls"))
+    }
 }
 
 /// Runs the simulation up to the time and writes the verdict of the policies on the call.
@@ -52,12 +56,12 @@ pub fn run(
     let (to, port) = end_of(to)?;
     let mut simulation = Simulation::new(world);
     simulation.run_until(at);
-    let story = simulation.explain_call(&from, &to, port).map_err(Failure::Input)?;
+    let explanation = simulation.explain_call(&from, &to, port).map_err(Failure::Input)?;
     let answer = as_json.then(|| {
-        let mut answer = story.to_json();
+        let mut answer = explanation.to_json();
         answer["format_version"] = json!(FORMAT_VERSION);
         answer["at_seconds"] = json!(at.floor_to_second().as_secs_f64());
         answer
     });
-    write_history(at, answer.as_ref(), &story, out)
+    write_history(at, answer.as_ref(), &explanation, out)
 }

@@ -22,14 +22,14 @@ pub fn run(
     let seed = settings.first_seed(&resolved);
     let report = sweep::run(&resolved, seed, |_| {}).map_err(Failure::Problems)?;
     let ledger = &report.cost.ledger;
-    let told = match form {
+    let text_or_json = match form {
         Form::Text => cost_sums(ledger, workload),
         Form::Json => cost_sums_json(ledger, workload).map(|mut sums| {
             sums["format_version"] = json!(FORMAT_VERSION);
             format!("{sums:#}\n")
         }),
     };
-    let Some(told) = told else {
+    let Some(text_or_json) = text_or_json else {
         let mut known: Vec<String> = ledger
             .shares
             .iter()
@@ -38,11 +38,11 @@ pub fn run(
         known.sort_unstable();
         known.dedup();
         return Err(Failure::Input(format!(
-            "{} held nothing on any node; those that did: {}",
+            "{} had no share of any node; the workloads with shares are {}",
             workload.unwrap_or("no workload"),
             if known.is_empty() { "none".to_owned() } else { known.join(", ") }
         )));
     };
-    out.write_all(told.as_bytes())?;
+    out.write_all(text_or_json.as_bytes())?;
     Ok(Exit::Fine)
 }

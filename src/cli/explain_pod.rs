@@ -45,7 +45,7 @@ pub fn run(
     };
     let Some(explanation) = explanation else {
         return Err(Failure::Input(format!(
-            "the scheduler knows of no pod {pod} at {}; {}",
+            "the scheduler has no pod {pod} at {}; {}",
             at.floor_to_second(),
             others(&simulation, pod)
         )));
@@ -76,7 +76,10 @@ fn others(simulation: &Simulation, pod: &NamespacedName) -> String {
     let mut alike: Vec<String> = alike.map(ToString::to_string).collect();
     alike.sort_unstable();
     match &alike[..] {
-        [] => "`wavetank get pods` lists those that there are, `wavetank run -o json` all that there were".to_owned(),
+        [] => {
+            "`wavetank get pods` lists the current pods, `wavetank run -o json` all pods of the run"
+                .to_owned()
+        }
         [first, ..] => {
             let count = alike.len();
             let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };

@@ -95,7 +95,7 @@ impl GetForm {
             "name" => Ok(Self::Name),
             "yaml" => Ok(Self::Yaml),
             "json" => Ok(Self::Json),
-            _ => Err("the forms are custom-columns, json, jsonpath, jsonpath-as-json, name, text, wide, yaml"
+            _ => Err("the formats are custom-columns, json, jsonpath, jsonpath-as-json, name, text, wide, yaml"
                 .to_owned()),
         }
     }
@@ -193,13 +193,14 @@ pub fn get(
         }
         // Nothing is printed if all named objects are missing.
         _ if items.is_empty() && !missing.is_empty() => {}
-        GetForm::Yaml => out.write_all(to_yaml(&told(items, is_one)).as_bytes())?,
-        GetForm::Json => out.write_all(go_json_lines(&told(items, is_one)).as_bytes())?,
-        GetForm::Template(path, template) => match path.text(&told(items, is_one)) {
+        GetForm::Yaml => out.write_all(to_yaml(&output_value(items, is_one)).as_bytes())?,
+        GetForm::Json => out.write_all(go_json_lines(&output_value(items, is_one)).as_bytes())?,
+        GetForm::Template(path, template) => match path.text(&output_value(items, is_one)) {
             Ok(text) => out.write_all(text.as_bytes())?,
             Err(why) => return Ok(refuse(&not_executed(template, &why))),
         },
-        GetForm::TemplateAsJson(path, template) => match path.results(&told(items, is_one)) {
+        GetForm::TemplateAsJson(path, template) => match path.results(&output_value(items, is_one))
+        {
             Ok(parts) => {
                 for part in parts {
                     out.write_all(go_json_lines(&part).as_bytes())?;
@@ -300,7 +301,7 @@ fn go_json_lines(value: &impl Serialize) -> String {
 }
 
 /// The only object, or a List.
-fn told(mut items: Vec<Value>, is_one: bool) -> Value {
+fn output_value(mut items: Vec<Value>, is_one: bool) -> Value {
     match items.pop() {
         Some(only) if is_one => only,
         last => {
@@ -372,7 +373,7 @@ pub fn events(
 ) -> Result<Exit, Failure> {
     let words = PositionalArguments::new(&arguments.words);
     if let [extra, ..] = words.others[..] {
-        return Err(Failure::Input(format!("{extra:?} is no scenario file")));
+        return Err(Failure::Input(format!("{extra:?} is not a scenario file")));
     }
     let mut scope = arguments.choice.scope()?;
     let mut form = EventForm { types: arguments.types.clone(), ..EventForm::default() };

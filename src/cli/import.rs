@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_name = "MEANING=COLUMN")]
     column: Vec<ColumnChoice>,
 
-    /// How far rows may be out of order [default: 10m for logs and load generators, otherwise 0s]
+    /// Time by which rows may be out of order [default: 10m for logs and load generators, otherwise 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     disorder: Option<SimDuration>,
 
@@ -76,13 +76,13 @@ enum SummaryForm {
 
 fn format_help() -> String {
     let names = Format::all().map(Format::name).join(", ");
-    format!("The form of the file: {names} [default: told by its beginning]")
+    format!("Format of the file: {names} [default: detected from its first lines]")
 }
 
 fn parse_format(text: &str) -> Result<Format, String> {
     let names = || Format::all().map(Format::name).join(", ");
     let found = Format::all().into_iter().find(|format| format.name() == text);
-    found.ok_or_else(|| format!("the forms are {}", names()))
+    found.ok_or_else(|| format!("the formats are {}", names()))
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
@@ -106,28 +106,25 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let format = format.or_else(|| (!arguments.column.is_empty()).then_some(Format::Csv));
     let format = format.ok_or_else(|| wrong(Format::doubt(beginning)))?;
     if arguments.path.is_some() && !format.has_paths() {
-        return Err(wrong(format!("--path: rows of {format} tell no path; leave the option out")));
+        return Err(wrong(format!("--path: rows of {format} have no path; remove the option")));
     }
     if arguments.classes && !format.has_paths() {
-        return Err(wrong(format!(
-            "--classes: rows of {format} tell no path; leave the option out"
-        )));
+        return Err(wrong(format!("--classes: rows of {format} have no path; remove the option")));
     }
     if arguments.classes && arguments.every.is_some() {
         return Err(wrong(
-            "--classes: --every counts requests, whatever their class; leave one of the two out"
-                .into(),
+            "--classes: --every counts requests of all classes; remove one of the two".into(),
         ));
     }
     if !arguments.column.is_empty() && format != Format::Csv {
         return Err(wrong(format!(
-            "--column: only comma-separated values have columns of any name, and this is {format}; leave the option out"
+            "--column: only comma-separated values have named columns, but this is {format}; remove the option"
         )));
     }
     let mut unused = arguments.column.iter().filter(|choice| choice.is_of_single_requests());
     if let (Some(_), Some(choice)) = (arguments.every, unused.next()) {
         return Err(wrong(format!(
-            "--column {choice}: --every counts requests, and counts have neither tokens nor sessions; leave one of the two out"
+            "--column {choice}: --every counts requests, and counts have neither tokens nor sessions; remove one of the two"
         )));
     }
     let options = ImportOptions {
@@ -154,7 +151,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         let compact = Compact::new(draft, &origin, arguments.every);
         let written = write_compact(input, &options, compact);
         let (facts, draft) = written.map_err(|error| match error.strip_prefix(NOT_WRITTEN) {
-            Some(why) => Failure::Input(format!("{} cannot be written{why}", arguments.output)),
+            Some(why) => Failure::Input(format!("cannot write {}{why}", arguments.output)),
             None => wrong(error),
         })?;
         draft.keep().map_err(Failure::Input)?;

@@ -51,19 +51,18 @@ pub struct Arguments {
     traces: TraceArguments,
 }
 
-/// Reads the manifests and writes the scenario, with the JSON Schema for editors beside it.
+/// Reads the manifests and writes the scenario, with the JSON Schema for editors next to it.
 pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure> {
     if arguments.manifests.iter().any(|path| path == STANDARD_INPUT) {
-        let message =
-            "a scenario names its manifests, so they must be in a file; write them to one first";
+        let message = "a scenario refers to its manifests by path; save them to a file first";
         return Err(Failure::Input(message.to_owned()));
     }
     let started = started(arguments)?;
     for (path, why) in &started.choice.left {
-        print_warning(&format!("not taken: {path}: {why}"));
+        print_warning(&format!("skipped: {path}: {why}"));
     }
     for OmittedObject { object, why } in &started.left_out {
-        print_warning(&format!("left out, as the API server refuses it: {object}: {why}"));
+        print_warning(&format!("left out, because the API server rejects it: {object}: {why}"));
     }
     for backend in &started.missing_backends {
         print_warning(backend);
@@ -75,7 +74,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let path = Path::new(&arguments.output);
     if path.exists() && !arguments.force {
-        let message = format!("{} exists; --force writes over it", path.display());
+        let message = format!("{} exists; use --force to overwrite it", path.display());
         return Err(Failure::Input(message));
     }
     let schema_path = path.with_file_name(SCHEMA_FILE);
@@ -85,7 +84,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     writeln!(out, "wrote {} and {}", path.display(), schema_path.display())?;
     writeln!(
         out,
-        "next: put your own figures where it says GUESS, then `wavetank run {}`",
+        "next: replace the values marked GUESS with your own, then `wavetank run {}`",
         path.display()
     )?;
     Ok(Exit::Fine)
@@ -126,7 +125,7 @@ fn started(arguments: &Arguments) -> Result<Started, Failure> {
             |one: &OmittedObject| left_out.iter().any(|known| known.object == one.object);
         if refusals.is_empty() || refusals.objects.iter().any(is_known) {
             print_warning(
-                "no scenario is written: a run would refuse these manifests, as a cluster would",
+                "no scenario written: a run would reject these manifests, as a cluster would",
             );
             return Err(Failure::Problems(std::mem::take(first)));
         }
@@ -187,7 +186,7 @@ fn charts(arguments: &Arguments) -> Result<Vec<HelmChart>, Failure> {
         .map(|path| HelmChart { values_files: arguments.values.clone(), ..HelmChart::of(path) })
         .collect();
     if charts.is_empty() {
-        let message = "--values is for a Helm chart, and none of these paths is one";
+        let message = "--values applies to Helm charts, but none of these paths is one";
         return Err(Failure::Input(message.to_owned()));
     }
     Ok(charts)
@@ -206,15 +205,15 @@ fn objects(sources: &[Source], left_out: &[OmittedObject]) -> Vec<Manifest> {
 fn nothing_runs(arguments: &Arguments, choice: &Choice, refused: Option<Diagnostics>) -> Failure {
     if let Some(problems) = refused {
         print_warning(
-            "no scenario is written: a run would refuse these manifests, as a cluster would",
+            "no scenario written: a run would reject these manifests, as a cluster would",
         );
         return Failure::Problems(problems);
     }
     let what = arguments.manifests.join(", ");
     let message = format!(
-        "{what}: nothing here runs pods; name the manifests of a Deployment, StatefulSet or the like"
+        "{what}: no object here runs pods; name the manifests of a Deployment, StatefulSet or similar"
     );
-    let not_taken = choice.left.iter().map(|(path, why)| format!("\n  not taken: {path}: {why}"));
+    let not_taken = choice.left.iter().map(|(path, why)| format!("\n  skipped: {path}: {why}"));
     Failure::Input(not_taken.fold(message, |message, line| message + &line))
 }
 
@@ -222,10 +221,10 @@ fn missing_backends(inventory: &Inventory, objects: &[Manifest]) -> Vec<String> 
     let manifest = |object: &ObjectReference| objects.iter().find(|one| one.reference == *object);
     let is_there = |service: &NamespacedName| inventory.services.contains_key(service);
     let missing = missing_services(&inventory.routing, is_there, manifest);
-    let told = missing.into_iter().map(|Diagnostic { object, field, message, .. }| {
+    let lines = missing.into_iter().map(|Diagnostic { object, field, message, .. }| {
         format!("left out: {}: {field}: {message}", object.unwrap_or_default())
     });
-    told.collect()
+    lines.collect()
 }
 
 /// A path given relative to the working directory, as seen from the scenario file.

@@ -211,7 +211,9 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
         let again = conflict(&part.workloads, &seen);
         let why = match (shared, again) {
             (Some(shared), _) => Some(format!("another variant of {shared}")),
-            (None, Some(workload)) => Some(format!("has {workload} once more, in another form")),
+            (None, Some(workload)) => {
+                Some(format!("contains {workload} again, in another variant"))
+            }
             (None, None) => None,
         };
         if let Some(why) = why {
@@ -231,7 +233,7 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
         let folder = parts[*at].folder.as_str();
         let belongs = with_workloads.contains(folder) || !of_variants.contains(folder);
         if !belongs {
-            left.insert(*at, "belongs to a variant that is not taken".to_owned());
+            left.insert(*at, "belongs to a variant that was not chosen".to_owned());
         }
         belongs
     });
@@ -324,13 +326,13 @@ mod tests {
         ];
         assert_eq!(picked(&parts), ["combined/one.yaml", "more/d.yaml"]);
         let (_, left) = pick(parts.to_vec());
-        let told: Vec<String> = left.iter().map(|(path, why)| format!("{path} {why}")).collect();
+        let reasons: Vec<String> = left.iter().map(|(path, why)| format!("{path} {why}")).collect();
         assert_eq!(
-            told,
+            reasons,
             [
-                "each/a.yaml has Deployment/default/a once more, in another form",
-                "each/b.yaml has Deployment/default/b once more, in another form",
-                "each/service.yaml belongs to a variant that is not taken",
+                "each/a.yaml contains Deployment/default/a again, in another variant",
+                "each/b.yaml contains Deployment/default/b again, in another variant",
+                "each/service.yaml belongs to a variant that was not chosen",
             ]
         );
     }

@@ -30,7 +30,8 @@ pub struct TraceArguments {
 
 fn parse_named(text: &str) -> Result<(String, NamespacedName), String> {
     let wrong = || {
-        "give the name in the traces and the Service, as checkout=shop/checkoutservice".to_owned()
+        "write the name in the traces and the Service, such as checkout=shop/checkoutservice"
+            .to_owned()
     };
     let (name, service) = text.split_once('=').ok_or_else(wrong)?;
     let (namespace, of_service) = service.split_once('/').ok_or_else(wrong)?;
@@ -43,7 +44,7 @@ fn parse_named(text: &str) -> Result<(String, NamespacedName), String> {
 fn parse_share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
-        _ => Err("give a number above 0 and up to 100".into()),
+        _ => Err("write a number above 0 and up to 100".into()),
     }
 }
 
@@ -56,7 +57,7 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
     for (name, service) in &named {
         if inventory.workloads_behind(service).next().is_none() {
             return Err(Failure::Input(format!(
-                "--trace-service {name}={service}: no Service of the manifests with pods behind it has this name"
+                "--trace-service {name}={service}: the manifests have no Service of this name with pods"
             )));
         }
     }
@@ -73,7 +74,7 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
             let first: Vec<String> =
                 first.map(|row| format!("\n  line {}: {}", row.line, row.message)).collect();
             print_warning(&format!(
-                "{file}: {} left out, {good} read{}",
+                "{file}: skipped {}, read {good}{}",
                 counted(broken, "broken line or span", "broken lines or spans"),
                 first.concat()
             ));
@@ -83,7 +84,7 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
     let apart = observe(&mut store, Kinds::Apart);
     let traced = Traced::new(inventory, &together, &apart, &named, arguments.cpu_share / 100.0);
     print_message(&format!(
-        "traces: {} spans in {} traces; {} of {} services are among the manifests",
+        "traces: {} spans in {} traces; {} of {} services are in the manifests",
         store.read.good,
         together.traces,
         traced.with_spans(),
@@ -94,8 +95,8 @@ pub fn traced(arguments: &TraceArguments, inventory: &Inventory) -> Result<Trace
     }
     if traced.with_spans() == 0 {
         return Err(Failure::Input(format!(
-            "no service of the traces is among the manifests; --trace-service NAME=NAMESPACE/SERVICE says which is which; the \
-             traces have {}",
+            "no service of the traces is in the manifests; map them with --trace-service NAME=NAMESPACE/SERVICE; \
+             the traces have {}",
             traced.unmatched.join(", ")
         )));
     }
@@ -112,33 +113,33 @@ fn caveats(observation: &Observation, traced: &Traced, store: &SpanStore) -> Vec
     let rows = [
         (
             counted(store.read.thinned_out, "span", "spans"),
-            "of whole traces left out, chosen by the ids of the traces: there are too many to hold",
+            "of whole traces skipped, selected by trace id: too many to hold in memory",
         ),
         (
             counted(odd.without_parent, "request", "requests"),
-            "whose caller is not in the file (sampled out or lost), counted for its service and for no caller",
+            "whose caller is not in the file (sampled out or lost), counted for the service but not for a caller",
         ),
         (
             counted(odd.clamped, "span", "spans"),
-            "outside of the span that waits for it, as clocks differ: moved into it, or cut to it",
+            "outside of the span that waits for it, because of clock skew: moved or cut to fit",
         ),
         (
             counted(odd.messages, "message", "messages"),
-            "processed by its consumer: the sender does not wait, so it is no call, and its cost is left out",
+            "processed by a consumer: the sender does not wait, so it is not a call, and its cost is left out",
         ),
-        (counted(odd.repeated, "span", "spans"), "there more than once; the first counts"),
+        (counted(odd.repeated, "span", "spans"), "occurring more than once; the first counts"),
     ];
-    let told = rows.iter().filter(|(count, _)| !count.starts_with("0 "));
+    let nonzero = rows.iter().filter(|(count, _)| !count.starts_with("0 "));
     let mut caveats: Vec<String> =
-        told.map(|(count, what)| format!("traces: {count} {what}")).collect();
+        nonzero.map(|(count, what)| format!("traces: {count} {what}")).collect();
     for (caller, callee) in &observation.circles {
         caveats.push(format!(
-            "traces: {caller} calls {callee}, which comes back to {caller}; this call is left out"
+            "traces: {caller} calls {callee}, which leads back to {caller}; this call is left out"
         ));
     }
     if !traced.unmatched.is_empty() {
         caveats.push(format!(
-            "traces: no Service of the manifests is called {}; --trace-service NAME=NAMESPACE/SERVICE says which it is",
+            "traces: the manifests have no Service {}; map it with --trace-service NAME=NAMESPACE/SERVICE",
             traced.unmatched.join(", ")
         ));
     }

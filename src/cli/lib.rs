@@ -68,7 +68,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check who may do what according to the Roles and bindings in manifests
+    /// Check the permissions that the Roles and bindings in manifests grant
     Auth(auth::Arguments),
     /// Fit a request model to measured latencies, an access log or a GPU benchmark
     Calibrate(calibrate::Arguments),
@@ -88,12 +88,12 @@ enum Command {
     Init(init::Arguments),
     /// Run a scenario and report latency, cost and availability
     Run(run::Arguments),
-    /// Place pods on nodes under several policies, and compare how many fit, utilization, fragmentation and price
+    /// Place pods on nodes under several policies, and compare placed pods, utilization, fragmentation and price
     Pack(pack::Arguments),
-    /// Explain a controller's decision: what it decided, when and why, with all numbers
+    /// Explain a controller's decision, with its time, reasons and all numbers
     ///
-    /// The object is hpa/NAME or hpa/NAMESPACE/NAME, so/... for KEDA, vpa/..., or pod/NAMESPACE/NAME: why a pod is
-    /// on its node, or why it is pending.
+    /// The object is hpa/NAME or hpa/NAMESPACE/NAME, so/... for KEDA, vpa/..., or pod/NAMESPACE/NAME for the reason why a pod is
+    /// on its node or pending.
     Explain(explain::Arguments),
     /// List objects at a time of a run, in kubectl's format
     Get(get::GetArguments),

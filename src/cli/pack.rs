@@ -102,7 +102,7 @@ fn outcomes(
     Ok(outcomes)
 }
 
-/// Determines how many nodes of the growing pool each policy needs.
+/// Determines the number of nodes of the growing pool that each policy needs.
 fn grow(
     text: &PackingText,
     plan: &Plan,
@@ -284,7 +284,7 @@ fn read_policy(
 
 fn unknown_policy(name: &str) -> String {
     let known: Vec<&str> = policy::NAMED.iter().map(|(name, _)| *name).collect();
-    format!("there is no policy {name:?}; known are {}", known.join(", "))
+    format!("unknown policy {name:?}; the policies are {}", known.join(", "))
 }
 
 /// A CSV row per policy and pod: the node, empty if unplaced, and the GPUs that it shares.

@@ -118,10 +118,10 @@ pub fn rollout(
     };
     let object = ObjectReference { kind, id };
     let snapshot = moment.snapshot();
-    let (what, said) = match &arguments.what {
+    let (what, outcome) = match &arguments.what {
         Rollout::Status(_) => {
-            let said = views::status(snapshot.view, &object);
-            ("status", said.map(|said| said.map(|line| line + "\n")))
+            let outcome = views::status(snapshot.view, &object);
+            ("status", outcome.map(|outcome| outcome.map(|line| line + "\n")))
         }
         Rollout::History { revision: Some(number), .. } => {
             ("history", views::revision(snapshot, &object, *number))
@@ -130,7 +130,7 @@ pub fn rollout(
             ("history", views::history(snapshot, &object).map(Ok))
         }
     };
-    match said {
+    match outcome {
         Some(Ok(text)) => out.write_all(text.as_bytes())?,
         // The same message and exit code as kubectl's.
         Some(Err(error)) => return Ok(refuse(&error)),

@@ -28,8 +28,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     phases: Option<u32>,
 
-    /// Repeat the run with half and twice each setting that `provenance` marks as a guess, and show how much the
-    /// results change
+    /// Repeat the run with half and twice each setting that `provenance` marks as a guess, and show the effect on the
+    /// results
     #[arg(long)]
     doubts: bool,
 
@@ -37,16 +37,16 @@ pub struct Arguments {
     #[arg(short, long, value_enum, default_value_t)]
     output: ReportForm,
 
-    /// With -o opencost: by what the bill of the nodes is summed up: workload, namespace or label:NAME
+    /// With -o opencost: aggregate the cost of the nodes by workload, namespace or label:NAME
     #[arg(long, value_name = "BY", default_value = "workload", value_parser = aggregate)]
     aggregate: Aggregate,
 
-    /// With -o opencost: what all pay for in proportion to what they cost: idle, overhead (all that is beside the nodes) or
-    /// namespaces such as kube-system
-    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    /// With -o opencost: costs to share among all allocations in proportion to their own: idle, overhead (all items other
+    /// than nodes), or namespaces such as kube-system
+    #[arg(long, value_name = "COST", value_delimiter = ',')]
     share: Vec<String>,
 
-    /// With -o opencost: share that in equal parts
+    /// With -o opencost: share these costs in equal parts
     #[arg(long, requires = "share")]
     share_evenly: bool,
 
@@ -69,7 +69,7 @@ pub enum Form {
     Json,
 }
 
-/// Forms of the report of a run on standard output.
+/// Formats of the report of a run on standard output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum ReportForm {
     /// For people
@@ -77,21 +77,21 @@ enum ReportForm {
     Text,
     /// For programs: stable, versioned
     Json,
-    /// Who pays for the nodes, as OpenCost's allocation API tells it
+    /// Cost of the nodes by workload, in the format of OpenCost's allocation API
     Opencost,
 }
 
-/// By what the bill is summed up.
+/// Parses `--aggregate`.
 fn aggregate(text: &str) -> Result<Aggregate, String> {
     match text.split_once(':') {
         None if text == "workload" => Ok(Aggregate::Workload),
         None if text == "namespace" => Ok(Aggregate::Namespace),
         Some(("label", label)) if !label.is_empty() => Ok(Aggregate::Label(label.to_owned())),
-        _ => Err("write workload, namespace, or a label of pods such as label:team".to_owned()),
+        _ => Err("write workload, namespace, or a pod label such as label:team".to_owned()),
     }
 }
 
-/// What all share.
+/// The shared costs given by `--share`.
 fn sharing(arguments: &Arguments) -> Sharing {
     let is_named = |word: &str| arguments.share.iter().any(|one| one == word);
     let namespaces =
@@ -159,8 +159,8 @@ fn doubt(
     }
     if resolved.scenario().provenance.assumed.is_empty() {
         return Err(Failure::Input(format!(
-            "{}: nothing is marked as assumed; name guesses under `provenance`, such as \
-             `assumed: ['workloads[*].requests.cpuTime']`",
+            "{}: no setting is marked as assumed; list guesses under `provenance`, such as `assumed: \
+             ['workloads[*].requests.cpuTime']`",
             arguments.scenario
         )));
     }

@@ -199,8 +199,7 @@ impl Planned {
         let resolved = loader.load(&path, &settings).map_err(Failure::Problems)?;
         if format!("{:016x}", resolved.fingerprint()) != planned.scenario_hash {
             return Err(self.wrong(&format!(
-                "{path} or a file that it names is not what it was when the plan was made; take the files of then, or \
-                 make a new plan"
+                "{path} or a file that it refers to has changed since the plan was made; restore the files, or make a new plan"
             )));
         }
         Ok(resolved)
@@ -243,10 +242,7 @@ fn known(results: &ResultFolder, unit: &PlannedUnit) -> Result<Option<RunSummary
     match read_kept(&unit.key, unit.seed, &bytes) {
         Ok(run) => Ok(Some(run)),
         Err(why) => {
-            print_warning(&format!(
-                "{}: {why}; it is run again",
-                results.path(&unit.key).display()
-            ));
+            print_warning(&format!("{}: {why}; it runs again", results.path(&unit.key).display()));
             results.drop_result(&unit.key).map_err(Failure::Input)?;
             Ok(None)
         }
@@ -276,7 +272,7 @@ fn run_part(
     let runs = planned.run_units(&plan, &results, &missing, &|| bar.inc(1));
     bar.finish_and_clear();
     let ran = runs?.len();
-    writeln!(out, "part {} of {}: {ran} run, {there} there already", shard.number + 1, shard.of)?;
+    writeln!(out, "part {} of {}: ran {ran}, had {there} already", shard.number + 1, shard.of)?;
     Ok(Exit::Fine)
 }
 
@@ -309,8 +305,8 @@ fn from_engine(
         return Ok(Shard { number: 0, of: 1 });
     } else {
         return Err(Failure::Input(
-            "nothing says which part this is; write --shard 1/4, or run it where JOB_COMPLETION_INDEX, \
-             SLURM_ARRAY_TASK_ID or HQ_TASK_ID is set"
+            "the part to run is unknown; write --shard 1/4, or run where JOB_COMPLETION_INDEX, SLURM_ARRAY_TASK_ID \
+             or HQ_TASK_ID is set"
                 .to_owned(),
         ));
     };
@@ -322,7 +318,7 @@ fn from_engine(
     match own.checked_sub(first) {
         Some(number) if number < of => Ok(Shard { number, of }),
         _ => Err(Failure::Input(format!(
-            "part {own} is not among {of} parts from {first} on; number them from 0"
+            "part {own} is outside the {of} parts from {first} on; number them from 0"
         ))),
     }
 }
@@ -350,7 +346,7 @@ fn merge(
         missing.truncate(NAMED);
         missing.extend((more > 0).then(|| format!("and {more} more")));
         return Err(Failure::Input(format!(
-            "{}: {all} of {} results cannot be used; `wavetank sweep run` runs what is missing:\n  {}",
+            "{}: {all} of {} results cannot be used; `wavetank sweep run` runs the missing ones:\n  {}",
             planned.plan,
             units.len(),
             missing.join("\n  ")
@@ -389,7 +385,7 @@ fn merge(
     if foreign > 0 {
         let folder = planned.results.display();
         print_warning(&format!(
-            "{folder} has {foreign} files of other plans or versions, which have no part in this"
+            "{folder} has {foreign} files of other plans or versions, which are ignored"
         ));
     }
     write_table(&sweep, &arguments.outputs, options, out)
@@ -447,7 +443,7 @@ mod tests {
             (&[("JOB_COMPLETION_INDEX", "4")][..], Some(4), "number them from 0"),
             (&[("JOB_COMPLETION_INDEX", "1")], None, "add --shards"),
             (&[("HQ_TASK_ID", "x")], Some(4), "not a number"),
-            (&[], Some(4), "nothing says which part"),
+            (&[], Some(4), "the part to run is unknown"),
         ] {
             let error = shard(set, shards).expect_err("wrong");
             assert!(error.contains(says), "{error}");

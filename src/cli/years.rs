@@ -14,8 +14,8 @@ use sweep::years_text;
 /// Options of `wavetank years`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Failures are those of the scenario's `faults`; machines, zones and pods of which these say nothing fail as
-`wavetank catalog failures` lists it. Give the scenario a `warmUp`, or its cold start counts as well.
+Failures follow the scenario's `faults`; machines, zones and pods without any fail at the default rates of
+`wavetank catalog failures`. Give the scenario a `warmUp`, or its cold start counts as well.
 
 Examples:
   wavetank years scenario.yaml --years 1000
@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
     straight: u32,
 
-    /// What counts as a year; a shorter one, with failures as often as `faults` has them, makes for quick comparisons with
+    /// Length of a year; a shorter one, with failures at the rates of `faults`, allows quick comparisons with
     /// --straight
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "8760h")]
     year: SimDuration,

@@ -61,13 +61,9 @@ fn with_trace(trace: &str) -> Shop {
 #[test]
 fn a_missing_file_is_named_at_the_field_that_names_it() {
     let ran = run(&Shop::new(), &["run", "other.yaml"]);
-    assert_eq!((ran.code, ran.err.as_str()), (2, "error: other.yaml: there is no such file\n"));
+    assert_eq!((ran.code, ran.err.as_str()), (2, "error: other.yaml: no such file\n"));
     let missing = SCENARIO.replace("[web.yaml]", "[web.yaml, api.yaml]");
-    refused(
-        &missing,
-        MANIFESTS,
-        &["scenario.yaml:6: manifests[1]: api.yaml: there is no such file"],
-    );
+    refused(&missing, MANIFESTS, &["scenario.yaml:6: manifests[1]: api.yaml: no such file"]);
     let shop = with_trace("");
     shop.write("scenario.yaml", shop.read("scenario.yaml").replace("trace.csv", "none.csv"));
     let ran = run(&shop, &["run", "scenario.yaml"]);
@@ -78,12 +74,12 @@ fn a_missing_file_is_named_at_the_field_that_names_it() {
 fn an_empty_file_is_no_scenario_no_manifest_and_no_trace() {
     let ran = run(&Shop::with("", MANIFESTS), &["run", "scenario.yaml"]);
     assert!(
-        ran.code == 2 && ran.err.contains("scenario.yaml: there is no scenario"),
+        ran.code == 2 && ran.err.contains("scenario.yaml: the file contains no scenario"),
         "{}",
         ran.err
     );
-    refused(SCENARIO, "", &["web.yaml: holds no object"]);
-    refused(SCENARIO, "# only words\n---\n", &["web.yaml: holds no object"]);
+    refused(SCENARIO, "", &["web.yaml: contains no object"]);
+    refused(SCENARIO, "# only words\n---\n", &["web.yaml: contains no object"]);
     let ran = run(&with_trace(""), &["run", "scenario.yaml"]);
     assert!(ran.code == 2 && ran.err.contains("trace.csv: the file is empty"), "{}", ran.err);
 }
@@ -97,7 +93,7 @@ fn what_is_not_yaml_is_told_with_its_line_and_nothing_is_said_about_what_could_n
     let shop = Shop::new();
     shop.write("web.yaml", [0xff, 0xfe, 0x00]);
     let ran = run(&shop, &["run", "scenario.yaml"]);
-    assert!(ran.code == 2 && ran.err.contains("not a text in UTF-8"), "{}", ran.err);
+    assert!(ran.code == 2 && ran.err.contains("the file is not UTF-8 text"), "{}", ran.err);
 }
 
 #[test]
@@ -135,7 +131,7 @@ fn an_hpa_without_a_target_is_told_at_its_line_and_in_the_report() {
         SCENARIO,
         &manifests,
         &[
-            "Deployment shop/wbe is not among the manifests: the HPA will scale nothing",
+            "Deployment shop/wbe is not in the manifests: the HPA will scale nothing",
             "cannot decide: ",
         ],
     );
@@ -150,7 +146,10 @@ fn an_hpa_without_requests_is_told_at_its_line_and_in_the_report() {
     reported(
         SCENARIO,
         &format!("{without}{HPA}"),
-        &["requests no cpu, of which this is a share", "missing request for cpu in container web"],
+        &[
+            "requests no cpu, to which utilization refers",
+            "missing request for cpu in container web",
+        ],
     );
 }
 
@@ -164,7 +163,7 @@ fn an_object_metric_without_the_value_that_its_type_names_is_told_at_its_line_an
     reported(
         SCENARIO,
         &manifests,
-        &["the value that the type names is not set", "invalid object metric source"],
+        &["the field of this type is not set", "invalid object metric source"],
     );
 }
 
@@ -188,8 +187,8 @@ fn numbers_that_cannot_be_are_told_at_their_lines() {
 fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
     let busy = SCENARIO.replace("rps: 20}", "rps: 500000000}");
     let says = [
-        "scenario.yaml:15: traffic[0].load: the run would simulate about 120 billion requests in 4m, 11.1 hours",
-        "write `arrivals: fluid` beside the load",
+        "scenario.yaml:15: traffic[0].load: the run would simulate about 120 billion requests over 4m, 11.1 hours",
+        "add `arrivals: fluid` to the load",
     ];
     refused(&busy, MANIFESTS, &says);
     let fluid = busy.replace("timeout: 2s", "timeout: 2s, arrivals: fluid");
@@ -202,7 +201,7 @@ fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
     );
     reported(&two.replace("pods: 2", "pods: 3"), MANIFESTS, &["requests"]);
     let few = SCENARIO.replace("duration: 4m", "duration: 4m\nlimits: {requests: 4799}");
-    refused(&few, MANIFESTS, &["about 4.8 thousand requests in 4m, a few minutes of computing"]);
+    refused(&few, MANIFESTS, &["about 4.8 thousand requests over 4m, a few minutes of computing"]);
     reported(&few.replace("4799", "4800"), MANIFESTS, &["requests"]);
 }
 
@@ -237,11 +236,7 @@ fn mistakes_inside_of_a_load_are_told_at_their_own_fields() {
 fn a_name_that_yaml_reads_as_true_is_to_be_put_in_quotes() {
     let scenario = SCENARIO.replace("name: shop\n", "name: y\n");
     assert_ne!(scenario, SCENARIO);
-    refused(
-        &scenario,
-        MANIFESTS,
-        &["name: found `true`, expected a text", "put it in quotes; YAML reads"],
-    );
+    refused(&scenario, MANIFESTS, &["name: found `true`, expected a text", "quote it; YAML reads"]);
 }
 
 #[test]
@@ -350,7 +345,7 @@ fn routes_that_requests_come_by_are_not_called_ignored_and_are_held_to_their_rul
         ("backendRefs[0].weight=-1", "spec.rules[0].backendRefs[0].weight: Invalid value: -1"),
         (
             "matches[0].method=POST",
-            "with these settings no Ingress or HTTPRoute has a rule for shop.example/",
+            "after these settings no Ingress or HTTPRoute has a rule for shop.example/",
         ),
     ] {
         let ran = run(&shop, &["run", "scenario.yaml", "--set", &format!("{route}.{setting}")]);
@@ -366,7 +361,7 @@ fn a_retry_storm_is_told_by_its_further_attempts() {
         "rps: 400}, timeout: 2s, retries: {attempts: 3, perTryTimeout: 100ms}",
     );
     assert_ne!(storm, SCENARIO);
-    reported(&storm, MANIFESTS, &["retries 252,", "further attempts, 3 for each request"]);
+    reported(&storm, MANIFESTS, &["retries 252,", "further attempts, 3 per request"]);
 }
 
 #[test]
@@ -390,8 +385,7 @@ fn a_trace_with_few_broken_rows_is_played_without_them_and_says_so() {
     let shop = with_trace(&format!("t_s\n{}\n", rows.join("\n")));
     let ran = run(&shop, &["run", "scenario.yaml"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let said =
-        "trace.csv: 2 broken rows were left out; the first, line 501: \"soon\" is not a time";
+    let said = "trace.csv: 2 broken rows were skipped; the first, line 501: \"soon\" is not a time";
     let on_one_line = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(on_one_line.contains(said), "{}", ran.out);
 
@@ -454,7 +448,7 @@ fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_it
             "{histogram: no.csv}",
             law,
             TOKENS,
-            "17: workloads[0].requests.llm.promptTokens.histogram: no.csv: there is no such file",
+            "17: workloads[0].requests.llm.promptTokens.histogram: no.csv: no such file",
         ),
         (
             law,
@@ -472,7 +466,7 @@ fn histograms_of_tokens_are_drawn_from_and_what_is_wrong_with_them_is_told_at_it
             "{mean: 5}",
             "{cv: 1}",
             TOKENS,
-            &*format!("{at}outputTokens: give the `mean`, or the `histogram`"),
+            &*format!("{at}outputTokens: set the `mean`, or the `histogram`"),
         ),
         (
             law,
@@ -509,19 +503,19 @@ fn a_server_of_a_language_model_needs_the_gpus_that_it_is_said_to_run_on() {
         (
             "gpu: H100-80GB",
             &one,
-            "llm.gpu: the server of Deployment/shop/web is on H100-80GB, but the pool general, which takes \
-             its pods, has nvidia-l4\n  help: write `gpu: L4`, or give the pods nodes with H100-80GB",
+            "llm.gpu: the server of Deployment/shop/web is configured for H100-80GB, but the pool general, on which its pods fit, \
+             has nvidia-l4\n  help: write `gpu: L4`, or use nodes with H100-80GB for the pods",
         ),
         (
             "gpu: L4, tensorParallelSize: 2",
             &one,
-            "llm.tensorParallelSize: a server shared out to 2 GPUs needs as many in its pod, and pods of \
+            "llm.tensorParallelSize: a server on 2 GPUs needs as many in its pod, but pods of \
              Deployment/shop/web request nvidia.com/gpu: 1\n  help: write 1 here, or `nvidia.com/gpu: 2`",
         ),
         (
             "gpu: L4",
             &manifests(""),
-            "llm.gpu: pods of Deployment/shop/web request no GPU, and their server is configured for L4\n  \
+            "llm.gpu: pods of Deployment/shop/web request no GPU, but their server is configured for L4\n  \
              help: add `nvidia.com/gpu: 1` to their container's resources.limits",
         ),
     ] {
@@ -536,7 +530,7 @@ fn a_server_of_a_language_model_needs_the_gpus_that_it_is_said_to_run_on() {
     };
     assert!(!told("gpu: L4", &one).contains("warning:"));
     let idle = told("gpu: L4", &manifests(", nvidia.com/gpu: 4"));
-    assert!(idle.contains("of which their server uses 1: 3 of each stand idle"), "{idle}");
+    assert!(idle.contains("but their server uses 1: 3 per pod stay idle"), "{idle}");
     let both = manifests(", nvidia.com/gpu: 2");
     assert!(!told("gpu: L4, tensorParallelSize: 2", &both).contains("warning:"));
     // A second pool that fits makes it a doubt, and a node selector settles it.
@@ -562,7 +556,8 @@ fn a_drain_that_would_end_a_pod_for_good_is_told() {
                 spec: {containers: [{name: x, image: x}]}\n";
     let shop = Shop::with(&scenario, &format!("{MANIFESTS}{bare}"));
     let ran = run(&shop, &["validate", "scenario.yaml"]);
-    let says = "timeline[0].drain: if Pod/shop/bare is on this node it is evicted for good";
+    let says =
+        "timeline[0].drain: if Pod/shop/bare is on this node, it is evicted and not recreated";
     assert!(ran.code == 0 && ran.out.contains(says), "{}", ran.out);
 }
 
@@ -610,7 +605,7 @@ fn pods_that_fit_nowhere_are_the_first_thing_in_the_report() {
     reported(
         SCENARIO,
         &large,
-        &["✗ failed Deployment/shop/web: 3 pods still had no node", "all pods are pending"],
+        &["✗ failed Deployment/shop/web: 3 pods still pending", "all pods are pending"],
     );
 }
 

@@ -28,10 +28,10 @@ fn points_become_what_goes_into_a_scenario() {
     let points = "setup,rps,mean_ms,p95_ms\na,10,12,20\na,50,13,24\na,100,15,30\n";
     let (code, out, error) = calibrate(points, &QUICK);
     assert_eq!(code, 0, "{error}");
-    assert!(error.contains("columns without meaning here: setup"), "{error}");
+    assert!(error.contains("ignored columns: setup"), "{error}");
     let yaml = out.split_once("requests:\n").expect("a model").1;
     assert!(yaml.contains("  concurrency: ") && yaml.contains("  cpuTime:"), "{out}");
-    assert!(out.contains("# Median error on rows that were kept back: "), "{out}");
+    assert!(out.contains("# Median error on held-out rows: "), "{out}");
     let kept_back: Vec<&str> = out.lines().filter(|line| line.ends_with("kept back")).collect();
     assert_eq!(kept_back.len(), 2, "{out}");
     assert!(kept_back.iter().all(|line| line.contains("50 rps")), "{out}");

@@ -49,7 +49,7 @@ fn one_wrong_scenario_ends_with_2_and_the_others_are_still_judged() {
     let problem = |index: usize| check["scenarios"][index]["problem"].as_str().unwrap_or_default();
     assert!(problem(0).starts_with("error: wrong.yaml:4: "), "{}", problem(0));
     assert!(problem(1).contains("has no objectives to check"), "{}", problem(1));
-    assert!(problem(2).contains("there is no such file"), "{}", problem(2));
+    assert!(problem(2).contains("no such file"), "{}", problem(2));
     assert_eq!(check["scenarios"][3]["objectives"][0]["met"], true);
 }
 

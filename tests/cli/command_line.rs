@@ -98,7 +98,7 @@ fn the_catalog_is_json_and_csv_for_programs() {
 #[test]
 fn nothing_found_is_said_and_is_no_error() {
     let answer = stdout(&["catalog", "--min-cpu", "5000"]);
-    assert_eq!(answer, "No instance type offers all of this.\n");
+    assert_eq!(answer, "No instance type meets all of these conditions.\n");
 }
 
 #[test]

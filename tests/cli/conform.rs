@@ -110,7 +110,7 @@ fn what_is_no_recording_ends_with_2_and_names_file_and_line() {
     assert!(complaint.starts_with("error: -: cannot be read: "), "{complaint}");
     let output = conform(&["no-such-file"]).assert().code(2).get_output().clone();
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(complaint, "error: no-such-file: there is no such file\n");
+    assert_eq!(complaint, "error: no-such-file: no such file\n");
 }
 
 #[test]

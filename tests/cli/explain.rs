@@ -37,7 +37,7 @@ fn programs_get_versioned_decisions_with_times_in_seconds() {
 #[test]
 fn what_takes_no_decisions_is_said_to_take_none() {
     let (_, err) = explain(&["deploy/cart"]);
-    assert!(err.contains("Deployment takes no decision that can be explained"), "{err}");
+    assert!(err.contains("Deployment makes no decisions to explain"), "{err}");
     let (_, err) = explain(&["hpa/nope"]);
     assert!(err.contains("there is hpa/shop/cart"), "{err}");
 }

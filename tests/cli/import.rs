@@ -58,10 +58,10 @@ fn broken_rows_are_shown_and_too_many_end_with_2() {
     let log = format!("{LOG}broken\n");
     let (code, _, said) = import(&["-", "--max-broken", "50"], &log);
     assert_eq!(code, 0);
-    assert!(said.contains("1 broken row was left out; the first:\n  line 3: no `[date]"), "{said}");
+    assert!(said.contains("1 broken row was skipped; the first:\n  line 3: no `[date]"), "{said}");
     let (code, trace, said) = import(&["-"], &log);
     assert_eq!((code, trace.as_str()), (2, ""));
-    assert!(said.contains("1 of 3 rows is broken, 33.3 %, where 1.0 % are allowed"), "{said}");
+    assert!(said.contains("1 of 3 rows is broken, 33.3 %, above the allowed 1.0 %"), "{said}");
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
     let file = folder.path().join("trace.csv");
     let file = file.to_str().expect("UTF-8");
     for (arguments, input, says) in [
-        (vec!["no-such-file.log"], "", "no-such-file.log: there is no such file"),
-        (vec!["-"], "", "the file is empty; a trace has a line per request or per interval"),
+        (vec!["no-such-file.log"], "", "no-such-file.log: no such file"),
+        (vec!["-"], "", "the file is empty; a trace has a row per request or per interval"),
         (vec!["-"], "t_s;requests\n0;1\n", "separated by semicolons; write commas in their place"),
         (vec!["-"], "requests\tt_s\n1\t0\n", "separated by tabs"),
         (vec!["-"], "Arrived At;\"In Tok\"\n2023-11-16T12:00:00Z;5\n", "separated by semicolons"),
@@ -82,7 +82,7 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
         ),
         (vec!["-"], "timestamp;took [ms]\n0;5\n", "separated by semicolons"),
         (vec!["-", "--format", "csv"], "t_s\trequests\n0\t1\n", "separated by tabs"),
-        (vec!["-"], "t_s,requests,count\n0,1,2\n", "`requests` and `count` both say the same"),
+        (vec!["-"], "t_s,requests,count\n0,1,2\n", "`requests` and `count` have the same meaning"),
         (vec!["-"], "t_s,requests\n0,\n", "line 2: the field in column 2 is empty"),
         (
             vec!["-"],
@@ -92,21 +92,17 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
         (
             vec!["-", "--path", "/a"],
             "t_s\n1\n",
-            "--path: rows of comma-separated values tell no path",
+            "--path: rows of comma-separated values have no path",
         ),
-        (
-            vec!["-", "--every", "1s"],
-            "t_s\n0\n9e8\n",
-            "no request comes in 899999999 intervals before",
-        ),
+        (vec!["-", "--every", "1s"], "t_s\n0\n9e8\n", "no request in 899999999 intervals before"),
         (
             vec!["-"],
             r#"{"status":"error","errorType":"bad_data","error":"too many points"}"#,
-            "Prometheus answered with an error: too many points",
+            "Prometheus returned an error: too many points",
         ),
-        (vec!["-"], "<html></html>", "looks like none of the known forms"),
+        (vec!["-"], "<html></html>", "unknown format"),
         (vec!["-", "-o", file], "t_s\nsoon\n", "line 2: \"soon\" is not a time"),
-        (vec!["-", "--format", "pcap"], "", "the forms are csv, access-log"),
+        (vec!["-", "--format", "pcap"], "", "the formats are csv, access-log"),
         (vec!["-", "--every", "0s"], "t_s\n1\n", "--every must be longer"),
         (vec!["-", "-o", file], TOKENS, "line 1: this is a histogram of token counts, not a trace"),
         (
@@ -114,7 +110,7 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
             TOKENS,
             "`promptTokens: {histogram: FILE}` and `outputTokens: {histogram: FILE}`",
         ),
-        (vec!["-", "--every", "1m"], "t_s,requests\n0,1\n60,1\n", "has intervals already"),
+        (vec!["-", "--every", "1m"], "t_s,requests\n0,1\n60,1\n", "already has intervals"),
     ] {
         let (code, trace, said) = import(&arguments, input);
         assert_eq!((code, trace.as_str()), (2, ""), "{arguments:?}: {said}");
@@ -129,7 +125,7 @@ fn what_cannot_be_read_ends_with_2_and_leaves_no_file() {
 fn a_full_disk_is_told_of_the_file_that_is_written() {
     let (code, _, said) = import(&["-", "-o", "/dev/full"], "t_s\n1\n");
     assert_eq!(code, 2);
-    assert!(said.starts_with("error: /dev/full cannot be written: No space left"), "{said}");
+    assert!(said.starts_with("error: cannot write /dev/full: No space left"), "{said}");
 }
 
 #[test]
@@ -187,9 +183,9 @@ fn columns_of_which_the_rows_make_no_use_are_refused() {
         ),
         (&["rate=when", "output=foo"], "output=foo: the rows are rates, which have no answers"),
         (&["rate=when", "session=foo"], "session=foo: the rows are rates, which have no sessions"),
-        (&["series=when"], "series=when: the rows are requests, which do not add up"),
-        (&["end=when"], "end=when: another column already has the time"),
-        (&["duration=when"], "duration=when: the time column is the beginning"),
+        (&["series=when"], "series=when: the rows are single requests"),
+        (&["end=when"], "end=when: another column is the time"),
+        (&["duration=when"], "duration=when: the time column is the start of requests"),
     ] {
         let chosen = meanings.iter().flat_map(|meaning| ["--column", meaning]);
         let arguments: Vec<&str> =
@@ -216,18 +212,18 @@ fn columns_that_are_not_there_are_answered_with_those_that_are() {
         (
             &["--column", "time=ts2"][..],
             "id,when\n1,2\n",
-            "--column time=ts2: there is no such column; the columns are id, when",
+            "--column time=ts2: no such column; the columns are id, when",
         ),
         (
             &["--column", "when=id"],
             "id,when\n1,2\n",
-            "a column holds no \"when\"; meanings are time, end, duration",
+            "\"when\" is not a meaning of a column; meanings are time, end, duration",
         ),
         (&["--column", "time"], "id,when\n1,2\n", "write MEANING=COLUMN, such as time=ts"),
         (
             &["--column", "time=id", "--column", "time=when"],
             "id,when\n1,2\n",
-            "another column is said to hold the same",
+            "another column has the same meaning",
         ),
         (
             &["--column", "time=a"],
@@ -237,17 +233,17 @@ fn columns_that_are_not_there_are_answered_with_those_that_are() {
         (
             &["--column", "time=a", "--format", "access-log"],
             "a\n",
-            "--column: only comma-separated values have columns of any name, and this is access log",
+            "--column: only comma-separated values have named columns, but this is access log",
         ),
         (
             &["--column", "prompt=foo"],
             "{\"timestamp\": 0, \"input_length\": 5}\n",
-            "--column: only comma-separated values have columns of any name, and this is JSON lines",
+            "--column: only comma-separated values have named columns, but this is JSON lines",
         ),
         (
             &[],
             "id,when\n1,2\n",
-            "no column of instants among `id,when`; name one `t_s` or `timestamp`, or have `wavetank import --column time=NAME`",
+            "no time column among `id,when`; name one `t_s` or `timestamp`, or use `wavetank import --column time=NAME`",
         ),
     ] {
         let (code, _, said) = import(&[&["-"][..], arguments].concat(), input);

@@ -84,10 +84,9 @@ fn servers_of_which_little_is_known_get_gpus_that_take_their_models() {
     let unknown = "{containers: [{name: server, image: 'vllm/vllm-openai', args: [--model, mine/private-3b, \
                    --tensor-parallel-size, '2'], resources: {limits: {nvidia.com/gpu: 1}}}]}";
     let text = started(&serving("llm", unknown));
-    let guess =
-        "model: Llama-3.2-3B     # GUESS: mine/private-3b is not known; this one is about as large";
+    let guess = "model: Llama-3.2-3B     # GUESS: mine/private-3b is unknown; this model is of similar size";
     assert!(text.contains(guess), "{text}");
-    let fewer = "tensorParallelSize: 1     # it asks for 2, and the pod has 1 GPUs";
+    let fewer = "tensorParallelSize: 1     # configured: 2; the pod has 1 GPUs";
     assert!(text.contains(fewer), "{text}");
     // A model that is too large for the only nodes that its pods may have is a guess, and no error.
     let narrow = "{nodeSelector: {nvidia.com/gpu.product: Tesla-T4}, containers: [{name: server, image: 'vllm/vllm-openai', \
@@ -142,7 +141,8 @@ fn what_manifests_say_in_several_lines_is_a_comment_of_one() {
     let ran = shop.run(&["init", "web.yaml", "--force"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let text = shop.read("scenario.yaml");
-    let says = "add one if there is: ScaledObject/ai/llm asks for sum( rate(orders_open[1m]) )\n";
+    let says =
+        "add one if there is any: ScaledObject/ai/llm queries sum( rate(orders_open[1m]) )\n";
     assert!(text.contains(says), "{text}");
     let validated = shop.run(&["validate", "scenario.yaml"]);
     assert_eq!(validated.code, 0, "{}\n{text}", validated.out);
@@ -166,7 +166,7 @@ fn two_models_that_scale_on_metrics_of_the_same_name_get_a_rule_each() {
         );
         assert!(text.contains(&rule), "{rule}\nis not in\n{text}");
     }
-    assert!(!text.contains("does not tell"), "{text}");
+    assert!(!text.contains("and also"), "{text}");
     let query = |name: &str| format!("'sum(vllm:num_requests_waiting{{model=\"{name}\"}})'");
     let text = started(&(both.clone() + &scaled("a", &query("a")) + &scaled("b", &query("b"))));
     for name in ["a", "b"] {
@@ -175,10 +175,10 @@ fn two_models_that_scale_on_metrics_of_the_same_name_get_a_rule_each() {
         );
         assert!(text.contains(&rule), "{rule}\nis not in\n{text}");
     }
-    assert!(!text.contains("does not tell"), "{text}");
+    assert!(!text.contains("and also"), "{text}");
     let same = "sum(vllm:num_requests_waiting)";
     let text = started(&(both + &scaled("a", same) + &scaled("b", same)));
-    let doubt = "# What ScaledObject/ai/b asks for, vllm:num_requests_waiting, does not tell ai/b from ai/a: it may scale on theirs.\n";
+    let doubt = "# The query vllm:num_requests_waiting of ScaledObject/ai/b matches ai/b and also ai/a: it may scale on their values.\n";
     assert!(text.contains(doubt), "{text}");
 }
 
@@ -227,7 +227,7 @@ fn what_cannot_be_assumed_is_told_at_its_line() {
         (ran.code, ran.out + &ran.err)
     };
     let (code, text) = told("ConfigMap/ai/flags");
-    assert!(code != 0 && text.contains("ConfigMap/ai/flags is among the manifests"), "{text}");
+    assert!(code != 0 && text.contains("ConfigMap/ai/flags is in the manifests"), "{text}");
     let (code, text) = told("Service/ai/web");
     assert!(code != 0 && text.contains("a Service cannot be assumed"), "{text}");
     let (code, text) = told("Secret/ai/flag");
@@ -374,7 +374,7 @@ fn what_the_api_server_refuses_is_left_out_by_name_and_the_rest_runs() {
     let ran = shop.run(&["init", "web.yaml", "--force"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let why = "no matches for kind \"PodDisruptionBudget\" in version \"policy/v1beta1\"";
-    let told = format!("refuses it: PodDisruptionBudget/default/web: apiVersion: {why}\n");
+    let told = format!("rejects it: PodDisruptionBudget/default/web: apiVersion: {why}\n");
     assert!(ran.err.contains(&told), "{}", ran.err);
     let text = shop.read("scenario.yaml");
     let line = format!("leaveOut:\n  - PodDisruptionBudget/default/web     # apiVersion: {why}\n");
@@ -383,7 +383,7 @@ fn what_the_api_server_refuses_is_left_out_by_name_and_the_rest_runs() {
     // An object that is not there any more is no object to leave out.
     shop.write("web.yaml", &*web);
     let gone = shop.run(&["validate", "scenario.yaml"]);
-    assert!(gone.out.contains("no manifest defines this object by itself"), "{}", gone.out);
+    assert!(gone.out.contains("no manifest defines this object"), "{}", gone.out);
 }
 
 #[test]
@@ -411,14 +411,14 @@ fn of_a_folder_with_variants_and_other_files_one_system_is_taken() {
     let ran = shop.run_without_helm(&["init", "k8s", "--force"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     for (left, why) in [
-        ("k8s/app-canary.yaml", "has Deployment/ai/web once more, in another form"),
+        ("k8s/app-canary.yaml", "contains Deployment/ai/web again, in another variant"),
         ("k8s/broken.yaml", ""),
-        ("k8s/chart", "k8s/chart is a Helm chart, and there is no `helm` on the PATH"),
+        ("k8s/chart", "k8s/chart is a Helm chart, but `helm` is not on the PATH"),
     ] {
-        assert!(ran.err.contains(&format!("not taken: {left}: {why}")), "{}", ran.err);
+        assert!(ran.err.contains(&format!("skipped: {left}: {why}")), "{}", ran.err);
     }
     let text = shop.read("scenario.yaml");
-    assert!(text.contains("manifests:\n  - k8s/app.yaml\n  # not taken: k8s/"), "{text}");
+    assert!(text.contains("manifests:\n  - k8s/app.yaml\n  # skipped: k8s/"), "{text}");
     assert!(!text.contains("dashboard"), "{text}");
     assert_eq!(shop.run(&["run", "scenario.yaml", "--set", "duration=10m"]).code, 0);
 }
@@ -497,7 +497,7 @@ fn node_pools_among_the_manifests_bring_karpenter_with_their_zones_and_a_guessed
                 apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {name: default}\nspec: {role: node}\n";
     let text = started(&(serving("web", pod) + pool));
     for line in [
-        "of the NodePools among the manifests: general.",
+        "from the NodePools in the manifests: general.",
         "  preset: eks ",
         "      zones: [us-east-1b, us-east-1d] ",
         "      spotShare: 0.4 ",

@@ -13,7 +13,7 @@ fn one_changed_setting_has_karpenter_make_the_nodes_of_a_pool() {
     assert!(pools.out.contains("True"), "{}\n{}", pools.out, pools.err);
     let other = "cluster.nodePools[0].instanceType=gcp/n2-standard-4";
     let wrong = shop.run(&["run", "scenario.yaml", "--set", &of("karpenter"), "--set", other]);
-    assert!(wrong.err.contains("Karpenter's machines are those of EC2"), "{}", wrong.err);
+    assert!(wrong.err.contains("Karpenter uses EC2 instances"), "{}", wrong.err);
     assert!(wrong.err.contains("such as aws/m5.xlarge"), "{}", wrong.err);
     let neither = shop.run(&["run", "scenario.yaml", "--set", &of("some")]);
     assert!(neither.err.contains("or karpenter"), "{}", neither.err);

@@ -134,7 +134,7 @@ fn a_packing_is_validated_with_the_files_that_it_names() {
         (
             packing.replace("policy: default", "policy: worst-fit"),
             WORKLOADS.to_owned(),
-            "pack.yaml:7: policies[0]: there is no policy",
+            "pack.yaml:7: policies[0]: unknown policy",
         ),
         (packing.replace("pods.csv", "gone.csv"), WORKLOADS.to_owned(), "pack.yaml:6: pods[1]: "),
         (packing.replace("grow", "grew"), WORKLOADS.to_owned(), "pack.yaml:8: grew: unknown field"),
@@ -157,7 +157,7 @@ fn an_unknown_policy_is_told_at_its_line() {
     let folder = folder(&PACKING.replace("policy: default", "policy: worst-fit"));
     let (code, _, error) = run(folder.path(), &["pack", "pack.yaml"]);
     assert_eq!(code, 2);
-    assert!(error.starts_with("error: pack.yaml:7: policies[0]: there is no policy"), "{error}");
+    assert!(error.starts_with("error: pack.yaml:7: policies[0]: unknown policy"), "{error}");
 }
 
 #[test]

@@ -60,13 +60,13 @@ fn results(shop: &Shop) -> Vec<PathBuf> {
 fn parts_make_what_one_machine_makes_and_run_nothing_twice() {
     let shop = Shop::new();
     plan(&shop);
-    assert_eq!(part(&shop, "2/3"), "part 2 of 3: 3 run, 0 there already\n");
+    assert_eq!(part(&shop, "2/3"), "part 2 of 3: ran 3, had 0 already\n");
     let early = shop.run(&["sweep", "merge", "plan.json"]);
     assert_eq!(early.code, 2);
     assert!(early.err.contains("5 of 8 results cannot be used"), "{}", early.err);
     part(&shop, "1/3");
     part(&shop, "3/3");
-    assert_eq!(part(&shop, "1/1"), "part 1 of 1: 0 run, 8 there already\n");
+    assert_eq!(part(&shop, "1/1"), "part 1 of 1: ran 0, had 8 already\n");
     assert_eq!(merged(&shop), one_machine(&shop));
     // The fresh seeds that confirm the row to take are kept, too.
     assert_eq!(results(&shop).len(), 8 + 5);
@@ -109,8 +109,8 @@ fn broken_results_are_run_again_and_never_counted() {
     assert!(merge.err.contains("it is corrupt"), "{}", merge.err);
     assert!(merge.err.contains("it is not a result of this plan: its key is"), "{}", merge.err);
     let again = shop.run(&["sweep", "run", "plan.json"]);
-    assert_eq!((again.code, again.out.as_str()), (0, "part 1 of 1: 2 run, 6 there already\n"));
-    assert!(again.err.contains("it is run again"), "{}", again.err);
+    assert_eq!((again.code, again.out.as_str()), (0, "part 1 of 1: ran 2, had 6 already\n"));
+    assert!(again.err.contains("it runs again"), "{}", again.err);
     assert_eq!(fs::read(&all[0]).expect("a result"), whole);
     assert_eq!(merged(&shop), one_machine(&shop));
 }
@@ -154,7 +154,7 @@ fn other_files_other_versions_and_other_plans_are_refused() {
     fs::remove_dir_all(shop.path().join("results")).expect("removed");
     let changed = shop.run(&["sweep", "run", "plan.json"]);
     assert_eq!(changed.code, 2);
-    assert!(changed.err.contains("is not what it was when the plan was made"), "{}", changed.err);
+    assert!(changed.err.contains("has changed since the plan was made"), "{}", changed.err);
 }
 
 #[cfg(target_os = "linux")]
@@ -170,7 +170,7 @@ fn a_full_disk_leaves_no_result_and_says_so() {
     let run = run.expect("bash");
     assert_eq!(run.status.code(), Some(2), "{run:?}");
     let said = String::from_utf8_lossy(&run.stderr);
-    assert!(said.contains("cannot be written"), "{said}");
+    assert!(said.contains("cannot write"), "{said}");
     assert_eq!(results(&shop), Vec::<PathBuf>::new());
     part(&shop, "1/1");
     assert_eq!(merged(&shop), one_machine(&shop));

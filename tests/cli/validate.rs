@@ -36,8 +36,8 @@ fn a_chart_or_kustomization_that_cannot_be_rendered_hides_no_mistake_beside_it()
     let ran = shop.run_without_helm(&["validate", "k8s"]);
     assert_eq!(ran.code, 2);
     for said in [
-        "error: k8s: k8s/chart is a Helm chart, and there is no `helm` on the PATH",
-        "error: k8s: k8s/k/kustomization.yaml: https://example.com/a.yaml is elsewhere, and nothing is fetched\n",
+        "error: k8s: k8s/chart is a Helm chart, but `helm` is not on the PATH",
+        "error: k8s: k8s/k/kustomization.yaml: https://example.com/a.yaml is remote, and remote files are not fetched\n",
         "error: k8s/web.yaml:",
         "not valid: 1 file, ",
     ] {
@@ -156,7 +156,7 @@ fn of_very_many_mistakes_the_first_of_each_file_are_shown_and_the_others_counted
     let ran = shop.run(&["validate", "a.yaml", "b.yaml"]);
     let count = |words: &str| ran.out.lines().filter(|line| line.contains(words)).count();
     assert_eq!((ran.code, count("error: a.yaml"), count("error: b.yaml")), (2, 30, 1));
-    assert!(ran.out.contains("and 470 more: the first 30 of each file are shown"), "{}", ran.out);
+    assert!(ran.out.contains("and 470 more: at most 30 per file"), "{}", ran.out);
     assert!(ran.out.ends_with("not valid: 2 files, 501 errors, 0 warnings\n"), "{}", ran.out);
     let ran = shop.run(&["validate", "a.yaml", "-o", "json"]);
     assert_eq!(ran.out.matches("\"code\": \"wrong-type\"").count(), 500);
@@ -168,8 +168,8 @@ fn a_port_that_the_service_lacks_is_told_of_manifests_by_themselves() {
                    spec: {defaultBackend: {service: {name: web, port: {number: 81}}}}\n";
     let shop = Shop::with(SCENARIO, &format!("{MANIFESTS}---\n{ingress}"));
     let ran = shop.run(&["validate", "web.yaml"]);
-    let says = "spec.defaultBackend.service.port.number: the Service shop/web has no port 81, so that requests \
-                find no endpoint\n  help: its port is 80";
+    let says = "spec.defaultBackend.service.port.number: the Service shop/web has no port 81, so requests \
+                find no endpoint\n  help: the Service has port 80";
     assert!(ran.code == 0 && ran.out.contains(says), "{}", ran.out);
 }
 
@@ -181,8 +181,8 @@ fn a_backend_without_a_service_is_told_before_the_run_and_by_who_writes_scenario
                  spec: {hostnames: [old.example], rules: [{backendRefs: [{name: web, port: 80}, {name: old, port: 80}]}]}\n";
     let shop = Shop::with(SCENARIO, &format!("{MANIFESTS}{ingress}{route}"));
     let says = [
-        "spec.defaultBackend.service.name: the Service shop/api is not here, so that requests find no endpoint",
-        "spec.rules[0].backendRefs[1].name: the Service shop/old is not here, for which a gateway answers 500",
+        "spec.defaultBackend.service.name: the Service shop/api does not exist, so requests find no endpoint",
+        "spec.rules[0].backendRefs[1].name: the Service shop/old does not exist, so the gateway answers 500",
     ];
     let init = ["init", "web.yaml", "-o", "new.yaml"];
     for arguments in [&["validate", "web.yaml"][..], &["validate", "scenario.yaml"], &init] {
@@ -203,7 +203,7 @@ fn a_backend_without_a_service_is_told_before_the_run_and_by_who_writes_scenario
     shop.write("scenario.yaml", format!("{SCENARIO}{reached}"));
     let ran = shop.run(&["validate", "scenario.yaml"]);
     assert!(ran.code == 2 && ran.out.contains("no manifest has a Service shop/old"), "{}", ran.out);
-    assert!(!ran.out.contains("shop/old is not here"), "{}", ran.out);
+    assert!(!ran.out.contains("shop/old does not exist"), "{}", ran.out);
 }
 
 #[test]
@@ -212,8 +212,8 @@ fn objectives_in_other_units_than_were_meant_are_doubted() {
     let validated = Shop::with(&slips, MANIFESTS).run(&["validate", "scenario.yaml"]);
     assert_eq!(validated.code, 0, "{}", validated.out);
     for doubt in [
-        "scenario.yaml:18: objectives[0].latency.p95: 300 s holds for whatever is answered, as clients give up after 2 s",
-        "scenario.yaml:19: objectives[0].availability: this is 0.999 %",
+        "scenario.yaml:18: objectives[0].latency.p95: 300 s is always met by answered requests, because clients give up after 2 s",
+        "scenario.yaml:19: objectives[0].availability: 0.999 % is met by almost any system",
         "write 99.9 for the ratio 0.999",
     ] {
         assert!(validated.out.contains(doubt), "{doubt}\nis not in\n{}", validated.out);
@@ -253,10 +253,10 @@ fn thousandths_of_bytes_are_doubted_wherever_bytes_are_written() {
     let ran = Shop::with(&scenario, &manifests).run(&["validate", "scenario.yaml"]);
     for doubt in [
         "web.yaml:15: Deployment shop/web: spec.template.spec.containers[0].resources.requests[memory]: 128m is \
-         0.128 bytes, as m means a thousandth: the scheduler sets next to nothing aside for it\n  help: mebibytes \
+         0.128 bytes, as m means a thousandth: the scheduler reserves almost nothing for it\n  help: mebibytes \
          are written 128Mi",
         "web.yaml:15: Deployment shop/web: spec.template.spec.containers[0].resources.limits[memory]: 512 is 512 \
-         bytes, less than a page of memory: it is killed for its memory as soon as it runs\n  help: mebibytes are \
+         bytes, less than a page of memory: it is OOM-killed as soon as it runs\n  help: mebibytes are \
          written 512Mi",
         "scenario.yaml:12: workloads[0].memory: 200m is 0.2 bytes",
         "scenario.yaml:13: workloads[0].app.imageSize: 500m is 0.5 bytes",
@@ -284,7 +284,7 @@ fn a_second_autoscaler_of_a_workload_is_doubted() {
     let two = format!("{one}{}", hpa("second", "{type: Utilization, averageUtilization: 70}"));
     let said = doubts(&two);
     let doubt = "HorizontalPodAutoscaler shop/second: spec.scaleTargetRef.name: the HorizontalPodAutoscaler \
-                 shop/first scales Deployment web too: with both of them neither scales (AmbiguousSelector)";
+                 shop/first also scales Deployment web: with both, neither scales (AmbiguousSelector)";
     assert!(said.contains(doubt), "{said}");
     assert_eq!(said.matches("warning:").count(), 1, "{said}");
     let ran = Shop::with(SCENARIO, &two).run(&["describe", "hpa/shop/first", "--at", "2m"]);
@@ -301,18 +301,18 @@ fn an_autoscaler_and_a_scaled_object_of_a_workload_are_doubted_where_keda_lets_t
                 spec:\n  minReplicaCount: 1\n  scaleTargetRef: {name: web}\n  triggers:\n    \
                 - {type: cpu, metricType: Utilization, metadata: {value: '60'}}\n";
     let said = doubts(&format!("{MANIFESTS}{keda}{hpa}"));
-    assert!(said.contains("the ScaledObject shop/web scales Deployment web too"), "{said}");
+    assert!(said.contains("the ScaledObject shop/web also scales Deployment web"), "{said}");
 }
 
 #[test]
 fn target_ports_that_no_container_has_are_doubted() {
     let named = shop_with("targetPort: 8080", "targetPort: http");
     let said = doubts(&named);
-    assert!(said.contains("spec.ports[0].targetPort: no container of the selected pods has a port named \"http\": requests find no endpoint, and fail"), "{said}");
+    assert!(said.contains("spec.ports[0].targetPort: no container of the selected pods has a port named \"http\": requests find no endpoint and fail"), "{said}");
     let numbered = shop_with("targetPort: 8080", "targetPort: 8081");
     let said = doubts(&numbered);
     let doubt = "web.yaml:20: Service shop/web: spec.ports[0].targetPort: no container of the selected pods declares \
-                 port 8081, and they declare 8080: if nothing listens there all the same, requests are refused in a cluster";
+                 port 8081; they declare 8080: if nothing listens there, requests are refused in a cluster";
     assert!(said.contains(doubt), "{said}");
     // Without any declared port nobody knows where the container listens.
     let undeclared = numbered.replace("          ports: [{containerPort: 8080}]\n", "");
@@ -370,15 +370,15 @@ fn budgets_that_let_no_pod_go_are_doubted() {
     for (limit, doubt) in [
         (
             ", maxUnavailable: 0",
-            "spec.maxUnavailable: no pod may be missing, so that none is ever evicted",
+            "spec.maxUnavailable: no pod may be unavailable, so no pod is ever evicted",
         ),
-        (", maxUnavailable: 0%", "spec.maxUnavailable: no pod may be missing"),
-        ("", "spec: without minAvailable and maxUnavailable no pod may be missing"),
+        (", maxUnavailable: 0%", "spec.maxUnavailable: no pod may be unavailable"),
+        ("", "spec: without minAvailable and maxUnavailable no pod may be unavailable"),
         (
             ", minAvailable: 3",
-            "spec.minAvailable: of 3 pods 3 must stay, so that none is ever evicted",
+            "spec.minAvailable: 3 of 3 pods must stay, so no pod is ever evicted",
         ),
-        (", minAvailable: 67%", "spec.minAvailable: of 3 pods 3 must stay"),
+        (", minAvailable: 67%", "spec.minAvailable: 3 of 3 pods must stay"),
     ] {
         let said = said_of(limit);
         assert!(said.contains(doubt), "{doubt}\nis not in\n{said}");
@@ -391,13 +391,13 @@ fn budgets_that_let_no_pod_go_are_doubted() {
     let second =
         budget(", maxUnavailable: 1").replace("name: web, namespace", "name: other, namespace");
     let said = doubts(&format!("{MANIFESTS}{}{second}", budget(", maxUnavailable: 1")));
-    let doubt = "PodDisruptionBudget shop/other: spec.selector: the PodDisruptionBudget shop/web selects the pods of \
-                 Deployment shop/web too: the API server evicts no pod with two budgets";
+    let doubt = "PodDisruptionBudget shop/other: spec.selector: the PodDisruptionBudget shop/web also selects the pods of \
+                 Deployment shop/web: the API server evicts no pod with two budgets";
     assert!(said.contains(doubt) && said.matches("warning:").count() == 1, "{said}");
     let hpa = hpa("web", "{type: Utilization, averageUtilization: 60}");
     let said = doubts(&format!("{MANIFESTS}{}{hpa}", budget(", minAvailable: 2")));
-    let doubt = "at the 2 pods to which HorizontalPodAutoscaler shop/web may scale down, 2 must stay, so that none is \
-                 evicted: the drain of a node waits until there are more";
+    let doubt = "at the minimum of 2 pods set by HorizontalPodAutoscaler shop/web, 2 must stay, so no pod is \
+                 evicted: draining a node waits for more pods";
     assert!(said.contains(doubt), "{said}");
 }
 
@@ -438,20 +438,23 @@ fn a_price_of_another_region_is_doubted_and_a_machine_of_another_cloud_refused()
     let (code, text) = told("instanceType: aws/m5.large, zones: [us-east-1a, us-east-1b]");
     assert!(code == 0 && !text.contains("the price of"), "{text}");
     let (code, text) = told("instanceType: aws/m5.large, zones: [eu-west-1a, eu-west-1b]");
-    let says = "the price of aws/m5.large is that of us-east-1, and the pool is in eu-west-1";
+    let says = "the price of aws/m5.large is that of us-east-1, but the pool is in eu-west-1";
     assert!(code == 0 && text.matches(says).count() == 1, "{text}");
     let (_, text) = told("instanceType: aws/m5.large, zones: [eu-west-1a], pricePerHour: 0.107");
     assert!(!text.contains("the price of"), "{text}");
     let (_, text) = told(
         "instanceType: gcp/e2-standard-4, labels: {topology.kubernetes.io/region: europe-west1}",
     );
-    assert!(text.contains("and the pool is in europe-west1"), "{text}");
+    assert!(text.contains("but the pool is in europe-west1"), "{text}");
     let (code, text) = told("instanceType: aws/m5.large, zones: [us-central1-a]");
     assert!(
-        code == 2 && text.contains("us-central1-a is a zone of gcp, and aws/m5.large"),
+        code == 2 && text.contains("us-central1-a is a zone of gcp, but aws/m5.large"),
         "{text}"
     );
     let two = "instanceType: aws/m5.large}\n    - {name: other, count: 1, instanceType: gcp/e2-standard-4";
     let (code, text) = told(two);
-    assert!(code == 0 && text.contains("is of another cloud than the nodes of general"), "{text}");
+    assert!(
+        code == 0 && text.contains("belongs to a different cloud than the nodes of general"),
+        "{text}"
+    );
 }

@@ -33,7 +33,7 @@ fn a_kind_that_is_not_simulated_is_refused_with_the_reason_and_one_that_is_has_i
     assert!(one.starts_with("apiVersion: v1\nkind: ServiceAccount\nmetadata:\n"), "{one}");
     let refused = of(&["roles"]);
     assert_eq!((refused.code, refused.out.as_str()), (1, ""));
-    let why = "a simulation has no roles.rbac.authorization.k8s.io: rights are not simulated";
+    let why = "a simulation has no roles.rbac.authorization.k8s.io: permissions are not enforced";
     assert!(refused.err.contains(why), "{}", refused.err);
 }
 

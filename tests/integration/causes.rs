@@ -58,13 +58,13 @@ objectives: [{service: shop/web, availability: 99}]";
     let down = &report.services[0].downtimes;
     let causes: Vec<&str> = down.iter().map(|one| one.cause.as_str()).collect();
     assert!(
-        causes.iter().all(|one| one.contains("its pods are ready, but nothing listens in them")),
+        causes.iter().all(|one| one.contains("its pods are ready but not listening")),
         "{causes:?}"
     );
     assert!(!causes.is_empty());
     let used_by: Vec<&str> =
         report.error_budgets[0].used_by.iter().map(|(what, _)| what.as_str()).collect();
-    assert!(used_by.contains(&"pods that did not listen"), "{used_by:?}");
+    assert!(used_by.contains(&"pods that were not listening"), "{used_by:?}");
     assert!(!used_by.contains(&"pods that were not ready"), "{used_by:?}");
 }
 
@@ -107,7 +107,7 @@ fn a_latency_is_put_down_to_what_a_called_service_suffers() {
 fn a_latency_without_any_trouble_is_put_down_to_the_load() {
     let workloads = "[{workload: Deployment/shop/web, requests: {cpuTime: 20ms}}]";
     let because = reason(MANIFESTS, workloads);
-    let told = "requests take this long at this load: Deployment/shop/web, the busiest, used 40";
+    let told = "this is the latency at this load: Deployment/shop/web, the busiest, used 40";
     assert!(because.starts_with(told), "{because}");
 }
 
@@ -188,7 +188,7 @@ workloads: [{workload: Deployment/shop/web, requests: {cpuTime: 5ms}}]";
         let report = run(manifests, &format!("{NODES}{more}"));
         report.services[0].balancing.via.label()
     };
-    assert_eq!(of(&headless), "the client, of the addresses in the DNS");
+    assert_eq!(of(&headless), "the client, from the addresses in the DNS");
     assert_eq!(of(MANIFESTS), "kube-proxy");
 }
 

@@ -236,8 +236,8 @@ fn what_cannot_be_resized_is_told_before_the_run() {
     for (amounts, expected) in [
         ("requests: {nvidia.com/gpu: 1}", "nvidia.com/gpu cannot be resized"),
         ("count: 1", "nothing is resized"),
-        ("count: 0, requests: {cpu: 1}", "0 pods are none"),
-        ("container: other, requests: {cpu: 1}", "has no container called other"),
+        ("count: 0, requests: {cpu: 1}", "the number of pods is 0"),
+        ("container: other, requests: {cpu: 1}", "has no container other"),
     ] {
         let text = scenario(&resize("5m", "web", amounts), "");
         let resolved = resolved(&text, &deployment("web", &cpu("500m")), &[]);

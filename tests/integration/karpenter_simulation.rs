@@ -122,7 +122,7 @@ fn problems(requirements: &str, class: &str) -> String {
 #[test]
 fn what_keeps_a_pool_from_making_nodes_is_told_with_its_place() {
     for (requirements, class, expected) in [
-        (M5, "other", "there is no EC2NodeClass called \"other\""),
+        (M5, "other", "there is no EC2NodeClass \"other\""),
         (
             "[{key: kubernetes.io/arch, operator: In, values: [sparc]}]",
             "default",
@@ -136,7 +136,7 @@ fn what_keeps_a_pool_from_making_nodes_is_told_with_its_place() {
         (
             "[{key: karpenter.sh/capacity-type, operator: In, values: [spot]}]",
             "default",
-            "no spot price",
+            "no instance type has a spot price",
         ),
         (
             "[{key: node.kubernetes.io/instance-type, operator: In, values: [m5.huge]}]",

@@ -68,7 +68,7 @@ fn conditions_that_nobody_sets_keep_a_pod_from_being_ready_and_are_named_as_the_
     let set = notes("readinessGates: 1s");
     let notes = notes("");
     assert!(
-        notes.contains("nobody sets the condition target-health.elbv2.k8s.aws/web that the readinessGates of Deployment/shop/web wait for"),
+        notes.contains("no controller sets the condition target-health.elbv2.k8s.aws/web of the readinessGates of Deployment/shop/web"),
         "{notes}"
     );
     assert!(!set.contains("nobody sets"), "{set}");

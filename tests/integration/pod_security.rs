@@ -103,7 +103,7 @@ fn workloads_whose_pods_break_a_standard_are_told_before_the_run() {
     assert!(enforced.contains("the API server refuses its pods"), "{enforced}");
     let warned = told("pod-security.kubernetes.io/warn: restricted");
     assert!(warned.contains("would violate PodSecurity \"restricted:latest\""), "{warned}");
-    assert!(warned.contains("the API server warns whoever writes it"), "{warned}");
+    assert!(warned.contains("the API server warns the client"), "{warned}");
     let audited = told("pod-security.kubernetes.io/audit: restricted");
     assert!(audited.contains("recorded in the audit log"), "{audited}");
     assert!(!told("pod-security.kubernetes.io/enforce: baseline").contains("PodSecurity"));

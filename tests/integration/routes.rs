@@ -180,7 +180,7 @@ fn what_is_wrong_with_an_entrance_is_told() {
     let resolved = resolved(&scenario, &(web(1) + &http_route("")), &[]);
     let said = resolved.check().to_string();
     for expected in [
-        "ingress[0].arrivals: a flow has no requests that go one way or the other",
+        "ingress[0].arrivals: fluid traffic has no individual requests to route",
         "ingress[0].timeout: 0s must be longer than 0s",
         "ingress[0].retries.attempts: 0 must be from 1 to 100",
     ] {
@@ -349,7 +349,7 @@ fn a_port_that_the_service_lacks_is_an_error_at_its_line_before_a_run() {
     let resolved = resolved(&scenario, &manifests, &[]);
     let said = Blueprint::new(&resolved).expect_err("a mistake").to_string();
     let expected = "error: all.yaml:14: Ingress default/web: spec.rules[0].http.paths[0].backend.service.port.\
-                    number: the Service default/web has no port 8080, for which ingress-nginx answers 503\n  \
-                    help: its port is 80\n";
+                    number: the Service default/web has no port 8080, so ingress-nginx answers 503\n  \
+                    help: the Service has port 80\n";
     assert_eq!(said, expected);
 }

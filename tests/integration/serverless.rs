@@ -98,6 +98,6 @@ manifests: [manifests.yaml]
 cluster: {nodePools: [{name: pods, count: {min: 1, max: 2}, serverless: fargate, pricePerHour: 1}]}
 ";
     let told = resolved(scenario, MANIFESTS, &[]).expect("well-formed").check().to_string();
-    assert!(told.contains("the nodes of pods are not paid for"), "{told}");
+    assert!(told.contains("the serverless pool pods is billed by its pods"), "{told}");
     assert!(told.contains("is not scaled"), "{told}");
 }

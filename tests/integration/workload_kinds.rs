@@ -389,7 +389,7 @@ fn a_quota_counts_objects_and_says_so() {
     let told = refusals(&simulation);
     let why = "deployments.apps \"b\" is forbidden: exceeded quota: few, requested: \
                count/deployments.apps=1, used: count/deployments.apps=1, limited: count/deployments.apps=1";
-    assert_eq!(told, [format!("the API server refuses: {why}")]);
+    assert_eq!(told, [format!("the API server rejects it: {why}")]);
     let table = listed(&simulation, Kind::ResourceQuota);
     assert!(table.contains("count/deployments.apps: 1/1, services: 0/1"), "{table}");
 }

@@ -51,7 +51,7 @@ impl Figures {
     }
 }
 
-/// Errors of rows that were fitted and of those that were not, by figure.
+/// Errors of fitted rows and of those that were not, by figure.
 #[derive(Debug, Default)]
 struct Errors {
     fitted: Vec<[f64; 5]>,

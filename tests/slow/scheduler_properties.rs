@@ -254,7 +254,7 @@ impl Twins {
         self.pods.push(pod);
     }
 
-    /// Places what waits, one pod after the other; both must do the same in the same order. The quick one need not name
+    /// Places what waits, round robin over the pods; both must do the same in the same order. The quick one need not name
     /// each pod that it tries in vain.
     fn place(&mut self) {
         let mut placed = Vec::new();

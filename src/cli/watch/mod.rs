@@ -58,8 +58,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     let world = blueprint.world(seed).map_err(Failure::Problems)?;
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         return Err(Failure::Input(format!(
-            "watch needs a terminal to draw on and a keyboard; without them `wavetank events {0}` lists \
-             what happens, and `wavetank get pods {0} --at 10m` what there is at a time",
+            "watch needs a terminal and a keyboard; without them, `wavetank events {0}` lists the events, and \
+             `wavetank get pods {0} --at 10m` the pods at a time",
             arguments.scenario
         )));
     }

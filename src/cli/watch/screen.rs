@@ -19,19 +19,19 @@ const NODE_ROWS: usize = 200;
 
 /// Help texts of the keys.
 const HELP: [&str; 13] = [
-    "space  pause, go on        s  step to the next event",
+    "space  pause, continue     s  step to the next event",
     "+ -    faster, slower      q  quit",
     "Tab    workloads or nodes  up, down, k, j  select",
     "",
     "On a node:      x  stop its machine, or bring it back",
     "                d  drain    u  uncordon",
     "On a workload:  x  delete one of its pods without grace",
-    "                a  one replica more    z  one less",
+    "                a  add a replica       z  remove one",
     "",
     "Pods:  # ready   + runs, not ready   . starts   - ends",
     "       ! crashed or failed   = has ended",
-    "What breaks something is asked about first. Esc closes this.",
-    "What you did is printed at the end, as a timeline for the scenario.",
+    "Destructive actions ask for confirmation. Esc closes this help.",
+    "Your actions are printed at the end, as a timeline for the scenario.",
 ];
 
 /// Draws one frame.
@@ -64,7 +64,7 @@ pub fn draw(frame: &mut Frame<'_>, session: &Session) {
 fn header(session: &Session) -> Paragraph<'_> {
     let (now, end) = (session.simulation().now(), session.end());
     let (state, color) = match session.pace() {
-        Pace::Running if session.is_behind() => ("running as fast as it can", Color::Yellow),
+        Pace::Running if session.is_behind() => ("running at full speed", Color::Yellow),
         Pace::Running => ("running", Color::Green),
         Pace::Paused => ("paused", Color::Yellow),
         Pace::Over => ("the run is over", Color::Cyan),
@@ -194,7 +194,9 @@ fn node_state(node: &Node, works: bool) -> (String, Color) {
     };
     let cordoned = if node.unschedulable { ", cordoned" } else { "" };
     match (node.ready.status, works) {
-        (ConditionStatus::True, false) => (format!("{ready}{cordoned} (but down)"), Color::Yellow),
+        (ConditionStatus::True, false) => {
+            (format!("{ready}{cordoned} (machine down)"), Color::Yellow)
+        }
         _ => (format!("{ready}{cordoned}"), color),
     }
 }

@@ -20,7 +20,7 @@ const STEP_MAX: SimDuration = SimDuration::from_secs(60);
 pub enum Pace {
     /// At the selected speed.
     Running,
-    /// It stands still.
+    /// Paused.
     Paused,
     /// The end of the run is reached.
     Over,
@@ -262,7 +262,7 @@ impl Session {
             Command::Kill => self.kill(),
             Command::Drain => {
                 if let Some(name) = self.node_or_notice() {
-                    self.ask(&format!("drain {name}"), TimelineAction::Drain(name));
+                    self.confirm(&format!("drain {name}"), TimelineAction::Drain(name));
                 }
             }
             Command::Uncordon => {
@@ -280,9 +280,9 @@ impl Session {
     /// Advances to the next logged event, within a limit.
     fn step(&mut self) {
         self.is_paused = true;
-        let told = self.simulation.recorder().log.len();
+        let logged = self.simulation.recorder().log.len();
         let until = (self.simulation.now() + STEP_MAX).min(self.end);
-        while self.simulation.recorder().log.len() == told && self.step_towards(until) {}
+        while self.simulation.recorder().log.len() == logged && self.step_towards(until) {}
         self.target = self.simulation.now();
     }
 
@@ -301,7 +301,7 @@ impl Session {
                 let Some((id, name)) = self.selected_node() else { return };
                 if self.simulation.node_works(id) {
                     let what = format!("stop the machine of {name}");
-                    self.ask(&what, TimelineAction::KillNode(name));
+                    self.confirm(&what, TimelineAction::KillNode(name));
                 } else {
                     self.intervene(TimelineAction::RecoverNode(name));
                 }
@@ -310,14 +310,14 @@ impl Session {
                 let Some(workload) = self.selected_workload() else { return };
                 let what = format!("delete a pod of {workload} without grace");
                 let deletion = PodDeletion { workload, count: 1, force: true };
-                self.ask(&what, TimelineAction::DeletePod(deletion));
+                self.confirm(&what, TimelineAction::DeletePod(deletion));
             }
         }
     }
 
     /// Asks for confirmation of a disruptive action.
-    fn ask(&mut self, what: &str, action: TimelineAction) {
-        self.notice = format!("{what}? y does it, any other key does not");
+    fn confirm(&mut self, what: &str, action: TimelineAction) {
+        self.notice = format!("{what}? y to confirm, any other key to cancel");
         self.asked = Some(action);
     }
 
@@ -325,7 +325,7 @@ impl Session {
     fn node_or_notice(&mut self) -> Option<Name> {
         let selected = self.selected_node().filter(|_| self.panel == Panel::Nodes);
         if selected.is_none() {
-            "select a node first: Tab goes to the nodes".clone_into(&mut self.notice);
+            "select a node first: Tab switches to the nodes".clone_into(&mut self.notice);
         }
         selected.map(|(_, name)| name)
     }
@@ -333,11 +333,11 @@ impl Session {
     fn scale(&mut self, by: i32) {
         let workload = self.selected_workload().filter(|_| self.panel == Panel::Workloads);
         let Some(workload) = workload else {
-            "select a workload first: Tab goes to the workloads".clone_into(&mut self.notice);
+            "select a workload first: Tab switches to the workloads".clone_into(&mut self.notice);
             return;
         };
         let Some(Scale { spec_replicas, .. }) = self.scale_of(&workload) else {
-            self.notice = format!("a {} has no number of replicas", workload.kind);
+            self.notice = format!("a {} has no replicas to scale", workload.kind);
             return;
         };
         let replicas = u32::try_from(spec_replicas.saturating_add(by)).unwrap_or(0);
@@ -372,7 +372,7 @@ impl Session {
             let seed = self.simulation.seed();
             let _ = writeln!(
                 text,
-                "# what you did; in the scenario, with --seed {seed}, it gives this run again:"
+                "# your actions; added to the scenario, with --seed {seed}, they reproduce this run:"
             );
             text.push_str("timeline:\n");
         }

@@ -59,7 +59,7 @@ fn simulation(scenario: &str) -> Simulation {
 /// Presses the key of a disruptive command and confirms it.
 fn break_by(session: &mut Session, command: Command) {
     assert!(session.execute(command));
-    assert!(session.notice().contains("? y does it"), "{}", session.notice());
+    assert!(session.notice().contains("? y to confirm"), "{}", session.notice());
     assert!(session.execute(Command::Confirm));
 }
 
@@ -108,7 +108,7 @@ fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
     run_to(&mut session, 60);
     break_by(&mut session, Command::Kill);
     let at_once = picture(&session, 110, 30);
-    assert!(at_once.contains("Ready (but down)"), "{at_once}");
+    assert!(at_once.contains("Ready (machine down)"), "{at_once}");
     assert!(at_once.contains("{\"at\":\"1m1ms\",\"killNode\":\"pool-1\"}"), "{at_once}");
     let state = |session: &Session| {
         let picture = picture(session, 110, 30);
@@ -123,7 +123,7 @@ fn a_killed_node_is_seen_first_by_the_person_and_then_by_the_control_plane() {
     let timeline = session.interventions_as_timeline();
     assert_eq!(
         timeline,
-        "# what you did; in the scenario, with --seed 1, it gives this run again:\ntimeline:\n  - \
+        "# your actions; added to the scenario, with --seed 1, they reproduce this run:\ntimeline:\n  - \
          {\"at\":\"1m1ms\",\"killNode\":\"pool-1\"}\n  - {\"at\":\"2m1ms\",\"recoverNode\":\"pool-1\"}\n"
     );
 }
@@ -152,13 +152,13 @@ fn time_stands_still_while_paused_and_a_step_goes_to_the_next_event() {
     run_to(&mut session, 60);
     session.execute(Command::Pause);
     assert_eq!(session.pace(), Pace::Paused);
-    let told = session.simulation().recorder().log.len();
+    let logged = session.simulation().recorder().log.len();
     session.execute(Command::Step);
     assert_eq!(session.simulation().now(), SimTime::from_secs(120), "nothing is told for a minute");
-    assert_eq!(session.simulation().recorder().log.len(), told);
+    assert_eq!(session.simulation().recorder().log.len(), logged);
     break_by(&mut session, Command::Kill);
     session.execute(Command::Step);
-    assert!(session.simulation().recorder().log.len() > told);
+    assert!(session.simulation().recorder().log.len() > logged);
     assert_eq!(session.pace(), Pace::Paused);
 }
 
