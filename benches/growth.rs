@@ -4,11 +4,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "a bench tells how long each cell took")]
 
+mod cpu_clock;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
 
+use cpu_clock::CpuClock;
 use wavetank::engine::SimTime;
 use wavetank::manifest::Source;
 use wavetank::scenario::ScenarioText;
@@ -155,15 +157,15 @@ cluster:
     (ResolvedScenario { text, files, manifest_settings: Vec::new() }, until)
 }
 
-/// Seconds of a run, its scenario's reading included.
+/// CPU seconds of a run, its scenario's reading included.
 fn seconds(grown: Grown, count: usize) -> f64 {
-    let began = Instant::now();
+    let clock = CpuClock::start();
     let (scenario, until) = scenario(grown, count);
     let blueprint = Blueprint::new(&scenario).expect("a valid scenario");
     let mut simulation = Simulation::new(blueprint.world(1).expect("a valid scenario"));
     simulation.run_until(until);
     simulation.finish();
-    began.elapsed().as_secs_f64()
+    clock.seconds()
 }
 
 fn main() {
@@ -179,8 +181,10 @@ fn main() {
             let seconds = seconds(grown, *count);
             let each = seconds * 1e6 / *count as f64;
             // Nobody may be reading.
-            let _ =
-                writeln!(std::io::stdout(), "{name} {count}: {seconds:.2} s, {each:.1} us each");
+            let _ = writeln!(
+                std::io::stdout(),
+                "{name} {count}: {seconds:.2} s of CPU, {each:.1} us each"
+            );
         }
     }
 }

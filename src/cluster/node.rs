@@ -11,7 +11,7 @@ use units::{Bytes, HourlyPrice};
 pub type NodeId = Id<Node>;
 
 /// A node as the API server holds it. `meta.labels` are the node's labels.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Object metadata.
     pub meta: ObjectMeta,

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::expander::TieBreaker;
 use super::hinting::HintingSimulator;
 use super::nodes::{LoopNode, NodeList};
 use super::options::Options;
+use super::pending::PendingPods;
 use super::pod_list::{are_all_new, process, without_young};
 use super::pods::PodInfo;
 use super::provider::CloudProvider;
@@ -16,10 +19,11 @@ use super::report::{
     ScaleUpResult, names,
 };
 use super::scale_down::{
-    Actuation, Actuator, Plan, Planner, UnneededNode, Unremovable, candidates, soft_taints, untaint,
+    Actuation, Actuator, Assessment, Plan, Planner, UnneededNode, Unremovable, candidates,
+    is_in_cooldown, soft_taints, untaint,
 };
 use super::scale_up::{ScaleUp, scale_up_to_min_size};
-use super::snapshot::{Snapshot, by_age};
+use super::snapshot::Snapshot;
 use super::taints::{DELETION_CANDIDATE, TO_BE_DELETED, has_taint};
 use super::template::{TemplateRegistry, Templates};
 use super::utilization::Utilization;
@@ -37,13 +41,14 @@ pub struct ClusterAutoscaler {
     ties: TieBreaker,
     nodes: NodeList,
     snapshot: Snapshot,
+    pending: PendingPods,
     templates: TemplateRegistry,
     registry: Registry,
     hints: HintingSimulator,
     planner: Planner,
     actuator: Actuator,
-    /// Unneeded nodes of the last loop that determined them.
-    previous_candidates: BTreeSet<Name>,
+    /// Unneeded nodes of the last loop that determined them. Only ever looked up, never iterated.
+    previous_candidates: FxHashSet<Name>,
     last_scale_up: SimTime,
     last_delete: SimTime,
     last_failure: SimTime,
@@ -84,12 +89,13 @@ impl ClusterAutoscaler {
             ties,
             nodes: NodeList::default(),
             snapshot: Snapshot::new(),
+            pending: PendingPods::default(),
             templates: TemplateRegistry::default(),
             registry: Registry::default(),
             hints: HintingSimulator::default(),
             planner: Planner::default(),
             actuator: Actuator::default(),
-            previous_candidates: BTreeSet::new(),
+            previous_candidates: FxHashSet::default(),
             last_scale_up: quiet,
             last_delete: quiet,
             last_failure: quiet,
@@ -130,6 +136,7 @@ impl ClusterAutoscaler {
         if self.is_fit_to_go_on(&mut this) {
             self.go_on(&mut this, pending);
         }
+        self.snapshot.drop_passing();
         self.snapshot.revert();
         this.report.scale_down.delete_results = self.actuator.take_results();
         (this.requests, this.report)
@@ -242,12 +249,10 @@ impl ClusterAutoscaler {
         self.add_upcoming(this);
         this.node_count = i64::try_from(self.snapshot.slots().len()).unwrap_or(i64::MAX);
         let (view, draining) = (this.view, &this.deleting.drain);
-        let mut pods: Vec<_> =
-            pending.iter().filter_map(|pod| self.snapshot.pod(view, *pod)).collect();
-        pods.sort_by(|one, other| by_age(one, other));
-        this.report.pending = names(&pods);
+        let pods = self.pending.update(&mut self.snapshot, view, pending);
         let left =
             process(&pods, draining, &mut self.snapshot, &mut self.hints, view, &self.options);
+        this.report.pending = pods;
         this.report.after_filters = names(&left);
         this.report.has_processed_pods = true;
         self.help(this, &without_young(&left, &self.options, view.now));
@@ -267,20 +272,20 @@ impl ClusterAutoscaler {
     /// Adds upcoming nodes to the snapshot, replacing those of them that are registered but not ready.
     fn add_upcoming(&mut self, this: &mut Loop<'_>) {
         let groups = this.cloud.node_groups();
+        let mut wanted = Vec::new();
         for (place, number, registered) in self.registry.upcoming(groups, this.view.now) {
             let group = &groups[place];
             let Some(template) = this.templates.get(&group.id) else { continue };
-            for at in 0..number {
-                let node = template.fresh(&mut self.snapshot, &format!("upcoming-{at}"));
-                self.snapshot.add_node(node);
-            }
+            wanted.push((group.id.clone(), Arc::clone(template), number));
             this.report.upcoming.insert(group.id.clone(), number);
             this.report.registered_upcoming.extend(registered);
         }
+        self.snapshot.set_upcoming(&wanted);
         let registered: BTreeSet<&Name> = this.report.registered_upcoming.iter().collect();
         this.nodes.retain(|one| !registered.contains(one.name()));
         for name in &this.report.registered_upcoming {
             if let Some(slot) = self.snapshot.slot(name) {
+                self.snapshot.displace(slot);
                 self.snapshot.remove_node(slot);
             }
         }
@@ -416,19 +421,29 @@ impl ClusterAutoscaler {
         self.planner.unneeded_node(name)
     }
 
-    /// True if a node is unneeded.
-    pub fn is_unneeded(&self, name: &Name) -> bool {
-        self.planner.is_unneeded(name)
+    /// The names of the unneeded nodes, in order.
+    pub fn unneeded_names(&self) -> impl Iterator<Item = &Name> {
+        self.planner.unneeded_in_order()
+    }
+
+    /// The candidates of the last loop, in the order in which they were examined.
+    pub fn assessments(&self) -> &[Assessment] {
+        self.planner.assessments().list()
+    }
+
+    /// What the last loop found out about a candidate.
+    pub fn assessment(&self, name: &Name) -> Option<&Assessment> {
+        self.planner.assessments().get(self.snapshot.slot(name), name)
     }
 
     /// The unremovable nodes, by name.
-    pub const fn unremovable(&self) -> &BTreeMap<Name, Unremovable> {
-        self.planner.unremovable()
+    pub fn unremovable(&self) -> BTreeMap<Name, Unremovable> {
+        self.planner.assessments().unremovable()
     }
 
     /// The utilization of the nodes that were considered, by name.
-    pub const fn utilization(&self) -> &BTreeMap<Name, Utilization> {
-        self.planner.utilization()
+    pub fn utilization(&self) -> BTreeMap<Name, Utilization> {
+        self.planner.assessments().utilization()
     }
 
     /// The nodes being removed.
@@ -453,43 +468,5 @@ impl Loop<'_> {
 impl Deleting {
     fn all(&self) -> BTreeSet<Name> {
         self.empty.union(&self.drain).cloned().collect()
-    }
-}
-
-/// True if it is too early to remove nodes after the last scale-up, removal or failure (`isScaleDownInCooldown`);
-/// the cooldown does not include its last instant.
-fn is_in_cooldown(
-    is_forbidden: bool,
-    (scale_up, delete, failure): (SimTime, SimTime, SimTime),
-    options: &Options,
-    now: SimTime,
-) -> bool {
-    if options.scale_down_delay_type_local {
-        return is_forbidden;
-    }
-    is_forbidden
-        || scale_up + options.scale_down_delay_after_add > now
-        || failure + options.scale_down_delay_after_failure > now
-        || delete + options.scale_down_delay_after_delete > now
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn removals_may_start_when_the_delay_is_over_to_the_second() {
-        let at = SimTime::from_secs;
-        let options = Options::default();
-        let long_ago = at(-3600);
-        let cooldown = |up, down, failed, now| {
-            is_in_cooldown(false, (at(up), at(down), at(failed)), &options, at(now))
-        };
-        assert!(cooldown(0, -3600, -3600, 599));
-        assert!(!cooldown(0, -3600, -3600, 600));
-        assert!(!cooldown(-3600, 0, -3600, 0));
-        assert!(cooldown(-3600, -3600, 0, 179));
-        assert!(!cooldown(-3600, -3600, 0, 180));
-        assert!(is_in_cooldown(true, (long_ago, long_ago, long_ago), &options, at(0)));
     }
 }

@@ -50,8 +50,6 @@ struct Estimation<'a> {
     allowed: Option<i64>,
     /// New nodes, in the order in which they were opened.
     opened: Vec<Slot>,
-    /// The same as a set, for lookups.
-    is_opened: BTreeSet<Slot>,
     /// Nodes that got a pod.
     with_pods: BTreeSet<Slot>,
     scheduled: Vec<Arc<PodInfo>>,
@@ -74,7 +72,6 @@ pub(crate) fn estimate(
         template,
         allowed: limits.nodes(),
         opened: Vec::new(),
-        is_opened: BTreeSet::new(),
         with_pods: BTreeSet::new(),
         scheduled: Vec::new(),
     };
@@ -106,13 +103,7 @@ impl Estimation<'_> {
     /// Puts pods on the nodes opened so far; stops at the first pod that fits none, and returns the remaining pods.
     fn fill_opened<'p>(&mut self, pods: &'p [Arc<PodInfo>]) -> &'p [Arc<PodInfo>] {
         for (index, pod) in pods.iter().enumerate() {
-            let opened = &self.is_opened;
-            let is_new = |slot: Slot| opened.contains(&slot);
-            let found = if opened.is_empty() {
-                None
-            } else {
-                self.snapshot.schedule_anywhere(self.view, pod, &is_new)
-            };
+            let found = self.snapshot.schedule_among(self.view, pod, &self.opened);
             let Some(slot) = found else { return &pods[index..] };
             self.track(pod, slot);
         }
@@ -158,7 +149,6 @@ impl Estimation<'_> {
             let node = self.template.fresh(self.snapshot, &format!("e-{number}"));
             let slot = self.snapshot.add_node(node);
             self.opened.push(slot);
-            self.is_opened.insert(slot);
             if self.snapshot.schedule(self.view, pod, slot).is_err() {
                 break;
             }

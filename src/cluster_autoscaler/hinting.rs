@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::pods::{Controller, PodInfo};
 use super::snapshot::{Slot, Snapshot};
 use cluster::pod::PodId;
 use cluster::{ClusterView, Name};
+use scheduler::node_info::ClassId;
 
 /// Most unschedulable pods remembered per controller (`maxPodsPerOwnerRef`).
 const MAX_SIMILAR: usize = 10;
@@ -24,19 +25,44 @@ pub(crate) struct HintingSimulator {
 
 /// Unschedulable pods; equivalent pods need not be tried.
 #[derive(Default)]
-struct SimilarPods(BTreeMap<Controller, Vec<Arc<PodInfo>>>);
+struct SimilarPods {
+    by_controller: BTreeMap<Controller, Vec<Arc<PodInfo>>>,
+    /// Classes that no node has room for, each in place of all that every node judges alike. Nodes only get fuller. Only
+    /// ever looked up, never iterated.
+    without_room: FxHashSet<ClassId>,
+}
 
 impl SimilarPods {
     fn know(&self, pod: &PodInfo) -> bool {
-        let known = pod.controller.as_ref().and_then(|controller| self.0.get(controller));
+        let known = pod.controller.as_ref();
+        let known = known.and_then(|controller| self.by_controller.get(controller));
         known.into_iter().flatten().any(|known| known.is_like(pod))
+    }
+
+    /// Searches for a node, unless no node has room for pods of this size.
+    fn search(
+        &mut self,
+        snapshot: &mut Snapshot,
+        view: ClusterView<'_>,
+        pod: &Arc<PodInfo>,
+        is_acceptable: &dyn Fn(Slot) -> bool,
+    ) -> Option<Slot> {
+        let demand = snapshot.depends_on_one_node(pod).then(|| snapshot.demand_of(pod));
+        if demand.is_some_and(|demand| self.without_room.contains(&demand)) {
+            return None;
+        }
+        let found = snapshot.schedule_anywhere(view, pod, is_acceptable);
+        if found.is_none() {
+            self.without_room.extend(demand);
+        }
+        found
     }
 
     fn remember(&mut self, pod: &Arc<PodInfo>) {
         let Some(controller) = pod.controller.clone().filter(|_| !pod.is_daemon_set_pod()) else {
             return;
         };
-        let known = self.0.entry(controller).or_default();
+        let known = self.by_controller.entry(controller).or_default();
         if known.len() < MAX_SIMILAR {
             known.push(Arc::clone(pod));
         }
@@ -44,7 +70,7 @@ impl SimilarPods {
 }
 
 impl HintingSimulator {
-    /// Schedules the pods on acceptable nodes one by one, and returns for each whether it succeeded; stops at the
+    /// Schedules the pods on acceptable nodes one by one, and returns the node of each; stops at the
     /// first failure if asked to (`TrySchedulePods`).
     pub(crate) fn try_schedule(
         &mut self,
@@ -53,14 +79,15 @@ impl HintingSimulator {
         pods: &[Arc<PodInfo>],
         ends_with_failure: bool,
         is_acceptable: &dyn Fn(Slot) -> bool,
-    ) -> Vec<bool> {
+    ) -> Vec<Option<Slot>> {
         let mut similar = SimilarPods::default();
         let mut found = Vec::with_capacity(pods.len());
         for pod in pods {
-            let is_placed = self.by_hint(snapshot, view, pod, is_acceptable)
-                || self.by_search(&mut similar, snapshot, view, pod, is_acceptable);
-            found.push(is_placed);
-            if !is_placed && ends_with_failure {
+            let slot = self
+                .by_hint(snapshot, view, pod, is_acceptable)
+                .or_else(|| self.by_search(&mut similar, snapshot, view, pod, is_acceptable));
+            found.push(slot);
+            if slot.is_none() && ends_with_failure {
                 break;
             }
         }
@@ -73,15 +100,15 @@ impl HintingSimulator {
         view: ClusterView<'_>,
         pod: &Arc<PodInfo>,
         is_acceptable: &dyn Fn(Slot) -> bool,
-    ) -> bool {
+    ) -> Option<Slot> {
         let hint = self.current.get(&pod.id).or_else(|| self.old.get(&pod.id)).cloned();
         let slot = hint.as_ref().and_then(|name| snapshot.slot(name));
-        let (Some(hint), Some(slot)) = (hint, slot) else { return false };
+        let (hint, slot) = (hint?, slot?);
         let is_placed = is_acceptable(slot) && snapshot.schedule(view, pod, slot).is_ok();
         if is_placed {
             self.current.insert(pod.id, hint);
         }
-        is_placed
+        is_placed.then_some(slot)
     }
 
     fn by_search(
@@ -91,16 +118,21 @@ impl HintingSimulator {
         view: ClusterView<'_>,
         pod: &Arc<PodInfo>,
         is_acceptable: &dyn Fn(Slot) -> bool,
-    ) -> bool {
+    ) -> Option<Slot> {
         if similar.know(pod) {
-            return false;
+            return None;
         }
-        let Some(slot) = snapshot.schedule_anywhere(view, pod, is_acceptable) else {
+        let Some(slot) = similar.search(snapshot, view, pod, is_acceptable) else {
             similar.remember(pod);
-            return false;
+            return None;
         };
         self.current.insert(pod.id, snapshot.node(slot).node.meta.name().clone());
-        true
+        Some(slot)
+    }
+
+    /// Remembers the node of a pod in the last loop.
+    pub(crate) fn remember(&mut self, pod: PodId, node: Name) {
+        self.old.insert(pod, node);
     }
 
     /// Drops the hints that are older than the last loop.

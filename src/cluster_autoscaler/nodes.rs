@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 
 use super::gpu::allocatable_gpus;
 use super::provider::CloudProvider;
@@ -27,6 +27,10 @@ pub struct LoopNode {
     pub node: Arc<Node>,
     /// Position of its group; absent if it is not autoscaled.
     pub group: Option<usize>,
+    /// True if it is ready (`GetNodeReadiness`).
+    pub is_ready: bool,
+    /// True if its machine exists.
+    pub has_instance: bool,
     /// True if it is ready and schedulable now.
     pub is_ready_and_schedulable: bool,
 }
@@ -44,6 +48,10 @@ pub(crate) struct NodeList {
     /// The store's change counter of nodes, and the number of groups.
     seen: Option<(u64, usize)>,
     nodes: Vec<LoopNode>,
+    /// Number of instances that the cloud had removed by then.
+    removals: u64,
+    /// The ids of `nodes`. Only ever looked up, never iterated.
+    ids: FxHashSet<NodeId>,
 }
 
 impl NodeList {
@@ -55,20 +63,52 @@ impl NodeList {
     ) -> Vec<LoopNode> {
         let seen = (view.nodes_revision(), cloud.node_groups().len());
         if self.seen != Some(seen) {
-            let is_same_cloud = self.seen.is_some_and(|(_, groups)| groups == seen.1);
-            self.seen = Some(seen);
-            let before = std::mem::take(&mut self.nodes);
-            // Only ever looked up, never iterated.
-            let known: FxHashMap<NodeId, LoopNode> =
-                before.into_iter().filter(|_| is_same_cloud).map(|one| (one.id, one)).collect();
-            for (id, node) in view.nodes().iter() {
-                let version = node.meta.resource_version;
-                let same = known.get(&id).filter(|one| one.node.meta.resource_version == version);
-                self.nodes.push(same.cloned().unwrap_or_else(|| loop_node(id, node, cloud)));
+            if self.seen.is_some_and(|(_, groups)| groups != seen.1) {
+                // The nodes may belong to other groups now.
+                *self = Self::default();
             }
-            self.nodes.sort_by(|one, other| super::natural_cmp(one.name(), other.name()));
+            self.seen = Some(seen);
+            self.update_known(view, cloud);
+            self.add_new(view, cloud);
         }
+        self.update_instances(cloud);
         self.nodes.clone()
+    }
+
+    /// Removes the nodes that are gone, and processes those that changed.
+    fn update_known(&mut self, view: ClusterView<'_>, cloud: &dyn CloudProvider) {
+        let Self { nodes, ids, .. } = self;
+        nodes.retain_mut(|one| {
+            let Some(node) = view.nodes().get(one.id) else {
+                ids.remove(&one.id);
+                return false;
+            };
+            if node.meta.resource_version != one.node.meta.resource_version {
+                *one = loop_node(one.id, node, cloud);
+            }
+            true
+        });
+    }
+
+    /// Checks which machines exist; one that did does so until the cloud removes any.
+    fn update_instances(&mut self, cloud: &dyn CloudProvider) {
+        let removals = cloud.removals();
+        let is_any_gone = std::mem::replace(&mut self.removals, removals) != removals;
+        for one in self.nodes.iter_mut().filter(|one| is_any_gone || !one.has_instance) {
+            one.has_instance = cloud.has_instance(&one.node);
+        }
+    }
+
+    fn add_new(&mut self, view: ClusterView<'_>, cloud: &dyn CloudProvider) {
+        if view.nodes().len() == self.nodes.len() {
+            return;
+        }
+        for (id, node) in view.nodes().iter() {
+            if self.ids.insert(id) {
+                self.nodes.push(loop_node(id, node, cloud));
+            }
+        }
+        self.nodes.sort_by(|one, other| super::natural_cmp(one.name(), other.name()));
     }
 }
 
@@ -85,7 +125,8 @@ fn loop_node(id: NodeId, node: &Node, cloud: &dyn CloudProvider) -> LoopNode {
         node.ready.since = node.meta.created;
     }
     let is_ready_and_schedulable = is_listed_ready && !is_unready;
-    LoopNode { id, node: Arc::new(node), group, is_ready_and_schedulable }
+    let (is_ready, has_instance) = (is_ready(&node), false);
+    LoopNode { id, node: Arc::new(node), group, is_ready, has_instance, is_ready_and_schedulable }
 }
 
 /// True if a node is ready (`GetNodeReadiness`), by its conditions (Ready, disk, network) and its taints.

@@ -8,7 +8,7 @@ use super::gpu::requests_gpu;
 use super::hinting::HintingSimulator;
 use super::options::Options;
 use super::pods::PodInfo;
-use super::snapshot::Snapshot;
+use super::snapshot::{Slot, Snapshot};
 use cluster::{ClusterView, Name};
 use engine::parse_duration;
 use engine::{SimDuration, SimTime};
@@ -39,11 +39,34 @@ pub(crate) fn process(
         pods.extend(leaving.cloned());
     }
     pods.sort_by_key(|pod| std::cmp::Reverse(pod.priority().unwrap_or(0)));
-    let found = hints.try_schedule(snapshot, view, &pods, false, &|_| true);
+    // Pods of a node being drained are on two nodes at a time.
+    let may_stay = draining.is_empty();
+    let anew = cfg!(debug_assertions).then(|| placed_anew(&pods, snapshot, hints, view));
+    let kept = snapshot.keep_placed(if may_stay { &pods } else { &[] }, hints);
+    let found = hints.try_schedule(snapshot, view, &pods[kept..], false, &|_| true);
+    if let Some(anew) = anew {
+        let places: Vec<Option<Slot>> =
+            snapshot.kept().map(Some).chain(found.iter().copied()).collect();
+        debug_assert_eq!(places, anew, "pods keep the nodes that they would get anew");
+    }
+    let pods = &pods[kept..];
+    snapshot.keep(pods, &found, may_stay);
     hints.drop_old();
-    let left =
-        pods.into_iter().zip(found).filter(|(pod, found)| !found && !pod.is_daemon_set_pod());
-    left.map(|(pod, _)| pod).collect()
+    let left = pods.iter().zip(found);
+    let left = left.filter(|(pod, found)| found.is_none() && !pod.is_daemon_set_pod());
+    left.map(|(pod, _)| Arc::clone(pod)).collect()
+}
+
+/// The nodes of pods if all of them are tried, as the real autoscaler does.
+fn placed_anew(
+    pods: &[Arc<PodInfo>],
+    snapshot: &Snapshot,
+    hints: &HintingSimulator,
+    view: ClusterView<'_>,
+) -> Vec<Option<Slot>> {
+    let (mut snapshot, mut hints) = (snapshot.clone(), hints.clone());
+    snapshot.keep_placed(&[], &mut hints);
+    hints.try_schedule(&mut snapshot, view, pods, false, &|_| true)
 }
 
 /// The pods that are old enough to trigger a scale-up, i.e. older than the delay.

@@ -26,15 +26,6 @@ pub struct NodeGroup {
     pub options: GroupOptions,
 }
 
-/// A machine of a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Instance {
-    /// Its name, which is also that of its node once registered.
-    pub id: Name,
-    /// Its status.
-    pub state: InstanceState,
-}
-
 /// Status of an instance (`cloudprovider.InstanceStatus`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstanceState {
@@ -77,14 +68,17 @@ pub trait CloudProvider {
     /// All groups, always in the same order.
     fn node_groups(&self) -> &[NodeGroup];
 
-    /// The instances of a group, by name.
-    fn instances(&self, group: &str) -> Vec<Instance>;
+    /// Shows the instances of a group, by name.
+    fn each_instance(&self, group: &str, show: &mut dyn FnMut(&Name, InstanceState));
 
     /// The position of the group that a node belongs to; absent if the node is not autoscaled.
     fn group_of(&self, node: &Node) -> Option<usize>;
 
     /// Whether the machine of a node still exists (`HasInstance`).
     fn has_instance(&self, node: &Node) -> bool;
+
+    /// Number of instances removed so far: as long as it stays the same, an instance that exists does so.
+    fn removals(&self) -> u64;
 
     /// The node label that holds the GPU type.
     fn gpu_label(&self) -> &str;

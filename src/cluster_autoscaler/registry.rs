@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashSet;
 
 use super::backoff::Backoffs;
-use super::nodes::{LoopNode, is_ready};
+use super::nodes::LoopNode;
 use super::options::Options;
 use super::provider::{CloudProvider, InstanceError, InstanceState, NodeGroup};
 use cluster::Name;
-use cluster::node::Node;
 use engine::{SimDuration, SimTime};
 
 /// How long a requested deletion may take (`MaxCloudProviderNodeDeletionTime`).
@@ -129,22 +128,20 @@ impl Registry {
         let registered: FxHashSet<&Name> = nodes.iter().map(LoopNode::name).collect();
         let mut unregistered = BTreeMap::new();
         for group in cloud.node_groups() {
-            for instance in cloud.instances(&group.id) {
-                match instance.state {
-                    InstanceState::Creating(Some(error)) => {
-                        let failed = self.failed.entry(group.id.clone()).or_default();
-                        failed.insert(instance.id, error);
-                    }
-                    InstanceState::Deleting => {}
-                    InstanceState::Running | InstanceState::Creating(None) => {
-                        if !registered.contains(&instance.id) {
-                            let known = self.unregistered.get(&instance.id).cloned();
-                            let since = known.unwrap_or_else(|| (group.id.clone(), now));
-                            unregistered.insert(instance.id, since);
-                        }
+            cloud.each_instance(&group.id, &mut |name, state| match state {
+                InstanceState::Creating(Some(error)) => {
+                    let failed = self.failed.entry(group.id.clone()).or_default();
+                    failed.insert(name.clone(), error);
+                }
+                InstanceState::Deleting => {}
+                InstanceState::Running | InstanceState::Creating(None) => {
+                    if !registered.contains(name) {
+                        let known = self.unregistered.get(name).cloned();
+                        let since = known.unwrap_or_else(|| (group.id.clone(), now));
+                        unregistered.insert(name.clone(), since);
                     }
                 }
-            }
+            });
         }
         self.unregistered = unregistered;
     }
@@ -157,19 +154,25 @@ impl Registry {
         now: SimTime,
     ) {
         let groups = cloud.node_groups();
-        let mut by_group: BTreeMap<Name, Readiness> = BTreeMap::new();
+        let startup_times: Vec<_> =
+            groups.iter().map(|group| group.options.resolved(options).startup_time).collect();
+        let mut of_groups: Vec<Option<Readiness>> = vec![None; groups.len()];
         let mut total = Readiness::default();
         for one in nodes {
-            let group = one.group.and_then(|group| groups.get(group));
-            let own = group.map(|group| group.options.resolved(options).startup_time);
-            let startup_time = own.unwrap_or(options.max_node_startup_time);
-            let is_deleted = !cloud.has_instance(&one.node);
-            total.count(&one.node, is_deleted, startup_time, now);
+            let group = one.group.filter(|group| *group < groups.len());
+            let startup_time =
+                group.map_or(options.max_node_startup_time, |group| startup_times[group]);
+            let is_deleted = !one.has_instance;
+            total.count(one, is_deleted, startup_time, now);
             if let Some(group) = group {
-                let readiness = by_group.entry(group.id.clone()).or_default();
-                readiness.count(&one.node, is_deleted, startup_time, now);
+                let readiness = of_groups[group].get_or_insert_default();
+                readiness.count(one, is_deleted, startup_time, now);
             }
         }
+        let of_groups = groups.iter().zip(of_groups);
+        let mut by_group: BTreeMap<Name, Readiness> = of_groups
+            .filter_map(|(group, readiness)| Some((group.id.clone(), readiness?)))
+            .collect();
         for (group, since) in self.unregistered.values() {
             let known = groups.iter().find(|one| one.id == *group);
             let Some(known) = known else { continue };
@@ -396,11 +399,12 @@ impl Registry {
 }
 
 impl Readiness {
-    fn count(&mut self, node: &Node, is_deleted: bool, startup_time: SimDuration, now: SimTime) {
+    fn count(&mut self, one: &LoopNode, is_deleted: bool, startup_time: SimDuration, now: SimTime) {
+        let node = &one.node;
         self.registered += 1;
         if is_deleted {
             self.deleted += 1;
-        } else if is_ready(node) {
+        } else if one.is_ready {
             self.ready += 1;
         } else if node.meta.created + startup_time > now {
             self.not_started.push(node.meta.name().clone());

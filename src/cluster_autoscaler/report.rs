@@ -1,6 +1,7 @@
 //! The decisions of one loop, and its requests to the API server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::pods::PodInfo;
 use cluster::node::{NodeId, Taint};
@@ -25,7 +26,7 @@ pub struct LoopReport {
     /// Time of the loop.
     pub at: SimTime,
     /// Unschedulable pods, before the processors.
-    pub pending: Vec<NamespacedName>,
+    pub pending: Arc<Vec<Arc<PodInfo>>>,
     /// Pods left by the processors: they fit neither existing nor upcoming nodes. Young pods are included.
     pub after_filters: Vec<NamespacedName>,
     /// True if the loop got as far as processing pods.
@@ -239,10 +240,10 @@ impl DeleteResult {
 
 impl LoopReport {
     /// The report of a loop that has not done anything yet.
-    pub(crate) const fn new(at: SimTime) -> Self {
+    pub(crate) fn new(at: SimTime) -> Self {
         Self {
             at,
-            pending: Vec::new(),
+            pending: Arc::default(),
             after_filters: Vec::new(),
             has_processed_pods: false,
             upcoming: BTreeMap::new(),
@@ -269,8 +270,6 @@ impl LoopReport {
 }
 
 /// The names of pods.
-pub(crate) fn names<'a>(
-    pods: impl IntoIterator<Item = &'a std::sync::Arc<PodInfo>>,
-) -> Vec<NamespacedName> {
+pub(crate) fn names<'a>(pods: impl IntoIterator<Item = &'a Arc<PodInfo>>) -> Vec<NamespacedName> {
     pods.into_iter().map(|pod| pod.name.clone()).collect()
 }

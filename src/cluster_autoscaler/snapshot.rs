@@ -1,26 +1,25 @@
 //! A snapshot of the cluster on which removals and new nodes can be simulated and reverted
 //! (`cluster-autoscaler/simulator/clustersnapshot`). The scheduler's filters decide whether a pod fits a node.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::natural_cmp;
 use super::nodes::LoopNode;
+use super::outlook::Outlook;
 use super::pods::{PodInfo, TemplateCache};
-use super::utilization::{ExcludedPods, Utilization, utilization};
-use cluster::node::{Node, NodeId};
+pub(crate) use super::snapshot_node::SnapshotNode;
+use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
 use cluster::{ClusterView, Name};
-use engine::SimTime;
 use scheduler::SchedulerConfiguration;
 use scheduler::cache::Cache;
 use scheduler::cycle::{Prepared, check, prepare};
 use scheduler::framework::{CycleContext, PodToPlace};
 use scheduler::gpu::DeviceSet;
-use scheduler::node_info::{NodeInfo, PlacedPod};
+use scheduler::node_info::{ClassId, PlacedPod};
 use scheduler::nominations::Nominations;
-use scheduler::pod_class::PodClass;
 use scheduler::profile::Profile;
 
 /// First id of pods that exist only in this module.
@@ -28,52 +27,6 @@ const MADE_UP: u64 = (u32::MAX as u64) << 32;
 
 /// Index of a node in the snapshot.
 pub(crate) type Slot = usize;
-
-/// A node with its pods.
-#[derive(Clone, Debug)]
-pub(crate) struct SnapshotNode {
-    pub(crate) node: Arc<Node>,
-    /// The pods by creation time, followed by those that were moved here.
-    pub(crate) pods: Vec<Arc<PodInfo>>,
-    /// Position of its group.
-    pub(crate) group: Option<usize>,
-    /// Its utilization while neither it nor its pods change.
-    utilization: OnceLock<Utilization>,
-}
-
-impl SnapshotNode {
-    /// A node of a group with its pods.
-    pub(crate) fn new(node: Arc<Node>, pods: Vec<Arc<PodInfo>>, group: Option<usize>) -> Self {
-        Self { node, pods, group, utilization: OnceLock::new() }
-    }
-
-    fn pods_mut(&mut self) -> &mut Vec<Arc<PodInfo>> {
-        self.forget();
-        &mut self.pods
-    }
-
-    fn forget(&mut self) {
-        self.utilization = OnceLock::new();
-    }
-
-    /// Its utilization, with the same arguments each time; absent if its CPU or memory is unknown.
-    pub(crate) fn utilization(
-        &self,
-        gpu_label: &str,
-        left_out: ExcludedPods,
-        now: SimTime,
-    ) -> Option<Utilization> {
-        if let Some(known) = self.utilization.get() {
-            return Some(known.clone());
-        }
-        let found = utilization(&self.node, &self.pods, gpu_label, left_out, now)?;
-        // A pod that is terminating stops counting after a while.
-        if self.pods.iter().all(|pod| pod.deletion.is_none()) {
-            let _ = self.utilization.set(found.clone());
-        }
-        Some(found)
-    }
-}
 
 /// Why a pod does not fit a node (`FailingPredicateReasons`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +36,7 @@ pub(crate) struct Rejection {
 
 /// How to revert a change.
 #[derive(Clone, Debug)]
-enum Undo {
+pub(super) enum Undo {
     RemovePod(Slot),
     InsertPod(Slot, usize, Arc<PodInfo>),
     RemoveNode(Slot),
@@ -93,16 +46,16 @@ enum Undo {
 /// The snapshot.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
-    cache: Cache,
-    profile: Arc<Profile>,
-    nodes: Vec<Option<SnapshotNode>>,
+    pub(super) cache: Cache,
+    pub(super) profile: Arc<Profile>,
+    pub(super) nodes: Vec<Option<SnapshotNode>>,
     /// Ordered by name, with numbers compared as numbers.
-    order: Vec<Slot>,
+    pub(super) order: Vec<Slot>,
     /// Only ever looked up, never iterated.
     by_name: FxHashMap<Name, Slot>,
     /// Where the last search for a node ended (`lastIndexOrderMapping`).
-    last_match: usize,
-    undo: Vec<Undo>,
+    pub(super) last_match: usize,
+    pub(super) undo: Vec<Undo>,
     /// Length of `undo` at each fork.
     forks: Vec<usize>,
     templates: TemplateCache,
@@ -112,6 +65,7 @@ pub(crate) struct Snapshot {
     /// up, never iterated.
     by_id: FxHashMap<NodeId, (Slot, u64)>,
     made_up: u64,
+    pub(super) outlook: Outlook,
 }
 
 impl Snapshot {
@@ -133,6 +87,7 @@ impl Snapshot {
             pods: FxHashMap::default(),
             by_id: FxHashMap::default(),
             made_up: MADE_UP,
+            outlook: Outlook::default(),
         }
     }
 
@@ -143,15 +98,14 @@ impl Snapshot {
     }
 
     fn pod_info(&mut self, view: ClusterView<'_>, id: PodId, pod: &Pod) -> Arc<PodInfo> {
-        let class = self.cache.class_of(view, pod);
         if let Some(known) = self.pods.get(&id)
-            && known.class == class
+            && known.resource_version == pod.resource_version
             && known.phase == pod.phase
             && known.deletion == pod.deletion.map(|deletion| deletion.deadline)
-            && known.resource_version == pod.resource_version
         {
             return Arc::clone(known);
         }
+        let class = self.cache.class_of(view, pod);
         let info = Arc::new(self.templates.pod(view, id, pod, class));
         self.pods.insert(id, Arc::clone(&info));
         info
@@ -168,42 +122,70 @@ impl Snapshot {
         &mut self.cache
     }
 
+    /// The first class that every node judges like that of the pod.
+    pub(crate) fn demand_of(&self, pod: &PodInfo) -> ClassId {
+        self.cache.alike(pod.class)
+    }
+
     /// Replaces the snapshot by the current cluster: these nodes with their pods, except for expendable ones
     /// (`SetClusterState`).
     pub(crate) fn sync(&mut self, view: ClusterView<'_>, nodes: &[LoopNode], cutoff: i64) {
         debug_assert!(self.forks.is_empty(), "what was played through is taken back");
         self.undo.clear();
-        let before = std::mem::take(&mut self.by_id);
-        let mut stays = vec![false; self.nodes.len()];
-        for (slot, _) in nodes.iter().filter_map(|one| before.get(&one.id)) {
-            stays[*slot] = true;
-        }
-        for (slot, stays) in stays.into_iter().enumerate() {
-            if !stays {
-                self.take(slot);
-            }
-        }
+        self.remove_all_but(nodes);
         for one in nodes {
             let revision = view.store().revision_of_pods_on(one.id);
-            let known = before.get(&one.id).copied();
+            let known = self.by_id.get(&one.id).copied();
             let slot = if let Some((slot, seen)) = known {
-                self.update_node(slot, one);
-                if seen != revision {
-                    let pods = self.pods_on(view, one, cutoff);
-                    self.update_pods(slot, pods);
+                let is_same = self.is_same(slot, one);
+                if seen != revision || !is_same {
+                    let moved = self.take_moved(slot);
+                    self.update_node(slot, one);
+                    if seen != revision {
+                        let pods = self.pods_on(view, one, cutoff);
+                        self.update_pods(slot, pods);
+                    }
+                    self.move_back(view, slot, moved);
                 }
                 slot
             } else {
                 let pods = self.pods_on(view, one, cutoff);
                 self.insert(SnapshotNode::new(Arc::clone(&one.node), pods, one.group))
             };
-            self.by_id.insert(one.id, (slot, revision));
+            if known != Some((slot, revision)) {
+                self.by_id.insert(one.id, (slot, revision));
+            }
         }
         while self.nodes.last().is_some_and(Option::is_none) {
             self.nodes.pop();
         }
         if self.pods.len() > 2 * view.pods().len() + 1000 {
             self.pods.retain(|id, _| view.pods().contains(*id));
+        }
+    }
+
+    /// Removes the nodes that are not among these.
+    fn remove_all_but(&mut self, nodes: &[LoopNode]) {
+        let mut stays = vec![false; self.nodes.len()];
+        let mut gone = self.by_id.len();
+        for (slot, _) in nodes.iter().filter_map(|one| self.by_id.get(&one.id)) {
+            stays[*slot] = true;
+            gone -= 1;
+        }
+        if gone == 0 {
+            return;
+        }
+        let mut slots = Vec::with_capacity(gone);
+        self.by_id.retain(|_, (slot, _)| {
+            if !stays[*slot] {
+                slots.push(*slot);
+            }
+            stays[*slot]
+        });
+        slots.sort_unstable();
+        for slot in slots {
+            self.displace(slot);
+            self.take(slot);
         }
     }
 
@@ -225,6 +207,12 @@ impl Snapshot {
         }
         pods.sort_by(|one, other| by_age(one, other));
         pods
+    }
+
+    /// True if a node is as it was in the last loop, its pods aside.
+    fn is_same(&self, slot: Slot, one: &LoopNode) -> bool {
+        let own = self.nodes[slot].as_ref();
+        own.is_some_and(|own| Arc::ptr_eq(&own.node, &one.node) && own.group == one.group)
     }
 
     fn update_node(&mut self, slot: Slot, one: &LoopNode) {
@@ -257,8 +245,7 @@ impl Snapshot {
         for one in new {
             self.cache.add_pod(node_id(slot), placed(one));
         }
-        own.pods = pods;
-        own.forget();
+        own.set_pods(pods);
     }
 
     /// Begins changes that can be reverted.
@@ -303,6 +290,12 @@ impl Snapshot {
     /// The slot of the node with this name.
     pub(crate) fn slot(&self, name: &str) -> Option<Slot> {
         self.by_name.get(name).copied()
+    }
+
+    /// The slot of a node in the store, as of the last sync.
+    pub(crate) fn slot_of(&self, id: NodeId) -> Option<Slot> {
+        let (slot, _) = self.by_id.get(&id)?;
+        Some(*slot).filter(|slot| self.nodes[*slot].is_some())
     }
 
     /// A node, by a slot returned from [`Self::slot`] or [`Self::slots`].
@@ -384,54 +377,14 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Puts a pod on the first acceptable node that it fits, searching from the one after the last match
-    /// (`SchedulePodOnAnyNodeMatching`).
-    pub(crate) fn schedule_anywhere(
-        &mut self,
-        view: ClusterView<'_>,
-        pod: &Arc<PodInfo>,
-        is_acceptable: &dyn Fn(Slot) -> bool,
-    ) -> Option<Slot> {
-        let position = self.search(view, pod, is_acceptable)?;
-        self.last_match = position;
-        let slot = self.order[position];
-        self.add_pod(slot, Arc::clone(pod));
-        Some(slot)
-    }
-
-    fn search(
-        &self,
-        view: ClusterView<'_>,
-        pod: &PodInfo,
-        is_acceptable: &dyn Fn(Slot) -> bool,
-    ) -> Option<usize> {
-        let cycle = self.cycle(view, pod);
-        let prepared = prepare(&self.profile, &cycle);
-        if prepared.refusal.is_some() {
-            return None;
-        }
-        let count = self.order.len();
-        let nominations = Nominations::default();
-        (0..count).map(|step| (step + 1 + self.last_match) % count).find(|position| {
-            let slot = self.order[*position];
-            if !is_acceptable(slot) || !may_be(&prepared, slot) {
-                return false;
-            }
-            let node = self.cache.node(slot);
-            !node.unschedulable
-                && !is_short(node, cycle.pod.class)
-                && check(&prepared.filters, &cycle, &nominations, node).is_ok()
-        })
-    }
-
-    fn cycle<'a>(&'a self, view: ClusterView<'a>, pod: &'a PodInfo) -> CycleContext<'a> {
+    pub(super) fn cycle<'a>(&'a self, view: ClusterView<'a>, pod: &'a PodInfo) -> CycleContext<'a> {
         let class = self.cache.class(pod.class);
         let owner = pod.controller.as_ref().and_then(|controller| controller.owner);
         let pod = PodToPlace { id: Some(pod.id), class, owner, nominated_node: None };
         CycleContext { cache: &self.cache, view, pod }
     }
 
-    fn insert(&mut self, node: SnapshotNode) -> Slot {
+    pub(super) fn insert(&mut self, node: SnapshotNode) -> Slot {
         let slot = self.nodes.len();
         self.nodes.push(None);
         self.put(slot, node);
@@ -439,7 +392,7 @@ impl Snapshot {
     }
 
     /// The position of a name in the order, or where it would be.
-    fn place_of(&self, name: &str) -> Result<usize, usize> {
+    pub(super) fn place_of(&self, name: &str) -> Result<usize, usize> {
         self.order.binary_search_by(|other| natural_cmp(self.node(*other).node.meta.name(), name))
     }
 
@@ -455,7 +408,7 @@ impl Snapshot {
         self.nodes[slot] = Some(node);
     }
 
-    fn take(&mut self, slot: Slot) -> Option<SnapshotNode> {
+    pub(super) fn take(&mut self, slot: Slot) -> Option<SnapshotNode> {
         let name = self.nodes.get(slot)?.as_ref()?.node.meta.name();
         if let Ok(place) = self.place_of(name) {
             self.order.remove(place);
@@ -474,25 +427,16 @@ pub(crate) fn by_age(one: &PodInfo, other: &PodInfo) -> std::cmp::Ordering {
 }
 
 /// True if PreFilter has not excluded the node.
-fn may_be(prepared: &Prepared<'_>, slot: Slot) -> bool {
+pub(super) fn may_be(prepared: &Prepared<'_>, slot: Slot) -> bool {
     prepared.only.as_ref().is_none_or(|(slots, _)| slots.contains(&slot))
 }
 
-/// True if NodeResourcesFit rejects the node, without the reasons: a cheap test, as most nodes are full.
-fn is_short(node: &NodeInfo, pod: &PodClass) -> bool {
-    let (free, asked) = (&node.allocatable, &pod.requests);
-    let lacks = |asked: i64, free: i64, used: i64| asked > 0 && asked > free.saturating_sub(used);
-    node.pods.len() + 1 > node.allowed_pods
-        || lacks(asked.milli_cpu, free.milli_cpu, node.requested.milli_cpu)
-        || lacks(asked.memory, free.memory, node.requested.memory)
-}
-
-fn placed(pod: &PodInfo) -> PlacedPod {
+pub(super) fn placed(pod: &PodInfo) -> PlacedPod {
     let is_terminating = pod.deletion.is_some();
     PlacedPod { id: Some(pod.id), class: pod.class, is_terminating, devices: DeviceSet::NONE }
 }
 
 /// The cache's id of the node in a slot.
-fn node_id(slot: Slot) -> NodeId {
+pub(super) fn node_id(slot: Slot) -> NodeId {
     NodeId::from_bits(slot as u64)
 }

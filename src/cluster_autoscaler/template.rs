@@ -58,6 +58,21 @@ struct DaemonPod {
 }
 
 impl TemplateNode {
+    /// True if new nodes like either are the same.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let is_like = |(one, other): (&Arc<PodInfo>, &Arc<PodInfo>)| {
+            one.class == other.class
+                && Arc::ptr_eq(&one.facts, &other.facts)
+                && one.controller == other.controller
+                && one.annotations == other.annotations
+                && one.phase == other.phase
+        };
+        self.group == other.group
+            && self.node == other.node
+            && self.pods.len() == other.pods.len()
+            && self.pods.iter().zip(&other.pods).all(is_like)
+    }
+
     /// A copy with another name (`SanitizedNodeInfo`).
     pub(crate) fn fresh(&self, snapshot: &mut Snapshot, suffix: &str) -> SnapshotNode {
         let name: Name = format!("{}-{suffix}", self.node.meta.name()).into();

@@ -30,11 +30,10 @@ pub fn pending_pods(snapshot: &Snapshot) -> (Vec<Arc<Pod>>, Vec<IgnoredPod>) {
 /// such pods, or no pool to create nodes.
 pub fn schedule(snapshot: &Snapshot) -> Option<Results> {
     let ground = PassContext::new(snapshot);
-    let pods: Vec<Arc<Pod>> = ground.pending.iter().chain(&ground.of_going).cloned().collect();
-    if pods.is_empty() {
+    if ground.pending.is_empty() && ground.of_going.is_empty() {
         return None;
     }
-    let mut results = solve(&ground, &pods, &PassScope::default())?;
+    let mut results = solve(&ground, &[], &PassScope::default())?;
     results.truncate(&snapshot.options);
     Some(results)
 }

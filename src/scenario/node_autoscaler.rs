@@ -34,7 +34,7 @@ pub struct ClusterAutoscalerSettings {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub flags: BTreeMap<String, Value>,
     /// The ConfigMap of the `priority` expander: name patterns of pools by priority, such as `{50: [spot], 10:
-    /// [general]}`.
+    /// [general]}`. Without it, that expander adds no node.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub priorities: BTreeMap<i64, Vec<String>>,
     /// Time of the first loop: a time from the start, or seeded for a random time within the scan interval. Default
@@ -82,6 +82,7 @@ impl ClusterAutoscalerSettings {
             .iter()
             .map(|(priority, patterns)| (*priority, patterns.iter().map(String::as_str).collect()));
         match PriorityList::new(lists) {
+            Ok(_) if self.priorities.is_empty() => {}
             Ok(priorities) => options.priorities = priorities,
             Err(problem) => problems.push((String::new(), None, problem)),
         }

@@ -73,6 +73,18 @@ pub(super) struct Cohorts {
 /// Below this number of cohorts, joining is not worth its cost.
 const FEW: usize = 64;
 
+impl Cohort {
+    /// Its pods, some of which may have left.
+    pub(super) fn members(&self) -> impl Iterator<Item = PodId> {
+        self.members.iter().map(|(_, pod)| *pod)
+    }
+
+    /// True if no pod has left.
+    pub(super) fn is_whole(&self) -> bool {
+        self.members.len() == self.len
+    }
+}
+
 impl Cohorts {
     /// Number of waiting pods, without the released ones.
     pub(super) fn waiting_len(&self) -> usize {
@@ -90,9 +102,9 @@ impl Cohorts {
         self.all.iter().filter(|(_, one)| !one.is_released).map(|(id, one)| (*id, one))
     }
 
-    /// All pods with the numbers of their cohorts, including some that may have left.
-    pub(super) fn members(&self) -> impl Iterator<Item = (u32, PodId)> {
-        self.all.iter().flat_map(|(id, one)| one.members.iter().map(|(_, pod)| (*id, *pod)))
+    /// All cohorts, by number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, &Cohort)> {
+        self.all.iter().map(|(id, one)| (*id, one))
     }
 
     /// Earliest time of rejection among the waiting cohorts.

@@ -358,13 +358,14 @@ impl SchedulingQueue {
     pub fn found_no_node(&self) -> impl Iterator<Item = PodId> {
         let singles = self.waiting.iter().flatten().map(|(_, order)| &self.pods[&order.3]);
         let singles = singles.filter(|queued| queued.failures() > 0).map(|queued| queued.pod);
-        let members = self.cohorts.members();
         let is_there = |id: u32, pod: PodId| {
             self.pods.get(&pod).is_some_and(|queued| queued.place == SubQueue::Unschedulable(id))
         };
-        let there = members.filter(move |(id, pod)| is_there(*id, *pod));
-        let mut waiting: Vec<(SimTime, PodId)> =
-            there.map(|(id, pod)| (self.cohorts.get(id).common.timestamp, pod)).collect();
+        let mut waiting: Vec<(SimTime, PodId)> = Vec::new();
+        for (id, cohort) in self.cohorts.all() {
+            let there = cohort.members().filter(|pod| cohort.is_whole() || is_there(id, *pod));
+            waiting.extend(there.map(|pod| (cohort.common.timestamp, pod)));
+        }
         waiting.sort_unstable();
         waiting.dedup();
         singles.chain(waiting.into_iter().map(|(_, pod)| pod))

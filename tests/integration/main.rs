@@ -35,6 +35,7 @@ mod layers;
 mod manifests;
 mod named_nodes;
 mod network_policies;
+mod node_autoscaler_shortcuts;
 mod node_autoscaling;
 mod own_cpu;
 mod persistent_volumes;

@@ -1,6 +1,6 @@
 //! Candidates for removal, and their order (`processors/nodes`, `processors/scaledowncandidates`).
 
-use std::collections::BTreeSet;
+use rustc_hash::FxHashSet;
 
 use super::drainability::{DrainContext, moves_nothing};
 use crate::nodes::LoopNode;
@@ -17,7 +17,7 @@ pub(crate) fn candidates(
     nodes: &[LoopNode],
     snapshot: &Snapshot,
     cloud: &dyn CloudProvider,
-    previous: &BTreeSet<Name>,
+    previous: &FxHashSet<Name>,
     changes: &LastChanges,
     options: &Options,
     now: SimTime,
@@ -30,9 +30,9 @@ pub(crate) fn candidates(
     let context = DrainContext { options, budgets: None, view: None, now };
     // Nodes with pods that must complete first come last, empty or not.
     let rank = |one: &LoopNode| {
-        let slot = snapshot.slot(one.name());
-        let moves = slot.map(|slot| moves_nothing(&snapshot.node(slot).pods, context));
-        moves.flatten().map_or((1, false), |has_on_completion| (0, has_on_completion))
+        let slot = snapshot.slot_of(one.id);
+        let moves = |slot| snapshot.node(slot).moves_nothing(|pods| moves_nothing(pods, context));
+        slot.and_then(moves).map_or((1, false), |has_on_completion| (0, has_on_completion))
     };
     let mut found: Vec<((i32, bool), bool, usize)> = Vec::new();
     for (place, one) in nodes.iter().enumerate().filter(|(_, one)| may_shrink(one)) {

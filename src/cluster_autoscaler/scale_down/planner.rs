@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::assessment::{Assessment, Assessments};
 use super::drainability::{BlockingReason, DrainContext};
 use super::eligibility::examine;
 use super::removal::{NodeToBeRemoved, simulate_removal};
@@ -14,7 +17,6 @@ use crate::pdb::RemainingBudgets;
 use crate::provider::CloudProvider;
 use crate::quotas::{Bound, Quotas};
 use crate::snapshot::Snapshot;
-use crate::utilization::Utilization;
 use cluster::{ClusterView, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 
@@ -92,10 +94,9 @@ impl From<UnremovableReason> for Unremovable {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Planner {
     unneeded: UnneededNodes,
-    unremovable: BTreeMap<Name, Unremovable>,
-    /// Unremovable nodes, each with the time until which it is skipped.
-    parked: BTreeMap<Name, SimTime>,
-    utilization: BTreeMap<Name, Utilization>,
+    assessments: Assessments,
+    /// Unremovable nodes, each with the time until which it is skipped. Only ever looked up, never iterated.
+    parked: FxHashMap<Name, SimTime>,
     hints: HintingSimulator,
     last_update: Option<SimTime>,
     /// Shortest interval between two loops so far.
@@ -134,7 +135,7 @@ impl Planner {
         plan.snapshot.fork();
         let mut destinations = vec![false; plan.snapshot.capacity()];
         for one in nodes.iter().filter(|one| !plan.deleting.contains(one.name())) {
-            if let Some(slot) = plan.snapshot.slot(one.name()) {
+            if let Some(slot) = plan.snapshot.slot_of(one.id) {
                 destinations[slot] = true;
             }
         }
@@ -151,7 +152,6 @@ impl Planner {
     fn categorize(&mut self, plan: &mut Plan<'_>, candidates: &[&LoopNode], mut free: Vec<bool>) {
         let now = plan.view.now;
         let snapshot = &*plan.snapshot;
-        self.unremovable.clear();
         self.parked.retain(|name, until| *until > now && snapshot.slot(name).is_some());
         let eligible = self.eligible(plan, candidates);
         let parked_until = now + plan.options.unremovable_node_recheck_timeout;
@@ -162,7 +162,7 @@ impl Planner {
             if i64::try_from(removable.len()).is_ok_and(|number| number >= limit) {
                 break;
             }
-            let Some(slot) = plan.snapshot.slot(one.name()) else { continue };
+            let Some(slot) = plan.snapshot.slot_of(one.id) else { continue };
             let node = plan.snapshot.node(slot).clone();
             let view = plan.view;
             let (options, budgets_now) = (plan.options, Some(&budgets));
@@ -182,7 +182,7 @@ impl Planner {
                 Err((reason, pod)) => {
                     let pod = pod.map(|(pod, reason)| (pod.name.clone(), reason));
                     self.parked.insert(one.name().clone(), parked_until);
-                    self.unremovable.insert(one.name().clone(), Unremovable { reason, pod });
+                    self.assessments.keep(Some(slot), one.name(), Unremovable { reason, pod });
                 }
             }
         }
@@ -193,33 +193,30 @@ impl Planner {
     fn eligible<'n>(&mut self, plan: &Plan<'_>, candidates: &[&'n LoopNode]) -> Vec<&'n LoopNode> {
         let now = plan.view.now;
         let groups = plan.cloud.node_groups();
+        let resolved: Vec<_> =
+            groups.iter().map(|group| group.options.resolved(plan.options)).collect();
         let mut eligible = Vec::new();
-        self.utilization.clear();
+        self.assessments.clear();
         for one in candidates {
             let name = one.name();
-            let Some(slot) = plan.snapshot.slot(name) else {
-                self.unremovable.insert(name.clone(), UnremovableReason::UnexpectedError.into());
-                continue;
-            };
-            if self.parked.contains_key(name) {
-                self.unremovable
-                    .insert(name.clone(), UnremovableReason::RecentlyUnremovable.into());
-                continue;
-            }
-            let group = one.group.and_then(|group| groups.get(group));
-            let group = group.map(|group| group.options.resolved(plan.options));
-            let label = plan.cloud.gpu_label();
-            let node = plan.snapshot.node(slot);
-            let (reason, utilization) = examine(node, group, label, plan.options, now);
-            if let Some(utilization) = utilization {
-                self.utilization.insert(name.clone(), utilization);
-            }
-            match reason {
-                Some(reason) => {
-                    self.unremovable.insert(name.clone(), reason.into());
+            let slot = plan.snapshot.slot_of(one.id);
+            let (reason, utilization) = match slot {
+                None => (Some(UnremovableReason::UnexpectedError), None),
+                Some(_) if self.parked.contains_key(name) => {
+                    (Some(UnremovableReason::RecentlyUnremovable), None)
                 }
-                None => eligible.push(*one),
+                Some(slot) => {
+                    let group = one.group.and_then(|group| resolved.get(group).copied());
+                    let label = plan.cloud.gpu_label();
+                    examine(plan.snapshot.node(slot), group, label, plan.options, now)
+                }
+            };
+            if reason.is_none() {
+                eligible.push(*one);
             }
+            let unremovable = reason.map(Unremovable::from);
+            self.assessments
+                .push(slot, Assessment { node: name.clone(), utilization, unremovable });
         }
         eligible
     }
@@ -274,7 +271,8 @@ impl Planner {
                 });
                 match reason {
                     Some(reason) => {
-                        self.unremovable.insert(name.clone(), reason.into());
+                        let slot = plan.snapshot.slot(name);
+                        self.assessments.keep(slot, name, reason.into());
                     }
                     None => chosen.push((order_of(&unneeded.removal), name.clone())),
                 }
@@ -286,7 +284,7 @@ impl Planner {
             let waits = self.unneeded.0.get(&name).is_some_and(|one| one.removal.has_on_completion);
             if waits {
                 let reason = UnremovableReason::BlockedByOnCompletionPod;
-                self.unremovable.insert(name, reason.into());
+                self.assessments.keep(plan.snapshot.slot(&name), &name, reason.into());
             } else if order == 0 {
                 nodes.empty.push(name);
             } else {
@@ -306,24 +304,19 @@ impl Planner {
         self.unneeded.0.get(name).map(Unneeded::told)
     }
 
-    /// True if a node is unneeded.
-    pub(crate) fn is_unneeded(&self, name: &Name) -> bool {
-        self.unneeded.0.contains_key(name)
+    /// The names of the unneeded nodes, in order.
+    pub(crate) fn unneeded_in_order(&self) -> impl Iterator<Item = &Name> {
+        self.unneeded.0.keys()
     }
 
-    /// The names of the unneeded nodes.
-    pub(crate) fn unneeded_names(&self) -> BTreeSet<Name> {
+    /// The names of the unneeded nodes. Only to be looked up, not iterated.
+    pub(crate) fn unneeded_names(&self) -> FxHashSet<Name> {
         self.unneeded.0.keys().cloned().collect()
     }
 
-    /// The unremovable nodes, by name.
-    pub(crate) const fn unremovable(&self) -> &BTreeMap<Name, Unremovable> {
-        &self.unremovable
-    }
-
-    /// The utilization of the nodes that were considered.
-    pub(crate) const fn utilization(&self) -> &BTreeMap<Name, Utilization> {
-        &self.utilization
+    /// The candidates of the last loop.
+    pub(crate) const fn assessments(&self) -> &Assessments {
+        &self.assessments
     }
 }
 

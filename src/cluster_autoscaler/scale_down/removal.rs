@@ -45,7 +45,7 @@ pub(super) fn simulate_removal(
     let ghost = with_ghost(snapshot, view, slot);
     let is_destination = |slot: Slot| destinations.get(slot).copied().unwrap_or(false);
     let found = hints.try_schedule(snapshot, view, &pods, true, &is_destination);
-    if found.iter().any(|found| !found) {
+    if found.iter().any(Option::is_none) {
         snapshot.revert();
         return Err((UnremovableReason::NoPlaceToMovePods, None));
     }

@@ -1,6 +1,8 @@
 //! The soft taint of unneeded nodes (`core/scaledown/actuation/softtaint.go`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashSet;
 
 use crate::nodes::LoopNode;
 use crate::options::Options;
@@ -16,7 +18,7 @@ use engine::SimTime;
 pub(crate) fn soft_taints(
     nodes: &[LoopNode],
     changed: &BTreeMap<NodeId, Vec<Taint>>,
-    unneeded: &BTreeSet<Name>,
+    unneeded: &FxHashSet<Name>,
     options: &Options,
     now: SimTime,
     requests: &mut Vec<Request>,
@@ -25,8 +27,8 @@ pub(crate) fn soft_taints(
     for is_unneeded in [false, true] {
         for one in nodes.iter().filter(|one| one.group.is_some()) {
             let has_it = has_taint(&one.node, DELETION_CANDIDATE);
-            if unneeded.contains(one.name()) != is_unneeded
-                || has_it == is_unneeded
+            if has_it == is_unneeded
+                || unneeded.contains(one.name()) != is_unneeded
                 || has_taint(&one.node, TO_BE_DELETED)
                 || budget == 0
             {

@@ -9,7 +9,7 @@ use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, 
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
 use cluster_autoscaler::{
-    CloudError, CloudProvider, GroupOptions, Instance, InstanceError, InstanceState, NodeGroup,
+    CloudError, CloudProvider, GroupOptions, InstanceError, InstanceState, NodeGroup,
 };
 use engine::SimTime;
 use units::Quantity;
@@ -27,6 +27,8 @@ const MIB: i64 = 1 << 20;
 pub(super) struct Cloud {
     groups: Vec<NodeGroup>,
     behaviour: Vec<Behaviour>,
+    /// Number of instances that are gone.
+    removals: u64,
     /// The requests that it received, in the form of recordings.
     pub(super) log: Vec<Value>,
 }
@@ -71,7 +73,7 @@ impl Cloud {
                 last: group.size,
             });
         }
-        Ok(Self { groups, behaviour, log: Vec::new() })
+        Ok(Self { groups, behaviour, removals: 0, log: Vec::new() })
     }
 
     /// A node of the group that has this instance; without GPUs if the node is new and they appear later in this
@@ -120,6 +122,7 @@ impl Cloud {
         for one in &mut self.behaviour {
             one.instances.remove(name);
         }
+        self.removals += 1;
     }
 
     /// Changes a group's behaviour.
@@ -154,10 +157,10 @@ impl CloudProvider for Cloud {
         &self.groups
     }
 
-    fn instances(&self, group: &str) -> Vec<Instance> {
-        let Some(at) = self.place(group) else { return Vec::new() };
+    fn each_instance(&self, group: &str, show: &mut dyn FnMut(&Name, InstanceState)) {
+        let Some(at) = self.place(group) else { return };
         let instances = self.behaviour[at].instances.iter();
-        instances.map(|(id, state)| Instance { id: id.clone(), state: state.clone() }).collect()
+        instances.for_each(|(id, state)| show(id, state.clone()));
     }
 
     fn group_of(&self, node: &Node) -> Option<usize> {
@@ -166,6 +169,10 @@ impl CloudProvider for Cloud {
 
     fn has_instance(&self, node: &Node) -> bool {
         self.behaviour.iter().any(|one| one.instances.contains_key(node.meta.name()))
+    }
+
+    fn removals(&self) -> u64 {
+        self.removals
     }
 
     fn gpu_label(&self) -> &str {

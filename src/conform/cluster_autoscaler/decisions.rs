@@ -22,7 +22,7 @@ const TAINTS: [(&str, &str); 2] = [
 /// All fields of a loop except its state.
 pub(super) fn decided(report: &LoopReport) -> Map<String, Value> {
     let mut decisions = Map::new();
-    let pending = sorted(&report.pending);
+    let pending = sorted(report.pending.iter().map(|pod| &pod.name));
     let left = sorted(&report.after_filters);
     if report.has_processed_pods {
         if left != pending {
@@ -234,7 +234,7 @@ fn unneeded(autoscaler: &ClusterAutoscaler) -> Value {
 }
 
 fn unremovable(autoscaler: &ClusterAutoscaler) -> Value {
-    let decisions = map(autoscaler.unremovable(), |node| {
+    let decisions = map(&autoscaler.unremovable(), |node| {
         let mut decisions = json!({ "reason": node.reason.as_str() });
         if let Some((pod, reason)) = &node.pod {
             decisions["pod"] = json!(&*pod.name);
@@ -246,7 +246,7 @@ fn unremovable(autoscaler: &ClusterAutoscaler) -> Value {
 }
 
 fn utilization(autoscaler: &ClusterAutoscaler) -> Value {
-    let decisions = map(autoscaler.utilization(), |node| {
+    let decisions = map(&autoscaler.utilization(), |node| {
         let mut decisions = json!({
             "by": &*node.resource, "cpu": node.cpu, "mem": node.memory, "util": node.share,
         });
@@ -279,8 +279,8 @@ fn map<T>(values: &BTreeMap<Name, T>, decisions: impl Fn(&T) -> Value) -> Value 
     Value::Object(values.iter().map(|(name, value)| (name.to_string(), decisions(value))).collect())
 }
 
-fn sorted(pods: &[NamespacedName]) -> Vec<&str> {
-    let mut names: Vec<&str> = pods.iter().map(|pod| &*pod.name).collect();
+fn sorted<'a>(pods: impl IntoIterator<Item = &'a NamespacedName>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = pods.into_iter().map(|pod| &*pod.name).collect();
     names.sort_unstable();
     names
 }

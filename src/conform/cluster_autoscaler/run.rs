@@ -190,7 +190,7 @@ fn options(case: &Case) -> Result<Options, String> {
             .map_err(|error| format!("input.gpu_total[{at}]: {error}"))?;
     }
     options.balancing_ignore_labels.push(super::cloud::GROUP_LABEL.into());
-    if let Some(text) = &input.priority_config {
+    if let Some(text) = input.priority_config.as_ref().filter(|text| !text.is_empty()) {
         options.priorities =
             priorities(text).map_err(|problem| format!("input.priority_config: {problem}"))?;
     }

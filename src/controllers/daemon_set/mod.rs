@@ -4,40 +4,27 @@
 mod backoff;
 pub mod placement;
 mod rolling;
+mod roster;
 mod sync;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use self::backoff::FailedPodBackoff;
 use self::placement::{Placement, placement};
+use self::roster::Roster;
 use self::sync::Sync;
 use super::pod_control::{PodOperation, owner_of_changed_pod};
 use super::{Actions, Controller, Key, RecordedRequest, Requeue, Watches};
 use cluster::daemon_set::DaemonSetId;
 use cluster::node::NodeId;
 use cluster::pod::Owner;
-use cluster::pod_template::PodTemplate;
-use cluster::{Action, Change, ClusterView, Name, ObjectId, Store};
+use cluster::{Action, Change, ClusterView, ObjectId, Store};
 
 /// The DaemonSet controller.
 #[derive(Clone, Debug, Default)]
 pub struct DaemonSetController {
     backoff: FailedPodBackoff,
-    judged: BTreeMap<DaemonSetId, PlacementCache>,
-}
-
-/// The nodes as they were last judged for a DaemonSet.
-#[derive(Clone, Debug)]
-struct PlacementCache {
-    /// The store's revision of the nodes.
-    nodes_revision: u64,
-    /// The hash of the set's revision.
-    hash: Name,
-    /// The pod template of that revision, before a node is assigned.
-    template: Arc<PodTemplate>,
-    /// All nodes, ordered by name.
-    nodes: Arc<[(NodeId, Placement)]>,
+    rosters: BTreeMap<DaemonSetId, Roster>,
 }
 
 impl DaemonSetController {
@@ -50,10 +37,10 @@ impl DaemonSetController {
         node: NodeId,
         is_new: bool,
     ) -> bool {
-        let Some(judged) = self.judged.get(&set) else { return true };
+        let Some(roster) = self.rosters.get(&set) else { return true };
         let owner = Some(Owner::DaemonSet(set));
         let Some(object) = view.nodes().get(node) else { return false };
-        let Placement { should_run, should_continue } = placement(&judged.template, object);
+        let Placement { should_run, should_continue } = placement(&roster.template, object);
         if is_new {
             return should_run;
         }
@@ -63,6 +50,17 @@ impl DaemonSetController {
             set.is_some_and(|set| set.status.number_misscheduled > 0)
         };
         if has_pod { !should_continue || has_misscheduled() } else { should_run }
+    }
+}
+
+impl DaemonSetController {
+    /// What a sync does that looks at every node.
+    fn afresh(&self, view: ClusterView<'_>, id: DaemonSetId) -> String {
+        let (mut backoff, mut rosters) = (self.backoff.clone(), BTreeMap::new());
+        let mut actions = Actions::default();
+        let sync = Sync::new(view, id, &mut backoff, &mut rosters);
+        let requeue = sync.map_or(Requeue::No, |sync| sync.run(&mut actions));
+        format!("{actions:?} {requeue:?}")
     }
 }
 
@@ -99,11 +97,20 @@ impl Controller for DaemonSetController {
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::DaemonSet(id) = key else { return Requeue::No };
-        if let Some(sync) = Sync::new(view, id, &mut self.backoff, &mut self.judged) {
-            return sync.run(actions);
+        let afresh = cfg!(debug_assertions).then(|| self.afresh(view, id));
+        if let Some(sync) = Sync::new(view, id, &mut self.backoff, &mut self.rosters) {
+            let requeue = sync.run(actions);
+            if let Some(afresh) = afresh {
+                debug_assert_eq!(
+                    format!("{actions:?} {requeue:?}"),
+                    afresh,
+                    "settled nodes matter"
+                );
+            }
+            return requeue;
         }
         self.backoff.forget(id);
-        self.judged.remove(&id);
+        self.rosters.remove(&id);
         Requeue::No
     }
 

@@ -74,12 +74,18 @@ pub(super) fn in_place(nodes: &[NodePods], max_unavailable: i32) -> Replacement 
 }
 
 /// Creates new pods next to old ones as far as the surge allows, and deletes old pods whose replacement is available.
-/// On nodes that should no longer run a pod, the old pod is deleted once enough others are available.
-pub(super) fn with_surge(nodes: &[NodePods], max_surge: i32, desired: i32) -> Replacement {
+/// On nodes that should no longer run a pod, the old pod is deleted once enough others are available. On `settled`
+/// other nodes, a new pod is available.
+pub(super) fn with_surge(
+    nodes: &[NodePods],
+    settled: i32,
+    max_surge: i32,
+    desired: i32,
+) -> Replacement {
     let mut replacement = Replacement::default();
     let mut misplaced: Vec<PodId> = Vec::new();
     let mut candidates: Vec<usize> = Vec::new();
-    let (mut surging, mut available) = (0, 0);
+    let (mut surging, mut available) = (0, settled);
     for (position, node) in nodes.iter().enumerate() {
         if node.is_crowded {
             surging += 1;
@@ -127,7 +133,7 @@ mod tests {
     #[test]
     fn a_surge_creates_beside_and_deletes_nothing_yet() {
         let nodes = [old(1, true), old(2, true), old(3, true)];
-        let surge = with_surge(&nodes, 2, 3);
+        let surge = with_surge(&nodes, 0, 2, 3);
         assert!(surge.delete.is_empty());
         assert_eq!(surge.surge, [0, 1]);
     }
@@ -136,8 +142,8 @@ mod tests {
     fn a_node_with_several_pods_of_a_kind_takes_a_place_of_the_surge() {
         let crowded = NodePods { is_crowded: true, ..old(1, true) };
         let nodes = [crowded, old(2, true), old(3, true)];
-        assert_eq!(with_surge(&nodes, 1, 3), Replacement::default());
-        assert_eq!(with_surge(&nodes, 2, 3).surge, [1]);
+        assert_eq!(with_surge(&nodes, 0, 1, 3), Replacement::default());
+        assert_eq!(with_surge(&nodes, 0, 2, 3).surge, [1]);
         assert!(in_place(&nodes, 1).delete.is_empty());
         assert_eq!(in_place(&nodes, 2).delete, [PodId::from_bits(2)]);
     }
@@ -149,9 +155,9 @@ mod tests {
             ..old(slot, true)
         };
         let nodes = [pair(1, false), pair(2, true), old(3, true)];
-        let replacement = with_surge(&nodes, 1, 3);
+        let replacement = with_surge(&nodes, 0, 1, 3);
         assert_eq!(replacement.delete, [PodId::from_bits(2)]);
         assert!(replacement.surge.is_empty());
-        assert_eq!(with_surge(&nodes, 2, 3).surge, [2]);
+        assert_eq!(with_surge(&nodes, 0, 2, 3).surge, [2]);
     }
 }

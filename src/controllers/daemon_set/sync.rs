@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::PlacementCache;
 use super::backoff::FailedPodBackoff;
-use super::placement::{Placement, placement};
+use super::placement::Placement;
 use super::rolling::{NodePods, Replacement, RevisionPod, in_place, limits, with_surge};
+use super::roster::{Roster, Unsettled};
 use crate::replica_set::slow_start_batches;
 use crate::replica_set::status::available_at;
 use crate::{Actions, Key, Requeue};
@@ -33,9 +33,11 @@ pub(super) struct Sync<'a> {
     revisions: Vec<Revision>,
     /// Of the current revision, before a node is named.
     template: Arc<PodTemplate>,
-    /// All nodes, ordered by name.
+    /// The nodes that need a look, ordered by name.
     nodes: Vec<(&'a Node, NodeId, Placement)>,
-    /// By node and in the order of creation; ended ones with a deletion mark are left out.
+    /// Number of other nodes, which run their pod and need nothing.
+    settled: i32,
+    /// Their pods, by node and in the order of creation; ended ones with a deletion mark are left out.
     pods: Vec<(PodId, &'a Pod)>,
     /// By the node's slot: range of its pods in that list.
     ranges: Vec<Range<usize>>,
@@ -43,58 +45,45 @@ pub(super) struct Sync<'a> {
     lost: BTreeMap<&'a Name, Vec<(PodId, &'a Pod)>>,
 }
 
-/// All nodes ordered by name, evaluated for the pods of a set's revision; recomputed only if a node or the revision
-/// changed.
-fn judge(
-    view: ClusterView<'_>,
-    judged: &mut BTreeMap<DaemonSetId, PlacementCache>,
-    (id, set): (DaemonSetId, &DaemonSet),
-    latest: &Revision,
-) -> PlacementCache {
-    let nodes_revision = view.store().nodes_revision();
-    let of_revision = judged.get(&id).filter(|known| known.hash == latest.hash);
-    if let Some(known) = of_revision.filter(|known| known.nodes_revision == nodes_revision) {
-        return known.clone();
-    }
-    let template = match of_revision {
-        Some(known) => Arc::clone(&known.template),
-        None => Arc::new(set.pod_template(latest)),
-    };
-    let nodes = view.store().nodes_by_name();
-    let nodes = nodes.map(|(id, node)| (id, placement(&template, node))).collect();
-    let kept = PlacementCache { nodes_revision, hash: latest.hash.clone(), template, nodes };
-    judged.insert(id, kept.clone());
-    kept
-}
-
 impl<'a> Sync<'a> {
     pub(super) fn new(
         view: ClusterView<'a>,
         id: DaemonSetId,
         backoff: &'a mut FailedPodBackoff,
-        judged: &mut BTreeMap<DaemonSetId, PlacementCache>,
+        rosters: &mut BTreeMap<DaemonSetId, Roster>,
     ) -> Option<Self> {
         let store = view.store();
         let set = store.daemon_sets().get(id)?;
         let revisions = with_latest(&set.revisions, &set.spec.template);
         let latest = revisions.last()?;
-        let PlacementCache { template, nodes, .. } = judge(view, judged, (id, set), latest);
-        let nodes = nodes.iter().map(|(id, placement)| (&store.nodes()[*id], *id, *placement));
+        let roster = rosters.entry(id).or_insert_with(|| Roster::new(set, latest));
+        roster.update(view, set, latest);
+        let hash = Some(&latest.hash);
+        // With a minimum, readiness becomes availability by time alone.
+        let has_minimum = set.spec.min_ready_seconds > 0;
+        let is_settled = |pod: &Pod| {
+            !has_minimum
+                && pod.is_ready()
+                && available_at(pod, SimDuration::ZERO).is_some_and(|at| at <= view.now)
+                && view.labels_of(pod).get(REVISION_HASH_LABEL) == hash
+        };
+        let Unsettled { nodes, settled, elsewhere } = roster.unsettled(view, id, is_settled);
+        let template = Arc::clone(&roster.template);
+        let nodes = nodes.into_iter().map(|(id, placement)| (&store.nodes()[id], id, placement));
         let nodes: Vec<(&Node, NodeId, Placement)> = nodes.collect();
         let mut found: Vec<(NodeId, PodId, &Pod)> = Vec::new();
         let mut lost: BTreeMap<&Name, Vec<(PodId, &Pod)>> = BTreeMap::new();
-        for (pod_id, pod) in store.pods_of(Owner::DaemonSet(id)) {
-            if pod.phase.is_terminal() && pod.is_terminating() {
-                continue;
-            }
-            let bound = pod.node.filter(|node| store.nodes().contains(*node));
-            if let Some(node) = bound {
-                found.push((node, pod_id, pod));
-            } else if let Some(name) = target_node(store.template_of(pod)) {
-                match store.node_named(name) {
-                    Some(node) => found.push((node, pod_id, pod)),
-                    None => lost.entry(name).or_default().push((pod_id, pod)),
-                }
+        let counts = |pod: &Pod| !(pod.phase.is_terminal() && pod.is_terminating());
+        for (_, node, _) in &nodes {
+            let own =
+                store.pods_on(*node).filter(|(_, pod)| pod.owner == Some(Owner::DaemonSet(id)));
+            found.extend(own.filter(|(_, pod)| counts(pod)).map(|(id, pod)| (*node, id, pod)));
+        }
+        for (pod_id, pod) in elsewhere.into_iter().filter(|(_, pod)| counts(pod)) {
+            let Some(name) = target_node(store.template_of(pod)) else { continue };
+            match store.node_named(name) {
+                Some(node) => found.push((node, pod_id, pod)),
+                None => lost.entry(name).or_default().push((pod_id, pod)),
             }
         }
         let order = |pod: &Pod| (pod.node.is_none(), pod.sequence);
@@ -109,7 +98,19 @@ impl<'a> Sync<'a> {
             *range = start..position + 1;
         }
         let pods = found.into_iter().map(|(_, id, pod)| (id, pod)).collect();
-        Some(Self { view, id, set, backoff, revisions, template, nodes, pods, ranges, lost })
+        Some(Self {
+            view,
+            id,
+            set,
+            backoff,
+            revisions,
+            template,
+            nodes,
+            settled,
+            pods,
+            ranges,
+            lost,
+        })
     }
 
     pub(super) fn run(mut self, actions: &mut Actions) -> Requeue {
@@ -145,6 +146,12 @@ impl<'a> Sync<'a> {
     }
 
     fn write_revisions(&self, actions: &mut Actions) {
+        let limit = self.set.spec.revision_history_limit;
+        if usize::try_from(limit).is_ok_and(|limit| self.revisions.len() <= limit)
+            && self.revisions == self.set.revisions
+        {
+            return;
+        }
         let pods = self.view.store().pods_of(Owner::DaemonSet(self.id));
         let in_use: Vec<Name> = pods
             .filter_map(|(_, pod)| self.view.labels_of(pod).get(REVISION_HASH_LABEL))
@@ -152,7 +159,6 @@ impl<'a> Sync<'a> {
             .cloned()
             .collect();
         let mut kept = self.revisions.clone();
-        let limit = self.set.spec.revision_history_limit;
         truncate(&mut kept, limit, |hash| in_use.contains(hash));
         if kept != self.set.revisions {
             actions.push(Action::SetRevisions(Owner::DaemonSet(self.id), kept));
@@ -275,7 +281,7 @@ impl<'a> Sync<'a> {
 
     fn desired(&self) -> i32 {
         let wanted = self.nodes.iter().filter(|(.., placement)| placement.should_run).count();
-        i32::try_from(wanted).unwrap_or(i32::MAX)
+        i32::try_from(wanted).unwrap_or(i32::MAX).saturating_add(self.settled)
     }
 
     fn allows_surge(&self) -> bool {
@@ -300,7 +306,7 @@ impl<'a> Sync<'a> {
             }
             // Appended after existing nodes, whose positions identify where pods are created.
             let nodes: Vec<NodePods> = self.nodes.iter().map(on).chain(lost).collect();
-            return with_surge(&nodes, surge, desired);
+            return with_surge(&nodes, self.settled, surge, desired);
         }
         // Nodes that neither have nor should have a pod are skipped.
         let is_meant = |(_, node, placement): &&(&Node, NodeId, Placement)| {
@@ -347,6 +353,10 @@ impl<'a> Sync<'a> {
         let mut status = DaemonSetStatus {
             observed_generation: self.set.meta.generation,
             desired_number_scheduled: self.desired(),
+            current_number_scheduled: self.settled,
+            number_ready: self.settled,
+            number_available: self.settled,
+            updated_number_scheduled: self.settled,
             ..DaemonSetStatus::default()
         };
         for (_, node, placement) in &self.nodes {

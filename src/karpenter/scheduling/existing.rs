@@ -1,5 +1,6 @@
 //! Existing nodes, and nodes being launched, as targets for pods (`existingnode.go`).
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -91,7 +92,7 @@ impl<'a> NodeCapacity<'a> {
 }
 
 /// A node during a pass.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ExistingNode<'a> {
     pub(super) place: &'a NodeCapacity<'a>,
     /// Its state with the pods added in the pass.
@@ -107,7 +108,7 @@ pub(super) enum Required {
 }
 
 /// A node with added pods.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Filled {
     remaining: Amounts,
     /// Its requirements if the pods tightened them.
@@ -115,6 +116,90 @@ struct Filled {
     ports: Vec<HostPort>,
     /// Positions of the added pods.
     pods: Vec<usize>,
+}
+
+/// The existing nodes during a pass.
+#[derive(Debug)]
+pub(super) struct ExistingNodes<'a> {
+    places: &'a [NodeCapacity<'a>],
+    /// Nodes that are left out.
+    is_left_out: Vec<bool>,
+    /// For each node, one more than its position in `filled`, or 0.
+    numbers: Vec<u32>,
+    /// The nodes with added pods, and their positions.
+    filled: Vec<(usize, ExistingNode<'a>)>,
+}
+
+impl<'a> ExistingNodes<'a> {
+    /// All nodes but those at these positions.
+    pub(super) fn new(
+        places: &'a [NodeCapacity<'a>],
+        without: impl Iterator<Item = usize>,
+    ) -> Self {
+        let mut is_left_out = vec![false; places.len()];
+        without.for_each(|place| is_left_out[place] = true);
+        Self { places, is_left_out, numbers: vec![0; places.len()], filled: Vec::new() }
+    }
+
+    /// Number of positions, those of left out nodes included.
+    pub(super) const fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The nodes, without those that are left out.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a NodeCapacity<'a>> {
+        let places = self.places.iter().zip(&self.is_left_out);
+        places.filter(|(_, is_left_out)| !**is_left_out).map(|(place, _)| place)
+    }
+
+    /// True if the node takes part.
+    pub(super) fn has(&self, place: usize) -> bool {
+        !self.is_left_out[place]
+    }
+
+    /// A node with added pods.
+    pub(super) fn filled(&self, place: usize) -> Option<&ExistingNode<'a>> {
+        let number = self.numbers[place] as usize;
+        number.checked_sub(1).map(|number| &self.filled[number].1)
+    }
+
+    /// A node in its current state.
+    pub(super) fn node(&self, place: usize) -> Cow<'_, ExistingNode<'a>> {
+        match self.filled(place) {
+            Some(node) => Cow::Borrowed(node),
+            None => Cow::Owned(ExistingNode::new(&self.places[place])),
+        }
+    }
+
+    /// A node, to add a pod.
+    pub(super) fn node_mut(&mut self, place: usize) -> &mut ExistingNode<'a> {
+        if self.numbers[place] == 0 {
+            self.filled.push((place, ExistingNode::new(&self.places[place])));
+            self.numbers[place] = u32::try_from(self.filled.len()).unwrap_or(u32::MAX);
+        }
+        &mut self.filled[self.numbers[place] as usize - 1].1
+    }
+
+    /// The nodes with added pods, in the order in which they are tried.
+    pub(super) fn into_filled(mut self) -> impl Iterator<Item = ExistingNode<'a>> {
+        self.filled.sort_by_key(|(place, _)| *place);
+        self.filled.into_iter().map(|(_, node)| node)
+    }
+
+    /// All nodes, in the order in which they are tried.
+    pub(super) fn into_all(mut self) -> impl Iterator<Item = ExistingNode<'a>> {
+        let mut filled: Vec<Option<ExistingNode<'a>>> =
+            std::mem::take(&mut self.filled).into_iter().map(|(_, node)| Some(node)).collect();
+        (0..self.places.len())
+            .filter(|place| !self.is_left_out[*place])
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(move |place| {
+                let number = (self.numbers[place] as usize).checked_sub(1);
+                let own = number.and_then(|number| filled[number].take());
+                own.unwrap_or_else(|| ExistingNode::new(&self.places[place]))
+            })
+    }
 }
 
 impl<'a> ExistingNode<'a> {

@@ -1,6 +1,7 @@
 //! Groups of equal pods, which the same nodes have no room for.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::preferences::PodConstraints;
@@ -14,7 +15,7 @@ use scheduler::pod_class::HostPort;
 /// Index of a kind.
 pub(super) type KindId = usize;
 
-/// The kinds of pods in a pass: pods of one kind have the same constraints, except for those on the placement of
+/// Kinds of pods: pods of one kind have the same constraints, except for those on the placement of
 /// other pods.
 #[derive(Debug, Default)]
 pub(super) struct Kinds {
@@ -29,10 +30,35 @@ struct Kind {
     tolerations: Arc<Vec<Toleration>>,
     ports: Vec<HostPort>,
     requirements: Requirements,
-    /// Existing nodes without room for it.
-    refused: Refused,
-    /// New nodes without room for it.
-    refused_claims: Refused,
+    /// Positions of the existing nodes with room for it before a pass; found on first use.
+    with_room: Option<Rc<[usize]>>,
+}
+
+/// The targets that have refused each kind in a pass.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Vec<RefusalsOfKind>);
+
+/// The targets that have refused a kind.
+#[derive(Debug, Default)]
+pub(super) struct RefusalsOfKind {
+    /// Existing nodes with room for the kind before the pass, if they are known.
+    pub(super) with_room: Option<Rc<[usize]>>,
+    /// Positions in that list.
+    pub(super) of_those: Refused,
+    /// Positions of existing nodes, once a node's requirements changed.
+    pub(super) existing: Refused,
+    /// Numbers of new nodes.
+    pub(super) claims: Refused,
+}
+
+impl Refusals {
+    /// Those of a kind.
+    pub(super) fn of(&mut self, kind: KindId) -> &mut RefusalsOfKind {
+        if self.0.len() <= kind {
+            self.0.resize_with(kind + 1, RefusalsOfKind::default);
+        }
+        &mut self.0[kind]
+    }
 }
 
 /// Targets that have refused a kind of pods. A full target stays full for the pass.
@@ -70,15 +96,6 @@ impl Refused {
 }
 
 impl Kinds {
-    /// The constraints of each of these pods.
-    pub(super) fn constraints_of(
-        &mut self,
-        pods: &[Arc<Pod>],
-        policy: PreferencePolicy,
-    ) -> Vec<PodConstraints> {
-        pods.iter().enumerate().map(|(index, pod)| self.constraints(index, pod, policy)).collect()
-    }
-
     /// The constraints of a pod.
     pub(super) fn constraints(
         &mut self,
@@ -113,19 +130,17 @@ impl Kinds {
             tolerations: Arc::clone(&constraints.tolerations),
             ports: constraints.pod.host_ports.clone(),
             requirements: constraints.requirements.clone(),
-            refused: Refused::default(),
-            refused_claims: Refused::default(),
+            with_room: None,
         });
         self.list.len() - 1
     }
 
-    /// The existing nodes without room for a kind.
-    pub(super) fn refused(&mut self, kind: KindId) -> &mut Refused {
-        &mut self.list[kind].refused
-    }
-
-    /// The new nodes without room for a kind.
-    pub(super) fn refused_claims(&mut self, kind: KindId) -> &mut Refused {
-        &mut self.list[kind].refused_claims
+    /// Positions of the existing nodes with room for a kind before a pass; `find` finds them.
+    pub(super) fn with_room(
+        &mut self,
+        kind: KindId,
+        find: impl FnOnce() -> Rc<[usize]>,
+    ) -> Rc<[usize]> {
+        Rc::clone(self.list[kind].with_room.get_or_insert_with(find))
     }
 }

@@ -9,6 +9,7 @@ mod node_filter;
 mod open_claims;
 mod outline;
 mod pass_context;
+mod pods;
 mod preferences;
 mod queue;
 mod result;

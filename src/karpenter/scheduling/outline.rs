@@ -1,11 +1,8 @@
 //! What a pass without some node depends on, besides the nodes that stay: passes over one snapshot that have it in
 //! common end alike.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-use rustc_hash::FxHashMap;
 
 use super::existing::ExistingNode;
 use super::kinds::{KindId, Kinds};
@@ -31,8 +28,6 @@ pub struct Outlines<'r, 'a> {
     others: Vec<&'r Arc<Pod>>,
     /// The kinds of these pods.
     kinds_of_others: BTreeSet<KindId>,
-    /// Positions of the nodes by name. Only ever looked up, never iterated.
-    places: OnceCell<FxHashMap<&'a Name, usize>>,
 }
 
 impl<'r, 'a> Outlines<'r, 'a> {
@@ -52,7 +47,6 @@ impl<'r, 'a> Outlines<'r, 'a> {
             constraints_of: Vec::new(),
             others: Vec::new(),
             kinds_of_others: BTreeSet::new(),
-            places: OnceCell::new(),
         };
         for pod in &others {
             let kind = made.kind_of(pod)?;
@@ -111,11 +105,7 @@ impl<'r, 'a> Outlines<'r, 'a> {
             outline.push((kind, before));
         }
         let ground = self.ground;
-        let places = self.places.get_or_init(|| {
-            let named = ground.places.iter().enumerate();
-            named.map(|(at, place)| (place.state.name(), at)).collect()
-        });
-        let place = ExistingNode::new(&ground.places[*places.get(node)?]);
+        let place = ExistingNode::new(&ground.places[ground.place_of(node)?]);
         let own = outline
             .iter()
             .map(|(kind, _)| *kind)

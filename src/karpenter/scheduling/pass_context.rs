@@ -1,14 +1,17 @@
 //! Data shared by all passes over one snapshot: the pools that can create nodes, and the nodes as targets for pods.
 //! Disruption simulates thousands of passes on the same cluster.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::existing::{Daemon, NodeCapacity};
-use super::queue::queue_order;
+use super::existing::{Daemon, ExistingNode, NodeCapacity};
+use super::kinds::{KindId, Kinds};
+use super::pods::CommonPods;
+use super::preferences::PodConstraints;
 use super::template::Template;
 use super::topology::domains_of;
 use super::topology_group::DomainTaints;
@@ -35,12 +38,16 @@ pub struct PassContext<'a> {
     pub(super) repelling: Vec<&'a StateNode>,
     /// The pending pods.
     pub pending: Vec<Arc<Pod>>,
-    /// Their positions in the order of the queue.
-    in_order: OnceCell<Vec<usize>>,
     /// The pods of nodes to be removed that have to be rescheduled.
     pub of_going: Vec<Arc<Pod>>,
     /// Nodes to be removed. Only ever looked up, never iterated.
     going: FxHashSet<&'a Name>,
+    /// The kinds of pods in all passes.
+    kinds: RefCell<Kinds>,
+    /// The pods that every pass schedules.
+    common: OnceCell<CommonPods>,
+    /// Positions of the nodes by name. Only ever looked up, never iterated.
+    by_name: OnceCell<FxHashMap<Name, usize>>,
 }
 
 impl<'a> PassContext<'a> {
@@ -68,7 +75,6 @@ impl<'a> PassContext<'a> {
                 .filter(|state| state.node.is_some() && state.pods.repels())
                 .collect(),
             pending: pending_pods(snapshot).0,
-            in_order: OnceCell::new(),
             going: snapshot
                 .nodes
                 .iter()
@@ -76,6 +82,9 @@ impl<'a> PassContext<'a> {
                 .map(StateNode::name)
                 .collect(),
             of_going: snapshot.pods_of_going_nodes(),
+            kinds: RefCell::default(),
+            common: OnceCell::new(),
+            by_name: OnceCell::new(),
             snapshot,
         }
     }
@@ -85,14 +94,38 @@ impl<'a> PassContext<'a> {
         self.known.get_or_init(|| domains_of(self.snapshot, &self.pools))
     }
 
-    /// Positions of the pending pods in the order of the queue.
-    pub(super) fn in_order(&self) -> &[usize] {
-        self.in_order.get_or_init(|| {
-            let pods = &self.pending;
-            let mut order: Vec<usize> = (0..pods.len()).collect();
-            order.sort_by(|one, other| queue_order(&pods[*one], &pods[*other]));
-            order
+    /// The pods that every pass schedules.
+    pub(super) fn common(&self) -> &CommonPods {
+        self.common.get_or_init(|| CommonPods::new(self))
+    }
+
+    /// The constraints of pods; the first one has this position in the pass.
+    pub(super) fn constraints_of<'p>(
+        &self,
+        pods: impl Iterator<Item = &'p Arc<Pod>>,
+        first: usize,
+    ) -> Vec<PodConstraints> {
+        let policy = self.snapshot.options.preference_policy;
+        let mut kinds = self.kinds.borrow_mut();
+        pods.enumerate().map(|(at, pod)| kinds.constraints(first + at, pod, policy)).collect()
+    }
+
+    /// Positions of the existing nodes with room for pods of a kind before a pass.
+    pub(super) fn with_room(&self, kind: KindId, constraints: &PodConstraints) -> Rc<[usize]> {
+        self.kinds.borrow_mut().with_room(kind, || {
+            let has_room =
+                |place: &usize| ExistingNode::new(&self.places[*place]).has_room(constraints);
+            (0..self.places.len()).filter(has_room).collect()
         })
+    }
+
+    /// The position of a node that is not about to go.
+    pub(super) fn place_of(&self, name: &Name) -> Option<usize> {
+        let by_name = self.by_name.get_or_init(|| {
+            let named = self.places.iter().enumerate();
+            named.map(|(at, place)| (place.state.name().clone(), at)).collect()
+        });
+        by_name.get(name).copied()
     }
 
     /// Whether some pool wants several values of a key.

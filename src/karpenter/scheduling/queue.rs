@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use crate::pod::Pod;
 
@@ -16,11 +15,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A queue of all pods, by their positions in the list; the first of them are these, already in order.
-    pub(super) fn new(pods: &[Arc<Pod>], first: &[usize]) -> Self {
-        let mut order = first.to_vec();
-        order.extend(first.len()..pods.len());
-        order.sort_by(|one, other| queue_order(&pods[*one], &pods[*other]));
+    /// A queue of pods, by their positions, which are in order.
+    pub(super) fn new(order: Vec<usize>) -> Self {
         Self { pods: order.into(), length_at_push: BTreeMap::new() }
     }
 

@@ -20,7 +20,7 @@ use cluster::{Labels, Name, NamespacedName};
 pub struct Results {
     /// The nodes to be created, in the order of the last sort.
     pub claims: Vec<NewClaim>,
-    /// All nodes that were considered, in the order in which they are tried.
+    /// The nodes that were considered, or only those that get pods, in the order in which they are tried.
     pub existing: Vec<ExistingPlacement>,
     /// The pods that could not be scheduled, and why.
     pub errors: BTreeMap<NamespacedName, PodFailure>,

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashSet;
-
 use super::claim::OpenClaim;
 use super::error::PodError;
-use super::existing::{ExistingNode, NodeCapacity};
-use super::kinds::Kinds;
+use super::existing::{ExistingNode, ExistingNodes, Required};
+use super::kinds::{KindId, Refusals};
 use super::open_claims::OpenClaims;
 use super::pass_context::PassContext;
+use super::pods::PassPods;
 use super::preferences::{PodConstraints, Relaxation};
 use super::queue::Queue;
 use super::result::{ExistingPlacement, NewClaim, PodFailure, Results};
@@ -26,47 +25,44 @@ use crate::state::{MinValuesPolicy, Snapshot, StateNode};
 use cluster::pod_template::TaintEffect;
 use cluster::{Name, NamespacedName};
 
-/// Schedules pods, of which the first are the pending ones, on existing nodes, except those that are left out, or else on new ones (`Solve`). `None` if no
-/// pool can create nodes.
+/// Schedules the pending pods, those of nodes to be removed and these on existing nodes, except those that are left
+/// out, or else on new ones (`Solve`). `None` if no pool can create nodes.
 pub fn solve(
     ground: &PassContext<'_>,
-    pods: &[Arc<Pod>],
+    moved: &[Arc<Pod>],
     extent: &PassScope<'_>,
 ) -> Option<Results> {
     if ground.pools.is_empty() {
         return None;
     }
-    let mut kinds = Kinds::default();
-    let constraints_of = kinds.constraints_of(pods, ground.snapshot.options.preference_policy);
-    let is_left_out = |place: &&NodeCapacity<'_>| !extent.without.contains(place.state.name());
-    let places: Vec<&NodeCapacity<'_>> = ground.places.iter().filter(is_left_out).collect();
-    let targets = places.iter().map(|place| place.state).collect();
-    let topology = Topology::new(ground, targets, &constraints_of);
-    let queue = Queue::new(pods, ground.in_order());
-    Scheduler::new(ground, places, topology, kinds).run(
-        queue,
-        pods,
-        &constraints_of,
-        extent.most_claims,
-    )
+    let pods = PassPods::new(ground, moved);
+    let without = extent.without.iter().filter_map(|name| ground.place_of(name));
+    let existing = ExistingNodes::new(&ground.places, without);
+    let targets = existing.iter().map(|place| place.state);
+    let topology = Topology::new(ground, targets, &pods);
+    let queue = Queue::new(pods.in_order());
+    Scheduler::new(ground, existing, topology).run(queue, &pods, extent)
 }
 
 /// Scope of a pass.
 #[derive(Debug, Default)]
 pub struct PassScope<'a> {
-    /// Nodes that are left out. Only ever looked up, never iterated.
-    pub without: FxHashSet<&'a Name>,
+    /// Nodes that are left out.
+    pub without: Vec<&'a Name>,
     /// A pass that would create more nodes than this is aborted.
     pub most_claims: Option<usize>,
+    /// True if the results list only the existing nodes that get pods.
+    pub lists_used_nodes_only: bool,
 }
 
 struct Scheduler<'a> {
+    ground: &'a PassContext<'a>,
     snapshot: &'a Snapshot,
     topology: Topology<'a>,
     templates: &'a [Template],
-    existing: Vec<ExistingNode<'a>>,
+    existing: ExistingNodes<'a>,
     claims: OpenClaims,
-    kinds: Kinds,
+    refusals: Refusals,
     /// Number of changes of a node's requirements, each of which may turn a refusal around.
     epoch: usize,
     /// The remaining limits of each pool.
@@ -83,9 +79,8 @@ struct Scheduler<'a> {
 impl<'a> Scheduler<'a> {
     fn new(
         ground: &'a PassContext<'a>,
-        places: Vec<&'a NodeCapacity<'a>>,
+        existing: ExistingNodes<'a>,
         mut topology: Topology<'a>,
-        kinds: Kinds,
     ) -> Self {
         let is_soft = |pool: &Arc<NodePool>| {
             let taints = &pool.template.taints;
@@ -95,21 +90,22 @@ impl<'a> Scheduler<'a> {
         let mut remaining: BTreeMap<Name, Amounts> =
             pools.iter().map(|pool| (pool.name.clone(), pool.limits.clone())).collect();
         let has_limits = pools.iter().any(|pool| pool.limits != Amounts::default());
-        for place in places.iter().filter(|_| has_limits) {
+        for place in existing.iter().filter(|_| has_limits) {
             let state = place.state;
             if let Some(left) = state.pool().and_then(|pool| remaining.get_mut(pool)) {
                 *left = left.minus(&state.capacity());
             }
         }
-        topology.register_hosts(places.iter().map(|place| place.state.hostname()));
+        topology.register_hosts(existing.iter().map(|place| place.state.hostname()));
         Self {
+            ground,
             snapshot: ground.snapshot,
             topology,
             min_values_relaxed: vec![false; ground.templates.len()],
             templates: &ground.templates,
-            existing: places.into_iter().map(ExistingNode::new).collect(),
+            existing,
             claims: OpenClaims::default(),
-            kinds,
+            refusals: Refusals::default(),
             epoch: 0,
             remaining,
             hosts: 0,
@@ -121,27 +117,26 @@ impl<'a> Scheduler<'a> {
     fn run(
         mut self,
         mut queue: Queue,
-        pods: &[Arc<Pod>],
-        constraints_of: &[PodConstraints],
-        most_claims: Option<usize>,
+        pods: &PassPods<'_>,
+        extent: &PassScope<'_>,
     ) -> Option<Results> {
         let mut errors: BTreeMap<usize, PodError> = BTreeMap::new();
         while let Some(pod) = queue.pop() {
-            match self.try_schedule(&constraints_of[pod]) {
+            match self.try_schedule(pods.get(pod)) {
                 Ok(()) => {
                     errors.remove(&pod);
                 }
                 Err(error) => {
                     errors.insert(pod, error);
-                    self.topology.update(&constraints_of[pod]);
+                    self.topology.update(pods.get(pod));
                     queue.push(pod);
                 }
             }
-            if most_claims.is_some_and(|most| self.claims.list.len() > most) {
+            if extent.most_claims.is_some_and(|most| self.claims.list.len() > most) {
                 return None;
             }
         }
-        Some(self.results(pods, errors))
+        Some(self.results(pods, errors, extent.lists_used_nodes_only))
     }
 
     /// Tries to schedule a pod, relaxing it step by step (`trySchedule`).
@@ -177,35 +172,93 @@ impl<'a> Scheduler<'a> {
 
     fn add_to_existing(&mut self, constraints: &PodConstraints) -> bool {
         let is_bound = self.topology.concerns(constraints);
-        let first = constraints.kind.map_or(0, |kind| self.kinds.refused(kind).first(self.epoch));
-        for place in first..self.existing.len() {
-            let mut refused = constraints.kind.map(|kind| self.kinds.refused(kind));
+        let found = match constraints.kind {
+            // A node without room before the pass has none as long as no requirements change.
+            Some(kind) if self.epoch == 0 => {
+                let found = self.find_with_room(constraints, kind, is_bound);
+                // Topology breaks ties, each attempt anew.
+                debug_assert!(
+                    is_bound
+                        || found.as_ref().map(|(place, _)| *place)
+                            == self.find(constraints, None, false).map(|(place, _)| place),
+                    "the first node is found"
+                );
+                found
+            }
+            kind => self.find(constraints, kind, is_bound),
+        };
+        let Some((place, required)) = found else { return false };
+        let node = self.existing.node_mut(place);
+        let is_changed = node.add(constraints, required, &mut self.topology);
+        self.epoch += usize::from(is_changed);
+        true
+    }
+
+    /// The first node that takes a pod, among those that had room for its kind before the pass.
+    fn find_with_room(
+        &mut self,
+        constraints: &PodConstraints,
+        kind: KindId,
+        is_bound: bool,
+    ) -> Option<(usize, Required)> {
+        let Self { ground, refusals, existing, topology, .. } = self;
+        let refusals = refusals.of(kind);
+        let with_room =
+            &*refusals.with_room.get_or_insert_with(|| ground.with_room(kind, constraints));
+        let refused = &mut refusals.of_those;
+        for at in refused.first(0)..with_room.len() {
+            if refused.has(at) {
+                continue;
+            }
+            let place = with_room[at];
+            let filled = existing.filled(place);
+            if !existing.has(place) || filled.is_some_and(|node| !node.has_room(constraints)) {
+                refused.note(at);
+                continue;
+            }
+            let required = existing.node(place).can_add(constraints, topology, is_bound);
+            if let Some(required) = required {
+                return Some((place, required));
+            }
+        }
+        None
+    }
+
+    /// The first node that takes a pod; nodes without room are noted for its kind.
+    fn find(
+        &mut self,
+        constraints: &PodConstraints,
+        kind: Option<KindId>,
+        is_bound: bool,
+    ) -> Option<(usize, Required)> {
+        let Self { refusals, existing, topology, epoch, .. } = self;
+        let mut refused = kind.map(|kind| &mut refusals.of(kind).existing);
+        let first = refused.as_mut().map_or(0, |refused| refused.first(*epoch));
+        for place in first..existing.len() {
             if refused.as_ref().is_some_and(|refused| refused.has(place)) {
                 continue;
             }
-            let node = &mut self.existing[place];
-            if !node.has_room(constraints) {
+            if !existing.has(place) || !existing.node(place).has_room(constraints) {
                 if let Some(refused) = &mut refused {
                     refused.note(place);
                 }
                 continue;
             }
-            if let Some(required) = node.can_add(constraints, &self.topology, is_bound) {
-                let is_changed = node.add(constraints, required, &mut self.topology);
-                self.epoch += usize::from(is_changed);
-                return true;
+            let required = existing.node(place).can_add(constraints, topology, is_bound);
+            if let Some(required) = required {
+                return Some((place, required));
             }
         }
-        false
+        None
     }
 
     fn add_to_open(&mut self, constraints: &PodConstraints) -> bool {
         let is_bound = self.topology.concerns(constraints);
         if let Some(kind) = constraints.kind {
-            self.kinds.refused_claims(kind).first(self.epoch);
+            self.refusals.of(kind).claims.first(self.epoch);
         }
         let found = self.claims.order().iter().enumerate().find_map(|(place, number)| {
-            let mut refused = constraints.kind.map(|kind| self.kinds.refused_claims(kind));
+            let mut refused = constraints.kind.map(|kind| &mut self.refusals.of(kind).claims);
             if refused.as_ref().is_some_and(|refused| refused.has(*number)) {
                 return None;
             }
@@ -291,8 +344,14 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn results(self, pods: &[Arc<Pod>], errors: BTreeMap<usize, PodError>) -> Results {
-        let named = |places: &[usize]| places.iter().map(|pod| Arc::clone(&pods[*pod])).collect();
+    fn results(
+        self,
+        pods: &PassPods<'_>,
+        errors: BTreeMap<usize, PodError>,
+        used_only: bool,
+    ) -> Results {
+        let pod = |place: usize| &pods.get(place).pod;
+        let named = |places: &[usize]| places.iter().map(|at| Arc::clone(pod(*at))).collect();
         let Self { claims, templates, existing, relaxations, min_values_relaxed, .. } = self;
         let claims = claims.into_ordered().map(|claim| {
             let mut requirements: Requirements = claim.requirements;
@@ -306,20 +365,25 @@ impl<'a> Scheduler<'a> {
                 min_values_relaxed: min_values_relaxed[claim.template],
             }
         });
-        let existing = existing.into_iter().map(|node| ExistingPlacement {
+        let placement = |node: ExistingNode<'_>| ExistingPlacement {
             provider_id: provider_id(node.place.state),
             claim: node.place.state.claim.as_ref().map(|claim| claim.name.clone()),
             is_initialized: node.place.is_initialized,
             pods: named(node.pods()),
             node: node.place.state.name().clone(),
-        });
-        let failure = |(pod, error): (usize, PodError)| {
-            let is_pending = pods[pod].is_provisionable();
-            (pods[pod].id.clone(), PodFailure { message: error.to_string(), is_pending })
+        };
+        let existing = if used_only {
+            existing.into_filled().map(placement).collect()
+        } else {
+            existing.into_all().map(placement).collect()
+        };
+        let failure = |(place, error): (usize, PodError)| {
+            let is_pending = pod(place).is_provisionable();
+            (pod(place).id.clone(), PodFailure { message: error.to_string(), is_pending })
         };
         Results {
             claims: claims.collect(),
-            existing: existing.collect(),
+            existing,
             errors: errors.into_iter().map(failure).collect(),
             relaxations,
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::error::PodError;
 use super::node_filter::NodeFilter;
 use super::pass_context::PassContext;
+use super::pods::PassPods;
 use super::preferences::PodConstraints;
 use super::topology_group::{DomainTaints, GroupDraft, GroupKey, TopologyGroup, TopologyKind};
 use crate::labels::HOSTNAME;
@@ -15,7 +16,7 @@ use crate::requirement::{NodeOperator, Requirement};
 use crate::requirements::Requirements;
 use crate::state::{PreferencePolicy, Snapshot, StateNode};
 use cluster::node::Taint;
-use cluster::pod_template::{Affinity, PodAffinityTerm, WhenUnsatisfiable, merge_label_keys};
+use cluster::pod_template::{PodAffinityTerm, WhenUnsatisfiable, merge_label_keys};
 use cluster::selector::Selector;
 use cluster::{Labels, Name};
 
@@ -23,7 +24,7 @@ use cluster::{Labels, Name};
 #[derive(Debug)]
 pub(super) struct Topology<'a> {
     snapshot: &'a Snapshot,
-    /// The nodes that pods may be assigned to.
+    /// The nodes that pods may be assigned to, if the place of any pod depends on that of others.
     targets: Vec<&'a StateNode>,
     ground: &'a PassContext<'a>,
     groups: Groups,
@@ -31,10 +32,10 @@ pub(super) struct Topology<'a> {
     inverse: Groups,
     /// UIDs of the pods being scheduled, which do not count at their present location.
     excluded: BTreeSet<Name>,
-    /// The groups that constrain each pod of the pass, by position.
-    owned: Vec<BTreeSet<usize>>,
-    /// The groups through which each pod of the pass repels others.
-    owned_inverse: Vec<BTreeSet<usize>>,
+    /// The groups that constrain a pod of the pass, by position.
+    owned: BTreeMap<usize, BTreeSet<usize>>,
+    /// The groups through which a pod of the pass repels others.
+    owned_inverse: BTreeMap<usize, BTreeSet<usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,38 +48,34 @@ impl<'a> Topology<'a> {
     /// The groups of these pods (`NewTopology`).
     pub(super) fn new(
         ground: &'a PassContext<'a>,
-        targets: Vec<&'a StateNode>,
-        constraints_of: &[PodConstraints],
+        targets: impl Iterator<Item = &'a StateNode>,
+        pods: &PassPods<'_>,
     ) -> Self {
-        let needs_counts = !ground.repelling.is_empty() || constraints_of.iter().any(is_choosy);
-        let placed = constraints_of
-            .iter()
-            .filter(|_| needs_counts)
-            .map(|constraints| constraints.pod.uid.clone());
+        let needs_counts = !ground.repelling.is_empty() || pods.is_any_choosy();
+        let placed =
+            pods.iter().filter(|_| needs_counts).map(|constraints| constraints.pod.uid.clone());
         let mut topology = Self {
             snapshot: ground.snapshot,
-            targets,
+            targets: targets.filter(|_| needs_counts).collect(),
             ground,
             groups: Groups::default(),
             inverse: Groups::default(),
             excluded: placed.collect(),
-            owned: vec![BTreeSet::new(); constraints_of.len()],
-            owned_inverse: vec![BTreeSet::new(); constraints_of.len()],
+            owned: BTreeMap::new(),
+            owned_inverse: BTreeMap::new(),
         };
         topology.add_those_that_repel(&ground.repelling);
-        for constraints in constraints_of {
-            topology.update(constraints);
-        }
+        pods.iter().filter(|_| needs_counts).for_each(|constraints| topology.update(constraints));
         topology
     }
 
     /// Assigns a pod to the groups of its current constraints (`Update`).
     pub(super) fn update(&mut self, constraints: &PodConstraints) {
-        self.owned[constraints.index].clear();
+        self.owned.remove(&constraints.index);
         for term in &constraints.affinity.required_anti {
             let draft = self.draft_of_term(TopologyKind::AntiAffinity, &constraints.pod, term);
             let place = self.inverse_place(draft, constraints);
-            self.owned_inverse[constraints.index].insert(place);
+            self.owned_inverse.entry(constraints.index).or_default().insert(place);
         }
         let mut drafts = self.drafts_of_spread(constraints);
         let affinity = &constraints.affinity;
@@ -101,7 +98,7 @@ impl<'a> Topology<'a> {
                 self.count(&mut group);
                 self.groups.insert(key, group)
             };
-            self.owned[constraints.index].insert(place);
+            self.owned.entry(constraints.index).or_default().insert(place);
         }
     }
 
@@ -253,7 +250,8 @@ impl<'a> Topology<'a> {
         requirements: &Requirements,
     ) -> Result<Requirements, PodError> {
         let mut tightened = requirements.clone();
-        let own = self.owned[constraints.index].iter().map(|place| &self.groups.list[*place]);
+        let own = self.owned.get(&constraints.index).into_iter().flatten();
+        let own = own.map(|place| &self.groups.list[*place]);
         let of_others = self.inverse.list.iter();
         let of_others =
             of_others.filter(|group| group.counts(&constraints.pod, taints, requirements));
@@ -271,7 +269,7 @@ impl<'a> Topology<'a> {
 
     /// True if any group concerns the pod.
     pub(super) fn concerns(&self, constraints: &PodConstraints) -> bool {
-        !self.owned[constraints.index].is_empty()
+        self.owned.contains_key(&constraints.index)
             || self.inverse.list.iter().any(|group| group.selects(&constraints.pod))
     }
 
@@ -294,24 +292,13 @@ impl<'a> Topology<'a> {
                 group.record(domain);
             }
         }
-        for place in &self.owned_inverse[constraints.index] {
+        for place in self.owned_inverse.get(&constraints.index).into_iter().flatten() {
             let group = &mut self.inverse.list[*place];
             if let Some(domains) = requirements.get(&group.topology) {
                 domains.values().iter().for_each(|domain| group.record(domain));
             }
         }
     }
-}
-
-/// True if the placement of a pod depends on that of others.
-fn is_choosy(constraints: &PodConstraints) -> bool {
-    let Affinity { required_pod, preferred_pod, required_anti, preferred_anti, .. } =
-        &*constraints.affinity;
-    !(constraints.spread.is_empty()
-        && required_pod.is_empty()
-        && preferred_pod.is_empty()
-        && required_anti.is_empty()
-        && preferred_anti.is_empty())
 }
 
 impl Groups {

@@ -107,7 +107,7 @@ impl Checker<'_> {
         }
         let uses_priorities = options.expander.0.contains(&ExpanderKind::Priority);
         if uses_priorities && settings.priorities.is_empty() {
-            let message = "the expander priority has no priorities and keeps all options";
+            let message = "the expander priority has no priorities and so adds no node";
             let help = "write patterns by priority, such as {50: [\".*spot.*\"], 10: [\".*\"]}";
             self.warn(&path.field("priorities"), message, help);
         }

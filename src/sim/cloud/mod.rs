@@ -46,6 +46,8 @@ pub(super) struct Cloud {
     machines: Vec<Machine>,
     /// The numbers of the existing machines. Only ever looked up, never iterated.
     by_name: FxHashMap<Name, usize>,
+    /// Number of machines that no longer exist.
+    removals: u64,
     supply: Supply,
     /// Steps that have not been added to the event queue yet.
     new_steps: Vec<(SimTime, usize)>,
@@ -81,6 +83,7 @@ impl Cloud {
             fleets: Vec::new(),
             machines: Vec::new(),
             by_name: FxHashMap::default(),
+            removals: 0,
             supply: Supply::default(),
             new_steps: Vec::new(),
         };
@@ -351,6 +354,7 @@ impl Cloud {
         machine.due = None;
         machine.phase = Phase::Gone;
         self.by_name.remove(&machine.name);
+        self.removals += 1;
         let is_held = machine.launched.is_some() || number < started;
         if let Some(group) = machine.group {
             self.fleets[group].machines.remove(&machine.name);

@@ -5,7 +5,7 @@ use super::machine::Phase;
 use cluster::Name;
 use cluster::node::Node;
 use cluster::pod_template::ResourceList;
-use cluster_autoscaler::{CloudError, CloudProvider, Instance, NodeGroup};
+use cluster_autoscaler::{CloudError, CloudProvider, InstanceState, NodeGroup};
 use engine::SimTime;
 
 /// Hourly prices of a core, a GiB and a GPU by which the expander `price` values pods
@@ -26,14 +26,11 @@ impl CloudProvider for Cloud {
         &self.groups
     }
 
-    fn instances(&self, group: &str) -> Vec<Instance> {
-        let Ok(at) = self.place(group) else { return Vec::new() };
-        let all = self.fleets[at].machines.iter();
-        let instance = |(name, number): (&Name, &usize)| Instance {
-            id: name.clone(),
-            state: self.machines[*number].state(),
-        };
-        all.map(instance).collect()
+    fn each_instance(&self, group: &str, show: &mut dyn FnMut(&Name, InstanceState)) {
+        let Ok(at) = self.place(group) else { return };
+        for (name, number) in &self.fleets[at].machines {
+            show(name, self.machines[*number].state());
+        }
     }
 
     fn group_of(&self, node: &Node) -> Option<usize> {
@@ -42,6 +39,10 @@ impl CloudProvider for Cloud {
 
     fn has_instance(&self, node: &Node) -> bool {
         self.number_of(node.meta.name()).is_some()
+    }
+
+    fn removals(&self) -> u64 {
+        self.removals
     }
 
     fn gpu_label(&self) -> &str {

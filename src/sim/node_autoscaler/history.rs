@@ -1,6 +1,9 @@
 //! The autoscaler's decisions during the run: the nodes that it requested and removed, and why.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::events::growth;
 use crate::cloud::Cloud;
@@ -20,8 +23,8 @@ pub(super) struct History {
     /// Position of the scale-up that added a node.
     pub(super) brought_by: BTreeMap<Name, usize>,
     pub(super) removals: BTreeMap<Name, Removal>,
-    /// Why each remaining node was last found to be needed.
-    pub(super) verdicts: BTreeMap<Name, Verdict>,
+    /// Why each remaining node was last found to be needed. Only ever looked up, never iterated.
+    pub(super) verdicts: FxHashMap<Name, Verdict>,
 }
 
 /// Why a node cannot be removed, when that was determined, and its utilization by requests.
@@ -29,7 +32,7 @@ pub(super) struct History {
 pub(super) struct Verdict {
     pub(super) at: SimTime,
     pub(super) why: Unremovable,
-    pub(super) utilization: Option<Utilization>,
+    pub(super) utilization: Option<Arc<Utilization>>,
 }
 
 /// A scale-up of one or more groups.
@@ -52,7 +55,7 @@ pub(super) struct Removal {
     /// The evicted pods; absent for a node that counts as empty.
     pub(super) evicted: Option<Vec<NamespacedName>>,
     pub(super) unneeded: Option<UnneededNode>,
-    pub(super) utilization: Option<Utilization>,
+    pub(super) utilization: Option<Arc<Utilization>>,
     /// The result, and when the autoscaler learned of it.
     pub(super) result: Option<(SimTime, DeleteResult)>,
 }
@@ -74,7 +77,7 @@ impl History {
                 at: report.at,
                 evicted: removed.evicted.clone(),
                 unneeded: autoscaler.unneeded_node(&removed.node),
-                utilization: autoscaler.utilization().get(&removed.node).cloned(),
+                utilization: utilization_of(autoscaler, &removed.node),
                 result: None,
             };
             env.observers.recorder.record_node_removal(&removed.node, removal.in_short());
@@ -89,14 +92,22 @@ impl History {
 
     /// A node whose removal failed in simulation is skipped for a while: the last verdict still holds.
     fn note_verdicts(&mut self, at: SimTime, autoscaler: &ClusterAutoscaler) {
-        let now = autoscaler.unremovable();
         // In a loop that checks no nodes, the last verdicts still hold.
-        self.verdicts.retain(|name, _| !autoscaler.is_unneeded(name));
-        for (name, why) in now {
-            if why.reason != UnremovableReason::RecentlyUnremovable {
-                let utilization = autoscaler.utilization().get(name).cloned();
+        for name in autoscaler.unneeded_names() {
+            self.verdicts.remove(name);
+        }
+        for one in autoscaler.assessments() {
+            let why = one.unremovable.as_ref();
+            let why = why.filter(|why| why.reason != UnremovableReason::RecentlyUnremovable);
+            if let Some(why) = why {
+                let utilization = one.utilization.clone();
                 let verdict = Verdict { at, why: why.clone(), utilization };
-                self.verdicts.insert(name.clone(), verdict);
+                match self.verdicts.get_mut(&one.node) {
+                    Some(known) => *known = verdict,
+                    None => {
+                        self.verdicts.insert(one.node.clone(), verdict);
+                    }
+                }
             }
         }
     }
@@ -128,6 +139,14 @@ impl History {
         }
         self.scale_ups.push(scale_up);
     }
+}
+
+/// The utilization of a node, as of the last loop.
+pub(super) fn utilization_of(
+    autoscaler: &ClusterAutoscaler,
+    node: &Name,
+) -> Option<Arc<Utilization>> {
+    autoscaler.assessment(node)?.utilization.clone()
 }
 
 impl ScaleUp {

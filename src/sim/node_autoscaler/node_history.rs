@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::NodeAutoscaler;
-use super::history::{Removal, ScaleUp};
+use super::history::{Removal, ScaleUp, utilization_of};
 use crate::cloud::{Cloud, MachineLife};
 use crate::karpenter::NodeClaimHistory;
 use cluster::node::{Node, ZONE_LABEL};
@@ -240,7 +240,7 @@ impl NodeAutoscaler {
                 pods => format!("; its pods would move elsewhere: {}", listed(pods)),
             };
             let text = format!("unneeded for {since}; removed after {least}{pods}");
-            return with_share(text, self.autoscaler.utilization().get(name));
+            return with_share(text, utilization_of(&self.autoscaler, name).as_deref());
         }
         let Some(verdict) = self.history.verdicts.get(name) else {
             return "the autoscaler has not evaluated it yet".to_owned();
@@ -249,7 +249,7 @@ impl NodeAutoscaler {
         let pod = verdict.why.pod.as_ref();
         let pod = pod.map_or_else(String::new, |(pod, why)| format!(" {pod}, {}", why.as_str()));
         let text = format!("{}: {}{pod}", reason.as_str(), in_words(reason));
-        let text = with_share(text, verdict.utilization.as_ref());
+        let text = with_share(text, verdict.utilization.as_deref());
         format!("{text} (as of {})", time(verdict.at))
     }
 }
