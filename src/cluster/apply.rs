@@ -18,6 +18,7 @@ use super::pod_verbs::{self as pods, update_pod};
 use super::quota_objects;
 use super::replica_set::ReplicaSet;
 use super::resize;
+use super::rollout::Rollout;
 use super::scale::ScaleTarget;
 use super::service::Service;
 use super::stateful_set::{StatefulSet, create_stateful_pod};
@@ -220,6 +221,11 @@ fn scale(
     let (wanted, meta) = match target {
         ScaleTarget::Deployment(id) => {
             let table = &mut Deployment::collection_mut(store).table;
+            let one = table.get_mut(id).ok_or(Refused::NotFound)?;
+            (&mut one.spec.replicas, &mut one.meta)
+        }
+        ScaleTarget::Rollout(id) => {
+            let table = &mut Rollout::collection_mut(store).table;
             let one = table.get_mut(id).ok_or(Refused::NotFound)?;
             (&mut one.spec.replicas, &mut one.meta)
         }

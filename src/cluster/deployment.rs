@@ -154,7 +154,7 @@ impl Object for Deployment {
         id: DeploymentId,
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
-        let owned = store.index.replica_sets_by_deployment.remove(&id).unwrap_or_default();
+        let owned = store.index.replica_sets_by_owner.remove(&id.into()).unwrap_or_default();
         owned.into_iter().try_for_each(|set| object::delete(store, now, set, changes))
     }
 }

@@ -64,6 +64,10 @@ enum Function {
     /// `int` drops the fraction, `float` is the identity.
     Int,
     Float,
+    IsNan,
+    IsInf,
+    /// `default`: the first argument unless it is nil, else the second.
+    Default,
     Min,
     Max,
     Sum,
@@ -106,13 +110,16 @@ const NOT: u16 = 50;
 /// Precedence of a sign: `-2 ** 2` is -4.
 const SIGN: u16 = 90;
 
-const FUNCTIONS: [(&str, Function); 15] = [
+const FUNCTIONS: [(&str, Function); 18] = [
     ("abs", Function::Abs),
     ("ceil", Function::Ceil),
     ("floor", Function::Floor),
     ("round", Function::Round),
     ("int", Function::Int),
     ("float", Function::Float),
+    ("isNaN", Function::IsNan),
+    ("isInf", Function::IsInf),
+    ("default", Function::Default),
     ("min", Function::Min),
     ("max", Function::Max),
     ("sum", Function::Sum),
@@ -146,6 +153,11 @@ impl Formula {
             Value::Number(number) => Ok(number),
             other => Err(format!("the formula yields {}, not a number", other.kind())),
         }
+    }
+
+    /// Evaluates a condition.
+    pub fn holds(&self, value_of: &dyn Fn(&str) -> Option<f64>) -> Result<bool, String> {
+        evaluate(&self.root, value_of, None)?.bool()
     }
 }
 
@@ -281,6 +293,12 @@ fn call(
             _ => Value::Bool(matching == 0),
         });
     }
+    if let (Function::Default, [value, otherwise]) = (function, arguments) {
+        return Ok(match evaluate(value, value_of, element)? {
+            Value::Nil => evaluate(otherwise, value_of, element)?,
+            value => value,
+        });
+    }
     let mut numbers = Vec::new();
     for argument in arguments {
         match evaluate(argument, value_of, element)? {
@@ -292,7 +310,11 @@ fn call(
             other => numbers.push(other.number()?),
         }
     }
-    aggregate(function, &mut numbers).map(Value::Number)
+    match (function, numbers.as_slice()) {
+        (Function::IsNan, [number]) => Ok(Value::Bool(number.is_nan())),
+        (Function::IsInf, [number]) => Ok(Value::Bool(number.is_infinite())),
+        _ => aggregate(function, &mut numbers).map(Value::Number),
+    }
 }
 
 fn aggregate(function: Function, numbers: &mut [f64]) -> Result<f64, String> {
@@ -314,6 +336,9 @@ fn aggregate(function: Function, numbers: &mut [f64]) -> Result<f64, String> {
         Function::Sum => numbers.iter().sum(),
         Function::Mean if numbers.is_empty() => return Err(none()),
         Function::Mean => numbers.iter().sum::<f64>() / count,
+        Function::IsNan | Function::IsInf | Function::Default => {
+            return Err("isNaN and isInf take a number, default two values".to_owned());
+        }
         Function::Median | Function::Count | Function::All | Function::Any | Function::None => {
             numbers.sort_unstable_by(f64::total_cmp);
             let middle = numbers.len() / 2;

@@ -52,10 +52,12 @@ impl Verbs {
     pub const DELETE: Self = Self(1 << 5);
     /// Its objects create pods.
     pub const RUN_PODS: Self = Self(1 << 6);
-    /// `wavetank explain`: an autoscaler whose decisions are recorded.
+    /// `wavetank explain`: an object whose controller records its decisions.
     pub const EXPLAIN: Self = Self(1 << 7);
     /// `kubectl rollout pause` and `resume`.
     pub const PAUSE: Self = Self(1 << 8);
+    /// `kubectl argo rollouts promote` and `abort`.
+    pub const PROMOTE: Self = Self(1 << 9);
 
     /// The union of both sets.
     const fn and(self, others: Self) -> Self {
@@ -80,6 +82,8 @@ const TEMPLATED: Verbs = WORKLOAD.and(Verbs::SET_IMAGE);
 const ROLLED_OUT: Verbs = TEMPLATED.and(Verbs::ROLLOUT);
 /// `ROLLED_OUT`, with a scale sub-resource.
 const SCALED: Verbs = ROLLED_OUT.and(Verbs::SCALE);
+/// Verbs of Rollouts.
+const PROGRESSIVE: Verbs = SCALED.and(Verbs::PAUSE).and(Verbs::EXPLAIN).and(Verbs::PROMOTE);
 /// Verbs of autoscalers.
 const AUTOSCALER: Verbs = HELD.and(Verbs::EXPLAIN);
 /// Verbs of routes, whose changes make the scenario recompute its routing.
@@ -182,6 +186,9 @@ kinds! {
     "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated, Uncounted;
     "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster HELD, Simulated, Uncounted;
     "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Simulated, Uncounted;
+    "argoproj.io" "v1alpha1" Rollout "rollouts" ["ro"] Namespaced PROGRESSIVE, Simulated;
+    "argoproj.io" "v1alpha1" AnalysisTemplate "analysistemplates" ["at"] Namespaced HELD, Simulated;
+    "argoproj.io" "v1alpha1" ClusterAnalysisTemplate "clusteranalysistemplates" ["cat"] Cluster HELD, Simulated;
     "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.internal.knative.dev" "v1alpha1" PodAutoscaler "podautoscalers" ["kpa", "pa"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;
@@ -195,7 +202,6 @@ kinds! {
     "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
-    "argoproj.io" "v1alpha1" Rollout "rollouts" ["ro"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
     "keda.sh" "v1alpha1" ScaledJob "scaledjobs" ["sj"] Namespaced Verbs::NONE, PodsMissing("its pods are not created");
     "" "v1" PodTemplate "podtemplates" [] Namespaced Verbs::NONE, LeftAside("no controller uses it");
     "" "v1" Binding "bindings" [] Namespaced Verbs::NONE, LeftAside("pods are bound by the simulated scheduler");

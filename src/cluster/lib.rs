@@ -2,6 +2,7 @@
 //! Makes no decisions.
 
 pub mod action;
+pub mod analysis;
 mod apply;
 pub mod assigned;
 pub mod change;
@@ -59,6 +60,7 @@ pub mod replica_set;
 pub mod resize;
 pub mod restart;
 mod revision;
+pub mod rollout;
 pub mod routes;
 pub mod scale;
 pub mod scaled_object;

@@ -2,6 +2,7 @@
 //! `ObjectId`, its `AnySpec` and `AnyStatus`.
 
 use super::action::Refused;
+use super::analysis::{AnalysisTemplate, ClusterAnalysisTemplate};
 use super::change::Change;
 use super::claim::Claim;
 use super::config::{ConfigMap, Secret};
@@ -27,6 +28,7 @@ use super::policy::PodDisruptionBudget;
 use super::priority_class::PriorityClass;
 use super::quota::ResourceQuota;
 use super::replica_set::ReplicaSet;
+use super::rollout::Rollout;
 use super::routes::{HTTPRoute, Ingress, IngressClass};
 use super::scaled_object::ScaledObject;
 use super::service::Service;
@@ -241,10 +243,13 @@ objects! {
     CronJob CronJob, cron_jobs;
     Job Job, jobs;
     Deployment Deployment, deployments;
+    Rollout Rollout, rollouts;
     ReplicaSet ReplicaSet, replica_sets;
     StatefulSet StatefulSet, stateful_sets;
     DaemonSet DaemonSet, daemon_sets;
     Service Service, services;
+    AnalysisTemplate AnalysisTemplate, analysis_templates;
+    ClusterAnalysisTemplate ClusterAnalysisTemplate, cluster_analysis_templates;
     ScaledObject ScaledObject, scaled_objects;
     PodAutoscaler PodAutoscaler, pod_autoscalers;
     HorizontalPodAutoscaler HpaObject, hpas;
@@ -277,6 +282,7 @@ impl AnySpec {
         Some(match self {
             Self::Pod(template) => template,
             Self::Deployment(spec) => &spec.template,
+            Self::Rollout(spec) => &spec.template,
             Self::ReplicaSet(spec) => &spec.template,
             Self::StatefulSet(spec) => &spec.template,
             Self::DaemonSet(spec) => &spec.template,
@@ -291,6 +297,7 @@ impl AnySpec {
         Some(match self {
             Self::Pod(template) => template,
             Self::Deployment(spec) => &mut spec.template,
+            Self::Rollout(spec) => &mut spec.template,
             Self::ReplicaSet(spec) => &mut spec.template,
             Self::StatefulSet(spec) => &mut spec.template,
             Self::DaemonSet(spec) => &mut spec.template,
@@ -318,6 +325,7 @@ impl Store {
         Some(match object {
             ObjectId::Pod(id) => self.template_of(self.pods().get(id)?),
             ObjectId::Deployment(id) => &self.deployments().get(id)?.spec.template,
+            ObjectId::Rollout(id) => &self.rollouts().get(id)?.spec.template,
             ObjectId::ReplicaSet(id) => &self.templates()[self.replica_sets().get(id)?.template],
             ObjectId::StatefulSet(id) => &self.stateful_sets().get(id)?.spec.template,
             ObjectId::DaemonSet(id) => &self.daemon_sets().get(id)?.spec.template,

@@ -37,10 +37,15 @@ impl PodTemplate {
     /// Whether the template of a ReplicaSet is its Deployment's, except for the hash label that the controller adds
     /// (`EqualIgnoreHash` of `pkg/controller/deployment/util`).
     pub fn equals_ignoring_hash(&self, other: &Self) -> bool {
+        self.equals_ignoring(other, POD_TEMPLATE_HASH_LABEL)
+    }
+
+    /// Whether it is another template but for one label.
+    pub fn equals_ignoring(&self, other: &Self, label: &str) -> bool {
         self.spec == other.spec
             && self.annotations == other.annotations
             && self.document == other.document
-            && self.labels.equal_ignoring(&other.labels, POD_TEMPLATE_HASH_LABEL)
+            && self.labels.equal_ignoring(&other.labels, label)
     }
 }
 

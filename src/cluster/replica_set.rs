@@ -10,6 +10,7 @@ use super::objects::ObjectId;
 use super::pod::Owner;
 use super::pod_template::{PodTemplate, TemplateId};
 use super::pod_verbs::delete_pods_of;
+use super::rollout::RolloutId;
 use super::selector::Selector;
 use super::store::Store;
 use engine::{Id, SimDuration, SimTime};
@@ -17,13 +18,53 @@ use engine::{Id, SimDuration, SimTime};
 /// Key of a [`ReplicaSet`] in the store.
 pub type ReplicaSetId = Id<ReplicaSet>;
 
+/// The owner of a ReplicaSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SetOwner {
+    /// A Deployment.
+    Deployment(DeploymentId),
+    /// A Rollout.
+    Rollout(RolloutId),
+}
+
+impl SetOwner {
+    /// The Deployment, if it is one.
+    pub const fn deployment(self) -> Option<DeploymentId> {
+        match self {
+            Self::Deployment(id) => Some(id),
+            Self::Rollout(_) => None,
+        }
+    }
+}
+
+impl From<DeploymentId> for SetOwner {
+    fn from(id: DeploymentId) -> Self {
+        Self::Deployment(id)
+    }
+}
+
+impl From<RolloutId> for SetOwner {
+    fn from(id: RolloutId) -> Self {
+        Self::Rollout(id)
+    }
+}
+
+impl From<SetOwner> for ObjectId {
+    fn from(owner: SetOwner) -> Self {
+        match owner {
+            SetOwner::Deployment(id) => Self::Deployment(id),
+            SetOwner::Rollout(id) => Self::Rollout(id),
+        }
+    }
+}
+
 /// A ReplicaSet.
 #[derive(Clone, Debug)]
 pub struct ReplicaSet {
     /// Object metadata.
     pub meta: ObjectMeta,
-    /// The Deployment that owns it, if any.
-    pub owner: Option<DeploymentId>,
+    /// The Deployment or Rollout that owns it, if any.
+    pub owner: Option<SetOwner>,
     /// `spec.replicas`.
     pub replicas: i32,
     /// Selects the pods that belong to it.
@@ -64,8 +105,8 @@ pub struct ReplicaSetStatus {
 /// `spec` of a ReplicaSet with the annotations by which its Deployment knows it.
 #[derive(Clone, Debug)]
 pub struct ReplicaSetSpec {
-    /// The Deployment that owns it, if any.
-    pub owner: Option<DeploymentId>,
+    /// The Deployment or Rollout that owns it, if any.
+    pub owner: Option<SetOwner>,
     /// `spec.replicas`.
     pub replicas: i32,
     /// Selects the pods that belong to it.
@@ -179,12 +220,12 @@ impl Object for ReplicaSet {
     }
 
     fn owner(&self) -> Option<ObjectId> {
-        self.owner.map(ObjectId::Deployment)
+        self.owner.map(Into::into)
     }
 
     fn index(store: &mut Store, id: ReplicaSetId) {
         if let Some(owner) = store.replica_sets()[id].owner {
-            store.index.replica_sets_by_deployment.entry(owner).or_default().insert(id);
+            store.index.replica_sets_by_owner.entry(owner).or_default().insert(id);
         }
     }
 
@@ -196,7 +237,7 @@ impl Object for ReplicaSet {
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
         if let Some(owner) = self.owner
-            && let Some(siblings) = store.index.replica_sets_by_deployment.get_mut(&owner)
+            && let Some(siblings) = store.index.replica_sets_by_owner.get_mut(&owner)
         {
             siblings.remove(&id);
         }

@@ -5,7 +5,8 @@ use super::kind::Kind;
 use super::meta::{Name, NamespacedName};
 use super::objects::ObjectId;
 use super::pod::{Owner, Pod, PodId};
-use super::replica_set::ReplicaSetId;
+use super::replica_set::{ReplicaSetId, SetOwner};
+use super::rollout::RolloutId;
 use super::selector::Selector;
 use super::stateful_set::StatefulSetId;
 use super::store::Store;
@@ -19,6 +20,8 @@ pub enum ScaleTarget {
     ReplicaSet(ReplicaSetId),
     /// A StatefulSet.
     StatefulSet(StatefulSetId),
+    /// A Rollout.
+    Rollout(RolloutId),
 }
 
 /// The numeric fields of `autoscaling/v1` Scale.
@@ -36,6 +39,7 @@ impl From<ScaleTarget> for ObjectId {
             ScaleTarget::Deployment(id) => Self::Deployment(id),
             ScaleTarget::ReplicaSet(id) => Self::ReplicaSet(id),
             ScaleTarget::StatefulSet(id) => Self::StatefulSet(id),
+            ScaleTarget::Rollout(id) => Self::Rollout(id),
         }
     }
 }
@@ -47,6 +51,7 @@ impl ScaleTarget {
             ObjectId::Deployment(id) => Self::Deployment(id),
             ObjectId::ReplicaSet(id) => Self::ReplicaSet(id),
             ObjectId::StatefulSet(id) => Self::StatefulSet(id),
+            ObjectId::Rollout(id) => Self::Rollout(id),
             _ => return None,
         })
     }
@@ -73,6 +78,10 @@ impl Store {
                 let set = self.stateful_sets().get(id)?;
                 (set.spec.replicas, set.status.replicas)
             }
+            ScaleTarget::Rollout(id) => {
+                let rollout = self.rollouts().get(id)?;
+                (rollout.spec.replicas, rollout.status.hpa_replicas)
+            }
         };
         Some(Scale { spec_replicas, status_replicas })
     }
@@ -89,6 +98,7 @@ impl Store {
             ScaleTarget::Deployment(id) => Some(&self.deployments().get(id)?.spec.selector),
             ScaleTarget::ReplicaSet(id) => Some(&self.replica_sets().get(id)?.selector),
             ScaleTarget::StatefulSet(id) => Some(&self.stateful_sets().get(id)?.spec.selector),
+            ScaleTarget::Rollout(id) => Some(&self.rollouts().get(id)?.spec.selector),
         }
     }
 
@@ -99,12 +109,13 @@ impl Store {
 
     /// The owners of a workload's pods: itself, or its ReplicaSets.
     pub fn owners_scaled_by(&self, target: ScaleTarget) -> impl Iterator<Item = Owner> {
-        let (deployment, own) = match target {
-            ScaleTarget::Deployment(id) => (Some(id), None),
+        let (owner, own) = match target {
+            ScaleTarget::Deployment(id) => (Some(SetOwner::Deployment(id)), None),
+            ScaleTarget::Rollout(id) => (Some(SetOwner::Rollout(id)), None),
             ScaleTarget::ReplicaSet(id) => (None, Some(Owner::ReplicaSet(id))),
             ScaleTarget::StatefulSet(id) => (None, Some(Owner::StatefulSet(id))),
         };
-        let sets = deployment.into_iter().flat_map(|id| self.replica_sets_of(id));
+        let sets = owner.into_iter().flat_map(|id| self.replica_sets_of(id));
         sets.map(|(set, _)| Owner::ReplicaSet(set)).chain(own)
     }
 
@@ -112,7 +123,8 @@ impl Store {
     pub fn scaled_owner(&self, owner: Owner) -> Option<ScaleTarget> {
         match owner {
             Owner::ReplicaSet(set) => Some(match self.replica_sets().get(set)?.owner {
-                Some(deployment) => ScaleTarget::Deployment(deployment),
+                Some(SetOwner::Deployment(deployment)) => ScaleTarget::Deployment(deployment),
+                Some(SetOwner::Rollout(rollout)) => ScaleTarget::Rollout(rollout),
                 None => ScaleTarget::ReplicaSet(set),
             }),
             Owner::StatefulSet(set) => Some(ScaleTarget::StatefulSet(set)),

@@ -63,6 +63,21 @@ impl Selector {
         Self { requirements }
     }
 
+    /// The value that it asks of a label, if it asks for exactly one.
+    pub fn value_of(&self, key: &str) -> Option<&Name> {
+        let of_key = |one: &&Requirement| *one.key == *key && one.operator == Operator::In;
+        match self.requirements.iter().find(of_key)?.values.as_slice() {
+            [value] => Some(value),
+            _ => None,
+        }
+    }
+
+    /// This selector with another value of a label.
+    pub fn replacing(&self, key: &str, value: impl Into<Name>) -> Self {
+        let others = self.requirements.iter().filter(|one| *one.key != *key);
+        Self { requirements: others.cloned().collect() }.with(key, value)
+    }
+
     /// Whether the labels meet every requirement.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(labels))

@@ -21,7 +21,7 @@ use super::overlap::Overlaps;
 use super::pod::{Owner, Pod, PodId};
 use super::pod_names::PodNames;
 use super::pod_template::{PodTemplate, TemplateId};
-use super::replica_set::{ReplicaSet, ReplicaSetId};
+use super::replica_set::{ReplicaSet, ReplicaSetId, SetOwner};
 use super::revision::Revisions;
 use super::selection::Selections;
 use super::selector::Selector;
@@ -77,7 +77,7 @@ pub(super) struct Index {
     pub(super) jobs_by_cron_job: BTreeMap<CronJobId, BTreeSet<JobId>>,
     /// By namespace, kind and name of the scale target. Lookups only, never iterated.
     pub(super) hpas_by_target: FxHashMap<(Name, Name, Name), BTreeSet<HpaId>>,
-    pub(super) replica_sets_by_deployment: BTreeMap<DeploymentId, BTreeSet<ReplicaSetId>>,
+    pub(super) replica_sets_by_owner: BTreeMap<SetOwner, BTreeSet<ReplicaSetId>>,
     /// By the template's slot, of the templates that anything has selected.
     pub(super) pods_by_template: Vec<BTreeSet<PodId>>,
     /// Pods whose labels differ from their template's.
@@ -219,12 +219,12 @@ impl Store {
         self.index.pods_by_owner.get(&owner).unwrap_or(&NONE)
     }
 
-    /// The ReplicaSets of a Deployment.
+    /// The ReplicaSets of a Deployment or Rollout.
     pub fn replica_sets_of(
         &self,
-        deployment: DeploymentId,
+        owner: impl Into<SetOwner>,
     ) -> impl Iterator<Item = (ReplicaSetId, &ReplicaSet)> {
-        let sets = self.index.replica_sets_by_deployment.get(&deployment);
+        let sets = self.index.replica_sets_by_owner.get(&owner.into());
         sets.into_iter().flatten().map(|set| (*set, &self.replica_sets()[*set]))
     }
 
@@ -274,7 +274,7 @@ impl Store {
     /// The Deployment behind a pod, if there is one.
     pub fn deployment_of(&self, pod: &Pod) -> Option<DeploymentId> {
         match pod.owner? {
-            Owner::ReplicaSet(set) => self.replica_sets().get(set)?.owner,
+            Owner::ReplicaSet(set) => self.replica_sets().get(set)?.owner?.deployment(),
             Owner::StatefulSet(_) | Owner::DaemonSet(_) | Owner::Job(_) => None,
         }
     }

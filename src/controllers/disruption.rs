@@ -12,6 +12,7 @@ use cluster::pod::{Owner, Pod, PodId};
 use cluster::policy::{
     Budget, DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetStatus, SYNC_FAILED,
 };
+use cluster::replica_set::SetOwner;
 use cluster::selection::Selecting;
 use cluster::{Action, Change, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
@@ -205,7 +206,8 @@ fn scale_of(view: ClusterView<'_>, owner: Owner) -> Option<(Scaled, i32)> {
     match owner {
         Owner::ReplicaSet(id) => {
             let set = view.replica_sets().get(id)?;
-            let Some(deployment) = set.owner else {
+            // Other owners of ReplicaSets are unknown to it (`getPodReplicaSet`).
+            let Some(deployment) = set.owner.and_then(SetOwner::deployment) else {
                 return Some((Scaled::Owner(owner), set.replicas));
             };
             let replicas = view.deployments().get(deployment)?.spec.replicas;

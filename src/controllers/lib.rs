@@ -17,6 +17,7 @@ pub mod pod_control;
 pub mod pod_gc;
 mod queue;
 pub mod replica_set;
+pub mod rollout;
 pub mod start_order;
 pub mod stateful_set;
 pub mod taint_eviction;
@@ -53,6 +54,7 @@ pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
         Box::new(vpa::VpaController::new(settings.vpa.clone())),
         Box::new(start_order::StartOrderController::default()),
         Box::new(knative::KpaController::default()),
+        Box::new(rollout::RolloutController::default()),
     ]
 }
 

@@ -11,6 +11,7 @@ use cluster::pod::PodId;
 use cluster::pod_autoscaler::PodAutoscalerId;
 use cluster::policy::PodDisruptionBudgetId;
 use cluster::replica_set::ReplicaSetId;
+use cluster::rollout::RolloutId;
 use cluster::scaled_object::ScaledObjectId;
 use cluster::service::ServiceId;
 use cluster::stateful_set::StatefulSetId;
@@ -38,6 +39,8 @@ pub enum Key {
     ScaledObject(ScaledObjectId),
     /// A PodAutoscaler of Knative.
     PodAutoscaler(PodAutoscalerId),
+    /// A Rollout.
+    Rollout(RolloutId),
     /// A VerticalPodAutoscaler.
     Vpa(VpaId),
     /// A node.

@@ -57,6 +57,9 @@ impl Watches {
     /// PodAutoscalers of Knative.
     pub const POD_AUTOSCALERS: Self = Self(1 << 18);
 
+    /// Rollouts.
+    pub const ROLLOUTS: Self = Self(1 << 19);
+
     /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -115,6 +118,7 @@ impl Watches {
             Kind::HorizontalPodAutoscaler => Self::HPAS,
             Kind::ScaledObject => Self::SCALED_OBJECTS,
             Kind::PodAutoscaler => Self::POD_AUTOSCALERS,
+            Kind::Rollout => Self::ROLLOUTS,
             Kind::VerticalPodAutoscaler => Self::VPAS,
             Kind::PodDisruptionBudget => Self::DISRUPTION_BUDGETS,
             _ => Self::NONE,

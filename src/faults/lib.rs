@@ -9,6 +9,6 @@ pub use outages::{
     StockOut, StockOutOf,
 };
 pub use timeline::{
-    ImageChange, PatchChange, PodDeletion, ResizeChange, Rollback, ScaleChange, Scraper,
+    ImageChange, PatchChange, PodDeletion, Promotion, ResizeChange, Rollback, ScaleChange, Scraper,
     TimelineAction, TimelineEntry,
 };

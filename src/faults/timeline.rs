@@ -128,10 +128,14 @@ actions! {
     "resize" resize: Resize(ResizeChange),
     /// kubectl rollout restart of this workload.
     "restartRollout" restart_rollout: RestartRollout(ObjectReference),
-    /// kubectl rollout pause of this Deployment.
+    /// kubectl rollout pause of this Deployment, or kubectl argo rollouts pause of this Rollout.
     "pauseRollout" pause_rollout: PauseRollout(ObjectReference),
-    /// kubectl rollout resume of this Deployment.
+    /// kubectl rollout resume of this Deployment or Rollout.
     "resumeRollout" resume_rollout: ResumeRollout(ObjectReference),
+    /// kubectl argo rollouts promote of a Rollout: ends its pause, or its present step.
+    "promoteRollout" promote_rollout: PromoteRollout(Promotion),
+    /// kubectl argo rollouts abort of this Rollout: its requests and pods go back to the stable version.
+    "abortRollout" abort_rollout: AbortRollout(ObjectReference),
     /// kubectl rollout undo.
     "rollback" rollback: Rollback(Rollback),
     /// kubectl apply -f of this file, relative to the scenario file.
@@ -174,6 +178,8 @@ impl TimelineAction {
                 | Self::RestartRollout(_)
                 | Self::PauseRollout(_)
                 | Self::ResumeRollout(_)
+                | Self::PromoteRollout(_)
+                | Self::AbortRollout(_)
                 | Self::Rollback(_)
                 | Self::Apply(_)
                 | Self::Patch(_)
@@ -260,6 +266,17 @@ pub struct ResizeChange {
     /// New limits: cpu, memory, or both. Resources left out keep their limits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, Quantity>,
+}
+
+/// A promotion of a Rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Promotion {
+    /// The Rollout, such as Rollout/shop/web.
+    pub workload: ObjectReference,
+    /// Whether all further steps, pauses and analyses are skipped. Default false.
+    #[serde(default)]
+    pub full: bool,
 }
 
 /// A rollback to an earlier revision.

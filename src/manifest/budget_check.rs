@@ -122,6 +122,7 @@ fn protected<'a>(
 fn range_of(workload: &Object, objects: &[Object]) -> Option<Range> {
     let replicas = match &workload.spec {
         AnySpec::Deployment(spec) => spec.replicas,
+        AnySpec::Rollout(spec) => spec.replicas,
         AnySpec::StatefulSet(spec) => spec.replicas,
         AnySpec::ReplicaSet(draft) => draft.replicas,
         AnySpec::Pod(_) => 1,

@@ -11,7 +11,7 @@ mod batch;
 mod container;
 mod core;
 mod networking;
-mod pod;
+pub(super) mod pod;
 mod volume;
 
 use std::collections::BTreeMap;

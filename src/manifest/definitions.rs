@@ -13,9 +13,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value};
 
+use super::analysis_template::{AnalysisTemplate, ClusterAnalysisTemplate};
 use super::http_route::HttpRoute;
 use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
 use super::pod_autoscaler::PodAutoscaler;
+use super::rollout::Rollout;
 use super::scaled_object::ScaledObject;
 use super::vpa::VerticalPodAutoscaler;
 
@@ -29,6 +31,9 @@ pub(super) static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     let _ = generator.subschema_for::<VerticalPodAutoscaler>();
     let _ = generator.subschema_for::<ScaledObject>();
     let _ = generator.subschema_for::<PodAutoscaler>();
+    let _ = generator.subschema_for::<Rollout>();
+    let _ = generator.subschema_for::<AnalysisTemplate>();
+    let _ = generator.subschema_for::<ClusterAnalysisTemplate>();
     let _ = generator.subschema_for::<HttpRoute>();
     let _ = generator.subschema_for::<NodePool>();
     let _ = generator.subschema_for::<Ec2NodeClass>();
@@ -120,6 +125,9 @@ macro_rules! of_kubernetes {
 
 of_kubernetes! {
     ObjectMetaFields "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    LabelSelectorFields "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
+    PodTemplateFields "io.k8s.api.core.v1.PodTemplateSpec";
+    IntOrStringFields "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
     QuantityFields "io.k8s.apimachinery.pkg.api.resource.Quantity";
     BehaviorFields "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior";
 }

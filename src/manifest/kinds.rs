@@ -26,7 +26,7 @@ macro_rules! read_kinds {
 }
 
 /// All kinds that are parsed, with their types.
-static READ: [ReadKind; 26] = read_kinds![
+static READ: [ReadKind; 29] = read_kinds![
     Pod "io.k8s.api.core.v1.Pod";
     Deployment "io.k8s.api.apps.v1.Deployment";
     ReplicaSet "io.k8s.api.apps.v1.ReplicaSet";
@@ -50,6 +50,9 @@ static READ: [ReadKind; 26] = read_kinds![
     PersistentVolume "io.k8s.api.core.v1.PersistentVolume";
     StorageClass "io.k8s.api.storage.v1.StorageClass";
     NetworkPolicy "io.k8s.api.networking.v1.NetworkPolicy";
+    Rollout "Rollout";
+    AnalysisTemplate "AnalysisTemplate";
+    ClusterAnalysisTemplate "ClusterAnalysisTemplate";
     ScaledObject "ScaledObject";
     PodAutoscaler "PodAutoscaler";
     VerticalPodAutoscaler "VerticalPodAutoscaler";

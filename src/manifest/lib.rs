@@ -8,6 +8,7 @@
 //! them. Files and scenarios are handled elsewhere.
 
 pub mod admission;
+mod analysis_template;
 mod autoscaler_check;
 mod batch;
 mod budget_check;
@@ -50,6 +51,7 @@ mod references;
 mod relations;
 pub mod resources;
 pub mod rights;
+mod rollout;
 mod scaled_object;
 pub mod schema;
 mod security_check;

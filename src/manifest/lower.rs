@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::analysis_template::{AnalysisTemplate, ClusterAnalysisTemplate, analysis_template};
 use super::batch::{cron_job_spec, job_spec};
 use super::claim::{claim, persistent_volume, storage_class};
 use super::decode::{decode, decode_without_diagnostics};
@@ -31,6 +32,7 @@ use super::object::Manifest;
 use super::pod::pod_template;
 use super::pod_autoscaler::pod_autoscaler_spec;
 use super::policy::{disruption_budget, keys, object_meta, priority_class, resource_quota};
+use super::rollout::rollout;
 use super::scaled_object::scaled_object_spec;
 use super::service::service_spec;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
@@ -38,6 +40,7 @@ use super::validation::{
     Validate, validate_http_route, validate_ingress, validate_ingress_class, validate_metadata,
 };
 use super::vpa::vpa_spec;
+use cluster::analysis::ClusterAnalysisTemplateSpec;
 use cluster::claim::ClaimContent;
 use cluster::config::{ConfigMapSpec, SecretSpec};
 use cluster::job::JobDraft;
@@ -205,9 +208,12 @@ fn leave_out_nothing(value: &mut Value) {
 }
 
 /// Kinds whose objects do nothing without `spec`, although the schema makes it optional.
-const NEED_A_SPEC: [Kind; 11] = [
+const NEED_A_SPEC: [Kind; 14] = [
     Kind::Pod,
     Kind::Deployment,
+    Kind::Rollout,
+    Kind::AnalysisTemplate,
+    Kind::ClusterAnalysisTemplate,
     Kind::ReplicaSet,
     Kind::StatefulSet,
     Kind::DaemonSet,
@@ -291,6 +297,19 @@ fn spec_of(
         }
         Kind::ScaledObject => {
             (scaled_object_spec(meta, &Deserialize::deserialize(&value)?, errors).into(), value)
+        }
+        Kind::Rollout => {
+            let (spec, document) = rollout(meta, value, errors)?;
+            (spec.into(), document)
+        }
+        Kind::AnalysisTemplate => {
+            let template: AnalysisTemplate = Deserialize::deserialize(&value)?;
+            (analysis_template(&template.spec, errors).into(), value)
+        }
+        Kind::ClusterAnalysisTemplate => {
+            let template: ClusterAnalysisTemplate = Deserialize::deserialize(&value)?;
+            let spec = analysis_template(&template.spec, errors);
+            (ClusterAnalysisTemplateSpec(spec).into(), value)
         }
         Kind::PodAutoscaler => {
             (pod_autoscaler_spec(meta, &Deserialize::deserialize(&value)?, errors).into(), value)

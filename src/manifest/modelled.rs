@@ -105,7 +105,34 @@ const MODELLED: [(&str, &str); 58] = [
 ];
 
 /// The same for kinds with their own types.
-const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 6] = [
+const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 14] = [
+    (
+        "RolloutSpec",
+        "replicas selector template workloadRef strategy minReadySeconds revisionHistoryLimit paused \
+         progressDeadlineSeconds progressDeadlineAbort rollbackWindow",
+    ),
+    (
+        "CanaryStrategy",
+        "canaryService stableService steps trafficRouting maxSurge maxUnavailable analysis \
+         scaleDownDelaySeconds scaleDownDelayRevisionLimit abortScaleDownDelaySeconds dynamicStableScale \
+         minPodsPerReplicaSet replicaProgressThreshold",
+    ),
+    (
+        "BlueGreenStrategy",
+        "activeService previewService previewReplicaCount autoPromotionEnabled autoPromotionSeconds \
+         scaleDownDelaySeconds scaleDownDelayRevisionLimit abortScaleDownDelaySeconds \
+         prePromotionAnalysis postPromotionAnalysis",
+    ),
+    ("CanaryStep", "setWeight pause analysis setCanaryScale"),
+    ("RolloutTrafficRouting", "nginx plugins maxTrafficWeight"),
+    ("RolloutAnalysis RolloutAnalysisBackground AnalysisTemplateSpec", "*"),
+    (
+        "WorkloadRef RollbackWindow RolloutStrategy RolloutPause SetCanaryScale ReplicaProgressThreshold \
+         AnalysisTemplateRef AnalysisRunArgument ArgumentValueFrom FieldRef DryRun AnalysisMetric \
+         AnalysisArgument",
+        "*",
+    ),
+    ("NginxTrafficRouting", "stableIngress stableIngresses"),
     ("AdvancedConfig", "horizontalPodAutoscalerConfig scalingModifiers"),
     ("HorizontalPodAutoscalerConfig ScalingModifiers Fallback", "*"),
     ("ScaleTarget", "name apiVersion kind"),
@@ -128,7 +155,20 @@ const OBJECTS: [(&str, &str); 6] = [
 ];
 
 /// Fields without effect on a run, with the reason.
-const NEUTRAL: [(&str, &str, &str); 29] = [
+const NEUTRAL: [(&str, &str, &str); 34] = [
+    ("RolloutSpec", "analysis", "past runs of analyses are not kept"),
+    (
+        "RolloutAnalysis",
+        "measurementRetention analysisRunMetadata",
+        "past measurements are not kept",
+    ),
+    (
+        "RolloutAnalysisBackground",
+        "measurementRetention analysisRunMetadata",
+        "past measurements are not kept",
+    ),
+    ("AnalysisTemplateSpec", "measurementRetention", "past measurements are not kept"),
+    ("BlueGreenStrategy", "maxUnavailable", "the controller reads it nowhere"),
     (
         "ObjectMeta",
         "uid resourceVersion creationTimestamp generation managedFields selfLink deletionTimestamp deletionGracePeriodSeconds",
@@ -204,7 +244,34 @@ const NEUTRAL: [(&str, &str, &str); 29] = [
 ];
 
 /// Consequences of fields that are not simulated, by type and fields.
-const MEANINGS: [(&str, &str, &str); 26] = [
+const MEANINGS: [(&str, &str, &str); 32] = [
+    ("RolloutSpec", "restartAt", "no pods restart by it"),
+    (
+        "CanaryStrategy",
+        "antiAffinity canaryMetadata stableMetadata pingPong",
+        "pods get no labels or affinity of their version, so that they may share nodes",
+    ),
+    (
+        "BlueGreenStrategy",
+        "antiAffinity previewMetadata activeMetadata",
+        "pods get no labels or affinity of their version, so that they may share nodes",
+    ),
+    (
+        "CanaryStep",
+        "experiment setHeaderRoute setMirrorRoute plugin",
+        "the step is passed at once: its pods and requests are missing from the bill and the load",
+    ),
+    (
+        "RolloutTrafficRouting",
+        "istio alb smi ambassador appMesh traefik apisix managedRoutes",
+        "its weights reach no requests: all go to the Service that they name, so that the new version gets \
+         none before the end",
+    ),
+    (
+        "NginxTrafficRouting",
+        "annotationPrefix additionalIngressAnnotations canaryIngressAnnotations",
+        "the canary's Ingress has the weight alone",
+    ),
     (
         "StorageClass",
         "parameters mountOptions allowVolumeExpansion reclaimPolicy",

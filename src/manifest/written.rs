@@ -15,7 +15,7 @@ use cluster::claim::{AccessMode, ClaimSpec};
 use cluster::node::Node;
 use cluster::pod::Finalizer;
 use cluster::pod_template::ResourceList;
-use cluster::replica_set::ReplicaSet;
+use cluster::replica_set::{ReplicaSet, SetOwner};
 use cluster::selector::{Operator, Selector};
 use cluster::service::Service;
 use cluster::{Labels, ObjectId, Store};
@@ -77,9 +77,11 @@ fn annotations(store: &Store, object: ObjectId) -> Labels {
         ("max-replicas", set.max_replicas.map(i64::from)),
     ];
     let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?)));
-    numbers.fold(own, |all, (name, number)| {
-        all.with(format!("deployment.kubernetes.io/{name}"), number.to_string())
-    })
+    let group = match set.owner {
+        Some(SetOwner::Rollout(_)) => "rollout.argoproj.io",
+        _ => "deployment.kubernetes.io",
+    };
+    numbers.fold(own, |all, (name, number)| all.with(format!("{group}/{name}"), number.to_string()))
 }
 
 /// Overrides the parts of user-written objects that the store updates.
@@ -90,6 +92,11 @@ fn overlay(store: &Store, object: ObjectId, value: &mut Value) {
             let deployment = &store.deployments()[id];
             spec["replicas"] = deployment.spec.replicas.into();
             set_or_remove(spec, "paused", deployment.spec.paused.then(|| true.into()));
+        }
+        ObjectId::Rollout(id) => {
+            let rollout = &store.rollouts()[id];
+            spec["replicas"] = rollout.spec.replicas.into();
+            set_or_remove(spec, "paused", rollout.spec.paused.then(|| true.into()));
         }
         ObjectId::ReplicaSet(id) => spec["replicas"] = store.replica_sets()[id].replicas.into(),
         ObjectId::StatefulSet(id) => {

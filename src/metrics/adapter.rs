@@ -16,6 +16,8 @@ pub struct Scraped {
     /// A counter or gauge of the whole Service, or the buckets of a histogram for a quantile; empty if
     /// the Service's value aggregates those of its pods.
     pub whole: Vec<f64>,
+    /// For a ratio, the counter of the errors of each of `pods`, in their order.
+    pub errors: Vec<f64>,
 }
 
 /// The values of one rule.
@@ -31,6 +33,8 @@ pub struct Values {
 #[derive(Clone, Debug, Default)]
 pub struct RuleSeries {
     pods: BTreeMap<PodId, Series>,
+    /// For a ratio: errors of each pod.
+    errors: BTreeMap<PodId, Series>,
     whole: Vec<Series>,
 }
 
@@ -43,6 +47,12 @@ impl RuleSeries {
             series.push(now, *value, window);
             self.pods.insert(*pod, series);
         }
+        let mut earlier = std::mem::take(&mut self.errors);
+        for ((pod, _), errors) in scraped.pods.iter().zip(&scraped.errors) {
+            let mut series = earlier.remove(pod).unwrap_or_default();
+            series.push(now, *errors, window);
+            self.errors.insert(*pod, series);
+        }
         self.whole.resize_with(scraped.whole.len(), Series::default);
         for (series, value) in self.whole.iter_mut().zip(&scraped.whole) {
             series.push(now, *value, window);
@@ -51,12 +61,16 @@ impl RuleSeries {
 
     /// The result of a query at `now`.
     pub fn values(&self, now: SimTime, measure: Measure, window: SimDuration) -> Values {
+        if measure.reading() == Reading::Ratio {
+            return self.ratios(now, measure, window);
+        }
         let read = |series: &Series| read(series, now, measure.reading(), window);
         let pods = self.pods.iter().filter_map(|(pod, series)| Some((*pod, read(series)?)));
         let pods: Vec<(PodId, f64)> = pods.collect();
         let whole = match (measure.whole(), measure.reading()) {
             (ServiceAggregation::Own, Reading::Quantile) => self.p95(now, window),
             (ServiceAggregation::Own, _) => self.whole.first().and_then(read),
+            (ServiceAggregation::Ratio, _) => None,
             (_, _) if pods.is_empty() => None,
             (ServiceAggregation::Sum, _) => Some(sum(&pods)),
             (ServiceAggregation::Mean, _) => Some(sum(&pods) / pods.len() as f64),
@@ -64,6 +78,27 @@ impl RuleSeries {
         Values {
             pods: pods.into_iter().map(|(pod, value)| (pod, milli(value))).collect(),
             whole: whole.map(milli),
+        }
+    }
+
+    /// The errors of each pod, and of all, in proportion to their requests.
+    fn ratios(&self, now: SimTime, measure: Measure, window: SimDuration) -> Values {
+        let rates = self.pods.iter().filter_map(|(pod, requests)| {
+            let errors = self.errors.get(pod)?.rate(now, window)?;
+            Some((*pod, errors, requests.rate(now, window)?))
+        });
+        let rates: Vec<(PodId, f64, f64)> = rates.collect();
+        let ratio = |errors: f64, requests: f64| {
+            let share = (requests > 0.0).then(|| (errors / requests).clamp(0.0, 1.0))?;
+            Some(milli(if measure == Measure::SuccessRate { 1.0 - share } else { share }))
+        };
+        let all = |of: fn(&(PodId, f64, f64)) -> f64| rates.iter().map(of).sum();
+        Values {
+            pods: rates
+                .iter()
+                .filter_map(|(pod, of, all)| Some((*pod, ratio(*of, *all)?)))
+                .collect(),
+            whole: ratio(all(|one| one.1), all(|one| one.2)),
         }
     }
 
@@ -82,7 +117,7 @@ fn read(series: &Series, now: SimTime, reading: Reading, window: SimDuration) ->
     match reading {
         Reading::Rate => series.rate(now, window),
         Reading::Gauge => series.last(now),
-        Reading::Quantile => None,
+        Reading::Quantile | Reading::Ratio => None,
     }
 }
 
@@ -110,7 +145,8 @@ mod tests {
     fn a_pod_needs_two_scrapes_for_a_rate_and_one_for_a_gauge() {
         let pod = PodId::from_bits(3);
         let mut rule = RuleSeries::default();
-        let found = |value| Scraped { pods: vec![(pod, value)], whole: vec![value] };
+        let found =
+            |value| Scraped { pods: vec![(pod, value)], whole: vec![value], errors: Vec::new() };
         let first = rule.seen(100, Measure::RequestsPerSecond, &found(500.0));
         assert_eq!(first, Values::default());
         let second = rule.seen(130, Measure::RequestsPerSecond, &found(800.0));
@@ -126,7 +162,8 @@ mod tests {
     #[test]
     fn without_scrapes_a_rate_runs_out_with_its_window_and_a_gauge_after_five_minutes() {
         let pod = PodId::from_bits(3);
-        let found = |value| Scraped { pods: vec![(pod, value)], whole: vec![value] };
+        let found =
+            |value| Scraped { pods: vec![(pod, value)], whole: vec![value], errors: Vec::new() };
         let mut rule = RuleSeries::default();
         rule.seen(100, Measure::RequestsPerSecond, &found(500.0));
         rule.seen(130, Measure::RequestsPerSecond, &found(800.0));
@@ -145,6 +182,7 @@ mod tests {
         let found = |values: [f64; 2]| Scraped {
             pods: vec![(one, values[0]), (other, values[1])],
             whole: Vec::new(),
+            errors: Vec::new(),
         };
         let mut cache = RuleSeries::default();
         let seen = cache.seen(100, Measure::KvCacheUsage, &found([0.25, 0.75]));
@@ -157,8 +195,27 @@ mod tests {
         let seen = tokens.seen(130, Measure::TokensPerSecond, &found([13e3, 16e3]));
         assert_eq!(seen.whole, Some(300_000));
         // One server less: the sum of the rates falls to the other's, with no apparent counter reset.
-        let left = Scraped { pods: vec![(other, 22e3)], whole: Vec::new() };
+        let left = Scraped { pods: vec![(other, 22e3)], whole: Vec::new(), errors: Vec::new() };
         let seen = tokens.seen(160, Measure::TokensPerSecond, &left);
         assert_eq!(seen, Values { pods: vec![(other, 200_000)], whole: Some(200_000) });
+    }
+
+    #[test]
+    fn the_success_rate_is_that_of_all_requests_together_and_absent_without_any() {
+        let [one, other] = [3, 4].map(PodId::from_bits);
+        let found = |taken: [f64; 2], errors: [f64; 2]| Scraped {
+            pods: vec![(one, taken[0]), (other, taken[1])],
+            whole: Vec::new(),
+            errors: errors.to_vec(),
+        };
+        let mut rule = RuleSeries::default();
+        rule.seen(100, Measure::SuccessRate, &found([0.0, 0.0], [0.0, 0.0]));
+        let idle = rule.seen(130, Measure::SuccessRate, &found([0.0, 0.0], [0.0, 0.0]));
+        assert_eq!(idle, Values::default());
+        // Of 300 requests 30 fail, all at one pod with 100: 70 % there, 90 % in all.
+        let seen = rule.seen(155, Measure::SuccessRate, &found([100.0, 200.0], [30.0, 0.0]));
+        assert_eq!(seen, Values { pods: vec![(one, 700), (other, 1000)], whole: Some(900) });
+        let errors = rule.values(SimTime::from_secs(155), Measure::ErrorRate, WINDOW);
+        assert_eq!(errors.whole, Some(100));
     }
 }

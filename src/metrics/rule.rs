@@ -40,6 +40,12 @@ pub enum Measure {
     /// 95th percentile of response times within the rate window, in seconds, by histogram_quantile over
     /// the usual buckets. For a Service only.
     LatencyP95,
+    /// Share of the requests to the pods that they answered with an error of their own, 0 to 1:
+    /// rate(errors) / rate(requests). For a Service that of its pods, whichever Service the requests came by; no
+    /// value without requests.
+    ErrorRate,
+    /// The rest: 1 minus the error rate.
+    SuccessRate,
     /// LLM serving: share of the KV cache in use, 0 to 1 (`vllm:kv_cache_usage_perc`); for a Service, the
     /// mean over its pods.
     KvCacheUsage,
@@ -61,6 +67,8 @@ pub enum Reading {
     Gauge,
     /// A quantile over the rates of a histogram's buckets.
     Quantile,
+    /// The rate of a counter over that of another.
+    Ratio,
 }
 
 /// The aggregation that gives the value of a whole Service.
@@ -72,6 +80,8 @@ pub enum ServiceAggregation {
     Sum,
     /// The mean over its pods: `avg(...)`.
     Mean,
+    /// The sums over its pods, divided: `sum(...) / sum(...)`.
+    Ratio,
 }
 
 impl Measure {
@@ -84,6 +94,7 @@ impl Measure {
             | Self::GpuUtilization => Reading::Rate,
             Self::Concurrency | Self::QueueDepth | Self::KvCacheUsage => Reading::Gauge,
             Self::LatencyP95 => Reading::Quantile,
+            Self::ErrorRate | Self::SuccessRate => Reading::Ratio,
         }
     }
 
@@ -95,11 +106,12 @@ impl Measure {
             }
             Self::TokensPerSecond | Self::PromptTokensPerSecond => ServiceAggregation::Sum,
             Self::KvCacheUsage | Self::GpuUtilization => ServiceAggregation::Mean,
+            Self::ErrorRate | Self::SuccessRate => ServiceAggregation::Ratio,
         }
     }
 
     /// True for measures that only LLM servers export.
     pub const fn is_of_language_models(self) -> bool {
-        !matches!(self.whole(), ServiceAggregation::Own)
+        matches!(self.whole(), ServiceAggregation::Sum | ServiceAggregation::Mean)
     }
 }

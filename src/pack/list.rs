@@ -11,6 +11,7 @@ use cluster::job::JobSpec;
 use cluster::node::Node;
 use cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
 use cluster::replica_set::ReplicaSetSpec;
+use cluster::selector::Selector;
 use cluster::stateful_set::StatefulSetSpec;
 use cluster::{AnySpec, Kind, Labels, Name, ObjectMeta, ObjectReference};
 use controllers::daemon_set::placement::placement;
@@ -188,16 +189,11 @@ impl PodList {
                 self.add(kind, meta.name(), count, false);
             }
             AnySpec::Deployment(spec) => {
-                let spec = ReplicaSetSpec {
-                    owner: None,
-                    replicas: spec.replicas,
-                    selector: spec.selector,
-                    template: spec.template,
-                    min_ready: SimDuration::ZERO,
-                    revision: 0,
-                    desired_replicas: None,
-                    max_replicas: None,
-                };
+                let spec = set_of(spec.replicas, spec.selector, spec.template);
+                self.add_replica_set(meta, spec, count);
+            }
+            AnySpec::Rollout(spec) => {
+                let spec = set_of(spec.replicas, spec.selector, spec.template);
                 self.add_replica_set(meta, spec, count);
             }
             AnySpec::ReplicaSet(spec) => self.add_replica_set(meta, *spec, count),
@@ -353,6 +349,20 @@ fn trace_kind(milli_cpu: i64, memory_mib: i64, gpu: Option<&GpuRequest>) -> PodK
     let annotations = gpu.map_or_else(Labels::default, GpuRequest::annotations);
     let template = PodTemplate { annotations, spec, ..PodTemplate::default() };
     PodKind { namespace: "default".into(), template, owner: None }
+}
+
+/// The ReplicaSet of a workload that has one.
+fn set_of(replicas: i32, selector: Selector, template: PodTemplate) -> ReplicaSetSpec {
+    ReplicaSetSpec {
+        owner: None,
+        replicas,
+        selector,
+        template,
+        min_ready: SimDuration::ZERO,
+        revision: 0,
+        desired_replicas: None,
+        max_replicas: None,
+    }
 }
 
 #[cfg(test)]

@@ -184,8 +184,14 @@ impl Disturbances {
 }
 
 fn is_workload(kind: &str) -> bool {
-    let workloads =
-        [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job, Kind::CronJob];
+    let workloads = [
+        Kind::Deployment,
+        Kind::Rollout,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Job,
+        Kind::CronJob,
+    ];
     workloads.iter().any(|one| one.name() == kind)
 }
 

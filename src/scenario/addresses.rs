@@ -66,7 +66,9 @@ impl Inventory {
                     config(map).get(key).iter().for_each(|text| take_value(name, text));
                 }
                 Variable::All(map) => {
-                    config(map).iter().for_each(|(name, text)| take_value(name, text));
+                    for (name, text) in config(map) {
+                        take_value(name, text);
+                    }
                 }
             }
         }

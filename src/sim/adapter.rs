@@ -94,12 +94,21 @@ fn scrape_rule(env: &Environment, data_plane: &mut DataPlane, rule: &MetricRule)
     if rule.measure.reading() == Reading::Quantile {
         let counts = data_plane.traffic.latency_counts(env.now, service);
         return Scraped {
-            pods: Vec::new(),
             whole: counts.iter().map(|count| *count as f64).collect(),
+            ..Scraped::default()
         };
     }
     let backends = backends_of(env, data_plane, service);
     let traffic = &mut data_plane.traffic;
+    if rule.measure.reading() == Reading::Ratio {
+        let now = env.now;
+        let taken = |traffic: &mut Traffic, one| traffic.taken(now, one) as f64;
+        return Scraped {
+            pods: backends.iter().map(|(pod, one)| (*pod, taken(traffic, *one))).collect(),
+            errors: backends.iter().map(|(_, one)| traffic.errors(*one) as f64).collect(),
+            whole: Vec::new(),
+        };
+    }
     let mut value = |backend| measure(env.now, traffic, rule.measure, backend);
     let pods: Vec<(PodId, f64)> =
         backends.into_iter().filter_map(|(pod, backend)| Some((pod, value(backend)?))).collect();
@@ -111,9 +120,9 @@ fn scrape_rule(env: &Environment, data_plane: &mut DataPlane, rule: &MetricRule)
             let in_pods: f64 = pods.iter().map(|(_, value)| value).sum();
             vec![in_pods + traffic.work_queue_length(service) as f64]
         }
-        (ServiceAggregation::Sum | ServiceAggregation::Mean, _) => Vec::new(),
+        (_, _) => Vec::new(),
     };
-    Scraped { pods, whole }
+    Scraped { pods, whole, errors: Vec::new() }
 }
 
 /// A counter or gauge of one pod's application; `None` if the application does not have it.
@@ -136,8 +145,8 @@ fn measure(
             Some(server) => server.num_requests_waiting as f64,
             None => traffic.queued(now, backend) as f64,
         }),
-        // A histogram, not a single number: it is read for the whole Service.
-        Measure::LatencyP95 => None,
+        // A histogram, or two counters, not a single number: these are read otherwise.
+        Measure::LatencyP95 | Measure::ErrorRate | Measure::SuccessRate => None,
     }
 }
 

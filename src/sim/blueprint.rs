@@ -6,6 +6,7 @@ mod activators;
 mod actors;
 mod applications;
 mod ingress;
+mod rollouts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +93,8 @@ impl<'a> Blueprint<'a> {
         let objects = blueprint.manifests(&sources, &resolved.manifest_settings, &mut problems);
         blueprint.objects.extend(objects);
         let rules = &scenario.metrics.custom;
-        for problem in unserved_metrics(&blueprint.objects, rules) {
+        let unmeasured = rollouts::unmeasured(&blueprint.objects, rules);
+        for problem in unserved_metrics(&blueprint.objects, rules).into_iter().chain(unmeasured) {
             problems.push(problem);
         }
         blueprint.take_nodes();
@@ -145,6 +147,7 @@ impl<'a> Blueprint<'a> {
         self.add_called_services(&mut traffic);
         self.add_classes(&mut traffic);
         self.add_activators(&mut traffic);
+        self.add_measured_services(&mut traffic);
         let ties = TieBreaker::drawn(streams.stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&self.scheduler, ties).map_err(|error| {
             problems.push(Diagnostic::error("scheduler", error.to_string()));
@@ -410,6 +413,7 @@ fn typical_of(objects: &[Action]) -> Vec<TypicalPod> {
     for object in objects {
         let (template, replicas) = match object {
             Action::Apply(_, AnySpec::Deployment(spec)) => (&spec.template, spec.replicas),
+            Action::Apply(_, AnySpec::Rollout(spec)) => (&spec.template, spec.replicas),
             Action::Apply(_, AnySpec::ReplicaSet(spec)) => (&spec.template, spec.replicas),
             Action::Apply(_, AnySpec::Pod(template)) => (&**template, 1),
             Action::CreatePod(draft) => match &draft.template {

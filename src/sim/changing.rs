@@ -9,12 +9,13 @@ use super::documents::{self, applied, control_plane, merge};
 use super::environment::Environment;
 use cluster::claim::Claim;
 use cluster::controller_revision::Revision;
-use cluster::deployment::DeploymentId;
 use cluster::pod_template::PodTemplate;
+use cluster::replica_set::SetOwner;
+use cluster::rollout::{ROLLOUT_HASH_LABEL, Rollout, RolloutStatus};
 use cluster::scale::ScaleTarget;
 use cluster::store::POD_TEMPLATE_HASH_LABEL;
 use cluster::{Action, AnySpec, Kind, ObjectId, ObjectReference, Store, Verbs};
-use faults::{ImageChange, PatchChange, Rollback, ScaleChange};
+use faults::{ImageChange, PatchChange, Promotion, Rollback, ScaleChange};
 use manifest::{
     Diagnostics, Loaded, Manifest, Object, Severity, admit_written, read_value, written,
 };
@@ -101,13 +102,49 @@ impl Environment {
         let store = self.plane.store();
         let written = found(store, workload).and_then(|object| store.written(object));
         let action = written.and_then(|(meta, mut spec)| {
-            let AnySpec::Deployment(deployment) = &mut spec else { return None };
-            deployment.paused = paused;
+            match &mut spec {
+                AnySpec::Deployment(deployment) => deployment.paused = paused,
+                AnySpec::Rollout(rollout) => rollout.paused = paused,
+                _ => return None,
+            }
             Some(Action::apply(meta, spec))
         });
         if self.user_if_there(workload, action) {
             let reason = if paused { "Paused" } else { "Resumed" };
             self.emit_event("user", workload, reason, format!("{reason} by the scenario"));
+        }
+    }
+
+    /// `kubectl argo rollouts promote`: ends a pause, or else the present step; in full all of them.
+    pub(super) fn promote_rollout(&mut self, promotion: &Promotion) {
+        let (store, full) = (self.plane.store(), promotion.full);
+        let promoted = |rollout: &Rollout, status: &mut RolloutStatus| {
+            let steps = rollout.spec.steps().len();
+            if full {
+                status.promote_full = !status.is_fully_promoted();
+            } else if !status.pauses.is_empty() {
+                status.pauses.clear();
+            } else if steps > 0 {
+                status.current_step = status.current_step.map(|step| (step + 1).min(steps));
+            }
+        };
+        let action = rollout_change(store, &promotion.workload, promoted);
+        if self.user_if_there(&promotion.workload, action) {
+            let how = if full { "fully promoted" } else { "promoted" };
+            let message = format!("{how} by the scenario");
+            self.emit_event("user", &promotion.workload, "Promoted", message);
+        }
+    }
+
+    /// `kubectl argo rollouts abort`.
+    pub(super) fn abort_rollout(&mut self, workload: &ObjectReference) {
+        let now = self.now.floor_to_second();
+        let aborted = |_: &Rollout, status: &mut RolloutStatus| {
+            status.aborted_at = status.aborted_at.or(Some(now));
+        };
+        let action = rollout_change(self.plane.store(), workload, aborted);
+        if self.user_if_there(workload, action) {
+            self.emit_event("user", workload, "Aborted", "aborted by the scenario".to_owned());
         }
     }
 
@@ -290,6 +327,19 @@ pub(super) fn template_of<'a>(
     store.pod_template_of(found(store, workload)?)
 }
 
+/// The write of a Rollout's status that a user changes; `None` if it does not exist.
+fn rollout_change(
+    store: &Store,
+    workload: &ObjectReference,
+    change: impl FnOnce(&Rollout, &mut RolloutStatus),
+) -> Option<Action> {
+    let ObjectId::Rollout(id) = found(store, workload)? else { return None };
+    let rollout = store.rollouts().get(id)?;
+    let mut status = rollout.status.clone();
+    change(rollout, &mut status);
+    Some(Action::status(id, status))
+}
+
 /// The write that changes a workload's pod template, both in the typed object and in its document; `None` if the
 /// workload does not exist or `change` changes nothing.
 fn template_change(
@@ -330,16 +380,17 @@ fn earlier_template(
         found.map(|one| (*one.template).clone())
     };
     match found(store, workload)? {
-        ObjectId::Deployment(id) => earlier_of_deployment(store, id, revision),
+        ObjectId::Deployment(id) => earlier_of_sets(store, id, revision),
+        ObjectId::Rollout(id) => earlier_of_sets(store, id, revision),
         ObjectId::StatefulSet(id) => of_history(&store.stateful_sets().get(id)?.revisions),
         ObjectId::DaemonSet(id) => of_history(&store.daemon_sets().get(id)?.revisions),
         _ => None,
     }
 }
 
-fn earlier_of_deployment(
+fn earlier_of_sets(
     store: &Store,
-    id: DeploymentId,
+    id: impl Into<SetOwner>,
     revision: Option<i64>,
 ) -> Option<PodTemplate> {
     let mut sets: Vec<_> = store.replica_sets_of(id).map(|(_, set)| set).collect();
@@ -353,7 +404,8 @@ fn earlier_of_deployment(
 
 /// A ReplicaSet's template as it is in its Deployment.
 fn without_hash(template: &PodTemplate) -> PodTemplate {
-    let labels = template.labels.iter().filter(|(key, _)| key.as_ref() != POD_TEMPLATE_HASH_LABEL);
+    let added = [POD_TEMPLATE_HASH_LABEL, ROLLOUT_HASH_LABEL];
+    let labels = template.labels.iter().filter(|(key, _)| !added.contains(&key.as_ref()));
     let labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
     PodTemplate { labels, ..template.clone() }
 }

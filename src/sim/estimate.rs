@@ -123,6 +123,7 @@ impl Blueprint<'_> {
 fn pods_of(spec: &AnySpec) -> i64 {
     match spec {
         AnySpec::Deployment(spec) => spec.replicas.into(),
+        AnySpec::Rollout(spec) => spec.replicas.into(),
         AnySpec::ReplicaSet(spec) => spec.replicas.into(),
         AnySpec::StatefulSet(spec) => spec.replicas.into(),
         AnySpec::Job(spec) => spec.spec.parallelism.into(),

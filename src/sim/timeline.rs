@@ -118,6 +118,8 @@ impl Simulation {
             TimelineAction::RestartRollout(workload) => env.restart_rollout(workload),
             TimelineAction::PauseRollout(workload) => env.pause_rollout(workload, true),
             TimelineAction::ResumeRollout(workload) => env.pause_rollout(workload, false),
+            TimelineAction::PromoteRollout(promotion) => env.promote_rollout(promotion),
+            TimelineAction::AbortRollout(workload) => env.abort_rollout(workload),
             TimelineAction::Rollback(rollback) => env.roll_back(rollback),
             TimelineAction::Apply(file) => {
                 env.emit_event(

@@ -8,7 +8,7 @@ use cluster::hpa_object::HpaId;
 use cluster::hpa_status::{HpaConditionType, MetricValue};
 use cluster::node::{ConditionStatus, NodeId, Taint};
 use cluster::pod::PodId;
-use cluster::replica_set::ReplicaSetId;
+use cluster::replica_set::{ReplicaSetId, SetOwner};
 use cluster::{Change, ClusterView, Name, NamespacedName, ObjectId, PodChanges};
 use engine::SimTime;
 use kubelet::PodStep;
@@ -289,7 +289,8 @@ impl Watch {
         if !self.replica_sets.insert(id) {
             return;
         }
-        let owner = set.owner.and_then(|owner| view.deployments().get(owner));
+        let owner = set.owner.and_then(SetOwner::deployment);
+        let owner = owner.and_then(|owner| view.deployments().get(owner));
         let image = view.templates()[set.template].spec.containers.first();
         if let (Some(owner), Some(container)) = (owner, image) {
             let (deployment, image) = (owner.meta.id.clone(), container.image.clone());

@@ -174,7 +174,7 @@ impl Finder {
     fn replicas(&self, is_stateful: bool) -> Vec<SizeKnob> {
         let scalable = self.workloads().filter(|(manifest, workload)| {
             let kind = manifest.reference.kind;
-            matches!(kind, Kind::Deployment | Kind::StatefulSet)
+            matches!(kind, Kind::Deployment | Kind::Rollout | Kind::StatefulSet)
                 && !workload["requests"].is_null()
                 && has_state(manifest) == is_stateful
                 && !self.is_scaled(&manifest.reference)

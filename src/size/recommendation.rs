@@ -163,6 +163,8 @@ pub struct Confidence {
     pub holds_per_mille: u32,
     /// Settings that looked right and failed with fresh seeds.
     pub refuted: usize,
+    /// Failures in spite of which it holds, such as `without a node`.
+    pub survives: Vec<String>,
 }
 
 /// What was run.
@@ -438,6 +440,7 @@ impl RecommendationJson<'_, '_> {
             confirmed_with: fresh.iter().map(|one| self.evaluator.seed(*one)).collect(),
             holds_per_mille,
             refuted: self.outcome.refuted.len(),
+            survives: self.evaluator.cases.iter().skip(1).map(|case| case.name.clone()).collect(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! A recommendation for the terminal.
 
 use super::evaluate::Headroom;
-use super::recommendation::{Fewest, Figures, Recommendation};
+use super::recommendation::{Change, Fewest, Figures, Recommendation};
 use report::figures::{ABSENT, counted, latency, percent, span};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
+
+/// Settings of which those that stay are shown too.
+const SETTINGS: usize = 8;
 
 /// The recommendation as text, each line ended; `command` runs the scenario with the settings.
 pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
@@ -24,13 +27,14 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
     };
     lines.extend(figures(&answer.before, after));
     lines.push(String::new());
-    lines.extend(changes(answer, style));
+    lines.extend(changes(&answer.changes, style));
     lines.push(String::new());
     for one in &answer.binding {
         let text = format!("{} would miss {} ({})", one.setting, one.misses, one.value);
         lines.extend(paragraph("  limit       ", &text));
     }
     lines.extend(paragraph("  confidence  ", &sure(answer)));
+    lines.extend(paragraph("  failures    ", &survives(answer)));
     lines.extend(paragraph("  ideal       ", &left(answer, after)));
     if let Some(factor) = answer.headroom {
         let text = format!("all objectives hold up to {factor:.2} times this traffic");
@@ -117,10 +121,13 @@ fn figures(before: &Figures, after: &Figures) -> Vec<String> {
     table.lines()
 }
 
-/// The tuned settings, by object: each with its value now and the recommended one.
-fn changes(answer: &Recommendation, style: Style) -> Vec<String> {
+/// The tuned settings, by object: each with its value now and the recommended one. Of many only those that change.
+fn changes(changes: &[Change], style: Style) -> Vec<String> {
+    let is_long = changes.len() > SETTINGS;
+    let is_shown = |change: &&Change| !is_long || change.from != change.to;
+    let shown: Vec<&Change> = changes.iter().filter(is_shown).collect();
     let mut table = Table::new(&[Align::Left, Align::Right, Align::Left, Align::Right]);
-    for change in &answer.changes {
+    for change in &shown {
         let arrow = if change.from == change.to { "" } else { "→" };
         let to = if change.from == change.to { String::new() } else { change.to.clone() };
         let (_, field) = object_and_field(&change.path);
@@ -128,7 +135,7 @@ fn changes(answer: &Recommendation, style: Style) -> Vec<String> {
     }
     let mut lines = Vec::new();
     let mut last = "";
-    for (line, change) in table.lines().into_iter().zip(&answer.changes) {
+    for (line, change) in table.lines().into_iter().zip(&shown) {
         let (object, _) = object_and_field(&change.path);
         if object != last {
             lines.extend(paragraph("    ", object));
@@ -136,6 +143,11 @@ fn changes(answer: &Recommendation, style: Style) -> Vec<String> {
         }
         let paint = if change.from == change.to { Paint::Dim } else { Paint::Plain };
         lines.push(style.paint(paint, &line));
+    }
+    let same = changes.len() - shown.len();
+    if same > 0 {
+        let text = format!("    {} unchanged", counted(same as u64, "setting"));
+        lines.push(style.paint(Paint::Dim, &text));
     }
     lines
 }
@@ -167,6 +179,14 @@ fn sure(answer: &Recommendation) -> String {
         sure.confirmed_with.len(),
         f64::from(sure.holds_per_mille) / 10.0
     )
+}
+
+fn survives(answer: &Recommendation) -> String {
+    match &answer.confidence.survives[..] {
+        [] => "none was tried; --survive node,rollout asks for settings that also hold without a node, and during a rollout"
+            .to_owned(),
+        names => format!("every objective also holds {}", names.join(", and ")),
+    }
 }
 
 fn fewest(one: &Fewest) -> String {
@@ -213,4 +233,26 @@ fn left(answer: &Recommendation, after: &Figures) -> String {
         "a perfect autoscaler that knows the future would pay at least ${least:.2} a month with these nodes, so no \
          autoscaler can save more than another {share:.0} %"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_settings_those_that_change_are_shown() {
+        let setting = |number: usize| Change {
+            path: format!("manifests.Deployment/shop/web-{number}.spec.replicas"),
+            from: "1".to_owned(),
+            to: if number == 3 { "2" } else { "1" }.to_owned(),
+        };
+        let lines = |count: usize| {
+            let all: Vec<Change> = (0..count).map(setting).collect();
+            changes(&all, Style { color: false })
+        };
+        assert_eq!(lines(SETTINGS).len(), 2 * SETTINGS);
+        let many = lines(SETTINGS + 1);
+        assert_eq!(many.len(), 3, "{many:?}");
+        assert!(many[0].contains("web-3") && many[2].contains("8 settings unchanged"), "{many:?}");
+    }
 }

@@ -12,7 +12,13 @@ const HEAT_MAX: usize = 24;
 /// Unavailability below this is none: so many nines no run shows.
 const LEAST_UNAVAILABLE: f64 = 1e-6;
 
-/// What a heat map shows of a row: the text of its cell, and a number that is higher where it is worse.
+/// Costs below this are none, US dollars.
+const LEAST_COST_USD: f64 = 0.01;
+
+/// A heat map's colours span at least so many orders of magnitude: dark is a difference of a quarter or more.
+const LEAST_SPAN: f64 = 0.1;
+
+/// What a heat map shows of a row: the text of its cell, and an order of magnitude that is higher where it is worse.
 type Shown<'a> = dyn Fn(&SweepRow) -> (String, Option<f64>) + 'a;
 
 /// All pictures of a sweep.
@@ -23,8 +29,10 @@ pub fn pictures(sweep: &SweepTable) -> Vec<Chart> {
         charts.push(Chart { stem: "influence".to_owned(), scene: influence(&shares) });
     }
     let Some((across, down)) = axes(sweep) else { return charts };
-    let cost: &Shown<'_> =
-        &|row| (format!("${:.0}", row.cost_per_month_usd), Some(row.cost_per_month_usd));
+    let cost: &Shown<'_> = &|row| {
+        let usd = row.cost_per_month_usd;
+        (format!("${usd:.0}"), Some(libm::log10(usd.max(LEAST_COST_USD))))
+    };
     let p99: &Shown<'_> = &|row| match sweep.worst(row, "latency p99") {
         Some((name, ms)) => (name.unit.words(ms), Some(libm::log10(ms.max(0.001)))),
         None => (ABSENT.to_owned(), None),
@@ -111,8 +119,7 @@ fn heat(
     let cell = |column: &String, row: &String| match find(column, row) {
         Some(found) => {
             let (text, value) = shown(found);
-            let share =
-                value.map(|value| if high > low { (value - low) / (high - low) } else { 0.0 });
+            let share = value.map(|value| (value - low) / (high - low).max(LEAST_SPAN));
             let is_missed = !found.missed.is_empty() || !found.never_ran.is_empty();
             HeatCell { text, share, is_missed, is_chosen: found.is_cheapest }
         }
@@ -174,5 +181,31 @@ fn pareto(sweep: &SweepTable) -> Scatter {
         title: format!("{}: cost against latency", sweep.scenario),
         up: "p99 latency of the worst service".to_owned(),
         points: all.iter().map(point).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::confirm::tests::row;
+    use super::*;
+
+    #[test]
+    fn only_a_large_difference_is_dark() {
+        let darkest = |costs: [f64; 4]| {
+            let mut sweep = SweepTable::new(vec!["a".to_owned(), "b".to_owned()], Vec::new());
+            let cells = [["1", "1"], ["1", "2"], ["2", "1"], ["2", "2"]];
+            let rows = cells.iter().zip(costs).map(|(values, usd)| SweepRow {
+                values: values.map(str::to_owned).to_vec(),
+                ..row("", usd, 0.0)
+            });
+            sweep.rows = rows.collect();
+            let cost: &Shown<'_> =
+                &|row| (String::new(), Some(libm::log10(row.cost_per_month_usd)));
+            let map = heat(&sweep, (0, 1), "cost", cost).expect("all cells are known");
+            let cells = map.rows.iter().flat_map(|(_, cells)| cells);
+            cells.filter_map(|cell| cell.share).fold(0.0, f64::max)
+        };
+        assert!(darkest([100.0, 101.0, 102.0, 103.0]) < 0.2);
+        assert!((darkest([100.0, 101.0, 102.0, 200.0]) - 1.0).abs() < 1e-9);
     }
 }

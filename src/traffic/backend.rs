@@ -49,6 +49,8 @@ pub struct Backend {
     pub(super) hanging: u32,
     /// Requests accepted so far.
     pub(super) taken: u64,
+    /// Requests answered with an error so far.
+    pub(super) errors: u64,
     /// Whether it belongs to the network of calls.
     pub(super) is_networked: bool,
     /// The node CPU that it shares with other pods, and its position among them.
@@ -91,6 +93,7 @@ impl Backend {
             peer_group: 0,
             hanging: 0,
             taken: 0,
+            errors: 0,
             is_networked: false,
             node_cpu: None,
             failures_in_a_row: 0,

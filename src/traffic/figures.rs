@@ -355,6 +355,11 @@ impl Traffic {
         self.backends.get(backend).map_or(0, Backend::taken)
     }
 
+    /// Requests that the backend answered with an error of its own so far.
+    pub fn errors(&self, backend: BackendId) -> u64 {
+        self.backends.get(backend).map_or(0, |row| row.errors)
+    }
+
     /// Requests in the backend waiting for one of its slots.
     pub fn queued(&mut self, now: SimTime, backend: BackendId) -> usize {
         let in_flight = self.in_flight(now, backend);

@@ -4,6 +4,7 @@
 use super::describe_hpa as hpa;
 use super::describe_limits as limits;
 use super::describe_node as node;
+use super::describe_rollout as rollout;
 use super::describe_service as service;
 use super::describe_storage as storage;
 use super::describe_workloads as workloads;
@@ -46,6 +47,7 @@ pub fn describe(
         Kind::VerticalPodAutoscaler => hpa::vpa(snapshot, id, page_text)?,
         Kind::ScaledObject => hpa::scaled_object(snapshot, id, page_text)?,
         Kind::PodAutoscaler => hpa::pod_autoscaler(snapshot, id, page_text)?,
+        Kind::Rollout => rollout::rollout(snapshot, id, page_text)?,
         Kind::PodDisruptionBudget => limits::disruption_budget(snapshot, id, page_text)?,
         Kind::ConfigMap => storage::config(snapshot, id, Kind::ConfigMap, page_text)?,
         Kind::Secret => {

@@ -7,6 +7,7 @@ use super::get::{Snapshot, label_text};
 use super::page::{Page, line};
 use super::rows::{amount_text, job_selector, labels_text, title_case};
 use super::template::pod_template;
+use cluster::ObjectId;
 use cluster::assigned::uid_text;
 use cluster::daemon_set::DaemonSet;
 use cluster::deployment::{Deployment, DeploymentId, DeploymentStrategy};
@@ -114,8 +115,10 @@ pub(super) fn replica_set(
     let annotations = added
         .fold(set.meta.annotations.clone(), |all, (name, value)| all.with(name, value.to_string()));
     page.annotations("Annotations", &annotations);
-    if let Some(owner) = set.owner.and_then(|owner| store.deployments().get(owner)) {
-        line!(page, 0, "Controlled By:\tDeployment/{}", owner.meta.name());
+    if let Some(owner) = set.owner.map(ObjectId::from)
+        && let Some(name) = store.name_of(owner)
+    {
+        line!(page, 0, "Controlled By:\t{}/{}", owner.kind().name(), name.name);
     }
     let (current, desired) = (set.status.replicas, set.replicas);
     line!(page, 0, "Replicas:\t{current} current / {desired} desired");

@@ -20,7 +20,7 @@ pub(super) struct Row {
 macro_rules! tables {
     ($($kind:ident [$($title:literal),*] [$($wide:literal),*] $rows:path;)*) => {
         /// All printable kinds, with the columns of `pkg/printers/internalversion/printers.go`, 1.36, and those of
-        /// the custom resources of KEDA, Knative and the vertical-pod-autoscaler.
+        /// the custom resources of Argo Rollouts, KEDA, Knative and the vertical-pod-autoscaler.
         const ALL: &[Row] = &[$(Row {
             kind: Kind::$kind,
             titles: &[$($title),*],
@@ -37,6 +37,10 @@ tables! {
         ["INTERNAL-IP", "EXTERNAL-IP", "OS-IMAGE", "KERNEL-VERSION", "CONTAINER-RUNTIME"] rows::nodes;
     Deployment
         ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"] ["CONTAINERS", "IMAGES", "SELECTOR"] rows::deployments;
+    Rollout
+        ["NAME", "DESIRED", "CURRENT", "UP-TO-DATE", "AVAILABLE", "AGE"] [] others::rollouts;
+    AnalysisTemplate ["NAME", "AGE"] [] others::analysis_templates;
+    ClusterAnalysisTemplate ["NAME", "AGE"] [] others::cluster_analysis_templates;
     ReplicaSet
         ["NAME", "DESIRED", "CURRENT", "READY", "AGE"] ["CONTAINERS", "IMAGES", "SELECTOR"] rows::replica_sets;
     StatefulSet

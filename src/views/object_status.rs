@@ -28,6 +28,7 @@ pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<Stri
         ObjectId::Pod(id) => pod_status(view, store.pods().get(id)?),
         ObjectId::Node(id) => node(view, store.nodes().get(id)?),
         ObjectId::Deployment(id) => deployment(view, store.deployments().get(id)?),
+        ObjectId::Rollout(id) => super::describe_rollout::status(view, store.rollouts().get(id)?),
         ObjectId::ReplicaSet(id) => replica_set(view, store.replica_sets().get(id)?),
         ObjectId::StatefulSet(id) => stateful_set(store.stateful_sets().get(id)?),
         ObjectId::DaemonSet(id) => daemon_set(store.daemon_sets().get(id)?),
@@ -166,7 +167,7 @@ fn budget(view: ClusterView<'_>, budget: &PodDisruptionBudget) -> Map<String, Va
 }
 
 /// `conditions` of a workload.
-fn conditions(view: ClusterView<'_>, all: &[WorkloadCondition]) -> Value {
+pub(super) fn conditions(view: ClusterView<'_>, all: &[WorkloadCondition]) -> Value {
     let items = all.iter().map(|one| {
         Value::Object(fields([
             ("lastTransitionTime", time(view, one.last_transition)),

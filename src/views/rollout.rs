@@ -11,6 +11,8 @@ use cluster::controller_revision::Revision;
 use cluster::daemon_set::{DaemonSet, DaemonSetUpdate};
 use cluster::deployment::Deployment;
 use cluster::pod_template::PodTemplate;
+use cluster::replica_set::SetOwner;
+use cluster::rollout::{Rollout, RolloutPhase};
 use cluster::stateful_set::{StatefulSet, StatefulSetUpdate};
 use cluster::{ClusterView, Kind, Labels, ObjectReference};
 
@@ -26,6 +28,7 @@ pub fn status(view: ClusterView<'_>, object: &ObjectReference) -> Option<Result<
     let id = &object.id;
     Some(match object.kind {
         Kind::Deployment => of_deployment(view.deployments().get(view.named(id)?)?),
+        Kind::Rollout => of_rollout(view.rollouts().get(view.named(id)?)?),
         Kind::StatefulSet => of_stateful_set(view.stateful_sets().get(view.named(id)?)?),
         Kind::DaemonSet => of_daemon_set(view.daemon_sets().get(view.named(id)?)?),
         _ => return None,
@@ -145,6 +148,22 @@ fn of_deployment(deployment: &Deployment) -> Result<String, String> {
     Ok(format!("deployment \"{name}\" successfully rolled out"))
 }
 
+/// `kubectl argo rollouts status`: the phase and why; an error once it is degraded.
+fn of_rollout(rollout: &Rollout) -> Result<String, String> {
+    let status = &rollout.status;
+    if rollout.meta.generation > status.observed_generation {
+        return Ok("Progressing - waiting for rollout spec update to be observed".to_owned());
+    }
+    let dash = if status.message.is_empty() { "" } else { " - " };
+    let told = format!("{:?}{dash}{}", status.phase, status.message);
+    match status.phase {
+        RolloutPhase::Degraded => {
+            Err(format!("The rollout is in a degraded state with message: {}", status.message))
+        }
+        _ => Ok(told),
+    }
+}
+
 /// The revisions of a workload, oldest first: number, change cause, and template.
 fn revisions(
     view: ClusterView<'_>,
@@ -162,8 +181,12 @@ fn revisions(
     };
     let store = view.store();
     let mut all: Vec<(i64, String, PodTemplate)> = match object.kind {
-        Kind::Deployment => {
-            let sets = store.replica_sets_of(view.named(id)?);
+        Kind::Deployment | Kind::Rollout => {
+            let owner = match object.kind {
+                Kind::Rollout => SetOwner::Rollout(view.named(id)?),
+                _ => SetOwner::Deployment(view.named(id)?),
+            };
+            let sets = store.replica_sets_of(owner);
             let sets = sets.filter_map(|(_, set)| {
                 let template = store.templates().get(set.template)?.clone();
                 Some((set.revision, cause(&set.meta.annotations), template))

@@ -261,6 +261,34 @@ pub(super) fn scaled_objects(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     }
 }
 
+/// The columns of the CustomResourceDefinitions of Argo Rollouts.
+pub(super) fn rollouts(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for rollout in snapshot.view.store().rollouts().values() {
+        rows.of(&rollout.meta, || {
+            let status = &rollout.status;
+            vec![
+                rollout.spec.replicas.to_string(),
+                status.replicas.to_string(),
+                status.updated_replicas.to_string(),
+                status.available_replicas.to_string(),
+                snapshot.age(rollout.meta.created),
+            ]
+        });
+    }
+}
+
+pub(super) fn analysis_templates(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for template in snapshot.view.store().analysis_templates().values() {
+        rows.of(&template.meta, || vec![snapshot.age(template.meta.created)]);
+    }
+}
+
+pub(super) fn cluster_analysis_templates(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for template in snapshot.view.store().cluster_analysis_templates().values() {
+        rows.of(&template.meta, || vec![snapshot.age(template.meta.created)]);
+    }
+}
+
 /// The columns of Knative's CustomResourceDefinition.
 pub(super) fn pod_autoscalers(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     for object in snapshot.view.store().pod_autoscalers().values() {

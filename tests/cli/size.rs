@@ -107,6 +107,7 @@ fn a_search_that_may_not_run_more_says_what_it_left_out() {
     assert_ne!(answer["effort"]["unfinished"], 0, "{}", answer["effort"]);
     let told = shop.run(&[&["size", "scenario.yaml", "--runs", "1"], &TUNE[..]].concat());
     assert!(told.out.contains("cut short after"), "{}", told.out);
+    assert!(told.out.contains("none was tried; --survive"), "{}", told.out);
 }
 
 #[test]
@@ -135,6 +136,7 @@ fn what_must_survive_a_node_keeps_a_spare_one() {
     let limit = |room: &Value| room["limit"].as_str().unwrap_or_default().to_owned();
     assert!(rooms.iter().any(|room| limit(room).ends_with(", without a node")), "{rooms:?}");
     assert!(answer["after"]["cost_per_month_usd"].as_f64() > Some(100.0), "{}", answer["after"]);
+    assert_eq!(answer["confidence"]["survives"][0], "without a node");
 }
 
 #[test]

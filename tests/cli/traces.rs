@@ -35,7 +35,7 @@ fn a_service_without_spans_costs_what_its_callers_wait_for_it() {
     let (ads, others) =
         text.split_once("- workload: Deployment/shop/cartservice").expect("ads is before");
     assert!(
-        ads.contains("MEASURED by 10 calls of ads.shop.svc:6379 in traces")
+        ads.contains("MEASURED from 10 calls to ads.shop.svc:6379 in traces")
             && ads.contains("cpuTime: 10ms\n"),
         "{text}"
     );
@@ -159,7 +159,7 @@ fn both_formats_give_the_same_scenario_with_what_is_measured() {
     let web = text.split("- workload: Deployment/shop/web").nth(1).expect("web");
     // Of 50 ms 20 or, where it asks twice at once, 30 are spent waiting: 25 in the mean, by cv 0.21.
     for line in [
-        "MEASURED by 10 requests to web in traces",
+        "MEASURED from 10 requests to web in traces",
         "cpuTime: {distribution: lognormal, mean: 25ms, cv: 0.21}",
         "- {service: shop/cartservice, timeout: 5s}\n",
         "- {service: shop/cartservice, timeout: 5s, cacheHitRate: 0.5, withPrevious: true}\n",
@@ -212,7 +212,7 @@ fn what_is_odd_in_traces_is_said_and_what_matches_nothing_is_refused() {
     let ran = shop.run(&["init", "web.yaml", "--force", "--traces", "traces.jsonl"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     for told in [
-        "1 broken line or span left out, 48 read",
+        "skipped 1 broken line or span, read 48",
         "\n  line 4: EOF",
         "1 request whose caller is not in the file",
     ] {

@@ -44,6 +44,7 @@ mod pod_readiness;
 mod pod_security;
 mod request_classes;
 mod request_path;
+mod rollouts;
 mod routes;
 mod routes_at_run_time;
 mod scheduler_details;

@@ -17,7 +17,7 @@ use cluster::daemon_set::target_node;
 use cluster::node::{ConditionStatus, Lease, Node, NodeId, NodeReady};
 use cluster::pod::{Owner, PodId, PodPhase};
 use cluster::pod_template::TaintEffect;
-use cluster::replica_set::ReplicaSetId;
+use cluster::replica_set::{ReplicaSetId, SetOwner};
 use cluster::{
     Action, AnySpec, Change, Kind, Name, NamespacedName, ObjectId, PodChanges, Refused, Store,
 };
@@ -358,7 +358,8 @@ impl<'a> World<'a> {
         }
         let store = self.plane.store();
         let Some(set) = store.replica_sets().get(id) else { return };
-        let owner = set.owner.and_then(|owner| store.deployments().get(owner));
+        let owner = set.owner.and_then(SetOwner::deployment);
+        let owner = owner.and_then(|owner| store.deployments().get(owner));
         let owner = owner.map_or("", |owner| owner.meta.name());
         let prefix = format!("{owner}/rs");
         let number =

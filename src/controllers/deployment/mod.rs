@@ -34,11 +34,11 @@ impl Controller for DeploymentController {
             | Change::Status(ObjectId::Deployment(id)) => Some(id),
             Change::Spec(ObjectId::ReplicaSet(id), _)
             | Change::Status(ObjectId::ReplicaSet(id)) => {
-                view.replica_sets().get(id).and_then(|set| set.owner)
+                view.replica_sets().get(id).and_then(|set| set.owner?.deployment())
             }
             Change::Removed { owner: Some(ObjectId::Deployment(owner)), .. } => Some(owner),
             Change::PodRemoved { owner: Some(Owner::ReplicaSet(set)), .. } => {
-                let owner = view.replica_sets().get(set).and_then(|set| set.owner);
+                let owner = view.replica_sets().get(set).and_then(|set| set.owner?.deployment());
                 owner.filter(|id| waits_for_last_pod(view, *id))
             }
             _ => None,

@@ -23,7 +23,7 @@ impl SetDefaults for core::Pod {
 
 /// A workload's pod template. Defaults that apply to pods only are filled in when a pod is created
 /// from it.
-pub(super) fn template(template: &mut core::PodTemplateSpec) {
+pub(crate) fn template(template: &mut core::PodTemplateSpec) {
     template.spec.iter_mut().for_each(pod_spec);
 }
 

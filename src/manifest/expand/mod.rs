@@ -6,7 +6,7 @@ mod job_set;
 mod knative;
 mod leader_worker_set;
 mod ray;
-mod rollout;
+mod workload_ref;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ struct Rule {
     simplified: &'static str,
 }
 
-static RULES: [Rule; 9] = [
+static RULES: [Rule; 8] = [
     Rule {
         group: "jobset.x-k8s.io",
         kind: "JobSet",
@@ -98,14 +98,6 @@ static RULES: [Rule; 9] = [
         make: knative::make,
         simplified: "it has one revision, regardless of `traffic` and later changes of its template; gateway, \
                      activator and queue-proxy add no latency, so a few milliseconds are missing",
-    },
-    Rule {
-        group: "argoproj.io",
-        kind: "Rollout",
-        controller: "Argo Rollouts",
-        make: rollout::make,
-        simplified: "updates follow a Deployment's rolling update, without steps, weights, analyses and blue-green \
-                     switches, so a bad version reaches more requests than in a cluster",
     },
 ];
 
@@ -218,7 +210,8 @@ fn add_term(template: &mut Value, sort: &str, topology: &str, expressions: &Valu
 }
 
 /// Replaces objects by those that their controllers create, with one note per kind.
-pub(super) fn expand(manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
+pub(super) fn expand(mut manifests: Vec<Manifest>, diagnostics: &mut Diagnostics) -> Vec<Manifest> {
+    workload_ref::resolve(&mut manifests, diagnostics);
     if !manifests.iter().any(|one| rule_of(one).is_some()) {
         return manifests;
     }
@@ -300,15 +293,6 @@ fn settle(expanded: &mut Vec<Manifest>, originals: &[Manifest]) {
         originals.iter().any(|other| other.reference == one.reference && other.value == one.value)
     };
     expanded.retain(|one| !written.contains(&one.reference) || is_written(one));
-    for manifest in expanded {
-        for pointer in ["/spec/scaleTargetRef", "/spec/targetRef"] {
-            let Some(target) = manifest.value.pointer_mut(pointer) else { continue };
-            if target.get("kind").and_then(Value::as_str) == Some("Rollout") {
-                target["kind"] = "Deployment".into();
-                target["apiVersion"] = "apps/v1".into();
-            }
-        }
-    }
 }
 
 #[cfg(test)]

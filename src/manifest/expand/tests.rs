@@ -331,31 +331,27 @@ data: {_example: '# ...', initial-scale: '2', stable-window: 30s}
 }
 
 #[test]
-fn a_rollout_is_the_deployment_that_autoscalers_mean() {
+fn a_rollout_takes_the_template_of_the_workload_that_it_references() {
     let text = "
 apiVersion: argoproj.io/v1alpha1
 kind: Rollout
 metadata: {name: web}
 spec:
   replicas: 4
-  selector: {matchLabels: {app: web}}
-  strategy: {canary: {maxSurge: 2, maxUnavailable: 0, steps: [{setWeight: 20}]}}
-  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: a, image: a, resources: {requests: {cpu: 1}}}]}}
+  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web, scaleDown: onsuccess}
+  strategy: {canary: {steps: [{setWeight: 20}]}}
 ---
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
+apiVersion: apps/v1
+kind: Deployment
 metadata: {name: web}
-spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: argoproj.io/v1alpha1, kind: Rollout, name: web}}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: a, image: a, resources: {requests: {cpu: 1}}}]}}
 ";
     let (manifests, _) = made(text);
-    assert_eq!(
-        at(&manifests, "Deployment default/web", "/spec/strategy/rollingUpdate/maxSurge"),
-        2
-    );
-    assert_eq!(
-        at(&manifests, "HorizontalPodAutoscaler default/web", "/spec/scaleTargetRef/kind"),
-        "Deployment"
-    );
+    assert_eq!(at(&manifests, "Rollout default/web", "/spec/template/metadata/labels/app"), "web");
+    assert_eq!(at(&manifests, "Rollout default/web", "/spec/selector/matchLabels/app"), "web");
     assert_valid(text);
 }
 
@@ -376,7 +372,7 @@ fn what_a_controller_could_not_make_pods_of_is_an_error_at_its_field() {
         ),
         (
             "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: a}, spec: {workloadRef: {name: b}}}",
-            "the workload b, whose template",
+            "the workload whose template it would have is not there",
         ),
     ] {
         let (manifests, said) = made(text);

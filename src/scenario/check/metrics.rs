@@ -4,6 +4,7 @@ use super::Checker;
 use crate::workloads::Workload;
 use engine::SimDuration;
 use manifest::FieldPath;
+use metrics::Reading;
 
 impl Checker<'_> {
     /// Checks scrapes, custom metrics and periods.
@@ -42,7 +43,8 @@ impl Checker<'_> {
             let item = list.item(index);
             let path = item.field("service");
             self.service_exists(&path, &rule.service.0);
-            if !self.is_reached(&rule.service) {
+            // Ratios are those of the pods that it selects, by whichever Service the requests come.
+            if rule.measure.reading() != Reading::Ratio && !self.is_reached(&rule.service) {
                 self.error(
                     &path,
                     format!("the Service {} has no traffic to measure", rule.service),

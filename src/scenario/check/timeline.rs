@@ -87,6 +87,10 @@ impl Checker<'_> {
             A::PauseRollout(workload) | A::ResumeRollout(workload) => {
                 self.workload_of(path, workload, Verbs::PAUSE);
             }
+            A::PromoteRollout(promotion) => {
+                self.workload_of(of_workload, &promotion.workload, Verbs::PROMOTE);
+            }
+            A::AbortRollout(workload) => self.workload_of(path, workload, Verbs::PROMOTE),
             A::Rollback(rollback) => {
                 self.workload_of(of_workload, &rollback.workload, Verbs::ROLLOUT);
             }

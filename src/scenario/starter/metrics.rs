@@ -157,7 +157,7 @@ fn matchers_end(text: &str) -> Option<usize> {
 /// The measure of a metric or query, recognized by the names that inference servers, GPU exporters and web servers
 /// use.
 fn measure(name: &str) -> Option<Measure> {
-    const NAMES: [(&str, Measure); 17] = [
+    const NAMES: [(&str, Measure); 19] = [
         ("num_requests_waiting", Measure::QueueDepth),
         ("num_queue_reqs", Measure::QueueDepth),
         ("queue_size", Measure::QueueDepth),
@@ -171,6 +171,8 @@ fn measure(name: &str) -> Option<Measure> {
         ("prompt_tokens", Measure::PromptTokensPerSecond),
         ("gpu_util", Measure::GpuUtilization),
         ("gpu_duty_cycle", Measure::GpuUtilization),
+        ("success-rate", Measure::SuccessRate),
+        ("error-rate", Measure::ErrorRate),
         ("requests_per_second", Measure::RequestsPerSecond),
         ("http_requests", Measure::RequestsPerSecond),
         ("request_rate", Measure::RequestsPerSecond),

@@ -1,7 +1,7 @@
 //! RBAC for timeline entries with `as`: the requests that kubectl would send, and those that the API server forbids.
 
 use cluster::{Action, Kind, ObjectReference};
-use faults::TimelineAction;
+use faults::{Promotion, TimelineAction};
 use manifest::rights::{Request, Rights, Target, User};
 use manifest::{Diagnostics, Manifest, Source, read_manifests};
 
@@ -103,10 +103,14 @@ fn requests(action: &TimelineAction) -> Vec<(ObjectReference, Request)> {
         TimelineAction::RestartRollout(workload)
         | TimelineAction::PauseRollout(workload)
         | TimelineAction::ResumeRollout(workload) => (workload.clone(), changed(workload)),
+        TimelineAction::PromoteRollout(Promotion { workload, .. })
+        | TimelineAction::AbortRollout(workload) => {
+            (workload.clone(), vec![part_of(workload, "patch", "status")])
+        }
         TimelineAction::Rollback(rollback) => {
             let workload = &rollback.workload;
             let history = match workload.kind {
-                Kind::Deployment => Kind::ReplicaSet,
+                Kind::Deployment | Kind::Rollout => Kind::ReplicaSet,
                 _ => Kind::ControllerRevision,
             };
             let list = of_kind(history, &workload.id.namespace, "list", "");

@@ -107,6 +107,10 @@ impl Blueprint<'_> {
                     }
                 }
             }
+            let destinations = self.destinations(spec).into_iter().map(|one| one.service);
+            for service in self.beside_in_rollouts(&destinations.collect::<Vec<_>>()) {
+                self.position_in(traffic, &service, None, via);
+            }
             ingress_routes.push(ingress_route);
         }
         ingress_routes
@@ -158,7 +162,7 @@ impl Blueprint<'_> {
     }
 
     /// The position of a service, and whether it was added by this call.
-    fn position_in(
+    pub(super) fn position_in(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
         service: &NamespacedName,

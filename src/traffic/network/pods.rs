@@ -48,8 +48,16 @@ impl Traffic {
 
     /// An attempt has done all its work: the application answers it, some with an error.
     pub(super) fn answer(&mut self, now: SimTime, id: Id<Attempt>) {
-        let model = self.network.attempts.get(id).map_or(0, |attempt| attempt.model);
+        let attempt = self.network.attempts.get(id);
+        let model = attempt.map_or(0, |attempt| attempt.model);
+        let pod = attempt.and_then(|attempt| match attempt.place {
+            AttemptState::Pod(pod) | AttemptState::Calling(pod) => Some(pod),
+            _ => None,
+        });
         let errs = self.network.errs(model);
+        if let Some(row) = pod.filter(|_| errs).and_then(|pod| self.backends.get_mut(pod)) {
+            row.errors += 1;
+        }
         let outcome = if errs { Err(FailureCause::ApplicationError) } else { Ok(()) };
         self.end_attempt(now, id, outcome);
     }

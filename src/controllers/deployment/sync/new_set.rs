@@ -58,7 +58,7 @@ impl Sync<'_> {
         set_meta.labels = template.labels.clone();
         set_meta.annotations = annotations_of(self.deployment);
         let set_spec = ReplicaSetSpec {
-            owner: Some(self.id),
+            owner: Some(self.id.into()),
             replicas,
             selector: spec.selector.with(POD_TEMPLATE_HASH_LABEL, hash.as_str()),
             template,

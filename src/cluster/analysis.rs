@@ -1,0 +1,208 @@
+//! Analyses of Argo Rollouts 1.9.1: AnalysisTemplates, and the runs that Rollouts make of them.
+
+use super::meta::{Name, ObjectMeta};
+use super::object::plain_object;
+use engine::{SimDuration, SimTime};
+
+/// `spec` of an AnalysisTemplate or ClusterAnalysisTemplate. Texts may contain `{{args.NAME}}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnalysisTemplateSpec {
+    /// What is measured.
+    pub metrics: Vec<MetricTemplate>,
+    /// Arguments, with their default values.
+    pub args: Vec<(Name, Option<Name>)>,
+    /// Metrics whose results do not count.
+    pub dry_run: Vec<Name>,
+    /// Templates whose metrics and arguments belong to it, too.
+    pub templates: Vec<TemplateReference>,
+}
+
+/// One metric of a template, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricTemplate {
+    /// Its name.
+    pub name: Name,
+    /// Time between measurements; absent = there is one.
+    pub interval: Option<Name>,
+    /// Time before the first.
+    pub initial_delay: Option<Name>,
+    /// Number of measurements; absent = one, or with `interval` as many as there is time for.
+    pub count: Option<Name>,
+    /// Condition of a success.
+    pub success_condition: Option<Name>,
+    /// Condition of a failure.
+    pub failure_condition: Option<Name>,
+    /// Failures beyond which the metric has failed; negative = any number is tolerated.
+    pub failure_limit: Option<Name>,
+    /// Undecided measurements beyond which the metric is inconclusive.
+    pub inconclusive_limit: Option<Name>,
+    /// Errors in a row beyond which the metric is in error; absent = 4.
+    pub consecutive_error_limit: Option<Name>,
+    /// Successes in a row that are enough.
+    pub consecutive_success_limit: Option<Name>,
+    /// Kind of the source, such as prometheus.
+    pub provider: Name,
+    /// What it is asked.
+    pub query: Name,
+}
+
+/// A template that a Rollout or another template names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateReference {
+    /// Its name.
+    pub name: Name,
+    /// Whether it is a ClusterAnalysisTemplate.
+    pub is_cluster_scoped: bool,
+}
+
+/// An analysis that a Rollout asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnalysisCall {
+    /// Its templates.
+    pub templates: Vec<TemplateReference>,
+    /// Values of their arguments.
+    pub args: Vec<(Name, ArgumentValue)>,
+    /// Metrics whose results do not count.
+    pub dry_run: Vec<Name>,
+}
+
+/// The value of an argument of an analysis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArgumentValue {
+    /// As written; also stands for fields of the Rollout that are not simulated.
+    Text(Name),
+    /// `podTemplateHashValue: Latest`.
+    LatestHash,
+    /// `podTemplateHashValue: Stable`.
+    StableHash,
+}
+
+/// Phase of an analysis, a metric or a measurement, from best to worst (`IsWorse`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AnalysisPhase {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Begun.
+    Running,
+    /// Ended well.
+    Successful,
+    /// Ended without a verdict.
+    Inconclusive,
+    /// Ended as nothing could be measured.
+    Error,
+    /// Ended badly.
+    Failed,
+}
+
+impl AnalysisPhase {
+    /// Whether it has ended.
+    pub const fn is_completed(self) -> bool {
+        !matches!(self, Self::Pending | Self::Running)
+    }
+
+    /// Its name in the API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Successful => "Successful",
+            Self::Inconclusive => "Inconclusive",
+            Self::Error => "Error",
+            Self::Failed => "Failed",
+        }
+    }
+}
+
+/// An AnalysisRun, which lives in the status of its Rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnalysisRun {
+    /// Its name.
+    pub name: Name,
+    /// Its metrics, with their results so far.
+    pub metrics: Vec<MetricRun>,
+    /// What they come to.
+    pub phase: AnalysisPhase,
+    /// Why.
+    pub message: Name,
+    /// When it began.
+    pub started: SimTime,
+    /// The step that it belongs to, if any.
+    pub step: Option<usize>,
+}
+
+/// One metric of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricRun {
+    /// The metric, with arguments filled in.
+    pub metric: MetricTemplate,
+    /// Time between measurements, if there is more than one.
+    pub interval: Option<SimDuration>,
+    /// Time before the first.
+    pub initial_delay: SimDuration,
+    /// Number of measurements; absent = as many as there is time for.
+    pub count: Option<i32>,
+    /// Failures beyond which it has failed.
+    pub failure_limit: i32,
+    /// Undecided measurements beyond which it is inconclusive.
+    pub inconclusive_limit: i32,
+    /// Errors in a row beyond which it is in error.
+    pub consecutive_error_limit: i32,
+    /// Successes in a row that are enough; 0 = this does not count.
+    pub consecutive_success_limit: i32,
+    /// Whether its result does not count.
+    pub is_dry: bool,
+    /// Its phase.
+    pub phase: AnalysisPhase,
+    /// Completed measurements, errors not counted.
+    pub measured: i32,
+    /// Failed measurements.
+    pub failed: i32,
+    /// Undecided measurements.
+    pub inconclusive: i32,
+    /// Errors since the last measurement that was none.
+    pub errors_in_a_row: i32,
+    /// Successes since the last measurement that was none.
+    pub successes_in_a_row: i32,
+    /// The last measurement.
+    pub last: Option<Measurement>,
+}
+
+/// One measurement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measurement {
+    /// When it was made.
+    pub at: SimTime,
+    /// The value, in thousandths; absent = there was none.
+    pub milli: Option<i64>,
+    /// What it means.
+    pub phase: AnalysisPhase,
+    /// What went wrong.
+    pub message: Name,
+}
+
+/// An AnalysisTemplate.
+#[derive(Clone, Debug)]
+pub struct AnalysisTemplate {
+    /// Object metadata.
+    pub meta: ObjectMeta,
+    /// What is measured.
+    pub spec: AnalysisTemplateSpec,
+}
+
+plain_object!(AnalysisTemplate, AnalysisTemplateSpec);
+
+/// A ClusterAnalysisTemplate.
+#[derive(Clone, Debug)]
+pub struct ClusterAnalysisTemplate {
+    /// Object metadata.
+    pub meta: ObjectMeta,
+    /// What is measured.
+    pub spec: ClusterAnalysisTemplateSpec,
+}
+
+/// `spec` of a ClusterAnalysisTemplate: that of an AnalysisTemplate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterAnalysisTemplateSpec(pub AnalysisTemplateSpec);
+
+plain_object!(ClusterAnalysisTemplate, ClusterAnalysisTemplateSpec);

@@ -1,0 +1,320 @@
+//! The AnalysisRuns of a Rollout: when they begin, what they measure, and what their end means (`rollout/analysis.go`,
+//! Argo Rollouts 1.9.1).
+
+use super::analysis::{add, assess_run, judge, metric_run, next_measurement};
+use super::steps;
+use super::sync::Sync;
+use crate::keda::rule_of;
+use cluster::analysis::{
+    AnalysisCall, AnalysisPhase, AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec,
+    ArgumentValue, ClusterAnalysisTemplate, Measurement, MetricRun, MetricTemplate,
+    TemplateReference,
+};
+use cluster::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseReason};
+use cluster::{ClusterView, Name, NamespacedName};
+
+/// Templates may name others; deeper chains are cut.
+const DEPTH_MAX: usize = 8;
+
+/// The runs of a Rollout, with the words of the controller's messages.
+#[derive(Clone, Copy)]
+enum Role {
+    Step,
+    Background,
+    PrePromotion,
+    PostPromotion,
+}
+
+impl Sync<'_> {
+    /// The runs of a step and beside the steps (`reconcileAnalysisRuns`).
+    pub(super) fn reconcile_canary_runs(&mut self, canary: &CanaryStrategy) {
+        if self.skips_analysis() {
+            return self.end_runs();
+        }
+        let status = &self.rollout.status;
+        let index = status.current_step.unwrap_or_default();
+        if status.pauses.is_empty() {
+            let step = steps::current(self.rollout).map(|(_, step)| step);
+            let is_earlier = self.runs.step.as_ref().is_some_and(|run| run.step != Some(index));
+            match step {
+                Some(CanaryStep::Analysis(call)) if !is_earlier => {
+                    self.follow(Role::Step, call, &index.to_string());
+                }
+                _ => self.runs.step = None,
+            }
+        }
+        let Some(call) = &canary.analysis else {
+            self.runs.background = None;
+            return;
+        };
+        let has_steps_to_go = index >= canary.analysis_starting_step || canary.steps.len() <= index;
+        if status.is_fully_promoted() || !has_steps_to_go {
+            self.runs.background = None;
+            return;
+        }
+        if status.paused_since(PauseReason::InconclusiveAnalysisRun).is_none() {
+            self.follow(Role::Background, call, "");
+        }
+    }
+
+    /// The runs before and after the switch.
+    pub(super) fn reconcile_blue_green_runs(&mut self, strategy: &BlueGreenStrategy) {
+        if self.skips_analysis() {
+            return self.end_runs();
+        }
+        let status = &self.rollout.status;
+        let is_undecided = status.paused_since(PauseReason::InconclusiveAnalysisRun).is_some();
+        if let Some(call) = &strategy.pre_promotion_analysis
+            && !self.skips_pre_promotion(strategy)
+            && !is_undecided
+        {
+            self.follow(Role::PrePromotion, call, "pre");
+        }
+        if let Some(call) = &strategy.post_promotion_analysis
+            && !self.skips_post_promotion()
+            && !is_undecided
+        {
+            self.follow(Role::PostPromotion, call, "post");
+        }
+    }
+
+    /// Whether no analysis is needed (`reconcileAnalysisRuns`).
+    fn skips_analysis(&self) -> bool {
+        let status = &self.rollout.status;
+        self.pauses.is_aborted(self.rollout)
+            || status.promote_full
+            || self.sets.new().is_some_and(|new| new.deadline.is_some())
+            || status.stable_hash.is_empty()
+            || self.is_rollback_within_window()
+    }
+
+    /// Ends the runs that are under way (`cancelAnalysisRuns`).
+    fn end_runs(&mut self) {
+        let runs = &mut self.runs;
+        let all = [
+            &mut runs.step,
+            &mut runs.background,
+            &mut runs.pre_promotion,
+            &mut runs.post_promotion,
+        ];
+        for run in all.into_iter().flatten() {
+            if !run.phase.is_completed() {
+                assess_run(run, true);
+            }
+        }
+    }
+
+    /// Begins a run, or measures, and draws the consequences.
+    fn follow(&mut self, role: Role, call: &AnalysisCall, infix: &str) {
+        let known = self.slot(role).take();
+        let before = known.as_ref().map(|run| run.phase);
+        // After an undecided run that the user has resumed there is another (`needsNewAnalysisRun`).
+        let status = &self.rollout.status;
+        let needs_new = status.controller_pause
+            && status.pauses.is_empty()
+            && before == Some(AnalysisPhase::Inconclusive);
+        let mut run = match known.filter(|_| !needs_new) {
+            Some(run) => run,
+            None => self.new_run(call, infix),
+        };
+        let changes = before != Some(run.phase);
+        if !run.phase.is_completed() {
+            self.measure(&mut run);
+        }
+        if changes || before != Some(run.phase) {
+            self.tell_phase(role, &run, before.filter(|_| !needs_new));
+        }
+        self.conclude(role, &run);
+        *self.slot(role) = Some(run);
+    }
+
+    fn slot(&mut self, role: Role) -> &mut Option<AnalysisRun> {
+        match role {
+            Role::Step => &mut self.runs.step,
+            Role::Background => &mut self.runs.background,
+            Role::PrePromotion => &mut self.runs.pre_promotion,
+            Role::PostPromotion => &mut self.runs.post_promotion,
+        }
+    }
+
+    fn tell_phase(&mut self, role: Role, run: &AnalysisRun, before: Option<AnalysisPhase>) {
+        let kind = match role {
+            Role::Step => "Step",
+            Role::Background => "Background",
+            Role::PrePromotion => "PrePromotion",
+            Role::PostPromotion => "PostPromotion",
+        };
+        let before = before.map_or("NoPreviousStatus", AnalysisPhase::name);
+        let phase = run.phase.name();
+        let message = format!(
+            "{kind} Analysis Run '{}' Status New: '{phase}' Previous: '{before}'",
+            run.name
+        );
+        match run.phase {
+            AnalysisPhase::Failed => self.warn("AnalysisRunFailed", message),
+            AnalysisPhase::Error => self.warn("AnalysisRunError", message),
+            AnalysisPhase::Successful => self.tell("AnalysisRunSuccessful", message),
+            AnalysisPhase::Inconclusive => self.tell("AnalysisRunInconclusive", message),
+            AnalysisPhase::Running | AnalysisPhase::Pending => {
+                self.tell("AnalysisRunRunning", message)
+            }
+        }
+    }
+
+    /// Pauses or aborts the update after a run that ended without success.
+    fn conclude(&mut self, role: Role, run: &AnalysisRun) {
+        let kind = match role {
+            Role::Step => "Step-based analysis",
+            Role::Background => "Background analysis",
+            Role::PrePromotion => "Blue/green pre-promotion analysis",
+            Role::PostPromotion => "Blue/green post-promotion analysis",
+        };
+        match run.phase {
+            AnalysisPhase::Inconclusive => self.pauses.add(PauseReason::InconclusiveAnalysisRun),
+            AnalysisPhase::Error | AnalysisPhase::Failed => {
+                let colon = if run.message.is_empty() { "" } else { ": " };
+                self.pauses.abort =
+                    Some(format!("{kind} phase error/failed{colon}{}", run.message));
+            }
+            _ => {}
+        }
+    }
+
+    /// A run of the templates that a call names (`createAnalysisRun`).
+    fn new_run(&self, call: &AnalysisCall, infix: &str) -> AnalysisRun {
+        let new = self.sets.new();
+        let revision = new.map_or(0, |set| set.revision);
+        let hash = self.new_hash();
+        let dash = if infix.is_empty() { "" } else { "-" };
+        let name = format!("{}-{hash}-{revision}{dash}{infix}", self.rollout.meta.name());
+        let mut run = AnalysisRun {
+            name: name.into(),
+            metrics: Vec::new(),
+            phase: AnalysisPhase::Running,
+            message: "".into(),
+            started: self.view.now,
+            step: infix.parse().ok(),
+        };
+        match self.metrics_of(call) {
+            Ok(metrics) => run.metrics = metrics,
+            Err(message) => {
+                run.phase = AnalysisPhase::Error;
+                run.message = message.into();
+            }
+        }
+        run
+    }
+
+    fn metrics_of(&self, call: &AnalysisCall) -> Result<Vec<MetricRun>, String> {
+        let mut whole = AnalysisTemplateSpec::default();
+        let namespace = self.rollout.meta.namespace();
+        collect(self.view, namespace, &call.templates, DEPTH_MAX, &mut whole)?;
+        let stable = self.sets.stable().map_or_else(|| "".into(), |set| set.hash.clone());
+        let given = |name: &Name| {
+            let value =
+                call.args.iter().find(|(known, _)| known == name).map(|(_, value)| value)?;
+            Some(match value {
+                ArgumentValue::Text(text) => text.clone(),
+                ArgumentValue::LatestHash => self.new_hash(),
+                ArgumentValue::StableHash => stable.clone(),
+            })
+        };
+        let mut args: Vec<(Name, Name)> = Vec::new();
+        for (name, default) in &whole.args {
+            let value = given(name).or_else(|| default.clone());
+            let value = value.ok_or_else(|| format!("args.{name} was not resolved"))?;
+            args.push((name.clone(), value));
+        }
+        let mut runs = Vec::new();
+        for metric in &whole.metrics {
+            let run = metric_run(metric, &args)?;
+            let is_dry = |pattern: &Name| **pattern == *metric.name || &**pattern == ".*";
+            let is_dry = whole.dry_run.iter().chain(&call.dry_run).any(is_dry);
+            runs.push(MetricRun { is_dry, ..run });
+        }
+        Ok(runs)
+    }
+
+    /// Takes the measurements that are due, and sees to the next.
+    fn measure(&mut self, run: &mut AnalysisRun) {
+        let (view, now) = (self.view, self.view.now);
+        for metric in &mut run.metrics {
+            if next_measurement(metric, run.started).is_some_and(|at| at <= now) {
+                add(metric, measurement(view, &metric.metric));
+            }
+        }
+        assess_run(run, false);
+        let next = run.metrics.iter().filter_map(|one| next_measurement(one, run.started)).min();
+        if let Some(at) = next.filter(|_| !run.phase.is_completed()) {
+            self.wake_at(at);
+        }
+    }
+}
+
+/// Collects the metrics and arguments of templates and of those that they name.
+fn collect(
+    view: ClusterView<'_>,
+    namespace: &Name,
+    templates: &[TemplateReference],
+    depth: usize,
+    whole: &mut AnalysisTemplateSpec,
+) -> Result<(), String> {
+    for TemplateReference { name, is_cluster_scoped } in templates {
+        let found = if *is_cluster_scoped {
+            let id = NamespacedName::new("", name.clone());
+            view.find::<ClusterAnalysisTemplate>(&id).map(|one| &one.spec.0)
+        } else {
+            let id = NamespacedName::new(namespace.clone(), name.clone());
+            view.find::<AnalysisTemplate>(&id).map(|one| &one.spec)
+        };
+        let Some(spec) = found else {
+            let kind =
+                if *is_cluster_scoped { "clusteranalysistemplate" } else { "analysistemplate" };
+            return Err(format!("{kind}.argoproj.io \"{name}\" not found"));
+        };
+        whole.metrics.extend(spec.metrics.iter().cloned());
+        whole.dry_run.extend(spec.dry_run.iter().cloned());
+        for (name, default) in &spec.args {
+            match whole.args.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => *known = known.take().or_else(|| default.clone()),
+                None => whole.args.push((name.clone(), default.clone())),
+            }
+        }
+        if depth > 0 {
+            collect(view, namespace, &spec.templates, depth - 1, whole)?;
+        }
+    }
+    Ok(())
+}
+
+/// The scenario's metric that a metric of a template stands for: that of its own name, or else the longest name in its
+/// query.
+pub fn measured_by<'a>(
+    metric: &MetricTemplate,
+    names: impl Iterator<Item = &'a Name> + Clone,
+) -> Option<&'a Name> {
+    let mut own = names.clone().filter(|name| **name == metric.name);
+    own.next().or_else(|| rule_of(&metric.query, names))
+}
+
+/// Measures a metric now. One that the scenario does not know is taken for successful, of which the run's notes tell.
+fn measurement(view: ClusterView<'_>, metric: &MetricTemplate) -> Measurement {
+    let all = &view.store().custom_metrics().series;
+    let at = view.now;
+    let Some(name) = measured_by(metric, all.keys()) else {
+        let phase = AnalysisPhase::Successful;
+        return Measurement { at, milli: None, phase, message: "".into() };
+    };
+    if view.store().is_metric_failing(name) {
+        let message = "the source of the metric does not answer".into();
+        return Measurement { at, milli: None, phase: AnalysisPhase::Error, message };
+    }
+    let milli = all[name].iter().find_map(|series| series.external);
+    let value = milli.map(|milli| milli as f64 / 1000.0);
+    match judge(metric, value) {
+        Ok(phase) => Measurement { at, milli, phase, message: "".into() },
+        Err(message) => {
+            Measurement { at, milli, phase: AnalysisPhase::Error, message: message.into() }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the controller refuses in a Rollout or AnalysisTemplate, with the field that it names.
+
+use crate::{Source, load};
+
+const HEAD: &str = "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}, \
+    template: {metadata: {labels: {app: web}}, spec: {containers: [{name: a, image: a, resources: {requests: {cpu: 1}}}]}}, ";
+
+fn said(text: &str) -> String {
+    load(&[Source::new("web.yaml", text)]).diagnostics.to_string()
+}
+
+fn said_of_canary(canary: &str) -> String {
+    said(&format!("{HEAD}strategy: {{canary: {{{canary}}}}}}}}}\n"))
+}
+
+#[test]
+fn a_canary_that_the_controller_refuses_is_refused_at_its_field() {
+    let of_routing = |rest: &str| {
+        format!(
+            "stableService: a, canaryService: b, trafficRouting: {{nginx: {{stableIngress: i}}}}, {rest}"
+        )
+    };
+    for (canary, field) in [
+        ("maxSurge: 0, maxUnavailable: 0%".to_owned(), "canary.maxSurge"),
+        ("maxSurge: few".to_owned(), "canary.maxSurge"),
+        ("stableService: a, canaryService: a".to_owned(), "canary.stableService"),
+        ("trafficRouting: {nginx: {stableIngress: i}}".to_owned(), "canary.stableService"),
+        ("stableService: a, trafficRouting: {alb: {ingress: i, servicePort: 80}}".to_owned(), "canary.canaryService"),
+        ("scaleDownDelaySeconds: 10".to_owned(), "canary.scaleDownDelaySeconds"),
+        ("dynamicStableScale: true".to_owned(), "canary.dynamicStableScale"),
+        (of_routing("dynamicStableScale: true, scaleDownDelaySeconds: 1"), "canary.dynamicStableScale"),
+        ("steps: [{setWeight: 101}]".to_owned(), "canary.steps[0].setWeight"),
+        ("steps: [{setWeight: -1}]".to_owned(), "canary.steps[0].setWeight"),
+        ("steps: [{pause: {duration: soon}}]".to_owned(), "canary.steps[0].pause.duration"),
+        ("steps: [{setWeight: 1, pause: {}}]".to_owned(), "canary.steps[0]"),
+        ("steps: [{}]".to_owned(), "canary.steps[0]"),
+        ("steps: [{setCanaryScale: {replicas: 1}}]".to_owned(), "canary.trafficRouting"),
+        ("antiAffinity: {}".to_owned(), "canary.antiAffinity"),
+        (
+            "stableService: a, canaryService: b, trafficRouting: {istio: {virtualService: {name: v}}, maxTrafficWeight: 1000}".to_owned(),
+            "canary.trafficRouting.maxTrafficWeight",
+        ),
+    ] {
+        let said = said_of_canary(&canary);
+        assert!(said.contains("error:") && said.contains(&format!("spec.strategy.{field}: ")), "{canary}: {said}");
+    }
+    let valid = of_routing(
+        "steps: [{setWeight: 5}, {pause: {duration: 90}}, {pause: {duration: 1h30m}}, {setCanaryScale: {weight: 3}}]",
+    );
+    let said = said_of_canary(&valid);
+    assert!(!said.contains("error:"), "{said}");
+}
+
+#[test]
+fn other_rules_name_their_field_too() {
+    for (rest, field) in [
+        ("strategy: {}", "spec.strategy"),
+        ("strategy: {canary: {}, blueGreen: {activeService: a}}", "spec.strategy"),
+        (
+            "strategy: {blueGreen: {activeService: a, previewService: a}}",
+            "spec.strategy.blueGreen.activeService",
+        ),
+        (
+            "revisionHistoryLimit: 1, strategy: {blueGreen: {activeService: a, scaleDownDelayRevisionLimit: 2}}",
+            "spec.strategy.blueGreen.scaleDownDelayRevisionLimit",
+        ),
+        ("replicas: -1, strategy: {canary: {}}", "spec.replicas"),
+        ("minReadySeconds: 600, strategy: {canary: {}}", "spec.progressDeadlineSeconds"),
+        ("strategy: {canary: {setWeight: 5}}", "spec.strategy.canary.setWeight"),
+    ] {
+        let said = said(&format!("{HEAD}{rest}}}}}\n"));
+        assert!(said.contains("error:") && said.contains(&format!("{field}: ")), "{rest}: {said}");
+    }
+}
+
+#[test]
+fn what_reaches_no_requests_or_pods_is_told_by_name() {
+    let canary = "stableService: a, canaryService: b, trafficRouting: {istio: {virtualService: {name: v}}}, canaryMetadata: {labels: {a: b}}, \
+                  steps: [{experiment: {templates: []}}]";
+    let said = said_of_canary(canary);
+    for field in ["trafficRouting.istio", "canaryMetadata", "steps[0].experiment"] {
+        assert!(said.contains(field) && said.contains("is ignored"), "{field}: {said}");
+    }
+    assert!(!said.contains("error:"), "{said}");
+}
+
+#[test]
+fn a_template_of_an_analysis_is_checked_as_its_runs_would_be() {
+    for (metric, field) in [
+        ("name: a, provider: {prometheus: {query: up}}, count: 2", "metrics[0].interval"),
+        ("name: a, provider: {prometheus: {query: up}}, interval: often", "metrics[0].interval"),
+        ("name: a", "metrics[0].provider"),
+        ("name: a, provider: {web: {url: u}, prometheus: {query: up}}", "metrics[0].provider"),
+        (
+            "name: a, provider: {prometheus: {query: up}}, count: 2, interval: 5m, failureLimit: 3",
+            "metrics[0].count",
+        ),
+    ] {
+        let text = format!(
+            "{{apiVersion: argoproj.io/v1alpha1, kind: AnalysisTemplate, metadata: {{name: a}}, spec: {{metrics: [{{{metric}}}]}}}}\n"
+        );
+        let said = said(&text);
+        assert!(
+            said.contains("error:") && said.contains(&format!("spec.{field}: ")),
+            "{metric}: {said}"
+        );
+    }
+    let args = "{apiVersion: argoproj.io/v1alpha1, kind: ClusterAnalysisTemplate, metadata: {name: a}, spec: {args: [{name: every}], metrics: \
+                [{name: a, interval: '{{args.every}}', count: '{{args.every}}', provider: {datadog: {query: q}}}]}}\n";
+    assert!(!said(args).contains("error:"), "{}", said(args));
+}
