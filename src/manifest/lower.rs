@@ -292,28 +292,6 @@ fn spec_of(
         }
         Kind::LimitRange => of!(spec of core::LimitRange, |spec| limit_range(&spec, errors)),
         Kind::ServiceAccount => of!(core::ServiceAccount, |_object| ServiceAccountSpec),
-        Kind::VerticalPodAutoscaler => {
-            (vpa_spec(&Deserialize::deserialize(&value)?, errors).into(), value)
-        }
-        Kind::ScaledObject => {
-            (scaled_object_spec(meta, &Deserialize::deserialize(&value)?, errors).into(), value)
-        }
-        Kind::Rollout => {
-            let (spec, document) = rollout(meta, value, errors)?;
-            (spec.into(), document)
-        }
-        Kind::AnalysisTemplate => {
-            let template: AnalysisTemplate = Deserialize::deserialize(&value)?;
-            (analysis_template(&template.spec, errors).into(), value)
-        }
-        Kind::ClusterAnalysisTemplate => {
-            let template: ClusterAnalysisTemplate = Deserialize::deserialize(&value)?;
-            let spec = analysis_template(&template.spec, errors);
-            (ClusterAnalysisTemplateSpec(spec).into(), value)
-        }
-        Kind::PodAutoscaler => {
-            (pod_autoscaler_spec(meta, &Deserialize::deserialize(&value)?, errors).into(), value)
-        }
         Kind::PodDisruptionBudget => {
             of!(spec of PdbObject, |spec| disruption_budget(&spec, errors))
         }
@@ -338,9 +316,41 @@ fn spec_of(
             of!(spec of core::PersistentVolume, |spec| persistent_volume(&spec, &SPEC, errors))
         }
         Kind::StorageClass => of!(StorageClass, |class| storage_class(&class)),
-        _ => return Ok((None, value)),
+        _ => return custom_spec_of(kind, meta, value, errors),
     };
     Ok((Some(spec), document))
+}
+
+/// The same for kinds of other projects, of which the API server completes nothing.
+fn custom_spec_of(
+    kind: Kind,
+    meta: &ObjectMeta,
+    value: Value,
+    errors: &mut FieldErrors,
+) -> Result<(Option<AnySpec>, Value), serde_json::Error> {
+    let spec: AnySpec = match kind {
+        Kind::VerticalPodAutoscaler => vpa_spec(&Deserialize::deserialize(&value)?, errors).into(),
+        Kind::ScaledObject => {
+            scaled_object_spec(meta, &Deserialize::deserialize(&value)?, errors).into()
+        }
+        Kind::Rollout => {
+            let (spec, document) = rollout(meta, value, errors)?;
+            return Ok((Some(spec.into()), document));
+        }
+        Kind::AnalysisTemplate => {
+            let template: AnalysisTemplate = Deserialize::deserialize(&value)?;
+            analysis_template(&template.spec, errors).into()
+        }
+        Kind::ClusterAnalysisTemplate => {
+            let template: ClusterAnalysisTemplate = Deserialize::deserialize(&value)?;
+            ClusterAnalysisTemplateSpec(analysis_template(&template.spec, errors)).into()
+        }
+        Kind::PodAutoscaler => {
+            pod_autoscaler_spec(meta, &Deserialize::deserialize(&value)?, errors).into()
+        }
+        _ => return Ok((None, value)),
+    };
+    Ok((Some(spec), value))
 }
 
 /// An HPA of any version, and its document in the current version.

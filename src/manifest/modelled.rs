@@ -357,23 +357,11 @@ const MARKS: [(&str, &str); 26] = [
         "service.kubernetes.io/topology-aware-hints",
         "requests go to pods in all zones; use `trafficDistribution`",
     ),
-    (
-        "service.beta.kubernetes.io/*",
-        "load balancers add no latency; `bill` prices them by their number and traffic",
-    ),
-    (
-        "service.kubernetes.io/load-balancer*",
-        "load balancers add no latency; `bill` prices them by their number and traffic",
-    ),
-    (
-        "networking.gke.io/*",
-        "load balancers add no latency; `bill` prices them by their number and traffic",
-    ),
+    ("service.beta.kubernetes.io/*", "load balancers add to the bill, not to latency"),
+    ("service.kubernetes.io/load-balancer*", "load balancers add to the bill, not to latency"),
+    ("networking.gke.io/*", "load balancers add to the bill, not to latency"),
     ("cloud.google.com/*", "load balancers and backends of the cloud are not simulated"),
-    (
-        "metallb.universe.tf/*",
-        "load balancers add no latency; `bill` prices them by their number and traffic",
-    ),
+    ("metallb.universe.tf/*", "load balancers add to the bill, not to latency"),
     ("sidecar.istio.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
     ("istio-injection", "no sidecar is injected, so requests lack its latency and CPU"),
     ("istio.io/*", "no sidecar is injected, so requests lack its latency and CPU"),

@@ -75,14 +75,17 @@ fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
             counted(count as u64, "setting")
         ),
     };
-    let which = if answer.effort.unfinished > 0 {
-        "the settings that were tried"
+    let is_cut = answer.effort.unfinished > 0;
+    let text = if is_cut && answer.before.headrooms.iter().all(|room| room.room >= 0.0) {
+        "✗ the search was cut short before it found a better setting, and the current one is not confirmed with fresh seeds. Allow \
+         more runs (--runs)"
+            .to_owned()
     } else {
-        "these settings"
+        let which = if is_cut { "the settings that were tried" } else { "these settings" };
+        format!(
+            "✗ none of {which} holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
+        )
     };
-    let text = format!(
-        "✗ none of {which} holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
-    );
     lines.extend(paragraph("", &text).iter().map(|line| style.paint(Paint::Bad, line)));
     lines.extend(searched(answer).iter().flat_map(|text| paragraph("searched  ", text)));
     lines

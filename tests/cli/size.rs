@@ -107,6 +107,12 @@ fn a_search_that_may_not_run_more_says_what_it_left_out() {
     assert_ne!(answer["effort"]["unfinished"], 0, "{}", answer["effort"]);
     let told = shop.run(&[&["size", "scenario.yaml", "--runs", "1"], &TUNE[..]].concat());
     assert!(told.out.contains("cut short after"), "{}", told.out);
+    assert!(told.out.contains("the current one is not"), "{}", told.out);
+}
+
+#[test]
+fn an_answer_without_failures_says_that_none_was_tried() {
+    let told = Shop::new().run(&[&["size", "scenario.yaml"], &TUNE[..]].concat());
     assert!(told.out.contains("none was tried; --survive"), "{}", told.out);
 }
 

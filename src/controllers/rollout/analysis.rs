@@ -83,7 +83,7 @@ fn filled(text: &Name, args: &[(Name, Name)]) -> Result<Name, String> {
         let Some((inside, after)) = after.split_once("}}") else { break };
         whole.push_str(before);
         match inside.trim().strip_prefix("args.") {
-            None => whole.push_str(&format!("{{{{{inside}}}}}")),
+            None => whole.extend(["{{", inside, "}}"]),
             Some(name) => match args.iter().find(|(known, _)| **known == *name) {
                 Some((_, value)) => whole.push_str(value),
                 None => return Err(format!("failed to resolve {{{{args.{name}}}}}")),
@@ -120,7 +120,7 @@ pub fn judge(metric: &MetricTemplate, value: Option<f64>) -> Result<AnalysisPhas
     let (success, failure) = (holds(&metric.success_condition)?, holds(&metric.failure_condition)?);
     Ok(match (success, failure) {
         (_, Some(true)) | (Some(false), None) => AnalysisPhase::Failed,
-        (None, _) | (Some(true), _) => AnalysisPhase::Successful,
+        (None | Some(true), _) => AnalysisPhase::Successful,
         (Some(false), Some(false)) => AnalysisPhase::Inconclusive,
     })
 }

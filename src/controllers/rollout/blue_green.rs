@@ -33,7 +33,7 @@ impl Sync<'_> {
     }
 
     pub(super) fn new_hash(&self) -> cluster::Name {
-        self.sets.new().map_or_else(|| "".into(), |set| set.hash.clone())
+        self.sets.new_set().map_or_else(|| "".into(), |set| set.hash.clone())
     }
 
     /// Pods of the new version (`NewRSNewReplicas`).
@@ -97,13 +97,13 @@ impl Sync<'_> {
     /// Whether the new version has the pods that it should have now (`ReadyForPause`).
     fn is_new_ready(&self, strategy: &BlueGreenStrategy) -> bool {
         let wanted = self.new_replicas(strategy);
-        self.sets.new().is_some_and(|new| (new.replicas, new.available()) == (wanted, wanted))
+        self.sets.new_set().is_some_and(|new| (new.replicas, new.available()) == (wanted, wanted))
     }
 
     /// Whether the switch needs no pause (`isBlueGreenFastTracked`).
     fn is_fast_tracked(&self, strategy: &BlueGreenStrategy) -> bool {
         let selected = self.selected_hash(&strategy.active_service);
-        self.sets.new().is_some_and(|new| new.deadline.is_some())
+        self.sets.new_set().is_some_and(|new| new.deadline.is_some())
             || self.rollout.status.promote_full
             || selected.is_empty()
             || selected == self.new_hash()
@@ -124,13 +124,12 @@ impl Sync<'_> {
         }
         match status.paused_since(PAUSE) {
             None if !status.controller_pause => self.pauses.add(PAUSE),
-            None => {}
             Some(_) if self.is_pause_over(strategy) => self.pauses.remove(PAUSE),
             Some(since) if strategy.auto_promotion_seconds > 0 => {
                 let seconds = strategy.auto_promotion_seconds.into();
                 self.wake_at(since + SimDuration::from_secs(seconds));
             }
-            Some(_) => {}
+            None | Some(_) => {}
         }
     }
 
@@ -162,7 +161,7 @@ impl Sync<'_> {
     /// (`reconcileActiveService`).
     fn switch_active(&mut self, strategy: &BlueGreenStrategy) {
         let wanted = self.wanted();
-        let is_saturated = self.sets.new().is_some_and(|new| new.is_saturated(wanted));
+        let is_saturated = self.sets.new_set().is_some_and(|new| new.is_saturated(wanted));
         if self.is_halted() || !self.is_new_ready(strategy) || !is_saturated {
             return;
         }
@@ -203,16 +202,13 @@ impl Sync<'_> {
             status.preview_accepted = self.accepts_preview(strategy);
         }
         let active = self.sets.of_hash(&status.active_selector).and_then(|set| set.status());
-        match active {
-            Some(active) => {
-                status.hpa_replicas = active.replicas;
-                status.available_replicas = active.available_replicas;
-                status.ready_replicas = active.ready_replicas;
-            }
-            None => {
-                status.hpa_replicas = self.sets.sum(|set| set.replicas);
-                status.available_replicas = self.sets.sum(|set| set.available_replicas);
-            }
+        if let Some(active) = active {
+            status.hpa_replicas = active.replicas;
+            status.available_replicas = active.available_replicas;
+            status.ready_replicas = active.ready_replicas;
+        } else {
+            status.hpa_replicas = self.sets.sum(|set| set.replicas);
+            status.available_replicas = self.sets.sum(|set| set.available_replicas);
         }
         self.judge(&mut status);
         self.persist(status)
@@ -225,7 +221,7 @@ impl Sync<'_> {
         self.rollout.status.preview_accepted
             || self.has_passed_pre_promotion(strategy)
                 && self.is_pause_over(strategy)
-                && self.sets.new().is_some_and(|new| new.available() == preview)
+                && self.sets.new_set().is_some_and(|new| new.available() == preview)
     }
 
     /// Why the new version becomes the stable one, if it does (`shouldFullPromote`).
@@ -251,7 +247,7 @@ impl Sync<'_> {
         }
         let run = self.runs.post_promotion.as_ref();
         if strategy.post_promotion_analysis.is_some() {
-            let new = self.sets.new()?;
+            let new = self.sets.new_set()?;
             if new.deadline.is_some() {
                 return Some(format!("Rollback to '{}' within scaleDownDelay", new.name));
             }
@@ -268,7 +264,7 @@ impl Sync<'_> {
         }
         let wanted = self.wanted();
         self.runs.post_promotion.is_none()
-            && !self.sets.new().is_some_and(|set| set.is_saturated(wanted))
+            && !self.sets.new_set().is_some_and(|set| set.is_saturated(wanted))
     }
 
     /// Whether it is not yet time to analyse before the switch, or no longer (`skipPrePromotionAnalysisRun`).
@@ -281,7 +277,7 @@ impl Sync<'_> {
         if self.runs.pre_promotion.is_some() {
             return false;
         }
-        let Some(set) = self.sets.new() else { return true };
+        let Some(set) = self.sets.new_set() else { return true };
         match strategy.preview_replica_count {
             Some(preview) => (set.replicas, set.available()) != (preview, preview),
             None => !set.is_saturated(self.wanted()),

@@ -2,6 +2,7 @@
 
 use super::canary::{BasicCanary, Counts, RoutedCanary, basic, has_progressed, routed};
 use super::pauses::canary_pause_is_over;
+use super::sets::SetState;
 use super::steps;
 use super::sync::Sync;
 use crate::Requeue;
@@ -31,8 +32,8 @@ impl Sync<'_> {
         canary: &CanaryStrategy,
         weights: Option<&TrafficWeights>,
     ) -> Counts {
-        let (new, stable) = (self.sets.new(), self.sets.stable());
-        let (new, stable) = (new.map(|set| set.size()), stable.map(|set| set.size()));
+        let (new, stable) = (self.sets.new_set(), self.sets.stable());
+        let (new, stable) = (new.map(SetState::size), stable.map(SetState::size));
         let (set_replicas, weight) = steps::replicas_or_weight(self.rollout, new, stable);
         let max_weight = steps::max_weight(&self.rollout.spec);
         if canary.routing.is_some() {
@@ -54,7 +55,7 @@ impl Sync<'_> {
             max_weight,
             fenceposts: self.fenceposts(),
             new,
-            stable: self.sets.other_stable().map(|set| set.size()),
+            stable: self.sets.other_stable().map(SetState::size),
             stable_or_new: stable,
             others,
         })
@@ -173,7 +174,7 @@ impl Sync<'_> {
         weights: Option<&TrafficWeights>,
     ) -> bool {
         let counts = self.counts(canary, weights);
-        let new = self.sets.new().map(|set| set.size());
+        let new = self.sets.new_set().map(SetState::size);
         if !has_progressed(canary.progress_threshold, new, counts.new) {
             return false;
         }
@@ -231,7 +232,7 @@ impl Sync<'_> {
     /// Begins an update with the first step, or after the last if it goes back to a known version.
     fn restart_steps(&mut self, status: &mut RolloutStatus, steps: usize) {
         self.reset(status);
-        let Some(new) = self.sets.new().filter(|_| steps > 0) else { return };
+        let Some(new) = self.sets.new_set().filter(|_| steps > 0) else { return };
         if self.rollout.status.stable_hash == new.hash {
             status.current_step = Some(steps);
             self.tell("SkipSteps", "Rollback to stable ReplicaSets".to_owned());
@@ -248,7 +249,7 @@ impl Sync<'_> {
             return Some("Initial deploy".to_owned());
         }
         let wanted = self.wanted();
-        let size = self.sets.new()?.size();
+        let size = self.sets.new_set()?.size();
         let has_enough = size.available >= wanted
             || has_progressed(canary.progress_threshold, Some(size), wanted);
         if self.pauses.is_aborted(self.rollout) || !has_enough {

@@ -3,8 +3,8 @@
 use super::*;
 use cluster::deployment::IntOrPercent::{Int, Percent};
 
-fn set(replicas: i32, available: i32) -> Option<SetSize> {
-    Some(SetSize { replicas, available })
+const fn set(replicas: i32, available: i32) -> SetSize {
+    SetSize { replicas, available }
 }
 
 /// The pods of new and stable version, of `wanted`, at a weight, with new and stable pods that are all available.
@@ -14,13 +14,13 @@ fn counts(
     (new, stable): (i32, i32),
     (surge, unavailable): (i32, i32),
 ) -> (i32, i32) {
-    let stable = set(stable, stable);
+    let stable = Some(set(stable, stable));
     let counts = basic(&BasicCanary {
         wanted,
         weight,
         max_weight: 100,
         fenceposts: Fenceposts { surge, unavailable },
-        new: set(new, new),
+        new: Some(set(new, new)),
         stable,
         stable_or_new: stable,
         others: 0,
@@ -71,9 +71,9 @@ fn the_cases_of_the_controllers_own_tests_have_their_counts() {
             weight,
             max_weight: 100,
             fenceposts: Fenceposts { surge, unavailable },
-            new: set(new.0, new.1),
-            stable: set(stable.0, stable.1),
-            stable_or_new: set(stable.0, stable.1),
+            new: Some(set(new.0, new.1)),
+            stable: Some(set(stable.0, stable.1)),
+            stable_or_new: Some(set(stable.0, stable.1)),
             others,
         });
         let found = (counts.stable, counts.new);
@@ -117,13 +117,13 @@ fn pods_come_nearest_to_the_weight_and_neither_version_gets_none() {
 fn a_step_moves_within_surge_and_unavailability() {
     // 50 % of 4 with surge 1 and nothing missing: one new pod, one old one goes once that is available, and so on.
     let step = |new: (i32, i32), stable: i32| {
-        let stable = set(stable, stable);
+        let stable = Some(set(stable, stable));
         let counts = basic(&BasicCanary {
             wanted: 4,
             weight: 50,
             max_weight: 100,
             fenceposts: Fenceposts { surge: 1, unavailable: 0 },
-            new: set(new.0, new.1),
+            new: Some(set(new.0, new.1)),
             stable,
             stable_or_new: stable,
             others: 0,
@@ -152,12 +152,13 @@ fn without_a_stable_version_all_pods_are_new_and_others_go_first() {
         weight: 20,
         max_weight: 100,
         fenceposts: Fenceposts { surge: 2, unavailable: 1 },
-        new: set(0, 0),
+        new: Some(set(0, 0)),
         ..BasicCanary::default()
     };
     assert_eq!(basic(&first), Counts { new: 5, stable: 0 });
-    let stable = set(5, 5);
-    let between = BasicCanary { new: set(1, 1), stable, stable_or_new: stable, others: 2, ..first };
+    let stable = Some(set(5, 5));
+    let between =
+        BasicCanary { new: Some(set(1, 1)), stable, stable_or_new: stable, others: 2, ..first };
     assert_eq!(
         basic(&between),
         Counts { new: 1, stable: 5 },
@@ -226,14 +227,14 @@ fn a_stable_version_that_shrinks_keeps_the_pods_for_the_requests_that_it_still_g
 
 #[test]
 fn a_threshold_lets_a_step_go_on_with_fewer_pods() {
-    let half = set(10, 7);
+    let half = Some(set(10, 7));
     assert!(!has_progressed(None, half, 10));
-    assert!(has_progressed(None, set(10, 10), 10));
-    assert!(!has_progressed(None, set(9, 10), 10), "the set is not yet that large");
+    assert!(has_progressed(None, Some(set(10, 10)), 10));
+    assert!(!has_progressed(None, Some(set(9, 10)), 10), "the set is not yet that large");
     assert!(has_progressed(Some(Percent(70)), half, 10));
     assert!(!has_progressed(Some(Percent(71)), half, 10));
     assert!(has_progressed(Some(Int(7)), half, 10));
     assert!(!has_progressed(Some(Int(8)), half, 10));
-    assert!(has_progressed(Some(Percent(70)), set(0, 0), 0));
+    assert!(has_progressed(Some(Percent(70)), Some(set(0, 0)), 0));
     assert!(!has_progressed(Some(Int(0)), None, 0));
 }

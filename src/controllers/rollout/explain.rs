@@ -11,14 +11,27 @@ use cluster::rollout::{
 };
 use engine::SimTime;
 
+/// A version as the sync saw it.
+#[derive(Clone, Debug)]
+struct Version {
+    revision: i64,
+    hash: Name,
+    /// `new`, `stable`, both, or `earlier`.
+    role: &'static str,
+    replicas: i32,
+    available: i32,
+    /// When it is scaled down.
+    deadline: Option<SimTime>,
+}
+
 /// The inputs of the last sync of a Rollout.
 #[derive(Clone, Debug)]
 pub(super) struct LastSync {
     at: SimTime,
     spec: RolloutSpec,
     status: RolloutStatus,
-    /// The versions that have pods or a name: revision, hash, role, pods, available pods.
-    versions: Vec<(i64, Name, &'static str, i32, i32, Option<SimTime>)>,
+    /// The versions that have pods or a name.
+    versions: Vec<Version>,
     /// What the versions should have; only with a canary.
     goal: Option<super::canary::Counts>,
     set_weight: i32,
@@ -34,14 +47,21 @@ impl LastSync {
                 (false, true) => "stable",
                 (false, false) => "earlier",
             };
-            (set.revision, set.hash.clone(), role, set.replicas, set.available(), set.deadline)
+            Version {
+                revision: set.revision,
+                hash: set.hash.clone(),
+                role,
+                replicas: set.replicas,
+                available: set.available(),
+                deadline: set.deadline,
+            }
         });
         let canary = rollout.spec.canary();
         Self {
             at: sync.view.now,
             spec: rollout.spec.clone(),
             status: rollout.status.clone(),
-            versions: versions.filter(|one| one.3 > 0 || one.2 != "earlier").collect(),
+            versions: versions.filter(|one| one.replicas > 0 || one.role != "earlier").collect(),
             goal: canary.map(|canary| sync.counts(canary, rollout.status.weights.as_ref())),
             set_weight: steps::set_weight(rollout),
         }
@@ -57,7 +77,7 @@ impl fmt::Display for LastSync {
             "at {}: {:?}{colon}{}, {} replicas wanted",
             self.at, status.phase, status.message, spec.replicas
         )?;
-        for (revision, hash, role, replicas, available, deadline) in &self.versions {
+        for Version { revision, hash, role, replicas, available, deadline } in &self.versions {
             write!(
                 f,
                 "revision {revision} ({hash}), {role}: {replicas} replicas, {available} available"

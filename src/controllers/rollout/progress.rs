@@ -1,6 +1,7 @@
 //! Conditions and phase of a Rollout, and whether its update makes progress (`utils/conditions`, `utils/rollout`,
 //! `calculateRolloutConditions`, Argo Rollouts 1.9.1).
 
+use super::sets::SetState;
 use super::steps;
 use super::sync::Sync;
 use crate::deployment::status::{condition, find_condition, remove_condition, set_condition};
@@ -79,17 +80,14 @@ fn is_completed(status: &RolloutStatus) -> bool {
 /// Whether all desired pods are of the present version, available, in use, and the only ones (`RolloutHealthy`).
 fn is_healthy(rollout: &Rollout, next: &RolloutStatus) -> bool {
     let wanted = rollout.spec.replicas;
-    let has_strategy_completed = match rollout.spec.blue_green() {
-        Some(blue_green) => {
-            next.active_selector == next.current_pod_hash
-                && (blue_green.preview_service.is_none()
-                    || next.preview_selector == next.current_pod_hash)
-        }
-        None => {
-            let steps = rollout.spec.steps().len();
-            let all_steps = steps == 0 || next.current_step.is_none_or(|step| step == steps);
-            all_steps && is_completed(next) && next.replicas == wanted
-        }
+    let has_strategy_completed = if let Some(blue_green) = rollout.spec.blue_green() {
+        next.active_selector == next.current_pod_hash
+            && (blue_green.preview_service.is_none()
+                || next.preview_selector == next.current_pod_hash)
+    } else {
+        let steps = rollout.spec.steps().len();
+        let all_steps = steps == 0 || next.current_step.is_none_or(|step| step == steps);
+        all_steps && is_completed(next) && next.replicas == wanted
     };
     next.updated_replicas == wanted
         && next.available_replicas == wanted
@@ -164,7 +162,7 @@ impl Sync<'_> {
         if self.pauses.is_aborted(rollout) {
             self.show_abort(next);
         } else if healthy {
-            let name = self.sets.new().map_or_else(String::new, |set| set.name.to_string());
+            let name = self.sets.new_set().map_or_else(String::new, |set| set.name.to_string());
             let message = format!("ReplicaSet \"{name}\" has successfully progressed.");
             let done = progressing(ConditionStatus::True, "NewReplicaSetAvailable", message, now);
             set(&mut next.conditions, done);
@@ -181,7 +179,7 @@ impl Sync<'_> {
     }
 
     fn show_abort(&mut self, next: &mut RolloutStatus) {
-        let revision = self.sets.new().map_or(0, |set| set.revision);
+        let revision = self.sets.new_set().map_or(0, |set| set.revision);
         let mut message = format!("Rollout aborted update to revision {revision}");
         if let Some(why) = self.pauses.abort.as_ref().filter(|why| !why.is_empty()) {
             message = format!("{message}: {why}");
@@ -201,7 +199,7 @@ impl Sync<'_> {
             let message = "Rollout does not have minimum availability";
             progressing(ConditionStatus::True, "ReplicaSetNotAvailable", message, now)
         } else {
-            let name = self.sets.new().map_or_else(String::new, |set| set.name.to_string());
+            let name = self.sets.new_set().map_or_else(String::new, |set| set.name.to_string());
             let message = format!("ReplicaSet \"{name}\" is progressing.");
             progressing(ConditionStatus::True, "ReplicaSetUpdated", message, now)
         };
@@ -214,7 +212,7 @@ impl Sync<'_> {
     }
 
     fn show_time_out(&mut self, next: &mut RolloutStatus) {
-        let name = self.sets.new().map_or_else(String::new, |set| set.name.to_string());
+        let name = self.sets.new_set().map_or_else(String::new, |set| set.name.to_string());
         let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
         let shown = progressing(ConditionStatus::False, TIMED_OUT, message.as_str(), self.view.now);
         set(&mut next.conditions, shown);
@@ -243,10 +241,9 @@ impl Sync<'_> {
         };
         let shown = condition(AVAILABLE, status, "AvailableReason", message, self.view.now);
         set(&mut next.conditions, shown);
-        let new = self.sets.new().into_iter();
-        let failures = new.chain(&self.sets.all).filter_map(|set| set.status());
-        let failure =
-            failures.filter_map(|one| find_condition(&one.conditions, REPLICA_FAILURE)).next();
+        let new = self.sets.new_set().into_iter();
+        let mut statuses = new.chain(&self.sets.all).filter_map(SetState::status);
+        let failure = statuses.find_map(|one| find_condition(&one.conditions, REPLICA_FAILURE));
         match failure {
             Some(failure) => set(&mut next.conditions, failure.clone()),
             None => remove(&mut next.conditions, REPLICA_FAILURE),
@@ -260,7 +257,7 @@ impl Sync<'_> {
         let reason = "RolloutCompleted";
         set(&mut next.conditions, condition(COMPLETED, status, reason, reason, self.view.now));
         if status == ConditionStatus::False && before != Some(status) {
-            let revision = self.sets.new().map_or(0, |set| set.revision);
+            let revision = self.sets.new_set().map_or(0, |set| set.revision);
             let hash = &next.current_pod_hash;
             let message =
                 format!("Rollout not completed, started update to revision {revision} ({hash})");

@@ -38,7 +38,7 @@ impl Sync<'_> {
         let weights = TrafficWeights {
             canary: weight,
             stable: max_weight - weight,
-            canary_hash: rolls_back_from.unwrap_or_else(|| hash(self.sets.new())),
+            canary_hash: rolls_back_from.unwrap_or_else(|| hash(self.sets.new_set())),
             stable_hash: hash(self.sets.stable()),
         };
         let before = self.rollout.status.weights.as_ref();
@@ -58,7 +58,7 @@ impl Sync<'_> {
     fn routed_weight(&self, canary: &CanaryStrategy, rolls_back: bool) -> i32 {
         let rollout = self.rollout;
         let (status, max_weight) = (&rollout.status, steps::max_weight(&rollout.spec));
-        let Some(new) = self.sets.new() else { return 0 };
+        let Some(new) = self.sets.new_set() else { return 0 };
         if rolls_back {
             return self.weight_on_the_way_back(canary);
         }
@@ -88,7 +88,7 @@ impl Sync<'_> {
     /// The weight while requests go back to the stable version as that grows
     /// (`calculateDesiredWeightOnAbortOrStableRollback`).
     fn weight_on_the_way_back(&self, canary: &CanaryStrategy) -> i32 {
-        let (Some(new), Some(stable)) = (self.sets.new(), self.sets.stable()) else { return 0 };
+        let (Some(new), Some(stable)) = (self.sets.new_set(), self.sets.stable()) else { return 0 };
         let wanted = self.wanted();
         if !canary.dynamic_stable_scale || wanted == 0 {
             return 0;

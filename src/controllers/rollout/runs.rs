@@ -83,7 +83,7 @@ impl Sync<'_> {
         let status = &self.rollout.status;
         self.pauses.is_aborted(self.rollout)
             || status.promote_full
-            || self.sets.new().is_some_and(|new| new.deadline.is_some())
+            || self.sets.new_set().is_some_and(|new| new.deadline.is_some())
             || status.stable_hash.is_empty()
             || self.is_rollback_within_window()
     }
@@ -156,7 +156,7 @@ impl Sync<'_> {
             AnalysisPhase::Successful => self.tell("AnalysisRunSuccessful", message),
             AnalysisPhase::Inconclusive => self.tell("AnalysisRunInconclusive", message),
             AnalysisPhase::Running | AnalysisPhase::Pending => {
-                self.tell("AnalysisRunRunning", message)
+                self.tell("AnalysisRunRunning", message);
             }
         }
     }
@@ -182,7 +182,7 @@ impl Sync<'_> {
 
     /// A run of the templates that a call names (`createAnalysisRun`).
     fn new_run(&self, call: &AnalysisCall, infix: &str) -> AnalysisRun {
-        let new = self.sets.new();
+        let new = self.sets.new_set();
         let revision = new.map_or(0, |set| set.revision);
         let hash = self.new_hash();
         let dash = if infix.is_empty() { "" } else { "-" };

@@ -1,7 +1,7 @@
 //! Scales the ReplicaSets of a Rollout: at once, or after the delay of a version that gets no more requests
 //! (`rollout/replicaset.go`, `scaleReplicaSet` of `rollout/sync.go`, Argo Rollouts 1.9.1).
 
-use super::sets::with_deadline;
+use super::sets::{SetState, with_deadline};
 use super::sync::Sync;
 use cluster::replica_set::ReplicaSetUpdate;
 use cluster::rollout::{RolloutPhase, RolloutStrategy, ScaleDown};
@@ -103,7 +103,7 @@ impl Sync<'_> {
                 }
                 Some(_) => replicas = 0,
                 None => {
-                    let stable = self.sets.stable().map_or(0, |set| set.available());
+                    let stable = self.sets.stable().map_or(0, SetState::available);
                     if let (Some(delay), true) = (self.abort_delay().0, stable == self.wanted()) {
                         let at = (self.view.now + delay).floor_to_second();
                         self.set_deadline(position, Some(at));
@@ -121,7 +121,7 @@ impl Sync<'_> {
     /// Scales the Deployment from which the Rollout took its template.
     fn scale_referenced_workload(&mut self) {
         let Some((name, when)) = &self.rollout.spec.workload else { return };
-        let is_first = self.sets.new().is_some_and(|set| set.revision == 1);
+        let is_first = self.sets.new_set().is_some_and(|set| set.revision == 1);
         let is_healthy = self.rollout.status.phase == RolloutPhase::Healthy;
         let ready = self.rollout.status.ready_replicas;
         let wanted = match when {

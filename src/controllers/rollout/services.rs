@@ -76,7 +76,7 @@ impl<'a> Sync<'a> {
         let canary = self.rollout.spec.canary()?;
         let is_dynamic = canary.routing.is_some() && canary.dynamic_stable_scale;
         let weights = self.rollout.status.weights.as_ref()?;
-        let new = self.sets.new()?;
+        let new = self.sets.new_set()?;
         let is_back = is_dynamic
             && self.rollout.status.is_fully_promoted()
             && weights.canary_hash != new.hash

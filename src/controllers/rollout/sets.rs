@@ -70,7 +70,7 @@ impl<'a> Sets<'a> {
         Self { all, new, stable }
     }
 
-    pub(super) fn new(&self) -> Option<&SetState<'a>> {
+    pub(super) fn new_set(&self) -> Option<&SetState<'a>> {
         self.new.map(|position| &self.all[position])
     }
 

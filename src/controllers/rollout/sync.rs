@@ -223,7 +223,7 @@ impl<'a> Sync<'a> {
     /// Whether the Rollout's size changed since its active sets were scaled (`isScalingEvent`).
     fn is_scaling_event(&self) -> bool {
         let wanted = self.wanted();
-        let active = [self.sets.new(), self.sets.stable()].into_iter().flatten();
+        let active = [self.sets.new_set(), self.sets.stable()].into_iter().flatten();
         active
             .filter(|set| set.replicas > 0)
             .any(|set| set.desired_replicas.is_some_and(|desired| desired != wanted))
@@ -264,7 +264,9 @@ impl<'a> Sync<'a> {
     /// Whether the update goes back to a version that is recent enough to skip the steps (`isRollbackWithinWindow`).
     pub(super) fn is_rollback_within_window(&self) -> bool {
         let window = self.rollout.spec.rollback_window;
-        let (Some(new), Some(stable)) = (self.sets.new(), self.sets.stable()) else { return false };
+        let (Some(new), Some(stable)) = (self.sets.new_set(), self.sets.stable()) else {
+            return false;
+        };
         // Creation times are whole seconds.
         let (new, stable) = (new.created.0, stable.created.0);
         let between = self
@@ -279,7 +281,7 @@ impl<'a> Sync<'a> {
     /// The status that follows from the sets (`calculateBaseStatus`).
     pub(super) fn base_status(&self) -> RolloutStatus {
         let before = &self.rollout.status;
-        let new = self.sets.new();
+        let new = self.sets.new_set();
         let mut status = RolloutStatus {
             current_pod_hash: new.map_or_else(|| "".into(), |set| set.hash.clone()),
             replicas: self.sets.sum(|set| set.replicas),
@@ -303,7 +305,7 @@ impl<'a> Sync<'a> {
     /// Whether the template or the steps changed since the last sync (`PodTemplateOrStepsChanged`).
     pub(super) fn is_changed(&self) -> bool {
         let status = &self.rollout.status;
-        let hash = self.sets.new().map(|set| &set.hash);
+        let hash = self.sets.new_set().map(|set| &set.hash);
         let is_new_template =
             !status.current_pod_hash.is_empty() && hash != Some(&status.current_pod_hash);
         is_new_template || status.steps_digest != Some(steps::digest(&self.rollout.spec))
@@ -329,7 +331,7 @@ impl<'a> Sync<'a> {
         }
         if status.stable_hash != status.current_pod_hash {
             status.stable_hash = status.current_pod_hash.clone();
-            let revision = self.sets.new().map_or(0, |set| set.revision);
+            let revision = self.sets.new_set().map_or(0, |set| set.revision);
             let hash = &status.current_pod_hash;
             let message =
                 format!("Rollout completed update to revision {revision} ({hash}): {reason}");

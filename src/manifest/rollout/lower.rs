@@ -229,13 +229,14 @@ fn int_or_percent(
             errors.not_negative(path, i64::from(*number));
             IntOrPercent::Int(*number)
         }
-        IntOrString::String(text) => match text.trim_end_matches('%').parse() {
-            Ok(percent) => IntOrPercent::Percent(percent),
-            Err(_) => {
+        IntOrString::String(text) => {
+            if let Ok(percent) = text.trim_end_matches('%').parse() {
+                IntOrPercent::Percent(percent)
+            } else {
                 errors.invalid(path, text, "must be a number or a percentage such as 25%");
                 IntOrPercent::Int(0)
             }
-        },
+        }
     }
 }
 
@@ -309,9 +310,10 @@ fn traffic_routing(
     }
     for (name, settings) in &written.plugins {
         let routes = if name.ends_with("/gatewayAPI") { http_routes(settings) } else { Vec::new() };
-        routers.push(match routes.is_empty() {
-            true => lean::TrafficRouter::Other(name.as_str().into()),
-            false => lean::TrafficRouter::GatewayApi { routes },
+        routers.push(if routes.is_empty() {
+            lean::TrafficRouter::Other(name.as_str().into())
+        } else {
+            lean::TrafficRouter::GatewayApi { routes }
         });
     }
     if needs_services {
@@ -357,7 +359,7 @@ fn progress_threshold(
     let kinds = [("Percentage", true), ("Pod", false)];
     let is_percentage = errors.choose(Some(&written.r#type), &kinds, &path.field("type"));
     // A negative threshold counts as none.
-    (written.value >= 0).then(|| {
+    (written.value >= 0).then_some({
         if is_percentage {
             IntOrPercent::Percent(written.value)
         } else {

@@ -464,7 +464,7 @@ mod tests {
                 "load.phases[0].load.rps: -1 must be a number of at least 0",
                 "load.phases[1].load.amplitudeRps: 6 is above meanRps 5: the rate would be negative",
                 "load.phases[2].load.points[1].at: 60s is before 120s; sort the entries \
-                 of time",
+                 by time",
             ]
         );
     }

@@ -322,7 +322,11 @@ fn settings_that_do_not_fit_the_trace_are_refused() {
             "load.speed: -1 must be a number above 0",
         ),
         (json!({"load": {"trace": "t"}}), None, "load.trace: the file t was not read"),
-        (json!({"load": {"trace": "t", "repeat": true}}), Some("0\n"), "load.repeat: the part"),
+        (
+            json!({"load": {"trace": "t", "repeat": true}}),
+            Some("0\n"),
+            "load.repeat: the repeated part",
+        ),
     ] {
         assert_refused(json, trace, expected_message);
     }
