@@ -148,6 +148,16 @@ const ONE_OF_EACH: &str = "
 {apiVersion: autoscaling.k8s.io/v1, kind: VerticalPodAutoscaler, metadata: {name: one}, spec: {targetRef: {apiVersion:
  apps/v1, kind: StatefulSet, name: one}, updatePolicy: {updateMode: 'Off'}}}
 ---
+{apiVersion: argoproj.io/v1alpha1, kind: Rollout, metadata: {name: one}, spec: {replicas: 2, selector: {matchLabels: {app: ro}},
+ strategy: {canary: {steps: [{setWeight: 50}]}}, template: {metadata: {labels: {app: ro}}, spec: {containers: [{name: c, image:
+ 'c:1'}]}}}}
+---
+{apiVersion: argoproj.io/v1alpha1, kind: AnalysisTemplate, metadata: {name: one}, spec: {metrics: [{name: m, successCondition:
+ 'result[0] > 0.9', provider: {prometheus: {query: success}}}]}}
+---
+{apiVersion: argoproj.io/v1alpha1, kind: ClusterAnalysisTemplate, metadata: {name: one}, spec: {metrics: [{name: m,
+ successCondition: 'result[0] > 0.9', provider: {prometheus: {query: success}}}]}}
+---
 {apiVersion: autoscaling.internal.knative.dev/v1alpha1, kind: PodAutoscaler, metadata: {name: one}, spec: {scaleTargetRef:
  {apiVersion: apps/v1, kind: Deployment, name: none}}}
 ";
@@ -242,7 +252,7 @@ fn a_change_of_a_field_that_is_not_simulated_starts_a_rollout_and_comes_back() {
     let (workload, before) = the(&simulation, Kind::Deployment);
     let sets = |simulation: &Simulation| {
         let sets = simulation.view().store().replica_sets().values();
-        sets.filter(|set| set.owner.is_some()).count()
+        sets.filter(|set| set.owner.is_some_and(|owner| owner.deployment().is_some())).count()
     };
     assert_eq!(
         template(Kind::Deployment, &before)["spec"]["containers"][0]["command"],
