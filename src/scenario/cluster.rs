@@ -227,13 +227,19 @@ impl ResolvedPool<'_> {
         self.node_type.as_ref()
     }
 
-    /// Price of one node.
+    /// Price of one node; zero without one.
     pub fn price(&self) -> HourlyPrice {
+        self.known_price().unwrap_or_default()
+    }
+
+    /// Price of one node, if the pool or the catalog has one. The nodes of a serverless pool cost nothing: its pods do.
+    fn known_price(&self) -> Option<HourlyPrice> {
         let from_catalog = self.node_type.as_ref().map(|node_type| match node_type.spot {
             Some(spot) if self.pool.spot => spot,
             _ => node_type.on_demand,
         });
-        self.pool.price_per_hour.or(from_catalog).unwrap_or_default()
+        let free = || self.pool.serverless.map(|_| HourlyPrice::default());
+        self.pool.price_per_hour.or(from_catalog).or_else(free)
     }
 
     /// True if spot pricing was requested but neither the catalog nor the pool has a spot price.
@@ -362,7 +368,7 @@ impl ResolvedPool<'_> {
         Machine {
             instance_type: self.pool.instance_type.as_deref().unwrap_or_default().into(),
             capacity_type: self.capacity_type(),
-            price: Some(self.price()),
+            price: self.known_price(),
             launched: None,
             serverless: self.pool.serverless,
         }

@@ -252,16 +252,20 @@ impl Simulation {
         self.env.observers.recorder.finish(self.env.now);
     }
 
-    /// Records, for each workload with pending pods, the scheduler's current message about the first of them.
+    /// Records, for each workload with pending pods, the scheduler's current message about the first of them, and
+    /// Karpenter's reason to add no node for it.
     fn record_pending_reasons(&mut self) {
         let (recorder, view) = self.env.recorder_and_view();
         for (workload, pod) in recorder.first_waiting(view, self.scheduler.queue().found_no_node())
         {
-            if let Some(Verdict::Waits { message, .. }) =
-                self.scheduler.examine(view, pod).map(|decision| decision.verdict)
-            {
-                recorder.workloads[workload].waits_because = Some(message);
+            let verdict = self.scheduler.examine(view, pod).map(|decision| decision.verdict);
+            let Some(Verdict::Waits { mut message, .. }) = verdict else { continue };
+            let id = view.pods().get(pod).map(|pod| &pod.id);
+            let karpenter = self.karpenter.as_ref().zip(id);
+            if let Some(refusal) = karpenter.and_then(|(karpenter, id)| karpenter.refusal(id)) {
+                message = format!("{message}; Karpenter: {refusal}");
             }
+            recorder.workloads[workload].waits_because = Some(message);
         }
     }
 

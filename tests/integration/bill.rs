@@ -1,6 +1,7 @@
 //! What the invoice has beside the nodes, from scenario and manifests to its lines.
 
 use crate::in_memory::resolved;
+use crate::texts::{self, ran};
 use wavetank::report::ChargeLine;
 
 /// `web` in zone a calls `db` in zone b; two Ingresses of a controller that is not among the manifests.
@@ -124,6 +125,17 @@ fn a_request_that_fails_was_sent_and_had_no_answer_to_speak_of() {
     // A tenth of what goes through is the request.
     let share = passed(lost) / passed("[]");
     assert!((share - 0.1).abs() < 1e-3, "{share} of what a run without failures passes");
+}
+
+#[test]
+fn a_pool_without_a_price_is_named_and_one_that_costs_nothing_is_not() {
+    let unpriced = |price: &str| {
+        let pool = format!("{{name: own, count: 1, capacity: {{cpu: 4, memory: 16Gi}}{price}}}");
+        let scenario = format!("duration: 5m\ncluster: {{nodePools: [{pool}]}}\n");
+        ran(&texts::resolved(&scenario, MANIFESTS, &[])).0.cost.unpriced
+    };
+    assert_eq!(unpriced(""), ["own"]);
+    assert!(unpriced(", pricePerHour: 0").is_empty());
 }
 
 #[test]

@@ -120,6 +120,22 @@ fn problems(requirements: &str, class: &str) -> String {
 }
 
 #[test]
+fn pods_for_which_no_type_of_a_pool_is_large_enough_are_reported_with_that_pool() {
+    let nano = "[{key: node.kubernetes.io/instance-type, operator: In, values: [t3.nano]}]";
+    let (report, _) =
+        ran(&resolved("duration: 5m\ncluster: {}\n", &manifests(2, nano, "default"), &[]));
+    let said: Vec<&String> = report.attention.iter().map(|notice| &notice.message).collect();
+    let pending = said.iter().find(|said| said.contains("2 pods still pending")).expect("they are");
+    for words in [
+        "Karpenter: no instance type has enough resources",
+        "karpenter.sh/nodepool In [general]",
+        "t3.nano",
+    ] {
+        assert!(pending.contains(words), "{words} is not in {pending}");
+    }
+}
+
+#[test]
 fn what_keeps_a_pool_from_making_nodes_is_told_with_its_place() {
     for (requirements, class, expected) in [
         (M5, "other", "there is no EC2NodeClass \"other\""),

@@ -65,6 +65,9 @@ impl KarpenterPlan {
     }
 }
 
+/// Beginning of the message about a pod for which no node can be added.
+const REFUSAL: &str = "Failed to schedule pod, ";
+
 /// An offering: type, zone, capacity type.
 type OfferingKey = (Name, Name, Name);
 
@@ -296,7 +299,7 @@ impl Karpenter {
                 Output::Scheduled { results, .. } => {
                     let errors = results.iter().flat_map(|results| &results.errors);
                     for (pod, failure) in errors.filter(|(_, failure)| failure.is_pending) {
-                        let message = format!("Failed to schedule pod, {}", failure.message);
+                        let message = format!("{REFUSAL}{}", failure.message);
                         self.say_of_pod(env, pod, "FailedScheduling", message);
                     }
                 }
@@ -379,6 +382,11 @@ impl Karpenter {
             let message = format!("Pod should schedule on: {}", target.join(", "));
             self.say_of_pod(env, &one.pod, "Nominated", message);
         }
+    }
+
+    /// Its reason to add no node for a pod, if that is its last message about it.
+    pub(super) fn refusal(&self, pod: &NamespacedName) -> Option<&str> {
+        self.said.get(pod)?.strip_prefix(REFUSAL)
     }
 
     /// Logs an Event about a pod, unless it repeats the last one.
