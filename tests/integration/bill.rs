@@ -129,13 +129,14 @@ fn a_request_that_fails_was_sent_and_had_no_answer_to_speak_of() {
 
 #[test]
 fn a_pool_without_a_price_is_named_and_one_that_costs_nothing_is_not() {
-    let unpriced = |price: &str| {
-        let pool = format!("{{name: own, count: 1, capacity: {{cpu: 4, memory: 16Gi}}{price}}}");
+    let unpriced = |pool: &str| {
+        let pool = format!("{{name: own, count: 1, {pool}}}");
         let scenario = format!("duration: 5m\ncluster: {{nodePools: [{pool}]}}\n");
         ran(&texts::resolved(&scenario, MANIFESTS, &[])).0.cost.unpriced
     };
-    assert_eq!(unpriced(""), ["own"]);
-    assert!(unpriced(", pricePerHour: 0").is_empty());
+    assert_eq!(unpriced("capacity: {cpu: 4, memory: 16Gi}"), ["own"]);
+    assert!(unpriced("capacity: {cpu: 4, memory: 16Gi}, pricePerHour: 0").is_empty());
+    assert!(unpriced("serverless: fargate").is_empty(), "its pods are billed, not its nodes");
 }
 
 #[test]
