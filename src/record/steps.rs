@@ -39,6 +39,12 @@ impl Steps {
         self.weighted.value()
     }
 
+    /// The value at an instant of the past; zero before the first change.
+    pub fn value_at(&self, at: SimTime) -> i64 {
+        let before = self.changes.partition_point(|(changed, _)| *changed <= at);
+        before.checked_sub(1).map_or(0, |last| self.changes[last].1)
+    }
+
     /// Value-seconds up to `now`.
     pub fn integral_seconds(&self, now: SimTime) -> f64 {
         self.weighted.integral_seconds(now)
@@ -72,6 +78,15 @@ impl Steps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_of_the_past_is_that_of_the_last_change_until_then() {
+        let mut steps = Steps::default();
+        steps.add(SimTime::from_secs(1), 3);
+        steps.add(SimTime::from_secs(5), -1);
+        let at = |seconds| steps.value_at(SimTime::from_secs(seconds));
+        assert_eq!([at(0), at(1), at(4), at(5), at(9)], [0, 3, 3, 2, 2]);
+    }
 
     #[test]
     fn changes_stand_at_their_instants_and_those_of_one_instant_are_one() {

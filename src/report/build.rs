@@ -227,6 +227,9 @@ fn spread(value: &TimeWeighted, now: SimTime) -> Spread {
     Spread { min: min as f64, mean, max: max as f64 }
 }
 
+/// Time for which pods that are newly desired at the end of a run do not count as missing.
+const STARTING: SimDuration = SimDuration::from_secs(60);
+
 fn workload(facts: ReportInput<'_>, track: &WorkloadTrack) -> WorkloadReport {
     let end = end(facts);
     let position = facts
@@ -245,8 +248,9 @@ fn workload(facts: ReportInput<'_>, track: &WorkloadTrack) -> WorkloadReport {
     let pending = track.pending.value();
     // A pod of a Job may legitimately start or end at this moment; only the outcome of its Job matters.
     let is_batch = track.batch.is_some();
-    let not_ready =
-        if is_batch { 0 } else { track.desired.value() - track.ready.value() - pending };
+    // Pods that an autoscaler has just added may still start.
+    let desired = track.desired.value().min(track.desired.value_at(end - STARTING));
+    let not_ready = if is_batch { 0 } else { desired - track.ready.value() - pending };
     let whole = |count: i64| u64::try_from(count).unwrap_or_default();
     let floats = |series: &[i64]| series.iter().map(|value| *value as f64).collect();
     WorkloadReport {

@@ -319,7 +319,8 @@ pub struct WorkloadReport {
     pub pending_pod_seconds: f64,
     /// Pods without a node at the end of the run.
     pub pods_without_node: u64,
-    /// Other desired pods that were not ready at the end of the run; 0 for workloads that create Jobs.
+    /// Other desired pods that were not ready at the end of the run, without those that were first desired in its last
+    /// minute; 0 for workloads that create Jobs.
     pub pods_not_ready: u64,
     /// CPU use over requests, mean over the run, 0..; absent without requests.
     pub cpu_utilization: Option<f64>,

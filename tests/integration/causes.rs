@@ -250,3 +250,18 @@ objectives: [{service: shop/web, availability: 99}]";
     assert!(because.contains("a liveness probe of Pod shop/web-"), "{because}");
     assert!(because.contains(" failed and ended its container at 00:0"), "{because}");
 }
+
+#[test]
+fn pods_that_are_added_just_before_the_end_are_not_called_missing() {
+    let probe = "readinessProbe: {httpGet: {path: /, port: 80}}, resources";
+    let manifests = MANIFESTS.replacen("resources", probe, 1);
+    let missing = |at: &str| {
+        let late = format!(
+            "
+workloads: [{{workload: Deployment/shop/web, app: {{warmUp: 90s}}, requests: {{cpuTime: 5ms}}}}]
+timeline: [{{at: {at}, scale: {{workload: Deployment/shop/web, replicas: 3}}}}]"
+        );
+        run(&manifests, &format!("{NODES}{late}")).workloads[0].pods_not_ready
+    };
+    assert_eq!([missing("1130s"), missing("1170s")], [1, 0]);
+}
