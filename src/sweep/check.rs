@@ -4,13 +4,14 @@
 use quick_junit::{NonSuccessKind, Report as JunitReport, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
+use super::summary::told;
 use manifest::Diagnostics;
 use report::figures::counted;
 use report::text::layout::{Align, Paint, Style, Table, paragraph};
 use report::{ObjectiveResult, Report};
 
 /// Version of the JSON format: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.1";
+const FORMAT_VERSION: &str = "1.2";
 
 /// Results of all checked scenarios.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,6 +38,9 @@ pub struct CheckedScenario {
     /// The errors in it; empty if it was run.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub problem: String,
+    /// Settings that are marked as guesses, which the results depend on; absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
     /// The results of its objectives.
     pub objectives: Vec<ObjectiveResult>,
 }
@@ -54,6 +58,7 @@ impl CheckedScenario {
             scenario: report.run.scenario.clone(),
             seed: Some(report.run.seed),
             problem,
+            assumed: report.assumptions.iter().map(|one| one.setting.clone()).collect(),
             objectives: report.objectives.clone(),
         }
     }
@@ -65,6 +70,7 @@ impl CheckedScenario {
             scenario: file.to_owned(),
             seed: None,
             problem: problems.to_string().trim_end().to_owned(),
+            assumed: Vec::new(),
             objectives: Vec::new(),
         }
     }
@@ -102,6 +108,16 @@ impl Check {
             let problem = checked.problem.lines();
             lines.extend(problem.flat_map(|line| paragraph("  ", line)));
             lines.extend(objective_lines(&checked.objectives, style));
+            if !checked.assumed.is_empty() {
+                let guesses = match checked.assumed.len() {
+                    1 => "a guess".to_owned(),
+                    count => format!("{count} guesses"),
+                };
+                let text = format!("based on {guesses}: see ASSUMED in wavetank run");
+                lines.extend(
+                    paragraph("  ", &text).iter().map(|line| style.paint(Paint::Dim, line)),
+                );
+            }
         }
         lines.extend(paragraph("", &self.sums()));
         lines.join("\n") + "\n"
@@ -155,7 +171,7 @@ impl Check {
             }
             for objective in &checked.objectives {
                 let title =
-                    format!("{} {} {}", objective.subject, objective.figure, objective.limit);
+                    format!("{} {}", told(&objective.subject, &objective.figure), objective.limit);
                 suite.add_test_case(case(&name, &title, status_of(objective)));
             }
             report.add_test_suite(suite);

@@ -11,6 +11,19 @@ fn a_scenario_that_meets_its_objectives_ends_with_0() {
 }
 
 #[test]
+fn a_verdict_says_on_how_many_guesses_it_rests() {
+    let shop = Shop::new();
+    let guess = "provenance: {assumed: ['traffic[0].load']}\n";
+    shop.write("guessed.yaml", format!("{SCENARIO}{guess}"));
+    let ran = shop.run(&["check", "guessed.yaml"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("based on a guess: see ASSUMED in wavetank run\n"), "{}", ran.out);
+    let json: Value = serde_json::from_str(&shop.run(&["check", "guessed.yaml", "-o", "json"]).out)
+        .expect("JSON");
+    assert_eq!(json["scenarios"][0]["assumed"][0], "traffic[0].load");
+}
+
+#[test]
 fn a_missed_objective_ends_with_1_and_a_failure_in_the_junit_file() {
     let shop = Shop::new();
     let strict = SCENARIO.replace("p95: 200ms", "p95: 1ms");
