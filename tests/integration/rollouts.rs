@@ -375,3 +375,21 @@ fn a_missing_service_is_told_and_retried() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].1.contains("service \"none\" not found"), "{told:?}");
 }
+
+#[test]
+fn a_rollout_takes_over_from_the_deployment_of_its_own_name() {
+    let manifests = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:{REST}---\napiVersion: argoproj.io/v1alpha1\nkind: \
+         Rollout\nmetadata: {{name: web}}\nspec:\n  replicas: 4\n  workloadRef: {{apiVersion: apps/v1, kind: Deployment, name: web, \
+         scaleDown: onsuccess}}\n  strategy: {{canary: {{}}}}\n{SERVICES}"
+    );
+    let mut run = run_of(&manifests, "");
+    run.until(120);
+    assert_eq!(run.events("NewReplicaSetCreated").len(), 1);
+    assert_eq!(rollout(&run).status.available_replicas, 4);
+    let view = run.0.view();
+    let sets = view.replica_sets().values();
+    let of_deployment: Vec<i32> =
+        sets.filter(|set| set.meta.labels.get(ROLLOUT_HASH_LABEL).is_none()).map(|set| set.replicas).collect();
+    assert_eq!(of_deployment, [0]);
+}

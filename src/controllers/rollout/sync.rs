@@ -10,13 +10,13 @@ use crate::{Actions, Requeue};
 use cluster::action::Event;
 use cluster::deployment::WorkloadCondition;
 use cluster::node::ConditionStatus;
-use cluster::replica_set::{ReplicaSetSpec, ReplicaSetUpdate};
+use cluster::replica_set::{ReplicaSet, ReplicaSetSpec, ReplicaSetUpdate};
 use cluster::rollout::{
     AnalysisRuns, PauseReason, ROLLOUT_HASH_LABEL, Rollout, RolloutId, RolloutStatus,
     RolloutStrategy, TrafficWeights,
 };
-use cluster::store::pod_template_hash;
-use cluster::{Action, ClusterView, Kind, Name, ObjectMeta};
+use cluster::store::rollout_template_hash;
+use cluster::{Action, ClusterView, Kind, Name, NamespacedName, ObjectMeta};
 use engine::{SimDuration, SimTime};
 
 /// Time to the next try when a Service is missing (`syncHandler`).
@@ -156,8 +156,12 @@ impl<'a> Sync<'a> {
     fn create_new_set(&mut self) {
         let Rollout { meta, spec, .. } = self.rollout;
         let named = |hash: &str| format!("{}-{hash}", meta.name());
-        let is_free = |hash: &String| !self.sets.all.iter().any(|set| *set.name == *named(hash));
-        let mut hashes = (0..).map(|collisions| pod_template_hash(&spec.template, collisions));
+        // Other controllers' sets take names, too (`collisionCount`).
+        let is_free = |hash: &String| {
+            let id = NamespacedName::new(meta.namespace().clone(), named(hash));
+            self.view.store().find::<ReplicaSet>(&id).is_none()
+        };
+        let mut hashes = (0..).map(|collisions| rollout_template_hash(&spec.template, collisions));
         let hash = hashes.find(is_free).unwrap_or_default();
         let mut template = spec.template.clone();
         template.labels = template.labels.with(ROLLOUT_HASH_LABEL, hash.as_str());
