@@ -17,6 +17,10 @@ use cluster::deployment::IntOrPercent;
 use cluster::rollout as lean;
 use cluster::{Name, ObjectMeta};
 
+/// The highest weight of a backend in the Gateway API. The controller has no bound of its own, but multiplies weights and
+/// pods in 32 bits.
+const MOST_WEIGHT: i32 = 1_000_000;
+
 /// A Rollout and its document, in which the pod template is defaulted.
 pub(crate) fn rollout(
     meta: &ObjectMeta,
@@ -333,10 +337,11 @@ fn traffic_routing(
         errors.invalid(&at.field("maxTrafficWeight"), weight, rule);
     }
     let max_weight = written.max_traffic_weight.unwrap_or(100);
-    if max_weight <= 0 {
-        errors.invalid(&at.field("maxTrafficWeight"), max_weight, "must be greater than 0");
+    if !(1..=MOST_WEIGHT).contains(&max_weight) {
+        let rule = format!("must be between 1 and {MOST_WEIGHT}");
+        errors.invalid(&at.field("maxTrafficWeight"), max_weight, rule);
     }
-    lean::TrafficRouting { max_weight: max_weight.max(1), routers }
+    lean::TrafficRouting { max_weight: max_weight.clamp(1, MOST_WEIGHT), routers }
 }
 
 fn has_subsets(istio: &Opaque) -> bool {

@@ -40,6 +40,10 @@ fn a_canary_that_the_controller_refuses_is_refused_at_its_field() {
             "stableService: a, canaryService: b, trafficRouting: {istio: {virtualService: {name: v}}, maxTrafficWeight: 1000}".to_owned(),
             "canary.trafficRouting.maxTrafficWeight",
         ),
+        (
+            "stableService: a, canaryService: b, trafficRouting: {nginx: {stableIngress: i}, maxTrafficWeight: 1000001}".to_owned(),
+            "canary.trafficRouting.maxTrafficWeight",
+        ),
     ] {
         let said = said_of_canary(&canary);
         assert!(said.contains("error:") && said.contains(&format!("spec.strategy.{field}: ")), "{canary}: {said}");
