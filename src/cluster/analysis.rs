@@ -115,7 +115,7 @@ impl AnalysisPhase {
 }
 
 /// An AnalysisRun, which lives in the status of its Rollout.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AnalysisRun {
     /// Its name.
     pub name: Name,
@@ -132,7 +132,7 @@ pub struct AnalysisRun {
 }
 
 /// One metric of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricRun {
     /// The metric, with arguments filled in.
     pub metric: MetricTemplate,
@@ -169,12 +169,12 @@ pub struct MetricRun {
 }
 
 /// One measurement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
     /// When it was made.
     pub at: SimTime,
-    /// The value, in thousandths; absent = there was none.
-    pub milli: Option<i64>,
+    /// The value; absent = there was none.
+    pub value: Option<f64>,
     /// What it means.
     pub phase: AnalysisPhase,
     /// What went wrong.

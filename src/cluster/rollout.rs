@@ -226,7 +226,7 @@ pub enum RolloutPhase {
 }
 
 /// `status` of a Rollout.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RolloutStatus {
     /// The generation that this status describes.
     pub observed_generation: i64,
@@ -275,7 +275,7 @@ pub struct RolloutStatus {
 }
 
 /// The analyses of a Rollout that are under way, or ended in the present step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AnalysisRuns {
     /// That of an `analysis` step.
     pub step: Option<AnalysisRun>,

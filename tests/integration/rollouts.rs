@@ -197,6 +197,15 @@ fn an_analysis_that_fails_aborts_the_update_and_one_that_succeeds_ends_it() {
 }
 
 #[test]
+fn an_analysis_judges_a_value_that_is_not_cut_to_thousandths() {
+    let mut run = run_of(&analysed("{name: least, value: '0.5'}"), UPDATE);
+    run.until(170);
+    let analysis = rollout(&run).status.runs.step.expect("it is under way");
+    let value = analysis.metrics[0].last.as_ref().and_then(|last| last.value).expect("one is made");
+    assert!(value > 0.5 && (value * 1000.0).fract() > 1e-6, "{value}");
+}
+
+#[test]
 fn what_no_rule_measures_succeeds_and_is_told() {
     let text = scenario("").replace("name: success-rate", "name: other");
     let resolved =

@@ -198,8 +198,11 @@ fn write_metric(f: &mut fmt::Formatter<'_>, run: &MetricRun) -> fmt::Result {
     )?;
     if let Some(last) = &run.last {
         write!(f, "; at {} ", last.at)?;
-        match last.milli {
-            Some(milli) => write!(f, "{} is {}", milli as f64 / 1000.0, last.phase.name())?,
+        match last.value {
+            Some(value) => {
+                let rounded = (value * 1e6).round() / 1e6;
+                write!(f, "{rounded} is {}", last.phase.name())?;
+            }
             None if last.phase == cluster::analysis::AnalysisPhase::Successful => {
                 write!(f, "no rule measures it, so that it is taken for Successful")?;
             }

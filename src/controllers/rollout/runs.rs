@@ -303,18 +303,17 @@ fn measurement(view: ClusterView<'_>, metric: &MetricTemplate) -> Measurement {
     let at = view.now;
     let Some(name) = measured_by(metric, all.keys()) else {
         let phase = AnalysisPhase::Successful;
-        return Measurement { at, milli: None, phase, message: "".into() };
+        return Measurement { at, value: None, phase, message: "".into() };
     };
     if view.store().is_metric_failing(name) {
         let message = "the source of the metric does not answer".into();
-        return Measurement { at, milli: None, phase: AnalysisPhase::Error, message };
+        return Measurement { at, value: None, phase: AnalysisPhase::Error, message };
     }
-    let milli = all[name].iter().find_map(|series| series.external);
-    let value = milli.map(|milli| milli as f64 / 1000.0);
+    let value = all[name].iter().find_map(|series| series.exact);
     match judge(metric, value) {
-        Ok(phase) => Measurement { at, milli, phase, message: "".into() },
+        Ok(phase) => Measurement { at, value, phase, message: "".into() },
         Err(message) => {
-            Measurement { at, milli, phase: AnalysisPhase::Error, message: message.into() }
+            Measurement { at, value, phase: AnalysisPhase::Error, message: message.into() }
         }
     }
 }
