@@ -138,17 +138,35 @@ pub enum TrafficRouter {
 
 /// One step of a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CanaryStep {
+pub struct CanaryStep {
+    /// What it does.
+    pub action: StepAction,
+    /// `setCanaryScale`, by itself or beside another action: the pods of the new version, apart from its weight.
+    pub scale: Option<CanaryScale>,
+}
+
+/// What a step of a canary does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepAction {
     /// `setWeight`: the share of the new version, of all requests or of the pods.
     SetWeight(i32),
     /// `pause`: for this long; absent = until it is promoted.
-    Pause(Option<SimDuration>),
-    /// `setCanaryScale`: the pods of the new version, apart from its weight.
-    SetCanaryScale(CanaryScale),
+    Pause(Option<PauseLength>),
+    /// Nothing but its `setCanaryScale`.
+    Scale,
     /// `analysis`.
     Analysis(AnalysisCall),
-    /// A step that is passed at once as nothing here carries it out, such as `experiment`.
+    /// It is passed at once as nothing here carries it out, such as `experiment`.
     Other(Name),
+}
+
+/// The length of a pause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseLength {
+    /// How long it is.
+    pub duration: SimDuration,
+    /// The same as written, such as 2m, which Events quote.
+    pub written: Name,
 }
 
 /// `setCanaryScale`.
@@ -333,6 +351,37 @@ impl RolloutSpec {
     /// The steps of its canary; none with blue-green.
     pub fn steps(&self) -> &[CanaryStep] {
         self.canary().map_or(&[], |canary| &canary.steps)
+    }
+}
+
+impl CanaryStep {
+    /// A step without `setCanaryScale`.
+    pub const fn new(action: StepAction) -> Self {
+        Self { action, scale: None }
+    }
+
+    /// The weight that it sets.
+    pub const fn weight(&self) -> Option<i32> {
+        match self.action {
+            StepAction::SetWeight(weight) => Some(weight),
+            _ => None,
+        }
+    }
+
+    /// Its analysis.
+    pub const fn analysis(&self) -> Option<&AnalysisCall> {
+        match &self.action {
+            StepAction::Analysis(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// The length of its pause; absent too if that lasts until it is promoted.
+    pub fn pause(&self) -> Option<SimDuration> {
+        match &self.action {
+            StepAction::Pause(length) => length.as_ref().map(|length| length.duration),
+            _ => None,
+        }
     }
 }
 

@@ -97,7 +97,7 @@ fn the_first_version_skips_the_steps_and_the_next_one_follows_them() {
         steps,
         [
             "Rollout step 1/4 completed (setWeight: 25)",
-            "Rollout step 2/4 completed (pause: 120s)",
+            "Rollout step 2/4 completed (pause: 2m)",
             "Rollout step 3/4 completed (setWeight: 50)",
         ]
     );
@@ -269,6 +269,15 @@ fn a_router_gets_the_weights_and_the_old_version_stays_for_its_delay() {
     let completed = seconds(&run, "RolloutCompleted")[1];
     let last = run.events("ScalingReplicaSet").pop().expect("it is scaled");
     assert!((completed + 30..completed + 34).contains(&last.0), "{completed} {last:?}");
+}
+
+#[test]
+fn a_step_may_set_both_weight_and_scale() {
+    let steps = "steps: [{setWeight: 50, setCanaryScale: {replicas: 3}}, {pause: {}}]";
+    let mut run = run_of(&routed(steps), UPDATE);
+    run.until(200);
+    assert_eq!((weights(&run), versions(&run)), (vec![50, 50], vec![4, 3]));
+    assert_eq!(rollout(&run).status.current_step, Some(1));
 }
 
 #[test]

@@ -151,10 +151,8 @@ impl LastSync {
             );
         }
         for (reason, since) in &status.pauses {
-            let duration = match self.spec.steps().get(status.current_step.unwrap_or(usize::MAX)) {
-                Some(CanaryStep::Pause(duration)) => *duration,
-                _ => None,
-            };
+            let step = self.spec.steps().get(status.current_step.unwrap_or(usize::MAX));
+            let duration = step.and_then(CanaryStep::pause);
             match (reason, duration, self.spec.blue_green()) {
                 (PauseReason::CanaryPauseStep, Some(duration), _) => {
                     writeln!(f, "paused since {since}, until {}", *since + duration)?;

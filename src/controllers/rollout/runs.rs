@@ -10,7 +10,7 @@ use cluster::analysis::{
     ArgumentValue, ClusterAnalysisTemplate, Measurement, MetricRun, MetricTemplate,
     TemplateReference,
 };
-use cluster::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseReason};
+use cluster::rollout::{BlueGreenStrategy, CanaryStrategy, PauseReason};
 use cluster::{ClusterView, Name, NamespacedName};
 
 /// Templates may name others; deeper chains are cut.
@@ -34,10 +34,10 @@ impl Sync<'_> {
         let status = &self.rollout.status;
         let index = status.current_step.unwrap_or_default();
         if status.pauses.is_empty() {
-            let step = steps::current(self.rollout).map(|(_, step)| step);
+            let call = steps::current(self.rollout).and_then(|(_, step)| step.analysis());
             let is_earlier = self.runs.step.as_ref().is_some_and(|run| run.step != Some(index));
-            match step {
-                Some(CanaryStep::Analysis(call)) if !is_earlier => {
+            match call {
+                Some(call) if !is_earlier => {
                     self.follow(Role::Step, call, &index.to_string());
                 }
                 _ => self.runs.step = None,

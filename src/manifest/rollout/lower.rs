@@ -129,6 +129,9 @@ fn blue_green(
         errors.invalid(&path.field("scaleDownDelayRevisionLimit"), limit, rule);
     }
     anti_affinity(&written.anti_affinity, &path.field("antiAffinity"), errors);
+    let preview_replica_count = written
+        .preview_replica_count
+        .map(|count| pod_count(Some(count), &path.field("previewReplicaCount"), errors));
     let mut analysis = |written: &Option<RolloutAnalysis>, field: &str| {
         let written = written.as_ref().filter(|written| !written.templates.is_empty());
         written.map(|written| call(meta, written, &path.field(field), errors))
@@ -138,7 +141,7 @@ fn blue_green(
         preview_service: named(written.preview_service.as_ref()),
         auto_promotion_enabled: written.auto_promotion_enabled.unwrap_or(true),
         auto_promotion_seconds: written.auto_promotion_seconds.unwrap_or_default(),
-        preview_replica_count: written.preview_replica_count,
+        preview_replica_count,
         scale_down_delay_seconds: written.scale_down_delay_seconds,
         scale_down_delay_revision_limit: written.scale_down_delay_revision_limit,
         abort_scale_down_delay_seconds: written.abort_scale_down_delay_seconds,
@@ -205,7 +208,11 @@ fn canary(
         stable_service,
         routing,
         dynamic_stable_scale: written.dynamic_stable_scale.unwrap_or_default(),
-        min_pods_per_replica_set: written.min_pods_per_replica_set.unwrap_or_default(),
+        min_pods_per_replica_set: pod_count(
+            written.min_pods_per_replica_set,
+            &path.field("minPodsPerReplicaSet"),
+            errors,
+        ),
         scale_down_delay_seconds: written.scale_down_delay_seconds,
         scale_down_delay_revision_limit: written.scale_down_delay_revision_limit,
         abort_scale_down_delay_seconds: written.abort_scale_down_delay_seconds,
@@ -230,8 +237,7 @@ fn int_or_percent(
 ) -> IntOrPercent {
     match given {
         IntOrString::Int(number) => {
-            errors.not_negative(path, i64::from(*number));
-            IntOrPercent::Int(*number)
+            IntOrPercent::Int(pod_count(Some(*number), path, errors))
         }
         IntOrString::String(text) => {
             if let Ok(percent) = text.trim_end_matches('%').parse() {
@@ -292,6 +298,12 @@ fn traffic_routing(
 ) -> lean::TrafficRouting {
     let mut routers = Vec::new();
     if let Some(nginx) = &written.nginx {
+        let has_one = nginx.stable_ingress.as_deref().is_some_and(|name| !name.is_empty());
+        if has_one != nginx.stable_ingresses.is_empty() {
+            let how = if has_one { "Both are" } else { "Neither are" };
+            let rule = format!("Either StableIngress or StableIngresses must be configured. {how} configured.");
+            errors.push(&path.field("trafficRouting").field("nginx"), rule);
+        }
         let one = nginx.stable_ingress.iter().filter(|_| nginx.stable_ingresses.is_empty());
         let ingresses = nginx.stable_ingresses.iter().chain(one);
         let ingresses = ingresses.map(|name| name.as_str().into()).collect();

@@ -35,6 +35,17 @@ fn a_canary_that_the_controller_refuses_is_refused_at_its_field() {
         ("steps: [{setWeight: 1, pause: {}}]".to_owned(), "canary.steps[0]"),
         ("steps: [{}]".to_owned(), "canary.steps[0]"),
         ("steps: [{setCanaryScale: {replicas: 1}}]".to_owned(), "canary.trafficRouting"),
+        ("maxSurge: 1000001".to_owned(), "canary.maxSurge"),
+        (of_routing("minPodsPerReplicaSet: -1"), "canary.minPodsPerReplicaSet"),
+        (of_routing("steps: [{setCanaryScale: {replicas: -1}}]"), "canary.steps[0].setCanaryScale.replicas"),
+        (of_routing("steps: [{setCanaryScale: {replicas: 1000001}}]"), "canary.steps[0].setCanaryScale.replicas"),
+        (of_routing("steps: [{setCanaryScale: {weight: -1}}]"), "canary.steps[0].setCanaryScale.weight"),
+        (of_routing("steps: [{setCanaryScale: {weight: 1001}}]"), "canary.steps[0].setCanaryScale.weight"),
+        ("stableService: a, canaryService: b, trafficRouting: {nginx: {}}".to_owned(), "canary.trafficRouting.nginx"),
+        (
+            "stableService: a, canaryService: b, trafficRouting: {nginx: {stableIngress: i, stableIngresses: [j]}}".to_owned(),
+            "canary.trafficRouting.nginx",
+        ),
         ("antiAffinity: {}".to_owned(), "canary.antiAffinity"),
         (
             "stableService: a, canaryService: b, trafficRouting: {istio: {virtualService: {name: v}}, maxTrafficWeight: 1000}".to_owned(),
@@ -63,6 +74,14 @@ fn other_rules_name_their_field_too() {
         (
             "strategy: {blueGreen: {activeService: a, previewService: a}}",
             "spec.strategy.blueGreen.activeService",
+        ),
+        (
+            "strategy: {blueGreen: {activeService: a, previewReplicaCount: -1}}",
+            "spec.strategy.blueGreen.previewReplicaCount",
+        ),
+        (
+            "strategy: {blueGreen: {activeService: a, previewReplicaCount: 1000001}}",
+            "spec.strategy.blueGreen.previewReplicaCount",
         ),
         (
             "revisionHistoryLimit: 1, strategy: {blueGreen: {activeService: a, scaleDownDelayRevisionLimit: 2}}",
