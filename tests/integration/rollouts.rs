@@ -395,6 +395,22 @@ fn a_missing_service_is_told_and_retried() {
 }
 
 #[test]
+fn without_a_template_of_its_analysis_a_rollout_gets_no_pods_even_at_first() {
+    let manifests = analysed("").replace("metadata: {name: success-rate}", "metadata: {name: other}");
+    let mut run = run_of(&manifests, "");
+    run.until(60);
+    assert!(versions(&run).is_empty());
+    assert_eq!(rollout(&run).status.phase, RolloutPhase::Degraded);
+    let told = run.events("InvalidSpec");
+    let [(_, message)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(
+        message,
+        "The Rollout \"web\" is invalid: spec.strategy.canary.steps[1].analysis.templates: Invalid value: \"success-rate\": \
+         AnalysisTemplate 'success-rate' not found"
+    );
+}
+
+#[test]
 fn a_rollout_takes_over_from_the_deployment_of_its_own_name() {
     let manifests = format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:{REST}---\napiVersion: argoproj.io/v1alpha1\nkind: \

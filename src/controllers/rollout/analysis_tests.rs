@@ -165,3 +165,25 @@ fn arguments_are_filled_in_and_missing_ones_are_an_error() {
     let many = MetricTemplate { count: Some("2".into()), interval: None, ..metric(None, None) };
     assert!(metric_run(&many, &[]).is_err(), "several measurements need an interval");
 }
+
+#[test]
+fn a_rule_of_a_dry_run_is_an_expression_that_must_match_a_metric() {
+    let marked = |rules: &[&str]| {
+        let named = |name: &str| MetricRun {
+            metric: MetricTemplate { name: name.into(), ..MetricTemplate::default() },
+            ..MetricRun::default()
+        };
+        let mut runs = ["success-rate", "latency-p95", "latency-p99"].map(named);
+        let rules: Vec<Name> = rules.iter().map(|rule| Name::from(*rule)).collect();
+        let rules: Vec<&Name> = rules.iter().collect();
+        mark_dry(&mut runs, &rules).map(|()| runs.map(|run| run.is_dry))
+    };
+    assert_eq!(marked(&[]), Ok([false; 3]));
+    assert_eq!(marked(&["latency"]), Ok([false, true, true]));
+    assert_eq!(marked(&["^latency.*9$", "rate"]), Ok([true, false, true]));
+    assert_eq!(marked(&[".*"]), Ok([true; 3]));
+    for none in ["^rate", "*"] {
+        let why = "dryRun[1]: Rule didn't match any metric name(s)".to_owned();
+        assert_eq!(marked(&["latency", none]), Err(why), "{none}");
+    }
+}

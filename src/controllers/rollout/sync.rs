@@ -15,11 +15,12 @@ use cluster::rollout::{
     AnalysisRuns, PauseReason, ROLLOUT_HASH_LABEL, Rollout, RolloutId, RolloutStatus,
     RolloutStrategy, TrafficWeights,
 };
+use cluster::rollout_references::InvalidField;
 use cluster::store::rollout_template_hash;
 use cluster::{Action, ClusterView, Kind, Name, NamespacedName, ObjectMeta};
 use engine::{SimDuration, SimTime};
 
-/// Time to the next try when a Service is missing (`syncHandler`).
+/// Time to the next try when an object is missing (`syncHandler`).
 const RETRY_INVALID: SimDuration = SimDuration::from_secs(20);
 
 /// A sync in progress.
@@ -67,8 +68,8 @@ impl<'a> Sync<'a> {
 
     /// Runs the sync (`reconcile`).
     pub(super) fn run(mut self) -> Requeue {
-        if let Some(missing) = self.missing_service() {
-            return self.invalid(&missing);
+        if let Some(problem) = self.invalid_reference() {
+            return self.invalid(&problem);
         }
         if self.sets.new.is_none() {
             self.create_new_set();
@@ -88,27 +89,10 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// A Service that the strategy names and that does not exist (`getReferencedServices`).
-    fn missing_service(&self) -> Option<(&'static str, String)> {
-        let named = match &self.rollout.spec.strategy {
-            RolloutStrategy::Canary(canary) => [
-                ("spec.strategy.canary.stableService", canary.stable_service.as_ref()),
-                ("spec.strategy.canary.canaryService", canary.canary_service.as_ref()),
-            ],
-            RolloutStrategy::BlueGreen(blue_green) => [
-                ("spec.strategy.blueGreen.activeService", Some(&blue_green.active_service)),
-                ("spec.strategy.blueGreen.previewService", blue_green.preview_service.as_ref()),
-            ],
-        };
-        let mut named = named.into_iter().filter_map(|(field, name)| Some((field, name?)));
-        let (field, name) = named.find(|(_, name)| self.service(name).is_none())?;
-        Some((field, name.to_string()))
-    }
-
-    fn invalid(self, (field, name): &(&'static str, String)) -> Requeue {
+    fn invalid(self, InvalidField { field, value, problem }: &InvalidField) -> Requeue {
         let rollout = self.rollout.meta.name();
         let message = format!(
-            "The Rollout \"{rollout}\" is invalid: {field}: Invalid value: \"{name}\": service \"{name}\" not found"
+            "The Rollout \"{rollout}\" is invalid: {field}: Invalid value: \"{value}\": {problem}"
         );
         let mut status = self.rollout.status.clone();
         let condition = progress::invalid_spec(message.clone(), self.view.now);
