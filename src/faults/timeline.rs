@@ -132,7 +132,7 @@ actions! {
     "pauseRollout" pause_rollout: PauseRollout(ObjectReference),
     /// kubectl rollout resume of this Deployment or Rollout.
     "resumeRollout" resume_rollout: ResumeRollout(ObjectReference),
-    /// kubectl argo rollouts promote of a Rollout: ends its pause, or its present step.
+    /// kubectl argo rollouts promote of a Rollout: ends its pause, also that of `pauseRollout`, or its present step.
     "promoteRollout" promote_rollout: PromoteRollout(Promotion),
     /// kubectl argo rollouts abort of this Rollout: its requests and pods go back to the stable version.
     "abortRollout" abort_rollout: AbortRollout(ObjectReference),

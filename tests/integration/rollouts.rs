@@ -1,6 +1,6 @@
 //! Rollouts of Argo Rollouts: their versions, Services and routes over an update.
 
-use wavetank::cluster::rollout::{ROLLOUT_HASH_LABEL, Rollout, RolloutPhase};
+use wavetank::cluster::rollout::{PauseReason, ROLLOUT_HASH_LABEL, Rollout, RolloutPhase};
 
 use crate::in_memory::{Run, resolved};
 
@@ -119,6 +119,45 @@ fn a_promotion_ends_a_pause_and_a_full_one_all_steps() {
     };
     assert_eq!(promote(false), (vec![2, 2], RolloutPhase::Paused));
     assert_eq!(promote(true), (vec![0, 4], RolloutPhase::Healthy));
+}
+
+#[test]
+fn a_promotion_also_ends_a_pause_by_the_user() {
+    for full in [false, true] {
+        let timeline = format!(
+            "{{at: 50s, pauseRollout: Rollout/default/web}}, {UPDATE}, {{at: 5m, promoteRollout: {{workload: Rollout/default/web, full: \
+             {full}}}}}"
+        );
+        let mut run = run(STEPS, &timeline);
+        run.until(290);
+        assert_eq!(versions(&run), [4, 0], "{full}");
+        run.until(400);
+        assert!(!rollout(&run).spec.paused);
+        // It goes from the first step, which the pause held up, to the second.
+        let moved = if full { [0, 4] } else { [3, 1] };
+        assert_eq!(versions(&run), moved, "{full}");
+    }
+}
+
+#[test]
+fn after_an_undecided_analysis_a_promotion_goes_to_the_next_step() {
+    let undecided = analysed("").replace(
+        "successCondition: 'result[0] >= {{args.least}}'",
+        "successCondition: 'result[0] > 2', failureCondition: 'result[0] < -2'",
+    );
+    let undecided = undecided.replace("args: []}}]", "args: []}}, {pause: {}}]");
+    let timeline =
+        format!("{UPDATE}, {{at: 8m, promoteRollout: {{workload: Rollout/default/web}}}}");
+    let mut run = run_of(&undecided, &timeline);
+    run.until(470);
+    let status = rollout(&run).status;
+    assert_eq!(status.current_step, Some(1));
+    assert_eq!(status.pauses[0].0, PauseReason::InconclusiveAnalysisRun);
+    run.until(600);
+    let status = rollout(&run).status;
+    assert_eq!(status.current_step, Some(2));
+    assert_eq!(status.pauses[0].0, PauseReason::CanaryPauseStep);
+    assert!(status.runs.step.is_none());
 }
 
 #[test]
@@ -396,7 +435,8 @@ fn a_missing_service_is_told_and_retried() {
 
 #[test]
 fn without_a_template_of_its_analysis_a_rollout_gets_no_pods_even_at_first() {
-    let manifests = analysed("").replace("metadata: {name: success-rate}", "metadata: {name: other}");
+    let manifests =
+        analysed("").replace("metadata: {name: success-rate}", "metadata: {name: other}");
     let mut run = run_of(&manifests, "");
     run.until(60);
     assert!(versions(&run).is_empty());
@@ -423,7 +463,9 @@ fn a_rollout_takes_over_from_the_deployment_of_its_own_name() {
     assert_eq!(rollout(&run).status.available_replicas, 4);
     let view = run.0.view();
     let sets = view.replica_sets().values();
-    let of_deployment: Vec<i32> =
-        sets.filter(|set| set.meta.labels.get(ROLLOUT_HASH_LABEL).is_none()).map(|set| set.replicas).collect();
+    let of_deployment: Vec<i32> = sets
+        .filter(|set| set.meta.labels.get(ROLLOUT_HASH_LABEL).is_none())
+        .map(|set| set.replicas)
+        .collect();
     assert_eq!(of_deployment, [0]);
 }
