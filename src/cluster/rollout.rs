@@ -1,5 +1,7 @@
 //! Rollouts of Argo Rollouts (`argoproj.io/v1alpha1`, 1.9.1): a workload whose update goes by steps, or from blue to green.
 
+use jiff::Timestamp;
+
 use super::action::Refused;
 use super::analysis::{AnalysisCall, AnalysisRun};
 use super::change::Change;
@@ -46,6 +48,8 @@ pub struct RolloutSpec {
     pub revision_history_limit: i32,
     /// While set, neither counts nor Services change.
     pub paused: bool,
+    /// Pods older than this are replaced, without an update (`kubectl argo rollouts restart`).
+    pub restart_at: Option<Timestamp>,
     /// An update without progress for this long is reported as failed.
     pub progress_deadline_seconds: i32,
     /// Whether such an update is aborted.
@@ -272,6 +276,8 @@ pub struct RolloutStatus {
     pub controller_pause: bool,
     /// Since when the update is aborted.
     pub aborted_at: Option<SimTime>,
+    /// The `restart_at` up to which all pods are replaced.
+    pub restarted_at: Option<Timestamp>,
     /// Whether the rest of the steps is to be skipped.
     pub promote_full: bool,
     /// The weights that the traffic router has.

@@ -126,7 +126,8 @@ actions! {
     "scale" scale: Scale(ScaleChange),
     /// kubectl patch pod --subresource resize: changes CPU and memory of running containers in place.
     "resize" resize: Resize(ResizeChange),
-    /// kubectl rollout restart of this workload.
+    /// kubectl rollout restart of this workload; of a Rollout kubectl argo rollouts restart, which replaces its pods without
+    /// an update.
     "restartRollout" restart_rollout: RestartRollout(ObjectReference),
     /// kubectl rollout pause of this Deployment, or kubectl argo rollouts pause of this Rollout.
     "pauseRollout" pause_rollout: PauseRollout(ObjectReference),

@@ -82,8 +82,18 @@ impl Environment {
         }
     }
 
-    /// `kubectl rollout restart`.
+    /// `kubectl rollout restart`; of a Rollout `kubectl argo rollouts restart`, which is no update.
     pub(super) fn restart_rollout(&mut self, workload: &ObjectReference) {
+        if workload.kind == Kind::Rollout {
+            let at = self.view().timestamp();
+            let restarted = |rollout: &mut RolloutSpec| rollout.restart_at = Some(at);
+            let action = rollout_spec_change(self.plane.store(), workload, restarted);
+            if self.user_if_there(workload, action) {
+                let message = "Restarted by the scenario".to_owned();
+                self.emit_event("user", workload, "Restarted", message);
+            }
+            return;
+        }
         let now = self.now.to_string();
         let set = |template: &mut PodTemplate| {
             template.annotations = template.annotations.with(RESTARTED_AT, now.as_str());

@@ -1,6 +1,7 @@
 //! Rollouts of Argo Rollouts: their versions, Services and routes over an update.
 
 use wavetank::cluster::rollout::{PauseReason, ROLLOUT_HASH_LABEL, Rollout, RolloutPhase};
+use wavetank::engine::SimTime;
 
 use crate::in_memory::{Run, resolved};
 
@@ -68,6 +69,13 @@ fn selected(run: &Run, service: &str) -> Option<usize> {
     let mut sets: Vec<_> = view.replica_sets().values().collect();
     sets.sort_by_key(|set| set.meta.created);
     sets.iter().position(|set| set.meta.labels.get(ROLLOUT_HASH_LABEL) == Some(hash))
+}
+
+/// The pods that are not being deleted: when they were created (s), and their names.
+fn pods(run: &Run) -> Vec<(i64, String)> {
+    let view = run.0.view();
+    let live = view.pods().values().filter(|pod| !pod.is_terminating());
+    live.map(|pod| (pod.created.since(SimTime::ZERO).as_secs(), pod.id.name.to_string())).collect()
 }
 
 fn seconds(run: &Run, reason: &str) -> Vec<i64> {
@@ -158,6 +166,38 @@ fn after_an_undecided_analysis_a_promotion_goes_to_the_next_step() {
     assert_eq!(status.current_step, Some(2));
     assert_eq!(status.pauses[0].0, PauseReason::CanaryPauseStep);
     assert!(status.runs.step.is_none());
+}
+
+#[test]
+fn a_restart_replaces_the_pods_without_an_update() {
+    for spec in [STEPS, "strategy: {blueGreen: {activeService: web}}"] {
+        let mut run = run(spec, "{at: 2m, restartRollout: Rollout/default/web}");
+        run.until(119);
+        let before = pods(&run);
+        for second in 120..400 {
+            run.until(second);
+            let gone = before
+                .iter()
+                .filter(|(_, name)| !pods(&run).iter().any(|(_, other)| other == name));
+            let young = pods(&run).into_iter().filter(|(created, _)| *created >= 120);
+            // One may be missing.
+            assert!(gone.count() <= young.count() + 1, "{second}");
+        }
+        assert_eq!(versions(&run), [4], "{spec}");
+        let after = pods(&run);
+        assert!(after.len() == 4 && after.iter().all(|(created, _)| *created >= 120), "{after:?}");
+        let Rollout { spec, status, .. } = rollout(&run);
+        assert_eq!(status.phase, RolloutPhase::Healthy);
+        assert!(spec.restart_at.is_some() && status.restarted_at == spec.restart_at);
+    }
+}
+
+#[test]
+fn a_patch_of_the_template_starts_an_update() {
+    let patch = "{at: 1m, patch: {workload: Rollout/default/web, patch: {spec: {template: {metadata: {annotations: {a: b}}}}}}}";
+    let mut run = run(STEPS, patch);
+    run.until(170);
+    assert_eq!(versions(&run), [3, 1]);
 }
 
 #[test]

@@ -15,6 +15,10 @@ impl Sync<'_> {
         if self.is_changed() {
             return self.canary_status(canary);
         }
+        if self.restart_pods() {
+            // The counts of available pods are no longer right.
+            return self.wake.map_or(Requeue::No, Requeue::At);
+        }
         self.clean_up();
         self.point_canary_services(canary);
         self.route(canary);

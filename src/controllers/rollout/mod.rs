@@ -9,6 +9,7 @@ mod explain;
 mod pauses;
 mod progress;
 mod references;
+mod restart;
 mod routing;
 mod runs;
 mod scaling;
@@ -60,7 +61,8 @@ impl Controller for RolloutController {
                 let (namespace, name) = (service.meta.namespace(), service.meta.name());
                 let all = view.store().rollouts().iter();
                 let users = all.filter(|(_, one)| {
-                    one.meta.namespace() == namespace && one.spec.services().any(|(_, own)| own == name)
+                    one.meta.namespace() == namespace
+                        && one.spec.services().any(|(_, own)| own == name)
                 });
                 wake.extend(users.map(|(id, _)| Key::Rollout(id)));
                 return;

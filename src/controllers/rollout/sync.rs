@@ -1,6 +1,8 @@
 //! One sync of a Rollout: gathers its ReplicaSets, scales them, and follows its strategy (`rollout/sync.go`,
 //! `rollout/replicaset.go`, Argo Rollouts 1.9.1).
 
+use jiff::Timestamp;
+
 use super::canary::{self, Fenceposts};
 use super::pauses::Pauses;
 use super::progress;
@@ -34,6 +36,7 @@ pub(super) struct Sync<'a> {
     pub(super) weights: Option<TrafficWeights>,
     pub(super) runs: AnalysisRuns,
     pub(super) conditions: Vec<WorkloadCondition>,
+    pub(super) restarted_at: Option<Timestamp>,
     /// The hash to which this sync switched the preview Service.
     pub(super) preview_switched_to: Option<Name>,
     /// The hash to which this sync switched the active Service.
@@ -59,6 +62,7 @@ impl<'a> Sync<'a> {
             weights: rollout.status.weights.clone(),
             runs: rollout.status.runs.clone(),
             conditions: rollout.status.conditions.clone(),
+            restarted_at: rollout.status.restarted_at,
             preview_switched_to: None,
             active_switched_to: None,
             wake: None,
@@ -282,6 +286,7 @@ impl<'a> Sync<'a> {
             runs: self.runs.clone(),
             conditions: self.conditions.clone(),
             aborted_at: before.aborted_at,
+            restarted_at: self.restarted_at,
             ..RolloutStatus::default()
         };
         // `newStatus.stableRS` is still empty when this is computed.
@@ -304,6 +309,8 @@ impl<'a> Sync<'a> {
         self.pauses.clear();
         status.promote_full = false;
         status.preview_accepted = false;
+        // The pods of the new version are all young enough.
+        status.restarted_at = self.rollout.spec.restart_at;
         status.runs = AnalysisRuns::default();
         status.current_step = (!self.rollout.spec.steps().is_empty()).then_some(0);
     }

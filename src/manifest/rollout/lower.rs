@@ -96,6 +96,7 @@ pub(crate) fn rollout(
         min_ready_seconds,
         revision_history_limit,
         paused: spec.paused.unwrap_or_default(),
+        restart_at: spec.restart_at.as_ref().map(|at| at.0),
         progress_deadline_seconds,
         progress_deadline_abort: spec.progress_deadline_abort.unwrap_or_default(),
         rollback_window: spec
@@ -236,9 +237,7 @@ fn int_or_percent(
     errors: &mut FieldErrors,
 ) -> IntOrPercent {
     match given {
-        IntOrString::Int(number) => {
-            IntOrPercent::Int(pod_count(Some(*number), path, errors))
-        }
+        IntOrString::Int(number) => IntOrPercent::Int(pod_count(Some(*number), path, errors)),
         IntOrString::String(text) => {
             if let Ok(percent) = text.trim_end_matches('%').parse() {
                 IntOrPercent::Percent(percent)
@@ -301,7 +300,9 @@ fn traffic_routing(
         let has_one = nginx.stable_ingress.as_deref().is_some_and(|name| !name.is_empty());
         if has_one != nginx.stable_ingresses.is_empty() {
             let how = if has_one { "Both are" } else { "Neither are" };
-            let rule = format!("Either StableIngress or StableIngresses must be configured. {how} configured.");
+            let rule = format!(
+                "Either StableIngress or StableIngresses must be configured. {how} configured."
+            );
             errors.push(&path.field("trafficRouting").field("nginx"), rule);
         }
         let one = nginx.stable_ingress.iter().filter(|_| nginx.stable_ingresses.is_empty());
