@@ -436,6 +436,12 @@ impl Object for Rollout {
         id: RolloutId,
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
+        let ingresses = store.ingresses().iter();
+        let ingresses = ingresses.filter(|(_, ingress)| ingress.spec.owner == Some(id));
+        let ingresses: Vec<_> = ingresses.map(|(ingress, _)| ingress).collect();
+        for ingress in ingresses {
+            object::delete(store, now, ingress, changes)?;
+        }
         let owned = store.index.replica_sets_by_owner.remove(&id.into()).unwrap_or_default();
         owned.into_iter().try_for_each(|set| object::delete(store, now, set, changes))
     }

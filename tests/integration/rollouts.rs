@@ -379,6 +379,33 @@ fn after_an_abort_the_new_version_stays_for_its_delay_without_requests() {
     assert!(run.events("SwitchService").len() < 10, "it comes to rest");
 }
 
+const INGRESS: &str = "
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  ingressClassName: nginx
+  rules: [{host: shop.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+";
+
+#[test]
+fn the_ingress_of_a_canary_goes_with_its_rollout() {
+    let strategy = "strategy: {canary: {stableService: web, canaryService: web-next, trafficRouting: {nginx: {stableIngress: web}}, \
+                    steps: [{setWeight: 50}, {pause: {}}]}}";
+    let timeline = format!("{UPDATE}, {{at: 5m, delete: Rollout/default/web}}");
+    let mut run = run_of(&format!("{}{INGRESS}", manifests(strategy)), &timeline);
+    let ingresses = |run: &Run| {
+        let view = run.0.view();
+        let names = view.ingresses().values().map(|one| one.meta.name().to_string());
+        names.collect::<Vec<_>>()
+    };
+    run.until(290);
+    assert_eq!(ingresses(&run), ["web", "web-web-canary"]);
+    run.until(310);
+    assert_eq!(ingresses(&run), ["web"]);
+}
+
 fn blue_green(settings: &str) -> String {
     let strategy = format!(
         "strategy: {{blueGreen: {{activeService: web, previewService: web-next{settings}}}}}"

@@ -55,7 +55,11 @@ impl Controller for RolloutController {
                     _ => None,
                 }
             }
-            Change::Removed { owner: Some(ObjectId::Rollout(owner)), .. } => Some(owner),
+            Change::Removed {
+                object: ObjectId::ReplicaSet(_),
+                owner: Some(ObjectId::Rollout(owner)),
+                ..
+            } => Some(owner),
             Change::Spec(ObjectId::Service(id), _) => {
                 let Some(service) = view.services().get(id) else { return };
                 let (namespace, name) = (service.meta.namespace(), service.meta.name());

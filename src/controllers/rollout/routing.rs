@@ -130,6 +130,7 @@ impl Sync<'_> {
         let Some((new, stable)) = services else { return };
         let namespace = self.rollout.meta.namespace().clone();
         let named = |name: &Name| NamespacedName::new(namespace.clone(), name.clone());
+        let owner = Some(self.id);
         for router in &routing.routers {
             match router {
                 TrafficRouter::Other(_) => {}
@@ -161,7 +162,7 @@ impl Sync<'_> {
                                     == meta.document.as_ref().map(|one| &one.object["spec"])
                         });
                         if !is_known {
-                            self.actions.push(Action::apply(meta, IngressSpec));
+                            self.actions.push(Action::apply(meta, IngressSpec { owner }));
                         }
                     }
                 }
