@@ -68,7 +68,7 @@ fn charge_line(line: &Line) -> ChargeLine {
         },
         amount: line.units(),
         unit: line.unit().as_str(),
-        unit_usd: line.price.first(),
+        unit_usd: line.unit_price(),
         usd: line.charge.usd,
         month_usd: line.charge.month_usd,
         source: line.price.source.clone(),
