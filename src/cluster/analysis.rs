@@ -1,5 +1,7 @@
 //! Analyses of Argo Rollouts 1.9.1: AnalysisTemplates, and the runs that Rollouts make of them.
 
+use std::collections::BTreeSet;
+
 use super::kind::Kind;
 use super::meta::{Name, ObjectMeta};
 use super::object::plain_object;
@@ -137,15 +139,14 @@ impl AnalysisTemplateSpec {
 }
 
 /// `validateDryRunMetrics`.
-fn check_dry_run<'a>(rules: impl Iterator<Item = &'a Name> + Clone) -> Result<(), String> {
-    let mut twice = rules
-        .clone()
-        .enumerate()
-        .filter(|(at, rule)| rules.clone().take(*at).any(|known| known == *rule));
-    match twice.next() {
-        Some((_, rule)) => Err(format!("two Dry-Run metric rules have the same name '{rule}'")),
-        None => Ok(()),
+fn check_dry_run<'a>(rules: impl Iterator<Item = &'a Name>) -> Result<(), String> {
+    let mut known = BTreeSet::new();
+    for rule in rules {
+        if !known.insert(rule) {
+            return Err(format!("two Dry-Run metric rules have the same name '{rule}'"));
+        }
     }
+    Ok(())
 }
 
 /// A text with `{{args.NAME}}` replaced; an error names an argument without a value.

@@ -482,7 +482,7 @@ mod tests {
         ] {
             let key = format!("{OWN}{name}");
             assert_eq!(
-                refused(&[(&key, text), ("autoscaling.knative.dev/min-scale", "0")]),
+                refused(&[(&key, text), ("autoscaling.knative.dev/min-scale", "1")]),
                 [""; 0],
                 "{name}: {text}"
             );

@@ -164,13 +164,12 @@ impl Sync<'_> {
             StepAction::Pause(_) => {
                 canary_pause_is_over(&self.rollout.status, step.pause(), self.view.now)
             }
-            // A scale is all that the controller then waits for.
-            _ if step.scale.is_some() => self.is_at_desired_counts(canary, self.weights.as_ref()),
-            StepAction::SetWeight(_) => self.is_at_desired_counts(canary, self.weights.as_ref()),
-            StepAction::Analysis(_) => {
+            StepAction::Analysis(_) if step.scale.is_none() => {
                 self.runs.step.as_ref().is_some_and(|run| run.phase == AnalysisPhase::Successful)
             }
-            StepAction::Scale | StepAction::Other(_) => true,
+            StepAction::Other(_) if step.scale.is_none() => true,
+            // Beside a scale the controller waits for nothing else.
+            _ => self.is_at_desired_counts(canary, self.weights.as_ref()),
         }
     }
 

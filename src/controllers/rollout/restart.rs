@@ -34,10 +34,11 @@ impl<'a> Sync<'a> {
         }
         self.wake_at(now + RETRY);
         let may_go = self.restartable(&pods, now);
-        let evicted = old.into_iter().filter(|(_, pod)| !pod.is_terminating()).take(may_go);
-        let evicted: Vec<Action> = evicted.map(|(id, _)| Action::EvictPod(id, None)).collect();
-        let is_any = !evicted.is_empty();
-        evicted.into_iter().for_each(|action| self.actions.push(action));
+        let mut is_any = false;
+        for (id, _) in old.into_iter().filter(|(_, pod)| !pod.is_terminating()).take(may_go) {
+            self.actions.push(Action::EvictPod(id, None));
+            is_any = true;
+        }
         is_any
     }
 
