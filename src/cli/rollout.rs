@@ -23,9 +23,9 @@ pub struct RolloutArguments {
 
 #[derive(Debug, Subcommand)]
 enum Rollout {
-    /// Show the progress of a rollout of a Deployment, StatefulSet or DaemonSet
+    /// Show the progress of a rollout of a Deployment, Rollout, StatefulSet or DaemonSet
     Status(WorkloadArguments),
-    /// Show the revisions of a Deployment, StatefulSet or DaemonSet
+    /// Show the revisions of a Deployment, Rollout, StatefulSet or DaemonSet
     History {
         #[command(flatten)]
         workload: WorkloadArguments,

@@ -1,5 +1,8 @@
 //! Analyses of Argo Rollouts 1.9.1: AnalysisTemplates, and the runs that Rollouts make of them.
 
+use std::collections::BTreeSet;
+
+use super::kind::Kind;
 use super::meta::{Name, ObjectMeta};
 use super::object::plain_object;
 use engine::{SimDuration, SimTime};
@@ -55,6 +58,13 @@ pub struct TemplateReference {
     pub is_cluster_scoped: bool,
 }
 
+impl TemplateReference {
+    /// Kind of the template.
+    pub const fn kind(&self) -> Kind {
+        if self.is_cluster_scoped { Kind::ClusterAnalysisTemplate } else { Kind::AnalysisTemplate }
+    }
+}
+
 /// An analysis that a Rollout asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnalysisCall {
@@ -64,6 +74,99 @@ pub struct AnalysisCall {
     pub args: Vec<(Name, ArgumentValue)>,
     /// Metrics whose results do not count.
     pub dry_run: Vec<Name>,
+}
+
+impl AnalysisCall {
+    /// Its templates and those that they name, each once; an error is the reference to one that `find` does not know
+    /// (`getReferencedAnalysisTemplatesFromRef`).
+    pub fn all_templates<'a>(
+        &'a self,
+        find: impl Fn(&TemplateReference) -> Option<&'a AnalysisTemplateSpec>,
+    ) -> Result<Vec<(&'a TemplateReference, &'a AnalysisTemplateSpec)>, &'a TemplateReference> {
+        let mut found: Vec<(&TemplateReference, &AnalysisTemplateSpec)> = Vec::new();
+        let mut open: Vec<&TemplateReference> = self.templates.iter().rev().collect();
+        while let Some(reference) = open.pop() {
+            if found.iter().any(|(known, _)| *known == reference) {
+                continue;
+            }
+            let spec = find(reference).ok_or(reference)?;
+            found.push((reference, spec));
+            open.extend(spec.templates.iter().rev());
+        }
+        Ok(found)
+    }
+
+    /// Checks that it gives all arguments of its templates together a value (`MergeArgs`), and no rule for a dry run
+    /// twice (`mergeDryRunMetrics`).
+    pub fn check(&self, whole: &AnalysisTemplateSpec) -> Result<(), String> {
+        let is_given = |name: &Name| self.args.iter().any(|(known, _)| known == name);
+        let mut args = whole.args.iter();
+        if let Some((name, _)) = args.find(|(name, value)| value.is_none() && !is_given(name)) {
+            return Err(format!("args.{name} was not resolved"));
+        }
+        check_dry_run(self.dry_run.iter().chain(&whole.dry_run))
+    }
+}
+
+impl AnalysisTemplateSpec {
+    /// Several templates as one (`FlattenTemplates`).
+    pub fn flattened(templates: &[&Self]) -> Result<Self, String> {
+        let mut whole = Self::default();
+        for Self { metrics, args, dry_run, templates: _ } in templates {
+            for metric in metrics {
+                if whole.metrics.iter().any(|known| known.name == metric.name) {
+                    return Err(format!("two metrics have the same name '{}'", metric.name));
+                }
+                whole.metrics.push(metric.clone());
+            }
+            whole.dry_run.extend(dry_run.iter().cloned());
+            for (name, value) in args {
+                let known = whole.args.iter_mut().find(|(known, _)| known == name);
+                match (known.map(|(_, known)| known), value) {
+                    (None, value) => whole.args.push((name.clone(), value.clone())),
+                    (Some(Some(known)), Some(value)) if known != value => {
+                        return Err(format!(
+                            "Argument `{name}` specified multiple times with different values: '{known}', '{value}'"
+                        ));
+                    }
+                    (Some(known), value) => *known = known.take().or_else(|| value.clone()),
+                }
+            }
+        }
+        check_dry_run(whole.dry_run.iter())?;
+        Ok(whole)
+    }
+}
+
+/// `validateDryRunMetrics`.
+fn check_dry_run<'a>(rules: impl Iterator<Item = &'a Name>) -> Result<(), String> {
+    let mut known = BTreeSet::new();
+    for rule in rules {
+        if !known.insert(rule) {
+            return Err(format!("two Dry-Run metric rules have the same name '{rule}'"));
+        }
+    }
+    Ok(())
+}
+
+/// A text with `{{args.NAME}}` replaced; an error names an argument without a value.
+pub fn filled(text: &Name, args: &[(Name, Name)]) -> Result<Name, String> {
+    let mut rest: &str = text;
+    let mut whole = String::new();
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((inside, after)) = after.split_once("}}") else { break };
+        whole.push_str(before);
+        match inside.trim().strip_prefix("args.") {
+            None => whole.extend(["{{", inside, "}}"]),
+            Some(name) => match args.iter().find(|(known, _)| **known == *name) {
+                Some((_, value)) => whole.push_str(value),
+                None => return Err(format!("failed to resolve {{{{args.{name}}}}}")),
+            },
+        }
+        rest = after;
+    }
+    whole.push_str(rest);
+    Ok(whole.into())
 }
 
 /// The value of an argument of an analysis.
@@ -115,7 +218,7 @@ impl AnalysisPhase {
 }
 
 /// An AnalysisRun, which lives in the status of its Rollout.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AnalysisRun {
     /// Its name.
     pub name: Name,
@@ -132,7 +235,7 @@ pub struct AnalysisRun {
 }
 
 /// One metric of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricRun {
     /// The metric, with arguments filled in.
     pub metric: MetricTemplate,
@@ -169,12 +272,12 @@ pub struct MetricRun {
 }
 
 /// One measurement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
     /// When it was made.
     pub at: SimTime,
-    /// The value, in thousandths; absent = there was none.
-    pub milli: Option<i64>,
+    /// The value; absent = there was none.
+    pub value: Option<f64>,
     /// What it means.
     pub phase: AnalysisPhase,
     /// What went wrong.

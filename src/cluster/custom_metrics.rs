@@ -56,6 +56,8 @@ pub struct MetricSeries {
     pub objects: BTreeMap<ObjectReference, i64>,
     /// Value in the external API, in thousandths of a unit.
     pub external: Option<i64>,
+    /// The value behind `external` as Prometheus computes it, which analyses judge.
+    pub exact: Option<f64>,
     /// Time of the measurement.
     pub timestamp: SimTime,
     /// Averaging window; zero for a gauge.

@@ -61,6 +61,7 @@ pub mod resize;
 pub mod restart;
 mod revision;
 pub mod rollout;
+pub mod rollout_references;
 pub mod routes;
 pub mod scale;
 pub mod scaled_object;

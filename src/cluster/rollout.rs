@@ -1,5 +1,7 @@
 //! Rollouts of Argo Rollouts (`argoproj.io/v1alpha1`, 1.9.1): a workload whose update goes by steps, or from blue to green.
 
+use jiff::Timestamp;
+
 use super::action::Refused;
 use super::analysis::{AnalysisCall, AnalysisRun};
 use super::change::Change;
@@ -46,6 +48,8 @@ pub struct RolloutSpec {
     pub revision_history_limit: i32,
     /// While set, neither counts nor Services change.
     pub paused: bool,
+    /// Pods older than this are replaced, without an update (`kubectl argo rollouts restart`).
+    pub restart_at: Option<Timestamp>,
     /// An update without progress for this long is reported as failed.
     pub progress_deadline_seconds: i32,
     /// Whether such an update is aborted.
@@ -138,17 +142,35 @@ pub enum TrafficRouter {
 
 /// One step of a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CanaryStep {
+pub struct CanaryStep {
+    /// What it does.
+    pub action: StepAction,
+    /// `setCanaryScale`, by itself or beside another action: the pods of the new version, apart from its weight.
+    pub scale: Option<CanaryScale>,
+}
+
+/// What a step of a canary does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepAction {
     /// `setWeight`: the share of the new version, of all requests or of the pods.
     SetWeight(i32),
     /// `pause`: for this long; absent = until it is promoted.
-    Pause(Option<SimDuration>),
-    /// `setCanaryScale`: the pods of the new version, apart from its weight.
-    SetCanaryScale(CanaryScale),
+    Pause(Option<PauseLength>),
+    /// Nothing but its `setCanaryScale`.
+    Scale,
     /// `analysis`.
     Analysis(AnalysisCall),
-    /// A step that is passed at once as nothing here carries it out, such as `experiment`.
+    /// It is passed at once as nothing here carries it out, such as `experiment`.
     Other(Name),
+}
+
+/// The length of a pause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseLength {
+    /// How long it is.
+    pub duration: SimDuration,
+    /// The same as written, such as 2m, which Events quote.
+    pub written: Name,
 }
 
 /// `setCanaryScale`.
@@ -226,7 +248,7 @@ pub enum RolloutPhase {
 }
 
 /// `status` of a Rollout.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RolloutStatus {
     /// The generation that this status describes.
     pub observed_generation: i64,
@@ -254,6 +276,8 @@ pub struct RolloutStatus {
     pub controller_pause: bool,
     /// Since when the update is aborted.
     pub aborted_at: Option<SimTime>,
+    /// The `restart_at` up to which all pods are replaced.
+    pub restarted_at: Option<Timestamp>,
     /// Whether the rest of the steps is to be skipped.
     pub promote_full: bool,
     /// The weights that the traffic router has.
@@ -275,7 +299,7 @@ pub struct RolloutStatus {
 }
 
 /// The analyses of a Rollout that are under way, or ended in the present step.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AnalysisRuns {
     /// That of an `analysis` step.
     pub step: Option<AnalysisRun>,
@@ -336,6 +360,37 @@ impl RolloutSpec {
     }
 }
 
+impl CanaryStep {
+    /// A step without `setCanaryScale`.
+    pub const fn new(action: StepAction) -> Self {
+        Self { action, scale: None }
+    }
+
+    /// The weight that it sets.
+    pub const fn weight(&self) -> Option<i32> {
+        match self.action {
+            StepAction::SetWeight(weight) => Some(weight),
+            _ => None,
+        }
+    }
+
+    /// Its analysis.
+    pub const fn analysis(&self) -> Option<&AnalysisCall> {
+        match &self.action {
+            StepAction::Analysis(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// The length of its pause; absent too if that lasts until it is promoted.
+    pub fn pause(&self) -> Option<SimDuration> {
+        match &self.action {
+            StepAction::Pause(length) => length.as_ref().map(|length| length.duration),
+            _ => None,
+        }
+    }
+}
+
 impl PauseReason {
     /// Its name in the API.
     pub const fn name(self) -> &'static str {
@@ -381,6 +436,12 @@ impl Object for Rollout {
         id: RolloutId,
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
+        let ingresses = store.ingresses().iter();
+        let ingresses = ingresses.filter(|(_, ingress)| ingress.spec.owner == Some(id));
+        let ingresses: Vec<_> = ingresses.map(|(ingress, _)| ingress).collect();
+        for ingress in ingresses {
+            object::delete(store, now, ingress, changes)?;
+        }
         let owned = store.index.replica_sets_by_owner.remove(&id.into()).unwrap_or_default();
         owned.into_iter().try_for_each(|set| object::delete(store, now, set, changes))
     }

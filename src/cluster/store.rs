@@ -320,11 +320,21 @@ pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 /// They differ from a real cluster's, whose hash covers Go types, and do not depend on fields that are not simulated.
 /// `collisions` distinguishes templates with equal hashes (`collisionCount`).
 pub fn pod_template_hash(template: &PodTemplate, collisions: u32) -> String {
+    hash_by("PodTemplate", template, collisions)
+}
+
+/// The `rollouts-pod-template-hash` of a template. It differs from [`pod_template_hash`], as Argo Rollouts hashes the
+/// template in another way: a Rollout may have the name of the Deployment whose template it takes over.
+pub fn rollout_template_hash(template: &PodTemplate, collisions: u32) -> String {
+    hash_by("Rollout", template, collisions)
+}
+
+/// A hash of `prefix` and the template.
+fn hash_by(prefix: &str, template: &PodTemplate, collisions: u32) -> String {
     let PodTemplate { labels, annotations, spec, document: _ } = template;
     let mut digest = Digest::default();
-    let text = format!(
-        "PodTemplate {{ labels: {labels:?}, annotations: {annotations:?}, spec: {spec:?} }}"
-    );
+    let text =
+        format!("{prefix} {{ labels: {labels:?}, annotations: {annotations:?}, spec: {spec:?} }}");
     digest.bytes(text.as_bytes());
     if collisions > 0 {
         digest.bytes(&collisions.to_le_bytes());

@@ -129,13 +129,14 @@ actions! {
     "scale" scale: Scale(ScaleChange),
     /// kubectl patch pod --subresource resize: changes CPU and memory of running containers in place.
     "resize" resize: Resize(ResizeChange),
-    /// kubectl rollout restart of this workload.
+    /// kubectl rollout restart of this workload; of a Rollout kubectl argo rollouts restart, which replaces its pods without
+    /// an update.
     "restartRollout" restart_rollout: RestartRollout(ObjectReference),
     /// kubectl rollout pause of this Deployment, or kubectl argo rollouts pause of this Rollout.
     "pauseRollout" pause_rollout: PauseRollout(ObjectReference),
     /// kubectl rollout resume of this Deployment or Rollout.
     "resumeRollout" resume_rollout: ResumeRollout(ObjectReference),
-    /// kubectl argo rollouts promote of a Rollout: ends its pause, or its present step.
+    /// kubectl argo rollouts promote of a Rollout: ends its pause, also that of `pauseRollout`, or its present step.
     "promoteRollout" promote_rollout: PromoteRollout(Promotion),
     /// kubectl argo rollouts abort of this Rollout: its requests and pods go back to the stable version.
     "abortRollout" abort_rollout: AbortRollout(ObjectReference),

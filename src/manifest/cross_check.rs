@@ -12,7 +12,10 @@ use super::load::{ControlPlane, Object};
 use super::object::Manifest;
 use super::relations::{ByLabel, Relations};
 use super::spelling::nearest;
-use super::{autoscaler_check, budget_check, byte_check, hpa_check, port_check, security_check};
+use super::{
+    autoscaler_check, budget_check, byte_check, hpa_check, port_check, rollout_check,
+    security_check,
+};
 use cluster::pod_template::{PodTemplate, Reference};
 use cluster::selector::{Requirement, Selector};
 use cluster::service::ServiceSpec;
@@ -44,6 +47,9 @@ pub(super) fn cross_check(
                 let tolerance = control_plane.hpa_tolerance;
                 diagnostics.append(hpa_check::check(object, spec, exists, template, tolerance));
                 diagnostics.append(autoscaler_check::rivals(object, target, &relations));
+            }
+            AnySpec::Rollout(spec) => {
+                diagnostics.append(rollout_check::check(object, spec, &relations));
             }
             AnySpec::ScaledObject(spec) => {
                 diagnostics.append(autoscaler_check::refused(object, spec, &relations));

@@ -52,6 +52,7 @@ mod relations;
 pub mod resources;
 pub mod rights;
 mod rollout;
+mod rollout_check;
 mod scaled_object;
 pub mod schema;
 mod security_check;

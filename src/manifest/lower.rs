@@ -153,7 +153,7 @@ pub(super) fn check_unread(
 /// An object that the store holds as written.
 pub(super) fn unread(manifest: &Manifest) -> Option<Lowered> {
     let spec = match manifest.reference.kind {
-        Kind::Ingress => IngressSpec.into(),
+        Kind::Ingress => IngressSpec::default().into(),
         Kind::IngressClass => IngressClassSpec.into(),
         Kind::HTTPRoute => HTTPRouteSpec.into(),
         Kind::NodePool => NodePoolSpec.into(),

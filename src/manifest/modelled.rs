@@ -244,8 +244,7 @@ const NEUTRAL: [(&str, &str, &str); 34] = [
 ];
 
 /// Consequences of fields that are not simulated, by type and fields.
-const MEANINGS: [(&str, &str, &str); 32] = [
-    ("RolloutSpec", "restartAt", "no pods restart by it"),
+const MEANINGS: [(&str, &str, &str); 31] = [
     (
         "CanaryStrategy",
         "antiAffinity canaryMetadata stableMetadata pingPong",

@@ -54,7 +54,8 @@ struct RolloutSpec {
     progress_deadline_seconds: Option<i32>,
     progress_deadline_abort: Option<bool>,
     rollback_window: Option<RollbackWindow>,
-    restart_at: Option<String>,
+    #[schemars(with = "Option<String>")]
+    restart_at: Option<meta::Time>,
     analysis: Option<AnalysisRunStrategy>,
 }
 

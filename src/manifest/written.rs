@@ -97,6 +97,8 @@ fn overlay(store: &Store, object: ObjectId, value: &mut Value) {
             let rollout = &store.rollouts()[id];
             spec["replicas"] = rollout.spec.replicas.into();
             set_or_remove(spec, "paused", rollout.spec.paused.then(|| true.into()));
+            let restart_at = rollout.spec.restart_at.map(|at| at.to_string().into());
+            set_or_remove(spec, "restartAt", restart_at);
         }
         ObjectId::ReplicaSet(id) => spec["replicas"] = store.replica_sets()[id].replicas.into(),
         ObjectId::StatefulSet(id) => {

@@ -27,6 +27,18 @@ pub struct Values {
     pub pods: Vec<(PodId, i64)>,
     /// Value of the whole Service, thousandths of a unit.
     pub whole: Option<i64>,
+    /// The same before it is cut to thousandths.
+    pub exact: Option<f64>,
+}
+
+impl Values {
+    fn new(pods: impl Iterator<Item = (PodId, f64)>, whole: Option<f64>) -> Self {
+        Self {
+            pods: pods.map(|(pod, value)| (pod, milli(value))).collect(),
+            whole: whole.map(milli),
+            exact: whole,
+        }
+    }
 }
 
 /// The series of one rule.
@@ -75,10 +87,7 @@ impl RuleSeries {
             (ServiceAggregation::Sum, _) => Some(sum(&pods)),
             (ServiceAggregation::Mean, _) => Some(sum(&pods) / pods.len() as f64),
         };
-        Values {
-            pods: pods.into_iter().map(|(pod, value)| (pod, milli(value))).collect(),
-            whole: whole.map(milli),
-        }
+        Values::new(pods.into_iter(), whole)
     }
 
     /// The errors of each pod, and of all, in proportion to their requests.
@@ -90,16 +99,11 @@ impl RuleSeries {
         let rates: Vec<(PodId, f64, f64)> = rates.collect();
         let ratio = |errors: f64, requests: f64| {
             let share = (requests > 0.0).then(|| (errors / requests).clamp(0.0, 1.0))?;
-            Some(milli(if measure == Measure::SuccessRate { 1.0 - share } else { share }))
+            Some(if measure == Measure::SuccessRate { 1.0 - share } else { share })
         };
         let all = |of: fn(&(PodId, f64, f64)) -> f64| rates.iter().map(of).sum();
-        Values {
-            pods: rates
-                .iter()
-                .filter_map(|(pod, of, all)| Some((*pod, ratio(*of, *all)?)))
-                .collect(),
-            whole: ratio(all(|one| one.1), all(|one| one.2)),
-        }
+        let pods = rates.iter().filter_map(|(pod, of, all)| Some((*pod, ratio(*of, *all)?)));
+        Values::new(pods, ratio(all(|one| one.1), all(|one| one.2)))
     }
 
     fn p95(&self, now: SimTime, window: SimDuration) -> Option<f64> {
@@ -133,6 +137,13 @@ mod tests {
 
     const WINDOW: SimDuration = SimDuration::from_secs(60);
 
+    impl Values {
+        /// The values as the APIs serve them.
+        fn served(self) -> (Vec<(PodId, i64)>, Option<i64>) {
+            (self.pods, self.whole)
+        }
+    }
+
     impl RuleSeries {
         fn seen(&mut self, at: i64, measure: Measure, scraped: &Scraped) -> Values {
             let now = SimTime::from_secs(at);
@@ -152,7 +163,7 @@ mod tests {
         let second = rule.seen(130, Measure::RequestsPerSecond, &found(800.0));
         // 300 in 30 s; the preceding 30 s are less than 1.1 intervals, so the rate is extrapolated
         // over them.
-        assert_eq!(second, Values { pods: vec![(pod, 10_000)], whole: Some(10_000) });
+        assert_eq!(second.served(), (vec![(pod, 10_000)], Some(10_000)));
         let gone = rule.seen(160, Measure::RequestsPerSecond, &Scraped::default());
         assert_eq!(gone.pods, []);
         let back = rule.seen(190, Measure::Concurrency, &found(1.5));
@@ -186,7 +197,7 @@ mod tests {
         };
         let mut cache = RuleSeries::default();
         let seen = cache.seen(100, Measure::KvCacheUsage, &found([0.25, 0.75]));
-        assert_eq!(seen, Values { pods: vec![(one, 250), (other, 750)], whole: Some(500) });
+        assert_eq!(seen.served(), (vec![(one, 250), (other, 750)], Some(500)));
         let none = cache.seen(130, Measure::KvCacheUsage, &Scraped::default());
         assert_eq!(none, Values::default());
 
@@ -197,7 +208,7 @@ mod tests {
         // One server less: the sum of the rates falls to the other's, with no apparent counter reset.
         let left = Scraped { pods: vec![(other, 22e3)], whole: Vec::new(), errors: Vec::new() };
         let seen = tokens.seen(160, Measure::TokensPerSecond, &left);
-        assert_eq!(seen, Values { pods: vec![(other, 200_000)], whole: Some(200_000) });
+        assert_eq!(seen.served(), (vec![(other, 200_000)], Some(200_000)));
     }
 
     #[test]
@@ -214,8 +225,22 @@ mod tests {
         assert_eq!(idle, Values::default());
         // Of 300 requests 30 fail, all at one pod with 100: 70 % there, 90 % in all.
         let seen = rule.seen(155, Measure::SuccessRate, &found([100.0, 200.0], [30.0, 0.0]));
-        assert_eq!(seen, Values { pods: vec![(one, 700), (other, 1000)], whole: Some(900) });
+        assert_eq!(seen.served(), (vec![(one, 700), (other, 1000)], Some(900)));
         let errors = rule.values(SimTime::from_secs(155), Measure::ErrorRate, WINDOW);
         assert_eq!(errors.whole, Some(100));
+    }
+
+    #[test]
+    fn the_exact_value_is_not_cut_to_thousandths() {
+        let pod = PodId::from_bits(3);
+        let found = |taken, errors| Scraped {
+            pods: vec![(pod, taken)],
+            whole: Vec::new(),
+            errors: vec![errors],
+        };
+        let mut rule = RuleSeries::default();
+        rule.seen(100, Measure::SuccessRate, &found(0.0, 0.0));
+        let seen = rule.seen(130, Measure::SuccessRate, &found(10_000.0, 13.0));
+        assert_eq!((seen.whole, seen.exact), (Some(998), Some(1.0 - 0.0013)));
     }
 }

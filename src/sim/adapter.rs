@@ -187,6 +187,7 @@ fn series_of(
         pods: values.pods.clone(),
         objects,
         external: values.whole,
+        exact: values.exact,
         timestamp: now,
         window: if rule.measure.reading() == Reading::Gauge { SimDuration::ZERO } else { window },
     }

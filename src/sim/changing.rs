@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::data_plane::DataPlane;
 use super::documents::{self, applied, control_plane, merge};
 use super::environment::Environment;
+use cluster::analysis::AnalysisPhase;
 use cluster::claim::Claim;
 use cluster::controller_revision::Revision;
 use cluster::pod_template::PodTemplate;
 use cluster::replica_set::SetOwner;
-use cluster::rollout::{ROLLOUT_HASH_LABEL, Rollout, RolloutStatus};
+use cluster::rollout::{ROLLOUT_HASH_LABEL, Rollout, RolloutSpec, RolloutStatus};
 use cluster::scale::ScaleTarget;
 use cluster::store::POD_TEMPLATE_HASH_LABEL;
 use cluster::{Action, AnySpec, Kind, ObjectId, ObjectReference, Store, Verbs};
@@ -81,8 +82,18 @@ impl Environment {
         }
     }
 
-    /// `kubectl rollout restart`.
+    /// `kubectl rollout restart`; of a Rollout `kubectl argo rollouts restart`, which is no update.
     pub(super) fn restart_rollout(&mut self, workload: &ObjectReference) {
+        if workload.kind == Kind::Rollout {
+            let at = self.view().timestamp();
+            let restarted = |rollout: &mut RolloutSpec| rollout.restart_at = Some(at);
+            let action = rollout_spec_change(self.plane.store(), workload, restarted);
+            if self.user_if_there(workload, action) {
+                let message = "Restarted by the scenario".to_owned();
+                self.emit_event("user", workload, "Restarted", message);
+            }
+            return;
+        }
         let now = self.now.to_string();
         let set = |template: &mut PodTemplate| {
             template.annotations = template.annotations.with(RESTARTED_AT, now.as_str());
@@ -115,24 +126,23 @@ impl Environment {
         }
     }
 
-    /// `kubectl argo rollouts promote`: ends a pause, or else the present step; in full all of them.
+    /// `kubectl argo rollouts promote`: ends a pause, also that of a user, or else the present step; in full all steps.
     pub(super) fn promote_rollout(&mut self, promotion: &Promotion) {
-        let (store, full) = (self.plane.store(), promotion.full);
-        let promoted = |rollout: &Rollout, status: &mut RolloutStatus| {
-            let steps = rollout.spec.steps().len();
-            if full {
-                status.promote_full = !status.is_fully_promoted();
-            } else if !status.pauses.is_empty() {
-                status.pauses.clear();
-            } else if steps > 0 {
-                status.current_step = status.current_step.map(|step| (step + 1).min(steps));
-            }
-        };
-        let action = rollout_change(store, &promotion.workload, promoted);
-        if self.user_if_there(&promotion.workload, action) {
-            let how = if full { "fully promoted" } else { "promoted" };
-            let message = format!("{how} by the scenario");
-            self.emit_event("user", &promotion.workload, "Promoted", message);
+        let Promotion { workload, full } = promotion;
+        let store = self.plane.store();
+        let action =
+            rollout_change(store, workload, |rollout, status| promote(rollout, status, *full));
+        if !self.user_if_there(workload, action) {
+            return;
+        }
+        let how = if *full { "fully promoted" } else { "promoted" };
+        self.emit_event("user", workload, "Promoted", format!("{how} by the scenario"));
+        let store = self.plane.store();
+        let is_paused = found(store, workload).is_some_and(|id| is_paused_rollout(store, id));
+        if is_paused {
+            let resumed = |rollout: &mut RolloutSpec| rollout.paused = false;
+            let action = rollout_spec_change(store, workload, resumed);
+            self.user_if_there(workload, action);
         }
     }
 
@@ -304,6 +314,33 @@ impl Environment {
     }
 }
 
+/// Promotes a Rollout (`getPatches` of `kubectl-argo-rollouts/cmd/promote`, Argo Rollouts 1.9.1).
+fn promote(rollout: &Rollout, status: &mut RolloutStatus, full: bool) {
+    let steps = rollout.spec.steps().len();
+    if full {
+        status.promote_full = !status.is_fully_promoted();
+        return;
+    }
+    let is_paused = !status.pauses.is_empty();
+    let analysis = status.runs.step.as_ref().map(|run| run.phase);
+    let is_undecided = analysis == Some(AnalysisPhase::Inconclusive);
+    let is_held = is_paused && is_undecided && status.controller_pause;
+    status.pauses.clear();
+    if is_held {
+        // Otherwise the next step, if it is a pause, would count as resumed.
+        status.controller_pause = false;
+    }
+    if (is_held || !is_paused) && steps > 0 {
+        let next = status.current_step.unwrap_or_default() + 1;
+        status.current_step = Some(next.min(steps));
+    }
+}
+
+fn is_paused_rollout(store: &Store, object: ObjectId) -> bool {
+    let ObjectId::Rollout(id) = object else { return false };
+    store.rollouts().get(id).is_some_and(|rollout| rollout.spec.paused)
+}
+
 /// The id of an object, if it exists.
 fn found(store: &Store, object: &ObjectReference) -> Option<ObjectId> {
     store.object_named(object.kind, &object.id)
@@ -325,6 +362,18 @@ pub(super) fn template_of<'a>(
     workload: &ObjectReference,
 ) -> Option<&'a PodTemplate> {
     store.pod_template_of(found(store, workload)?)
+}
+
+/// The write of a Rollout's spec that a user changes; `None` if it does not exist.
+fn rollout_spec_change(
+    store: &Store,
+    workload: &ObjectReference,
+    change: impl FnOnce(&mut RolloutSpec),
+) -> Option<Action> {
+    let (meta, mut spec) = store.written(found(store, workload)?)?;
+    let AnySpec::Rollout(rollout) = &mut spec else { return None };
+    change(rollout);
+    Some(Action::apply(meta, spec))
 }
 
 /// The write of a Rollout's status that a user changes; `None` if it does not exist.

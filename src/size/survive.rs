@@ -48,6 +48,9 @@ impl FromStr for Survive {
 /// Time from the start of a rollout to a fault that comes during it: new pods are starting by then.
 const INTO_ROLLOUT: SimDuration = SimDuration::from_secs(15);
 
+/// Annotation by which a template changes without consequences for its pods.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
 /// The cases of a scenario: the traffic by itself, and each set of faults at its peak, which a run of it tells.
 pub fn cases(
     resolved: &ResolvedScenario,
@@ -139,13 +142,23 @@ fn rollouts(scenario: &Value, at: &str) -> Result<Failure, String> {
     let workloads = scenario["workloads"].as_array().into_iter().flatten();
     let rolled = workloads.filter_map(|workload| {
         let name = workload["workload"].as_str()?;
-        (!workload["requests"].is_null()).then(|| json!({"at": at, "restartRollout": name}))
+        (!workload["requests"].is_null()).then(|| rollout(name, at))
     });
     let rolled: Vec<Value> = rolled.collect();
     if rolled.is_empty() {
         return Err("no workload takes requests".to_owned());
     }
     Ok(("during a rollout".to_owned(), rolled))
+}
+
+/// The start of an update to pods that are the same. A restart of an Argo Rollout is none: its template must change.
+fn rollout(workload: &str, at: &str) -> Value {
+    if !workload.starts_with("Rollout/") {
+        return json!({"at": at, "restartRollout": workload});
+    }
+    let template = json!({"metadata": {"annotations": {RESTARTED_AT: at}}});
+    let patch = json!({"spec": {"template": template}});
+    json!({"at": at, "patch": {"workload": workload, "patch": patch}})
 }
 
 /// The timeline with further entries.
@@ -161,4 +174,21 @@ fn without_nulls(mut entry: Value) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_of_an_argo_rollout_changes_its_template() {
+        assert_eq!(
+            rollout("Deployment/shop/web", "5m"),
+            json!({"at": "5m", "restartRollout": "Deployment/shop/web"})
+        );
+        let update = rollout("Rollout/shop/web", "5m");
+        assert_eq!(update["patch"]["workload"], "Rollout/shop/web");
+        let template = &update["patch"]["patch"]["spec"]["template"];
+        assert_eq!(template["metadata"]["annotations"][RESTARTED_AT], "5m");
+    }
 }

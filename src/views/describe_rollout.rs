@@ -78,6 +78,9 @@ pub(super) fn status(view: ClusterView<'_>, rollout: &Rollout) -> Map<String, Va
     if status.is_aborted() {
         set("abort", true.into());
     }
+    if let Some(at) = status.restarted_at {
+        set("restartedAt", at.to_string().into());
+    }
     if status.controller_pause {
         set("controllerPause", true.into());
     }

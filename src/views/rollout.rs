@@ -1,4 +1,4 @@
-//! `kubectl rollout status` and `history` of Deployments, StatefulSets and DaemonSets.
+//! `kubectl rollout status` and `history` of Deployments, StatefulSets and DaemonSets, and the same of Argo Rollouts.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,7 @@
 //! Rollouts of Argo Rollouts: their versions, Services and routes over an update.
 
-use wavetank::cluster::rollout::{ROLLOUT_HASH_LABEL, Rollout, RolloutPhase};
+use wavetank::cluster::rollout::{PauseReason, ROLLOUT_HASH_LABEL, Rollout, RolloutPhase};
+use wavetank::engine::SimTime;
 
 use crate::in_memory::{Run, resolved};
 
@@ -70,6 +71,13 @@ fn selected(run: &Run, service: &str) -> Option<usize> {
     sets.iter().position(|set| set.meta.labels.get(ROLLOUT_HASH_LABEL) == Some(hash))
 }
 
+/// The pods that are not being deleted: when they were created (s), and their names.
+fn pods(run: &Run) -> Vec<(i64, String)> {
+    let view = run.0.view();
+    let live = view.pods().values().filter(|pod| !pod.is_terminating());
+    live.map(|pod| (pod.created.since(SimTime::ZERO).as_secs(), pod.id.name.to_string())).collect()
+}
+
 fn seconds(run: &Run, reason: &str) -> Vec<i64> {
     run.events(reason).into_iter().map(|(second, _)| second).collect()
 }
@@ -97,7 +105,7 @@ fn the_first_version_skips_the_steps_and_the_next_one_follows_them() {
         steps,
         [
             "Rollout step 1/4 completed (setWeight: 25)",
-            "Rollout step 2/4 completed (pause: 120s)",
+            "Rollout step 2/4 completed (pause: 2m)",
             "Rollout step 3/4 completed (setWeight: 50)",
         ]
     );
@@ -119,6 +127,77 @@ fn a_promotion_ends_a_pause_and_a_full_one_all_steps() {
     };
     assert_eq!(promote(false), (vec![2, 2], RolloutPhase::Paused));
     assert_eq!(promote(true), (vec![0, 4], RolloutPhase::Healthy));
+}
+
+#[test]
+fn a_promotion_also_ends_a_pause_by_the_user() {
+    for full in [false, true] {
+        let timeline = format!(
+            "{{at: 50s, pauseRollout: Rollout/default/web}}, {UPDATE}, {{at: 5m, promoteRollout: {{workload: Rollout/default/web, full: \
+             {full}}}}}"
+        );
+        let mut run = run(STEPS, &timeline);
+        run.until(290);
+        assert_eq!(versions(&run), [4, 0], "{full}");
+        run.until(400);
+        assert!(!rollout(&run).spec.paused);
+        // It goes from the first step, which the pause held up, to the second.
+        let moved = if full { [0, 4] } else { [3, 1] };
+        assert_eq!(versions(&run), moved, "{full}");
+    }
+}
+
+#[test]
+fn after_an_undecided_analysis_a_promotion_goes_to_the_next_step() {
+    let undecided = analysed("").replace(
+        "successCondition: 'result[0] >= {{args.least}}'",
+        "successCondition: 'result[0] > 2', failureCondition: 'result[0] < -2'",
+    );
+    let undecided = undecided.replace("args: []}}]", "args: []}}, {pause: {}}]");
+    let timeline =
+        format!("{UPDATE}, {{at: 8m, promoteRollout: {{workload: Rollout/default/web}}}}");
+    let mut run = run_of(&undecided, &timeline);
+    run.until(470);
+    let status = rollout(&run).status;
+    assert_eq!(status.current_step, Some(1));
+    assert_eq!(status.pauses[0].0, PauseReason::InconclusiveAnalysisRun);
+    run.until(600);
+    let status = rollout(&run).status;
+    assert_eq!(status.current_step, Some(2));
+    assert_eq!(status.pauses[0].0, PauseReason::CanaryPauseStep);
+    assert!(status.runs.step.is_none());
+}
+
+#[test]
+fn a_restart_replaces_the_pods_without_an_update() {
+    for spec in [STEPS, "strategy: {blueGreen: {activeService: web}}"] {
+        let mut run = run(spec, "{at: 2m, restartRollout: Rollout/default/web}");
+        run.until(119);
+        let before = pods(&run);
+        for second in 120..400 {
+            run.until(second);
+            let gone = before
+                .iter()
+                .filter(|(_, name)| !pods(&run).iter().any(|(_, other)| other == name));
+            let young = pods(&run).into_iter().filter(|(created, _)| *created >= 120);
+            // One may be missing.
+            assert!(gone.count() <= young.count() + 1, "{second}");
+        }
+        assert_eq!(versions(&run), [4], "{spec}");
+        let after = pods(&run);
+        assert!(after.len() == 4 && after.iter().all(|(created, _)| *created >= 120), "{after:?}");
+        let Rollout { spec, status, .. } = rollout(&run);
+        assert_eq!(status.phase, RolloutPhase::Healthy);
+        assert!(spec.restart_at.is_some() && status.restarted_at == spec.restart_at);
+    }
+}
+
+#[test]
+fn a_patch_of_the_template_starts_an_update() {
+    let patch = "{at: 1m, patch: {workload: Rollout/default/web, patch: {spec: {template: {metadata: {annotations: {a: b}}}}}}}";
+    let mut run = run(STEPS, patch);
+    run.until(170);
+    assert_eq!(versions(&run), [3, 1]);
 }
 
 #[test]
@@ -197,6 +276,15 @@ fn an_analysis_that_fails_aborts_the_update_and_one_that_succeeds_ends_it() {
 }
 
 #[test]
+fn an_analysis_judges_a_value_that_is_not_cut_to_thousandths() {
+    let mut run = run_of(&analysed("{name: least, value: '0.5'}"), UPDATE);
+    run.until(170);
+    let analysis = rollout(&run).status.runs.step.expect("it is under way");
+    let value = analysis.metrics[0].last.as_ref().and_then(|last| last.value).expect("one is made");
+    assert!(value > 0.5 && (value * 1000.0).fract() > 1e-6, "{value}");
+}
+
+#[test]
 fn what_no_rule_measures_succeeds_and_is_told() {
     let text = scenario("").replace("name: success-rate", "name: other");
     let resolved =
@@ -263,6 +351,15 @@ fn a_router_gets_the_weights_and_the_old_version_stays_for_its_delay() {
 }
 
 #[test]
+fn a_step_may_set_both_weight_and_scale() {
+    let steps = "steps: [{setWeight: 50, setCanaryScale: {replicas: 3}}, {pause: {}}]";
+    let mut run = run_of(&routed(steps), UPDATE);
+    run.until(200);
+    assert_eq!((weights(&run), versions(&run)), (vec![50, 50], vec![4, 3]));
+    assert_eq!(rollout(&run).status.current_step, Some(1));
+}
+
+#[test]
 fn a_stable_version_may_shrink_with_its_share() {
     let steps = "dynamicStableScale: true, steps: [{setWeight: 50}, {pause: {}}]";
     let mut run = run_of(&routed(steps), UPDATE);
@@ -279,7 +376,40 @@ fn after_an_abort_the_new_version_stays_for_its_delay_without_requests() {
     assert_eq!(selected(&run, "web-next"), Some(0));
     run.until(155);
     assert_eq!(versions(&run), [4, 0]);
-    assert!(run.events("SwitchService").len() < 10, "it comes to rest");
+    // Both to the first version, the canary's to the new one and back; then it comes to rest.
+    let switches: Vec<(i64, bool)> = run
+        .events("SwitchService")
+        .into_iter()
+        .map(|(second, message)| (second, message.contains("service 'web-next'")))
+        .collect();
+    assert_eq!(switches, [(5, false), (5, true), (65, true), (120, true)]);
+}
+
+const INGRESS: &str = "
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  ingressClassName: nginx
+  rules: [{host: shop.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+";
+
+#[test]
+fn the_ingress_of_a_canary_goes_with_its_rollout() {
+    let strategy = "strategy: {canary: {stableService: web, canaryService: web-next, trafficRouting: {nginx: {stableIngress: web}}, \
+                    steps: [{setWeight: 50}, {pause: {}}]}}";
+    let timeline = format!("{UPDATE}, {{at: 5m, delete: Rollout/default/web}}");
+    let mut run = run_of(&format!("{}{INGRESS}", manifests(strategy)), &timeline);
+    let ingresses = |run: &Run| {
+        let view = run.0.view();
+        let names = view.ingresses().values().map(|one| one.meta.name().to_string());
+        names.collect::<Vec<_>>()
+    };
+    run.until(290);
+    assert_eq!(ingresses(&run), ["web", "web-web-canary"]);
+    run.until(310);
+    assert_eq!(ingresses(&run), ["web"]);
 }
 
 fn blue_green(settings: &str) -> String {
@@ -374,4 +504,41 @@ fn a_missing_service_is_told_and_retried() {
     let told = run.events("InvalidSpec");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].1.contains("service \"none\" not found"), "{told:?}");
+}
+
+#[test]
+fn without_a_template_of_its_analysis_a_rollout_gets_no_pods_even_at_first() {
+    let manifests =
+        analysed("").replace("metadata: {name: success-rate}", "metadata: {name: other}");
+    let mut run = run_of(&manifests, "");
+    run.until(60);
+    assert!(versions(&run).is_empty());
+    assert_eq!(rollout(&run).status.phase, RolloutPhase::Degraded);
+    let told = run.events("InvalidSpec");
+    let [(_, message)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(
+        message,
+        "The Rollout \"web\" is invalid: spec.strategy.canary.steps[1].analysis.templates: Invalid value: \"success-rate\": \
+         AnalysisTemplate 'success-rate' not found"
+    );
+}
+
+#[test]
+fn a_rollout_takes_over_from_the_deployment_of_its_own_name() {
+    let manifests = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:{REST}---\napiVersion: argoproj.io/v1alpha1\nkind: \
+         Rollout\nmetadata: {{name: web}}\nspec:\n  replicas: 4\n  workloadRef: {{apiVersion: apps/v1, kind: Deployment, name: web, \
+         scaleDown: onsuccess}}\n  strategy: {{canary: {{}}}}\n{SERVICES}"
+    );
+    let mut run = run_of(&manifests, "");
+    run.until(120);
+    assert_eq!(run.events("NewReplicaSetCreated").len(), 1);
+    assert_eq!(rollout(&run).status.available_replicas, 4);
+    let view = run.0.view();
+    let sets = view.replica_sets().values();
+    let of_deployment: Vec<i32> = sets
+        .filter(|set| set.meta.labels.get(ROLLOUT_HASH_LABEL).is_none())
+        .map(|set| set.replicas)
+        .collect();
+    assert_eq!(of_deployment, [0]);
 }

@@ -2,9 +2,12 @@
 //! `utils/evaluate`, Argo Rollouts 1.9.1).
 
 use cluster::Name;
-use cluster::analysis::{AnalysisPhase, AnalysisRun, Measurement, MetricRun, MetricTemplate};
+use cluster::analysis::{
+    AnalysisPhase, AnalysisRun, Measurement, MetricRun, MetricTemplate, filled,
+};
 use cluster::formula::Formula;
 use engine::{SimDuration, SimTime, parse_duration};
+use regex::Regex;
 
 /// Time to the next try after an error (`DefaultErrorRetryInterval`).
 const ERROR_RETRY: SimDuration = SimDuration::from_secs(10);
@@ -75,24 +78,24 @@ pub fn metric_run(template: &MetricTemplate, args: &[(Name, Name)]) -> Result<Me
     })
 }
 
-/// A text with `{{args.NAME}}` replaced.
-fn filled(text: &Name, args: &[(Name, Name)]) -> Result<Name, String> {
-    let mut rest: &str = text;
-    let mut whole = String::new();
-    while let Some((before, after)) = rest.split_once("{{") {
-        let Some((inside, after)) = after.split_once("}}") else { break };
-        whole.push_str(before);
-        match inside.trim().strip_prefix("args.") {
-            None => whole.extend(["{{", inside, "}}"]),
-            Some(name) => match args.iter().find(|(known, _)| **known == *name) {
-                Some((_, value)) => whole.push_str(value),
-                None => return Err(format!("failed to resolve {{{{args.{name}}}}}")),
-            },
+/// Marks the metrics whose results do not count: those whose names a rule matches, anywhere unless it is anchored. An error
+/// tells of a rule without such a metric (`GetDryRunMetrics`).
+pub fn mark_dry(runs: &mut [MetricRun], rules: &[&Name]) -> Result<(), String> {
+    for (index, rule) in rules.iter().enumerate() {
+        // An expression that cannot be read matches nothing.
+        let pattern = Regex::new(rule).ok();
+        let matches =
+            |run: &MetricRun| pattern.as_ref().is_some_and(|one| one.is_match(&run.metric.name));
+        let mut is_used = false;
+        for run in runs.iter_mut().filter(|run| matches(run)) {
+            run.is_dry = true;
+            is_used = true;
         }
-        rest = after;
+        if !is_used {
+            return Err(format!("dryRun[{index}]: Rule didn't match any metric name(s)"));
+        }
     }
-    whole.push_str(rest);
-    Ok(whole.into())
+    Ok(())
 }
 
 /// When a metric is measured next; `None` if it has ended (`generateMetricTasks`, `calculateNextReconcileTime`).

@@ -31,7 +31,7 @@ fn phases(template: &MetricTemplate, measured: &[AnalysisPhase]) -> Vec<Analysis
         let at = SimTime::ZERO;
         add(
             &mut run.metrics[0],
-            Measurement { at, milli: None, phase: *phase, message: "".into() },
+            Measurement { at, value: None, phase: *phase, message: "".into() },
         );
         assess_run(&mut run, false);
         run.phase
@@ -111,7 +111,7 @@ fn a_dry_run_fails_nothing_and_the_worst_metric_decides() {
     run.metrics.push(run.metrics[0].clone());
     run.metrics[0].is_dry = true;
     let at = SimTime::ZERO;
-    let measured = |phase| Measurement { at, milli: None, phase, message: "".into() };
+    let measured = |phase| Measurement { at, value: None, phase, message: "".into() };
     add(&mut run.metrics[0], measured(Failed));
     add(&mut run.metrics[1], measured(Successful));
     assess_run(&mut run, false);
@@ -134,7 +134,7 @@ fn measurements_follow_delay_interval_and_the_retry_after_an_error() {
     assert_eq!(next_measurement(&run, started), Some(SimTime::from_secs(160)));
     let mut measure = |at: i64, phase| {
         let at = SimTime::from_secs(at);
-        add(&mut run, Measurement { at, milli: None, phase, message: "".into() });
+        add(&mut run, Measurement { at, value: None, phase, message: "".into() });
         next_measurement(&run, started)
     };
     assert_eq!(measure(160, Successful), Some(SimTime::from_secs(190)));
@@ -142,7 +142,7 @@ fn measurements_follow_delay_interval_and_the_retry_after_an_error() {
     let once = MetricTemplate { interval: None, ..template };
     let mut run = metric_run(&once, &[]).expect("the metric is valid");
     let at = SimTime::from_secs(160);
-    add(&mut run, Measurement { at, milli: None, phase: Successful, message: "".into() });
+    add(&mut run, Measurement { at, value: None, phase: Successful, message: "".into() });
     assert_eq!(next_measurement(&run, started), None);
 }
 
@@ -164,4 +164,26 @@ fn arguments_are_filled_in_and_missing_ones_are_an_error() {
     assert_eq!(problem, "failed to resolve {{args.least}}");
     let many = MetricTemplate { count: Some("2".into()), interval: None, ..metric(None, None) };
     assert!(metric_run(&many, &[]).is_err(), "several measurements need an interval");
+}
+
+#[test]
+fn a_rule_of_a_dry_run_is_an_expression_that_must_match_a_metric() {
+    let marked = |rules: &[&str]| {
+        let named = |name: &str| MetricRun {
+            metric: MetricTemplate { name: name.into(), ..MetricTemplate::default() },
+            ..MetricRun::default()
+        };
+        let mut runs = ["success-rate", "latency-p95", "latency-p99"].map(named);
+        let rules: Vec<Name> = rules.iter().map(|rule| Name::from(*rule)).collect();
+        let rules: Vec<&Name> = rules.iter().collect();
+        mark_dry(&mut runs, &rules).map(|()| runs.map(|run| run.is_dry))
+    };
+    assert_eq!(marked(&[]), Ok([false; 3]));
+    assert_eq!(marked(&["latency"]), Ok([false, true, true]));
+    assert_eq!(marked(&["^latency.*9$", "rate"]), Ok([true, false, true]));
+    assert_eq!(marked(&[".*"]), Ok([true; 3]));
+    for none in ["^rate", "*"] {
+        let why = "dryRun[1]: Rule didn't match any metric name(s)".to_owned();
+        assert_eq!(marked(&["latency", none]), Err(why), "{none}");
+    }
 }

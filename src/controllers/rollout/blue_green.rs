@@ -25,6 +25,7 @@ impl Sync<'_> {
         if is_changed {
             return self.blue_green_status(strategy, true);
         }
+        self.restart_pods();
         self.scale_blue_green(strategy);
         self.pause_before_switch(strategy);
         self.switch_active(strategy);

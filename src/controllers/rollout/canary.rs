@@ -77,7 +77,7 @@ pub fn nearest(wanted: i32, (weight, max_weight): (i32, i32), surge: i32) -> Cou
     if wanted == 0 {
         return Counts::default();
     }
-    let exact = f64::from(wanted * weight) / f64::from(max_weight);
+    let exact = f64::from(wanted) * f64::from(weight) / f64::from(max_weight);
     let (above, below) = (libm::ceil(exact) as i32, libm::floor(exact) as i32);
     let zero_is_allowed = weight == max_weight || weight == 0 || (wanted == 1 && surge == 0);
     // Pairs of canary and total.
@@ -96,7 +96,7 @@ pub fn nearest(wanted: i32, (weight, max_weight): (i32, i32), surge: i32) -> Cou
         }
     }
     let distance = |(canary, total): (i32, i32)| {
-        let share = f64::from(canary * max_weight) / f64::from(total);
+        let share = f64::from(canary) * f64::from(max_weight) / f64::from(total);
         (share - f64::from(weight)).abs()
     };
     let Some(mut best) = options.first().copied() else {
@@ -254,6 +254,12 @@ pub fn routed(canary: &RoutedCanary<'_>) -> Counts {
 #[expect(clippy::cast_possible_truncation, reason = "whole numbers in the range of pods")]
 pub fn pods_of_weight(wanted: i32, weight: i32, max_weight: i32) -> i32 {
     libm::ceil(f64::from(weight) * f64::from(wanted) / f64::from(max_weight)) as i32
+}
+
+/// `count * part / whole`, rounded down: a product of pods and weight may exceed 32 bits.
+pub fn proportion(count: i32, part: i32, whole: i32) -> i32 {
+    let share = i64::from(count) * i64::from(part) / i64::from(whole);
+    i32::try_from(share).unwrap_or(i32::MAX)
 }
 
 /// Whether enough pods of a version are available for a step to be complete (`ReplicaProgressThresholdMet`).

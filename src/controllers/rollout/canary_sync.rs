@@ -7,13 +7,17 @@ use super::steps;
 use super::sync::Sync;
 use crate::Requeue;
 use cluster::analysis::AnalysisPhase;
-use cluster::rollout::{CanaryStep, CanaryStrategy, PauseReason, RolloutStatus, TrafficWeights};
+use cluster::rollout::{CanaryStrategy, PauseReason, RolloutStatus, StepAction, TrafficWeights};
 
 impl Sync<'_> {
     /// `rolloutCanary`.
     pub(super) fn canary(mut self, canary: &CanaryStrategy) -> Requeue {
         if self.is_changed() {
             return self.canary_status(canary);
+        }
+        if self.restart_pods() {
+            // The counts of available pods are no longer right.
+            return self.wake.map_or(Requeue::No, Requeue::At);
         }
         self.clean_up();
         self.point_canary_services(canary);
@@ -134,12 +138,15 @@ impl Sync<'_> {
         if self.rollout.spec.paused || status.promote_full {
             return;
         }
-        let Some((_, CanaryStep::Pause(duration))) = steps::current(self.rollout) else { return };
+        let Some((_, step)) = steps::current(self.rollout) else { return };
+        if !matches!(step.action, StepAction::Pause(_)) {
+            return;
+        }
         match status.paused_since(PauseReason::CanaryPauseStep) {
             None if !status.controller_pause => self.pauses.add(PauseReason::CanaryPauseStep),
             None => {}
             Some(since) => {
-                let end = duration.map(|duration| since + duration);
+                let end = step.pause().map(|duration| since + duration);
                 if let Some(end) = end.filter(|end| *end > self.view.now) {
                     self.wake_at(end);
                 }
@@ -153,17 +160,16 @@ impl Sync<'_> {
         if self.rollout.spec.paused {
             return false;
         }
-        match step {
-            CanaryStep::Pause(duration) => {
-                canary_pause_is_over(&self.rollout.status, *duration, self.view.now)
+        match &step.action {
+            StepAction::Pause(_) => {
+                canary_pause_is_over(&self.rollout.status, step.pause(), self.view.now)
             }
-            CanaryStep::SetWeight(_) | CanaryStep::SetCanaryScale(_) => {
-                self.is_at_desired_counts(canary, self.weights.as_ref())
-            }
-            CanaryStep::Analysis(_) => {
+            StepAction::Analysis(_) if step.scale.is_none() => {
                 self.runs.step.as_ref().is_some_and(|run| run.phase == AnalysisPhase::Successful)
             }
-            CanaryStep::Other(_) => true,
+            StepAction::Other(_) if step.scale.is_none() => true,
+            // Beside a scale the controller waits for nothing else.
+            _ => self.is_at_desired_counts(canary, self.weights.as_ref()),
         }
     }
 

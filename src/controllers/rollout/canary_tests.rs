@@ -238,3 +238,11 @@ fn a_threshold_lets_a_step_go_on_with_fewer_pods() {
     assert!(has_progressed(Some(Percent(70)), Some(set(0, 0)), 0));
     assert!(!has_progressed(Some(Int(0)), None, 0));
 }
+
+#[test]
+fn weights_and_pods_of_a_million_do_not_overflow() {
+    assert_eq!(proportion(1_000_000, 500_000, 1_000_000), 500_000);
+    assert_eq!(proportion(7, 2, 4), 3, "rounded down");
+    let half = nearest(1_000_000, (500_000, 1_000_000), 0);
+    assert_eq!(half, Counts { new: 500_000, stable: 500_000 });
+}

@@ -151,10 +151,8 @@ impl LastSync {
             );
         }
         for (reason, since) in &status.pauses {
-            let duration = match self.spec.steps().get(status.current_step.unwrap_or(usize::MAX)) {
-                Some(CanaryStep::Pause(duration)) => *duration,
-                _ => None,
-            };
+            let step = self.spec.steps().get(status.current_step.unwrap_or(usize::MAX));
+            let duration = step.and_then(CanaryStep::pause);
             match (reason, duration, self.spec.blue_green()) {
                 (PauseReason::CanaryPauseStep, Some(duration), _) => {
                     writeln!(f, "paused since {since}, until {}", *since + duration)?;
@@ -198,8 +196,11 @@ fn write_metric(f: &mut fmt::Formatter<'_>, run: &MetricRun) -> fmt::Result {
     )?;
     if let Some(last) = &run.last {
         write!(f, "; at {} ", last.at)?;
-        match last.milli {
-            Some(milli) => write!(f, "{} is {}", milli as f64 / 1000.0, last.phase.name())?,
+        match last.value {
+            Some(value) => {
+                let rounded = (value * 1e6).round() / 1e6;
+                write!(f, "{rounded} is {}", last.phase.name())?;
+            }
             None if last.phase == cluster::analysis::AnalysisPhase::Successful => {
                 write!(f, "no rule measures it, so that it is taken for Successful")?;
             }

@@ -8,6 +8,8 @@ mod canary_sync;
 mod explain;
 mod pauses;
 mod progress;
+mod references;
+mod restart;
 mod routing;
 mod runs;
 mod scaling;
@@ -19,12 +21,11 @@ mod sync;
 use self::sync::Sync;
 use super::{Actions, Controller, Explain, Key, Requeue, Watches};
 use cluster::replica_set::SetOwner;
-use cluster::rollout::{Rollout, RolloutId, RolloutStrategy};
-use cluster::{Change, ClusterView, Name, ObjectId};
+use cluster::rollout::RolloutId;
+use cluster::{Change, ClusterView, ObjectId};
 use engine::SimTime;
 
 pub use runs::measured_by;
-pub use services::MANAGED_BY;
 
 /// The controller of Rollouts.
 #[derive(Clone, Debug, Default)]
@@ -54,13 +55,18 @@ impl Controller for RolloutController {
                     _ => None,
                 }
             }
-            Change::Removed { owner: Some(ObjectId::Rollout(owner)), .. } => Some(owner),
+            Change::Removed {
+                object: ObjectId::ReplicaSet(_),
+                owner: Some(ObjectId::Rollout(owner)),
+                ..
+            } => Some(owner),
             Change::Spec(ObjectId::Service(id), _) => {
                 let Some(service) = view.services().get(id) else { return };
                 let (namespace, name) = (service.meta.namespace(), service.meta.name());
                 let all = view.store().rollouts().iter();
                 let users = all.filter(|(_, one)| {
-                    one.meta.namespace() == namespace && services_of(one).any(|own| own == name)
+                    one.meta.namespace() == namespace
+                        && one.spec.services().any(|(_, own)| own == name)
                 });
                 wake.extend(users.map(|(id, _)| Key::Rollout(id)));
                 return;
@@ -88,19 +94,6 @@ impl Controller for RolloutController {
     fn boxed_clone(&self) -> Box<dyn Controller> {
         Box::new(self.clone())
     }
-}
-
-/// The Services that a Rollout switches.
-fn services_of(rollout: &Rollout) -> impl Iterator<Item = &Name> {
-    let named = match &rollout.spec.strategy {
-        RolloutStrategy::Canary(canary) => {
-            [canary.canary_service.as_ref(), canary.stable_service.as_ref()]
-        }
-        RolloutStrategy::BlueGreen(blue_green) => {
-            [Some(&blue_green.active_service), blue_green.preview_service.as_ref()]
-        }
-    };
-    named.into_iter().flatten()
 }
 
 impl RolloutController {

@@ -10,7 +10,7 @@ use cluster::Name;
 use cluster::analysis::AnalysisPhase;
 use cluster::deployment::WorkloadCondition;
 use cluster::node::ConditionStatus;
-use cluster::rollout::{CanaryStep, Rollout, RolloutPhase, RolloutSpec, RolloutStatus};
+use cluster::rollout::{Rollout, RolloutPhase, RolloutSpec, RolloutStatus, StepAction};
 use engine::{SimDuration, SimTime};
 
 /// Condition type: the spec cannot be carried out.
@@ -131,7 +131,8 @@ fn deadline(spec: &RolloutSpec) -> SimDuration {
 /// Whether a step without a limit of its time is under way (`isIndefiniteStep`).
 fn is_at_indefinite_step(rollout: &Rollout) -> bool {
     let step = steps::current(rollout).map(|(_, step)| step);
-    matches!(step, Some(CanaryStep::Analysis(_) | CanaryStep::Pause(_)))
+    let action = step.map(|step| &step.action);
+    matches!(action, Some(StepAction::Analysis(_) | StepAction::Pause(_)))
         || find_condition(&rollout.status.conditions, PAUSED)
             .is_some_and(|one| one.status == ConditionStatus::True)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::canary::{has_progressed, proportion};
 use super::steps;
 use super::sync::Sync;
 use cluster::rollout::{CanaryStrategy, TrafficRouter, TrafficRouting, TrafficWeights};
@@ -73,7 +74,7 @@ impl Sync<'_> {
         }
         if status.promote_full {
             return if canary.dynamic_stable_scale {
-                max_weight * new.available() / self.wanted().max(1)
+                proportion(max_weight, new.available(), self.wanted().max(1))
             } else {
                 status.weights.as_ref().map_or(0, |weights| weights.canary)
             };
@@ -95,7 +96,7 @@ impl Sync<'_> {
         }
         let max_weight = steps::max_weight(&self.rollout.spec);
         let desired = steps::desired_weight(self.rollout, Some(new.size()), Some(stable.size()));
-        let covered = max_weight * stable.available() / wanted;
+        let covered = proportion(max_weight, stable.available(), wanted);
         let expected = (max_weight - covered).max(0);
         let Some(current) = self.rollout.status.weights.as_ref().map(|weights| weights.canary)
         else {
@@ -113,9 +114,9 @@ impl Sync<'_> {
     /// Whether the stable version has pods for a weight (`checkReplicasAvailable`).
     fn has_pods_for(&self, canary: &CanaryStrategy, weight: i32, max_weight: i32) -> bool {
         let Some(stable) = self.sets.stable() else { return false };
-        let wanted = weight * self.wanted() / max_weight;
+        let wanted = proportion(self.wanted(), weight, max_weight);
         stable.available() >= wanted
-            || super::canary::has_progressed(canary.progress_threshold, Some(stable.size()), wanted)
+            || has_progressed(canary.progress_threshold, Some(stable.size()), wanted)
     }
 
     /// Writes the weights into the objects that carry them.
@@ -129,6 +130,7 @@ impl Sync<'_> {
         let Some((new, stable)) = services else { return };
         let namespace = self.rollout.meta.namespace().clone();
         let named = |name: &Name| NamespacedName::new(namespace.clone(), name.clone());
+        let owner = Some(self.id);
         for router in &routing.routers {
             match router {
                 TrafficRouter::Other(_) => {}
@@ -160,7 +162,7 @@ impl Sync<'_> {
                                     == meta.document.as_ref().map(|one| &one.object["spec"])
                         });
                         if !is_known {
-                            self.actions.push(Action::apply(meta, IngressSpec));
+                            self.actions.push(Action::apply(meta, IngressSpec { owner }));
                         }
                     }
                 }

@@ -1,20 +1,17 @@
 //! The AnalysisRuns of a Rollout: when they begin, what they measure, and what their end means (`rollout/analysis.go`,
 //! Argo Rollouts 1.9.1).
 
-use super::analysis::{add, assess_run, judge, metric_run, next_measurement};
+use super::analysis::{add, assess_run, judge, mark_dry, metric_run, next_measurement};
 use super::steps;
 use super::sync::Sync;
 use crate::keda::rule_of;
 use cluster::analysis::{
-    AnalysisCall, AnalysisPhase, AnalysisRun, AnalysisTemplate, AnalysisTemplateSpec,
-    ArgumentValue, ClusterAnalysisTemplate, Measurement, MetricRun, MetricTemplate,
-    TemplateReference,
+    AnalysisCall, AnalysisPhase, AnalysisRun, AnalysisTemplateSpec, ArgumentValue, Measurement,
+    MetricRun, MetricTemplate,
 };
-use cluster::rollout::{BlueGreenStrategy, CanaryStep, CanaryStrategy, PauseReason};
-use cluster::{ClusterView, Name, NamespacedName};
-
-/// Templates may name others; deeper chains are cut.
-const DEPTH_MAX: usize = 8;
+use cluster::rollout::{BlueGreenStrategy, CanaryStrategy, PauseReason};
+use cluster::rollout_references::Beside;
+use cluster::{ClusterView, Name};
 
 /// The runs of a Rollout, with the words of the controller's messages.
 #[derive(Clone, Copy)]
@@ -34,10 +31,10 @@ impl Sync<'_> {
         let status = &self.rollout.status;
         let index = status.current_step.unwrap_or_default();
         if status.pauses.is_empty() {
-            let step = steps::current(self.rollout).map(|(_, step)| step);
+            let call = steps::current(self.rollout).and_then(|(_, step)| step.analysis());
             let is_earlier = self.runs.step.as_ref().is_some_and(|run| run.step != Some(index));
-            match step {
-                Some(CanaryStep::Analysis(call)) if !is_earlier => {
+            match call {
+                Some(call) if !is_earlier => {
                     self.follow(Role::Step, call, &index.to_string());
                 }
                 _ => self.runs.step = None,
@@ -206,9 +203,14 @@ impl Sync<'_> {
     }
 
     fn metrics_of(&self, call: &AnalysisCall) -> Result<Vec<MetricRun>, String> {
-        let mut whole = AnalysisTemplateSpec::default();
-        let namespace = self.rollout.meta.namespace();
-        collect(self.view, namespace, &call.templates, DEPTH_MAX, &mut whole)?;
+        let beside = self.beside();
+        let templates = call.all_templates(|reference| beside.template(reference));
+        let templates = templates
+            .map_err(|missing| format!("{} '{}' not found", missing.kind(), missing.name))?;
+        let templates: Vec<&AnalysisTemplateSpec> =
+            templates.into_iter().map(|(_, spec)| spec).collect();
+        let whole = AnalysisTemplateSpec::flattened(&templates)?;
+        call.check(&whole)?;
         let stable = self.sets.stable().map_or_else(|| "".into(), |set| set.hash.clone());
         let given = |name: &Name| {
             let value =
@@ -219,19 +221,17 @@ impl Sync<'_> {
                 ArgumentValue::StableHash => stable.clone(),
             })
         };
-        let mut args: Vec<(Name, Name)> = Vec::new();
-        for (name, default) in &whole.args {
-            let value = given(name).or_else(|| default.clone());
-            let value = value.ok_or_else(|| format!("args.{name} was not resolved"))?;
-            args.push((name.clone(), value));
-        }
+        let args = whole.args.into_iter();
+        let args =
+            args.filter_map(|(name, default)| Some((name.clone(), given(&name).or(default)?)));
+        let args: Vec<(Name, Name)> = args.collect();
         let mut runs = Vec::new();
         for metric in &whole.metrics {
-            let run = metric_run(metric, &args)?;
-            let is_dry = |pattern: &Name| **pattern == *metric.name || &**pattern == ".*";
-            let is_dry = whole.dry_run.iter().chain(&call.dry_run).any(is_dry);
-            runs.push(MetricRun { is_dry, ..run });
+            runs.push(metric_run(metric, &args)?);
         }
+        let rules: Vec<&Name> = call.dry_run.iter().chain(&whole.dry_run).collect();
+        mark_dry(&mut runs, &rules)
+            .map_err(|problem| format!("Analysis spec invalid: {problem}"))?;
         Ok(runs)
     }
 
@@ -251,42 +251,6 @@ impl Sync<'_> {
     }
 }
 
-/// Collects the metrics and arguments of templates and of those that they name.
-fn collect(
-    view: ClusterView<'_>,
-    namespace: &Name,
-    templates: &[TemplateReference],
-    depth: usize,
-    whole: &mut AnalysisTemplateSpec,
-) -> Result<(), String> {
-    for TemplateReference { name, is_cluster_scoped } in templates {
-        let found = if *is_cluster_scoped {
-            let id = NamespacedName::new("", name.clone());
-            view.find::<ClusterAnalysisTemplate>(&id).map(|one| &one.spec.0)
-        } else {
-            let id = NamespacedName::new(namespace.clone(), name.clone());
-            view.find::<AnalysisTemplate>(&id).map(|one| &one.spec)
-        };
-        let Some(spec) = found else {
-            let kind =
-                if *is_cluster_scoped { "clusteranalysistemplate" } else { "analysistemplate" };
-            return Err(format!("{kind}.argoproj.io \"{name}\" not found"));
-        };
-        whole.metrics.extend(spec.metrics.iter().cloned());
-        whole.dry_run.extend(spec.dry_run.iter().cloned());
-        for (name, default) in &spec.args {
-            match whole.args.iter_mut().find(|(known, _)| known == name) {
-                Some((_, known)) => *known = known.take().or_else(|| default.clone()),
-                None => whole.args.push((name.clone(), default.clone())),
-            }
-        }
-        if depth > 0 {
-            collect(view, namespace, &spec.templates, depth - 1, whole)?;
-        }
-    }
-    Ok(())
-}
-
 /// The scenario's metric that a metric of a template stands for: that of its own name, or else the longest name in its
 /// query.
 pub fn measured_by<'a>(
@@ -303,18 +267,17 @@ fn measurement(view: ClusterView<'_>, metric: &MetricTemplate) -> Measurement {
     let at = view.now;
     let Some(name) = measured_by(metric, all.keys()) else {
         let phase = AnalysisPhase::Successful;
-        return Measurement { at, milli: None, phase, message: "".into() };
+        return Measurement { at, value: None, phase, message: "".into() };
     };
     if view.store().is_metric_failing(name) {
         let message = "the source of the metric does not answer".into();
-        return Measurement { at, milli: None, phase: AnalysisPhase::Error, message };
+        return Measurement { at, value: None, phase: AnalysisPhase::Error, message };
     }
-    let milli = all[name].iter().find_map(|series| series.external);
-    let value = milli.map(|milli| milli as f64 / 1000.0);
+    let value = all[name].iter().find_map(|series| series.exact);
     match judge(metric, value) {
-        Ok(phase) => Measurement { at, milli, phase, message: "".into() },
+        Ok(phase) => Measurement { at, value, phase, message: "".into() },
         Err(message) => {
-            Measurement { at, milli, phase: AnalysisPhase::Error, message: message.into() }
+            Measurement { at, value, phase: AnalysisPhase::Error, message: message.into() }
         }
     }
 }

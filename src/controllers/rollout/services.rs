@@ -6,11 +6,9 @@ use serde_json::{Value, json};
 
 use super::sync::Sync;
 use cluster::rollout::{CanaryStrategy, ROLLOUT_HASH_LABEL};
+use cluster::rollout_references::MANAGED_BY;
 use cluster::service::{Service, ServiceSpec};
 use cluster::{Action, AnySpec, Name, NamespacedName, ObjectMeta};
-
-/// Annotation of the Services that a Rollout switches.
-pub const MANAGED_BY: &str = "argo-rollouts.argoproj.io/managed-by-rollouts";
 
 impl<'a> Sync<'a> {
     pub(super) fn service(&self, name: &Name) -> Option<&'a Service> {
@@ -97,12 +95,8 @@ impl<'a> Sync<'a> {
         if let Some(weights) = &status.weights {
             known.extend([weights.canary_hash.clone(), weights.stable_hash.clone()]);
         }
-        let services = match (self.rollout.spec.canary(), self.rollout.spec.blue_green()) {
-            (Some(canary), _) => [canary.canary_service.as_ref(), canary.stable_service.as_ref()],
-            (_, Some(blue)) => [Some(&blue.active_service), blue.preview_service.as_ref()],
-            _ => [None, None],
-        };
-        known.extend(services.into_iter().flatten().map(|name| self.selected_hash(name)));
+        let services = self.rollout.spec.services();
+        known.extend(services.map(|(_, name)| self.selected_hash(name)));
         known.contains(hash)
     }
 }

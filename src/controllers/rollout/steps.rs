@@ -2,7 +2,7 @@
 //! 1.9.1).
 
 use super::canary::{SetSize, pods_of_weight};
-use cluster::rollout::{CanaryScale, CanaryStep, Rollout, RolloutSpec};
+use cluster::rollout::{CanaryScale, CanaryStep, Rollout, RolloutSpec, StepAction};
 use engine::Digest;
 
 /// The step under way; `None` without steps or after the last (`GetCurrentCanaryStep`).
@@ -30,11 +30,8 @@ pub fn set_weight(rollout: &Rollout) -> i32 {
 
 /// The weight that the last `setWeight` of the first steps sets.
 pub fn weight_before(steps: &[CanaryStep], end: usize) -> i32 {
-    let of_step = |step: &CanaryStep| match step {
-        CanaryStep::SetWeight(weight) => Some(*weight),
-        _ => None,
-    };
-    steps[..end.min(steps.len())].iter().rev().find_map(of_step).unwrap_or_default()
+    let first = &steps[..end.min(steps.len())];
+    first.iter().rev().find_map(CanaryStep::weight).unwrap_or_default()
 }
 
 /// The scale that a `setCanaryScale` step sets apart from the weight (`UseSetCanaryScale`).
@@ -45,10 +42,7 @@ fn canary_scale(rollout: &Rollout) -> Option<CanaryScale> {
         return None;
     }
     let (index, _) = current(rollout)?;
-    let scale = canary.steps[..=index].iter().rev().find_map(|step| match step {
-        CanaryStep::SetCanaryScale(scale) => Some(*scale),
-        _ => None,
-    })?;
+    let scale = canary.steps[..=index].iter().rev().find_map(|step| step.scale)?;
     (scale != CanaryScale::MatchTrafficWeight).then_some(scale)
 }
 
@@ -80,12 +74,8 @@ pub fn desired_weight(rollout: &Rollout, new: Option<SetSize>, stable: Option<Se
     let wanted = rollout.spec.replicas;
     let pods = (wanted - stable.available).max(new.available);
     let max_weight = max_weight(&rollout.spec);
-    let lower = rollout.spec.steps().iter().rev().find_map(|step| match step {
-        CanaryStep::SetWeight(weight) if pods_of_weight(wanted, *weight, max_weight) < pods => {
-            Some(*weight)
-        }
-        _ => None,
-    });
+    let mut weights = rollout.spec.steps().iter().rev().filter_map(CanaryStep::weight);
+    let lower = weights.find(|weight| pods_of_weight(wanted, *weight, max_weight) < pods);
     lower.unwrap_or_default()
 }
 
@@ -99,20 +89,19 @@ pub fn digest(spec: &RolloutSpec) -> u64 {
 
 /// A step as the controller's Events name it (`CanaryStepString`).
 pub fn text(step: &CanaryStep) -> String {
-    match step {
-        CanaryStep::SetWeight(weight) => format!("setWeight: {weight}"),
-        CanaryStep::Pause(None) => "pause".to_owned(),
-        CanaryStep::Pause(Some(duration)) => format!("pause: {duration}"),
-        CanaryStep::Analysis(_) => "analysis".to_owned(),
-        CanaryStep::SetCanaryScale(CanaryScale::Weight(weight)) => {
-            format!("setCanaryScale{{weight: {weight}}}")
-        }
-        CanaryStep::SetCanaryScale(CanaryScale::Replicas(replicas)) => {
+    match (&step.action, step.scale) {
+        (StepAction::SetWeight(weight), _) => format!("setWeight: {weight}"),
+        (StepAction::Pause(None), _) => "pause".to_owned(),
+        (StepAction::Pause(Some(length)), _) => format!("pause: {}", length.written),
+        (StepAction::Analysis(_), _) => "analysis".to_owned(),
+        (_, Some(CanaryScale::Weight(weight))) => format!("setCanaryScale{{weight: {weight}}}"),
+        (_, Some(CanaryScale::Replicas(replicas))) => {
             format!("setCanaryScale{{replicas: {replicas}}}")
         }
-        CanaryStep::SetCanaryScale(CanaryScale::MatchTrafficWeight) => {
+        (_, Some(CanaryScale::MatchTrafficWeight)) => {
             "setCanaryScale{matchTrafficWeight: true}".to_owned()
         }
-        CanaryStep::Other(name) => name.to_string(),
+        (StepAction::Other(name), None) => name.to_string(),
+        (StepAction::Scale, None) => "invalid".to_owned(),
     }
 }

@@ -1,6 +1,8 @@
 //! One sync of a Rollout: gathers its ReplicaSets, scales them, and follows its strategy (`rollout/sync.go`,
 //! `rollout/replicaset.go`, Argo Rollouts 1.9.1).
 
+use jiff::Timestamp;
+
 use super::canary::{self, Fenceposts};
 use super::pauses::Pauses;
 use super::progress;
@@ -10,16 +12,17 @@ use crate::{Actions, Requeue};
 use cluster::action::Event;
 use cluster::deployment::WorkloadCondition;
 use cluster::node::ConditionStatus;
-use cluster::replica_set::{ReplicaSetSpec, ReplicaSetUpdate};
+use cluster::replica_set::{ReplicaSet, ReplicaSetSpec, ReplicaSetUpdate};
 use cluster::rollout::{
     AnalysisRuns, PauseReason, ROLLOUT_HASH_LABEL, Rollout, RolloutId, RolloutStatus,
     RolloutStrategy, TrafficWeights,
 };
-use cluster::store::pod_template_hash;
-use cluster::{Action, ClusterView, Kind, Name, ObjectMeta};
+use cluster::rollout_references::InvalidField;
+use cluster::store::rollout_template_hash;
+use cluster::{Action, ClusterView, Kind, Name, NamespacedName, ObjectMeta};
 use engine::{SimDuration, SimTime};
 
-/// Time to the next try when a Service is missing (`syncHandler`).
+/// Time to the next try when an object is missing (`syncHandler`).
 const RETRY_INVALID: SimDuration = SimDuration::from_secs(20);
 
 /// A sync in progress.
@@ -33,6 +36,7 @@ pub(super) struct Sync<'a> {
     pub(super) weights: Option<TrafficWeights>,
     pub(super) runs: AnalysisRuns,
     pub(super) conditions: Vec<WorkloadCondition>,
+    pub(super) restarted_at: Option<Timestamp>,
     /// The hash to which this sync switched the preview Service.
     pub(super) preview_switched_to: Option<Name>,
     /// The hash to which this sync switched the active Service.
@@ -58,6 +62,7 @@ impl<'a> Sync<'a> {
             weights: rollout.status.weights.clone(),
             runs: rollout.status.runs.clone(),
             conditions: rollout.status.conditions.clone(),
+            restarted_at: rollout.status.restarted_at,
             preview_switched_to: None,
             active_switched_to: None,
             wake: None,
@@ -67,8 +72,8 @@ impl<'a> Sync<'a> {
 
     /// Runs the sync (`reconcile`).
     pub(super) fn run(mut self) -> Requeue {
-        if let Some(missing) = self.missing_service() {
-            return self.invalid(&missing);
+        if let Some(problem) = self.invalid_reference() {
+            return self.invalid(&problem);
         }
         if self.sets.new.is_none() {
             self.create_new_set();
@@ -88,27 +93,10 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// A Service that the strategy names and that does not exist (`getReferencedServices`).
-    fn missing_service(&self) -> Option<(&'static str, String)> {
-        let named = match &self.rollout.spec.strategy {
-            RolloutStrategy::Canary(canary) => [
-                ("spec.strategy.canary.stableService", canary.stable_service.as_ref()),
-                ("spec.strategy.canary.canaryService", canary.canary_service.as_ref()),
-            ],
-            RolloutStrategy::BlueGreen(blue_green) => [
-                ("spec.strategy.blueGreen.activeService", Some(&blue_green.active_service)),
-                ("spec.strategy.blueGreen.previewService", blue_green.preview_service.as_ref()),
-            ],
-        };
-        let mut named = named.into_iter().filter_map(|(field, name)| Some((field, name?)));
-        let (field, name) = named.find(|(_, name)| self.service(name).is_none())?;
-        Some((field, name.to_string()))
-    }
-
-    fn invalid(self, (field, name): &(&'static str, String)) -> Requeue {
+    fn invalid(self, InvalidField { field, value, problem }: &InvalidField) -> Requeue {
         let rollout = self.rollout.meta.name();
         let message = format!(
-            "The Rollout \"{rollout}\" is invalid: {field}: Invalid value: \"{name}\": service \"{name}\" not found"
+            "The Rollout \"{rollout}\" is invalid: {field}: Invalid value: \"{value}\": {problem}"
         );
         let mut status = self.rollout.status.clone();
         let condition = progress::invalid_spec(message.clone(), self.view.now);
@@ -156,8 +144,12 @@ impl<'a> Sync<'a> {
     fn create_new_set(&mut self) {
         let Rollout { meta, spec, .. } = self.rollout;
         let named = |hash: &str| format!("{}-{hash}", meta.name());
-        let is_free = |hash: &String| !self.sets.all.iter().any(|set| *set.name == *named(hash));
-        let mut hashes = (0..).map(|collisions| pod_template_hash(&spec.template, collisions));
+        // Other controllers' sets take names, too (`collisionCount`).
+        let is_free = |hash: &String| {
+            let id = NamespacedName::new(meta.namespace().clone(), named(hash));
+            self.view.store().find::<ReplicaSet>(&id).is_none()
+        };
+        let mut hashes = (0..).map(|collisions| rollout_template_hash(&spec.template, collisions));
         let hash = hashes.find(is_free).unwrap_or_default();
         let mut template = spec.template.clone();
         template.labels = template.labels.with(ROLLOUT_HASH_LABEL, hash.as_str());
@@ -294,6 +286,7 @@ impl<'a> Sync<'a> {
             runs: self.runs.clone(),
             conditions: self.conditions.clone(),
             aborted_at: before.aborted_at,
+            restarted_at: self.restarted_at,
             ..RolloutStatus::default()
         };
         // `newStatus.stableRS` is still empty when this is computed.
@@ -316,6 +309,8 @@ impl<'a> Sync<'a> {
         self.pauses.clear();
         status.promote_full = false;
         status.preview_accepted = false;
+        // The pods of the new version are all young enough.
+        status.restarted_at = self.rollout.spec.restart_at;
         status.runs = AnalysisRuns::default();
         status.current_step = (!self.rollout.spec.steps().is_empty()).then_some(0);
     }

@@ -17,6 +17,10 @@ use cluster::deployment::IntOrPercent;
 use cluster::rollout as lean;
 use cluster::{Name, ObjectMeta};
 
+/// The highest weight of a backend in the Gateway API. The controller has no bound of its own, but multiplies weights and
+/// pods in 32 bits.
+const MOST_WEIGHT: i32 = 1_000_000;
+
 /// A Rollout and its document, in which the pod template is defaulted.
 pub(crate) fn rollout(
     meta: &ObjectMeta,
@@ -92,6 +96,7 @@ pub(crate) fn rollout(
         min_ready_seconds,
         revision_history_limit,
         paused: spec.paused.unwrap_or_default(),
+        restart_at: spec.restart_at.as_ref().map(|at| at.0),
         progress_deadline_seconds,
         progress_deadline_abort: spec.progress_deadline_abort.unwrap_or_default(),
         rollback_window: spec
@@ -125,6 +130,9 @@ fn blue_green(
         errors.invalid(&path.field("scaleDownDelayRevisionLimit"), limit, rule);
     }
     anti_affinity(&written.anti_affinity, &path.field("antiAffinity"), errors);
+    let preview_replica_count = written
+        .preview_replica_count
+        .map(|count| pod_count(Some(count), &path.field("previewReplicaCount"), errors));
     let mut analysis = |written: &Option<RolloutAnalysis>, field: &str| {
         let written = written.as_ref().filter(|written| !written.templates.is_empty());
         written.map(|written| call(meta, written, &path.field(field), errors))
@@ -134,7 +142,7 @@ fn blue_green(
         preview_service: named(written.preview_service.as_ref()),
         auto_promotion_enabled: written.auto_promotion_enabled.unwrap_or(true),
         auto_promotion_seconds: written.auto_promotion_seconds.unwrap_or_default(),
-        preview_replica_count: written.preview_replica_count,
+        preview_replica_count,
         scale_down_delay_seconds: written.scale_down_delay_seconds,
         scale_down_delay_revision_limit: written.scale_down_delay_revision_limit,
         abort_scale_down_delay_seconds: written.abort_scale_down_delay_seconds,
@@ -201,7 +209,11 @@ fn canary(
         stable_service,
         routing,
         dynamic_stable_scale: written.dynamic_stable_scale.unwrap_or_default(),
-        min_pods_per_replica_set: written.min_pods_per_replica_set.unwrap_or_default(),
+        min_pods_per_replica_set: pod_count(
+            written.min_pods_per_replica_set,
+            &path.field("minPodsPerReplicaSet"),
+            errors,
+        ),
         scale_down_delay_seconds: written.scale_down_delay_seconds,
         scale_down_delay_revision_limit: written.scale_down_delay_revision_limit,
         abort_scale_down_delay_seconds: written.abort_scale_down_delay_seconds,
@@ -225,10 +237,7 @@ fn int_or_percent(
     errors: &mut FieldErrors,
 ) -> IntOrPercent {
     match given {
-        IntOrString::Int(number) => {
-            errors.not_negative(path, i64::from(*number));
-            IntOrPercent::Int(*number)
-        }
+        IntOrString::Int(number) => IntOrPercent::Int(pod_count(Some(*number), path, errors)),
         IntOrString::String(text) => {
             if let Ok(percent) = text.trim_end_matches('%').parse() {
                 IntOrPercent::Percent(percent)
@@ -288,6 +297,14 @@ fn traffic_routing(
 ) -> lean::TrafficRouting {
     let mut routers = Vec::new();
     if let Some(nginx) = &written.nginx {
+        let has_one = nginx.stable_ingress.as_deref().is_some_and(|name| !name.is_empty());
+        if has_one != nginx.stable_ingresses.is_empty() {
+            let how = if has_one { "Both are" } else { "Neither are" };
+            let rule = format!(
+                "Either StableIngress or StableIngresses must be configured. {how} configured."
+            );
+            errors.push(&path.field("trafficRouting").field("nginx"), rule);
+        }
         let one = nginx.stable_ingress.iter().filter(|_| nginx.stable_ingresses.is_empty());
         let ingresses = nginx.stable_ingresses.iter().chain(one);
         let ingresses = ingresses.map(|name| name.as_str().into()).collect();
@@ -333,10 +350,11 @@ fn traffic_routing(
         errors.invalid(&at.field("maxTrafficWeight"), weight, rule);
     }
     let max_weight = written.max_traffic_weight.unwrap_or(100);
-    if max_weight <= 0 {
-        errors.invalid(&at.field("maxTrafficWeight"), max_weight, "must be greater than 0");
+    if !(1..=MOST_WEIGHT).contains(&max_weight) {
+        let rule = format!("must be between 1 and {MOST_WEIGHT}");
+        errors.invalid(&at.field("maxTrafficWeight"), max_weight, rule);
     }
-    lean::TrafficRouting { max_weight: max_weight.max(1), routers }
+    lean::TrafficRouting { max_weight: max_weight.clamp(1, MOST_WEIGHT), routers }
 }
 
 fn has_subsets(istio: &Opaque) -> bool {

@@ -2,8 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{AnalysisRunArgument, AnalysisTemplateRef, CanaryStep, DryRun, RolloutAnalysis};
+use super::{
+    AnalysisRunArgument, AnalysisTemplateRef, CanaryStep, DryRun, RolloutAnalysis, RolloutPause,
+    SetCanaryScale,
+};
 use crate::field::{FieldErrors, FieldPath};
+use crate::workload::pod_count;
 use cluster::ObjectMeta;
 use cluster::analysis::{AnalysisCall, ArgumentValue, TemplateReference};
 use cluster::rollout as lean;
@@ -35,40 +39,69 @@ pub(super) fn step(
         let rule = "Step must have one of the following set: experiment, setWeight, setCanaryScale, plugin or pause";
         errors.invalid(path, "", rule);
     }
-    if let Some(pause) = &written.pause {
-        let duration = pause.duration.as_ref().map(seconds);
-        if duration == Some(None) {
-            let pause = path.field("pause");
-            errors.invalid(&pause.field("duration"), -1, "Duration needs to be greater than 0");
-        }
-        return lean::CanaryStep::Pause(duration.flatten());
-    }
-    if let Some(scale) = &written.set_canary_scale {
-        return lean::CanaryStep::SetCanaryScale(match (scale.replicas, scale.weight) {
-            _ if scale.match_traffic_weight == Some(true) => lean::CanaryScale::MatchTrafficWeight,
-            (Some(replicas), _) => lean::CanaryScale::Replicas(replicas),
-            (None, Some(weight)) => lean::CanaryScale::Weight(weight),
-            (None, None) => lean::CanaryScale::MatchTrafficWeight,
-        });
-    }
-    if let Some(weight) = written.set_weight {
+    let action = if let Some(pause) = &written.pause {
+        let at = path.field("pause");
+        lean::StepAction::Pause(pause_length(pause, &at.field("duration"), errors))
+    } else if let Some(weight) = written.set_weight {
         if !(0..=max_weight).contains(&weight) {
             let rule = format!("SetWeight needs to be between 0 and {max_weight}");
             errors.invalid(&path.field("setWeight"), weight, rule);
         }
-        return lean::CanaryStep::SetWeight(weight);
+        lean::StepAction::SetWeight(weight)
+    } else if let Some(analysis) = &written.analysis {
+        lean::StepAction::Analysis(call(meta, analysis, &path.field("analysis"), errors))
+    } else if let Some((name, settings)) = other {
+        let own = settings.as_ref().and_then(|settings| settings.get("name")?.as_str());
+        let own = own.map_or_else(|| name.to_owned(), |own| format!("{name}: {own}"));
+        lean::StepAction::Other(own.into())
+    } else {
+        lean::StepAction::Scale
+    };
+    let scale = written.set_canary_scale.as_ref();
+    let at = path.field("setCanaryScale");
+    let scale = scale.map(|scale| canary_scale(scale, max_weight, &at, errors));
+    lean::CanaryStep { action, scale }
+}
+
+/// The scale, of which at most one field counts. The controller has no bounds, but nobody means more than ten times
+/// `replicas`.
+fn canary_scale(
+    written: &SetCanaryScale,
+    max_weight: i32,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> lean::CanaryScale {
+    let replicas = pod_count(written.replicas, &path.field("replicas"), errors);
+    let weight = written.weight.unwrap_or_default();
+    let most = max_weight * 10;
+    if !(0..=most).contains(&weight) {
+        let rule = format!("must be between 0 and {most}, ten times all pods");
+        errors.invalid(&path.field("weight"), weight, rule);
     }
-    match (&written.analysis, other) {
-        (Some(analysis), _) => {
-            lean::CanaryStep::Analysis(call(meta, analysis, &path.field("analysis"), errors))
-        }
-        (None, Some((name, settings))) => {
-            let own = settings.as_ref().and_then(|settings| settings.get("name")?.as_str());
-            let own = own.map_or_else(|| name.to_owned(), |own| format!("{name}: {own}"));
-            lean::CanaryStep::Other(own.into())
-        }
-        (None, None) => lean::CanaryStep::Other("invalid".into()),
+    match (written.replicas, written.weight) {
+        _ if written.match_traffic_weight == Some(true) => lean::CanaryScale::MatchTrafficWeight,
+        (Some(_), _) => lean::CanaryScale::Replicas(replicas),
+        (None, Some(_)) => lean::CanaryScale::Weight(weight),
+        (None, None) => lean::CanaryScale::MatchTrafficWeight,
     }
+}
+
+/// The length of a pause; `None` if it has none.
+fn pause_length(
+    pause: &RolloutPause,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Option<lean::PauseLength> {
+    let written = pause.duration.as_ref()?;
+    let Some(duration) = seconds(written) else {
+        errors.invalid(path, -1, "Duration needs to be greater than 0");
+        return None;
+    };
+    let written = match written {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(text) => text.clone(),
+    };
+    Some(lean::PauseLength { duration, written: written.into() })
 }
 
 /// A pause's length: whole seconds, or a duration such as 10m; `None` if it is neither (`DurationSeconds`).

@@ -35,9 +35,24 @@ fn a_canary_that_the_controller_refuses_is_refused_at_its_field() {
         ("steps: [{setWeight: 1, pause: {}}]".to_owned(), "canary.steps[0]"),
         ("steps: [{}]".to_owned(), "canary.steps[0]"),
         ("steps: [{setCanaryScale: {replicas: 1}}]".to_owned(), "canary.trafficRouting"),
+        ("maxSurge: 1000001".to_owned(), "canary.maxSurge"),
+        (of_routing("minPodsPerReplicaSet: -1"), "canary.minPodsPerReplicaSet"),
+        (of_routing("steps: [{setCanaryScale: {replicas: -1}}]"), "canary.steps[0].setCanaryScale.replicas"),
+        (of_routing("steps: [{setCanaryScale: {replicas: 1000001}}]"), "canary.steps[0].setCanaryScale.replicas"),
+        (of_routing("steps: [{setCanaryScale: {weight: -1}}]"), "canary.steps[0].setCanaryScale.weight"),
+        (of_routing("steps: [{setCanaryScale: {weight: 1001}}]"), "canary.steps[0].setCanaryScale.weight"),
+        ("stableService: a, canaryService: b, trafficRouting: {nginx: {}}".to_owned(), "canary.trafficRouting.nginx"),
+        (
+            "stableService: a, canaryService: b, trafficRouting: {nginx: {stableIngress: i, stableIngresses: [j]}}".to_owned(),
+            "canary.trafficRouting.nginx",
+        ),
         ("antiAffinity: {}".to_owned(), "canary.antiAffinity"),
         (
             "stableService: a, canaryService: b, trafficRouting: {istio: {virtualService: {name: v}}, maxTrafficWeight: 1000}".to_owned(),
+            "canary.trafficRouting.maxTrafficWeight",
+        ),
+        (
+            "stableService: a, canaryService: b, trafficRouting: {nginx: {stableIngress: i}, maxTrafficWeight: 1000001}".to_owned(),
             "canary.trafficRouting.maxTrafficWeight",
         ),
     ] {
@@ -59,6 +74,14 @@ fn other_rules_name_their_field_too() {
         (
             "strategy: {blueGreen: {activeService: a, previewService: a}}",
             "spec.strategy.blueGreen.activeService",
+        ),
+        (
+            "strategy: {blueGreen: {activeService: a, previewReplicaCount: -1}}",
+            "spec.strategy.blueGreen.previewReplicaCount",
+        ),
+        (
+            "strategy: {blueGreen: {activeService: a, previewReplicaCount: 1000001}}",
+            "spec.strategy.blueGreen.previewReplicaCount",
         ),
         (
             "revisionHistoryLimit: 1, strategy: {blueGreen: {activeService: a, scaleDownDelayRevisionLimit: 2}}",
@@ -108,4 +131,113 @@ fn a_template_of_an_analysis_is_checked_as_its_runs_would_be() {
     let args = "{apiVersion: argoproj.io/v1alpha1, kind: ClusterAnalysisTemplate, metadata: {name: a}, spec: {args: [{name: every}], metrics: \
                 [{name: a, interval: '{{args.every}}', count: '{{args.every}}', provider: {datadog: {query: q}}}]}}\n";
     assert!(!said(args).contains("error:"), "{}", said(args));
+}
+
+const SERVICES: &str = "---
+{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {selector: {app: web}, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: b}, spec: {selector: {app: web}, ports: [{port: 80}]}}
+";
+
+/// A template of an analysis.
+fn template(name: &str, spec: &str) -> String {
+    format!(
+        "---\n{{apiVersion: argoproj.io/v1alpha1, kind: AnalysisTemplate, metadata: {{name: {name}}}, spec: {{{spec}}}}}\n"
+    )
+}
+
+fn metric(rest: &str) -> String {
+    format!("metrics: [{{name: m, provider: {{prometheus: {{query: up}}}}{rest}}}]")
+}
+
+#[test]
+fn objects_that_a_rollout_names_must_exist_and_fit() {
+    let once = template("t", &metric(""));
+    let ingress = |service: &str| {
+        format!(
+            "---\n{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: i}}, spec: {{rules: [{{http: {{paths: [{{path: /, \
+             pathType: Prefix, backend: {{service: {{name: {service}, port: {{number: 80}}}}}}}}]}}}}]}}}}\n"
+        )
+    };
+    let nginx = "stableService: a, canaryService: b, trafficRouting: {nginx: {stableIngress: i}}";
+    let step = "steps: [{analysis: {templates: [{templateName: t}]}}]";
+    let background = "analysis: {templates: [{templateName: t}]}";
+    let given =
+        "steps: [{analysis: {templates: [{templateName: t}], args: [{name: x, value: '1'}]}}]";
+    let endless = metric(", interval: 1m");
+    let other = SERVICES.replace(
+        "name: a",
+        "name: a, annotations: {argo-rollouts.argoproj.io/managed-by-rollouts: other}",
+    );
+    let twice = "steps: [{analysis: {templates: [{templateName: t}, {templateName: u}]}}]";
+    for (canary, objects, problem) in [
+        ("stableService: c", String::new(), "canary.stableService: service \"c\" not found"),
+        (
+            "stableService: a",
+            SERVICES.replace("app: web", "app: web, track: stable"),
+            "canary.stableService: Service \"a\" has unmatch label \"track\" in rollout",
+        ),
+        ("stableService: a", other, "Service \"a\" is managed by another Rollout"),
+        (step, String::new(), "canary.steps[0].analysis.templates: AnalysisTemplate 't' not found"),
+        (
+            "analysis: {templates: [{templateName: t, clusterScope: true}]}",
+            once.clone(),
+            "canary.analysis.templates: ClusterAnalysisTemplate 't' not found",
+        ),
+        (step, template("t", "templates: [{templateName: u}]"), "AnalysisTemplate 'u' not found"),
+        (
+            step,
+            template("t", &format!("args: [{{name: x}}], {}", metric(""))),
+            "args.x was not resolved",
+        ),
+        (
+            step,
+            template("t", &endless),
+            "AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>",
+        ),
+        (
+            twice,
+            format!("{once}{}", template("u", &metric(""))),
+            "two metrics have the same name 'm'",
+        ),
+        (
+            step,
+            template(
+                "t",
+                &format!("dryRun: [{{metricName: m}}, {{metricName: m}}], {}", metric("")),
+            ),
+            "two Dry-Run metric rules have the same name 'm'",
+        ),
+        (
+            nginx,
+            SERVICES.to_owned(),
+            "nginx.stableIngress: ingress.networking.k8s.io \"i\" not found",
+        ),
+        (
+            nginx,
+            format!("{SERVICES}{}", ingress("b")),
+            "ingress `i` has no rules using service a backend",
+        ),
+    ] {
+        let said = said(&format!("{HEAD}strategy: {{canary: {{{canary}}}}}}}}}\n{objects}"));
+        assert!(
+            said.contains("calls the Rollout invalid") && said.contains(problem),
+            "{canary}: {said}"
+        );
+    }
+    for (canary, objects) in [
+        (nginx, format!("{SERVICES}{}", ingress("a"))),
+        (step, once),
+        (background, template("t", &endless)),
+        (
+            given,
+            template("t", &format!("args: [{{name: x}}], {}", metric(", interval: 1m, count: 2"))),
+        ),
+    ] {
+        let said = said(&format!("{HEAD}strategy: {{canary: {{{canary}}}}}}}}}\n{objects}"));
+        assert!(
+            !said.contains("calls the Rollout invalid") && !said.contains("error:"),
+            "{canary}: {said}"
+        );
+    }
 }

@@ -1,8 +1,7 @@
 //! The Services between which Rollouts divide requests: their traffic is known from the start, although requests come later.
 
 use super::Blueprint;
-use cluster::rollout::{RolloutSpec, RolloutStrategy};
-use cluster::{Action, AnySpec, NamespacedName};
+use cluster::{Action, AnySpec, Name, NamespacedName};
 use manifest::Diagnostic;
 use traffic::{ServiceTraffic, Via};
 
@@ -12,12 +11,8 @@ impl Blueprint<'_> {
         let later = self.timeline.iter().flat_map(|(_, step)| &step.objects);
         self.objects.iter().chain(later).filter_map(|action| {
             let Action::Apply(meta, AnySpec::Rollout(spec)) = action else { return None };
-            let named = services_of(spec).into_iter().flatten();
-            Some(
-                named
-                    .map(|name| NamespacedName::new(meta.namespace().clone(), name.clone()))
-                    .collect(),
-            )
+            let id = |name: &Name| NamespacedName::new(meta.namespace().clone(), name.clone());
+            Some(spec.services().map(|(_, name)| id(name)).collect())
         })
     }
 
@@ -42,17 +37,6 @@ impl Blueprint<'_> {
             if switched.contains(service) {
                 self.position_in(traffic, service, None, Via::default());
             }
-        }
-    }
-}
-
-fn services_of(spec: &RolloutSpec) -> [Option<&cluster::Name>; 2] {
-    match &spec.strategy {
-        RolloutStrategy::Canary(canary) => {
-            [canary.stable_service.as_ref(), canary.canary_service.as_ref()]
-        }
-        RolloutStrategy::BlueGreen(blue_green) => {
-            [Some(&blue_green.active_service), blue_green.preview_service.as_ref()]
         }
     }
 }
