@@ -45,6 +45,14 @@ impl Line {
         self.amount.smallest as f64 / self.price.unit.smallest() as f64
     }
 
+    /// Price of a unit; where it depends on the amount, the mean over all units of this line.
+    pub fn unit_price(&self) -> Money {
+        match (&self.price.tiers[..], self.amount.smallest) {
+            ([_], _) | (_, 0) => self.price.first(),
+            (_, amount) => self.charge.usd.share(self.price.unit.smallest(), amount),
+        }
+    }
+
     /// The unit of the price.
     pub const fn unit(&self) -> Unit {
         self.price.unit
@@ -128,6 +136,18 @@ mod tests {
             amount("fargate-memory", 2 * GIB * seconds),
         ];
         assert_eq!(cents(Provider::Aws, amounts), [101, 22]);
+    }
+
+    /// GCP's first GiB of a month costs nothing, the next 1,023 cost $0.12 each.
+    #[test]
+    fn the_price_of_a_unit_is_the_mean_where_it_depends_on_the_amount() {
+        let of = |gib: i128| {
+            let amounts = vec![amount("internet-egress", gib * GIB)];
+            let charges = Charges::of(PriceList::of(Provider::Gcp), amounts, MONTH);
+            charges.lines[0].unit_price().as_usd()
+        };
+        assert!(of(1).abs() < 1e-9);
+        assert!((of(4) - 0.09).abs() < 1e-9, "{}", of(4));
     }
 
     /// cloud.google.com/nat/pricing, both examples: 14 instances and 100 GiB in 720 hours come to $18.61, 36 instances

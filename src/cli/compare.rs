@@ -77,7 +77,8 @@ pub struct Arguments {
     #[arg(long)]
     all: bool,
 
-    /// Exit with code 1 if a judged figure is worse, or if any figure has changed
+    /// Exit with code 1 if a judged figure is worse or an objective newly missed with every seed, or if any figure has
+    /// changed
     #[arg(long, value_enum, value_name = "WHAT")]
     fail_on: Option<FailOn>,
 
@@ -89,7 +90,7 @@ pub struct Arguments {
 /// When a comparison fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
-    /// A judged figure is worse
+    /// A judged figure is worse, or an objective is newly missed with every seed
     Worse,
     /// Any figure is worse, better, or otherwise changed
     Change,
@@ -208,7 +209,10 @@ fn read_baseline(path: &str) -> Result<Measurement, Failure> {
 fn exit(comparison: &Comparison, fail_on: Option<FailOn>) -> Exit {
     let fails = match fail_on {
         None => false,
-        Some(FailOn::Worse) => comparison.gated(Verdict::Worse).next().is_some(),
+        Some(FailOn::Worse) => {
+            comparison.gated(Verdict::Worse).next().is_some()
+                || comparison.newly_missed().next().is_some()
+        }
         Some(FailOn::Change) => [Verdict::Worse, Verdict::Better, Verdict::Changed]
             .map(|one| comparison.has(one))
             .contains(&true),

@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         print_warning(&format!("skipped: {path}: {why}"));
     }
     for OmittedObject { object, why } in &started.left_out {
-        print_warning(&format!("left out, because the API server rejects it: {object}: {why}"));
+        print_warning(&format!("left out, because a run refuses it: {object}: {why}"));
     }
     for backend in &started.missing_backends {
         print_warning(backend);

@@ -83,6 +83,9 @@ actions! {
     /// The machine of this node fails without notice: its pods stop answering, and the control plane notices by
     /// missing heartbeats, as in a real cluster. Nodes of a pool are called POOL-1, POOL-2, ...
     "killNode" kill_node: KillNode(Name),
+    /// The machine of one node of this pool fails without notice: of the node that runs the most pods then, pods of
+    /// DaemonSets not counted, and of several such nodes the first by name.
+    "killBusiestNode" kill_busiest_node: KillBusiestNode(Name),
     /// The machine of this node comes back, and its kubelet recreates the containers.
     "recoverNode" recover_node: RecoverNode(Name),
     /// The machines of all nodes in this zone fail without notice.
@@ -346,6 +349,7 @@ mod tests {
         for entry in [
             json!({"at": "30m", "killNode": "general-2"}),
             json!({"at": "40m", "recoverNode": "general-2"}),
+            json!({"at": "50m", "killBusiestNode": "general"}),
             json!({"at": "3h", "every": "1d", "maintain": {"pool": "general", "takes": "5m"}}),
             json!({"at": "6m", "patch": {"workload": "Deployment/shop/web",
                 "patch": {"spec": {"minReadySeconds": 10}}}}),

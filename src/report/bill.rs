@@ -68,7 +68,7 @@ fn charge_line(line: &Line) -> ChargeLine {
         },
         amount: line.units(),
         unit: line.unit().as_str(),
-        unit_usd: line.price.first(),
+        unit_usd: line.unit_price(),
         usd: line.charge.usd,
         month_usd: line.charge.month_usd,
         source: line.price.source.clone(),
@@ -255,7 +255,7 @@ impl Tally<'_> {
         let settings = facts.bill.settings;
         let with_clients = facts.services.iter().filter(|one| one.has_clients);
         let outside = with_clients.filter(|one| !settings.is_internal(&one.service));
-        outside.map(move |service| bytes_of(facts, service))
+        outside.map(move |service| bytes_of(facts, service, Callers::Clients))
     }
 
     fn internet_egress(&mut self) {
@@ -289,7 +289,7 @@ impl Tally<'_> {
         let mut unknown = Vec::new();
         for service in self.facts.services {
             let callers = self.callers(&service.service);
-            if service.has_clients || callers.is_empty() {
+            if callers.is_empty() {
                 continue;
             }
             let settings = self.facts.bill.settings;
@@ -301,7 +301,7 @@ impl Tally<'_> {
                 unknown.push(service.service.as_str());
                 continue;
             }
-            let bytes = bytes_of(self.facts, service);
+            let bytes = bytes_of(self.facts, service, Callers::Services);
             let (pod_pairs, all) = self.pod_pairs(&callers, &service.workloads);
             crossing += (bytes.request + bytes.response) * pod_pairs / all.max(1);
         }
@@ -391,16 +391,29 @@ struct Bytes {
     response: i128,
 }
 
-fn bytes_of(facts: ReportInput<'_>, service: &ServiceFacts) -> Bytes {
+/// Which requests to a service are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Callers {
+    /// Those of clients.
+    Clients,
+    /// Those that other services make.
+    Services,
+}
+
+fn bytes_of(facts: ReportInput<'_>, service: &ServiceFacts, callers: Callers) -> Bytes {
     let of = |count: u64, size: Option<i64>| {
         whole_run(facts, i128::from(count) * i128::from(size.unwrap_or(0)))
     };
     let mut bytes = Bytes { request: 0, response: 0 };
     for (class, outcomes) in service.kinds() {
         let (request, response) = facts.bill.settings.sizes(&service.service, class);
-        bytes.request += of(outcomes.arrived, request);
+        let (arrived, answered) = match callers {
+            Callers::Clients => (outcomes.arrived_of_clients(), outcomes.answered_of_clients()),
+            Callers::Services => (outcomes.arrived_calls, outcomes.answered_calls),
+        };
+        bytes.request += of(arrived, request);
         // Responses to failed requests are negligible.
-        bytes.response += of(outcomes.answered, response);
+        bytes.response += of(answered, response);
     }
     bytes
 }

@@ -121,7 +121,7 @@ pub fn build(facts: ReportInput<'_>) -> Report {
         workloads: facts.recorder.workloads.iter().map(|one| workload(facts, one)).collect(),
         cluster: cluster(facts),
         error_budgets: Vec::new(),
-        cost: cost_report(facts, &node_bill, &allocation, &services),
+        cost: cost_report(facts, &node_bill, &allocation),
         attention: Vec::new(),
         phases: None,
         assumptions: Vec::new(),
@@ -155,11 +155,10 @@ fn cost_report(
     facts: ReportInput<'_>,
     node_bill: &NodeCosts,
     allocation: &CostAllocation,
-    services: &[super::model::ServiceReport],
 ) -> CostReport {
     // A request that calls other services counts once.
-    let of_clients = services.iter().filter(|service| service.has_clients);
-    let answered = of_clients.map(|service| service.answered).sum();
+    let services = facts.services.iter();
+    let answered = services.map(|service| service.figures.outcomes.answered_of_clients()).sum();
     // Both must cover the same time, or the figure would depend on the length of the warm-up: costs are
     // those of the whole run, answered requests those after the warm-up.
     let bill = bill::of(facts);

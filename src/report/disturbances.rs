@@ -197,11 +197,30 @@ fn is_workload(kind: &str) -> bool {
 
 impl Disturbance {
     fn of(entry: &LogEntry) -> Option<Self> {
-        let (what, does) = effect(&entry.actor, &entry.reason)?;
+        let (what, does) = match &*entry.reason {
+            "Unhealthy" => ended_by_probe(&entry.message)?,
+            reason => effect(&entry.actor, reason)?,
+        };
         let object = entry.object.strip_prefix("File ").unwrap_or(&entry.object);
         let description = does.replace('…', object);
         Some(Self { at: entry.at_seconds, what, description })
     }
+}
+
+/// Likewise for containers that the kubelet ends because of a probe.
+fn ended_by_probe(message: &str) -> Option<(&'static str, &'static str)> {
+    [
+        (
+            "failed liveness probe",
+            ("a crash", "a liveness probe of … failed and ended its container"),
+        ),
+        (
+            "failed startup probe",
+            ("a crash", "a startup probe of … failed and ended its container"),
+        ),
+    ]
+    .into_iter()
+    .find_map(|(words, effect)| message.contains(words).then_some(effect))
 }
 
 /// The kind of disturbance of a log entry and its description, with `…` for the object.

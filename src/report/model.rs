@@ -132,6 +132,22 @@ pub struct ObjectiveResult {
     pub minutes: Option<MinutesHeld>,
 }
 
+impl ObjectiveResult {
+    /// The room between value and limit, as a share of the limit; of a share (`>= 99.9 %`), of what the limit leaves to 1.
+    /// Negative if it was missed, -1 without a value.
+    pub fn room(&self) -> f64 {
+        let limit = self.limit_number;
+        let room = self.value_number.map_or(-1.0, |value| {
+            let is_share = self.limit.starts_with(">=");
+            let (slack, of) =
+                if is_share { (value - limit, 1.0 - limit) } else { (limit - value, limit) };
+            slack / of.max(f64::MIN_POSITIVE)
+        });
+        // Rounding must not contradict the verdict.
+        if self.met { room.max(0.0) } else { room.min(-f64::MIN_POSITIVE) }
+    }
+}
+
 /// Number of minutes that meet a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MinutesHeld {

@@ -294,7 +294,7 @@ impl Bill {
         let mut list = provider.map_or_else(PriceList::default, |one| PriceList::of(one).clone());
         for (item, usd) in &self.prices {
             let Some(usd) = money(*usd) else { continue };
-            let unit = unit_of(item).or_else(|| list.find(item).map(|known| known.unit));
+            let unit = list.find(item).map(|known| known.unit).or_else(|| unit_of(item));
             let Some(unit) = unit else { continue };
             list.set(Price {
                 item: item.to_string(),
@@ -329,11 +329,35 @@ impl Bill {
     }
 }
 
-/// The unit of an item, taken from the first cloud that has it; no cloud lists a price for `logs`.
+/// The unit of an item that a scenario's own cloud does not list, taken from the first cloud that has it. No cloud lists a
+/// price for `logs`, and Azure's Premium SSDs are billed by the disk, at every size.
 pub fn unit_of(item: &str) -> Option<capacity::price_list::Unit> {
     use capacity::price_list::Unit;
+    let of_tier = item.starts_with("disk:premium-").then_some(Unit::DiskMonth);
     let of_disk = item.starts_with("disk:").then_some(Unit::GibMonth);
     let known = Provider::ALL.into_iter().find_map(|one| PriceList::of(one).find(item));
     let of_logs = (item == "logs").then_some(Unit::Gib);
-    known.map(|price| price.unit).or(of_disk).or(of_logs)
+    known.map(|price| price.unit).or(of_tier).or(of_disk).or(of_logs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capacity::price_list::Unit;
+
+    #[test]
+    fn a_stated_price_has_the_unit_of_the_scenarios_cloud() {
+        let bill: Bill = serde_json::from_value(serde_json::json!({"prices": {
+            "ingress-data": 0.0144, "disk:premium-8192": 800, "disk:fast": 0.2,
+        }}))
+        .expect("prices");
+        let unit = |provider, item: &str| {
+            let list = bill.price_list(Some(provider));
+            list.find(item).map(|price| price.unit)
+        };
+        assert_eq!(unit(Provider::Azure, "ingress-data"), Some(Unit::CapacityUnitHour));
+        assert_eq!(unit(Provider::Gcp, "ingress-data"), Some(Unit::Gib));
+        assert_eq!(unit(Provider::Azure, "disk:premium-8192"), Some(Unit::DiskMonth));
+        assert_eq!(unit(Provider::Azure, "disk:fast"), Some(Unit::GibMonth));
+    }
 }

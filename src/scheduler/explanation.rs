@@ -10,8 +10,8 @@ use super::cycle::ScoreTable;
 use super::decision::{Decision, Verdict};
 use super::framework::PluginName;
 use super::preemption::{Candidate, PostFilter};
-use cluster::ClusterView;
 use cluster::pod::Pod;
+use cluster::{ClusterView, Name};
 
 /// Number of nodes of each kind that the text lists individually.
 const SHOWN: usize = 20;
@@ -54,6 +54,8 @@ pub enum PodResult {
     Gated,
     /// Sets `spec.nodeName` itself, so the scheduler ignores it.
     Named,
+    /// Left to a scheduler that is not simulated.
+    Foreign,
 }
 
 /// A feasible node.
@@ -151,8 +153,8 @@ impl Explanation {
         explanation
     }
 
-    /// Explains a pod that the scheduler does not consider; `None` for all others.
-    pub fn unexamined(view: ClusterView<'_>, pod: &Pod) -> Option<Self> {
+    /// Explains a pod that the scheduler with these profiles does not consider; `None` for all others.
+    pub fn unexamined(view: ClusterView<'_>, pod: &Pod, profiles: &[&Name]) -> Option<Self> {
         let spec = &view.template_of(pod).spec;
         let (result, message) = if let Some(name) = &spec.node_name {
             let message = match pod.node {
@@ -166,6 +168,14 @@ impl Explanation {
             let gates: Vec<&str> = spec.scheduling_gates.iter().map(|gate| &**gate).collect();
             let message = "Scheduling is blocked due to non-empty scheduling gates";
             (PodResult::Gated, format!("{message}: {}", gates.join(", ")))
+        } else if pod.node.is_none() && !profiles.contains(&&spec.scheduler_name) {
+            let profiles: Vec<&str> = profiles.iter().map(|name| &***name).collect();
+            let message = format!(
+                "spec.schedulerName is {}, a scheduler that is not simulated (only {}): the pod stays pending",
+                spec.scheduler_name,
+                profiles.join(", ")
+            );
+            (PodResult::Foreign, message)
         } else {
             return None;
         };
@@ -254,6 +264,9 @@ impl fmt::Display for Explanation {
                 writeln!(f, "pod {} is unschedulable: no feasible node", self.pod)?;
             }
             PodResult::Gated => writeln!(f, "pod {} has scheduling gates", self.pod)?,
+            PodResult::Foreign => {
+                writeln!(f, "pod {} is left to another scheduler", self.pod)?;
+            }
             PodResult::Named => {
                 writeln!(f, "pod {} bypasses the scheduler: spec.nodeName is set", self.pod)?;
             }

@@ -21,7 +21,7 @@ use cluster::action::{Event, PodDeletion};
 use cluster::assigned::uid_text;
 use cluster::node::NodeId;
 use cluster::pod::{Pod, PodId};
-use cluster::{Action, ClusterView, Kind};
+use cluster::{Action, ClusterView, Kind, Name};
 use engine::SimTime;
 
 /// Under this name the scheduler acts.
@@ -344,6 +344,11 @@ impl Scheduler {
         let nominated =
             Nominated { pod: queued.pod, class: queued.class, priority: queued.priority };
         self.nominations.set(node.id, nominated);
+    }
+
+    /// Names of its profiles, which are the schedulers that pods can name.
+    pub fn profile_names(&self) -> Vec<&Name> {
+        self.profiles.iter().map(|profile| &profile.scheduler_name).collect()
     }
 
     pub(super) fn profile_of(&self, class: ClassId) -> Option<usize> {

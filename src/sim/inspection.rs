@@ -147,7 +147,8 @@ impl Simulation {
     /// pod.
     pub fn examine(&self, pod: &NamespacedName) -> Option<Explanation> {
         let (view, id) = (self.view(), self.env.store().pod_named(pod)?);
-        let unexamined = Explanation::unexamined(view, view.pods().get(id)?);
+        let profiles = self.scheduler.profile_names();
+        let unexamined = Explanation::unexamined(view, view.pods().get(id)?, &profiles);
         unexamined.or_else(|| {
             let decision = self.scheduler.examine(view, id)?;
             Some(Explanation::new(pod.to_string(), &decision, self.scheduler.cache(), view))

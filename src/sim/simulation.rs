@@ -16,12 +16,14 @@ use super::random_faults::RandomFaults;
 use super::scheduler_client::SchedulerClient;
 use super::watch::{Watch, Watched};
 use super::world::World;
+use cluster::pod::PodId;
 use cluster::{Action, AnySpec, Change};
 use controllers::Controller;
 use engine::{SimDuration, SimTime, Streams};
 use faults::TimelineAction;
 use scheduler::Scheduler;
 use scheduler::decision::Verdict;
+use scheduler::explanation::Explanation;
 use scheduler::schedule_one::ACTOR;
 use traffic::Traffic;
 
@@ -272,6 +274,18 @@ impl Simulation {
                 message = format!("{message}; Karpenter: {refusal}");
             }
             recorder.workloads[workload].waits_because = Some(message);
+        }
+        let profiles = self.scheduler.profile_names();
+        let pending = view.pods().iter().filter(|(_, pod)| pod.is_active() && pod.node.is_none());
+        let unexamined: Vec<(PodId, String)> = pending
+            .filter_map(|(id, pod)| {
+                Some((id, Explanation::unexamined(view, pod, &profiles)?.message?))
+            })
+            .collect();
+        for (id, message) in unexamined {
+            for (workload, _) in recorder.first_waiting(view, std::iter::once(id)) {
+                recorder.workloads[workload].waits_because.get_or_insert_with(|| message.clone());
+            }
         }
     }
 

@@ -1,5 +1,8 @@
 //! Selects the pods and nodes that a fault or a user's action applies to.
 
+use std::cmp::Reverse;
+
+use super::draining::pods_to_drain;
 use super::environment::Environment;
 use cluster::node::{NodeId, ZONE_LABEL};
 use cluster::pod::{Pod, PodId};
@@ -71,6 +74,14 @@ pub(super) fn nodes_of(store: &Store, pool: Option<&Name>) -> Vec<NodeId> {
     let nodes = store.nodes().iter();
     let own = nodes.filter(|(_, node)| pool.is_none_or(|pool| node.pool == *pool));
     own.map(|(id, _)| id).collect()
+}
+
+/// The node of a pool with the most pods that are no DaemonSet's; of several the first by name.
+pub(super) fn busiest_node(store: &Store, pool: &Name) -> Option<NodeId> {
+    let order = |node: &NodeId| {
+        (pods_to_drain(store, *node).count(), Reverse(store.nodes()[*node].meta.name()))
+    };
+    nodes_of(store, Some(pool)).into_iter().max_by_key(order)
 }
 
 /// The nodes of a zone.

@@ -9,7 +9,7 @@ use super::metrics_pipeline::{set_metric_failing, set_metrics_api};
 use super::outages::{self, disconnect_node, kill_node, make_not_ready, recover_node};
 use super::resizing::resize_pods;
 use super::simulation::Simulation;
-use super::targets::{Identity, nodes_in_zone};
+use super::targets::{Identity, busiest_node, nodes_in_zone};
 use cluster::node::NodeId;
 use cluster::{Action, Kind, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime};
@@ -84,6 +84,13 @@ impl Simulation {
         let Self { env, data_plane, metrics, machines, cloud, .. } = self;
         match action {
             TimelineAction::KillNode(name) => self.on_node(name, kill_node),
+            TimelineAction::KillBusiestNode(pool) => match busiest_node(env.store(), pool) {
+                Some(node) => kill_node(env, data_plane, node),
+                None => {
+                    let message = format!("pool {pool} has no node");
+                    env.warn("scenario", &node_reference(pool), "NotFound", message);
+                }
+            },
             TimelineAction::RecoverNode(name) => self.on_node(name, recover_node),
             TimelineAction::KillZone(zone) => self.on_zone(zone, kill_node),
             TimelineAction::RecoverZone(zone) => self.on_zone(zone, recover_node),

@@ -2,31 +2,52 @@
 //! else is set. A queue whose servers are offered more than they can do grows without end, so that a setting with less
 //! CPU than that cannot hold any limit of availability.
 
-use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
-use super::knobs::SizeKnob;
+use serde_json::{Value, json};
+
+use super::knobs::{SizeKnob, objects};
 use super::search::space::Point;
+use cluster::Kind;
+use manifest::Manifest;
 use report::Report;
-use scenario::cluster::NodePool;
+use scenario::cluster::{Cluster, NodePool};
 use scenario::objectives::Objective;
+use scenario::pool_size::PoolSize;
 use scenario::resolved::ResolvedScenario;
+use scenario::{Override, Scenario};
 
 /// Hours of a month, as bills have them.
 const MONTH_HOURS: f64 = 730.0;
 
-/// Things of a timeline that change how many nodes there are.
+/// Actions of a timeline that change how many nodes there are, and are billed.
 const CHANGES_NODES: [&str; 3] = ["delete", "reclaimSpot", "maintain"];
 
 /// What is known without a run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Bounds {
-    pools: Vec<NodePool>,
-    /// Whether the number of nodes is that of the setting for the whole run.
-    is_fixed: bool,
+    /// The scenario's `cluster`, alone in a document, so that settings can be made in it.
+    document: Value,
     /// Whether machines cost what the catalog or the pool says, with nothing off.
     is_list_price: bool,
+    /// Whether the nodes are those of the pools alone.
+    is_of_pools: bool,
+    /// Whether the timeline or faults take nodes away.
+    is_disturbed: bool,
     /// Cores that requests need on average, at least.
     pub offered_cores: f64,
+    /// Nodes by what a point sets in the cluster: a search asks for those of each many times.
+    known: RefCell<BTreeMap<Vec<String>, Nodes>>,
+}
+
+/// The nodes at a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Nodes {
+    /// An autoscaler decides, or the settings cannot be read without the rest of the scenario.
+    Unknown,
+    /// Their number is that of the settings for the whole run.
+    Fixed { cores: f64, usd_per_hour: f64 },
 }
 
 impl Bounds {
@@ -34,76 +55,105 @@ impl Bounds {
     pub fn new(resolved: &ResolvedScenario, report: &Report) -> Self {
         let scenario = resolved.scenario();
         let value = serde_json::to_value(scenario).unwrap_or_default();
-        let pools = value["cluster"]["nodePools"].as_array().into_iter().flatten();
-        let has_numbers = pools.into_iter().all(|pool| pool["count"].is_u64());
-        let is_changed =
-            scenario.timeline.iter().any(|entry| CHANGES_NODES.contains(&entry.action.key()));
-        let is_fixed = has_numbers && !is_changed && scenario.faults.is_empty();
-        let pools = scenario.cluster.node_pools.clone();
+        let mut timeline = scenario.timeline.iter();
+        let is_timed = timeline.any(|entry| CHANGES_NODES.contains(&entry.action.key()));
         let is_list_price =
             !scenario.bill.changes_machine_prices() && report.cost.discounts.is_empty();
         Self {
-            pools,
-            is_fixed,
+            document: json!({"cluster": &value["cluster"]}),
             is_list_price,
+            is_of_pools: !objects(resolved).iter().any(brings_nodes),
+            is_disturbed: is_timed || !scenario.faults.is_empty(),
             offered_cores: offered_cores(resolved, &value, report),
+            known: RefCell::default(),
         }
     }
 
-    /// The pools at a point.
-    fn pools_at(&self, knobs: &[SizeKnob], point: &Point) -> Vec<(NodePool, u32)> {
-        let mut pools: Vec<(NodePool, u32)> =
-            self.pools.iter().map(|pool| (pool.clone(), count_of(pool))).collect();
-        for (knob, level) in knobs.iter().zip(point) {
-            let Some(rest) = knob.path.strip_prefix("cluster.nodePools[") else { continue };
-            let Some((name, field)) = rest.split_once("].") else { continue };
-            let Some(value) = knob.values.get(*level) else { continue };
-            let named = pools.iter_mut().filter(|(pool, _)| &*pool.name == name);
-            for (pool, count) in named {
-                match field {
-                    "count" => *count = value.parse().unwrap_or(*count),
-                    "instanceType" => pool.instance_type = Some(value.clone()),
-                    _ => {}
-                }
-            }
+    /// The cluster at a point; nothing if the point sets something outside it and the manifests.
+    fn cluster(&self, settings: &[String]) -> Option<Cluster> {
+        let mut document = self.document.clone();
+        for setting in settings {
+            let setting: Override = setting.parse().ok()?;
+            setting.apply(&mut document).ok()?;
         }
-        pools
+        serde_json::from_value(document["cluster"].take()).ok()
+    }
+
+    fn nodes(&self, knobs: &[SizeKnob], point: &Point) -> Nodes {
+        let settings: Vec<String> = knobs
+            .iter()
+            .zip(point)
+            .filter(|(knob, _)| !knob.path.starts_with("manifests."))
+            .filter_map(|(knob, level)| Some(format!("{}={}", knob.path, knob.values.get(*level)?)))
+            .collect();
+        if let Some(known) = self.known.borrow().get(&settings) {
+            return *known;
+        }
+        let is_of_cluster = settings.iter().all(|setting| setting.starts_with("cluster."));
+        let cluster = if is_of_cluster { self.cluster(&settings) } else { None };
+        let nodes = cluster.and_then(|cluster| fixed_nodes(&cluster)).unwrap_or(Nodes::Unknown);
+        self.known.borrow_mut().insert(settings, nodes);
+        nodes
     }
 
     /// A cost of a month in US dollars below which a point cannot be; infinite if the CPU of all nodes is less than requests
     /// need, zero if nothing is known.
     pub fn floor(&self, knobs: &[SizeKnob], point: &Point) -> f64 {
-        if !self.is_fixed {
+        if self.is_disturbed || !self.is_of_pools {
             return 0.0;
         }
-        let (mut usd, mut cores) = (0.0, 0.0);
-        for (pool, count) in self.pools_at(knobs, point) {
-            let Ok(resolved) = pool.resolve() else { continue };
-            usd += f64::from(count) * resolved.price().as_usd() * MONTH_HOURS;
-            cores += f64::from(count) * cores_of(&resolved);
+        match self.nodes(knobs, point) {
+            Nodes::Unknown => 0.0,
+            Nodes::Fixed { cores, .. } if cores < self.offered_cores => f64::INFINITY,
+            Nodes::Fixed { usd_per_hour, .. } if self.is_list_price => usd_per_hour * MONTH_HOURS,
+            Nodes::Fixed { .. } => 0.0,
         }
-        match (cores < self.offered_cores, self.is_list_price) {
-            (true, _) => f64::INFINITY,
-            (false, true) => usd,
-            (false, false) => 0.0,
+    }
+
+    /// The allocatable cores of a point if requests need more.
+    pub fn too_few_cores(&self, knobs: &[SizeKnob], point: &Point) -> Option<f64> {
+        match self.nodes(knobs, point) {
+            Nodes::Fixed { cores, .. } if self.floor(knobs, point).is_infinite() => Some(cores),
+            Nodes::Fixed { .. } | Nodes::Unknown => None,
         }
     }
 
     /// Cores and hourly price in US dollars of a node, if all are alike.
-    pub fn node(&self, knobs: &[SizeKnob], point: &Point) -> Option<(f64, f64)> {
-        if !self.is_list_price {
+    pub fn node(&self, scenario: &Scenario) -> Option<(f64, f64)> {
+        let [pool] = &scenario.cluster.node_pools[..] else { return None };
+        if !self.is_list_price || !self.is_of_pools {
             return None;
         }
-        let pools = self.pools_at(knobs, point);
-        let [(pool, _)] = &pools[..] else { return None };
-        let resolved = pool.resolve().ok()?;
+        let resolved = scenario.cluster.resolve(pool).ok()?;
         Some((cores_of(&resolved), resolved.price().as_usd()))
     }
 }
 
-fn count_of(pool: &NodePool) -> u32 {
-    let value = serde_json::to_value(pool).unwrap_or_default();
-    value["count"].as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
+/// Whether an object is a node, or has Karpenter create some.
+pub fn brings_nodes(object: &Manifest) -> bool {
+    matches!(object.reference.kind, Kind::Node | Kind::NodePool)
+}
+
+/// Whether a cluster has the nodes that its pools say, and no autoscaler that adds or removes any.
+pub fn is_fixed(cluster: &Cluster) -> bool {
+    let is_number = |pool: &NodePool| matches!(pool.count, PoolSize::Fixed(_));
+    cluster.autoscaler.is_none()
+        && !cluster.node_pools.is_empty()
+        && cluster.node_pools.iter().all(is_number)
+}
+
+fn fixed_nodes(cluster: &Cluster) -> Option<Nodes> {
+    if !is_fixed(cluster) {
+        return None;
+    }
+    let (mut cores, mut usd_per_hour) = (0.0, 0.0);
+    for pool in &cluster.node_pools {
+        let resolved = cluster.resolve(pool).ok()?;
+        let count = f64::from(pool.count.at_start());
+        cores += count * cores_of(&resolved);
+        usd_per_hour += count * resolved.price().as_usd();
+    }
+    Some(Nodes::Fixed { cores, usd_per_hour })
 }
 
 fn cores_of(pool: &scenario::cluster::ResolvedPool<'_>) -> f64 {
@@ -132,11 +182,15 @@ fn offered_cores(resolved: &ResolvedScenario, scenario: &Value, report: &Report)
     0.9 * cores / seconds.max(f64::MIN_POSITIVE)
 }
 
-/// Mean CPU time of a request to a workload in seconds, where it is the same for all images.
+/// Mean CPU time of a request to a workload in seconds, where it is the same for all images and classes.
 fn cpu_seconds(scenario: &Value, workload: &str) -> Option<f64> {
     let mut all = scenario["workloads"].as_array().into_iter().flatten();
     let own = all.find(|one| one["workload"].as_str() == Some(workload))?;
     if own["images"].as_object().is_some_and(|images| !images.is_empty()) {
+        return None;
+    }
+    let mut classes = own["requests"]["classes"].as_array().into_iter().flatten();
+    if classes.any(|class| !class["cpuTime"].is_null()) {
         return None;
     }
     let law = &own["requests"]["cpuTime"];

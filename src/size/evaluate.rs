@@ -128,9 +128,25 @@ impl Evaluator<'_> {
         Ok(samples)
     }
 
+    /// Replications of the scenario as it is, without a setting of any knob.
+    pub fn unchanged(&mut self, replications: u32) -> Vec<Evaluation> {
+        let cases = self.cases_with(&self.settings.clone()).unwrap_or_default();
+        let mut evaluations = Vec::new();
+        for replication in 0..replications {
+            let seed = self.seed(replication);
+            let reports = run_each(&cases, |case| sweep::run(case, seed, |_| {}));
+            evaluations.push(self.evaluation(reports));
+        }
+        evaluations
+    }
+
     /// The scenario in each case; nothing if it cannot have such settings.
     pub fn scenarios(&mut self, point: &Point) -> Option<Vec<ResolvedScenario>> {
         let settings = self.settings_of(point);
+        self.cases_with(&settings)
+    }
+
+    fn cases_with(&mut self, settings: &[Override]) -> Option<Vec<ResolvedScenario>> {
         let mut all = Vec::new();
         for case in self.cases.clone() {
             let settings: Vec<Override> = settings.iter().cloned().chain(case.settings).collect();
@@ -187,21 +203,12 @@ pub fn headrooms(report: &Report, case: &str) -> Vec<Headroom> {
         .objectives
         .iter()
         .map(|objective| {
-            let limit = objective.limit_number;
-            let is_share = objective.limit.starts_with(">=");
-            let room = objective.value_number.map_or(-1.0, |value| {
-                let (slack, of) =
-                    if is_share { (value - limit, 1.0 - limit) } else { (limit - value, limit) };
-                slack / of.max(f64::MIN_POSITIVE)
-            });
-            // Rounding must not tell otherwise than the report.
-            let room = if objective.met { room.max(0.0) } else { room.min(-f64::MIN_POSITIVE) };
             let figure = match objective.figure.strip_prefix(&*objective.subject) {
                 Some(rest) => rest.trim_start().to_owned(),
                 None => objective.figure.clone(),
             };
             let limit = format!("{} {figure} {}{suffix}", objective.subject, objective.limit);
-            Headroom { limit, value: objective.value.clone(), room }
+            Headroom { limit, value: objective.value.clone(), room: objective.room() }
         })
         .collect();
     let missing = |one: &report::WorkloadReport| one.pods_without_node + one.pods_not_ready;

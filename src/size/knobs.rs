@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::bounds::{brings_nodes, is_fixed};
 use super::ladders::{cores, counts, family, memory, multiples, with};
 use super::search::space::{Knob, KnobKind, Point, Space};
 use super::tune::Tune;
@@ -54,7 +55,9 @@ pub fn objects(resolved: &ResolvedScenario) -> Vec<Manifest> {
 /// The knobs that `tuned` names.
 pub fn knobs(resolved: &ResolvedScenario, tuned: &[Tune]) -> Vec<SizeKnob> {
     let scenario = serde_json::to_value(resolved.scenario()).unwrap_or_default();
-    let finder = Finder { manifests: objects(resolved), scenario };
+    let manifests = objects(resolved);
+    let is_fixed = is_fixed(&resolved.scenario().cluster) && !manifests.iter().any(brings_nodes);
+    let finder = Finder { manifests, scenario, is_fixed };
     let mut knobs: Vec<SizeKnob> = Vec::new();
     for tune in tuned {
         let found = match tune {
@@ -91,14 +94,15 @@ pub fn now(knobs: &[SizeKnob]) -> Point {
 struct Finder {
     manifests: Vec<Manifest>,
     scenario: Value,
+    /// Whether the number of nodes is that of the settings.
+    is_fixed: bool,
 }
 
 impl Finder {
     /// What has no price of its own costs what the nodes cost, if their number is fixed; where an autoscaler adds nodes
     /// it has a price.
-    fn kind(&self) -> KnobKind {
-        let is_fixed = |pool: &Value| pool["count"].is_u64();
-        if self.pools().all(is_fixed) { KnobKind::Free } else { KnobKind::Priced }
+    const fn kind(&self) -> KnobKind {
+        if self.is_fixed { KnobKind::Free } else { KnobKind::Priced }
     }
 
     fn pools(&self) -> impl Iterator<Item = &Value> {

@@ -30,7 +30,7 @@ const HEADROOM_MOST: f64 = 10.0;
 /// Seeds with which headroom is looked for.
 const HEADROOM_SEEDS: u32 = 3;
 
-/// Chance that the share of runs that hold is less than what is said.
+/// Chance that the share of runs that hold is less than stated, whichever setting is confirmed.
 const DOUBT: f64 = 0.05;
 
 /// What is asked.
@@ -85,8 +85,8 @@ pub struct Recommendation {
     pub binding: Vec<Binding>,
     /// How sure it is.
     pub confidence: Confidence,
-    /// Lower bound of a month's bill under an autoscaler that knows the future, US dollars: the nodes that the CPU time
-    /// needs at each instant, and the charges that do not depend on nodes.
+    /// Lower bound of a month's bill under an autoscaler that knows the future, US dollars: the shares of nodes that the
+    /// CPU time needs on average in each interval, and the charges that do not depend on nodes.
     pub perfect_autoscaler_usd: Option<f64>,
     /// Times the traffic at which the objectives still hold; absent if it was not asked for.
     pub headroom: Option<f64>,
@@ -141,7 +141,7 @@ pub struct Binding {
     pub value: String,
 }
 
-/// The smallest number of replicas with which the objectives hold in all cases.
+/// The smallest number of replicas with which the objectives hold in all cases, with the seeds of the screening.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fewest {
     /// Path of the setting.
@@ -161,7 +161,7 @@ pub struct Confidence {
     pub confirmed_with: Vec<u64>,
     /// With 95 % confidence at least so many of a thousand further runs hold.
     pub holds_per_mille: u32,
-    /// Settings that looked right and failed with fresh seeds.
+    /// Settings that held with the seeds of the search and failed with fresh ones.
     pub refuted: usize,
     /// Failures in spite of which it holds, such as `without a node`.
     pub survives: Vec<String>,
@@ -219,10 +219,19 @@ pub fn recommend(
     };
     let floor = |point: &Point| bounds.floor(&knobs, point);
     let outcome = search(&space, &start, &question.search, &floor, |units| evaluator.run(units))?;
-    evaluator.run(&units(&start, question.search.screening))?;
+    let screening = question.search.screening;
+    let before = if knobs.iter().all(|knob| knob.is_current) {
+        let mut missing = units(&start, screening);
+        missing.retain(|unit| !evaluator.known.contains_key(unit));
+        evaluator.run(&missing)?;
+        None
+    } else {
+        // The current values are not among those of the search.
+        Some(figures(evaluator.unchanged(screening).iter()))
+    };
     let mut answer =
         RecommendationJson { question, resolved: &resolved, bounds: &bounds, evaluator, outcome };
-    answer.recommendation(space.size(), &start)
+    answer.recommendation(space.size(), &start, before)
 }
 
 fn units(point: &Point, replications: u32) -> Vec<Unit> {
@@ -242,6 +251,7 @@ impl RecommendationJson<'_, '_> {
         &mut self,
         settings: u64,
         start: &Point,
+        before: Option<Figures>,
     ) -> Result<Recommendation, SizeError> {
         let winner = self.outcome.winner.clone();
         let shown = winner.clone().unwrap_or_else(|| start.clone());
@@ -274,7 +284,7 @@ impl RecommendationJson<'_, '_> {
             scenario: self.resolved.scenario().name.clone(),
             scenario_hash: format!("{:016x}", self.resolved.fingerprint()),
             found: winner.is_some(),
-            before: self.figures(start),
+            before: before.unwrap_or_else(|| self.figures(start)),
             after: winner.as_ref().map(|winner| self.figures(winner)),
             binding,
             confidence: self.confidence(),
@@ -299,27 +309,7 @@ impl RecommendationJson<'_, '_> {
     }
 
     fn figures(&self, point: &Point) -> Figures {
-        let mut figures = Figures::default();
-        for evaluation in self.of_point(point) {
-            figures.runs += 1;
-            let weight = 1.0 / figures.runs as f64;
-            figures.cost_per_month_usd +=
-                (evaluation.cost_usd - figures.cost_per_month_usd) * weight;
-            for room in &evaluation.headrooms {
-                match figures.headrooms.iter_mut().find(|one| one.limit == room.limit) {
-                    Some(known) if known.room <= room.room => {}
-                    Some(known) => *known = room.clone(),
-                    None => figures.headrooms.push(room.clone()),
-                }
-            }
-            figures.p99_ms = larger(figures.p99_ms, evaluation.p99_ms);
-            let unavailable = larger(
-                figures.availability.map(|one| -one),
-                evaluation.availability.map(|one| -one),
-            );
-            figures.availability = unavailable.map(|one| -one);
-        }
-        figures
+        figures(self.of_point(point))
     }
 
     /// What one step less of anything that has a price breaks.
@@ -333,14 +323,14 @@ impl RecommendationJson<'_, '_> {
         for (place, knob) in priced {
             let point = at(winner, place, winner[place] - 1);
             let setting = format!("{}={}", knob.path, knob.values[point[place]]);
-            if self.bounds.floor(&knobs, &point).is_infinite() {
+            if let Some(cores) = self.bounds.too_few_cores(&knobs, &point) {
                 binding.push(Binding {
                     setting,
                     misses: format!(
-                        "requests need {:.1} cores on average",
+                        "the {:.1} cores that requests need on average",
                         self.bounds.offered_cores
                     ),
-                    value: "fewer".to_owned(),
+                    value: format!("{cores:.1} allocatable"),
                 });
                 continue;
             }
@@ -377,6 +367,8 @@ impl RecommendationJson<'_, '_> {
         });
         let mut fewest = Vec::new();
         for (place, knob) in counts {
+            // Fewer replicas of one workload serve no more requests, so that the numbers that hold are taken as those from
+            // some number on.
             let (mut fails, mut holds) = (None, winner[place]);
             while holds > fails.as_ref().map_or(0, |(level, _)| level + 1) {
                 let low = fails.as_ref().map_or(0, |(level, _)| level + 1);
@@ -424,10 +416,13 @@ impl RecommendationJson<'_, '_> {
 
     fn confidence(&self) -> Confidence {
         let fresh = &self.outcome.fresh;
-        // If fewer than this share held, all of so many holding had a chance of less than `DOUBT`.
+        // If fewer than this share held, all of so many holding had a chance of less than the doubt. The settings that were
+        // tried in turn share it: 1/2, 1/6, 1/12, ..., which add up to all of it however many there are.
+        let tried = self.outcome.refuted.len() as f64 + 1.0;
+        let doubt = DOUBT / (tried * (tried + 1.0));
         let share = match fresh.len() {
             0 => 0.0,
-            runs => libm::pow(DOUBT, 1.0 / runs as f64),
+            runs => libm::pow(doubt, 1.0 / runs as f64),
         };
         #[expect(
             clippy::cast_possible_truncation,
@@ -445,9 +440,10 @@ impl RecommendationJson<'_, '_> {
     }
 
     fn perfect(&mut self, winner: &Point) -> Option<f64> {
-        let (cores, price) = self.bounds.node(&self.evaluator.knobs, winner)?;
         let cases = self.evaluator.scenarios(winner)?;
-        let report = &sweep::run(cases.first()?, self.question.seed, |_| {}).ok()?;
+        let resolved = cases.first()?;
+        let (cores, price) = self.bounds.node(resolved.scenario())?;
+        let report = &sweep::run(resolved, self.question.seed, |_| {}).ok()?;
         let nodes = least_cost_usd(&report.interval_ends_seconds, &report.workloads, cores, price)?;
         let cost = nodes + charges_without_nodes_usd(report);
         Some(cost.min(cost_per_month_usd(report)))
@@ -469,10 +465,34 @@ impl RecommendationJson<'_, '_> {
     }
 }
 
+/// Means and worst values of runs of one setting.
+fn figures<'a>(evaluations: impl Iterator<Item = &'a Evaluation>) -> Figures {
+    let mut figures = Figures::default();
+    for evaluation in evaluations {
+        figures.runs += 1;
+        let weight = 1.0 / figures.runs as f64;
+        figures.cost_per_month_usd += (evaluation.cost_usd - figures.cost_per_month_usd) * weight;
+        for room in &evaluation.headrooms {
+            match figures.headrooms.iter_mut().find(|one| one.limit == room.limit) {
+                Some(known) if known.room <= room.room => {}
+                Some(known) => *known = room.clone(),
+                None => figures.headrooms.push(room.clone()),
+            }
+        }
+        figures.p99_ms = larger(figures.p99_ms, evaluation.p99_ms);
+        let unavailable =
+            larger(figures.availability.map(|one| -one), evaluation.availability.map(|one| -one));
+        figures.availability = unavailable.map(|one| -one);
+    }
+    figures
+}
+
 /// What a month costs beside the nodes whatever their number, US dollars. Disks are left out, as most belong to nodes, so
 /// that the sum stays a lower bound.
 fn charges_without_nodes_usd(report: &Report) -> f64 {
-    let depends_on_nodes = |item: &str| item.starts_with("disk:") || item == "nat-gateway-node";
+    let depends_on_nodes = |item: &str| {
+        item.starts_with("disk:") || matches!(item, "nat-gateway-node" | "zone-egress")
+    };
     let fixed = report.cost.charges.iter().filter(|line| !depends_on_nodes(&line.item));
     fixed.map(|line| line.month_usd.as_usd()).sum()
 }

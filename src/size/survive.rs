@@ -1,5 +1,6 @@
 //! The cases that a setting must survive: faults at the time when most requests come.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use scenario::resolved::ResolvedScenario;
 /// A fault that the user names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
-    /// A node stops without a word, and does not come back.
+    /// The busiest node of a pool fails without notice, and does not come back.
     Node,
     /// All nodes of a zone do.
     Zone,
@@ -58,18 +59,28 @@ pub fn cases(
     let peak = peak(resolved, report);
     for Survive(faults) in survive {
         let is_during = faults.len() > 1 && faults.contains(&Fault::Rollout);
-        let later = if is_during { peak + INTO_ROLLOUT } else { peak };
-        let (mut names, mut entries) = (Vec::new(), Vec::new());
+        let later = if is_during { peak + INTO_ROLLOUT } else { peak }.to_string();
+        // Every pool may lose a node, and every zone may fail, each in a case of its own.
+        let mut all = vec![(Vec::new(), Vec::new())];
         for fault in faults {
-            let (name, more) = match fault {
-                Fault::Node => ("without a node", vec![node(&scenario, &later.to_string())?]),
-                Fault::Zone => ("without a zone", vec![zone(&scenario, &later.to_string())?]),
-                Fault::Rollout => ("during a rollout", rollouts(&scenario, &peak.to_string())?),
+            let ways = match fault {
+                Fault::Node => nodes(&scenario, &later)?,
+                Fault::Zone => zones(&scenario, &later)?,
+                Fault::Rollout => vec![rollouts(&scenario, &peak.to_string())?],
             };
-            names.push(name);
-            entries.extend(more);
+            let with = |(names, entries): &(Vec<String>, Vec<Value>)| {
+                let (names, entries) = (names.clone(), entries.clone());
+                ways.iter().map(move |(name, more)| {
+                    let names = names.iter().chain([name]).cloned().collect();
+                    (names, entries.iter().chain(more).cloned().collect())
+                })
+            };
+            all = all.iter().flat_map(with).collect::<Vec<_>>();
         }
-        cases.push(Case { name: names.join(" "), settings: vec![timeline(&scenario, entries)?] });
+        for (names, entries) in all {
+            let settings = vec![timeline(&scenario, entries)?];
+            cases.push(Case { name: names.join(" "), settings });
+        }
     }
     Ok(cases)
 }
@@ -98,26 +109,43 @@ fn pools(scenario: &Value) -> Result<&Vec<Value>, String> {
     pools.ok_or_else(|| "there is no node pool whose nodes could fail".to_owned())
 }
 
-fn node(scenario: &Value, at: &str) -> Result<Value, String> {
-    let pool = &pools(scenario)?[0]["name"];
-    Ok(json!({"at": at, "killNode": format!("{}-1", pool.as_str().unwrap_or_default())}))
+/// A way in which something fails: its name, and what the timeline does.
+type Failure = (String, Vec<Value>);
+
+fn nodes(scenario: &Value, at: &str) -> Result<Vec<Failure>, String> {
+    let pools = pools(scenario)?;
+    let failure = |pool: &Value| {
+        let name = pool["name"].as_str().unwrap_or_default();
+        let of = if pools.len() > 1 { format!(" of {name}") } else { String::new() };
+        let entry = json!({"at": at, "killBusiestNode": name});
+        (format!("without the busiest node{of}"), vec![entry])
+    };
+    Ok(pools.iter().map(failure).collect())
 }
 
-fn zone(scenario: &Value, at: &str) -> Result<Value, String> {
+fn zones(scenario: &Value, at: &str) -> Result<Vec<Failure>, String> {
     let pools = pools(scenario)?.iter();
-    let mut zones = pools.filter_map(|pool| pool["zones"].get(0)?.as_str());
-    let zone = zones.next().ok_or("no node pool has zones; name them, such as zones: [a, b, c]")?;
-    Ok(json!({"at": at, "killZone": zone}))
+    let zones = pools.flat_map(|pool| pool["zones"].as_array().into_iter().flatten());
+    let zones: BTreeSet<&str> = zones.filter_map(Value::as_str).collect();
+    if zones.is_empty() {
+        return Err("no node pool has zones; name them, such as zones: [a, b, c]".to_owned());
+    }
+    let failure =
+        |zone: &&str| (format!("without zone {zone}"), vec![json!({"at": at, "killZone": zone})]);
+    Ok(zones.iter().map(failure).collect())
 }
 
-fn rollouts(scenario: &Value, at: &str) -> Result<Vec<Value>, String> {
+fn rollouts(scenario: &Value, at: &str) -> Result<Failure, String> {
     let workloads = scenario["workloads"].as_array().into_iter().flatten();
     let rolled = workloads.filter_map(|workload| {
         let name = workload["workload"].as_str()?;
         (!workload["requests"].is_null()).then(|| json!({"at": at, "restartRollout": name}))
     });
     let rolled: Vec<Value> = rolled.collect();
-    if rolled.is_empty() { Err("no workload takes requests".to_owned()) } else { Ok(rolled) }
+    if rolled.is_empty() {
+        return Err("no workload takes requests".to_owned());
+    }
+    Ok(("during a rollout".to_owned(), rolled))
 }
 
 /// The timeline with further entries.

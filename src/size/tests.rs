@@ -99,6 +99,53 @@ fn nodes_cost_what_they_cost_and_too_few_are_never_run() {
 }
 
 #[test]
+fn a_floor_follows_every_setting_of_the_nodes() {
+    let resolved = shop(&[]);
+    let report = sweep::run(&resolved, 1, |_| {}).expect("it runs");
+    let bounds = Bounds::new(&resolved, &report);
+    let floor = |settings: &[&str]| {
+        let list: Vec<Tune> =
+            settings.iter().flat_map(|one| one.parse::<TuneList>().expect("a path").0).collect();
+        let all = knobs(&resolved, &list);
+        bounds.floor(&all, &vec![0; all.len()])
+    };
+    let month = |usd_per_hour: f64, usd: f64| (usd - usd_per_hour * 730.0).abs() < 0.01;
+    assert!(month(2.0 * 0.096, floor(&["cluster.nodePools[0].count=2,3"])));
+    let xlarge = "cluster.nodePools[0].instanceType=aws/m5.xlarge,aws/m5.large";
+    assert!(month(2.0 * 0.192, floor(&["cluster.nodePools[0].count=2,3", xlarge])));
+    assert!(month(3.0 * 0.01, floor(&["cluster.nodePools[general].pricePerHour=0.01,0.02"])));
+    // The rest of the scenario may change what requests need, and what is billed.
+    assert!(floor(&["traffic[0].load.rps=1,2"]).abs() < f64::EPSILON);
+    // An autoscaler decides how many there are.
+    assert!(floor(&["cluster.nodePools[0].count={min: 1, max: 2},3"]).abs() < f64::EPSILON);
+}
+
+#[test]
+fn nodes_of_an_autoscaler_have_no_floor_and_pods_a_price() {
+    let report = sweep::run(&shop(&[]), 1, |_| {}).expect("it runs");
+    for setting in [
+        "cluster.nodePools[general].count={min: 1, max: 9}",
+        "cluster.nodePools[general].count=karpenter",
+        "cluster.autoscaler={karpenter: {}}",
+    ] {
+        let resolved = shop(&[setting]);
+        let all = knobs(&resolved, &DEFAULT);
+        assert_eq!(knob(&all, "minReplicas").kind, KnobKind::Priced, "{setting}");
+        let mut bounds = Bounds::new(&resolved, &report);
+        bounds.offered_cores = 1000.0;
+        assert!(bounds.floor(&all, &now(&all)).abs() < f64::EPSILON, "{setting}");
+    }
+}
+
+#[test]
+fn requests_of_classes_with_cpu_times_of_their_own_need_none_for_sure() {
+    let classes = "workloads[0].requests.classes=[{name: cheap, cpuTime: 1ms}]";
+    let resolved = shop(&[classes]);
+    let report = sweep::run(&resolved, 1, |_| {}).expect("it runs");
+    assert!(Bounds::new(&resolved, &report).offered_cores.abs() < f64::EPSILON);
+}
+
+#[test]
 fn faults_come_beside_what_the_timeline_has() {
     let resolved = shop(&[]);
     let report = sweep::run(&resolved, 1, |_| {}).expect("it runs");
@@ -107,14 +154,16 @@ fn faults_come_beside_what_the_timeline_has() {
     let cases = cases(&resolved, &report, &all).expect("cases");
     let settings: Vec<String> =
         cases.iter().flat_map(|case| &case.settings).map(ToString::to_string).collect();
-    assert_eq!((cases.len(), settings.len()), (5, 4));
+    assert_eq!((cases.len(), settings.len()), (6, 5));
     assert!(settings.iter().all(|one| one.contains("\"scale\":")), "{settings:?}");
-    assert!(settings[0].contains("\"killNode\":\"general-1\""), "{}", settings[0]);
+    assert!(settings[0].contains("\"killBusiestNode\":\"general\""), "{}", settings[0]);
+    // Each zone by itself.
     assert!(settings[1].contains("\"killZone\":\"a\""), "{}", settings[1]);
-    assert_eq!(settings[2].matches("restartRollout").count(), 2, "{}", settings[2]);
+    assert!(settings[2].contains("\"killZone\":\"b\""), "{}", settings[2]);
+    assert_eq!(settings[3].matches("restartRollout").count(), 2, "{}", settings[3]);
     // The node stops while the rollout is under way.
-    assert_eq!(cases[4].name, "without a node during a rollout");
-    assert!(settings[3].contains("restartRollout") && settings[3].contains("killNode"));
+    assert_eq!(cases[5].name, "without the busiest node during a rollout");
+    assert!(settings[4].contains("restartRollout") && settings[4].contains("killBusiestNode"));
     assert!("node+disk".parse::<Survive>().is_err());
     // The scenario takes them.
     for one in &settings {

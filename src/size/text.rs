@@ -177,7 +177,7 @@ fn sure(answer: &Recommendation) -> String {
     };
     format!(
         "chosen on {}; on {} fresh ones ({fresh}) every objective held too, so with 95 % confidence at least {:.1} % of \
-         further runs hold{refuted}",
+         further runs do{refuted}",
         counted(u64::from(sure.chosen_with), "seed"),
         sure.confirmed_with.len(),
         f64::from(sure.holds_per_mille) / 10.0
@@ -186,7 +186,8 @@ fn sure(answer: &Recommendation) -> String {
 
 fn survives(answer: &Recommendation) -> String {
     match &answer.confidence.survives[..] {
-        [] => "none was tried; --survive node,rollout asks for settings that also hold without a node, and during a rollout"
+        [] => "none was tried; --survive node,rollout asks for settings that also hold without the busiest node of a pool, and \
+               during a rollout"
             .to_owned(),
         names => format!("every objective also holds {}", names.join(", and ")),
     }
@@ -194,7 +195,10 @@ fn survives(answer: &Recommendation) -> String {
 
 fn fewest(one: &Fewest) -> String {
     let (object, field) = object_and_field(&one.path);
-    let all_else = format!("{object} {field}: {} will do, all else as recommended", one.value);
+    let all_else = format!(
+        "{object} {field}: {} will do on the seeds of the search, all else as recommended",
+        one.value
+    );
     match &one.below {
         Some(below) => {
             let fewer = below.setting.rsplit('=').next().unwrap_or_default();

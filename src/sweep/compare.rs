@@ -194,6 +194,15 @@ impl Comparison {
         self.figures.iter().filter(move |one| one.is_gated && one.verdict == verdict)
     }
 
+    /// Objectives that the candidate missed with every seed and the baseline with none.
+    pub fn newly_missed(&self) -> impl Iterator<Item = &ComparedObjective> {
+        let seeds = self.seeds.len();
+        self.objectives.iter().filter(move |one| {
+            let candidate = one.candidate.as_ref();
+            one.baseline.is_none() && candidate.is_some_and(|missed| missed.seeds.len() == seeds)
+        })
+    }
+
     /// Whether any figure has this verdict.
     pub fn has(&self, verdict: Verdict) -> bool {
         self.figures.iter().any(|figure| figure.verdict == verdict)

@@ -106,6 +106,18 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
         percent(comparison.false_alarms),
     );
     lines.extend(paragraph("", &rest));
+    let newly = comparison.newly_missed().count();
+    if newly > 0 {
+        let seeds = match comparison.seeds.len() {
+            1 => "the only seed".to_owned(),
+            seeds => format!("all {seeds} seeds"),
+        };
+        let text = format!(
+            "{} newly missed with {seeds}: that is worse, too",
+            counted(newly as u64, "objective")
+        );
+        lines.extend(paragraph("", &text).iter().map(|line| style.paint(Paint::Bad, line)));
+    }
     lines
 }
 

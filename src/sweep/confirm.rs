@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::summary::RunSummary;
-use super::table::{SweepRow, SweepTable, missed_in};
+use super::table::{SweepRow, SweepTable, missed_in, never_ran};
 
 /// Result of running a row again with fresh seeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -13,17 +13,22 @@ pub struct Confirmation {
     pub seeds: Vec<u64>,
     /// Objectives missed with any of them.
     pub missed: Vec<String>,
+    /// Workloads whose pods never ran with one of them, as in a row of the table.
+    pub never_ran: Vec<String>,
+}
+
+impl Confirmation {
+    /// Whether the row will do with the fresh seeds, too.
+    pub const fn holds(&self) -> bool {
+        self.missed.is_empty() && self.never_ran.is_empty()
+    }
 }
 
 impl SweepTable {
     /// Position of the selected row, as far as known: among the cheapest that meet the objectives, the one with the
     /// most headroom. A row that failed with fresh seeds is excluded.
     pub fn choice(&self) -> Option<usize> {
-        let will_do = |row: &SweepRow| {
-            let is_confirmed = row.confirmation.as_ref().is_none_or(|one| one.missed.is_empty());
-            row.meets_objectives && row.never_ran.is_empty() && is_confirmed
-        };
-        let rows = self.rows.iter().enumerate().filter(|(_, row)| will_do(row));
+        let rows = self.rows.iter().enumerate().filter(|(_, row)| row.will_do());
         let order = |row: &SweepRow| (cents(row.cost_per_month_usd), -row.room.unwrap_or_default());
         rows.min_by(|(_, one), (_, other)| {
             let (one, other) = (order(one), order(other));
@@ -46,8 +51,11 @@ impl SweepTable {
                 break;
             }
             let runs = run(position)?;
-            let missed = missed_in(&runs);
-            self.rows[position].confirmation = Some(Confirmation { seeds: fresh.to_vec(), missed });
+            self.rows[position].confirmation = Some(Confirmation {
+                seeds: fresh.to_vec(),
+                missed: missed_in(&runs),
+                never_ran: never_ran(&runs),
+            });
         }
         Ok(())
     }
@@ -64,6 +72,7 @@ pub(super) fn cents(usd: f64) -> i64 {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::summary::WorkloadSummary;
     use super::*;
     use std::convert::Infallible;
 
@@ -110,7 +119,8 @@ pub(super) mod tests {
     #[test]
     fn a_row_that_misses_with_fresh_seeds_makes_room_for_the_next() {
         let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new());
-        let failed = Confirmation { seeds: vec![2], missed: vec!["latency p95".to_owned()] };
+        let missed = vec!["latency p95".to_owned()];
+        let failed = Confirmation { seeds: vec![2], missed, never_ran: Vec::new() };
         let lucky = SweepRow { confirmation: Some(failed), ..row("lucky", 100.0, 0.9) };
         table.rows = vec![lucky, row("next", 200.0, 0.1), row("dear", 300.0, 0.1)];
         let mut tried = Vec::new();
@@ -123,5 +133,27 @@ pub(super) mod tests {
         assert!(table.rows[1].is_cheapest && !table.rows[0].is_cheapest);
         let seeds = table.rows[1].confirmation.as_ref().map(|one| one.seeds.clone());
         assert_eq!(seeds, Some(vec![2, 3]));
+    }
+
+    #[test]
+    fn a_row_whose_pods_never_run_with_a_fresh_seed_makes_room_for_the_next() {
+        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new());
+        table.rows = vec![row("lucky", 100.0, 0.9), row("next", 200.0, 0.1)];
+        let run = |without_node| RunSummary {
+            scenario: String::new(),
+            seed: 2,
+            digest: String::new(),
+            leading: Vec::new(),
+            objectives: Vec::new(),
+            workloads: vec![WorkloadSummary { without_node, ..WorkloadSummary::default() }],
+            month_usd: 0.0,
+            figures: Vec::new(),
+        };
+        let taken = table.confirm(&[2], |position| {
+            Ok::<_, Infallible>(vec![run(if position == 0 { 1 } else { 0 })])
+        });
+        taken.expect("the trials succeed");
+        assert!(table.rows[1].is_cheapest && !table.rows[0].is_cheapest);
+        assert!(!table.rows[0].will_do());
     }
 }

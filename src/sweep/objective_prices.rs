@@ -28,7 +28,7 @@ impl SweepTable {
     pub(super) fn price_objectives(&mut self) {
         let Some(selected) = self.rows.iter().find(|row| row.is_cheapest) else { return };
         let mut missed: Vec<&String> = Vec::new();
-        for objective in self.rows.iter().flat_map(|row| &row.missed) {
+        for objective in self.rows.iter().flat_map(missed_by) {
             if !missed.contains(&objective) {
                 missed.push(objective);
             }
@@ -38,9 +38,15 @@ impl SweepTable {
     }
 }
 
+/// The objectives that a row missed with any seed, the fresh ones included.
+fn missed_by(row: &SweepRow) -> impl Iterator<Item = &String> {
+    let fresh = row.confirmation.iter().flat_map(|confirmation| &confirmation.missed);
+    row.missed.iter().chain(fresh)
+}
+
 fn price(objective: &str, selected: &SweepRow, rows: &[SweepRow]) -> ObjectivePrice {
     let would_do =
-        |row: &&SweepRow| row.never_ran.is_empty() && row.missed.iter().all(|one| one == objective);
+        |row: &&SweepRow| row.never_ran.is_empty() && missed_by(row).all(|one| one == objective);
     let cheapest = rows.iter().filter(would_do).min_by_key(|row| cents(row.cost_per_month_usd));
     let cheaper =
         cheapest.filter(|row| cents(row.cost_per_month_usd) < cents(selected.cost_per_month_usd));
@@ -60,6 +66,7 @@ fn price(objective: &str, selected: &SweepRow, rows: &[SweepRow]) -> ObjectivePr
 
 #[cfg(test)]
 mod tests {
+    use super::super::confirm::Confirmation;
     use super::super::confirm::tests::row;
     use super::super::figures::{Better, FigureName};
     use super::super::table::SweepFigure;
@@ -84,8 +91,12 @@ mod tests {
         let mut chosen = missing("3", 300.0, &[]);
         chosen.is_cheapest = true;
         let both = missing("1", 100.0, &["service a availability", "service a latency p95"]);
+        let mut lucky = missing("l", 90.0, &[]);
+        let late = vec!["service a latency p95".to_owned(), "service a latency p99".to_owned()];
+        lucky.confirmation =
+            Some(Confirmation { seeds: vec![9], missed: late, never_ran: Vec::new() });
         let mut table = SweepTable::new(vec!["replicas".to_owned()], Vec::new());
-        table.rows = vec![none, both, two, chosen];
+        table.rows = vec![none, both, two, lucky, chosen];
         table.price_objectives();
         let prices: Vec<_> = table
             .prices
@@ -94,5 +105,7 @@ mod tests {
             .collect();
         assert_eq!(prices[0], ("service a availability", 100.0, "2".to_owned(), Some(0.99)));
         assert_eq!(prices[1], ("service a latency p95", 0.0, String::new(), None));
+        // Missed with fresh seeds only, by a row that missed another one as well.
+        assert_eq!(prices[2], ("service a latency p99", 0.0, String::new(), None));
     }
 }

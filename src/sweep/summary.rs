@@ -73,16 +73,8 @@ impl RunSummary {
 }
 
 fn objective(one: &report::ObjectiveResult) -> ObjectiveSummary {
-    let limit = one.limit_number;
-    // As far from a latency as can be told.
-    let room = one.value_number.map_or(-1.0, |value| {
-        let is_share = one.limit.starts_with(">=");
-        let (slack, of) =
-            if is_share { (value - limit, 1.0 - limit) } else { (limit - value, limit) };
-        slack / of.max(f64::MIN_POSITIVE)
-    });
     let name = told(&one.subject, &one.figure);
-    ObjectiveSummary { name, met: one.met, room: (one.subject != "cost").then_some(room) }
+    ObjectiveSummary { name, met: one.met, room: (one.subject != "cost").then(|| one.room()) }
 }
 
 fn workload(one: &report::WorkloadReport) -> WorkloadSummary {

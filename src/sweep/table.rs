@@ -62,6 +62,14 @@ pub struct SweepRow {
     pub figures: Vec<SweepFigure>,
 }
 
+impl SweepRow {
+    /// Whether it meets the objectives and runs all of its pods with every seed, the fresh ones included.
+    pub fn will_do(&self) -> bool {
+        let is_confirmed = self.confirmation.as_ref().is_none_or(Confirmation::holds);
+        self.meets_objectives && self.never_ran.is_empty() && is_confirmed
+    }
+}
+
 /// A figure of a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SweepFigure {
@@ -182,7 +190,7 @@ fn most(runs: &[RunSummary], count: impl Fn(&WorkloadSummary) -> u64) -> Vec<(&s
     most
 }
 
-fn never_ran(runs: &[RunSummary]) -> Vec<String> {
+pub(super) fn never_ran(runs: &[RunSummary]) -> Vec<String> {
     let without_node = most(runs, |workload| workload.without_node);
     let not_ready = most(runs, |workload| workload.not_ready);
     let tell = |what: &'static str| {

@@ -63,13 +63,17 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
         lines.extend(paragraph("  ✗ ", &format!("{} missed {missed}", settings.join(", "))));
     }
     for row in &sweep.rows {
-        let fresh = row.confirmation.iter().filter(|fresh| !fresh.missed.is_empty());
+        let fresh = row.confirmation.iter().filter(|fresh| !fresh.holds());
         lines.extend(fresh.flat_map(|fresh| {
+            let missed = (!fresh.missed.is_empty())
+                .then(|| format!("it missed {}", fresh.missed.join(", ")));
+            let failures: Vec<String> =
+                missed.into_iter().chain(fresh.never_ran.iter().cloned()).collect();
             let text = format!(
-                "{} met everything, but with fresh seeds ({}) it missed {}",
+                "{} met everything, but not with fresh seeds ({}): {}",
                 setting(sweep, row),
                 span_of(&fresh.seeds),
-                fresh.missed.join(", ")
+                failures.join("; ")
             );
             paragraph("  ✗ ", &text)
         }));
@@ -221,7 +225,7 @@ pub(crate) fn verdict(row: &SweepRow) -> String {
     }
     match (row.objectives, &row.missed[..]) {
         (0, _) => String::new(),
-        (_, []) if row.confirmation.as_ref().is_some_and(|fresh| !fresh.missed.is_empty()) => {
+        (_, []) if row.confirmation.as_ref().is_some_and(|fresh| !fresh.holds()) => {
             "missed with fresh seeds".to_owned()
         }
         (_, []) => "met".to_owned(),
@@ -255,8 +259,7 @@ pub(crate) fn conclusion(sweep: &SweepTable) -> String {
         Some(row) => {
             let cost = format!("${:.2}", row.cost_per_month_usd);
             let alike = |one: &&SweepRow| {
-                let will_do = one.meets_objectives && one.never_ran.is_empty();
-                will_do && format!("${:.2}", one.cost_per_month_usd) == cost
+                one.will_do() && format!("${:.2}", one.cost_per_month_usd) == cost
             };
             let others = match sweep.rows.iter().filter(alike).count() {
                 0 | 1 => String::new(),

@@ -105,14 +105,14 @@ fn range(text: &str) -> Result<Option<Vec<String>>, VaryError> {
     let decimals = first.decimals.max(last.decimals).max(step.decimals);
     let [from, to, by] = [&first, &last, &step].map(|one| one.with(decimals));
     let (Some(from), Some(to), Some(by)) = (from, to, by) else { return wrong("too many digits") };
-    if by <= 0 || to < from || (to - from).unsigned_abs() / by.unsigned_abs() >= RANGE_MAX {
+    if by <= 0 || to < from || to.abs_diff(from) / by.unsigned_abs() >= RANGE_MAX {
         return wrong("a range goes up in at most 10,000 steps");
     }
     let mut values = Vec::new();
-    let mut next = from;
-    while next <= to {
-        values.push(Amount { value: next, decimals, unit: first.unit.clone() }.to_string());
-        next += by;
+    let mut next = Some(from);
+    while let Some(value) = next.filter(|value| *value <= to) {
+        values.push(Amount { value, decimals, unit: first.unit.clone() }.to_string());
+        next = value.checked_add(by);
     }
     Ok(Some(values))
 }
@@ -234,10 +234,22 @@ mod tests {
             ("a=0.5..1/0.25", &["0.5", "0.75", "1"]),
             ("a=-1..1", &["-1", "0", "1"]),
             ("a=../b.csv", &["../b.csv"]),
+            (
+                "a=9223372036854775806..9223372036854775807",
+                &["9223372036854775806", "9223372036854775807"],
+            ),
         ] {
             assert_eq!(values(text).expect(text), expected, "{text}");
         }
-        for wrong in ["a=0.5..2", "a=1m..2", "a=2..1", "a=1..2/0", "a=1..9/x", "a=1..99999999"] {
+        for wrong in [
+            "a=0.5..2",
+            "a=1m..2",
+            "a=2..1",
+            "a=1..2/0",
+            "a=1..9/x",
+            "a=1..99999999",
+            "a=-9223372036854775807..9223372036854775807",
+        ] {
             assert!(values(wrong).is_err(), "{wrong}");
         }
     }

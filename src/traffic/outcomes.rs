@@ -84,6 +84,10 @@ pub struct Outcomes {
     pub failed: [u64; FailureCause::ALL.len()],
     /// Retries of failed requests; a request counts only once above, however often it is retried.
     pub retried: u64,
+    /// Requests among `arrived` that other services made.
+    pub arrived_calls: u64,
+    /// Requests among `answered` that other services made.
+    pub answered_calls: u64,
 }
 
 impl Outcomes {
@@ -99,10 +103,22 @@ impl Outcomes {
 
     /// Adds the counts of another.
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { arrived, answered, failed, retried } = other;
+        let Self { arrived, answered, failed, retried, arrived_calls, answered_calls } = other;
         self.arrived += arrived;
         self.answered += answered;
         self.failed.iter_mut().zip(failed).for_each(|(ours, theirs)| *ours += theirs);
         self.retried += retried;
+        self.arrived_calls += arrived_calls;
+        self.answered_calls += answered_calls;
+    }
+
+    /// Requests of clients that arrived.
+    pub const fn arrived_of_clients(&self) -> u64 {
+        self.arrived.saturating_sub(self.arrived_calls)
+    }
+
+    /// Requests of clients that were answered.
+    pub const fn answered_of_clients(&self) -> u64 {
+        self.answered.saturating_sub(self.answered_calls)
     }
 }

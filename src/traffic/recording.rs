@@ -263,6 +263,16 @@ impl ServiceRecord {
         self.tally_of(arrived).outcomes.failed[cause as usize] += 1;
     }
 
+    /// Counts a request that another service made at `at`.
+    pub fn arrived_call(&mut self, at: SimTime) {
+        self.tally_of(at).outcomes.arrived_calls += 1;
+    }
+
+    /// Counts an answer to a request that another service made.
+    pub fn answered_call(&mut self, arrived: SimTime) {
+        self.tally_of(arrived).outcomes.answered_calls += 1;
+    }
+
     /// Counts a retry of a request that arrived at `arrived`.
     pub fn retried(&mut self, arrived: SimTime) {
         self.tally_of(arrived).outcomes.retried += 1;

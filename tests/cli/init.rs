@@ -374,7 +374,7 @@ fn what_the_api_server_refuses_is_left_out_by_name_and_the_rest_runs() {
     let ran = shop.run(&["init", "web.yaml", "--force"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let why = "no matches for kind \"PodDisruptionBudget\" in version \"policy/v1beta1\"";
-    let told = format!("rejects it: PodDisruptionBudget/default/web: apiVersion: {why}\n");
+    let told = format!("a run refuses it: PodDisruptionBudget/default/web: apiVersion: {why}\n");
     assert!(ran.err.contains(&told), "{}", ran.err);
     let text = shop.read("scenario.yaml");
     let line = format!("leaveOut:\n  - PodDisruptionBudget/default/web     # apiVersion: {why}\n");

@@ -140,9 +140,12 @@ fn what_must_survive_a_node_keeps_a_spare_one() {
     assert_eq!(code, 0);
     let rooms = answer["after"]["rooms"].as_array().expect("rooms");
     let limit = |room: &Value| room["limit"].as_str().unwrap_or_default().to_owned();
-    assert!(rooms.iter().any(|room| limit(room).ends_with(", without a node")), "{rooms:?}");
+    assert!(
+        rooms.iter().any(|room| limit(room).ends_with(", without the busiest node")),
+        "{rooms:?}"
+    );
     assert!(answer["after"]["cost_per_month_usd"].as_f64() > Some(100.0), "{}", answer["after"]);
-    assert_eq!(answer["confidence"]["survives"][0], "without a node");
+    assert_eq!(answer["confidence"]["survives"][0], "without the busiest node");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::in_memory::resolved;
 use crate::texts::{self, ran};
-use wavetank::report::ChargeLine;
+use wavetank::report::{ChargeLine, CostReport};
 
 /// `web` in zone a calls `db` in zone b; two Ingresses of a controller that is not among the manifests.
 const MANIFESTS: &str = r"
@@ -60,6 +60,11 @@ fn bill(cloud: &str) -> Vec<ChargeLine> {
 
 /// Those with more settings of the bill, and a timeline.
 fn bill_with(cloud: &str, settings: &str, timeline: &str) -> Vec<ChargeLine> {
+    cost_with(cloud, settings, timeline, "").charges
+}
+
+/// The cost with more traffic besides.
+fn cost_with(cloud: &str, settings: &str, timeline: &str, traffic: &str) -> CostReport {
     let scenario = format!(
         "
 apiVersion: wavetank/v1
@@ -75,13 +80,13 @@ workloads:
   - workload: Deployment/shop/db
     requests: {{cpuTime: 2ms, concurrency: 16}}
 traffic:
-  - {{service: shop/web, load: {{pattern: constant, rps: 20}}, arrivals: even, timeout: 2s}}
+  - {{service: shop/web, load: {{pattern: constant, rps: 20}}, arrivals: even, timeout: 2s}}{traffic}
 timeline: {timeline}
 bill: {{cloud: {cloud}, requestSize: 1Ki, responseSize: 9Ki{settings}}}
 "
     );
     let resolved = resolved(&scenario, MANIFESTS, &[]).unwrap_or_else(|error| panic!("{error}"));
-    wavetank::sweep::run(&resolved, 1, |_| {}).expect("a run").cost.charges
+    wavetank::sweep::run(&resolved, 1, |_| {}).expect("a run").cost
 }
 
 fn amount(bill: &[ChargeLine], item: &str) -> f64 {
@@ -97,6 +102,21 @@ fn both_ends_of_traffic_between_zones_pay_on_aws_and_one_end_on_google() {
         let crossed = amount(&bill(cloud), "zone-egress") / (ends * CROSSED_GIB);
         assert!((crossed - 1.0).abs() < 1e-3, "{cloud}: {crossed} of what there was");
     }
+}
+
+#[test]
+fn calls_of_services_are_not_requests_of_clients_where_a_service_has_both() {
+    let traffic = "
+  - {service: shop/db, load: {pattern: constant, rps: 10}, arrivals: even, timeout: 2s}";
+    let cost = cost_with("aws", "", "[]", traffic);
+    let crossed = amount(&cost.charges, "zone-egress") / (2.0 * CROSSED_GIB);
+    assert!((crossed - 1.0).abs() < 1e-3, "{crossed} of the calls");
+    let sent = amount(&cost.charges, "internet-egress") / (1.5 * 0.9 * CROSSED_GIB);
+    assert!((sent - 1.0).abs() < 1e-3, "{sent} of what clients got");
+    // Two thirds of the cost are of the time in which 30 requests a second are counted.
+    let million = cost.million_requests_usd.expect("answers").as_usd();
+    let expected = cost.total_usd.as_usd() / 1.5 / (30.0 * 1_200.0) * 1e6;
+    assert!((million / expected - 1.0).abs() < 1e-3, "{million} {expected}");
 }
 
 #[test]

@@ -226,3 +226,27 @@ objectives: [{service: shop/web, availability: 99}]";
     let because = &run_of(MANIFESTS, &impatient).objectives[0].because;
     assert!(because.contains("; retries made "), "{because}");
 }
+
+#[test]
+fn pods_of_a_scheduler_that_is_not_simulated_are_said_to_wait_for_it() {
+    let manifests =
+        MANIFESTS.replace("spec: {containers", "spec: {schedulerName: binpack, containers");
+    let workloads = "\nworkloads: [{workload: Deployment/shop/web, requests: {cpuTime: 5ms}}]";
+    let report = run(&manifests, &format!("{NODES}{workloads}"));
+    let told = "Deployment/shop/web: 2 pods still pending at the end of the run: spec.schedulerName is binpack, a \
+                scheduler that is not simulated (only default-scheduler)";
+    let attention = &report.attention;
+    assert!(attention.iter().any(|one| one.message.starts_with(told)), "{attention:?}");
+}
+
+#[test]
+fn pods_that_a_liveness_probe_ends_before_they_listen_are_put_down_to_it() {
+    let probe = "livenessProbe: {httpGet: {path: /, port: 80}, periodSeconds: 10}, resources";
+    let workloads = "
+workloads: [{workload: Deployment/shop/web, app: {warmUp: 90s}, requests: {cpuTime: 5ms}}]
+objectives: [{service: shop/web, availability: 99}]";
+    let report = run(&MANIFESTS.replacen("resources", probe, 1), &format!("{NODES}{workloads}"));
+    let because = &report.objectives[0].because;
+    assert!(because.contains("a liveness probe of Pod shop/web-"), "{because}");
+    assert!(because.contains(" failed and ended its container at 00:0"), "{because}");
+}

@@ -117,6 +117,24 @@ fn a_short_restart_of_a_kubelet_is_not_noticed_and_a_long_one_is() {
 }
 
 #[test]
+fn the_busiest_node_of_a_pool_is_the_one_with_most_pods_and_the_first_of_several() {
+    let lost = |drained: &[&str]| -> Vec<String> {
+        let entry = |node: &&str| {
+            format!("  - {{at: 1m, drain: {node}}}\n  - {{at: 2m, uncordon: {node}}}\n")
+        };
+        let entries: String = drained.iter().map(entry).collect();
+        let timeline = format!("timeline:\n{entries}  - {{at: 3m, killBusiestNode: pool}}\n");
+        let mut simulation = begin("10m", &timeline);
+        run_to(&mut simulation, 260);
+        let nodes = ["pool-1", "pool-2", "pool-3"].into_iter();
+        let lost = nodes.filter(|node| !is_ready(simulation.view(), node));
+        lost.map(str::to_owned).collect()
+    };
+    assert_eq!(lost(&["pool-1", "pool-2"]), ["pool-3"]);
+    assert_eq!(lost(&["pool-1"]), ["pool-2"]);
+}
+
+#[test]
 fn a_zone_falls_and_comes_back() {
     let timeline = "timeline: [{at: 2m, killZone: b}, {at: 4m, recoverZone: b}]\n";
     let mut simulation = begin("10m", timeline);

@@ -225,4 +225,8 @@ fn an_end_that_is_not_there_is_named() {
     let none: ObjectReference = "Deployment/shop/none".parse().expect("a reference");
     let asked = run.0.explain_call(&CallEnd::Object(none), &CallEnd::Clients, None);
     assert_eq!(asked.unwrap_err(), "Deployment/shop/none does not exist at this time");
+    let db: ObjectReference = "Service/shop/db".parse().expect("a reference");
+    let asked = run.0.explain_call(&CallEnd::Clients, &CallEnd::Object(db), Some(81));
+    let why = "Service/shop/db has no port 81: calls to it time out; it has 15432";
+    assert_eq!(asked.unwrap_err(), why);
 }

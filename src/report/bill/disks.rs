@@ -9,7 +9,8 @@ use capacity::reserved::Provider;
 use record::Billed;
 
 /// Largest disks of Azure's Premium SSD tiers [GiB].
-const PREMIUM_TIERS: [i128; 11] = [4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
+const PREMIUM_TIERS: [i128; 14] =
+    [4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384, 32_767];
 
 impl Tally<'_> {
     pub(super) fn root_disks(&mut self) {

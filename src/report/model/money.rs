@@ -91,7 +91,7 @@ pub struct ChargeLine {
     pub amount: f64,
     /// Unit that the price is for.
     pub unit: &'static str,
-    /// Unit price; the first tier's if the price depends on the monthly amount.
+    /// Unit price; the mean over the amount if the price depends on the monthly amount.
     pub unit_usd: Money,
     /// Cost over the run.
     pub usd: Money,

@@ -60,6 +60,7 @@ impl Checker<'_> {
             }
             A::RestartKubelet(restart) => self.node_exists(&path.field("node"), &restart.node),
             A::KillZone(zone) | A::RecoverZone(zone) => self.zone_exists(path, zone),
+            A::KillBusiestNode(pool) => self.pool_exists(path, pool),
             A::ReclaimSpot(reclaim) => self.pool_exists(&path.field("pool"), &reclaim.pool),
             A::Maintain(maintenance) => self.pool_exists(&path.field("pool"), &maintenance.pool),
             A::StockOut(sold_out) => {

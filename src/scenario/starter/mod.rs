@@ -284,7 +284,8 @@ assumePresent:
         if !self.left_out.is_empty() {
             out.write_str(
                 "
-# The API server rejects these objects, and `kubectl apply` goes on without them. Correct them, then remove them here.
+# A run refuses these objects. Most of them the API server rejects, and `kubectl apply` goes on without them. Correct them,
+# then remove them here.
 leaveOut:
 ",
             )?;

@@ -138,13 +138,21 @@ impl Simulation {
             _ => None,
         };
         let ports = match (port, service) {
-            (Some(port), Some(service)) => {
+            (Some(port), Some(service)) if !service.spec.is_headless => {
                 // The Service's own port, as callers name it.
-                let position = service.spec.ports.iter().position(|one| one.port == port);
+                let ports = &service.spec.ports;
+                let Some(position) = ports.iter().position(|one| one.port == port) else {
+                    let known: Vec<String> = ports.iter().map(|one| one.port.to_string()).collect();
+                    let known = known.join(", ");
+                    return Err(format!(
+                        "{to} has no port {port}: calls to it time out; it has {known}"
+                    ));
+                };
                 let all = target_ports(service, &endpoint);
-                vec![position.and_then(|position| all.get(position).copied()).unwrap_or(port)]
+                vec![all.get(position).copied().unwrap_or(port)]
             }
-            (Some(port), None) => vec![port],
+            // Without an address of its own a Service passes on no ports.
+            (Some(port), _) => vec![port],
             (None, Some(service)) => target_ports(service, &endpoint),
             (None, None) => vec![0],
         };

@@ -125,9 +125,7 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
         }
         self.descents(&[start.clone(), generous])?;
         let best = self.best().unwrap_or_else(|| start.clone());
-        let mut choices = self.space.choices(&best);
-        choices.sort_by(|one, other| (self.floor)(one).total_cmp(&(self.floor)(other)));
-        choices.truncate(CHOICES);
+        let choices = self.space.choices(&best, CHOICES, self.floor);
         self.descents(&choices)?;
         if self.space.knobs.len() >= MANY {
             return Ok(());

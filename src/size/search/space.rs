@@ -45,8 +45,15 @@ impl Space {
         self.knobs.iter().zip(point).map(top).collect()
     }
 
-    /// Every combination of the choices, with all other levels as `point` has them.
-    pub fn choices(&self, point: &[usize]) -> Vec<Point> {
+    /// Combinations of the choices, with all other levels as `point` has them: those with the lowest floors, in the order
+    /// of these, at most `most`. A floor is a sum over the choices, so that none of the lowest begins with a part that is
+    /// not among the lowest itself.
+    pub fn choices(
+        &self,
+        point: &[usize],
+        most: usize,
+        floor: &dyn Fn(&Point) -> f64,
+    ) -> Vec<Point> {
         let mut all = vec![point.to_vec()];
         for (position, knob) in self.knobs.iter().enumerate() {
             if knob.kind == KnobKind::Choice {
@@ -55,6 +62,8 @@ impl Space {
                     levels.map(|level| at(one, position, level)).collect::<Vec<_>>()
                 };
                 all = all.iter().flat_map(with).collect();
+                all.sort_by(|one, other| floor(one).total_cmp(&floor(other)));
+                all.truncate(most);
             }
         }
         all

@@ -256,6 +256,19 @@ fn problems() -> [Problem; 7] {
 }
 
 #[test]
+fn of_many_choices_the_ones_with_the_lowest_floors_are_tried_in_their_order() {
+    let knob = |levels| Knob { levels, kind: KnobKind::Choice };
+    let space = Space { knobs: vec![knob(4); 24] };
+    let price = |point: &Point| point.iter().map(|level| *level as f64).sum::<f64>();
+    let choices = space.choices(&vec![3; 24], 30, &price);
+    assert_eq!(choices.len(), 30);
+    let prices: Vec<f64> = choices.iter().map(price).collect();
+    // One with nothing, 24 with a single step up, and five of the next.
+    let expected: Vec<f64> = [0.0].into_iter().chain([1.0; 24]).chain([2.0; 5]).collect();
+    assert_eq!(prices, expected);
+}
+
+#[test]
 fn the_optimum_is_found_in_95_of_100_runs() {
     let right: Vec<(&str, u32)> =
         problems().iter().map(|problem| (problem.name, problem.right_of_hundred())).collect();

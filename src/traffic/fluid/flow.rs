@@ -201,7 +201,7 @@ impl Flow {
             arrived: now.arrived - self.told.arrived,
             answered: now.answered - self.told.answered,
             failed: now.failed,
-            retried: 0,
+            ..Outcomes::default()
         };
         for (count, before) in outcomes.failed.iter_mut().zip(self.told.failed) {
             *count -= before;

@@ -92,8 +92,8 @@ impl Tally {
             arrived: whole(self.arrived),
             answered: whole(self.served),
             failed: self.failed.map(whole),
-            // A flow has no retries.
-            retried: 0,
+            // A flow has no retries and no calls.
+            ..Outcomes::default()
         }
     }
 

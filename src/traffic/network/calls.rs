@@ -111,7 +111,13 @@ impl Traffic {
         };
         let tokens = Tokens { class, ..tokens };
         let size = RequestSize::draw(tokens, &mut self.services[service].sizes);
-        self.records.each(row.service, position, |record| record.arrived(now));
+        let is_of_service = matches!(caller, Caller::Request(_));
+        self.records.each(row.service, position, |record| {
+            record.arrived(now);
+            if is_of_service {
+                record.arrived_call(now);
+            }
+        });
         let user = caller.user(tokens.session);
         self.records.services[service].user_arrived(user, now);
         let call = Call {
@@ -201,8 +207,14 @@ impl Traffic {
         let is_optional = edge.optional;
         let mix = &network.services[edge.service as usize].mix;
         let position = mix.as_ref().and_then(|mix| mix.position(call.class()));
+        let is_of_service = matches!(call.caller, Caller::Request(_));
         self.records.each(edge.service, position, |record| match result {
-            Ok(()) => record.answered(call.made, now - call.made),
+            Ok(()) => {
+                record.answered(call.made, now - call.made);
+                if is_of_service {
+                    record.answered_call(call.made);
+                }
+            }
             Err(cause) => record.failed(call.made, cause),
         });
         let user = call.caller.user(call.size.tokens.session);
