@@ -25,6 +25,7 @@ pub mod ttl_after_finished;
 pub mod vpa;
 mod watches;
 
+use engine::SimDuration;
 use jiff::Timestamp;
 
 pub use actions::Actions;
@@ -33,8 +34,9 @@ pub use pod_control::RecordedRequest;
 pub use queue::{Backoff, Key, QueueSettings, Requeue};
 pub use watches::Watches;
 
-/// All controllers, in the order in which they are notified of a change.
-pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
+/// All controllers, in the order in which they are notified of a change. `sync_takes`: duration of a sync of the EndpointSlice
+/// controller, during which it does not learn of further changes.
+pub fn all(settings: &ControllerSettings, sync_takes: SimDuration) -> Vec<Box<dyn Controller>> {
     vec![
         // At one instant a ReplicaSet is reconciled before its Deployment.
         Box::new(replica_set::ReplicaSetController),
@@ -44,7 +46,7 @@ pub fn all(settings: &ControllerSettings) -> Vec<Box<dyn Controller>> {
         Box::new(job::JobController::default()),
         Box::new(ttl_after_finished::TtlAfterFinishedController),
         Box::new(cron_job::CronJobController::new(settings.start)),
-        Box::new(endpoints::EndpointSliceController),
+        Box::new(endpoints::EndpointSliceController::new(sync_takes)),
         Box::new(disruption::DisruptionController),
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(taint_eviction::TaintEvictionController::default()),

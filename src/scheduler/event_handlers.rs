@@ -35,6 +35,14 @@ impl Scheduler {
         }
     }
 
+    /// The API server refused to bind a pod: it leaves its node and is queued anew (`handleBindingCycleError`).
+    pub fn binding_failed(&mut self, view: ClusterView<'_>, pod: PodId) {
+        self.pod_gone(view, pod);
+        if view.pods().get(pod).is_some_and(|pod| !pod.is_terminating()) {
+            self.pod_added(view, pod);
+        }
+    }
+
     fn node_added(&mut self, view: ClusterView<'_>, id: NodeId) {
         let Some(node) = view.store().nodes().get(id) else { return };
         self.cache.add_node(id, node);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::client_rate::TokenBucket;
+use super::client_rate::ControllerClient;
 pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
 use cluster::{Action, Change, ClusterView, Refused, Store, apply};
@@ -25,7 +25,7 @@ pub struct ControlPlane {
     memoized: Vec<(u8, Watches)>,
     queue: WorkQueue,
     /// API clients, indexed by controller.
-    clients: Vec<TokenBucket>,
+    clients: Vec<ControllerClient>,
     /// Work that waits for its client's next token, keyed by the time of that.
     waiting: BTreeMap<(SimTime, u64), Work>,
     /// Counter that makes these keys unique.
@@ -107,7 +107,7 @@ impl ControlPlane {
                 .zip(&controllers)
                 .filter_map(|(position, one)| Some((position, one.memoized()?.invalidated_by())))
                 .collect(),
-            clients: vec![TokenBucket::new(settings.client_rate); controllers.len()],
+            clients: vec![ControllerClient::new(settings.client_rate); controllers.len()],
             controllers,
             queue: WorkQueue::default(),
             waiting: BTreeMap::new(),
@@ -286,7 +286,7 @@ impl ControlPlane {
                 work.requests.clear();
                 break;
             }
-            // Events have a client of their own, which drops excess ones instead of waiting.
+            // Events are sent beside the requests, which do not wait for their answers.
             let is_event = matches!(action, Action::Event(_));
             let is_together = !begins_batch && work.unanswered == Some(action.verb());
             if !is_event && !is_together && work.unanswered.take().is_some() {
@@ -294,7 +294,8 @@ impl ControlPlane {
                 return Some(now + self.at_present(self.settings.write_time));
             }
             if !is_event && !std::mem::take(&mut work.has_token) {
-                let at = self.clients[usize::from(position)].take(now);
+                let answer = self.at_present(self.settings.watch_latency);
+                let at = self.clients[usize::from(position)].take(now, answer);
                 if at > now {
                     work.has_token = true;
                     work.requests.push_front((action, begins_batch));
@@ -325,6 +326,10 @@ impl ControlPlane {
         let verb = action.verb();
         let action = match action {
             Action::Event(event) => {
+                if let Some(position) = controller {
+                    let client = &mut self.clients[usize::from(position)];
+                    client.record(now, event.kind, &event.object);
+                }
                 observer.logged(log(Logged::Event(*event)));
                 return Ok(());
             }
@@ -338,8 +343,10 @@ impl ControlPlane {
         if let Err(why) = &result {
             observer.logged(log(Logged::Refused { verb, why: why.clone() }));
         }
-        if let Some(request) = recorded {
+        if let (Some(request), Some(position)) = (recorded, controller) {
+            let client = &mut self.clients[usize::from(position)];
             request.record(&self.store, &result, &changes, |event| {
+                client.record(now, event.kind, &event.object);
                 observer.logged(log(Logged::Event(event)));
             });
         }

@@ -108,17 +108,20 @@ impl Endpoints {
     ) -> bool {
         let world = Arc::clone(&env.world);
         let writes = rule_sync_of(&world.timing, via);
+        // A gateway waits for further changes before it writes.
+        let waits_for_more = via == Via::Gateway;
         if !self.writers[via as usize].writer.is_writing() {
-            let changed = std::mem::take(&mut self.writers[via as usize].changed);
-            let lists = changed.into_iter().map(|one| (one, self.backends_of(env, apps, one)));
-            let lists: Vec<_> = lists.collect();
-            let follower = &mut self.writers[via as usize];
-            follower.writing = lists;
-            let end = follower.writer.begin(env.now, writes);
+            if !waits_for_more {
+                self.read_changed(env, apps, via);
+            }
+            let end = self.writers[via as usize].writer.begin(env.now, writes);
             if end > env.now {
                 env.enter(end, Event::WriteRules { via });
                 return false;
             }
+        }
+        if waits_for_more {
+            self.read_changed(env, apps, via);
         }
         let Follower { writer, changed, writing } = &mut self.writers[via as usize];
         if let Some(at) = writer.end(env.now, writes, !changed.is_empty()) {
@@ -128,6 +131,13 @@ impl Endpoints {
             traffic.set_endpoints(env.now, traffic_id(position), &backends);
         }
         true
+    }
+
+    /// Reads the current endpoints of the Services that have changed.
+    fn read_changed(&mut self, env: &Environment, apps: &Apps, via: Via) {
+        let changed = std::mem::take(&mut self.writers[via as usize].changed);
+        let lists = changed.into_iter().map(|one| (one, self.backends_of(env, apps, one)));
+        self.writers[via as usize].writing = lists.collect();
     }
 
     /// The backends of the Service at this position.

@@ -28,7 +28,7 @@ impl Environment {
     /// The environment at the start of a run: a control plane without objects, with `further` controllers next to
     /// its own.
     pub(super) fn new(world: Arc<World>, further: Vec<Box<dyn Controller>>) -> Self {
-        let mut controllers = controllers::all(&world.controllers);
+        let mut controllers = controllers::all(&world.controllers, world.timing.watch);
         controllers.extend(further);
         let plane = ControlPlane::new(
             Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),

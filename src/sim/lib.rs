@@ -30,6 +30,7 @@ mod resizing;
 mod revisions;
 pub mod routes;
 mod rule_sync;
+mod scheduler_client;
 mod simulation;
 mod targets;
 mod timeline;

@@ -13,6 +13,7 @@ use super::machines::Machines;
 use super::metrics_pipeline::MetricsPipeline;
 use super::node_autoscaler::NodeAutoscaler;
 use super::random_faults::RandomFaults;
+use super::scheduler_client::SchedulerClient;
 use super::watch::{Watch, Watched};
 use super::world::World;
 use cluster::pod::PodId;
@@ -34,6 +35,7 @@ use traffic::Traffic;
 pub struct Simulation {
     pub(super) env: Environment,
     pub(super) scheduler: Scheduler,
+    scheduler_client: SchedulerClient,
     pub(super) data_plane: DataPlane,
     pub(super) metrics: MetricsPipeline,
     pub(super) machines: Machines,
@@ -52,6 +54,7 @@ pub struct Simulation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Controllers,
+    SchedulerClient,
     Scheduler,
     Event,
 }
@@ -68,6 +71,7 @@ impl Simulation {
         let world = Arc::new(world);
         let mut simulation = Self {
             scheduler: world.scheduler.clone(),
+            scheduler_client: SchedulerClient::new(world.timing.scheduler_client),
             data_plane: DataPlane::new(&world),
             metrics: MetricsPipeline::default(),
             machines: Machines::default(),
@@ -176,6 +180,7 @@ impl Simulation {
         let env = &self.env;
         let turns = [
             (env.plane.next_due(), Turn::Controllers),
+            (self.scheduler_client.next_due(), Turn::SchedulerClient),
             (self.scheduler.wake_time(env.now), Turn::Scheduler),
             (env.queue.peek_time(), Turn::Event),
         ];
@@ -217,6 +222,7 @@ impl Simulation {
         match turn {
             // Reconciles without effect are not part of the digest, so that skipping them does not change it.
             Turn::Controllers => self.env.plane.run_due(at, &mut self.env.observers.journal),
+            Turn::SchedulerClient => self.send_requests_of_scheduler(),
             Turn::Scheduler => self.schedule(),
             Turn::Event => {
                 if let Some((_, event)) = self.env.queue.pop() {
@@ -287,8 +293,9 @@ impl Simulation {
         let mut actions = Vec::new();
         let pod = self.scheduler.place_next(self.env.view(), &mut actions);
         for action in actions {
-            self.env.act(ACTOR, action);
+            self.scheduler_client.send(self.env.now, action);
         }
+        self.send_requests_of_scheduler();
         if let (Some(autoscaler), Some(pod)) = (&mut self.node_autoscaler, pod)
             && self.scheduler.queue().failures_of(pod) == 1
         {
@@ -298,6 +305,20 @@ impl Simulation {
             && self.scheduler.queue().failures_of(pod) > 0
         {
             karpenter.pod_unschedulable(&mut self.env, pod);
+        }
+    }
+
+    /// Sends the scheduler's requests that its rate limit lets through.
+    fn send_requests_of_scheduler(&mut self) {
+        let Self { env, scheduler, scheduler_client, .. } = self;
+        while let Some(action) = scheduler_client.pop_due(env.now) {
+            let bound = match action {
+                Action::BindPod(pod, _) => Some(pod),
+                _ => None,
+            };
+            if let (Err(_), Some(pod)) = (env.try_act(ACTOR, action), bound) {
+                scheduler.binding_failed(env.view(), pod);
+            }
         }
     }
 

@@ -106,7 +106,11 @@ fn connections_to_a_pod_that_is_gone_time_out_unless_they_are_to_be_kept_and_ano
         traffic.set_endpoints(at(11.0), SERVICE, &pods[1..]);
         outcomes(&mut traffic, 30.0)
     };
-    for (settings, unreachable) in [(json!({}), 7), (json!({"connections": {"count": 3}}), 0)] {
+    // A limit of requests has them go event by event.
+    let by_event = json!({"connections": {"count": 3}, "maxRequests": 1000});
+    for (settings, unreachable) in
+        [(json!({}), 7), (json!({"connections": {"count": 3}}), 0), (by_event, 0)]
+    {
         let outcomes = gone(settings);
         assert_eq!(outcomes.failed_by(FailureCause::Refused), 3);
         assert_eq!(outcomes.failed_by(FailureCause::Unreachable), unreachable);

@@ -303,7 +303,8 @@ fn a_canary_of_nginx_takes_nothing_while_one_of_the_two_has_no_endpoint() {
         (0.98..1.005).contains(&(taken as f64 / (all as f64 * 0.2 * 13.0 / 18.0))),
         "{taken} of {all}"
     );
-    assert!(lost < 50, "{lost}");
+    // The second of its two pods stays a backend until the next write, 3.3 s later.
+    assert!(lost < 100, "{lost}");
     // Without endpoints of the main Service nobody has any.
     let (_, lost) = shares(&scale("web"), &ingresses);
     assert!((1.0..1.02).contains(&(lost as f64 / (all as f64 * 5.0 / 18.0))), "{lost} of {all}");

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::recording::{RecordingError, parse, replay_lines};
 use super::{CaseOutcome, Difference};
 use controllers::{self, Controller, ControllerSettings};
+use engine::SimDuration;
 
 /// Recorded names of controllers, with their names in this project.
 const NAMES: [(&str, &str); 11] = [
@@ -87,7 +88,8 @@ fn controllers_of(case: &Case) -> Result<Vec<Box<dyn Controller>>, String> {
     };
     let names: Vec<&str> = case.controllers.iter().map(name).collect::<Result<_, _>>()?;
     let start = case.start()?;
-    let mut controllers = controllers::all(&ControllerSettings { start, ..Default::default() });
+    let mut controllers =
+        controllers::all(&ControllerSettings { start, ..Default::default() }, SimDuration::ZERO);
     controllers.retain(|one| names.contains(&one.name()));
     Ok(controllers)
 }

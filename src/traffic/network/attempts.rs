@@ -3,7 +3,7 @@
 use super::calls::{self, Attempt, AttemptState, Call};
 use super::{Edge, NetworkEvent, NetworkService};
 use crate::backend::{Backend, BackendId, BackendState};
-use crate::balancer::Caller;
+use crate::balancer::{Caller, Connection};
 use crate::path::Traffic;
 use crate::recording::{Client, FailureCause};
 use crate::request_model::RequestSize;
@@ -28,7 +28,7 @@ impl Traffic {
             return Err(FailureCause::CircuitOpen);
         }
         let waits_in_queue = self.has_to_queue(service);
-        let mut hangs = false;
+        let (mut hangs, mut connected_to) = (false, None);
         let attempt = if waits_in_queue {
             self.network.attempts.insert(Attempt::new(id, call, service))
         } else {
@@ -42,6 +42,18 @@ impl Traffic {
             let (place, model) =
                 place.inspect_err(|cause| self.judge(now, service, endpoint, Err(*cause)))?;
             hangs = matches!(place, AttemptState::Hanging(_) | AttemptState::Blocked(_));
+            // Connections of pods and gateways are not kept track of one by one.
+            if (call.edge as usize) < self.network.services.len() {
+                match (self.services[service as usize].balancer.connection(), place) {
+                    (Connection::Opened, AttemptState::Hanging(_)) => {
+                        self.network.services[service as usize].unconnected.push(attempt);
+                    }
+                    (Connection::Opened | Connection::Kept, AttemptState::Pod(pod)) => {
+                        connected_to = Some(pod);
+                    }
+                    _ => {}
+                }
+            }
             let row = Attempt { place, model, ..Attempt::new(id, call, service) };
             self.network.attempts.insert(row)
         };
@@ -62,7 +74,36 @@ impl Traffic {
         if waits_in_queue {
             self.put_in_work_queue(now, service, attempt);
         }
+        if let Some(pod) = connected_to {
+            self.send_unconnected(now, service, pod);
+        }
         Ok(())
+    }
+
+    /// A kept connection to `pod` works: requests of clients that wait for one use it.
+    fn send_unconnected(&mut self, now: SimTime, service: u32, pod: BackendId) {
+        let waiting = std::mem::take(&mut self.network.services[service as usize].unconnected);
+        for id in waiting {
+            let network = &mut self.network;
+            let Some(attempt) = network.attempts.get_mut(id) else { continue };
+            let AttemptState::Hanging(other) = attempt.place else { continue };
+            let Some(call) = attempt.call.and_then(|call| network.calls.get(call)) else {
+                continue;
+            };
+            attempt.place = AttemptState::Queue;
+            let size = call.size;
+            if let Some(other) = self.backends.get_mut(other) {
+                other.hanging -= 1;
+            }
+            match self.send(now, id, service, &size, pod) {
+                Ok((place, model)) => {
+                    if let Some(attempt) = self.network.attempts.get_mut(id) {
+                        (attempt.place, attempt.model) = (place, model);
+                    }
+                }
+                Err(cause) => self.end_attempt(now, id, Err(cause)),
+            }
+        }
     }
 
     /// The pod for a call to a service.

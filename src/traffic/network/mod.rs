@@ -106,6 +106,8 @@ struct NetworkService {
     activator: Option<Activator>,
     /// Endpoints ejected by outlier detection.
     ejected: Vec<BackendId>,
+    /// Attempts of clients that wait for a kept connection to be opened, earliest first.
+    unconnected: Vec<Id<Attempt>>,
     /// Its request classes; absent if there are none.
     mix: Option<Mix>,
 }
