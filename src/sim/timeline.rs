@@ -11,7 +11,7 @@ use super::resizing::resize_pods;
 use super::simulation::Simulation;
 use super::targets::{Identity, busiest_node, nodes_in_zone};
 use cluster::node::NodeId;
-use cluster::{Action, Kind, NamespacedName, ObjectReference};
+use cluster::{Action, Kind, Name, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime};
 use faults::TimelineAction;
 use manifest::{Diagnostics, Source, read_manifests};
@@ -84,13 +84,7 @@ impl Simulation {
         let Self { env, data_plane, metrics, machines, cloud, .. } = self;
         match action {
             TimelineAction::KillNode(name) => self.on_node(name, kill_node),
-            TimelineAction::KillBusiestNode(pool) => match busiest_node(env.store(), pool) {
-                Some(node) => kill_node(env, data_plane, node),
-                None => {
-                    let message = format!("pool {pool} has no node");
-                    env.warn("scenario", &node_reference(pool), "NotFound", message);
-                }
-            },
+            TimelineAction::KillBusiestNode(pool) => kill_busiest_node(env, data_plane, pool),
             TimelineAction::RecoverNode(name) => self.on_node(name, recover_node),
             TimelineAction::KillZone(zone) => self.on_zone(zone, kill_node),
             TimelineAction::RecoverZone(zone) => self.on_zone(zone, recover_node),
@@ -174,6 +168,15 @@ impl Simulation {
         for node in nodes_in_zone(self.env.store(), zone) {
             act(&mut self.env, &mut self.data_plane, node);
         }
+    }
+}
+
+fn kill_busiest_node(env: &mut Environment, data_plane: &mut DataPlane, pool: &Name) {
+    if let Some(node) = busiest_node(env.store(), pool) {
+        kill_node(env, data_plane, node);
+    } else {
+        let message = format!("pool {pool} has no node");
+        env.warn("scenario", &node_reference(pool), "NotFound", message);
     }
 }
 

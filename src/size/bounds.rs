@@ -103,10 +103,9 @@ impl Bounds {
             return 0.0;
         }
         match self.nodes(knobs, point) {
-            Nodes::Unknown => 0.0,
             Nodes::Fixed { cores, .. } if cores < self.offered_cores => f64::INFINITY,
             Nodes::Fixed { usd_per_hour, .. } if self.is_list_price => usd_per_hour * MONTH_HOURS,
-            Nodes::Fixed { .. } => 0.0,
+            Nodes::Fixed { .. } | Nodes::Unknown => 0.0,
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod bounds;
 pub mod evaluate;
+pub mod figures;
 pub mod headroom;
 pub mod ideal_autoscaler;
 pub mod knobs;

@@ -1,7 +1,8 @@
 //! A recommendation for the terminal.
 
 use super::evaluate::Headroom;
-use super::recommendation::{Change, Fewest, Figures, Recommendation};
+use super::figures::Figures;
+use super::recommendation::{Change, Fewest, Recommendation};
 use report::figures::{ABSENT, counted, latency, percent, span};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 

@@ -3,12 +3,13 @@
 //! Queries only advance time; they have no other effect.
 
 use super::backend::{Backend, BackendId, BackendState};
+use super::exported_histogram::LatencyCells;
 use super::llm::{LlmFigures, LlmServer, LlmStatus};
 use super::minutes::{LatencyLimits, MinuteFigures};
 use super::path::{ServiceId, Traffic};
 use super::recording::{
-    FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, LatencyCells, NO_ATTEMPT,
-    Outcomes, Records, ServiceRecord, Waits,
+    FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, NO_ATTEMPT, Outcomes, Records,
+    ServiceRecord, Waits,
 };
 use super::request_class::Mix;
 use super::request_model::RequestModelId;

@@ -11,6 +11,7 @@ pub mod calibrate;
 mod call_spec;
 mod config;
 mod control;
+mod exported_histogram;
 mod fifo;
 mod figures;
 mod fluid;

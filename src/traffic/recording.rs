@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::arrivals::Arrival;
+use super::exported_histogram::LatencyCells;
 use super::latency_cells::LatencyHistogram;
 use super::llm::{LlmFigures, LlmRecord};
 use super::minutes::{Counted, MinuteFigures, Minutes};
@@ -208,23 +209,6 @@ impl Tally {
             self.histogram.clear();
         }
         self.outcomes = Outcomes::default();
-    }
-}
-
-/// Answers by latency, as counted in the application's own histogram.
-#[derive(Clone, Debug)]
-pub(super) struct LatencyCells {
-    /// Upper bounds of all buckets but the last, seconds.
-    pub bounds_seconds: &'static [f64],
-    /// Number of answers in each bucket.
-    pub counts: Vec<u64>,
-}
-
-impl LatencyCells {
-    fn count(&mut self, latency: SimDuration) {
-        let seconds = latency.as_secs_f64();
-        let cell = self.bounds_seconds.partition_point(|bound| *bound < seconds);
-        self.counts[cell] += 1;
     }
 }
 

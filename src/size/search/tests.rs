@@ -260,7 +260,7 @@ fn of_many_choices_the_ones_with_the_lowest_floors_are_tried_in_their_order() {
     let knob = |levels| Knob { levels, kind: KnobKind::Choice };
     let space = Space { knobs: vec![knob(4); 24] };
     let price = |point: &Point| point.iter().map(|level| *level as f64).sum::<f64>();
-    let choices = space.choices(&vec![3; 24], 30, &price);
+    let choices = space.choices(&[3; 24], 30, &price);
     assert_eq!(choices.len(), 30);
     let prices: Vec<f64> = choices.iter().map(price).collect();
     // One with nothing, 24 with a single step up, and five of the next.
