@@ -109,7 +109,7 @@ const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 14] = [
     (
         "RolloutSpec",
         "replicas selector template workloadRef strategy minReadySeconds revisionHistoryLimit paused \
-         progressDeadlineSeconds progressDeadlineAbort rollbackWindow",
+         progressDeadlineSeconds progressDeadlineAbort rollbackWindow restartAt",
     ),
     (
         "CanaryStrategy",
