@@ -30,6 +30,7 @@ use super::quota::ResourceQuota;
 use super::replica_set::ReplicaSet;
 use super::rollout::Rollout;
 use super::routes::{HTTPRoute, Ingress, IngressClass};
+use super::scaled_job::ScaledJob;
 use super::scaled_object::ScaledObject;
 use super::service::Service;
 use super::service_account::ServiceAccount;
@@ -251,6 +252,7 @@ objects! {
     AnalysisTemplate AnalysisTemplate, analysis_templates;
     ClusterAnalysisTemplate ClusterAnalysisTemplate, cluster_analysis_templates;
     ScaledObject ScaledObject, scaled_objects;
+    ScaledJob ScaledJob, scaled_jobs;
     PodAutoscaler PodAutoscaler, pod_autoscalers;
     HorizontalPodAutoscaler HpaObject, hpas;
     VerticalPodAutoscaler VpaObject, vpas;
@@ -288,6 +290,7 @@ impl AnySpec {
             Self::DaemonSet(spec) => &spec.template,
             Self::Job(draft) => &draft.spec.template,
             Self::CronJob(spec) => &spec.job_template.spec.template,
+            Self::ScaledJob(spec) => &spec.job_template.spec.template,
             _ => return None,
         })
     }
@@ -303,6 +306,7 @@ impl AnySpec {
             Self::DaemonSet(spec) => &mut spec.template,
             Self::Job(draft) => &mut draft.spec.template,
             Self::CronJob(spec) => &mut spec.job_template.spec.template,
+            Self::ScaledJob(spec) => &mut spec.job_template.spec.template,
             _ => return None,
         })
     }
@@ -331,6 +335,7 @@ impl Store {
             ObjectId::DaemonSet(id) => &self.daemon_sets().get(id)?.spec.template,
             ObjectId::Job(id) => &self.jobs().get(id)?.spec.template,
             ObjectId::CronJob(id) => &self.cron_jobs().get(id)?.spec.job_template.spec.template,
+            ObjectId::ScaledJob(id) => &self.scaled_jobs().get(id)?.spec.job_template.spec.template,
             _ => return None,
         })
     }

@@ -57,6 +57,7 @@ pub fn all(settings: &ControllerSettings, sync_takes: SimDuration) -> Vec<Box<dy
         Box::new(start_order::StartOrderController::default()),
         Box::new(knative::KpaController::default()),
         Box::new(rollout::RolloutController::default()),
+        Box::new(keda::ScaledJobController::default()),
     ]
 }
 

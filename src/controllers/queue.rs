@@ -12,6 +12,7 @@ use cluster::pod_autoscaler::PodAutoscalerId;
 use cluster::policy::PodDisruptionBudgetId;
 use cluster::replica_set::ReplicaSetId;
 use cluster::rollout::RolloutId;
+use cluster::scaled_job::ScaledJobId;
 use cluster::scaled_object::ScaledObjectId;
 use cluster::service::ServiceId;
 use cluster::stateful_set::StatefulSetId;
@@ -37,6 +38,8 @@ pub enum Key {
     Hpa(HpaId),
     /// A ScaledObject of KEDA.
     ScaledObject(ScaledObjectId),
+    /// A ScaledJob of KEDA.
+    ScaledJob(ScaledJobId),
     /// A PodAutoscaler of Knative.
     PodAutoscaler(PodAutoscalerId),
     /// A Rollout.

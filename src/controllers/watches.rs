@@ -60,6 +60,9 @@ impl Watches {
     /// Rollouts.
     pub const ROLLOUTS: Self = Self(1 << 19);
 
+    /// ScaledJobs of KEDA.
+    pub const SCALED_JOBS: Self = Self(1 << 20);
+
     /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -117,6 +120,7 @@ impl Watches {
             Kind::Service => Self::SERVICES,
             Kind::HorizontalPodAutoscaler => Self::HPAS,
             Kind::ScaledObject => Self::SCALED_OBJECTS,
+            Kind::ScaledJob => Self::SCALED_JOBS,
             Kind::PodAutoscaler => Self::POD_AUTOSCALERS,
             Kind::Rollout => Self::ROLLOUTS,
             Kind::VerticalPodAutoscaler => Self::VPAS,

@@ -17,6 +17,7 @@ use super::{
     security_check,
 };
 use cluster::pod_template::{PodTemplate, Reference};
+use cluster::scaled_job::SCALED_JOB_LABEL;
 use cluster::selector::{Requirement, Selector};
 use cluster::service::ServiceSpec;
 use cluster::{AnySpec, Kind, Labels, Name, NamespacedName};
@@ -124,9 +125,18 @@ impl<'a> ExistingObjects<'a> {
 
 /// The labels of the pods that an object creates, even if its kind is not simulated.
 fn pod_labels(manifest: &Manifest) -> Option<Labels> {
-    let template = manifest.value.pointer(manifest.reference.kind.pod_template_pointer())?;
-    let labels = template.pointer("/metadata/labels")?.as_object()?;
-    Some(labels.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect())
+    let Manifest { reference, value, .. } = manifest;
+    let template = value.pointer(reference.kind.pod_template_pointer())?;
+    let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
+    // KEDA labels the pods of a ScaledJob itself.
+    let by_keda = (reference.kind == Kind::ScaledJob)
+        .then(|| (SCALED_JOB_LABEL, reference.id.name.as_ref()));
+    if labels.is_none() && by_keda.is_none() {
+        return None;
+    }
+    let labels = labels.into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    Some(labels.chain(by_keda).collect())
 }
 
 fn service_selects_pods(

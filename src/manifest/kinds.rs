@@ -26,7 +26,7 @@ macro_rules! read_kinds {
 }
 
 /// All kinds that are parsed, with their types.
-static READ: [ReadKind; 29] = read_kinds![
+static READ: [ReadKind; 30] = read_kinds![
     Pod "io.k8s.api.core.v1.Pod";
     Deployment "io.k8s.api.apps.v1.Deployment";
     ReplicaSet "io.k8s.api.apps.v1.ReplicaSet";
@@ -54,6 +54,7 @@ static READ: [ReadKind; 29] = read_kinds![
     AnalysisTemplate "AnalysisTemplate";
     ClusterAnalysisTemplate "ClusterAnalysisTemplate";
     ScaledObject "ScaledObject";
+    ScaledJob "ScaledJob";
     PodAutoscaler "PodAutoscaler";
     VerticalPodAutoscaler "VerticalPodAutoscaler";
 ];

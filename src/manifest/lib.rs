@@ -53,6 +53,7 @@ pub mod resources;
 pub mod rights;
 mod rollout;
 mod rollout_check;
+mod scaled_job;
 mod scaled_object;
 pub mod schema;
 mod security_check;

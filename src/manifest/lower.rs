@@ -33,6 +33,7 @@ use super::pod::pod_template;
 use super::pod_autoscaler::pod_autoscaler_spec;
 use super::policy::{disruption_budget, keys, object_meta, priority_class, resource_quota};
 use super::rollout::rollout;
+use super::scaled_job::scaled_job;
 use super::scaled_object::scaled_object_spec;
 use super::service::service_spec;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
@@ -208,10 +209,11 @@ fn leave_out_nothing(value: &mut Value) {
 }
 
 /// Kinds whose objects do nothing without `spec`, although the schema makes it optional.
-const NEED_A_SPEC: [Kind; 14] = [
+const NEED_A_SPEC: [Kind; 15] = [
     Kind::Pod,
     Kind::Deployment,
     Kind::Rollout,
+    Kind::ScaledJob,
     Kind::AnalysisTemplate,
     Kind::ClusterAnalysisTemplate,
     Kind::ReplicaSet,
@@ -332,6 +334,10 @@ fn custom_spec_of(
         Kind::VerticalPodAutoscaler => vpa_spec(&Deserialize::deserialize(&value)?, errors).into(),
         Kind::ScaledObject => {
             scaled_object_spec(meta, &Deserialize::deserialize(&value)?, errors).into()
+        }
+        Kind::ScaledJob => {
+            let (spec, document) = scaled_job(meta, value, errors)?;
+            return Ok((Some(spec.into()), document));
         }
         Kind::Rollout => {
             let (spec, document) = rollout(meta, value, errors)?;

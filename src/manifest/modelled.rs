@@ -105,7 +105,14 @@ const MODELLED: [(&str, &str); 58] = [
 ];
 
 /// The same for kinds with their own types.
-const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 14] = [
+const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 17] = [
+    (
+        "ScaledJobSpec",
+        "jobTargetRef pollingInterval successfulJobsHistoryLimit failedJobsHistoryLimit rolloutStrategy rollout \
+         minReplicaCount maxReplicaCount scalingStrategy triggers",
+    ),
+    ("JobRollout", "strategy"),
+    ("JobScalingStrategy", "*"),
     (
         "RolloutSpec",
         "replicas selector template workloadRef strategy minReadySeconds revisionHistoryLimit paused \
@@ -155,7 +162,9 @@ const OBJECTS: [(&str, &str); 6] = [
 ];
 
 /// Fields without effect on a run, with the reason.
-const NEUTRAL: [(&str, &str, &str); 34] = [
+const NEUTRAL: [(&str, &str, &str); 36] = [
+    ("ScaledJobSpec", "envSourceContainerName", "triggers need no credentials"),
+    ("JobRollout", "propagationPolicy", "the pods of a deleted Job end at once either way"),
     ("RolloutSpec", "analysis", "past runs of analyses are not kept"),
     (
         "RolloutAnalysis",

@@ -122,6 +122,7 @@ impl Simulation {
             ObjectId::HorizontalPodAutoscaler(id) => Key::Hpa(id),
             ObjectId::VerticalPodAutoscaler(id) => Key::Vpa(id),
             ObjectId::ScaledObject(id) => Key::ScaledObject(id),
+            ObjectId::ScaledJob(id) => Key::ScaledJob(id),
             ObjectId::PodAutoscaler(id) => Key::PodAutoscaler(id),
             ObjectId::Rollout(id) => Key::Rollout(id),
             _ => return None,

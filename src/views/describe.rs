@@ -46,6 +46,7 @@ pub fn describe(
         Kind::HorizontalPodAutoscaler => hpa::hpa(snapshot, id, page_text)?,
         Kind::VerticalPodAutoscaler => hpa::vpa(snapshot, id, page_text)?,
         Kind::ScaledObject => hpa::scaled_object(snapshot, id, page_text)?,
+        Kind::ScaledJob => hpa::scaled_job(snapshot, id, page_text)?,
         Kind::PodAutoscaler => hpa::pod_autoscaler(snapshot, id, page_text)?,
         Kind::Rollout => rollout::rollout(snapshot, id, page_text)?,
         Kind::PodDisruptionBudget => limits::disruption_budget(snapshot, id, page_text)?,

@@ -72,6 +72,8 @@ tables! {
         ["NAME", "MODE", "CPU", "MEM", "PROVIDED", "AGE"] [] others::vpas;
     ScaledObject
         ["NAME", "SCALETARGETKIND", "SCALETARGETNAME", "MIN", "MAX", "PAUSED", "TRIGGERS", "AGE"] [] others::scaled_objects;
+    ScaledJob
+        ["NAME", "MIN", "MAX", "READY", "ACTIVE", "PAUSED", "TRIGGERS", "AGE"] [] others::scaled_jobs;
     PodAutoscaler ["NAME", "DESIREDSCALE", "ACTUALSCALE", "READY", "REASON"] [] others::pod_autoscalers;
     PodDisruptionBudget
         ["NAME", "MIN AVAILABLE", "MAX UNAVAILABLE", "ALLOWED DISRUPTIONS", "AGE"] [] rows::disruption_budgets;

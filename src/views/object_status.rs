@@ -42,6 +42,23 @@ pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<Stri
             let at = object.status.last_active.map_or(Value::Null, |at| time(view, at));
             fields([("hpaName", (*object.spec.hpa_name).into()), ("lastActiveTime", at)])
         }
+        ObjectId::ScaledJob(id) => {
+            let status = &store.scaled_jobs().get(id)?.status;
+            let conditions = [
+                ("Ready", status.conditions.ready),
+                ("Active", status.conditions.active),
+                ("Paused", status.conditions.paused),
+            ];
+            let conditions = conditions.map(|(name, condition)| {
+                let mut written = json!({ "type": name, "status": condition.status.as_str() });
+                if !condition.reason.is_empty() {
+                    written["reason"] = condition.reason.into();
+                }
+                written
+            });
+            let at = status.last_active.map_or(Value::Null, |at| time(view, at));
+            fields([("conditions", json!(conditions)), ("lastActiveTime", at)])
+        }
         ObjectId::PodAutoscaler(id) => {
             let object = store.pod_autoscalers().get(id)?;
             let (active, reason) = readiness(&object.status);

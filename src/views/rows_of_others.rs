@@ -261,6 +261,27 @@ pub(super) fn scaled_objects(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     }
 }
 
+/// The same of ScaledJobs.
+pub(super) fn scaled_jobs(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for object in snapshot.view.store().scaled_jobs().values() {
+        let (scaling, conditions) = (&object.spec.scaling, &object.status.conditions);
+        rows.of(&object.meta, || {
+            let written = |number: Option<i64>| number.map_or_else(String::new, |one| one.to_string());
+            let triggers: BTreeSet<&str> =
+                object.spec.triggers.iter().map(|one| &*one.kind).collect();
+            vec![
+                written(scaling.min_replicas),
+                written(scaling.max_replicas),
+                conditions.ready.status.as_str().to_owned(),
+                conditions.active.status.as_str().to_owned(),
+                conditions.paused.status.as_str().to_owned(),
+                triggers.into_iter().collect::<Vec<_>>().join(","),
+                snapshot.age(object.meta.created),
+            ]
+        });
+    }
+}
+
 /// The columns of the CustomResourceDefinitions of Argo Rollouts.
 pub(super) fn rollouts(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     for rollout in snapshot.view.store().rollouts().values() {

@@ -45,6 +45,7 @@ mod pod_security;
 mod request_classes;
 mod request_path;
 mod rollouts;
+mod scaled_jobs;
 mod routes;
 mod routes_at_run_time;
 mod scheduler_details;
