@@ -1,5 +1,7 @@
 //! Jobs (batch/v1).
 
+use std::sync::Arc;
+
 use super::action::Refused;
 use super::change::Change;
 use super::cron_job::CronJobId;
@@ -7,6 +9,7 @@ use super::deployment::WorkloadCondition;
 use super::job_indexes::IndexSet;
 use super::job_update;
 use super::kind::Kind;
+use super::kueue::QUEUE_LABEL;
 use super::meta::{Labels, Name, ObjectMeta};
 use super::node::ConditionStatus;
 use super::object::{self, Object, Stored};
@@ -242,8 +245,15 @@ impl Object for Job {
         JobDraft { spec: self.spec.clone(), owner: self.owner }
     }
 
-    fn new(store: &mut Store, meta: ObjectMeta, draft: JobDraft) -> Self {
+    fn new(store: &mut Store, mut meta: ObjectMeta, draft: JobDraft) -> Self {
         let JobDraft { mut spec, owner } = draft;
+        // The webhook of Kueue, which is there if there are queues.
+        if meta.labels.contains_key(QUEUE_LABEL) && !store.cluster_queues().is_empty() {
+            spec.suspend = true;
+            if let Some(document) = &mut meta.document {
+                Arc::make_mut(document).object["spec"]["suspend"] = true.into();
+            }
+        }
         spec.template.labels = job_update::own_labels(&spec.template.labels, &meta);
         let template = store.intern(spec.template.clone());
         Self { meta, owner, spec, template, status: JobStatus::default() }

@@ -27,6 +27,7 @@ pub mod job_indexes;
 mod job_update;
 pub mod karpenter;
 pub mod kind;
+pub mod kueue;
 pub mod limit_range;
 pub mod meta;
 pub mod metrics;

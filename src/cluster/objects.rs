@@ -13,6 +13,7 @@ use super::hpa_object::HpaObject;
 use super::job::Job;
 use super::karpenter::{EC2NodeClass, KWOKNodeClass, NodeClaim, NodePool};
 use super::kind::Kind;
+use super::kueue::{ClusterQueue, LocalQueue, ResourceFlavor, WorkloadPriorityClass};
 use super::limit_range::LimitRange;
 use super::meta::{NamespacedName, ObjectMeta};
 use super::namespace::Namespace;
@@ -253,6 +254,10 @@ objects! {
     ClusterAnalysisTemplate ClusterAnalysisTemplate, cluster_analysis_templates;
     ScaledObject ScaledObject, scaled_objects;
     ScaledJob ScaledJob, scaled_jobs;
+    ClusterQueue ClusterQueue, cluster_queues;
+    LocalQueue LocalQueue, local_queues;
+    ResourceFlavor ResourceFlavor, resource_flavors;
+    WorkloadPriorityClass WorkloadPriorityClass, workload_priority_classes;
     PodAutoscaler PodAutoscaler, pod_autoscalers;
     HorizontalPodAutoscaler HpaObject, hpas;
     VerticalPodAutoscaler VpaObject, vpas;

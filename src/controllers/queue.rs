@@ -6,6 +6,7 @@ use cluster::daemon_set::DaemonSetId;
 use cluster::deployment::DeploymentId;
 use cluster::hpa_object::HpaId;
 use cluster::job::JobId;
+use cluster::kueue::ClusterQueueId;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 use cluster::pod_autoscaler::PodAutoscalerId;
@@ -40,6 +41,8 @@ pub enum Key {
     ScaledObject(ScaledObjectId),
     /// A ScaledJob of KEDA.
     ScaledJob(ScaledJobId),
+    /// A ClusterQueue of Kueue.
+    ClusterQueue(ClusterQueueId),
     /// A PodAutoscaler of Knative.
     PodAutoscaler(PodAutoscalerId),
     /// A Rollout.

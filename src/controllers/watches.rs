@@ -63,6 +63,9 @@ impl Watches {
     /// ScaledJobs of KEDA.
     pub const SCALED_JOBS: Self = Self(1 << 20);
 
+    /// The kinds of Kueue.
+    pub const QUEUES: Self = Self(1 << 21);
+
     /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -121,6 +124,10 @@ impl Watches {
             Kind::HorizontalPodAutoscaler => Self::HPAS,
             Kind::ScaledObject => Self::SCALED_OBJECTS,
             Kind::ScaledJob => Self::SCALED_JOBS,
+            Kind::ClusterQueue
+            | Kind::LocalQueue
+            | Kind::ResourceFlavor
+            | Kind::WorkloadPriorityClass => Self::QUEUES,
             Kind::PodAutoscaler => Self::POD_AUTOSCALERS,
             Kind::Rollout => Self::ROLLOUTS,
             Kind::VerticalPodAutoscaler => Self::VPAS,

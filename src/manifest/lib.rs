@@ -32,6 +32,7 @@ mod int_or_percent;
 mod job_policies;
 pub mod karpenter;
 mod kinds;
+mod kueue;
 pub mod kustomize;
 mod limit_range;
 mod load;

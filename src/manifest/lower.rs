@@ -23,6 +23,7 @@ use super::diagnostic::Diagnostic;
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{drop_conversion_annotations, read_hpa};
 use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
+use super::kueue::{cluster_queue, local_queue, resource_flavor, workload_priority_class};
 use super::limit_range::limit_range;
 use super::load::ControlPlane;
 use super::names::{NameRule, check_key, check_labels, check_name};
@@ -350,6 +351,12 @@ fn custom_spec_of(
         Kind::ClusterAnalysisTemplate => {
             let template: ClusterAnalysisTemplate = Deserialize::deserialize(&value)?;
             ClusterAnalysisTemplateSpec(analysis_template(&template.spec, errors)).into()
+        }
+        Kind::ResourceFlavor => resource_flavor(&Deserialize::deserialize(&value)?, errors).into(),
+        Kind::ClusterQueue => cluster_queue(&Deserialize::deserialize(&value)?, errors).into(),
+        Kind::LocalQueue => local_queue(&Deserialize::deserialize(&value)?, errors).into(),
+        Kind::WorkloadPriorityClass => {
+            workload_priority_class(&Deserialize::deserialize(&value)?).into()
         }
         Kind::PodAutoscaler => {
             pod_autoscaler_spec(meta, &Deserialize::deserialize(&value)?, errors).into()

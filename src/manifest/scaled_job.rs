@@ -208,7 +208,8 @@ fn labels(meta: &ObjectMeta) -> Labels {
         (SCALED_JOB_LABEL, name),
     ];
     let excluded = meta.annotations.get(EXCLUDED_LABELS);
-    let is_excluded = |key: &str| excluded.is_some_and(|list| list.split(',').any(|one| one == key));
+    let is_excluded =
+        |key: &str| excluded.is_some_and(|list| list.split(',').any(|one| one == key));
     let inherited = meta.labels.iter().filter(|(key, _)| !is_excluded(key));
     let inherited = inherited.map(|(key, value)| (&**key, &**value));
     own.into_iter().chain(inherited).collect()
@@ -265,11 +266,14 @@ mod tests {
             "scalingStrategy": {"strategy": "quick"},
             "triggers": [{"type": "rabbitmq", "metricType": "Value", "metadata": {"queueName": "mail"}}],
         }));
-        let fields: Vec<&str> =
-            errors.iter().filter_map(|error| error.split(':').next()).collect();
+        let fields: Vec<&str> = errors.iter().filter_map(|error| error.split(':').next()).collect();
         assert_eq!(
             fields,
-            ["spec.pollingInterval", "spec.triggers[0].metricType", "spec.scalingStrategy.strategy"]
+            [
+                "spec.pollingInterval",
+                "spec.triggers[0].metricType",
+                "spec.scalingStrategy.strategy"
+            ]
         );
     }
 }

@@ -11,8 +11,8 @@ use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
 use cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use cluster::pod_resources::pod_requests;
-use cluster::scaled_job::SCALED_JOB_LABEL;
 use cluster::pod_template::{PodAffinityTerm, PodSpec, PodTemplate, Reference, ResourceList};
+use cluster::scaled_job::SCALED_JOB_LABEL;
 use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
 use karpenter::labels::{CAPACITY_TYPE, SPOT};
 use karpenter::requirement::NodeOperator;
@@ -226,8 +226,8 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         "/spec/jobTemplate/spec/parallelism",
         "/spec/jobTargetRef/parallelism",
     ]
-        .into_iter()
-        .find_map(|pointer| value.pointer(pointer)?.as_i64());
+    .into_iter()
+    .find_map(|pointer| value.pointer(pointer)?.as_i64());
     let template =
         pod_template(metadata.as_ref(), &spec, &FieldPath::ROOT, &mut FieldErrors::default());
     let labels = metadata.and_then(|metadata| metadata.labels).unwrap_or_default();

@@ -438,7 +438,12 @@ impl Simulation {
 /// The user applies the initial objects: HorizontalPodAutoscalers, or all others.
 fn apply_objects(env: &mut Environment, hpas: bool) {
     let world = Arc::clone(&env.world);
-    for object in &world.objects {
+    let (queues, others): (Vec<&Action>, Vec<&Action>) = world
+        .objects
+        .iter()
+        .partition(|object| matches!(object, Action::Apply(_, AnySpec::ClusterQueue(_))));
+    // Kueue is there before the Jobs that its webhook suspends.
+    for object in queues.into_iter().chain(others) {
         let is_hpa = matches!(object, Action::Apply(_, AnySpec::HorizontalPodAutoscaler(_)));
         if is_hpa == hpas {
             env.apply_object(object.clone());

@@ -4,6 +4,7 @@
 use super::describe_hpa as hpa;
 use super::describe_limits as limits;
 use super::describe_node as node;
+use super::describe_queues as queues;
 use super::describe_rollout as rollout;
 use super::describe_service as service;
 use super::describe_storage as storage;
@@ -70,6 +71,8 @@ pub fn describe(
             limits::namespace(snapshot, id, page_text)?;
             return Some(page.finish());
         }
+        Kind::ClusterQueue => queues::cluster_queue(snapshot, id, page_text)?,
+        Kind::LocalQueue => queues::local_queue(snapshot, id, page_text)?,
         Kind::PriorityClass => limits::priority_class(snapshot, id, page_text)?,
         Kind::EndpointSlice => service::endpoint_slice(snapshot, id, page_text)?,
         Kind::Endpoints => service::endpoints_of(snapshot, id, page_text)?,

@@ -101,8 +101,10 @@ impl<'a> Poll<'a> {
             actions.push(Action::Delete(ObjectId::Job(*job)));
         }
         if !earlier.is_empty() {
-            let message =
-                format!("Deleted {} jobs owned by the previous version of the scaledJob", earlier.len());
+            let message = format!(
+                "Deleted {} jobs owned by the previous version of the scaledJob",
+                earlier.len()
+            );
             actions.push(self.event("ScaledJobRolloutCleanupCompleted", message));
         }
         let states: Vec<JobState> = jobs.iter().map(|(id, job)| state(view, *id, job)).collect();
@@ -161,8 +163,7 @@ impl<'a> Poll<'a> {
         let generation = self.object.meta.generation.to_string();
         let is_kept = |job: &Job| {
             let created_by = job.meta.annotations.get(GENERATION);
-            self.object.spec.is_rollout_gradual
-                || created_by.is_some_and(|by| **by == *generation)
+            self.object.spec.is_rollout_gradual || created_by.is_some_and(|by| **by == *generation)
         };
         self.view.store().jobs_of(self.id).partition(|(_, job)| !is_kept(job))
     }
@@ -249,7 +250,8 @@ fn state(view: ClusterView<'_>, id: JobId, job: &Job) -> JobState {
     });
     // Only the pods of Jobs that have not ended count.
     let pods = end.is_none().then(|| view.store().pods_of(Owner::Job(id)));
-    let pod_state = |pod: &Pod| JobPodState { phase: pod.phase, true_conditions: conditions_of(pod) };
+    let pod_state =
+        |pod: &Pod| JobPodState { phase: pod.phase, true_conditions: conditions_of(pod) };
     JobState { end, pods: pods.into_iter().flatten().map(|(_, pod)| pod_state(pod)).collect() }
 }
 

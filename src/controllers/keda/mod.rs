@@ -25,8 +25,8 @@ use cluster::{Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId}
 use engine::SimTime;
 use executor::{ActivationDecision, Triggers, decide};
 
-pub use job_controller::ScaledJobController;
 pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
+pub use job_controller::ScaledJobController;
 pub use triggers::{Activity, Reading, cron_reading, external_value, health_changes, rule_of};
 
 /// The ScaledObject to which a metric of an HPA belongs.

@@ -1,8 +1,8 @@
 //! Determines the Jobs of a ScaledJob to create and to delete (`RequestJobScale` of
 //! `pkg/scaling/executor/scale_jobs.go`).
 
-use cluster::node::ConditionStatus::{True, Unknown};
 use cluster::Name;
+use cluster::node::ConditionStatus::{True, Unknown};
 use cluster::pod::PodPhase;
 use cluster::scaled_job::{JobScaling, ScalersCalculation, ScalingStrategy};
 use cluster::scaled_object::{KedaCondition, KedaConditions};
@@ -87,9 +87,9 @@ pub fn demand(
     let sum = || active.iter().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let (length, jobs) = match calculation {
         ScalersCalculation::Max => {
-            let longest = active.iter().fold((0.0, 0.0), |best, one| {
-                if one.0 > best.0 { *one } else { best }
-            });
+            let longest = active
+                .iter()
+                .fold((0.0, 0.0), |best, one| if one.0 > best.0 { *one } else { best });
             is_active = longest.0 > 0.0;
             longest
         }
@@ -255,9 +255,8 @@ mod tests {
     #[test]
     fn an_empty_queue_is_active_only_with_a_minimum() {
         let idle = [TriggerDemand { length: 0.0, target: 5.0, is_active: false }];
-        let of = |min| {
-            demand(&idle, ScalersCalculation::Max, &spec(min, 10, ScalingStrategy::Default))
-        };
+        let of =
+            |min| demand(&idle, ScalersCalculation::Max, &spec(min, 10, ScalingStrategy::Default));
         assert_eq!(of(0), JobDemand { is_active: false, queue_length: 0, max_scale: 0 });
         assert!(of(1).is_active);
     }

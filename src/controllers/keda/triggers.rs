@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::COMPOSITE_METRIC;
-use super::scaled_job::TriggerDemand;
 use super::fallback::{FallbackChoice, answer, condition, failures_after, value_milli};
+use super::scaled_job::TriggerDemand;
 use cluster::cron_schedule::Schedule;
 use cluster::hpa::{MetricSource, MetricTarget};
 use cluster::hpa_object::HpaObject;

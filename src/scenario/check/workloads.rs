@@ -94,9 +94,8 @@ impl Checker<'_> {
         let mut apps = std::iter::once(&workload.app).chain(images);
         let services = &self.text.scenario.services;
         let mut queues = services.iter().filter(|service| service.work_queue);
-        let is_worker = apps.any(|app| {
-            app.completes_after_requests.is_some() || app.completes_when_idle.is_some()
-        });
+        let is_worker = apps
+            .any(|app| app.completes_after_requests.is_some() || app.completes_when_idle.is_some());
         if is_worker
             && !queues.any(|queue| {
                 self.ever.workloads_behind(&queue.service.0).any(|one| *one == workload.workload)
