@@ -142,8 +142,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     if !object.kind.can(Verbs::EXPLAIN) {
         return Err(Failure::Input(format!(
-            "a {} makes no decisions to explain; use hpa/NAME, so/NAME for KEDA, kpa/NAME for Knative, vpa/NAME, \
-             node/NAME or pod/NAME, or `wavetank describe` for other objects",
+            "a {} makes no decisions to explain; use hpa/NAME, so/NAME and sj/NAME for KEDA, kpa/NAME for Knative, cq/NAME for Kueue, \
+             vpa/NAME, node/NAME or pod/NAME, or `wavetank describe` for other objects",
             object.kind
         )));
     }

@@ -3,7 +3,7 @@
 use super::action::Refused;
 use super::change::Change;
 use super::cron_schedule::Schedule;
-use super::job::{JobId, JobSpec};
+use super::job::{JobId, JobOwner, JobSpec};
 use super::kind::Kind;
 use super::meta::{Labels, Name, ObjectMeta};
 use super::object::{self, Object, Stored};
@@ -108,7 +108,7 @@ impl Object for CronJob {
         id: CronJobId,
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
-        let jobs = store.index.jobs_by_cron_job.remove(&id).unwrap_or_default();
+        let jobs = store.index.jobs_by_owner.remove(&JobOwner::CronJob(id)).unwrap_or_default();
         jobs.into_iter().try_for_each(|job| object::delete(store, now, job, changes))
     }
 }

@@ -1,5 +1,7 @@
 //! Jobs (batch/v1).
 
+use std::sync::Arc;
+
 use super::action::Refused;
 use super::change::Change;
 use super::cron_job::CronJobId;
@@ -7,6 +9,7 @@ use super::deployment::WorkloadCondition;
 use super::job_indexes::IndexSet;
 use super::job_update;
 use super::kind::Kind;
+use super::kueue::QUEUE_LABEL;
 use super::meta::{Labels, Name, ObjectMeta};
 use super::node::ConditionStatus;
 use super::object::{self, Object, Stored};
@@ -14,6 +17,7 @@ use super::objects::ObjectId;
 use super::pod::{Owner, PodId};
 use super::pod_template::{PodTemplate, TemplateId};
 use super::pod_verbs::{delete_pods_of, remove_pod_finalizer};
+use super::scaled_job::ScaledJobId;
 use super::store::Store;
 use engine::{Id, SimTime};
 
@@ -32,14 +36,54 @@ pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 pub struct Job {
     /// Object metadata.
     pub meta: ObjectMeta,
-    /// The CronJob that created it, if any.
-    pub owner: Option<CronJobId>,
+    /// The object that created it, if any.
+    pub owner: Option<JobOwner>,
     /// `spec`: the desired state.
     pub spec: JobSpec,
     /// Template of non-indexed pods, with the Job's labels.
     pub template: TemplateId,
     /// `status`: the observed state.
     pub status: JobStatus,
+}
+
+/// An object that creates Jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobOwner {
+    /// A CronJob.
+    CronJob(CronJobId),
+    /// A ScaledJob of KEDA.
+    ScaledJob(ScaledJobId),
+}
+
+impl JobOwner {
+    /// The CronJob, if it is one.
+    pub const fn cron_job(self) -> Option<CronJobId> {
+        match self {
+            Self::CronJob(id) => Some(id),
+            Self::ScaledJob(_) => None,
+        }
+    }
+}
+
+impl From<CronJobId> for JobOwner {
+    fn from(id: CronJobId) -> Self {
+        Self::CronJob(id)
+    }
+}
+
+impl From<ScaledJobId> for JobOwner {
+    fn from(id: ScaledJobId) -> Self {
+        Self::ScaledJob(id)
+    }
+}
+
+impl From<JobOwner> for ObjectId {
+    fn from(owner: JobOwner) -> Self {
+        match owner {
+            JobOwner::CronJob(id) => Self::CronJob(id),
+            JobOwner::ScaledJob(id) => Self::ScaledJob(id),
+        }
+    }
 }
 
 /// `spec` of a Job, defaulted.
@@ -180,8 +224,8 @@ pub const JOB_LABELS: [&str; 4] = [
 pub struct JobDraft {
     /// `spec`.
     pub spec: JobSpec,
-    /// The CronJob that creates it, if any.
-    pub owner: Option<CronJobId>,
+    /// The object that creates it, if any.
+    pub owner: Option<JobOwner>,
 }
 
 impl From<JobSpec> for JobDraft {
@@ -201,8 +245,15 @@ impl Object for Job {
         JobDraft { spec: self.spec.clone(), owner: self.owner }
     }
 
-    fn new(store: &mut Store, meta: ObjectMeta, draft: JobDraft) -> Self {
+    fn new(store: &mut Store, mut meta: ObjectMeta, draft: JobDraft) -> Self {
         let JobDraft { mut spec, owner } = draft;
+        // The webhook of Kueue, which is there if there are queues.
+        if meta.labels.contains_key(QUEUE_LABEL) && !store.cluster_queues().is_empty() {
+            spec.suspend = true;
+            if let Some(document) = &mut meta.document {
+                Arc::make_mut(document).object["spec"]["suspend"] = true.into();
+            }
+        }
         spec.template.labels = job_update::own_labels(&spec.template.labels, &meta);
         let template = store.intern(spec.template.clone());
         Self { meta, owner, spec, template, status: JobStatus::default() }
@@ -225,12 +276,12 @@ impl Object for Job {
     }
 
     fn owner(&self) -> Option<ObjectId> {
-        self.owner.map(ObjectId::CronJob)
+        self.owner.map(ObjectId::from)
     }
 
     fn index(store: &mut Store, id: JobId) {
         if let Some(owner) = store.jobs()[id].owner {
-            store.index.jobs_by_cron_job.entry(owner).or_default().insert(id);
+            store.index.jobs_by_owner.entry(owner).or_default().insert(id);
         }
     }
 
@@ -243,7 +294,7 @@ impl Object for Job {
         changes: &mut Vec<Change>,
     ) -> Result<(), Refused> {
         if let Some(owner) = self.owner
-            && let Some(siblings) = store.index.jobs_by_cron_job.get_mut(&owner)
+            && let Some(siblings) = store.index.jobs_by_owner.get_mut(&owner)
         {
             siblings.remove(&id);
         }

@@ -190,6 +190,11 @@ kinds! {
     "argoproj.io" "v1alpha1" AnalysisTemplate "analysistemplates" ["at"] Namespaced HELD, Simulated;
     "argoproj.io" "v1alpha1" ClusterAnalysisTemplate "clusteranalysistemplates" ["cat"] Cluster HELD, Simulated;
     "keda.sh" "v1alpha1" ScaledObject "scaledobjects" ["so"] Namespaced AUTOSCALER, Simulated;
+    "keda.sh" "v1alpha1" ScaledJob "scaledjobs" ["sj"] Namespaced TEMPLATED.and(Verbs::EXPLAIN), Simulated;
+    "kueue.x-k8s.io" "v1beta2" ClusterQueue "clusterqueues" ["cq"] Cluster AUTOSCALER, Simulated;
+    "kueue.x-k8s.io" "v1beta2" LocalQueue "localqueues" ["queue", "queues", "lq"] Namespaced HELD, Simulated;
+    "kueue.x-k8s.io" "v1beta2" ResourceFlavor "resourceflavors" ["flavor", "flavors", "rf"] Cluster HELD, Simulated;
+    "kueue.x-k8s.io" "v1beta2" WorkloadPriorityClass "workloadpriorityclasses" [] Cluster HELD, Simulated, Uncounted;
     "autoscaling.internal.knative.dev" "v1alpha1" PodAutoscaler "podautoscalers" ["kpa", "pa"] Namespaced AUTOSCALER, Simulated;
     "autoscaling.k8s.io" "v1" VerticalPodAutoscaler "verticalpodautoscalers" ["vpa"] Namespaced AUTOSCALER, Simulated;
 
@@ -202,7 +207,8 @@ kinds! {
     "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
-    "keda.sh" "v1alpha1" ScaledJob "scaledjobs" ["sj"] Namespaced Verbs::NONE, PodsMissing("its pods are not created");
+    "kueue.x-k8s.io" "v1beta2" Cohort "cohorts" [] Cluster Verbs::NONE, LeftAside("cohorts have one level and no quotas of their own");
+    "kueue.x-k8s.io" "v1beta2" AdmissionCheck "admissionchecks" [] Cluster Verbs::NONE, LeftAside("Jobs are admitted without checks");
     "" "v1" PodTemplate "podtemplates" [] Namespaced Verbs::NONE, LeftAside("no controller uses it");
     "" "v1" Binding "bindings" [] Namespaced Verbs::NONE, LeftAside("pods are bound by the simulated scheduler");
     "" "v1" Event "events" ["ev"] Namespaced Verbs::NONE, LeftAside(PAST);
@@ -300,13 +306,14 @@ impl Kind {
         match self {
             Self::Pod => "",
             Self::CronJob => "/spec/jobTemplate/spec/template",
+            Self::ScaledJob => "/spec/jobTargetRef/template",
             _ => "/spec/template",
         }
     }
 
     /// True if its pods run to completion instead of serving requests.
     pub const fn is_batch(self) -> bool {
-        matches!(self, Self::Job | Self::CronJob)
+        matches!(self, Self::Job | Self::CronJob | Self::ScaledJob)
     }
 
     /// Whether it supports all of these verbs.

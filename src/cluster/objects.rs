@@ -13,6 +13,7 @@ use super::hpa_object::HpaObject;
 use super::job::Job;
 use super::karpenter::{EC2NodeClass, KWOKNodeClass, NodeClaim, NodePool};
 use super::kind::Kind;
+use super::kueue::{ClusterQueue, LocalQueue, ResourceFlavor, WorkloadPriorityClass};
 use super::limit_range::LimitRange;
 use super::meta::{NamespacedName, ObjectMeta};
 use super::namespace::Namespace;
@@ -30,6 +31,7 @@ use super::quota::ResourceQuota;
 use super::replica_set::ReplicaSet;
 use super::rollout::Rollout;
 use super::routes::{HTTPRoute, Ingress, IngressClass};
+use super::scaled_job::ScaledJob;
 use super::scaled_object::ScaledObject;
 use super::service::Service;
 use super::service_account::ServiceAccount;
@@ -251,6 +253,11 @@ objects! {
     AnalysisTemplate AnalysisTemplate, analysis_templates;
     ClusterAnalysisTemplate ClusterAnalysisTemplate, cluster_analysis_templates;
     ScaledObject ScaledObject, scaled_objects;
+    ScaledJob ScaledJob, scaled_jobs;
+    ClusterQueue ClusterQueue, cluster_queues;
+    LocalQueue LocalQueue, local_queues;
+    ResourceFlavor ResourceFlavor, resource_flavors;
+    WorkloadPriorityClass WorkloadPriorityClass, workload_priority_classes;
     PodAutoscaler PodAutoscaler, pod_autoscalers;
     HorizontalPodAutoscaler HpaObject, hpas;
     VerticalPodAutoscaler VpaObject, vpas;
@@ -288,6 +295,7 @@ impl AnySpec {
             Self::DaemonSet(spec) => &spec.template,
             Self::Job(draft) => &draft.spec.template,
             Self::CronJob(spec) => &spec.job_template.spec.template,
+            Self::ScaledJob(spec) => &spec.job_template.spec.template,
             _ => return None,
         })
     }
@@ -303,6 +311,7 @@ impl AnySpec {
             Self::DaemonSet(spec) => &mut spec.template,
             Self::Job(draft) => &mut draft.spec.template,
             Self::CronJob(spec) => &mut spec.job_template.spec.template,
+            Self::ScaledJob(spec) => &mut spec.job_template.spec.template,
             _ => return None,
         })
     }
@@ -331,6 +340,7 @@ impl Store {
             ObjectId::DaemonSet(id) => &self.daemon_sets().get(id)?.spec.template,
             ObjectId::Job(id) => &self.jobs().get(id)?.spec.template,
             ObjectId::CronJob(id) => &self.cron_jobs().get(id)?.spec.job_template.spec.template,
+            ObjectId::ScaledJob(id) => &self.scaled_jobs().get(id)?.spec.job_template.spec.template,
             _ => return None,
         })
     }

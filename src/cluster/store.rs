@@ -7,11 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::claim::ClaimId;
-use super::cron_job::CronJobId;
 use super::custom_metrics::{CustomMetrics, MetricsApis};
 use super::deployment::DeploymentId;
 use super::hpa_object::HpaId;
-use super::job::{Job, JobId};
+use super::job::{Job, JobId, JobOwner};
 use super::kind::Kind;
 use super::meta::{Labels, Name, NamespacedName};
 use super::metrics::PodMetricsTable;
@@ -26,6 +25,7 @@ use super::revision::Revisions;
 use super::selection::Selections;
 use super::selector::Selector;
 use super::siblings::Siblings;
+use engine::digest::mix;
 use engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
 
 /// The content of etcd.
@@ -74,7 +74,7 @@ pub(super) struct Index {
     pub(super) pods_by_owner: FxHashMap<Owner, Siblings>,
     /// Indexed by the node's slot.
     pub(super) pods_by_node: Vec<IdSet<Pod>>,
-    pub(super) jobs_by_cron_job: BTreeMap<CronJobId, BTreeSet<JobId>>,
+    pub(super) jobs_by_owner: BTreeMap<JobOwner, BTreeSet<JobId>>,
     /// By namespace, kind and name of the scale target. Lookups only, never iterated.
     pub(super) hpas_by_target: FxHashMap<(Name, Name, Name), BTreeSet<HpaId>>,
     pub(super) replica_sets_by_owner: BTreeMap<SetOwner, BTreeSet<ReplicaSetId>>,
@@ -228,9 +228,9 @@ impl Store {
         sets.into_iter().flatten().map(|set| (*set, &self.replica_sets()[*set]))
     }
 
-    /// The Jobs of a CronJob.
-    pub fn jobs_of(&self, cron_job: CronJobId) -> impl Iterator<Item = (JobId, &Job)> {
-        let jobs = self.index.jobs_by_cron_job.get(&cron_job);
+    /// The Jobs of a CronJob or ScaledJob.
+    pub fn jobs_of(&self, owner: impl Into<JobOwner>) -> impl Iterator<Item = (JobId, &Job)> {
+        let jobs = self.index.jobs_by_owner.get(&owner.into());
         jobs.into_iter().flatten().map(|job| (*job, &self.jobs()[*job]))
     }
 
@@ -344,6 +344,11 @@ fn hash_by(prefix: &str, template: &PodTemplate, collisions: u32) -> String {
 
 /// The alphabet of generated names (`apimachinery/pkg/util/rand`): no vowels, no look-alikes.
 const SAFE_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// The five characters that `metadata.generateName` appends, for the `number`-th object that one with this UID creates.
+pub fn generated_suffix(uid: u64, number: u64) -> String {
+    safe_characters(mix(uid ^ mix(number)), 5)
+}
 
 /// `value` encoded in `length` characters of the safe alphabet.
 pub(super) fn safe_characters(mut value: u64, length: usize) -> String {

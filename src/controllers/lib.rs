@@ -12,6 +12,7 @@ pub mod hpa;
 pub mod job;
 pub mod keda;
 pub mod knative;
+pub mod kueue;
 pub mod node_lifecycle;
 pub mod pod_control;
 pub mod pod_gc;
@@ -57,6 +58,8 @@ pub fn all(settings: &ControllerSettings, sync_takes: SimDuration) -> Vec<Box<dy
         Box::new(start_order::StartOrderController::default()),
         Box::new(knative::KpaController::default()),
         Box::new(rollout::RolloutController::default()),
+        Box::new(keda::ScaledJobController::default()),
+        Box::new(kueue::KueueController::default()),
     ]
 }
 

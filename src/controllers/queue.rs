@@ -6,12 +6,14 @@ use cluster::daemon_set::DaemonSetId;
 use cluster::deployment::DeploymentId;
 use cluster::hpa_object::HpaId;
 use cluster::job::JobId;
+use cluster::kueue::ClusterQueueId;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 use cluster::pod_autoscaler::PodAutoscalerId;
 use cluster::policy::PodDisruptionBudgetId;
 use cluster::replica_set::ReplicaSetId;
 use cluster::rollout::RolloutId;
+use cluster::scaled_job::ScaledJobId;
 use cluster::scaled_object::ScaledObjectId;
 use cluster::service::ServiceId;
 use cluster::stateful_set::StatefulSetId;
@@ -37,6 +39,10 @@ pub enum Key {
     Hpa(HpaId),
     /// A ScaledObject of KEDA.
     ScaledObject(ScaledObjectId),
+    /// A ScaledJob of KEDA.
+    ScaledJob(ScaledJobId),
+    /// A ClusterQueue of Kueue.
+    ClusterQueue(ClusterQueueId),
     /// A PodAutoscaler of Knative.
     PodAutoscaler(PodAutoscalerId),
     /// A Rollout.

@@ -60,6 +60,12 @@ impl Watches {
     /// Rollouts.
     pub const ROLLOUTS: Self = Self(1 << 19);
 
+    /// ScaledJobs of KEDA.
+    pub const SCALED_JOBS: Self = Self(1 << 20);
+
+    /// The kinds of Kueue.
+    pub const QUEUES: Self = Self(1 << 21);
+
     /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -117,6 +123,11 @@ impl Watches {
             Kind::Service => Self::SERVICES,
             Kind::HorizontalPodAutoscaler => Self::HPAS,
             Kind::ScaledObject => Self::SCALED_OBJECTS,
+            Kind::ScaledJob => Self::SCALED_JOBS,
+            Kind::ClusterQueue
+            | Kind::LocalQueue
+            | Kind::ResourceFlavor
+            | Kind::WorkloadPriorityClass => Self::QUEUES,
             Kind::PodAutoscaler => Self::POD_AUTOSCALERS,
             Kind::Rollout => Self::ROLLOUTS,
             Kind::VerticalPodAutoscaler => Self::VPAS,

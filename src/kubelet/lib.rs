@@ -143,6 +143,8 @@ pub enum ContainerKill {
     Exit(i32),
     /// The kernel's OOM killer ends it.
     OutOfMemory,
+    /// Its process has done its work, and exits as its profile says.
+    Completed,
 }
 
 impl Kubelet {
@@ -244,11 +246,15 @@ impl Kubelet {
         kill: ContainerKill,
         out: &mut Effects,
     ) {
-        let exit = match kill {
-            ContainerKill::Exit(code) => Exit { code, reason: None, stop: Stop::Crashed },
-            ContainerKill::OutOfMemory => Exit::OUT_OF_MEMORY,
-        };
-        self.with(view, pod, out, |worker, ctx| worker.kill_container(worker.app, exit, ctx));
+        self.with(view, pod, out, |worker, ctx| {
+            let exit = |code| Exit { code, reason: None, stop: Stop::Crashed };
+            let exit = match kill {
+                ContainerKill::Exit(code) => exit(code),
+                ContainerKill::Completed => exit(worker.app_exit_code(ctx)),
+                ContainerKill::OutOfMemory => Exit::OUT_OF_MEMORY,
+            };
+            worker.kill_container(worker.app, exit, ctx);
+        });
     }
 
     /// Evicts a pod from a node under resource pressure; the pod object stays as Failed.

@@ -58,9 +58,16 @@ pub struct AppProfile {
     /// mean `runsFor`, drawn with the run's seed. Default 0: no variation.
     #[schemars(range(min = 0))]
     pub runs_for_cv: f64,
-    /// Exit code after `runsFor`. Default 0.
+    /// Number of requests after which the container completes, with exit code `exitCode`: a Job that takes so many
+    /// messages from a `workQueue` and is done. It waits as long as the queue is empty. Default: it keeps running.
+    #[schemars(range(min = 1))]
+    pub completes_after_requests: Option<u32>,
+    /// Time without a request after which the container completes, with exit code `exitCode`: a Job that works until its
+    /// `workQueue` is empty. Default: it keeps running.
+    pub completes_when_idle: Option<SimDuration>,
+    /// Exit code of a container that completes. Default 0.
     pub exit_code: i32,
-    /// Share of starts, 0 to 1, that fail after `runsFor`, drawn with the run's seed: those exit with `exitCode`, or 1
+    /// Share of starts, 0 to 1, that fail as they complete, drawn with the run's seed: those exit with `exitCode`, or 1
     /// if that is 0, and all others with 0. Default: all exit with `exitCode`.
     #[schemars(range(min = 0, max = 1))]
     pub failure_probability: Option<f64>,
@@ -95,9 +102,26 @@ impl AppProfile {
 
     fn done(&self, start: Start) -> Option<(SimDuration, i32)> {
         let mean = self.runs_for?;
+        Some(self.completion(mean, start))
+    }
+
+    /// The exit code of a container that completes when its work is done, rather than after a time.
+    pub fn exit_code_of(&self, start: Start) -> i32 {
+        self.completion(SimDuration::ZERO, start).1
+    }
+
+    /// Whether the container completes on its own at some time.
+    pub const fn completes(&self) -> bool {
+        self.runs_for.is_some()
+            || self.completes_after_requests.is_some()
+            || self.completes_when_idle.is_some()
+    }
+
+    /// The run time, with this mean, and the exit code of one start.
+    fn completion(&self, mean: SimDuration, start: Start) -> (SimDuration, i32) {
         let is_drawn = self.runs_for_cv > 0.0 || self.failure_probability.is_some();
         if !is_drawn {
-            return Some((mean, self.exit_code));
+            return (mean, self.exit_code);
         }
         let index = (start.container as u64) << 32 | u64::from(start.restarts);
         let mut stream = Streams::new(start.uid).stream("container run", index);
@@ -119,7 +143,7 @@ impl AppProfile {
         } else {
             mean
         };
-        Some((time, code))
+        (time, code)
     }
 }
 
@@ -154,6 +178,8 @@ impl Default for AppProfile {
             hangs_after: None,
             runs_for: None,
             runs_for_cv: 0.0,
+            completes_after_requests: None,
+            completes_when_idle: None,
             exit_code: 0,
             failure_probability: None,
             probes_need_worker: false,
@@ -214,6 +240,19 @@ mod tests {
 
     fn start(uid: u64, restarts: u32) -> Start {
         Start { uid, container: 0, restarts }
+    }
+
+    #[test]
+    fn a_container_that_is_done_with_its_work_fails_with_the_same_probability() {
+        let worker = AppProfile {
+            completes_after_requests: Some(1),
+            exit_code: 3,
+            failure_probability: Some(0.2),
+            ..AppProfile::default()
+        };
+        assert!(worker.completes() && worker.end_of(start(1, 0)).is_none());
+        let failed = (0..20_000).filter(|uid| worker.exit_code_of(start(*uid, 0)) == 3).count();
+        assert!((3_800..4_200).contains(&failed), "{failed}");
     }
 
     #[test]

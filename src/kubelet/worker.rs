@@ -328,11 +328,20 @@ impl Worker {
         }
     }
 
+    /// Identifies the latest start of a container.
+    fn start_of(&self, position: usize, ctx: &Context<'_>) -> Start {
+        Start { uid: ctx.pod.uid, container: position, restarts: self.units[position].restarts }
+    }
+
+    /// The code with which the application exits when its work is done.
+    pub(super) fn app_exit_code(&self, ctx: &Context<'_>) -> i32 {
+        self.profiles[self.app].exit_code_of(self.start_of(self.app, ctx))
+    }
+
     /// The container starts.
     pub(super) fn run(&mut self, position: usize, container: &Container, ctx: &mut Context<'_>) {
         let now = ctx.now();
-        let uid = ctx.pod.uid;
-        let start = Start { uid, container: position, restarts: self.units[position].restarts };
+        let start = self.start_of(position, ctx);
         let ticks = (now, self.probed_from);
         let mut run = Run::new(ticks, container, &self.profiles[position], start);
         ctx.out.steps.push((self.pod, PodStep::Started(position)));

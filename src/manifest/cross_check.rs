@@ -16,10 +16,12 @@ use super::{
     autoscaler_check, budget_check, byte_check, hpa_check, port_check, rollout_check,
     security_check,
 };
+use cluster::kueue::QUEUE_LABEL;
 use cluster::pod_template::{PodTemplate, Reference};
+use cluster::scaled_job::SCALED_JOB_LABEL;
 use cluster::selector::{Requirement, Selector};
 use cluster::service::ServiceSpec;
-use cluster::{AnySpec, Kind, Labels, Name, NamespacedName};
+use cluster::{AnySpec, Kind, Labels, Name, NamespacedName, Verbs};
 
 /// Reports dangling references. The `others` have errors or are not simulated, but they exist.
 pub(super) fn cross_check(
@@ -33,7 +35,17 @@ pub(super) fn cross_check(
     let relations = Relations::new(objects);
     for object in objects {
         diagnostics.append(byte_check::check(object));
+        is_queued(object, &known, diagnostics);
         match &object.spec {
+            AnySpec::Job(_) if known.has_cluster_queues => {
+                let queue = object.meta.labels.get(QUEUE_LABEL);
+                queue_exists(object, queue, "metadata.labels", &known, diagnostics);
+            }
+            AnySpec::CronJob(spec) if known.has_cluster_queues => {
+                let queue = spec.job_template.labels.get(QUEUE_LABEL);
+                let at = "spec.jobTemplate.metadata.labels";
+                queue_exists(object, queue, at, &known, diagnostics);
+            }
             AnySpec::Service(service) => {
                 service_selects_pods(object, service, &known, &relations, diagnostics);
             }
@@ -84,6 +96,7 @@ pub(super) fn pod_path(kind: Kind, field: &str) -> String {
     let spec = match kind {
         Kind::Pod => "spec",
         Kind::CronJob => "spec.jobTemplate.spec.template.spec",
+        Kind::ScaledJob => "spec.jobTargetRef.template.spec",
         _ => "spec.template.spec",
     };
     format!("{spec}.{field}")
@@ -97,6 +110,8 @@ struct ExistingObjects<'a> {
     pods: Vec<Pods<'a>>,
     /// Their positions by label.
     by_label: ByLabel<usize>,
+    /// Whether Kueue is there.
+    has_cluster_queues: bool,
 }
 
 struct Pods<'a> {
@@ -108,13 +123,14 @@ impl<'a> ExistingObjects<'a> {
     fn new(manifests: impl Iterator<Item = &'a Manifest> + Clone) -> Self {
         let identity = |manifest: &'a Manifest| (&*manifest.kind, &manifest.reference.id);
         let pods = |owner: &'a Manifest| Some(Pods { owner, labels: pod_labels(owner)? });
-        let objects = manifests.clone().map(identity).collect();
+        let objects: BTreeSet<(&str, &NamespacedName)> = manifests.clone().map(identity).collect();
+        let has_cluster_queues = objects.iter().any(|(kind, _)| *kind == "ClusterQueue");
         let pods: Vec<Pods<'a>> = manifests.filter_map(pods).collect();
         let mut by_label = ByLabel::default();
         for (at, pods) in pods.iter().enumerate() {
             by_label.add(&pods.labels, at);
         }
-        Self { objects, pods, by_label }
+        Self { objects, pods, by_label, has_cluster_queues }
     }
 
     fn has(&self, kind: &str, namespace: &str, name: &str) -> bool {
@@ -124,9 +140,55 @@ impl<'a> ExistingObjects<'a> {
 
 /// The labels of the pods that an object creates, even if its kind is not simulated.
 fn pod_labels(manifest: &Manifest) -> Option<Labels> {
-    let template = manifest.value.pointer(manifest.reference.kind.pod_template_pointer())?;
-    let labels = template.pointer("/metadata/labels")?.as_object()?;
-    Some(labels.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect())
+    let Manifest { reference, value, .. } = manifest;
+    let template = value.pointer(reference.kind.pod_template_pointer())?;
+    let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
+    // KEDA labels the pods of a ScaledJob itself.
+    let by_keda =
+        (reference.kind == Kind::ScaledJob).then(|| (SCALED_JOB_LABEL, reference.id.name.as_ref()));
+    if labels.is_none() && by_keda.is_none() {
+        return None;
+    }
+    let labels = labels.into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    Some(labels.chain(by_keda).collect())
+}
+
+/// Warns of Jobs in a queue of Kueue that is missing.
+fn queue_exists(
+    object: &Object,
+    queue: Option<&Name>,
+    field: &str,
+    known: &ExistingObjects<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    let namespace = object.meta.namespace();
+    let Some(queue) = queue.filter(|queue| !known.has("LocalQueue", namespace, queue)) else {
+        return;
+    };
+    let message = format!(
+        "no LocalQueue {queue} in the namespace {namespace}: its pods stay suspended forever"
+    );
+    let problem = warning("missing-queue", message, object, field.to_owned());
+    diagnostics
+        .push(problem.help("add the LocalQueue, or correct the label kueue.x-k8s.io/queue-name"));
+}
+
+/// Notes labels that name a queue of Kueue without effect.
+fn is_queued(object: &Object, known: &ExistingObjects<'_>, diagnostics: &mut Diagnostics) {
+    let kind = object.manifest.reference.kind;
+    if !object.meta.labels.contains_key(QUEUE_LABEL) || !kind.can(Verbs::RUN_PODS) {
+        return;
+    }
+    let message = match kind {
+        Kind::Job if known.has_cluster_queues => return,
+        Kind::Job => "no ClusterQueue is among the manifests: it starts without waiting in a queue",
+        _ => "only Jobs wait in queues: its pods start at once",
+    };
+    let field = format!("metadata.labels[{QUEUE_LABEL}]");
+    let manifest = &object.manifest;
+    let note = Diagnostic::note("not-queued", message).at(manifest.origin.place_of(&field));
+    diagnostics.push(Diagnostic { field, ..note.of(manifest.label()) });
 }
 
 fn service_selects_pods(

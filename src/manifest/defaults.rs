@@ -25,7 +25,7 @@ use serde::de::DeserializeOwned;
 
 pub(super) use autoscaling::cpu_utilization;
 pub use autoscaling::set_defaults as set_hpa_defaults;
-pub(super) use batch::job_spec;
+pub(super) use batch::{job_spec, job_with_template};
 pub(super) use pod::created_pod;
 use units::Quantity;
 

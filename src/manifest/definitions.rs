@@ -16,8 +16,10 @@ use serde_json::{Map, Value};
 use super::analysis_template::{AnalysisTemplate, ClusterAnalysisTemplate};
 use super::http_route::HttpRoute;
 use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
+use super::kueue::{ClusterQueue, LocalQueue, ResourceFlavor, WorkloadPriorityClass};
 use super::pod_autoscaler::PodAutoscaler;
 use super::rollout::Rollout;
+use super::scaled_job::ScaledJob;
 use super::scaled_object::ScaledObject;
 use super::vpa::VerticalPodAutoscaler;
 
@@ -30,6 +32,11 @@ pub(super) static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     let mut generator = SchemaGenerator::default();
     let _ = generator.subschema_for::<VerticalPodAutoscaler>();
     let _ = generator.subschema_for::<ScaledObject>();
+    let _ = generator.subschema_for::<ScaledJob>();
+    let _ = generator.subschema_for::<ResourceFlavor>();
+    let _ = generator.subschema_for::<ClusterQueue>();
+    let _ = generator.subschema_for::<LocalQueue>();
+    let _ = generator.subschema_for::<WorkloadPriorityClass>();
     let _ = generator.subschema_for::<PodAutoscaler>();
     let _ = generator.subschema_for::<Rollout>();
     let _ = generator.subschema_for::<AnalysisTemplate>();
@@ -129,6 +136,9 @@ of_kubernetes! {
     PodTemplateFields "io.k8s.api.core.v1.PodTemplateSpec";
     IntOrStringFields "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
     QuantityFields "io.k8s.apimachinery.pkg.api.resource.Quantity";
+    TaintFields "io.k8s.api.core.v1.Taint";
+    TolerationFields "io.k8s.api.core.v1.Toleration";
+    JobSpecFields "io.k8s.api.batch.v1.JobSpec";
     BehaviorFields "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior";
 }
 

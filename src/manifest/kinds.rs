@@ -26,7 +26,7 @@ macro_rules! read_kinds {
 }
 
 /// All kinds that are parsed, with their types.
-static READ: [ReadKind; 29] = read_kinds![
+static READ: [ReadKind; 38] = read_kinds![
     Pod "io.k8s.api.core.v1.Pod";
     Deployment "io.k8s.api.apps.v1.Deployment";
     ReplicaSet "io.k8s.api.apps.v1.ReplicaSet";
@@ -54,6 +54,15 @@ static READ: [ReadKind; 29] = read_kinds![
     AnalysisTemplate "AnalysisTemplate";
     ClusterAnalysisTemplate "ClusterAnalysisTemplate";
     ScaledObject "ScaledObject";
+    ScaledJob "ScaledJob";
+    ResourceFlavor "ResourceFlavor";
+    ResourceFlavor "ResourceFlavor", "kueue.x-k8s.io/v1beta1";
+    ClusterQueue "ClusterQueue";
+    ClusterQueue "ClusterQueue", "kueue.x-k8s.io/v1beta1";
+    LocalQueue "LocalQueue";
+    LocalQueue "LocalQueue", "kueue.x-k8s.io/v1beta1";
+    WorkloadPriorityClass "WorkloadPriorityClass";
+    WorkloadPriorityClass "WorkloadPriorityClass", "kueue.x-k8s.io/v1beta1";
     PodAutoscaler "PodAutoscaler";
     VerticalPodAutoscaler "VerticalPodAutoscaler";
 ];

@@ -23,6 +23,7 @@ use super::diagnostic::Diagnostic;
 use super::field::{FieldErrors, FieldPath};
 use super::hpa::{drop_conversion_annotations, read_hpa};
 use super::karpenter::{Ec2NodeClass, KwokNodeClass, NodePool};
+use super::kueue::{cluster_queue, local_queue, resource_flavor, workload_priority_class};
 use super::limit_range::limit_range;
 use super::load::ControlPlane;
 use super::names::{NameRule, check_key, check_labels, check_name};
@@ -33,6 +34,7 @@ use super::pod::pod_template;
 use super::pod_autoscaler::pod_autoscaler_spec;
 use super::policy::{disruption_budget, keys, object_meta, priority_class, resource_quota};
 use super::rollout::rollout;
+use super::scaled_job::scaled_job;
 use super::scaled_object::scaled_object_spec;
 use super::service::service_spec;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
@@ -208,10 +210,11 @@ fn leave_out_nothing(value: &mut Value) {
 }
 
 /// Kinds whose objects do nothing without `spec`, although the schema makes it optional.
-const NEED_A_SPEC: [Kind; 14] = [
+const NEED_A_SPEC: [Kind; 15] = [
     Kind::Pod,
     Kind::Deployment,
     Kind::Rollout,
+    Kind::ScaledJob,
     Kind::AnalysisTemplate,
     Kind::ClusterAnalysisTemplate,
     Kind::ReplicaSet,
@@ -333,6 +336,10 @@ fn custom_spec_of(
         Kind::ScaledObject => {
             scaled_object_spec(meta, &Deserialize::deserialize(&value)?, errors).into()
         }
+        Kind::ScaledJob => {
+            let (spec, document) = scaled_job(meta, value, errors)?;
+            return Ok((Some(spec.into()), document));
+        }
         Kind::Rollout => {
             let (spec, document) = rollout(meta, value, errors)?;
             return Ok((Some(spec.into()), document));
@@ -344,6 +351,12 @@ fn custom_spec_of(
         Kind::ClusterAnalysisTemplate => {
             let template: ClusterAnalysisTemplate = Deserialize::deserialize(&value)?;
             ClusterAnalysisTemplateSpec(analysis_template(&template.spec, errors)).into()
+        }
+        Kind::ResourceFlavor => resource_flavor(&Deserialize::deserialize(&value)?, errors).into(),
+        Kind::ClusterQueue => cluster_queue(&Deserialize::deserialize(&value)?, errors).into(),
+        Kind::LocalQueue => local_queue(&Deserialize::deserialize(&value)?, errors).into(),
+        Kind::WorkloadPriorityClass => {
+            workload_priority_class(&Deserialize::deserialize(&value)?).into()
         }
         Kind::PodAutoscaler => {
             pod_autoscaler_spec(meta, &Deserialize::deserialize(&value)?, errors).into()

@@ -38,7 +38,11 @@ pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
         capacity,
         allocatable,
         unschedulable: spec.unschedulable.unwrap_or_default(),
-        taints: taints(&spec, &root.field("spec"), errors),
+        taints: taints(
+            spec.taints.as_deref().unwrap_or_default(),
+            &root.field("spec").field("taints"),
+            errors,
+        ),
         ready: NodeReady { status: ready_status(&status), since: SimTime::ZERO },
         health: NodeHealth::default(),
         images: images(&status),
@@ -47,10 +51,14 @@ pub fn node(node: &core::Node, errors: &mut FieldErrors) -> Node {
     }
 }
 
-fn taints(spec: &core::NodeSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) -> Vec<Taint> {
-    let path = path.field("taints");
+/// Taints of nodes.
+pub(super) fn taints(
+    written: &[core::Taint],
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Vec<Taint> {
     let mut taints = Vec::new();
-    for (position, taint) in spec.taints.iter().flatten().enumerate() {
+    for (position, taint) in written.iter().enumerate() {
         let at = path.item(position);
         if taint.key.is_empty() {
             errors.required(&at.field("key"), "");

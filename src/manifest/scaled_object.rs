@@ -19,7 +19,8 @@ use cluster::scaled_object::{
 };
 use cluster::{Name, ObjectMeta};
 use engine::SimDuration;
-use triggers::{milli, trigger};
+use triggers::milli;
+pub(super) use triggers::trigger;
 
 /// The object as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -100,17 +101,18 @@ struct HorizontalPodAutoscalerConfig {
     name: Option<String>,
 }
 
+/// A trigger as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ScaleTriggers {
-    r#type: String,
+    pub(super) r#type: String,
     name: Option<String>,
     #[expect(dead_code, reason = "values are read when they are asked for; here for the schema")]
     use_cached_metrics: Option<bool>,
     metadata: BTreeMap<String, String>,
     #[expect(dead_code, reason = "there are no secrets to show; here for the schema")]
     authentication_ref: Option<BTreeMap<String, String>>,
-    metric_type: Option<String>,
+    pub(super) metric_type: Option<String>,
 }
 
 /// The spec, defaulted.

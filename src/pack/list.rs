@@ -160,7 +160,7 @@ impl PodList {
     }
 
     /// Adds the pods of manifests, each `count` times: one for a Pod, the replicas of Deployments, ReplicaSets and
-    /// StatefulSets, the parallel pods of Jobs, those of one run for CronJobs, and one per eligible node for DaemonSets.
+    /// StatefulSets, the parallel pods of Jobs, those of one Job for CronJobs and ScaledJobs, and one per eligible node for DaemonSets.
     /// `actions` are the result of applying the manifests.
     pub fn add_manifests(&mut self, actions: Vec<Action>, count: usize) {
         for action in actions {
@@ -208,6 +208,7 @@ impl PodList {
             }
             AnySpec::Job(draft) => self.add_job(&meta, draft.spec, count),
             AnySpec::CronJob(spec) => self.add_job(&meta, spec.job_template.spec, count),
+            AnySpec::ScaledJob(spec) => self.add_job(&meta, spec.job_template.spec, count),
             other => self.objects.push(Action::create(meta, other)),
         }
     }

@@ -20,7 +20,7 @@ impl Recorder {
             | Change::Status(object @ (ObjectId::DaemonSet(_) | ObjectId::Job(_))) => {
                 if let ObjectId::Job(job) = object {
                     self.job_changed(view, job);
-                } else if let ObjectId::CronJob(_) = object {
+                } else if let ObjectId::CronJob(_) | ObjectId::ScaledJob(_) = object {
                     // It counts as a workload from its creation, even if it never starts a Job.
                     if let Some(position) = self.named(view, object) {
                         self.workloads[position].batch.get_or_insert_default();

@@ -191,6 +191,7 @@ fn is_workload(kind: &str) -> bool {
         Kind::DaemonSet,
         Kind::Job,
         Kind::CronJob,
+        Kind::ScaledJob,
     ];
     workloads.iter().any(|one| one.name() == kind)
 }

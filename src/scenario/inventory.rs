@@ -12,6 +12,7 @@ use super::routing::Routing;
 use cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use cluster::pod_resources::pod_requests;
 use cluster::pod_template::{PodAffinityTerm, PodSpec, PodTemplate, Reference, ResourceList};
+use cluster::scaled_job::SCALED_JOB_LABEL;
 use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
 use karpenter::labels::{CAPACITY_TYPE, SPOT};
 use karpenter::requirement::NodeOperator;
@@ -182,7 +183,12 @@ impl Inventory {
             self.queried_metrics.extend(asked);
         }
         if kind.can(Verbs::RUN_PODS) {
-            self.workloads.insert(object.clone(), pod_shape(kind, value));
+            let mut shape = pod_shape(kind, value);
+            if kind == Kind::ScaledJob {
+                let label = (SCALED_JOB_LABEL.to_owned(), object.id.name.to_string());
+                shape.labels.extend([label]);
+            }
+            self.workloads.insert(object.clone(), shape);
         }
         self.objects.insert(object.clone());
     }
@@ -214,9 +220,14 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let containers =
         containers.map(|one| (one.name.clone(), one.image.clone().unwrap_or_default()));
-    let replicas = ["/spec/replicas", "/spec/parallelism", "/spec/jobTemplate/spec/parallelism"]
-        .into_iter()
-        .find_map(|pointer| value.pointer(pointer)?.as_i64());
+    let replicas = [
+        "/spec/replicas",
+        "/spec/parallelism",
+        "/spec/jobTemplate/spec/parallelism",
+        "/spec/jobTargetRef/parallelism",
+    ]
+    .into_iter()
+    .find_map(|pointer| value.pointer(pointer)?.as_i64());
     let template =
         pod_template(metadata.as_ref(), &spec, &FieldPath::ROOT, &mut FieldErrors::default());
     let labels = metadata.and_then(|metadata| metadata.labels).unwrap_or_default();

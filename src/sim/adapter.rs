@@ -35,8 +35,9 @@ impl Adapter {
         if rules.is_empty() {
             let steps = world.timeline.iter().flat_map(|(_, step)| &step.objects);
             let mut objects = world.objects.iter().chain(steps);
-            let has_keda =
-                objects.any(|action| matches!(action, Action::Apply(_, AnySpec::ScaledObject(_))));
+            let has_keda = objects.any(|action| {
+                matches!(action, Action::Apply(_, AnySpec::ScaledObject(_) | AnySpec::ScaledJob(_)))
+            });
             let external = (!has_keda).then_some(MetricsApi::External);
             for api in [Some(MetricsApi::Custom), external].into_iter().flatten() {
                 env.act("cluster", Action::SetMetricsApi(api, ApiHealth::Unregistered));

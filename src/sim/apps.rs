@@ -25,7 +25,7 @@ use engine::{SimDuration, SimTime};
 use kubelet::Stop;
 use metrics::{MeterUsage, PodUsage, SteadyUsage};
 use record::workload_of;
-use traffic::{BackendState, FailureCause, Traffic};
+use traffic::{BackendId, BackendState, FailureCause, Traffic};
 use units::Bytes;
 
 /// The applications of all pods, indexed by pod slot.
@@ -45,6 +45,8 @@ pub(super) struct Apps {
     /// Pods that the next scrape must read; it may include a pod that has since reused the slot. All other pods use
     /// CPU at a steady rate.
     restless: PodSlots,
+    /// The pods that complete after some requests, by backend. Looked up only, never iterated.
+    workers: FxHashMap<BackendId, PodId>,
     /// Pods that take requests and whose container started since the last [`Self::take_started`].
     started: Vec<PodId>,
 }
@@ -138,6 +140,11 @@ impl Apps {
         app_in(&self.by_pod, pod)
     }
 
+    /// The pod of a backend that completes after some requests.
+    pub(super) fn pod_of(&self, backend: BackendId) -> Option<PodId> {
+        self.workers.get(&backend).copied()
+    }
+
     fn get_mut(&mut self, pod: PodId) -> Option<&mut PodApp> {
         app_in_mut(&mut self.by_pod, pod)
     }
@@ -176,7 +183,7 @@ impl Apps {
 
     /// The container has started, but nothing listens yet.
     pub(super) fn started(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
-        let Self { by_pod, cpus, restless, started, .. } = self;
+        let Self { by_pod, cpus, restless, started, workers, .. } = self;
         restless.insert(pod);
         let Some(app) = app_in_mut(by_pod, pod) else { return };
         app.start(now);
@@ -197,6 +204,11 @@ impl Apps {
             backend
         });
         traffic.set_state(now, backend, BackendState::Refusing);
+        let profile = &app.app.profile;
+        if profile.completes_after_requests.is_some() || profile.completes_when_idle.is_some() {
+            traffic.limit_requests(now, backend, profile.completes_after_requests);
+            workers.insert(backend, pod);
+        }
         app.backend = Some(backend);
         cpus.serves(app.node);
     }
@@ -278,9 +290,10 @@ impl Apps {
     /// The pod object was removed.
     pub(super) fn remove(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
-        let Self { by_pod, cpus, growing, .. } = self;
+        let Self { by_pod, cpus, growing, workers, .. } = self;
         if let Some(app) = app_in(by_pod, pod) {
             if let Some(backend) = app.backend {
+                workers.remove(&backend);
                 traffic.remove_backend(now, backend, FailureCause::Killed);
             }
             cpus.release(app.node, app.most_nano());

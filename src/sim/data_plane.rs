@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::apps::Apps;
+use super::apps::{Apps, PodApp};
 use super::check_clock::CheckClock;
 use super::endpoints::Endpoints;
 use super::environment::Environment;
@@ -19,11 +19,14 @@ use cluster::node::{ConditionStatus, NodeId};
 use cluster::pod::{Pod, PodId};
 use cluster::service::ServiceId;
 use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
-use engine::Streams;
+use engine::{SimDuration, Streams};
 use kubelet::memory::eviction_victim;
 use kubelet::{AppEffect, ContainerKill, Effects, Kubelet, PodProfile, Stop};
 use record::Used;
-use traffic::{Traffic, Via};
+use traffic::{BackendId, Traffic, Via};
+
+/// Shortest time between two looks at whether a busy worker is idle.
+const IDLE_CHECK: SimDuration = SimDuration::from_millis(1);
 
 /// The data plane of all nodes.
 #[derive(Clone, Debug)]
@@ -204,7 +207,10 @@ impl DataPlane {
                 self.network_policies.started(pod);
                 return apps.started(now, pod, traffic);
             }
-            AppEffect::Answers(pod) => apps.set_listening(now, pod, true, traffic),
+            AppEffect::Answers(pod) => {
+                apps.set_listening(now, pod, true, traffic);
+                self.watch_idleness(env, pod);
+            }
             AppEffect::Hangs(pod) | AppEffect::Lost(pod) => apps.hangs(now, pod, traffic),
             AppEffect::Found(pod, listens) => apps.set_listening(now, pod, listens, traffic),
             AppEffect::Probed(pod, kind) => {
@@ -262,6 +268,40 @@ impl DataPlane {
         } else {
             env.enter(done_at, Event::Drain { pod });
         }
+    }
+
+    /// A worker that completes when idle listens from now on.
+    fn watch_idleness(&mut self, env: &mut Environment, pod: PodId) {
+        if let Some(after) = self.apps.get(pod).and_then(PodApp::completes_when_idle) {
+            env.enter(env.now + after, Event::Idle { pod });
+        }
+    }
+
+    /// Completes a worker that has been idle for long enough, or looks again when it could have been.
+    pub(super) fn check_idle(&mut self, env: &mut Environment, pod: PodId) {
+        let now = env.now;
+        let app = self.apps.get(pod);
+        let Some(after) = app.and_then(PodApp::completes_when_idle) else { return };
+        let Some(backend) = app.and_then(|app| app.backend) else { return };
+        match self.traffic.idle_since(now, backend).map(|since| since + after) {
+            Some(end) if end <= now => self.complete(env, pod),
+            Some(end) => env.enter(end, Event::Idle { pod }),
+            // It may become idle at once.
+            None => env.enter(now + after.max(IDLE_CHECK), Event::Idle { pod }),
+        }
+    }
+
+    /// A worker has answered the last of its requests.
+    pub(super) fn worker_done(&mut self, env: &mut Environment, backend: BackendId) {
+        if let Some(pod) = self.apps.pod_of(backend) {
+            self.complete(env, pod);
+        }
+    }
+
+    /// The application of a pod exits, as its work is done.
+    fn complete(&mut self, env: &mut Environment, pod: PodId) {
+        let kill = ContainerKill::Completed;
+        self.step(env, |kubelet, view, out| kubelet.kill_container(view, pod, kill, out));
     }
 
     /// Shares out the CPU and checks the memory of nodes that may be short of either.

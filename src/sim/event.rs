@@ -41,6 +41,11 @@ pub enum Event {
         /// The pod.
         pod: PodId,
     },
+    /// A worker may have been idle long enough to complete.
+    Idle {
+        /// The pod.
+        pod: PodId,
+    },
     /// A proxy begins or ends a write of its rules.
     WriteRules {
         /// The kind of proxy.
@@ -108,7 +113,7 @@ impl Event {
             | Self::RandomFault { .. }
             | Self::CpuLoad { .. } => 0,
             Self::Kubelet { .. } => 1,
-            Self::Drain { .. } | Self::SandboxStopped { .. } => 2,
+            Self::Drain { .. } | Self::SandboxStopped { .. } | Self::Idle { .. } => 2,
             Self::Propagate { .. } | Self::WriteRules { .. } => 3,
             Self::ShareCpu | Self::Housekeeping => 4,
             Self::Scrape | Self::Publish => 5,
@@ -145,6 +150,7 @@ impl Event {
             Self::Karpenter => (19, 0),
             Self::WriteRules { via } => (17, via as u64),
             Self::SandboxStopped { pod } => (18, pod.to_bits()),
+            Self::Idle { pod } => (21, pod.to_bits()),
         };
         digest.word(kind);
         digest.word(detail);

@@ -122,6 +122,8 @@ impl Simulation {
             ObjectId::HorizontalPodAutoscaler(id) => Key::Hpa(id),
             ObjectId::VerticalPodAutoscaler(id) => Key::Vpa(id),
             ObjectId::ScaledObject(id) => Key::ScaledObject(id),
+            ObjectId::ScaledJob(id) => Key::ScaledJob(id),
+            ObjectId::ClusterQueue(id) => Key::ClusterQueue(id),
             ObjectId::PodAutoscaler(id) => Key::PodAutoscaler(id),
             ObjectId::Rollout(id) => Key::Rollout(id),
             _ => return None,

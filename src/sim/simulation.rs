@@ -239,15 +239,21 @@ impl Simulation {
     }
 
     /// Processes the requests up to and including `until`. Returns false if one of them arrived at a revision without
-    /// pods: then the autoscaler is notified, and the clock stops at that request.
+    /// pods, or was the last one of a worker: then the autoscaler or the kubelet is notified, and the clock stops at
+    /// that request.
     fn requests_reach(&mut self, until: SimTime) -> bool {
-        let (reached, activated) = self.data_plane.traffic.advance_to_activation(until);
-        if activated.is_empty() {
+        let (reached, notices) = self.data_plane.traffic.advance_to_notice(until);
+        if notices.is_empty() {
             return true;
         }
         let Self { env, data_plane, .. } = self;
         env.now = reached;
-        data_plane.revisions.activate(env, &activated);
+        if !notices.activated.is_empty() {
+            data_plane.revisions.activate(env, &notices.activated);
+        }
+        for backend in notices.done {
+            data_plane.worker_done(env, backend);
+        }
         self.follow();
         false
     }
@@ -332,6 +338,7 @@ impl Simulation {
             }
             Event::Evict { pod } => evict(env, pod),
             Event::Drain { pod } => data_plane.drain(env, pod),
+            Event::Idle { pod } => data_plane.check_idle(env, pod),
             Event::Propagate { service } => data_plane.propagate(env, service),
             Event::WriteRules { via } => data_plane.write_rules(env, via),
             Event::SandboxStopped { pod } => data_plane.sandbox_stopped(env, pod),
@@ -431,7 +438,12 @@ impl Simulation {
 /// The user applies the initial objects: HorizontalPodAutoscalers, or all others.
 fn apply_objects(env: &mut Environment, hpas: bool) {
     let world = Arc::clone(&env.world);
-    for object in &world.objects {
+    let (queues, others): (Vec<&Action>, Vec<&Action>) = world
+        .objects
+        .iter()
+        .partition(|object| matches!(object, Action::Apply(_, AnySpec::ClusterQueue(_))));
+    // Kueue is there before the Jobs that its webhook suspends.
+    for object in queues.into_iter().chain(others) {
         let is_hpa = matches!(object, Action::Apply(_, AnySpec::HorizontalPodAutoscaler(_)));
         if is_hpa == hpas {
             env.apply_object(object.clone());

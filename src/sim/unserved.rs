@@ -39,14 +39,20 @@ pub(super) fn unserved_metrics(objects: &[Action], rules: &[MetricRule]) -> Vec<
 fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for action in objects {
-        let Action::Apply(meta, AnySpec::ScaledObject(spec)) = action else { continue };
-        for trigger in &spec.triggers {
-            let (object, kind) = (&meta.id, &trigger.kind);
+        let Action::Apply(meta, spec) = action else { continue };
+        let triggers = match spec {
+            AnySpec::ScaledObject(spec) => &spec.triggers,
+            AnySpec::ScaledJob(spec) => &spec.triggers,
+            _ => continue,
+        };
+        for trigger in triggers {
+            let object = format!("{} {}", spec.kind().name(), meta.id);
+            let kind = &trigger.kind;
             match &trigger.source {
                 TriggerSource::Unknown => warnings.push(
                     Diagnostic::warning(
                         "unserved-trigger",
-                        format!("ScaledObject {object}: triggers of type {kind} are not simulated"),
+                        format!("{object}: triggers of type {kind} are not simulated"),
                     )
                     .help("the trigger is never active; the other triggers work"),
                 ),
@@ -54,7 +60,7 @@ fn unserved_triggers(objects: &[Action], rules: &[MetricRule]) -> Vec<Diagnostic
                     if rule_of(query, rules.iter().map(|rule| &rule.name)).is_none() =>
                 {
                     let message = format!(
-                        "ScaledObject {object}: no rule defines the metric of its {kind} trigger on {query:?}"
+                        "{object}: no rule defines the metric of its {kind} trigger on {query:?}"
                     );
                     let help = "define a metric or queue of this name in the scenario: metrics.custom: [{name: \
                                 NAME, measure: queueDepth, service: ...}]";

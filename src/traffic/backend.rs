@@ -49,6 +49,10 @@ pub struct Backend {
     pub(super) hanging: u32,
     /// Requests accepted so far.
     pub(super) taken: u64,
+    /// Count of accepted requests at which it takes no more from a work queue and is done; absent = never.
+    pub(super) done_at: Option<u64>,
+    /// Since when it has had no request from a work queue, while it has none.
+    pub(super) idle_since: SimTime,
     /// Requests answered with an error so far.
     pub(super) errors: u64,
     /// Whether it belongs to the network of calls.
@@ -93,6 +97,8 @@ impl Backend {
             peer_group: 0,
             hanging: 0,
             taken: 0,
+            done_at: None,
+            idle_since: now,
             errors: 0,
             is_networked: false,
             node_cpu: None,
@@ -157,6 +163,11 @@ impl Backend {
     /// Requests accepted so far.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Whether it has taken as many requests as it ever will.
+    pub(super) fn is_done(&self) -> bool {
+        self.done_at.is_some_and(|done| self.taken >= done)
     }
 
     /// Maximum number of concurrent requests.

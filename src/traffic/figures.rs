@@ -368,10 +368,11 @@ impl Traffic {
         in_flight.saturating_sub(slots)
     }
 
-    /// Whether the service has an endpoint that is serving now, or an activator that waits for one.
+    /// Whether the service has an endpoint that is serving now, or an activator or a queue that waits for one.
     pub fn can_answer(&self, service: ServiceId) -> bool {
         let endpoints = &self.services[service.0 as usize].endpoints;
-        self.has_activator(service) || endpoints.iter().any(|one| self.is_serving(*one))
+        let waits = self.has_activator(service) || self.network.has_work_queue(service.0);
+        waits || endpoints.iter().any(|one| self.is_serving(*one))
     }
 
     /// Names of the services called by requests of a model.

@@ -58,7 +58,7 @@ pub use config::{DEFAULT_TIMEOUT, IngressRouteSpec, TrafficSpec};
 pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
 pub use minutes::{LatencyLimits, MINUTE, MinuteFigures};
-pub use network::{Activity, HeldRequests};
+pub use network::{Activity, HeldRequests, Notices};
 pub use node_cpu::{CpuClaim, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
 pub use policy::{

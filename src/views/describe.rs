@@ -4,6 +4,7 @@
 use super::describe_hpa as hpa;
 use super::describe_limits as limits;
 use super::describe_node as node;
+use super::describe_queues as queues;
 use super::describe_rollout as rollout;
 use super::describe_service as service;
 use super::describe_storage as storage;
@@ -46,6 +47,7 @@ pub fn describe(
         Kind::HorizontalPodAutoscaler => hpa::hpa(snapshot, id, page_text)?,
         Kind::VerticalPodAutoscaler => hpa::vpa(snapshot, id, page_text)?,
         Kind::ScaledObject => hpa::scaled_object(snapshot, id, page_text)?,
+        Kind::ScaledJob => hpa::scaled_job(snapshot, id, page_text)?,
         Kind::PodAutoscaler => hpa::pod_autoscaler(snapshot, id, page_text)?,
         Kind::Rollout => rollout::rollout(snapshot, id, page_text)?,
         Kind::PodDisruptionBudget => limits::disruption_budget(snapshot, id, page_text)?,
@@ -69,6 +71,8 @@ pub fn describe(
             limits::namespace(snapshot, id, page_text)?;
             return Some(page.finish());
         }
+        Kind::ClusterQueue => queues::cluster_queue(snapshot, id, page_text)?,
+        Kind::LocalQueue => queues::local_queue(snapshot, id, page_text)?,
         Kind::PriorityClass => limits::priority_class(snapshot, id, page_text)?,
         Kind::EndpointSlice => service::endpoint_slice(snapshot, id, page_text)?,
         Kind::Endpoints => service::endpoints_of(snapshot, id, page_text)?,

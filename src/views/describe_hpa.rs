@@ -10,6 +10,7 @@ use cluster::hpa::{MetricSource, MetricSpec, MetricTarget, ScalingRules};
 use cluster::hpa_object::HpaObject;
 use cluster::hpa_status::{MetricStatus, MetricValue};
 use cluster::pod_autoscaler::PodAutoscaler;
+use cluster::scaled_job::ScaledJob;
 use units::Quantity;
 
 /// Maximum number of metrics listed for an HPA.
@@ -223,6 +224,50 @@ pub(super) fn scaled_object(
     line!(page, 0, "Status:");
     line!(page, 1, "Hpa Name:\t{}", spec.hpa_name);
     if let Some(at) = object.status.last_active {
+        line!(page, 1, "Last Active Time:\t{}", snapshot.date(at));
+    }
+    Some(())
+}
+
+/// The same for ScaledJobs.
+pub(super) fn scaled_job(
+    snapshot: Snapshot<'_>,
+    id: &NamespacedName,
+    page: &mut Page,
+) -> Option<()> {
+    let object = snapshot.view.store().find::<ScaledJob>(id)?;
+    let (spec, scaling, status) = (&object.spec, &object.spec.scaling, &object.status);
+    names(id, page);
+    labels(&object.meta, page);
+    line!(page, 0, "API Version:\tkeda.sh/v1alpha1");
+    line!(page, 0, "Kind:\tScaledJob");
+    line!(page, 0, "Metadata:");
+    line!(page, 1, "Creation Timestamp:\t{}", snapshot.date(object.meta.created));
+    line!(page, 0, "Spec:");
+    line!(page, 1, "Failed Jobs History Limit:\t{}", scaling.failed_jobs_history_limit);
+    line!(page, 1, "Max Replica Count:\t{}", scaling.max_replicas() + scaling.min_replicas());
+    line!(page, 1, "Min Replica Count:\t{}", scaling.min_replicas());
+    line!(page, 1, "Polling Interval:\t{}", spec.polling_interval.as_secs());
+    line!(page, 1, "Scaling Strategy:");
+    line!(page, 2, "Strategy:\t{}", scaling.strategy.name());
+    line!(page, 1, "Successful Jobs History Limit:\t{}", scaling.successful_jobs_history_limit);
+    line!(page, 1, "Triggers:");
+    spec.triggers.iter().for_each(|trigger| line!(page, 2, "Type:\t{}", trigger.kind));
+    line!(page, 0, "Status:");
+    line!(page, 1, "Conditions:");
+    let conditions = [
+        ("Ready", status.conditions.ready),
+        ("Active", status.conditions.active),
+        ("Paused", status.conditions.paused),
+    ];
+    for (name, condition) in conditions {
+        if !condition.reason.is_empty() {
+            line!(page, 2, "Reason:\t{}", condition.reason);
+        }
+        line!(page, 2, "Status:\t{}", condition.status.as_str());
+        line!(page, 2, "Type:\t{name}");
+    }
+    if let Some(at) = status.last_active {
         line!(page, 1, "Last Active Time:\t{}", snapshot.date(at));
     }
     Some(())

@@ -237,8 +237,10 @@ pub(super) fn job(snapshot: Snapshot<'_>, id: &NamespacedName, page: &mut Page) 
     line!(page, 0, "Selector:\t{}", job_selector(job));
     page.labels("Labels", &tracked(job, &job.meta.labels));
     page.annotations("Annotations", &job.meta.annotations);
-    if let Some(owner) = job.owner.and_then(|owner| store.cron_jobs().get(owner)) {
-        line!(page, 0, "Controlled By:\tCronJob/{}", owner.meta.name());
+    if let Some(owner) = job.owner.map(ObjectId::from)
+        && let Some(id) = store.name_of(owner)
+    {
+        line!(page, 0, "Controlled By:\t{}/{}", owner.kind().name(), id.name);
     }
     line!(page, 0, "Parallelism:\t{}", spec.parallelism);
     match spec.completions {

@@ -72,6 +72,12 @@ tables! {
         ["NAME", "MODE", "CPU", "MEM", "PROVIDED", "AGE"] [] others::vpas;
     ScaledObject
         ["NAME", "SCALETARGETKIND", "SCALETARGETNAME", "MIN", "MAX", "PAUSED", "TRIGGERS", "AGE"] [] others::scaled_objects;
+    ScaledJob
+        ["NAME", "MIN", "MAX", "READY", "ACTIVE", "PAUSED", "TRIGGERS", "AGE"] [] others::scaled_jobs;
+    ClusterQueue ["NAME", "COHORT", "PENDING WORKLOADS"] ["STRATEGY", "ADMITTED WORKLOADS"] others::cluster_queues;
+    LocalQueue ["NAME", "CLUSTERQUEUE", "PENDING WORKLOADS", "ADMITTED WORKLOADS"] [] others::local_queues;
+    ResourceFlavor ["NAME", "AGE"] [] others::resource_flavors;
+    WorkloadPriorityClass ["NAME", "VALUE"] [] others::workload_priority_classes;
     PodAutoscaler ["NAME", "DESIREDSCALE", "ACTUALSCALE", "READY", "REASON"] [] others::pod_autoscalers;
     PodDisruptionBudget
         ["NAME", "MIN AVAILABLE", "MAX UNAVAILABLE", "ALLOWED DISRUPTIONS", "AGE"] [] rows::disruption_budgets;

@@ -11,6 +11,7 @@ mod describe;
 mod describe_hpa;
 mod describe_limits;
 mod describe_node;
+mod describe_queues;
 mod describe_rollout;
 mod describe_service;
 mod describe_storage;

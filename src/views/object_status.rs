@@ -12,6 +12,7 @@ use cluster::deployment::{Deployment, WorkloadCondition};
 use cluster::hpa_object::HpaObject;
 use cluster::hpa_status::{MetricStatus, MetricValue};
 use cluster::job::Job;
+use cluster::kueue::QueueStatus;
 use cluster::node::{NODE_CONDITIONS, Node};
 use cluster::policy::PodDisruptionBudget;
 use cluster::replica_set::ReplicaSet;
@@ -41,6 +42,25 @@ pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<Stri
             let object = store.scaled_objects().get(id)?;
             let at = object.status.last_active.map_or(Value::Null, |at| time(view, at));
             fields([("hpaName", (*object.spec.hpa_name).into()), ("lastActiveTime", at)])
+        }
+        ObjectId::ClusterQueue(id) => queue(store.cluster_queues().get(id)?.status),
+        ObjectId::LocalQueue(id) => queue(store.local_queues().get(id)?.status),
+        ObjectId::ScaledJob(id) => {
+            let status = &store.scaled_jobs().get(id)?.status;
+            let conditions = [
+                ("Ready", status.conditions.ready),
+                ("Active", status.conditions.active),
+                ("Paused", status.conditions.paused),
+            ];
+            let conditions = conditions.map(|(name, condition)| {
+                let mut written = json!({ "type": name, "status": condition.status.as_str() });
+                if !condition.reason.is_empty() {
+                    written["reason"] = condition.reason.into();
+                }
+                written
+            });
+            let at = status.last_active.map_or(Value::Null, |at| time(view, at));
+            fields([("conditions", json!(conditions)), ("lastActiveTime", at)])
         }
         ObjectId::PodAutoscaler(id) => {
             let object = store.pod_autoscalers().get(id)?;
@@ -146,6 +166,13 @@ fn cron_job(view: ClusterView<'_>, cron_job: &CronJob) -> Map<String, Value> {
         ("active", active.collect()),
         ("lastScheduleTime", at(cron_job.status.last_schedule_time)),
         ("lastSuccessfulTime", at(cron_job.status.last_successful_time)),
+    ])
+}
+
+fn queue(status: QueueStatus) -> Map<String, Value> {
+    fields([
+        ("admittedWorkloads", status.admitted.into()),
+        ("pendingWorkloads", status.pending.into()),
     ])
 }
 

@@ -261,6 +261,67 @@ pub(super) fn scaled_objects(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     }
 }
 
+/// The same of ScaledJobs.
+pub(super) fn scaled_jobs(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for object in snapshot.view.store().scaled_jobs().values() {
+        let (scaling, conditions) = (&object.spec.scaling, &object.status.conditions);
+        rows.of(&object.meta, || {
+            let written =
+                |number: Option<i64>| number.map_or_else(String::new, |one| one.to_string());
+            let triggers: BTreeSet<&str> =
+                object.spec.triggers.iter().map(|one| &*one.kind).collect();
+            vec![
+                written(scaling.min_replicas),
+                written(scaling.max_replicas),
+                conditions.ready.status.as_str().to_owned(),
+                conditions.active.status.as_str().to_owned(),
+                conditions.paused.status.as_str().to_owned(),
+                triggers.into_iter().collect::<Vec<_>>().join(","),
+                snapshot.age(object.meta.created),
+            ]
+        });
+    }
+}
+
+/// The columns of the CustomResourceDefinitions of Kueue.
+pub(super) fn cluster_queues(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for queue in snapshot.view.store().cluster_queues().values() {
+        rows.of(&queue.meta, || {
+            let strategy = if queue.spec.is_strict { "StrictFIFO" } else { "BestEffortFIFO" };
+            vec![
+                queue.spec.cohort.as_deref().unwrap_or_default().to_owned(),
+                queue.status.pending.to_string(),
+                strategy.to_owned(),
+                queue.status.admitted.to_string(),
+            ]
+        });
+    }
+}
+
+pub(super) fn local_queues(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for queue in snapshot.view.store().local_queues().values() {
+        rows.of(&queue.meta, || {
+            vec![
+                queue.spec.cluster_queue.to_string(),
+                queue.status.pending.to_string(),
+                queue.status.admitted.to_string(),
+            ]
+        });
+    }
+}
+
+pub(super) fn resource_flavors(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for flavor in snapshot.view.store().resource_flavors().values() {
+        rows.of(&flavor.meta, || vec![snapshot.age(flavor.meta.created)]);
+    }
+}
+
+pub(super) fn workload_priority_classes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for class in snapshot.view.store().workload_priority_classes().values() {
+        rows.of(&class.meta, || vec![class.spec.value.to_string()]);
+    }
+}
+
 /// The columns of the CustomResourceDefinitions of Argo Rollouts.
 pub(super) fn rollouts(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     for rollout in snapshot.view.store().rollouts().values() {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use wavetank::engine::{SimDuration, SimTime, Streams};
 use wavetank::traffic::{
-    ActivatorPolicy, BackendId, Balancer, FailureCause, Recording, RequestModelId,
+    ActivatorPolicy, BackendId, Balancer, FailureCause, Notices, Recording, RequestModelId,
     RequestModelSpec, ServiceId, ServicePolicy, ServiceTraffic, Traffic, TrafficSpec,
 };
 
@@ -200,11 +200,11 @@ fn requests_wait_for_the_first_pod_and_give_up_after_their_time_out() {
 #[test]
 fn the_first_request_of_a_dormant_revision_stops_the_clock() {
     let mut traffic = held(0);
-    assert_eq!(traffic.advance_to_activation(at(3.25)), (at(3.25), Vec::new()));
+    assert_eq!(traffic.advance_to_notice(at(3.25)), (at(3.25), Notices::default()));
     traffic.set_activator(at(3.25), SERVICE, true, true);
-    let (reached, services) = traffic.advance_to_activation(at(9.0));
+    let (reached, Notices { activated: services, .. }) = traffic.advance_to_notice(at(9.0));
     assert_eq!(services, [SERVICE]);
     assert!(reached > at(3.25) && reached <= at(3.36), "{reached}");
     // The next ones ask for nothing.
-    assert_eq!(traffic.advance_to_activation(at(9.0)), (at(9.0), Vec::new()));
+    assert_eq!(traffic.advance_to_notice(at(9.0)), (at(9.0), Notices::default()));
 }

@@ -8,11 +8,12 @@ use crate::Difference;
 use crate::json::is_equal;
 use crate::objects::phase;
 use crate::recording::{Mapped, inputs_of, parse};
+use cluster::Name;
+use cluster::scaled_job::{JobScaling, ScalingStrategy};
 use cluster::scaled_object::KedaConditions;
 use controllers::keda::executor::Triggers;
 use controllers::keda::scaled_job::{
-    self, JobEnd, JobPodState, JobState, ScaledJobSpec, ScalingStrategy, jobs_to_create,
-    jobs_to_delete,
+    self, JobEnd, JobPodState, JobState, jobs_to_create, jobs_to_delete,
 };
 
 /// Number of finished Jobs kept by default.
@@ -68,7 +69,7 @@ struct Pod {
 }
 
 impl Spec {
-    fn lower(&self) -> ScaledJobSpec {
+    fn lower(&self) -> JobScaling {
         let strategy = self.scaling_strategy.as_deref();
         let named = |strategy: &Strategy| {
             ScalingStrategy::named(
@@ -80,13 +81,13 @@ impl Spec {
         let limit = |written: Option<i32>| {
             usize::try_from(written.unwrap_or(DEFAULT_HISTORY_LIMIT)).unwrap_or(0)
         };
-        ScaledJobSpec {
+        JobScaling {
             min_replicas: self.min_replica_count.map(i64::from),
             max_replicas: self.max_replica_count.map(i64::from),
             strategy: strategy.map_or(ScalingStrategy::Default, named),
-            pending_pod_conditions: strategy
-                .and_then(|strategy| strategy.pending_pod_conditions.clone())
-                .unwrap_or_default(),
+            pending_pod_conditions: names(
+                strategy.and_then(|strategy| strategy.pending_pod_conditions.as_deref()),
+            ),
             successful_jobs_history_limit: limit(self.successful_jobs_history_limit),
             failed_jobs_history_limit: limit(self.failed_jobs_history_limit),
         }
@@ -99,13 +100,17 @@ impl Job {
         let end = |is_complete| JobEnd { is_complete, completion_time };
         let pods = self.pods.iter().flatten().map(|pod| JobPodState {
             phase: phase(&pod.phase),
-            true_conditions: pod.true_conditions.clone().unwrap_or_default(),
+            true_conditions: names(pod.true_conditions.as_deref()),
         });
         JobState {
             end: (!self.finished.is_empty()).then(|| end(self.finished == "Complete")),
             pods: pods.collect(),
         }
     }
+}
+
+fn names(written: Option<&[String]>) -> Vec<Name> {
+    written.unwrap_or_default().iter().map(|name| name.as_str().into()).collect()
 }
 
 /// Replays one case and returns the first difference, if any.

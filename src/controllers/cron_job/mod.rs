@@ -12,6 +12,7 @@ use self::sync::Sync;
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::cron_job::{CronJob, CronJobId};
 use cluster::cron_schedule::Schedule;
+use cluster::job::JobOwner;
 use cluster::{Change, ClusterView, Name, ObjectId};
 
 /// The CronJob controller.
@@ -61,7 +62,7 @@ impl Controller for CronJobController {
             Change::Spec(ObjectId::CronJob(cron_job), _)
             | Change::Status(ObjectId::CronJob(cron_job)) => Some(cron_job),
             Change::Spec(ObjectId::Job(job), _) | Change::Status(ObjectId::Job(job)) => {
-                view.jobs().get(job).and_then(|job| job.owner)
+                view.jobs().get(job).and_then(|job| job.owner).and_then(JobOwner::cron_job)
             }
             Change::Removed { owner: Some(ObjectId::CronJob(owner)), .. } => Some(owner),
             _ => None,

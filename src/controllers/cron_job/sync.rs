@@ -142,7 +142,7 @@ impl<'a> Sync<'a> {
         if let Some(job) = known {
             // Two times within a minute yield the same name: the Job of the first counts for both. A foreign Job with
             // this name leaves the CronJob waiting for the next event (`AlreadyExists`).
-            if self.view.jobs()[job].owner != Some(self.id) {
+            if self.view.jobs()[job].owner != Some(self.id.into()) {
                 return (None, None);
             }
             self.status.active.push(job);
@@ -238,7 +238,7 @@ impl<'a> Sync<'a> {
         let zone = time_zone(self.cron_job.spec.time_zone.as_deref()).unwrap_or(TimeZone::UTC);
         meta.annotations = template.annotations.with(SCHEDULED_AT, rfc_3339(time, zone));
         meta.document = self.document().map(Arc::new);
-        (meta, JobDraft { owner: Some(self.id), spec: template.spec.clone() })
+        (meta, JobDraft { owner: Some(self.id.into()), spec: template.spec.clone() })
     }
 
     /// A Job as the CronJob's manifest has it.

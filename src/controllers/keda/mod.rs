@@ -1,10 +1,11 @@
 //! The KEDA operator, 2.18: makes an HPA of each ScaledObject, scales its target from and to zero
-//! (`executor`), and answers for triggers that fail (`fallback`). `scaled_job` has the rules of ScaledJobs,
-//! which no simulation has yet.
+//! (`executor`), and answers for triggers that fail (`fallback`). `job_controller` creates the Jobs of ScaledJobs by the
+//! rules in `scaled_job`.
 
 pub mod executor;
 pub mod fallback;
 mod hpa;
+mod job_controller;
 pub mod scaled_job;
 mod triggers;
 
@@ -25,6 +26,7 @@ use engine::SimTime;
 use executor::{ActivationDecision, Triggers, decide};
 
 pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
+pub use job_controller::ScaledJobController;
 pub use triggers::{Activity, Reading, cron_reading, external_value, health_changes, rule_of};
 
 /// The ScaledObject to which a metric of an HPA belongs.

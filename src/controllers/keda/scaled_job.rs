@@ -1,63 +1,13 @@
 //! Determines the Jobs of a ScaledJob to create and to delete (`RequestJobScale` of
-//! `pkg/scaling/executor/scale_jobs.go`). Rules only: the kind itself is not simulated.
+//! `pkg/scaling/executor/scale_jobs.go`).
 
+use cluster::Name;
 use cluster::node::ConditionStatus::{True, Unknown};
 use cluster::pod::PodPhase;
+use cluster::scaled_job::{JobScaling, ScalersCalculation, ScalingStrategy};
 use cluster::scaled_object::{KedaCondition, KedaConditions};
 
 use super::executor::Triggers;
-
-/// Jobs at most, where `maxReplicaCount` is missing.
-const DEFAULT_MAX_REPLICAS: i64 = 100;
-
-/// The fields of a ScaledJob's spec used by the rules.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ScaledJobSpec {
-    /// `minReplicaCount`: Jobs that run even with an empty queue.
-    pub min_replicas: Option<i64>,
-    /// `maxReplicaCount`.
-    pub max_replicas: Option<i64>,
-    /// `scalingStrategy`.
-    pub strategy: ScalingStrategy,
-    /// `scalingStrategy.pendingPodConditions`: a Job is pending until a pod has all of them.
-    pub pending_pod_conditions: Vec<String>,
-    /// `successfulJobsHistoryLimit`: completed Jobs that stay.
-    pub successful_jobs_history_limit: usize,
-    /// `failedJobsHistoryLimit`: failed Jobs that stay.
-    pub failed_jobs_history_limit: usize,
-}
-
-/// `scalingStrategy.strategy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum ScalingStrategy {
-    /// The queue length minus the running Jobs.
-    #[default]
-    Default,
-    /// The queue length minus a fraction of the running Jobs.
-    Custom {
-        /// Taken off the queue's length.
-        deduction: i64,
-        /// The part of the running Jobs that counts.
-        running_part: f64,
-    },
-    /// The queue length, for queues that do not count messages in progress.
-    Accurate,
-    /// As many as the maximum has room for.
-    Eager,
-}
-
-impl ScalingStrategy {
-    /// The strategy with this name. An unparsable running part replaces the custom strategy by the default one
-    /// (`NewScalingStrategy`).
-    pub fn named(name: &str, deduction: i64, running_part: &str) -> Self {
-        match (name, running_part.parse()) {
-            ("custom", Ok(running_part)) => Self::Custom { deduction, running_part },
-            ("accurate", _) => Self::Accurate,
-            ("eager", _) => Self::Eager,
-            _ => Self::Default,
-        }
-    }
-}
 
 /// A Job of the ScaledJob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,40 +33,85 @@ pub struct JobPodState {
     /// Its phase.
     pub phase: PodPhase,
     /// The types of its conditions that hold.
-    pub true_conditions: Vec<String>,
+    pub true_conditions: Vec<Name>,
 }
 
-impl ScaledJobSpec {
-    /// `MinReplicaCount`: never above the maximum.
-    pub fn min_replicas(&self) -> i64 {
-        let min = self.min_replicas.unwrap_or(0);
-        self.max_replicas.map_or(min, |max| min.min(max))
-    }
-
-    /// `MaxReplicaCount`: minus the minimum, unless the minimum exceeds it.
-    pub fn max_replicas(&self) -> i64 {
-        match (self.max_replicas, self.min_replicas) {
-            (Some(max), Some(min)) if min > max => max,
-            (Some(max), _) => max.saturating_sub(self.min_replicas()),
-            (None, _) => DEFAULT_MAX_REPLICAS,
+/// True if a Job has not ended and no pod of it is under way.
+pub fn is_pending(scaling: &JobScaling, job: &JobState) -> bool {
+    let is_under_way = |pod: &JobPodState| {
+        if scaling.pending_pod_conditions.is_empty() {
+            matches!(pod.phase, PodPhase::Running | PodPhase::Succeeded)
+        } else {
+            scaling.pending_pod_conditions.iter().all(|one| pod.true_conditions.contains(one))
         }
-    }
+    };
+    job.end.is_none() && !job.pods.iter().any(is_under_way)
+}
 
-    fn is_pending(&self, job: &JobState) -> bool {
-        let is_under_way = |pod: &JobPodState| {
-            if self.pending_pod_conditions.is_empty() {
-                matches!(pod.phase, PodPhase::Running | PodPhase::Succeeded)
-            } else {
-                self.pending_pod_conditions.iter().all(|one| pod.true_conditions.contains(one))
-            }
-        };
-        job.end.is_none() && !job.pods.iter().any(is_under_way)
+/// The active triggers together (`IsScaledJobActive`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobDemand {
+    /// Whether there is work.
+    pub is_active: bool,
+    /// Length of the queue.
+    pub queue_length: i64,
+    /// Jobs by the triggers' targets, at most the maximum.
+    pub max_scale: i64,
+}
+
+/// The value of one trigger.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TriggerDemand {
+    /// Length of its queue.
+    pub length: f64,
+    /// Part of the queue for one Job; 0 if there is no such target.
+    pub target: f64,
+    /// Whether it is active.
+    pub is_active: bool,
+}
+
+/// The Jobs that the triggers ask for (`CalculateQueueLengthAndMaxValue`, `IsScaledJobActive`).
+#[expect(clippy::cast_possible_truncation, reason = "a conversion that saturates, unlike Go's")]
+pub fn demand(
+    triggers: &[TriggerDemand],
+    calculation: ScalersCalculation,
+    scaling: &JobScaling,
+) -> JobDemand {
+    let most = scaling.max_replicas() as f64;
+    let jobs = |one: &TriggerDemand| {
+        if one.target == 0.0 { 0.0 } else { most.min(one.length / one.target) }
+    };
+    let active: Vec<(f64, f64)> =
+        triggers.iter().filter(|one| one.is_active).map(|one| (one.length, jobs(one))).collect();
+    let mut is_active = !active.is_empty();
+    let sum = || active.iter().fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let (length, jobs) = match calculation {
+        ScalersCalculation::Max => {
+            let longest = active
+                .iter()
+                .fold((0.0, 0.0), |best, one| if one.0 > best.0 { *one } else { best });
+            is_active = longest.0 > 0.0;
+            longest
+        }
+        ScalersCalculation::Min => active.iter().fold((0.0, 0.0), |best, one| {
+            if best.0 == 0.0 || one.0 < best.0 { *one } else { best }
+        }),
+        ScalersCalculation::Avg if is_active => {
+            let (length, jobs) = sum();
+            (length / active.len() as f64, jobs / active.len() as f64)
+        }
+        ScalersCalculation::Avg | ScalersCalculation::Sum => sum(),
+    };
+    JobDemand {
+        is_active: is_active || scaling.min_replicas() > 0,
+        queue_length: length.ceil() as i64,
+        max_scale: jobs.min(most).ceil() as i64,
     }
 }
 
 /// Number of Jobs to create for this queue length, given the maximum scale (`getScalingDecision`, `createJobs`).
 pub fn jobs_to_create(
-    spec: &ScaledJobSpec,
+    scaling: &JobScaling,
     jobs: &[JobState],
     is_active: bool,
     queue_length: i64,
@@ -126,13 +121,13 @@ pub fn jobs_to_create(
         i64::try_from(jobs.iter().filter(|job| is_meant(job)).count()).unwrap_or(i64::MAX)
     };
     let running = count(&|job| job.end.is_none());
-    let pending = count(&|job| spec.is_pending(job));
-    let missing = spec.min_replicas().saturating_sub(running);
+    let pending = count(&|job| is_pending(scaling, job));
+    let missing = scaling.min_replicas().saturating_sub(running);
     let (room, wanted) = if missing > 0 {
         (missing, missing)
     } else {
         // Jobs covered by the minimum do not count.
-        room(spec, -missing, pending, queue_length, max_scale)
+        room(scaling, -missing, pending, queue_length, max_scale)
     };
     if is_active { wanted.min(room).max(0) } else { 0 }
 }
@@ -141,14 +136,14 @@ pub fn jobs_to_create(
 /// (`GetEffectiveMaxScale`).
 #[expect(clippy::cast_possible_truncation, reason = "cut towards zero, as KEDA does")]
 fn room(
-    spec: &ScaledJobSpec,
+    scaling: &JobScaling,
     running: i64,
     pending: i64,
     queue_length: i64,
     max_scale: i64,
 ) -> (i64, i64) {
-    let max = spec.max_replicas();
-    match spec.strategy {
+    let max = scaling.max_replicas();
+    match scaling.strategy {
         ScalingStrategy::Default => (max_scale.saturating_sub(running), queue_length),
         ScalingStrategy::Custom { deduction, running_part } => {
             let running = (running as f64 * running_part) as i64;
@@ -167,9 +162,9 @@ fn room(
 
 /// Positions of the Jobs to delete: the oldest completed and the oldest failed ones beyond the history limits
 /// (`cleanUp`).
-pub fn jobs_to_delete(spec: &ScaledJobSpec, jobs: &[JobState]) -> Vec<usize> {
+pub fn jobs_to_delete(scaling: &JobScaling, jobs: &[JobState]) -> Vec<usize> {
     let limits =
-        [(true, spec.successful_jobs_history_limit), (false, spec.failed_jobs_history_limit)];
+        [(true, scaling.successful_jobs_history_limit), (false, scaling.failed_jobs_history_limit)];
     let beyond = limits.into_iter().flat_map(|(is_complete, limit)| {
         let ends = jobs.iter().enumerate().filter_map(|(place, job)| Some((place, job.end?)));
         let mut ends: Vec<_> = ends.filter(|(_, end)| end.is_complete == is_complete).collect();
@@ -201,8 +196,8 @@ pub fn conditions(before: KedaConditions, triggers: Triggers) -> KedaConditions 
 mod tests {
     use super::*;
 
-    fn spec(min: i64, max: i64, strategy: ScalingStrategy) -> ScaledJobSpec {
-        ScaledJobSpec {
+    fn spec(min: i64, max: i64, strategy: ScalingStrategy) -> JobScaling {
+        JobScaling {
             min_replicas: Some(min),
             max_replicas: Some(max),
             strategy,
@@ -237,12 +232,42 @@ mod tests {
     }
 
     #[test]
+    fn several_queues_count_as_the_longest_shortest_mean_or_sum_of_the_active_ones() {
+        let trigger = |length, target, is_active| TriggerDemand { length, target, is_active };
+        let triggers =
+            [trigger(8.0, 5.0, true), trigger(90.0, 1.0, false), trigger(3.0, 1.0, true)];
+        let spec = spec(0, 10, ScalingStrategy::Default);
+        let of = |calculation| {
+            let JobDemand { is_active, queue_length, max_scale } =
+                demand(&triggers, calculation, &spec);
+            assert!(is_active);
+            (queue_length, max_scale)
+        };
+        // 8/5 and 3/1 Jobs, rounded up.
+        assert_eq!(of(ScalersCalculation::Max), (8, 2));
+        assert_eq!(of(ScalersCalculation::Min), (3, 3));
+        assert_eq!(of(ScalersCalculation::Avg), (6, 3));
+        assert_eq!(of(ScalersCalculation::Sum), (11, 5));
+        let long = demand(&[trigger(500.0, 1.0, true)], ScalersCalculation::Sum, &spec);
+        assert_eq!((long.queue_length, long.max_scale), (500, 10), "the maximum caps the Jobs");
+    }
+
+    #[test]
+    fn an_empty_queue_is_active_only_with_a_minimum() {
+        let idle = [TriggerDemand { length: 0.0, target: 5.0, is_active: false }];
+        let of =
+            |min| demand(&idle, ScalersCalculation::Max, &spec(min, 10, ScalingStrategy::Default));
+        assert_eq!(of(0), JobDemand { is_active: false, queue_length: 0, max_scale: 0 });
+        assert!(of(1).is_active);
+    }
+
+    #[test]
     fn the_oldest_of_the_finished_jobs_go() {
         let ended = |is_complete, at| JobState {
             end: Some(JobEnd { is_complete, completion_time: Some(at) }),
             pods: Vec::new(),
         };
-        let spec = ScaledJobSpec {
+        let spec = JobScaling {
             successful_jobs_history_limit: 1,
             ..spec(0, 10, ScalingStrategy::Default)
         };

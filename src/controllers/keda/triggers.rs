@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::COMPOSITE_METRIC;
 use super::fallback::{FallbackChoice, answer, condition, failures_after, value_milli};
+use super::scaled_job::TriggerDemand;
 use cluster::cron_schedule::Schedule;
 use cluster::hpa::{MetricSource, MetricTarget};
 use cluster::hpa_object::HpaObject;
@@ -19,7 +20,7 @@ use cluster::scaled_object::{
 };
 use cluster::{Action, ClusterView, Name, NamespacedName};
 
-/// The triggers of a ScaledObject at an instant.
+/// The triggers of a ScaledObject or ScaledJob at an instant.
 #[derive(Clone, Debug, Default)]
 pub struct Activity {
     triggers: Vec<TriggerState>,
@@ -27,6 +28,8 @@ pub struct Activity {
     only_resources: bool,
     /// The formula over the other triggers, which replaces them.
     composed: Option<(Name, TriggerState)>,
+    /// What a target of type `AverageValue` counts.
+    counted: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -59,20 +62,35 @@ pub enum Reading {
 }
 
 impl Activity {
+    /// Reads all triggers of a ScaledJob.
+    pub(super) fn of_job(view: ClusterView<'_>, triggers: &[Trigger]) -> Self {
+        Self { triggers: states(view, triggers), counted: "Job", ..Self::default() }
+    }
+
+    /// The values of the triggers that answer.
+    pub(super) fn demands(&self) -> Vec<TriggerDemand> {
+        let demand = |one: &TriggerState| {
+            let (Reading::Value { milli, .. } | Reading::Calendar { milli, .. }) = one.reading
+            else {
+                return None;
+            };
+            let target = match one.target {
+                MetricTarget::AverageValueMilli(milli) => milli as f64 / 1000.0,
+                MetricTarget::ValueMilli(_) | MetricTarget::Utilization(_) => 0.0,
+            };
+            let is_active = one.reading.is_active();
+            Some(TriggerDemand { length: milli as f64 / 1000.0, target, is_active })
+        };
+        self.triggers.iter().filter_map(demand).collect()
+    }
+
     /// Reads all triggers.
     pub fn of(view: ClusterView<'_>, object: &ScaledObject) -> Self {
-        let triggers = object.spec.triggers.iter();
-        let seen = triggers.clone().filter_map(|trigger| {
-            Some(TriggerState {
-                kind: trigger.kind.clone(),
-                metric_name: trigger.metric_name.clone(),
-                target: target_of(trigger)?,
-                reading: reading(view, trigger)?,
-            })
-        });
-        let mut simulated = triggers.filter(|one| one.source != TriggerSource::Unknown);
+        let triggers = &object.spec.triggers;
+        let mut simulated = triggers.iter().filter(|one| one.source != TriggerSource::Unknown);
         Self {
-            triggers: seen.collect(),
+            triggers: states(view, triggers),
+            counted: "pod",
             only_resources: simulated
                 .all(|one| matches!(one.source, TriggerSource::Resource { .. })),
             composed: object.spec.modifiers.as_ref().map(|modifiers| {
@@ -138,7 +156,7 @@ impl fmt::Display for Activity {
             }
             match target {
                 MetricTarget::AverageValueMilli(milli) => {
-                    writeln!(f, "target {} per pod", number(*milli))?;
+                    writeln!(f, "target {} per {}", number(*milli), self.counted)?;
                 }
                 MetricTarget::ValueMilli(milli) => {
                     writeln!(f, "target {} in total", number(*milli))?;
@@ -166,6 +184,18 @@ impl fmt::Display for Activity {
         }
         Ok(())
     }
+}
+
+fn states(view: ClusterView<'_>, triggers: &[Trigger]) -> Vec<TriggerState> {
+    let state = |trigger: &Trigger| {
+        Some(TriggerState {
+            kind: trigger.kind.clone(),
+            metric_name: trigger.metric_name.clone(),
+            target: target_of(trigger)?,
+            reading: reading(view, trigger)?,
+        })
+    };
+    triggers.iter().filter_map(state).collect()
 }
 
 /// Response of KEDA's metrics server to the HPA, which queries it at each sync: a value in thousandths of a unit, or

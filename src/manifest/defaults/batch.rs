@@ -38,6 +38,12 @@ pub(crate) fn job_spec(spec: &mut JobSpec) {
     spec.manual_selector.get_or_insert(false);
 }
 
+/// All defaults of a Job's spec.
+pub(crate) fn job_with_template(spec: &mut JobSpec) {
+    job_spec(spec);
+    job_template(spec);
+}
+
 fn job_template(spec: &mut JobSpec) {
     template(&mut spec.template);
     let rules = spec.pod_failure_policy.iter_mut().flat_map(|policy| &mut policy.rules);

@@ -26,7 +26,7 @@ const MEASURED: [Measured; 9] = [
     ("metrics-api", "valueLocation", &["targetValue"], "activationTargetValue", None),
 ];
 
-pub(super) fn trigger(
+pub(crate) fn trigger(
     index: usize,
     written: &ScaleTriggers,
     path: &FieldPath<'_>,

@@ -30,6 +30,7 @@ impl Checker<'_> {
             self.images(&path.field("images"), workload);
             self.requests(&path.to_string(), workload, files);
             self.ends(&path, workload);
+            self.takes_from_a_queue(&path.field("app"), workload);
         }
         self.batch(&list);
         self.gates(&list);
@@ -58,7 +59,7 @@ impl Checker<'_> {
     /// Warns of Jobs whose pods would never finish.
     fn batch(&mut self, list: &FieldPath) {
         let described = &self.text.scenario.workloads;
-        let ends = |app: &AppProfile| app.runs_for.is_some() || app.crashes_after.is_some();
+        let ends = |app: &AppProfile| app.completes() || app.crashes_after.is_some();
         let endless = self.ever.workloads.keys().filter(|known| {
             let entry = described.iter().find(|one| one.workload == **known);
             let can_end = entry.is_some_and(|one| {
@@ -87,7 +88,33 @@ impl Checker<'_> {
         }
     }
 
+    /// Warns of pods that complete after some requests, but take none from a queue.
+    fn takes_from_a_queue(&mut self, path: &FieldPath, workload: &Workload) {
+        let images = workload.images.values().map(|image| &image.app);
+        let mut apps = std::iter::once(&workload.app).chain(images);
+        let services = &self.text.scenario.services;
+        let mut queues = services.iter().filter(|service| service.work_queue);
+        let is_worker = apps
+            .any(|app| app.completes_after_requests.is_some() || app.completes_when_idle.is_some());
+        if is_worker
+            && !queues.any(|queue| {
+                self.ever.workloads_behind(&queue.service.0).any(|one| *one == workload.workload)
+            })
+        {
+            let message = format!(
+                "no queue leads to {}, so `completesAfterRequests` and `completesWhenIdle` have no effect",
+                workload.workload
+            );
+            let help = "add `services: [{service: NAMESPACE/NAME, workQueue: true}]`, with the Service that selects its pods";
+            self.warn(path, message, help);
+        }
+    }
+
     fn end(&mut self, path: &FieldPath, app: &AppProfile) {
+        if app.completes_after_requests == Some(0) {
+            let message = "a container that takes no request is never done".to_owned();
+            self.error(&path.field("completesAfterRequests"), message, "write 1 or more");
+        }
         let share = app.failure_probability;
         if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             let message = "a probability is a number from 0 to 1".to_owned();
@@ -98,7 +125,7 @@ impl Checker<'_> {
             let help = "write 0.5 for a standard deviation of half the mean";
             self.error(&path.field("runsForCv"), message, help);
         }
-        if app.runs_for.is_none() && (share.is_some() || app.runs_for_cv > 0.0) {
+        if !app.completes() && (share.is_some() || app.runs_for_cv > 0.0) {
             let message = "it never ends, so no failure is drawn";
             self.warn(path, message, "add `runsFor`, such as 5m");
         }

@@ -125,6 +125,11 @@ impl PodApp {
         self.app.requests
     }
 
+    /// Time without a request after which it completes, if it does while its container runs.
+    pub(crate) fn completes_when_idle(&self) -> Option<SimDuration> {
+        self.app.profile.completes_when_idle.filter(|_| self.running_since.is_some())
+    }
+
     /// True if the memory can exceed the pod's request. Requests fit the node, so that only memory beyond them can
     /// be too much.
     pub(super) fn can_outgrow(&self, needs: ResourceNeeds) -> bool {

@@ -43,6 +43,22 @@ pub struct HeldRequests {
     pub longest: SimDuration,
 }
 
+/// Events in the traffic of which the control plane must know at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// Services without pods that got a request.
+    pub activated: Vec<ServiceId>,
+    /// Backends that have answered the last request that they take from a work queue.
+    pub done: Vec<BackendId>,
+}
+
+impl Notices {
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.activated.is_empty() && self.done.is_empty()
+    }
+}
+
 impl Activator {
     pub(super) fn new(per_pod: u32) -> Self {
         Self {
@@ -153,26 +169,38 @@ impl Traffic {
         self.network.services[service.0 as usize].activator.is_some()
     }
 
-    /// Advances like [`Self::advance`], but only to the first request that asks for a pod. Returns the time reached and
-    /// the services asked for.
-    pub fn advance_to_activation(&mut self, until: SimTime) -> (SimTime, Vec<ServiceId>) {
-        if !self.network.activated.is_empty() {
-            return (self.now, std::mem::take(&mut self.network.activated));
+    /// Advances like [`Self::advance`], but only to the first event of which the control plane must know. Returns the time
+    /// reached and what happened.
+    pub fn advance_to_notice(&mut self, until: SimTime) -> (SimTime, Notices) {
+        if self.has_notices() {
+            return (self.now, self.take_notices());
         }
         let is_dormant = |one: &NetworkService| one.activator.is_some_and(|one| one.is_dormant);
         loop {
-            if !self.network.services.iter().any(is_dormant) {
+            let is_watched =
+                self.network.has_limited_pods || self.network.services.iter().any(is_dormant);
+            if !is_watched {
                 self.advance(until);
-                return (until, std::mem::take(&mut self.network.activated));
+                return (until, self.take_notices());
             }
             let end = until.min(self.next_boundary());
             // Nothing in the network depends on the other islands, which follow.
-            let reached = self.run_network_to_activation(end);
+            let reached = self.run_network_to_notice(end);
             self.advance(reached);
-            let activated = std::mem::take(&mut self.network.activated);
-            if !activated.is_empty() || reached >= until {
-                return (reached, activated);
+            if self.has_notices() || reached >= until {
+                return (reached, self.take_notices());
             }
+        }
+    }
+
+    const fn has_notices(&self) -> bool {
+        !self.network.activated.is_empty() || !self.network.done.is_empty()
+    }
+
+    fn take_notices(&mut self) -> Notices {
+        Notices {
+            activated: std::mem::take(&mut self.network.activated),
+            done: std::mem::take(&mut self.network.done),
         }
     }
 }

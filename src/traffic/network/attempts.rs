@@ -191,6 +191,7 @@ impl Traffic {
             }
             if self.network.has_work_queue(attempt.service) {
                 self.take_from_work_queue(now, attempt.service, pod);
+                self.note_idle(now, pod);
             }
         }
         let Some(call) = attempt.call else { return };

@@ -24,7 +24,7 @@ use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 
 use activator::Activator;
-pub use activator::{Activity, HeldRequests};
+pub use activator::{Activity, HeldRequests, Notices};
 pub(super) use edge::Edge;
 pub(super) use graph::graph;
 
@@ -67,6 +67,10 @@ pub(super) struct Network {
     pub(super) errors: Vec<Option<Errors>>,
     /// Services without pods that got a request, until the autoscaler is notified.
     activated: Vec<ServiceId>,
+    /// Pods that have answered the last request that they will take from a work queue, until their kubelets are notified.
+    done: Vec<BackendId>,
+    /// Whether any pod has had a limit of requests.
+    has_limited_pods: bool,
 }
 
 /// Draws which answers of an application are errors.
@@ -242,9 +246,11 @@ impl Traffic {
         self.run_network_while(until, |_| true);
     }
 
-    /// The same up to the first event in which a request asks for a pod. Returns the time reached.
-    fn run_network_to_activation(&mut self, until: SimTime) -> SimTime {
-        self.run_network_while(until, |network| network.activated.is_empty())
+    /// The same up to the first event of which the control plane must know. Returns the time reached.
+    fn run_network_to_notice(&mut self, until: SimTime) -> SimTime {
+        self.run_network_while(until, |network| {
+            network.activated.is_empty() && network.done.is_empty()
+        })
     }
 
     /// Runs network events up to and including `until`, as long as `goes_on`. Returns the time reached.
@@ -260,6 +266,9 @@ impl Traffic {
             let event = self.network.events.peek().map(|Reverse(event)| *event);
             if at <= until && at < SimTime::MAX && event.is_none_or(|event| at <= event.at) {
                 self.pod_is_due(at, self.network.pods.first_pod());
+                if !goes_on(&self.network) {
+                    return at;
+                }
                 continue;
             }
             let Some(event) = event.filter(|event| event.at <= until) else { return until };

@@ -94,6 +94,35 @@ impl Traffic {
         }
     }
 
+    /// A request from a work queue has left the pod: if that was its last one, the pod is idle from now on, and may be
+    /// done.
+    pub(super) fn note_idle(&mut self, now: SimTime, id: BackendId) {
+        let Some(pod) = self.backends.get_mut(id) else { return };
+        if pod.contents(now).0 == 0 {
+            pod.idle_since = now;
+            if pod.is_done() {
+                self.network.done.push(id);
+            }
+        }
+    }
+
+    /// The backend takes this many more requests from work queues, and is then done: [`Self::advance_to_notice`] says
+    /// when. `now` is also when its idle time begins.
+    pub fn limit_requests(&mut self, now: SimTime, backend: BackendId, most: Option<u32>) {
+        self.advance(now);
+        let Some(pod) = self.backends.get_mut(backend) else { return };
+        pod.idle_since = now;
+        pod.done_at = most.map(|most| pod.taken + u64::from(most));
+        self.network.has_limited_pods |= most.is_some();
+    }
+
+    /// Since when the backend has had no request; `None` while it has one.
+    pub fn idle_since(&mut self, now: SimTime, backend: BackendId) -> Option<SimTime> {
+        self.advance(now);
+        let pod = self.backends.get(backend)?;
+        (pod.contents(now).0 == 0).then_some(pod.idle_since)
+    }
+
     /// Gives the first queued request to a pod with a free slot.
     fn give_next(&mut self, now: SimTime, service: u32, pod: BackendId) {
         let queue = self.network.services[service as usize].work_queue.as_mut();
@@ -127,6 +156,6 @@ impl Traffic {
 fn has_room(now: SimTime, pod: &Backend, activator: Option<&Activator>) -> bool {
     match activator {
         Some(activator) => activator.limit().is_none_or(|limit| pod.contents(now).0 < limit),
-        None => pod.has_free_slot(),
+        None => !pod.is_done() && pod.has_free_slot(),
     }
 }

@@ -1,0 +1,135 @@
+//! Chooses the Jobs that make room for a waiting one (`pkg/scheduler/preemption`, classical).
+
+use std::cmp::Reverse;
+
+use super::cycle::{Admitted, Pending, Setup};
+use super::quota::{FlavorResource, Quotas, Usage};
+use cluster::job::JobId;
+use cluster::kueue::QueuePreemption;
+
+/// A Job that makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preemption {
+    /// The Job that is evicted.
+    pub victim: JobId,
+    /// The Job for which it is.
+    pub preemptor: JobId,
+    /// Whether it belongs to another ClusterQueue, which borrowed.
+    pub is_reclaim: bool,
+}
+
+/// The Jobs to evict so that a waiting one fits; empty if that does not help.
+pub fn victims(
+    setup: &Setup<'_>,
+    quotas: &Quotas,
+    admitted: &[Admitted],
+    head: &Pending<'_>,
+    wanted: &Usage,
+) -> Vec<Preemption> {
+    let lacking = |(resource, amount): &(&FlavorResource, &i64)| {
+        **amount > quotas.available(&head.queue, resource)
+    };
+    let scarce: Vec<&FlavorResource> =
+        wanted.iter().filter(lacking).map(|(resource, _)| resource).collect();
+    let mut candidates: Vec<&Admitted> =
+        admitted.iter().filter(|one| is_candidate(setup, quotas, head, &scarce, one)).collect();
+    candidates.sort_by_key(|one| {
+        (!one.is_evicted, one.queue == head.queue, one.priority, Reverse(one.since), one.job)
+    });
+    let own: Vec<&Admitted> =
+        candidates.iter().filter(|one| one.queue == head.queue).copied().collect();
+    let may_borrow = own.len() == candidates.len();
+    let mut found = minimal(quotas, head, wanted, &scarce, &candidates, may_borrow);
+    if found.is_empty() && !may_borrow {
+        // Without reclaiming, the queue may borrow.
+        found = minimal(quotas, head, wanted, &scarce, &own, true);
+    }
+    let preemption = |one: &Admitted| Preemption {
+        victim: one.job,
+        preemptor: head.job,
+        is_reclaim: one.queue != head.queue,
+    };
+    found.into_iter().map(preemption).collect()
+}
+
+fn is_candidate(
+    setup: &Setup<'_>,
+    quotas: &Quotas,
+    head: &Pending<'_>,
+    scarce: &[&FlavorResource],
+    one: &Admitted,
+) -> bool {
+    let Some(spec) = setup.queues.get(&head.queue) else { return false };
+    let uses =
+        |resource: &&&FlavorResource| one.usage.get(**resource).is_some_and(|used| *used > 0);
+    if !scarce.iter().any(|resource| uses(&resource)) {
+        return false;
+    }
+    let is_own = one.queue == head.queue;
+    let policy = if is_own { spec.within_queue } else { spec.within_cohort };
+    let is_allowed = match policy {
+        QueuePreemption::Never => false,
+        QueuePreemption::LowerPriority => one.priority < head.priority,
+        QueuePreemption::LowerOrNewerEqualPriority => {
+            one.priority < head.priority
+                || (one.priority == head.priority && one.created > head.created)
+        }
+        QueuePreemption::Any => true,
+    };
+    is_allowed && (is_own || reclaimable(quotas, head, scarce, one))
+}
+
+/// Whether a Job belongs to a queue of the same cohort that borrows one of the scarce resources.
+fn reclaimable(
+    quotas: &Quotas,
+    head: &Pending<'_>,
+    scarce: &[&FlavorResource],
+    one: &Admitted,
+) -> bool {
+    quotas.are_together(&head.queue, &one.queue)
+        && scarce.iter().any(|resource| quotas.borrows(&one.queue, resource, 0))
+}
+
+/// Takes candidates in order until the waiting Job fits, then gives back those that are not needed.
+fn minimal<'a>(
+    quotas: &Quotas,
+    head: &Pending<'_>,
+    wanted: &Usage,
+    scarce: &[&FlavorResource],
+    candidates: &[&'a Admitted],
+    may_borrow: bool,
+) -> Vec<&'a Admitted> {
+    let fits = |quotas: &Quotas| {
+        let is_own = |resource: &&FlavorResource| {
+            let more = wanted.get(*resource).copied().unwrap_or_default();
+            may_borrow || !quotas.borrows(&head.queue, resource, more)
+        };
+        quotas.fits(&head.queue, wanted) && scarce.iter().all(is_own)
+    };
+    let mut left = quotas.clone();
+    let mut taken: Vec<&Admitted> = Vec::new();
+    for one in candidates {
+        if one.queue != head.queue && !reclaimable(&left, head, scarce, one) {
+            continue;
+        }
+        left.remove(&one.queue, &one.usage);
+        taken.push(one);
+        if fits(&left) {
+            break;
+        }
+    }
+    if !fits(&left) {
+        return Vec::new();
+    }
+    // The last one was necessary.
+    for place in (0..taken.len().saturating_sub(1)).rev() {
+        let one = taken[place];
+        left.add(&one.queue, &one.usage);
+        if fits(&left) {
+            taken.remove(place);
+        } else {
+            left.remove(&one.queue, &one.usage);
+        }
+    }
+    taken
+}

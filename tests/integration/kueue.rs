@@ -1,0 +1,204 @@
+//! Kueue: Jobs wait for the quota of their queue.
+
+use wavetank::cluster::job::Job;
+
+use crate::in_memory::Run;
+
+/// Two teams in one cohort, each with four CPU of two flavors: the first has nodes of its own.
+const QUEUES: &str = "
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: big}, spec: {nodeLabels: {size: big}}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: small}, spec: {nodeLabels: {size: small}}}
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata: {name: red}
+spec: {cohortName: all, namespaceSelector: {}, RED, resourceGroups: [{coveredResources: [cpu], flavors: [{name: big, resources: [{name: cpu, nominalQuota: 4}]}]}]}
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata: {name: blue}
+spec: {cohortName: all, namespaceSelector: {}, BLUE, resourceGroups: [{coveredResources: [cpu], flavors: [{name: big, resources: [{name: cpu, nominalQuota: 2, lendingLimit: 1}]}, {name: small, resources: [{name: cpu, nominalQuota: 2}]}]}]}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: LocalQueue, metadata: {name: red}, spec: {clusterQueue: red}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: LocalQueue, metadata: {name: blue}, spec: {clusterQueue: blue}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: WorkloadPriorityClass, metadata: {name: urgent}, value: 100}
+";
+
+/// A Job of a minute with this many pods of one CPU.
+fn job(name: &str, queue: &str, pods: u32, labels: &str) -> String {
+    format!(
+        "---\napiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}, labels: {{kueue.x-k8s.io/queue-name: {queue}{labels}}}}}\nspec:\n  \
+         parallelism: {pods}\n  completions: {pods}\n  template: {{spec: {{restartPolicy: Never, containers: [{{name: a, image: 'a:1', \
+         resources: {{requests: {{cpu: '1'}}}}}}]}}}}\n"
+    )
+}
+
+const URGENT: &str = ", kueue.x-k8s.io/priority-class: urgent";
+
+fn run(
+    red: &str,
+    blue: &str,
+    jobs: &[(&str, &str, u32, &str)],
+    later: Option<(&str, &str)>,
+) -> Run {
+    let queues = QUEUES.replace("RED", red).replace("BLUE", blue);
+    let all: String =
+        jobs.iter().map(|(name, queue, pods, labels)| job(name, queue, *pods, labels)).collect();
+    let described = jobs.iter().map(|(name, ..)| {
+        format!("- workload: Job/default/{name}\n  app: {{imagePull: 1s, runsFor: 60s}}\n")
+    });
+    let described: String = described.collect();
+    let timeline = later.map_or_else(String::new, |(at, action)| format!("{{at: {at}, {action}}}"));
+    let pool = |name: &str| {
+        format!(
+            "{{name: {name}, count: 2, capacity: {{cpu: 8, memory: 32Gi}}, labels: {{size: {name}}}}}"
+        )
+    };
+    let scenario = format!(
+        "apiVersion: wavetank/v1\nkind: Scenario\nname: kueue\nduration: 20m\nmanifests: [manifests.yaml]\ncluster: {{nodePools: \
+         [{}, {}]}}\nworkloads:\n{described}timeline: [{timeline}]\n",
+        pool("big"),
+        pool("small"),
+    );
+    Run::new(&scenario, &format!("{queues}{all}"))
+}
+
+fn plain(jobs: &[(&str, &str, u32, &str)]) -> Run {
+    run("queueingStrategy: BestEffortFIFO", "queueingStrategy: BestEffortFIFO", jobs, None)
+}
+
+/// Names of the Jobs that are not suspended and have not ended.
+fn started(run: &Run) -> Vec<String> {
+    let is_started = |job: &&Job| !job.spec.suspend && job.status.finished().is_none();
+    let view = run.0.view();
+    let mut names: Vec<String> =
+        view.jobs().values().filter(is_started).map(|job| job.meta.name().to_string()).collect();
+    names.sort();
+    names
+}
+
+fn completed(run: &Run) -> usize {
+    run.0.view().jobs().values().filter(|job| job.status.completion_time.is_some()).count()
+}
+
+#[test]
+fn a_job_waits_suspended_until_its_queue_has_quota() {
+    let mut run = plain(&[("a", "red", 3, ""), ("b", "red", 3, "")]);
+    run.until(2);
+    assert_eq!(started(&run), ["a"]);
+    assert_eq!(run.0.view().pods().values().count(), 3, "a suspended Job has no pods");
+    run.until(80);
+    assert_eq!(started(&run), ["b"]);
+    run.until(200);
+    assert_eq!(completed(&run), 2);
+}
+
+/// The pool of the nodes on which the pods of a Job run.
+fn pool_of(run: &Run, job: &str) -> String {
+    let view = run.0.view();
+    let mut pods = view.pods().values().filter(|pod| pod.id.name.starts_with(job));
+    let node = pods.next().and_then(|pod| pod.node).expect("a pod with a node");
+    let name = view.nodes()[node].meta.name().to_string();
+    name.split('-').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn pods_run_on_the_nodes_of_their_flavor_the_first_with_quota_or_the_first_without_borrowing() {
+    let jobs = [("a", "blue", 2, ""), ("b", "blue", 2, "")];
+    let mut borrowing = plain(&jobs);
+    borrowing.until(30);
+    assert_eq!((&*pool_of(&borrowing, "a-"), &*pool_of(&borrowing, "b-")), ("big", "big"));
+    let next = "flavorFungibility: {whenCanBorrow: TryNextFlavor}";
+    let mut own = run("stopPolicy: None", next, &jobs, None);
+    own.until(30);
+    assert_eq!((&*pool_of(&own, "a-"), &*pool_of(&own, "b-")), ("big", "small"));
+}
+
+#[test]
+fn a_cohort_lends_quota_within_its_limits() {
+    // Red has four of its own, and one of blue's two may be lent.
+    let mut five = plain(&[("five", "red", 5, "")]);
+    five.until(2);
+    assert_eq!(started(&five), ["five"]);
+    let mut six = plain(&[("six", "red", 6, "")]);
+    six.until(300);
+    assert_eq!(started(&six), [""; 0]);
+}
+
+#[test]
+fn best_effort_passes_a_job_that_does_not_fit_and_strict_does_not() {
+    let jobs = [("a", "red", 3, ""), ("big", "red", 4, ""), ("c", "red", 1, "")];
+    let mut best_effort = plain(&jobs);
+    best_effort.until(2);
+    assert_eq!(started(&best_effort), ["a", "c"]);
+    let mut strict = run("queueingStrategy: StrictFIFO", "stopPolicy: None", &jobs, None);
+    strict.until(2);
+    assert_eq!(started(&strict), ["a"]);
+}
+
+#[test]
+fn a_higher_priority_comes_first_and_preempts_where_the_queue_lets_it() {
+    let jobs = [("a", "red", 4, ""), ("b", "red", 4, ""), ("urgent", "red", 4, URGENT)];
+    let mut waiting =
+        run("preemption: {withinClusterQueue: Never}", "stopPolicy: Hold", &jobs, None);
+    waiting.until(2);
+    assert_eq!(started(&waiting), ["urgent"], "all are there from the start");
+    let later = (
+        "30s",
+        "patch: {workload: Job/default/b, patch: {metadata: {labels: {kueue.x-k8s.io/priority-class: urgent}}}}",
+    );
+    let jobs = &jobs[..2];
+    let mut preempting = run(
+        "preemption: {withinClusterQueue: LowerPriority}",
+        "stopPolicy: Hold",
+        jobs,
+        Some(later),
+    );
+    preempting.until(29);
+    assert_eq!(started(&preempting), ["a"]);
+    preempting.until(70);
+    assert_eq!(started(&preempting), ["b"]);
+    let stopped = preempting.events("Stopped");
+    assert_eq!(stopped.len(), 1);
+    assert!(stopped[0].1.contains("due to prioritization in the ClusterQueue"), "{}", stopped[0].1);
+    preempting.until(400);
+    assert_eq!(completed(&preempting), 2, "the preempted Job starts again");
+}
+
+#[test]
+fn a_queue_takes_its_quota_back_from_one_that_borrowed() {
+    let jobs = [("borrower", "red", 5, ""), ("owner", "blue", 2, "")];
+    let later = Some((
+        "30s",
+        "patch: {workload: Job/default/owner, patch: {metadata: {labels: {kueue.x-k8s.io/queue-name: blue}}}}",
+    ));
+    // Until then the owner names a queue that does not exist.
+    let elsewhere = [jobs[0], ("owner", "none", 2, "")];
+    // The flavor `small` is full, so that the owner needs the big nodes.
+    let blue = "preemption: {reclaimWithinCohort: Any}, flavorFungibility: {whenCanPreempt: MayStopSearch}";
+    let mut run = run("stopPolicy: None", blue, &elsewhere, later);
+    run.until(29);
+    assert_eq!(started(&run), ["borrower"]);
+    run.until(70);
+    assert_eq!(started(&run), ["owner"]);
+    assert!(run.events("Stopped")[0].1.contains("reclamation within the cohort"));
+}
+
+#[test]
+fn a_job_without_a_queue_starts_at_once_and_one_with_a_missing_queue_never() {
+    let mut run = plain(&[("lost", "nowhere", 1, "")]);
+    run.until(300);
+    assert_eq!(started(&run), [""; 0]);
+}
+
+#[test]
+fn the_explanation_of_a_queue_has_its_quota_and_why_jobs_wait() {
+    let mut run = plain(&[("a", "red", 3, ""), ("b", "red", 3, "")]);
+    run.until(5);
+    let text = run.explain("ClusterQueue/red");
+    assert!(text.contains("flavor big: cpu 3 used of 4, 2 available"), "{text}");
+    assert!(text.contains("pending: Job/default/b: couldn't assign flavors: insufficient unused quota for cpu in flavor big"), "{text}");
+}
