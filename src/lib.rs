@@ -55,7 +55,7 @@
 //!         Watches::NONE
 //!     }
 //!
-//!     fn wakes_on(&self, _: ClusterView<'_>, _: &Change, _: &mut Vec<Key>) {}
+//!     fn wakes_on(&mut self, _: ClusterView<'_>, _: &Change, _: &mut Vec<Key>) {}
 //!
 //!     fn queue(&self) -> QueueSettings {
 //!         QueueSettings { starts_with: &[Key::Pass(0)], ..QueueSettings::default() }

@@ -10,7 +10,7 @@ use super::init_refusals::{refusals, refused};
 use super::init_traces::{TraceArguments, traced};
 use super::output::print_warning;
 use cluster::{NamespacedName, ObjectReference};
-use files::{HelmCharts, SCHEMA_FILE, STANDARD_INPUT, is_chart, write_file};
+use files::{HelmCharts, SCHEMA_FILE, STANDARD_INPUT, create_folder_of, is_chart, write_file};
 use manifest::{
     Diagnostic, Diagnostics, Manifest, Source, read_manifests as read_objects, without,
 };
@@ -57,6 +57,10 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         let message = "a scenario refers to its manifests by path; save them to a file first";
         return Err(Failure::Input(message.to_owned()));
     }
+    if arguments.output != STANDARD_INPUT {
+        // Paths in the scenario begin at its folder.
+        create_folder_of(Path::new(&arguments.output)).map_err(Failure::Input)?;
+    }
     let started = started(arguments)?;
     for (path, why) in &started.choice.left {
         print_warning(&format!("skipped: {path}: {why}"));
@@ -79,8 +83,9 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let schema_path = path.with_file_name(SCHEMA_FILE);
     let schema = serde_json::to_string_pretty(&json_schema()).map_err(std::io::Error::from)?;
-    write_file(path, text.as_bytes()).map_err(Failure::Input)?;
+    // The scenario names the schema, so it comes last.
     write_file(&schema_path, format!("{schema}\n").as_bytes()).map_err(Failure::Input)?;
+    write_file(path, text.as_bytes()).map_err(Failure::Input)?;
     writeln!(out, "wrote {} and {}", path.display(), schema_path.display())?;
     writeln!(
         out,

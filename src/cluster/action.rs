@@ -17,7 +17,7 @@ use super::pod_template::{PodTemplate, ResourceList, TemplateId};
 use super::replica_set::{ReplicaSetId, ReplicaSetUpdate};
 use super::resize::{ContainerResize, ResizeStep};
 use super::scale::ScaleTarget;
-use super::service::{Endpoint, ServiceId};
+use super::service::{EndpointUpdate, ServiceId};
 use engine::{Id, SimDuration};
 
 /// One request to the API server. [`super::apply`] carries it out or refuses it.
@@ -56,8 +56,8 @@ pub enum Action {
     SetReplicaSet(ReplicaSetId, ReplicaSetUpdate),
     /// The ControllerRevisions of a StatefulSet or a DaemonSet.
     SetRevisions(Owner, Vec<Revision>),
-    /// The EndpointSlices of a Service.
-    SetEndpoints(ServiceId, Vec<Endpoint>),
+    /// Endpoints in the EndpointSlices of a Service.
+    UpdateEndpoints(ServiceId, Vec<EndpointUpdate>),
     /// The owner whose deletion deletes a claim.
     SetClaimOwner(Box<(NamespacedName, Option<ClaimOwner>)>),
 
@@ -156,7 +156,7 @@ impl Action {
             Self::SetNodeUnschedulable(..) => "SetNodeUnschedulable",
             Self::SetReplicaSet(..) => "SetReplicaSet",
             Self::SetRevisions(..) => "SetRevisions",
-            Self::SetEndpoints(..) => "SetEndpoints",
+            Self::UpdateEndpoints(..) => "UpdateEndpoints",
             Self::SetClaimOwner(..) => "SetClaimOwner",
             Self::RemovePodFinalizer(..) => "RemovePodFinalizer",
             Self::CreatePod(..) => "CreatePod",

@@ -107,11 +107,11 @@ fn carry_out(
             Ok(())
         }
         Action::SetRevisions(owner, revisions) => set_revisions(store, owner, revisions, changes),
-        Action::SetEndpoints(id, endpoints) => {
+        Action::UpdateEndpoints(id, updates) => {
             let table = &mut Service::collection_mut(store).table;
-            let service = table.get_mut(id).ok_or(Refused::NotFound)?;
-            if service.endpoints != endpoints {
-                service.endpoints = endpoints;
+            let endpoints = &mut table.get_mut(id).ok_or(Refused::NotFound)?.endpoints;
+            let changed = updates.into_iter().filter(|update| endpoints.update(*update)).count();
+            if changed > 0 {
                 changes.push(Change::Endpoints(id));
             }
             Ok(())

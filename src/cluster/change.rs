@@ -31,7 +31,7 @@ pub enum Change {
         node: Option<NodeId>,
     },
     /// A pod selected by a Service or PodDisruptionBudget was removed.
-    SelectedPodRemoved(Selecting),
+    SelectedPodRemoved(Selecting, PodId),
     /// Metadata or spec of an object other than a pod or node was written.
     Spec(ObjectId, Write),
     /// The status of an object other than a pod or node was written.
@@ -75,7 +75,7 @@ impl Change {
             Self::Spec(object, _) | Self::Status(object) | Self::Removed { object, .. } => *object,
             Self::Revisions(owner) => (*owner).into(),
             Self::Endpoints(service) => ObjectId::Service(*service),
-            Self::SelectedPodRemoved(_) | Self::PodSamples(_) | Self::MetricsApi => return None,
+            Self::SelectedPodRemoved(..) | Self::PodSamples(_) | Self::MetricsApi => return None,
         })
     }
 

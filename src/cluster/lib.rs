@@ -73,6 +73,7 @@ pub mod selector_text;
 pub mod service;
 pub mod service_account;
 pub mod siblings;
+pub mod standing;
 pub mod starts_after;
 pub mod stateful_set;
 pub mod storage_class;

@@ -179,6 +179,7 @@ pub(super) fn remove_pod(
     let selecting: Vec<Selecting> = store.selecting(pod).collect();
     let pod = store.pods.remove(id).ok_or(Refused::NotFound)?;
     store.index.pods_by_template[pod.template.index()].remove(&id);
+    store.forget_standing(id, &pod);
     store.index.pods_with_own_labels.remove(&id);
     store.ended_pods -= usize::from(pod.phase.is_terminal());
     store.index.pods_by_name.remove(PodNames::hash_of(&pod.id), id);
@@ -200,7 +201,8 @@ pub(super) fn remove_pod(
     }
     let (name, owner, node) = (Box::new(pod.id.clone()), pod.owner, pod.node);
     changes.push(Change::PodRemoved { pod: id, name, owner, node });
-    changes.extend(selecting.into_iter().map(Change::SelectedPodRemoved));
+    let removed = |selecting| Change::SelectedPodRemoved(selecting, id);
+    changes.extend(selecting.into_iter().map(removed));
     store.release_claims(now, id, &pod, changes)
 }
 

@@ -56,6 +56,7 @@ impl Store {
             self.note_version(change);
             self.note_node(change);
             self.note_overlaps(change);
+            self.note_standing(change);
             match change {
                 Change::PodUpdated(pod, _) => {
                     self.note_state(*pod);
@@ -160,8 +161,8 @@ impl Store {
     fn note_state(&mut self, id: PodId) {
         let Some(pod) = self.pods.get(id) else { return };
         let siblings = pod.owner.and_then(|owner| self.index.pods_by_owner.get_mut(&owner));
-        if let Some(state) = siblings.and_then(|siblings| siblings.state_mut(id)) {
-            *state = pod.state();
+        if let Some(siblings) = siblings {
+            siblings.update(id, pod.state());
         }
     }
 

@@ -102,26 +102,46 @@ impl Store {
             .flatten()
             .chain(compared)
             .copied()
-            .filter(|key| self.namespace_of_selecting(*key) == Some(&*pod.id.namespace))
+            .filter(|key| self.namespace_of_selecting(*key) == Some(&pod.id.namespace))
     }
 
     /// The pod objects that a Service or budget selects, terminating and ended ones included.
     pub fn selected_by(&self, key: Selecting) -> impl Iterator<Item = (PodId, &Pod)> {
-        let templates = self.index.selections.templates.get(&key);
         let namespace = self.namespace_of_selecting(key);
-        let selector = self.selector_of_selecting(key);
-        let by_template = templates
-            .into_iter()
-            .flatten()
+        let by_template = self
+            .templates_selected_by(key)
+            .iter()
             .filter_map(|template| self.index.pods_by_template.get(template.index()))
             .flatten()
             .map(|pod| (*pod, &self.pods[*pod]))
             .filter(|(_, pod)| pod.overrides.is_none());
+        by_template
+            .filter(move |(_, pod)| namespace == Some(&pod.id.namespace))
+            .chain(self.selected_by_own_labels(key))
+    }
+
+    /// Of these pods, those whose labels differ from their template's.
+    pub(super) fn selected_by_own_labels(
+        &self,
+        key: Selecting,
+    ) -> impl Iterator<Item = (PodId, &Pod)> {
+        let namespace = self.namespace_of_selecting(key);
+        let selector = self.selector_of_selecting(key);
         let compared = self.index.pods_with_own_labels.iter().map(|pod| (*pod, &self.pods[*pod]));
-        let compared = compared.filter(move |(_, pod)| {
-            selector.is_some_and(|selector| selector.matches(self.labels_of(pod)))
-        });
-        by_template.chain(compared).filter(move |(_, pod)| namespace == Some(&*pod.id.namespace))
+        compared.filter(move |(_, pod)| {
+            namespace == Some(&pod.id.namespace)
+                && selector.is_some_and(|selector| selector.matches(self.labels_of(pod)))
+        })
+    }
+
+    /// The templates whose labels a Service or budget selects, in any namespace.
+    pub(super) fn templates_selected_by(&self, key: Selecting) -> &[TemplateId] {
+        self.index.selections.templates.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether anything has selected the pods of a template.
+    pub(super) fn is_listed(&self, template: TemplateId) -> bool {
+        self.index.selections.is_listed.get(template.index()).copied().unwrap_or(false)
     }
 
     /// Indexes a template that is new in the store.
@@ -177,8 +197,11 @@ impl Store {
         }
         selections.templates.insert(key, matching);
         if !new.is_empty() {
-            for (id, pod) in self.pods.iter().filter(|(_, pod)| new.contains(&pod.template)) {
-                self.index.pods_by_template[pod.template.index()].insert(id);
+            let pods = self.pods.iter().filter(|(_, pod)| new.contains(&pod.template));
+            let pods: Vec<(PodId, TemplateId)> = pods.map(|(id, pod)| (id, pod.template)).collect();
+            for (id, template) in pods {
+                self.index.pods_by_template[template.index()].insert(id);
+                self.count_standing(id);
             }
         }
     }
@@ -192,7 +215,7 @@ impl Store {
         }
     }
 
-    fn namespace_of_selecting(&self, key: Selecting) -> Option<&str> {
+    pub(super) fn namespace_of_selecting(&self, key: Selecting) -> Option<&Name> {
         match key {
             Selecting::Service(id) => Some(self.services().get(id)?.meta.namespace()),
             Selecting::PodDisruptionBudget(id) => {

@@ -1,5 +1,7 @@
 //! Services and their endpoints (core/v1, discovery/v1).
 
+use std::collections::BTreeMap;
+
 use super::action::Refused;
 use super::change::Change;
 use super::kind::Kind;
@@ -22,8 +24,8 @@ pub struct Service {
     pub meta: ObjectMeta,
     /// Selector, ports and the way in which clients reach it.
     pub spec: ServiceSpec,
-    /// The EndpointSlices' content, by pod.
-    pub endpoints: Vec<Endpoint>,
+    /// The EndpointSlices' content.
+    pub endpoints: Endpoints,
 }
 
 /// `spec` of a Service, defaulted.
@@ -61,7 +63,7 @@ impl Object for Service {
     object::accessors!();
 
     fn new(_: &mut Store, meta: ObjectMeta, spec: ServiceSpec) -> Self {
-        Self { meta, spec, endpoints: Vec::new() }
+        Self { meta, spec, endpoints: Endpoints::default() }
     }
 
     /// Its endpoints stay until the endpoints controller reconciles it.
@@ -138,4 +140,44 @@ pub struct Endpoint {
     pub serving: bool,
     /// The pod is terminating.
     pub terminating: bool,
+}
+
+/// The endpoints of a Service, one for each pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints(BTreeMap<PodId, Endpoint>);
+
+/// A new endpoint of a pod, or that it has none anymore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointUpdate {
+    /// The pod.
+    pub pod: PodId,
+    /// Its endpoint.
+    pub endpoint: Option<Endpoint>,
+}
+
+impl FromIterator<Endpoint> for Endpoints {
+    fn from_iter<I: IntoIterator<Item = Endpoint>>(endpoints: I) -> Self {
+        Self(endpoints.into_iter().map(|endpoint| (endpoint.pod, endpoint)).collect())
+    }
+}
+
+impl Endpoints {
+    /// All endpoints, in the order of their pods.
+    pub fn iter(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+        self.0.values()
+    }
+
+    /// The endpoint of a pod.
+    pub fn get(&self, pod: PodId) -> Option<Endpoint> {
+        self.0.get(&pod).copied()
+    }
+
+    /// Makes an update; returns whether it changed anything.
+    pub(super) fn update(&mut self, EndpointUpdate { pod, endpoint }: EndpointUpdate) -> bool {
+        let before = match endpoint {
+            Some(endpoint) => self.0.insert(pod, endpoint),
+            None => self.0.remove(&pod),
+        };
+        before != endpoint
+    }
 }

@@ -25,6 +25,7 @@ use super::revision::Revisions;
 use super::selection::Selections;
 use super::selector::Selector;
 use super::siblings::Siblings;
+use super::standing::Standings;
 use engine::digest::mix;
 use engine::{Digest, IdSet, SimTime, Stream, Streams, Table};
 
@@ -83,6 +84,7 @@ pub(super) struct Index {
     /// Pods whose labels differ from their template's.
     pub(super) pods_with_own_labels: BTreeSet<PodId>,
     pub(super) selections: Selections,
+    pub(super) standings: Standings,
     /// Lookups only, never iterated, so its order cannot affect results.
     pub(super) templates_by_digest: FxHashMap<u64, Vec<TemplateId>>,
 }
@@ -188,6 +190,11 @@ impl Store {
     pub fn pods_on(&self, node: NodeId) -> impl Iterator<Item = (PodId, &Pod)> {
         let pods = self.index.pods_by_node.get(node.index());
         pods.into_iter().flat_map(IdSet::iter).map(|pod| (pod, &self.pods[pod]))
+    }
+
+    /// The ids of these, without loading each pod.
+    pub fn pod_ids_on(&self, node: NodeId) -> impl Iterator<Item = PodId> {
+        self.index.pods_by_node.get(node.index()).into_iter().flat_map(IdSet::iter)
     }
 
     /// The pod objects of a namespace, terminating ones included.

@@ -19,8 +19,9 @@ pub trait Controller: fmt::Debug + Send + Sync {
         Watches::ALL
     }
 
-    /// Enqueues the keys that a change affects.
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>);
+    /// Enqueues the keys that a change affects. A controller may remember what changed, and look at nothing else when it
+    /// reconciles.
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>);
 
     /// Configuration of its work queue; constant for a controller.
     fn queue(&self) -> QueueSettings {

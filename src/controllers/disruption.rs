@@ -10,10 +10,12 @@ use cluster::deployment::IntOrPercent;
 use cluster::node::ConditionStatus;
 use cluster::pod::{Owner, Pod, PodId};
 use cluster::policy::{
-    Budget, DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetStatus, SYNC_FAILED,
+    Budget, DisruptedPod, PodDisruptionBudget, PodDisruptionBudgetId, PodDisruptionBudgetStatus,
+    SYNC_FAILED,
 };
 use cluster::replica_set::SetOwner;
 use cluster::selection::Selecting;
+use cluster::standing::PodTally;
 use cluster::{Action, Change, ClusterView, Kind};
 use engine::{SimDuration, SimTime};
 
@@ -70,12 +72,12 @@ impl Controller for DisruptionController {
         Watches::DISRUPTION_BUDGETS.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         match *change {
             Change::Spec(ObjectId::PodDisruptionBudget(budget), _)
             | Change::Status(ObjectId::PodDisruptionBudget(budget))
             | Change::Removed { object: ObjectId::PodDisruptionBudget(budget), .. }
-            | Change::SelectedPodRemoved(Selecting::PodDisruptionBudget(budget)) => {
+            | Change::SelectedPodRemoved(Selecting::PodDisruptionBudget(budget), _) => {
                 wake.push(Key::PodDisruptionBudget(budget));
             }
             Change::PodAdded(pod) | Change::PodUpdated(pod, _)
@@ -97,8 +99,8 @@ impl Controller for DisruptionController {
         let Key::PodDisruptionBudget(id) = key else { return Requeue::No };
         let Some(budget) = view.disruption_budgets().get(id) else { return Requeue::No };
         let selecting = Selecting::PodDisruptionBudget(id);
-        let pods: Vec<(PodId, &Pod)> = view.store().selected_by(selecting).collect();
-        let scale = match scale_of_controllers(view, budget, &pods) {
+        let owners = view.store().owners_selected_by(selecting);
+        let scale = match scale_of_controllers(view, (id, budget), &owners) {
             Ok(scale) => scale,
             Err(why) => {
                 let message = format!("Failed to calculate the number of expected pods: {why}");
@@ -115,10 +117,10 @@ impl Controller for DisruptionController {
                 return Requeue::No;
             }
         };
-        if counts_controllers(budget) && pods.iter().any(|(_, pod)| pod.owner.is_none()) {
+        if counts_controllers(budget) && owners.contains(&None) {
             actions.push(record_event(budget, true, "UnmanagedPods", unmanaged(budget)));
         }
-        if pods.is_empty() && budget.status.observed_generation < budget.meta.generation {
+        if owners.is_empty() && budget.status.observed_generation < budget.meta.generation {
             actions.push(record_event(
                 budget,
                 false,
@@ -126,10 +128,17 @@ impl Controller for DisruptionController {
                 "No matching pods found".to_owned(),
             ));
         }
-        let in_flight = in_flight(budget, &pods, view.now);
-        let count = i32::try_from(pods.len()).unwrap_or(i32::MAX);
+        let in_flight = in_flight(view, (id, budget));
+        let tallies = view.store().tallies_of(selecting);
+        let sum = |count: fn(&PodTally) -> usize| -> usize {
+            tallies.iter().map(|(_, tally)| count(tally)).sum()
+        };
+        let count = i32::try_from(sum(|tally| tally.pods)).unwrap_or(i32::MAX);
         let expectation = expectation(budget.spec.budget, count, scale);
-        let status = status(budget, &pods, &in_flight, expectation, view.now);
+        let leaving = in_flight.iter().map(|one| one.pod);
+        let leaving: BTreeSet<PodId> = leaving.filter(|pod| view.pods()[*pod].is_ready()).collect();
+        let healthy = sum(|tally| tally.ready) - leaving.len();
+        let status = status(budget, healthy, &in_flight, expectation, view.now);
         if status != budget.status {
             actions.push(Action::status(id, status));
         }
@@ -162,30 +171,35 @@ fn unmanaged(budget: &PodDisruptionBudget) -> String {
 /// controller do not count; those of a controller without a scale make it unknown.
 fn scale_of_controllers(
     view: ClusterView<'_>,
-    budget: &PodDisruptionBudget,
-    pods: &[(PodId, &Pod)],
+    (id, budget): (PodDisruptionBudgetId, &PodDisruptionBudget),
+    owners: &BTreeSet<Option<Owner>>,
 ) -> Result<i32, String> {
     if !counts_controllers(budget) {
         return Ok(0);
     }
     let mut known = BTreeSet::new();
     let mut sum = 0;
-    for (_, pod) in pods {
-        let Some(owner) = pod.owner else { continue };
-        match scale_of(view, owner) {
+    for owner in owners.iter().flatten() {
+        match scale_of(view, *owner) {
             Some((controller, replicas)) => {
                 if known.insert(controller) {
                     sum += replicas;
                 }
             }
-            None => return Err(without_scale(owner, pod)),
+            None => return Err(without_scale(view, id)),
         }
     }
     Ok(sum)
 }
 
-/// Why the scale of a pod's controller is not known (`getScaleController`).
-fn without_scale(owner: Owner, pod: &Pod) -> String {
+/// Why the scale of a pod's controller is not known, by the first such pod (`getScaleController`).
+fn without_scale(view: ClusterView<'_>, id: PodDisruptionBudgetId) -> String {
+    let mut pods = view.store().selected_by(Selecting::PodDisruptionBudget(id));
+    let first = pods.find_map(|(_, pod)| {
+        let owner = pod.owner.filter(|owner| scale_of(view, *owner).is_none())?;
+        Some((owner, pod))
+    });
+    let Some((owner, pod)) = first else { return String::new() };
     match owner {
         Owner::DaemonSet(_) => {
             "daemonsets.apps does not implement the scale subresource".to_owned()
@@ -223,13 +237,15 @@ fn scale_of(view: ClusterView<'_>, owner: Owner) -> Option<(Scaled, i32)> {
 
 /// Pods whose eviction was granted recently and that are not terminating yet (`buildDisruptedPodMap`).
 fn in_flight(
-    budget: &PodDisruptionBudget,
-    pods: &[(PodId, &Pod)],
-    now: SimTime,
+    view: ClusterView<'_>,
+    (id, budget): (PodDisruptionBudgetId, &PodDisruptionBudget),
 ) -> Vec<DisruptedPod> {
+    let selects = |pod: &&Pod| {
+        view.store().selecting(pod).any(|one| one == Selecting::PodDisruptionBudget(id))
+    };
     let is_awaited = |one: &DisruptedPod| {
-        let selected = pods.iter().find(|(id, _)| *id == one.pod);
-        selected.is_some_and(|(_, pod)| !pod.is_terminating()) && is_in_flight(one.since, now)
+        let selected = view.pods().get(one.pod).filter(selects);
+        selected.is_some_and(|pod| !pod.is_terminating()) && is_in_flight(one.since, view.now)
     };
     budget.status.disrupted_pods.iter().copied().filter(is_awaited).collect()
 }
@@ -242,15 +258,12 @@ fn is_in_flight(granted: SimTime, now: SimTime) -> bool {
 
 fn status(
     budget: &PodDisruptionBudget,
-    pods: &[(PodId, &Pod)],
+    healthy: usize,
     in_flight: &[DisruptedPod],
     expectation: Expectation,
     now: SimTime,
 ) -> PodDisruptionBudgetStatus {
-    let is_healthy = |(id, pod): &&(PodId, &Pod)| {
-        pod.is_ready() && !pod.is_terminating() && in_flight.iter().all(|one| one.pod != *id)
-    };
-    let current_healthy = i32::try_from(pods.iter().filter(is_healthy).count()).unwrap_or(i32::MAX);
+    let current_healthy = i32::try_from(healthy).unwrap_or(i32::MAX);
     let mut status = PodDisruptionBudgetStatus {
         observed_generation: budget.meta.generation,
         current_healthy,

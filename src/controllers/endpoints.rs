@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use rustc_hash::FxHashMap;
+
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::pod::{Pod, PodId};
 use cluster::selection::Selecting;
-use cluster::service::{Endpoint, ServiceId};
+use cluster::service::{Endpoint, EndpointUpdate, Endpoints, Service, ServiceId};
 use cluster::{Action, Change, ClusterView, ObjectId, PodChanges};
 use engine::SimDuration;
 
@@ -23,13 +25,9 @@ pub struct EndpointSliceController {
     sync_takes: SimDuration,
     /// Services whose last sync left out changes.
     behind: BTreeSet<ServiceId>,
-}
-
-impl EndpointSliceController {
-    /// A controller whose syncs take this long.
-    pub const fn new(sync_takes: SimDuration) -> Self {
-        Self { sync_takes, behind: BTreeSet::new() }
-    }
+    /// The pods that changed since their Service was reconciled: the endpoints of all others are right. A Service that is
+    /// missing has not been reconciled since its spec changed. Looked up only, never iterated.
+    changed: FxHashMap<ServiceId, Vec<PodId>>,
 }
 
 /// Conditions of an endpoint.
@@ -64,22 +62,27 @@ impl Controller for EndpointSliceController {
         Watches::SERVICES.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
-        let pod = match *change {
-            Change::Spec(ObjectId::Service(service), _)
-            | Change::SelectedPodRemoved(Selecting::Service(service)) => {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        match *change {
+            Change::Spec(ObjectId::Service(service), _) => {
+                self.changed.remove(&service);
                 wake.push(Key::Service(service));
-                return;
+            }
+            Change::Removed { object: ObjectId::Service(service), .. } => {
+                self.changed.remove(&service);
+                self.behind.remove(&service);
+            }
+            Change::SelectedPodRemoved(Selecting::Service(service), pod) => {
+                self.pod_changed(service, pod);
+                wake.push(Key::Service(service));
             }
             Change::PodUpdated(pod, what) if what.has(SEEN) && !view.services().is_empty() => {
-                view.store().pods().get(pod)
+                for service in services_of(view, pod, what) {
+                    self.pod_changed(service, pod);
+                    wake.push(Key::Service(service));
+                }
             }
-            _ => None,
-        };
-        for selecting in pod.into_iter().flat_map(|pod| view.store().selecting(pod)) {
-            if let Selecting::Service(service) = selecting {
-                wake.push(Key::Service(service));
-            }
+            _ => {}
         }
     }
 
@@ -89,26 +92,27 @@ impl Controller for EndpointSliceController {
         if service.spec.selector.is_none() {
             return Requeue::No;
         }
-        let pods = view.store().selected_by(Selecting::Service(id));
-        let mut endpoints: Vec<Endpoint> = pods
-            .filter_map(|(pod, object)| {
-                let conditions_of_pod =
-                    conditions(object, service.spec.publish_not_ready_addresses)?;
-                let EndpointConditions { ready, serving, terminating } = conditions_of_pod;
-                Some(Endpoint { pod, ready, serving, terminating })
-            })
-            .collect();
-        endpoints.sort_unstable_by_key(|endpoint| endpoint.pod);
+        let updates = match self.changed.get_mut(&id).map(std::mem::take) {
+            Some(mut pods) => {
+                pods.sort_unstable();
+                pods.dedup();
+                updates_of(view, (id, service), pods)
+            }
+            None => all_updates(view, (id, service)),
+        };
+        debug_assert_eq!(updates, all_updates(view, (id, service)), "no other pod changed");
+        let left = self.changed.entry(id).or_default();
         if !self.behind.remove(&id)
             && self.sync_takes > SimDuration::ZERO
-            && let Some(first) = first_of_several_changes(&service.endpoints, &endpoints)
+            && let Some(first) = first_of_several_changes(&service.endpoints, &updates)
         {
+            left.extend(updates.iter().map(|one| one.pod).filter(|pod| *pod != first.pod));
             self.behind.insert(id);
-            actions.push(Action::SetEndpoints(id, first));
+            actions.push(Action::UpdateEndpoints(id, vec![first]));
             return Requeue::After(self.sync_takes);
         }
-        if endpoints != service.endpoints {
-            actions.push(Action::SetEndpoints(id, endpoints));
+        if !updates.is_empty() {
+            actions.push(Action::UpdateEndpoints(id, updates));
         }
         Requeue::No
     }
@@ -118,72 +122,114 @@ impl Controller for EndpointSliceController {
     }
 }
 
-/// The endpoints with only the first change, if more than one pod begins or ceases to be ready. Both lists are sorted by
-/// pod.
-fn first_of_several_changes(before: &[Endpoint], after: &[Endpoint]) -> Option<Vec<Endpoint>> {
-    let first = two_changes(before, after)?[0];
-    let mut endpoints: Vec<Endpoint> =
-        before.iter().copied().filter(|one| one.pod != first).collect();
-    endpoints.extend(after.iter().find(|one| one.pod == first));
-    endpoints.sort_unstable_by_key(|endpoint| endpoint.pod);
-    Some(endpoints)
-}
+impl EndpointSliceController {
+    /// A controller whose syncs take this long.
+    pub fn new(sync_takes: SimDuration) -> Self {
+        Self { sync_takes, ..Self::default() }
+    }
 
-/// The first two pods that begin or cease to be ready, if there are two.
-fn two_changes(before: &[Endpoint], after: &[Endpoint]) -> Option<[PodId; 2]> {
-    let ready = |list: &[Endpoint], at: &mut usize| {
-        *at += list[*at..].iter().take_while(|one| !one.ready).count();
-        list.get(*at).map(|one| one.pod)
-    };
-    let (mut first, mut at) = (None, [0, 0]);
-    loop {
-        let changed = match (ready(before, &mut at[0]), ready(after, &mut at[1])) {
-            (Some(old), Some(new)) if old == new => {
-                at = at.map(|position| position + 1);
-                continue;
-            }
-            (Some(old), new) if new.is_none_or(|new| old < new) => {
-                at[0] += 1;
-                old
-            }
-            (_, Some(new)) => {
-                at[1] += 1;
-                new
-            }
-            _ => return None,
-        };
-        match first {
-            None => first = Some(changed),
-            Some(first) => return Some([first, changed]),
+    fn pod_changed(&mut self, service: ServiceId, pod: PodId) {
+        if let Some(pods) = self.changed.get_mut(&service) {
+            pods.push(pod);
         }
     }
+}
+
+/// The Services that a change of a pod concerns: those that select it and, if its labels changed, those that did
+/// (`GetServicesToUpdateOnPodChange`).
+fn services_of(view: ClusterView<'_>, id: PodId, what: PodChanges) -> Vec<ServiceId> {
+    let Some(pod) = view.pods().get(id) else { return Vec::new() };
+    let selecting = view.store().selecting(pod).filter_map(|selecting| match selecting {
+        Selecting::Service(service) => Some(service),
+        Selecting::PodDisruptionBudget(_) => None,
+    });
+    let mut services: Vec<ServiceId> = selecting.collect();
+    if what.has(PodChanges::LABELS) {
+        let all = view.services().iter();
+        let had = all.filter(|(_, service)| service.endpoints.get(id).is_some());
+        let left = had.map(|(service, _)| service).filter(|service| !services.contains(service));
+        let left: Vec<ServiceId> = left.collect();
+        services.extend(left);
+    }
+    services
+}
+
+/// What a Service's endpoints lack if all of its pods are looked at.
+fn all_updates(view: ClusterView<'_>, (id, service): (ServiceId, &Service)) -> Vec<EndpointUpdate> {
+    let selected = view.store().selected_by(Selecting::Service(id)).map(|(pod, _)| pod);
+    let mut pods: Vec<PodId> = selected.collect();
+    pods.extend(service.endpoints.iter().map(|endpoint| endpoint.pod));
+    pods.sort_unstable();
+    pods.dedup();
+    updates_of(view, (id, service), pods)
+}
+
+/// What a Service's endpoints lack if these pods are looked at.
+fn updates_of(
+    view: ClusterView<'_>,
+    (id, service): (ServiceId, &Service),
+    pods: Vec<PodId>,
+) -> Vec<EndpointUpdate> {
+    let updates = pods
+        .into_iter()
+        .map(|pod| EndpointUpdate { pod, endpoint: endpoint_of(view, (id, service), pod) });
+    updates.filter(|update| service.endpoints.get(update.pod) != update.endpoint).collect()
+}
+
+/// The endpoint of a pod in a Service, if it is to have one.
+fn endpoint_of(
+    view: ClusterView<'_>,
+    (id, service): (ServiceId, &Service),
+    pod: PodId,
+) -> Option<Endpoint> {
+    let object = view.pods().get(pod)?;
+    if !view.store().selecting(object).any(|one| one == Selecting::Service(id)) {
+        return None;
+    }
+    let EndpointConditions { ready, serving, terminating } =
+        conditions(object, service.spec.publish_not_ready_addresses)?;
+    Some(Endpoint { pod, ready, serving, terminating })
+}
+
+/// Of updates in the order of their pods, the first that makes a pod begin or cease to be ready, if several do.
+fn first_of_several_changes(
+    before: &Endpoints,
+    updates: &[EndpointUpdate],
+) -> Option<EndpointUpdate> {
+    let is_ready = |endpoint: Option<Endpoint>| endpoint.is_some_and(|one| one.ready);
+    let mut turning = updates
+        .iter()
+        .filter(|update| is_ready(before.get(update.pod)) != is_ready(update.endpoint));
+    let first = turning.next()?;
+    turning.next().map(|_| *first)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn endpoints(pods: &[(u64, bool)]) -> Vec<Endpoint> {
-        let endpoint = |(pod, ready): &(u64, bool)| Endpoint {
-            pod: PodId::from_bits(*pod),
-            ready: *ready,
-            serving: true,
-            terminating: !ready,
-        };
-        pods.iter().map(endpoint).collect()
+    fn update((pod, ready): (u64, Option<bool>)) -> EndpointUpdate {
+        let pod = PodId::from_bits(pod);
+        let endpoint =
+            ready.map(|ready| Endpoint { pod, ready, serving: true, terminating: !ready });
+        EndpointUpdate { pod, endpoint }
     }
 
     #[test]
     fn of_pods_that_change_together_the_first_one_is_written_alone() {
-        let before = endpoints(&[(1, true), (2, true), (3, true), (5, false)]);
-        let after = endpoints(&[(1, true), (2, false), (3, false), (4, true), (5, true)]);
-        let written = endpoints(&[(1, true), (2, false), (3, true), (5, false)]);
-        assert_eq!(first_of_several_changes(&before, &after), Some(written));
-        let gone = endpoints(&[(3, true)]);
-        let written = endpoints(&[(2, true), (3, true), (5, false)]);
-        assert_eq!(first_of_several_changes(&before, &gone), Some(written));
-        let one = endpoints(&[(1, true), (2, true), (4, false)]);
-        assert_eq!(first_of_several_changes(&before, &one), None, "only 3 changes");
-        assert_eq!(first_of_several_changes(&before, &before), None);
+        let before: Endpoints = [(1, true), (2, true), (3, true), (5, false)]
+            .into_iter()
+            .filter_map(|(pod, ready)| update((pod, Some(ready))).endpoint)
+            .collect();
+        let first = |updates: &[(u64, Option<bool>)]| {
+            let updates: Vec<EndpointUpdate> = updates.iter().copied().map(update).collect();
+            first_of_several_changes(&before, &updates)
+        };
+        let several = [(2, Some(false)), (3, Some(false)), (4, Some(true)), (5, Some(true))];
+        assert_eq!(first(&several), Some(update((2, Some(false)))));
+        let gone = [(1, None), (2, None), (5, None)];
+        assert_eq!(first(&gone), Some(update((1, None))));
+        assert_eq!(first(&[(3, None), (4, Some(false)), (5, None)]), None, "only 3 changes");
+        assert_eq!(first(&[]), None);
     }
 }

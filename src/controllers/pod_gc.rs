@@ -72,7 +72,7 @@ impl Controller for PodGcController {
         Watches::NODES.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         match *change {
             Change::Removed { object: ObjectId::Node(node), .. } => {
                 wake.extend([Key::Node(node), COLLECT]);

@@ -39,7 +39,7 @@ impl Controller for StartOrderController {
         Watches::JOBS.and(Watches::STATEFUL_SETS).and(Watches::PODS_OF_STATEFUL_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         if !self.watches().meets(Watches::of(view, change)) {
             return;
         }

@@ -94,7 +94,7 @@ impl Controller for TaintEvictionController {
         Watches::NODES.and(Watches::PODS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         match *change {
             Change::NodeAdded(node) | Change::NodeUpdated(node) => {
                 let now_tainted = view.nodes().get(node).is_some_and(|node| {

@@ -25,7 +25,7 @@ impl Controller for TtlAfterFinishedController {
         Watches::JOBS
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         if let Change::Spec(ObjectId::Job(job), _) | Change::Status(ObjectId::Job(job)) = *change {
             wake.push(Key::Job(job));
         }

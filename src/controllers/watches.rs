@@ -99,7 +99,7 @@ impl Watches {
                     Some(Owner::Job(_)) => Self::PODS.and(Self::PODS_OF_JOBS),
                 }
             }
-            Change::SelectedPodRemoved(_) => Self::SERVICES.and(Self::DISRUPTION_BUDGETS),
+            Change::SelectedPodRemoved(..) => Self::SERVICES.and(Self::DISRUPTION_BUDGETS),
             Change::Spec(object, _) | Change::Status(object) | Change::Removed { object, .. } => {
                 Self::of_kind(object.kind())
             }

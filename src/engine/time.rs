@@ -60,7 +60,7 @@ impl SimTime {
     /// This instant cut to a whole second, as the API server stores every timestamp
     /// (`metav1.Time` serialises to RFC 3339 without fractions).
     pub const fn floor_to_second(self) -> Self {
-        Self(self.0.div_euclid(NANOS_PER_SECOND) * NANOS_PER_SECOND)
+        Self(self.0.div_euclid(NANOS_PER_SECOND).saturating_mul(NANOS_PER_SECOND))
     }
 
     /// `self - earlier`; negative when `earlier` is later.
@@ -274,6 +274,12 @@ impl fmt::Display for SimDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_instant_can_be_cut_to_a_second() {
+        assert_eq!(SimTime(i64::MIN).floor_to_second(), SimTime(i64::MIN));
+        assert_eq!(SimTime(-1).floor_to_second(), SimTime(-NANOS_PER_SECOND));
+    }
 
     #[test]
     fn core_time_is_the_quotient_by_a_billion_whatever_the_size() {

@@ -13,6 +13,9 @@ use manifest::Source;
 /// Path that means standard input.
 pub const STANDARD_INPUT: &str = "-";
 
+/// The largest file that is read whole [bytes].
+const LARGEST_IN_MEMORY: u64 = 1 << 30;
+
 /// All files of a folder and its subfolders, by their relative path with `/` as separator.
 pub fn read_folder(folder: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut files = Vec::new();
@@ -48,9 +51,7 @@ pub fn read_bytes(path: &str) -> Result<Vec<u8>, String> {
     if path != STANDARD_INPUT {
         return read(Path::new(path));
     }
-    let mut bytes = Vec::new();
-    let read = io::stdin().lock().read_to_end(&mut bytes);
-    read.map(|_| bytes).map_err(|error| in_words(&error))
+    read_all(io::stdin().lock(), LARGEST_IN_MEMORY)
 }
 
 /// Reads a file, decompressing gzip and zstd.
@@ -107,13 +108,12 @@ impl PendingFile {
     /// Begins a file, creating its parent folders; compressed with gzip if its name ends in `.gz`.
     pub fn create(path: &Path) -> Result<Self, String> {
         let in_words = |error: io::Error| format!("cannot write {}: {error}", path.display());
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(in_words)?;
-        }
+        create_folder_of(path)?;
         let is_ordinary = !path.exists() || path.is_file() || path.is_dir();
         let unfinished = is_ordinary.then(|| {
+            // Another process may be writing the same file.
             let mut name = path.as_os_str().to_owned();
-            name.push(".draft");
+            name.push(format!(".{}.draft", std::process::id()));
             PathBuf::from(name)
         });
         let file =
@@ -129,17 +129,27 @@ impl PendingFile {
 
     /// Completes the file and moves it to its target.
     pub fn keep(mut self) -> Result<(), String> {
-        let written = match std::mem::replace(&mut self.writer, DraftWriter::Kept) {
-            DraftWriter::Plain(mut file) => file.flush(),
-            DraftWriter::Packed(packer) => packer.finish().and_then(|mut file| file.flush()),
-            DraftWriter::Kept => Ok(()),
+        let writer = match std::mem::replace(&mut self.writer, DraftWriter::Kept) {
+            DraftWriter::Plain(file) => Ok(Some(file)),
+            DraftWriter::Packed(packer) => packer.finish().map(Some),
+            DraftWriter::Kept => Ok(None),
         };
-        let kept = written.and_then(|()| match &self.unfinished {
-            Some(unfinished) => fs::rename(unfinished, &self.path),
-            None => Ok(()),
+        let file = writer.and_then(|file| file.map(whole_file).transpose());
+        let kept = file.and_then(|file| match (&self.unfinished, file) {
+            (Some(unfinished), Some(file)) => {
+                // A full disk behind a network may only show now.
+                file.sync_all()?;
+                fs::rename(unfinished, &self.path)
+            }
+            _ => Ok(()),
         });
         kept.map_err(|error| format!("cannot write {}: {error}", self.path.display()))
     }
+}
+
+/// The file behind a writer, with everything in it that was written.
+fn whole_file(writer: BufWriter<File>) -> io::Result<File> {
+    writer.into_inner().map_err(io::IntoInnerError::into_error)
 }
 
 impl Write for PendingFile {
@@ -191,6 +201,12 @@ pub fn from_folder(folder: &Path, file: &str) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
+/// Creates the parent folders of a file that will be written.
+pub fn create_folder_of(path: &Path) -> Result<(), String> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    fs::create_dir_all(folder).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
 /// Writes a file, creating its parent folders: either completely or not at all.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut draft = PendingFile::create(path)?;
@@ -206,7 +222,18 @@ pub fn beside(file: &str, path: &str) -> String {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|error| in_words(&error))
+    read_all(File::open(path).map_err(|error| in_words(&error))?, LARGEST_IN_MEMORY)
+}
+
+/// Reads to the end, unless that is beyond `limit` bytes: a device may have none.
+fn read_all(input: impl Read, limit: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = input.take(limit + 1).read_to_end(&mut bytes);
+    let length = read.map_err(|error| in_words(&error))?;
+    if length as u64 > limit {
+        return Err("is larger than 1 GiB; only a trace may be".to_owned());
+    }
+    Ok(bytes)
 }
 
 /// The reason why a file could not be read, worded for the user who named it.
@@ -272,6 +299,25 @@ mod tests {
         draft.write_all(b"whole").expect("written");
         draft.keep().expect("kept");
         assert_eq!(fs::read(&path).expect("there"), b"whole");
+    }
+
+    #[test]
+    fn what_never_ends_is_refused() {
+        let error = read_all(io::repeat(0), 5).expect_err("it has no end");
+        assert!(error.starts_with("is larger than"), "{error}");
+        assert_eq!(read_all(&b"short"[..], 5).as_deref(), Ok(&b"short"[..]));
+    }
+
+    #[test]
+    fn of_two_that_write_the_same_file_each_replaces_it_by_a_whole_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("report.html");
+        // A draft of another process, which may still write to it or have been killed.
+        let others = folder.path().join("report.html.1.draft");
+        fs::write(&others, "half of another").expect("written");
+        write_file(&path, b"whole").expect("written");
+        assert_eq!(fs::read(&path).expect("there"), b"whole");
+        assert_eq!(fs::read(&others).expect("there"), b"half of another");
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod results;
 mod spool;
 
 pub use disk::{
-    PendingFile, STANDARD_INPUT, beside, from_folder, open_unpacked, read_bytes, read_folder,
-    read_source, read_unpacked, write_file,
+    PendingFile, STANDARD_INPUT, beside, create_folder_of, from_folder, open_unpacked, read_bytes,
+    read_folder, read_source, read_unpacked, write_file,
 };
 pub use helm::{HelmCharts, is_chart};
 pub use load::{Loader, load_scenario};

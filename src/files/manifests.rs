@@ -141,11 +141,15 @@ impl Parts {
         if super::kustomized::is_kustomized(path) {
             kustomized.push(manifest::kustomize::join(&path.to_string_lossy(), "."));
         }
-        let entries = fs::read_dir(path).map_err(|error| in_words(&error))?;
+        let of_folder = |error: io::Error| {
+            let why = in_words(&error);
+            if depth == 0 { why } else { format!("{}: {why}", path.display()) }
+        };
+        let entries = fs::read_dir(path).map_err(of_folder)?;
         let mut entries = entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| in_words(&error))?;
+            .map_err(of_folder)?;
         entries.sort();
         for entry in entries {
             if !is_hidden(&entry) && (entry.is_dir() || is_manifest(&entry)) {

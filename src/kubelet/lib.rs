@@ -60,6 +60,8 @@ pub struct Kubelet {
     workers: Vec<Option<Worker>>,
     /// Indexed by the node's slot.
     nodes: Vec<NodeAgent>,
+    /// Counts the times at which a node may have become reachable or unreachable.
+    reach_revision: u64,
     /// Nodes with a pod whose resize is unfinished.
     resizing: BTreeSet<NodeId>,
 }
@@ -290,6 +292,7 @@ impl Kubelet {
     /// The node's machine fails: its kubelet is inactive until [`Self::node_up`].
     pub fn node_down(&mut self, view: ClusterView<'_>, node: NodeId, out: &mut Effects) {
         agent_of(&mut self.nodes, node).reach = Reach::Down;
+        self.reach_revision += 1;
         for (pod, _) in view.pods_on(node) {
             if self.worker(pod).is_some_and(Worker::is_running) {
                 out.apps.push(AppEffect::Stopped(pod, Stop::NodeLost));
@@ -305,6 +308,7 @@ impl Kubelet {
             return;
         }
         agent.reach = Reach::Unreachable;
+        self.reach_revision += 1;
         for (pod, _) in view.pods_on(node) {
             if self.worker(pod).is_some_and(Worker::is_running) {
                 out.apps.push(AppEffect::Lost(pod));
@@ -325,6 +329,7 @@ impl Kubelet {
     pub fn node_up(&mut self, view: ClusterView<'_>, node: NodeId, out: &mut Effects) {
         let agent = agent_of(&mut self.nodes, node);
         let before = std::mem::replace(&mut agent.reach, Reach::Up);
+        self.reach_revision += 1;
         let pods: Vec<PodId> = view.pods_on(node).map(|(pod, _)| pod).collect();
         for pod in pods {
             self.with(view, pod, out, |worker, ctx| match before {
@@ -358,6 +363,11 @@ impl Kubelet {
         self.nodes.get(node.index()).is_some_and(NodeAgent::is_down)
     }
 
+    /// Grows whenever [`Self::is_down`] may have changed for any node.
+    pub const fn reach_revision(&self) -> u64 {
+        self.reach_revision
+    }
+
     /// Whether any node is down or unreachable, including nodes whose object has been removed.
     pub fn is_any_down(&self) -> bool {
         self.nodes.iter().any(NodeAgent::is_down)
@@ -372,6 +382,7 @@ impl Kubelet {
     pub fn node_added(&mut self, node: NodeId, uid: u64, images: impl Iterator<Item = Name>) {
         let phase = open_unit(&mut Streams::new(uid).stream("pleg", 0));
         *agent_of(&mut self.nodes, node) = NodeAgent { phase, ..NodeAgent::new(images) };
+        self.reach_revision += 1;
     }
 
     fn worker(&self, pod: PodId) -> Option<&Worker> {

@@ -7,6 +7,7 @@ mod actors;
 mod applications;
 mod ingress;
 mod rollouts;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,9 +28,7 @@ use cluster::{Action, AnySpec, Kind, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimTime, Streams};
 use faults::TimelineAction;
-use manifest::{
-    Diagnostic, Diagnostics, Manifest, Severity, Source, read_documents, read_manifests,
-};
+use manifest::{Diagnostic, Diagnostics, Severity, Source, read_documents, read_manifests};
 use scenario::cluster::{Cluster, NodePool};
 use scenario::document::StartDate;
 use scenario::machines::Preset;
@@ -40,6 +39,7 @@ use scheduler::gpu::GpuRequest;
 use scheduler::plugins::gpu_fragmentation::{TYPICAL_PERCENT, TypicalPod, typical_pods};
 use scheduler::resources::Resources;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
+use settings::set_in_manifests;
 use traffic::{Balancer, Problem, RequestModel, ServicePolicy, ServiceTraffic, TrafficSpec};
 
 /// Start of a run whose scenario has no date: 2026-01-05T00:00:00Z, in Unix seconds.
@@ -454,23 +454,6 @@ const ROUTE_KINDS: [Kind; 2] = [Kind::Ingress, Kind::HTTPRoute];
 fn says_no_part(problem: &Diagnostic, kinds: &[Kind]) -> bool {
     let is_said_of = |kind: &Kind| problem.message.contains(&format!("of kind {kind}:"));
     problem.code == "not-simulated" && kinds.iter().any(is_said_of)
-}
-
-/// Applies a setting to the manifest that it names.
-fn set_in_manifests(manifests: &mut [Manifest], setting: &Override, problems: &mut Diagnostics) {
-    let mut found = false;
-    for manifest in manifests.iter_mut() {
-        if Some(&manifest.reference) == setting.object() {
-            found = true;
-            if let Err(error) = setting.apply(&mut manifest.value) {
-                problems.push(Diagnostic::error("setting", error.to_string()));
-            }
-        }
-    }
-    if !found {
-        let message = format!("{setting}: no manifest defines this object");
-        problems.push(Diagnostic::error("setting", message));
-    }
 }
 
 /// The preset of the cluster: that of its first autoscaled pool, or else of its first pool.

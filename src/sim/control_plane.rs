@@ -379,15 +379,15 @@ impl ControlPlane {
         let mut watchers = of.kinds().fold(0, |watchers, kind| watchers | self.watchers[kind]);
         if cfg!(debug_assertions) {
             // Debug builds, and so all tests, verify that the others ignore the change.
-            for (position, controller) in self.controllers.iter().enumerate() {
+            for (position, controller) in self.controllers.iter_mut().enumerate() {
                 let is_watched = watchers >> position & 1 == 1;
-                assert!(is_watched || !wakes(controller.as_ref(), view, change), "{controller:?}");
+                assert!(is_watched || !wakes(controller.as_mut(), view, change), "{controller:?}");
             }
         }
         while watchers != 0 {
             let first = watchers.trailing_zeros();
             watchers &= watchers - 1;
-            let controller = &self.controllers[first as usize];
+            let controller = &mut self.controllers[first as usize];
             let position = u8::try_from(first).unwrap_or(u8::MAX);
             controller.wakes_on(view, change, &mut self.woken);
             if self.woken.is_empty() {
@@ -419,7 +419,7 @@ fn watchers(controllers: &[Box<dyn Controller>]) -> [u64; Watches::KINDS] {
 }
 
 /// True if a controller enqueues any key on a change.
-fn wakes(controller: &dyn Controller, view: ClusterView<'_>, change: &Change) -> bool {
+fn wakes(controller: &mut dyn Controller, view: ClusterView<'_>, change: &Change) -> bool {
     let mut woken = Vec::new();
     controller.wakes_on(view, change, &mut woken);
     !woken.is_empty()

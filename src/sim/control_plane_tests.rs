@@ -16,7 +16,7 @@ impl Controller for Creator {
         "creator"
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         if let Change::Spec(ObjectId::Service(_), _) = change {
             wake.push(Key::Pass(0));
         }

@@ -2,7 +2,7 @@
 //! cannot be reached. [`rule_writes`](super::rule_writes) decides when kube-proxy and other proxies pick up a
 //! change.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::apps::Apps;
@@ -11,11 +11,14 @@ use super::event::Event;
 use super::rule_sync::{Writer, rule_sync_of};
 use super::world::World;
 use cluster::ClusterView;
-use cluster::pod::{Pod, PodCondition, PodId};
+use cluster::pod::{Pod, PodId};
+use cluster::pod_template::TemplateId;
 use cluster::selection::Selecting;
 use cluster::service::{Endpoint, Service, ServiceId, TrafficDistribution};
+use cluster::standing::PodTally;
 use engine::Streams;
 use kubelet::Kubelet;
+use rustc_hash::FxHashMap;
 use traffic::{BackendId, ServiceId as TrafficId, Traffic, Via};
 
 /// The endpoints of the Services with traffic, as their clients and proxies know them.
@@ -27,8 +30,14 @@ pub(super) struct Endpoints {
     propagating: VecDeque<(ServiceId, Vec<PodId>)>,
     /// The Service at each position of the world's traffic, once it exists.
     services: Vec<Option<ServiceId>>,
-    /// Positions of the Services that cannot be reached.
-    down: BTreeSet<usize>,
+    /// The position of each of these. Looked up only, never iterated.
+    positions: FxHashMap<ServiceId, usize>,
+    /// Positions of the Services that cannot be reached, each with the reason recorded last.
+    down: BTreeMap<usize, &'static str>,
+    /// Positions whose reason may have changed.
+    changed: BTreeSet<usize>,
+    /// [`Kubelet::reach_revision`] at the last check.
+    reach_revision: u64,
 }
 
 /// A proxy that follows the endpoints, and the changes that it does not apply yet.
@@ -55,7 +64,10 @@ impl Endpoints {
             writers: Via::ALL.map(follower),
             propagating: VecDeque::new(),
             services: vec![None; services],
-            down: (0..services).collect(),
+            positions: FxHashMap::default(),
+            down: (0..services).map(|position| (position, "")).collect(),
+            changed: (0..services).collect(),
+            reach_revision: 0,
         }
     }
 
@@ -75,7 +87,11 @@ impl Endpoints {
             return self.changed(env, id);
         };
         if let Some(position) = env.world.traffic_position(&service.meta.id) {
-            self.services[position] = Some(id);
+            if let Some(before) = self.services[position].replace(id) {
+                self.positions.remove(&before);
+            }
+            self.positions.insert(id, position);
+            self.changed.insert(position);
             let via = env.world.traffic[position].1.policy.via;
             balance(traffic, traffic_id(position), service, via);
         }
@@ -83,7 +99,7 @@ impl Endpoints {
 
     /// The endpoints of a Service changed, or the Service was deleted.
     pub(super) fn changed(&mut self, env: &mut Environment, id: ServiceId) {
-        let Some(position) = self.services.iter().position(|one| *one == Some(id)) else { return };
+        let Some(position) = self.positions.get(&id).copied() else { return };
         if let Some(service) = env.store().services().get(id).filter(|one| one.spec.is_headless) {
             self.propagating.push_back((id, routable(service.endpoints.iter(), false)));
             let at = env.now + env.world.timing.dns_cache;
@@ -165,9 +181,7 @@ impl Endpoints {
         let Some((_, pods)) = first.and_then(|first| self.propagating.remove(first)) else {
             return false;
         };
-        let Some(position) = self.services.iter().position(|one| *one == Some(service)) else {
-            return false;
-        };
+        let Some(position) = self.positions.get(&service).copied() else { return false };
         traffic.set_endpoints(env.now, traffic_id(position), &backends(apps, &pods));
         true
     }
@@ -179,29 +193,54 @@ impl Endpoints {
         kubelet: &Kubelet,
         traffic: &mut Traffic,
     ) {
-        let touched = traffic.take_touched();
-        if touched.is_empty() && self.down.is_empty() {
-            return;
-        }
-        // The reason of a Service that is down can change with any pod.
-        let mut positions = self.down.clone();
-        positions.extend(touched.into_iter().map(|service| service.0 as usize));
+        let mut positions = self.take_changed(env, kubelet);
+        positions.extend(traffic.take_touched().into_iter().map(|service| service.0 as usize));
         for position in positions {
-            let has_clients = env.world.traffic[position].1.has_clients();
-            let is_closed = has_clients && traffic.is_closed(traffic_id(position));
-            let down = if traffic.can_answer(traffic_id(position)) && is_closed {
-                self.down.insert(position);
-                Some("NetworkPolicies block clients from its pods")
-            } else if traffic.can_answer(traffic_id(position)) {
-                self.down.remove(&position);
-                None
-            } else {
-                self.down.insert(position);
-                let has_endpoints = traffic.has_endpoints(traffic_id(position));
-                Some(why_down(env.view(), self.service(position), kubelet, has_endpoints))
+            let down = self.why_unreachable(env, kubelet, traffic, position);
+            match down {
+                Some(why) => self.down.insert(position, why),
+                None => self.down.remove(&position),
             };
             env.observers.recorder.set_down(env.now, position, down);
         }
+        env.observers.journal.changed_services = (!self.down.is_empty()).then(BTreeSet::new);
+        debug_assert!(
+            self.down.iter().all(|(position, why)| {
+                self.why_unreachable(env, kubelet, traffic, *position) == Some(*why)
+            }),
+            "what was not looked at has not changed"
+        );
+    }
+
+    /// Takes the positions of Services that are down and of which something changed that the reason depends on.
+    fn take_changed(&mut self, env: &mut Environment, kubelet: &Kubelet) -> BTreeSet<usize> {
+        let services = env.observers.journal.changed_services.take().into_iter().flatten();
+        self.changed.extend(services.filter_map(|service| self.positions.get(&service)));
+        let mut changed = std::mem::take(&mut self.changed);
+        if std::mem::replace(&mut self.reach_revision, kubelet.reach_revision())
+            != kubelet.reach_revision()
+        {
+            changed.extend(self.down.keys());
+        }
+        changed.retain(|position| self.down.contains_key(position));
+        changed
+    }
+
+    /// Why the Service at a position cannot be reached; `None` if it can.
+    fn why_unreachable(
+        &self,
+        env: &Environment,
+        kubelet: &Kubelet,
+        traffic: &Traffic,
+        position: usize,
+    ) -> Option<&'static str> {
+        let id = traffic_id(position);
+        if !traffic.can_answer(id) {
+            let has_endpoints = traffic.has_endpoints(id);
+            return Some(why_down(env.view(), self.service(position), kubelet, has_endpoints));
+        }
+        let is_closed = env.world.traffic[position].1.has_clients() && traffic.is_closed(id);
+        is_closed.then_some("NetworkPolicies block clients from its pods")
     }
 }
 
@@ -251,26 +290,28 @@ fn why_down(
     let Some(service) = service.filter(existing) else {
         return "the Service does not exist";
     };
-    let selected = view.store().selected_by(Selecting::Service(service));
-    let pods: Vec<&Pod> = selected.map(|(_, pod)| pod).collect();
-    if pods.is_empty() {
-        return "no pod exists";
-    }
-    let on_lost_node = |pod: &&Pod| pod.node.is_some_and(|node| kubelet.is_down(node));
-    if pods.iter().all(|pod| pod.node.is_none()) {
+    let selecting = Selecting::Service(service);
+    let tallies = view.store().tallies_of(selecting);
+    let is_any = |count: fn(&PodTally) -> usize| tallies.iter().any(|(_, tally)| count(tally) > 0);
+    let on_lost_node = |pod: &Pod| pod.node.is_some_and(|node| kubelet.is_down(node));
+    if tallies.is_empty() {
+        "no pod exists"
+    } else if !is_any(|tally| tally.bound) {
         "all pods are pending"
-    } else if pods.iter().any(on_lost_node) {
+    } else if kubelet.is_any_down()
+        && view.store().selected_by(selecting).any(|(_, pod)| on_lost_node(pod))
+    {
         "a node was lost"
-    } else if pods.iter().all(|pod| pod.is_terminating() || !pod.is_ready()) {
-        let waits_at_gate = |pod: &&Pod| {
-            let are_ready = pod.conditions.containers_ready.is_some_and(PodCondition::is_true);
-            are_ready && !view.template_of(pod).spec.readiness_gates.is_empty()
+    } else if !is_any(|tally| tally.ready) {
+        let waits_at_gate = |(template, tally): &(TemplateId, PodTally)| {
+            let spec = &view.templates()[*template].spec;
+            tally.containers_ready > 0 && !spec.readiness_gates.is_empty()
         };
-        if pods.iter().any(waits_at_gate) {
+        if tallies.iter().any(waits_at_gate) {
             return "no pod is ready: readinessGates wait for conditions that no controller has set";
         }
         "no pod is ready"
-    } else if no_pod_has_a_port(view, service, &pods) {
+    } else if no_pod_has_a_port(view, service, &tallies) {
         "the Service's targetPort names no port of its pods"
     } else if has_endpoints {
         "its pods are ready but not listening"
@@ -279,12 +320,16 @@ fn why_down(
     }
 }
 
-fn no_pod_has_a_port(view: ClusterView<'_>, service: ServiceId, pods: &[&Pod]) -> bool {
-    let leads_to = |service: &Service, pod: &Pod| {
-        service.spec.is_headless || service.spec.leads_to(&view.template_of(pod).spec)
+fn no_pod_has_a_port(
+    view: ClusterView<'_>,
+    service: ServiceId,
+    tallies: &[(TemplateId, PodTally)],
+) -> bool {
+    let leads_to = |service: &Service, template: TemplateId| {
+        service.spec.is_headless || service.spec.leads_to(&view.templates()[template].spec)
     };
     let service = view.services().get(service);
-    service.is_some_and(|service| !pods.iter().any(|pod| leads_to(service, pod)))
+    service.is_some_and(|service| !tallies.iter().any(|(template, _)| leads_to(service, *template)))
 }
 
 /// The endpoints that kube-proxy uses: the ready ones or, if there are none, those that are serving while

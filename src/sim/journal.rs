@@ -1,8 +1,12 @@
 //! The log of the control plane, for its observers.
 
+use std::collections::BTreeSet;
+
 use super::watch::Watch;
 use cluster::action::Event;
-use cluster::{Change, ClusterView, Refused};
+use cluster::selection::Selecting;
+use cluster::service::ServiceId;
+use cluster::{Change, ClusterView, ObjectId, Refused};
 use engine::SimTime;
 
 /// Observes every action as it is carried out.
@@ -24,6 +28,8 @@ pub struct Journal {
     pub log: Vec<LogEntry>,
     /// The watch, if one was requested.
     pub watch: Option<Watch>,
+    /// The Services of which a pod or the spec changed since this was last taken; `None` while nobody takes it.
+    pub changed_services: Option<BTreeSet<ServiceId>>,
 }
 
 /// One entry of the audit trail.
@@ -69,6 +75,11 @@ impl Journal {
 impl Observer for Journal {
     fn changed(&mut self, view: ClusterView<'_>, changes: &[Change]) {
         self.changes.extend_from_slice(changes);
+        if let Some(services) = &mut self.changed_services {
+            for change in changes {
+                note_services(view, change, services);
+            }
+        }
         if let Some(watch) = &mut self.watch {
             for change in changes {
                 watch.changed(view, change);
@@ -81,5 +92,24 @@ impl Observer for Journal {
             watch.logged(&entry);
         }
         self.log.push(entry);
+    }
+}
+
+/// Adds the Services that a change concerns: their spec, or a pod that they select.
+fn note_services(view: ClusterView<'_>, change: &Change, services: &mut BTreeSet<ServiceId>) {
+    match *change {
+        Change::PodAdded(pod) | Change::PodUpdated(pod, _) => {
+            let Some(pod) = view.pods().get(pod) else { return };
+            services.extend(view.store().selecting(pod).filter_map(|selecting| match selecting {
+                Selecting::Service(service) => Some(service),
+                Selecting::PodDisruptionBudget(_) => None,
+            }));
+        }
+        Change::SelectedPodRemoved(Selecting::Service(service), _)
+        | Change::Spec(ObjectId::Service(service), _)
+        | Change::Removed { object: ObjectId::Service(service), .. } => {
+            services.insert(service);
+        }
+        _ => {}
     }
 }

@@ -50,6 +50,7 @@ impl Traffic {
     pub fn set_peer_group(&mut self, backend: BackendId, peer_group: PeerGroupId) {
         if let Some(row) = self.backends.get_mut(backend) {
             row.peer_group = peer_group;
+            self.touched.extend_from_slice(&row.endpoint_of);
         }
     }
 

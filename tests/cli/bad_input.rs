@@ -713,3 +713,20 @@ fn more_pods_than_can_be_simulated_are_refused_at_once() {
         &["web.yaml:5: Deployment shop/web: spec.replicas: 2147483647 pods: "],
     );
 }
+
+#[test]
+fn a_setting_that_would_make_another_object_is_refused() {
+    let shop = Shop::new();
+    for field in ["metadata.name=other", "metadata.namespace=other", "kind=StatefulSet"] {
+        let ran = run(
+            &shop,
+            &["run", "scenario.yaml", "--set", &format!("manifests.Deployment/shop/web.{field}")],
+        );
+        assert_eq!(ran.code, 2, "{field}");
+        assert!(
+            ran.err.contains("an object's kind, name and namespace cannot be set"),
+            "{}",
+            ran.err
+        );
+    }
+}

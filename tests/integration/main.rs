@@ -25,6 +25,7 @@ mod custom_kinds;
 mod determinism;
 mod discounts;
 mod end_to_end_facts;
+mod endpoints;
 mod faults;
 mod hpa_selectors;
 mod in_place_resize;

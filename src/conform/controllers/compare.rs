@@ -26,7 +26,7 @@ pub(super) fn differences(case: &Case, trace: &Trace) -> Vec<String> {
 /// Compares the outcomes of evictions.
 fn evictions(case: &Case, trace: &Trace) -> Option<String> {
     let told = |entry: &Value| {
-        let rest = entry.as_array().map_or(&[][..], |fields| &fields[1..]);
+        let rest = entry.as_array().and_then(|fields| fields.get(1..)).unwrap_or_default();
         Some(format!("{} µs: {}", micros(&entry[0]), json!(rest)))
     };
     differing("evictions", case.expect.results.as_deref(), &trace.results, told)

@@ -57,7 +57,7 @@ impl Controller for CronJobController {
         Watches::CRON_JOBS.and(Watches::JOBS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let cron_job = match *change {
             Change::Spec(ObjectId::CronJob(cron_job), _)
             | Change::Status(ObjectId::CronJob(cron_job)) => Some(cron_job),

@@ -73,7 +73,7 @@ impl Controller for DaemonSetController {
         Watches::DAEMON_SETS.and(Watches::NODES).and(Watches::PODS_OF_DAEMON_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let owner = match *change {
             Change::Spec(ObjectId::DaemonSet(set), _)
             | Change::Status(ObjectId::DaemonSet(set)) => {

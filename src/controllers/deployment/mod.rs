@@ -28,7 +28,7 @@ impl Controller for DeploymentController {
         Watches::DEPLOYMENTS.and(Watches::REPLICA_SETS).and(Watches::PODS_OF_REPLICA_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let deployment = match *change {
             Change::Spec(ObjectId::Deployment(id), _)
             | Change::Status(ObjectId::Deployment(id)) => Some(id),

@@ -92,7 +92,7 @@ impl Controller for HpaController {
         Some(self)
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         if let Change::Spec(ObjectId::HorizontalPodAutoscaler(id), _) = *change
             && !matches!(self.known.get(id.index()), Some(Some(known)) if known.id == id)
         {

@@ -38,7 +38,7 @@ impl Controller for JobController {
         Watches::JOBS.and(Watches::PODS_OF_JOBS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let owner = match *change {
             Change::Spec(ObjectId::Job(job), _) | Change::Status(ObjectId::Job(job)) => {
                 wake.push(Key::Job(job));

@@ -51,7 +51,7 @@ impl Controller for KedaController {
         Watches::SCALED_OBJECTS
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         if let Change::Spec(ObjectId::ScaledObject(id), _) = *change {
             wake.push(Key::ScaledObject(id));
         }

@@ -112,7 +112,7 @@ impl Controller for KpaController {
         Watches::POD_AUTOSCALERS.and(Watches::SERVICES)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         match *change {
             Change::Spec(ObjectId::PodAutoscaler(id), _)
             | Change::Status(ObjectId::PodAutoscaler(id))

@@ -99,7 +99,7 @@ impl Controller for NodeLifecycleController {
         Watches::NODES
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         match *change {
             Change::NodeAdded(node) | Change::NodeUpdated(node) => {
                 wake.extend([Key::Node(node), MONITOR]);

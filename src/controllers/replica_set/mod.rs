@@ -67,7 +67,7 @@ impl Controller for ReplicaSetController {
         Watches::REPLICA_SETS.and(Watches::PODS_OF_REPLICA_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let owner = match *change {
             Change::Spec(ObjectId::ReplicaSet(set), _)
             | Change::Status(ObjectId::ReplicaSet(set)) => {
@@ -126,8 +126,8 @@ impl Controller for ReplicaSetController {
 }
 
 fn count_pods(view: ClusterView<'_>, id: ReplicaSetId, set: &ReplicaSet) -> status::PodCounts {
-    let pods = view.store().siblings(Owner::ReplicaSet(id)).states();
-    status::count(pods, set.min_ready, view.now)
+    let pods = view.store().siblings(Owner::ReplicaSet(id));
+    status::count(pods.counts(), set.min_ready, view.now)
 }
 
 fn create_pods(id: ReplicaSetId, set: &ReplicaSet, count: usize, actions: &mut Actions) {

@@ -2,8 +2,9 @@
 
 use cluster::deployment::WorkloadCondition;
 use cluster::node::ConditionStatus;
-use cluster::pod::{Pod, PodCondition, PodState};
+use cluster::pod::Pod;
 use cluster::replica_set::{ReplicaSet, ReplicaSetStatus};
+use cluster::siblings::SiblingCounts;
 use engine::{SimDuration, SimTime};
 
 /// Condition kind: creating or deleting pods failed.
@@ -25,33 +26,25 @@ pub struct PodCounts {
 }
 
 /// Counts the pods of a set.
-pub fn count(pods: &[PodState], min_ready: SimDuration, now: SimTime) -> PodCounts {
-    let mut counts = PodCounts::default();
-    for pod in pods {
-        if pod.is_active() {
-            counts.active += 1;
-            let Some(available_at) = available_from(pod.ready, min_ready) else { continue };
-            counts.ready += 1;
-            if available_at <= now {
-                counts.available += 1;
-            } else if counts.next_available.is_none_or(|next| available_at < next) {
-                counts.next_available = Some(available_at);
-            }
-        } else if !pod.phase.is_terminal() {
-            counts.terminating += 1;
-        }
+pub fn count(pods: &SiblingCounts, min_ready: SimDuration, now: SimTime) -> PodCounts {
+    let (available, next_available) = pods.available(min_ready, now);
+    PodCounts {
+        active: int32(pods.active()),
+        ready: int32(pods.ready()),
+        available: int32(available),
+        terminating: int32(pods.terminating()),
+        next_available,
     }
-    counts
+}
+
+fn int32(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// Time at which a ready pod becomes available: `minReadySeconds` after its last transition, which the API server
 /// truncated to whole seconds.
 pub fn available_at(pod: &Pod, min_ready: SimDuration) -> Option<SimTime> {
-    available_from(pod.ready, min_ready)
-}
-
-fn available_from(ready: Option<PodCondition>, min_ready: SimDuration) -> Option<SimTime> {
-    let ready = ready.filter(|ready| ready.status == ConditionStatus::True)?;
+    let ready = pod.ready.filter(|ready| ready.status == ConditionStatus::True)?;
     Some(ready.since + min_ready)
 }
 

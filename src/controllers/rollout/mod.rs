@@ -43,7 +43,7 @@ impl Controller for RolloutController {
         Watches::ROLLOUTS.and(Watches::REPLICA_SETS).and(Watches::SERVICES)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let rollout = match *change {
             Change::Spec(ObjectId::Rollout(id), _) | Change::Status(ObjectId::Rollout(id)) => {
                 Some(id)

@@ -26,7 +26,7 @@ impl Controller for StatefulSetController {
         Watches::STATEFUL_SETS.and(Watches::PODS_OF_STATEFUL_SETS)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let owner = match *change {
             Change::Spec(ObjectId::StatefulSet(set), _)
             | Change::Status(ObjectId::StatefulSet(set)) => {

@@ -68,7 +68,7 @@ impl Controller for VpaController {
         Watches::VPAS
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         if let Change::Spec(ObjectId::VerticalPodAutoscaler(id), _) = *change {
             wake.push(Key::Vpa(id));
         }

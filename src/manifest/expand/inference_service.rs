@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Expansion, ExpansionInput, Mistake, knative, labels, marked};
+use super::{Expansion, ExpansionInput, Mistake, knative, labels, marked, object_at};
 
 /// Name of the serving container.
 const CONTAINER: &str = "kserve-container";
@@ -133,10 +133,8 @@ fn with_scale(mut pods: Value, written: &Value) -> Value {
     if is_hpa {
         given.push(("class", "hpa.autoscaling.knative.dev".to_owned()));
     }
-    if !pods["metadata"]["annotations"].is_object() {
-        pods["metadata"]["annotations"] = json!({});
-    }
-    if let Some(annotations) = pods["metadata"]["annotations"].as_object_mut() {
+    let annotations = object_at(object_at(&mut pods, "metadata"), "annotations");
+    if let Some(annotations) = annotations.as_object_mut() {
         for (name, value) in given {
             annotations.entry(format!("autoscaling.knative.dev/{name}")).or_insert(value.into());
         }
@@ -213,11 +211,13 @@ fn fill_amounts(container: &mut Value) {
         let limit = container.pointer(&format!("/resources/limits/{resource}")).cloned();
         let is_limited = limit.is_some();
         if container.pointer(&format!("/resources/requests/{resource}")).is_none() {
-            container["resources"]["requests"][resource] = limit.unwrap_or_else(|| amount.into());
+            let requests = object_at(object_at(container, "resources"), "requests");
+            requests[resource] = limit.unwrap_or_else(|| amount.into());
         }
         let has_request = container.pointer(&format!("/resources/requests/{resource}"));
         if !is_limited && has_request.is_some_and(|request| request == amount) {
-            container["resources"]["limits"][resource] = amount.into();
+            let limits = object_at(object_at(container, "resources"), "limits");
+            limits[resource] = amount.into();
         }
     }
 }

@@ -169,6 +169,11 @@ fn marked(
     if !template.is_object() {
         template = json!({});
     }
+    for field in ["metadata", "spec"] {
+        if template.get(field).is_some() {
+            object_at(&mut template, field);
+        }
+    }
     if let Some(Value::Object(metadata)) = template.get_mut("metadata") {
         metadata.retain(|field, _| ["labels", "annotations"].contains(&field.as_str()));
     }
@@ -176,14 +181,25 @@ fn marked(
         if more.is_empty() {
             continue;
         }
-        if !template["metadata"][field].is_object() {
-            template["metadata"][field] = json!({});
-        }
-        if let Some(fields) = template["metadata"][field].as_object_mut() {
-            fields.extend(more.clone());
+        let marks = object_at(object_at(&mut template, "metadata"), field);
+        if let Some(marks) = marks.as_object_mut() {
+            marks.extend(more.clone());
         }
     }
     template
+}
+
+/// The object in a field of a document. A field or document of another type, which its controller would refuse, is
+/// replaced by an empty one.
+fn object_at<'a>(document: &'a mut Value, field: &str) -> &'a mut Value {
+    if !document.is_object() {
+        *document = json!({});
+    }
+    let found = &mut document[field];
+    if !found.is_object() {
+        *found = json!({});
+    }
+    found
 }
 
 /// Requires pods with a label's value to share one topology domain, from which pods with other values are excluded.
@@ -201,8 +217,8 @@ fn add_term(template: &mut Value, sort: &str, topology: &str, expressions: &Valu
         "namespaceSelector": {},
         "labelSelector": {"matchExpressions": expressions},
     });
-    let terms =
-        &mut template["spec"]["affinity"][sort]["requiredDuringSchedulingIgnoredDuringExecution"];
+    let of_sort = object_at(object_at(object_at(template, "spec"), "affinity"), sort);
+    let terms = &mut of_sort["requiredDuringSchedulingIgnoredDuringExecution"];
     match terms.as_array_mut() {
         Some(terms) => terms.push(term),
         None => *terms = json!([term]),

@@ -388,3 +388,23 @@ fn a_written_object_stays_where_a_controller_would_make_one_of_its_name() {
     assert_eq!(manifests.len(), 3);
     assert_eq!(at(&manifests, "Service default/iris-predictor", "/spec/ports/0/port"), 1);
 }
+
+#[test]
+fn a_template_with_fields_of_other_types_does_not_end_the_program() {
+    for template in
+        ["{metadata: 5}", "{metadata: {labels: 5}}", "{spec: 5}", "5", "{spec: {affinity: 5}}"]
+    {
+        let text = format!(
+            "
+apiVersion: jobset.x-k8s.io/v1alpha2
+kind: JobSet
+metadata:
+  name: train
+  annotations: {{alpha.jobset.sigs.k8s.io/exclusive-topology: rack}}
+spec:
+  replicatedJobs: [{{name: workers, template: {{spec: {{template: {template}}}}}}}]
+"
+        );
+        assert!(!made(&text).0.is_empty(), "{template}");
+    }
+}

@@ -89,7 +89,7 @@ impl NodeCpus {
         traffic: &mut Traffic,
     ) -> Grants {
         let now = view.now;
-        let on_node = || view.pods_on(node).filter_map(|(pod, _)| app_of(pod));
+        let on_node = || view.pod_ids_on(node).filter_map(&app_of);
         let beside: f64 = on_node().map(PodApp::other_containers_cores).sum();
         let capacity = node_cpu(view, Some(node)).map_or(0.0, |cpu| cpu.as_cores() - beside);
         let crowd = on_node().map(|app| (app, app.own_demand(now, loads)));

@@ -1,0 +1,176 @@
+//! What becomes of files and messages if a disk is full, a folder cannot be written to, a reader goes away, or the program is
+//! killed: a file is whole or absent, and the program says what it could not do.
+#![cfg(target_os = "linux")]
+#![expect(clippy::disallowed_methods, reason = "tests read and write files")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::shop::Shop;
+
+/// The commands that write files, all of them into `out`.
+const WRITERS: [&[&str]; 8] = [
+    &["run", "scenario.yaml", "--charts", "out"],
+    &["run", "scenario.yaml", "--report", "out/run.html"],
+    &["check", "scenario.yaml", "--junit", "out/junit.xml"],
+    &[
+        "compare",
+        "scenario.yaml",
+        "scenario.yaml",
+        "--save",
+        "out/baseline.json",
+        "--charts",
+        "out",
+    ],
+    &[
+        "sweep",
+        "scenario.yaml",
+        "--vary",
+        GRID,
+        "--seeds",
+        "1",
+        "--charts",
+        "out",
+        "--report",
+        "out/sweep.html",
+    ],
+    &["sweep", "plan", "scenario.yaml", "--vary", GRID, "--seeds", "1", "--to", "out/plan.json"],
+    &["init", "web.yaml", "-o", "out/scenario.yaml"],
+    &["import", "log.csv", "-o", "out/trace.csv.gz"],
+];
+
+const GRID: &str = "cluster.nodePools[general].count=1,2";
+
+fn shop() -> Shop {
+    let shop = Shop::new();
+    // A trace that compresses to more than a few blocks.
+    let times = (0..60_000_u64).map(|number| format!("{}.{:03}\n", number, number * 7919 % 1000));
+    shop.write("log.csv", format!("t_s\n{}", times.collect::<String>()));
+    shop
+}
+
+/// The files of a folder with their content.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("readable"));
+    let named = entries.map(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        (name, fs::read(entry.path()).expect("read"))
+    });
+    named.collect()
+}
+
+/// Runs the program in a shell that has done `before`.
+fn run_after(before: &str, shop: &Shop, arguments: &[&str]) -> Output {
+    let program = assert_cmd::cargo::cargo_bin!("wavetank");
+    let script = format!("{before}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]).arg(program).args(arguments).current_dir(shop.path());
+    command.output().expect("bash")
+}
+
+/// Files that a run must have written whole: all but drafts, without what differs from run to run.
+fn assert_whole(found: &BTreeMap<String, Vec<u8>>, whole: &BTreeMap<String, Vec<u8>>, what: &str) {
+    for (name, content) in found.iter().filter(|(name, _)| !name.ends_with(".draft")) {
+        assert!(whole.get(name) == Some(content), "{what}: {name} has {} bytes", content.len());
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_file_and_is_told() {
+    let shop = shop();
+    let out = shop.path().join("out");
+    for arguments in WRITERS {
+        assert_eq!(
+            run_after("true", &shop, arguments).status.code().map(|code| code < 2),
+            Some(true),
+            "{arguments:?}"
+        );
+        let whole = files(&out);
+        let largest = whole.values().map(Vec::len).max().expect("files");
+        fs::remove_dir_all(&out).expect("removed");
+        // A limit on the size of files is what a full disk is to a program that writes.
+        for blocks in [0, largest / 2048] {
+            let ran = run_after(&format!("ulimit -f {blocks}; trap '' XFSZ"), &shop, arguments);
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert_eq!(ran.status.code(), Some(2), "{arguments:?}: {said}");
+            assert!(said.contains("error: cannot write out/"), "{arguments:?}: {said}");
+            let found = files(&out);
+            assert_whole(&found, &whole, &format!("{arguments:?} with {blocks} blocks"));
+            assert!(
+                found.keys().all(|name| !name.ends_with(".draft")),
+                "{arguments:?}: {:?}",
+                found.keys()
+            );
+            let _ = fs::remove_dir_all(&out);
+        }
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_told() {
+    let shop = shop();
+    shop.write("out", "a file where a folder is needed");
+    for arguments in WRITERS {
+        let ran = shop.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains("error: cannot write out"), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn one_that_is_killed_leaves_no_half_file() {
+    let shop = shop();
+    let out = shop.path().join("out");
+    let program = assert_cmd::cargo::cargo_bin!("wavetank");
+    for arguments in WRITERS {
+        run_after("true", &shop, arguments);
+        let whole = files(&out);
+        fs::remove_dir_all(&out).expect("removed");
+        for (signal, millis) in [("KILL", 5), ("KILL", 25), ("KILL", 60), ("INT", 40), ("TERM", 40)]
+        {
+            let mut command = Command::new(program);
+            command.args(arguments).current_dir(shop.path());
+            let mut child =
+                command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+            sleep(Duration::from_millis(millis));
+            // It may have ended before.
+            let _ = Command::new("kill").args(["-s", signal, &child.id().to_string()]).output();
+            child.wait().expect("ended");
+            assert_whole(
+                &files(&out),
+                &whole,
+                &format!("{arguments:?}: {signal} after {millis} ms"),
+            );
+            let _ = fs::remove_dir_all(&out);
+        }
+    }
+}
+
+#[test]
+fn a_closed_pipe_ends_every_command_quietly() {
+    let shop = shop();
+    let printers: [&[&str]; 8] = [
+        &["run", "scenario.yaml"],
+        &["run", "scenario.yaml", "-o", "json"],
+        &["get", "pods", "scenario.yaml"],
+        &["sweep", "scenario.yaml", "--vary", GRID, "--seeds", "1"],
+        &["schema"],
+        &["catalog"],
+        &["init", "web.yaml", "-o", "-"],
+        &["import", "log.csv", "-o", "-"],
+    ];
+    for arguments in printers {
+        let program = assert_cmd::cargo::cargo_bin!("wavetank");
+        let script = "\"$0\" \"$@\" | true; exit ${PIPESTATUS[0]}";
+        let mut command = Command::new("bash");
+        command.args(["-c", script]).arg(program).args(arguments).current_dir(shop.path());
+        let ran = command.output().expect("bash");
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(0), "{arguments:?}: {said}");
+        assert!(!said.contains("error") && !said.contains("panic"), "{arguments:?}: {said}");
+    }
+}
