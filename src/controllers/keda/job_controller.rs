@@ -44,7 +44,7 @@ impl Controller for ScaledJobController {
         Watches::SCALED_JOBS
     }
 
-    fn wakes_on(&self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         if let Change::Spec(ObjectId::ScaledJob(id), _) = *change {
             wake.push(Key::ScaledJob(id));
         }

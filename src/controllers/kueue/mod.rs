@@ -49,7 +49,7 @@ impl Controller for KueueController {
         Watches::JOBS.and(Watches::QUEUES)
     }
 
-    fn wakes_on(&self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let concerns = match *change {
             Change::Spec(ObjectId::Job(_), _)
             | Change::Status(ObjectId::Job(_))
