@@ -99,6 +99,7 @@ struct WrittenQueue {
     stop_policy: Option<String>,
     fair_sharing: Opaque,
     admission_scope: Opaque,
+    concurrent_admission_policy: Opaque,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

@@ -217,7 +217,7 @@ const MEANINGS: [(&str, &str, &str); 36] = [
     ("ResourceFlavorSpec", "topologyName", "Jobs are admitted regardless of topology"),
     (
         "ClusterQueueSpec",
-        "admissionChecks admissionChecksStrategy fairSharing admissionScope",
+        "admissionChecks admissionChecksStrategy fairSharing admissionScope concurrentAdmissionPolicy",
         "Jobs are admitted without checks, and in the order of priority and age",
     ),
     ("LocalQueueSpec", "fairSharing", "Jobs are admitted in the order of priority and age"),

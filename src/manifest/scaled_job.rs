@@ -220,7 +220,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn lowered(spec: Value) -> (ScaledJobSpec, Vec<String>) {
+    fn lowered(spec: &Value) -> (ScaledJobSpec, Vec<String>) {
         let mut object = json!({
             "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledJob", "metadata": {"name": "mail"},
             "spec": {
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn its_jobs_have_labels_of_keda_and_of_its_own() {
-        let (spec, errors) = lowered(json!({}));
+        let (spec, errors) = lowered(&json!({}));
         assert_eq!(errors, [""; 0]);
         let labels = &spec.job_template.labels;
         assert_eq!(labels.get("scaledjob.keda.sh/name").map(|name| &**name), Some("mail"));
@@ -255,13 +255,13 @@ mod tests {
     #[test]
     fn the_older_field_of_the_rollout_takes_precedence() {
         let both = json!({"rolloutStrategy": "gradual", "rollout": {"strategy": "immediate"}});
-        assert!(lowered(both).0.is_rollout_gradual);
-        assert!(lowered(json!({"rollout": {"strategy": "gradual"}})).0.is_rollout_gradual);
+        assert!(lowered(&both).0.is_rollout_gradual);
+        assert!(lowered(&json!({"rollout": {"strategy": "gradual"}})).0.is_rollout_gradual);
     }
 
     #[test]
     fn what_the_operator_rejects_is_an_error() {
-        let (_, errors) = lowered(json!({
+        let (_, errors) = lowered(&json!({
             "pollingInterval": 0,
             "scalingStrategy": {"strategy": "quick"},
             "triggers": [{"type": "rabbitmq", "metricType": "Value", "metadata": {"queueName": "mail"}}],

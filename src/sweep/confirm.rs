@@ -149,9 +149,8 @@ pub(super) mod tests {
             month_usd: 0.0,
             figures: Vec::new(),
         };
-        let taken = table.confirm(&[2], |position| {
-            Ok::<_, Infallible>(vec![run(if position == 0 { 1 } else { 0 })])
-        });
+        let taken = table
+            .confirm(&[2], |position| Ok::<_, Infallible>(vec![run(u64::from(position == 0))]));
         taken.expect("the trials succeed");
         assert!(table.rows[1].is_cheapest && !table.rows[0].is_cheapest);
         assert!(!table.rows[0].will_do());

@@ -16,6 +16,7 @@ use cluster::kueue::QueueStatus;
 use cluster::node::{NODE_CONDITIONS, Node};
 use cluster::policy::PodDisruptionBudget;
 use cluster::replica_set::ReplicaSet;
+use cluster::scaled_job::ScaledJobStatus;
 use cluster::stateful_set::StatefulSet;
 use cluster::vpa::{Amounts, Resource, VpaObject};
 use cluster::{ClusterView, Kind, ObjectId};
@@ -45,23 +46,7 @@ pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<Stri
         }
         ObjectId::ClusterQueue(id) => queue(store.cluster_queues().get(id)?.status),
         ObjectId::LocalQueue(id) => queue(store.local_queues().get(id)?.status),
-        ObjectId::ScaledJob(id) => {
-            let status = &store.scaled_jobs().get(id)?.status;
-            let conditions = [
-                ("Ready", status.conditions.ready),
-                ("Active", status.conditions.active),
-                ("Paused", status.conditions.paused),
-            ];
-            let conditions = conditions.map(|(name, condition)| {
-                let mut written = json!({ "type": name, "status": condition.status.as_str() });
-                if !condition.reason.is_empty() {
-                    written["reason"] = condition.reason.into();
-                }
-                written
-            });
-            let at = status.last_active.map_or(Value::Null, |at| time(view, at));
-            fields([("conditions", json!(conditions)), ("lastActiveTime", at)])
-        }
+        ObjectId::ScaledJob(id) => scaled_job(view, &store.scaled_jobs().get(id)?.status),
         ObjectId::PodAutoscaler(id) => {
             let object = store.pod_autoscalers().get(id)?;
             let (active, reason) = readiness(&object.status);
@@ -116,6 +101,23 @@ pub(super) fn status(view: ClusterView<'_>, object: ObjectId) -> Option<Map<Stri
         ObjectId::Namespace(_) => fields([("phase", "Active".into())]),
         _ => return None,
     })
+}
+
+fn scaled_job(view: ClusterView<'_>, status: &ScaledJobStatus) -> Map<String, Value> {
+    let conditions = [
+        ("Ready", status.conditions.ready),
+        ("Active", status.conditions.active),
+        ("Paused", status.conditions.paused),
+    ];
+    let conditions = conditions.map(|(name, condition)| {
+        let mut written = json!({ "type": name, "status": condition.status.as_str() });
+        if !condition.reason.is_empty() {
+            written["reason"] = condition.reason.into();
+        }
+        written
+    });
+    let at = status.last_active.map_or(Value::Null, |at| time(view, at));
+    fields([("conditions", json!(conditions)), ("lastActiveTime", at)])
 }
 
 fn replica_set(view: ClusterView<'_>, set: &ReplicaSet) -> Map<String, Value> {

@@ -74,7 +74,7 @@ fn run_after(before: &str, shop: &Shop, arguments: &[&str]) -> Output {
 
 /// Files that a run must have written whole: all but drafts, without what differs from run to run.
 fn assert_whole(found: &BTreeMap<String, Vec<u8>>, whole: &BTreeMap<String, Vec<u8>>, what: &str) {
-    for (name, content) in found.iter().filter(|(name, _)| !name.ends_with(".draft")) {
+    for (name, content) in found.iter().filter(|(name, _)| !is_draft(name)) {
         assert!(whole.get(name) == Some(content), "{what}: {name} has {} bytes", content.len());
     }
 }
@@ -100,11 +100,7 @@ fn a_full_disk_leaves_no_half_file_and_is_told() {
             assert!(said.contains("error: cannot write out/"), "{arguments:?}: {said}");
             let found = files(&out);
             assert_whole(&found, &whole, &format!("{arguments:?} with {blocks} blocks"));
-            assert!(
-                found.keys().all(|name| !name.ends_with(".draft")),
-                "{arguments:?}: {:?}",
-                found.keys()
-            );
+            assert!(found.keys().all(|name| !is_draft(name)), "{arguments:?}: {:?}", found.keys());
             let _ = fs::remove_dir_all(&out);
         }
     }
@@ -173,4 +169,9 @@ fn a_closed_pipe_ends_every_command_quietly() {
         assert_eq!(ran.status.code(), Some(0), "{arguments:?}: {said}");
         assert!(!said.contains("error") && !said.contains("panic"), "{arguments:?}: {said}");
     }
+}
+
+/// Whether a file is what a command writes before it renames it.
+fn is_draft(name: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|ending| ending == "draft")
 }

@@ -159,7 +159,9 @@ impl World {
             let view = ClusterView::new(&self.store, self.now);
             self.controller.reconcile(view, Key::Service(service), &mut actions);
             let requests: Vec<Action> = actions.into_requests().map(|(action, _)| action).collect();
-            requests.into_iter().for_each(|action| self.act(action));
+            for action in requests {
+                self.act(action);
+            }
         }
     }
 

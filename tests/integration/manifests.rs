@@ -16,7 +16,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/manife
 /// ago, misspelt fields.
 const FILES_WITH_ERRORS: [(&str, usize); 5] = [
     ("invalid-value", 38),
-    ("missing-field", 12),
+    ("missing-field", 13),
     ("unknown-field", 12),
     ("unknown-kind", 10),
     ("wrong-type", 2),

@@ -158,6 +158,19 @@ const ONE_OF_EACH: &str = "
 {apiVersion: argoproj.io/v1alpha1, kind: ClusterAnalysisTemplate, metadata: {name: one}, spec: {metrics: [{name: m,
  successCondition: 'result[0] > 0.9', provider: {prometheus: {query: success}}}]}}
 ---
+{apiVersion: keda.sh/v1alpha1, kind: ScaledJob, metadata: {name: one}, spec: {jobTargetRef: {template: {spec: {restartPolicy: Never,
+ containers: [{name: c, image: 'c:1'}]}}}, triggers: [{type: prometheus, metadata: {serverAddress: 'http://p', query: q, threshold:
+ '1'}}]}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta1, kind: ResourceFlavor, metadata: {name: one}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta1, kind: ClusterQueue, metadata: {name: one}, spec: {namespaceSelector: {}, resourceGroups:
+ [{coveredResources: [cpu], flavors: [{name: one, resources: [{name: cpu, nominalQuota: 9}]}]}]}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta1, kind: LocalQueue, metadata: {name: one, namespace: default}, spec: {clusterQueue: one}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta1, kind: WorkloadPriorityClass, metadata: {name: one}, value: 9}
+---
 {apiVersion: autoscaling.internal.knative.dev/v1alpha1, kind: PodAutoscaler, metadata: {name: one}, spec: {scaleTargetRef:
  {apiVersion: apps/v1, kind: Deployment, name: none}}}
 ";

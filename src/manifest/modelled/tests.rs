@@ -11,7 +11,8 @@ use crate::{Source, load, schema};
 
 /// Every field named in the tables, with its type.
 fn named() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let modelled = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..5]);
+    let modelled =
+        MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..OBJECTS.len() - 1]);
     let modelled =
         modelled.flat_map(|(types, fields)| types.split_ascii_whitespace().map(|of| (of, *fields)));
     let others = NEUTRAL.iter().chain(&MEANINGS).map(|(of, fields, _)| (*of, *fields));
@@ -51,10 +52,11 @@ fn walk<'a>(name: &'a str, is_top: bool, seen: &mut BTreeSet<&'a str>, missing: 
         return;
     }
     let short = name.rsplit('.').next().unwrap_or(name);
-    let tables = MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..5]);
+    let tables =
+        MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..OBJECTS.len() - 1]);
     let is_known = tables.into_iter().any(|(of, _)| lists(of, short));
     for (field, schema) in properties {
-        let is_object_field = is_top && lists(OBJECTS[5].1, field);
+        let is_object_field = is_top && lists(OBJECTS[OBJECTS.len() - 1].1, field);
         let played = part(short, field);
         let is_explained = played != Part::Listed || meaning(short, field) != meaning("", "");
         let is_in_a_table = is_known || played == Part::Neutral || is_object_field;

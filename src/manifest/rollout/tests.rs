@@ -150,20 +150,21 @@ fn metric(rest: &str) -> String {
     format!("metrics: [{{name: m, provider: {{prometheus: {{query: up}}}}{rest}}}]")
 }
 
+const NGINX: &str =
+    "stableService: a, canaryService: b, trafficRouting: {nginx: {stableIngress: i}}";
+const ANALYSIS_STEP: &str = "steps: [{analysis: {templates: [{templateName: t}]}}]";
+
+/// An Ingress with a rule for this Service.
+fn ingress(service: &str) -> String {
+    format!(
+        "---\n{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: i}}, spec: {{rules: [{{http: {{paths: [{{path: /, \
+         pathType: Prefix, backend: {{service: {{name: {service}, port: {{number: 80}}}}}}}}]}}}}]}}}}\n"
+    )
+}
+
 #[test]
 fn objects_that_a_rollout_names_must_exist_and_fit() {
     let once = template("t", &metric(""));
-    let ingress = |service: &str| {
-        format!(
-            "---\n{{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {{name: i}}, spec: {{rules: [{{http: {{paths: [{{path: /, \
-             pathType: Prefix, backend: {{service: {{name: {service}, port: {{number: 80}}}}}}}}]}}}}]}}}}\n"
-        )
-    };
-    let nginx = "stableService: a, canaryService: b, trafficRouting: {nginx: {stableIngress: i}}";
-    let step = "steps: [{analysis: {templates: [{templateName: t}]}}]";
-    let background = "analysis: {templates: [{templateName: t}]}";
-    let given =
-        "steps: [{analysis: {templates: [{templateName: t}], args: [{name: x, value: '1'}]}}]";
     let endless = metric(", interval: 1m");
     let other = SERVICES.replace(
         "name: a",
@@ -178,20 +179,28 @@ fn objects_that_a_rollout_names_must_exist_and_fit() {
             "canary.stableService: Service \"a\" has unmatch label \"track\" in rollout",
         ),
         ("stableService: a", other, "Service \"a\" is managed by another Rollout"),
-        (step, String::new(), "canary.steps[0].analysis.templates: AnalysisTemplate 't' not found"),
+        (
+            ANALYSIS_STEP,
+            String::new(),
+            "canary.steps[0].analysis.templates: AnalysisTemplate 't' not found",
+        ),
         (
             "analysis: {templates: [{templateName: t, clusterScope: true}]}",
             once.clone(),
             "canary.analysis.templates: ClusterAnalysisTemplate 't' not found",
         ),
-        (step, template("t", "templates: [{templateName: u}]"), "AnalysisTemplate 'u' not found"),
         (
-            step,
+            ANALYSIS_STEP,
+            template("t", "templates: [{templateName: u}]"),
+            "AnalysisTemplate 'u' not found",
+        ),
+        (
+            ANALYSIS_STEP,
             template("t", &format!("args: [{{name: x}}], {}", metric(""))),
             "args.x was not resolved",
         ),
         (
-            step,
+            ANALYSIS_STEP,
             template("t", &endless),
             "AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>",
         ),
@@ -201,7 +210,7 @@ fn objects_that_a_rollout_names_must_exist_and_fit() {
             "two metrics have the same name 'm'",
         ),
         (
-            step,
+            ANALYSIS_STEP,
             template(
                 "t",
                 &format!("dryRun: [{{metricName: m}}, {{metricName: m}}], {}", metric("")),
@@ -209,12 +218,12 @@ fn objects_that_a_rollout_names_must_exist_and_fit() {
             "two Dry-Run metric rules have the same name 'm'",
         ),
         (
-            nginx,
+            NGINX,
             SERVICES.to_owned(),
             "nginx.stableIngress: ingress.networking.k8s.io \"i\" not found",
         ),
         (
-            nginx,
+            NGINX,
             format!("{SERVICES}{}", ingress("b")),
             "ingress `i` has no rules using service a backend",
         ),
@@ -225,9 +234,18 @@ fn objects_that_a_rollout_names_must_exist_and_fit() {
             "{canary}: {said}"
         );
     }
+}
+
+#[test]
+fn objects_that_fit_a_rollout_are_taken() {
+    let once = template("t", &metric(""));
+    let endless = metric(", interval: 1m");
+    let background = "analysis: {templates: [{templateName: t}]}";
+    let given =
+        "steps: [{analysis: {templates: [{templateName: t}], args: [{name: x, value: '1'}]}}]";
     for (canary, objects) in [
-        (nginx, format!("{SERVICES}{}", ingress("a"))),
-        (step, once),
+        (NGINX, format!("{SERVICES}{}", ingress("a"))),
+        (ANALYSIS_STEP, once),
         (background, template("t", &endless)),
         (
             given,
