@@ -210,6 +210,7 @@ fn changed(kind: Kind, action: impl FnOnce(ObjectReference) -> TimelineAction) -
 fn template(kind: Kind, object: &Value) -> &Value {
     match kind {
         Kind::CronJob => &object["spec"]["jobTemplate"]["spec"]["template"],
+        Kind::ScaledJob => &object["spec"]["jobTargetRef"]["template"],
         _ => &object["spec"]["template"],
     }
 }
