@@ -77,7 +77,7 @@ kind: Scenario
 name: growth
 duration: 4h
 manifests: [apps.yaml]
-timing: {{controllerClient: {{qps: 100, burst: 100}}}}
+timing: {{controllerClient: {{qps: 100, burst: 100}}, schedulerClient: {{qps: 10000, burst: 10000}}}}
 cluster:
 {cluster}timeline:
 "
