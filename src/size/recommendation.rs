@@ -148,7 +148,7 @@ pub struct Confidence {
     pub holds_per_mille: u32,
     /// Settings that held with the seeds of the search and failed with fresh ones.
     pub refuted: usize,
-    /// Failures in spite of which it holds, such as `without a node`.
+    /// Failures in spite of which it holds, such as `without the busiest node`.
     pub survives: Vec<String>,
 }
 

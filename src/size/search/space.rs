@@ -46,8 +46,8 @@ impl Space {
     }
 
     /// Combinations of the choices, with all other levels as `point` has them: those with the lowest floors, in the order
-    /// of these, at most `most`. A floor is a sum over the choices, so that none of the lowest begins with a part that is
-    /// not among the lowest itself.
+    /// of these, at most `most`. Only the lowest are kept after each knob. As long as floors are finite they are sums over the
+    /// choices, so that this loses none of the lowest; one that is infinite, for want of CPU in a part, may be lost.
     pub fn choices(
         &self,
         point: &[usize],
