@@ -17,7 +17,7 @@ use manifest::{
 use scenario::inventory::Inventory;
 use scenario::schema::json_schema;
 use scenario::starter::{NodeGroup, OmittedObject, Starter};
-use scenario::{HelmChart, missing_services};
+use scenario::{HelmChart, missing_ports, missing_services};
 
 /// Options of `wavetank init`.
 #[derive(Debug, clap::Args)]
@@ -100,7 +100,7 @@ struct Started {
     text: String,
     choice: Choice,
     left_out: Vec<OmittedObject>,
-    /// Warnings about route backends without a Service.
+    /// Warnings about route backends without a Service or without its port.
     missing_backends: Vec<String>,
 }
 
@@ -225,8 +225,9 @@ fn nothing_runs(arguments: &Arguments, choice: &Choice, refused: Option<Diagnost
 fn missing_backends(inventory: &Inventory, objects: &[Manifest]) -> Vec<String> {
     let manifest = |object: &ObjectReference| objects.iter().find(|one| one.reference == *object);
     let is_there = |service: &NamespacedName| inventory.services.contains_key(service);
-    let missing = missing_services(&inventory.routing, is_there, manifest);
-    let lines = missing.into_iter().map(|Diagnostic { object, field, message, .. }| {
+    let missing = missing_services(&inventory.routing, is_there, manifest).into_iter();
+    let missing = missing.chain(missing_ports(&inventory.routing, manifest));
+    let lines = missing.map(|Diagnostic { object, field, message, .. }| {
         format!("left out: {}: {field}: {message}", object.unwrap_or_default())
     });
     lines.collect()

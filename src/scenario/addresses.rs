@@ -12,6 +12,13 @@ use cluster::{Name, NamespacedName, ObjectReference};
 const ADDRESS_ENDS: [&str; 8] =
     ["ADDR", "ADDRESS", "ENDPOINT", "HOST", "HOSTNAME", "SERVER", "URI", "URL"];
 
+/// Words in the names of variables that hold the address of a telemetry backend, to which applications send in the
+/// background: a request does not wait for it.
+const TELEMETRY_WORDS: [&str; 8] =
+    ["COLLECTOR", "JAEGER", "OTEL", "OTLP", "SENTRY", "STATSD", "TRACING", "ZIPKIN"];
+/// Ports of OTLP, Jaeger, Zipkin and StatsD.
+const TELEMETRY_PORTS: [&str; 7] = ["4317", "4318", "6831", "8125", "9411", "14250", "14268"];
+
 /// An environment variable of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Variable {
@@ -88,9 +95,12 @@ impl Inventory {
     }
 }
 
-/// The hosts in the value of a variable; several if the value is a comma-separated list.
-fn hosts<'a>(name: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
-    let is_address = ADDRESS_ENDS.iter().any(|end| name.to_ascii_uppercase().ends_with(end));
+/// The hosts in the value of a variable, except those of telemetry backends; several if the value is a comma-separated
+/// list.
+fn hosts<'a>(name: &str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    let name = name.to_ascii_uppercase();
+    let is_address = ADDRESS_ENDS.iter().any(|end| name.ends_with(end));
+    let is_telemetry = TELEMETRY_WORDS.iter().any(|word| name.contains(word));
     text.split(',').filter_map(move |one| {
         let (scheme, rest) =
             one.trim().split_once("://").map_or((None, one.trim()), |(s, r)| (Some(s), r));
@@ -99,7 +109,8 @@ fn hosts<'a>(name: &'a str, text: &'a str) -> impl Iterator<Item = &'a str> {
         let (host, port) =
             authority.split_once(':').map_or((authority, None), |(h, p)| (h, Some(p)));
         let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
-        (scheme.is_some() || has_port || is_address).then_some(host)
+        let is_telemetry = is_telemetry || port.is_some_and(|port| TELEMETRY_PORTS.contains(&port));
+        (!is_telemetry && (scheme.is_some() || has_port || is_address)).then_some(host)
     })
 }
 
@@ -118,6 +129,8 @@ mod tests {
             ("BROKERS", "kafka-0:9092, kafka-1:9092", &["kafka-0", "kafka-1"]),
             ("SERVICE_NAME", "frontend", &[]),
             ("TIME", "12:noon", &[]),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel-collector:8080", &[]),
+            ("TRACES_URL", "http://tempo:4318/v1/traces", &[]),
         ] {
             assert_eq!(hosts(name, text).collect::<Vec<_>>(), found, "{name}={text}");
         }

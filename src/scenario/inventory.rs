@@ -11,7 +11,9 @@ use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
 use cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
 use cluster::pod_resources::pod_requests;
-use cluster::pod_template::{PodAffinityTerm, PodSpec, PodTemplate, Reference, ResourceList};
+use cluster::pod_template::{
+    PodAffinityTerm, PodSpec, PodTemplate, Reference, ResourceList, Toleration,
+};
 use cluster::scaled_job::SCALED_JOB_LABEL;
 use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
 use karpenter::labels::{CAPACITY_TYPE, SPOT};
@@ -93,6 +95,8 @@ pub struct PodShape {
     /// Labels that its node must have: those of the node selector, and the first values of the first term of a
     /// required node affinity.
     pub node_selector: BTreeMap<String, String>,
+    /// Tolerations of the template.
+    pub tolerations: Vec<Toleration>,
     /// True if each pod uses a host port.
     pub takes_node_port: bool,
     /// True if anti-affinity keeps any two of the pods off the same node.
@@ -245,6 +249,7 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
         service_account: template.spec.service_account_name.clone(),
         references: template.spec.references,
         readiness_gates: template.spec.readiness_gates,
+        tolerations: template.spec.tolerations,
         server: inference_server(written),
     }
 }

@@ -41,5 +41,5 @@ pub use overrides::Override;
 pub use rates::{ClientRate, RuleSync};
 pub use read::ScenarioText;
 pub use resolved::ResolvedScenario;
-pub use routing::{Routing, missing_services, route_problems, target_problems};
+pub use routing::{Routing, missing_ports, missing_services, route_problems, target_problems};
 pub use timing::{Timing, TimingPreset};

@@ -27,7 +27,7 @@ use canary::CanaryWeight;
 use cluster::{Kind, NamespacedName, ObjectReference};
 use limits::RouteLimits;
 use manifest::{Diagnostic, FieldPath, Manifest, decode, decode_without_diagnostics};
-pub use targets::{missing_services, target_problems};
+pub use targets::{missing_ports, missing_services, target_problems};
 
 /// The rules of all Ingresses and HTTPRoutes, in the order of the objects, and the Service data they need.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -53,6 +53,18 @@ pub fn missing_services<'m>(
     diagnostics(findings, manifest)
 }
 
+/// Warns of backends whose Service has no such port.
+pub fn missing_ports<'m>(
+    routing: &Routing,
+    manifest: impl Fn(&ObjectReference) -> Option<&'m Manifest>,
+) -> Vec<Diagnostic> {
+    let findings = routing.rules.iter().flat_map(|rule| {
+        let lacking = rule.backends.iter().filter(|one| !routing.has_port(rule, one));
+        lacking.map(move |one| (rule, routing.without_port(rule, one, &[])))
+    });
+    diagnostics(findings, manifest)
+}
+
 /// The findings without duplicates, which arise because a rule of an HTTPRoute is listed for each host and path.
 fn diagnostics<'r, 'm>(
     findings: impl IntoIterator<Item = (&'r Rule, Finding)>,

@@ -7,8 +7,12 @@ use super::yaml::scalar;
 /// The kinds of settings that were guessed.
 pub(super) struct Guesses {
     pub(super) has_pools: bool,
+    pub(super) has_taints: bool,
     pub(super) has_spot_share: bool,
     pub(super) has_applications: bool,
+    pub(super) has_gates: bool,
+    /// Whether the meaning of custom metrics is inferred from their names.
+    pub(super) has_metrics: bool,
     /// Whether some applications have no traces.
     pub(super) has_untraced: bool,
     /// Whether lengths of prompts and answers are guessed.
@@ -28,17 +32,21 @@ impl Guesses {
         let guessed = [
             (self.has_pools, "cluster.nodePools[*].instanceType"),
             (self.has_pools, "cluster.nodePools[*].count"),
+            (self.has_taints, "cluster.nodePools[*].taints[*].key"),
             (self.has_spot_share, "cluster.autoscaler.karpenter.spotShare"),
-            (self.has_applications, "workloads[*].app.imagePull"),
+            (self.has_applications || self.has_models, "workloads[*].app.imagePull"),
             (self.has_applications, "workloads[*].app.warmUp"),
             (self.has_applications, "workloads[*].app.warmUpCpuMilli"),
+            (self.has_gates, "workloads[*].app.readinessGates"),
             (self.has_applications, "workloads[*].requests.concurrency"),
             (self.has_untraced, "workloads[*].requests.cpuTime"),
             (self.has_untraced, "workloads[*].requests.waitTime"),
             (self.has_calls, "workloads[*].requests.calls[*].service"),
             (self.has_models, "workloads[*].requests.llm.promptTokens"),
             (self.has_models, "workloads[*].requests.llm.outputTokens"),
+            (self.has_models, "workloads[*].requests.llm.load.gigabytesPerSecond"),
             (self.has_batch, "workloads[*].app.runsFor"),
+            (self.has_metrics, "metrics.custom[*].measure"),
             (self.has_ingress, "ingress[*].load"),
             (self.has_callers_unknown, "traffic[*].service"),
             (self.has_traffic, "traffic[*].load"),

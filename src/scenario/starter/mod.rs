@@ -7,6 +7,7 @@ mod guesses;
 mod llm;
 mod metrics;
 mod nodes;
+mod objectives;
 mod sizing;
 mod traced;
 mod workloads;
@@ -20,12 +21,12 @@ use super::inventory::{Inventory, PodShape};
 use backing::{is_backing, write_backing};
 use calls::Calls;
 use cluster::{Kind, NamespacedName, ObjectReference};
-use engine::{SimDuration, format_duration};
 use guesses::Guesses;
 use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
 pub use nodes::NodeGroup;
 use nodes::write_cluster;
+use objectives::write_objectives;
 use sizing::{Pool, pools, warm_up_minutes};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
@@ -134,6 +135,9 @@ impl Starter<'_> {
         // A model that no Service leads to has no token lengths.
         let guesses = Guesses {
             has_pools: !pools.is_empty() && !is_grouped,
+            has_taints: pools.iter().any(|pool| !pool.taints.is_empty()),
+            has_gates: out.contains("readinessGates: "),
+            has_metrics: out.contains("\nmetrics:\n"),
             has_spot_share: out.contains("\n      spotShare: "),
             has_applications: services.iter().any(|service| is_plain(&service)),
             has_untraced: services
@@ -212,7 +216,7 @@ impl Starter<'_> {
         services
     }
 
-    /// Hosts and paths that Ingresses and HTTPRoutes route to Services with workloads.
+    /// Hosts and paths that Ingresses and HTTPRoutes route to Services with workloads and with the ports that they name.
     fn ingress_routes(&self) -> Vec<IngressRoute<'_>> {
         let has_workload = |service: &NamespacedName| {
             self.inventory.workloads_behind(service).any(|workload| !workload.kind.is_batch())
@@ -221,8 +225,10 @@ impl Starter<'_> {
             let rules = self.inventory.routing.candidates(&host, path).into_iter();
             let weighted = rules.flat_map(|rule| &rule.backends).filter(|one| one.weight > 0);
             let services: Vec<&NamespacedName> = weighted.map(|one| &one.service).collect();
-            let is_answered =
-                !services.is_empty() && services.iter().all(|service| has_workload(service));
+            let mut parts = self.inventory.routing.destinations(rule).into_iter();
+            let is_answered = !services.is_empty()
+                && services.iter().all(|service| has_workload(service))
+                && parts.all(|(part, weight)| part.has_port || weight == 0);
             is_answered.then_some(IngressRoute { host, path, object: &rule.object, services })
         });
         routes.collect()
@@ -453,45 +459,6 @@ fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fm
     }
     if let Some(deployment) = deployment {
         writeln!(out, "#  - {{at: 50m, restartRollout: {deployment}}}")?;
-    }
-    Ok(())
-}
-
-fn write_objectives(
-    out: &mut String,
-    services: &[(&NamespacedName, &ObjectReference)],
-    pools: &[Pool],
-    models: &Models<'_>,
-    calls: &Calls<'_>,
-) -> fmt::Result {
-    out.write_str(
-        "\n# GUESS: the objectives; `wavetank check` fails if one is missed.\nobjectives:",
-    )?;
-    let hourly: f64 =
-        pools.iter().map(|pool| pool.node_type.on_demand.as_usd() * pool.count as f64).sum();
-    if services.is_empty() && hourly <= 0.0 {
-        return writeln!(out, " []");
-    }
-    writeln!(out)?;
-    for (service, workload) in services {
-        writeln!(out, "  - service: {service}")?;
-        if models.contains_key(*workload) {
-            writeln!(out, "    latency: {{p95: 30s}}           # of the whole answer")?;
-        } else {
-            // A request takes as long as all the calls behind it.
-            let visits = calls.visits(workload).values().sum::<f64>();
-            let limit = |each: f64, least: f64| {
-                format_duration(SimDuration::from_secs_f64((each * visits).max(least)))
-            };
-            let (p95, p99) = (limit(0.2, 0.3), limit(0.4, 1.0));
-            writeln!(out, "    latency: {{p95: {p95}, p99: {p99}}}")?;
-        }
-        writeln!(out, "    availability: 99.9      # percent of the requests")?;
-    }
-    if hourly > 0.0 {
-        // Control plane, NAT gateways and the like cost some 110 dollars regardless of the nodes.
-        let month = libm::ceil((hourly * 730.0 * 1.2 + 150.0) / 10.0) * 10.0;
-        writeln!(out, "  - costPerMonth: {month}       # US dollars, the whole invoice")?;
     }
     Ok(())
 }

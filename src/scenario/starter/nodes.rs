@@ -67,6 +67,7 @@ impl NodeGroup {
             count: self.max.into(),
             bounds: Some((self.min, self.max)),
             labels: std::collections::BTreeMap::new(),
+            taints: Vec::new(),
             workloads: Vec::new(),
             gpu: None,
         }
@@ -179,6 +180,16 @@ fn write_pools(out: &mut String, pools: &[Pool]) -> fmt::Result {
         }
         for (key, value) in &pool.labels {
             writeln!(out, "        {}: {}", scalar(key), scalar(value))?;
+        }
+        if !pool.taints.is_empty() {
+            writeln!(out, "      taints:     # GUESS: its pods tolerate them, others do not")?;
+        }
+        for taint in &pool.taints {
+            let value = match &*taint.value {
+                "" => String::new(),
+                value => format!(", value: {}", scalar(value)),
+            };
+            writeln!(out, "        - {{key: {}{value}, effect: NoSchedule}}", scalar(&taint.key))?;
         }
     }
     Ok(())

@@ -9,7 +9,8 @@ use crate::inventory::{Inventory, PodShape};
 use capacity::catalog::{self, Filter};
 use capacity::node_type::NodeType;
 use capacity::reserved::Provider;
-use cluster::pod_template::ResourceList;
+use cluster::node::Taint;
+use cluster::pod_template::{ResourceList, TaintEffect, TolerationOperator};
 use cluster::{Name, ObjectReference};
 use traffic::llm::catalog::Gpu;
 use units::{Bytes, MilliCpu};
@@ -49,6 +50,8 @@ pub(super) struct Pool {
     pub(super) bounds: Option<(u32, u32)>,
     /// Node labels that its pods select.
     pub(super) labels: BTreeMap<String, String>,
+    /// Taints that all of its pods tolerate.
+    pub(super) taints: Vec<Taint>,
     /// The workloads that it was sized for.
     pub(super) workloads: Vec<ObjectReference>,
     /// Its GPU model, if it is in the catalog.
@@ -105,17 +108,43 @@ pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
         let number = 1 + pools.iter().filter(|pool| pool.name.starts_with(kind)).count();
         let name = if number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
         let gpu = gpu_of(&node_type);
+        let is_special = device.is_some() || !labels.is_empty();
+        let taints = if is_special { taints(inventory, &group.workloads) } else { Vec::new() };
         pools.push(Pool {
             name,
             node_type,
             count,
             bounds: None,
             labels,
+            taints,
             workloads: group.workloads,
             gpu,
         });
     }
     pools
+}
+
+/// Taints against pods of other workloads: those that all of these tolerate by name.
+fn taints(inventory: &Inventory, workloads: &[ObjectReference]) -> Vec<Taint> {
+    let shapes: Vec<&PodShape> =
+        workloads.iter().filter_map(|workload| inventory.workloads.get(workload)).collect();
+    let mut taints: Vec<Taint> = Vec::new();
+    for toleration in shapes.first().into_iter().flat_map(|first| &first.tolerations) {
+        let key = toleration.key.clone();
+        let is_condition = key.is_empty() || key.starts_with("node.kubernetes.io/");
+        let value = match toleration.operator {
+            TolerationOperator::Equal => toleration.value.clone(),
+            TolerationOperator::Exists => Name::default(),
+        };
+        let taint = Taint { key, value, effect: TaintEffect::NoSchedule, time_added: None };
+        let tolerate =
+            |shape: &&PodShape| shape.tolerations.iter().any(|one| one.tolerates(&taint));
+        let is_known = taints.iter().any(|known| known.key == taint.key);
+        if !is_condition && !is_known && shapes.iter().all(|shape| tolerate(&shape)) {
+            taints.push(taint);
+        }
+    }
+    taints
 }
 
 /// A generous estimate of the minutes until all pods are up: a node pulls images one after another, and nodes get
@@ -331,6 +360,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster::pod_template::Toleration;
 
     fn list(amounts: &[(&'static str, &str)]) -> ResourceList {
         amounts.iter().map(|(name, text)| (*name, text.parse().expect("a quantity"))).collect()
@@ -347,6 +377,39 @@ mod tests {
         assert_eq!(count_of(&node, &[(list(&[("cpu", "700m")]), 20)]), Some(10), "two of each");
         assert_eq!(count_of(&node, &[(list(&[("cpu", "3")]), 1)]), None);
         assert_eq!(count_of(&node, &[(list(&[(GPU, "1")]), 1)]), None);
+    }
+
+    #[test]
+    fn a_pool_is_tainted_if_all_of_its_pods_tolerate_it() {
+        let id = |name: &str| -> ObjectReference { name.parse().expect("a reference") };
+        let tolerating = |keys: &[&'static str]| PodShape {
+            tolerations: keys
+                .iter()
+                .map(|key| Toleration {
+                    key: (*key).into(),
+                    operator: TolerationOperator::Exists,
+                    value: Name::default(),
+                    effect: None,
+                    toleration_seconds: None,
+                })
+                .collect(),
+            ..PodShape::default()
+        };
+        let both = tolerating(&["node.kubernetes.io/not-ready", "", GPU, "team"]);
+        let inventory = Inventory {
+            workloads: BTreeMap::from([
+                (id("Deployment/a"), both),
+                (id("Deployment/b"), tolerating(&[GPU])),
+            ]),
+            ..Inventory::default()
+        };
+        let keys = |workloads: &[&str]| -> Vec<String> {
+            let workloads: Vec<_> = workloads.iter().map(|name| id(name)).collect();
+            taints(&inventory, &workloads).iter().map(|taint| taint.key.to_string()).collect()
+        };
+        assert_eq!(keys(&["Deployment/a"]), [GPU, "team"]);
+        assert_eq!(keys(&["Deployment/a", "Deployment/b"]), [GPU]);
+        assert!(keys(&[]).is_empty());
     }
 
     #[test]
