@@ -26,7 +26,8 @@ pub struct Arguments {
     #[arg(value_name = "OBJECT", required = true, num_args = 1..=4)]
     words: Vec<String>,
 
-    /// The decision in force at this time of the run, such as 20m, including decisions within that second [default: 1m]
+    /// The decision in force at this time of the run, such as 20m, including decisions within that second
+    /// [default: the end of the run]
     #[arg(long, value_parser = parse_duration, value_name = "TIME", conflicts_with_all = ["from", "to"])]
     at: Option<SimDuration>,
 
@@ -120,11 +121,15 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     {
         within_run(option, asked, world.duration)?;
     }
-    let default = if is_span { SimDuration::ZERO } else { SimDuration::from_secs(60) };
+    let end = SimTime::ZERO + world.duration;
     // A period shows every sync, so none may be skipped.
     world.controllers.hpa.repeats_quiet_syncs &= !is_span;
-    let from = SimTime::ZERO + arguments.from.or(arguments.at).unwrap_or(default);
-    let from_time = if is_span { from } else { end_of_second(from) };
+    let from_time = match (arguments.from, arguments.at) {
+        (Some(from), _) => SimTime::ZERO + from,
+        (None, Some(at)) => end_of_second(SimTime::ZERO + at),
+        (None, None) if is_span => SimTime::ZERO,
+        (None, None) => end,
+    };
     let object = match asked {
         Question::Call { from, to, .. } => {
             return explain_call::run(world, (from, to), from_time, is_json, out);
@@ -149,7 +154,7 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let to = match arguments.to {
         Some(to) => SimTime::ZERO + to,
-        None if is_span => SimTime::ZERO + world.duration,
+        None if is_span => end,
         None => from,
     };
     if to < from {
