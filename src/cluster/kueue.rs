@@ -18,8 +18,6 @@ pub const PRIORITY_LABEL: &str = "kueue.x-k8s.io/priority-class";
 
 /// Key of a [`ClusterQueue`] in the store.
 pub type ClusterQueueId = Id<ClusterQueue>;
-/// Key of a [`LocalQueue`] in the store.
-pub type LocalQueueId = Id<LocalQueue>;
 
 /// A kind of nodes that quotas are about.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,6 @@
 
 use super::policy::Policy;
 use super::run::Plan;
-use cluster::Name;
 use scenario::cluster::NodePool;
 use scheduler::profile::ProfileError;
 
@@ -48,13 +47,4 @@ pub fn nodes_needed(
         }
     }
     Ok(Some(enough))
-}
-
-/// A pool with the number of its nodes that is needed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodesNeeded {
-    /// Name of the pool that grows.
-    pub pool: Name,
-    /// Least number of its nodes; absent where no number is enough.
-    pub nodes: Option<u32>,
 }

@@ -66,11 +66,6 @@ impl Balancer {
             Self::PrefixCache => "the pod of the session",
         }
     }
-
-    /// Whether it is meaningful for LLM servers only.
-    pub const fn is_for_language_models(self) -> bool {
-        matches!(self, Self::LeastKvCache | Self::PrefixCache)
-    }
 }
 
 /// The balancer of one service.

@@ -180,7 +180,8 @@ impl TraceRows {
     }
 
     /// Whether every row has tokens.
-    pub const fn has_tokens(&self) -> bool {
+    #[cfg(test)]
+    pub(super) const fn has_tokens(&self) -> bool {
         self.has_tokens
     }
 

@@ -306,6 +306,7 @@ fn check_points(checks: &mut Checks<'_>, field: &str, points: &[RatePoint]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rate::RateSegment;
     use super::*;
     use crate::problem::Problem;
 
@@ -400,7 +401,7 @@ mod tests {
         let end = SimTime::from_secs(168 * hour);
         while at < end {
             let segment = week.segment_at(at).between(at, week.segment_at(at).end.min(end));
-            area += segment.area_from(0.0);
+            area += RateSegment::new(segment).area_from(0.0);
             at = segment.end;
         }
         assert!((area / (50.0 * 168.0 * 3600.0) - 1.0).abs() < 1e-9, "{area}");

@@ -56,20 +56,6 @@ impl Segment {
     pub fn slope(&self) -> f64 {
         (self.end_rps - self.start_rps) / self.seconds()
     }
-
-    /// Requests expected from `offset` seconds after the start until the end.
-    pub fn area_from(&self, offset: f64) -> f64 {
-        RateSegment::new(*self).area_from(offset)
-    }
-
-    /// Number of seconds after `offset` (seconds after the start) until the rate has accumulated
-    /// `area` requests; meaningful if [`Segment::area_from`] is at least that.
-    ///
-    /// This solves `rate * t + slope * t^2 / 2 = area` in a form that is numerically stable for
-    /// small slopes.
-    pub fn seconds_to_cover(&self, offset: f64, area: f64) -> f64 {
-        RateSegment::new(*self).seconds_to_cover(offset, area)
-    }
 }
 
 /// A segment with the values needed per arrival precomputed.
@@ -91,7 +77,7 @@ impl RateSegment {
         (self.segment.start + SimDuration::from_secs_f64(offset)).min(self.segment.end)
     }
 
-    /// [`Segment::area_from`].
+    /// Requests expected from `offset` seconds after the start until the end.
     #[inline]
     pub(super) fn area_from(&self, offset: f64) -> f64 {
         let left = self.seconds - offset;
@@ -99,7 +85,11 @@ impl RateSegment {
         if left > 0.0 { 0.5 * (here + self.segment.end_rps) * left } else { 0.0 }
     }
 
-    /// [`Segment::seconds_to_cover`].
+    /// Number of seconds after `offset` (seconds after the start) until the rate has accumulated
+    /// `area` requests; meaningful if [`Self::area_from`] is at least that.
+    ///
+    /// This solves `rate * t + slope * t^2 / 2 = area` in a form that is numerically stable for
+    /// small slopes.
     #[inline]
     pub(super) fn seconds_to_cover(&self, offset: f64, area: f64) -> f64 {
         let slope = self.slope;
@@ -129,17 +119,19 @@ mod tests {
     #[test]
     fn area_is_the_integral_of_the_rate() {
         // A trapezoid of 20 s between 2 and 6 requests/s; its second half lies between 4 and 6.
-        assert!((ramp().area_from(0.0) - 80.0).abs() < 1e-12);
-        assert!((ramp().area_from(10.0) - 50.0).abs() < 1e-12);
+        assert!((RateSegment::new(ramp()).area_from(0.0) - 80.0).abs() < 1e-12);
+        assert!((RateSegment::new(ramp()).area_from(10.0) - 50.0).abs() < 1e-12);
         assert!((ramp().rate_at(SimTime::from_secs(15)) - 3.0).abs() < 1e-12);
     }
 
     #[test]
     fn covering_an_area_takes_as_long_as_its_integral_says() {
-        let covered =
-            |segment: Segment, seconds: f64| segment.area_from(0.0) - segment.area_from(seconds);
+        let covered = |segment: RateSegment, seconds: f64| {
+            segment.area_from(0.0) - segment.area_from(seconds)
+        };
         let falling = Segment { start_rps: 6.0, end_rps: 0.0, ..ramp() };
         for segment in [ramp(), falling, Segment { end_rps: 2.0 + 1e-12, ..ramp() }] {
+            let segment = RateSegment::new(segment);
             for area in [0.001, 1.0, 30.0] {
                 let seconds = segment.seconds_to_cover(0.0, area);
                 assert!((covered(segment, seconds) - area).abs() < 1e-9, "{segment:?} {area}");
@@ -149,7 +141,7 @@ mod tests {
 
     #[test]
     fn an_unchanging_rate_is_never_used_up() {
-        let forever = Segment::forever(SimTime::ZERO, 5.0);
+        let forever = RateSegment::new(Segment::forever(SimTime::ZERO, 5.0));
         assert!((forever.seconds_to_cover(7.0, 10.0) - 2.0).abs() < 1e-12);
         assert!(forever.area_from(7.0) > 1e9);
     }
