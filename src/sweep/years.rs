@@ -25,9 +25,6 @@ use manifest::Diagnostics;
 use report::Report;
 use scenario::resolved::ResolvedScenario;
 
-/// A year.
-pub const YEAR: SimDuration = SimDuration::from_secs(365 * 86_400);
-
 /// Settings of the composition.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -109,6 +106,10 @@ pub struct ServiceYears {
     pub down_minutes: Spread,
     /// Share of requests that fail without any failure, 0..1.
     pub failed_without_failures: f64,
+    /// Requests per year that fail without any failure.
+    pub failed_per_year_without_failures: f64,
+    /// Minutes per year down without any failure.
+    pub down_minutes_without_failures: f64,
     /// The failures, most significant first.
     pub failures: Vec<FailureReport>,
     /// The same two figures for fully simulated years, if any.

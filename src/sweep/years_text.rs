@@ -1,6 +1,6 @@
 //! Composed years as text.
 
-use super::years::{FailureReport, ServiceYears, Spread, Years};
+use super::years::{ServiceYears, Spread, Years};
 use report::figures::{count, percent};
 use report::text::{Align, Paint, Style, Table};
 
@@ -81,7 +81,7 @@ fn of_service(service: &ServiceYears, style: Style) -> Vec<String> {
     lines.extend(table.lines());
     let anyway = percent(service.failed_without_failures);
     lines.push(format!("  without any failure {anyway} of the requests fail"));
-    lines.extend(failures(&service.failures, style));
+    lines.extend(failures(service, style));
     lines
 }
 
@@ -109,7 +109,15 @@ fn minutes(minutes: f64) -> String {
     format!("{minutes:.1}")
 }
 
-fn failures(failures: &[FailureReport], style: Style) -> Vec<String> {
+/// A row of what a year has besides the failures that are listed: the column adds up to the mean of the years.
+fn rest_of_year(label: &str, failed: f64, down_minutes: f64) -> [String; 6] {
+    let none = || String::new();
+    let down = format!("{} min", minutes(down_minutes));
+    [label.to_owned(), none(), none(), none(), format!("{failed:.0}"), down]
+}
+
+fn failures(service: &ServiceYears, style: Style) -> Vec<String> {
+    let failures = &service.failures[..];
     if failures.is_empty() {
         return vec!["  no kind of failure has a rate: add `faults`".to_owned()];
     }
@@ -127,6 +135,19 @@ fn failures(failures: &[FailureReport], style: Style) -> Vec<String> {
             format!("{} min", minutes(failure.down_minutes_per_year)),
         ]);
     }
+    let rest = &failures[failures.len().min(FAILURES)..];
+    if !rest.is_empty() {
+        table.row(rest_of_year(
+            &format!("{} other kinds", rest.len()),
+            rest.iter().map(|one| one.failed_per_year).sum(),
+            rest.iter().map(|one| one.down_minutes_per_year).sum(),
+        ));
+    }
+    table.row(rest_of_year(
+        "without any failure",
+        service.failed_per_year_without_failures,
+        service.down_minutes_without_failures,
+    ));
     let mut lines = table.lines();
     for failure in failures.iter().take(FAILURES).filter(|one| one.failure != MEETING) {
         let source = format!("  rate of {}: {}", failure.failure, failure.source);

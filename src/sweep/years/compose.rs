@@ -21,11 +21,18 @@ struct Year {
     usd: f64,
 }
 
-/// The probes of each kind of incident, and how often it comes.
+/// What each kind of incident did, in the mean of the composed years.
+struct Drawn {
+    /// Incidents in a year.
+    per_year: Vec<f64>,
+    /// By kind and service: requests that failed and seconds down in a year.
+    effects: Vec<Vec<(f64, f64)>>,
+}
+
+/// The probes of each kind of incident, and what the composed years drew of them.
 struct Kinds<'a> {
     probes: &'a [Vec<Probe>],
-    /// Incidents of each kind in a year, in the mean of the composed years.
-    per_year: Vec<f64>,
+    drawn: Drawn,
 }
 
 /// Composes years, and compares them with straight ones.
@@ -39,8 +46,8 @@ pub(super) fn composed(
     let counted = (base.run.duration_ms - base.run.warm_up_ms) as f64 / 1e3;
     let runs_per_year = settings.year.as_secs_f64() / counted.max(f64::MIN_POSITIVE);
     let services = clients(base);
-    let (composed, per_year) = draw(failures, probes, settings, services.len());
-    let kinds = Kinds { probes, per_year };
+    let (composed, drawn) = draw(failures, probes, settings, services.len());
+    let kinds = Kinds { probes, drawn };
     let services = services.into_iter().enumerate().map(|(position, service)| {
         let (failed, down) = wrong(service);
         let ended = (failed + service.answered as f64) * runs_per_year;
@@ -60,6 +67,8 @@ pub(super) fn composed(
             down_minutes: spread(composed.iter().map(|year| of_year(year).1))
                 .widened(down_error / 60.0),
             failed_without_failures: failed / (failed + service.answered as f64).max(1.0),
+            failed_per_year_without_failures: failed * runs_per_year,
+            down_minutes_without_failures: down * runs_per_year / 60.0,
             failures: kinds.told(failures, position),
             straight,
         }
@@ -71,7 +80,7 @@ pub(super) fn composed(
     let usd_per_year = of_month(base);
     let bills = composed.iter().map(|year| usd_per_year + year.usd);
     Years {
-        format_version: "1.2",
+        format_version: "1.3",
         scenario: base.run.scenario.clone(),
         years: settings.years,
         probes: settings.probes,
@@ -86,14 +95,15 @@ pub(super) fn composed(
     }
 }
 
-/// Draws the years, and counts the incidents of each kind in a year.
+/// Draws the years, and adds up what each kind of incident did in them.
 fn draw(
     failures: Failures<'_>,
     probes: &[Vec<Probe>],
     settings: Settings,
     services: usize,
-) -> (Vec<Year>, Vec<f64>) {
+) -> (Vec<Year>, Drawn) {
     let mut counts = vec![0_u64; failures.kinds()];
+    let mut sums = vec![vec![(0.0, 0.0); services]; failures.kinds()];
     let years = (0..u64::from(settings.years)).map(|number| {
         let mut stream = Streams::new(settings.seed).stream("composed years", number);
         let mut year = Year { services: vec![(0.0, 0.0); services], usd: 0.0 };
@@ -111,23 +121,29 @@ fn draw(
                 continue;
             };
             let effects = &probes[index_below(&mut stream, probes.len())].effects;
-            for (sum, (failed, down)) in year.services.iter_mut().zip(&effects.services) {
-                *sum = (sum.0 + failed, sum.1 + down);
+            let of_kind = year.services.iter_mut().zip(&mut sums[kind]).zip(&effects.services);
+            for ((of_year, of_kind), (failed, down)) in of_kind {
+                *of_year = (of_year.0 + failed, of_year.1 + down);
+                *of_kind = (of_kind.0 + failed, of_kind.1 + down);
             }
             year.usd += effects.usd;
         }
         year
     });
     let years: Vec<Year> = years.collect();
-    let per_year = counts.iter().map(|count| *count as f64 / f64::from(settings.years.max(1)));
-    (years, per_year.collect())
+    let count = f64::from(settings.years.max(1));
+    let per_year = counts.iter().map(|incidents| *incidents as f64 / count).collect();
+    for (failed, down) in sums.iter_mut().flatten() {
+        (*failed, *down) = (*failed / count, *down / count);
+    }
+    (years, Drawn { per_year, effects: sums })
 }
 
 impl Kinds<'_> {
     /// Half of the 95 % interval that is due to the few incidents simulated of each kind: their means are estimates,
     /// however many years are composed of them.
     fn error(&self, of: impl Fn(&Probe) -> f64) -> f64 {
-        let squares = self.probes.iter().zip(&self.per_year).map(|(probes, per_year)| {
+        let squares = self.probes.iter().zip(&self.drawn.per_year).map(|(probes, per_year)| {
             let values: Vec<f64> = probes.iter().map(&of).collect();
             let half = interval(&values).map_or(0.0, |[low, high]| (high - low) / 2.0);
             per_year * half * per_year * half
@@ -144,8 +160,8 @@ impl Kinds<'_> {
             .chain([meeting])
             .enumerate()
             .map(|(kind, (failure, source))| {
-                let per_year = self.per_year[kind];
-                let (failed, down) = self.mean(kind, service);
+                let per_year = self.drawn.per_year[kind];
+                let (failed, down) = self.drawn.effects[kind][service];
                 let (failed_avoided, down_avoided) = self.avoided(kind, service);
                 let probes = &self.probes[kind];
                 let usd: f64 = probes.iter().map(|probe| probe.effects.usd).sum();
@@ -153,10 +169,10 @@ impl Kinds<'_> {
                     failure,
                     per_year,
                     source,
-                    down_minutes_each: down / 60.0,
-                    failed_each: failed,
-                    down_minutes_per_year: down / 60.0 * per_year,
-                    failed_per_year: failed * per_year,
+                    down_minutes_each: down / 60.0 / per_year,
+                    failed_each: failed / per_year,
+                    down_minutes_per_year: down / 60.0,
+                    failed_per_year: failed,
                     failed_per_year_avoided: failed_avoided,
                     down_minutes_per_year_avoided: down_avoided / 60.0,
                     usd_each: usd / probes.len().max(1) as f64,
@@ -188,9 +204,8 @@ impl Kinds<'_> {
         if kind >= single.len() {
             return (0.0, 0.0);
         }
-        let (failed, down) = self.mean(kind, service);
-        let mut sum = (failed * self.per_year[kind], down * self.per_year[kind]);
-        let each = self.per_year[single.len()] / meeting.len().max(1) as f64;
+        let mut sum = self.drawn.effects[kind][service];
+        let each = self.drawn.per_year[single.len()] / meeting.len().max(1) as f64;
         for probe in meeting.iter().filter(|probe| probe.processes.contains(&kind)) {
             let (mut failed, mut down) = probe.effects.services[service];
             for other in probe.processes.iter().filter(|other| **other != kind) {
@@ -235,7 +250,8 @@ mod tests {
         let failures = Failures { processes: &processes, year: YEAR };
         let probes = [vec![probe(0, &[0], 10.0, 60.0)], vec![probe(1, &[1], 100.0, 0.0)], vec![]];
         let settings = Settings { years: 4_000, probes: 1, seed: 7, straight: 0, year: YEAR };
-        let (years, per_year) = draw(failures, &probes, settings, 1);
+        let (years, drawn) = draw(failures, &probes, settings, 1);
+        let Drawn { per_year, effects } = drawn;
         assert!((per_year[0] - 3.0).abs() < 0.1 && (per_year[1] - 0.5).abs() < 0.05);
         let mean = |of: fn(&Year) -> f64| years.iter().map(of).sum::<f64>() / 4_000.0;
         // 3 x 10 + 0.5 x 100 = 80; 3 minutes down, with a variance of 3 minutes squared.
@@ -244,13 +260,18 @@ mod tests {
         let squares = mean(|year| year.services[0].1 * year.services[0].1 / 3_600.0);
         assert!((squares - 9.0 - 3.0).abs() < 0.6, "{squares}");
         assert!((mean(|year| year.usd) - 80.0).abs() < 4.0);
+        // The kinds add up to the years.
+        let by_kind: f64 = effects.iter().map(|services| services[0].0).sum();
+        assert!((by_kind - mean(|year| year.services[0].0)).abs() < 1e-9, "{by_kind}");
+        assert!((effects[1][0].0 - 100.0 * per_year[1]).abs() < 1e-9);
     }
 
     #[test]
     fn few_simulated_incidents_widen_the_interval() {
         // Two a year, each seen three times: 1, 2 and 3, that is 2 +- 4.303 / sqrt(3).
         let probes = [[1.0, 2.0, 3.0].map(|failed| probe(0, &[0], failed, 0.0)).to_vec()];
-        let kinds = Kinds { probes: &probes, per_year: vec![2.0] };
+        let drawn = Drawn { per_year: vec![2.0], effects: vec![vec![(4.0, 0.0)]] };
+        let kinds = Kinds { probes: &probes, drawn };
         let half = kinds.error(|probe| probe.effects.usd);
         assert!((half - 2.0 * 4.302_65 / libm::sqrt(3.0)).abs() < 1e-4, "{half}");
         let wide = Spread { mean: 5.0, interval: [2.0, 8.0], ..Spread::default() }.widened(4.0);
@@ -265,7 +286,11 @@ mod tests {
             vec![probe(1, &[1], 2.0, 0.0)],
             vec![probe(2, &[1, 0], 50.0, 60.0)],
         ];
-        let kinds = Kinds { probes: &probes, per_year: vec![4.0, 3.0, 0.5] };
+        let drawn = Drawn {
+            per_year: vec![4.0, 3.0, 0.5],
+            effects: vec![vec![(40.0, 0.0)], vec![(6.0, 0.0)], vec![(25.0, 30.0)]],
+        };
+        let kinds = Kinds { probes: &probes, drawn };
         assert_eq!(kinds.avoided(0, 0), (4.0 * 10.0 + 0.5 * 48.0, 30.0));
         assert_eq!(kinds.avoided(1, 0), (3.0 * 2.0 + 0.5 * 40.0, 30.0));
         assert_eq!(kinds.avoided(2, 0), (0.0, 0.0));
