@@ -11,7 +11,11 @@ use traffic::{FailureCause, MinuteFigures};
 /// Failures that begin within this many seconds of a disturbance are attributed to it.
 const AFTERMATH: f64 = 300.0;
 
+/// Disturbances no more than this many seconds apart are named together.
+const SAME_TIME: f64 = 60.0;
+
 const AUTOSCALER: &str = "the autoscaler's lag";
+const CRASH: &str = "a crash";
 const OVERLOAD: &str = "overload";
 const NOT_LISTENING: &str = "pods that were not listening";
 const NODE: &str = "a node";
@@ -114,13 +118,30 @@ impl Disturbances {
         }
         let (what, (_, position)) = weights.into_iter().max_by_key(|(_, (weight, _))| *weight)?;
         match position.and_then(|position| self.all.get(position)) {
-            Some(cause) => Some(format!("{} at {}", cause.description, clock(cause.at))),
+            Some(cause) => {
+                let beside = self.beside(cause).map_or_else(String::new, |one| {
+                    format!(", and {} at {}", one.description, clock(one.at))
+                });
+                Some(format!("{} at {}{beside}", cause.description, clock(cause.at)))
+            }
             None if what == AUTOSCALER => Some("the autoscaler lagged behind the load".to_owned()),
             None if what == NOT_LISTENING => {
                 Some("pods were Ready before listening, or gone before clients noticed".to_owned())
             }
             None => None,
         }
+    }
+
+    /// A disturbance of another kind about the same time, which may have done as much: a node drained during a rollout.
+    /// Crashes are left out, as they may follow from the disturbance itself.
+    fn beside(&self, cause: &Disturbance) -> Option<&Disturbance> {
+        let is_beside = |one: &&Disturbance| {
+            one.what != cause.what
+                && one.what != AUTOSCALER
+                && one.what != CRASH
+                && (one.at - cause.at).abs() <= SAME_TIME
+        };
+        self.all.iter().find(is_beside)
     }
 
     /// The attributed cause of a minute's bad requests, by priority: the failures' own cause, the last disturbance that
@@ -211,14 +232,8 @@ impl Disturbance {
 /// Likewise for containers that the kubelet ends because of a probe.
 fn ended_by_probe(message: &str) -> Option<(&'static str, &'static str)> {
     [
-        (
-            "failed liveness probe",
-            ("a crash", "a liveness probe of … failed and ended its container"),
-        ),
-        (
-            "failed startup probe",
-            ("a crash", "a startup probe of … failed and ended its container"),
-        ),
+        ("failed liveness probe", (CRASH, "a liveness probe of … failed and ended its container")),
+        ("failed startup probe", (CRASH, "a startup probe of … failed and ended its container")),
     ]
     .into_iter()
     .find_map(|(words, effect)| message.contains(words).then_some(effect))
@@ -240,12 +255,12 @@ fn effect(actor: &str, reason: &str) -> Option<(&'static str, &'static str)> {
         ("user", "ScaledDown") => ("a change in replicas", "… was scaled down"),
         ("user", "Patched") => ("a rollout", "… was patched"),
         (_, "Applied") => ("a rollout", "… was applied"),
-        (_, "ContainerCrashed") => ("a crash", "a container of … crashed"),
-        (_, "Hangs") => ("a crash", "… hung"),
-        (_, "ReadinessFails") => ("a crash", "the readiness probes of … failed"),
-        ("kubelet", "BackOff") => ("a crash", "… was in back-off"),
-        ("kubelet", "OOMKilling") => ("a crash", "… ran out of memory"),
-        ("kubelet", "Evicted") => ("a crash", "the kubelet evicted …"),
+        (_, "ContainerCrashed") => (CRASH, "a container of … crashed"),
+        (_, "Hangs") => (CRASH, "… hung"),
+        (_, "ReadinessFails") => (CRASH, "the readiness probes of … failed"),
+        ("kubelet", "BackOff") => (CRASH, "… was in back-off"),
+        ("kubelet", "OOMKilling") => (CRASH, "… ran out of memory"),
+        ("kubelet", "Evicted") => (CRASH, "the kubelet evicted …"),
         ("horizontal-pod-autoscaler", "SuccessfulRescale") => (AUTOSCALER, "… was scaled"),
         _ => return None,
     })
@@ -332,6 +347,17 @@ mod tests {
         let cause = disturbances(&lost).cause(&counts, &minutes, 0.05);
         assert_eq!(cause.as_deref(), Some("Node n was lost at 00:06:00"));
         assert_eq!(disturbances(&[]).cause(&counts, &minutes, 0.05), None);
+        let both = [
+            (360.0, "Deployment a/b", "Restarted"),
+            (370.0, "Pod a/b", "Hangs"),
+            (375.0, "Node n", "Maintenance"),
+        ];
+        let cause = disturbances(&both).cause(&counts, &minutes, 0.05);
+        let told = "Node n was drained at 00:06:15, and Deployment a/b was restarted at 00:06:00";
+        assert_eq!(cause.as_deref(), Some(told));
+        let later = [(360.0, "Deployment a/b", "Restarted"), (421.0, "Node n", "Maintenance")];
+        let cause = disturbances(&later).cause(&counts, &minutes, 0.05);
+        assert_eq!(cause.as_deref(), Some("Node n was drained at 00:07:01"));
         let of_dependency = |minute: MinuteFigures| MinuteFigures {
             cause: Some(FailureCause::Dependency),
             ..minute
