@@ -230,6 +230,33 @@ fn spread(value: &TimeWeighted, now: SimTime) -> Spread {
 /// Time for which pods that are newly desired at the end of a run do not count as missing.
 const STARTING: SimDuration = SimDuration::from_secs(60);
 
+/// Pods that are missing at the end of a run, besides those that an autoscaler has just added and that may still start.
+#[derive(Debug, PartialEq)]
+struct Missing {
+    /// Without a node.
+    pending: i64,
+    /// On a node, and not ready.
+    not_ready: i64,
+}
+
+impl Missing {
+    fn of(track: &WorkloadTrack, end: SimTime) -> Self {
+        let before = track.desired.value_at(SimTime::ZERO.max(end - STARTING));
+        Self::among(before, track.desired.value(), track.ready.value(), track.pending.value())
+    }
+
+    /// Of the pods that are not ready, the newest are the added ones, and of those the pending ones come first: a pod
+    /// gets its node before it starts.
+    fn among(before: i64, desired: i64, ready: i64, pending: i64) -> Self {
+        let added = (desired - before).max(0);
+        let starting = added - added.min(pending);
+        Self {
+            pending: pending - added.min(pending),
+            not_ready: (desired - ready - pending - starting).max(0),
+        }
+    }
+}
+
 fn workload(facts: ReportInput<'_>, track: &WorkloadTrack) -> WorkloadReport {
     let end = end(facts);
     let position = facts
@@ -245,12 +272,11 @@ fn workload(facts: ReportInput<'_>, track: &WorkloadTrack) -> WorkloadReport {
         .map(|(_, held)| held.requested.cpu_milli_ns)
         .sum();
     let used = track.cpu_time.as_nanos() as f64 * 1000.0;
-    let pending = track.pending.value();
     // A pod of a Job may legitimately start or end at this moment; only the outcome of its Job matters.
     let is_batch = track.batch.is_some();
-    // Pods that an autoscaler has just added may still start.
-    let desired = track.desired.value().min(track.desired.value_at(end - STARTING));
-    let not_ready = if is_batch { 0 } else { desired - track.ready.value() - pending };
+    let missing = Missing::of(track, end);
+    let not_ready = if is_batch { 0 } else { missing.not_ready };
+    let pending = if is_batch { track.pending.value() } else { missing.pending };
     let whole = |count: i64| u64::try_from(count).unwrap_or_default();
     let floats = |series: &[i64]| series.iter().map(|value| *value as f64).collect();
     WorkloadReport {
@@ -405,5 +431,24 @@ fn log_entry(line: &record::LogLine) -> LogEntry {
         reason: line.reason.to_owned(),
         message: line.message.clone(),
         is_warning: line.is_warning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_that_were_just_added_do_not_count_as_missing_but_do_not_hide_others() {
+        let among = |before, desired, ready, pending| {
+            let Missing { pending, not_ready } = Missing::among(before, desired, ready, pending);
+            (pending, not_ready)
+        };
+        assert_eq!(among(5, 8, 5, 0), (0, 0), "three start");
+        assert_eq!(among(5, 8, 5, 3), (0, 0), "three wait for a node");
+        assert_eq!(among(5, 8, 3, 3), (0, 2), "two of the five crashed");
+        assert_eq!(among(5, 8, 5, 1), (0, 0), "one waits, two start");
+        assert_eq!(among(5, 5, 3, 1), (1, 1), "none was added");
+        assert_eq!(among(8, 5, 5, 0), (0, 0), "scaled down");
     }
 }
