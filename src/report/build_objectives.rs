@@ -5,7 +5,7 @@ use super::build_services::{latency, latency_of_all, share_answered};
 use super::disturbances::Disturbances;
 use super::downtime::is_short_of;
 use super::error_budget::{failed, slow};
-use super::figures;
+use super::figures::{self, share_of_percent};
 use super::model::{Latency, LatencyWithFailures, MinutesHeld, ObjectiveResult, Report};
 use super::reasons;
 use engine::SimDuration;
@@ -60,7 +60,7 @@ fn disturbance(
         (counts.collect(), 1.0 - share_of(figure)?)
     } else {
         let is_of_requests = missed.figure == "availability";
-        let down_below = objective.down_below / 100.0;
+        let down_below = share_of_percent(objective.down_below);
         let share = if is_of_requests { missed.limit_number } else { down_below };
         (minutes.map(failed).collect(), 1.0 - share)
     };
@@ -152,8 +152,7 @@ fn of_service(
             let mut result = limited.judge(&subject, figure, limit, objective.count_failures);
             // Whoever reads that it was met must not take it for a limit on all requests.
             if let (false, Some(share @ ..1.0)) = (objective.count_failures, by_requests) {
-                result.value =
-                    format!("{} of the {} answered", result.value, percent(share * 100.0));
+                result.value = format!("{} of the {} answered", result.value, percent(share));
             }
             if let (Some(within), Some(share)) = (limited.within, share_of(figure)) {
                 let holds = |minute: &MinuteFigures| {
@@ -172,17 +171,18 @@ fn of_service(
         subject: subject.clone(),
         figure: figure.to_owned(),
         limit: format!(">= {limit} %"),
-        value: value.map_or_else(|| "none".to_owned(), |value| percent(value * 100.0)),
-        limit_number: limit / 100.0,
+        value: value.map_or_else(|| "none".to_owned(), percent),
+        limit_number: share_of_percent(limit),
         value_number: value,
-        met: value.is_some_and(|value| value * 100.0 >= limit),
+        met: value.is_some_and(|value| value >= share_of_percent(limit)),
         because: String::new(),
         minutes: None,
     };
     if let Some(limit) = objective.availability {
         let mut result = at_least("availability", limit, by_requests);
-        let holds =
-            |minute: &MinuteFigures| !is_short_of(minute.answered, minute.ended(), limit / 100.0);
+        let holds = |minute: &MinuteFigures| {
+            !is_short_of(minute.answered, minute.ended(), share_of_percent(limit))
+        };
         result.minutes = Some(held(&minutes, &mut good, holds));
         results.push(result);
     }
@@ -385,15 +385,23 @@ fn against(value: f64, limit: f64) -> String {
     format!("{} {unit}", format!("{value:.4}").trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// Prints enough digits to distinguish a value just below a limit from the limit.
-fn percent(value: f64) -> String {
-    let text = format!("{value:.4}");
+/// A share in percent, cut after enough digits to distinguish one just below a limit from the limit.
+fn percent(share: f64) -> String {
+    // Through the decimal value: 0.58 times a hundred is a little less than 58.
+    let exact = libm::round(share * 1e12) / 1e10;
+    let text = format!("{:.4}", libm::floor(exact * 1e4) / 1e4);
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_never_reads_like_a_limit_that_it_misses() {
+        let shown = [0.58, 0.9993, 0.999_999_9, 1.0, 0.999_949_99, 0.0].map(percent);
+        assert_eq!(shown, ["58 %", "99.93 %", "99.9999 %", "100 %", "99.9949 %", "0 %"]);
+    }
 
     #[test]
     fn a_latency_never_reads_like_a_limit_that_it_misses() {

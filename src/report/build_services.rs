@@ -6,6 +6,7 @@ use super::build::{ClassFacts, ReportInput, ServiceFacts, counted_time, while_co
 use super::build_objectives::{down_below, objective_of};
 use super::downtime::{DownPeriod, downs};
 use super::error_budget;
+use super::figures::share_of_percent;
 use super::llm;
 use super::model::{
     ActivatorReport, ClassReport, Latency, LatencyWithFailures, ServiceReport, ServiceSeries,
@@ -79,7 +80,7 @@ fn service_report(
         good_and_fast: error_budget::good_and_fast(facts, service),
         availability_by_time: availability_by_time(facts, &downs),
         user_uptime: service.user_uptime.as_ref().and_then(user_uptime),
-        down_below: down_below / 100.0,
+        down_below: share_of_percent(down_below),
         downtimes: downs.iter().map(|down| down.downtime(end_of_warm_up(facts))).collect(),
         series: series(&service.intervals, &facts.recorder.interval_ends),
     }

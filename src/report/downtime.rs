@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::percent;
+use super::figures::{percent, share_of_percent};
 use super::model::Downtime;
 use engine::{SimDuration, SimTime};
 use record::ServiceTrack;
@@ -36,8 +36,9 @@ pub(super) fn downs(
         answered: 0,
         failed: BTreeMap::new(),
     });
-    let is_bad =
-        |minute: &MinuteFigures| is_short_of(minute.answered, minute.ended(), down_below / 100.0);
+    let is_bad = |minute: &MinuteFigures| {
+        is_short_of(minute.answered, minute.ended(), share_of_percent(down_below))
+    };
     let begins = (0i64..).map(|number| SimTime::ZERO + MINUTE * number);
     let bad =
         begins.zip(minutes).filter(|(_, minute)| is_bad(minute)).map(|(from, minute)| DownPeriod {
@@ -60,7 +61,7 @@ pub(super) fn downs(
 
 /// True if `part` is less than this share of `whole`; false if `whole` is zero.
 pub(super) fn is_short_of(part: u64, whole: u64, share: f64) -> bool {
-    (part as f64) < share * whole as f64
+    whole > 0 && (part as f64 / whole as f64) < share
 }
 
 impl DownPeriod {

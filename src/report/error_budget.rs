@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::build::{ReportInput, ServiceFacts};
 use super::build_objectives::{limits_of, share_of, subject_of};
 use super::disturbances::Disturbances;
-use super::figures::latency;
+use super::figures::{latency, share_of_percent};
 use super::model::{BurnRateAlert, ErrorBudget, GoodAndFast, Report};
 use engine::SimDuration;
 use scenario::objectives::{Objective, ServiceObjective};
@@ -49,7 +49,7 @@ fn of_service(
         }
     };
     if let Some(percent) = objective.availability {
-        let share = percent / 100.0;
+        let share = share_of_percent(percent);
         add("availability".to_owned(), share, &failed);
     }
     for (figure, limit) in objective.latency.limits() {

@@ -22,6 +22,11 @@ pub(crate) fn not_counted(downtime: &Downtime) -> String {
     }
 }
 
+/// The share for a percentage: the float nearest to it, so that a quotient of counts that equals it is not below it.
+pub(crate) fn share_of_percent(percent: f64) -> f64 {
+    libm::round(percent * 1e10) / 1e12
+}
+
 /// Shown in place of a figure that does not exist.
 pub const ABSENT: &str = "-";
 
@@ -232,6 +237,15 @@ fn whole_part(seconds: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_equals_the_counts_that_are_exactly_so_many_percent() {
+        for hundredths in 1..=10_000_u32 {
+            let percent = f64::from(hundredths) / 100.0;
+            assert!(f64::from(hundredths) / 10_000.0 >= share_of_percent(percent), "{percent} %");
+            assert!(f64::from(hundredths) / 10_001.0 < share_of_percent(percent), "{percent} %");
+        }
+    }
 
     #[test]
     fn latencies_have_three_digits_and_the_unit_that_suits() {

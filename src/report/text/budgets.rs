@@ -33,7 +33,7 @@ pub fn budgets(report: &Report, style: Style) -> Vec<String> {
             percent(budget.used),
             count(budget.bad),
             count(budget.requests),
-            number(libm::round(budget.allowed)),
+            number(budget.allowed),
         );
         let paint = if budget.used > 1.0 { Paint::Bad } else { Paint::Plain };
         let shown = paragraph("  ", &text);

@@ -126,6 +126,7 @@ fn outcomes(service: &ServiceReport, style: Style) -> Vec<String> {
     let counted_seconds = service.downtimes.iter().map(|downtime| downtime.counted_seconds);
     let counted_spans = counted_seconds.clone().filter(|seconds| *seconds > 0.0).count();
     let down = match counted_spans as u64 {
+        0 if service.answered == 0 => "no request was answered".to_owned(),
         0 if failed == 0 => "never down".to_owned(),
         0 => format!("no minute below {} answered", percent(service.down_below)),
         spans => format!("down {} in {}", span(counted_seconds.sum()), counted(spans, "span")),
