@@ -213,9 +213,11 @@ fn exit(comparison: &Comparison, fail_on: Option<FailOn>) -> Exit {
             comparison.gated(Verdict::Worse).next().is_some()
                 || comparison.newly_missed().next().is_some()
         }
-        Some(FailOn::Change) => [Verdict::Worse, Verdict::Better, Verdict::Changed]
-            .map(|one| comparison.has(one))
-            .contains(&true),
+        Some(FailOn::Change) => {
+            let verdicts = [Verdict::Worse, Verdict::Better, Verdict::Changed];
+            verdicts.iter().any(|one| comparison.has(*one))
+                || comparison.newly_missed().next().is_some()
+        }
     };
     if fails { Exit::Missed } else { Exit::Fine }
 }

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::compared_objectives::{ComparedObjective, objectives};
 use super::figures::{Better, FigureName, REQUESTS, Unit};
 use super::gate::{FALSE_ALARMS, Filter, is_gated, significant};
 use super::interval::{CONFIDENCE, interval, mean, p_value};
@@ -10,7 +11,7 @@ use super::measure::{Measured, Measurement, Missed};
 use super::waterfall::Waterfall;
 
 /// Version of the JSON format: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.3";
+const FORMAT_VERSION: &str = "1.4";
 
 /// Minimum number of seeds; with fewer, Student's t is so wide that even a halved speed may not be significant.
 const ENOUGH_SEEDS: usize = 5;
@@ -40,30 +41,6 @@ pub struct Comparison {
     pub objectives: Vec<ComparedObjective>,
     /// Figures that both sides have.
     pub figures: Vec<ComparedFigure>,
-}
-
-/// An objective that a side missed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ComparedObjective {
-    /// Such as `service shop/web`.
-    pub subject: String,
-    /// Such as `latency p95`.
-    pub figure: String,
-    /// The limit in words.
-    pub limit: String,
-    /// How the first side missed it; absent if it met it with all seeds, or has no such objective.
-    pub baseline: Option<MissedBy>,
-    /// How the second side did, likewise.
-    pub candidate: Option<MissedBy>,
-}
-
-/// How a side missed an objective.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct MissedBy {
-    /// The seeds with which it did.
-    pub seeds: Vec<u64>,
-    /// Why, as the first of these runs tells.
-    pub because: String,
 }
 
 /// One side of a comparison.
@@ -194,12 +171,14 @@ impl Comparison {
         self.figures.iter().filter(move |one| one.is_gated && one.verdict == verdict)
     }
 
-    /// Objectives that the candidate missed with every seed and the baseline with none.
+    /// Objectives of both sides that the candidate missed with every seed and the baseline with none.
     pub fn newly_missed(&self) -> impl Iterator<Item = &ComparedObjective> {
         let seeds = self.seeds.len();
         self.objectives.iter().filter(move |one| {
             let candidate = one.candidate.as_ref();
-            one.baseline.is_none() && candidate.is_some_and(|missed| missed.seeds.len() == seeds)
+            one.is_in_baseline
+                && one.baseline.is_none()
+                && candidate.is_some_and(|missed| missed.seeds.len() == seeds)
         })
     }
 
@@ -223,31 +202,6 @@ fn because(baseline: &Measurement, candidate: &Measurement, name: &FigureName) -
     let missed = candidate.missed.iter().find(is_it);
     let missed = missed.filter(|_| !baseline.missed.iter().any(|one| is_it(&one)));
     missed.map(|one| one.because.clone()).unwrap_or_default()
-}
-
-/// The objectives that either side missed, those of the second first.
-fn objectives(baseline: &Measurement, candidate: &Measurement) -> Vec<ComparedObjective> {
-    let same = |one: &Missed, other: &Missed| {
-        (&one.subject, &one.figure, &one.limit) == (&other.subject, &other.figure, &other.limit)
-    };
-    let of = |side: &Measurement, objective: &Missed| {
-        let missed = side.missed.iter().find(|one| same(one, objective))?;
-        Some(MissedBy { seeds: missed.seeds.clone(), because: missed.because.clone() })
-    };
-    let both = baseline.missed.iter();
-    let both = both.filter(|one| !candidate.missed.iter().any(|other| same(one, other)));
-    let missed = candidate.missed.iter().chain(both);
-    // Files of older versions do not tell which objective it was.
-    let missed = missed.filter(|one| !one.figure.is_empty());
-    missed
-        .map(|one| ComparedObjective {
-            subject: one.subject.clone(),
-            figure: one.figure.clone(),
-            limit: one.limit.clone(),
-            baseline: of(baseline, one),
-            candidate: of(candidate, one),
-        })
-        .collect()
 }
 
 fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) -> ComparedFigure {
@@ -328,9 +282,11 @@ fn direction(better: Better, by: Option<f64>) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::compared_objectives::MissedBy;
     use super::*;
-    fn measurement(values: &[Option<f64>], better: Better) -> Measurement {
+
+    pub(in super::super) fn measurement(values: &[Option<f64>], better: Better) -> Measurement {
         let name = FigureName {
             subject: "service shop/web".into(),
             figure: "latency p95".into(),
@@ -344,6 +300,7 @@ mod tests {
             scenario_hash: "0".into(),
             seeds: (1..=values.len() as u64).collect(),
             leading: vec!["service shop/web".into()],
+            objectives: Vec::new(),
             missed: Vec::new(),
             bill: Vec::new(),
             figures: vec![Measured { name, values: values.to_vec() }],

@@ -1,6 +1,7 @@
 //! A comparison for the terminal.
 
-use super::compare::{ComparedFigure, Comparison, MissedBy, Verdict};
+use super::compare::{ComparedFigure, Comparison, Verdict};
+use super::compared_objectives::MissedBy;
 use super::figures::Unit;
 use report::figures::{ABSENT, counted, percent};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
@@ -133,15 +134,22 @@ fn objectives(comparison: &Comparison, style: Style) -> Vec<String> {
     for objective in &comparison.objectives {
         let (first, second) = (&objective.baseline, &objective.candidate);
         let paint = match (first, second) {
-            (None, Some(_)) => Paint::Bad,
+            (None, Some(_)) if objective.is_in_baseline => Paint::Bad,
             (Some(_), None) => Paint::Good,
             _ => Paint::Plain,
         };
         let name = format!("  {} {} {}", objective.subject, objective.figure, objective.limit);
         lines.push(style.paint(paint, &name));
-        let sides = [("    first   ", first), ("    second  ", second)];
-        for ((label, side), told) in sides.into_iter().zip(&mut told) {
-            lines.extend(paragraph(label, &how(side.as_ref(), seeds, told)));
+        let sides = [
+            ("    first   ", first, objective.is_in_baseline),
+            ("    second  ", second, objective.is_in_candidate),
+        ];
+        for ((label, side, is_there), told) in sides.into_iter().zip(&mut told) {
+            let text = match side {
+                None if !is_there => "has no such objective".to_owned(),
+                side => how(side.as_ref(), seeds, told),
+            };
+            lines.extend(paragraph(label, &text));
             *told = side.as_ref().map_or("", |side| &side.because);
         }
     }

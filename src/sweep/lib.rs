@@ -4,6 +4,7 @@
 pub mod check;
 pub mod compare;
 pub mod compare_text;
+pub mod compared_objectives;
 pub mod confirm;
 pub mod export;
 mod figures;

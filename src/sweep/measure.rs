@@ -8,7 +8,7 @@ use super::waterfall::{BillLine, bill_lines};
 use report::{ClassReport, Report};
 
 /// Version of the file format: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.3";
+const FORMAT_VERSION: &str = "1.4";
 
 /// Figures of one scenario over several seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Measurement {
     /// Subjects of the services that have objectives or clients; empty in files before 1.1.
     #[serde(default)]
     pub leading: Vec<String>,
+    /// The objectives of the scenario, met or missed; empty in files before 1.4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objectives: Vec<Stated>,
     /// Objectives missed by any of the runs; empty in files before 1.2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missed: Vec<Missed>,
@@ -34,6 +37,17 @@ pub struct Measurement {
     pub bill: Vec<BillLine>,
     /// Each figure with its values, in the order of the report.
     pub figures: Vec<Measured>,
+}
+
+/// An objective of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// Such as `service shop/web`.
+    pub subject: String,
+    /// Such as `latency p95`.
+    pub figure: String,
+    /// The limit in words.
+    pub limit: String,
 }
 
 /// An objective that was missed.
@@ -75,6 +89,7 @@ impl Measurement {
             scenario_hash: first.map(|run| run.scenario_hash.clone()).unwrap_or_default(),
             seeds: reports.iter().map(|report| report.run.seed).collect(),
             leading: reports.first().map(leading).unwrap_or_default(),
+            objectives: stated(reports),
             missed: missed(reports),
             bill: bill_lines(reports),
             figures: gather(reports.iter().map(figures)),
@@ -105,6 +120,21 @@ impl Measurement {
     pub fn json(&self) -> String {
         report::json::render(self)
     }
+}
+
+fn stated(reports: &[Report]) -> Vec<Stated> {
+    let mut stated: Vec<Stated> = Vec::new();
+    for one in reports.iter().flat_map(|report| &report.objectives) {
+        let objective = Stated {
+            subject: one.subject.clone(),
+            figure: one.figure.clone(),
+            limit: one.limit.clone(),
+        };
+        if !stated.contains(&objective) {
+            stated.push(objective);
+        }
+    }
+    stated
 }
 
 fn missed(reports: &[Report]) -> Vec<Missed> {

@@ -45,8 +45,11 @@ fn missed_by(row: &SweepRow) -> impl Iterator<Item = &String> {
 }
 
 fn price(objective: &str, selected: &SweepRow, rows: &[SweepRow]) -> ObjectivePrice {
-    let would_do =
-        |row: &&SweepRow| row.never_ran.is_empty() && missed_by(row).all(|one| one == objective);
+    let ran = |row: &SweepRow| {
+        row.never_ran.is_empty()
+            && row.confirmation.as_ref().is_none_or(|fresh| fresh.never_ran.is_empty())
+    };
+    let would_do = |row: &&SweepRow| ran(row) && missed_by(row).all(|one| one == objective);
     let cheapest = rows.iter().filter(would_do).min_by_key(|row| cents(row.cost_per_month_usd));
     let cheaper =
         cheapest.filter(|row| cents(row.cost_per_month_usd) < cents(selected.cost_per_month_usd));
@@ -96,7 +99,12 @@ mod tests {
         lucky.confirmation =
             Some(Confirmation { seeds: vec![9], missed: late, never_ran: Vec::new() });
         let mut table = SweepTable::new(vec!["replicas".to_owned()], Vec::new());
-        table.rows = vec![none, both, two, lucky, chosen];
+        // Its pods did not run with a fresh seed: it would do without nothing.
+        let mut broken = missing("b", 40.0, &[]);
+        let gone = vec!["Deployment/a: 1 pod not ready at the end".to_owned()];
+        broken.confirmation =
+            Some(Confirmation { seeds: vec![9], missed: Vec::new(), never_ran: gone });
+        table.rows = vec![none, both, two, lucky, broken, chosen];
         table.price_objectives();
         let prices: Vec<_> = table
             .prices

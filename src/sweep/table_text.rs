@@ -221,7 +221,7 @@ fn worst(sweep: &SweepTable, row: &SweepRow, figure: &str) -> String {
 /// The verdict on a row's objectives in a few words.
 pub(crate) fn verdict(row: &SweepRow) -> String {
     if !row.never_ran.is_empty() {
-        return "pods never ran".to_owned();
+        return "pods missing at the end".to_owned();
     }
     match (row.objectives, &row.missed[..]) {
         (0, _) => String::new(),

@@ -108,7 +108,11 @@ fn a_saved_side_is_the_baseline_of_a_pipeline() {
     let dearer = against(&["--set", "cluster.nodePools[general].count=3"]);
     assert_eq!(dearer.code, 1, "{}", dearer.out);
     assert!(dearer.out.contains("+$71.68 (+28.3 %)"), "{}", dearer.out);
-    let tolerated = against(&["--set", "cluster.nodePools[general].count=3", "--tolerance", "60%"]);
+    let three = ["--set", "cluster.nodePools[general].count=3", "--tolerance", "60%"];
+    let over_budget = against(&three);
+    assert_eq!(over_budget.code, 1, "{}", over_budget.out);
+    assert!(over_budget.out.contains("1 objective newly missed"), "{}", over_budget.out);
+    let tolerated = against(&[&three[..], &["--set", "objectives[1].costPerMonth=400"]].concat());
     assert_eq!(tolerated.code, 0, "{}", tolerated.out);
     shop.write("base.json", "{}");
     let wrong = against(&[]);
