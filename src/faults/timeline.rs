@@ -84,7 +84,7 @@ actions! {
     /// missing heartbeats, as in a real cluster. Nodes of a pool are called POOL-1, POOL-2, ...
     "killNode" kill_node: KillNode(Name),
     /// The machine of one node of this pool fails without notice: of the node that runs the most pods then, pods of
-    /// DaemonSets not counted, and of several such nodes the first by name.
+    /// DaemonSets not counted, of those that work, and of several such nodes the first by name.
     "killBusiestNode" kill_busiest_node: KillBusiestNode(Name),
     /// The machine of this node comes back, and its kubelet recreates the containers.
     "recoverNode" recover_node: RecoverNode(Name),

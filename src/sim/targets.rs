@@ -76,12 +76,13 @@ pub(super) fn nodes_of(store: &Store, pool: Option<&Name>) -> Vec<NodeId> {
     own.map(|(id, _)| id).collect()
 }
 
-/// The node of a pool with the most pods that are no DaemonSet's; of several the first by name.
+/// The node of a pool with the most pods that are no DaemonSet's, of those that work; of several the first by name.
 pub(super) fn busiest_node(store: &Store, pool: &Name) -> Option<NodeId> {
     let order = |node: &NodeId| {
         (pods_to_drain(store, *node).count(), Reverse(store.nodes()[*node].meta.name()))
     };
-    nodes_of(store, Some(pool)).into_iter().max_by_key(order)
+    let works = |node: &NodeId| store.nodes()[*node].health.lease.silent_since.is_none();
+    nodes_of(store, Some(pool)).into_iter().filter(works).max_by_key(order)
 }
 
 /// The nodes of a zone.

@@ -175,7 +175,7 @@ fn kill_busiest_node(env: &mut Environment, data_plane: &mut DataPlane, pool: &N
     if let Some(node) = busiest_node(env.store(), pool) {
         kill_node(env, data_plane, node);
     } else {
-        let message = format!("pool {pool} has no node");
+        let message = format!("pool {pool} has no node that works");
         env.warn("scenario", &node_reference(pool), "NotFound", message);
     }
 }

@@ -135,6 +135,16 @@ fn the_busiest_node_of_a_pool_is_the_one_with_most_pods_and_the_first_of_several
 }
 
 #[test]
+fn a_node_that_is_down_is_not_the_busiest_though_its_pods_are_still_bound_to_it() {
+    let timeline = "timeline: [{at: 3m, killBusiestNode: pool}, {at: 4m, killBusiestNode: pool}]\n";
+    let mut simulation = begin("10m", timeline);
+    run_to(&mut simulation, 320);
+    let ready =
+        ["pool-1", "pool-2", "pool-3"].iter().filter(|node| is_ready(simulation.view(), node));
+    assert_eq!(ready.count(), 1);
+}
+
+#[test]
 fn a_zone_falls_and_comes_back() {
     let timeline = "timeline: [{at: 2m, killZone: b}, {at: 4m, recoverZone: b}]\n";
     let mut simulation = begin("10m", timeline);
