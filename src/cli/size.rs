@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(3..=1000))]
     seeds: u32,
 
-    /// Number of fresh seeds with all of which the winner must meet the objectives: 59 mean that 95 % of runs meet
+    /// Number of fresh seeds with all of which the winner must meet the objectives: 72 mean that 95 % of runs meet
     /// them, with 95 % confidence
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     confirm: u32,

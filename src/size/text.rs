@@ -237,9 +237,11 @@ fn left(answer: &Recommendation, after: &Figures) -> String {
     };
     let cost = after.cost_per_month_usd;
     let share = if cost > 0.0 { (cost - least) / cost * 100.0 } else { 0.0 };
+    // Rounded up, as it is the most.
+    let share = libm::ceil(share * 10.0 - 1e-9).max(0.0) / 10.0;
     format!(
         "a perfect autoscaler that knows the future would pay at least ${least:.2} a month with these nodes, so no \
-         autoscaler can save more than another {share:.0} %"
+         autoscaler can save more than another {share} %"
     )
 }
 
