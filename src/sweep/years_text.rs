@@ -103,6 +103,19 @@ fn row(label: &str, spread: &Spread, figure: fn(f64) -> String, high_is_good: bo
     ]
 }
 
+/// A mean number of requests, which is below zero where fewer fail.
+fn requests(number: f64) -> String {
+    let whole = libm::round(number.abs());
+    let sign = if number < 0.0 && whole > 0.0 { "-" } else { "" };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, and not negative"
+    )]
+    let text = count(whole as u64);
+    format!("{sign}{text}")
+}
+
 fn minutes(minutes: f64) -> String {
     // A difference that is rounded to nothing has no sign.
     let minutes = if minutes.abs() < 0.05 { 0.0 } else { minutes };
@@ -113,7 +126,7 @@ fn minutes(minutes: f64) -> String {
 fn rest_of_year(label: &str, failed: f64, down_minutes: f64) -> [String; 6] {
     let none = || String::new();
     let down = format!("{} min", minutes(down_minutes));
-    [label.to_owned(), none(), none(), none(), format!("{failed:.0}"), down]
+    [label.to_owned(), none(), none(), none(), requests(failed), down]
 }
 
 fn failures(service: &ServiceYears, style: Style) -> Vec<String> {
@@ -129,9 +142,9 @@ fn failures(service: &ServiceYears, style: Style) -> Vec<String> {
         table.row([
             failure.failure.clone(),
             format!("{:.2}", failure.per_year),
-            format!("{:.0}", failure.failed_each),
+            requests(failure.failed_each),
             format!("{} min", minutes(failure.down_minutes_each)),
-            format!("{:.0}", failure.failed_per_year),
+            requests(failure.failed_per_year),
             format!("{} min", minutes(failure.down_minutes_per_year)),
         ]);
     }
@@ -155,9 +168,9 @@ fn failures(service: &ServiceYears, style: Style) -> Vec<String> {
     }
     if let [most, ..] = failures {
         lines.push(format!(
-            "  ► most matters {}: without it {:.0} requests a year would not fail, and {} minutes not be down",
+            "  ► most matters {}: without it {} requests a year would not fail, and {} minutes not be down",
             most.failure,
-            most.failed_per_year_avoided,
+            requests(most.failed_per_year_avoided),
             minutes(most.down_minutes_per_year_avoided),
         ));
     }

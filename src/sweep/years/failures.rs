@@ -113,8 +113,14 @@ fn fault(rate: &FailureRate, fault: FaultKind) -> RandomFault {
     }
 }
 
+/// The date of a source without one, as in the catalog.
+const UNDATED: &str = "undated";
+
 fn told(rate: &FailureRate) -> String {
-    format!("{} ({})", rate.source, rate.date)
+    match rate.date {
+        UNDATED => rate.source.to_owned(),
+        date => format!("{} ({date})", rate.source),
+    }
 }
 
 pub(super) fn named(fault: &RandomFault) -> String {
