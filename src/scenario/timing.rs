@@ -55,7 +55,9 @@ pub struct TimingText {
     pub gateway: Option<RuleSync>,
     /// Rate limit of each controller's requests to the API server (`--kube-api-qps` and `--kube-api-burst` of
     /// kube-controller-manager), which includes the Events that it records. Default: 20 per second with a burst of 30, so
-    /// that of 100 pods 29 are created at once and the last one 4.8 seconds later. `qps: 0` means no limit.
+    /// that of 100 pods 29 are created at once and the last one 4.8 seconds later. The clients with which the HPA
+    /// controller reads scales and metrics have the same limit each: more than 300 HPAs are decided on less often than
+    /// every 15 seconds. `qps: 0` means no limit.
     pub controller_client: Option<ClientRate>,
     /// Rate limit of the scheduler's requests to the API server (`qps` and `burst` of its `clientConnection`): one for
     /// each pod that it binds. Default: 50 per second with a burst of 100, so that of 300 pods for which there is room at

@@ -10,8 +10,10 @@ use cluster::action::Event as KubernetesEvent;
 use cluster::node::NodeId;
 use cluster::{Action, ClusterView, Kind, NamespacedName, ObjectReference, Refused, Store};
 use controllers::Controller;
+use controllers::hpa::ReadRate;
 use engine::{EventQueue, SimDuration, SimTime, Streams};
 use record::Recorder;
+use scenario::ClientRate;
 
 /// The clock of a simulation, its control plane, its event queue and its observers.
 #[derive(Clone, Debug)]
@@ -28,7 +30,10 @@ impl Environment {
     /// The environment at the start of a run: a control plane without objects, with `further` controllers next to
     /// its own.
     pub(super) fn new(world: Arc<World>, further: Vec<Box<dyn Controller>>) -> Self {
-        let mut controllers = controllers::all(&world.controllers, world.timing.watch);
+        let mut settings = world.controllers.clone();
+        let ClientRate { qps, burst } = world.timing.controller_client;
+        settings.hpa.reads = ReadRate { qps, burst };
+        let mut controllers = controllers::all(&settings, world.timing.watch);
         controllers.extend(further);
         let plane = ControlPlane::new(
             Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),

@@ -35,6 +35,7 @@ mod kueue;
 mod kustomize;
 mod layers;
 mod manifests;
+mod many_hpas;
 mod named_nodes;
 mod network_policies;
 mod node_autoscaler_shortcuts;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::ambiguous_selector::SelectorConflicts;
 use super::idle::{Basis, IdleHpas, IdlePeriod};
 use super::readings::{Reading, reading};
+use super::reads::{Reads, Requests, requests_of};
 use super::{
     Decision, HpaHistory, HpaInputs, HpaSettings, HpaView, MetricReading, ObservedPod,
     ObservedScale, PodMetric, ScaleSelector, class_holds_until, reconcile,
@@ -29,6 +30,7 @@ pub struct HpaController {
     /// By the HPA's slot: those that have listed their pods. Until then, the pods they select are unknown.
     selecting: Vec<Option<HpaId>>,
     idle: IdleHpas,
+    reads: Reads,
 }
 
 /// State kept for one HPA.
@@ -37,6 +39,10 @@ struct HpaState {
     id: HpaId,
     history: HpaHistory,
     next_sync: SimTime,
+    /// When the next sync has the tokens for its reads, if it waits for them.
+    turn: Option<SimTime>,
+    /// The reads of its syncs.
+    requests: Requests,
     last: Option<LastSync>,
 }
 
@@ -110,19 +116,28 @@ impl Controller for HpaController {
             self.known.resize_with(id.index() + 1, || None);
             self.selecting.resize(id.index() + 1, None);
         }
-        let Self { settings, known, selecting, idle } = self;
+        let Self { settings, known, selecting, idle, reads } = self;
         let slot = &mut known[id.index()];
         let Some(hpa) = view.hpas().get(id) else {
-            *slot = slot.take().filter(|known| known.id != id);
+            if let Some(gone) = slot.take_if(|known| known.id == id) {
+                reads.replace(gone.requests, Requests::default());
+            }
             return Requeue::No;
         };
         if slot.as_ref().is_none_or(|known| known.id != id) {
+            let before = slot.as_ref().map_or(Requests::default(), |known| known.requests);
+            reads.replace(before, Requests::default());
             // A new HPA waits for one period: the queue admits each key once per period.
             let next_sync = view.now + settings.sync_period;
-            *slot = Some(HpaState { id, history: HpaHistory::default(), next_sync, last: None });
+            let requests = Requests::default();
+            let history = HpaHistory::default();
+            *slot = Some(HpaState { id, history, next_sync, turn: None, requests, last: None });
         }
         let Some(known) = slot else { return Requeue::No };
         if view.now >= known.next_sync {
+            if let Some(turn) = known.waits_for(reads, hpa, settings, view.now) {
+                return Requeue::At(turn);
+            }
             if !settings.repeats_quiet_syncs || !known.repeat(view, hpa, settings) {
                 let rivals = SelectorConflicts { id, selecting };
                 let last = sync(view, rivals, hpa, settings, &mut known.history);
@@ -136,7 +151,9 @@ impl Controller for HpaController {
                 known.last = Some(last);
             }
             known.next_sync = view.now + settings.sync_period;
-            if let Some(idle_period) = known.idle_period(hpa, settings) {
+            if !reads.exceed(settings.reads, settings.sync_period)
+                && let Some(idle_period) = known.idle_period(hpa, settings)
+            {
                 idle.insert(idle_period);
                 return idle_period.requeue();
             }
@@ -196,6 +213,30 @@ impl Memoize for HpaController {
 }
 
 impl HpaState {
+    /// When a sync that is due has the tokens for its reads; `None` if it has them.
+    fn waits_for(
+        &mut self,
+        reads: &mut Reads,
+        hpa: &HpaObject,
+        settings: &HpaSettings,
+        now: SimTime,
+    ) -> Option<SimTime> {
+        let turn = match self.turn {
+            Some(turn) => turn,
+            None => {
+                let requests = requests_of(&hpa.spec);
+                reads.replace(std::mem::replace(&mut self.requests, requests), requests);
+                let is_first = self.last.is_none();
+                if !is_first && !reads.exceed(settings.reads, settings.sync_period) {
+                    return None;
+                }
+                reads.take(settings.reads, requests, now)
+            }
+        };
+        self.turn = (turn > now).then_some(turn);
+        self.turn
+    }
+
     /// The last decision once more, if all that it rests on is the same and time changes nothing.
     fn repeat(&mut self, view: ClusterView<'_>, hpa: &HpaObject, settings: &HpaSettings) -> bool {
         let Some(LastSync { decision, basis: Some(basis), .. }) = &mut self.last else {

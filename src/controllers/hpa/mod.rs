@@ -23,6 +23,7 @@ mod metric_error;
 mod metrics;
 mod pods;
 mod readings;
+mod reads;
 mod replicas;
 mod requests;
 mod samples;
@@ -48,6 +49,7 @@ pub use limits::{
 pub use metric_error::{MetricError, MetricProblem};
 pub use metrics::{Calculator, MetricEvaluation, MetricsEvaluation};
 pub use pods::{ObservedPod, PodClass, PodMetric, class_holds_until, classify_pod};
+pub use reads::ReadRate;
 pub use replicas::{
     AssumedUsage, AverageValueCalculation, Calculation, CorrectedRatio, PerPodCalculation,
     PerPodTarget, Proposal, Tolerances, ValueCalculation, Verdict, average_value_replicas,

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::reads::ReadRate;
 use super::replicas::Tolerances;
 use cluster::hpa::Behavior;
 use engine::SimDuration;
@@ -34,6 +35,9 @@ pub struct HpaSettings {
     /// constant of the controller, which recordings of its own unit tests raise.
     #[serde(skip, default = "legacy_scale_up_limit_factor")]
     pub legacy_scale_up_limit_factor: f64,
+    /// Rate limit of the controller's reads. Not a flag of the HPA: it follows from the controller manager's client.
+    #[serde(skip)]
+    pub reads: ReadRate,
     /// Whether a sync on the very inputs of the last one, which did nothing, takes that decision over. Not
     /// a flag, and no decision depends on it: it saves time.
     #[serde(skip, default = "repeats_quiet_syncs")]
@@ -74,6 +78,7 @@ impl Default for HpaSettings {
             initial_readiness_delay: SimDuration::from_secs(30),
             feature_gates: HpaFeatureGates::default(),
             legacy_scale_up_limit_factor: legacy_scale_up_limit_factor(),
+            reads: ReadRate::default(),
             repeats_quiet_syncs: repeats_quiet_syncs(),
         }
     }

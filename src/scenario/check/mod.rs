@@ -11,6 +11,7 @@ mod faults;
 mod ingress;
 pub(crate) mod karpenter;
 mod machines;
+mod many_hpas;
 mod metrics;
 mod objectives;
 mod provenance;
@@ -51,6 +52,7 @@ impl ResolvedScenario {
         checker.calls();
         checker.traffic(&self.files);
         checker.metrics();
+        checker.many_hpas();
         checker.ingress(&self.files);
         checker.backends();
         checker.services();
