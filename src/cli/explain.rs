@@ -162,7 +162,9 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     }
     let mut simulation = Simulation::new(world);
     simulation.run_until(from);
-    let object = in_its_namespace(&simulation, &object);
+    let names_its_namespace =
+        arguments.words.iter().any(|word| !is_file(word) && word.matches('/').count() == 2);
+    let object = if names_its_namespace { object } else { in_its_namespace(&simulation, &object) };
     if is_json {
         return write_json(&mut simulation, &object, to, out);
     }

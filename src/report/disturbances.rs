@@ -111,7 +111,12 @@ impl Disturbances {
         allowed: f64,
     ) -> Option<String> {
         let mut weights: BTreeMap<&str, (u64, Option<usize>)> = BTreeMap::new();
-        for (blame, bad) in self.blamed(counts, minutes, allowed) {
+        let blamed = self.blamed(counts, minutes, allowed);
+        let goes_on = lasts_beyond_rescales(&blamed);
+        for (mut blame, bad) in blamed {
+            if blame.what == AUTOSCALER && goes_on {
+                blame.what = OVERLOAD;
+            }
             let (weight, first) = weights.entry(blame.what).or_insert((0, blame.position));
             *weight += bad;
             *first = (*first).or(blame.position);
@@ -202,6 +207,16 @@ impl Disturbances {
         }
         Some(position)
     }
+}
+
+/// True if requests are about as bad in the minutes that no rescale is near: then the autoscaler's lag is not the cause.
+fn lasts_beyond_rescales(blamed: &[(Attribution, u64)]) -> bool {
+    let mean = |what: &str| {
+        let bad = blamed.iter().filter(|(blame, _)| blame.what == what).map(|(_, bad)| *bad as f64);
+        let (count, sum) = bad.fold((0.0, 0.0), |(count, sum), bad| (count + 1.0, sum + bad));
+        if count > 0.0 { sum / count } else { 0.0 }
+    };
+    mean(OVERLOAD) >= 0.5 * mean(AUTOSCALER)
 }
 
 fn is_workload(kind: &str) -> bool {
@@ -334,6 +349,26 @@ mod tests {
         let blamed = disturbances(&[]).blamed(&counts, &minutes, 0.05);
         let blamed: Vec<&str> = blamed.iter().map(|(blame, _)| blame.what).collect();
         assert_eq!(blamed, ["single slow requests", "overload"]);
+    }
+
+    #[test]
+    fn what_goes_on_long_after_a_rescale_is_not_the_autoscalers_lag() {
+        let rescaled = |bad: &[u64]| {
+            let entry = LogEntry {
+                at_seconds: 120.0,
+                actor: "horizontal-pod-autoscaler".to_owned(),
+                object: "Deployment a/b".to_owned(),
+                reason: "SuccessfulRescale".to_owned(),
+                message: String::new(),
+                is_warning: false,
+            };
+            let all = Disturbance::of(&entry).into_iter().collect();
+            let (counts, minutes) = failing(bad);
+            Disturbances { all, is_scaled: true }.cause(&counts, &minutes, 0.05)
+        };
+        let lag = rescaled(&[20, 20, 20, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(lag.as_deref(), Some("the autoscaler lagged behind the load"));
+        assert_eq!(rescaled(&[20; 9]), None);
     }
 
     #[test]

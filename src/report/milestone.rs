@@ -56,6 +56,8 @@ impl Milestone {
             return None;
         }
         match entry.reason.as_str() {
+            // The node lifecycle controller writes an Event NodeNotReady about each pod, too.
+            "NodeNotReady" if entry.object.starts_with("Pod ") => None,
             "NodeNotReady" | "RemovingNode" | "DeletingNode" => Some(Self::NodeLost),
             "NodeReady" | "RegisteredNode" => Some(Self::NodeJoined),
             // A cancelled taint eviction evicts nothing.

@@ -142,15 +142,24 @@ fn workloads_behind<'a>(report: &'a Report, service: &'a ServiceReport) -> Vec<&
     names.filter_map(|name| report.workloads.iter().find(|one| one.workload == *name)).collect()
 }
 
+/// Share of the requested CPU below which the CPU is not what requests wait for.
+const IDLE: f64 = 0.3;
+
 /// The explanation when nothing went wrong: this is the latency at this load.
 fn busiest(workloads: &[&WorkloadReport]) -> Option<String> {
     let used = workloads.iter().filter_map(|one| Some((one, one.cpu_utilization?)));
-    let (busiest, used) = used.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-    Some(format!(
-        "this is the latency at this load: {}, the busiest, used {} of its CPU request",
-        busiest.workload,
-        percent(used)
-    ))
+    let (busiest, used) = &used.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+    let (name, used_words) = (&busiest.workload, percent(*used));
+    Some(if *used < IDLE {
+        format!(
+            "this is the latency at this load: requests take that long by themselves or wait for a worker, as \
+             {name}, the busiest, used only {used_words} of its CPU request"
+        )
+    } else {
+        format!(
+            "this is the latency at this load: {name}, the busiest, used {used_words} of its CPU request"
+        )
+    })
 }
 
 /// Problems of a workload that make its service slow or unavailable.

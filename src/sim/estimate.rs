@@ -55,7 +55,7 @@ impl Blueprint<'_> {
                 hours(estimate.requests / REQUESTS_PER_SECOND),
                 rounded(limits.requests),
             );
-            let help = "add `arrivals: fluid` to the load, lower the rate, shorten `duration`, or raise `limits.requests`";
+            let help = "write `arrivals: fluid` beside `load`, lower the rate, shorten `duration`, or raise `limits.requests`";
             refuse(&field, message, help);
         }
         if estimate.pods > limits.pods {

@@ -123,8 +123,14 @@ pub(super) fn kill_node(env: &mut Environment, data_plane: &mut DataPlane, node:
 
 /// A machine, its network or its kubelet works again.
 pub(super) fn recover_node(env: &mut Environment, data_plane: &mut DataPlane, node: NodeId) {
-    let name = env.store().nodes()[node].meta.name();
-    let (reference, message) = (node_reference(name), format!("node {name} recovered"));
+    let known = &env.store().nodes()[node];
+    let name = known.meta.name();
+    let reference = node_reference(name);
+    if known.health.lease.silent_since.is_none() && known.ready.status == ConditionStatus::True {
+        let message = format!("node {name} works: there is nothing to recover");
+        return env.warn("scenario", &reference, "NotDown", message);
+    }
+    let message = format!("node {name} recovered");
     env.emit_event("scenario", &reference, "NodeRecovered", message);
     data_plane.node_up(env, node);
 }

@@ -69,7 +69,7 @@ pub use problem::Problem;
 pub use recording::{
     FailureCause, IntervalFigures, Latencies, LatenciesWithFailures, Outcomes, Waits,
 };
-pub use request_class::RequestClassSpec;
+pub use request_class::{RequestClassSpec, told_class};
 pub use request_model::{RequestModel, RequestModelId, RequestModelSpec, WarmUp};
 pub use route_policy::{Causes, Retries, RoutePolicy, RouteTraffic};
 pub use source_ports::TRACKED_CLIENTS;

@@ -218,19 +218,27 @@ impl Classes {
                 timeout: class.timeout,
             });
         }
-        let named = |told: &str| of_model.iter().position(|class| *class.name == *told);
-        let under = |told: &str| {
-            let paths = of_model.iter().map(|class| class.path.as_deref());
-            // A method may precede the path.
-            let path = told.split_once(' ').map(|(_, path)| path);
-            longest_path(paths, path.filter(|path| path.starts_with('/')).unwrap_or(told))
-        };
-        let position = |told: &str| named(told).or_else(|| under(told));
-        let positions = self.names.iter().map(|told| u16::try_from(position(told)?).ok());
+        let of = of_model.iter().map(|class| (&*class.name, class.path.as_deref()));
+        let position = |told: &str| u16::try_from(told_class(of.clone(), told)?).ok();
+        let positions = self.names.iter().map(|told| position(told));
         let positions = std::iter::once(None).chain(positions).collect();
         let stream = streams.stream(&format!("classes of requests to {}", service.name), 0);
         Some(Mix { classes, positions, stream })
     }
+}
+
+/// The position of the class, of some by name and path, that a trace or a route tells by its name or by a path, which a
+/// method may precede; `None` if it is none of them, so that the class of its requests is drawn.
+pub fn told_class<'a>(
+    classes: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+    told: &str,
+) -> Option<usize> {
+    let named = classes.clone().position(|(name, _)| name == told);
+    named.or_else(|| {
+        let path = told.split_once(' ').map(|(_, path)| path);
+        let path = path.filter(|path| path.starts_with('/')).unwrap_or(told);
+        longest_path(classes.map(|(_, path)| path), path)
+    })
 }
 
 /// The position of the longest of some paths that is a prefix of another, by whole segments.

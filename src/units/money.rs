@@ -153,7 +153,13 @@ impl fmt::Display for Money {
     /// Dollars and cents, with more decimals for amounts too small for cents.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let usd = self.as_usd();
-        if usd != 0.0 && usd.abs() < 1.0 { write!(f, "${usd:.4}") } else { write!(f, "${usd:.2}") }
+        let sign = if usd < 0.0 { "-" } else { "" };
+        let usd = usd.abs();
+        if usd != 0.0 && usd < 1.0 {
+            write!(f, "{sign}${usd:.4}")
+        } else {
+            write!(f, "{sign}${usd:.2}")
+        }
     }
 }
 

@@ -188,7 +188,7 @@ fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
     let busy = SCENARIO.replace("rps: 20}", "rps: 500000000}");
     let says = [
         "scenario.yaml:15: traffic[0].load: the run would simulate about 120 billion requests over 4m, 11.1 hours",
-        "add `arrivals: fluid` to the load",
+        "write `arrivals: fluid` beside `load`",
     ];
     refused(&busy, MANIFESTS, &says);
     let fluid = busy.replace("timeout: 2s", "timeout: 2s, arrivals: fluid");

@@ -178,7 +178,7 @@ fn marks(report: &Report, duration_seconds: f64, style: Style) -> Vec<String> {
         Milestone::NodeJoined => Some('n'),
         _ => None,
     };
-    let letters_at: Vec<(f64, char)> = report
+    let mut letters_at: Vec<(f64, char)> = report
         .log
         .iter()
         .filter_map(|entry| {
@@ -186,6 +186,9 @@ fn marks(report: &Report, duration_seconds: f64, style: Style) -> Vec<String> {
             Some((entry.at_seconds / duration_seconds, letter))
         })
         .collect();
+    // Several of one kind in one column are one letter.
+    let column = |at: f64| libm::floor(at * COLUMNS as f64);
+    letters_at.dedup_by(|one, before| one.1 == before.1 && column(one.0) <= column(before.0));
     if letters_at.is_empty() {
         return Vec::new();
     }

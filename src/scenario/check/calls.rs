@@ -7,7 +7,7 @@ use super::{Checker, listed};
 use crate::workloads::Workload;
 use cluster::{NamespacedName, ObjectReference};
 use manifest::FieldPath;
-use traffic::{CallSpec, RequestModelSpec};
+use traffic::{CallSpec, RequestClassSpec, RequestModelSpec};
 
 impl Checker<'_> {
     /// Checks the calls of all workloads.
@@ -80,15 +80,21 @@ impl Checker<'_> {
         }
     }
 
-    /// Checks that the requests to a service have a class of this name.
-    pub(super) fn class_exists(&mut self, path: &FieldPath, service: &NamespacedName, class: &str) {
+    /// The classes of the requests to a service.
+    pub(super) fn classes_of(&self, service: &NamespacedName) -> Vec<RequestClassSpec> {
         let behind: Vec<&ObjectReference> = self.ever.workloads_behind(service).collect();
         let described = self.text.scenario.workloads.iter();
         let models = described
             .filter(|row| behind.contains(&&row.workload))
             .flat_map(Workload::models)
             .flat_map(|model| &model.classes);
-        let names: Vec<String> = models.map(|class| class.name.clone()).collect();
+        models.cloned().collect()
+    }
+
+    /// Checks that the requests to a service have a class of this name.
+    pub(super) fn class_exists(&mut self, path: &FieldPath, service: &NamespacedName, class: &str) {
+        let classes = self.classes_of(service);
+        let names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
         if self.is_complete && !names.iter().any(|name| name == class) {
             let help = listed("classes of its requests", names.into_iter());
             self.error(path, format!("requests to {service} have no class {class}"), help);

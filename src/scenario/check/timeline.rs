@@ -21,7 +21,7 @@ impl Checker<'_> {
                 let [at, end] = [entry.at, scenario.duration].map(format_duration);
                 self.warn(
                     &path.field("at"),
-                    format!("{at} is after the end of the run at {end}"),
+                    format!("{at} is not before the end of the run at {end}"),
                     "set an earlier time, or lengthen the run",
                 );
             }

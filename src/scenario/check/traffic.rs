@@ -1,16 +1,19 @@
 //! Checks traffic: it must reach a service with pods that answer, and traces must be long enough.
 
-use super::Checker;
+use super::{Checker, listed};
 use crate::resolved::ScenarioFiles;
 use cluster::{NamespacedName, ObjectReference};
 use engine::format_duration;
 use engine::{SimDuration, Streams};
 use manifest::FieldPath;
 use traffic::arrivals::TraceLoad;
-use traffic::{ArrivalProcess, Load, Trace, TrafficSpec};
+use traffic::{ArrivalProcess, Load, Trace, TrafficSpec, told_class};
 
 /// A trace that covers less than this share of the run is probably a mistake.
 const LONG_ENOUGH: f64 = 0.9;
+
+/// Maximum number of unknown classes named in a message.
+const NAMED_CLASSES: usize = 5;
 
 impl Checker<'_> {
     /// Checks `traffic`.
@@ -64,7 +67,35 @@ impl Checker<'_> {
             && let Some(trace) = files.trace(&load.trace)
         {
             self.trace_is_long_enough(&path.field("load"), load, trace);
+            self.classes_are_known(&path.field("load"), &spec.service.0, trace);
         }
+    }
+
+    /// Warns of classes in a trace that the service does not have.
+    fn classes_are_known(&mut self, path: &FieldPath, service: &NamespacedName, trace: &Trace) {
+        let Trace::Requests(requests) = trace else { return };
+        let classes = self.classes_of(service);
+        let known = classes.iter().map(|class| (class.name.as_str(), class.path.as_deref()));
+        let unknown: Vec<&str> = requests
+            .classes
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|told| told_class(known.clone(), told).is_none())
+            .collect();
+        if classes.is_empty() || unknown.is_empty() {
+            return;
+        }
+        let named = unknown[..unknown.len().min(NAMED_CLASSES)].join(", ");
+        let more = match unknown.len().saturating_sub(NAMED_CLASSES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message = format!(
+            "{service} has no class {named}{more}, which the trace names: the class of these requests is drawn by weight"
+        );
+        let help =
+            listed("classes of its requests", classes.iter().map(|class| class.name.clone()));
+        self.warn(path, message, help);
     }
 
     /// Warns of the rows of a load's traces that were left out.
