@@ -167,3 +167,25 @@ fn its_explanation_has_the_queue_and_the_decision() {
     let object: &ScaledJob = run.0.view().store().scaled_jobs().values().next().unwrap();
     assert_eq!(object.status.conditions.active.reason, "ScalerActive");
 }
+
+#[test]
+fn a_change_of_the_metadata_is_no_new_version_and_leaves_running_jobs_alone() {
+    let patch = "{at: 60s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {labels: {team: post}, \
+                 annotations: {note: checked}}}}}";
+    let mut run = run_with(ACCURATE, "", ONE_EACH, patch);
+    run.until(59);
+    let before: Vec<String> = jobs(&run).iter().map(|job| job.meta.name().to_string()).collect();
+    assert!(unfinished(&run) > 0);
+    run.until(65);
+    let after: Vec<String> = jobs(&run).iter().map(|job| job.meta.name().to_string()).collect();
+    assert!(before.iter().all(|name| after.contains(name)), "{before:?} {after:?}");
+    let object: ScaledJob =
+        run.0.view().store().scaled_jobs().values().next().expect("the ScaledJob").clone();
+    assert_eq!((object.meta.generation, object.meta.labels.get("team").is_some()), (1, true));
+    // Later Jobs have the new labels and the same generation.
+    run.until(120);
+    let jobs = jobs(&run);
+    let labelled = jobs.iter().filter(|job| job.meta.labels.contains_key("team"));
+    assert!(labelled.count() > 0);
+    assert_eq!(jobs.len(), 24);
+}
