@@ -130,9 +130,9 @@ pub(super) fn scaled_job(
     let triggers =
         triggers.map(|(index, one)| trigger(index, one, &at_triggers.item(index), errors));
     let triggers = triggers.collect();
-    let pause = Pause::of(|name| {
-        meta.annotations.get(&format!("autoscaling.keda.sh/{name}")).map(|text| &**text)
-    });
+    // The other annotations that pause a ScaledObject have no effect (`checkIfPaused`).
+    let paused = meta.annotations.get("autoscaling.keda.sh/paused");
+    let pause = Pause::of(|name| paused.filter(|_| name == "paused").map(|text| &**text));
     let written = spec.scaling_strategy.clone().unwrap_or_default();
     let (strategy, calculation) = strategy(&written, &path.field("scalingStrategy"), errors);
     let mut job = job_spec(&job, &path.field("jobTargetRef"), errors);
@@ -160,7 +160,7 @@ pub(super) fn scaled_job(
             failed_jobs_history_limit: failed,
         },
         is_rollout_gradual: is_gradual(&spec, &path, errors),
-        is_paused: pause.is_paused && pause.replicas.is_none() && !pause.is_unreadable,
+        is_paused: pause.is_paused,
     };
     Ok((lowered, value))
 }

@@ -189,3 +189,19 @@ fn a_change_of_the_metadata_is_no_new_version_and_leaves_running_jobs_alone() {
     assert!(labelled.count() > 0);
     assert_eq!(jobs.len(), 24);
 }
+
+#[test]
+fn the_annotation_for_paused_replicas_does_not_matter_and_a_patch_removes_the_pause() {
+    let resume = "{at: 200s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {annotations: \
+                  {autoscaling.keda.sh/paused: null}}}}}";
+    let both = "autoscaling.keda.sh/paused: 'true', autoscaling.keda.sh/paused-replicas: '1'";
+    let mut paused = run_with(ACCURATE, both, ONE_EACH, resume);
+    paused.until(199);
+    assert_eq!(created(&paused), 0);
+    paused.until(205);
+    assert_eq!(created(&paused), 24);
+    let mut replicas =
+        run_with(ACCURATE, "autoscaling.keda.sh/paused-replicas: '0'", ONE_EACH, "");
+    replicas.until(100);
+    assert!(created(&replicas) > 0);
+}
