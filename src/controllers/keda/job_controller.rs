@@ -100,13 +100,6 @@ impl<'a> Poll<'a> {
         for (job, _) in &earlier {
             actions.push(Action::Delete(ObjectId::Job(*job)));
         }
-        if !earlier.is_empty() {
-            let message = format!(
-                "Deleted {} jobs owned by the previous version of the scaledJob",
-                earlier.len()
-            );
-            actions.push(self.event("ScaledJobRolloutCleanupCompleted", message));
-        }
         let states: Vec<JobState> = jobs.iter().map(|(id, job)| state(view, *id, job)).collect();
         let activity = Activity::of_job(view, &spec.triggers);
         let wanted = demand(&activity.demands(), spec.calculation, &spec.scaling);
@@ -141,7 +134,6 @@ impl<'a> Poll<'a> {
         let conditions = KedaConditions { paused: self.paused(), ..before.conditions };
         if conditions != before.conditions {
             actions.push(Action::status(self.id, ScaledJobStatus { conditions, ..before.clone() }));
-            actions.push(self.event("ScaledJobPaused", "ScaledJob is paused".to_owned()));
         }
     }
 
