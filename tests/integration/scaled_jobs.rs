@@ -205,3 +205,32 @@ fn the_annotation_for_paused_replicas_does_not_matter_and_a_patch_removes_the_pa
     replicas.until(100);
     assert!(created(&replicas) > 0);
 }
+
+/// When Jobs were created, in whole seconds.
+fn creations(run: &Run) -> Vec<i64> {
+    let mut all: Vec<i64> = jobs(run)
+        .iter()
+        .map(|job| (job.meta.created - wavetank::engine::SimTime::ZERO).as_secs())
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[test]
+fn a_new_version_starts_the_polls_anew_and_a_label_does_not() {
+    let gradual = format!("{ACCURATE}\n  rollout: {{strategy: gradual}}");
+    let phase = |timeline: &str| {
+        let mut run = run_with(&gradual, "", ONE_EACH, timeline);
+        run.until(130);
+        let all = creations(&run);
+        let rest = |at: &i64| at.rem_euclid(10);
+        (rest(&all[0]), rest(all.last().expect("Jobs")))
+    };
+    let (first, last) = phase("");
+    assert_eq!(first, last);
+    let image = "{at: 54s, setImage: {workload: ScaledJob/default/mail, image: 'mail:2'}}";
+    assert_eq!(phase(image), (first, 4));
+    let label = "{at: 54s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {labels: {team: post}}}}}";
+    assert_eq!(phase(label), (first, first));
+}
