@@ -66,6 +66,7 @@ pub(super) fn cross_check(
             AnySpec::ScaledObject(spec) => {
                 diagnostics.append(autoscaler_check::refused(object, spec, &relations));
             }
+            AnySpec::ScaledJob(_) => diagnostics.append(autoscaler_check::unintended(object)),
             AnySpec::PodDisruptionBudget(budget) => {
                 if let Some(selector) = &budget.selector {
                     let consequence = "it protects nothing";

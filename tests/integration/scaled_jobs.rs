@@ -2,6 +2,7 @@
 
 use wavetank::cluster::job::Job;
 use wavetank::cluster::scaled_job::ScaledJob;
+use wavetank::manifest::{Source, load};
 
 use crate::in_memory::Run;
 
@@ -233,4 +234,28 @@ fn a_new_version_starts_the_polls_anew_and_a_label_does_not() {
     assert_eq!(phase(image), (first, 4));
     let label = "{at: 54s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {labels: {team: post}}}}}";
     assert_eq!(phase(label), (first, first));
+}
+
+/// What the checks of manifests say about a ScaledJob with these fields.
+fn said(spec: &str) -> Vec<String> {
+    let text = OBJECTS.replace("SPEC", spec).replace("ANNOTATIONS", "");
+    let loaded = load(&[Source::new("mail.yaml", text)]);
+    let of_scaled_job = loaded.diagnostics.iter().filter(|one| one.code != "not-simulated");
+    of_scaled_job.map(|one| format!("{:?} {}: {}", one.severity, one.field, one.message)).collect()
+}
+
+#[test]
+fn settings_that_keda_accepts_are_warned_of_and_a_maximum_of_zero_creates_no_job() {
+    assert_eq!(said(ACCURATE), [""; 0]);
+    assert_eq!(
+        said("maxReplicaCount: 0\n  scalingStrategy: {strategy: quick}"),
+        [
+            "Warning spec.maxReplicaCount: 0 is accepted: no Job is ever created",
+            "Warning spec.scalingStrategy.strategy: KEDA takes \"quick\" for the default, the first of \
+             default, custom, accurate, eager"
+        ]
+    );
+    let mut run = run("maxReplicaCount: 0");
+    run.until(300);
+    assert_eq!(created(&run), 0);
 }
