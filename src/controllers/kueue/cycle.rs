@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::flavors::{Assignment, Mode, assign};
 use super::preemption::{self, Preemption};
-use super::quota::{Quotas, Usage};
+use super::quota::{FlavorResource, Quotas, Usage};
 use cluster::Name;
 use cluster::job::JobId;
 use cluster::kueue::{ClusterQueueSpec, QueuePreemption, ResourceFlavorSpec};
@@ -88,7 +88,12 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
             .filter_map(|head| {
                 let spec = setup.queues.get(&head.queue)?;
                 let queue = (&head.queue, *spec);
-                let assignment = assign(&quotas, queue, &setup.flavors, head.pod, &head.requests);
+                let simulate = |resource: &FlavorResource, amount: i64| {
+                    let wanted = (resource, amount);
+                    preemption::simulate(setup, &quotas, admitted, &head, wanted)
+                };
+                let (flavors, requests) = (&setup.flavors, &head.requests);
+                let assignment = assign(&quotas, queue, flavors, head.pod, requests, &simulate);
                 Some((head, assignment))
             })
             .collect();

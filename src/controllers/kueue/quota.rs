@@ -107,6 +107,12 @@ impl Quotas {
         used + more > quota.nominal_milli
     }
 
+    /// Whether a queue with this amount would use quota of its cohort.
+    pub fn borrows_from_cohort(&self, name: &Name, resource: &FlavorResource, more: i64) -> bool {
+        self.queues.get(name).is_some_and(|queue| queue.cohort.is_some())
+            && self.borrows(name, resource, more)
+    }
+
     /// Whether all of this fits.
     pub fn fits(&self, queue: &Name, usage: &Usage) -> bool {
         usage.iter().all(|(resource, amount)| *amount <= self.available(queue, resource))
