@@ -200,5 +200,24 @@ fn the_explanation_of_a_queue_has_its_quota_and_why_jobs_wait() {
     run.until(5);
     let text = run.explain("ClusterQueue/red");
     assert!(text.contains("flavor big: cpu 3 used of 4, 2 available"), "{text}");
-    assert!(text.contains("pending: Job/default/b: couldn't assign flavors: insufficient unused quota for cpu in flavor big"), "{text}");
+    assert!(text.contains("pending: Job/default/b: couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor big, 1 more needed"), "{text}");
+}
+
+#[test]
+fn the_reason_says_whether_there_is_ever_enough() {
+    // Red has four CPU of its own, and one of blue's two may be lent; a Job of two runs.
+    let reason = |pods| {
+        let mut run = plain(&[("a", "red", 2, ""), ("b", "red", pods, "")]);
+        run.until(5);
+        let text = run.explain("ClusterQueue/red");
+        let line = text.lines().find(|line| line.starts_with("pending: Job/default/b"));
+        line.and_then(|line| line.split("pod set main: ").nth(1)).expect("a reason").to_owned()
+    };
+    // More than its own quota, and no more than it may borrow.
+    assert_eq!(reason(5), "insufficient unused quota for cpu in flavor big, 2 more needed");
+    assert_eq!(
+        reason(6),
+        "insufficient quota for cpu in flavor big, previously considered podsets requests (0) + current podset \
+         request (6) > maximum capacity (5)"
+    );
 }

@@ -105,7 +105,9 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
         let mut changes = false;
         for Entry { head, assignment, victims } in entries {
             let queue = head.queue.clone();
-            let reasons = assignment.reasons.join(", ");
+            let mut reasons = assignment.reasons.clone();
+            reasons.sort_unstable();
+            let reasons = reasons.join(", ");
             let why = format!("couldn't assign flavors to pod set main: {reasons}");
             let (why, stays_first) = if assignment.mode != Mode::Fit && victims.is_empty() {
                 if assignment.mode == Mode::Preempt {

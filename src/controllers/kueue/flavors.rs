@@ -6,6 +6,7 @@ use super::quota::{FlavorResource, Quotas, Usage};
 use cluster::Name;
 use cluster::kueue::{ClusterQueueSpec, FlavorQuotas, ResourceFlavorSpec, ResourceGroup};
 use cluster::pod_template::{PodSpec, TaintEffect};
+use units::{Format, Quantity};
 
 /// What a Job needs to be admitted, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,13 +175,29 @@ fn need_of(
     let mut worst = (Need::Nothing, false);
     for (resource, amount) in wanted {
         let key = (flavor.clone(), (*resource).clone());
-        let (need, borrows) = if *amount <= quotas.available(queue, &key) {
-            (Need::Nothing, quotas.borrows_from_cohort(queue, &key, *amount))
-        } else if *amount > quotas.of(queue, &key).0.nominal_milli {
-            reasons.push(format!("insufficient quota for {resource} in flavor {flavor}"));
+        let printed = |milli: i64| quantity(resource, milli);
+        let most = quotas.potential(queue, &key);
+        if *amount > most {
+            reasons.push(format!(
+                "insufficient quota for {resource} in flavor {flavor}, previously considered podsets requests (0) + \
+                 current podset request ({}) > maximum capacity ({})",
+                printed(*amount),
+                printed(most)
+            ));
             return (Need::NoFit, false);
+        }
+        let available = quotas.available(queue, &key);
+        let (need, borrows) = if *amount <= available {
+            (Need::Nothing, quotas.borrows_from_cohort(queue, &key, *amount))
         } else {
-            reasons.push(format!("insufficient unused quota for {resource} in flavor {flavor}"));
+            reasons.push(format!(
+                "insufficient unused quota for {resource} in flavor {flavor}, {} more needed",
+                printed(amount - available)
+            ));
+            // Only its own quota can be taken back.
+            if *amount > quotas.of(queue, &key).0.nominal_milli {
+                return (Need::NoFit, false);
+            }
             simulate(&key, *amount)
         };
         if (need, !borrows) < (worst.0, !worst.1) {
@@ -188,4 +205,12 @@ fn need_of(
         }
     }
     worst
+}
+
+/// An amount as Kueue prints it (`ResourceQuantityString`).
+fn quantity(resource: &str, milli: i64) -> Quantity {
+    let is_binary = matches!(resource, "memory" | "ephemeral-storage")
+        || resource.starts_with("hugepages-");
+    let format = if is_binary { Format::BinarySi } else { Format::DecimalSi };
+    Quantity::from_milli(milli).with_format(format)
 }
