@@ -1,6 +1,7 @@
 //! Kueue: Jobs wait for the quota of their queue.
 
 use wavetank::cluster::job::Job;
+use wavetank::manifest::{Source, load};
 
 use crate::in_memory::Run;
 
@@ -45,13 +46,18 @@ fn run(
     later: Option<(&str, &str)>,
 ) -> Run {
     let queues = QUEUES.replace("RED", red).replace("BLUE", blue);
+    let timeline = later.map_or_else(String::new, |(at, action)| format!("{{at: {at}, {action}}}"));
+    run_with(&queues, jobs, &timeline)
+}
+
+/// A run with these objects beside the Jobs.
+fn run_with(queues: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> Run {
     let all: String =
         jobs.iter().map(|(name, queue, pods, labels)| job(name, queue, *pods, labels)).collect();
     let described = jobs.iter().map(|(name, ..)| {
         format!("- workload: Job/default/{name}\n  app: {{imagePull: 1s, runsFor: 60s}}\n")
     });
     let described: String = described.collect();
-    let timeline = later.map_or_else(String::new, |(at, action)| format!("{{at: {at}, {action}}}"));
     let pool = |name: &str| {
         format!(
             "{{name: {name}, count: 2, capacity: {{cpu: 8, memory: 32Gi}}, labels: {{size: {name}}}}}"
@@ -220,4 +226,28 @@ fn the_reason_says_whether_there_is_ever_enough() {
         "insufficient quota for cpu in flavor big, previously considered podsets requests (0) + current podset \
          request (6) > maximum capacity (5)"
     );
+}
+
+#[test]
+fn a_queue_with_a_missing_flavor_admits_nothing() {
+    let queues = QUEUES.replace("RED", "stopPolicy: None").replace("BLUE", "stopPolicy: None");
+    let queues = queues.replace("metadata: {name: small}", "metadata: {name: tiny}");
+    let loaded = load(&[Source::new("queues.yaml", queues.clone())]);
+    let warnings: Vec<String> = loaded
+        .diagnostics
+        .iter()
+        .filter(|one| one.code == "missing-reference")
+        .map(|one| format!("{}: {}", one.field, one.message))
+        .collect();
+    assert_eq!(
+        warnings,
+        ["spec.resourceGroups[0].flavors[1].name: ResourceFlavor small does not exist: the queue is inactive and \
+          admits no Job"]
+    );
+    let mut run = run_with(&queues, &[("a", "blue", 1, ""), ("b", "red", 1, "")], "");
+    run.until(100);
+    assert_eq!(started(&run), ["b"; 0].as_slice());
+    let text = run.explain("ClusterQueue/blue");
+    assert!(text.contains("is inactive: references missing ResourceFlavor(s): small"), "{text}");
+    assert_eq!(completed(&run), 1, "the queue with all its flavors admits");
 }

@@ -57,6 +57,28 @@ pub struct Setup<'a> {
     pub flavors: BTreeMap<Name, &'a ResourceFlavorSpec>,
 }
 
+impl Setup<'_> {
+    /// Why a ClusterQueue admits nothing, if it does not (`inactiveReason`).
+    pub fn inactive(&self, queue: &Name) -> Option<String> {
+        let spec = self.queues.get(queue)?;
+        let named = spec.groups.iter().flat_map(|group| &group.flavors).map(|one| &one.flavor);
+        let missing: Vec<&str> = named
+            .filter(|name| !self.flavors.contains_key(*name))
+            .map(AsRef::as_ref)
+            .collect();
+        let mut reasons = Vec::new();
+        if spec.is_stopped {
+            reasons.push("is stopped".to_owned());
+        }
+        if !missing.is_empty() {
+            let missing = missing.join(",");
+            reasons.push(format!("references missing ResourceFlavor(s): {missing}"));
+        }
+        let reasons = reasons.join(", ");
+        (!reasons.is_empty()).then(|| format!("ClusterQueue {queue} is inactive: {reasons}"))
+    }
+}
+
 /// The decisions of one pass.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {

@@ -6,7 +6,8 @@ use super::quota::{FlavorResource, Quotas, Usage};
 use cluster::Name;
 use cluster::kueue::{ClusterQueueSpec, FlavorQuotas, ResourceFlavorSpec, ResourceGroup};
 use cluster::pod_template::{PodSpec, TaintEffect};
-use units::{Format, Quantity};
+use units::Quantity;
+use units::quantity::Format;
 
 /// What a Job needs to be admitted, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

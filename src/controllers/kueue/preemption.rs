@@ -96,6 +96,10 @@ fn is_candidate(
     if !scarce.iter().any(|resource| uses(&resource)) {
         return false;
     }
+    // Those of inactive queues are in no snapshot.
+    if setup.inactive(&one.queue).is_some() {
+        return false;
+    }
     let is_own = one.queue == head.queue;
     let policy = if is_own { spec.within_queue } else { spec.within_cohort };
     let is_allowed = match policy {

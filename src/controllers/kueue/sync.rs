@@ -212,8 +212,11 @@ fn pending_job<'a>(
     let Some(spec) = setup.queues.get(&queue) else {
         return Err(format!("ClusterQueue {queue} doesn't exist"));
     };
-    if local.spec.is_stopped || spec.is_stopped {
-        return Err("its queue is stopped (stopPolicy)".to_owned());
+    if local.spec.is_stopped {
+        return Err("its LocalQueue is stopped (stopPolicy)".to_owned());
+    }
+    if let Some(why) = setup.inactive(&queue) {
+        return Err(why);
     }
     let labels = view.store().namespace(namespace).map_or_else(
         || [("kubernetes.io/metadata.name", namespace.clone())].into_iter().collect(),
