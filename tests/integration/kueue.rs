@@ -54,6 +54,11 @@ fn run(
 fn run_with(queues: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> Run {
     let all: String =
         jobs.iter().map(|(name, queue, pods, labels)| job(name, queue, *pods, labels)).collect();
+    run_objects(&format!("{queues}{all}"), jobs, timeline)
+}
+
+/// A run with these objects, among them the Jobs of these names.
+fn run_objects(objects: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> Run {
     let described = jobs.iter().map(|(name, ..)| {
         format!("- workload: Job/default/{name}\n  app: {{imagePull: 1s, runsFor: 60s}}\n")
     });
@@ -69,7 +74,7 @@ fn run_with(queues: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> R
         pool("big"),
         pool("small"),
     );
-    Run::new(&scenario, &format!("{queues}{all}"))
+    Run::new(&scenario, objects)
 }
 
 fn plain(jobs: &[(&str, &str, u32, &str)]) -> Run {
@@ -246,8 +251,28 @@ fn a_queue_with_a_missing_flavor_admits_nothing() {
     );
     let mut run = run_with(&queues, &[("a", "blue", 1, ""), ("b", "red", 1, "")], "");
     run.until(100);
-    assert_eq!(started(&run), ["b"; 0].as_slice());
+    assert_eq!(started(&run), [""; 0]);
     let text = run.explain("ClusterQueue/blue");
     assert!(text.contains("is inactive: references missing ResourceFlavor(s): small"), "{text}");
     assert_eq!(completed(&run), 1, "the queue with all its flavors admits");
+}
+
+#[test]
+fn the_defaults_of_a_limit_range_count_against_the_quota() {
+    let queues = QUEUES.replace("RED", "stopPolicy: None").replace("BLUE", "stopPolicy: None");
+    let range = "---\n{apiVersion: v1, kind: LimitRange, metadata: {name: all}, spec: {limits: [{type: Container, \
+                 default: {cpu: 2}, defaultRequest: {cpu: 2}}]}}\n";
+    // Without requests of their own, two pods get two CPU each: the quota of four is full.
+    let jobs = [("a", "red", 2, ""), ("b", "red", 1, "")];
+    let objects = |range: &str| {
+        let all: String = jobs.iter().map(|(name, queue, pods, labels)| job(name, queue, *pods, labels)).collect();
+        format!("{queues}{range}{}", all.replace("requests: {cpu: '1'}", ""))
+    };
+    let at_once = |range: &str| {
+        let mut run = run_objects(&objects(range), &jobs, "");
+        run.until(5);
+        started(&run)
+    };
+    assert_eq!(at_once(""), ["a", "b"]);
+    assert_eq!(at_once(range), ["a"]);
 }

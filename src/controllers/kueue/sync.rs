@@ -80,7 +80,7 @@ impl KueueController {
         let admitted = |(id, one): (&JobId, &Admission)| {
             let job = view.store().jobs().get(*id)?;
             let usage =
-                requests(setup, &one.queue, job).into_iter().filter_map(|(name, amount)| {
+                requests(view, setup, &one.queue, job).into_iter().filter_map(|(name, amount)| {
                     Some(((one.flavors.get(&name)?.clone(), name), amount))
                 });
             Some(Admitted {
@@ -230,7 +230,7 @@ fn pending_job<'a>(
         priority: priority(view, job),
         created: created(job),
         pod: &job.spec.template.spec,
-        requests: requests(setup, &queue, job),
+        requests: requests(view, setup, &queue, job),
         queue,
     })
 }
@@ -248,15 +248,23 @@ fn priority(view: ClusterView<'_>, job: &Job) -> i32 {
     class.unwrap_or_else(|| job.spec.template.spec.priority.unwrap_or_default())
 }
 
-/// What the pods of a Job that are still to come request together, thousandths of a unit.
-fn requests(setup: &Setup<'_>, queue: &Name, job: &Job) -> BTreeMap<Name, i64> {
+/// What the pods of a Job that are still to come request together, thousandths of a unit, with the defaults that their
+/// namespace gives them (`AdjustResources`).
+fn requests(
+    view: ClusterView<'_>,
+    setup: &Setup<'_>,
+    queue: &Name,
+    job: &Job,
+) -> BTreeMap<Name, i64> {
     let spec = &job.spec;
     let to_come = spec.completions.map_or(spec.parallelism, |completions| {
         spec.parallelism.min(completions.saturating_sub(job.status.succeeded))
     });
     let pods = i64::from(to_come.max(0));
     let mut requests = BTreeMap::new();
-    for (resource, amount) in pod_requests(&spec.template.spec).iter() {
+    let pod = &spec.template.spec;
+    let defaulted = view.store().defaulted_by_limit_ranges(job.meta.namespace(), pod);
+    for (resource, amount) in pod_requests(defaulted.as_ref().unwrap_or(pod)).iter() {
         let together = amount.milli_value().saturating_mul(pods);
         if together > 0 {
             requests.insert(resource.clone(), together);
