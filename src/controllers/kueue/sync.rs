@@ -257,9 +257,9 @@ fn requests(
     job: &Job,
 ) -> BTreeMap<Name, i64> {
     let spec = &job.spec;
-    let to_come = spec.completions.map_or(spec.parallelism, |completions| {
-        spec.parallelism.min(completions.saturating_sub(job.status.succeeded))
-    });
+    // Without completions the first that succeeds ends the Job: no more pods follow (`ReclaimablePods`).
+    let completions = spec.completions.unwrap_or(spec.parallelism);
+    let to_come = spec.parallelism.min(completions.saturating_sub(job.status.succeeded));
     let pods = i64::from(to_come.max(0));
     let mut requests = BTreeMap::new();
     let pod = &spec.template.spec;
