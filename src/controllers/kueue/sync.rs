@@ -52,7 +52,15 @@ impl KueueController {
         let mut waits = BTreeMap::new();
         let mut pending = Vec::new();
         for (id, job) in &jobs {
-            if self.admissions.contains_key(id) || job.meta.annotations.contains_key(STARTS_AFTER) {
+            if let Some(admission) = self.admissions.get(id) {
+                if job.spec.suspend && !admission.is_evicted {
+                    // A user suspended it; as long as it is admitted, Kueue starts it.
+                    actions.push(suspended(view, *id, job, false, |_| {}));
+                    actions.push(started(job, &admission.queue));
+                }
+                continue;
+            }
+            if job.meta.annotations.contains_key(STARTS_AFTER) {
                 continue;
             }
             if !job.spec.suspend {
@@ -115,7 +123,7 @@ impl KueueController {
             let flavors: Vec<&ResourceFlavorSpec> = flavors.copied().collect();
             let start = |spec: &mut JobSpec| place(spec, (selector, tolerations), &flavors);
             actions.push(suspended(view, *id, job, false, start));
-            actions.push(event(job, "Started", format!("Admitted by clusterQueue {queue}")));
+            actions.push(started(job, queue));
             let admission = Admission {
                 queue: queue.clone(),
                 flavors: assignment.flavors.clone(),
@@ -363,6 +371,10 @@ fn toleration(one: &Toleration) -> Value {
         set("tolerationSeconds", json!(seconds));
     }
     written.into()
+}
+
+fn started(job: &Job, queue: &Name) -> Action {
+    event(job, "Started", format!("Admitted by clusterQueue {queue}"))
 }
 
 fn event(job: &Job, reason: &'static str, message: String) -> Action {
