@@ -68,6 +68,17 @@ impl KueueController {
                 actions.push(suspended(view, *id, job, true, |_| {}));
                 continue;
             }
+            let pods = &job.spec.template.spec;
+            if let Some((selector, tolerations)) = self.written.remove(id)
+                && (pods.node_selector != selector || pods.tolerations != tolerations)
+            {
+                // Its next flavor may be another: the template gets back what was written (`RestorePodSetsInfo`), and
+                // the Job waits in its queue after that.
+                let restore = |spec: &mut JobSpec| place(spec, (&selector, &tolerations), &[]);
+                actions.push(suspended(view, *id, job, true, restore));
+                waits.insert(*id, "Preempted, its pod template is restored".to_owned());
+                continue;
+            }
             match pending_job(view, &setup, *id, job) {
                 Ok(one) => pending.push(one),
                 Err(why) => _ = waits.insert(*id, why),
@@ -332,11 +343,14 @@ fn document(meta: &mut ObjectMeta, spec: &mut JobSpec) {
         .into();
     let tolerations: Value = pods.tolerations.iter().map(toleration).collect();
     let in_pods = |pods: &mut Value| {
+        let Some(pods) = pods.as_object_mut() else { return };
         for (field, value) in [("nodeSelector", &selector), ("tolerations", &tolerations)] {
             let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty)
                 || value.as_array().is_some_and(Vec::is_empty);
-            if !is_empty {
-                pods[field] = value.clone();
+            if is_empty {
+                pods.shift_remove(field);
+            } else {
+                pods.insert(field.to_owned(), value.clone());
             }
         }
     };
