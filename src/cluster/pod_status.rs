@@ -33,10 +33,17 @@ pub(super) fn report_pod(
         set_pod_phase(store, id, phase, changes)?;
     }
     let ready = report.ready;
+    let had_address = pod.has_address();
+    let gets = report.ready_to_start_containers == ConditionStatus::True;
+    let of_containers = if had_address == gets {
+        PodChanges::CONTAINERS
+    } else {
+        PodChanges::CONTAINERS.and(PodChanges::ADDRESS)
+    };
     update_pod(store, id, PodChanges::RESTARTED, changes, |pod| {
         std::mem::replace(&mut pod.restarts, restarts) != restarts
     })?;
-    update_pod(store, id, PodChanges::CONTAINERS, changes, |pod| {
+    update_pod(store, id, of_containers, changes, |pod| {
         let mut changed = pod.conditions.update(&report, now);
         changed |= std::mem::replace(&mut pod.status_reason, report.reason) != report.reason;
         if pod.containers != report.containers {
