@@ -188,8 +188,9 @@ fn flavors_exist(
             if known.has("ResourceFlavor", "", flavor) {
                 continue;
             }
-            let message =
-                format!("ResourceFlavor {flavor} does not exist: the queue is inactive and admits no Job");
+            let message = format!(
+                "ResourceFlavor {flavor} does not exist: the queue is inactive and admits no Job"
+            );
             let field = format!("spec.resourceGroups[{place}].flavors[{at}].name");
             let problem = warning("missing-reference", message, object, field);
             diagnostics.push(problem.help("add the ResourceFlavor, or remove the flavor"));

@@ -101,9 +101,8 @@ pub(super) fn scaled_job(
     }
     // Neither the CRD nor the webhook has bounds for numbers: `autoscaler_check` warns of some.
     let interval = spec.polling_interval.unwrap_or(30).max(1);
-    let limit = |given: Option<i32>| {
-        usize::try_from(given.unwrap_or(DEFAULT_HISTORY_LIMIT)).unwrap_or(0)
-    };
+    let limit =
+        |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_HISTORY_LIMIT)).unwrap_or(0);
     let successful = limit(spec.successful_jobs_history_limit);
     let failed = limit(spec.failed_jobs_history_limit);
     let at_triggers = path.field("triggers");

@@ -59,21 +59,36 @@ fn run_with(queues: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> R
 
 /// A run with these objects, among them the Jobs of these names.
 fn run_objects(objects: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> Run {
+    run_varied(objects, jobs, timeline, 0.0)
+}
+
+/// A run whose pods take differently long.
+fn run_varied(
+    objects: &str,
+    jobs: &[(&str, &str, u32, &str)],
+    timeline: &str,
+    variation: f64,
+) -> Run {
     let described = jobs.iter().map(|(name, ..)| {
-        format!("- workload: Job/default/{name}\n  app: {{imagePull: 1s, runsFor: 60s}}\n")
+        format!("- workload: Job/default/{name}\n  app: {{imagePull: 1s, runsFor: 60s, runsForCv: {variation}}}\n")
     });
     let described: String = described.collect();
     let pool = |name: &str| {
         format!(
-            "{{name: {name}, count: 2, capacity: {{cpu: 8, memory: 32Gi}}, labels: {{size: {name}}}}}"
+            "{{name: {name}, count: 2, capacity: {{cpu: 8, memory: 32Gi}}, labels: {{size: {name}}}TAINTS}}"
         )
     };
     let scenario = format!(
         "apiVersion: wavetank/v1\nkind: Scenario\nname: kueue\nduration: 20m\nmanifests: [manifests.yaml]\ncluster: {{nodePools: \
          [{}, {}]}}\nworkloads:\n{described}timeline: [{timeline}]\n",
         pool("big"),
-        pool("small"),
+        pool("small").replace("TAINTS", ""),
     );
+    // Only with these objects the big nodes repel other pods.
+    let is_tainted = objects.contains("nodeTaints");
+    let taints =
+        if is_tainted { ", taints: [{key: only, value: batch, effect: NoSchedule}]" } else { "" };
+    let scenario = scenario.replace("TAINTS", taints);
     Run::new(&scenario, objects)
 }
 
@@ -246,8 +261,10 @@ fn a_queue_with_a_missing_flavor_admits_nothing() {
         .collect();
     assert_eq!(
         warnings,
-        ["spec.resourceGroups[0].flavors[1].name: ResourceFlavor small does not exist: the queue is inactive and \
-          admits no Job"]
+        [
+            "spec.resourceGroups[0].flavors[1].name: ResourceFlavor small does not exist: the queue is inactive and \
+          admits no Job"
+        ]
     );
     let mut run = run_with(&queues, &[("a", "blue", 1, ""), ("b", "red", 1, "")], "");
     run.until(100);
@@ -265,7 +282,10 @@ fn the_defaults_of_a_limit_range_count_against_the_quota() {
     // Without requests of their own, two pods get two CPU each: the quota of four is full.
     let jobs = [("a", "red", 2, ""), ("b", "red", 1, "")];
     let objects = |range: &str| {
-        let all: String = jobs.iter().map(|(name, queue, pods, labels)| job(name, queue, *pods, labels)).collect();
+        let all: String = jobs
+            .iter()
+            .map(|(name, queue, pods, labels)| job(name, queue, *pods, labels))
+            .collect();
         format!("{queues}{range}{}", all.replace("requests: {cpu: '1'}", ""))
     };
     let at_once = |range: &str| {
@@ -275,4 +295,97 @@ fn the_defaults_of_a_limit_range_count_against_the_quota() {
     };
     assert_eq!(at_once(""), ["a", "b"]);
     assert_eq!(at_once(range), ["a"]);
+}
+
+/// One queue with two CPU of each flavor, without a cohort.
+const ALONE: &str = "
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: big}, spec: {nodeLabels: {size: big}BIG}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: small}, spec: {nodeLabels: {size: small}}}
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata: {name: red}
+spec: {namespaceSelector: {SELECTOR}, preemption: {withinClusterQueue: LowerPriority}, flavorFungibility: {whenCanPreempt: MayStopSearch},
+  resourceGroups: [{coveredResources: [cpu], flavors: [{name: big, resources: [{name: cpu, nominalQuota: 2}]}, {name: small, resources: [{name: cpu, nominalQuota: 2}]}]}]}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: LocalQueue, metadata: {name: red}, spec: {clusterQueue: red}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: WorkloadPriorityClass, metadata: {name: urgent}, value: 100}
+";
+
+fn alone(big: &str, selector: &str) -> String {
+    ALONE.replace("BIG", big).replace("SELECTOR", selector)
+}
+
+#[test]
+fn a_preempted_job_can_get_another_flavor() {
+    let jobs = [("a", "red", 2, ""), ("b", "none", 2, URGENT)];
+    let urgent = "{at: 30s, patch: {workload: Job/default/b, patch: {metadata: {labels: {kueue.x-k8s.io/queue-name: red}}}}}";
+    let mut run = run_with(&alone("", ""), &jobs, urgent);
+    run.until(29);
+    assert_eq!(pool_of(&run, "a-"), "big");
+    run.until(60);
+    assert_eq!(started(&run), ["a", "b"]);
+    assert_eq!((&*pool_of(&run, "a-"), &*pool_of(&run, "b-")), ("small", "big"));
+    assert_eq!(run.events("Stopped").len(), 1);
+}
+
+#[test]
+fn pods_get_the_tolerations_of_their_flavor() {
+    let taint = ", nodeTaints: [{key: only, value: batch, effect: NoSchedule}]";
+    let jobs = [("a", "red", 2, "")];
+    let mut intolerant = run_with(&alone(taint, ""), &jobs, "");
+    intolerant.until(30);
+    assert_eq!(pool_of(&intolerant, "a-"), "small");
+    let tolerated = format!("{taint}, tolerations: [{{key: only, operator: Exists}}]");
+    let mut tolerant = run_with(&alone(&tolerated, ""), &jobs, "");
+    tolerant.until(30);
+    assert_eq!(pool_of(&tolerant, "a-"), "big");
+}
+
+#[test]
+fn a_queue_takes_jobs_of_the_namespaces_that_it_selects() {
+    let jobs = [("a", "red", 2, "")];
+    let at_start = |selector: &str| {
+        let mut run = run_with(&alone("", selector), &jobs, "");
+        run.until(5);
+        started(&run)
+    };
+    assert_eq!(at_start("matchLabels: {kubernetes.io/metadata.name: default}"), ["a"]);
+    assert_eq!(at_start("matchLabels: {team: post}"), [""; 0]);
+}
+
+#[test]
+fn a_job_gives_back_the_quota_of_pods_that_do_not_come_any_more() {
+    // The second Job needs one CPU of the four that the first has.
+    let jobs = [("a", "red", 2, ""), ("b", "red", 2, ""), ("c", "red", 1, "")];
+    let starts_early = |completions: bool| {
+        let all: String = jobs
+            .iter()
+            .map(|(name, queue, pods, labels)| job(name, queue, *pods, labels))
+            .collect();
+        let all = if completions { all } else { all.replace("  completions: 2\n", "") };
+        let mut run = run_varied(&format!("{}{all}", alone("", "")), &jobs, "", 0.5);
+        (5..200).any(|second| {
+            run.until(second);
+            let started = started(&run);
+            started.len() == 3
+        })
+    };
+    assert!(starts_early(true));
+    assert!(starts_early(false));
+}
+
+#[test]
+fn an_admitted_job_that_a_user_suspends_starts_again() {
+    let suspend = "{at: 30s, patch: {workload: Job/default/a, patch: {spec: {suspend: true}}}}";
+    let mut run = run_with(&alone("", ""), &[("a", "red", 2, "")], suspend);
+    run.until(35);
+    assert_eq!(started(&run), ["a"]);
+    run.until(80);
+    assert_eq!(completed(&run), 0, "its pods began anew");
+    run.until(150);
+    assert_eq!(completed(&run), 1);
+    assert_eq!(run.events("Started").len(), 2);
 }

@@ -201,8 +201,7 @@ fn the_annotation_for_paused_replicas_does_not_matter_and_a_patch_removes_the_pa
     assert_eq!(created(&paused), 0);
     paused.until(205);
     assert_eq!(created(&paused), 24);
-    let mut replicas =
-        run_with(ACCURATE, "autoscaling.keda.sh/paused-replicas: '0'", ONE_EACH, "");
+    let mut replicas = run_with(ACCURATE, "autoscaling.keda.sh/paused-replicas: '0'", ONE_EACH, "");
     replicas.until(100);
     assert!(created(&replicas) > 0);
 }

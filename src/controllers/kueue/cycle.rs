@@ -62,10 +62,8 @@ impl Setup<'_> {
     pub fn inactive(&self, queue: &Name) -> Option<String> {
         let spec = self.queues.get(queue)?;
         let named = spec.groups.iter().flat_map(|group| &group.flavors).map(|one| &one.flavor);
-        let missing: Vec<&str> = named
-            .filter(|name| !self.flavors.contains_key(*name))
-            .map(AsRef::as_ref)
-            .collect();
+        let missing: Vec<&str> =
+            named.filter(|name| !self.flavors.contains_key(*name)).map(AsRef::as_ref).collect();
         let mut reasons = Vec::new();
         if spec.is_stopped {
             reasons.push("is stopped".to_owned());

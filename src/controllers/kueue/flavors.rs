@@ -210,8 +210,8 @@ fn need_of(
 
 /// An amount as Kueue prints it (`ResourceQuantityString`).
 fn quantity(resource: &str, milli: i64) -> Quantity {
-    let is_binary = matches!(resource, "memory" | "ephemeral-storage")
-        || resource.starts_with("hugepages-");
+    let is_binary =
+        matches!(resource, "memory" | "ephemeral-storage") || resource.starts_with("hugepages-");
     let format = if is_binary { Format::BinarySi } else { Format::DecimalSi };
     Quantity::from_milli(milli).with_format(format)
 }
