@@ -85,8 +85,10 @@ impl KueueController {
             }
         }
         let admitted = self.admitted(view, &setup);
-        let waiting: Vec<(JobId, Name)> =
+        let mut waiting: Vec<(JobId, Name)> =
             pending.iter().map(|one| (one.job, one.queue.clone())).collect();
+        // Jobs that their queue does not take wait in it all the same.
+        waiting.extend(waits.keys().filter_map(|id| Some((*id, queue_of(view, *id)?))));
         let mut decisions = run(&setup, &admitted, pending);
         decisions.waits.append(&mut waits);
         self.carry_out(view, &setup, &decisions, actions);
@@ -252,6 +254,14 @@ fn pending_job<'a>(
         requests: requests(view, setup, &queue, job),
         queue,
     })
+}
+
+/// The ClusterQueue of a Job, if its LocalQueue exists.
+fn queue_of(view: ClusterView<'_>, id: JobId) -> Option<Name> {
+    let job = view.store().jobs().get(id)?;
+    let named = job.meta.labels.get(QUEUE_LABEL)?.clone();
+    let local = NamespacedName::new(job.meta.namespace().clone(), named);
+    Some(view.store().find::<LocalQueue>(&local)?.spec.cluster_queue.clone())
 }
 
 const fn created(job: &Job) -> (engine::SimTime, u64) {
