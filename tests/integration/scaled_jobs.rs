@@ -184,7 +184,7 @@ fn a_change_of_the_metadata_is_no_new_version_and_leaves_running_jobs_alone() {
         run.0.view().store().scaled_jobs().values().next().expect("the ScaledJob").clone();
     assert_eq!((object.meta.generation, object.meta.labels.get("team").is_some()), (1, true));
     // Later Jobs have the new labels and the same generation.
-    run.until(120);
+    run.until(140);
     let jobs = jobs(&run);
     let labelled = jobs.iter().filter(|job| job.meta.labels.contains_key("team"));
     assert!(labelled.count() > 0);
