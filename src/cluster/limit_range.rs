@@ -6,7 +6,7 @@ use super::claim::ClaimSpec;
 use super::meta::{Name, NamespacedName, ObjectMeta};
 use super::object::plain_object;
 use super::pod_resources::{container_limits, container_requests};
-use super::pod_template::{Container, PodSpec, ResourceList, TemplateId};
+use super::pod_template::{Container, PodSpec, PodTemplate, ResourceList, TemplateId};
 use super::store::Store;
 use units::Quantity;
 
@@ -64,20 +64,31 @@ impl Store {
         namespace: &Name,
         template: TemplateId,
     ) -> TemplateId {
-        // Most namespaces have none, and cloning a template for each pod is expensive.
-        let is_of_containers = |item: &&LimitRangeItem| item.limit_type == LimitType::Container;
-        if !self.limits_of(namespace).any(|item| is_of_containers(&item)) {
-            return template;
+        let old = &self.templates[template];
+        match self.defaulted_by_limit_ranges(namespace, &old.spec) {
+            Some(spec) if spec != old.spec => {
+                let changed = PodTemplate { spec, ..old.clone() };
+                self.intern(changed)
+            }
+            _ => template,
         }
-        let mut changed = self.templates[template].clone();
-        for item in self.limits_of(namespace).filter(is_of_containers) {
-            let spec = &mut changed.spec;
-            for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
+    }
+
+    /// A pod spec with the defaults of its namespace's LimitRanges; `None` if the namespace has none for containers.
+    pub fn defaulted_by_limit_ranges(&self, namespace: &Name, spec: &PodSpec) -> Option<PodSpec> {
+        // Most namespaces have none, and cloning a spec for each pod is expensive.
+        let is_of_containers = |item: &&LimitRangeItem| item.limit_type == LimitType::Container;
+        let mut items = self.limits_of(namespace).filter(is_of_containers).peekable();
+        items.peek()?;
+        let mut changed = spec.clone();
+        for item in items {
+            let containers = &mut changed.containers;
+            for container in changed.init_containers.iter_mut().chain(containers) {
                 fill(&mut container.limits, &item.default_limits);
                 fill(&mut container.requests, &item.default_requests);
             }
         }
-        if changed == self.templates[template] { template } else { self.intern(changed) }
+        Some(changed)
     }
 
     fn limits_of(&self, namespace: &Name) -> impl Iterator<Item = &LimitRangeItem> {

@@ -201,7 +201,18 @@ pub(super) fn replace<S: PartialEq>(
     written: ObjectMeta,
     new_spec: S,
 ) -> bool {
-    let is_new_spec = *spec != new_spec || is_other_spec(meta, &written);
+    let is_same = *spec == new_spec;
+    replace_if((meta, spec), written, new_spec, is_same)
+}
+
+/// Like [`replace`], for a spec that keeps something of the metadata, which does not count: `is_same` compares the rest.
+pub(super) fn replace_if<S>(
+    (meta, spec): (&mut ObjectMeta, &mut S),
+    written: ObjectMeta,
+    new_spec: S,
+    is_same: bool,
+) -> bool {
+    let is_new_spec = !is_same || is_other_spec(meta, &written);
     let is_new =
         is_new_spec || meta.labels != written.labels || meta.annotations != written.annotations;
     meta.document = written.document;

@@ -202,6 +202,15 @@ impl Pod {
         self.ready.is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
+    /// Whether it has an address (`status.podIP`): its kubelet reported the sandbox. Without reports of conditions, from
+    /// its start.
+    pub fn has_address(&self) -> bool {
+        match self.conditions.ready_to_start_containers {
+            Some(condition) => condition.is_true(),
+            None => self.start_time.is_some(),
+        }
+    }
+
     /// Whether its deletion was requested.
     pub const fn is_terminating(&self) -> bool {
         self.deletion.is_some()

@@ -179,7 +179,10 @@ impl Object for PodAutoscaler {
         spec: PodAutoscalerSpec,
     ) -> Result<bool, Refused> {
         let object = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
-        Ok(object::replace((&mut object.meta, &mut object.spec), meta, spec))
+        // The rest is of annotations.
+        let is_same = object.spec.scale_target == spec.scale_target
+            && object.spec.container_concurrency == spec.container_concurrency;
+        Ok(object::replace_if((&mut object.meta, &mut object.spec), meta, spec, is_same))
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn report_pod(
     changes: &mut Vec<Change>,
 ) -> Result<(), Refused> {
     let pod = store.pods.get(id).ok_or(Refused::NotFound)?;
+    let had_address = pod.has_address();
     let spec = &store.template_of(pod).spec;
     let (init, regular) = report.containers.split(spec);
     let most = |statuses: &mut dyn Iterator<Item = &ContainerStatus>| {
@@ -33,10 +34,16 @@ pub(super) fn report_pod(
         set_pod_phase(store, id, phase, changes)?;
     }
     let ready = report.ready;
+    let gets = report.ready_to_start_containers == ConditionStatus::True;
+    let of_containers = if had_address == gets {
+        PodChanges::CONTAINERS
+    } else {
+        PodChanges::CONTAINERS.and(PodChanges::ADDRESS)
+    };
     update_pod(store, id, PodChanges::RESTARTED, changes, |pod| {
         std::mem::replace(&mut pod.restarts, restarts) != restarts
     })?;
-    update_pod(store, id, PodChanges::CONTAINERS, changes, |pod| {
+    update_pod(store, id, of_containers, changes, |pod| {
         let mut changed = pod.conditions.update(&report, now);
         changed |= std::mem::replace(&mut pod.status_reason, report.reason) != report.reason;
         if pod.containers != report.containers {

@@ -169,7 +169,14 @@ impl Object for ScaledJob {
         spec: ScaledJobSpec,
     ) -> Result<bool, Refused> {
         let object = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
-        Ok(object::replace((&mut object.meta, &mut object.spec), meta, spec))
+        // The pause, and what its Jobs take over, is of the metadata.
+        let JobTemplate { labels, annotations, .. } = spec.job_template.clone();
+        let mut comparable = object.spec.clone();
+        comparable.job_template.labels = labels;
+        comparable.job_template.annotations = annotations;
+        comparable.is_paused = spec.is_paused;
+        let is_same = comparable == spec;
+        Ok(object::replace_if((&mut object.meta, &mut object.spec), meta, spec, is_same))
     }
 
     /// Deletes its Jobs.

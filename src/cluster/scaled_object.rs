@@ -281,7 +281,9 @@ impl Object for ScaledObject {
         spec: ScaledObjectSpec,
     ) -> Result<bool, Refused> {
         let object = Self::collection_mut(store).table.get_mut(id).ok_or(Refused::NotFound)?;
-        Ok(object::replace((&mut object.meta, &mut object.spec), meta, spec))
+        // The pause is of the metadata.
+        let is_same = ScaledObjectSpec { pause: spec.pause, ..object.spec.clone() } == spec;
+        Ok(object::replace_if((&mut object.meta, &mut object.spec), meta, spec, is_same))
     }
 
     /// Deletes its HPA.

@@ -15,6 +15,7 @@ use engine::SimDuration;
 /// Pod changes that affect an endpoint.
 const SEEN: PodChanges = PodChanges::READY
     .and(PodChanges::PHASE)
+    .and(PodChanges::ADDRESS)
     .and(PodChanges::DELETION_REQUESTED)
     .and(PodChanges::LABELS);
 
@@ -44,7 +45,7 @@ pub struct EndpointConditions {
 /// Conditions of a pod's endpoint (`podToEndpoint`); `None` while it has no address and after it has finished
 /// (`ShouldPodBeInEndpoints`).
 pub fn conditions(pod: &Pod, publish_not_ready_addresses: bool) -> Option<EndpointConditions> {
-    if pod.start_time.is_none() || pod.phase.is_terminal() {
+    if !pod.has_address() || pod.phase.is_terminal() {
         return None;
     }
     let serving = pod.is_ready();

@@ -83,6 +83,8 @@ pub enum Requeue {
     After(SimDuration),
     /// At this instant.
     At(SimTime),
+    /// At this instant, in place of earlier answers: a loop that begins anew with each wake.
+    OnlyAt(SimTime),
     /// After the back-off of a key that failed once more; every other answer ends the row.
     Backoff,
 }

@@ -1,6 +1,7 @@
 //! Pod status as reported by the kubelet: container statuses, conditions, phase.
 
 use super::context::Context;
+use super::making::Sandbox;
 use super::unit::{State, Unit};
 use super::worker::{Stage, Worker};
 use cluster::Action;
@@ -67,6 +68,24 @@ impl Worker {
         }
     }
 
+    /// Whether the kubelet reports the sandbox and its address. Its first sync ends when no container can go on; until
+    /// then it reports nothing of it.
+    fn shows_sandbox(&self) -> bool {
+        let is_in_first_sync = |unit: &Unit| {
+            let is_coming = matches!(
+                unit.state,
+                State::Idle
+                    | State::Pulling { .. }
+                    | State::PullThrottled { .. }
+                    | State::Making { .. }
+            );
+            is_coming && unit.last.is_none()
+        };
+        self.stage != Stage::Ended
+            && self.sandbox == Sandbox::Made
+            && !self.units.iter().all(is_in_first_sync)
+    }
+
     fn pod_report(&self, now: SimTime, pod: &Pod, spec: &PodSpec, phase: PodPhase) -> PodReport {
         let inits = spec.init_containers.len();
         let first = if inits == 0 {
@@ -84,7 +103,7 @@ impl Worker {
         let is_ready = !phase.is_terminal() && self.containers_are_ready(spec);
         PodReport {
             containers: statuses.into_iter().collect(),
-            ready_to_start_containers: ConditionStatus::from(self.stage != Stage::Ended),
+            ready_to_start_containers: ConditionStatus::from(self.shows_sandbox()),
             initialized: ConditionStatus::from(is_initialized),
             containers_ready: ConditionStatus::from(is_ready),
             reason: self.failed_for,

@@ -1,4 +1,6 @@
-//! Checks that each workload has at most one autoscaler.
+//! Checks that each workload has at most one autoscaler, and what KEDA reads differently than written.
+
+use serde_json::Value;
 
 use super::cross_check::warning;
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -80,6 +82,44 @@ pub(super) fn refused(
         let help = "KEDA creates its own HPA: remove one of the two";
         let problem = problem.at(place).of(object.manifest.label()).help(help);
         problems.push(Diagnostic { field: TARGET.to_owned(), ..problem });
+    }
+    problems
+}
+
+/// Warns of settings of a ScaledJob that KEDA accepts and reads differently than they seem to be meant.
+pub(super) fn unintended(object: &Object) -> Diagnostics {
+    let mut problems = Diagnostics::default();
+    let mut warn = |pointer: &str, message: String| {
+        let field = pointer.trim_start_matches('/').replace('/', ".");
+        problems.push(warning("unintended-setting", message, object, field));
+    };
+    let value = |pointer: &str| object.manifest.value.pointer(pointer);
+    let numbers: [(&str, i64, &str); 5] = [
+        ("/spec/pollingInterval", 1, "KEDA polls without a break; simulated as one poll a second"),
+        ("/spec/minReplicaCount", 0, "it raises the maximum by as much"),
+        ("/spec/maxReplicaCount", 1, "no Job is ever created"),
+        ("/spec/successfulJobsHistoryLimit", 0, "KEDA fails when a Job completes; simulated as 0"),
+        ("/spec/failedJobsHistoryLimit", 0, "KEDA fails when a Job fails; simulated as 0"),
+    ];
+    for (pointer, least, consequence) in numbers {
+        let number = value(pointer).and_then(Value::as_i64);
+        if let Some(number) = number.filter(|number| *number < least) {
+            warn(pointer, format!("{number} is accepted: {consequence}"));
+        }
+    }
+    let names: [(&str, &[&str]); 4] = [
+        ("/spec/scalingStrategy/strategy", &["default", "custom", "accurate", "eager"]),
+        ("/spec/scalingStrategy/multipleScalersCalculation", &["max", "min", "avg", "sum"]),
+        ("/spec/rollout/strategy", &["immediate", "gradual"]),
+        ("/spec/rolloutStrategy", &["immediate", "gradual"]),
+    ];
+    for (pointer, known) in names {
+        let name = value(pointer).and_then(Value::as_str).filter(|name| !name.is_empty());
+        if let Some(name) = name.filter(|name| !known.contains(name)) {
+            let known = known.join(", ");
+            let message = format!("KEDA takes {name:?} for the default, the first of {known}");
+            warn(pointer, message);
+        }
     }
     problems
 }

@@ -16,7 +16,7 @@ use super::{
     autoscaler_check, budget_check, byte_check, hpa_check, port_check, rollout_check,
     security_check,
 };
-use cluster::kueue::QUEUE_LABEL;
+use cluster::kueue::{ClusterQueueSpec, FlavorQuotas, QUEUE_LABEL};
 use cluster::pod_template::{PodTemplate, Reference};
 use cluster::scaled_job::SCALED_JOB_LABEL;
 use cluster::selector::{Requirement, Selector};
@@ -46,6 +46,7 @@ pub(super) fn cross_check(
                 let at = "spec.jobTemplate.metadata.labels";
                 queue_exists(object, queue, at, &known, diagnostics);
             }
+            AnySpec::ClusterQueue(queue) => flavors_exist(object, queue, &known, diagnostics),
             AnySpec::Service(service) => {
                 service_selects_pods(object, service, &known, &relations, diagnostics);
             }
@@ -66,6 +67,7 @@ pub(super) fn cross_check(
             AnySpec::ScaledObject(spec) => {
                 diagnostics.append(autoscaler_check::refused(object, spec, &relations));
             }
+            AnySpec::ScaledJob(_) => diagnostics.append(autoscaler_check::unintended(object)),
             AnySpec::PodDisruptionBudget(budget) => {
                 if let Some(selector) = &budget.selector {
                     let consequence = "it protects nothing";
@@ -172,6 +174,28 @@ fn queue_exists(
     let problem = warning("missing-queue", message, object, field.to_owned());
     diagnostics
         .push(problem.help("add the LocalQueue, or correct the label kueue.x-k8s.io/queue-name"));
+}
+
+/// Warns of flavors of a ClusterQueue that are missing.
+fn flavors_exist(
+    object: &Object,
+    queue: &ClusterQueueSpec,
+    known: &ExistingObjects<'_>,
+    diagnostics: &mut Diagnostics,
+) {
+    for (place, group) in queue.groups.iter().enumerate() {
+        for (at, FlavorQuotas { flavor, .. }) in group.flavors.iter().enumerate() {
+            if known.has("ResourceFlavor", "", flavor) {
+                continue;
+            }
+            let message = format!(
+                "ResourceFlavor {flavor} does not exist: the queue is inactive and admits no Job"
+            );
+            let field = format!("spec.resourceGroups[{place}].flavors[{at}].name");
+            let problem = warning("missing-reference", message, object, field);
+            diagnostics.push(problem.help("add the ResourceFlavor, or remove the flavor"));
+        }
+    }
 }
 
 /// Notes labels that name a queue of Kueue without effect.

@@ -99,25 +99,16 @@ pub(super) fn scaled_job(
     if let Some(fields) = value.get_mut("spec").and_then(Value::as_object_mut) {
         fields.insert("jobTargetRef".to_owned(), serde_json::to_value(&job)?);
     }
-    let at_least = |given: Option<i32>, least: i32, field: &str, errors: &mut FieldErrors| {
-        if given.is_some_and(|given| given < least) {
-            let rule = format!("should be greater than or equal to {least}");
-            errors.invalid(&path.field(field), given, rule);
-        }
-        given.map(|given| given.max(least))
-    };
-    let interval = at_least(spec.polling_interval, 1, "pollingInterval", errors).unwrap_or(30);
-    let min = at_least(spec.min_replica_count, 0, "minReplicaCount", errors);
-    let max = at_least(spec.max_replica_count, 1, "maxReplicaCount", errors);
-    let mut limit = |given, field| {
-        let given = at_least(given, 0, field, errors).unwrap_or(DEFAULT_HISTORY_LIMIT);
-        usize::try_from(given).unwrap_or(0)
-    };
-    let successful = limit(spec.successful_jobs_history_limit, "successfulJobsHistoryLimit");
-    let failed = limit(spec.failed_jobs_history_limit, "failedJobsHistoryLimit");
+    // Neither the CRD nor the webhook has bounds for numbers: `autoscaler_check` warns of some.
+    let interval = spec.polling_interval.unwrap_or(30).max(1);
+    let limit =
+        |given: Option<i32>| usize::try_from(given.unwrap_or(DEFAULT_HISTORY_LIMIT)).unwrap_or(0);
+    let successful = limit(spec.successful_jobs_history_limit);
+    let failed = limit(spec.failed_jobs_history_limit);
     let at_triggers = path.field("triggers");
     if spec.triggers.is_empty() {
-        errors.push(&at_triggers, "should have at least 1 items".to_owned());
+        let problem = "no triggers defined in the ScaledObject/ScaledJob";
+        errors.push(&at_triggers, problem.to_owned());
     }
     for (index, one) in spec.triggers.iter().enumerate() {
         if one.metric_type.as_deref().is_some_and(|kind| !kind.is_empty()) {
@@ -130,11 +121,11 @@ pub(super) fn scaled_job(
     let triggers =
         triggers.map(|(index, one)| trigger(index, one, &at_triggers.item(index), errors));
     let triggers = triggers.collect();
-    let pause = Pause::of(|name| {
-        meta.annotations.get(&format!("autoscaling.keda.sh/{name}")).map(|text| &**text)
-    });
+    // The other annotations that pause a ScaledObject have no effect (`checkIfPaused`).
+    let paused = meta.annotations.get("autoscaling.keda.sh/paused");
+    let pause = Pause::of(|name| paused.filter(|_| name == "paused").map(|text| &**text));
     let written = spec.scaling_strategy.clone().unwrap_or_default();
-    let (strategy, calculation) = strategy(&written, &path.field("scalingStrategy"), errors);
+    let (strategy, calculation) = strategy(&written);
     let mut job = job_spec(&job, &path.field("jobTargetRef"), errors);
     job.template.labels = job.template.labels.with(SCALED_JOB_LABEL, meta.name().clone());
     let lowered = ScaledJobSpec {
@@ -147,8 +138,8 @@ pub(super) fn scaled_job(
         triggers,
         calculation,
         scaling: JobScaling {
-            min_replicas: min.map(i64::from),
-            max_replicas: max.map(i64::from),
+            min_replicas: spec.min_replica_count.map(i64::from),
+            max_replicas: spec.max_replica_count.map(i64::from),
             strategy,
             pending_pod_conditions: written
                 .pending_pod_conditions
@@ -159,42 +150,31 @@ pub(super) fn scaled_job(
             successful_jobs_history_limit: successful,
             failed_jobs_history_limit: failed,
         },
-        is_rollout_gradual: is_gradual(&spec, &path, errors),
-        is_paused: pause.is_paused && pause.replicas.is_none() && !pause.is_unreadable,
+        is_rollout_gradual: is_gradual(&spec),
+        is_paused: pause.is_paused,
     };
     Ok((lowered, value))
 }
 
-fn strategy(
-    written: &JobScalingStrategy,
-    path: &FieldPath<'_>,
-    errors: &mut FieldErrors,
-) -> (ScalingStrategy, ScalersCalculation) {
-    let names = ["default", "custom", "accurate", "eager"].map(|name| (name, name));
-    let name = errors.choose(written.strategy.as_deref(), &names, &path.field("strategy"));
-    let calculations = [
-        ("max", ScalersCalculation::Max),
-        ("min", ScalersCalculation::Min),
-        ("avg", ScalersCalculation::Avg),
-        ("sum", ScalersCalculation::Sum),
-    ];
-    let at = path.field("multipleScalersCalculation");
-    let calculation = written.multiple_scalers_calculation.as_deref();
-    let calculation = errors.choose(calculation, &calculations, &at);
+/// Unknown names mean the default, of the strategy and of the calculation.
+fn strategy(written: &JobScalingStrategy) -> (ScalingStrategy, ScalersCalculation) {
+    let name = written.strategy.as_deref().unwrap_or_default();
+    let calculation = match written.multiple_scalers_calculation.as_deref() {
+        Some("min") => ScalersCalculation::Min,
+        Some("avg") => ScalersCalculation::Avg,
+        Some("sum") => ScalersCalculation::Sum,
+        _ => ScalersCalculation::Max,
+    };
     let deduction = written.custom_scaling_queue_length_deduction.unwrap_or(0);
     let percentage = written.custom_scaling_running_job_percentage.as_deref().unwrap_or_default();
     (ScalingStrategy::named(name, deduction.into(), percentage), calculation)
 }
 
 /// `rollout.strategy`, over which the older `rolloutStrategy` takes precedence.
-fn is_gradual(spec: &WrittenSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) -> bool {
-    let choices = [("immediate", false), ("gradual", true)];
+fn is_gradual(spec: &WrittenSpec) -> bool {
     let older = spec.rollout_strategy.as_deref().filter(|name| !name.is_empty());
-    if older.is_some() {
-        return errors.choose(older, &choices, &path.field("rolloutStrategy"));
-    }
     let current = spec.rollout.as_ref().and_then(|rollout| rollout.strategy.as_deref());
-    errors.choose(current, &choices, &path.field("rollout").field("strategy"))
+    older.or(current) == Some("gradual")
 }
 
 /// The labels of its Jobs (`generateJobs`).
@@ -262,18 +242,28 @@ mod tests {
     #[test]
     fn what_the_operator_rejects_is_an_error() {
         let (_, errors) = lowered(&json!({
-            "pollingInterval": 0,
-            "scalingStrategy": {"strategy": "quick"},
             "triggers": [{"type": "rabbitmq", "metricType": "Value", "metadata": {"queueName": "mail"}}],
         }));
         let fields: Vec<&str> = errors.iter().filter_map(|error| error.split(':').next()).collect();
-        assert_eq!(
-            fields,
-            [
-                "spec.pollingInterval",
-                "spec.triggers[0].metricType",
-                "spec.scalingStrategy.strategy"
-            ]
-        );
+        assert_eq!(fields, ["spec.triggers[0].metricType"]);
+        let (_, errors) = lowered(&json!({"triggers": []}));
+        assert_eq!(errors, ["spec.triggers: no triggers defined in the ScaledObject/ScaledJob"]);
+    }
+
+    #[test]
+    fn what_the_operator_takes_otherwise_is_none() {
+        let (spec, errors) = lowered(&json!({
+            "pollingInterval": 0, "minReplicaCount": -2, "maxReplicaCount": 0,
+            "successfulJobsHistoryLimit": -1, "rollout": {"strategy": "slow"},
+            "scalingStrategy": {"strategy": "quick", "multipleScalersCalculation": "most"},
+        }));
+        assert_eq!(errors, [""; 0]);
+        assert_eq!(spec.polling_interval, SimDuration::from_secs(1));
+        assert_eq!(spec.scaling.strategy, ScalingStrategy::Default);
+        assert_eq!(spec.calculation, ScalersCalculation::Max);
+        assert_eq!((spec.scaling.min_replicas(), spec.scaling.max_replicas()), (-2, 2));
+        assert!(!spec.is_rollout_gradual);
+        let none = lowered(&json!({"maxReplicaCount": 0})).0;
+        assert_eq!(none.scaling.max_replicas(), 0);
     }
 }

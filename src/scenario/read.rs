@@ -110,7 +110,9 @@ pub fn drop_empty_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());
-            fields.values_mut().for_each(drop_empty_fields);
+            // In a merge patch they remove the object's field.
+            let others = fields.iter_mut().filter(|(name, _)| *name != "patch");
+            others.for_each(|(_, field)| drop_empty_fields(field));
         }
         Value::Array(items) => items.iter_mut().for_each(drop_empty_fields),
         _ => {}

@@ -264,6 +264,7 @@ impl ControlPlane {
             Requeue::No => {}
             Requeue::After(delay) => self.queue.requeue(now + delay, item),
             Requeue::At(time) => self.queue.requeue(time.max(now), item),
+            Requeue::OnlyAt(time) => self.queue.requeue_only(time.max(now), item),
             Requeue::Backoff => {
                 let settings = self.queue_settings[usize::from(item.controller)];
                 self.queue.back_off(now, item, settings.backoff);

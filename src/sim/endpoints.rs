@@ -182,6 +182,9 @@ impl Endpoints {
             return false;
         };
         let Some(position) = self.positions.get(&service).copied() else { return false };
+        // A deleted Service has no name any more.
+        let exists = env.store().services().contains(service);
+        let pods = if exists { pods } else { Vec::new() };
         traffic.set_endpoints(env.now, traffic_id(position), &backends(apps, &pods));
         true
     }

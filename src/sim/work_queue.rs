@@ -58,6 +58,13 @@ impl WorkQueue {
         self.due.push(at, REQUEUES, Entry { item, is_requeue: true });
     }
 
+    /// Requeues the item at `at` instead of when it was to be.
+    pub(super) fn requeue_only(&mut self, at: SimTime, item: WorkItem) {
+        if self.requeued.insert(item, at) != Some(at) {
+            self.due.push(at, REQUEUES, Entry { item, is_requeue: true });
+        }
+    }
+
     /// Requeues the item after its back-off, which grows with each call (`AddRateLimited`).
     pub(super) fn back_off(&mut self, now: SimTime, item: WorkItem, backoff: Backoff) {
         let failures = self.failures.entry(item).or_default();
@@ -85,7 +92,7 @@ impl WorkQueue {
                 }
                 _ => false,
             };
-            // A requeue that was replaced by an earlier one is void; a delivery followed by a later one is not.
+            // A requeue that was replaced by another is void; a delivery followed by a later one is not.
             if is_current || !entry.is_requeue {
                 return Some(entry.item);
             }
@@ -135,6 +142,17 @@ mod tests {
         queue.requeue(at(4), ITEM);
         assert_eq!(queue.pop_due(at(9)), Some(ITEM));
         assert_eq!(queue.pop_due(at(9)), None);
+    }
+
+    #[test]
+    fn a_loop_that_begins_anew_gives_up_its_earlier_requeues() {
+        let mut queue = WorkQueue::default();
+        queue.requeue_only(at(5), ITEM);
+        queue.requeue_only(at(8), ITEM);
+        assert_eq!(queue.pop_due(at(7)), None);
+        queue.requeue_only(at(8), ITEM);
+        assert_eq!(queue.pop_due(at(8)), Some(ITEM));
+        assert_eq!(queue.pop_due(at(99)), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use wavetank::controllers::endpoints::{EndpointSliceController, conditions};
 use wavetank::controllers::{Actions, Controller, Key};
 use wavetank::engine::{SimDuration, SimTime, Streams};
 
+use crate::in_memory::Run;
+
 const NAMESPACES: [&str; 2] = ["blue", "green"];
 const APPS: [&str; 3] = ["api", "web", "worker"];
 
@@ -231,4 +233,53 @@ proptest! {
             }
         }
     }
+}
+
+/// Two pods behind a headless Service, which receives a request a second.
+fn headless(service: &str, app: &str, timeline: &str) -> Run {
+    let manifests = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  replicas: 2\n  selector: {{matchLabels: \
+         {{app: web}}}}\n  template:\n    metadata: {{labels: {{app: web}}}}\n    spec: {{containers: [{{name: a, image: 'a:1', \
+         readinessProbe: {{httpGet: {{port: 80, path: /}}, periodSeconds: 1}}}}]}}\n---\n{{apiVersion: v1, kind: Service, \
+         metadata: {{name: web}}, spec: {{clusterIP: None, {service}selector: {{app: web}}, ports: [{{port: 80}}]}}}}\n"
+    );
+    let scenario = format!(
+        "apiVersion: wavetank/v1\nkind: Scenario\nname: names\nduration: 10m\nmanifests: [manifests.yaml]\ncluster: \
+         {{nodePools: [{{name: general, count: 2, capacity: {{cpu: 4, memory: 8Gi}}}}]}}\nworkloads:\n- workload: \
+         Deployment/default/web\n  app: {{{app}}}\n  requests: {{waitTime: 10ms}}\ntraffic:\n- service: default/web\n  \
+         arrivals: even\n  load: {{pattern: constant, rps: 1}}\ntimeline: [{timeline}]\n"
+    );
+    Run::new(&scenario, &manifests)
+}
+
+#[test]
+fn a_pod_has_no_endpoint_before_its_address_even_if_unready_ones_are_published() {
+    let app = "imagePull: 20s, warmUp: 60s";
+    let mut run = headless("publishNotReadyAddresses: true, ", app, "");
+    let endpoints = |run: &Run| {
+        let service = run.0.view().services().values().next().expect("the Service").clone();
+        service.endpoints.iter().filter(|one| one.ready).count()
+    };
+    run.until(15);
+    assert_eq!(endpoints(&run), 0, "the images are pulled");
+    run.until(40);
+    assert_eq!(endpoints(&run), 2);
+    assert!(run.0.view().pods().values().all(|pod| !pod.is_ready()));
+}
+
+#[test]
+fn a_deleted_headless_service_stays_away() {
+    let app = "imagePull: 1s, warmUp: 1s";
+    let timeline = "{at: 120s, scale: {workload: Deployment/default/web, replicas: 3}}, {at: 125s, delete: Service/default/web}";
+    let mut run = headless("", app, timeline);
+    let answered = |run: &mut Run| {
+        let now = run.0.now();
+        run.0.traffic_mut().figures(now, wavetank::traffic::ServiceId(0)).outcomes.answered
+    };
+    run.until(130);
+    let before = answered(&mut run);
+    assert!(before > 50);
+    // The names that the third pod changed were cached for 30 s.
+    run.until(300);
+    assert_eq!(answered(&mut run), before);
 }

@@ -1,6 +1,7 @@
 //! Kueue: Jobs wait for the quota of their queue.
 
 use wavetank::cluster::job::Job;
+use wavetank::manifest::{Source, load};
 
 use crate::in_memory::Run;
 
@@ -45,25 +46,50 @@ fn run(
     later: Option<(&str, &str)>,
 ) -> Run {
     let queues = QUEUES.replace("RED", red).replace("BLUE", blue);
+    let timeline = later.map_or_else(String::new, |(at, action)| format!("{{at: {at}, {action}}}"));
+    run_with(&queues, jobs, &timeline)
+}
+
+/// A run with these objects beside the Jobs.
+fn run_with(queues: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> Run {
     let all: String =
         jobs.iter().map(|(name, queue, pods, labels)| job(name, queue, *pods, labels)).collect();
+    run_objects(&format!("{queues}{all}"), jobs, timeline)
+}
+
+/// A run with these objects, among them the Jobs of these names.
+fn run_objects(objects: &str, jobs: &[(&str, &str, u32, &str)], timeline: &str) -> Run {
+    run_varied(objects, jobs, timeline, 0.0)
+}
+
+/// A run whose pods take differently long.
+fn run_varied(
+    objects: &str,
+    jobs: &[(&str, &str, u32, &str)],
+    timeline: &str,
+    variation: f64,
+) -> Run {
     let described = jobs.iter().map(|(name, ..)| {
-        format!("- workload: Job/default/{name}\n  app: {{imagePull: 1s, runsFor: 60s}}\n")
+        format!("- workload: Job/default/{name}\n  app: {{imagePull: 1s, runsFor: 60s, runsForCv: {variation}}}\n")
     });
     let described: String = described.collect();
-    let timeline = later.map_or_else(String::new, |(at, action)| format!("{{at: {at}, {action}}}"));
     let pool = |name: &str| {
         format!(
-            "{{name: {name}, count: 2, capacity: {{cpu: 8, memory: 32Gi}}, labels: {{size: {name}}}}}"
+            "{{name: {name}, count: 2, capacity: {{cpu: 8, memory: 32Gi}}, labels: {{size: {name}}}TAINTS}}"
         )
     };
     let scenario = format!(
         "apiVersion: wavetank/v1\nkind: Scenario\nname: kueue\nduration: 20m\nmanifests: [manifests.yaml]\ncluster: {{nodePools: \
          [{}, {}]}}\nworkloads:\n{described}timeline: [{timeline}]\n",
         pool("big"),
-        pool("small"),
+        pool("small").replace("TAINTS", ""),
     );
-    Run::new(&scenario, &format!("{queues}{all}"))
+    // Only with these objects the big nodes repel other pods.
+    let is_tainted = objects.contains("nodeTaints");
+    let taints =
+        if is_tainted { ", taints: [{key: only, value: batch, effect: NoSchedule}]" } else { "" };
+    let scenario = scenario.replace("TAINTS", taints);
+    Run::new(&scenario, objects)
 }
 
 fn plain(jobs: &[(&str, &str, u32, &str)]) -> Run {
@@ -200,5 +226,166 @@ fn the_explanation_of_a_queue_has_its_quota_and_why_jobs_wait() {
     run.until(5);
     let text = run.explain("ClusterQueue/red");
     assert!(text.contains("flavor big: cpu 3 used of 4, 2 available"), "{text}");
-    assert!(text.contains("pending: Job/default/b: couldn't assign flavors: insufficient unused quota for cpu in flavor big"), "{text}");
+    assert!(text.contains("pending: Job/default/b: couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor big, 1 more needed"), "{text}");
+}
+
+#[test]
+fn the_reason_says_whether_there_is_ever_enough() {
+    // Red has four CPU of its own, and one of blue's two may be lent; a Job of two runs.
+    let reason = |pods| {
+        let mut run = plain(&[("a", "red", 2, ""), ("b", "red", pods, "")]);
+        run.until(5);
+        let text = run.explain("ClusterQueue/red");
+        let line = text.lines().find(|line| line.starts_with("pending: Job/default/b"));
+        line.and_then(|line| line.split("pod set main: ").nth(1)).expect("a reason").to_owned()
+    };
+    // More than its own quota, and no more than it may borrow.
+    assert_eq!(reason(5), "insufficient unused quota for cpu in flavor big, 2 more needed");
+    assert_eq!(
+        reason(6),
+        "insufficient quota for cpu in flavor big, previously considered podsets requests (0) + current podset \
+         request (6) > maximum capacity (5)"
+    );
+}
+
+#[test]
+fn a_queue_with_a_missing_flavor_admits_nothing() {
+    let queues = QUEUES.replace("RED", "stopPolicy: None").replace("BLUE", "stopPolicy: None");
+    let queues = queues.replace("metadata: {name: small}", "metadata: {name: tiny}");
+    let loaded = load(&[Source::new("queues.yaml", queues.clone())]);
+    let warnings: Vec<String> = loaded
+        .diagnostics
+        .iter()
+        .filter(|one| one.code == "missing-reference")
+        .map(|one| format!("{}: {}", one.field, one.message))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "spec.resourceGroups[0].flavors[1].name: ResourceFlavor small does not exist: the queue is inactive and \
+          admits no Job"
+        ]
+    );
+    let mut run = run_with(&queues, &[("a", "blue", 1, ""), ("b", "red", 1, "")], "");
+    run.until(100);
+    assert_eq!(started(&run), [""; 0]);
+    let text = run.explain("ClusterQueue/blue");
+    assert!(text.contains("is inactive: references missing ResourceFlavor(s): small"), "{text}");
+    assert_eq!(completed(&run), 1, "the queue with all its flavors admits");
+}
+
+#[test]
+fn the_defaults_of_a_limit_range_count_against_the_quota() {
+    let queues = QUEUES.replace("RED", "stopPolicy: None").replace("BLUE", "stopPolicy: None");
+    let range = "---\n{apiVersion: v1, kind: LimitRange, metadata: {name: all}, spec: {limits: [{type: Container, \
+                 default: {cpu: 2}, defaultRequest: {cpu: 2}}]}}\n";
+    // Without requests of their own, two pods get two CPU each: the quota of four is full.
+    let jobs = [("a", "red", 2, ""), ("b", "red", 1, "")];
+    let objects = |range: &str| {
+        let all: String = jobs
+            .iter()
+            .map(|(name, queue, pods, labels)| job(name, queue, *pods, labels))
+            .collect();
+        format!("{queues}{range}{}", all.replace("requests: {cpu: '1'}", ""))
+    };
+    let at_once = |range: &str| {
+        let mut run = run_objects(&objects(range), &jobs, "");
+        run.until(5);
+        started(&run)
+    };
+    assert_eq!(at_once(""), ["a", "b"]);
+    assert_eq!(at_once(range), ["a"]);
+}
+
+/// One queue with two CPU of each flavor, without a cohort.
+const ALONE: &str = "
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: big}, spec: {nodeLabels: {size: big}BIG}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: ResourceFlavor, metadata: {name: small}, spec: {nodeLabels: {size: small}}}
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata: {name: red}
+spec: {namespaceSelector: {SELECTOR}, preemption: {withinClusterQueue: LowerPriority}, flavorFungibility: {whenCanPreempt: MayStopSearch},
+  resourceGroups: [{coveredResources: [cpu], flavors: [{name: big, resources: [{name: cpu, nominalQuota: 2}]}, {name: small, resources: [{name: cpu, nominalQuota: 2}]}]}]}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: LocalQueue, metadata: {name: red}, spec: {clusterQueue: red}}
+---
+{apiVersion: kueue.x-k8s.io/v1beta2, kind: WorkloadPriorityClass, metadata: {name: urgent}, value: 100}
+";
+
+fn alone(big: &str, selector: &str) -> String {
+    ALONE.replace("BIG", big).replace("SELECTOR", selector)
+}
+
+#[test]
+fn a_preempted_job_can_get_another_flavor() {
+    let jobs = [("a", "red", 2, ""), ("b", "none", 2, URGENT)];
+    let urgent = "{at: 30s, patch: {workload: Job/default/b, patch: {metadata: {labels: {kueue.x-k8s.io/queue-name: red}}}}}";
+    let mut run = run_with(&alone("", ""), &jobs, urgent);
+    run.until(29);
+    assert_eq!(pool_of(&run, "a-"), "big");
+    run.until(60);
+    assert_eq!(started(&run), ["a", "b"]);
+    assert_eq!((&*pool_of(&run, "a-"), &*pool_of(&run, "b-")), ("small", "big"));
+    assert_eq!(run.events("Stopped").len(), 1);
+}
+
+#[test]
+fn pods_get_the_tolerations_of_their_flavor() {
+    let taint = ", nodeTaints: [{key: only, value: batch, effect: NoSchedule}]";
+    let jobs = [("a", "red", 2, "")];
+    let mut intolerant = run_with(&alone(taint, ""), &jobs, "");
+    intolerant.until(30);
+    assert_eq!(pool_of(&intolerant, "a-"), "small");
+    let tolerated = format!("{taint}, tolerations: [{{key: only, operator: Exists}}]");
+    let mut tolerant = run_with(&alone(&tolerated, ""), &jobs, "");
+    tolerant.until(30);
+    assert_eq!(pool_of(&tolerant, "a-"), "big");
+}
+
+#[test]
+fn a_queue_takes_jobs_of_the_namespaces_that_it_selects() {
+    let jobs = [("a", "red", 2, "")];
+    let at_start = |selector: &str| {
+        let mut run = run_with(&alone("", selector), &jobs, "");
+        run.until(5);
+        started(&run)
+    };
+    assert_eq!(at_start("matchLabels: {kubernetes.io/metadata.name: default}"), ["a"]);
+    assert_eq!(at_start("matchLabels: {team: post}"), [""; 0]);
+}
+
+#[test]
+fn a_job_gives_back_the_quota_of_pods_that_do_not_come_any_more() {
+    // The second Job needs one CPU of the four that the first has.
+    let jobs = [("a", "red", 2, ""), ("b", "red", 2, ""), ("c", "red", 1, "")];
+    let starts_early = |completions: bool| {
+        let all: String = jobs
+            .iter()
+            .map(|(name, queue, pods, labels)| job(name, queue, *pods, labels))
+            .collect();
+        let all = if completions { all } else { all.replace("  completions: 2\n", "") };
+        let mut run = run_varied(&format!("{}{all}", alone("", "")), &jobs, "", 0.5);
+        (5..200).any(|second| {
+            run.until(second);
+            let started = started(&run);
+            started.len() == 3
+        })
+    };
+    assert!(starts_early(true));
+    assert!(starts_early(false));
+}
+
+#[test]
+fn an_admitted_job_that_a_user_suspends_starts_again() {
+    let suspend = "{at: 30s, patch: {workload: Job/default/a, patch: {spec: {suspend: true}}}}";
+    let mut run = run_with(&alone("", ""), &[("a", "red", 2, "")], suspend);
+    run.until(35);
+    assert_eq!(started(&run), ["a"]);
+    run.until(80);
+    assert_eq!(completed(&run), 0, "its pods began anew");
+    run.until(150);
+    assert_eq!(completed(&run), 1);
+    assert_eq!(run.events("Started").len(), 2);
 }

@@ -2,6 +2,7 @@
 
 use wavetank::cluster::job::Job;
 use wavetank::cluster::scaled_job::ScaledJob;
+use wavetank::manifest::{Source, load};
 
 use crate::in_memory::Run;
 
@@ -166,4 +167,94 @@ fn its_explanation_has_the_queue_and_the_decision() {
     assert!(explanation.contains("strategy accurate: creates "), "{explanation}");
     let object: &ScaledJob = run.0.view().store().scaled_jobs().values().next().unwrap();
     assert_eq!(object.status.conditions.active.reason, "ScalerActive");
+}
+
+#[test]
+fn a_change_of_the_metadata_is_no_new_version_and_leaves_running_jobs_alone() {
+    let patch = "{at: 60s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {labels: {team: post}, \
+                 annotations: {note: checked}}}}}";
+    let mut run = run_with(ACCURATE, "", ONE_EACH, patch);
+    run.until(59);
+    let before: Vec<String> = jobs(&run).iter().map(|job| job.meta.name().to_string()).collect();
+    assert!(unfinished(&run) > 0);
+    run.until(65);
+    let after: Vec<String> = jobs(&run).iter().map(|job| job.meta.name().to_string()).collect();
+    assert!(before.iter().all(|name| after.contains(name)), "{before:?} {after:?}");
+    let object: ScaledJob =
+        run.0.view().store().scaled_jobs().values().next().expect("the ScaledJob").clone();
+    assert_eq!((object.meta.generation, object.meta.labels.get("team").is_some()), (1, true));
+    // Later Jobs have the new labels and the same generation.
+    run.until(140);
+    let jobs = jobs(&run);
+    let labelled = jobs.iter().filter(|job| job.meta.labels.contains_key("team"));
+    assert!(labelled.count() > 0);
+    assert_eq!(jobs.len(), 24);
+}
+
+#[test]
+fn the_annotation_for_paused_replicas_does_not_matter_and_a_patch_removes_the_pause() {
+    let resume = "{at: 200s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {annotations: \
+                  {autoscaling.keda.sh/paused: null}}}}}";
+    let both = "autoscaling.keda.sh/paused: 'true', autoscaling.keda.sh/paused-replicas: '1'";
+    let mut paused = run_with(ACCURATE, both, ONE_EACH, resume);
+    paused.until(199);
+    assert_eq!(created(&paused), 0);
+    paused.until(205);
+    assert_eq!(created(&paused), 24);
+    let mut replicas = run_with(ACCURATE, "autoscaling.keda.sh/paused-replicas: '0'", ONE_EACH, "");
+    replicas.until(100);
+    assert!(created(&replicas) > 0);
+}
+
+/// When Jobs were created, in whole seconds.
+fn creations(run: &Run) -> Vec<i64> {
+    let mut all: Vec<i64> = jobs(run)
+        .iter()
+        .map(|job| (job.meta.created - wavetank::engine::SimTime::ZERO).as_secs())
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[test]
+fn a_new_version_starts_the_polls_anew_and_a_label_does_not() {
+    let gradual = format!("{ACCURATE}\n  rollout: {{strategy: gradual}}");
+    let phase = |timeline: &str| {
+        let mut run = run_with(&gradual, "", ONE_EACH, timeline);
+        run.until(130);
+        let all = creations(&run);
+        let rest = |at: &i64| at.rem_euclid(10);
+        (rest(&all[0]), rest(all.last().expect("Jobs")))
+    };
+    let (first, last) = phase("");
+    assert_eq!(first, last);
+    let image = "{at: 54s, setImage: {workload: ScaledJob/default/mail, image: 'mail:2'}}";
+    assert_eq!(phase(image), (first, 4));
+    let label = "{at: 54s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {labels: {team: post}}}}}";
+    assert_eq!(phase(label), (first, first));
+}
+
+/// What the checks of manifests say about a ScaledJob with these fields.
+fn said(spec: &str) -> Vec<String> {
+    let text = OBJECTS.replace("SPEC", spec).replace("ANNOTATIONS", "");
+    let loaded = load(&[Source::new("mail.yaml", text)]);
+    let of_scaled_job = loaded.diagnostics.iter().filter(|one| one.code != "not-simulated");
+    of_scaled_job.map(|one| format!("{:?} {}: {}", one.severity, one.field, one.message)).collect()
+}
+
+#[test]
+fn settings_that_keda_accepts_are_warned_of_and_a_maximum_of_zero_creates_no_job() {
+    assert_eq!(said(ACCURATE), [""; 0]);
+    assert_eq!(
+        said("maxReplicaCount: 0\n  scalingStrategy: {strategy: quick}"),
+        [
+            "Warning spec.maxReplicaCount: 0 is accepted: no Job is ever created",
+            "Warning spec.scalingStrategy.strategy: KEDA takes \"quick\" for the default, the first of \
+             default, custom, accurate, eager"
+        ]
+    );
+    let mut run = run("maxReplicaCount: 0");
+    run.until(300);
+    assert_eq!(created(&run), 0);
 }

@@ -25,6 +25,8 @@ use wavetank::scheduler::profile::{PluginSet, SchedulerConfiguration};
 use wavetank::scheduler::{Attempt, Scheduler, TieBreaker};
 use wavetank::units::Quantity;
 
+use crate::in_memory::Run;
+
 /// The API server's store and a scheduler that hears of every change.
 struct Cluster {
     store: Store,
@@ -454,4 +456,21 @@ fn a_claim_of_one_pod_is_free_for_another_when_its_pod_is_gone() {
     assert_eq!(cluster.next().map(|attempt| attempt.pod), Some(third));
     assert!(cluster.store.pods()[third].node.is_some());
     assert!(cluster.store.pods()[second].node.is_none());
+}
+
+#[test]
+fn a_pod_whose_binding_fails_is_scheduled_again() {
+    let manifests = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 20\n  selector: \
+                     {matchLabels: {app: web}}\n  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: \
+                     [{name: a, image: 'a:1', resources: {requests: {cpu: 100m}}}]}\n";
+    // The scheduler decides at once and binds one pod a second; meanwhile a node goes, and with it those to come.
+    let scenario = "apiVersion: wavetank/v1\nkind: Scenario\nname: bindings\nduration: 10m\nmanifests: [manifests.yaml]\n\
+                    timing: {schedulerClient: {qps: 1, burst: 1}}\ncluster: {nodePools: [{name: general, count: 2, \
+                    capacity: {cpu: 4, memory: 8Gi}}]}\nworkloads: [{workload: Deployment/default/web, app: {imagePull: \
+                    1s}}]\ntimeline: [{at: 5s, delete: Node/general-1}]\n";
+    let mut run = Run::new(scenario, manifests);
+    run.until(6);
+    assert_eq!(run.0.view().nodes().values().count(), 1);
+    run.until(500);
+    assert_eq!(run.0.view().pods().values().filter(|pod| pod.is_ready()).count(), 20);
 }

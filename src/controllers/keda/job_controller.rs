@@ -29,10 +29,15 @@ use engine::SimTime;
 /// Annotation of a Job: the generation of the ScaledJob that created it.
 const GENERATION: &str = "scaledjob.keda.sh/generation";
 
+/// Annotation of a ScaledJob by which it is paused.
+const PAUSED: &str = "autoscaling.keda.sh/paused";
+
 /// The part of the KEDA operator that runs ScaledJobs.
 #[derive(Clone, Debug, Default)]
 pub struct ScaledJobController {
     last: BTreeMap<ScaledJobId, String>,
+    /// Generation and pause of each as they were last seen.
+    seen: BTreeMap<ScaledJobId, (i64, Name)>,
 }
 
 impl Controller for ScaledJobController {
@@ -44,18 +49,28 @@ impl Controller for ScaledJobController {
         Watches::SCALED_JOBS
     }
 
-    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
-        if let Change::Spec(ObjectId::ScaledJob(id), _) = *change {
-            wake.push(Key::ScaledJob(id));
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        match *change {
+            Change::Spec(ObjectId::ScaledJob(id), _) => {
+                let Some(object) = view.store().scaled_jobs().get(id) else { return };
+                let paused = object.meta.annotations.get(PAUSED).cloned().unwrap_or_default();
+                let present = (object.meta.generation, paused);
+                // Of other changes the next poll learns (`GenerationChangedPredicate`, `PausedPredicate`).
+                if self.seen.insert(id, present.clone()) != Some(present) {
+                    wake.push(Key::ScaledJob(id));
+                }
+            }
+            Change::Removed { object: ObjectId::ScaledJob(id), .. } => {
+                self.seen.remove(&id);
+                self.last.remove(&id);
+            }
+            _ => {}
         }
     }
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::ScaledJob(id) = key else { return Requeue::No };
-        let Some(object) = view.store().scaled_jobs().get(id) else {
-            self.last.remove(&id);
-            return Requeue::No;
-        };
+        let Some(object) = view.store().scaled_jobs().get(id) else { return Requeue::No };
         let poll = Poll { view, id, object };
         if object.spec.is_paused {
             poll.pause(actions);
@@ -65,7 +80,8 @@ impl Controller for ScaledJobController {
         }
         let explanation = poll.run(actions);
         self.last.insert(id, explanation);
-        Requeue::At(view.now + object.spec.polling_interval)
+        // A change cancels the loop and starts another (`HandleScalableObject`).
+        Requeue::OnlyAt(view.now + object.spec.polling_interval)
     }
 
     fn explanations(&self) -> Option<&dyn Explain> {
@@ -99,13 +115,6 @@ impl<'a> Poll<'a> {
         let (earlier, jobs) = self.jobs();
         for (job, _) in &earlier {
             actions.push(Action::Delete(ObjectId::Job(*job)));
-        }
-        if !earlier.is_empty() {
-            let message = format!(
-                "Deleted {} jobs owned by the previous version of the scaledJob",
-                earlier.len()
-            );
-            actions.push(self.event("ScaledJobRolloutCleanupCompleted", message));
         }
         let states: Vec<JobState> = jobs.iter().map(|(id, job)| state(view, *id, job)).collect();
         let activity = Activity::of_job(view, &spec.triggers);
@@ -141,7 +150,6 @@ impl<'a> Poll<'a> {
         let conditions = KedaConditions { paused: self.paused(), ..before.conditions };
         if conditions != before.conditions {
             actions.push(Action::status(self.id, ScaledJobStatus { conditions, ..before.clone() }));
-            actions.push(self.event("ScaledJobPaused", "ScaledJob is paused".to_owned()));
         }
     }
 

@@ -19,7 +19,7 @@ use cluster::hpa_object::HpaObject;
 use cluster::node::ConditionStatus;
 use cluster::scaled_object::ScaledObjectStatus;
 use cluster::scaled_object::{
-    FallbackBehavior, KedaCondition, KedaConditions, ScaledObject, ScaledObjectId,
+    FallbackBehavior, KedaCondition, KedaConditions, Pause, ScaledObject, ScaledObjectId,
 };
 use cluster::{Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId};
 use engine::SimTime;
@@ -40,6 +40,8 @@ pub fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
 #[derive(Clone, Debug, Default)]
 pub struct KedaController {
     last: BTreeMap<ScaledObjectId, String>,
+    /// Generation and pause of each as they were last seen.
+    seen: BTreeMap<ScaledObjectId, (i64, Pause)>,
 }
 
 impl Controller for KedaController {
@@ -51,18 +53,29 @@ impl Controller for KedaController {
         Watches::SCALED_OBJECTS
     }
 
-    fn wakes_on(&mut self, _: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
-        if let Change::Spec(ObjectId::ScaledObject(id), _) = *change {
-            wake.push(Key::ScaledObject(id));
+    fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
+        match *change {
+            Change::Spec(ObjectId::ScaledObject(id), _) => {
+                let Some(object) = view.scaled_objects().get(id) else { return };
+                // Other annotations start no loop: the next poll reads them.
+                let Pause { is_paused, replicas, is_unreadable, .. } = object.spec.pause;
+                let pause = Pause { is_paused, replicas, is_unreadable, ..Pause::default() };
+                let present = (object.meta.generation, pause);
+                if self.seen.insert(id, present) != Some(present) {
+                    wake.push(Key::ScaledObject(id));
+                }
+            }
+            Change::Removed { object: ObjectId::ScaledObject(id), .. } => {
+                self.seen.remove(&id);
+                self.last.remove(&id);
+            }
+            _ => {}
         }
     }
 
     fn reconcile(&mut self, view: ClusterView<'_>, key: Key, actions: &mut Actions) -> Requeue {
         let Key::ScaledObject(id) = key else { return Requeue::No };
-        let Some(object) = view.scaled_objects().get(id) else {
-            self.last.remove(&id);
-            return Requeue::No;
-        };
+        let Some(object) = view.scaled_objects().get(id) else { return Requeue::No };
         let hpa =
             NamespacedName::new(object.meta.namespace().clone(), object.spec.hpa_name.clone());
         if !object.spec.pause.is_paused && view.find::<HpaObject>(&hpa).is_none() {
@@ -76,7 +89,7 @@ impl Controller for KedaController {
         let scale = scale_target.and_then(|target| view.scale(target));
         let (Some(scale_target), Some(scale)) = (scale_target, scale) else {
             self.last.insert(id, format!("at {}: the scale target does not exist\n", view.now));
-            return Requeue::At(view.now + object.spec.polling_interval);
+            return Requeue::OnlyAt(view.now + object.spec.polling_interval);
         };
         let (spec, created) = (&object.spec, object.meta.created);
         let triggers =
@@ -107,7 +120,8 @@ impl Controller for KedaController {
         match decision {
             // The scale loop is stopped.
             ActivationDecision::Paused => Requeue::No,
-            _ => Requeue::At(view.now + object.spec.polling_interval),
+            // A change cancels the loop and starts another (`HandleScalableObject`).
+            _ => Requeue::OnlyAt(view.now + object.spec.polling_interval),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::flavors::{Assignment, Mode, assign};
 use super::preemption::{self, Preemption};
-use super::quota::{Quotas, Usage};
+use super::quota::{FlavorResource, Quotas, Usage};
 use cluster::Name;
 use cluster::job::JobId;
 use cluster::kueue::{ClusterQueueSpec, QueuePreemption, ResourceFlavorSpec};
@@ -57,6 +57,26 @@ pub struct Setup<'a> {
     pub flavors: BTreeMap<Name, &'a ResourceFlavorSpec>,
 }
 
+impl Setup<'_> {
+    /// Why a ClusterQueue admits nothing, if it does not (`inactiveReason`).
+    pub fn inactive(&self, queue: &Name) -> Option<String> {
+        let spec = self.queues.get(queue)?;
+        let named = spec.groups.iter().flat_map(|group| &group.flavors).map(|one| &one.flavor);
+        let missing: Vec<&str> =
+            named.filter(|name| !self.flavors.contains_key(*name)).map(AsRef::as_ref).collect();
+        let mut reasons = Vec::new();
+        if spec.is_stopped {
+            reasons.push("is stopped".to_owned());
+        }
+        if !missing.is_empty() {
+            let missing = missing.join(",");
+            reasons.push(format!("references missing ResourceFlavor(s): {missing}"));
+        }
+        let reasons = reasons.join(", ");
+        (!reasons.is_empty()).then(|| format!("ClusterQueue {queue} is inactive: {reasons}"))
+    }
+}
+
 /// The decisions of one pass.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
@@ -68,7 +88,15 @@ pub struct Decisions {
     pub waits: BTreeMap<JobId, String>,
 }
 
-/// Runs scheduling cycles until no waiting Job can be admitted.
+/// The first Job of a queue with the flavors that it would get.
+struct Entry<'a> {
+    head: Pending<'a>,
+    assignment: Assignment,
+    /// The Jobs to preempt for it.
+    victims: Vec<Preemption>,
+}
+
+/// Runs scheduling cycles until one changes nothing.
 ///
 /// A cycle takes the first Job of each ClusterQueue. Those that need no borrowing come first, then those of higher
 /// priority, then older ones.
@@ -80,66 +108,120 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
     for one in admitted {
         quotas.add(&one.queue, &one.usage);
     }
+    let mut admitted = admitted.to_vec();
     let mut decisions = Decisions::default();
     let mut queues = in_order(pending);
     loop {
         let heads = queues.values_mut().filter_map(VecDeque::pop_front);
-        let mut entries: Vec<(Pending<'_>, Assignment)> = heads
-            .filter_map(|head| {
-                let spec = setup.queues.get(&head.queue)?;
-                let queue = (&head.queue, *spec);
-                let assignment = assign(&quotas, queue, &setup.flavors, head.pod, &head.requests);
-                Some((head, assignment))
-            })
-            .collect();
+        let mut entries: Vec<Entry<'_>> =
+            heads.filter_map(|head| nominate(setup, &quotas, &admitted, head)).collect();
         if entries.is_empty() {
             return decisions;
         }
-        entries.sort_by_key(|(head, assignment)| {
+        entries.sort_by_key(|Entry { head, assignment, .. }| {
             (assignment.borrows, Reverse(head.priority), head.created)
         });
-        for (head, assignment) in entries {
+        let mut cycle = Cycle { quotas: quotas.clone(), going: Vec::new() };
+        let mut changes = false;
+        for Entry { head, assignment, victims } in entries {
             let queue = head.queue.clone();
-            if assignment.mode == Mode::Fit && !quotas.fits(&queue, &assignment.usage) {
-                // Another Job of this cycle took the quota: it is considered again in the next.
-                queues.entry(queue).or_default().push_front(head);
-                continue;
-            }
-            if assignment.mode == Mode::Fit {
-                quotas.add(&queue, &assignment.usage);
-                decisions.admitted.push((head.job, queue, assignment));
-                continue;
-            }
-            let victims = match assignment.mode {
-                Mode::Preempt => {
-                    preemption::victims(setup, &quotas, admitted, &head, &assignment.usage)
+            let mut reasons = assignment.reasons.clone();
+            reasons.sort_unstable();
+            let reasons = reasons.join(", ");
+            let why = format!("couldn't assign flavors to pod set main: {reasons}");
+            let (why, stays_first) = if assignment.mode != Mode::Fit && victims.is_empty() {
+                if assignment.mode == Mode::Preempt {
+                    reserve(setup, &mut cycle.quotas, &queue, &assignment);
                 }
-                Mode::Fit | Mode::NoFit => Vec::new(),
-            };
-            let is_strict = setup.queues.get(&queue).is_some_and(|spec| spec.is_strict);
-            if is_strict || !victims.is_empty() {
-                // Those behind it wait until it is admitted.
-                block(&mut queues, &queue, &mut decisions.waits, head.job);
-            }
-            if is_strict && assignment.mode == Mode::Preempt && victims.is_empty() {
-                reserve(setup, &mut quotas, &queue, &assignment);
-            }
-            let reasons = assignment.reasons.join(", ");
-            let wait = if victims.is_empty() {
-                format!("couldn't assign flavors: {reasons}")
+                // Without strict order those behind it are considered next.
+                (why, setup.queues.get(&queue).is_some_and(|spec| spec.is_strict))
+            } else if let Err(why) = cycle.take(&admitted, &queue, &assignment.usage, &victims) {
+                (why.to_owned(), true)
+            } else if assignment.mode == Mode::Fit {
+                quotas.add(&queue, &assignment.usage);
+                decisions.waits.remove(&head.job);
+                decisions.admitted.push((head.job, queue, assignment));
+                changes = true;
+                continue;
             } else {
-                for victim in &victims {
-                    if let Some(one) = admitted.iter().find(|one| one.job == victim.victim) {
-                        quotas.remove(&one.queue, &one.usage);
+                let why = format!("{why}. Pending the preemption of {} workload(s)", victims.len());
+                for victim in victims {
+                    let one = admitted.iter_mut().find(|one| one.job == victim.victim);
+                    if one.is_some_and(|one| !std::mem::replace(&mut one.is_evicted, true)) {
+                        decisions.preempted.push(victim);
+                        changes = true;
                     }
                 }
-                // What becomes free is for it.
-                quotas.add(&queue, &assignment.usage);
-                format!("waits for {} preempted Jobs to end: {reasons}", victims.len())
+                (why, true)
             };
-            decisions.waits.insert(head.job, wait);
-            decisions.preempted.extend(victims);
+            decisions.waits.insert(head.job, why);
+            if stays_first {
+                queues.entry(queue).or_default().push_front(head);
+            } else {
+                changes = true;
+            }
         }
+        if !changes {
+            for behind in queues.into_values().flatten() {
+                let why = "waits behind the first Job of its queue".to_owned();
+                decisions.waits.entry(behind.job).or_insert(why);
+            }
+            return decisions;
+        }
+    }
+}
+
+fn nominate<'a>(
+    setup: &Setup<'_>,
+    quotas: &Quotas,
+    admitted: &[Admitted],
+    head: Pending<'a>,
+) -> Option<Entry<'a>> {
+    let spec = setup.queues.get(&head.queue)?;
+    let simulate = |resource: &FlavorResource, amount: i64| {
+        preemption::simulate(setup, quotas, admitted, &head, (resource, amount))
+    };
+    let queue = (&head.queue, *spec);
+    let assignment = assign(quotas, queue, &setup.flavors, head.pod, &head.requests, &simulate);
+    let victims = match assignment.mode {
+        Mode::Preempt => preemption::victims(setup, quotas, admitted, &head, &assignment.usage),
+        Mode::Fit | Mode::NoFit => Vec::new(),
+    };
+    Some(Entry { head, assignment, victims })
+}
+
+/// What the Jobs of one cycle take. Preempted ones keep their quota until they have ended: the next cycle counts it as
+/// used again.
+struct Cycle {
+    quotas: Quotas,
+    /// The preempted Jobs.
+    going: Vec<JobId>,
+}
+
+impl Cycle {
+    /// Takes quota, a part of which preempted Jobs free; or says why it is gone (`fits`).
+    fn take(
+        &mut self,
+        admitted: &[Admitted],
+        queue: &Name,
+        usage: &Usage,
+        victims: &[Preemption],
+    ) -> Result<(), &'static str> {
+        if victims.iter().any(|one| self.going.contains(&one.victim)) {
+            return Err("Workload has overlapping preemption targets with another workload");
+        }
+        let before = self.going.len();
+        self.going.extend(victims.iter().map(|one| one.victim));
+        let mut left = self.quotas.clone();
+        for one in admitted.iter().filter(|one| self.going.contains(&one.job)) {
+            left.remove(&one.queue, &one.usage);
+        }
+        if !left.fits(queue, usage) {
+            self.going.truncate(before);
+            return Err("Workload no longer fits after processing another workload");
+        }
+        self.quotas.add(queue, usage);
+        Ok(())
     }
 }
 
@@ -171,15 +253,4 @@ fn in_order(mut pending: Vec<Pending<'_>>) -> BTreeMap<Name, VecDeque<Pending<'_
         queues.entry(one.queue.clone()).or_default().push_back(one);
     }
     queues
-}
-
-fn block(
-    queues: &mut BTreeMap<Name, VecDeque<Pending<'_>>>,
-    queue: &Name,
-    waits: &mut BTreeMap<JobId, String>,
-    head: JobId,
-) {
-    for behind in queues.remove(queue).into_iter().flatten().filter(|one| one.job != head) {
-        waits.insert(behind.job, "waits behind the first Job of its queue".to_owned());
-    }
 }

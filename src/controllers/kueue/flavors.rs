@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::quota::{Quotas, Usage};
+use super::quota::{FlavorResource, Quotas, Usage};
 use cluster::Name;
 use cluster::kueue::{ClusterQueueSpec, FlavorQuotas, ResourceFlavorSpec, ResourceGroup};
 use cluster::pod_template::{PodSpec, TaintEffect};
+use units::Quantity;
+use units::quantity::Format;
 
 /// What a Job needs to be admitted, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +19,35 @@ pub enum Mode {
     /// Nothing.
     Fit,
 }
+
+/// What a flavor needs, from the worst to the best (`preemptionMode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// More than there ever is.
+    NoFit,
+    /// That others end: none may be preempted.
+    Patience,
+    /// That Jobs of the same queue are preempted.
+    Preemption,
+    /// That queues which borrowed give back.
+    Reclamation,
+    /// Nothing.
+    Nothing,
+}
+
+impl Need {
+    const fn mode(self) -> Mode {
+        match self {
+            Self::NoFit => Mode::NoFit,
+            Self::Patience | Self::Preemption | Self::Reclamation => Mode::Preempt,
+            Self::Nothing => Mode::Fit,
+        }
+    }
+}
+
+/// Simulates the preemption for an amount: what it needs then, and whether it borrows afterwards
+/// (`SimulatePreemption`).
+pub type Simulate<'a> = &'a dyn Fn(&FlavorResource, i64) -> (Need, bool);
 
 /// Flavors for a Job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +71,7 @@ pub fn assign(
     flavors: &BTreeMap<Name, &ResourceFlavorSpec>,
     pod: &PodSpec,
     requests: &BTreeMap<Name, i64>,
+    simulate: Simulate<'_>,
 ) -> Assignment {
     let mut assignment = Assignment {
         mode: Mode::Fit,
@@ -60,33 +92,33 @@ pub fn assign(
         if wanted.is_empty() {
             continue;
         }
-        let mut best: Option<(Mode, bool, &FlavorQuotas)> = None;
+        let mut reasons: Vec<String> = Vec::new();
+        let mut best: Option<(Need, bool, &FlavorQuotas)> = None;
         for flavor in &group.flavors {
             if let Err(why) = accepts(flavors, group, &flavor.flavor, pod) {
-                assignment.reasons.push(why);
+                reasons.push(why);
                 continue;
             }
-            let (mode, borrows) =
-                mode_of(quotas, queue, &flavor.flavor, &wanted, &mut assignment.reasons);
-            // Without borrowing before with, where the queue says so.
-            let rank = |mode: Mode, borrows: bool| (mode, !(borrows && spec.avoids_borrowing));
-            if best.is_none_or(|(known, borrowed, _)| rank(mode, borrows) > rank(known, borrowed)) {
-                best = Some((mode, borrows, flavor));
+            let of_flavor = (queue, &flavor.flavor);
+            let (need, borrows) = need_of(quotas, of_flavor, &wanted, simulate, &mut reasons);
+            let is_last = !tries_next(spec, need, borrows);
+            let is_better =
+                best.is_none_or(|(known, borrowed, _)| (need, !borrows) > (known, !borrowed));
+            if is_last || (is_better && need > Need::NoFit) {
+                best = Some((need, borrows, flavor));
             }
-            let is_enough = match mode {
-                Mode::Fit => !(borrows && spec.avoids_borrowing),
-                Mode::Preempt => spec.stops_at_preemption,
-                Mode::NoFit => false,
-            };
-            if is_enough {
+            if is_last {
                 break;
             }
         }
-        let Some((mode, borrows, flavor)) = best else {
+        if best.is_none_or(|(need, ..)| need != Need::Nothing) {
+            assignment.reasons.append(&mut reasons);
+        }
+        let Some((need, borrows, flavor)) = best else {
             assignment.mode = Mode::NoFit;
             continue;
         };
-        assignment.mode = assignment.mode.min(mode);
+        assignment.mode = assignment.mode.min(need.mode());
         assignment.borrows |= borrows;
         for (resource, amount) in wanted {
             assignment.flavors.insert(resource.clone(), flavor.flavor.clone());
@@ -95,6 +127,15 @@ pub fn assign(
         }
     }
     assignment
+}
+
+/// Whether flavors after one with this need are looked at (`shouldTryNextFlavor`).
+const fn tries_next(spec: &ClusterQueueSpec, need: Need, borrows: bool) -> bool {
+    match need {
+        Need::NoFit | Need::Patience => true,
+        Need::Preemption | Need::Reclamation if !spec.stops_at_preemption => true,
+        Need::Preemption | Need::Reclamation | Need::Nothing => borrows && spec.avoids_borrowing,
+    }
 }
 
 /// Whether pods of this spec can run on the nodes of a flavor, by taints and node selector.
@@ -124,31 +165,53 @@ fn accepts(
     }
 }
 
-/// What these amounts need in a flavor, and whether they borrow.
-fn mode_of(
+/// What these amounts need in a flavor, and whether they borrow: the worst of them (`fitsResourceQuota`).
+fn need_of(
     quotas: &Quotas,
-    queue: &Name,
-    flavor: &Name,
+    (queue, flavor): (&Name, &Name),
     wanted: &[(&Name, i64)],
+    simulate: Simulate<'_>,
     reasons: &mut Vec<String>,
-) -> (Mode, bool) {
-    let mut mode = Mode::Fit;
-    let mut borrows = false;
+) -> (Need, bool) {
+    let mut worst = (Need::Nothing, false);
     for (resource, amount) in wanted {
         let key = (flavor.clone(), (*resource).clone());
-        let available = quotas.available(queue, &key);
-        borrows |= quotas.borrows(queue, &key, *amount);
-        if *amount <= available {
-            continue;
+        let printed = |milli: i64| quantity(resource, milli);
+        let most = quotas.potential(queue, &key);
+        if *amount > most {
+            reasons.push(format!(
+                "insufficient quota for {resource} in flavor {flavor}, previously considered podsets requests (0) + \
+                 current podset request ({}) > maximum capacity ({})",
+                printed(*amount),
+                printed(most)
+            ));
+            return (Need::NoFit, false);
         }
-        let nominal = quotas.of(queue, &key).0.nominal_milli;
-        if *amount > nominal {
-            mode = Mode::NoFit;
-            reasons.push(format!("insufficient quota for {resource} in flavor {flavor}"));
+        let available = quotas.available(queue, &key);
+        let (need, borrows) = if *amount <= available {
+            (Need::Nothing, quotas.borrows_from_cohort(queue, &key, *amount))
         } else {
-            mode = mode.min(Mode::Preempt);
-            reasons.push(format!("insufficient unused quota for {resource} in flavor {flavor}"));
+            reasons.push(format!(
+                "insufficient unused quota for {resource} in flavor {flavor}, {} more needed",
+                printed(amount - available)
+            ));
+            // Only its own quota can be taken back.
+            if *amount > quotas.of(queue, &key).0.nominal_milli {
+                return (Need::NoFit, false);
+            }
+            simulate(&key, *amount)
+        };
+        if (need, !borrows) < (worst.0, !worst.1) {
+            worst = (need, borrows);
         }
     }
-    (mode, borrows)
+    worst
+}
+
+/// An amount as Kueue prints it (`ResourceQuantityString`).
+fn quantity(resource: &str, milli: i64) -> Quantity {
+    let is_binary =
+        matches!(resource, "memory" | "ephemeral-storage") || resource.starts_with("hugepages-");
+    let format = if is_binary { Format::BinarySi } else { Format::DecimalSi };
+    Quantity::from_milli(milli).with_format(format)
 }

@@ -9,6 +9,8 @@ pub mod flavors;
 pub mod preemption;
 pub mod quota;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

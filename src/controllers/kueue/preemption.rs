@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use super::cycle::{Admitted, Pending, Setup};
+use super::flavors::Need;
 use super::quota::{FlavorResource, Quotas, Usage};
 use cluster::job::JobId;
 use cluster::kueue::QueuePreemption;
@@ -36,8 +37,15 @@ pub fn victims(
     candidates.sort_by_key(|one| {
         (!one.is_evicted, one.queue == head.queue, one.priority, Reverse(one.since), one.job)
     });
+    if candidates.is_empty() {
+        return Vec::new();
+    }
     let own: Vec<&Admitted> =
         candidates.iter().filter(|one| one.queue == head.queue).copied().collect();
+    // A queue that uses its nominal quota already reclaims nothing (`queueUnderNominalInResourcesNeedingPreemption`).
+    if scarce.iter().any(|resource| quotas.borrows(&head.queue, resource, 1)) {
+        candidates.clone_from(&own);
+    }
     let may_borrow = own.len() == candidates.len();
     let mut found = minimal(quotas, head, wanted, &scarce, &candidates, may_borrow);
     if found.is_empty() && !may_borrow {
@@ -52,6 +60,29 @@ pub fn victims(
     found.into_iter().map(preemption).collect()
 }
 
+/// What an amount needs that is not free, and whether it borrows once that has been done (`SimulatePreemption`).
+pub fn simulate(
+    setup: &Setup<'_>,
+    quotas: &Quotas,
+    admitted: &[Admitted],
+    head: &Pending<'_>,
+    (resource, amount): (&FlavorResource, i64),
+) -> (Need, bool) {
+    let wanted: Usage = [(resource.clone(), amount)].into_iter().collect();
+    let victims = victims(setup, quotas, admitted, head, &wanted);
+    if victims.is_empty() {
+        return (Need::Patience, quotas.borrows_from_cohort(&head.queue, resource, amount));
+    }
+    let is_victim = |one: &&Admitted| victims.iter().any(|victim| victim.victim == one.job);
+    let mut left = quotas.clone();
+    for one in admitted.iter().filter(is_victim) {
+        left.remove(&one.queue, &one.usage);
+    }
+    let is_reclaim = victims.iter().all(|victim| victim.is_reclaim);
+    let need = if is_reclaim { Need::Reclamation } else { Need::Preemption };
+    (need, left.borrows_from_cohort(&head.queue, resource, amount))
+}
+
 fn is_candidate(
     setup: &Setup<'_>,
     quotas: &Quotas,
@@ -63,6 +94,10 @@ fn is_candidate(
     let uses =
         |resource: &&&FlavorResource| one.usage.get(**resource).is_some_and(|used| *used > 0);
     if !scarce.iter().any(|resource| uses(&resource)) {
+        return false;
+    }
+    // Those of inactive queues are in no snapshot.
+    if setup.inactive(&one.queue).is_some() {
         return false;
     }
     let is_own = one.queue == head.queue;
@@ -100,11 +135,10 @@ fn minimal<'a>(
     may_borrow: bool,
 ) -> Vec<&'a Admitted> {
     let fits = |quotas: &Quotas| {
-        let is_own = |resource: &&FlavorResource| {
-            let more = wanted.get(*resource).copied().unwrap_or_default();
-            may_borrow || !quotas.borrows(&head.queue, resource, more)
+        let is_own = |(resource, more): (&FlavorResource, &i64)| {
+            may_borrow || !quotas.borrows(&head.queue, resource, *more)
         };
-        quotas.fits(&head.queue, wanted) && scarce.iter().all(is_own)
+        quotas.fits(&head.queue, wanted) && wanted.iter().all(is_own)
     };
     let mut left = quotas.clone();
     let mut taken: Vec<&Admitted> = Vec::new();

@@ -101,10 +101,29 @@ impl Quotas {
         local + lent
     }
 
+    /// The most that a queue can ever use, with all that its cohort lends (`potentialAvailable`).
+    pub fn potential(&self, name: &Name, resource: &FlavorResource) -> i64 {
+        let Some(queue) = self.queues.get(name) else { return 0 };
+        let FlavorQuota { nominal_milli, borrowing_limit_milli, .. } = queue.quota(resource);
+        let Some(cohort) = &queue.cohort else { return nominal_milli };
+        let members = self.queues.values().filter(|other| other.cohort.as_ref() == Some(cohort));
+        let shared = members.fold(0, |sum, other| {
+            sum + other.quota(resource).nominal_milli - other.guaranteed(resource)
+        });
+        let all = queue.guaranteed(resource) + shared;
+        borrowing_limit_milli.map_or(all, |limit| all.min(nominal_milli.saturating_add(limit)))
+    }
+
     /// Whether a queue uses, or with this amount would use, more than its nominal quota.
     pub fn borrows(&self, queue: &Name, resource: &FlavorResource, more: i64) -> bool {
         let (quota, used) = self.of(queue, resource);
         used + more > quota.nominal_milli
+    }
+
+    /// Whether a queue with this amount would use quota of its cohort.
+    pub fn borrows_from_cohort(&self, name: &Name, resource: &FlavorResource, more: i64) -> bool {
+        self.queues.get(name).is_some_and(|queue| queue.cohort.is_some())
+            && self.borrows(name, resource, more)
     }
 
     /// Whether all of this fits.
@@ -171,5 +190,16 @@ mod tests {
         let quotas = quotas(&spec(10, None, None), &spec(20, None, Some(8)), [4, 5]);
         assert_eq!(quotas.available(&"a".into(), &cpu()), 14);
         assert_eq!(quotas.available(&"b".into(), &cpu()), 21);
+    }
+
+    #[test]
+    fn a_queue_can_never_use_more_than_the_limits_of_its_cohort_leave() {
+        let potential = |borrowing, lending| {
+            let quotas = quotas(&spec(10, borrowing, None), &spec(20, None, lending), [4, 5]);
+            quotas.potential(&"a".into(), &cpu())
+        };
+        assert_eq!(potential(None, None), 30);
+        assert_eq!(potential(Some(3), None), 13);
+        assert_eq!(potential(None, Some(8)), 18);
     }
 }

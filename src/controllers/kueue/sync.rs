@@ -52,12 +52,31 @@ impl KueueController {
         let mut waits = BTreeMap::new();
         let mut pending = Vec::new();
         for (id, job) in &jobs {
-            if self.admissions.contains_key(id) || job.meta.annotations.contains_key(STARTS_AFTER) {
+            if let Some(admission) = self.admissions.get(id) {
+                if job.spec.suspend && !admission.is_evicted {
+                    // A user suspended it; as long as it is admitted, Kueue starts it.
+                    actions.push(suspended(view, *id, job, false, |_| {}));
+                    actions.push(started(job, &admission.queue));
+                }
+                continue;
+            }
+            if job.meta.annotations.contains_key(STARTS_AFTER) {
                 continue;
             }
             if !job.spec.suspend {
                 // Nobody but Kueue starts it.
                 actions.push(suspended(view, *id, job, true, |_| {}));
+                continue;
+            }
+            let pods = &job.spec.template.spec;
+            if let Some((selector, tolerations)) = self.written.remove(id)
+                && (pods.node_selector != selector || pods.tolerations != tolerations)
+            {
+                // Its next flavor may be another: the template gets back what was written (`RestorePodSetsInfo`), and
+                // the Job waits in its queue after that.
+                let restore = |spec: &mut JobSpec| place(spec, (&selector, &tolerations), &[]);
+                actions.push(suspended(view, *id, job, true, restore));
+                waits.insert(*id, "Preempted, its pod template is restored".to_owned());
                 continue;
             }
             match pending_job(view, &setup, *id, job) {
@@ -66,8 +85,10 @@ impl KueueController {
             }
         }
         let admitted = self.admitted(view, &setup);
-        let waiting: Vec<(JobId, Name)> =
+        let mut waiting: Vec<(JobId, Name)> =
             pending.iter().map(|one| (one.job, one.queue.clone())).collect();
+        // Jobs that their queue does not take wait in it all the same.
+        waiting.extend(waits.keys().filter_map(|id| Some((*id, queue_of(view, *id)?))));
         let mut decisions = run(&setup, &admitted, pending);
         decisions.waits.append(&mut waits);
         self.carry_out(view, &setup, &decisions, actions);
@@ -80,7 +101,7 @@ impl KueueController {
         let admitted = |(id, one): (&JobId, &Admission)| {
             let job = view.store().jobs().get(*id)?;
             let usage =
-                requests(setup, &one.queue, job).into_iter().filter_map(|(name, amount)| {
+                requests(view, setup, &one.queue, job).into_iter().filter_map(|(name, amount)| {
                     Some(((one.flavors.get(&name)?.clone(), name), amount))
                 });
             Some(Admitted {
@@ -115,7 +136,7 @@ impl KueueController {
             let flavors: Vec<&ResourceFlavorSpec> = flavors.copied().collect();
             let start = |spec: &mut JobSpec| place(spec, (selector, tolerations), &flavors);
             actions.push(suspended(view, *id, job, false, start));
-            actions.push(event(job, "Started", format!("Admitted by clusterQueue {queue}")));
+            actions.push(started(job, queue));
             let admission = Admission {
                 queue: queue.clone(),
                 flavors: assignment.flavors.clone(),
@@ -212,8 +233,11 @@ fn pending_job<'a>(
     let Some(spec) = setup.queues.get(&queue) else {
         return Err(format!("ClusterQueue {queue} doesn't exist"));
     };
-    if local.spec.is_stopped || spec.is_stopped {
-        return Err("its queue is stopped (stopPolicy)".to_owned());
+    if local.spec.is_stopped {
+        return Err("its LocalQueue is stopped (stopPolicy)".to_owned());
+    }
+    if let Some(why) = setup.inactive(&queue) {
+        return Err(why);
     }
     let labels = view.store().namespace(namespace).map_or_else(
         || [("kubernetes.io/metadata.name", namespace.clone())].into_iter().collect(),
@@ -227,9 +251,17 @@ fn pending_job<'a>(
         priority: priority(view, job),
         created: created(job),
         pod: &job.spec.template.spec,
-        requests: requests(setup, &queue, job),
+        requests: requests(view, setup, &queue, job),
         queue,
     })
+}
+
+/// The ClusterQueue of a Job, if its LocalQueue exists.
+fn queue_of(view: ClusterView<'_>, id: JobId) -> Option<Name> {
+    let job = view.store().jobs().get(id)?;
+    let named = job.meta.labels.get(QUEUE_LABEL)?.clone();
+    let local = NamespacedName::new(job.meta.namespace().clone(), named);
+    Some(view.store().find::<LocalQueue>(&local)?.spec.cluster_queue.clone())
 }
 
 const fn created(job: &Job) -> (engine::SimTime, u64) {
@@ -245,15 +277,23 @@ fn priority(view: ClusterView<'_>, job: &Job) -> i32 {
     class.unwrap_or_else(|| job.spec.template.spec.priority.unwrap_or_default())
 }
 
-/// What the pods of a Job that are still to come request together, thousandths of a unit.
-fn requests(setup: &Setup<'_>, queue: &Name, job: &Job) -> BTreeMap<Name, i64> {
+/// What the pods of a Job that are still to come request together, thousandths of a unit, with the defaults that their
+/// namespace gives them (`AdjustResources`).
+fn requests(
+    view: ClusterView<'_>,
+    setup: &Setup<'_>,
+    queue: &Name,
+    job: &Job,
+) -> BTreeMap<Name, i64> {
     let spec = &job.spec;
-    let to_come = spec.completions.map_or(spec.parallelism, |completions| {
-        spec.parallelism.min(completions.saturating_sub(job.status.succeeded))
-    });
+    // Without completions the first that succeeds ends the Job: no more pods follow (`ReclaimablePods`).
+    let completions = spec.completions.unwrap_or(spec.parallelism);
+    let to_come = spec.parallelism.min(completions.saturating_sub(job.status.succeeded));
     let pods = i64::from(to_come.max(0));
     let mut requests = BTreeMap::new();
-    for (resource, amount) in pod_requests(&spec.template.spec).iter() {
+    let pod = &spec.template.spec;
+    let defaulted = view.store().defaulted_by_limit_ranges(job.meta.namespace(), pod);
+    for (resource, amount) in pod_requests(defaulted.as_ref().unwrap_or(pod)).iter() {
         let together = amount.milli_value().saturating_mul(pods);
         if together > 0 {
             requests.insert(resource.clone(), together);
@@ -313,11 +353,14 @@ fn document(meta: &mut ObjectMeta, spec: &mut JobSpec) {
         .into();
     let tolerations: Value = pods.tolerations.iter().map(toleration).collect();
     let in_pods = |pods: &mut Value| {
+        let Some(pods) = pods.as_object_mut() else { return };
         for (field, value) in [("nodeSelector", &selector), ("tolerations", &tolerations)] {
             let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty)
                 || value.as_array().is_some_and(Vec::is_empty);
-            if !is_empty {
-                pods[field] = value.clone();
+            if is_empty {
+                pods.shift_remove(field);
+            } else {
+                pods.insert(field.to_owned(), value.clone());
             }
         }
     };
@@ -352,6 +395,10 @@ fn toleration(one: &Toleration) -> Value {
         set("tolerationSeconds", json!(seconds));
     }
     written.into()
+}
+
+fn started(job: &Job, queue: &Name) -> Action {
+    event(job, "Started", format!("Admitted by clusterQueue {queue}"))
 }
 
 fn event(job: &Job, reason: &'static str, message: String) -> Action {
