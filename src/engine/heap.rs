@@ -75,7 +75,8 @@ impl<T: HeapOrder> Heap<T> {
     }
 
     /// Takes the first entry.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "on the path of every request")]
+    #[inline(always)]
     pub fn pop(&mut self) -> Option<T> {
         let last = self.entries.pop()?;
         let Some(first) = self.entries.first().copied() else { return Some(last) };

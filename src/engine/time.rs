@@ -64,6 +64,7 @@ impl SimTime {
     }
 
     /// `self - earlier`; negative when `earlier` is later.
+    #[inline]
     pub const fn since(self, earlier: Self) -> SimDuration {
         SimDuration(difference(self.0, earlier.0))
     }

@@ -338,7 +338,8 @@ impl Sharing {
     }
 
     /// Takes the next request whose work is done by `now`, for which `progress` must be current.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "on the path of every request")]
+    #[inline(always)]
     fn take_done(&mut self, now: SimTime) -> Option<Client> {
         while let Some(running) = self.running.first()
             && running.until <= self.progress + ROUNDING.max(running.until * ROUNDING_SHARE)
@@ -370,7 +371,8 @@ impl Sharing {
     }
 
     /// Puts a request in service; `progress` must be current at `now`.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "on the path of every request")]
+    #[inline(always)]
     fn start(&mut self, now: SimTime, mut job: Job) {
         if let Some(youth) = &self.capacity.youth {
             job.demand = youth.slow_down(now, job.demand);
@@ -387,7 +389,8 @@ impl Sharing {
         self.running.push(Running { until, job });
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "on the path of every request")]
+    #[inline(always)]
     fn move_progress(&mut self, now: SimTime) {
         self.progress = self.progress_by(now);
         if self.capacity.quota.is_some() {
