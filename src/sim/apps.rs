@@ -187,6 +187,7 @@ impl Apps {
         restless.insert(pod);
         let Some(app) = app_in_mut(by_pod, pod) else { return };
         app.start(now);
+        cpus.disturb(app.node);
         if app.has_own_cpu() {
             cpus.own_demand_changed(app.node, false);
         }
@@ -240,6 +241,7 @@ impl Apps {
         let Self { by_pod, cpus, restless, .. } = self;
         let Some(app) = app_in_mut(by_pod, pod) else { return };
         app.settle(now);
+        cpus.disturb(app.node);
         if app.has_own_cpu() {
             cpus.own_demand_changed(app.node, app.backend.is_some());
         }
@@ -264,8 +266,10 @@ impl Apps {
     pub(super) fn stopped(&mut self, now: SimTime, pod: PodId, stop: Stop, traffic: &mut Traffic) {
         self.set_sharing(now, pod, false);
         self.restless.insert(pod);
-        let Some(app) = self.get_mut(pod) else { return };
+        let Self { by_pod, cpus, .. } = self;
+        let Some(app) = app_in_mut(by_pod, pod) else { return };
         app.stop(now);
+        cpus.disturb(app.node);
         let Some(backend) = app.backend else { return };
         match stop {
             Stop::NodeLost => traffic.set_state(now, backend, BackendState::Unreachable),
@@ -297,6 +301,7 @@ impl Apps {
                 traffic.remove_backend(now, backend, FailureCause::Killed);
             }
             cpus.release(app.node, app.most_nano());
+            cpus.disturb(app.node);
             by_pod[pod.index()] = None;
             growing.remove(&pod);
         }
@@ -352,21 +357,29 @@ impl Apps {
     /// Shares out the CPU of all nodes whose applications may want more than the node has.
     pub(super) fn share_cpus(&mut self, view: ClusterView<'_>, traffic: &mut Traffic) {
         self.look_at_changed_loads();
-        for node in self.cpus.take_crowded() {
+        self.cpus.disturb_shared(traffic.take_stirred());
+        for node in self.cpus.take_crowded(view.now) {
             let Self { by_pod, cpus, loads, .. } = self;
             let grants = cpus.share(view, node, |pod| app_in(by_pod, pod), loads, traffic);
-            if grants.is_shared {
-                cpus.mark_for_check(Some(node));
-            }
             for (pod, granted) in grants.own {
                 self.grant_own_cpu(view.now, pod, granted);
             }
         }
+        let Self { by_pod, cpus, loads, .. } = self;
+        debug_assert!(
+            cpus.hold(view, |pod| app_in(by_pod, pod), loads, traffic),
+            "the shares of a node's CPU changed unnoticed"
+        );
     }
 
     /// True if [`Self::share_cpus`] would find no change on any node, and no pod's memory can grow.
     pub(super) fn is_quiet(&self) -> bool {
         self.growing.is_empty() && !self.cpus.is_any_crowded() && !self.loads.has_spread()
+    }
+
+    /// The time at which [`Self::share_cpus`] may find a change though nothing happens until then.
+    pub(super) fn next_change(&self) -> Option<SimTime> {
+        self.cpus.next_wake()
     }
 
     /// Marks the nodes of pods whose CPU rate changed since the last call, so that their CPU is shared anew.

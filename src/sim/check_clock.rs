@@ -15,37 +15,62 @@ enum State {
     /// The run has no applications.
     #[default]
     Never,
-    /// The next check is in the event queue.
-    Awake,
-    /// No check is needed until something changes.
-    Asleep,
+    /// The next check is in the event queue, for this time.
+    Awake(SimTime),
+    /// No check is needed until something changes, or until this time, for which one is in the event queue.
+    Asleep(SimTime),
 }
 
 impl CheckClock {
     /// Starts the clock: its first tick is one period after the start.
     pub(super) fn start(&mut self, env: &mut Environment) {
-        self.state = State::Awake;
-        env.enter(SimTime::ZERO + env.world.timing.cpu_sharing_period, Event::ShareCpu);
+        let at = SimTime::ZERO + env.world.timing.cpu_sharing_period;
+        self.state = State::Awake(at);
+        env.enter(at, Event::ShareCpu);
     }
 
-    /// Called after a check; schedules the next one unless there is nothing left to check.
-    pub(super) fn done(&mut self, env: &mut Environment, is_quiet: bool) {
-        self.state = if is_quiet { State::Asleep } else { State::Awake };
-        if !is_quiet {
-            env.enter(env.now + env.world.timing.cpu_sharing_period, Event::ShareCpu);
+    /// Whether the check of an instant is to be made: a clock that was woken leaves the event of its sleep behind.
+    pub(super) const fn is_due(self, now: SimTime) -> bool {
+        match self.state {
+            State::Never => false,
+            State::Awake(at) | State::Asleep(at) => at.as_nanos() == now.as_nanos(),
+        }
+    }
+
+    /// Called after a check; schedules the next one unless there is nothing left to check. If `is_quiet`, that is the
+    /// first tick at or after `next_change`.
+    pub(super) fn done(
+        &mut self,
+        env: &mut Environment,
+        is_quiet: bool,
+        next_change: Option<SimTime>,
+    ) {
+        let period = env.world.timing.cpu_sharing_period;
+        self.state = match next_change {
+            _ if !is_quiet => State::Awake(env.now + period),
+            None => State::Asleep(SimTime::MAX),
+            Some(at) => State::Asleep(next_tick(at, period, at <= env.now)),
+        };
+        if let State::Awake(at) | State::Asleep(at) = self.state
+            && at < SimTime::MAX
+        {
+            env.enter(at, Event::ShareCpu);
         }
     }
 
     /// True if the clock stands still.
     pub(super) const fn is_asleep(self) -> bool {
-        matches!(self.state, State::Asleep)
+        matches!(self.state, State::Asleep(_))
     }
 
     /// Restarts the clock in phase with its earlier ticks.
     pub(super) fn wake(&mut self, env: &mut Environment, is_past: bool) {
-        self.state = State::Awake;
         let at = next_tick(env.now, env.world.timing.cpu_sharing_period, is_past);
-        env.enter(at, Event::ShareCpu);
+        let is_entered = self.state == State::Asleep(at);
+        self.state = State::Awake(at);
+        if !is_entered {
+            env.enter(at, Event::ShareCpu);
+        }
     }
 }
 

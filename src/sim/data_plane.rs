@@ -306,9 +306,12 @@ impl DataPlane {
 
     /// Shares out the CPU and checks the memory of nodes that may be short of either.
     pub(super) fn share_nodes(&mut self, env: &mut Environment) {
+        if !self.check_clock.is_due(env.now) {
+            return;
+        }
         self.apps.share_cpus(env.view(), &mut self.traffic);
         self.check_memory(env);
-        self.check_clock.done(env, self.has_nothing_to_look_at());
+        self.check_clock.done(env, self.has_nothing_to_look_at(), self.apps.next_change());
     }
 
     /// Restarts the periodic check of nodes if it stands still and there is something to check; `is_past` means
@@ -322,6 +325,7 @@ impl DataPlane {
     /// True if a check of the CPU and the memory of all nodes would find no change.
     fn has_nothing_to_look_at(&self) -> bool {
         self.apps.is_quiet()
+            && !self.traffic.has_stirred()
             && self.memory_pressure.is_over()
             && self.kubelet.nodes_with_pending_resizes().is_empty()
     }

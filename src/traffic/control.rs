@@ -118,7 +118,11 @@ impl Traffic {
             fluid.set_endpoints(now, service.0, endpoints, models, |id| {
                 backends.get(id).map(|row| row.as_fluid(id))
             });
+            self.flows_rise();
             return;
+        }
+        for backend in endpoints {
+            self.requests_come(*backend);
         }
         for backend in endpoints {
             let island = self.services[service.0 as usize].island;

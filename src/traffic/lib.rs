@@ -59,7 +59,7 @@ pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
 pub use minutes::{LatencyLimits, MINUTE, MinuteFigures};
 pub use network::{Activity, HeldRequests, Notices};
-pub use node_cpu::{CpuClaim, NodeCpuId};
+pub use node_cpu::{CpuClaim, CpuShares, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
 pub use policy::{
     ActivatorPolicy, Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec,

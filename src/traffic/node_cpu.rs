@@ -22,6 +22,19 @@ pub struct CpuClaim {
     pub own: f64,
 }
 
+/// Result of sharing out the CPU of a node.
+#[derive(Clone, Debug)]
+pub struct CpuShares {
+    /// Key of the node's CPU.
+    pub id: NodeCpuId,
+    /// For each pod the granted share of the CPU that it would use for itself: the mean since the last call or, if the
+    /// claims have changed, the current value.
+    pub granted: Vec<f64>,
+    /// The shares stay as they are until then, unless the node's pods or their claims change, or
+    /// [`crate::Traffic::take_stirred`] names the node; `now` if nothing is known.
+    pub hold_until: SimTime,
+}
+
 /// The CPU of a node, and the pods among which it is shared.
 #[derive(Clone, Debug)]
 pub struct NodeCpu {
@@ -32,6 +45,17 @@ pub struct NodeCpu {
     capacity_nano: i64,
     /// Time of the last [`Self::take_granted`].
     asked_at: SimTime,
+    /// Set while the shares are relied on to stay as they are until something changes.
+    pub(super) held: Option<Held>,
+}
+
+/// Why the shares of a node stay as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// No pod receives a flow, and each change of the requests' demand is told.
+    NoFlow,
+    /// The pods receive nothing but flows, and the most that these can want fits.
+    FlowsFit,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +82,14 @@ impl NodeCpu {
     pub(super) fn new(now: SimTime, capacity: f64, claims: &[CpuClaim]) -> Self {
         let members: Vec<Member> = claims.iter().map(|claim| Member::new(now, *claim)).collect();
         let wanted_nano = members.iter().map(|member| member.wanted_nano).sum();
-        Self { capacity, members, wanted_nano, capacity_nano: nano(capacity), asked_at: now }
+        Self {
+            capacity,
+            members,
+            wanted_nano,
+            capacity_nano: nano(capacity),
+            asked_at: now,
+            held: None,
+        }
     }
 
     /// Whether it was built from exactly these inputs.
@@ -88,6 +119,22 @@ impl NodeCpu {
         // pod it does if requests compete with the pod's own demand.
         let matters = member.wanted_nano != before && (was_short || self.is_short());
         matters || self.members[position].claim.own > 0.0
+    }
+
+    /// The demand of a pod's requests as last told.
+    pub(super) fn requests_of(&self, position: usize) -> f64 {
+        self.members[position].requests
+    }
+
+    /// Whether the pods have enough if each flow wants at most this much, whatever it wants.
+    pub(super) fn has_room_for(&self, flows: &[f64]) -> bool {
+        let most = self.members.iter().zip(flows).map(|(member, flow)| {
+            let mut most = Member { flow: *flow, ..*member };
+            most.add_up();
+            // Each demand is rounded, up at most by one.
+            most.wanted_nano.saturating_add(1)
+        });
+        most.fold(0, i64::saturating_add) <= self.capacity_nano
     }
 
     /// Sets the CPU demand of a pod's flows from now on.

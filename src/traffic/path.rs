@@ -14,7 +14,7 @@ use super::fluid::Fluid;
 use super::hanging::Hanging;
 use super::minutes::MINUTE;
 use super::network::{Network, graph};
-use super::node_cpu::NodeCpu;
+use super::node_cpu::{NodeCpu, NodeCpuId};
 use super::policy::ServicePolicy;
 use super::recording::{Client, FailureCause, NO_ATTEMPT, Records, ServiceRecord};
 use super::request_class::Classes;
@@ -67,6 +67,8 @@ pub struct Traffic {
     pub(super) backends: Table<Backend>,
     pub(super) barriers: Barriers,
     pub(super) node_cpus: Table<NodeCpu>,
+    /// Nodes whose shares of CPU no longer hold, though they were said to.
+    pub(super) stirred: Vec<NodeCpuId>,
     pub(super) models: Vec<RequestModel>,
     pub(super) records: Records,
     pub(super) hanging: Vec<Hanging>,
@@ -194,6 +196,7 @@ impl Traffic {
             backends: Table::default(),
             barriers: Barriers::default(),
             node_cpus: Table::default(),
+            stirred: Vec::new(),
             models,
             records,
             hanging,

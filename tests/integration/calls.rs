@@ -701,7 +701,7 @@ fn befall(world: &mut World, seconds: f64, service: usize, pod: usize, fault: Fa
                 own: if weight > 4.0 { cores / 3.0 } else { 0.0 },
             });
             let claims: Vec<CpuClaim> = claims.collect();
-            world.nodes[pod] = Some(traffic.share_cpu(now, world.nodes[pod], cores, &claims).0);
+            world.nodes[pod] = Some(traffic.share_cpu(now, world.nodes[pod], cores, &claims).id);
         }
         Fault::Crowd(None) => {
             if let Some(node) = world.nodes[pod].take() {

@@ -216,7 +216,7 @@ fn simulate(node: &Node) -> Vec<(f64, f64)> {
         };
         node.pods.iter().zip(&backends).map(claim).collect()
     };
-    let id = (!node.shares_late).then(|| traffic.share_cpu(start, None, node.cores, &claims(0)).0);
+    let id = (!node.shares_late).then(|| traffic.share_cpu(start, None, node.cores, &claims(0)).id);
     traffic.share_cpu(at_millis(node.change_at), id, node.cores, &claims(1));
     let end = at_millis(10_000_000);
     let latencies = |index| {
@@ -277,7 +277,7 @@ fn an_inference_server_has_used_what_its_shares_left_it() {
     let alone = used(&mut traffic, 100);
     assert!((alone - 0.8 * 100.0).abs() < 0.5, "it is busy all the time: {alone}");
     let claims = [claim(pod, 0.0), claim(neighbour, 2.0)];
-    let (node, _) = traffic.share_cpu(SimTime::from_secs(100), None, 1.0, &claims);
+    let node = traffic.share_cpu(SimTime::from_secs(100), None, 1.0, &claims).id;
     let beside = used(&mut traffic, 200) - alone;
     assert!((beside - 0.5 * 100.0).abs() < 0.5, "half of a core: {beside}");
     traffic.end_cpu_sharing(SimTime::from_secs(200), node);

@@ -89,6 +89,11 @@ impl Flow {
         self.segment
     }
 
+    /// The rate at an instant [requests/s].
+    pub(super) fn rate_at(&self, at: SimTime) -> f64 {
+        if at < SimTime::ZERO { 0.0 } else { self.curve.segment_at(at).rate_at(at) }
+    }
+
     /// The rate at `at`, and its change from there [requests/s, requests/s per s].
     pub(super) fn rate_and_slope(&mut self, at: SimTime) -> (f64, f64) {
         let segment = self.segment(at);

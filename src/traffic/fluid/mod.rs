@@ -39,6 +39,17 @@ pub(super) struct Fluid {
     interval_end: SimTime,
     counts_from: SimTime,
     minute_end: SimTime,
+    /// Pods whose share of a flow has risen since [`Self::take_risen`].
+    risen: Vec<BackendId>,
+}
+
+/// A bound of the CPU demand of a pod's flows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct CpuOutlook {
+    /// Upper bound in cores.
+    pub(super) most: f64,
+    /// The time until which it holds, while the endpoints and the pod's CPU stay as they are.
+    pub(super) until: SimTime,
 }
 
 /// The initial state of a backend that starts to receive a flow.
@@ -67,6 +78,7 @@ impl Fluid {
             interval_end: SimTime::ZERO + interval,
             counts_from: SimTime::ZERO + warm_up,
             minute_end: SimTime::ZERO + MINUTE,
+            risen: Vec::new(),
         }
     }
 
@@ -126,7 +138,9 @@ impl Fluid {
                 }
             }
             self.advance_pod(slot, now);
-            self.set_part(slot, service, endpoints.len());
+            if self.set_part(slot, service, endpoints.len()) {
+                self.risen.push(*endpoint);
+            }
         }
         if let Some(Some(flow)) = self.flows.get_mut(service) {
             flow.set_endpoints(endpoints.len(), missing);
@@ -198,6 +212,51 @@ impl Fluid {
         // A queue would use more CPU than the pod has.
         let queued = if pod.queue > 0.0 { pod.outlet.capacity } else { 0.0 };
         (rate + queued) * pod.cpu_seconds
+    }
+
+    /// A bound of the cores that a backend, advanced to `now`, could use from now on; absent if requests are queued
+    /// in it, or may be before any rate changes slope.
+    pub(super) fn cpu_outlook(&mut self, now: SimTime, backend: BackendId) -> Option<CpuOutlook> {
+        let Self { flows, pods, .. } = self;
+        let (mut rate, mut until) = (0.0, SimTime::MAX);
+        let Some(Some(pod)) = pods.get(backend.index()) else {
+            return Some(CpuOutlook { most: rate, until });
+        };
+        for part in pod.parts.iter().filter(|part| part.endpoints > 0) {
+            let Some(flow) = &mut flows[part.service] else { continue };
+            let segment = flow.segment(now);
+            let most = flow.rate_and_slope(now).0.max(segment.end_rps);
+            rate += most / part.endpoints as f64;
+            until = until.min(segment.end);
+        }
+        // Sums of rates within the segment are rounded otherwise.
+        let rate = rate * (1.0 + 1e-9);
+        let is_free = pod.queue <= 0.0 && rate <= pod.outlet.capacity;
+        is_free.then(|| CpuOutlook { most: rate * pod.cpu_seconds, until })
+    }
+
+    /// Cores that a backend without a queue could use at `now`; infinitely many if its queue would grow. Changes
+    /// nothing, for checks.
+    pub(super) fn cpu_wanted(&self, now: SimTime, backend: BackendId) -> f64 {
+        let Some(Some(pod)) = self.pods.get(backend.index()) else { return 0.0 };
+        let parts = pod.parts.iter().filter(|part| part.endpoints > 0);
+        let rate_of = |part: &Part| {
+            let rate = self.flows[part.service].as_ref().map_or(0.0, |flow| flow.rate_at(now));
+            rate / part.endpoints as f64
+        };
+        let rate: f64 = parts.map(rate_of).sum();
+        if rate > pod.outlet.capacity { f64::INFINITY } else { rate * pod.cpu_seconds }
+    }
+
+    /// Whether a backend receives a share of any flow, or has some of it in its queue.
+    pub(super) fn receives(&self, backend: BackendId) -> bool {
+        let pod = self.pods.get(backend.index()).and_then(Option::as_ref);
+        pod.is_some_and(|pod| !pod.parts.is_empty())
+    }
+
+    /// Takes the pods whose share of a flow has risen since the last call, other than with the flow's rate.
+    pub(super) fn take_risen(&mut self) -> Vec<BackendId> {
+        std::mem::take(&mut self.risen)
     }
 
     /// Whole number of requests queued in a backend.
@@ -319,13 +378,24 @@ impl Fluid {
         });
     }
 
-    /// Makes a pod one of this many endpoints of a service; 0 = no endpoint.
-    fn set_part(&mut self, slot: usize, service: usize, endpoints: usize) {
-        let Some(Some(pod)) = self.pods.get_mut(slot) else { return };
+    /// Makes a pod one of this many endpoints of a service; 0 = no endpoint. Returns whether its share is greater
+    /// than before.
+    fn set_part(&mut self, slot: usize, service: usize, endpoints: usize) -> bool {
+        let Some(Some(pod)) = self.pods.get_mut(slot) else { return false };
         match pod.parts.iter_mut().find(|part| part.service == service) {
-            Some(part) => part.endpoints = endpoints,
-            None if endpoints > 0 => pod.parts.push(Part { service, endpoints, queued: 0.0 }),
-            None => {}
+            Some(part) => {
+                if endpoints == 0 {
+                    part.endpoints_before = part.endpoints;
+                }
+                part.endpoints = endpoints;
+                let before = part.endpoints_before;
+                endpoints > 0 && (before == 0 || endpoints < before)
+            }
+            None if endpoints > 0 => {
+                pod.parts.push(Part { service, endpoints, endpoints_before: 0, queued: 0.0 });
+                true
+            }
+            None => false,
         }
     }
 

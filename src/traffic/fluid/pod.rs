@@ -32,6 +32,8 @@ pub(super) struct Part {
     pub service: usize,
     /// Number of endpoints that share the flow; 0 = it receives no more of it.
     pub endpoints: usize,
+    /// The number of endpoints before, while the endpoints of the service are being replaced.
+    pub endpoints_before: usize,
     /// Queued requests of this flow.
     pub queued: f64,
 }
