@@ -55,20 +55,23 @@ impl PendingPods {
         let mut new = Vec::new();
         for id in pending {
             let Some(pod) = view.pods().get(*id) else { continue };
-            match self.known.get_mut(id) {
-                Some(known) if known.is_current(pod) => known.seen = loops,
-                _ => new.extend(snapshot.pod(view, *id)),
+            if let Some(known) = self.known.get_mut(id).filter(|known| known.is_current(pod)) {
+                known.seen = loops;
+                continue;
             }
-        }
-        for info in &new {
+            let Some(info) = snapshot.pod(view, *id) else { continue };
             let known = Known {
-                info: Arc::clone(info),
-                resource_version: info.resource_version,
+                info: Arc::clone(&info),
+                resource_version: pod.resource_version,
                 phase: info.phase,
                 deletion: info.deletion,
                 seen: loops,
             };
-            self.known.insert(info.id, known);
+            let before = self.known.insert(*id, known);
+            // A condition of a pod, set when the scheduler found no node for it, is nothing that the autoscaler reads.
+            if before.is_none_or(|before| !Arc::ptr_eq(&before.info, &info)) {
+                new.push(info);
+            }
         }
         let known = &self.known;
         let pods = Arc::make_mut(&mut self.pods);

@@ -95,8 +95,6 @@ pub struct PodInfo {
     pub phase: PodPhase,
     /// `deletionTimestamp`, if it is terminating.
     pub deletion: Option<SimTime>,
-    /// Its `resourceVersion` in the store.
-    pub resource_version: u64,
 }
 
 impl PodInfo {
@@ -150,6 +148,27 @@ impl PodInfo {
         self.deletion.is_some_and(|deadline| deadline + grace + LONG_TERMINATING < now)
     }
 
+    /// True if the pod is as the other was, whatever of it changed that the autoscaler does not read: a condition, say.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        let Self {
+            id,
+            name,
+            facts,
+            class,
+            labels,
+            annotations,
+            controller,
+            created,
+            phase,
+            deletion,
+        } = self;
+        Arc::ptr_eq(facts, &other.facts)
+            && (*id, *class, *created, *phase, *deletion)
+                == (other.id, other.class, other.created, other.phase, other.deletion)
+            && (name, labels, annotations, controller)
+                == (&other.name, &other.labels, &other.annotations, &other.controller)
+    }
+
     /// True if the scheduler treats both the same: equal labels and spec (`PodSpecSemanticallyEqual`).
     pub fn is_like(&self, other: &Self) -> bool {
         self.labels == other.labels
@@ -188,7 +207,6 @@ impl TemplateCache {
             created: pod.created,
             phase: pod.phase,
             deletion: pod.deletion.map(|deletion| deletion.deadline),
-            resource_version: pod.resource_version,
             facts,
         }
     }
@@ -245,7 +263,6 @@ pub(crate) mod tests {
             created: SimTime::ZERO,
             phase: PodPhase::Running,
             deletion: None,
-            resource_version: 0,
         }
     }
 

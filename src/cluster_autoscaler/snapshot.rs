@@ -59,8 +59,8 @@ pub(crate) struct Snapshot {
     /// Length of `undo` at each fork.
     forks: Vec<usize>,
     templates: TemplateCache,
-    /// The pods as of the last sync. Only ever looked up, never iterated.
-    pods: FxHashMap<PodId, Arc<PodInfo>>,
+    /// The pods as of the last sync, with their `resourceVersion`. Only ever looked up, never iterated.
+    pods: FxHashMap<PodId, (u64, Arc<PodInfo>)>,
     /// The slot of each node in the store as of the last sync, with the revision of the pods on it. Only ever looked
     /// up, never iterated.
     by_id: FxHashMap<NodeId, (Slot, u64)>,
@@ -98,16 +98,19 @@ impl Snapshot {
     }
 
     fn pod_info(&mut self, view: ClusterView<'_>, id: PodId, pod: &Pod) -> Arc<PodInfo> {
-        if let Some(known) = self.pods.get(&id)
-            && known.resource_version == pod.resource_version
+        let known = self.pods.get(&id);
+        if let Some((version, known)) = known
+            && *version == pod.resource_version
             && known.phase == pod.phase
             && known.deletion == pod.deletion.map(|deletion| deletion.deadline)
         {
             return Arc::clone(known);
         }
         let class = self.cache.class_of(view, pod);
-        let info = Arc::new(self.templates.pod(view, id, pod, class));
-        self.pods.insert(id, Arc::clone(&info));
+        let info = self.templates.pod(view, id, pod, class);
+        let known = known.map(|(_, known)| known).filter(|known| known.is_as(&info));
+        let info = known.map_or_else(|| Arc::new(info), Arc::clone);
+        self.pods.insert(id, (pod.resource_version, Arc::clone(&info)));
         info
     }
 

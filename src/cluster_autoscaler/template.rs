@@ -221,7 +221,6 @@ impl TemplateRegistry {
             created: view.now,
             phase: PodPhase::Pending,
             deletion: None,
-            resource_version: 0,
             facts,
             class,
         })
