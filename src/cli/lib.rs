@@ -163,6 +163,22 @@ pub fn main() -> ExitCode {
     .into()
 }
 
+/// Runs a command line, the program's name first, as [`main`] does, but writes to `out` and returns the message of a
+/// failure.
+pub fn attempt<'a>(
+    arguments: impl IntoIterator<Item = &'a str>,
+    out: &mut impl Write,
+) -> Result<Exit, String> {
+    let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+    let options = OutputOptions { color: false, progress: false };
+    cli.command.run(options, out).map_err(|failure| failure.to_string())
+}
+
+/// Whether a command line, the program's name first, is well-formed; if not, the message that it gets.
+pub fn reads<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    Cli::try_parse_from(arguments).map(drop).map_err(|error| error.to_string())
+}
+
 fn execute(cli: &Cli) -> Exit {
     let options = OutputOptions::detect(cli.color, cli.quiet);
     let mut out = BufWriter::new(io::stdout().lock());

@@ -242,3 +242,126 @@ pub fn quantities() -> Vec<Seed> {
     let texts = ["100m", "1.5Gi", "1e3", "-2", "1h30m", "250ms", "1.5s", "0.001", "9223372036s"];
     texts.into_iter().map(|one| text("quantity", one)).collect()
 }
+
+/// A kustomization of an overlay, of its base, and of a component, and the manifests of the base: each with a use of
+/// something else.
+pub fn kustomizations() -> Vec<Seed> {
+    let overlays = [
+        "resources: [../base]\nnamespace: shop\nnamePrefix: p-\nnameSuffix: -x\ncommonLabels: {env: prod}\n\
+         commonAnnotations: {team: a}\nreplicas: [{name: web, count: 5}]\nimages: [{name: nginx, newTag: '2.0'}]\n",
+        "resources: [../base]\ncomponents: [../part]\nlabels: [{pairs: {a: b}, includeSelectors: true, includeTemplates: true}]\n\
+         patchesStrategicMerge: [{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 3}}]\n",
+        "resources: [../base]\nbuildMetadata: [originAnnotations]\nsortOptions: {order: legacy}\npatches:\n\
+         - {target: {kind: Deployment, name: w.*, labelSelector: 'a!=b'}, patch: '[{\"op\": \"replace\", \"path\": \"/spec/replicas\", \"value\": 4}]'}\n\
+         - {path: patch.yaml}\n",
+        "resources: [../base]\nconfigMapGenerator:\n- {name: settings, behavior: merge, literals: [c=d]}\n\
+         - {name: other, envs: [some.env], files: [key=data.txt], options: {disableNameSuffixHash: true, labels: {a: b}}}\n\
+         secretGenerator: [{name: keys, literals: ['a=b'], type: Opaque}]\ngeneratorOptions: {annotations: {x: 'y'}}\n",
+        "resources: [../base]\nreplacements:\n- source: {kind: Service, name: web, fieldPath: metadata.name}\n  \
+         targets: [{select: {kind: Deployment}, fieldPaths: [spec.template.spec.containers.[name=web].image], options: {delimiter: ':', index: 0}}]\n\
+         images: [{name: nginx, newName: example.com/nginx, digest: 'sha256:00'}]\n",
+        "bases: [../base]\npatchesJson6902: [{target: {version: v1, kind: Service, name: web}, path: json.yaml}]\nvars:\n\
+         - {name: A, objref: {kind: Service, name: web, apiVersion: v1}}\nconfigurations: [rules.yaml]\ncrds: [crd.json]\n",
+    ];
+    let base = "resources: [web.yaml]\nconfigMapGenerator: [{name: settings, literals: [a=b, 'c=\"d\"']}]\n";
+    let part = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n\
+        patches: [{target: {kind: Service}, patch: '[{op: add, path: /metadata/labels, value: {a: b}}]'}]\n";
+    let web = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  selector: {matchLabels: {app: web}}\n  \
+        template:\n    metadata: {labels: {app: web}}\n    spec:\n      containers:\n      - {name: web, image: 'nginx:1.0', \
+        env: [{name: A, value: '1'}], envFrom: [{configMapRef: {name: settings}}]}\n";
+    let service = "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}\n";
+    let all = |overlay| [overlay, base, part, web, service].join("\n---\n");
+    overlays.into_iter().map(|overlay| text("kustomization", &all(overlay))).collect()
+}
+
+/// The files of an overlay, of its base and of a component.
+pub struct Kustomized(BTreeMap<&'static str, Vec<u8>>);
+
+impl Kustomized {
+    /// From the documents of a text: the three kustomizations, and the manifests of the base.
+    pub fn new(text: &str) -> Self {
+        let mut documents = text.splitn(4, "\n---\n");
+        let mut next = || documents.next().unwrap_or_default().as_bytes().to_vec();
+        let files = [
+            ("prod/kustomization.yaml", next()),
+            ("base/kustomization.yaml", next()),
+            ("part/kustomization.yaml", next()),
+            ("base/web.yaml", next()),
+            ("prod/patch.yaml", b"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {spec: {containers: [{name: web, $patch: delete}]}}}}".to_vec()),
+            ("prod/json.yaml", b"[{op: test, path: /spec/ports/0/port, value: 80}, {op: move, from: /spec/selector, path: /spec/ports/-}]".to_vec()),
+            ("prod/some.env", b"A=1\nB\n# none\n=\n".to_vec()),
+            ("prod/data.txt", b"\xff\x00\n".to_vec()),
+            ("prod/rules.yaml", b"nameReference: [{kind: Service, version: v1, fieldSpecs: [{path: spec/name, kind: Deployment}]}]\nnamePrefix: [{path: a/b[]}]".to_vec()),
+            ("prod/crd.json", b"{}".to_vec()),
+        ];
+        Self(files.into())
+    }
+}
+
+impl wavetank::manifest::kustomize::Files for Kustomized {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.0.get(path).cloned().ok_or_else(|| "no such file".to_owned())
+    }
+
+    fn is_folder(&self, path: &str) -> bool {
+        self.0.keys().any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    }
+}
+
+/// Commands that write no file.
+pub const READERS: &[&str] = &[
+    "auth",
+    "catalog",
+    "completions",
+    "describe",
+    "events",
+    "explain",
+    "get",
+    "rollout",
+    "schema",
+    "top",
+    "validate",
+];
+
+/// Command lines, one argument a line.
+pub fn command_lines() -> Vec<Seed> {
+    let scenario = root().join("scenarios/no-probes/scenario.yaml");
+    let scenario = scenario.to_string_lossy();
+    [
+        "run SCENARIO --set seed=7 --json --charts out --report out.html --color never -q",
+        "check SCENARIO --seeds 3 --junit out.xml --set duration=1m",
+        "compare SCENARIO SCENARIO --set cluster.nodePools[0].count=2 --seeds 2 --save base.json --gate cost=5%",
+        "sweep SCENARIO --vary cluster.nodePools[general].count=1,2 --sample 5 --seeds 2 --report out.html",
+        "sweep plan SCENARIO --vary duration=1m,2m --parts 3 --to plan.json",
+        "size SCENARIO --budget 50 --seeds 3 --patch out",
+        "years SCENARIO --years 3 --rates rates.yaml",
+        "import log.csv -o trace.csv --format csv --from 0s --to 10m",
+        "init web.yaml -o scenario.yaml --force",
+        "pack packing.yaml --json",
+        "calibrate points.csv --service web",
+        "watch SCENARIO --speed 10",
+        "conform hpa cases.jsonl",
+        "auth can-i create pods --as system:serviceaccount:default:web -f rbac.yaml",
+        "catalog --provider aws --sort price --arch arm64 m5.large",
+        "completions bash",
+        "schema --markdown",
+        "validate SCENARIO --strict",
+        "get pods SCENARIO -A --at 2m -o wide -l app=web",
+        "get all SCENARIO -n default --at 10s -o yaml",
+        "describe deployment web SCENARIO --at 1m",
+        "events SCENARIO --at 90s --for deployment/web",
+        "explain hpa/web SCENARIO --at 2m",
+        "explain pod/default/web SCENARIO",
+        "explain cost SCENARIO",
+        "rollout status deployment/web SCENARIO --at 2m",
+        "rollout history deployment/web SCENARIO --revision 1",
+        "top pods SCENARIO --at 2m --sort-by cpu",
+        "top nodes SCENARIO --at 2m",
+    ]
+    .into_iter()
+    .map(|line| {
+        let lines: Vec<&str> = line.split(' ').collect();
+        text("arguments", &lines.join("\n").replace("SCENARIO", &scenario))
+    })
+    .collect()
+}

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Fuzzes each target, or those named, for SECONDS: tests/fuzz/run.sh SECONDS [TARGET...]
 # An input that hangs, or needs more than 4 GiB, ends its process; it is noted, and the run goes on behind it.
-# What is found stands in target/fuzz/log: the target, the number of the input, the place of the panic.
+# FUZZ_BINARY names tests that are built already. What is found stands in target/fuzz/log: the target, the number of the input, the place of the panic.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 seconds=$1
 shift
-binary=$(cargo test --locked --test fuzz --no-run --message-format=json 2>/dev/null |
-    sed -n 's/.*"executable":"\([^"]*\/fuzz-[^"]*\)".*/\1/p' | tail -1)
+binary=${FUZZ_BINARY:-$(cargo test --locked --test fuzz --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"executable":"\([^"]*\/fuzz-[^"]*\)".*/\1/p' | tail -1)}
 mkdir -p target/fuzz
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then

@@ -14,7 +14,7 @@ use wavetank::sim::{Blueprint, Estimate, scheduler_of};
 use wavetank::sweep::Run;
 use wavetank::traffic::Trace;
 use wavetank::traffic::import::Format;
-use wavetank::{cluster, engine, files, traffic, units};
+use wavetank::{cli, cluster, engine, files, traffic, units};
 
 use crate::corpus::{self, Seed};
 use crate::random::Random;
@@ -133,6 +133,11 @@ pub const ALL: &[Target] = &[
         scheduler_of(&source(bytes), &mut problems);
         let _ = problems.to_string();
     }),
+    of("kustomizations", Form::Yaml, corpus::kustomizations, kustomizations),
+    Target {
+        in_tests: 40,
+        ..of("command-lines", Form::Text, corpus::command_lines, command_lines)
+    },
     of("formulas", Form::Text, corpus::formulas, |_, bytes| {
         let variables = ["queue".into(), "lag".into()];
         let formula = cluster::formula::Formula::parse(&String::from_utf8_lossy(bytes), &variables);
@@ -307,6 +312,31 @@ fn packings(seed: &Seed, bytes: &[u8]) {
         if let Some(configuration) = policy::named(&given) {
             let _ = plan.with_daemon_pods().run(&Policy { name: given, configuration });
         }
+    }
+}
+
+/// Kustomizations of an overlay, of its base, and of a component; each document takes the place of one of them.
+fn kustomizations(_: &Seed, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let files = corpus::Kustomized::new(&text);
+    let _ = manifest::kustomize::included_folders("prod", &files);
+    match manifest::kustomize::render("prod", &files) {
+        Ok(objects) => objects.iter().for_each(|object| drop(manifest::yaml::to_yaml(object))),
+        Err(problem) => drop(problem.to_string()),
+    }
+}
+
+/// A command line, one argument a line. Of what is no mistake, only what writes no file is carried out.
+fn command_lines(_: &Seed, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let arguments: Vec<&str> = std::iter::once("wavetank").chain(text.lines()).collect();
+    let command = arguments.get(1).copied().unwrap_or_default();
+    // With other settings a scenario may take long.
+    let has_settings = arguments.iter().any(|one| one.starts_with("--se"));
+    if corpus::READERS.contains(&command) && !has_settings {
+        let _ = cli::attempt(arguments, &mut std::io::sink());
+    } else {
+        let _ = cli::reads(arguments);
     }
 }
 

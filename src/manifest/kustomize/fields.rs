@@ -58,8 +58,8 @@ pub(super) fn set_namespace(settings: &Value, resources: &mut [Resource]) {
         if kind == "Namespace" {
             resource.rename(namespace);
         } else if !CLUSTER_SCOPED.contains(&kind.as_str()) {
-            merge_fields(&mut resource.value, "metadata", &Value::Object(Map::new()));
-            resource.value["metadata"]["namespace"] = namespace.into();
+            let namespace = Map::from_iter([("namespace".to_owned(), namespace.into())]);
+            merge_fields(&mut resource.value, "metadata", &Value::Object(namespace));
         }
         if matches!(kind.as_str(), "RoleBinding" | "ClusterRoleBinding") {
             let subjects = resource.value.get_mut("subjects").and_then(Value::as_array_mut);
@@ -223,8 +223,8 @@ pub(super) fn set_replicas(settings: &Value, resources: &mut [Resource]) {
         let scaled =
             resources.iter_mut().filter(|one| SCALED.contains(&one.kind()) && one.is_called(name));
         for resource in scaled {
-            merge_fields(&mut resource.value, "spec", &Value::Object(Map::new()));
-            resource.value["spec"]["replicas"] = count.clone();
+            let count = Map::from_iter([("replicas".to_owned(), count.clone())]);
+            merge_fields(&mut resource.value, "spec", &Value::Object(count));
         }
     }
 }

@@ -222,6 +222,7 @@ fn accumulate(
             context.add_resources(&path, depth, (resources, references))?;
         }
     }
+    check_objects(&file, resources)?;
     generator::generate(&settings, &context, resources)?;
     for path in texts(&settings, "components") {
         let path = join(folder, &path);
@@ -230,6 +231,7 @@ fn accumulate(
     let configurations = Configurations::read(&settings, &context)?;
     references.extend(configurations.names.iter().cloned());
     merge::patch_all(&settings, &context, resources)?;
+    check_objects(&file, resources)?;
     fields::set_namespace(&settings, resources);
     configurations.set_namespace(&settings, resources);
     names::add_affixes(&settings, resources);
@@ -237,9 +239,25 @@ fn accumulate(
     fields::add_labels(&settings, resources);
     fields::add_annotations(&settings, resources);
     json_patch::patch_all(&settings, &context, resources)?;
+    check_objects(&file, resources)?;
     fields::set_replicas(&settings, resources);
     fields::set_images(&settings, resources);
     replacements::replace_all(&settings, &context, resources)?;
+    check_objects(&file, resources)
+}
+
+/// Fails if a manifest, or what a patch made of it, is no object with metadata.
+fn check_objects(file: &str, resources: &[Resource]) -> Result<(), Box<Diagnostic>> {
+    for Resource { value, .. } in resources {
+        let metadata = value.get("metadata");
+        let is_wrong = |metadata: &Value| !metadata.is_object() && !metadata.is_null();
+        if !value.is_object() || metadata.is_some_and(is_wrong) {
+            let shown: String = value.to_string().chars().take(60).collect();
+            let message = format!("{shown} is no Kubernetes object");
+            let help = "an object is a map with `apiVersion`, `kind` and `metadata: {name: ...}`";
+            return Err(problem_with_help(file, message, help));
+        }
+    }
     Ok(())
 }
 

@@ -179,3 +179,22 @@ fn a_replacement_without_a_source_or_a_field_is_an_error() {
         assert!(problem.contains(said), "{problem}");
     }
 }
+
+#[test]
+fn what_is_no_object_is_refused_wherever_it_comes_from() {
+    let wrong = |overlay, web| {
+        let files = [("prod/kustomization.yaml", overlay), ("prod/web.yaml", web)];
+        render("prod", &Texts(files.into())).unwrap_err().to_string()
+    };
+    let plain = "resources: [web.yaml]\nnamePrefix: p-\n";
+    let said = wrong(plain, "7\n");
+    assert!(
+        said.contains("7 is no Kubernetes object") && said.contains("metadata: {name"),
+        "{said}"
+    );
+    assert!(wrong(plain, "{kind: Service, metadata: web}\n").contains("is no Kubernetes object"));
+    let patched = "resources: [web.yaml]\nnamePrefix: p-\npatches:\n- target: {kind: Service}\n  \
+                   patch: '[{op: replace, path: /metadata, value: 3}]'\n";
+    let said = wrong(patched, "{apiVersion: v1, kind: Service, metadata: {name: web}}\n");
+    assert!(said.contains("\"metadata\":3"), "{said}");
+}
