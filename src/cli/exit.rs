@@ -13,7 +13,7 @@ pub enum Exit {
     /// 0: the command succeeded, and every objective was met.
     Fine = 0,
     /// 1: the input is valid, but an objective was missed, a comparison or rollout failed, a recorded decision
-    /// was not reproduced, or there are warnings in strict mode.
+    /// was not reproduced, a run ended early for its memory, or there are warnings in strict mode.
     Missed = 1,
     /// 2: the input or the command line is invalid.
     WrongInput = 2,
@@ -27,7 +27,7 @@ Exit codes:
   0  done; `check`: all objectives met
   1  `check`: an objective missed; `size`: no setting holds the objectives; `compare`: it failed; `conform`: a decision not reproduced;
      `rollout status`: the rollout is past its progress deadline; `validate --strict`: warnings;
-     `get`, `describe`, `rollout`, `top`: the object was not found
+     `get`, `describe`, `rollout`, `top`: the object was not found; `run`: it ended early, as its memory reached the limit
   2  wrong input or wrong usage
   3  an error in wavetank itself";
 

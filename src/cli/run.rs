@@ -111,15 +111,16 @@ pub fn run(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let resolved = load(&arguments.scenario, &arguments.settings)?;
-    let mut report = run_scenario(&resolved, &arguments.settings, options)?;
-    if let Some(phases) = arguments.phases {
+    let (mut report, exit) = run_scenario(&resolved, &arguments.settings, options)?;
+    let is_whole = exit == Exit::Fine;
+    if let Some(phases) = arguments.phases.filter(|_| is_whole) {
         let bar = options.progress_bar(phases.into(), "running other phases");
         let seed = arguments.settings.seed.unwrap_or(resolved.scenario().seed);
         let band = sweep::phases(&resolved, seed, phases, |done| bar.set_position(done.into()));
         bar.finish_and_clear();
         report.phases = Some(band.map_err(Failure::Problems)?);
     }
-    if arguments.doubts {
+    if arguments.doubts && is_whole {
         doubt(&mut report, &resolved, arguments, options)?;
     }
     write_report(&report, arguments, options, out)?;
@@ -131,7 +132,7 @@ pub fn run(
     if let Some(path) = &arguments.report {
         write_file(path, html::render(&report).as_bytes()).map_err(Failure::Input)?;
     }
-    Ok(Exit::Fine)
+    Ok(exit)
 }
 
 /// Runs each assumption halved and doubled. Values that are invalid in a scenario, such as half of a single node,

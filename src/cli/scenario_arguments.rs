@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use indicatif::ProgressBar;
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::output::OutputOptions;
 use cluster::ObjectReference;
 use cluster::reference::ReferenceError;
@@ -91,17 +91,47 @@ pub fn load(path: &str, settings: &Settings) -> Result<ResolvedScenario, Failure
     Loader::default().load(path, &settings.settings).map_err(Failure::Problems)
 }
 
-/// Runs a scenario and shows its progress.
+/// Runs a scenario and shows its progress. If its memory reaches the limit, the report is of what was simulated until
+/// then, and the exit code is that of a missed objective.
 pub fn run(
     resolved: &ResolvedScenario,
     settings: &Settings,
     options: OutputOptions,
-) -> Result<Report, Failure> {
+) -> Result<(Report, Exit), Failure> {
     let seed = settings.first_seed(resolved);
     let bar = progress_bar(resolved, options);
-    let report = sweep::run(resolved, seed, |now| bar.set_position(whole_seconds(now)));
+    let limit = MemoryLimit::of(resolved);
+    let progress = |now| bar.set_position(whole_seconds(now));
+    let ended = sweep::run_while(resolved, seed, progress, || limit.reached());
     bar.finish_and_clear();
-    report.map_err(Failure::Problems)
+    let (report, early) = ended.map_err(Failure::Problems)?;
+    Ok((report, if early.is_some() { Exit::Missed } else { Exit::Fine }))
+}
+
+/// Memory that this process may take.
+struct MemoryLimit {
+    bytes: Option<u64>,
+    /// The setting, or where the amount comes from.
+    said: String,
+}
+
+impl MemoryLimit {
+    fn of(resolved: &ResolvedScenario) -> Self {
+        if let Some(memory) = resolved.scenario().limits.memory {
+            let bytes = u64::try_from(memory.value()).ok();
+            return Self { bytes, said: format!("limits.memory: {memory}") };
+        }
+        let bytes = files::memory_of_machine().map(|bytes| bytes / 4 * 3);
+        let said = "three quarters of the machine's memory; `limits.memory` allows more".to_owned();
+        Self { bytes, said }
+    }
+
+    /// Why the run must end, if it has to.
+    fn reached(&self) -> Option<String> {
+        let used =
+            files::memory_in_use().filter(|used| self.bytes.is_some_and(|most| *used >= most))?;
+        Some(format!("it takes {} MiB of memory, more than {}", used >> 20, self.said))
+    }
 }
 
 fn progress_bar(resolved: &ResolvedScenario, options: OutputOptions) -> ProgressBar {

@@ -7,6 +7,7 @@ mod helm;
 mod kustomized;
 mod load;
 mod manifests;
+mod memory;
 mod results;
 mod spool;
 
@@ -19,4 +20,5 @@ pub use load::{Loader, load_scenario};
 pub use manifests::{
     SCHEMA_FILE, Unit, read_manifests, read_manifests_with, read_what_can_be, units,
 };
+pub use memory::{memory_in_use, memory_of_machine};
 pub use results::{ResultFolder, StoreOutcome};

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use units::Quantity;
 
 /// Limits on the size of a run. A larger run is refused before it starts, as it would take hours or exhaust
 /// the memory; raise the limit if you have the time or the memory.
@@ -13,10 +14,14 @@ pub struct Limits {
     pub requests: f64,
     /// Number of pods in the manifests and the timeline. Default 1,000,000, which take about 6 GiB.
     pub pods: u64,
+    /// Memory of the program. A run whose pods would take more is refused. `wavetank run` ends a run that reaches it,
+    /// with a report of what was simulated so far and exit code 1. Default: three quarters of the machine's memory, or
+    /// of what its control group may take.
+    pub memory: Option<Quantity>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { requests: 1e10, pods: 1_000_000 }
+        Self { requests: 1e10, pods: 1_000_000, memory: None }
     }
 }

@@ -11,6 +11,11 @@ use traffic::{ArrivalProcess, Load};
 /// Approximate requests simulated per second of CPU time: the lowest figure in docs/speed.md.
 const REQUESTS_PER_SECOND: f64 = 3e6;
 
+/// Approximate memory of a program without pods [bytes]: the reports of small scenarios take 38 to 54 MB.
+const MEMORY_AT_LEAST: u64 = 40 << 20;
+/// Approximate memory of a pod with what its kubelet and the record know of it [bytes]: docs/speed.md.
+const MEMORY_PER_POD: u64 = 6 << 10;
+
 /// Estimated size of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estimate {
@@ -22,6 +27,13 @@ pub struct Estimate {
     busiest: Option<(&'static str, usize)>,
     /// The object with the most pods.
     largest: String,
+}
+
+impl Estimate {
+    /// Memory that the pods take at least [bytes]. Requests that wait are not known beforehand.
+    pub const fn memory(&self) -> u64 {
+        MEMORY_AT_LEAST.saturating_add(self.pods.saturating_mul(MEMORY_PER_POD))
+    }
 }
 
 impl Blueprint<'_> {
@@ -64,8 +76,22 @@ impl Blueprint<'_> {
                 estimate.pods, estimate.largest, limits.pods
             );
             let root = FieldPath::ROOT;
-            let limits = root.field("limits");
-            refuse(&limits.field("pods"), message, "reduce the replicas, or raise `limits.pods`");
+            let field = root.field("limits");
+            refuse(&field.field("pods"), message, "reduce the replicas, or raise `limits.pods`");
+        }
+        let most = limits.memory.map(|memory| u64::try_from(memory.value()).unwrap_or(0));
+        if let (Some(most), Some(given)) = (most, limits.memory)
+            && estimate.memory() > most
+        {
+            let message = format!(
+                "the run's {} pods would take about {} MiB of memory, more than limits.memory: {given}",
+                estimate.pods,
+                estimate.memory() >> 20
+            );
+            let field = FieldPath::ROOT;
+            let field = field.field("limits");
+            let help = "reduce the replicas, or raise `limits.memory`";
+            refuse(&field.field("memory"), message, help);
         }
     }
 

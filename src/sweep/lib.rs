@@ -32,7 +32,7 @@ use rayon::prelude::*;
 pub use figures::{Better, FigureName, Unit};
 pub use objective_prices::ObjectivePrice;
 pub use phases::phases;
-pub use run::{Run, accepts, report, run};
+pub use run::{Run, accepts, report, run, run_while};
 
 use manifest::Diagnostics;
 use report::Report;

@@ -1,7 +1,7 @@
 //! One run of a scenario from its text to its report.
 
 use controllers::Controller;
-use engine::SimTime;
+use engine::{SimTime, format_duration};
 use manifest::{Diagnostics, Severity};
 use report::{
     self, Balancing, BillFacts, ClassFacts, Notice, Report, ReportInput, RunInfo, ServiceFacts,
@@ -12,6 +12,9 @@ use scenario::provenance::Assumption;
 use scenario::resolved::ResolvedScenario;
 use sim::{Blueprint, Simulation};
 use traffic::{ClassId, LatencyLimits, ServiceId, Traffic, Via};
+
+/// Events between two looks at whether a run may go on: some milliseconds.
+const STEPS_BETWEEN_CHECKS: u32 = 2_000;
 
 /// A run of a scenario in progress: its simulation, and the additional inputs of the report (node prices,
 /// objectives, notes about the manifests). A clone is an independent snapshot.
@@ -98,16 +101,52 @@ impl Run<'_> {
 pub fn run(
     resolved: &ResolvedScenario,
     seed: u64,
-    mut progress: impl FnMut(SimTime),
+    progress: impl FnMut(SimTime),
 ) -> Result<Report, Diagnostics> {
+    run_while(resolved, seed, progress, || None).map(|(report, _)| report)
+}
+
+/// The same, but the run ends as soon as `ends` gives a reason why: then the report is of what was simulated so far, begins
+/// with that reason, and the time that was reached is returned as well.
+pub fn run_while(
+    resolved: &ResolvedScenario,
+    seed: u64,
+    mut progress: impl FnMut(SimTime),
+    ends: impl Fn() -> Option<String>,
+) -> Result<(Report, Option<SimTime>), Diagnostics> {
     let mut run = Run::new(resolved, seed)?;
     // A hundred steps: enough for a bar that moves, too few to cost anything.
     for step in 1..=100 {
         let until = SimTime::from_nanos(run.end().as_nanos() / 100 * step);
+        loop {
+            let mut steps = 0;
+            let is_next = |run: &Run<'_>| run.simulation.next_time().is_some_and(|at| at <= until);
+            while steps < STEPS_BETWEEN_CHECKS && is_next(&run) && run.step() {
+                steps += 1;
+            }
+            if let Some(reason) = ends() {
+                let now = run.simulation.now();
+                return Ok((ended_early(run, &reason)?, Some(now)));
+            }
+            if steps < STEPS_BETWEEN_CHECKS {
+                break;
+            }
+        }
         run.run_until(until);
         progress(until);
     }
-    run.report()
+    run.report().map(|report| (report, None))
+}
+
+/// The report of a run so far, which begins with the reason why the run is not whole.
+fn ended_early(run: Run<'_>, reason: &str) -> Result<Report, Diagnostics> {
+    let (now, whole) = (run.simulation.now() - SimTime::ZERO, run.resolved.scenario().duration);
+    let (now, whole) = (format_duration(now), format_duration(whole));
+    let message =
+        format!("the run ended after {now} of {whole}: {reason}; all figures are of that time");
+    let mut report = run.report_so_far()?;
+    report.attention.insert(0, Notice { severity: report::Severity::Failure, message });
+    Ok(report)
 }
 
 /// Whether a scenario can be run: what its parts say of each other is checked only when they are put together.

@@ -206,6 +206,31 @@ fn a_run_of_too_many_requests_or_pods_is_refused_until_its_limit_is_raised() {
 }
 
 #[test]
+fn a_run_that_takes_too_much_memory_is_refused_or_ends_with_what_there_is() {
+    let limited = |memory| {
+        SCENARIO.replace("duration: 4m", &format!("duration: 4m\nlimits: {{memory: {memory}}}"))
+    };
+    let says = "limits.memory: the run's 3 pods would take about 40 MiB of memory, more than limits.memory: 30Mi";
+    refused(&limited("30Mi"), MANIFESTS, &[says]);
+    // Requests that nobody answers.
+    let hoard = limited("100Mi")
+        .replace("rps: 20}, timeout: 2s", "rps: 50000}, timeout: 1h")
+        .replace("queue: 50", "queue: 100000000");
+    let shop = Shop::with(&hoard, MANIFESTS);
+    let ran = shop.run(&["run", "scenario.yaml", "--report", "page.html"]);
+    let told = "MiB of memory, more than limits.memory: 100Mi; all figures are of that time";
+    if cfg!(target_os = "linux") {
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(
+            ran.out.contains("the run ended after ") && ran.out.contains(" of 4m: it takes "),
+            "{}",
+            ran.out
+        );
+        assert!(ran.out.contains(told) && shop.read("page.html").contains(told), "{}", ran.out);
+    }
+}
+
+#[test]
 fn settings_of_traffic_and_requests_are_told_at_their_own_lines() {
     let split = SCENARIO.replace(
         "{service: shop/web, load: {pattern: constant, rps: 20}, timeout: 2s}",
