@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use crate::shop::Shop;
 
 /// The commands that write files, all of them into `out`.
-const WRITERS: [&[&str]; 8] = [
+const WRITERS: [&[&str]; 10] = [
     &["run", "scenario.yaml", "--charts", "out"],
     &["run", "scenario.yaml", "--report", "out/run.html"],
     &["check", "scenario.yaml", "--junit", "out/junit.xml"],
@@ -41,7 +42,26 @@ const WRITERS: [&[&str]; 8] = [
     &["sweep", "plan", "scenario.yaml", "--vary", GRID, "--seeds", "1", "--to", "out/plan.json"],
     &["init", "web.yaml", "-o", "out/scenario.yaml"],
     &["import", "log.csv", "-o", "out/trace.csv.gz"],
+    &["pack", "pack.yaml", "--charts", "out", "--placements", "out/placed.csv"],
+    &[
+        "size",
+        "scenario.yaml",
+        "--tune",
+        "replicas",
+        "--runs",
+        "3",
+        "--seeds",
+        "3",
+        "--confirm",
+        "0",
+        "--patch",
+        "out",
+    ],
 ];
+
+const PACKING: &str = "apiVersion: wavetank/v1\nkind: Packing\nname: small\n\
+    cluster:\n  nodePools: [{name: general, instanceType: aws/m5.large, count: 2}]\n\
+    pods: [{trace: pods.csv}]\npolicies: [{policy: default}]\n";
 
 const GRID: &str = "cluster.nodePools[general].count=1,2";
 
@@ -50,6 +70,8 @@ fn shop() -> Shop {
     // A trace that compresses to more than a few blocks.
     let times = (0..60_000_u64).map(|number| format!("{}.{:03}\n", number, number * 7919 % 1000));
     shop.write("log.csv", format!("t_s\n{}", times.collect::<String>()));
+    shop.write("pods.csv", "cpu_milli,memory_mib\n".to_owned() + &"100,64\n".repeat(40));
+    shop.write("pack.yaml", PACKING);
     shop
 }
 
@@ -149,7 +171,7 @@ fn one_that_is_killed_leaves_no_half_file() {
 #[test]
 fn a_closed_pipe_ends_every_command_quietly() {
     let shop = shop();
-    let printers: [&[&str]; 8] = [
+    let printers: [&[&str]; 10] = [
         &["run", "scenario.yaml"],
         &["run", "scenario.yaml", "-o", "json"],
         &["get", "pods", "scenario.yaml"],
@@ -158,6 +180,8 @@ fn a_closed_pipe_ends_every_command_quietly() {
         &["catalog"],
         &["init", "web.yaml", "-o", "-"],
         &["import", "log.csv", "-o", "-"],
+        &["pack", "pack.yaml"],
+        &YEARS,
     ];
     for arguments in printers {
         let program = assert_cmd::cargo::cargo_bin!("wavetank");
@@ -169,6 +193,64 @@ fn a_closed_pipe_ends_every_command_quietly() {
         assert_eq!(ran.status.code(), Some(0), "{arguments:?}: {said}");
         assert!(!said.contains("error") && !said.contains("panic"), "{arguments:?}: {said}");
     }
+}
+
+/// Machines fail so often that ten hours have a few failures.
+const YEARS: [&str; 9] = [
+    "years",
+    "scenario.yaml",
+    "--years",
+    "3",
+    "--probes",
+    "2",
+    "--year",
+    "10h",
+    "--set=faults=[{fault: killNode, meanTimeBetween: 50h}]",
+];
+
+/// `years` keeps nothing that it could resume from; whatever ends it, it says nothing that is not so.
+#[test]
+fn years_that_are_interrupted_print_no_result() {
+    let shop = shop();
+    let program = assert_cmd::cargo::cargo_bin!("wavetank");
+    for (signal, millis) in [("KILL", 30), ("INT", 60), ("TERM", 90)] {
+        let mut command = Command::new(program);
+        command.args(YEARS).current_dir(shop.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("started");
+        sleep(Duration::from_millis(millis));
+        let _ = Command::new("kill").args(["-s", signal, &child.id().to_string()]).output();
+        let ran = child.wait_with_output().expect("ended");
+        let whole = ran.status.code() == Some(0);
+        assert!(
+            whole || ran.stdout.is_empty(),
+            "{signal}: {}",
+            String::from_utf8_lossy(&ran.stdout)
+        );
+    }
+}
+
+/// A terminal that is closed, or a program told to end, leaves no process behind that simulates on.
+#[test]
+fn a_watch_ends_with_its_terminal() {
+    let shop = shop();
+    let program = assert_cmd::cargo::cargo_bin!("wavetank");
+    let watch = format!("{} watch scenario.yaml", program.display());
+    // `script` gives the program a terminal, whose keyboard is this pipe.
+    let start = || {
+        let mut command = Command::new("script");
+        command.args(["-qec", &watch, "/dev/null"]).current_dir(shop.path()).env("TERM", "xterm");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+    };
+    let Ok(mut child) = start() else { return };
+    sleep(Duration::from_millis(300));
+    let mut keyboard = child.stdin.take().expect("a pipe");
+    keyboard.write_all(b"q").expect("it listens");
+    drop(keyboard);
+    let ran = child.wait_with_output().expect("ended");
+    let shown = String::from_utf8_lossy(&ran.stdout);
+    assert_eq!(ran.status.code(), Some(0), "{shown}");
+    // The main screen is back, and the cursor is seen.
+    assert!(shown.contains("\u{1b}[?1049l") && shown.contains("\u{1b}[?25h"), "{shown:?}");
 }
 
 /// Whether a file is what a command writes before it renames it.
