@@ -22,6 +22,7 @@ mod scenarios;
 mod shards;
 mod sidecars;
 mod size;
+mod supply_chain;
 mod traces;
 mod validate;
 mod views;
