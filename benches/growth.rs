@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use cpu_clock::CpuClock;
 use wavetank::engine::SimTime;
+use wavetank::files::memory_in_use;
 use wavetank::manifest::Source;
 use wavetank::scenario::ScenarioText;
 use wavetank::scenario::resolved::{ResolvedScenario, ScenarioFiles};
@@ -143,7 +144,7 @@ kind: Scenario
 name: growth
 duration: {}s
 manifests: [apps.yaml]
-timing: {{controllerClient: {{qps: 0, burst: 0}}}}
+timing: {{controllerClient: {{qps: 0, burst: 0}}, schedulerClient: {{qps: 0, burst: 0}}}}
 cluster:
   nodePools:
     - {{name: general, count: {nodes}, capacity: {{cpu: 16, memory: 64Gi}}, pricePerHour: 0.4}}
@@ -157,15 +158,25 @@ cluster:
     (ResolvedScenario { text, files, manifest_settings: Vec::new() }, until)
 }
 
-/// CPU seconds of a run, its scenario's reading included.
-fn seconds(grown: Grown, count: usize) -> f64 {
-    let clock = CpuClock::start();
+/// What a run took.
+struct Took {
+    /// CPU seconds, the scenario's reading included.
+    seconds: f64,
+    /// Memory at its end beyond what the process had before [bytes].
+    memory: u64,
+    events: u64,
+}
+
+fn run(grown: Grown, count: usize) -> Took {
+    let memory = || memory_in_use().unwrap_or(0);
+    let (clock, before) = (CpuClock::start(), memory());
     let (scenario, until) = scenario(grown, count);
     let blueprint = Blueprint::new(&scenario).expect("a valid scenario");
     let mut simulation = Simulation::new(blueprint.world(1).expect("a valid scenario"));
     simulation.run_until(until);
     simulation.finish();
-    clock.seconds()
+    let memory = memory().saturating_sub(before);
+    Took { seconds: clock.seconds(), memory, events: simulation.handled() }
 }
 
 fn main() {
@@ -177,15 +188,16 @@ fn main() {
         counts = vec![100, 1_000, 10_000, 100_000];
     }
     // Tables that a process makes once are no part of what grows.
-    seconds(Grown::Pods, 1);
+    run(Grown::Pods, 1);
     for (name, grown) in ALL.into_iter().filter(|(name, _)| !any || is_named(name)) {
         for count in &counts {
-            let seconds = seconds(grown, *count);
-            let each = seconds * 1e6 / *count as f64;
+            let Took { seconds, memory, events } = run(grown, *count);
+            let (each, bytes) = (seconds * 1e6 / *count as f64, memory / *count as u64);
             // Nobody may be reading.
             let _ = writeln!(
                 std::io::stdout(),
-                "{name} {count}: {seconds:.2} s of CPU, {each:.1} us each"
+                "{name} {count}: {seconds:.2} s of CPU, {each:.1} us, {bytes} bytes and {:.1} events each",
+                events as f64 / *count as f64
             );
         }
     }

@@ -217,16 +217,14 @@ fn a_run_that_takes_too_much_memory_is_refused_or_ends_with_what_there_is() {
         .replace("rps: 20}, timeout: 2s", "rps: 50000}, timeout: 1h")
         .replace("queue: 50", "queue: 100000000");
     let shop = Shop::with(&hoard, MANIFESTS);
-    let ran = shop.run(&["run", "scenario.yaml", "--report", "page.html"]);
-    let told = "MiB of memory, more than limits.memory: 100Mi; all figures are of that time";
+    let ran = shop.run(&["run", "scenario.yaml", "-o", "json", "--report", "page.html"]);
     if cfg!(target_os = "linux") {
         assert_eq!(ran.code, 1, "{}", ran.err);
-        assert!(
-            ran.out.contains("the run ended after ") && ran.out.contains(" of 4m: it takes "),
-            "{}",
-            ran.out
-        );
-        assert!(ran.out.contains(told) && shop.read("page.html").contains(told), "{}", ran.out);
+        let report: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
+        let said = report["attention"][0]["message"].as_str().expect("a text");
+        assert!(said.starts_with("the run ended after ") && said.contains(" of 4m: it takes "), "{said}");
+        let reason = "MiB of memory, more than limits.memory: 100Mi; all figures are of that time";
+        assert!(said.ends_with(reason) && shop.read("page.html").contains(reason), "{said}");
     }
 }
 

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::targets::{ALL, Target};
 
-/// An input that takes longer hangs.
-const HANGS_AFTER: Duration = Duration::from_secs(20);
+/// An input that takes longer hangs, unless `FUZZ_HANGS_AFTER` gives other seconds: a recorded run of a whole cluster
+/// takes a minute on a busy machine.
+const HANGS_AFTER: u64 = 20;
 
 /// The place of the last panic.
 static PLACE: Mutex<String> = Mutex::new(String::new());
@@ -74,6 +75,8 @@ fn note(folder: &std::path::Path, line: &str) {
 
 /// Ends the process if one input takes too long.
 fn watch(name: &'static str, now: Arc<AtomicU64>) {
+    let seconds = env::var("FUZZ_HANGS_AFTER").ok().and_then(|seconds| seconds.parse().ok());
+    let hangs_after = Duration::from_secs(seconds.unwrap_or(HANGS_AFTER));
     thread::spawn(move || {
         let mut last = (u64::MAX, Instant::now());
         loop {
@@ -84,7 +87,7 @@ fn watch(name: &'static str, now: Arc<AtomicU64>) {
             }
             if last.0 != number {
                 last = (number, Instant::now());
-            } else if last.1.elapsed() > HANGS_AFTER {
+            } else if last.1.elapsed() > hangs_after {
                 eprintln!("{name} {number} hangs");
                 abort();
             }
