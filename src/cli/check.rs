@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::exit::{Exit, Failure};
+use super::memory;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Seeds, Settings};
@@ -55,6 +56,7 @@ pub fn run(
         };
         jobs.extend(seeds.into_iter().map(|seed| (path.as_str(), loaded.clone(), seed)));
     }
+    jobs.iter().filter_map(|(_, loaded, _)| loaded.as_ref().ok()).take(1).for_each(memory::watch);
     let bar = options.progress_bar(jobs.len() as u64, "checking");
     let checked = run_each(&jobs, |(file, loaded, seed)| {
         let report = loaded

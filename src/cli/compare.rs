@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
+use super::memory;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Seeds, Settings};
@@ -197,6 +198,7 @@ fn sides(arguments: &Arguments) -> Result<Vec<(String, ResolvedScenario)>, Failu
             load(&arguments.scenario, settings)?;
         }
     }
+    sides.iter().take(1).for_each(|(_, resolved)| memory::watch(resolved));
     Ok(sides)
 }
 

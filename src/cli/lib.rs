@@ -25,6 +25,7 @@ pub mod init;
 mod init_choice;
 mod init_refusals;
 mod init_traces;
+mod memory;
 pub mod output;
 pub mod pack;
 pub mod rollout;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use indicatif::ProgressBar;
 
 use super::exit::{Exit, Failure};
+use super::memory::MemoryLimit;
 use super::output::OutputOptions;
 use cluster::ObjectReference;
 use cluster::reference::ReferenceError;
@@ -106,32 +107,6 @@ pub fn run(
     bar.finish_and_clear();
     let (report, early) = ended.map_err(Failure::Problems)?;
     Ok((report, if early.is_some() { Exit::Missed } else { Exit::Fine }))
-}
-
-/// Memory that this process may take.
-struct MemoryLimit {
-    bytes: Option<u64>,
-    /// The setting, or where the amount comes from.
-    said: String,
-}
-
-impl MemoryLimit {
-    fn of(resolved: &ResolvedScenario) -> Self {
-        if let Some(memory) = resolved.scenario().limits.memory {
-            let bytes = u64::try_from(memory.value()).ok();
-            return Self { bytes, said: format!("limits.memory: {memory}") };
-        }
-        let bytes = files::memory_of_machine().map(|bytes| bytes / 4 * 3);
-        let said = "three quarters of the machine's memory; `limits.memory` allows more".to_owned();
-        Self { bytes, said }
-    }
-
-    /// Why the run must end, if it has to.
-    fn reached(&self) -> Option<String> {
-        let used =
-            files::memory_in_use().filter(|used| self.bytes.is_some_and(|most| *used >= most))?;
-        Some(format!("it takes {} MiB of memory, more than {}", used >> 20, self.said))
-    }
 }
 
 fn progress_bar(resolved: &ResolvedScenario, options: OutputOptions) -> ProgressBar {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
+use super::memory;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::Settings;
@@ -88,6 +89,7 @@ pub fn run(
     let mut loader = Loader::default();
     let mut load = |settings: &[Override]| loader.load(&arguments.scenario, settings);
     let resolved = load(&arguments.settings.settings).map_err(Failure::Problems)?;
+    memory::watch(&resolved);
     let tuned = arguments.tune.iter().flat_map(|list| list.0.clone());
     let tuned: Vec<_> = if arguments.tune.is_empty() { DEFAULT.to_vec() } else { tuned.collect() };
     let mut survive = arguments.survive.clone();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
+use super::memory;
 use super::output::{OutputOptions, print_warning};
 use super::scenario_arguments::{Seeds, Settings};
 use super::sweep_shards::{self, Part};
@@ -150,6 +151,7 @@ impl Grid {
         for cell in &cells {
             loaded.push(loader.load(self.scenario()?, &self.settings_of(&varied, cell)?));
         }
+        loaded.iter().filter_map(|one| one.as_ref().ok()).take(1).for_each(memory::watch);
         let loaded = run_each(&loaded, |one| {
             let one = one.as_ref().map_err(Clone::clone)?;
             accepts(one).map(|()| one.clone())

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::ValueEnum;
 
 use super::exit::{Exit, Failure};
+use super::memory;
 use super::output::{OutputOptions, print_warning};
 use super::sweep::{Grid, Outputs, Resolved, write_table};
 use files::{Loader, ResultFolder, beside, from_folder, read_bytes, write_file};
@@ -220,6 +221,7 @@ impl Planned {
             for unit in batch {
                 jobs.push((unit, self.load(&mut loader, plan, unit.cell)?));
             }
+            jobs.iter().take(1).for_each(|(_, scenario)| memory::watch(scenario));
             let done: Vec<Result<RunSummary, Failure>> = run_each(&jobs, |(unit, scenario)| {
                 let report = sweep::run(scenario, unit.seed, |_| {}).map_err(Failure::Problems)?;
                 let run = RunSummary::of(&report);

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::exit::{Exit, Failure};
+use super::memory;
 use super::output::OutputOptions;
 use super::run::Form;
 use super::scenario_arguments::{Settings, load};
@@ -60,6 +61,7 @@ pub fn run(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let resolved = load(&arguments.scenario, &arguments.settings)?;
+    memory::watch(&resolved);
     let settings = years::Settings {
         years: arguments.years,
         probes: arguments.probes,

@@ -15,7 +15,7 @@ pub struct Limits {
     /// Number of pods in the manifests and the timeline. Default 1,000,000, which take about 6 GiB.
     pub pods: u64,
     /// Memory of the program. A run whose pods would take more is refused. `wavetank run` ends a run that reaches it,
-    /// with a report of what was simulated so far and exit code 1. Default: three quarters of the machine's memory, or
+    /// with a report of what was simulated so far and exit code 1; commands with many runs end with a message. Default: three quarters of the machine's memory, or
     /// of what its control group may take.
     pub memory: Option<Quantity>,
 }

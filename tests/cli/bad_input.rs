@@ -222,9 +222,16 @@ fn a_run_that_takes_too_much_memory_is_refused_or_ends_with_what_there_is() {
         assert_eq!(ran.code, 1, "{}", ran.err);
         let report: serde_json::Value = serde_json::from_str(&ran.out).expect("JSON");
         let said = report["attention"][0]["message"].as_str().expect("a text");
-        assert!(said.starts_with("the run ended after ") && said.contains(" of 4m: it takes "), "{said}");
+        assert!(
+            said.starts_with("the run ended after ") && said.contains(" of 4m: it takes "),
+            "{said}"
+        );
         let reason = "MiB of memory, more than limits.memory: 100Mi; all figures are of that time";
         assert!(said.ends_with(reason) && shop.read("page.html").contains(reason), "{said}");
+        let ran = shop.run(&["check", "scenario.yaml", "--seeds", "2"]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+        let told = "error: the command ended early: it takes ";
+        assert!(ran.err.contains(told) && ran.err.contains("limits.memory: 100Mi"), "{}", ran.err);
     }
 }
 

@@ -73,7 +73,8 @@ fn a_flow_that_rises_steadily_makes_the_node_short_at_its_time() {
 /// The other node has room for nothing else: the pod that is left gets all of the flow.
 #[test]
 fn a_pod_that_is_left_alone_with_a_flow_makes_its_node_short() {
-    let text = scenario("{pattern: constant, rps: 90}", "[{at: 5m, killNode: one-1}]").replace("count: 1", "count: 2");
+    let text = scenario("{pattern: constant, rps: 90}", "[{at: 5m, killNode: one-1}]")
+        .replace("count: 1", "count: 2");
     let spread = manifests(2).replace(
         "spec: {containers:",
         "spec: {topologySpreadConstraints: [{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: \
