@@ -114,7 +114,7 @@ fn scenario(grown: Grown, count: usize) -> (ResolvedScenario, SimTime) {
     let (manifests, pods, until): (String, usize, SimTime) = match grown {
         Grown::Pods => (workload("app", count, true, true), count, minutes(10)),
         Grown::BarePods => (workload("app", count, false, false), count, minutes(10)),
-        Grown::Nodes => (workload("app", 1, false, false), count * PODS_PER_NODE, minutes(60)),
+        Grown::Nodes => (workload("app", 1, false, false), 1, minutes(60)),
         Grown::Hpas => (each(false, true), count, minutes(10)),
         Grown::Services => (each(true, false), count, minutes(10)),
         Grown::Hours => {
@@ -122,7 +122,10 @@ fn scenario(grown: Grown, count: usize) -> (ResolvedScenario, SimTime) {
             (workload("app", 2, true, false), 4 * PODS_PER_NODE, minutes(60 * hours))
         }
     };
-    let nodes = pods.div_ceil(PODS_PER_NODE) + 1;
+    let nodes = match grown {
+        Grown::Nodes => count,
+        _ => pods.div_ceil(PODS_PER_NODE) + 1,
+    };
     let mean_rps = if matches!(grown, Grown::Hours) { 1 } else { pods };
     let requests = match grown {
         Grown::Pods | Grown::Hours => format!(

@@ -2,7 +2,8 @@
 //! to 5,000 with 150,000 pods, and back to none.
 //!
 //! `cargo bench --bench node_autoscaling`; once, with the time of each part:
-//! `cargo bench --bench node_autoscaling -- --once cluster-autoscaler 5000`, or `karpenter`.
+//! `cargo bench --bench node_autoscaling -- --once cluster-autoscaler 5000`, or `karpenter`; with `default-client` the
+//! scheduler binds 50 pods a second, as it does by default, and the cluster takes 50 minutes to fill.
 
 #![expect(clippy::disallowed_methods, reason = "a bench tells how long each part took")]
 
@@ -32,6 +33,10 @@ const REPLICAS: usize = 150;
 /// The parts of the run, with their end in minutes.
 const PARTS: [(&str, i64); 3] = [("empty", 5), ("growing", 60), ("shrinking", 240)];
 
+/// The scheduler's client, with no limit that matters, and the default one.
+const UNLIMITED: &str = "qps: 10000, burst: 10000";
+const DEFAULT: &str = "qps: 50, burst: 100";
+
 /// The node autoscaler under test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Autoscaler {
@@ -59,7 +64,7 @@ spec: {role: node}
 ";
 
 /// The controllers may send as many requests as those of clusters of this size are allowed.
-fn scenario(autoscaler: Autoscaler, nodes: usize) -> ResolvedScenario {
+fn scenario(autoscaler: Autoscaler, nodes: usize, client: &str) -> ResolvedScenario {
     let deployments = nodes * PODS_PER_NODE / REPLICAS;
     let cluster = match autoscaler {
         Autoscaler::ClusterAutoscaler => format!(
@@ -77,7 +82,7 @@ kind: Scenario
 name: growth
 duration: 4h
 manifests: [apps.yaml]
-timing: {{controllerClient: {{qps: 100, burst: 100}}, schedulerClient: {{qps: 10000, burst: 10000}}}}
+timing: {{controllerClient: {{qps: 100, burst: 100}}, schedulerClient: {{{client}}}}}
 cluster:
 {cluster}timeline:
 "
@@ -121,9 +126,9 @@ spec:
 }
 
 /// Runs all parts, and reports the time of each and the nodes and ready pods at its end.
-fn run(autoscaler: Autoscaler, nodes: usize) -> String {
+fn run(autoscaler: Autoscaler, nodes: usize, client: &str) -> String {
     let mut said = String::new();
-    let scenario = scenario(autoscaler, nodes);
+    let scenario = scenario(autoscaler, nodes, client);
     let blueprint = Blueprint::new(&scenario).expect("a valid scenario");
     let mut simulation = Simulation::new(blueprint.world(1).expect("a valid scenario"));
     for (part, until) in PARTS {
@@ -147,12 +152,14 @@ fn main() {
     ];
     if let Some(at) = arguments.iter().position(|argument| argument == "--once") {
         let given = &arguments[at + 1..];
+        let is_default = given.iter().any(|one| one == "default-client");
+        let client = if is_default { DEFAULT } else { UNLIMITED };
         for nodes in given.iter().filter_map(|argument| argument.parse().ok()) {
             for (_, autoscaler) in
                 known.iter().filter(|(name, _)| given.iter().any(|one| one == name))
             {
                 // Standard output may be closed.
-                let _ = write!(std::io::stdout(), "{}", run(*autoscaler, nodes));
+                let _ = write!(std::io::stdout(), "{}", run(*autoscaler, nodes, client));
             }
         }
         return;
@@ -163,7 +170,7 @@ fn main() {
         .configure_from_args();
     for (name, autoscaler) in known {
         criterion.bench_function(&format!("{name}/500 nodes"), |bencher| {
-            bencher.iter(|| run(autoscaler, 500));
+            bencher.iter(|| run(autoscaler, 500, UNLIMITED));
         });
     }
     criterion.final_summary();
