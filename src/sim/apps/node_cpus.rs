@@ -152,7 +152,9 @@ impl NodeCpus {
     fn is_shared(&mut self, now: SimTime, node: NodeId, id: NodeCpuId, hold_until: SimTime) {
         let before = self.shared.insert(node, id);
         if before != Some(id) {
-            before.map(|before| self.node_of.remove(&before));
+            if let Some(before) = before {
+                self.node_of.remove(&before);
+            }
             self.node_of.insert(id, node);
         }
         if hold_until <= now {

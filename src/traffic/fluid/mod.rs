@@ -232,7 +232,7 @@ impl Fluid {
         // Sums of rates within the segment are rounded otherwise.
         let rate = rate * (1.0 + 1e-9);
         let is_free = pod.queue <= 0.0 && rate <= pod.outlet.capacity;
-        is_free.then(|| CpuOutlook { most: rate * pod.cpu_seconds, until })
+        is_free.then_some(CpuOutlook { most: rate * pod.cpu_seconds, until })
     }
 
     /// Cores that a backend without a queue could use at `now`; infinitely many if its queue would grow. Changes
