@@ -177,7 +177,7 @@ impl NodeCpus {
         traffic: &mut Traffic,
     ) -> bool {
         let turn = usize::try_from(view.now.as_nanos() / 1_000_000_000).unwrap_or(0);
-        let is_looked_at = |node: &&NodeId| (node.index() + turn) % CHECKED_EACH == 0;
+        let is_looked_at = |node: &&NodeId| (node.index() + turn).is_multiple_of(CHECKED_EACH);
         self.held.keys().filter(is_looked_at).all(|node| {
             let (capacity, crowd) = crowd(view, *node, &app_of, loads);
             let id = self.shared.get(node).copied();
