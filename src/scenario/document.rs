@@ -21,7 +21,9 @@ use engine::SimDuration;
 use faults::{RandomFault, TimelineEntry};
 use kubelet::KubeletSettings;
 use metrics::MetricsSettings;
-use traffic::{CallSpec, IngressRouteSpec, RequestModelSpec, ServiceSpec, TrafficSpec};
+use traffic::{
+    CallSpec, IngressRouteSpec, NetworkSpec, RequestModelSpec, ServiceSpec, TrafficSpec,
+};
 
 /// A what-if question about a Kubernetes system: the manifests, the cluster, the traffic, the faults
 /// and changes, and the objectives to be met.
@@ -98,6 +100,9 @@ pub struct Scenario {
     /// manifests route to Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<IngressRouteSpec>,
+    /// Network time of requests between pods, zones, gateways and clients. Default: none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network: NetworkSpec,
     /// Connections of clients and other services to a service, where they differ from the default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSpec>,

@@ -167,6 +167,7 @@ impl<'a> Blueprint<'a> {
             objects: self.objects.clone(),
             apps: self.apps.clone(),
             request_models: self.request_models.clone(),
+            network: scenario.network.clone(),
             cpu_loads: self.cpu_loads.clone(),
             traffic,
             ingress_routes,

@@ -20,7 +20,7 @@ use metrics::MetricsSettings;
 use scenario::Timing;
 use scenario::machines::Preset;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
-use traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
+use traffic::{NetworkSpec, Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
 use units::{Bytes, LoopPhase, MilliCpu};
 
 /// Most intervals of a report: a chart cannot show more.
@@ -53,6 +53,8 @@ pub struct World {
     pub apps: BTreeMap<ObjectReference, AppPlan>,
     /// All request models, by [`RequestModelId`].
     pub request_models: Vec<RequestModel>,
+    /// Network times of the requests.
+    pub network: NetworkSpec,
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
     /// Requests that Ingresses and HTTPRoutes route to those Services.
@@ -164,6 +166,7 @@ impl World {
             objects: Vec::new(),
             apps: BTreeMap::new(),
             request_models: Vec::new(),
+            network: NetworkSpec::default(),
             traffic: Vec::new(),
             ingress_routes: Vec::new(),
             cpu_loads: Vec::new(),
@@ -267,7 +270,11 @@ impl World {
     pub(super) fn new_traffic(&self, streams: Streams) -> Traffic {
         let services = self.traffic.iter().map(|(_, service)| service.clone()).collect();
         let recording = Recording { interval: self.interval, warm_up: self.warm_up, waits: false };
-        Traffic::new(services, self.request_models.clone(), streams, recording)
+        let mut traffic = Traffic::new(services, self.request_models.clone(), streams, recording);
+        if let Some(times) = self.network.times() {
+            traffic.use_network_times(times);
+        }
+        traffic
     }
 }
 

@@ -146,6 +146,7 @@ pub fn report(
         recorder: simulation.recorder(),
         services: &services,
         objectives: &scenario.objectives,
+        network: &scenario.network,
         bill: BillFacts {
             settings: &scenario.bill,
             provider: scenario.bill.provider(&scenario.cluster),

@@ -47,6 +47,8 @@ pub struct Backend {
     pub(super) peer_group: PeerGroupId,
     /// Requests that hang because its node does not answer or a network policy drops their packets.
     pub(super) hanging: u32,
+    /// Requests and answers that are under way between it and their callers.
+    pub(super) under_way: u32,
     /// Requests accepted so far.
     pub(super) taken: u64,
     /// Count of accepted requests at which it takes no more from a work queue and is done; absent = never.
@@ -96,6 +98,7 @@ impl Backend {
             node: None,
             peer_group: 0,
             hanging: 0,
+            under_way: 0,
             taken: 0,
             done_at: None,
             idle_since: now,
@@ -277,7 +280,7 @@ impl Backend {
                 server.len()
             }
         };
-        in_pod + self.hanging as usize
+        in_pod + self.hanging as usize + self.under_way as usize
     }
 
     /// Used share of an inference server's KV cache in millionths; 0 if it has none.

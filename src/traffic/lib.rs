@@ -25,6 +25,7 @@ mod local;
 mod minutes;
 mod moments;
 mod network;
+mod network_time;
 mod node_cpu;
 mod normal_quantile;
 mod outcomes;
@@ -59,6 +60,7 @@ pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
 pub use minutes::{LatencyLimits, MINUTE, MinuteFigures};
 pub use network::{Activity, HeldRequests, Notices};
+pub use network_time::{NetworkBasis, NetworkPreset, NetworkSpec, NetworkTimes};
 pub use node_cpu::{CpuClaim, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
 pub use policy::{

@@ -76,7 +76,7 @@ pub(super) enum Quantile {
 
 impl TimeDistribution {
     /// The mean of an unchecked distribution (s).
-    pub(super) fn mean_seconds(&self) -> f64 {
+    pub fn mean_seconds(&self) -> f64 {
         match self {
             Self::Constant(time) | Self::Drawn(Distribution::Constant { value: time }) => {
                 time.as_secs_f64()

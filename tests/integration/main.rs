@@ -38,6 +38,7 @@ mod manifests;
 mod many_hpas;
 mod named_nodes;
 mod network_policies;
+mod network_time;
 mod node_autoscaler_shortcuts;
 mod node_autoscaling;
 mod own_cpu;

@@ -9,7 +9,7 @@ use crate::recording::FailureCause;
 use crate::request_model::RequestSize;
 use crate::trace::Tokens;
 use engine::random::happens;
-use engine::{Id, SimTime};
+use engine::{Id, SimDuration, SimTime};
 
 /// A request to a service, by a client or another request, until it is answered or has failed.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,10 @@ pub(crate) struct Call {
     pub is_retrying: bool,
     /// The attempt in progress.
     pub attempt: Option<Id<Attempt>>,
+    /// Time that the gateway's answer takes to the client.
+    pub way_back: SimDuration,
+    /// Its outcome, if the gateway's answer is on its way.
+    pub outcome: Option<Result<(), FailureCause>>,
 }
 
 impl Call {
@@ -70,6 +74,8 @@ pub(crate) struct Attempt {
     pub pending: u32,
     /// Position of its next call in its model.
     pub next: u32,
+    /// Time that the answer takes to the caller.
+    pub way_back: SimDuration,
 }
 
 /// The place of an attempt.
@@ -85,6 +91,10 @@ pub(crate) enum AttemptState {
     Hanging(BackendId),
     /// On its way to a pod that a network policy blocks.
     Blocked(BackendId),
+    /// On its way to a pod.
+    UnderWay(BackendId),
+    /// Its answer, or the cause of its failure, is on its way from a pod.
+    Returning(BackendId, Option<FailureCause>),
 }
 
 impl Traffic {
@@ -97,10 +107,12 @@ impl Traffic {
         caller: Caller,
         depth: u8,
     ) {
+        let service = self.network.edges[edge as usize].service as usize;
+        let client_trip = self.client_trip(service, caller);
+        let there = SimDuration::from_nanos(client_trip.as_nanos() / 2);
         let network = &mut self.network;
         let row = &mut network.edges[edge as usize];
         row.active += 1;
-        let service = row.service as usize;
         let class_number = if tokens.class > 0 { tokens.class } else { row.class };
         let (class, patience, position) = match &mut network.services[service].mix {
             Some(mix) => {
@@ -129,6 +141,8 @@ impl Traffic {
             retries: 0,
             is_retrying: false,
             attempt: None,
+            way_back: client_trip - there,
+            outcome: None,
         };
         let id = network.calls.insert(call);
         // A calling request has its own timeout, and a route has one besides the class's.
@@ -144,6 +158,8 @@ impl Traffic {
         }
         if depth > DEPTH_MAX {
             self.end_call(now, id, Err(FailureCause::Dependency));
+        } else if there > SimDuration::ZERO {
+            network.enter(now + there, NetworkEvent::ReachGateway(id));
         } else {
             self.try_call(now, id, &call);
         }
@@ -161,7 +177,7 @@ impl Traffic {
     }
 
     #[inline]
-    fn try_call(&mut self, now: SimTime, id: Id<Call>, call: &Call) {
+    pub(super) fn try_call(&mut self, now: SimTime, id: Id<Call>, call: &Call) {
         if let Err(cause) = self.begin_attempt(now, id, call) {
             self.attempt_failed(now, id, cause);
         }
@@ -194,6 +210,24 @@ impl Traffic {
 
     /// A call was answered or has finally failed.
     pub(super) fn end_call(
+        &mut self,
+        now: SimTime,
+        id: Id<Call>,
+        result: Result<(), FailureCause>,
+    ) {
+        let network = &mut self.network;
+        let Some(call) = network.calls.get_mut(id) else { return };
+        if call.way_back > SimDuration::ZERO && call.outcome.is_none() {
+            call.outcome = Some(result);
+            call.attempt = None;
+            let at = now + call.way_back;
+            return network.enter(at, NetworkEvent::ReachClient(id));
+        }
+        self.finish_call(now, id, result);
+    }
+
+    /// The caller knows the outcome of a call.
+    pub(super) fn finish_call(
         &mut self,
         now: SimTime,
         id: Id<Call>,
@@ -263,7 +297,7 @@ impl Traffic {
         let Some(call) = self.network.calls.get_mut(id) else { return };
         let attempt = call.attempt.take();
         let cause = attempt.map_or(FailureCause::Timeout, |one| self.abandon(now, one));
-        self.end_call(now, id, Err(cause));
+        self.finish_call(now, id, Err(cause));
     }
 
     /// Makes the next calls of an attempt; if none are left, it is answered.

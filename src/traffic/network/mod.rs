@@ -14,6 +14,7 @@ mod calls;
 mod deadlines;
 mod edge;
 mod graph;
+mod journeys;
 mod node_cpus;
 mod pods;
 mod work_queue;
@@ -39,6 +40,7 @@ use calls::Attempt;
 pub(super) use calls::{AttemptState, Call, Caller};
 use engine::random::happens;
 use engine::{Id, SimTime, Stream, Table};
+use journeys::Journeys;
 use work_queue::WorkQueue;
 
 /// Maximum depth of a chain of calls; deeper requests fail, so that cyclic calls terminate.
@@ -71,6 +73,8 @@ pub(super) struct Network {
     done: Vec<BackendId>,
     /// Whether any pod has had a limit of requests.
     has_limited_pods: bool,
+    /// Absent if requests take no network time.
+    journeys: Option<Box<Journeys>>,
 }
 
 /// Draws which answers of an application are errors.
@@ -144,6 +148,14 @@ enum NetworkEvent {
     Route(u32),
     /// The client of this call may time out, by the timeout of its class.
     ClassDeadline(Id<Call>),
+    /// The request of an attempt reaches its pod.
+    Reach(Id<Attempt>),
+    /// The outcome of an attempt reaches its caller.
+    Return(Id<Attempt>),
+    /// A client's request reaches the gateway.
+    ReachGateway(Id<Call>),
+    /// The gateway's answer reaches the client.
+    ReachClient(Id<Call>),
 }
 
 impl Network {
@@ -286,6 +298,10 @@ impl Traffic {
                 NetworkEvent::User(group, user) => self.user_call(event.at, (group, user)),
                 NetworkEvent::Route(route) => self.route_call(event.at, route, until),
                 NetworkEvent::ClassDeadline(call) => self.give_up_call(event.at, call),
+                NetworkEvent::Reach(attempt) => self.reach(event.at, attempt),
+                NetworkEvent::Return(attempt) => self.end_return(event.at, attempt),
+                NetworkEvent::ReachGateway(call) => self.reach_gateway(event.at, call),
+                NetworkEvent::ReachClient(call) => self.reach_client(event.at, call),
             }
             self.handle_departed(event.at);
             if !goes_on(&self.network) {
