@@ -35,4 +35,4 @@ pub use build_objectives::{limits_of, user_cutoff_of};
 pub use error_budget::ALERTS;
 pub use llm::LlmReport;
 pub use model::*;
-pub use network::NetworkReport;
+pub use network::{MeshReport, NetworkReport};

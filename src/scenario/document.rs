@@ -10,6 +10,7 @@ use super::bill::Bill;
 use super::cluster::Cluster;
 use super::helm_chart::HelmChart;
 use super::limits::Limits;
+use super::mesh::MeshSpec;
 use super::objectives::Objective;
 use super::provenance::Provenance;
 use super::timing::{Timing, TimingText};
@@ -103,6 +104,10 @@ pub struct Scenario {
     /// Network time of requests between pods, zones, gateways and clients. Default: none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub network: NetworkSpec,
+    /// The service mesh, whose proxies are injected into pods. Default: the one whose control plane is among the
+    /// manifests, else none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mesh: MeshSpec,
     /// Connections of clients and other services to a service, where they differ from the default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSpec>,

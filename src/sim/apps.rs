@@ -208,6 +208,9 @@ impl Apps {
             if let Some(node) = app.node {
                 traffic.set_node(backend, node.position());
             }
+            if app.has_proxy {
+                traffic.add_proxy(backend);
+            }
             backend
         });
         traffic.set_state(now, backend, BackendState::Refusing);

@@ -6,6 +6,7 @@ mod activators;
 mod actors;
 mod applications;
 mod ingress;
+mod mesh;
 mod rollouts;
 mod settings;
 
@@ -29,9 +30,11 @@ use controllers::ControllerSettings;
 use engine::{SimTime, Streams};
 use faults::TimelineAction;
 use manifest::{Diagnostic, Diagnostics, Severity, Source, read_documents, read_manifests};
+use mesh::{mesh_of, says_of_injection};
 use scenario::cluster::{Cluster, NodePool};
 use scenario::document::StartDate;
 use scenario::machines::Preset;
+use scenario::mesh::InstalledMesh;
 use scenario::resolved::ResolvedScenario;
 use scenario::scheduler_configuration::scheduler_configuration;
 use scenario::{Override, Routing, route_problems};
@@ -62,6 +65,8 @@ pub struct Blueprint<'a> {
     /// derives its own from the store.
     routings: Vec<(SimTime, Routing)>,
     scheduler: SchedulerConfiguration,
+    /// The service mesh.
+    mesh: Option<InstalledMesh>,
     /// Warnings and notes.
     notes: Diagnostics,
 }
@@ -84,6 +89,7 @@ impl<'a> Blueprint<'a> {
             documents: Documents::new(control_plane(hpa)),
             routings: Vec::new(),
             scheduler: SchedulerConfiguration::default(),
+            mesh: mesh_of(resolved),
             notes: Diagnostics::default(),
         };
         blueprint.add_pools();
@@ -168,6 +174,7 @@ impl<'a> Blueprint<'a> {
             apps: self.apps.clone(),
             request_models: self.request_models.clone(),
             network: scenario.network.clone(),
+            mesh: self.mesh.as_ref().map(|mesh| (mesh.injector.clone(), mesh.proxy_time.clone())),
             cpu_loads: self.cpu_loads.clone(),
             traffic,
             ingress_routes,
@@ -195,6 +202,11 @@ impl<'a> Blueprint<'a> {
             settings: cluster.karpenter_settings(),
             times: cluster.machines.times(Preset::Eks),
         })
+    }
+
+    /// The service mesh, if one is installed.
+    pub const fn mesh(&self) -> Option<&InstalledMesh> {
+        self.mesh.as_ref()
     }
 
     /// Warnings and notes about the input.
@@ -264,7 +276,9 @@ impl<'a> Blueprint<'a> {
         }
         self.documents.apply(&manifests);
         let is_left_aside = |one: &&Diagnostic| {
-            !(says_no_part(one, &POOL_KINDS) || has_part && says_no_part(one, &ROUTE_KINDS))
+            !(self.mesh.as_ref().is_some_and(|mesh| says_of_injection(one, mesh))
+                || says_no_part(one, &POOL_KINDS)
+                || has_part && says_no_part(one, &ROUTE_KINDS))
         };
         for problem in reported.iter().filter(is_left_aside) {
             problems.push(problem.clone());

@@ -8,6 +8,7 @@ use super::karpenter::KarpenterPlan;
 use super::node_autoscaler::AutoscalerPlan;
 use super::routes::IngressRoute;
 use cluster::action::Action;
+use cluster::injection::Injector;
 use cluster::node::Node;
 use cluster::{AnySpec, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
@@ -20,7 +21,9 @@ use metrics::MetricsSettings;
 use scenario::Timing;
 use scenario::machines::Preset;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
-use traffic::{NetworkSpec, Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
+use traffic::{
+    NetworkSpec, Recording, RequestModel, RequestModelId, ServiceTraffic, TimeDistribution, Traffic,
+};
 use units::{Bytes, LoopPhase, MilliCpu};
 
 /// Most intervals of a report: a chart cannot show more.
@@ -55,6 +58,8 @@ pub struct World {
     pub request_models: Vec<RequestModel>,
     /// Network times of the requests.
     pub network: NetworkSpec,
+    /// The service mesh that injects proxies, and the time that requests take in each; absent = none.
+    pub mesh: Option<(Injector, TimeDistribution)>,
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
     /// Requests that Ingresses and HTTPRoutes route to those Services.
@@ -167,6 +172,7 @@ impl World {
             apps: BTreeMap::new(),
             request_models: Vec::new(),
             network: NetworkSpec::default(),
+            mesh: None,
             traffic: Vec::new(),
             ingress_routes: Vec::new(),
             cpu_loads: Vec::new(),
@@ -271,7 +277,8 @@ impl World {
         let services = self.traffic.iter().map(|(_, service)| service.clone()).collect();
         let recording = Recording { interval: self.interval, warm_up: self.warm_up, waits: false };
         let mut traffic = Traffic::new(services, self.request_models.clone(), streams, recording);
-        if let Some(times) = self.network.times() {
+        let proxy = self.mesh.as_ref().map(|(_, time)| time);
+        if let Some(times) = self.network.times_with(proxy) {
             traffic.use_network_times(times);
         }
         traffic

@@ -43,6 +43,8 @@ pub struct Backend {
     pub(super) zone: Option<u16>,
     /// Number of its node, if known.
     pub(super) node: Option<u32>,
+    /// Whether requests to it and from it pass the proxy of a mesh.
+    pub(super) has_proxy: bool,
     /// Its peer group in network policies.
     pub(super) peer_group: PeerGroupId,
     /// Requests that hang because its node does not answer or a network policy drops their packets.
@@ -96,6 +98,7 @@ impl Backend {
             endpoint_of: Vec::new(),
             zone: None,
             node: None,
+            has_proxy: false,
             peer_group: 0,
             hanging: 0,
             under_way: 0,

@@ -71,6 +71,8 @@ pub(super) enum Distance {
 pub struct NetworkTimes {
     /// By [`Distance`].
     round_trips: [Quantile; 5],
+    /// In each proxy of a mesh, there and back; absent without a mesh.
+    proxy: Option<Quantile>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -140,21 +142,39 @@ impl NetworkSpec {
 
     /// The times, ready for drawing; `None` if all are zero. The settings must have passed their checks.
     pub fn times(&self) -> Option<NetworkTimes> {
+        self.times_with(None)
+    }
+
+    /// The same with the time in each proxy of a mesh that a request passes, there and back.
+    pub fn times_with(&self, proxy: Option<&TimeDistribution>) -> Option<NetworkTimes> {
         let round_trips = self.round_trips().map(|(_, time)| time.quantile());
         let is_zero = |time: &Quantile| matches!(time, Quantile::Constant(nanos) if *nanos <= 0.0);
-        (!round_trips.iter().all(is_zero)).then_some(NetworkTimes { round_trips })
+        let proxy = proxy.map(TimeDistribution::quantile).filter(|time| !is_zero(time));
+        let takes_time = proxy.is_some() || !round_trips.iter().all(is_zero);
+        takes_time.then_some(NetworkTimes { round_trips, proxy })
     }
 }
 
 impl NetworkTimes {
-    /// Draws a round trip.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "float to int casts saturate, which is meant"
     )]
+    fn drawn(time: &Quantile, stream: &mut Stream) -> SimDuration {
+        SimDuration::from_nanos((time.at(open_unit(stream)) + 0.5) as i64)
+    }
+
+    /// Draws a round trip.
     pub(super) fn draw(&self, distance: Distance, stream: &mut Stream) -> SimDuration {
-        let nanos = self.round_trips[distance as usize].at(open_unit(stream));
-        SimDuration::from_nanos((nanos + 0.5) as i64)
+        Self::drawn(&self.round_trips[distance as usize], stream)
+    }
+
+    /// Draws the time in this many proxies.
+    pub(super) fn draw_proxies(&self, count: usize, stream: &mut Stream) -> SimDuration {
+        let Some(time) = self.proxy.as_ref().filter(|_| count > 0) else {
+            return SimDuration::ZERO;
+        };
+        (0..count).fold(SimDuration::ZERO, |sum, _| sum + Self::drawn(time, stream))
     }
 }
 

@@ -36,6 +36,7 @@ mod kustomize;
 mod layers;
 mod manifests;
 mod many_hpas;
+mod mesh;
 mod named_nodes;
 mod network_policies;
 mod network_time;

@@ -39,6 +39,9 @@ pub fn services(report: &Report, style: Style) -> Vec<String> {
     }
     lines.extend(more(report.services.len(), "service", style));
     lines.extend(paragraph("  network      ", &report.network.in_words()));
+    if let Some(mesh) = &report.network.mesh {
+        lines.extend(paragraph("  mesh         ", &mesh.in_words()));
+    }
     lines
 }
 

@@ -58,6 +58,7 @@ impl ResolvedScenario {
         checker.backends();
         checker.services();
         checker.network();
+        checker.mesh();
         checker.timeline();
         checker.faults();
         checker.containers();

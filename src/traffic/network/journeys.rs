@@ -70,10 +70,12 @@ impl Traffic {
         let Journeys { times, streams, regions } = &mut **journeys;
         let stream = &mut streams[service as usize];
         let to = self.backends.get(endpoint);
+        let mut proxies = usize::from(to.is_some_and(|pod| pod.has_proxy));
         let caller = match call.caller {
             calls::Caller::Request(parent) => {
                 let pod = self.network.attempts.get(parent).and_then(|one| one.place.pod());
                 let pod = pod.and_then(|pod| self.backends.get(pod));
+                proxies += usize::from(pod.is_some_and(|pod| pod.has_proxy));
                 Some((pod.and_then(|pod| pod.node), pod.and_then(|pod| pod.zone)))
             }
             _ if Self::has_gateway(&self.services[service as usize].policy) => {
@@ -87,7 +89,7 @@ impl Traffic {
             (None, _) => Distance::Clients,
             (Some(from), to) => distance(from, to, regions),
         };
-        times.draw(distance, stream)
+        times.draw(distance, stream) + times.draw_proxies(proxies, stream)
     }
 
     /// Sends the request of an attempt to a pod, which it reaches at once or after half of its round trip. Returns the
