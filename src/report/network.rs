@@ -8,7 +8,6 @@ use traffic::{NetworkBasis, NetworkSpec};
 
 /// Network time of the requests of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct NetworkReport {
     /// Where the times come from.
     pub basis: NetworkBasis,
@@ -21,7 +20,6 @@ pub struct NetworkReport {
 
 /// A service mesh.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct MeshReport {
     /// Its name.
     pub name: &'static str,

@@ -10,7 +10,7 @@ use super::routes::IngressRoute;
 use cluster::action::Action;
 use cluster::injection::Injector;
 use cluster::node::Node;
-use cluster::{AnySpec, Name, NamespacedName, ObjectReference};
+use cluster::{AnySpec, Labels, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimDuration, SimTime, Streams, random};
 use faults::{RandomFault, TimelineAction};
@@ -62,6 +62,10 @@ pub struct World {
     pub mesh: Option<(Injector, TimeDistribution)>,
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
+    /// What VirtualServices and DestinationRules say of calls to a Service.
+    pub mesh_rules: BTreeMap<NamespacedName, Vec<String>>,
+    /// The last rows of `traffic` that are no Services, but subsets of their pods.
+    pub subsets: Vec<ServiceSubset>,
     /// Requests that Ingresses and HTTPRoutes route to those Services.
     pub ingress_routes: Vec<IngressRoute>,
     /// Changes of CPU loads, by time.
@@ -84,6 +88,17 @@ pub struct World {
     pub begin: SimTime,
     /// Whether kube-proxy falls back to terminating endpoints of a Service without ready ones.
     pub falls_back_to_terminating: bool,
+}
+
+/// Some pods of a Service, to which the proxies of a mesh send calls.
+#[derive(Clone, Debug)]
+pub struct ServiceSubset {
+    /// Its position in the traffic.
+    pub position: usize,
+    /// The Service.
+    pub service: NamespacedName,
+    /// The labels of its pods.
+    pub labels: Labels,
 }
 
 /// A resolved entry of the timeline.
@@ -174,6 +189,8 @@ impl World {
             network: NetworkSpec::default(),
             mesh: None,
             traffic: Vec::new(),
+            mesh_rules: BTreeMap::new(),
+            subsets: Vec::new(),
             ingress_routes: Vec::new(),
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
@@ -270,6 +287,12 @@ impl World {
     /// The position of a Service in the traffic, if it has any.
     pub(super) fn traffic_position(&self, service: &NamespacedName) -> Option<usize> {
         self.traffic.iter().position(|(name, _)| name == service)
+    }
+
+    /// The positions of the subsets of a Service in the traffic.
+    pub(super) fn subsets_of(&self, service: &NamespacedName) -> impl Iterator<Item = usize> {
+        let own = self.subsets.iter().filter(move |subset| subset.service == *service);
+        own.map(|subset| subset.position)
     }
 
     /// The traffic at the start of the run.

@@ -37,6 +37,7 @@ mod layers;
 mod manifests;
 mod many_hpas;
 mod mesh;
+mod mesh_routes;
 mod named_nodes;
 mod network_policies;
 mod network_time;

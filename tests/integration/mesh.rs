@@ -240,8 +240,8 @@ fn each_proxy_on_the_way_takes_its_time() {
 
 #[test]
 fn the_limit_of_a_proxy_is_no_cpu_for_the_application() {
-    // With its 300m a request of 20 ms waits for a part of a period; the proxy's 2 cores do not help.
-    let resources = "requests: {cpu: 50m, memory: 64Mi}, limits: {cpu: 50m, memory: 64Mi}";
+    // With its 150m a request of 20 ms waits for the next period; the proxy's 2 cores do not help.
+    let resources = "requests: {cpu: 50m, memory: 64Mi}, limits: {cpu: 150m, memory: 64Mi}";
     let without = means("kind: none", resources);
     let with = means("kind: istio, proxyTime: 0s", resources);
     assert!((with[1] - without[1]).abs() < 0.5, "{without:?} {with:?}");

@@ -263,6 +263,7 @@ fn a_route_counts_the_way_of_its_clients_once() {
         policies: vec![(SimTime::ZERO, policy)],
         has_port: true,
         canary_of: None,
+        mirrors: Vec::new(),
     };
     let service = ServiceTraffic::without_clients("s/0".into());
     let mut policy = service.policy.clone();

@@ -18,7 +18,8 @@ impl Traffic {
         id: Id<Call>,
         call: &Call,
     ) -> Result<(), FailureCause> {
-        let Edge { service, has_port, .. } = self.network.edges[call.edge as usize];
+        let Edge { service: named, pods: service, has_port, .. } =
+            self.network.edges[call.edge as usize];
         if !has_port {
             return Err(FailureCause::NoEndpoint);
         }
@@ -34,7 +35,7 @@ impl Traffic {
         } else {
             let endpoint = self.choose_endpoint(now, service, call)?;
             let attempt = self.network.attempts.next_id();
-            let place = if self.is_blocked(service, call, endpoint) {
+            let place = if self.is_blocked(named, call, endpoint) {
                 let (place, model) = self.block(endpoint);
                 Ok((place, model, SimDuration::ZERO))
             } else {

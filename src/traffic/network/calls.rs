@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::mesh::Fault;
 use super::{DEPTH_MAX, NetworkEvent};
 use crate::backend::BackendId;
 use crate::path::Traffic;
@@ -47,6 +48,8 @@ pub(crate) enum Caller {
     User(u32, u32),
     /// Another request.
     Request(Id<Attempt>),
+    /// A proxy that mirrors a request, and ignores the answer.
+    Mirror,
 }
 
 impl Caller {
@@ -55,7 +58,7 @@ impl Caller {
         match self {
             Self::Client => (session > 0).then(|| session.into()),
             Self::User(group, user) => Some((u64::from(group) + 1) << 32 | u64::from(user)),
-            Self::Request(_) => None,
+            Self::Request(_) | Self::Mirror => None,
         }
     }
 }
@@ -107,6 +110,7 @@ impl Traffic {
         caller: Caller,
         depth: u8,
     ) {
+        let edge = self.choice_of(now, edge, tokens, depth);
         let service = self.network.edges[edge as usize].service as usize;
         let client_trip = self.client_trip(service, caller);
         let there = SimDuration::from_nanos(client_trip.as_nanos() / 2);
@@ -158,7 +162,15 @@ impl Traffic {
         }
         if depth > DEPTH_MAX {
             self.end_call(now, id, Err(FailureCause::Dependency));
+        } else if let Some(fault) = self.draw_fault(edge) {
+            match fault {
+                Fault::Delay(delay) => {
+                    self.network.enter(now + delay, NetworkEvent::ReachGateway(id));
+                }
+                Fault::Error => self.end_call(now, id, Err(FailureCause::Injected)),
+            }
         } else if there > SimDuration::ZERO {
+            let network = &mut self.network;
             network.enter(now + there, NetworkEvent::ReachGateway(id));
         } else {
             self.try_call(now, id, &call);
@@ -191,7 +203,7 @@ impl Traffic {
         if std::mem::take(&mut call.is_retrying) {
             edge.retrying -= 1;
         }
-        let endpoints = services[edge.service as usize].available.len();
+        let endpoints = services[edge.pods as usize].available.len();
         let retries = edge
             .retries
             .filter(|retries| retries.again(cause, call.retries, now - call.made, endpoints))
@@ -255,7 +267,7 @@ impl Traffic {
         let record = &mut self.records.services[edge.service as usize];
         record.user_ended(user, call.made, result.is_ok());
         let parent = match call.caller {
-            Caller::Client => return,
+            Caller::Client | Caller::Mirror => return,
             Caller::User(group, user) => return network.think(now, (group, user)),
             Caller::Request(parent) => parent,
         };
@@ -266,7 +278,9 @@ impl Traffic {
         }
         if result.is_err() && !is_optional {
             let called = edge.service;
-            let failed = &mut self.records.services[attempt.service as usize];
+            let own = attempt.call.and_then(|call| network.calls.get(call));
+            let own = own.map_or(attempt.service, |call| network.edges[call.edge as usize].service);
+            let failed = &mut self.records.services[own as usize];
             if failed.counts(call.made) {
                 *failed.failed_calls.entry(called).or_default() += 1;
             }

@@ -57,7 +57,7 @@ impl Traffic {
     /// Draws the round trip between a call's client and the gateway before the service; zero for calls of pods.
     pub(super) fn client_trip(&mut self, service: usize, caller: calls::Caller) -> SimDuration {
         let Some(journeys) = &mut self.network.journeys else { return SimDuration::ZERO };
-        let is_inside = matches!(caller, calls::Caller::Request(_));
+        let is_inside = matches!(caller, calls::Caller::Request(_) | calls::Caller::Mirror);
         if is_inside || !Self::has_gateway(&self.services[service].policy) {
             return SimDuration::ZERO;
         }
@@ -78,6 +78,7 @@ impl Traffic {
                 proxies += usize::from(pod.is_some_and(|pod| pod.has_proxy));
                 Some((pod.and_then(|pod| pod.node), pod.and_then(|pod| pod.zone)))
             }
+            calls::Caller::Mirror => Some((None, None)),
             _ if Self::has_gateway(&self.services[service as usize].policy) => {
                 let zones = usize::from(self.zones);
                 let zone = (zones > 0).then(|| index_below(stream, zones));

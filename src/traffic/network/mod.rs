@@ -15,6 +15,7 @@ mod deadlines;
 mod edge;
 mod graph;
 mod journeys;
+mod mesh;
 mod node_cpus;
 mod pods;
 mod work_queue;
@@ -26,7 +27,7 @@ use std::ops::Range;
 
 use activator::Activator;
 pub use activator::{Activity, HeldRequests, Notices};
-pub(super) use edge::Edge;
+pub(super) use edge::{Edge, MeshEdge};
 pub(super) use graph::graph;
 
 use super::arrivals::{Arrival, BufferedArrivals, Users};
@@ -100,6 +101,8 @@ pub(super) struct Route {
     pub main: Option<(u32, Vec<(SimTime, u32)>)>,
     /// Whether its next arrival is scheduled.
     pub is_entered: bool,
+    /// The edges of mirrored requests, with their shares.
+    pub mirrors: Vec<(u32, f64)>,
 }
 
 /// State of a service in the network of calls.
@@ -180,7 +183,8 @@ impl Network {
 
     /// Services that are called by other services or reached by routes.
     pub(super) fn called_services(&self) -> impl Iterator<Item = u32> + '_ {
-        self.edges.iter().skip(self.services.len()).map(|edge| edge.service)
+        let called = self.edges.iter().skip(self.services.len());
+        called.flat_map(|edge| [edge.service, edge.pods])
     }
 
     /// Whether requests to a service need events because its clients retry.
