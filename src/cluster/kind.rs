@@ -150,6 +150,7 @@ const CERTIFICATES: &str = "certificates are not simulated";
 const AT_SERVICE: &str = "requests enter at the Service";
 const BY_ROUTE: &str =
     "requests enter at the Service, except those under `ingress` of the scenario";
+const BY_MESH: &str = "no Istio is installed (`mesh` of the scenario), so calls go to the Service itself, by kube-proxy";
 const BY_SELECTOR: &str = "a Service has the endpoints of its selector";
 const PAST: &str = "it only describes the past";
 const EVERY_REQUEST: &str = "the API server accepts every request without queueing";
@@ -203,6 +204,8 @@ kinds! {
     "networking.k8s.io" "v1" IngressClass "ingressclasses" [] Cluster HELD, LeftAside(AT_SERVICE);
     "gateway.networking.k8s.io" "v1" Gateway "gateways" ["gtw"] Namespaced Verbs::NONE, LeftAside(AT_SERVICE);
     "gateway.networking.k8s.io" "v1" GatewayClass "gatewayclasses" ["gc"] Cluster Verbs::NONE, LeftAside(AT_SERVICE);
+    "networking.istio.io" "v1" VirtualService "virtualservices" ["vs"] Namespaced Verbs::NONE, LeftAside(BY_MESH);
+    "networking.istio.io" "v1" DestinationRule "destinationrules" ["dr"] Namespaced Verbs::NONE, LeftAside(BY_MESH);
     "networking.k8s.io" "v1" NetworkPolicy "networkpolicies" ["netpol"] Namespaced HELD, Simulated;
     "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);

@@ -22,6 +22,7 @@ pub mod formula;
 pub mod hpa;
 pub mod hpa_object;
 pub mod hpa_status;
+pub mod injection;
 pub mod job;
 pub mod job_indexes;
 mod job_update;

@@ -107,12 +107,13 @@ impl PodSpec {
     }
 
     /// The CPU that the running containers and sidecars may use together; absent if one of them has
-    /// no limit. A limit at pod level replaces the sum. A lower limit than [`CPU_LIMIT_MIN`] is raised to it.
+    /// no limit. The proxy of a mesh does not count: the application cannot use its share. A limit at pod level replaces the sum. A lower limit than [`CPU_LIMIT_MIN`] is raised to it.
     pub fn cpu_limit(&self) -> Option<MilliCpu> {
         let limited = |limits: &ResourceList| {
             limits.get("cpu").map(MilliCpu::from).filter(|limit| limit.0 > 0)
         };
-        let sum = || self.running().map(|one| limited(&one.limits)).sum::<Option<MilliCpu>>();
+        let own = || self.running().filter(|one| !one.is_proxy);
+        let sum = || own().map(|one| limited(&one.limits)).sum::<Option<MilliCpu>>();
         limited(&self.pod_limits).or_else(sum).map(|limit| limit.max(CPU_LIMIT_MIN))
     }
 
@@ -220,6 +221,8 @@ pub struct Container {
     pub post_start_sleep: Option<SimDuration>,
     /// An init container with `restartPolicy: Always`.
     pub is_sidecar: bool,
+    /// Whether a service mesh injected it.
+    pub is_proxy: bool,
     /// Its own restart policy and rules, if any.
     pub restart: Option<Box<ContainerRestart>>,
     /// `resizePolicy`: the resources whose resize restarts the container.

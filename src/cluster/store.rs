@@ -10,6 +10,7 @@ use super::claim::ClaimId;
 use super::custom_metrics::{CustomMetrics, MetricsApis};
 use super::deployment::DeploymentId;
 use super::hpa_object::HpaId;
+use super::injection::Injector;
 use super::job::{Job, JobId, JobOwner};
 use super::kind::Kind;
 use super::meta::{Labels, Name, NamespacedName};
@@ -47,6 +48,8 @@ pub struct Store {
     pub(super) failing_metrics: BTreeSet<Name>,
     /// The calendar instant at which simulated time is zero.
     start: Timestamp,
+    /// The webhook of a service mesh, if one is installed.
+    pub(super) injector: Option<Injector>,
     pub(super) index: Index,
     pub(super) revisions: Revisions,
     pub(super) overlaps: Overlaps,
@@ -103,6 +106,7 @@ impl Store {
             metrics_apis: MetricsApis::default(),
             failing_metrics: BTreeSet::new(),
             start: Timestamp::UNIX_EPOCH,
+            injector: None,
             index: Index::default(),
             revisions: Revisions::default(),
             overlaps: Overlaps::default(),

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use cluster::Name;
-use cluster::pod_template::PodSpec;
+use cluster::injection::PROXY_START;
+use cluster::pod_template::{Container, PodSpec};
 use engine::random::{LogNormal, happens};
 use engine::{SimDuration, Streams};
 use rand_distr::Distribution;
@@ -203,16 +204,15 @@ pub struct PodProfile {
 impl PodProfile {
     /// Position of the application among the containers, init containers first.
     pub fn position(&self, spec: &PodSpec) -> usize {
-        let named = |name: &Name| spec.containers.iter().position(|one| one.name == *name);
-        let position = self.container.as_ref().and_then(named).unwrap_or(0);
-        spec.init_containers.len() + position
+        spec.init_containers.len() + spec.application(self.container.as_ref())
     }
 
     /// The profile of every container, init containers first. Containers without a profile answer at once and exit on
     /// SIGTERM; init containers share the application's `init`.
     pub fn of_containers(&self, spec: &PodSpec) -> Vec<AppProfile> {
         let app = self.position(spec);
-        let to_run = spec.init_containers.iter().filter(|one| !one.is_sidecar).count();
+        let is_own = |one: &&Container| !one.is_sidecar && !one.is_proxy;
+        let to_run = spec.init_containers.iter().filter(is_own).count();
         let share = self.app.init / i64::try_from(to_run.max(1)).unwrap_or(i64::MAX);
         let plain = AppProfile {
             image_pull: self.app.image_pull,
@@ -221,11 +221,14 @@ impl PodProfile {
             on_sigterm: OnSigterm::Exit,
             ..AppProfile::default()
         };
+        let warm_up = |one: &Container| if one.is_proxy { PROXY_START } else { SimDuration::ZERO };
         let init = spec.init_containers.iter().map(|one| {
-            let runs_for = (!one.is_sidecar).then_some(share);
-            (&one.name, AppProfile { runs_for, ..plain })
+            let runs_for =
+                (!one.is_sidecar).then_some(if one.is_proxy { SimDuration::ZERO } else { share });
+            (&one.name, AppProfile { runs_for, warm_up: warm_up(one), ..plain })
         });
-        let regular = spec.containers.iter().map(|one| (&one.name, plain));
+        let regular = spec.containers.iter();
+        let regular = regular.map(|one| (&one.name, AppProfile { warm_up: warm_up(one), ..plain }));
         let described = |(position, (name, default)): (usize, (&Name, AppProfile))| {
             let own = self.others.get(name).copied();
             if position == app { self.app } else { own.unwrap_or(default) }

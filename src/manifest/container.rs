@@ -52,6 +52,7 @@ pub(super) fn container(
         pre_stop_sleep: lifecycle.and_then(|one| hook_time(one.pre_stop.as_ref()?)),
         post_start_sleep: lifecycle.and_then(|one| hook_time(one.post_start.as_ref()?)),
         is_sidecar: false,
+        is_proxy: false,
         restart: restart(container),
         restarts_on_resize: restarts_on_resize(container, path, errors),
     }

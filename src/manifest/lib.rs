@@ -71,6 +71,7 @@ pub mod yaml;
 pub use decode::{decode, decode_without_diagnostics};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use load::{ControlPlane, Loaded, Object, admit, admit_with, admit_written, load, stored};
+pub use modelled::NO_MESH;
 pub use object::{Manifest, Origin, objects_of, read_manifests, read_value};
 pub use omit::{omission, without};
 pub use path::FieldPath;

@@ -326,9 +326,13 @@ const MEANINGS: [(&str, &str, &str); 36] = [
     ("ServicePort", "protocol nodePort", "requests enter at the Service's port"),
 ];
 
+/// Labels and annotations of a service mesh that act if one is installed.
+pub const NO_MESH: &str = "no sidecar is injected, as no mesh is installed (`mesh` of the scenario): requests lack its \
+                           latency and CPU";
+
 /// Annotations and labels that are effective in a cluster but not simulated, by key, or by prefix if the name ends in
 /// `*`.
-const MARKS: [(&str, &str); 26] = [
+const MARKS: [(&str, &str); 34] = [
     ("cluster-autoscaler.kubernetes.io/*", "only scenarios with the Cluster Autoscaler use it"),
     ("karpenter.sh/do-not-disrupt", "only scenarios with Karpenter use it"),
     ("karpenter.sh/do-not-evict", "Karpenter 1 reads `karpenter.sh/do-not-disrupt` instead"),
@@ -347,13 +351,21 @@ const MARKS: [(&str, &str); 26] = [
     ("networking.gke.io/*", "load balancers add to the bill, not to latency"),
     ("cloud.google.com/*", "load balancers and backends of the cloud are not simulated"),
     ("metallb.universe.tf/*", "load balancers add to the bill, not to latency"),
-    ("sidecar.istio.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
-    ("istio-injection", "no sidecar is injected, so requests lack its latency and CPU"),
-    ("istio.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
-    ("traffic.sidecar.istio.io/*", "no sidecar is injected"),
-    ("proxy.istio.io/*", "no sidecar is injected"),
-    ("linkerd.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
-    ("config.linkerd.io/*", "no sidecar is injected"),
+    ("sidecar.istio.io/inject", NO_MESH),
+    ("sidecar.istio.io/proxyCPU*", NO_MESH),
+    ("sidecar.istio.io/proxyMemory*", NO_MESH),
+    ("istio-injection", NO_MESH),
+    ("istio.io/rev", NO_MESH),
+    ("linkerd.io/inject", NO_MESH),
+    ("config.linkerd.io/proxy-cpu-*", NO_MESH),
+    ("config.linkerd.io/proxy-memory-*", NO_MESH),
+    ("istio.io/dataplane-mode", "the proxies of ambient mode add neither latency nor CPU"),
+    ("sidecar.istio.io/*", "an injected sidecar is as the mesh is installed"),
+    ("istio.io/*", "an injected sidecar is as the mesh is installed"),
+    ("traffic.sidecar.istio.io/*", "all requests pass an injected sidecar"),
+    ("proxy.istio.io/*", "an injected sidecar is as the mesh is installed"),
+    ("linkerd.io/*", "an injected sidecar is as the mesh is installed"),
+    ("config.linkerd.io/*", "an injected sidecar is as the mesh is installed"),
     ("dapr.io/*", "no sidecar is injected, so requests lack its latency and CPU"),
     ("vault.hashicorp.com/*", "no sidecar is injected, and Secrets are available at once"),
     ("helm.sh/hook*", "all objects exist from the start"),

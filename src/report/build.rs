@@ -11,6 +11,7 @@ use super::model::{
     LogEntry, Notice, PoolReport, Report, RunInfo, Spread, WorkloadCost, WorkloadReport,
     WorkloadSeries, WorkloadSteps,
 };
+use super::network::NetworkReport;
 use super::node_bill::NodeCosts;
 use super::{node_changes, node_costs};
 use capacity::cost::{self, CostAllocation};
@@ -18,7 +19,9 @@ use cluster::Name;
 use engine::{SimDuration, SimTime};
 use record::{BatchTrack, NodeTrack, Recorder, Steps, TimeWeighted, WorkloadTrack};
 use scenario::objectives::Objective;
-use traffic::{HeldRequests, IntervalFigures, MinuteFigures, Outcomes, ServiceFigures, UserUptime};
+use traffic::{
+    HeldRequests, IntervalFigures, MinuteFigures, NetworkSpec, Outcomes, ServiceFigures, UserUptime,
+};
 use units::{Money, ResourceTime};
 
 /// Input of a report.
@@ -36,6 +39,8 @@ pub struct ReportInput<'a> {
     pub services: &'a [ServiceFacts],
     /// The scenario's objectives.
     pub objectives: &'a [Objective],
+    /// The scenario's network times.
+    pub network: &'a NetworkSpec,
     /// Inputs of the invoice.
     pub bill: BillFacts<'a>,
     /// Notes about the scenario and its manifests: ignored fields, kinds that are not simulated.
@@ -133,6 +138,7 @@ pub fn build(facts: ReportInput<'_>) -> Report {
             .map(|end| end.as_secs_f64())
             .collect(),
         services,
+        network: NetworkReport::of(facts.network),
     };
     report.cost.ledger = ledger;
     report.cost.ledger.beside = report.cost.total_usd - report.cost.nodes_usd;

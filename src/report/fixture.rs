@@ -9,6 +9,7 @@ use super::model::{
     PoolReport, Provenance, Report, RunInfo, ServiceReport, ServiceSeries, Spread, WorkloadCost,
     WorkloadReport, WorkloadSeries, WorkloadSteps,
 };
+use super::network::NetworkReport;
 use crate::ledger::Ledger;
 use engine::SimDuration;
 use units::{HourlyPrice, Money};
@@ -46,6 +47,7 @@ pub fn hour(interval_seconds: f64) -> Report {
         cost: cost(),
         attention: log::attention(),
         phases: None,
+        network: NetworkReport::default(),
         assumptions: Vec::new(),
         log: log::log(),
         interval_ends_seconds: ends,
@@ -62,6 +64,7 @@ pub fn empty() -> Report {
         cost: CostReport::default(),
         attention: Vec::new(),
         phases: None,
+        network: NetworkReport::default(),
         assumptions: Vec::new(),
         log: Vec::new(),
         interval_ends_seconds: Vec::new(),

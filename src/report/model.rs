@@ -14,6 +14,7 @@ use serde::Serialize;
 
 pub use super::balancing::Balancing;
 use super::llm::LlmReport;
+use super::network::NetworkReport;
 pub use activator::ActivatorReport;
 pub use assumption::{Assumption, HeadlineFigures};
 pub use budgets::{BurnRateAlert, ErrorBudget, GoodAndFast};
@@ -27,7 +28,7 @@ pub use steps::{ClusterSteps, WorkloadSteps};
 pub use user_uptime::{UserUptimeReport, WorstWindow};
 
 /// Version of the JSON output: the minor version grows with added fields, the major version with changed ones.
-pub const FORMAT_VERSION: &str = "1.6";
+pub const FORMAT_VERSION: &str = "1.7";
 
 /// The result of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -40,6 +41,8 @@ pub struct Report {
     pub objectives: Vec<ObjectiveResult>,
     /// Services with traffic: those with objectives first, then those called by clients, busiest first.
     pub services: Vec<ServiceReport>,
+    /// Network time of the requests.
+    pub network: NetworkReport,
     /// Error budgets of the objectives and their causes of use.
     pub error_budgets: Vec<ErrorBudget>,
     /// Replicas, restarts and CPU of each workload.

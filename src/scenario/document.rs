@@ -10,6 +10,7 @@ use super::bill::Bill;
 use super::cluster::Cluster;
 use super::helm_chart::HelmChart;
 use super::limits::Limits;
+use super::mesh::MeshSpec;
 use super::objectives::Objective;
 use super::provenance::Provenance;
 use super::timing::{Timing, TimingText};
@@ -21,7 +22,9 @@ use engine::SimDuration;
 use faults::{RandomFault, TimelineEntry};
 use kubelet::KubeletSettings;
 use metrics::MetricsSettings;
-use traffic::{CallSpec, IngressRouteSpec, RequestModelSpec, ServiceSpec, TrafficSpec};
+use traffic::{
+    CallSpec, IngressRouteSpec, NetworkSpec, RequestModelSpec, ServiceSpec, TrafficSpec,
+};
 
 /// A what-if question about a Kubernetes system: the manifests, the cluster, the traffic, the faults
 /// and changes, and the objectives to be met.
@@ -98,6 +101,13 @@ pub struct Scenario {
     /// manifests route to Services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<IngressRouteSpec>,
+    /// Network time of requests between pods, zones, gateways and clients. Default: none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub network: NetworkSpec,
+    /// The service mesh, whose proxies are injected into pods. Default: the one whose control plane is among the
+    /// manifests, else none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mesh: MeshSpec,
     /// Connections of clients and other services to a service, where they differ from the default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceSpec>,

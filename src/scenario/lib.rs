@@ -15,6 +15,8 @@ pub mod karpenter;
 pub mod limits;
 mod machine_prices;
 pub mod machines;
+pub mod mesh;
+pub mod mesh_routes;
 pub mod node_autoscaler;
 pub mod objectives;
 mod open_slo;

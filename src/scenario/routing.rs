@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use canary::CanaryWeight;
 use cluster::{Kind, NamespacedName, ObjectReference};
+pub(crate) use http_route::status;
 use limits::RouteLimits;
 use manifest::{Diagnostic, FieldPath, Manifest, decode, decode_without_diagnostics};
 pub use targets::{missing_ports, missing_services, target_problems};
@@ -59,6 +60,8 @@ pub struct Rule {
     canary: Option<CanaryWeight>,
     /// Time limits and retries, from the annotations of ingress-nginx if it is the controller, or from the HTTPRoute.
     limits: RouteLimits,
+    /// Services that get a share of the requests, 0 to 1, a second time.
+    mirrors: Vec<(NamespacedName, f64)>,
     class: Class,
 }
 
@@ -274,6 +277,11 @@ fn shown(port: &IntOrString) -> String {
 }
 
 impl Rule {
+    /// Services that get a share of the requests, 0 to 1, a second time, with their answers ignored.
+    pub fn mirrors(&self) -> &[(NamespacedName, f64)] {
+        &self.mirrors
+    }
+
     /// Host and path, for messages.
     fn place(&self) -> String {
         let host = self.host.as_deref().unwrap_or("*");

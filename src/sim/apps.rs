@@ -17,7 +17,7 @@ pub(super) use self::pod_app::PodApp;
 use self::pod_app::{ResourceNeeds, node_cpu};
 use self::pod_slots::PodSlots;
 use super::world::{App, AppPlan, CpuLoadStep};
-use cluster::node::ZONE_LABEL;
+use cluster::node::{REGION_LABEL, ZONE_LABEL};
 use cluster::pod::{Owner, Pod, PodId};
 use cluster::pod_template::TemplateId;
 use cluster::{ClusterView, Kind, Name, ObjectReference};
@@ -36,6 +36,8 @@ pub(super) struct Apps {
     plans: FxHashMap<Owner, Option<Arc<AppPlan>>>,
     /// Zones in the order in which pods first appeared in them.
     zones: Vec<Name>,
+    /// The region of each, empty if its nodes have no region label.
+    regions: Vec<Name>,
     /// Resource needs of the pods of each template. Looked up only, never iterated.
     needs: FxHashMap<TemplateId, ResourceNeeds>,
     /// Pods whose memory can exceed their request.
@@ -100,7 +102,9 @@ impl Apps {
         let node = pod.node.and_then(|node| view.nodes().get(node));
         let zone = node.and_then(|node| node.meta.labels.get(ZONE_LABEL))?;
         let known = self.zones.iter().position(|one| one == zone).unwrap_or_else(|| {
+            let region = node.and_then(|node| node.meta.labels.get(REGION_LABEL));
             self.zones.push(zone.clone());
+            self.regions.push(region.cloned().unwrap_or_default());
             self.zones.len() - 1
         });
         Some(u16::try_from(known).unwrap_or(u16::MAX))
@@ -183,7 +187,7 @@ impl Apps {
 
     /// The container has started, but nothing listens yet.
     pub(super) fn started(&mut self, now: SimTime, pod: PodId, traffic: &mut Traffic) {
-        let Self { by_pod, cpus, restless, started, workers, .. } = self;
+        let Self { by_pod, cpus, restless, started, workers, regions, .. } = self;
         restless.insert(pod);
         let Some(app) = app_in_mut(by_pod, pod) else { return };
         app.start(now);
@@ -198,9 +202,15 @@ impl Apps {
             traffic.set_quota(now, backend, app.limit_cores);
             if let Some(zone) = app.zone {
                 traffic.set_zone(backend, zone);
+                let region = regions.get(usize::from(zone));
+                let region = regions.iter().position(|one| Some(one) == region);
+                traffic.set_region(zone, region.unwrap_or_default());
             }
             if let Some(node) = app.node {
                 traffic.set_node(backend, node.position());
+            }
+            if app.has_proxy {
+                traffic.add_proxy(backend);
             }
             backend
         });

@@ -6,6 +6,7 @@ mod activators;
 mod actors;
 mod applications;
 mod ingress;
+mod mesh;
 mod rollouts;
 mod settings;
 
@@ -29,9 +30,12 @@ use controllers::ControllerSettings;
 use engine::{SimTime, Streams};
 use faults::TimelineAction;
 use manifest::{Diagnostic, Diagnostics, Severity, Source, read_documents, read_manifests};
+use mesh::{mesh_of, says_of_mesh};
 use scenario::cluster::{Cluster, NodePool};
 use scenario::document::StartDate;
 use scenario::machines::Preset;
+use scenario::mesh::InstalledMesh;
+use scenario::mesh_routes::MeshRouting;
 use scenario::resolved::ResolvedScenario;
 use scenario::scheduler_configuration::scheduler_configuration;
 use scenario::{Override, Routing, route_problems};
@@ -62,6 +66,10 @@ pub struct Blueprint<'a> {
     /// derives its own from the store.
     routings: Vec<(SimTime, Routing)>,
     scheduler: SchedulerConfiguration,
+    /// The service mesh.
+    mesh: Option<InstalledMesh>,
+    /// Its settings for calls to Services.
+    mesh_routing: MeshRouting,
     /// Warnings and notes.
     notes: Diagnostics,
 }
@@ -84,6 +92,8 @@ impl<'a> Blueprint<'a> {
             documents: Documents::new(control_plane(hpa)),
             routings: Vec::new(),
             scheduler: SchedulerConfiguration::default(),
+            mesh: mesh_of(resolved),
+            mesh_routing: MeshRouting::default(),
             notes: Diagnostics::default(),
         };
         blueprint.add_pools();
@@ -99,6 +109,7 @@ impl<'a> Blueprint<'a> {
         }
         blueprint.take_nodes();
         blueprint.add_routing(SimTime::ZERO, &mut problems);
+        blueprint.add_mesh_routing(&mut problems);
         blueprint.check_ingress_routes(&mut problems);
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
@@ -148,6 +159,7 @@ impl<'a> Blueprint<'a> {
         self.add_classes(&mut traffic);
         self.add_activators(&mut traffic);
         self.add_measured_services(&mut traffic);
+        let subsets = self.route_in_mesh(&mut traffic);
         let ties = TieBreaker::drawn(streams.stream("scheduler ties", 0));
         let scheduler = Scheduler::new(&self.scheduler, ties).map_err(|error| {
             problems.push(Diagnostic::error("scheduler", error.to_string()));
@@ -167,8 +179,12 @@ impl<'a> Blueprint<'a> {
             objects: self.objects.clone(),
             apps: self.apps.clone(),
             request_models: self.request_models.clone(),
+            network: scenario.network.clone(),
+            mesh: self.mesh.as_ref().map(|mesh| (mesh.injector.clone(), mesh.proxy_time.clone())),
             cpu_loads: self.cpu_loads.clone(),
+            mesh_rules: self.mesh_rules(&traffic),
             traffic,
+            subsets,
             ingress_routes,
             timeline: self.timeline.clone(),
             faults: scenario.faults.clone(),
@@ -194,6 +210,11 @@ impl<'a> Blueprint<'a> {
             settings: cluster.karpenter_settings(),
             times: cluster.machines.times(Preset::Eks),
         })
+    }
+
+    /// The service mesh, if one is installed.
+    pub const fn mesh(&self) -> Option<&InstalledMesh> {
+        self.mesh.as_ref()
     }
 
     /// Warnings and notes about the input.
@@ -263,7 +284,9 @@ impl<'a> Blueprint<'a> {
         }
         self.documents.apply(&manifests);
         let is_left_aside = |one: &&Diagnostic| {
-            !(says_no_part(one, &POOL_KINDS) || has_part && says_no_part(one, &ROUTE_KINDS))
+            !(self.mesh.as_ref().is_some_and(|mesh| says_of_mesh(one, mesh))
+                || says_no_part(one, &POOL_KINDS)
+                || has_part && says_no_part(one, &ROUTE_KINDS))
         };
         for problem in reported.iter().filter(is_left_aside) {
             problems.push(problem.clone());

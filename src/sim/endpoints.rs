@@ -36,6 +36,8 @@ pub(super) struct Endpoints {
     down: BTreeMap<usize, &'static str>,
     /// Positions whose reason may have changed.
     changed: BTreeSet<usize>,
+    /// Number of the positions that are Services, and not subsets of their pods.
+    reported: usize,
     /// [`Kubelet::reach_revision`] at the last check.
     reach_revision: u64,
 }
@@ -60,13 +62,15 @@ impl Endpoints {
             writing: Vec::new(),
         };
         let services = world.traffic.len();
+        let reported = services - world.subsets.len();
         Self {
             writers: Via::ALL.map(follower),
             propagating: VecDeque::new(),
             services: vec![None; services],
             positions: FxHashMap::default(),
-            down: (0..services).map(|position| (position, "")).collect(),
-            changed: (0..services).collect(),
+            down: (0..reported).map(|position| (position, "")).collect(),
+            changed: (0..reported).collect(),
+            reported,
             reach_revision: 0,
         }
     }
@@ -94,12 +98,25 @@ impl Endpoints {
             self.changed.insert(position);
             let via = env.world.traffic[position].1.policy.via;
             balance(traffic, traffic_id(position), service, via);
+            for subset in env.world.subsets_of(&service.meta.id) {
+                self.services[subset] = Some(id);
+                balance(traffic, traffic_id(subset), service, Via::Mesh);
+            }
         }
     }
 
     /// The endpoints of a Service changed, or the Service was deleted.
     pub(super) fn changed(&mut self, env: &mut Environment, id: ServiceId) {
         let Some(position) = self.positions.get(&id).copied() else { return };
+        let world = Arc::clone(&env.world);
+        let mut subsets = world.subsets_of(&world.traffic[position].0).peekable();
+        if subsets.peek().is_some() {
+            let Follower { writer, changed, .. } = &mut self.writers[Via::Mesh as usize];
+            changed.extend(subsets);
+            if let Some(at) = writer.wake(env.now) {
+                env.enter(at, Event::WriteRules { via: Via::Mesh });
+            }
+        }
         if let Some(service) = env.store().services().get(id).filter(|one| one.spec.is_headless) {
             self.propagating.push_back((id, routable(service.endpoints.iter(), false)));
             let at = env.now + env.world.timing.dns_cache;
@@ -125,7 +142,7 @@ impl Endpoints {
         let world = Arc::clone(&env.world);
         let writes = rule_sync_of(&world.timing, via);
         // A gateway waits for further changes before it writes.
-        let waits_for_more = via == Via::Gateway;
+        let waits_for_more = matches!(via, Via::Gateway | Via::Mesh);
         if !self.writers[via as usize].writer.is_writing() {
             if !waits_for_more {
                 self.read_changed(env, apps, via);
@@ -163,8 +180,17 @@ impl Endpoints {
         // The fallback to terminating endpoints is a rule of kube-proxy only.
         let is_of_proxy = env.world.traffic[position].1.policy.via == Via::KubeProxy;
         let falls_back = env.world.falls_back_to_terminating && is_of_proxy;
-        let with_port =
-            service.endpoints.iter().filter(|one| has_port(env.view(), service, one.pod));
+        let subset = env.world.subsets.iter().find(|subset| subset.position == position);
+        let is_in_subset = |pod: PodId| {
+            let view = env.view();
+            let Some((subset, pod)) = subset.zip(view.pods().get(pod)) else { return true };
+            let labels = view.store().labels_of(pod);
+            subset.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        let with_port = service
+            .endpoints
+            .iter()
+            .filter(|one| has_port(env.view(), service, one.pod) && is_in_subset(one.pod));
         backends(apps, &routable(with_port, falls_back))
     }
 
@@ -198,7 +224,7 @@ impl Endpoints {
     ) {
         let mut positions = self.take_changed(env, kubelet);
         positions.extend(traffic.take_touched().into_iter().map(|service| service.0 as usize));
-        for position in positions {
+        for position in positions.into_iter().filter(|position| *position < self.reported) {
             let down = self.why_unreachable(env, kubelet, traffic, position);
             match down {
                 Some(why) => self.down.insert(position, why),

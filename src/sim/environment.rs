@@ -36,7 +36,9 @@ impl Environment {
         let mut controllers = controllers::all(&settings, world.timing.watch);
         controllers.extend(further);
         let plane = ControlPlane::new(
-            Store::new(Streams::new(world.seed)).starting_at(world.controllers.start),
+            Store::new(Streams::new(world.seed))
+                .starting_at(world.controllers.start)
+                .with_injector(world.mesh.as_ref().map(|(injector, _)| injector.clone())),
             controllers,
             ControlPlaneSettings {
                 watch_latency: world.timing.watch,

@@ -34,7 +34,9 @@ impl Simulation {
 
     /// The Services with traffic, by their position in it.
     pub fn traffic_services(&self) -> impl Iterator<Item = &NamespacedName> {
-        self.env.world.traffic.iter().map(|(name, _)| name)
+        let world = &self.env.world;
+        let services = world.traffic.len() - world.subsets.len();
+        world.traffic.iter().take(services).map(|(name, _)| name)
     }
 
     /// True if clients send requests to the Service at this position of the traffic, not only other services.

@@ -22,6 +22,8 @@ pub struct IngressRoute {
     /// True if a rule matches the requests.
     has_rule: bool,
     policy: RoutePolicy,
+    /// Services that get a share of the requests a second time, as the rule has it at the start.
+    mirrors: Vec<(String, f64)>,
 }
 
 /// The target of a branch.
@@ -71,7 +73,12 @@ impl IngressRoute {
         parts: Vec<(Destination, u64)>,
         policy: RoutePolicy,
     ) -> Self {
-        Self { spec, branches: Vec::new(), parts, has_rule: true, policy }
+        Self { spec, branches: Vec::new(), parts, has_rule: true, policy, mirrors: Vec::new() }
+    }
+
+    /// The same with requests mirrored to these Services.
+    pub(super) fn mirrored(self, mirrors: Vec<(String, f64)>) -> Self {
+        Self { mirrors, ..self }
     }
 
     /// Adds a branch to a Service; `fixed` is the policy if the branch keeps the same one throughout the run.
@@ -181,6 +188,7 @@ impl IngressRoute {
             policies: vec![(env.now, self.policy)],
             has_port: destination.has_port,
             canary_of: destination.canary_of.as_ref().map(ToString::to_string),
+            mirrors: self.mirrors.clone(),
         };
         traffic.add_route(env.now, service, branches, route);
         branches.1

@@ -75,7 +75,7 @@ pub(super) const fn rule_sync_of(timing: &Timing, via: Via) -> &RuleSync {
     match via {
         Via::KubeProxy | Via::Dns => &timing.kube_proxy,
         Via::IngressController => &timing.ingress_controller,
-        Via::Gateway => &timing.gateway,
+        Via::Gateway | Via::Mesh => &timing.gateway,
     }
 }
 
@@ -84,6 +84,7 @@ const fn name(via: Via) -> &'static str {
         Via::KubeProxy | Via::Dns => "kube-proxy",
         Via::IngressController => "ingress controller",
         Via::Gateway => "gateway",
+        Via::Mesh => "mesh",
     }
 }
 

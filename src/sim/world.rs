@@ -8,8 +8,9 @@ use super::karpenter::KarpenterPlan;
 use super::node_autoscaler::AutoscalerPlan;
 use super::routes::IngressRoute;
 use cluster::action::Action;
+use cluster::injection::Injector;
 use cluster::node::Node;
-use cluster::{AnySpec, Name, NamespacedName, ObjectReference};
+use cluster::{AnySpec, Labels, Name, NamespacedName, ObjectReference};
 use controllers::ControllerSettings;
 use engine::{SimDuration, SimTime, Streams, random};
 use faults::{RandomFault, TimelineAction};
@@ -20,7 +21,9 @@ use metrics::MetricsSettings;
 use scenario::Timing;
 use scenario::machines::Preset;
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
-use traffic::{Recording, RequestModel, RequestModelId, ServiceTraffic, Traffic};
+use traffic::{
+    NetworkSpec, Recording, RequestModel, RequestModelId, ServiceTraffic, TimeDistribution, Traffic,
+};
 use units::{Bytes, LoopPhase, MilliCpu};
 
 /// Most intervals of a report: a chart cannot show more.
@@ -53,8 +56,16 @@ pub struct World {
     pub apps: BTreeMap<ObjectReference, AppPlan>,
     /// All request models, by [`RequestModelId`].
     pub request_models: Vec<RequestModel>,
+    /// Network times of the requests.
+    pub network: NetworkSpec,
+    /// The service mesh that injects proxies, and the time that requests take in each; absent = none.
+    pub mesh: Option<(Injector, TimeDistribution)>,
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
+    /// What VirtualServices and DestinationRules say of calls to a Service.
+    pub mesh_rules: BTreeMap<NamespacedName, Vec<String>>,
+    /// The last rows of `traffic` that are no Services, but subsets of their pods.
+    pub subsets: Vec<ServiceSubset>,
     /// Requests that Ingresses and HTTPRoutes route to those Services.
     pub ingress_routes: Vec<IngressRoute>,
     /// Changes of CPU loads, by time.
@@ -77,6 +88,17 @@ pub struct World {
     pub begin: SimTime,
     /// Whether kube-proxy falls back to terminating endpoints of a Service without ready ones.
     pub falls_back_to_terminating: bool,
+}
+
+/// Some pods of a Service, to which the proxies of a mesh send calls.
+#[derive(Clone, Debug)]
+pub struct ServiceSubset {
+    /// Its position in the traffic.
+    pub position: usize,
+    /// The Service.
+    pub service: NamespacedName,
+    /// The labels of its pods.
+    pub labels: Labels,
 }
 
 /// A resolved entry of the timeline.
@@ -164,7 +186,11 @@ impl World {
             objects: Vec::new(),
             apps: BTreeMap::new(),
             request_models: Vec::new(),
+            network: NetworkSpec::default(),
+            mesh: None,
             traffic: Vec::new(),
+            mesh_rules: BTreeMap::new(),
+            subsets: Vec::new(),
             ingress_routes: Vec::new(),
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
@@ -263,11 +289,22 @@ impl World {
         self.traffic.iter().position(|(name, _)| name == service)
     }
 
+    /// The positions of the subsets of a Service in the traffic.
+    pub(super) fn subsets_of(&self, service: &NamespacedName) -> impl Iterator<Item = usize> {
+        let own = self.subsets.iter().filter(move |subset| subset.service == *service);
+        own.map(|subset| subset.position)
+    }
+
     /// The traffic at the start of the run.
     pub(super) fn new_traffic(&self, streams: Streams) -> Traffic {
         let services = self.traffic.iter().map(|(_, service)| service.clone()).collect();
         let recording = Recording { interval: self.interval, warm_up: self.warm_up, waits: false };
-        Traffic::new(services, self.request_models.clone(), streams, recording)
+        let mut traffic = Traffic::new(services, self.request_models.clone(), streams, recording);
+        let proxy = self.mesh.as_ref().map(|(_, time)| time);
+        if let Some(times) = self.network.times_with(proxy) {
+            traffic.use_network_times(times);
+        }
+        traffic
     }
 }
 

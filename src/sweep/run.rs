@@ -4,8 +4,8 @@ use controllers::Controller;
 use engine::{SimTime, format_duration};
 use manifest::{Diagnostics, Severity};
 use report::{
-    self, Balancing, BillFacts, ClassFacts, Notice, Report, ReportInput, RunInfo, ServiceFacts,
-    build,
+    self, Balancing, BillFacts, ClassFacts, MeshReport, Notice, Report, ReportInput, RunInfo,
+    ServiceFacts, build,
 };
 use report::{limits_of, user_cutoff_of};
 use scenario::provenance::Assumption;
@@ -185,12 +185,19 @@ pub fn report(
         recorder: simulation.recorder(),
         services: &services,
         objectives: &scenario.objectives,
+        network: &scenario.network,
         bill: BillFacts {
             settings: &scenario.bill,
             provider: scenario.bill.provider(&scenario.cluster),
             workloads: &scenario.workloads,
         },
         notes: &attentions(blueprint.notes()),
+    });
+    report.network.mesh = blueprint.mesh().map(|mesh| {
+        let view = simulation.view();
+        let pods = view.pods().values();
+        let with_proxy = pods.filter(|pod| view.template_of(pod).spec.has_proxy()).count();
+        MeshReport::new(mesh, (with_proxy, view.pods().len()))
     });
     let assumptions = resolved.text.assumptions().into_iter();
     report.assumptions = assumptions

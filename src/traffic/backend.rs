@@ -43,10 +43,14 @@ pub struct Backend {
     pub(super) zone: Option<u16>,
     /// Number of its node, if known.
     pub(super) node: Option<u32>,
+    /// Whether requests to it and from it pass the proxy of a mesh.
+    pub(super) has_proxy: bool,
     /// Its peer group in network policies.
     pub(super) peer_group: PeerGroupId,
     /// Requests that hang because its node does not answer or a network policy drops their packets.
     pub(super) hanging: u32,
+    /// Requests and answers that are under way between it and their callers.
+    pub(super) under_way: u32,
     /// Requests accepted so far.
     pub(super) taken: u64,
     /// Count of accepted requests at which it takes no more from a work queue and is done; absent = never.
@@ -94,8 +98,10 @@ impl Backend {
             endpoint_of: Vec::new(),
             zone: None,
             node: None,
+            has_proxy: false,
             peer_group: 0,
             hanging: 0,
+            under_way: 0,
             taken: 0,
             done_at: None,
             idle_since: now,
@@ -277,7 +283,7 @@ impl Backend {
                 server.len()
             }
         };
-        in_pod + self.hanging as usize
+        in_pod + self.hanging as usize + self.under_way as usize
     }
 
     /// Used share of an inference server's KV cache in millionths; 0 if it has none.

@@ -94,7 +94,7 @@ impl Traffic {
         let peer_group = |pod: BackendId| self.backends.get(pod).map_or(0, |pod| pod.peer_group);
         let caller = match call.caller {
             Caller::Request(parent) => self.network.caller_of(parent).map_or(0, peer_group),
-            Caller::Client | Caller::User(..) => 0,
+            Caller::Client | Caller::User(..) | Caller::Mirror => 0,
         };
         self.barriers.drops(ServiceId(service), caller, peer_group(endpoint))
     }

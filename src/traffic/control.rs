@@ -210,6 +210,13 @@ impl Traffic {
         }
     }
 
+    /// Requests to the backend and from it pass the proxy of a mesh.
+    pub fn add_proxy(&mut self, backend: BackendId) {
+        if let Some(row) = self.backends.get_mut(backend) {
+            row.has_proxy = true;
+        }
+    }
+
     /// Keeps requests to the service in the zone of the caller if it has an endpoint there, as with
     /// `trafficDistribution: PreferSameZone`. Clients from outside use all zones equally.
     pub fn prefer_same_zone(&mut self, service: ServiceId) {

@@ -33,11 +33,13 @@ pub enum FailureCause {
     NoRoute,
     /// The application answered with an error of its own, such as status 500.
     ApplicationError,
+    /// The proxy of a mesh answered with an error that it was told to inject.
+    Injected,
 }
 
 impl FailureCause {
     /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NoEndpoint,
         Self::Refused,
         Self::QueueFull,
@@ -51,6 +53,7 @@ impl FailureCause {
         Self::Blocked,
         Self::NoRoute,
         Self::ApplicationError,
+        Self::Injected,
     ];
 
     /// Description of the cause, for reports.
@@ -69,6 +72,7 @@ impl FailureCause {
             Self::Blocked => "blocked by policy",
             Self::NoRoute => "no route",
             Self::ApplicationError => "application error",
+            Self::Injected => "fault injected",
         }
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::balancer::Balancer;
+use super::mesh_route::MeshRoute;
 use super::problem::{Checks, Problem};
 use cluster::ServiceReference;
 use engine::SimDuration;
@@ -47,13 +48,16 @@ pub enum Via {
     IngressController,
     /// A gateway of Gateway API, likewise.
     Gateway,
+    /// The proxies of a mesh beside the callers, likewise.
+    Mesh,
     /// No proxy: DNS returns the pods of a headless Service, and the client picks one.
     Dns,
 }
 
 impl Via {
     /// All that follow the endpoints.
-    pub const ALL: [Self; 3] = [Self::KubeProxy, Self::IngressController, Self::Gateway];
+    pub const ALL: [Self; 4] =
+        [Self::KubeProxy, Self::IngressController, Self::Gateway, Self::Mesh];
 
     /// Its default policy: kube-proxy with iptables or nftables picks a random pod per connection, ingress-nginx uses
     /// round robin, Envoy the less busy of two.
@@ -61,7 +65,7 @@ impl Via {
         match self {
             Self::KubeProxy | Self::Dns => Balancer::Random,
             Self::IngressController => Balancer::RoundRobin,
-            Self::Gateway => Balancer::LeastRequest,
+            Self::Gateway | Self::Mesh => Balancer::LeastRequest,
         }
     }
 
@@ -71,6 +75,7 @@ impl Via {
             Self::KubeProxy => "kube-proxy",
             Self::IngressController => "the ingress controller",
             Self::Gateway => "the gateway",
+            Self::Mesh => "the callers' proxies",
             Self::Dns => "the client, from the addresses in the DNS",
         }
     }
@@ -100,6 +105,8 @@ pub struct ServicePolicy {
     pub outlier_detection: Option<OutlierDetection>,
     /// Knative's activator before it.
     pub activator: Option<ActivatorPolicy>,
+    /// What the proxies of its callers do with calls from pods.
+    pub mesh: Option<Box<MeshRoute>>,
 }
 
 /// Knative's activator before a service.
@@ -186,6 +193,7 @@ impl ServiceSpec {
             max_requests: self.max_requests,
             outlier_detection: self.outlier_detection,
             activator: None,
+            mesh: None,
         }
     }
 }
@@ -204,6 +212,7 @@ impl ServicePolicy {
             max_requests: None,
             outlier_detection: None,
             activator: None,
+            mesh: None,
         }
     }
 

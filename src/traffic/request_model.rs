@@ -125,6 +125,8 @@ pub struct RequestModel {
     /// Whether requests ever wait for anything but the CPU.
     waits: bool,
     queue_bound_seconds: Option<f64>,
+    /// Whether the calls of its pods pass the proxy of a mesh.
+    has_proxy: bool,
 }
 
 /// Slowdown of a young pod, prepared for use.
@@ -272,6 +274,7 @@ impl RequestModelSpec {
             mixture: None,
             error_rate: self.error_rate,
             queue_bound_seconds: None,
+            has_proxy: false,
             cpu: cost(
                 &self.cpu_time,
                 self.cpu_time_per_prompt_token,
@@ -348,6 +351,19 @@ impl RequestSize {
 }
 
 impl RequestModel {
+    /// The same, in pods whose calls pass the proxy of a mesh.
+    #[must_use]
+    pub fn with_proxy(mut self) -> Self {
+        self.has_proxy = true;
+        self.classes.iter_mut().for_each(|class| class.model.has_proxy = true);
+        self
+    }
+
+    /// Whether the calls of its pods pass the proxy of a mesh.
+    pub(super) const fn has_proxy(&self) -> bool {
+        self.has_proxy
+    }
+
     /// The same, with a queue for fluid traffic that holds the work of this many seconds.
     #[must_use]
     pub const fn with_queue_bound_seconds(mut self, seconds: f64) -> Self {

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::arrivals::{BranchId, BufferedArrivals};
-use super::network::{Edge, Route};
+use super::network::{Edge, MeshEdge, Route};
 use super::path::{ServiceId, Traffic};
 use super::recording::FailureCause;
 use super::route_policy::{RoutePolicy, RouteTraffic};
@@ -85,10 +85,13 @@ impl Traffic {
             network.edges.get(*edge as usize).is_none_or(|edge| edge.has_port)
         });
         let edge = to.edge(RETRIES, route.service, number, (policy, has_port), &mut network.edges);
+        network.edges[edge as usize].mesh = mirroring(&route.mirrors);
         route.edges.push((now, edge));
         if let Some((main, edges)) = &mut route.main {
             let policy = (policy, has_port);
-            edges.push((now, to.edge(CANARY_RETRIES, *main, number, policy, &mut network.edges)));
+            let edge = to.edge(CANARY_RETRIES, *main, number, policy, &mut network.edges);
+            network.edges[edge as usize].mesh = mirroring(&route.mirrors);
+            edges.push((now, edge));
         }
     }
 
@@ -121,6 +124,14 @@ impl Traffic {
 /// Random streams for retries of routed requests, and of those that a canary leaves.
 const RETRIES: &str = "retries of route";
 const CANARY_RETRIES: &str = "retries of the canary of route";
+/// Random streams of mirrored requests.
+const MIRRORED: &str = "mirrored requests of route";
+
+/// The mirroring of a route's requests, if there is any.
+fn mirroring(mirrors: &[(u32, f64)]) -> Option<Box<MeshEdge>> {
+    let mirrors = mirrors.to_vec();
+    (!mirrors.is_empty()).then(|| Box::new(MeshEdge { mirrors, ..MeshEdge::default() }))
+}
 
 /// The common properties of a route's edges.
 struct Target<'a> {
@@ -158,20 +169,28 @@ impl Route {
         edges: &mut Vec<Edge>,
         streams: Streams,
     ) -> Self {
-        let RouteTraffic { name, arrivals, mut policies, has_port, canary_of } = route;
+        let RouteTraffic { name, arrivals, mut policies, has_port, canary_of, mirrors } = route;
         if policies.is_empty() {
             policies.push((SimTime::ZERO, RoutePolicy::default()));
         }
         let to = Target { name: &name, names, streams };
+        let position = |main: &String| (0..).zip(names).find(|(_, name)| *name == main);
+        let mirrors = mirrors.iter().filter_map(|(service, share)| {
+            let (service, _) = position(service)?;
+            let plain = (&RoutePolicy::default(), true);
+            Some((to.edge(MIRRORED, service, 0, plain, edges), *share))
+        });
+        let mirrors: Vec<(u32, f64)> = mirrors.collect();
         let mut edges_to = |purpose: &str, service: u32| -> Vec<(SimTime, u32)> {
             let numbered = (0..).zip(&policies).map(|(number, (since, policy))| {
-                (*since, to.edge(purpose, service, number, (policy, has_port), edges))
+                let edge = to.edge(purpose, service, number, (policy, has_port), edges);
+                edges[edge as usize].mesh = mirroring(&mirrors);
+                (*since, edge)
             });
             numbered.collect()
         };
         let own = edges_to(RETRIES, service);
-        let position = |main: String| (0..).zip(names).find(|(_, name)| **name == main);
-        let main = canary_of.and_then(position);
+        let main = canary_of.as_ref().and_then(position);
         let main = main.map(|(main, _)| (main, edges_to(CANARY_RETRIES, main)));
         Self {
             arrivals: BufferedArrivals::new(arrivals),
@@ -179,6 +198,7 @@ impl Route {
             edges: own,
             main,
             is_entered: false,
+            mirrors,
             name,
         }
     }

@@ -19,6 +19,8 @@ pub struct RouteTraffic {
     /// The service of which this one is a canary: it gets the requests while one of the two has no
     /// endpoint.
     pub canary_of: Option<String>,
+    /// Services to which the gateway sends a share of the requests, 0 to 1, a second time, ignoring the answer.
+    pub mirrors: Vec<(String, f64)>,
 }
 
 /// Timeouts and retries of a gateway.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::normal_quantile::normal_quantile;
-use super::problem::Checks;
+use super::problem::{Checks, Problem};
 use super::tagged::read_tagged;
 use engine::SimDuration;
 use engine::logarithm::{ln, times_ln_each};
@@ -76,7 +76,7 @@ pub(super) enum Quantile {
 
 impl TimeDistribution {
     /// The mean of an unchecked distribution (s).
-    pub(super) fn mean_seconds(&self) -> f64 {
+    pub fn mean_seconds(&self) -> f64 {
         match self {
             Self::Constant(time) | Self::Drawn(Distribution::Constant { value: time }) => {
                 time.as_secs_f64()
@@ -95,6 +95,13 @@ impl TimeDistribution {
 
     /// Always zero.
     pub const ZERO: Self = Self::Constant(SimDuration::ZERO);
+
+    /// All problems of the distribution; `path` is its location.
+    pub fn problems(&self, path: &str) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.check("", &mut Checks::at(path, &mut problems));
+        problems
+    }
 
     pub(super) fn check(&self, field: &str, checks: &mut Checks<'_>) {
         let mut checks = checks.inside(field);

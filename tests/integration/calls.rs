@@ -51,7 +51,14 @@ impl Service {
             let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
             let arrivals = spec.arrivals("", None, streams.stream(&name, 0)).expect("right");
             let policies = policies.iter().map(|(since, policy)| (at(*since), *policy)).collect();
-            RouteTraffic { name, arrivals, policies, has_port: true, canary_of: None }
+            RouteTraffic {
+                name,
+                arrivals,
+                policies,
+                has_port: true,
+                canary_of: None,
+                mirrors: Vec::new(),
+            }
         });
         routes.collect()
     }

@@ -38,6 +38,10 @@ pub fn services(report: &Report, style: Style) -> Vec<String> {
         lines.extend(outcomes(service, style));
     }
     lines.extend(more(report.services.len(), "service", style));
+    lines.extend(paragraph("  network      ", &report.network.in_words()));
+    if let Some(mesh) = &report.network.mesh {
+        lines.extend(paragraph("  mesh         ", &mesh.in_words()));
+    }
     lines
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod karpenter;
 mod machines;
 mod many_hpas;
 mod metrics;
+mod network;
 mod objectives;
 mod provenance;
 mod regions;
@@ -56,6 +57,8 @@ impl ResolvedScenario {
         checker.ingress(&self.files);
         checker.backends();
         checker.services();
+        checker.network();
+        checker.mesh();
         checker.timeline();
         checker.faults();
         checker.containers();

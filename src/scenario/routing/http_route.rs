@@ -5,13 +5,15 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use serde_json::Value;
+
 use super::limits::{RouteLimits, RouteRetry};
 use super::{Backend, Class, Path, RouteFindings, Rule};
 use cluster::{NamespacedName, ObjectReference};
 use engine::SimDuration;
 use manifest::FieldPath;
 use manifest::http_route::{
-    HttpBackendRef, HttpRoute, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts,
+    Fields, HttpBackendRef, HttpRoute, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts,
 };
 use traffic::{Causes, FailureCause, RetrySpec};
 
@@ -49,14 +51,12 @@ pub(super) fn rules(
         let times = timeouts(rule.timeouts.as_ref(), &at.field("timeouts"), findings);
         let retry = rule.retry.as_ref().and_then(|one| retry(one, &at.field("retry"), findings));
         let limits = RouteLimits { connect: retry.map(|_| ENVOY_CONNECT_TIMEOUT), retry, ..times };
-        for (field, is_given, instead) in [
-            ("filters", rule.filters.is_some(), "requests are passed on unchanged"),
-            (
-                "sessionPersistence",
-                rule.session_persistence.is_some(),
-                "`sessionAffinity` of the Service applies",
-            ),
-        ] {
+        let mirrors = filters(object, rule.filters.as_deref(), &at.field("filters"), findings);
+        for (field, is_given, instead) in [(
+            "sessionPersistence",
+            rule.session_persistence.is_some(),
+            "`sessionAffinity` of the Service applies",
+        )] {
             if is_given {
                 findings.warn(&at.field(field), format!("ignored: {instead}"));
             }
@@ -71,6 +71,7 @@ pub(super) fn rules(
             field: at.to_string(),
             canary: None,
             limits,
+            mirrors: mirrors.clone(),
             class: Class::Gateway,
         }));
     }
@@ -124,8 +125,11 @@ fn backend(
             "backends other than Services are not simulated and get no requests",
         );
     }
-    if given.filters.is_some() {
-        findings.warn(&at.field("filters"), "ignored: requests are passed on unchanged");
+    for (service, _) in filters(object, given.filters.as_deref(), &at.field("filters"), findings) {
+        let message = format!(
+            "RequestMirror is ignored: {service} gets no requests by it; write it as a filter of the rule"
+        );
+        findings.warn(&at.field("filters"), message);
     }
     let name = given.name.as_deref().filter(|name| !name.is_empty());
     if name.is_none() {
@@ -139,6 +143,60 @@ fn backend(
         holder: at.to_string(),
         port_field: "port",
     })
+}
+
+/// The Services that filters mirror requests to, with the shares of the requests. Changes of headers and paths have no
+/// effect on time or load.
+fn filters(
+    object: &ObjectReference,
+    given: Option<&[Fields]>,
+    at: &FieldPath<'_>,
+    findings: &mut RouteFindings,
+) -> Vec<(NamespacedName, f64)> {
+    let mut mirrors = Vec::new();
+    for (number, filter) in given.unwrap_or_default().iter().enumerate() {
+        let at = at.item(number);
+        let text = |name: &str| filter.get(name).and_then(Value::as_str);
+        match text("type").unwrap_or_default() {
+            "RequestHeaderModifier" | "ResponseHeaderModifier" | "URLRewrite" => {}
+            "RequestMirror" => {
+                let mirror = filter.get("requestMirror").cloned().unwrap_or_default();
+                let backend = &mirror["backendRef"];
+                let namespace = backend["namespace"].as_str().unwrap_or(&object.id.namespace);
+                let share = match (&mirror["percent"], &mirror["fraction"]) {
+                    (Value::Number(percent), _) => percent.as_f64().unwrap_or(100.0) / 100.0,
+                    (_, Value::Object(fraction)) => {
+                        let number = |name: &str| fraction.get(name).and_then(Value::as_f64);
+                        number("numerator").unwrap_or(0.0) / number("denominator").unwrap_or(100.0)
+                    }
+                    _ => 1.0,
+                };
+                match backend["name"].as_str().filter(|name| !name.is_empty()) {
+                    Some(name) if (0.0..=1.0).contains(&share) => {
+                        mirrors.push((NamespacedName::new(namespace, name), share));
+                    }
+                    Some(_) => findings.error(
+                        &at.field("requestMirror"),
+                        format!("Invalid value: {share} of the requests: must be from 0 to all of them"),
+                    ),
+                    None => {
+                        let at = at.field("requestMirror");
+                        findings.error(&at.field("backendRef"), "Required value");
+                    }
+                }
+            }
+            "RequestRedirect" => findings.warn(
+                &at.field("type"),
+                "RequestRedirect is ignored: requests go to the backends, if there are any, and clients follow no redirect",
+            ),
+            "CORS" => findings.warn(&at.field("type"), "CORS is ignored: requests have no headers"),
+            other => findings.warn(
+                &at.field("type"),
+                format!("the filter {other:?} is ignored: requests are passed on unchanged"),
+            ),
+        }
+    }
+    mirrors
 }
 
 fn timeouts(
@@ -200,7 +258,7 @@ fn retry(
 
 /// The status with which a gateway answers a request that failed in or on its way to a pod; `None` for requests that
 /// were never sent because of a circuit breaker or a lack of endpoints, which are not retried.
-const fn status(cause: FailureCause) -> Option<i64> {
+pub(crate) const fn status(cause: FailureCause) -> Option<i64> {
     match cause {
         FailureCause::TooLong => Some(400),
         FailureCause::Dependency | FailureCause::ApplicationError => Some(500),
@@ -211,7 +269,8 @@ const fn status(cause: FailureCause) -> Option<i64> {
         FailureCause::Refused
         | FailureCause::NoEndpoint
         | FailureCause::CircuitOpen
-        | FailureCause::NoRoute => None,
+        | FailureCause::NoRoute
+        | FailureCause::Injected => None,
     }
 }
 

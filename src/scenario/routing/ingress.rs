@@ -34,6 +34,7 @@ pub(super) fn rules(
             field: field.to_string(),
             canary: nginx.canary,
             limits: nginx.limits,
+            mirrors: nginx.mirrors.clone(),
             class: class.clone(),
         };
     let mut rules = Vec::new();

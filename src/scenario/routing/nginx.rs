@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::RouteFindings;
 use super::canary::CanaryWeight;
 use super::limits::{RouteLimits, RouteRetry};
+use cluster::NamespacedName;
 use engine::SimDuration;
 use manifest::FieldPath;
 use traffic::{Causes, FailureCause};
@@ -18,7 +19,19 @@ pub(super) const CONTROLLER: &str = "k8s.io/ingress-nginx";
 pub(super) const CLASS: &str = "nginx";
 
 /// Ignored annotations that would change the routing or acceptance of requests, with the behaviour simulated instead.
-const IGNORED: [(&str, &str); 11] = [
+const IGNORED: [(&str, &str); 23] = [
+    ("auth-type", "all requests are accepted"),
+    ("auth-url", "requests are accepted without a call to it, so its time and load are missing"),
+    ("configuration-snippet", "nginx has no further directives"),
+    ("denylist-source-range", "requests of all clients are accepted"),
+    ("enable-modsecurity", "requests take no time in a firewall"),
+    ("limit-burst-multiplier", "the request rate is unlimited"),
+    ("limit-rate", "answers take no time to send"),
+    ("limit-whitelist", "the request rate is unlimited"),
+    ("mirror-host", "requests are mirrored by `mirror-target` alone"),
+    ("proxy-body-size", "requests have no bodies, so none is too large"),
+    ("server-snippet", "nginx has no further directives"),
+    ("whitelist-source-range", "requests of all clients are accepted"),
     ("affinity", "`sessionAffinity` of the Service applies"),
     ("custom-http-errors", "responses are passed on unchanged"),
     ("limit-connections", "the number of connections is unlimited"),
@@ -64,6 +77,8 @@ pub(super) struct Annotations {
     pub canary: Option<CanaryWeight>,
     /// Timeouts of its requests, and the retries on further pods.
     pub limits: RouteLimits,
+    /// The Service that gets all requests a second time.
+    pub mirrors: Vec<(NamespacedName, f64)>,
 }
 
 impl Annotations {
@@ -86,7 +101,7 @@ impl Annotations {
             connect: Some(connect),
             retry: reader.retry(),
         };
-        Self { canary: reader.canary(), limits }
+        Self { canary: reader.canary(), limits, mirrors: reader.mirror().into_iter().collect() }
     }
 }
 
@@ -114,6 +129,21 @@ impl<'a> Reader<'a> {
             self.warn(name, &format!("{text:?} {rule}"));
         }
         number
+    }
+
+    /// The Service of `mirror-target`, such as `http://shadow.shop.svc.cluster.local$request_uri`.
+    fn mirror(&mut self) -> Option<(NamespacedName, f64)> {
+        let target = self.text("mirror-target").filter(|text| !text.is_empty())?;
+        let host = target.split_once("://").map_or(target, |(_, rest)| rest);
+        let end = host.find(['/', ':', '$']).unwrap_or(host.len());
+        let mut parts = host[..end].split('.');
+        let (name, namespace, third) = (parts.next(), parts.next(), parts.next());
+        let is_service = third.is_none_or(|third| third == "svc");
+        let (Some(name), Some(namespace), true) = (name, namespace, is_service) else {
+            self.warn("mirror-target", "ignored: it names no Service as NAME.NAMESPACE.svc");
+            return None;
+        };
+        Some((NamespacedName::new(namespace, name), 1.0))
     }
 
     /// The annotations `proxy-next-upstream*`; `None` if no request is retried on a further pod.

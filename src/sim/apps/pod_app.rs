@@ -74,6 +74,8 @@ pub(crate) struct PodApp {
     /// Last time its CPU rate changed other than through its share.
     pub(super) changed_at: SimTime,
     pub(super) others: Option<Arc<[ContainerMetrics]>>,
+    /// Whether requests to it and from it pass the proxy of a mesh.
+    pub(super) has_proxy: bool,
 }
 
 impl PodApp {
@@ -117,6 +119,7 @@ impl PodApp {
             own_cpu: OwnCpu::UNHINDERED,
             changed_at: view.now,
             others,
+            has_proxy: spec.has_proxy(),
         }
     }
 
@@ -273,11 +276,7 @@ fn memory_of(containers: Option<&[ContainerMetrics]>) -> i64 {
 /// Usage of the pod's other containers while it runs.
 fn others(spec: &PodSpec, app: &App) -> Option<Arc<[ContainerMetrics]>> {
     let sidecars = spec.init_containers.iter().filter(|container| container.is_sidecar);
-    let own = app
-        .container
-        .as_ref()
-        .and_then(|name| spec.containers.iter().position(|container| container.name == *name));
-    let own = own.unwrap_or(0);
+    let own = spec.application(app.container.as_ref());
     let beside = spec.containers.iter().enumerate().filter(|(index, _)| *index != own);
     let others = beside.map(|(_, container)| container).chain(sidecars);
     let metrics = |container: &Container| {

@@ -143,6 +143,7 @@ impl Blueprint<'_> {
             let tokens = |path: &str| self.resolved.files.tokens(path);
             match spec.model_with(&format!("{field}.requests"), &tokens) {
                 Ok(model) => {
+                    let model = if self.has_proxy(workload) { model.with_proxy() } else { model };
                     let position = self.request_models.len();
                     let id =
                         u32::try_from(position).expect("a scenario has fewer than 2^32 models");

@@ -84,8 +84,15 @@ impl Blueprint<'_> {
             let policies = self.route_policies(spec);
             let parts = self.parts(spec);
             let via = self.via(spec);
+            let mirrors = self.mirrors(spec);
+            for service in mirrors.iter().map(|(service, _)| service) {
+                self.position_in(traffic, service, None, via);
+            }
+            let mirrors: Vec<(String, f64)> =
+                mirrors.iter().map(|(name, share)| (name.to_string(), *share)).collect();
             let Some(first) = policies.first().copied() else { continue };
-            let mut ingress_route = IngressRoute::new(spec.clone(), parts, first);
+            let ingress_route = IngressRoute::new(spec.clone(), parts, first);
+            let mut ingress_route = ingress_route.mirrored(mirrors.clone());
             for destination in self.destinations(spec) {
                 let service = ServiceReference(destination.service.clone());
                 let as_traffic = spec.as_traffic(&service);
@@ -101,8 +108,13 @@ impl Blueprint<'_> {
                         let ranges = ingress_route.ranges_of(&destination);
                         let branch =
                             arrivals.routed(id, ranges, drawn.clone()).with_path(&spec.path);
-                        let patience =
-                            self.add_branch(traffic, &destination, &url, branch, (&policies, via));
+                        let patience = self.add_branch(
+                            traffic,
+                            (&destination, &mirrors),
+                            &url,
+                            branch,
+                            (&policies, via),
+                        );
                         ingress_route.add_branch(id, destination, patience.map(|_| first));
                     }
                 }
@@ -121,7 +133,7 @@ impl Blueprint<'_> {
     fn add_branch(
         &self,
         traffic: &mut Vec<(NamespacedName, ServiceTraffic)>,
-        destination: &Destination,
+        (destination, mirrors): (&Destination, &[(String, f64)]),
         url: &str,
         arrivals: Arrivals,
         (policies, via): (&[RoutePolicy], Via),
@@ -129,7 +141,7 @@ impl Blueprint<'_> {
         let Destination { service, has_port, canary_of } = destination;
         // With the clients' patience as the only limit, the requests can be treated like those without a route.
         let patience = match policies {
-            [only] if *has_port && canary_of.is_none() => only.patience(),
+            [only] if *has_port && canary_of.is_none() && mirrors.is_empty() => only.patience(),
             _ => None,
         };
         let (position, is_new) = self.position_in(traffic, service, patience, via);
@@ -154,6 +166,7 @@ impl Blueprint<'_> {
                         .collect(),
                     has_port: *has_port,
                     canary_of: canary_of.as_ref().map(ToString::to_string),
+                    mirrors: mirrors.to_vec(),
                 });
                 return None;
             }
@@ -192,6 +205,12 @@ impl Blueprint<'_> {
         let mut policies: Vec<RoutePolicy> = rules.collect();
         policies.dedup();
         policies
+    }
+
+    /// The Services to which an ingress route's requests are mirrored, by its rule at the start.
+    fn mirrors(&self, ingress_route: &IngressRouteSpec) -> Vec<(NamespacedName, f64)> {
+        let rule = self.routings[0].1.find(&ingress_route.host, &ingress_route.path);
+        rule.map(|rule| rule.mirrors().to_vec()).unwrap_or_default()
     }
 
     /// The kind of proxy that serves an ingress route, by its rule at the start.

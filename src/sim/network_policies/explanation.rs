@@ -35,6 +35,8 @@ pub struct CallExplanation {
     dns: Option<Verdict>,
     /// By port of the called pod.
     ports: Vec<(u16, Verdict)>,
+    /// What the proxies of a mesh do with it.
+    mesh: Vec<String>,
 }
 
 impl CallExplanation {
@@ -73,6 +75,7 @@ impl CallExplanation {
             "allowed": self.allows(),
             "dns": self.dns.as_ref().map(verdict_json),
             "ports": ports.collect::<Vec<Value>>(),
+            "mesh": self.mesh,
         })
     }
 }
@@ -94,7 +97,7 @@ impl fmt::Display for CallExplanation {
             }
             write_sides(f, verdict)?;
         }
-        Ok(())
+        self.mesh.iter().try_for_each(|rule| writeln!(f, "{rule}"))
     }
 }
 
@@ -166,7 +169,31 @@ impl Simulation {
             to: to.to_string(),
             dns: asks_dns.then(|| verdict(store, &caller, &cluster_dns(store), DNS_PORT)),
             ports: verdict_json.collect(),
+            mesh: self.mesh_rules(from, to),
         })
+    }
+
+    /// What the proxies of a mesh do with a call: those that it passes, and the rules for it.
+    fn mesh_rules(&self, from: &CallEnd, to: &CallEnd) -> Vec<String> {
+        let view = self.view();
+        let has_proxy = |end: &CallEnd| {
+            let CallEnd::Object(object) = end else { return false };
+            pod_of(view, object).is_some_and(|pod| view.template_of(pod).spec.has_proxy())
+        };
+        let ends = (has_proxy(from), has_proxy(to));
+        let proxies = match ends {
+            (false, false) => return Vec::new(),
+            (true, true) => "it passes the proxies of both pods",
+            (true, false) => "it passes the proxy of the caller",
+            (false, true) => {
+                "it passes the proxy of the called pod alone: no route of the mesh applies"
+            }
+        };
+        let rules = match to {
+            CallEnd::Object(object) if ends.0 => self.env.world.mesh_rules.get(&object.id),
+            _ => None,
+        };
+        std::iter::once(proxies.to_owned()).chain(rules.into_iter().flatten().cloned()).collect()
     }
 
     /// The peer group of an end: for a workload or a Service that of its first pod.
@@ -177,18 +204,23 @@ impl Simulation {
             CallEnd::Address(address) => return Ok(ConnectionEnd::Address(*address)),
             CallEnd::Object(object) => object,
         };
-        let pod = match object.kind {
-            Kind::Pod => view.pod_named(&object.id).and_then(|id| view.pods().get(id)),
-            Kind::Service => first_of_service(view, &object.id),
-            _ => view.pods().values().find(|pod| workload_of(view, pod) == *object),
-        };
-        match pod {
+        match pod_of(view, object) {
             Some(pod) => Ok(ConnectionEnd::of_pod(view.store(), pod)),
             None if view.store().object_named(object.kind, &object.id).is_some() => {
                 Err(format!("{object} has no pod at this time"))
             }
             None => Err(format!("{object} does not exist at this time")),
         }
+    }
+}
+
+/// A pod of an object: for a workload or a Service its first.
+fn pod_of<'a>(view: ClusterView<'a>, object: &ObjectReference) -> Option<&'a Pod> {
+    let store = view.store();
+    match object.kind {
+        Kind::Pod => view.pod_named(&object.id).and_then(|id| store.pods().get(id)),
+        Kind::Service => first_of_service(view, &object.id),
+        _ => store.pods().values().find(|pod| workload_of(view, pod) == *object),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::balancer::{Caller, Connection};
 use crate::path::Traffic;
 use crate::recording::{Client, FailureCause};
 use crate::request_model::RequestSize;
-use engine::{Id, SimTime, Table};
+use engine::{Id, SimDuration, SimTime, Table};
 
 impl Traffic {
     /// Sends a call to a pod, or returns the cause of an immediate failure.
@@ -18,7 +18,8 @@ impl Traffic {
         id: Id<Call>,
         call: &Call,
     ) -> Result<(), FailureCause> {
-        let Edge { service, has_port, .. } = self.network.edges[call.edge as usize];
+        let Edge { service: named, pods: service, has_port, .. } =
+            self.network.edges[call.edge as usize];
         if !has_port {
             return Err(FailureCause::NoEndpoint);
         }
@@ -34,12 +35,13 @@ impl Traffic {
         } else {
             let endpoint = self.choose_endpoint(now, service, call)?;
             let attempt = self.network.attempts.next_id();
-            let place = if self.is_blocked(service, call, endpoint) {
-                Ok(self.block(endpoint))
+            let place = if self.is_blocked(named, call, endpoint) {
+                let (place, model) = self.block(endpoint);
+                Ok((place, model, SimDuration::ZERO))
             } else {
-                self.send(now, attempt, service, &call.size, endpoint)
+                self.dispatch(now, attempt, service, call, endpoint)
             };
-            let (place, model) =
+            let (place, model, way_back) =
                 place.inspect_err(|cause| self.judge(now, service, endpoint, Err(*cause)))?;
             hangs = matches!(place, AttemptState::Hanging(_) | AttemptState::Blocked(_));
             // Connections of pods and gateways are not kept track of one by one.
@@ -48,13 +50,14 @@ impl Traffic {
                     (Connection::Opened, AttemptState::Hanging(_)) => {
                         self.network.services[service as usize].unconnected.push(attempt);
                     }
-                    (Connection::Opened | Connection::Kept, AttemptState::Pod(pod)) => {
-                        connected_to = Some(pod);
-                    }
+                    (
+                        Connection::Opened | Connection::Kept,
+                        AttemptState::Pod(pod) | AttemptState::UnderWay(pod),
+                    ) => connected_to = Some(pod),
                     _ => {}
                 }
             }
-            let row = Attempt { place, model, ..Attempt::new(id, call, service) };
+            let row = Attempt { place, model, way_back, ..Attempt::new(id, call, service) };
             self.network.attempts.insert(row)
         };
         let network = &mut self.network;
@@ -91,14 +94,15 @@ impl Traffic {
                 continue;
             };
             attempt.place = AttemptState::Queue;
-            let size = call.size;
+            let call = *call;
             if let Some(other) = self.backends.get_mut(other) {
                 other.hanging -= 1;
             }
-            match self.send(now, id, service, &size, pod) {
-                Ok((place, model)) => {
+            match self.dispatch(now, id, service, &call, pod) {
+                Ok((place, model, way_back)) => {
                     if let Some(attempt) = self.network.attempts.get_mut(id) {
                         (attempt.place, attempt.model) = (place, model);
+                        attempt.way_back = way_back;
                     }
                 }
                 Err(cause) => self.end_attempt(now, id, Err(cause)),
@@ -175,9 +179,17 @@ impl Traffic {
         id: Id<Attempt>,
         result: Result<(), FailureCause>,
     ) {
+        if self.network.journeys.is_some() && self.leaves_pod(now, id, result) {
+            return;
+        }
         let Some(attempt) = self.network.attempts.remove(id) else { return };
         match attempt.place {
             AttemptState::Calling(pod) => self.release(now, pod),
+            AttemptState::UnderWay(pod) | AttemptState::Returning(pod, _) => {
+                if let Some(pod) = self.backends.get_mut(pod) {
+                    pod.under_way -= 1;
+                }
+            }
             AttemptState::Hanging(pod) | AttemptState::Blocked(pod) => {
                 if let Some(pod) = self.backends.get_mut(pod) {
                     pod.hanging -= 1;
@@ -189,7 +201,9 @@ impl Traffic {
             if attempt.call.is_some() {
                 self.judge(now, attempt.service, pod, result);
             }
-            if self.network.has_work_queue(attempt.service) {
+            let is_away =
+                matches!(attempt.place, AttemptState::UnderWay(_) | AttemptState::Returning(..));
+            if !is_away && self.network.has_work_queue(attempt.service) {
                 self.take_from_work_queue(now, attempt.service, pod);
                 self.note_idle(now, pod);
             }
@@ -213,13 +227,19 @@ impl Traffic {
         let cause = match place {
             AttemptState::Hanging(_) => FailureCause::Unreachable,
             AttemptState::Blocked(_) => FailureCause::Blocked,
-            AttemptState::Queue | AttemptState::Pod(_) | AttemptState::Calling(_) => {
-                FailureCause::Timeout
-            }
+            AttemptState::Queue
+            | AttemptState::Pod(_)
+            | AttemptState::Calling(_)
+            | AttemptState::UnderWay(_)
+            | AttemptState::Returning(..) => FailureCause::Timeout,
         };
         if matches!(
             place,
-            AttemptState::Hanging(_) | AttemptState::Blocked(_) | AttemptState::Queue
+            AttemptState::Hanging(_)
+                | AttemptState::Blocked(_)
+                | AttemptState::Queue
+                | AttemptState::UnderWay(_)
+                | AttemptState::Returning(..)
         ) {
             self.end_attempt(now, id, Err(cause));
         }
@@ -316,7 +336,16 @@ impl Attempt {
     /// An attempt at a call, not placed yet.
     const fn new(id: Id<Call>, call: &Call, service: u32) -> Self {
         let place = AttemptState::Queue;
-        Self { call: Some(id), service, depth: call.depth, place, model: 0, pending: 0, next: 0 }
+        Self {
+            call: Some(id),
+            service,
+            depth: call.depth,
+            place,
+            model: 0,
+            pending: 0,
+            next: 0,
+            way_back: SimDuration::ZERO,
+        }
     }
 }
 
@@ -325,9 +354,12 @@ impl AttemptState {
     pub(super) const fn pod(self) -> Option<BackendId> {
         match self {
             Self::Queue => None,
-            Self::Pod(pod) | Self::Calling(pod) | Self::Hanging(pod) | Self::Blocked(pod) => {
-                Some(pod)
-            }
+            Self::Pod(pod)
+            | Self::Calling(pod)
+            | Self::Hanging(pod)
+            | Self::Blocked(pod)
+            | Self::UnderWay(pod)
+            | Self::Returning(pod, _) => Some(pod),
         }
     }
 }

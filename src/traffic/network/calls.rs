@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::mesh::Fault;
 use super::{DEPTH_MAX, NetworkEvent};
 use crate::backend::BackendId;
 use crate::path::Traffic;
@@ -9,7 +10,7 @@ use crate::recording::FailureCause;
 use crate::request_model::RequestSize;
 use crate::trace::Tokens;
 use engine::random::happens;
-use engine::{Id, SimTime};
+use engine::{Id, SimDuration, SimTime};
 
 /// A request to a service, by a client or another request, until it is answered or has failed.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,10 @@ pub(crate) struct Call {
     pub is_retrying: bool,
     /// The attempt in progress.
     pub attempt: Option<Id<Attempt>>,
+    /// Time that the gateway's answer takes to the client.
+    pub way_back: SimDuration,
+    /// Its outcome, if the gateway's answer is on its way.
+    pub outcome: Option<Result<(), FailureCause>>,
 }
 
 impl Call {
@@ -43,6 +48,8 @@ pub(crate) enum Caller {
     User(u32, u32),
     /// Another request.
     Request(Id<Attempt>),
+    /// A proxy that mirrors a request, and ignores the answer.
+    Mirror,
 }
 
 impl Caller {
@@ -51,7 +58,7 @@ impl Caller {
         match self {
             Self::Client => (session > 0).then(|| session.into()),
             Self::User(group, user) => Some((u64::from(group) + 1) << 32 | u64::from(user)),
-            Self::Request(_) => None,
+            Self::Request(_) | Self::Mirror => None,
         }
     }
 }
@@ -70,6 +77,8 @@ pub(crate) struct Attempt {
     pub pending: u32,
     /// Position of its next call in its model.
     pub next: u32,
+    /// Time that the answer takes to the caller.
+    pub way_back: SimDuration,
 }
 
 /// The place of an attempt.
@@ -85,6 +94,10 @@ pub(crate) enum AttemptState {
     Hanging(BackendId),
     /// On its way to a pod that a network policy blocks.
     Blocked(BackendId),
+    /// On its way to a pod.
+    UnderWay(BackendId),
+    /// Its answer, or the cause of its failure, is on its way from a pod.
+    Returning(BackendId, Option<FailureCause>),
 }
 
 impl Traffic {
@@ -97,10 +110,13 @@ impl Traffic {
         caller: Caller,
         depth: u8,
     ) {
+        let edge = self.choice_of(now, edge, tokens, depth);
+        let service = self.network.edges[edge as usize].service as usize;
+        let client_trip = self.client_trip(service, caller);
+        let there = SimDuration::from_nanos(client_trip.as_nanos() / 2);
         let network = &mut self.network;
         let row = &mut network.edges[edge as usize];
         row.active += 1;
-        let service = row.service as usize;
         let class_number = if tokens.class > 0 { tokens.class } else { row.class };
         let (class, patience, position) = match &mut network.services[service].mix {
             Some(mix) => {
@@ -129,6 +145,8 @@ impl Traffic {
             retries: 0,
             is_retrying: false,
             attempt: None,
+            way_back: client_trip - there,
+            outcome: None,
         };
         let id = network.calls.insert(call);
         // A calling request has its own timeout, and a route has one besides the class's.
@@ -144,6 +162,16 @@ impl Traffic {
         }
         if depth > DEPTH_MAX {
             self.end_call(now, id, Err(FailureCause::Dependency));
+        } else if let Some(fault) = self.draw_fault(edge) {
+            match fault {
+                Fault::Delay(delay) => {
+                    self.network.enter(now + delay, NetworkEvent::ReachGateway(id));
+                }
+                Fault::Error => self.end_call(now, id, Err(FailureCause::Injected)),
+            }
+        } else if there > SimDuration::ZERO {
+            let network = &mut self.network;
+            network.enter(now + there, NetworkEvent::ReachGateway(id));
         } else {
             self.try_call(now, id, &call);
         }
@@ -161,7 +189,7 @@ impl Traffic {
     }
 
     #[inline]
-    fn try_call(&mut self, now: SimTime, id: Id<Call>, call: &Call) {
+    pub(super) fn try_call(&mut self, now: SimTime, id: Id<Call>, call: &Call) {
         if let Err(cause) = self.begin_attempt(now, id, call) {
             self.attempt_failed(now, id, cause);
         }
@@ -175,7 +203,7 @@ impl Traffic {
         if std::mem::take(&mut call.is_retrying) {
             edge.retrying -= 1;
         }
-        let endpoints = services[edge.service as usize].available.len();
+        let endpoints = services[edge.pods as usize].available.len();
         let retries = edge
             .retries
             .filter(|retries| retries.again(cause, call.retries, now - call.made, endpoints))
@@ -194,6 +222,24 @@ impl Traffic {
 
     /// A call was answered or has finally failed.
     pub(super) fn end_call(
+        &mut self,
+        now: SimTime,
+        id: Id<Call>,
+        result: Result<(), FailureCause>,
+    ) {
+        let network = &mut self.network;
+        let Some(call) = network.calls.get_mut(id) else { return };
+        if call.way_back > SimDuration::ZERO && call.outcome.is_none() {
+            call.outcome = Some(result);
+            call.attempt = None;
+            let at = now + call.way_back;
+            return network.enter(at, NetworkEvent::ReachClient(id));
+        }
+        self.finish_call(now, id, result);
+    }
+
+    /// The caller knows the outcome of a call.
+    pub(super) fn finish_call(
         &mut self,
         now: SimTime,
         id: Id<Call>,
@@ -221,7 +267,7 @@ impl Traffic {
         let record = &mut self.records.services[edge.service as usize];
         record.user_ended(user, call.made, result.is_ok());
         let parent = match call.caller {
-            Caller::Client => return,
+            Caller::Client | Caller::Mirror => return,
             Caller::User(group, user) => return network.think(now, (group, user)),
             Caller::Request(parent) => parent,
         };
@@ -232,7 +278,9 @@ impl Traffic {
         }
         if result.is_err() && !is_optional {
             let called = edge.service;
-            let failed = &mut self.records.services[attempt.service as usize];
+            let own = attempt.call.and_then(|call| network.calls.get(call));
+            let own = own.map_or(attempt.service, |call| network.edges[call.edge as usize].service);
+            let failed = &mut self.records.services[own as usize];
             if failed.counts(call.made) {
                 *failed.failed_calls.entry(called).or_default() += 1;
             }
@@ -263,7 +311,7 @@ impl Traffic {
         let Some(call) = self.network.calls.get_mut(id) else { return };
         let attempt = call.attempt.take();
         let cause = attempt.map_or(FailureCause::Timeout, |one| self.abandon(now, one));
-        self.end_call(now, id, Err(cause));
+        self.finish_call(now, id, Err(cause));
     }
 
     /// Makes the next calls of an attempt; if none are left, it is answered.

@@ -19,6 +19,11 @@ pub(super) struct Deadlines<T> {
 }
 
 impl<T> Deadlines<T> {
+    /// Shortens the timeout to this, if it is shorter.
+    pub fn limit(&mut self, patience: Option<SimDuration>) {
+        self.patience = [self.patience, patience].into_iter().flatten().min();
+    }
+
     /// Without a timeout nothing ever expires.
     pub const fn new(patience: Option<SimDuration>) -> Self {
         Self { patience, waiting: VecDeque::new(), look_at: LOOK_AT_LEAST, is_entered: false }

@@ -11,8 +11,12 @@ use engine::{SimDuration, Stream};
 /// Calls of one kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Edge {
-    /// The called service.
+    /// The called service, at which the calls are counted.
     pub service: u32,
+    /// The service whose endpoints get them: the same, or a subset of its pods.
+    pub pods: u32,
+    /// What the proxies of a mesh do besides timeouts and retries; absent without.
+    pub mesh: Option<Box<MeshEdge>>,
     /// Timeouts of calls, including retries.
     pub(super) deadlines: Deadlines<Call>,
     /// Timeouts of single attempts.
@@ -36,6 +40,28 @@ pub(crate) struct Edge {
     pub retrying: u64,
 }
 
+/// What the proxies of a mesh do with the calls on an edge.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MeshEdge {
+    /// Alternative edges with the sum of the weights up to each; empty without a choice.
+    pub choices: Vec<(f64, u32)>,
+    /// The edges of second calls, and the share of calls that have each.
+    pub mirrors: Vec<(u32, f64)>,
+    /// A delay, and the share of calls that have it.
+    pub delay: Option<(SimDuration, f64)>,
+    /// Share of calls that fail at once.
+    pub abort_share: f64,
+}
+
+impl MeshEdge {
+    /// The edge of a call, for a number drawn from 0 to 1.
+    pub fn choose(&self, drawn: f64) -> Option<u32> {
+        let all = self.choices.last()?.0;
+        let position = self.choices.partition_point(|(upto, _)| *upto <= drawn * all);
+        self.choices.get(position).or(self.choices.last()).map(|(_, edge)| *edge)
+    }
+}
+
 impl Edge {
     /// The calls of clients.
     pub fn of_clients(
@@ -46,6 +72,8 @@ impl Edge {
     ) -> Self {
         Self {
             service,
+            pods: service,
+            mesh: None,
             deadlines: Deadlines::new(Some(timeout)),
             try_deadlines: Deadlines::new(retries.and_then(|retries| retries.per_try_timeout)),
             connect_deadlines: Deadlines::new(None),

@@ -1,7 +1,7 @@
 //! The initial call graph: an edge for the clients of each service, for each call that requests make, and for each
 //! route.
 
-use super::{Edge, Errors, Network, Route};
+use super::{Edge, Errors, Network, Route, mesh};
 use crate::path::ServiceTraffic;
 use crate::request_class::Classes;
 use crate::request_model::RequestModel;
@@ -43,6 +43,14 @@ pub(crate) fn graph(
             edges.push(Edge { class, ..Edge::of_model(call, service, stream) });
         }
         edges_of_model.push(first..count(&edges));
+    }
+    for (range, _) in edges_of_model.clone().iter().zip(models).filter(|(_, one)| one.has_proxy()) {
+        for position in range.clone() {
+            let called = &services[edges[position as usize].service as usize];
+            if let Some(route) = called.policy.mesh.clone() {
+                mesh::follow(&route, position, services, &mut edges, streams);
+            }
+        }
     }
     let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
     let mut routes = Vec::new();

@@ -14,6 +14,8 @@ mod calls;
 mod deadlines;
 mod edge;
 mod graph;
+mod journeys;
+mod mesh;
 mod node_cpus;
 mod pods;
 mod work_queue;
@@ -25,7 +27,7 @@ use std::ops::Range;
 
 use activator::Activator;
 pub use activator::{Activity, HeldRequests, Notices};
-pub(super) use edge::Edge;
+pub(super) use edge::{Edge, MeshEdge};
 pub(super) use graph::graph;
 
 use super::arrivals::{Arrival, BufferedArrivals, Users};
@@ -39,6 +41,7 @@ use calls::Attempt;
 pub(super) use calls::{AttemptState, Call, Caller};
 use engine::random::happens;
 use engine::{Id, SimTime, Stream, Table};
+use journeys::Journeys;
 use work_queue::WorkQueue;
 
 /// Maximum depth of a chain of calls; deeper requests fail, so that cyclic calls terminate.
@@ -71,6 +74,8 @@ pub(super) struct Network {
     done: Vec<BackendId>,
     /// Whether any pod has had a limit of requests.
     has_limited_pods: bool,
+    /// Absent if requests take no network time.
+    journeys: Option<Box<Journeys>>,
 }
 
 /// Draws which answers of an application are errors.
@@ -96,6 +101,8 @@ pub(super) struct Route {
     pub main: Option<(u32, Vec<(SimTime, u32)>)>,
     /// Whether its next arrival is scheduled.
     pub is_entered: bool,
+    /// The edges of mirrored requests, with their shares.
+    pub mirrors: Vec<(u32, f64)>,
 }
 
 /// State of a service in the network of calls.
@@ -144,6 +151,14 @@ enum NetworkEvent {
     Route(u32),
     /// The client of this call may time out, by the timeout of its class.
     ClassDeadline(Id<Call>),
+    /// The request of an attempt reaches its pod.
+    Reach(Id<Attempt>),
+    /// The outcome of an attempt reaches its caller.
+    Return(Id<Attempt>),
+    /// A client's request reaches the gateway.
+    ReachGateway(Id<Call>),
+    /// The gateway's answer reaches the client.
+    ReachClient(Id<Call>),
 }
 
 impl Network {
@@ -168,7 +183,8 @@ impl Network {
 
     /// Services that are called by other services or reached by routes.
     pub(super) fn called_services(&self) -> impl Iterator<Item = u32> + '_ {
-        self.edges.iter().skip(self.services.len()).map(|edge| edge.service)
+        let called = self.edges.iter().skip(self.services.len());
+        called.flat_map(|edge| [edge.service, edge.pods])
     }
 
     /// Whether requests to a service need events because its clients retry.
@@ -286,6 +302,10 @@ impl Traffic {
                 NetworkEvent::User(group, user) => self.user_call(event.at, (group, user)),
                 NetworkEvent::Route(route) => self.route_call(event.at, route, until),
                 NetworkEvent::ClassDeadline(call) => self.give_up_call(event.at, call),
+                NetworkEvent::Reach(attempt) => self.reach(event.at, attempt),
+                NetworkEvent::Return(attempt) => self.end_return(event.at, attempt),
+                NetworkEvent::ReachGateway(call) => self.reach_gateway(event.at, call),
+                NetworkEvent::ReachClient(call) => self.reach_client(event.at, call),
             }
             self.handle_departed(event.at);
             if !goes_on(&self.network) {
