@@ -11,6 +11,7 @@ use super::scenario_arguments::{Seeds, Settings};
 use super::sweep_shards::{self, Part};
 use files::{Loader, read_bytes, write_file};
 use manifest::Diagnostics;
+use report::Report;
 use report::charts;
 use report::text::Style;
 use scenario::Override;
@@ -20,7 +21,7 @@ use sweep::sample::Sample;
 use sweep::summary::RunSummary;
 use sweep::table::SweepTable;
 use sweep::vary::{Vary, grid, grid_size, table};
-use sweep::{accepts, page, run_all, run_each, table_text};
+use sweep::{accepts, page, run_all_to, run_each_with, table_text};
 
 /// More settings would neither be readable nor fit into memory.
 const SETTINGS_MAX: usize = 10_000;
@@ -145,15 +146,20 @@ impl Grid {
     /// The settings to run, and the scenario with each.
     pub fn resolve(&self) -> Result<Resolved, Failure> {
         let (varied, cells) = self.cells()?;
+        let scenario = self.scenario()?;
         let mut loader = Loader::default();
-        let mut loaded = Vec::new();
-        for cell in &cells {
-            loaded.push(loader.load(self.scenario()?, &self.settings_of(&varied, cell)?));
-        }
-        let loaded = run_each(&loaded, |one| {
-            let one = one.as_ref().map_err(Clone::clone)?;
-            accepts(one).map(|()| one.clone())
-        });
+        // Reads the files for all. It may not be valid by itself, but with some of the values.
+        let _ = loader.load(scenario, &self.settings.settings);
+        let settings: Result<Vec<Vec<Override>>, Failure> =
+            cells.iter().map(|cell| self.settings_of(&varied, cell)).collect();
+        let loaded = run_each_with(
+            &settings?,
+            || loader.clone(),
+            |loader, settings| {
+                let one = loader.load(scenario, settings)?;
+                accepts(&one).map(|()| one)
+            },
+        );
         let all = cells.len();
         let (mut kept, mut scenarios) = (Vec::new(), Vec::new());
         let mut problems = Diagnostics::default();
@@ -213,9 +219,10 @@ pub fn run(
     let Resolved { varied, cells, scenarios: resolved } = grid.resolve()?;
     let seeds = grid.seeds(&resolved);
     let bar = options.progress_bar((resolved.len() * seeds.len()) as u64, "sweeping");
-    let reports = run_all(&resolved, &seeds, || bar.inc(1)).map_err(Failure::Problems)?;
+    let summary = |report: Report| RunSummary::of(&report);
+    let runs = run_all_to(&resolved, &seeds, || bar.inc(1), summary);
+    let runs = runs.map_err(Failure::Problems)?;
     bar.finish_and_clear();
-    let runs = reports.iter().map(|reports| reports.iter().map(RunSummary::of).collect());
     let mut sweep = SweepTable::new(varied, cells.into_iter().zip(runs).collect());
     let after = seeds.last().map_or(0, |last| last.wrapping_add(1));
     let fresh: Vec<u64> =
@@ -223,8 +230,8 @@ pub fn run(
     sweep
         .confirm(&fresh, |position| {
             let row = &resolved[position..=position];
-            let reports = run_all(row, &fresh, || {})?;
-            Ok(reports.iter().flatten().map(RunSummary::of).collect())
+            let runs = run_all_to(row, &fresh, || {}, summary)?;
+            Ok(runs.into_iter().flatten().collect())
         })
         .map_err(Failure::Problems)?;
     write_table(&sweep, &arguments.outputs, options, out)
