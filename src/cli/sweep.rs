@@ -16,6 +16,7 @@ use report::charts;
 use report::text::Style;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
+use sweep::current::Current;
 use sweep::pictures::pictures;
 use sweep::sample::Sample;
 use sweep::summary::RunSummary;
@@ -149,7 +150,7 @@ impl Grid {
         let scenario = self.scenario()?;
         let mut loader = Loader::default();
         // Reads the files for all. It may not be valid by itself, but with some of the values.
-        let _ = loader.load(scenario, &self.settings.settings);
+        let base = loader.load(scenario, &self.settings.settings).ok();
         let settings: Result<Vec<Vec<Override>>, Failure> =
             cells.iter().map(|cell| self.settings_of(&varied, cell)).collect();
         let loaded = run_each_with(
@@ -183,7 +184,11 @@ impl Grid {
                 problems.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; ")
             ));
         }
-        Ok(Resolved { varied, cells: kept, scenarios })
+        let current = match &base {
+            Some(base) => Current::new(base).values(&varied, &kept),
+            None => vec![None; varied.len()],
+        };
+        Ok(Resolved { varied, current, cells: kept, scenarios })
     }
 
     /// The overrides of every run, followed by those of this cell.
@@ -200,6 +205,8 @@ impl Grid {
 pub struct Resolved {
     /// The paths that vary.
     pub varied: Vec<String>,
+    /// The value of each that the scenario has, if a setting has it.
+    pub current: Vec<Option<String>>,
     /// A value for each of them, setting by setting.
     pub cells: Vec<Vec<String>>,
     /// The scenario with each setting.
@@ -216,14 +223,14 @@ pub fn run(
         return sweep_shards::run(part, options, out);
     }
     let grid = &arguments.grid;
-    let Resolved { varied, cells, scenarios: resolved } = grid.resolve()?;
+    let Resolved { varied, current, cells, scenarios: resolved } = grid.resolve()?;
     let seeds = grid.seeds(&resolved);
     let bar = options.progress_bar((resolved.len() * seeds.len()) as u64, "sweeping");
     let summary = |report: Report| RunSummary::of(&report);
     let runs = run_all_to(&resolved, &seeds, || bar.inc(1), summary);
     let runs = runs.map_err(Failure::Problems)?;
     bar.finish_and_clear();
-    let mut sweep = SweepTable::new(varied, cells.into_iter().zip(runs).collect());
+    let mut sweep = SweepTable::new(varied, current, cells.into_iter().zip(runs).collect());
     let after = seeds.last().map_or(0, |last| last.wrapping_add(1));
     let fresh: Vec<u64> =
         (0..u64::from(grid.confirm)).map(|number| after.wrapping_add(number)).collect();

@@ -7,7 +7,7 @@ use super::evaluate::{Evaluation, Evaluator, Headroom, Load, cost_per_month_usd,
 use super::figures::{Figures, figures};
 use super::headroom::{largest, more_traffic};
 use super::ideal_autoscaler::least_cost_usd;
-use super::knobs::{knobs, now, objects, space};
+use super::knobs::{knobs, now, space};
 use super::patch::{Patch, patches, text};
 use super::search::journal::Unit;
 use super::search::space::{KnobKind, Point, at};
@@ -18,6 +18,7 @@ use manifest::Diagnostics;
 use report::Report;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
+use sweep::current::objects;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.1";

@@ -5,6 +5,7 @@ pub mod check;
 pub mod compare;
 pub mod compare_text;
 pub mod confirm;
+pub mod current;
 pub mod export;
 mod figures;
 pub mod gate;

@@ -95,7 +95,7 @@ mod tests {
         let late = vec!["service a latency p95".to_owned(), "service a latency p99".to_owned()];
         lucky.confirmation =
             Some(Confirmation { seeds: vec![9], missed: late, never_ran: Vec::new() });
-        let mut table = SweepTable::new(vec!["replicas".to_owned()], Vec::new());
+        let mut table = SweepTable::new(vec!["replicas".to_owned()], Vec::new(), Vec::new());
         table.rows = vec![none, both, two, lucky, chosen];
         table.price_objectives();
         let prices: Vec<_> = table
