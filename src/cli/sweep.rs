@@ -1,6 +1,6 @@
 //! `wavetank sweep`: runs a grid of settings and finds the cheapest that meets the objectives.
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -110,6 +110,20 @@ pub enum Format {
     Csv,
     /// One JSON object with the same content
     Json,
+    /// A Parquet file with the columns of `csv`, for a file or a pipe
+    Parquet,
+}
+
+impl Outputs {
+    /// Refuses binary output to a terminal, before anything is run.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.output == Format::Parquet && io::stdout().is_terminal() {
+            return Err(Failure::Input(
+                "-o parquet writes a binary file; redirect it, such as > sweep.parquet".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Grid {
@@ -222,6 +236,7 @@ pub fn run(
     if let Some(part) = &arguments.part {
         return sweep_shards::run(part, options, out);
     }
+    arguments.outputs.check()?;
     let grid = &arguments.grid;
     let Resolved { varied, current, cells, scenarios: resolved } = grid.resolve()?;
     let seeds = grid.seeds(&resolved);
@@ -265,6 +280,7 @@ pub fn write_table(
         Format::Text => table_text::render(sweep, Style { color: options.color }).into_bytes(),
         Format::Csv => sweep.csv().map_err(Failure::input)?,
         Format::Json => sweep.json().into_bytes(),
+        Format::Parquet => sweep.parquet(),
     };
     out.write_all(&rendered)?;
     Ok(Exit::Fine)

@@ -329,6 +329,7 @@ fn merge(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
+    arguments.outputs.check()?;
     let planned = &arguments.planned;
     let (plan, results) = planned.read()?;
     let units = plan.units();

@@ -14,6 +14,7 @@ mod interval;
 pub mod measure;
 mod objective_prices;
 pub mod page;
+mod parquet_file;
 mod phases;
 pub mod pictures;
 pub mod plan;

@@ -12,6 +12,10 @@ use report::figures::{counted, span};
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
 const FORMAT_VERSION: &str = "1.3";
 
+/// Columns of a data file between the settings and the figures.
+pub(super) const VERDICTS: [&str; 5] =
+    ["meets_objectives", "is_cheapest", "missed", "never_ran", "troubles"];
+
 /// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SweepTable {
@@ -124,9 +128,8 @@ impl SweepTable {
     pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let names = self.figure_names();
-        let titles = ["meets_objectives", "is_cheapest", "missed", "never_ran", "troubles"];
-        let titles = titles.map(str::to_owned);
-        let figures = names.iter().map(|name| told(&name.subject, &title(name)));
+        let titles = VERDICTS.map(str::to_owned);
+        let figures = names.iter().map(|name| column(name));
         writer.write_record(self.varied.iter().cloned().chain(titles).chain(figures))?;
         for row in &self.rows {
             let verdict = [
@@ -161,6 +164,11 @@ impl SweepRow {
     pub fn figure(&self, name: &FigureName) -> Option<f64> {
         self.figures.iter().find(|figure| figure.name == *name)?.mean
     }
+}
+
+/// The column of a figure in a data file: `service shop/web latency p95 [ms]`.
+pub(super) fn column(name: &FigureName) -> String {
+    told(&name.subject, &title(name))
 }
 
 /// A figure with its unit, as a column of a data file has it.
