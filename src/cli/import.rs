@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::output;
-use engine::SimDuration;
-use engine::parse_duration;
+use engine::{SimDuration, SimTime, format_duration, parse_duration};
 use files::{PendingFile, STANDARD_INPUT, open_unpacked};
 use traffic::import::{
     ColumnChoice, Compact, Format, ImportOptions, MalformedRows, NOT_WRITTEN, Summary, import,
@@ -158,7 +157,12 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         facts
     };
     match arguments.summary {
-        SummaryForm::Text => output::print_message(&in_words(name, format, &summary, &broken)),
+        SummaryForm::Text => {
+            output::print_message(&in_words(name, format, &summary, &broken));
+            if arguments.output != STANDARD_INPUT {
+                output::print_message(&next_step(&arguments.output, &summary));
+            }
+        }
         SummaryForm::Json => {
             output::print_message(&as_json(name, format, &summary, &broken).to_string());
         }
@@ -195,6 +199,15 @@ fn write_compact<W: Write>(
     let finished = compact.finish().map_err(|error| format!("{NOT_WRITTEN}: {error}"));
     let (output, summary) = finished?;
     Ok(((broken, summary), output))
+}
+
+/// How a scenario replays the trace.
+fn next_step(output: &str, summary: &Summary) -> String {
+    let seconds = (summary.end - SimTime::ZERO).as_secs_f64().ceil();
+    let duration = format_duration(SimDuration::from_secs_f64(seconds));
+    format!(
+        "next: in the scenario, under `traffic`, write `load: {{trace: {output}}}`; `duration: {duration}` replays all of it"
+    )
 }
 
 /// Maximum number of classes in the summary.

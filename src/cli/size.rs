@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::{Exit, Failure};
 use super::memory;
-use super::output::OutputOptions;
+use super::output::{OutputOptions, print_warning};
 use super::run::Form;
 use super::scenario_arguments::Settings;
 use files::{Loader, beside, write_file};
@@ -109,16 +109,26 @@ pub fn run(
         },
         seed: arguments.settings.first_seed(&resolved),
     };
-    let cases = 1 + question.survive.len() as u64;
-    let bar = options.counter("sizing", arguments.runs * cases);
-    let answer = recommend(&mut load, &question, &|| bar.inc(1));
+    let bar = options.counter("sizing", arguments.runs);
+    // A failure to survive makes a case of every pool or zone, which the search knows.
+    let answer = recommend(&mut load, &question, &|cases| {
+        bar.set_length(arguments.runs * cases as u64);
+        bar.inc(1);
+    });
     bar.finish_and_clear();
     let answer = answer.map_err(|error| match error {
         SizeError::Problems(problems) => Failure::Problems(problems),
         SizeError::Input(message) => Failure::Input(format!("{}: {message}", arguments.scenario)),
     })?;
     if let Some(folder) = &arguments.patch {
-        write_patches(folder, &arguments.scenario, &resolved.scenario().manifests, &answer)?;
+        if answer.found {
+            write_patches(folder, &arguments.scenario, &resolved.scenario().manifests, &answer)?;
+        } else {
+            print_warning(&format!(
+                "{}: nothing is written, as there is nothing to recommend",
+                folder.display()
+            ));
+        }
     }
     match arguments.output {
         Form::Text => {

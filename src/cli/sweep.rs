@@ -1,6 +1,6 @@
 //! `wavetank sweep`: runs a grid of settings and finds the cheapest that meets the objectives.
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -12,16 +12,18 @@ use super::scenario_arguments::{Seeds, Settings};
 use super::sweep_shards::{self, Part};
 use files::{Loader, read_bytes, write_file};
 use manifest::Diagnostics;
+use report::Report;
 use report::charts;
 use report::text::Style;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
+use sweep::current::Current;
 use sweep::pictures::pictures;
 use sweep::sample::Sample;
 use sweep::summary::RunSummary;
 use sweep::table::SweepTable;
 use sweep::vary::{Vary, grid, grid_size, table};
-use sweep::{accepts, page, run_all, run_each, table_text};
+use sweep::{accepts, page, run_all_to, run_each_with, table_text};
 
 /// More settings would neither be readable nor fit into memory.
 const SETTINGS_MAX: usize = 10_000;
@@ -109,6 +111,20 @@ pub enum Format {
     Csv,
     /// One JSON object with the same content
     Json,
+    /// A Parquet file with the columns of `csv`, for a file or a pipe
+    Parquet,
+}
+
+impl Outputs {
+    /// Refuses binary output to a terminal, before anything is run.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.output == Format::Parquet && io::stdout().is_terminal() {
+            return Err(Failure::Input(
+                "-o parquet writes a binary file; redirect it, such as > sweep.parquet".to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Grid {
@@ -146,16 +162,21 @@ impl Grid {
     /// The settings to run, and the scenario with each.
     pub fn resolve(&self) -> Result<Resolved, Failure> {
         let (varied, cells) = self.cells()?;
+        let scenario = self.scenario()?;
         let mut loader = Loader::default();
-        let mut loaded = Vec::new();
-        for cell in &cells {
-            loaded.push(loader.load(self.scenario()?, &self.settings_of(&varied, cell)?));
-        }
+        // Reads the files for all. It may not be valid by itself, but with some of the values.
+        let base = loader.load(scenario, &self.settings.settings).ok();
+        let settings: Result<Vec<Vec<Override>>, Failure> =
+            cells.iter().map(|cell| self.settings_of(&varied, cell)).collect();
+        let loaded = run_each_with(
+            &settings?,
+            || loader.clone(),
+            |loader, settings| {
+                let one = loader.load(scenario, settings)?;
+                accepts(&one).map(|()| one)
+            },
+        );
         loaded.iter().filter_map(|one| one.as_ref().ok()).take(1).for_each(memory::watch);
-        let loaded = run_each(&loaded, |one| {
-            let one = one.as_ref().map_err(Clone::clone)?;
-            accepts(one).map(|()| one.clone())
-        });
         let all = cells.len();
         let (mut kept, mut scenarios) = (Vec::new(), Vec::new());
         let mut problems = Diagnostics::default();
@@ -179,7 +200,11 @@ impl Grid {
                 problems.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; ")
             ));
         }
-        Ok(Resolved { varied, cells: kept, scenarios })
+        let current = match &base {
+            Some(base) => Current::new(base).values(&varied, &kept),
+            None => vec![None; varied.len()],
+        };
+        Ok(Resolved { varied, current, cells: kept, scenarios })
     }
 
     /// The overrides of every run, followed by those of this cell.
@@ -196,6 +221,8 @@ impl Grid {
 pub struct Resolved {
     /// The paths that vary.
     pub varied: Vec<String>,
+    /// The value of each that the scenario has, if a setting has it.
+    pub current: Vec<Option<String>>,
     /// A value for each of them, setting by setting.
     pub cells: Vec<Vec<String>>,
     /// The scenario with each setting.
@@ -211,22 +238,24 @@ pub fn run(
     if let Some(part) = &arguments.part {
         return sweep_shards::run(part, options, out);
     }
+    arguments.outputs.check()?;
     let grid = &arguments.grid;
-    let Resolved { varied, cells, scenarios: resolved } = grid.resolve()?;
+    let Resolved { varied, current, cells, scenarios: resolved } = grid.resolve()?;
     let seeds = grid.seeds(&resolved);
     let bar = options.progress_bar((resolved.len() * seeds.len()) as u64, "sweeping");
-    let reports = run_all(&resolved, &seeds, || bar.inc(1)).map_err(Failure::Problems)?;
+    let summary = |report: Report| RunSummary::of(&report);
+    let runs = run_all_to(&resolved, &seeds, || bar.inc(1), summary);
+    let runs = runs.map_err(Failure::Problems)?;
     bar.finish_and_clear();
-    let runs = reports.iter().map(|reports| reports.iter().map(RunSummary::of).collect());
-    let mut sweep = SweepTable::new(varied, cells.into_iter().zip(runs).collect());
+    let mut sweep = SweepTable::new(varied, current, cells.into_iter().zip(runs).collect());
     let after = seeds.last().map_or(0, |last| last.wrapping_add(1));
     let fresh: Vec<u64> =
         (0..u64::from(grid.confirm)).map(|number| after.wrapping_add(number)).collect();
     sweep
         .confirm(&fresh, |position| {
             let row = &resolved[position..=position];
-            let reports = run_all(row, &fresh, || {})?;
-            Ok(reports.iter().flatten().map(RunSummary::of).collect())
+            let runs = run_all_to(row, &fresh, || {}, summary)?;
+            Ok(runs.into_iter().flatten().collect())
         })
         .map_err(Failure::Problems)?;
     write_table(&sweep, &arguments.outputs, options, out)
@@ -253,6 +282,7 @@ pub fn write_table(
         Format::Text => table_text::render(sweep, Style { color: options.color }).into_bytes(),
         Format::Csv => sweep.csv().map_err(Failure::input)?,
         Format::Json => sweep.json().into_bytes(),
+        Format::Parquet => sweep.parquet(),
     };
     out.write_all(&rendered)?;
     Ok(Exit::Fine)

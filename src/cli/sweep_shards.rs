@@ -151,11 +151,12 @@ pub fn run(part: &Part, options: OutputOptions, out: &mut impl Write) -> Result<
 
 fn plan(arguments: &PlanArguments, out: &mut impl Write) -> Result<Exit, Failure> {
     let grid = &arguments.grid;
-    let Resolved { varied, cells, scenarios: resolved } = grid.resolve()?;
+    let Resolved { varied, current, cells, scenarios: resolved } = grid.resolve()?;
     let folder = arguments.to.parent().unwrap_or(Path::new(""));
     let settings = grid.settings.settings.iter().map(ToString::to_string).collect();
     let scenario = from_folder(folder, grid.scenario()?);
     let mut plan = Plan::new(scenario, settings, varied);
+    plan.current = current;
     plan.cells = cells
         .into_iter()
         .zip(&resolved)
@@ -330,6 +331,7 @@ fn merge(
     options: OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
+    arguments.outputs.check()?;
     let planned = &arguments.planned;
     let (plan, results) = planned.read()?;
     let units = plan.units();
@@ -358,7 +360,7 @@ fn merge(
     let cells = plan.cells.iter().map(|cell| {
         (cell.values.clone(), runs.by_ref().take(plan.seeds.len()).collect::<Vec<_>>())
     });
-    let mut sweep = SweepTable::new(plan.varied.clone(), cells.collect());
+    let mut sweep = SweepTable::new(plan.varied.clone(), plan.current.clone(), cells.collect());
     let fresh = plan.fresh();
     sweep.confirm(&fresh, |cell| {
         let hash = &plan.cells[cell].scenario_hash;

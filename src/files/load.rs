@@ -15,8 +15,8 @@ use scenario::resolved::{
 };
 use scenario::{HelmChart, Override, ScenarioText};
 
-/// Reads scenarios; files that several of them name are read only once.
-#[derive(Debug, Default)]
+/// Reads scenarios; files that several of them name are read only once. A clone has what was read so far.
+#[derive(Clone, Debug, Default)]
 pub struct Loader {
     sources: BTreeMap<String, Source>,
     files: Vec<(String, ScenarioPaths, Arc<ScenarioFiles>)>,

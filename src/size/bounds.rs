@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::knobs::{SizeKnob, objects};
+use super::knobs::SizeKnob;
 use super::search::space::Point;
 use cluster::Kind;
 use manifest::Manifest;
@@ -17,6 +17,7 @@ use scenario::objectives::Objective;
 use scenario::pool_size::PoolSize;
 use scenario::resolved::ResolvedScenario;
 use scenario::{Override, Scenario};
+use sweep::current::objects;
 
 /// Hours of a month, as bills have them.
 const MONTH_HOURS: f64 = 730.0;

@@ -12,6 +12,7 @@ use report::Report;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
 use sweep::run_each;
+use sweep::summary::RunSummary;
 
 /// Room of a setting that the scenario refuses, such as a minimum above the maximum.
 const REFUSED: f64 = -1000.0;
@@ -34,6 +35,9 @@ pub struct Headroom {
     pub value: String,
     /// Room as a share of the limit; of a share, of what may be missing to one. Negative if it is missed.
     pub room: f64,
+    /// Why it is missed, as far as the run tells; empty if it is met.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub because: String,
 }
 
 /// What a unit showed.
@@ -49,6 +53,21 @@ pub struct Evaluation {
     pub availability: Option<f64>,
     /// Simulated seconds of all cases.
     pub simulated_seconds: f64,
+}
+
+impl Evaluation {
+    /// How far all limits that are missed are missed, in sum.
+    pub fn shortfall(&self) -> f64 {
+        -self.headrooms.iter().map(|one| one.room.min(0.0)).sum::<f64>()
+    }
+
+    /// The limits that are missed, those missed by most first.
+    pub fn missed(&self) -> Vec<Headroom> {
+        let mut missed: Vec<Headroom> =
+            self.headrooms.iter().filter(|one| one.room < 0.0).cloned().collect();
+        missed.sort_by(|one, other| one.room.total_cmp(&other.room));
+        missed
+    }
 }
 
 /// What a month costs by a report, US dollars. The one place that says so.
@@ -71,8 +90,8 @@ pub struct Evaluator<'a> {
     pub cases: Vec<Case>,
     /// Seed of replication 0.
     pub first_seed: u64,
-    /// Hears of each run with the simulated seconds.
-    pub finished: &'a (dyn Fn() + Sync),
+    /// Hears of each run of a case, with the number of cases.
+    pub finished: &'a (dyn Fn(usize) + Sync),
     /// What was run.
     pub known: BTreeMap<Unit, Evaluation>,
 }
@@ -95,10 +114,15 @@ impl Evaluator<'_> {
     /// Runs units, and answers with their samples. A setting that the scenario refuses holds nothing.
     pub fn run(&mut self, units: &[Unit]) -> Result<Vec<Sample>, Diagnostics> {
         let mut loaded: BTreeMap<&Point, Vec<ResolvedScenario>> = BTreeMap::new();
+        let mut refused: BTreeMap<&Point, Diagnostics> = BTreeMap::new();
         for unit in units {
             if !loaded.contains_key(&unit.point) {
-                let cases = self.scenarios(&unit.point);
-                loaded.insert(&unit.point, cases.unwrap_or_default());
+                let settings = self.settings_of(&unit.point);
+                let cases = self.cases_with(&settings).unwrap_or_else(|problems| {
+                    refused.insert(&unit.point, problems);
+                    Vec::new()
+                });
+                loaded.insert(&unit.point, cases);
             }
         }
         let jobs: Vec<(&ResolvedScenario, u64)> = units
@@ -108,17 +132,20 @@ impl Evaluator<'_> {
                 loaded[&unit.point].iter().map(move |case| (case, seed))
             })
             .collect();
-        let finished = self.finished;
+        let (finished, all_cases) = (self.finished, self.cases.len());
         let reports = run_each(&jobs, |(scenario, seed)| {
             let report = sweep::run(scenario, *seed, |_| {});
-            finished();
+            finished(all_cases);
             report
         });
         let mut reports = reports.into_iter();
         let mut samples = Vec::new();
         for unit in units {
             let of_unit: Vec<_> = reports.by_ref().take(loaded[&unit.point].len()).collect();
-            let evaluation = self.evaluation(of_unit);
+            let evaluation = match refused.get(&unit.point) {
+                Some(problems) => refusal(problems),
+                None => self.evaluation(of_unit),
+            };
             samples.push(Sample {
                 cost: evaluation.cost_usd,
                 headrooms: evaluation.headrooms.iter().map(|room| room.room).collect(),
@@ -130,46 +157,46 @@ impl Evaluator<'_> {
 
     /// Replications of the scenario as it is, without a setting of any knob.
     pub fn unchanged(&mut self, replications: u32) -> Vec<Evaluation> {
-        let cases = self.cases_with(&self.settings.clone()).unwrap_or_default();
-        let mut evaluations = Vec::new();
-        for replication in 0..replications {
-            let seed = self.seed(replication);
-            let reports = run_each(&cases, |case| sweep::run(case, seed, |_| {}));
-            evaluations.push(self.evaluation(reports));
+        let settings = self.settings.clone();
+        (0..replications).map(|replication| self.once(&settings, replication)).collect()
+    }
+
+    /// A replication of a point with further settings.
+    pub fn with(&mut self, point: &Point, further: &[Override], replication: u32) -> Evaluation {
+        let own = self.settings_of(point);
+        self.once(&[&own, further].concat(), replication)
+    }
+
+    fn once(&mut self, settings: &[Override], replication: u32) -> Evaluation {
+        let seed = self.seed(replication);
+        match self.cases_with(settings) {
+            Err(problems) => refusal(&problems),
+            Ok(cases) => {
+                let reports = run_each(&cases, |case| sweep::run(case, seed, |_| {}));
+                self.evaluation(reports)
+            }
         }
-        evaluations
     }
 
     /// The scenario in each case; nothing if it cannot have such settings.
     pub fn scenarios(&mut self, point: &Point) -> Option<Vec<ResolvedScenario>> {
         let settings = self.settings_of(point);
-        self.cases_with(&settings)
+        self.cases_with(&settings).ok()
     }
 
-    fn cases_with(&mut self, settings: &[Override]) -> Option<Vec<ResolvedScenario>> {
+    fn cases_with(&mut self, settings: &[Override]) -> Result<Vec<ResolvedScenario>, Diagnostics> {
         let mut all = Vec::new();
         for case in self.cases.clone() {
             let settings: Vec<Override> = settings.iter().cloned().chain(case.settings).collect();
-            all.push((self.load)(&settings).ok()?);
+            all.push((self.load)(&settings)?);
         }
-        Some(all)
+        Ok(all)
     }
 
     fn evaluation(&self, reports: Vec<Result<Report, Diagnostics>>) -> Evaluation {
-        let reports: Option<Vec<Report>> = reports.into_iter().map(Result::ok).collect();
-        let Some(reports) = reports.filter(|reports| !reports.is_empty()) else {
-            let refused = Headroom {
-                limit: "the scenario has such a setting".to_owned(),
-                value: "refused".to_owned(),
-                room: REFUSED,
-            };
-            return Evaluation {
-                cost_usd: f64::INFINITY,
-                headrooms: vec![refused],
-                p99_ms: None,
-                availability: None,
-                simulated_seconds: 0.0,
-            };
+        let reports = match reports.into_iter().collect::<Result<Vec<Report>, _>>() {
+            Ok(reports) => reports,
+            Err(problems) => return refusal(&problems),
         };
         let cases = self.cases.iter().zip(&reports).enumerate();
         let headrooms = cases.flat_map(|(place, (case, report))| {
@@ -186,6 +213,24 @@ impl Evaluator<'_> {
             availability: available.reduce(f64::min),
             simulated_seconds: reports.iter().map(|one| one.run.duration_ms as f64 / 1000.0).sum(),
         }
+    }
+}
+
+/// A setting that the scenario refuses, and why.
+fn refusal(problems: &Diagnostics) -> Evaluation {
+    let messages: Vec<String> = problems.iter().map(|one| one.message.clone()).collect();
+    let refused = Headroom {
+        limit: "the scenario has such a setting".to_owned(),
+        value: "refused".to_owned(),
+        room: REFUSED,
+        because: messages.join("; "),
+    };
+    Evaluation {
+        cost_usd: f64::INFINITY,
+        headrooms: vec![refused],
+        p99_ms: None,
+        availability: None,
+        simulated_seconds: 0.0,
     }
 }
 
@@ -208,17 +253,20 @@ pub fn headrooms(report: &Report, case: &str) -> Vec<Headroom> {
                 None => objective.figure.clone(),
             };
             let limit = format!("{} {figure} {}{suffix}", objective.subject, objective.limit);
-            Headroom { limit, value: objective.value.clone(), room: objective.room() }
+            let because = objective.because.clone();
+            Headroom { limit, value: objective.value.clone(), room: objective.room(), because }
         })
         .collect();
     let missing = |one: &report::WorkloadReport| one.pods_without_node + one.pods_not_ready;
     let missing: u64 = report.workloads.iter().map(missing).sum();
     // After a fault pods may lie on a node that is gone until they are evicted; what counts then is the objectives.
     if missing > 0 && case.is_empty() {
+        let never_ran = sweep::table::never_ran(&[RunSummary::of(report)]);
         headrooms.push(Headroom {
             limit: format!("all pods run at the end{suffix}"),
             value: format!("{missing} do not"),
             room: -1.0 - missing as f64 / 10.0,
+            because: never_ran.join("; "),
         });
     }
     headrooms

@@ -7,9 +7,9 @@ use super::ladders::{cores, counts, family, memory, multiples, with};
 use super::search::space::{Knob, KnobKind, Point, Space};
 use super::tune::Tune;
 use cluster::{Kind, ObjectReference};
-use manifest::{Diagnostics, Manifest, read_manifests};
-use scenario::Override;
+use manifest::Manifest;
 use scenario::resolved::ResolvedScenario;
+use sweep::current::Current;
 
 /// Names under which HorizontalPodAutoscalers and the like say what they scale.
 const SCALERS: [&str; 3] = ["HorizontalPodAutoscaler", "ScaledObject", "PodAutoscaler"];
@@ -38,26 +38,12 @@ pub struct SizeKnob {
     pub kind: KnobKind,
 }
 
-/// The objects of a scenario's manifests, with the settings that are made in them.
-pub fn objects(resolved: &ResolvedScenario) -> Vec<Manifest> {
-    let mut manifests = read_manifests(&resolved.files.manifests, &mut Diagnostics::default());
-    for manifest in &mut manifests {
-        for setting in &resolved.manifest_settings {
-            if setting.object() == Some(&manifest.reference) {
-                // One that cannot be made has ended the command before.
-                let _ = setting.apply(&mut manifest.value);
-            }
-        }
-    }
-    manifests
-}
-
 /// The knobs that `tuned` names.
 pub fn knobs(resolved: &ResolvedScenario, tuned: &[Tune]) -> Vec<SizeKnob> {
-    let scenario = serde_json::to_value(resolved.scenario()).unwrap_or_default();
-    let manifests = objects(resolved);
-    let is_fixed = is_fixed(&resolved.scenario().cluster) && !manifests.iter().any(brings_nodes);
-    let finder = Finder { manifests, scenario, is_fixed };
+    let current = Current::new(resolved);
+    let is_fixed =
+        is_fixed(&resolved.scenario().cluster) && !current.manifests.iter().any(brings_nodes);
+    let finder = Finder { current, is_fixed };
     let mut knobs: Vec<SizeKnob> = Vec::new();
     for tune in tuned {
         let found = match tune {
@@ -92,8 +78,7 @@ pub fn now(knobs: &[SizeKnob]) -> Point {
 }
 
 struct Finder {
-    manifests: Vec<Manifest>,
-    scenario: Value,
+    current: Current,
     /// Whether the number of nodes is that of the settings.
     is_fixed: bool,
 }
@@ -106,19 +91,19 @@ impl Finder {
     }
 
     fn pools(&self) -> impl Iterator<Item = &Value> {
-        self.scenario["cluster"]["nodePools"].as_array().into_iter().flatten()
+        self.current.scenario["cluster"]["nodePools"].as_array().into_iter().flatten()
     }
 
     fn of_kind(&self, kind: &'static str) -> impl Iterator<Item = &Manifest> {
-        self.manifests.iter().filter(move |one| &*one.kind == kind)
+        self.current.manifests.iter().filter(move |one| &*one.kind == kind)
     }
 
     /// The workloads of the scenario that take requests, as they are among the manifests.
     fn workloads(&self) -> impl Iterator<Item = (&Manifest, &Value)> {
-        let named = self.scenario["workloads"].as_array().into_iter().flatten();
+        let named = self.current.scenario["workloads"].as_array().into_iter().flatten();
         named.filter_map(|workload| {
             let reference: ObjectReference = workload["workload"].as_str()?.parse().ok()?;
-            let manifest = self.manifests.iter().find(|one| one.reference == reference)?;
+            let manifest = self.current.manifests.iter().find(|one| one.reference == reference)?;
             Some((manifest, workload))
         })
     }
@@ -268,26 +253,10 @@ impl Finder {
             (_, true) => KnobKind::Priced,
             _ => self.kind(),
         };
-        let current = values.iter().position(|value| self.has(path, value));
+        let current = values.iter().position(|value| self.current.has(path, value));
         let now = current.unwrap_or(values.len() - 1);
         let is_current = current.is_some();
         SizeKnob { path: path.to_owned(), values: values.to_vec(), now, is_current, kind }
-    }
-
-    /// Whether a setting has this value: setting it changes nothing.
-    fn has(&self, path: &str, value: &str) -> bool {
-        let Ok(setting) = format!("{path}={value}").parse::<Override>() else { return false };
-        let document = match setting.object() {
-            Some(object) => {
-                let own = self.manifests.iter().find(|one| one.reference == *object);
-                own.map(|one| &one.value)
-            }
-            None => Some(&self.scenario),
-        };
-        document.is_some_and(|document| {
-            let mut after = document.clone();
-            setting.apply(&mut after).is_ok() && after == *document
-        })
     }
 
     fn ladder(&self, path: String, values: &[u64], now: u64) -> SizeKnob {

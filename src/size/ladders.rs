@@ -98,6 +98,24 @@ pub fn memory(workload: &Value, requested: &Value) -> Option<(Vec<String>, usize
     }
 }
 
+/// The next value beyond the most generous one: twice as much where values rise, half where they fall, or the next size
+/// of a node.
+pub fn beyond(values: &[String]) -> Option<String> {
+    let (first, last) = (values.first()?, values.last()?);
+    let amount = |text: &str| -> Option<(f64, String)> {
+        let unit = text.trim_start_matches(|one: char| one.is_ascii_digit() || one == '.');
+        Some((text[..text.len() - unit.len()].parse().ok()?, unit.to_owned()))
+    };
+    let Some((number, unit)) = amount(last) else {
+        let (sizes, place) = family(last)?;
+        return sizes.get(place + 1).cloned();
+    };
+    let parsed = |text: &str| text.parse::<Quantity>().map(|one| one.milli_value());
+    let is_falling = parsed(last).ok()? < parsed(first).ok()?;
+    let next = if is_falling { (number / 2.0).floor() } else { number * 2.0 };
+    (next > 0.0).then(|| format!("{next}{unit}"))
+}
+
 /// Types of the same cloud and family around this one, by size, and the place of the type itself.
 pub fn family(now: &str) -> Option<(Vec<String>, usize)> {
     let own = catalog::find(now).ok()?;
@@ -153,6 +171,20 @@ mod tests {
         let (values, now) = memory(&workload, &json!("64Mi")).expect("a use");
         assert_eq!((values, now), (vec!["64Mi".to_owned(), "138Mi".to_owned()], 0));
         assert_eq!(memory(&json!({"requests": {}}), &json!("1Gi")), None);
+    }
+
+    #[test]
+    fn beyond_the_end_of_a_ladder_is_the_next_step_in_its_direction() {
+        let beyond =
+            |values: &[&str]| beyond(&values.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let text = |value: &str| Some(value.to_owned());
+        assert_eq!(beyond(&["1", "2", "3"]), text("6"));
+        assert_eq!(beyond(&["90", "60", "30"]), text("15"));
+        assert_eq!(beyond(&["500m", "1500m"]), text("3000m"));
+        assert_eq!(beyond(&["64Mi", "1Gi"]), text("2Gi"));
+        assert_eq!(beyond(&["1", "0"]), None);
+        assert_eq!(beyond(&["aws/m5.large", "aws/m5.xlarge"]), text("aws/m5.2xlarge"));
+        assert_eq!(beyond(&["RollingUpdate", "Recreate"]), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod search;
 pub mod survive;
 pub mod text;
 pub mod tune;
+pub mod unmet;
 
 #[cfg(test)]
 mod fixture;

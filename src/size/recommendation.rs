@@ -7,20 +7,22 @@ use super::evaluate::{Evaluation, Evaluator, Headroom, Load, cost_per_month_usd,
 use super::figures::{Figures, figures};
 use super::headroom::{largest, more_traffic};
 use super::ideal_autoscaler::least_cost_usd;
-use super::knobs::{knobs, now, objects, space};
+use super::knobs::{knobs, now, space};
 use super::patch::{Patch, patches, text};
 use super::search::journal::Unit;
 use super::search::space::{KnobKind, Point, at};
 use super::search::{Outcome, SearchSettings, search};
 use super::survive::{Survive, cases};
 use super::tune::Tune;
+use super::unmet::{Unmet, unmet};
 use manifest::Diagnostics;
 use report::Report;
 use scenario::Override;
 use scenario::resolved::ResolvedScenario;
+use sweep::current::objects;
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.1";
+const FORMAT_VERSION: &str = "1.2";
 
 /// The current value of a setting that has none of those that a user names.
 const OTHER: &str = "other";
@@ -84,6 +86,9 @@ pub struct Recommendation {
     pub after: Option<Figures>,
     /// What keeps it from being cheaper.
     pub binding: Vec<Binding>,
+    /// Why nothing was found; absent if something was, or if the search was cut short at a setting that holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unmet: Option<Unmet>,
     /// How sure it is.
     pub confidence: Confidence,
     /// Lower bound of a month's bill under an autoscaler that knows the future, US dollars: the shares of nodes that the
@@ -170,11 +175,12 @@ pub struct Effort {
     pub untried: Vec<String>,
 }
 
-/// Looks for the cheapest setting that holds the scenario's objectives.
+/// Looks for the cheapest setting that holds the scenario's objectives. `finished` is called after each run of a case,
+/// with the number of cases in which a setting is run with each seed.
 pub fn recommend(
     load: &mut Load<'_>,
     question: &Question,
-    finished: &(dyn Fn() + Sync),
+    finished: &(dyn Fn(usize) + Sync),
 ) -> Result<Recommendation, SizeError> {
     let resolved = load(&question.settings)?;
     if resolved.scenario().objectives.is_empty() {
@@ -252,6 +258,10 @@ impl RecommendationJson<'_, '_> {
             Some(winner) if self.question.headroom => self.fewest(winner)?,
             _ => Vec::new(),
         };
+        let unmet = match &winner {
+            Some(_) => None,
+            None => unmet(&mut self.evaluator, self.resolved, self.question),
+        };
         let perfect_autoscaler_usd = winner.as_ref().and_then(|winner| self.perfect(winner));
         let knobs = &self.evaluator.knobs;
         let changes = knobs.iter().zip(start.iter().zip(&shown)).map(|(knob, (from, to))| Change {
@@ -272,6 +282,7 @@ impl RecommendationJson<'_, '_> {
             before: before.unwrap_or_else(|| self.figures(start)),
             after: winner.as_ref().map(|winner| self.figures(winner)),
             binding,
+            unmet,
             confidence: self.confidence(),
             perfect_autoscaler_usd,
             headroom,
@@ -389,7 +400,9 @@ impl RecommendationJson<'_, '_> {
                     settings.iter().chain(&case.settings).cloned().collect();
                 scenarios.push((self.evaluator.load)(&settings)?);
             }
-            let reports = sweep::run_all(&scenarios, &seeds, self.evaluator.finished)?;
+            let all_cases = scenarios.len();
+            let finished = self.evaluator.finished;
+            let reports = sweep::run_all(&scenarios, &seeds, || finished(all_cases))?;
             let cases = self.evaluator.cases.iter().zip(&reports).enumerate();
             let mut headrooms = cases.flat_map(|(place, (case, reports))| {
                 let name = if place == 0 { "" } else { case.name.as_str() };

@@ -3,6 +3,8 @@
 use super::evaluate::Headroom;
 use super::figures::Figures;
 use super::recommendation::{Change, Fewest, Recommendation};
+use super::tune::NAMES;
+use super::unmet::{Trial, Unmet};
 use report::figures::{ABSENT, counted, latency, percent, span};
 use report::text::layout::{Align, Paint, Style, Table, paragraph, two_sided};
 
@@ -83,13 +85,101 @@ fn nothing(answer: &Recommendation, style: Style) -> Vec<String> {
             .to_owned()
     } else {
         let which = if is_cut { "the settings that were tried" } else { "these settings" };
-        format!(
-            "✗ none of {which} holds every objective{refuted}. Tune more settings (--tune), or allow larger values: --tune PATH=A,B,C"
-        )
+        format!("✗ none of {which} holds every objective{refuted}")
     };
     lines.extend(paragraph("", &text).iter().map(|line| style.paint(Paint::Bad, line)));
-    lines.extend(searched(answer).iter().flat_map(|text| paragraph("searched  ", text)));
+    lines.extend(answer.unmet.iter().flat_map(|unmet| causes(unmet, &answer.changes)));
+    lines.extend(searched(answer).iter().flat_map(|text| paragraph("  searched    ", text)));
     lines
+}
+
+/// Why nothing holds, and what would help.
+fn causes(unmet: &Unmet, changes: &[Change]) -> Vec<String> {
+    let missed = |one: &Headroom| format!("{} ({})", one.limit, one.value);
+    let named = |set: &[String]| {
+        let differs = |(setting, change): &(&String, &Change)| {
+            **setting != format!("{}={}", change.path, change.from)
+        };
+        let differing: Vec<&str> =
+            set.iter().zip(changes).filter(differs).map(|(setting, _)| setting.as_str()).collect();
+        match &differing[..] {
+            [] => "the current settings".to_owned(),
+            settings => settings.join(", "),
+        }
+    };
+    let mut lines = vec![String::new()];
+    let mut line =
+        |label: &str, text: &str| lines.extend(paragraph(&format!("  {label:<12}"), text));
+    for one in &unmet.limits {
+        let best = match &one.set[..] {
+            [] => format!("{} with each", one.best.value),
+            set => format!("{} at best, with {}", one.best.value, named(set)),
+        };
+        line("unreached", &format!("none holds {}: {best}", one.best.limit));
+    }
+    if unmet.limits.is_empty() {
+        line("unreached", "each limit is held by a setting that misses another");
+    }
+    let nearest = &unmet.nearest;
+    let (set, cost) = (named(&nearest.set), nearest.cost_per_month_usd);
+    line("nearest", &format!("{set}: ${cost:.2} a month; with seed {} it misses", nearest.seed));
+    for one in &nearest.misses {
+        let because = match &*one.because {
+            "" => "the run names no reason",
+            because => because,
+        };
+        line("", &format!("{}: {because}", missed(one)));
+    }
+    line(
+        "load",
+        &match &unmet.little_traffic.misses {
+            None => "with a tenth of the traffic the nearest holds everything: it lacks capacity"
+                .to_owned(),
+            Some(one) => format!(
+                "with a tenth of the traffic the nearest still misses {}: capacity alone does not mend it",
+                missed(one)
+            ),
+        },
+    );
+    match unmet.undisturbed.as_ref().map(|trial| &trial.misses) {
+        Some(None) => line("events", "without timeline and faults the nearest holds everything"),
+        Some(Some(one)) => {
+            line(
+                "events",
+                &format!("without timeline and faults the nearest misses {}", missed(one)),
+            );
+        }
+        None => {}
+    }
+    for one in &unmet.remedies {
+        line("would help", &remedy(one));
+    }
+    if unmet.remedies.is_empty() {
+        let tried = unmet.tried.join(", ");
+        line(
+            "would help",
+            &match &*tried {
+                "" => {
+                    "no further setting can be tuned by name, and none is at the end of its values"
+                        .to_owned()
+                }
+                tried => format!("nothing else that was tried on the nearest: {tried}"),
+            },
+        );
+    }
+    lines
+}
+
+fn remedy(trial: &Trial) -> String {
+    let set = trial.set.join(", ");
+    let name = match NAMES.iter().any(|(name, _)| *name == trial.change) {
+        true => format!("--tune {}", trial.change),
+        false => "values beyond those tried".to_owned(),
+    };
+    match &trial.misses {
+        None => format!("{name}: {set} holds everything with this seed"),
+        Some(one) => format!("{name}: {set} misses less, {} ({})", one.limit, one.value),
+    }
 }
 
 fn verdict(room: &Headroom, when: &str) -> String {

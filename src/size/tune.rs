@@ -31,7 +31,7 @@ pub enum Tune {
 }
 
 /// The names, as a person writes them.
-const NAMES: [(&str, Tune); 9] = [
+pub(super) const NAMES: [(&str, Tune); 9] = [
     ("hpa", Tune::Hpa),
     ("behavior", Tune::Behavior),
     ("replicas", Tune::Replicas),

@@ -6,6 +6,9 @@ use serde::Serialize;
 use super::summary::RunSummary;
 use super::table::{SweepRow, SweepTable, missed_in, never_ran};
 
+/// Headroom as a share of each limit that is enough: of rows with as much, the one that changes least is taken.
+const ROOM: f64 = 0.1;
+
 /// Result of running a row again with fresh seeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Confirmation {
@@ -25,16 +28,23 @@ impl Confirmation {
 }
 
 impl SweepTable {
-    /// Position of the selected row, as far as known: among the cheapest that meet the objectives, the one with the
+    /// Position of the selected row, as far as known: among the cheapest that meet the objectives, the one that changes
+    /// the fewest settings of those that leave [`ROOM`] to each limit, or as much as any; of equal ones the one with the
     /// most headroom. A row that failed with fresh seeds is excluded.
     pub fn choice(&self) -> Option<usize> {
-        let rows = self.rows.iter().enumerate().filter(|(_, row)| row.will_do());
-        let order = |row: &SweepRow| (cents(row.cost_per_month_usd), -row.room.unwrap_or_default());
-        rows.min_by(|(_, one), (_, other)| {
-            let (one, other) = (order(one), order(other));
-            one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))
-        })
-        .map(|(position, _)| position)
+        let rows = || self.rows.iter().enumerate().filter(|(_, row)| row.will_do());
+        let cost = |row: &SweepRow| cents(row.cost_per_month_usd);
+        let least = rows().map(|(_, row)| cost(row)).min()?;
+        let room = |row: &SweepRow| row.room.unwrap_or_default();
+        let cheapest = || rows().filter(|(_, row)| cost(row) == least);
+        let most = cheapest().map(|(_, row)| room(row)).reduce(f64::max)?;
+        cheapest()
+            .filter(|(_, row)| room(row) >= most.min(ROOM))
+            .min_by(|(_, one), (_, other)| {
+                let changes = self.changes(one).cmp(&self.changes(other));
+                changes.then(room(other).total_cmp(&room(one)))
+            })
+            .map(|(position, _)| position)
     }
 
     /// Selects a row and confirms it with fresh seeds by `run`, which gets its position; if it fails, the next one is
@@ -94,7 +104,12 @@ pub(super) mod tests {
     }
 
     fn chosen(rows: Vec<SweepRow>) -> Option<String> {
-        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new());
+        chosen_beside(None, rows)
+    }
+
+    fn chosen_beside(current: Option<&str>, rows: Vec<SweepRow>) -> Option<String> {
+        let current = vec![current.map(str::to_owned)];
+        let mut table = SweepTable::new(vec!["a".to_owned()], current, Vec::new());
         table.rows = rows;
         let taken = table.confirm(&[], |_| Ok::<_, Infallible>(Vec::new()));
         taken.expect("nothing is run without fresh seeds");
@@ -109,6 +124,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn of_rows_with_the_same_cost_the_current_one_is_kept_unless_it_is_tight() {
+        let rows = |room: f64| {
+            vec![row("dear", 300.0, 0.9), row("now", 200.0, room), row("roomy", 200.0, 0.4)]
+        };
+        assert_eq!(chosen_beside(Some("now"), rows(0.15)).as_deref(), Some("now"));
+        assert_eq!(chosen_beside(Some("now"), rows(0.05)).as_deref(), Some("roomy"));
+        assert_eq!(chosen_beside(Some("dear"), rows(0.15)).as_deref(), Some("roomy"));
+        // Where none leaves much, the one that leaves most counts.
+        let tight = vec![row("now", 200.0, 0.02), row("other", 200.0, 0.02)];
+        assert_eq!(chosen_beside(Some("other"), tight).as_deref(), Some("other"));
+    }
+
+    #[test]
     fn a_row_whose_pods_never_ran_is_not_taken_however_cheap() {
         let mut cheap = row("cheap", 100.0, 0.9);
         cheap.never_ran = vec!["Deployment/shop/web: 23 pods without a node at the end".to_owned()];
@@ -118,7 +146,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_row_that_misses_with_fresh_seeds_makes_room_for_the_next() {
-        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new());
+        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new(), Vec::new());
         let missed = vec!["latency p95".to_owned()];
         let failed = Confirmation { seeds: vec![2], missed, never_ran: Vec::new() };
         let lucky = SweepRow { confirmation: Some(failed), ..row("lucky", 100.0, 0.9) };
@@ -137,7 +165,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_row_whose_pods_never_run_with_a_fresh_seed_makes_room_for_the_next() {
-        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new());
+        let mut table = SweepTable::new(vec!["a".to_owned()], Vec::new(), Vec::new());
         table.rows = vec![row("lucky", 100.0, 0.9), row("next", 200.0, 0.1)];
         let run = |without_node| RunSummary {
             scenario: String::new(),

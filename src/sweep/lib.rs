@@ -6,6 +6,7 @@ pub mod compare;
 pub mod compare_text;
 pub mod compared_objectives;
 pub mod confirm;
+pub mod current;
 pub mod export;
 mod figures;
 pub mod gate;
@@ -14,6 +15,7 @@ mod interval;
 pub mod measure;
 mod objective_prices;
 pub mod page;
+mod parquet_file;
 mod phases;
 pub mod pictures;
 pub mod plan;
@@ -46,6 +48,15 @@ pub fn run_each<Job: Sync, Outcome: Send>(
     jobs.par_iter().map(run).collect()
 }
 
+/// The same with a tool that jobs use one after the other; each thread has at least one of its own.
+pub fn run_each_with<Job: Sync, Tool, Outcome: Send>(
+    jobs: &[Job],
+    tool: impl Fn() -> Tool + Send + Sync,
+    run: impl Fn(&mut Tool, &Job) -> Outcome + Send + Sync,
+) -> Vec<Outcome> {
+    jobs.par_iter().map_init(tool, run).collect()
+}
+
 /// Runs every scenario with every seed, in parallel. The reports of a scenario are adjacent, in the order of the
 /// seeds. `finished` is called after each run. All errors are reported, once each.
 pub fn run_all(
@@ -53,12 +64,22 @@ pub fn run_all(
     seeds: &[u64],
     finished: impl Fn() + Send + Sync,
 ) -> Result<Vec<Vec<Report>>, Diagnostics> {
+    run_all_to(scenarios, seeds, finished, |report| report)
+}
+
+/// The same with what is needed of each report, which is dropped at once: thousands of them need gigabytes.
+pub fn run_all_to<Kept: Send>(
+    scenarios: &[ResolvedScenario],
+    seeds: &[u64],
+    finished: impl Fn() + Send + Sync,
+    keep: impl Fn(Report) -> Kept + Send + Sync,
+) -> Result<Vec<Vec<Kept>>, Diagnostics> {
     let jobs: Vec<(&ResolvedScenario, u64)> = scenarios
         .iter()
         .flat_map(|scenario| seeds.iter().map(move |seed| (scenario, *seed)))
         .collect();
     let results = run_each(&jobs, |(scenario, seed)| {
-        let report = run(scenario, *seed, |_| {});
+        let report = run(scenario, *seed, |_| {}).map(&keep);
         finished();
         report
     });

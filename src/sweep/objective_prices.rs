@@ -98,7 +98,7 @@ mod tests {
         let late = vec!["service a latency p95".to_owned(), "service a latency p99".to_owned()];
         lucky.confirmation =
             Some(Confirmation { seeds: vec![9], missed: late, never_ran: Vec::new() });
-        let mut table = SweepTable::new(vec!["replicas".to_owned()], Vec::new());
+        let mut table = SweepTable::new(vec!["replicas".to_owned()], Vec::new(), Vec::new());
         // Its pods did not run with a fresh seed: it would do without nothing.
         let mut broken = missing("b", 40.0, &[]);
         let gone = vec!["Deployment/a: 1 pod not ready at the end".to_owned()];

@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn only_a_large_difference_is_dark() {
         let darkest = |costs: [f64; 4]| {
-            let mut sweep = SweepTable::new(vec!["a".to_owned(), "b".to_owned()], Vec::new());
+            let mut sweep =
+                SweepTable::new(vec!["a".to_owned(), "b".to_owned()], Vec::new(), Vec::new());
             let cells = [["1", "1"], ["1", "2"], ["2", "1"], ["2", "2"]];
             let rows = cells.iter().zip(costs).map(|(values, usd)| SweepRow {
                 values: values.map(str::to_owned).to_vec(),

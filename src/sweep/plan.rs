@@ -12,7 +12,7 @@ use super::summary::RunSummary;
 use engine::Digest;
 
 /// Version of the format of plans and results: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.0";
+const FORMAT_VERSION: &str = "1.1";
 
 /// The version of wavetank that makes plans and runs them.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -31,6 +31,8 @@ pub struct Plan {
     pub settings: Vec<String>,
     /// The paths that vary.
     pub varied: Vec<String>,
+    /// For each of them the value that it has in the scenario; absent if no setting has that.
+    pub current: Vec<Option<String>>,
     /// The settings to run.
     pub cells: Vec<PlannedCell>,
     /// The seeds for each setting.
@@ -120,6 +122,7 @@ impl Plan {
             wavetank_version: VERSION.to_owned(),
             scenario,
             settings,
+            current: vec![None; varied.len()],
             varied,
             cells: Vec::new(),
             seeds: Vec::new(),

@@ -10,7 +10,11 @@ use super::summary::{RunSummary, WorkloadSummary, told};
 use report::figures::{counted, span};
 
 /// Version of the JSON form: the minor grows with added fields, the major with changed ones.
-const FORMAT_VERSION: &str = "1.2";
+const FORMAT_VERSION: &str = "1.3";
+
+/// Columns of a data file between the settings and the figures.
+pub(super) const VERDICTS: [&str; 5] =
+    ["meets_objectives", "is_cheapest", "missed", "never_ran", "troubles"];
 
 /// The results of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +28,8 @@ pub struct SweepTable {
     pub leading: Vec<String>,
     /// The paths that were varied.
     pub varied: Vec<String>,
+    /// For each of them the value that it has in the scenario; absent if no row has that.
+    pub current: Vec<Option<String>>,
     /// A row for each combination of values, in the order of the grid.
     pub rows: Vec<SweepRow>,
     /// What each objective costs that some row missed, once a row is selected.
@@ -54,7 +60,7 @@ pub struct SweepRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<Confirmation>,
     /// Whether it is selected: the cheapest that meets the objectives with all seeds, fresh ones included; ties by
-    /// the most headroom.
+    /// the fewest changes to the current values, as far as these leave headroom, and then by the most headroom.
     pub is_cheapest: bool,
     /// Cost of the cluster, US dollars a month, mean over the seeds.
     pub cost_per_month_usd: f64,
@@ -82,7 +88,12 @@ pub struct SweepFigure {
 
 impl SweepTable {
     /// The table of a grid and the runs of each of its cells, one for each seed.
-    pub fn new(varied: Vec<String>, cells: Vec<(Vec<String>, Vec<RunSummary>)>) -> Self {
+    /// `current` has the current value of each path, where that is known.
+    pub fn new(
+        varied: Vec<String>,
+        current: Vec<Option<String>>,
+        cells: Vec<(Vec<String>, Vec<RunSummary>)>,
+    ) -> Self {
         let first = cells.first().map_or(&[][..], |(_, runs)| runs);
         let scenario = first.first().map(|run| run.scenario.clone()).unwrap_or_default();
         let seeds = first.iter().map(|run| run.seed).collect();
@@ -94,9 +105,18 @@ impl SweepTable {
             seeds,
             leading,
             varied,
+            current,
             rows,
             prices: Vec::new(),
         }
+    }
+
+    /// How many settings a row changes, as far as their current values are known.
+    pub fn changes(&self, row: &SweepRow) -> usize {
+        let values = row.values.iter().zip(&self.current);
+        values
+            .filter(|(value, current)| current.as_ref().is_some_and(|current| current != *value))
+            .count()
     }
 
     /// As indented JSON, with a line break at the end.
@@ -108,9 +128,8 @@ impl SweepTable {
     pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let names = self.figure_names();
-        let titles = ["meets_objectives", "is_cheapest", "missed", "never_ran", "troubles"];
-        let titles = titles.map(str::to_owned);
-        let figures = names.iter().map(|name| told(&name.subject, &title(name)));
+        let titles = VERDICTS.map(str::to_owned);
+        let figures = names.iter().map(|name| column(name));
         writer.write_record(self.varied.iter().cloned().chain(titles).chain(figures))?;
         for row in &self.rows {
             let verdict = [
@@ -145,6 +164,11 @@ impl SweepRow {
     pub fn figure(&self, name: &FigureName) -> Option<f64> {
         self.figures.iter().find(|figure| figure.name == *name)?.mean
     }
+}
+
+/// The column of a figure in a data file: `service shop/web latency p95 [ms]`.
+pub(super) fn column(name: &FigureName) -> String {
+    told(&name.subject, &title(name))
 }
 
 /// A figure with its unit, as a column of a data file has it.
@@ -190,7 +214,8 @@ fn most(runs: &[RunSummary], count: impl Fn(&WorkloadSummary) -> u64) -> Vec<(&s
     most
 }
 
-pub(super) fn never_ran(runs: &[RunSummary]) -> Vec<String> {
+/// The workloads whose pods did not run at the end: `Deployment/shop/web: 3 pods without a node at the end`.
+pub fn never_ran(runs: &[RunSummary]) -> Vec<String> {
     let without_node = most(runs, |workload| workload.without_node);
     let not_ready = most(runs, |workload| workload.not_ready);
     let tell = |what: &'static str| {

@@ -253,6 +253,19 @@ fn prices(sweep: &SweepTable) -> Vec<String> {
     told.flat_map(|line| paragraph("  $ ", &line)).collect()
 }
 
+/// Why the selected row is taken among those that cost the same.
+fn distinction(sweep: &SweepTable, selected: &SweepRow) -> &'static str {
+    let others = sweep.rows.iter().filter(|row| row.will_do() && !row.is_cheapest);
+    let changes = others.map(|row| sweep.changes(row));
+    match sweep.changes(selected) {
+        0 if sweep.current.iter().any(Option::is_some) => "this one keeps the current values",
+        own if changes.min().is_some_and(|least| own < least) => {
+            "this one changes the fewest of the current values"
+        }
+        _ => "this one leaves the most room to the limits",
+    }
+}
+
 /// The row to take, or why there is none.
 pub(crate) fn conclusion(sweep: &SweepTable) -> String {
     match sweep.rows.iter().find(|row| row.is_cheapest) {
@@ -264,9 +277,9 @@ pub(crate) fn conclusion(sweep: &SweepTable) -> String {
             let others = match sweep.rows.iter().filter(alike).count() {
                 0 | 1 => String::new(),
                 all => format!(
-                    "; {} that will do cost the same, as the nodes are what is paid for; this one leaves the most room \
-                     to the limits",
-                    counted(all as u64 - 1, "other setting")
+                    "; {} that will do cost the same, as the nodes are what is paid for; {}",
+                    counted(all as u64 - 1, "other setting"),
+                    distinction(sweep, row)
                 ),
             };
             let fresh = match &row.confirmation {

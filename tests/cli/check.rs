@@ -197,6 +197,21 @@ fn a_sweep_marks_the_cheapest_setting_that_will_do() {
 }
 
 #[test]
+fn a_sweep_keeps_the_current_value_where_others_cost_as_much() {
+    let shop = Shop::new();
+    let vary = "manifests.Deployment/shop/web.spec.replicas=2,3,4,5";
+    let ran = shop.run(&["sweep", "scenario.yaml", "--vary", vary, "-o", "json"]);
+    let table: Value = serde_json::from_str(&ran.out).expect("JSON");
+    assert_eq!(table["current"], serde_json::json!(["3"]), "{}", ran.err);
+    let rows = table["rows"].as_array().expect("rows");
+    let cheapest = rows.iter().find(|row| row["is_cheapest"] == true).expect("one");
+    assert_eq!(cheapest["values"], serde_json::json!(["3"]), "five leave more room");
+    let text = shop.run(&["sweep", "scenario.yaml", "--vary", vary]);
+    let words: Vec<&str> = text.out.split_whitespace().collect();
+    assert!(words.join(" ").contains("this one keeps the current values"), "{}", text.out);
+}
+
+#[test]
 fn a_sweep_takes_ranges_samples_and_tables_of_settings() {
     let shop = Shop::new();
     let rows = |arguments: &[&str]| {

@@ -1,5 +1,6 @@
 //! `wavetank import` as a person meets it: what is written where, and the exit code.
 
+use crate::shop::{SCENARIO, Shop};
 use assert_cmd::Command;
 
 fn import(arguments: &[&str], input: &str) -> (i32, String, String) {
@@ -51,6 +52,26 @@ fn a_trace_of_intervals_ends_with_its_last_interval() {
     assert!(summary.contains(", 2 requests over 00:00:10, from "), "{summary}");
     let (_, _, summary) = import(&["-"], LOG);
     assert!(summary.contains(", 2 requests over 00:00:02, from "), "{summary}");
+}
+
+#[test]
+fn an_imported_trace_says_how_to_replay_it_and_a_shorter_run_that_it_does_not() {
+    let shop = Shop::new();
+    let rows: String = (0..20).map(|row| format!("{},600\n", row * 60)).collect();
+    shop.write("counts.csv", format!("t_s,requests\n{rows}"));
+    let ran = shop.run(&["import", "counts.csv", "-o", "trace.csv"]);
+    assert!(ran.err.contains("`load: {trace: trace.csv}`; `duration: 20m`"), "{}", ran.err);
+    let scenario = |load: &str| {
+        let constant = "{pattern: constant, rps: 20}";
+        shop.write("scenario.yaml", SCENARIO.replace(constant, load));
+        shop.run(&["validate", "scenario.yaml"]).out
+    };
+    let told = scenario("{trace: trace.csv}");
+    assert!(told.contains("the run ends after 4m, but the trace after 20m"), "{told}");
+    assert!(told.contains("`duration: 20m` replays all of it"), "{told}");
+    for chosen in ["{trace: trace.csv, to: 4m}", "{trace: trace.csv, repeat: true}"] {
+        assert!(!scenario(chosen).contains("the run ends after"), "{chosen}");
+    }
 }
 
 #[test]

@@ -149,6 +149,79 @@ fn what_must_survive_a_node_keeps_a_spare_one() {
 }
 
 #[test]
+fn an_objective_that_nothing_holds_is_told_with_the_nearest_setting_and_the_reason() {
+    let shop = Shop::new();
+    shop.write("scenario.yaml", SCENARIO.replace("p95: 200ms", "p95: 1ms"));
+    let (_, answer) = size(&shop, &[]);
+    let unmet = &answer["unmet"];
+    assert_eq!(unmet["limits"].as_array().map(Vec::len), Some(1), "{unmet}");
+    assert_eq!(unmet["limits"][0]["limit"], "service shop/web latency p95 <= 1.00 ms");
+    let nearest = &unmet["nearest"];
+    assert_eq!(nearest["misses"][0]["limit"], unmet["limits"][0]["limit"]);
+    let because = nearest["misses"][0]["because"].as_str().expect("a reason");
+    assert!(because.contains("the CPU limit throttled Deployment/shop/web"), "{because}");
+    assert!(nearest["cost_per_month_usd"].as_f64() > Some(100.0), "{nearest}");
+    // A request takes 20 ms of CPU time however few there are.
+    assert!(unmet["little_traffic"]["misses"]["limit"].is_string(), "{unmet}");
+    let told = shop.run(&[&["size", "scenario.yaml"], &TUNE[..]].concat()).out;
+    for part in ["unreached ", "nearest ", "capacity alone does not mend it"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn a_range_that_ends_too_early_is_told_with_the_value_that_would_do() {
+    let shop = Shop::new();
+    let replicas = "manifests.Deployment/shop/web.spec.replicas";
+    let ran =
+        shop.run(&["size", "scenario.yaml", "--tune", &format!("{replicas}=1"), "-o", "json"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let answer: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let remedies = answer["unmet"]["remedies"].as_array().expect("a list");
+    let of = |change: &str| remedies.iter().find(|one| one["change"] == change);
+    let further = of(replicas).unwrap_or_else(|| panic!("{remedies:?}"));
+    assert_eq!(
+        (&further["set"][0], &further["misses"]),
+        (&format!("{replicas}=2").into(), &Value::Null)
+    );
+    // It has half a core, and needs 0.4 on average.
+    assert!(of("limits").is_some(), "{remedies:?}");
+    // Further nodes do not help one pod.
+    assert!(of("nodes").is_none(), "{remedies:?}");
+}
+
+#[test]
+fn pods_that_never_run_and_settings_that_are_refused_are_reasons_too() {
+    let shop = Shop::new();
+    let cpu =
+        "manifests.Deployment/shop/web.spec.template.spec.containers[web].resources.requests.cpu";
+    let reason = |value: &str| {
+        let tune = format!("{cpu}={value}");
+        let ran = shop.run(&["size", "scenario.yaml", "--tune", &tune, "-o", "json"]);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        let answer: Value = serde_json::from_str(&ran.out).expect("JSON");
+        answer["unmet"]["nearest"]["misses"].to_string()
+    };
+    // The limit is half a core.
+    let refused = reason("5000m");
+    assert!(refused.contains("limit"), "{refused}");
+    // An m5.large has two.
+    shop.write("web.yaml", shop.read("web.yaml").replace(", limits: {cpu: 500m}", ""));
+    let pending = reason("5000m");
+    assert!(pending.contains("3 pods without a node at the end"), "{pending}");
+}
+
+#[test]
+fn no_patch_is_written_where_nothing_is_recommended() {
+    let shop = Shop::new();
+    shop.write("scenario.yaml", SCENARIO.replace("p95: 200ms", "p95: 1ms"));
+    let ran = shop.run(&[&["size", "scenario.yaml", "--patch", "sized"], &TUNE[..]].concat());
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("sized: nothing is written"), "{}", ran.err);
+    assert!(!shop.path().join("sized").exists());
+}
+
+#[test]
 fn objectives_that_nothing_holds_end_with_1_and_none_with_2() {
     let shop = Shop::new();
     shop.write("scenario.yaml", SCENARIO.replace("p95: 200ms", "p95: 1ms"));

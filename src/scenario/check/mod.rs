@@ -188,6 +188,11 @@ impl<'a> Checker<'a> {
         self.problems.push(problem.at(self.text.document.place(path)).field(path).help(help));
     }
 
+    fn note(&mut self, path: &FieldPath, message: impl Into<String>, help: impl Into<String>) {
+        let problem = Diagnostic::note("partial-input", message);
+        self.problems.push(problem.at(self.text.document.place(path)).field(path).help(help));
+    }
+
     /// Adds problems that a part of the scenario has found in itself.
     fn report(&mut self, problems: Vec<Problem>) {
         for Problem { path, message } in problems {

@@ -9,7 +9,7 @@ use manifest::FieldPath;
 use traffic::arrivals::TraceLoad;
 use traffic::{ArrivalProcess, Load, Trace, TrafficSpec, told_class};
 
-/// A trace that covers less than this share of the run is probably a mistake.
+/// A trace that covers less than this share of the run is probably a mistake, as is a run that covers less of the trace.
 const LONG_ENOUGH: f64 = 0.9;
 
 /// Maximum number of unknown classes named in a message.
@@ -66,7 +66,7 @@ impl Checker<'_> {
         if let Load::Trace(load) = &spec.load
             && let Some(trace) = files.trace(&load.trace)
         {
-            self.trace_is_long_enough(&path.field("load"), load, trace);
+            self.trace_is_as_long_as_the_run(&path.field("load"), load, trace);
             self.classes_are_known(&path.field("load"), &spec.service.0, trace);
         }
     }
@@ -112,20 +112,28 @@ impl Checker<'_> {
         }
     }
 
-    fn trace_is_long_enough(&mut self, path: &FieldPath, load: &TraceLoad, trace: &Trace) {
+    fn trace_is_as_long_as_the_run(&mut self, path: &FieldPath, load: &TraceLoad, trace: &Trace) {
         let (from, to) = load.span(trace);
         let recorded = (to.min(trace.end()) - from).as_secs_f64();
         let plays = SimDuration::from_secs_f64(recorded / load.speed);
         let duration = self.text.scenario.duration;
-        if !load.repeat && plays.as_secs_f64() < duration.as_secs_f64() * LONG_ENOUGH {
-            // Whole seconds are precise enough for a message.
-            let seconds = (plays.as_nanos() + 500_000_000) / 1_000_000_000;
-            let plays = if seconds < 10 { plays } else { SimDuration::from_secs(seconds) };
-            let [plays, duration] = [plays, duration].map(format_duration);
+        let is_short = plays.as_secs_f64() < duration.as_secs_f64() * LONG_ENOUGH;
+        let is_long = duration.as_secs_f64() < plays.as_secs_f64() * LONG_ENOUGH;
+        // Whole seconds are precise enough for a message.
+        let seconds = (plays.as_nanos() + 500_000_000) / 1_000_000_000;
+        let plays = if seconds < 10 { plays } else { SimDuration::from_secs(seconds) };
+        let [plays, duration] = [plays, duration].map(format_duration);
+        if !load.repeat && is_short {
             self.warn(
                 &path.field("trace"),
                 format!("the trace ends after {plays}, but the run after {duration}"),
                 "shorten the run, add `repeat: true`, or lower `speed`",
+            );
+        } else if !load.repeat && is_long && load.to.is_none() {
+            self.note(
+                &path.field("trace"),
+                format!("the run ends after {duration}, but the trace after {plays}: what comes later is not replayed"),
+                format!("`duration: {plays}` replays all of it, `from` and `to` select a part"),
             );
         }
     }
