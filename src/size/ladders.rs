@@ -110,7 +110,7 @@ pub fn beyond(values: &[String]) -> Option<String> {
         let (sizes, place) = family(last)?;
         return sizes.get(place + 1).cloned();
     };
-    let parsed = |text: &str| text.parse::<Quantity>().map(|one| one.milli_value());
+    let parsed = |text: &str| text.parse::<Quantity>().map(Quantity::milli_value);
     let is_falling = parsed(last).ok()? < parsed(first).ok()?;
     let next = if is_falling { (number / 2.0).floor() } else { number * 2.0 };
     (next > 0.0).then(|| format!("{next}{unit}"))

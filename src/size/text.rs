@@ -172,9 +172,10 @@ fn causes(unmet: &Unmet, changes: &[Change]) -> Vec<String> {
 
 fn remedy(trial: &Trial) -> String {
     let set = trial.set.join(", ");
-    let name = match NAMES.iter().any(|(name, _)| *name == trial.change) {
-        true => format!("--tune {}", trial.change),
-        false => "values beyond those tried".to_owned(),
+    let name = if NAMES.iter().any(|(name, _)| *name == trial.change) {
+        format!("--tune {}", trial.change)
+    } else {
+        "values beyond those tried".to_owned()
     };
     match &trial.misses {
         None => format!("{name}: {set} holds everything with this seed"),

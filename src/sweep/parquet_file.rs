@@ -140,12 +140,11 @@ impl Thrift {
     /// A list of elements of this type, each as it is written.
     fn list(mut self, number: u8, kind: u8, elements: &[Vec<u8>]) -> Self {
         self.field(number, 9);
-        match u8::try_from(elements.len()) {
-            Ok(few @ ..15) => self.bytes.push(few << 4 | kind),
-            _ => {
-                self.bytes.push(0xF0 | kind);
-                varint(elements.len() as u64, &mut self.bytes);
-            }
+        if let Ok(few @ ..15) = u8::try_from(elements.len()) {
+            self.bytes.push(few << 4 | kind);
+        } else {
+            self.bytes.push(0xF0 | kind);
+            varint(elements.len() as u64, &mut self.bytes);
         }
         self.bytes.extend(elements.concat());
         self

@@ -57,8 +57,8 @@ fn a_trace_of_intervals_ends_with_its_last_interval() {
 #[test]
 fn an_imported_trace_says_how_to_replay_it_and_a_shorter_run_that_it_does_not() {
     let shop = Shop::new();
-    let rows: String = (0..20).map(|row| format!("{},600\n", row * 60)).collect();
-    shop.write("counts.csv", format!("t_s,requests\n{rows}"));
+    let rows: Vec<String> = (0..20).map(|row| format!("{},600\n", row * 60)).collect();
+    shop.write("counts.csv", format!("t_s,requests\n{}", rows.concat()));
     let ran = shop.run(&["import", "counts.csv", "-o", "trace.csv"]);
     assert!(ran.err.contains("`load: {trace: trace.csv}`; `duration: 20m`"), "{}", ran.err);
     let scenario = |load: &str| {
