@@ -42,11 +42,21 @@ def hpa(name, least, targets):
     return [(f"{spec}.minReplicas", least), (target, targets)]
 
 
+
+def autoscaled(least_nodes, least_pods):
+    pool = "cluster.nodePools[general]"
+    return (
+        [(f"{pool}.count.min", least_nodes), (f"{pool}.instanceType", [f"aws/{one}" for one in M5])]
+        + hpa("shop/web", least_pods, TARGETS)
+    )
+
+
 TARGETS = [90, 80, 70, 60, 50, 40, 30]
+STABILIZATION = [("manifests.HorizontalPodAutoscaler/shop/web.spec.behavior.scaleDown.stabilizationWindowSeconds", [0, 60, 120, 300, 600])]
 WEB = "Deployment/shop/web"
 
-# File, and what may be set, the leanest value first. Of scenarios with a mistake that no size mends it is `mended.yaml`.
-# Runs of the first group take 0.03 to 0.05 seconds, those of the second 0.07 to 0.3: their grids are smaller.
+# File, and what may be set, the leanest value first: at least 2,000 settings each. Of scenarios with a mistake that no
+# size mends it is `mended.yaml`. Runs of the first group take 0.03 to 0.05 seconds, those of the second 0.07 to 0.3.
 GRIDS = {
     "ai-agent/scenario.yaml": nodes("general", span(2, 7)) + hpa("ai-agents/ai-agent", span(1, 10), TARGETS),
     "gpu-warm-pool/scenario.yaml": nodes("system", span(1, 13), M5[:4]) + replicas("Deployment/chat/llm", span(1, 10))
@@ -57,23 +67,33 @@ GRIDS = {
     "drain-without-budget/mended.yaml": nodes("general", span(1, 10)) + replicas(WEB, span(1, 40)),
     "no-probes/mended.yaml": nodes("general", span(1, 10)) + replicas(WEB, span(1, 40)),
     "noisy-neighbour/scenario.yaml": nodes("general", span(1, 8)) + replicas(WEB, span(1, 10)) + replicas("Deployment/shop/report", span(1, 5)),
-    "retry-storm/mended.yaml": nodes("general", span(1, 5)) + replicas(WEB, span(1, 20)),
-    "slow-checkout/scenario.yaml": nodes("general", span(1, 4), M5[:3]) + replicas(WEB, span(1, 5)) + replicas("Deployment/shop/payment", span(1, 8)),
-    "no-memory-limit/mended.yaml": nodes("general", span(1, 4), M5[:3]) + replicas(WEB, span(1, 5)) + replicas("Deployment/shop/thumbnails", span(1, 6)),
-    "blue-green/mended.yaml": nodes("general", span(1, 6), M5[:4]) + replicas("Deployment/shop/web-blue", span(2, 16)),
-    "canary/mended.yaml": nodes("general", span(1, 6), M5[:4]) + replicas("Deployment/shop/web-stable", span(2, 16)),
-    "gpu-pool/scenario.yaml": [("cluster.nodePools[gpu].count", span(1, 8))] + replicas("Deployment/inference/embedder", span(1, 6))
-    + replicas("Deployment/inference/chat-small", span(1, 6)),
-    "quota-refusal/mended.yaml": nodes("general", span(1, 6), M5[:3]) + hpa("shop/web", span(1, 4), TARGETS[::2]),
-    "stuck-rollout/mended.yaml": nodes("general", span(1, 6), M5[:3]) + replicas(WEB, span(1, 12)),
-    "no-autoscaling/mended.yaml": nodes("general", span(1, 6), M5[:3]) + hpa("shop/web", span(1, 4), TARGETS[::2]),
-    "statefulset-start/mended.yaml": nodes("data", span(1, 6), M5[:3]) + replicas("StatefulSet/data/store", span(1, 12)),
-    "self-healing/mended.yaml": nodes("general", span(1, 5), M5[:3]) + replicas(WEB, span(1, 12)),
-    "zonal-volumes/mended.yaml": nodes("data", span(1, 6), M5[:3]) + replicas("StatefulSet/data/store", span(1, 10)),
-    "cronjob-pile-up/mended.yaml": nodes("general", span(1, 5), M5[:3]) + replicas("Deployment/reports/web", span(1, 10)),
-    "node-burst/scenario.yaml": [("cluster.nodePools[general].instanceType", [f"aws/{one}" for one in M5[:3]])]
-    + hpa("shop/web", span(2, 10, 2), TARGETS[::2]),
-    "match-day/scenario.yaml": nodes("general", span(1, 5), M5[:2]) + hpa("france98/website", span(1, 5, 2), [70, 50]),
+    "retry-storm/mended.yaml": nodes("general", span(1, 10)) + replicas(WEB, span(1, 40)),
+    "slow-checkout/scenario.yaml": nodes("general", span(1, 4)) + replicas(WEB, span(1, 10)) + replicas("Deployment/shop/payment", span(1, 10)),
+    "no-memory-limit/mended.yaml": nodes("general", span(1, 4)) + replicas(WEB, span(1, 10)) + replicas("Deployment/shop/thumbnails", span(1, 10)),
+    "blue-green/mended.yaml": nodes("general", span(1, 10)) + replicas("Deployment/shop/web-blue", span(1, 40)),
+    "canary/mended.yaml": nodes("general", span(1, 10)) + replicas("Deployment/shop/web-stable", span(1, 40)),
+    "canary-steps/mended.yaml": nodes("general", span(1, 10)) + replicas("Rollout/shop/web", span(1, 40)),
+    "gpu-pool/scenario.yaml": [("cluster.nodePools[gpu].count", span(1, 8))] + replicas("Deployment/inference/embedder", span(1, 16))
+    + replicas("Deployment/inference/chat-small", span(1, 16)),
+    "quota-refusal/mended.yaml": nodes("general", span(1, 6)) + hpa("shop/web", span(1, 10), TARGETS),
+    "stuck-rollout/mended.yaml": nodes("general", span(1, 10)) + replicas(WEB, span(1, 40)),
+    "no-autoscaling/mended.yaml": nodes("general", span(1, 6)) + hpa("shop/web", span(1, 10), TARGETS),
+    "statefulset-start/mended.yaml": nodes("data", span(1, 10)) + replicas("StatefulSet/data/store", span(1, 40)),
+    "self-healing/mended.yaml": nodes("general", span(1, 10)) + replicas(WEB, span(1, 40)),
+    # The timeline takes the fifth node away.
+    "zonal-volumes/mended.yaml": nodes("data", span(5, 14)) + replicas("StatefulSet/data/store", span(1, 40)),
+    "cronjob-pile-up/mended.yaml": nodes("general", span(1, 10)) + replicas("Deployment/reports/web", span(1, 40)),
+    "node-burst/scenario.yaml": autoscaled(span(1, 4), span(2, 16)),
+    "blocked-scale-down/mended.yaml": autoscaled(span(1, 4), span(2, 16)),
+    "zone-outage-peak/scenario.yaml": autoscaled(span(1, 4), span(2, 16)),
+    "node-burst-karpenter/scenario.yaml": hpa("shop/web", span(1, 60), TARGETS) + STABILIZATION,
+    "consolidation-budgets/mended.yaml": hpa("shop/web", span(1, 60), TARGETS) + STABILIZATION,
+    "spot-fallback/scenario.yaml": nodes("base", span(1, 6)) + hpa("shop/web", span(2, 20, 2), TARGETS),
+    "queue-jobs/mended.yaml": nodes("general", span(1, 10))
+    + [("manifests.ScaledJob/media/transcode.spec.maxReplicaCount", span(1, 40))],
+    "shop/scenario.yaml": nodes("general", span(2, 8), M5[:3]) + replicas("Deployment/shop/inventory", span(1, 5))
+    + replicas("Deployment/shop/pricing", span(1, 5)) + hpa("shop/catalog", span(1, 2), TARGETS[1:6:2]),
+    "match-day/scenario.yaml": nodes("general", span(1, 6)) + hpa("france98/website", span(1, 10), TARGETS),
 }
 
 
