@@ -105,12 +105,14 @@ fn not_a_scenario(document: &Document) -> Diagnostic {
 }
 
 /// Removes fields without a value, which count as absent. Settings left out in this way take their
-/// defaults.
+/// defaults. In the merge patch of a timeline they stay: they remove fields of its object.
 pub fn drop_empty_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.retain(|_, field| !field.is_null());
-            fields.values_mut().for_each(drop_empty_fields);
+            let is_patch = fields.contains_key("workload");
+            let inner = fields.iter_mut().filter(|(name, _)| !(is_patch && *name == "patch"));
+            inner.for_each(|(_, field)| drop_empty_fields(field));
         }
         Value::Array(items) => items.iter_mut().for_each(drop_empty_fields),
         _ => {}
