@@ -2,6 +2,7 @@
 //! actions; they hold no clock, no I/O and no randomness.
 
 mod actions;
+pub mod attach_detach;
 mod controller;
 pub mod cron_job;
 pub mod daemon_set;
@@ -52,6 +53,7 @@ pub fn all(settings: &ControllerSettings, sync_takes: SimDuration) -> Vec<Box<dy
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(taint_eviction::TaintEvictionController::default()),
         Box::new(pod_gc::PodGcController::default()),
+        Box::new(attach_detach::AttachDetachController::new(settings.attach_detach)),
         Box::new(hpa::HpaController::new(settings.hpa.clone())),
         Box::new(keda::KedaController::default()),
         Box::new(vpa::VpaController::new(settings.vpa.clone())),
@@ -70,6 +72,8 @@ pub struct ControllerSettings {
     pub hpa: hpa::HpaSettings,
     /// The vertical-pod-autoscaler.
     pub vpa: vpa::VpaSettings,
+    /// The attach-detach controller; the times are those of the scenario's `timing`.
+    pub attach_detach: attach_detach::AttachDetachSettings,
     /// The calendar instant at which simulated time is zero, for CronJobs; a whole second.
     pub start: Timestamp,
 }

@@ -9,6 +9,7 @@ mod texts;
 
 mod answers;
 mod application_errors;
+mod attachments;
 mod autoscalers_by_recording;
 mod autoscaling;
 mod bill;
