@@ -11,9 +11,11 @@ pub mod disruption;
 pub mod endpoints;
 pub mod hpa;
 pub mod job;
+pub mod job_set;
 pub mod keda;
 pub mod knative;
 pub mod kueue;
+pub mod leader_worker_set;
 pub mod node_lifecycle;
 pub mod pod_control;
 pub mod pod_gc;
@@ -62,6 +64,8 @@ pub fn all(settings: &ControllerSettings, sync_takes: SimDuration) -> Vec<Box<dy
         Box::new(rollout::RolloutController::default()),
         Box::new(keda::ScaledJobController::default()),
         Box::new(kueue::KueueController::default()),
+        Box::new(job_set::JobSetController::default()),
+        Box::new(leader_worker_set::LeaderWorkerSetController::default()),
     ]
 }
 

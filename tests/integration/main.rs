@@ -28,6 +28,7 @@ mod discounts;
 mod end_to_end_facts;
 mod endpoints;
 mod faults;
+mod groups;
 mod hpa_selectors;
 mod in_place_resize;
 mod karpenter_simulation;
