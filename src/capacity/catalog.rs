@@ -271,6 +271,7 @@ fn node_type(provider: Provider, row: &Row) -> Option<NodeType> {
             is_shared_core: matches!(name, "e2-micro" | "e2-small" | "e2-medium"),
         },
         gpus: gpus(row.text("gpus")),
+        max_volumes: u32::try_from(row.number("max_volumes")?).ok()?,
         on_demand: row.price("usd_per_hour")?,
         spot: row.price("spot_usd_per_hour"),
     })

@@ -25,6 +25,9 @@ pub struct NodeType {
     pub machine: Machine,
     /// GPUs or other accelerators; absent for fractional ones.
     pub gpus: Option<Gpus>,
+    /// The most disks that can be attached to it besides its root disk, as the cloud's CSI driver reports (`CSINode`); of an
+    /// AWS machine whose network interfaces share the slots, with one interface.
+    pub max_volumes: u32,
     /// On-demand price, without any commitment.
     pub on_demand: HourlyPrice,
     /// Spot price, if in the catalog.

@@ -18,6 +18,9 @@ struct PodExplanation<'e> {
     at_seconds: SimTime,
     #[serde(flatten)]
     explanation: &'e Explanation,
+    /// Where each of the pod's volumes is, and since when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<String>,
 }
 
 /// Runs the simulation up to the time and writes the decision that placed the pod; for a pod without a
@@ -55,12 +58,16 @@ pub fn run(
             format_version: FORMAT_VERSION,
             at_seconds: when,
             explanation: &explanation,
+            volumes: simulation.volumes_of(pod),
         };
         serde_json::to_writer_pretty(&mut *out, &answer).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         writeln!(out, "at {when}")?;
         write!(out, "{explanation}")?;
+        for volume in simulation.volumes_of(pod) {
+            writeln!(out, "{volume}")?;
+        }
     }
     Ok(Exit::Fine)
 }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::claim::{ClaimDraft, ClaimOwner};
+use super::attachment::Attachment;
+use super::claim::{ClaimDraft, ClaimId, ClaimOwner};
 use super::container_status::PodReport;
 use super::controller_revision::Revision;
 use super::custom_metrics::{ApiHealth, CustomMetrics, MetricsApi};
@@ -60,6 +61,9 @@ pub enum Action {
     UpdateEndpoints(ServiceId, Vec<EndpointUpdate>),
     /// The owner whose deletion deletes a claim.
     SetClaimOwner(Box<(NamespacedName, Option<ClaimOwner>)>),
+
+    /// The nodes to which a claim's volume is attached, and how far each attachment is.
+    SetAttachments(ClaimId, Vec<Attachment>),
 
     /// Removes the finalizer of a Job's pod.
     RemovePodFinalizer(PodId),
@@ -158,6 +162,7 @@ impl Action {
             Self::SetRevisions(..) => "SetRevisions",
             Self::UpdateEndpoints(..) => "UpdateEndpoints",
             Self::SetClaimOwner(..) => "SetClaimOwner",
+            Self::SetAttachments(..) => "SetAttachments",
             Self::RemovePodFinalizer(..) => "RemovePodFinalizer",
             Self::CreatePod(..) => "CreatePod",
             Self::CreateStatefulPod(..) => "CreateStatefulPod",

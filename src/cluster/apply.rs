@@ -116,6 +116,9 @@ fn carry_out(
             }
             Ok(())
         }
+        Action::SetAttachments(claim, attachments) => {
+            store.set_attachments(claim, attachments, changes)
+        }
         Action::SetClaimOwner(claim) => store.set_claim_owner(&claim.0, claim.1, changes),
 
         Action::RemovePodFinalizer(pod) => pods::remove_pod_finalizer(store, now, pod, changes),

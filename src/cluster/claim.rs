@@ -10,10 +10,11 @@ use std::num::NonZeroU64;
 use super::action::Refused;
 use super::apply::admit;
 use super::assigned::uid_text;
+use super::attachment::Attachment;
 use super::change::{Change, Write};
 use super::kind::Kind;
 use super::meta::{Name, NamespacedName, ObjectMeta};
-use super::node::{ConditionStatus, NodeId, ZONE_LABEL};
+use super::node::{NodeId, ZONE_LABEL};
 use super::object::{self, Object, Stored};
 use super::objects::{self, AnySpec, ObjectId};
 use super::pod::{Pod, PodId};
@@ -23,12 +24,8 @@ use super::selector::Selector;
 use super::stateful_set::StatefulSetId;
 use super::storage_class::StorageClass;
 use super::store::Store;
-use engine::{Id, SimDuration, SimTime};
+use engine::{Id, SimTime};
 use units::Quantity;
-
-/// Time for which a volume stays attached to an unresponsive node after its pod's deletion is requested
-/// (`maxWaitForUnmountDuration` of the attach-detach controller, 1.36).
-const FORCED_DETACH_AFTER: SimDuration = SimDuration::from_secs(360);
 
 /// `spec` of a PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,11 +53,6 @@ impl ClaimSpec {
     /// True if only one pod may use it at a time.
     pub fn is_of_one_pod(&self) -> bool {
         self.access_modes.contains(&AccessMode::ReadWriteOncePod)
-    }
-
-    /// True if only pods on one node may use it at a time.
-    pub fn is_of_one_node(&self) -> bool {
-        self.access_modes == [AccessMode::ReadWriteOnce]
     }
 
     /// True if its volume is a disk in one zone.
@@ -125,6 +117,8 @@ pub struct Claim {
     pub spec: ClaimSpec,
     /// Its volume; absent until its first pod has a node.
     pub volume: Option<Volume>,
+    /// The nodes to which its volume is attached.
+    pub attachments: Vec<Attachment>,
     /// The owner whose deletion deletes it; absent = it stays until deleted directly.
     pub owner: Option<ClaimOwner>,
 }
@@ -172,6 +166,8 @@ pub struct Volume {
     pub labelled_zones: Vec<Name>,
     /// The terms of its node affinity; `None` for any node.
     pub node_affinity: Option<Vec<NodeSelectorTerm>>,
+    /// Its CSI driver or in-tree plugin, if it is one of the manifests' PersistentVolumes.
+    pub driver: Option<Name>,
     /// See [`PersistentVolumeSpec::is_never_attached`](super::persistent_volume::PersistentVolumeSpec::is_never_attached).
     pub is_never_attached: bool,
 }
@@ -224,7 +220,13 @@ impl Object for Claim {
     }
 
     fn new(_: &mut Store, meta: ObjectMeta, content: ClaimContent) -> Self {
-        Self { meta, spec: content.spec, volume: None, owner: content.owner }
+        Self {
+            meta,
+            spec: content.spec,
+            volume: None,
+            attachments: Vec::new(),
+            owner: content.owner,
+        }
     }
 
     /// Only the size can change, and it cannot shrink (`ValidatePersistentVolumeClaimUpdate`).
@@ -276,6 +278,7 @@ impl Object for Claim {
         _: &mut Vec<Change>,
     ) -> Result<(), Refused> {
         store.leaving_claims.remove(&id);
+        store.forget_attachments(id, &self.attachments);
         if let Some(name) = self.volume.and_then(|volume| volume.name) {
             store.release_volume(&name);
         }
@@ -388,39 +391,6 @@ impl Store {
         for id in waiting.map(|(id, _)| id).collect::<Vec<_>>() {
             self.provision(id);
         }
-    }
-
-    /// Finds a single-node volume of the pod that is still in use by a pod on another node. Returns the names of the
-    /// volume and of that pod.
-    pub fn volume_in_use_elsewhere(&self, now: SimTime, pod: &Pod) -> Option<(String, Name)> {
-        // The pod accepted first by its kubelet holds the volume.
-        let taken = |pod: &Pod| pod.start_time.map(|at| (at, pod.sequence));
-        let is_before =
-            |other: &Pod| taken(other).is_some_and(|at| taken(pod).is_none_or(|own| at < own));
-        let own = self.claims_of(pod).filter(|(_, claim)| claim.spec.is_of_one_node());
-        let is_attached = |volume: &Volume| !volume.is_never_attached;
-        let mut own = own.filter(|(_, claim)| claim.volume.as_ref().is_some_and(is_attached));
-        own.find_map(|(_, claim)| {
-            let (name, node) = (claim.meta.name(), pod.node?);
-            let others = self.pods_in(&pod.id.namespace).map(|(_, other)| other);
-            let mut there = others.filter(|other| {
-                is_before(other)
-                    && other.node.is_some_and(|its| its != node)
-                    && !other.phase.is_terminal()
-                    && !self.is_detached_by_force(now, other)
-                    && self.template_of(other).spec.claims().any(|one| one == name)
-            });
-            Some((claim.volume_name(), there.next()?.name().clone()))
-        })
-    }
-
-    /// True if the volumes of a terminating pod are detached without confirmation of the unmount, because its node
-    /// has been unresponsive for too long.
-    fn is_detached_by_force(&self, now: SimTime, pod: &Pod) -> bool {
-        let node = pod.node.and_then(|node| self.nodes().get(node));
-        let is_silent = node.is_none_or(|node| node.ready.status != ConditionStatus::True);
-        let since = pod.deletion.as_ref().map(|deletion| deletion.requested_at);
-        is_silent && since.is_some_and(|since| now - since >= FORCED_DETACH_AFTER)
     }
 
     /// Removes the claims that were waiting for a removed pod.

@@ -187,6 +187,7 @@ kinds! {
     "" "v1" PersistentVolumeClaim "persistentvolumeclaims" ["pvc"] Namespaced HELD, Simulated, Uncounted;
     "" "v1" PersistentVolume "persistentvolumes" ["pv"] Cluster HELD, Simulated, Uncounted;
     "storage.k8s.io" "v1" StorageClass "storageclasses" ["sc"] Cluster HELD, Simulated, Uncounted;
+    "storage.k8s.io" "v1" CSINode "csinodes" [] Cluster HELD, Simulated, Uncounted;
     "argoproj.io" "v1alpha1" Rollout "rollouts" ["ro"] Namespaced PROGRESSIVE, Simulated;
     "argoproj.io" "v1alpha1" AnalysisTemplate "analysistemplates" ["at"] Namespaced HELD, Simulated;
     "argoproj.io" "v1alpha1" ClusterAnalysisTemplate "clusteranalysistemplates" ["cat"] Cluster HELD, Simulated;
@@ -234,7 +235,6 @@ kinds! {
     "node.k8s.io" "v1" RuntimeClass "runtimeclasses" [] Cluster Verbs::NONE,
         LeftAside("its overhead counts only if set in a pod's `overhead`");
     "storage.k8s.io" "v1" CSIDriver "csidrivers" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
-    "storage.k8s.io" "v1" CSINode "csinodes" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
     "storage.k8s.io" "v1" VolumeAttachment "volumeattachments" [] Cluster Verbs::NONE, LeftAside(NO_STORAGE);
     "snapshot.storage.k8s.io" "v1" VolumeSnapshotClass "volumesnapshotclasses" [] Namespaced Verbs::NONE, LeftAside(NO_STORAGE);
     "flowcontrol.apiserver.k8s.io" "v1" FlowSchema "flowschemas" [] Cluster Verbs::NONE, LeftAside(EVERY_REQUEST);

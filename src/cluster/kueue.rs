@@ -16,6 +16,21 @@ pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 /// Label of a Job: its WorkloadPriorityClass.
 pub const PRIORITY_LABEL: &str = "kueue.x-k8s.io/priority-class";
 
+/// Scheduling gate of pods with a queue, until their workload is admitted.
+pub const ADMISSION_GATE: &str = "kueue.x-k8s.io/admission";
+/// Label of a pod: the group that is admitted together.
+pub const POD_GROUP_LABEL: &str = "kueue.x-k8s.io/pod-group-name";
+/// Annotation of such a pod: number of pods of the group.
+pub const POD_GROUP_COUNT: &str = "kueue.x-k8s.io/pod-group-total-count";
+/// Annotation of a Job: the least `parallelism` with which it may be admitted.
+pub const MIN_PARALLELISM: &str = "kueue.x-k8s.io/job-min-parallelism";
+/// Annotation of a Job: its `completions` follow its `parallelism`.
+pub const EQUAL_COMPLETIONS: &str = "kueue.x-k8s.io/job-completions-equal-parallelism";
+/// Label of the Jobs of a JobSet: the name of the set, which is admitted as a whole.
+pub const JOB_SET_LABEL: &str = "jobset.sigs.k8s.io/jobset-name";
+/// Label of such a Job: the replicated Job of which it is one.
+pub const REPLICATED_JOB_LABEL: &str = "jobset.sigs.k8s.io/replicatedjob-name";
+
 /// Key of a [`ClusterQueue`] in the store.
 pub type ClusterQueueId = Id<ClusterQueue>;
 

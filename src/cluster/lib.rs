@@ -5,6 +5,7 @@ pub mod action;
 pub mod analysis;
 mod apply;
 pub mod assigned;
+pub mod attachment;
 pub mod change;
 pub mod claim;
 pub mod config;

@@ -48,6 +48,8 @@ pub struct Machine {
     pub launched: Option<SimTime>,
     /// Whether its pods are paid for in its place.
     pub serverless: Option<Serverless>,
+    /// The most disks of its cloud that can be attached to it; absent = any number.
+    pub attach_limit: Option<u32>,
 }
 
 /// A cloud's way of billing pods and not the nodes under them.
@@ -112,6 +114,17 @@ impl Node {
             (ConditionStatus::Unknown, Some(_)) => Some("NodeStatusUnknown"),
             (ConditionStatus::Unknown, None) => Some("NodeStatusNeverUpdated"),
         }
+    }
+
+    /// The first instant after `since` at which its kubelet reports its status, which it does once a period. Here these
+    /// are instants at which it also renews its lease.
+    pub fn next_report(&self, since: SimTime, period: SimDuration) -> SimTime {
+        if period <= SimDuration::ZERO {
+            return since;
+        }
+        let phase = self.health.lease.phase.or(self.health.lease.started);
+        let over = (since - phase.unwrap_or(SimTime::ZERO)).as_nanos();
+        since + (period - SimDuration::from_nanos(over.rem_euclid(period.as_nanos())))
     }
 
     /// The kubelet's last heartbeat before `now`: its lease or its status.

@@ -3,6 +3,7 @@
 
 use super::action::Refused;
 use super::analysis::{AnalysisTemplate, ClusterAnalysisTemplate};
+use super::attachment::CSINode;
 use super::change::Change;
 use super::claim::Claim;
 use super::config::{ConfigMap, Secret};
@@ -272,6 +273,7 @@ objects! {
     PriorityClass PriorityClass, priority_classes;
     StorageClass StorageClass, storage_classes;
     PersistentVolume PersistentVolume, persistent_volumes;
+    CSINode CSINode, csi_nodes;
     Ingress Ingress, ingresses;
     IngressClass IngressClass, ingress_classes;
     HTTPRoute HTTPRoute, http_routes;

@@ -54,6 +54,8 @@ pub struct PersistentVolumeSpec {
     pub is_recycled: bool,
     /// `volumeMode: Block`.
     pub is_block: bool,
+    /// `csi.driver`, or the in-tree plugin of its source that a CSI driver replaces.
+    pub driver: Option<Name>,
     /// True for sources that pods mount directly (`hostPath`, `local`, network file systems): the attach-detach
     /// controller does not know them.
     pub is_never_attached: bool,
@@ -100,6 +102,7 @@ impl PersistentVolume {
                 .map(Name::from)
                 .collect(),
             node_affinity: self.spec.node_affinity.clone(),
+            driver: self.spec.driver.clone(),
             is_never_attached: self.spec.is_never_attached,
         }
     }

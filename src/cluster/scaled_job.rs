@@ -149,6 +149,8 @@ pub struct ScaledJobStatus {
     pub conditions: KedaConditions,
     /// Jobs created so far, by which their names differ.
     pub created: u64,
+    /// Whether the queue asked for more Jobs than `maxReplicaCount` at the last poll; not a field of the API.
+    pub is_at_maximum: bool,
 }
 
 impl Object for ScaledJob {

@@ -11,6 +11,14 @@ pub const STARTS_AFTER: &str = "wavetank.dev/starts-after";
 /// Annotation: the replicas that the StatefulSet gets afterwards.
 pub const STARTS_WITH: &str = "wavetank.dev/starts-with";
 
+/// Annotation: the object waits for a queue, too, and does not start before it is admitted there.
+pub const HELD: &str = "wavetank.dev/held-by-queue";
+
+/// Annotation of the Jobs of a JobSet: the set's success and failure policies as JSON.
+pub const JOB_SET_POLICIES: &str = "wavetank.dev/job-set-policies";
+/// Annotation of the pods of a LeaderWorkerSet: the group restarts as a whole if one of them is lost or restarts.
+pub const RECREATES_GROUP: &str = "wavetank.dev/recreates-group";
+
 /// One awaited object, as written in the annotation.
 pub fn awaited(kind: &str, namespace: &str, name: &str, state: &str) -> String {
     format!("{kind}/{namespace}/{name}={state}")

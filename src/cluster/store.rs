@@ -39,6 +39,10 @@ pub struct Store {
     pub(super) collections: Collections,
     /// Claims deleted with a pod: terminating ones, and those owned by a pod.
     pub(super) leaving_claims: BTreeSet<ClaimId>,
+    /// The claims whose volumes a node has, by node.
+    pub(super) attached: BTreeMap<NodeId, BTreeSet<ClaimId>>,
+    /// Whether volumes of a class that no manifest describes must be attached.
+    pub(super) attaches_unknown: bool,
     /// Samples of the resource metrics API.
     pub(super) pod_metrics: PodMetricsTable,
     /// Values of the custom and external metrics APIs.
@@ -101,6 +105,8 @@ impl Store {
             templates: Table::default(),
             collections: Collections::default(),
             leaving_claims: BTreeSet::new(),
+            attached: BTreeMap::new(),
+            attaches_unknown: true,
             pod_metrics: PodMetricsTable::default(),
             custom_metrics: CustomMetrics::default(),
             metrics_apis: MetricsApis::default(),

@@ -76,7 +76,9 @@ impl TemplateNode {
     /// A copy with another name (`SanitizedNodeInfo`).
     pub(crate) fn fresh(&self, snapshot: &mut Snapshot, suffix: &str) -> SnapshotNode {
         let name: Name = format!("{}-{suffix}", self.node.meta.name()).into();
-        let node = renamed(&self.node, &name);
+        let mut node = renamed(&self.node, &name);
+        // Template nodes have no CSINode: the simulated scheduler sees no limit of their volumes.
+        node.machine.attach_limit = None;
         let pods = self.pods.iter().map(|pod| copied(pod, snapshot)).collect();
         SnapshotNode::new(Arc::new(node), pods, Some(self.group))
     }

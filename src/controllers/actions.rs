@@ -20,6 +20,11 @@ impl Actions {
         self.requests.push(action);
     }
 
+    /// Adds a request, if there is one.
+    pub fn extend_with(&mut self, action: Option<Action>) {
+        self.requests.extend(action);
+    }
+
     /// Ends a batch: requests after it are only sent if none up to here was refused.
     pub fn end_batch(&mut self) {
         self.ends.push(self.requests.len());

@@ -2,6 +2,7 @@
 //! actions; they hold no clock, no I/O and no randomness.
 
 mod actions;
+pub mod attach_detach;
 mod controller;
 pub mod cron_job;
 pub mod daemon_set;
@@ -10,9 +11,11 @@ pub mod disruption;
 pub mod endpoints;
 pub mod hpa;
 pub mod job;
+pub mod job_set;
 pub mod keda;
 pub mod knative;
 pub mod kueue;
+pub mod leader_worker_set;
 pub mod node_lifecycle;
 pub mod pod_control;
 pub mod pod_gc;
@@ -52,6 +55,7 @@ pub fn all(settings: &ControllerSettings, sync_takes: SimDuration) -> Vec<Box<dy
         Box::new(node_lifecycle::NodeLifecycleController::default()),
         Box::new(taint_eviction::TaintEvictionController::default()),
         Box::new(pod_gc::PodGcController::default()),
+        Box::new(attach_detach::AttachDetachController::new(settings.attach_detach)),
         Box::new(hpa::HpaController::new(settings.hpa.clone())),
         Box::new(keda::KedaController::default()),
         Box::new(vpa::VpaController::new(settings.vpa.clone())),
@@ -60,6 +64,8 @@ pub fn all(settings: &ControllerSettings, sync_takes: SimDuration) -> Vec<Box<dy
         Box::new(rollout::RolloutController::default()),
         Box::new(keda::ScaledJobController::default()),
         Box::new(kueue::KueueController::default()),
+        Box::new(job_set::JobSetController::default()),
+        Box::new(leader_worker_set::LeaderWorkerSetController::default()),
     ]
 }
 
@@ -70,6 +76,8 @@ pub struct ControllerSettings {
     pub hpa: hpa::HpaSettings,
     /// The vertical-pod-autoscaler.
     pub vpa: vpa::VpaSettings,
+    /// The attach-detach controller; the times are those of the scenario's `timing`.
+    pub attach_detach: attach_detach::AttachDetachSettings,
     /// The calendar instant at which simulated time is zero, for CronJobs; a whole second.
     pub start: Timestamp,
 }

@@ -1,6 +1,7 @@
 //! The work queues of the control loops, modeled on client-go: keys, back-off, and delayed requeues.
 
 use cluster::Change;
+use cluster::claim::ClaimId;
 use cluster::cron_job::CronJobId;
 use cluster::daemon_set::DaemonSetId;
 use cluster::deployment::DeploymentId;
@@ -55,6 +56,8 @@ pub enum Key {
     Pod(PodId),
     /// A Service.
     Service(ServiceId),
+    /// A PersistentVolumeClaim.
+    Claim(ClaimId),
     /// A PodDisruptionBudget.
     PodDisruptionBudget(PodDisruptionBudgetId),
     /// The single key of a periodic loop; the number distinguishes several loops.

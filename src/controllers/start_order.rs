@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Actions, Controller, Key, Requeue, Watches};
 use cluster::job::{COMPLETE, Job};
 use cluster::scale::ScaleTarget;
-use cluster::starts_after::{STARTS_AFTER, STARTS_WITH, State, awaited_objects};
+use cluster::starts_after::{HELD, STARTS_AFTER, STARTS_WITH, State, awaited_objects};
 use cluster::{Action, AnySpec, Change, ClusterView, ObjectId, ObjectMeta, ObjectReference};
 
 /// Starts objects in their order.
@@ -83,7 +83,11 @@ fn key_of(object: ObjectId) -> Option<Key> {
 
 /// The annotation naming the objects that a dormant object awaits.
 fn waits_for(view: ClusterView<'_>, key: Key) -> Option<Arc<str>> {
-    let annotation = |meta: &ObjectMeta| meta.annotations.get(STARTS_AFTER).cloned();
+    let has_queues = !view.store().cluster_queues().is_empty();
+    let annotation = |meta: &ObjectMeta| {
+        let is_held = has_queues && meta.annotations.contains_key(HELD);
+        meta.annotations.get(STARTS_AFTER).filter(|_| !is_held).cloned()
+    };
     match key {
         Key::Job(id) => annotation(&view.jobs().get(id).filter(|job| job.spec.suspend)?.meta),
         Key::StatefulSet(id) => {

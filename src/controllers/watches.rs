@@ -66,6 +66,9 @@ impl Watches {
     /// The kinds of Kueue.
     pub const QUEUES: Self = Self(1 << 21);
 
+    /// PersistentVolumeClaims.
+    pub const CLAIMS: Self = Self(1 << 22);
+
     /// The union of both sets.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -128,6 +131,7 @@ impl Watches {
             | Kind::LocalQueue
             | Kind::ResourceFlavor
             | Kind::WorkloadPriorityClass => Self::QUEUES,
+            Kind::PersistentVolumeClaim => Self::CLAIMS,
             Kind::PodAutoscaler => Self::POD_AUTOSCALERS,
             Kind::Rollout => Self::ROLLOUTS,
             Kind::VerticalPodAutoscaler => Self::VPAS,

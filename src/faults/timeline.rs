@@ -117,6 +117,9 @@ actions! {
     "cordon" cordon: Cordon(Name),
     /// kubectl uncordon: new pods may be scheduled to this node again.
     "uncordon" uncordon: Uncordon(Name),
+    /// kubectl taint nodes NODE node.kubernetes.io/out-of-service=nodeshutdown:NoExecute: says that the machine of this lost
+    /// node is off for good, so that its pods are removed and its volumes detached without waiting for it.
+    "outOfService" out_of_service: OutOfService(Name),
     /// kubectl drain --ignore-daemonsets --force --delete-emptydir-data: cordons this node and evicts its pods as
     /// far as PodDisruptionBudgets allow, retrying every 5 seconds. Pods without a controller are evicted too and
     /// not recreated.

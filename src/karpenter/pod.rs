@@ -64,6 +64,8 @@ pub struct Pod {
     pub requests: Amounts,
     /// The host ports that it uses.
     pub host_ports: Vec<HostPort>,
+    /// Its claims for disks of the cloud, of which a node takes only so many.
+    pub volumes: Vec<NamespacedName>,
 }
 
 impl Pod {
@@ -85,6 +87,7 @@ impl Pod {
             is_preempting: false,
             requests: Amounts::of(&pod_requests(&template.spec)).with_pods(1),
             host_ports: host_ports(&template),
+            volumes: Vec::new(),
             template,
         }
     }

@@ -1,6 +1,7 @@
 //! The cluster at an instant, as Karpenter sees it (`pkg/controllers/state`).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use super::requirement::WrittenRequirement;
 use super::ties::Ties;
 use cluster::node::Taint;
 use cluster::pod_template::TaintEffect;
-use cluster::{Labels, Name};
+use cluster::{Labels, Name, NamespacedName};
 use engine::{SimDuration, SimTime};
 use scheduler::pod_class::HostPort;
 
@@ -157,6 +158,8 @@ pub struct NodeObject {
     pub capacity: Amounts,
     /// Allocatable resources.
     pub allocatable: Amounts,
+    /// The most disks of the cloud that it takes (`CSINode`); absent = any number.
+    pub attach_limit: Option<u32>,
     /// Status of its Ready condition.
     pub is_ready: bool,
     /// True if Karpenter has registered it (`karpenter.sh/registered`).
@@ -277,6 +280,12 @@ impl StateNode {
             }
         }
         all
+    }
+
+    /// The disks of its pods, each once.
+    pub fn volumes(&self) -> BTreeSet<NamespacedName> {
+        let pods = self.pods.iter().filter(|pod| !pod.is_terminal);
+        pods.flat_map(|pod| pod.volumes.iter().cloned()).collect()
     }
 
     /// The host ports in use by its pods.

@@ -24,8 +24,9 @@ mod worker;
 
 use std::collections::BTreeSet;
 
+use cluster::claim::ClaimId;
 use cluster::node::NodeId;
-use cluster::pod::PodId;
+use cluster::pod::{Pod, PodId};
 use cluster::{Action, ClusterView, Name};
 use engine::random::open_unit;
 use engine::{SimDuration, SimTime, Streams};
@@ -177,6 +178,18 @@ impl Kubelet {
     /// Deletion of a pod was requested.
     pub fn pod_deleting(&mut self, view: ClusterView<'_>, pod: PodId, out: &mut Effects) {
         self.with(view, pod, out, Worker::terminate);
+    }
+
+    /// A claim's volume may have been attached to a node.
+    pub fn volume_attached(&mut self, view: ClusterView<'_>, claim: ClaimId, out: &mut Effects) {
+        let Some(one) = view.store().claims().get(claim) else { return };
+        for node in one.attachments.iter().map(|attachment| attachment.node) {
+            let uses = |pod: &Pod| view.store().claims_of(pod).any(|(id, _)| id == claim);
+            let pods = view.pods_on(node).filter(|(_, pod)| one.is_attached(node) && uses(pod));
+            for pod in pods.map(|(pod, _)| pod).collect::<Vec<_>>() {
+                self.with(view, pod, out, Worker::volume_attached);
+            }
+        }
     }
 
     /// A worker's timer is due; timers with an outdated version are ignored.

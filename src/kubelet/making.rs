@@ -4,7 +4,7 @@
 use super::context::Context;
 use super::unit::{Making, State};
 use super::work::Task;
-use super::worker::{Exit, KILLED, Stage, Worker};
+use super::worker::{Exit, KILLED, SYNC_RETRY, Stage, Worker};
 use super::{AppEffect, PodStep, Stop};
 use cluster::container_status::Termination;
 use cluster::pod_template::Container;
@@ -22,11 +22,16 @@ const SYNCED_TWICE: f64 = 0.25;
 /// Share of pods that are still not ready at their second relist and are synced once more at the third; measured.
 const SYNCED_AGAIN: f64 = 0.2;
 
+/// Longest wait of a sync for the volumes of its pod (`podAttachAndMountTimeout`).
+const ATTACH_AND_MOUNT_TIMEOUT: SimDuration = SimDuration::from_secs(123);
+
 /// The state of a pod's sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sandbox {
     /// Not requested yet.
     Absent,
+    /// The volumes are not on the node yet; next checked at `look_at`. Given up for a while at `until`.
+    Attaching { look_at: SimTime, until: SimTime },
     /// The volumes are being mounted; next checked at `look_at`.
     Mounting { look_at: SimTime, is_mounted: bool },
     /// Being created; absent while the end is still unknown.
@@ -103,7 +108,7 @@ impl Worker {
     pub(super) fn sandbox_next(&self) -> Option<SimTime> {
         match self.sandbox {
             _ if self.stage != Stage::Active => None,
-            Sandbox::Mounting { look_at, .. } => Some(look_at),
+            Sandbox::Attaching { look_at, .. } | Sandbox::Mounting { look_at, .. } => Some(look_at),
             Sandbox::Making { done_at } => done_at,
             Sandbox::Absent | Sandbox::Made => None,
         }
@@ -114,6 +119,16 @@ impl Worker {
         if self.sandbox != Sandbox::Absent {
             return false;
         }
+        if let Some(due) = self.volumes_due(ctx) {
+            let until = ctx.now() + ATTACH_AND_MOUNT_TIMEOUT;
+            self.sandbox = Sandbox::Attaching { look_at: due.min(until), until };
+            return true;
+        }
+        self.mount_volumes(ctx)
+    }
+
+    /// The volumes of the pod are on its node.
+    fn mount_volumes(&mut self, ctx: &mut Context<'_>) -> bool {
         let wait = ctx.timing.pod_attach_and_mount_retry_interval;
         // A profile's `start` covers the whole startup, sandbox included.
         if self.profiles[self.app].start.is_some() || wait <= SimDuration::ZERO {
@@ -127,6 +142,22 @@ impl Worker {
 
     /// Checks the sandbox.
     pub(super) fn sandbox_due(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        if let Sandbox::Attaching { until, .. } = self.sandbox {
+            let Some(due) = self.volumes_due(ctx) else {
+                self.mount_volumes(ctx);
+                return;
+            };
+            let (look_at, until) = if now < until {
+                (due.min(until), until)
+            } else {
+                self.volumes_missed(ctx);
+                let next = self.retry_at(SYNC_RETRY, ctx).max(now + LOOK_MIN);
+                (next, next + ATTACH_AND_MOUNT_TIMEOUT)
+            };
+            self.sandbox = Sandbox::Attaching { look_at, until };
+            return;
+        }
         match &mut self.sandbox {
             Sandbox::Mounting { is_mounted: true, .. } => self.request_sandbox(ctx),
             Sandbox::Mounting { look_at, .. } => {
@@ -136,7 +167,7 @@ impl Worker {
                 ctx.out.steps.push((self.pod, PodStep::SandboxReturned));
                 self.sandbox = Sandbox::Made;
             }
-            Sandbox::Absent | Sandbox::Made => {}
+            Sandbox::Absent | Sandbox::Attaching { .. } | Sandbox::Made => {}
         }
     }
 

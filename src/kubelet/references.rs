@@ -1,9 +1,12 @@
 //! Pods that wait for a referenced object: a Secret, a ConfigMap, a volume.
 
 use super::context::Context;
+use super::making::Sandbox;
 use super::unit::State;
 use super::worker::{SYNC_RETRY, Worker};
-use engine::SimDuration;
+use cluster::claim::Claim;
+use cluster::{Kind, NamespacedName};
+use engine::{SimDuration, SimTime};
 
 /// Initial back-off for a volume that cannot be set up; it doubles (`initialDurationBeforeRetry` in
 /// `pkg/util/goroutinemap/exponentialbackoff`, 1.36).
@@ -11,16 +14,13 @@ const MOUNT_BACKOFF: SimDuration = SimDuration::from_millis(500);
 /// Maximum of that back-off (`maxDurationBeforeRetry`).
 const MOUNT_BACKOFF_MAX: SimDuration = SimDuration::from_secs(122);
 
-/// Interval of checks whether a volume has become free: the attach-detach controller's loop plus a driver's time.
-const ATTACH_LOOK: SimDuration = SimDuration::from_secs(1);
-
 impl Worker {
     /// Whether an object that the container needs is missing; if so, schedules a retry. References of volumes are
     /// checked before the pod has any container, those of the environment before this container is created.
     pub(super) fn waits_for_reference(&mut self, position: usize, ctx: &mut Context<'_>) -> bool {
         let now = ctx.now();
         let Some(missing) = ctx.view.missing_reference(ctx.pod) else {
-            return self.waits_for_volume(position, ctx);
+            return false;
         };
         let (kind, name) = (missing.kind.name().to_lowercase(), &missing.name);
         let unit = &mut self.units[position];
@@ -53,23 +53,51 @@ impl Worker {
         true
     }
 
-    /// Whether a volume cannot be attached because another node holds it (`isMultiAttachForbidden` of
-    /// `pkg/controller/volume/attachdetach`, 1.36); if so, schedules a retry. Reported once.
-    fn waits_for_volume(&mut self, position: usize, ctx: &mut Context<'_>) -> bool {
-        if self.has_started {
-            return false;
+    /// From when on the pod's volumes can be mounted, as far as is known; `None` if they can. An attached volume is mounted
+    /// once the kubelet has reported it as in use (`waitForVolumeAttach` of `pkg/kubelet/volumemanager/reconciler`, 1.36).
+    pub(super) fn volumes_due(&self, ctx: &Context<'_>) -> Option<SimTime> {
+        let (now, store) = (ctx.now(), ctx.view.store());
+        let node = store.nodes().get(self.node)?;
+        let claims = store.claims_of(ctx.pod).map(|(_, claim)| claim);
+        let attached = claims.filter(|one| one.volume.is_some() && store.is_attachable(one));
+        let reported = node.next_report(self.admitted_at, ctx.timing.node_status_update_frequency);
+        let at = |claim: &Claim| if claim.is_attached(self.node) { reported } else { SimTime::MAX };
+        attached.map(at).max().filter(|due| *due > now)
+    }
+
+    /// A volume of the pod has been attached to its node.
+    pub(super) fn volume_attached(&mut self, ctx: &mut Context<'_>) {
+        if let Sandbox::Attaching { look_at, .. } = &mut self.sandbox {
+            *look_at = ctx.now();
+            self.settle(ctx);
         }
-        let Some((volume, pod)) = ctx.view.volume_in_use_elsewhere(ctx.now(), ctx.pod) else {
-            return false;
-        };
-        let unit = &mut self.units[position];
-        if !matches!(unit.state, State::Unmounted { .. }) {
-            let message = format!(
-                "Multi-Attach error for volume \"{volume}\" Volume is already used by pod(s) {pod}"
-            );
-            ctx.warn("FailedAttachVolume", message);
+    }
+
+    /// Tells that the pod's volumes have not been attached in time (`WaitForAttachAndMount`, 1.36); they have the names of
+    /// their claims.
+    pub(super) fn volumes_missed(&self, ctx: &mut Context<'_>) {
+        let store = ctx.view.store();
+        let volumes = ctx.spec.references.iter().filter_map(|one| {
+            let id = NamespacedName::new(ctx.pod.id.namespace.clone(), one.name.clone());
+            let claim = store.claim(&id).filter(|_| one.kind == Kind::PersistentVolumeClaim)?;
+            Some((
+                one.volume.as_deref().unwrap_or(&*one.name).to_owned(),
+                claim.is_attached(self.node),
+            ))
+        });
+        let (mut unmounted, mut unattached) = (Vec::new(), Vec::new());
+        for (name, is_attached) in volumes {
+            if !is_attached {
+                unattached.push(name.clone());
+            }
+            unmounted.push(name);
         }
-        unit.state = State::Unmounted { retry_at: ctx.now() + ATTACH_LOOK, wait: ATTACH_LOOK };
-        true
+        let message = format!(
+            "Unable to attach or mount volumes: unmounted volumes=[{}], unattached volumes=[{}], failed to process \
+             volumes=[]: context deadline exceeded",
+            unmounted.join(" "),
+            unattached.join(" ")
+        );
+        ctx.warn("FailedMount", message);
     }
 }

@@ -52,6 +52,9 @@ timings! {
         /// Delay from a pod's binding to the first check whether its volumes are mounted, and interval between checks
         /// (`podAttachAndMountRetryInterval`): the sandbox is created at such a check. Default 300ms.
         pod_attach_and_mount_retry_interval: SimDuration = ZERO, millis(300);
+        /// Interval at which a kubelet reports its node's status (`nodeStatusUpdateFrequency`), with the volumes in use: an
+        /// attached volume is mounted, and an unmounted one detached, only after the next report. Default 10s.
+        node_status_update_frequency: SimDuration = ZERO, SimDuration::from_secs(10);
         /// CPU time to mount the volumes of a pod, spent on its node. Default 75ms, measured.
         mount_cpu: SimDuration = ZERO, millis(75);
         /// CPU time to create a pod's sandbox: namespaces, network, the pause container. Default 300ms, measured: 160

@@ -43,6 +43,8 @@ pub(super) struct Worker {
     pub(super) sandbox: Sandbox,
     /// A container has been created in the sandbox and charged for it.
     pub(super) has_started: bool,
+    /// When its kubelet accepted it.
+    pub(super) admitted_at: SimTime,
     /// The time at which the workers of its probes began to tick.
     pub(super) probed_from: SimTime,
     /// When the kubelet last synced it.
@@ -110,6 +112,7 @@ impl Worker {
             app: profile.position(spec),
             sandbox: Sandbox::Absent,
             has_started: false,
+            admitted_at: SimTime::ZERO,
             probed_from: SimTime::ZERO,
             last_sync: SimTime::ZERO,
             holds_status: false,
@@ -156,6 +159,7 @@ impl Worker {
         }
         ctx.out.actions.push(Action::StartPod(self.pod));
         self.synced(ctx.now());
+        self.admitted_at = ctx.now();
         self.deadline = ctx.spec.active_deadline.map(|after| ctx.now() + after);
         self.stage = Stage::Active;
         self.settle(ctx);

@@ -2,11 +2,12 @@
 //! (`ValidatePersistentVolumeClaimSpec`, 1.36).
 
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, CSINodeDriver, StorageClass};
 
 use super::field::{FieldErrors, FieldPath};
 use super::resources::resource_list;
 use super::selector::{label_selector, node_selector_term};
+use cluster::attachment::{CSINodeSpec, DriverLimit};
 use cluster::claim::{AccessMode, ClaimSpec};
 use cluster::persistent_volume::PersistentVolumeSpec;
 use cluster::storage_class::{StorageClassSpec, TopologyRequirement};
@@ -61,6 +62,13 @@ pub(super) fn persistent_volume(
         terms.map(|(index, term)| node_selector_term(term, &at.item(index), errors)).collect()
     });
     let text = |text: &Option<String>| Name::from(text.as_deref().unwrap_or_default());
+    let csi = spec.csi.as_ref().map(|csi| Name::from(csi.driver.as_str()));
+    let in_tree = [
+        spec.aws_elastic_block_store.is_some().then_some("kubernetes.io/aws-ebs"),
+        spec.gce_persistent_disk.is_some().then_some("kubernetes.io/gce-pd"),
+        spec.azure_disk.is_some().then_some("kubernetes.io/azure-disk"),
+    ];
+    let in_tree = in_tree.into_iter().flatten().next().map(Name::from);
     let claim = spec
         .claim_ref
         .as_ref()
@@ -73,6 +81,7 @@ pub(super) fn persistent_volume(
         claim,
         is_recycled: spec.persistent_volume_reclaim_policy.as_deref() == Some("Recycle"),
         is_block: spec.volume_mode.as_deref() == Some("Block"),
+        driver: csi.or(in_tree),
         // The sources whose plugins are not attachable (`pkg/volume`, 1.36). A CSI driver may do without attaching, too
         // (`attachRequired: false`), which a PersistentVolume does not say.
         is_never_attached: spec.host_path.is_some()
@@ -98,6 +107,16 @@ pub(super) fn storage_class(class: &StorageClass) -> StorageClassSpec {
             .map(|term| term.match_label_expressions.iter().flatten().map(requirement).collect())
             .collect(),
     }
+}
+
+/// A CSINode.
+pub(super) fn csi_node(node: &CSINode) -> CSINodeSpec {
+    let count = |one: &CSINodeDriver| one.allocatable.as_ref()?.count;
+    let driver = |one: &CSINodeDriver| DriverLimit {
+        driver: one.name.as_str().into(),
+        count: count(one).map(|count| u32::try_from(count).unwrap_or_default()),
+    };
+    CSINodeSpec { drivers: node.spec.drivers.iter().map(driver).collect() }
 }
 
 /// `spec` of a standalone claim, with its required fields.

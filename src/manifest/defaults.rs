@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as ApiQuantity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +47,10 @@ impl SetDefaults for PriorityClass {
         self.value.get_or_insert_default();
         text(&mut self.preemption_policy, "PreemptLowerPriority");
     }
+}
+
+impl SetDefaults for CSINode {
+    fn set_defaults(&mut self) {}
 }
 
 impl SetDefaults for StorageClass {

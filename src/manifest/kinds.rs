@@ -26,7 +26,7 @@ macro_rules! read_kinds {
 }
 
 /// All kinds that are parsed, with their types.
-static READ: [ReadKind; 38] = read_kinds![
+static READ: [ReadKind; 39] = read_kinds![
     Pod "io.k8s.api.core.v1.Pod";
     Deployment "io.k8s.api.apps.v1.Deployment";
     ReplicaSet "io.k8s.api.apps.v1.ReplicaSet";
@@ -49,6 +49,7 @@ static READ: [ReadKind; 38] = read_kinds![
     PersistentVolumeClaim "io.k8s.api.core.v1.PersistentVolumeClaim";
     PersistentVolume "io.k8s.api.core.v1.PersistentVolume";
     StorageClass "io.k8s.api.storage.v1.StorageClass";
+    CSINode "io.k8s.api.storage.v1.CSINode";
     NetworkPolicy "io.k8s.api.networking.v1.NetworkPolicy";
     Rollout "Rollout";
     AnalysisTemplate "AnalysisTemplate";

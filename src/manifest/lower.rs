@@ -8,14 +8,14 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget as PdbObject;
 use k8s_openapi::api::scheduling::v1 as scheduling;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::analysis_template::{AnalysisTemplate, ClusterAnalysisTemplate, analysis_template};
 use super::batch::{cron_job_spec, job_spec};
-use super::claim::{claim, persistent_volume, storage_class};
+use super::claim::{claim, csi_node, persistent_volume, storage_class};
 use super::decode::{decode, decode_without_diagnostics};
 use super::defaults::SetDefaults;
 use super::deployment::{deployment_spec, replica_set_spec};
@@ -319,6 +319,7 @@ fn spec_of(
             of!(spec of core::PersistentVolume, |spec| persistent_volume(&spec, &SPEC, errors))
         }
         Kind::StorageClass => of!(StorageClass, |class| storage_class(&class)),
+        Kind::CSINode => of!(CSINode, |node| csi_node(&node)),
         _ => return custom_spec_of(kind, meta, value, errors),
     };
     Ok((Some(spec), document))

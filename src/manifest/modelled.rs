@@ -14,7 +14,7 @@ use cluster::Kind;
 use cluster::kueue::{PRIORITY_LABEL, QUEUE_LABEL};
 
 /// The simulated fields of each type reachable from simulated kinds; `*` means all fields not in any other table.
-const MODELLED: [(&str, &str); 58] = [
+const MODELLED: [(&str, &str); 59] = [
     ("ObjectMeta", "name namespace generateName labels annotations"),
     (
         "PodSpec",
@@ -96,7 +96,8 @@ const MODELLED: [(&str, &str); 58] = [
     ("NetworkPolicySpec NetworkPolicyIngressRule NetworkPolicyEgressRule", "*"),
     ("NetworkPolicyPeer NetworkPolicyPort IPBlock", "*"),
     ("LimitRangeSpec LimitRangeItem Taint ContainerImage", "*"),
-    ("TopologySelectorTerm TopologySelectorLabelRequirement", "*"),
+    ("TopologySelectorTerm TopologySelectorLabelRequirement CSINodeSpec", "*"),
+    ("CSINodeDriver VolumeNodeResources", "name allocatable count"),
     ("NodeSpec", "taints unschedulable"),
     ("NodeStatus", "allocatable capacity conditions images"),
     ("NodeCondition", "type status"),
@@ -121,7 +122,8 @@ const OBJECTS: [(&str, &str); 7] = [
 ];
 
 /// Fields without effect on a run, with the reason.
-const NEUTRAL: [(&str, &str, &str); 37] = [
+const NEUTRAL: [(&str, &str, &str); 38] = [
+    ("CSINodeDriver", "nodeID topologyKeys", "nodes are known by name, zones by their labels"),
     ("WorkloadPriorityClass", "description", "a comment for people"),
     ("ScaledJobSpec", "envSourceContainerName", "triggers need no credentials"),
     ("JobRollout", "propagationPolicy", "the pods of a deleted Job end at once either way"),

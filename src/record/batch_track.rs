@@ -20,6 +20,8 @@ pub struct BatchTrack {
     pub deleted: u64,
     /// Unfinished Jobs.
     pub running: TimeWeighted,
+    /// Those among them that are suspended, as until Kueue admits them.
+    pub suspended: TimeWeighted,
     /// Time from creation to completion, summed over the completed Jobs.
     pub completion_time: SimDuration,
     /// Longest time from creation to completion.
@@ -39,13 +41,21 @@ pub(super) struct JobTrack {
     pub(super) workload: usize,
     created: SimTime,
     has_ended: bool,
+    is_suspended: bool,
     succeeded: i32,
     failed: i32,
 }
 
 impl JobTrack {
     pub(super) const fn new(workload: usize, now: SimTime) -> Self {
-        Self { workload, created: now, has_ended: false, succeeded: 0, failed: 0 }
+        Self {
+            workload,
+            created: now,
+            has_ended: false,
+            is_suspended: false,
+            succeeded: 0,
+            failed: 0,
+        }
     }
 }
 
@@ -63,6 +73,7 @@ impl BatchTrack {
         };
         self.pods_succeeded += more(job.status.succeeded, &mut track.succeeded);
         self.pods_failed += more(job.status.failed, &mut track.failed);
+        self.suspend(now, track, job.spec.suspend && job.status.finished().is_none());
         let Some(condition) = job.status.finished().filter(|_| !track.has_ended) else { return };
         track.has_ended = true;
         self.running.add(now, -1);
@@ -77,7 +88,14 @@ impl BatchTrack {
         }
     }
 
-    pub(super) fn removed(&mut self, now: SimTime, track: JobTrack) {
+    fn suspend(&mut self, now: SimTime, track: &mut JobTrack, is_suspended: bool) {
+        if std::mem::replace(&mut track.is_suspended, is_suspended) != is_suspended {
+            self.suspended.add(now, if is_suspended { 1 } else { -1 });
+        }
+    }
+
+    pub(super) fn removed(&mut self, now: SimTime, mut track: JobTrack) {
+        self.suspend(now, &mut track, false);
         if !track.has_ended {
             self.deleted += 1;
             self.running.add(now, -1);

@@ -31,6 +31,13 @@ impl Recorder {
                     self.wants(view.now, object, position, pods);
                 }
             }
+            Change::Status(object @ ObjectId::ScaledJob(id)) => {
+                let one = view.store().scaled_jobs().get(id);
+                let is_capped = one.is_some_and(|one| one.status.is_at_maximum);
+                if let Some(position) = self.named(view, object) {
+                    self.workloads[position].capped.set(view.now, i64::from(is_capped));
+                }
+            }
             Change::Removed { object, .. } => {
                 self.wants_no_more(view.now, object);
                 if let ObjectId::Job(job) = object

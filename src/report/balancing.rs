@@ -18,11 +18,20 @@ pub struct Balancing {
     /// its own connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_connections: Option<u32>,
+    /// True if nothing is balanced: pods take their requests from a work queue.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_work_queue: bool,
 }
 
 impl Default for Balancing {
     fn default() -> Self {
         let via = Via::default();
-        Self { via, rule: via.usual(), is_stated: false, kept_connections: None }
+        Self {
+            via,
+            rule: via.usual(),
+            is_stated: false,
+            kept_connections: None,
+            is_work_queue: false,
+        }
     }
 }

@@ -340,6 +340,7 @@ fn jobs(batch: &BatchTrack, end: SimTime) -> JobsReport {
         deleted: batch.deleted,
         unfinished: u64::try_from(batch.running.value()).unwrap_or(0),
         at_once: spread(&batch.running, end),
+        suspended_seconds: Some(batch.suspended.integral_seconds(end)).filter(|all| *all > 0.0),
         completion_seconds_mean: has_any.then_some(mean),
         completion_seconds_max: has_any.then(|| batch.completion_time_max.as_secs_f64()),
         pods_succeeded: batch.pods_succeeded,

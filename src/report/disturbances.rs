@@ -17,6 +17,7 @@ const SAME_TIME: f64 = 60.0;
 const AUTOSCALER: &str = "the autoscaler's lag";
 const CRASH: &str = "a crash";
 const OVERLOAD: &str = "overload";
+const TOO_FEW_WORKERS: &str = "too few workers";
 const NOT_LISTENING: &str = "pods that were not listening";
 const NODE: &str = "a node";
 const SPOT: &str = "a spot machine";
@@ -28,6 +29,8 @@ pub(super) struct Disturbances {
     all: Vec<Disturbance>,
     /// True if an autoscaler scales the pods behind the service.
     is_scaled: bool,
+    /// True if the pods take their requests from a work queue.
+    is_work_queue: bool,
 }
 
 /// A log entry that can cause failed requests.
@@ -65,7 +68,8 @@ impl Disturbances {
                     .any(|workload| workload.split_once('/') == Some((kind, name)))
         };
         let all = report.log.iter().filter(of_requests).filter_map(Disturbance::of);
-        Self { all: all.collect(), is_scaled }
+        let is_work_queue = service.balancing.is_work_queue;
+        Self { all: all.collect(), is_scaled, is_work_queue }
     }
 
     /// The bad requests of each minute with their attributed cause. `counts` has the bad and the total requests of each
@@ -102,7 +106,7 @@ impl Disturbances {
         blamed
     }
 
-    /// Description of the cause of most bad requests; `None` if it is overload alone, or stated by the failures
+    /// Description of the cause of most bad requests; `None` if it is overload or a lack of workers alone, or stated by the failures
     /// themselves.
     pub fn cause(
         &self,
@@ -185,6 +189,8 @@ impl Disturbances {
             Some(FailureCause::Refused) => NOT_LISTENING,
             Some(FailureCause::Killed) => "containers that stopped",
             Some(FailureCause::Unreachable) => "pods that did not respond",
+            // Nobody is overloaded who takes one message after the other.
+            _ if self.is_work_queue => TOO_FEW_WORKERS,
             _ if self.is_scaled && scales => AUTOSCALER,
             _ => OVERLOAD,
         })
@@ -296,7 +302,7 @@ mod tests {
                 is_warning: false,
             })
         };
-        Disturbances { all: all.iter().filter_map(entry).collect(), is_scaled: false }
+        Disturbances { all: all.iter().filter_map(entry).collect(), ..Disturbances::default() }
     }
 
     /// Failures per minute, with 100 requests each.

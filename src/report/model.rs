@@ -262,7 +262,7 @@ pub struct WorkloadReport {
     pub replicas: Spread,
     /// Ready pods: minimum, mean over time, and maximum.
     pub ready: Spread,
-    /// Time in which its HPA wanted more pods than its maximum, seconds.
+    /// Time in which its HPA wanted more pods than its maximum, or its ScaledJob more Jobs, seconds.
     pub hpa_at_maximum_seconds: f64,
     /// Changes of `spec.replicas` by an autoscaler.
     pub rescales: u64,
@@ -305,6 +305,9 @@ pub struct JobsReport {
     pub unfinished: u64,
     /// Unfinished Jobs: minimum, mean over time, maximum.
     pub at_once: Spread,
+    /// Total time for which its Jobs were suspended, as until Kueue admits them, seconds; absent if they never were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspended_seconds: Option<f64>,
     /// Mean time from creation to completion of the completed Jobs, seconds; absent without any.
     pub completion_seconds_mean: Option<f64>,
     /// Longest time from creation to completion, seconds; absent without any.

@@ -9,6 +9,8 @@ const RETRIED: f64 = 0.5;
 const THROTTLED: f64 = 0.005;
 /// Minimum share of requests that waited in an activator that is mentioned.
 const HELD: f64 = 0.005;
+/// Minimum total time that pods waited for nodes that is mentioned, seconds.
+const PENDING: f64 = 60.0;
 /// Maximum number of reasons in one line.
 const REASONS: usize = 3;
 
@@ -41,6 +43,10 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
     if is_latency {
         reasons.extend(held(service));
     }
+    let behind = workloads_behind(report, service);
+    if is_latency && service.balancing.is_work_queue {
+        reasons.extend(too_few_workers(&behind));
+    }
     reasons.extend(retries(service));
     let failed = service.availability_by_requests.is_some_and(|share| share < 1.0);
     let is_of_time = missed.figure.ends_with("by time") || missed.figure == "good minutes";
@@ -53,7 +59,6 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
             }),
         );
     }
-    let behind = workloads_behind(report, service);
     reasons.extend(behind.iter().flat_map(|workload| troubles(workload)));
     if reasons.is_empty() {
         reasons.extend(busiest(&behind));
@@ -81,8 +86,42 @@ fn held(service: &ServiceReport) -> Option<String> {
     })
 }
 
-/// The HPA of a workload at its maximum.
+/// Why messages of a work queue waited for a worker.
+fn too_few_workers(behind: &[&WorkloadReport]) -> Option<String> {
+    let workload = behind.first()?;
+    let name = &workload.workload;
+    let of_jobs = workload.jobs.is_some();
+    let most = workload.replicas.max;
+    let workers = if of_jobs { "Jobs" } else { "pods" };
+    let suspended = workload.jobs.as_ref().and_then(|jobs| jobs.suspended_seconds);
+    let suspended = suspended.filter(|seconds| *seconds >= PENDING);
+    let why = if workload.hpa_at_maximum_seconds > 0.0 {
+        // The maximum is told as a reason of its own.
+        String::new()
+    } else if let Some(seconds) = suspended {
+        format!(": they waited suspended for a quota, {} in total", span(seconds))
+    } else if workload.pending_pod_seconds >= PENDING {
+        ": their pods waited for nodes".to_owned()
+    } else if of_jobs {
+        ": none waited for a node or a quota, so KEDA started them too late (pollingInterval, scalingStrategy)"
+            .to_owned()
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "too few {workers} of {name} took messages from the queue, at most {most:.0} at once{why}"
+    ))
+}
+
+/// The HPA of a workload, or its ScaledJob, at its maximum.
 pub(super) fn at_maximum(workload: &WorkloadReport) -> String {
+    if workload.jobs.is_some() {
+        let seconds = span(workload.hpa_at_maximum_seconds);
+        return format!(
+            "{} was held at its maxReplicaCount for {seconds}: its queue asked for more Jobs",
+            workload.workload
+        );
+    }
     let hpa = workload.hpa.as_deref().unwrap_or("an HPA");
     let seconds = workload.hpa_at_maximum_seconds;
     let most = workload.replicas.max;
@@ -169,7 +208,7 @@ fn troubles(workload: &WorkloadReport) -> Vec<String> {
     if workload.hpa_at_maximum_seconds > 0.0 {
         troubles.push(at_maximum(workload));
     }
-    if workload.pending_pod_seconds >= 60.0 {
+    if workload.pending_pod_seconds >= PENDING {
         let waited = span(workload.pending_pod_seconds);
         troubles.push(format!("pods of {name} were pending for {waited} in total"));
     }

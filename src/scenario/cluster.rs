@@ -93,6 +93,10 @@ pub struct NodePool {
     /// room as pods need, which `capacity` can limit. Default: the nodes are billed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serverless: Option<Serverless>,
+    /// Number of disks that can be attached to a node, as `allocatable.count` in its CSINode. Default: with an instance
+    /// type, the number that the CSI driver of its cloud reports for it; otherwise any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attach_limit: Option<u32>,
     /// Sharing of a node's GPUs among pods: whole GPUs (the default), MIG slices, time-slicing, or fractional
     /// shares.
     pub gpus: Option<PoolGpus>,
@@ -195,6 +199,11 @@ impl PoolGroup {
         let at = usize::try_from(number.saturating_sub(1)).unwrap_or_default();
         named(&self.templates[at % self.templates.len()], &format!("{}-{number}", self.name))
     }
+}
+
+/// The number of disks that a machine of this instance type takes; absent if the catalog does not have it.
+pub fn attach_limit_of(instance_type: &str) -> Option<u32> {
+    catalog::find(instance_type).ok().map(|one| one.max_volumes)
 }
 
 /// A copy of the node under another name.
@@ -359,6 +368,12 @@ impl ResolvedPool<'_> {
         capacity.into_iter().chain(gpus.map(|(key, value)| (key.into(), value))).collect()
     }
 
+    /// Fargate and Autopilot place each pod on a machine of its own.
+    fn attach_limit(&self) -> Option<u32> {
+        let of_type = self.node_type.as_ref().filter(|_| self.pool.serverless.is_none());
+        self.pool.attach_limit.or_else(|| of_type.map(|one| one.max_volumes))
+    }
+
     const fn capacity_type(&self) -> CapacityType {
         if self.pool.spot { CapacityType::Spot } else { CapacityType::OnDemand }
     }
@@ -371,6 +386,7 @@ impl ResolvedPool<'_> {
             price: self.known_price(),
             launched: None,
             serverless: self.pool.serverless,
+            attach_limit: self.attach_limit(),
         }
     }
 

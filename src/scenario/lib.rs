@@ -44,4 +44,4 @@ pub use rates::{ClientRate, RuleSync};
 pub use read::ScenarioText;
 pub use resolved::ResolvedScenario;
 pub use routing::{Routing, missing_ports, missing_services, route_problems, target_problems};
-pub use timing::{Timing, TimingPreset};
+pub use timing::{Timing, TimingPreset, VolumeTiming};

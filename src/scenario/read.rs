@@ -105,7 +105,7 @@ fn not_a_scenario(document: &Document) -> Diagnostic {
 }
 
 /// Removes fields without a value, which count as absent. Settings left out in this way take their
-/// defaults.
+/// defaults. In the merge patch of a timeline they stay: they remove fields of its object.
 pub fn drop_empty_fields(value: &mut Value) {
     match value {
         Value::Object(fields) => {

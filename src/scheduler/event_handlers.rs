@@ -31,6 +31,10 @@ impl Scheduler {
             ) => {
                 self.wake(view, None, |_| Some(ClusterEvent::ClaimAdded));
             }
+            Change::Status(ObjectId::PersistentVolumeClaim(_))
+            | Change::Spec(ObjectId::CSINode(_), _) => {
+                self.wake(view, None, |_| Some(ClusterEvent::AttachmentsChanged));
+            }
             _ => {}
         }
     }

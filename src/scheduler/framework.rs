@@ -154,6 +154,8 @@ pub enum ClusterEvent<'a> {
     NominationGone(&'a PodClass),
     /// A PersistentVolumeClaim, a PersistentVolume or a StorageClass was created.
     ClaimAdded,
+    /// A volume was attached or detached, or a CSINode was written.
+    AttachmentsChanged,
 }
 
 /// Result of PreFilter.

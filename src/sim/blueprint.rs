@@ -195,7 +195,9 @@ impl<'a> Blueprint<'a> {
                 hpa: scenario.controller_manager.horizontal_pod_autoscaler.clone(),
                 vpa: scenario.vertical_pod_autoscaler.clone(),
                 start: start_of(scenario.start_date.as_ref()),
+                ..ControllerSettings::default()
             },
+            has_local_disks: scenario.cluster.preset == Some(Preset::Kind),
             scheduler,
             ..World::new(seed, scenario.duration)
         })

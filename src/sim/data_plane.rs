@@ -82,6 +82,9 @@ impl DataPlane {
             | Change::Removed { object: ObjectId::Service(service), .. } => {
                 self.endpoints.service_changed(env, &mut self.traffic, service);
             }
+            Change::Status(ObjectId::PersistentVolumeClaim(claim)) => {
+                self.step(env, |kubelet, view, out| kubelet.volume_attached(view, claim, out));
+            }
             Change::Endpoints(service) => self.endpoints.changed(env, service),
             Change::Spec(ObjectId::PodAutoscaler(id), _)
             | Change::Status(ObjectId::PodAutoscaler(id)) => {

@@ -9,8 +9,9 @@ use super::world::World;
 use cluster::action::Event as KubernetesEvent;
 use cluster::node::NodeId;
 use cluster::{Action, ClusterView, Kind, NamespacedName, ObjectReference, Refused, Store};
-use controllers::Controller;
+use controllers::attach_detach::AttachDetachSettings;
 use controllers::hpa::ReadRate;
+use controllers::{Controller, ControllerSettings};
 use engine::{EventQueue, SimDuration, SimTime, Streams};
 use record::Recorder;
 use scenario::ClientRate;
@@ -30,7 +31,14 @@ impl Environment {
     /// The environment at the start of a run: a control plane without objects, with `further` controllers next to
     /// its own.
     pub(super) fn new(world: Arc<World>, further: Vec<Box<dyn Controller>>) -> Self {
-        let mut settings = world.controllers.clone();
+        let mut settings = ControllerSettings {
+            attach_detach: AttachDetachSettings {
+                attach: world.timing.volumes.attach,
+                detach: world.timing.volumes.detach,
+                report_period: world.timing.kubelet.node_status_update_frequency,
+            },
+            ..world.controllers.clone()
+        };
         let ClientRate { qps, burst } = world.timing.controller_client;
         settings.hpa.reads = ReadRate { qps, burst };
         let mut controllers = controllers::all(&settings, world.timing.watch);
@@ -38,7 +46,8 @@ impl Environment {
         let plane = ControlPlane::new(
             Store::new(Streams::new(world.seed))
                 .starting_at(world.controllers.start)
-                .with_injector(world.mesh.as_ref().map(|(injector, _)| injector.clone())),
+                .with_injector(world.mesh.as_ref().map(|(injector, _)| injector.clone()))
+                .with_local_disks(world.has_local_disks),
             controllers,
             ControlPlaneSettings {
                 watch_latency: world.timing.watch,

@@ -4,7 +4,12 @@ use super::changing::template_of;
 use super::endpoints::traffic_id;
 use super::node_autoscaler::NodeHistory;
 use super::simulation::Simulation;
+use cluster::attachment::{AttachState, Attachment};
+use cluster::claim::Claim;
 use cluster::node::NodeId;
+use cluster::pod::Pod;
+use cluster::rollout::ROLLOUT_HASH_LABEL;
+use cluster::store::Store;
 use cluster::{ClusterView, Kind, Name, NamespacedName, ObjectId, ObjectReference, Verbs};
 use controllers::{Key, Row};
 use record::Recorder;
@@ -84,9 +89,16 @@ impl Simulation {
         };
         let Some(selector) = &service.spec.selector else { return Vec::new() };
         let is_behind = |workload: &ObjectReference| {
+            // Argo Rollouts adds the hash of one version to the selectors of its Services.
+            let hash =
+                selector.value_of(ROLLOUT_HASH_LABEL).filter(|_| workload.kind == Kind::Rollout);
             workload.id.namespace == *service.meta.namespace()
-                && template_of(view.store(), workload)
-                    .is_some_and(|template| selector.matches(&template.labels))
+                && template_of(view.store(), workload).is_some_and(|template| match hash {
+                    Some(hash) => {
+                        selector.matches(&template.labels.with(ROLLOUT_HASH_LABEL, hash.clone()))
+                    }
+                    None => selector.matches(&template.labels),
+                })
         };
         let workloads = self.recorder().workloads.iter().enumerate();
         let selected = workloads.filter(|(_, track)| is_behind(&track.workload));
@@ -132,6 +144,18 @@ impl Simulation {
         })
     }
 
+    /// In words, where each volume of a pod is that has to be attached to its node, and since when it has it.
+    pub fn volumes_of(&self, pod: &NamespacedName) -> Vec<String> {
+        let store = self.env.store();
+        let pod = store.pod_named(pod).and_then(|id| store.pods().get(id));
+        let Some((pod, node)) = pod.and_then(|pod| Some((pod, pod.node?))) else {
+            return Vec::new();
+        };
+        let claims = store.claims_of(pod).map(|(_, claim)| claim);
+        let claims = claims.filter(|one| one.volume.is_some() && store.is_attachable(one));
+        claims.map(|claim| volume_in_words(store, claim, (pod, node))).collect()
+    }
+
     /// The node that a pod is bound to, if any.
     pub fn node_of(&self, pod: &NamespacedName) -> Option<NodeId> {
         self.env.store().pods().get(self.env.store().pod_named(pod)?)?.node
@@ -158,4 +182,32 @@ impl Simulation {
             Some(Explanation::new(pod.to_string(), &decision, self.scheduler.cache(), view))
         })
     }
+}
+
+fn volume_in_words(store: &Store, claim: &Claim, (pod, node): (&Pod, NodeId)) -> String {
+    let name = |id: NodeId| {
+        let node = store.nodes().get(id);
+        node.map_or_else(|| "a node that is gone".to_owned(), |node| node.meta.name().to_string())
+    };
+    let course = |one: &Attachment| match one.state {
+        AttachState::Attaching(until) => {
+            format!("being attached to {} until {until}", name(one.node))
+        }
+        AttachState::Attached(since) => {
+            let begun = pod.start_time.unwrap_or(since);
+            let wait = if one.node == node && since > begun {
+                format!(", for which the pod waited {}", since - begun)
+            } else {
+                String::new()
+            };
+            format!("attached to {} since {since}{wait}", name(one.node))
+        }
+        AttachState::Detaching(until) => {
+            format!("being detached from {} until {until}", name(one.node))
+        }
+    };
+    let courses: Vec<String> = claim.attachments.iter().map(course).collect();
+    let course = if courses.is_empty() { "not attached".to_owned() } else { courses.join(", ") };
+    let waits = if claim.is_attached(node) { "" } else { "; the pod waits for it" };
+    format!("volume {} of claim {}: {course}{waits}", claim.volume_name(), claim.meta.name())
 }

@@ -10,7 +10,8 @@ use super::outages::{self, disconnect_node, kill_node, make_not_ready, recover_n
 use super::resizing::resize_pods;
 use super::simulation::Simulation;
 use super::targets::{Identity, busiest_node, nodes_in_zone};
-use cluster::node::NodeId;
+use cluster::node::{NodeId, OUT_OF_SERVICE_TAINT, Taint};
+use cluster::pod_template::TaintEffect;
 use cluster::{Action, Kind, Name, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime};
 use faults::TimelineAction;
@@ -90,6 +91,7 @@ impl Simulation {
             TimelineAction::RecoverZone(zone) => self.on_zone(zone, recover_node),
             TimelineAction::Cordon(name) => set_unschedulable(env, name, true),
             TimelineAction::Uncordon(name) => set_unschedulable(env, name, false),
+            TimelineAction::OutOfService(name) => take_out_of_service(env, name),
             TimelineAction::Drain(name) => self.on_node(name, |env, _, node| drain_node(env, node)),
             TimelineAction::DisconnectNode(name) => self.on_node(name, disconnect_node),
             TimelineAction::NodeNotReady(name) => {
@@ -185,6 +187,19 @@ fn set_unschedulable(env: &mut Environment, node: &str, is_unschedulable: bool) 
     if let Some(node) = env.node_or_warn(node) {
         env.act("user", Action::SetNodeUnschedulable(node, is_unschedulable));
     }
+}
+
+fn take_out_of_service(env: &mut Environment, name: &str) {
+    let Some(node) = env.node_or_warn(name) else { return };
+    let mut taints = env.store().nodes().get(node).map_or_else(Vec::new, |one| one.taints.clone());
+    taints.retain(|taint| *taint.key != *OUT_OF_SERVICE_TAINT);
+    taints.push(Taint {
+        key: OUT_OF_SERVICE_TAINT.into(),
+        value: "nodeshutdown".into(),
+        effect: TaintEffect::NoExecute,
+        time_added: Some(env.now.floor_to_second()),
+    });
+    env.act("user", Action::SetNodeTaints(node, taints));
 }
 
 fn file_reference(file: &str) -> ObjectReference {

@@ -18,8 +18,8 @@ use kubelet::timing::KubeletTiming;
 use kubelet::{AppProfile, KubeletSettings};
 use manifest::{Diagnostics, Object, Source, admit, read_manifests};
 use metrics::MetricsSettings;
-use scenario::Timing;
 use scenario::machines::Preset;
+use scenario::{Timing, VolumeTiming};
 use scheduler::{Scheduler, SchedulerConfiguration, TieBreaker};
 use traffic::{
     NetworkSpec, Recording, RequestModel, RequestModelId, ServiceTraffic, TimeDistribution, Traffic,
@@ -82,6 +82,8 @@ pub struct World {
     pub metrics: MetricsSettings,
     /// Flags of the controllers.
     pub controllers: ControllerSettings,
+    /// Whether volumes of classes without a manifest are directories on a node's disk, which nobody attaches.
+    pub has_local_disks: bool,
     /// The scheduler in its initial state, without any pods or nodes.
     pub scheduler: Scheduler,
     /// When the control plane, its loops and the nodes started; at or before time zero.
@@ -195,10 +197,15 @@ impl World {
             cpu_loads: Vec::new(),
             timeline: Vec::new(),
             faults: Vec::new(),
-            timing: Timing { kubelet: KubeletTiming::IDEAL, ..Timing::MEASURED },
+            timing: Timing {
+                kubelet: KubeletTiming::IDEAL,
+                volumes: VolumeTiming::IDEAL,
+                ..Timing::MEASURED
+            },
             kubelet: KubeletSettings::default(),
             metrics: MetricsSettings::default(),
             controllers: ControllerSettings::default(),
+            has_local_disks: false,
             scheduler: scheduler.expect("the default profile names known plugins"),
             begin: SimTime::ZERO,
             falls_back_to_terminating: true,

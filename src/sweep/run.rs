@@ -251,6 +251,7 @@ fn service_facts(simulation: &mut Simulation, now: SimTime) -> Vec<ServiceFacts>
                 rule: policy.balancer,
                 is_stated: policy.is_stated,
                 kept_connections: policy.connections.map(|kept| kept.count),
+                is_work_queue: policy.work_queue,
             });
             let figures = simulation.traffic_mut().figures(now, id);
             let intervals = simulation.traffic_mut().intervals(id).to_vec();

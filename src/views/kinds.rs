@@ -93,6 +93,7 @@ tables! {
     StorageClass
         ["NAME", "PROVISIONER", "RECLAIMPOLICY", "VOLUMEBINDINGMODE", "ALLOWVOLUMEEXPANSION", "AGE"] []
         others::storage_classes;
+    CSINode ["NAME", "DRIVERS", "AGE"] [] others::csi_nodes;
     ResourceQuota ["NAME", "REQUEST", "LIMIT", "AGE"] [] others::quotas;
     LimitRange ["NAME", "CREATED AT"] [] others::limit_ranges;
     PriorityClass

@@ -137,6 +137,14 @@ pub(super) fn storage_classes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     }
 }
 
+/// CSINodes, as their names and numbers of drivers.
+pub(super) fn csi_nodes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
+    for node in snapshot.view.store().csi_nodes().values() {
+        let drivers = node.spec.drivers.len().to_string();
+        rows.of(&node.meta, || vec![drivers, snapshot.age(node.meta.created)]);
+    }
+}
+
 /// The PersistentVolumes of the manifests, and the volumes provisioned for claims, each as old as its claim.
 pub(super) fn volumes(snapshot: Snapshot<'_>, rows: &mut Rows<'_>) {
     for volume in snapshot.view.store().persistent_volumes().values() {

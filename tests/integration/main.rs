@@ -9,6 +9,7 @@ mod texts;
 
 mod answers;
 mod application_errors;
+mod attachments;
 mod autoscalers_by_recording;
 mod autoscaling;
 mod bill;
@@ -27,6 +28,7 @@ mod discounts;
 mod end_to_end_facts;
 mod endpoints;
 mod faults;
+mod groups;
 mod held_shares;
 mod hpa_selectors;
 mod in_place_resize;

@@ -542,3 +542,20 @@ fn a_rollout_takes_over_from_the_deployment_of_its_own_name() {
         .collect();
     assert_eq!(of_deployment, [0]);
 }
+
+#[test]
+fn a_rollout_with_the_template_of_a_workload_can_be_patched() {
+    let manifests = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:{REST}---\napiVersion: argoproj.io/v1alpha1\nkind: \
+         Rollout\nmetadata: {{name: web}}\nspec:\n  replicas: 4\n  workloadRef: {{apiVersion: apps/v1, kind: Deployment, name: web, \
+         scaleDown: onsuccess}}\n  strategy: {{canary: {{}}}}\n{SERVICES}"
+    );
+    let patch = "{at: 2m, patch: {workload: Rollout/default/web, patch: {spec: {minReadySeconds: 7, strategy: {canary: {steps: \
+                 [{setWeight: 25}, {pause: {}}]}}}}}}";
+    let mut run = run_of(&manifests, patch);
+    run.until(130);
+    assert_eq!(run.events("Refused"), []);
+    let spec = rollout(&run).spec;
+    assert_eq!((spec.steps().len(), spec.template.spec.containers.len()), (2, 1));
+    assert_eq!(rollout(&run).status.available_replicas, 4);
+}

@@ -121,12 +121,15 @@ fn a_worker_that_completes_when_idle_takes_all_that_wait() {
 #[test]
 fn a_paused_scaled_job_creates_none_until_the_annotation_goes() {
     let resume = "{at: 200s, patch: {workload: ScaledJob/default/mail, patch: {metadata: {annotations: \
-                  {autoscaling.keda.sh/paused: 'false'}}}}}";
-    let mut run = run_with(ACCURATE, "autoscaling.keda.sh/paused: 'true'", ONE_EACH, resume);
-    run.until(199);
-    assert_eq!(created(&run), 0);
-    run.until(205);
-    assert_eq!(created(&run), 24);
+                  {autoscaling.keda.sh/paused: VALUE}}}}}";
+    for value in ["'false'", "null"] {
+        let resume = resume.replace("VALUE", value);
+        let mut run = run_with(ACCURATE, "autoscaling.keda.sh/paused: 'true'", ONE_EACH, &resume);
+        run.until(199);
+        assert_eq!(created(&run), 0);
+        run.until(205);
+        assert_eq!(created(&run), 24, "{value}");
+    }
 }
 
 #[test]
@@ -257,4 +260,18 @@ fn settings_that_keda_accepts_are_warned_of_and_a_maximum_of_zero_creates_no_job
     let mut run = run("maxReplicaCount: 0");
     run.until(300);
     assert_eq!(created(&run), 0);
+}
+
+#[test]
+fn a_queue_whose_scaled_job_is_at_its_maximum_says_so() {
+    let mut run = run("maxReplicaCount: 3");
+    run.until(1_800);
+    let track = run.0.recorder().workloads.iter().find(|one| one.batch.is_some());
+    let capped = track.expect("the ScaledJob").capped.integral_seconds(run.0.now());
+    assert!((60.0..1_000.0).contains(&capped), "{capped}");
+    let mut free = self::run(ACCURATE);
+    free.until(1_800);
+    let track = free.0.recorder().workloads.iter().find(|one| one.batch.is_some());
+    let capped = track.expect("the ScaledJob").capped.integral_seconds(free.0.now());
+    assert!(capped < 1e-9, "{capped}");
 }

@@ -225,6 +225,7 @@ fn state_node(
         on_node.extend(startup);
     }
     let node = (given.state != NodeStage::Inflight).then(|| NodeObject {
+        attach_limit: None,
         name: given.name.as_str().into(),
         labels,
         annotations: super::pools::labels(&given.annotations),

@@ -18,7 +18,7 @@ use super::{Actions, Controller, Key, RecordedRequest, Requeue, Watches};
 use cluster::daemon_set::DaemonSetId;
 use cluster::node::NodeId;
 use cluster::pod::Owner;
-use cluster::{Action, Change, ClusterView, ObjectId, Store};
+use cluster::{Action, Change, ClusterView, ObjectId, Refused, Store};
 
 /// The DaemonSet controller.
 #[derive(Clone, Debug, Default)]
@@ -112,6 +112,23 @@ impl Controller for DaemonSetController {
         self.backoff.forget(id);
         self.rosters.remove(&id);
         Requeue::No
+    }
+
+    /// The status is written even if a pod was refused (`syncDaemonSet`).
+    fn refused(
+        &mut self,
+        view: ClusterView<'_>,
+        key: Key,
+        _: &[Refused],
+        actions: &mut Actions,
+    ) -> Requeue {
+        if let Key::DaemonSet(id) = key {
+            let (mut backoff, mut rosters) = (self.backoff.clone(), BTreeMap::new());
+            if let Some(sync) = Sync::new(view, id, &mut backoff, &mut rosters) {
+                sync.write_status(actions);
+            }
+        }
+        Requeue::Backoff
     }
 
     fn records(&self, store: &Store, action: &Action) -> Option<RecordedRequest> {

@@ -349,7 +349,7 @@ impl<'a> Sync<'a> {
 
     /// Counts over the nodes (`updateDaemonSetStatus`); returns whether some counted pod is ready but not yet
     /// available.
-    fn write_status(&self, actions: &mut Actions) -> bool {
+    pub(super) fn write_status(&self, actions: &mut Actions) -> bool {
         let mut status = DaemonSetStatus {
             observed_generation: self.set.meta.generation,
             desired_number_scheduled: self.desired(),

@@ -19,7 +19,7 @@ use cluster::document::Document;
 use cluster::job::{COMPLETE, Job, JobDraft, JobId, JobOwner};
 use cluster::node::ConditionStatus;
 use cluster::pod::{Owner, Pod, PodCondition};
-use cluster::scaled_job::{ScaledJob, ScaledJobId, ScaledJobStatus};
+use cluster::scaled_job::{JobScaling, ScaledJob, ScaledJobId, ScaledJobStatus};
 use cluster::scaled_object::{KedaCondition, KedaConditions};
 use cluster::{
     Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId, ObjectMeta, generated_suffix,
@@ -137,7 +137,15 @@ impl<'a> Poll<'a> {
         let conditions = conditions(before.conditions, triggers);
         let conditions = KedaConditions { paused: self.paused(), ..conditions };
         let last_active = is_active.then(|| view.now.floor_to_second()).or(before.last_active);
-        let after = ScaledJobStatus { last_active, conditions, created: before.created + number };
+        let unlimited =
+            JobScaling { max_replicas: Some(i64::from(i32::MAX)), ..spec.scaling.clone() };
+        let asked = demand(&activity.demands(), spec.calculation, &unlimited).max_scale;
+        let after = ScaledJobStatus {
+            last_active,
+            conditions,
+            created: before.created + number,
+            is_at_maximum: is_active && asked > spec.scaling.max_replicas(),
+        };
         if after != *before {
             actions.push(Action::status(id, after));
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::preferences::PodConstraints;
@@ -12,6 +13,7 @@ use crate::pod::{Pod, untolerated};
 use crate::requirement::Requirement;
 use crate::requirements::Requirements;
 use crate::state::StateNode;
+use cluster::NamespacedName;
 use cluster::node::Taint;
 use cluster::pod_template::{PodSpec, Toleration};
 use scheduler::pod_class::HostPort;
@@ -46,6 +48,8 @@ pub(super) struct NodeCapacity<'a> {
     /// Requirements from the labels; built on first use.
     requirements: OnceCell<Requirements>,
     ports: Vec<HostPort>,
+    /// The disks on it.
+    volumes: BTreeSet<NamespacedName>,
 }
 
 impl<'a> NodeCapacity<'a> {
@@ -58,6 +62,7 @@ impl<'a> NodeCapacity<'a> {
             remaining: Amounts::default(),
             requirements: OnceCell::new(),
             ports: state.host_ports(),
+            volumes: state.volumes(),
         };
         let mut to_come = Amounts::default();
         let mut count = 0;
@@ -114,6 +119,7 @@ struct Filled {
     /// Its requirements if the pods tightened them.
     requirements: Option<Requirements>,
     ports: Vec<HostPort>,
+    volumes: BTreeSet<NamespacedName>,
     /// Positions of the added pods.
     pods: Vec<usize>,
 }
@@ -220,15 +226,25 @@ impl<'a> ExistingNode<'a> {
     /// True if it has room for a pod, ignoring topology. A refusal holds for the rest of the pass, as long as no
     /// requirements change.
     pub(super) fn has_room(&self, constraints: &PodConstraints) -> bool {
-        let (remaining, ports) = match &self.filled {
-            Some(filled) => (&filled.remaining, &filled.ports),
-            None => (&self.place.remaining, &self.place.ports),
+        let (remaining, ports, volumes) = match &self.filled {
+            Some(filled) => (&filled.remaining, &filled.ports, &filled.volumes),
+            None => (&self.place.remaining, &self.place.ports, &self.place.volumes),
         };
         constraints.pod.requests.fits(remaining)
             && untolerated(&self.place.taints, &constraints.tolerations).is_none()
             && !conflicts(&constraints.pod.host_ports, ports)
+            && self.takes(&constraints.pod.volumes, volumes)
             && (constraints.requirements.is_empty()
                 || self.requirements().is_compatible(&constraints.requirements, None))
+    }
+
+    /// True if its limit allows these volumes beside those on it (`VolumeUsage.ExceedsLimits`).
+    fn takes(&self, wanted: &[NamespacedName], there: &BTreeSet<NamespacedName>) -> bool {
+        let Some(limit) = self.place.state.node.as_ref().and_then(|node| node.attach_limit) else {
+            return true;
+        };
+        let further = wanted.iter().filter(|one| !there.contains(one)).count();
+        further == 0 || there.len() + further <= limit as usize
     }
 
     /// The node after adding a pod for which it has room, if the topology allows it (`CanAdd`).
@@ -274,12 +290,14 @@ impl<'a> ExistingNode<'a> {
                 remaining: place.remaining.clone(),
                 requirements: None,
                 ports: place.ports.clone(),
+                volumes: place.volumes.clone(),
                 pods: Vec::new(),
             })
         });
         filled.pods.push(constraints.index);
         filled.remaining.take(&constraints.pod.requests);
         filled.ports.extend(constraints.pod.host_ports.iter().cloned());
+        filled.volumes.extend(constraints.pod.volumes.iter().cloned());
         filled.requirements = tightened.or(filled.requirements.take());
         is_changed
     }

@@ -9,6 +9,7 @@ use crate::amounts::Amounts;
 use crate::pod::Pod;
 use crate::requirements::Requirements;
 use crate::state::PreferencePolicy;
+use cluster::NamespacedName;
 use cluster::pod_template::{PodTemplate, Toleration};
 use scheduler::pod_class::HostPort;
 
@@ -29,6 +30,7 @@ struct Kind {
     requests: Amounts,
     tolerations: Arc<Vec<Toleration>>,
     ports: Vec<HostPort>,
+    volumes: Vec<NamespacedName>,
     requirements: Requirements,
     /// Positions of the existing nodes with room for it before a pass; found on first use.
     with_room: Option<Rc<[usize]>>,
@@ -106,6 +108,7 @@ impl Kinds {
         let template = Arc::as_ptr(&pod.template);
         if let Some(known) = self.by_template.get(&template)
             && known.pod.requests == pod.requests
+            && known.pod.volumes == pod.volumes
         {
             return PodConstraints { index, pod: Arc::clone(pod), ..known.clone() };
         }
@@ -120,6 +123,7 @@ impl Kinds {
             kind.requests == constraints.pod.requests
                 && kind.tolerations == constraints.tolerations
                 && kind.ports == constraints.pod.host_ports
+                && kind.volumes == constraints.pod.volumes
                 && kind.requirements == constraints.requirements
         };
         if let Some(found) = self.list.iter().position(is_it) {
@@ -129,6 +133,7 @@ impl Kinds {
             requests: constraints.pod.requests.clone(),
             tolerations: Arc::clone(&constraints.tolerations),
             ports: constraints.pod.host_ports.clone(),
+            volumes: constraints.pod.volumes.clone(),
             requirements: constraints.requirements.clone(),
             with_room: None,
         });

@@ -82,7 +82,7 @@ fn component_of(given: &ExpansionInput<'_>, component: &str, written: &Value) ->
     let least = written.get("minReplicas").and_then(Value::as_i64);
     let mode = given.annotation("serving.kserve.io/deploymentMode").unwrap_or("Standard");
     if ["Serverless", "Knative"].contains(&mode) {
-        return Ok(knative::revision(given, &name, &with_scale(pods, written)));
+        return knative::revision(given, &name, &with_scale(pods, written));
     }
     let container = pods.pointer_mut("/spec/containers/0").filter(|one| one.is_object());
     if let Some(container) = container

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Expansion, ExpansionInput, Mistake, keep_to_one_domain, labels, marked};
-use cluster::starts_after::{STARTS_AFTER, awaited};
+use cluster::starts_after::{HELD, JOB_SET_POLICIES, STARTS_AFTER, awaited};
 
 /// Prefix of the labels that identify Jobs and pods.
 const GROUP: &str = "jobset.sigs.k8s.io";
@@ -112,8 +112,18 @@ fn job(
         }
     }
     let mut metadata = given.metadata(&name, &job_labels);
+    let policies: Map<String, Value> = ["failurePolicy", "successPolicy"]
+        .into_iter()
+        .filter_map(|field| {
+            Some((field.to_owned(), given.value(&format!("/spec/{field}"))?.clone()))
+        })
+        .collect();
+    metadata["annotations"] = json!({JOB_SET_POLICIES: Value::Object(policies).to_string()});
     if !after.is_empty() && !is_suspended {
-        metadata["annotations"] = json!({STARTS_AFTER: after.join(",")});
+        metadata["annotations"][STARTS_AFTER] = after.join(",").into();
+        if job_labels.contains_key("kueue.x-k8s.io/queue-name") {
+            metadata["annotations"][HELD] = "".into();
+        }
     }
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
 }

@@ -23,7 +23,7 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
             help: "it needs a spec with containers",
         });
     };
-    Ok(revision(given, given.name(), template))
+    revision(given, given.name(), template)
 }
 
 /// The settings of a revision: annotations of its template.
@@ -42,7 +42,7 @@ impl Annotations<'_> {
 }
 
 /// The Deployment of a revision, the Service that routes to it, and its autoscaler.
-pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value) -> Vec<Value> {
+pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value) -> Expansion {
     let revision = format!("{name}-00001");
     let annotations = template.pointer("/metadata/annotations").and_then(Value::as_object);
     let annotations = Annotations(annotations);
@@ -70,6 +70,7 @@ pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value)
     let class =
         annotations.get("class", "class").or_else(|| config.get("pod-autoscaler-class")?.as_str());
     let scaler = if class == Some("hpa.autoscaling.knative.dev") {
+        check_hpa(&annotations)?;
         hpa(&annotations, &deployment, &scaler_metadata)
     } else {
         let mut settings = annotations.0.cloned().unwrap_or_default();
@@ -89,11 +90,60 @@ pub(super) fn revision(given: &ExpansionInput<'_>, name: &str, template: &Value)
             "spec": spec,
         })
     };
-    vec![
+    Ok(vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}),
         given.service(name, &Value::Object(selector), &ports, false),
         scaler,
-    ]
+    ])
+}
+
+/// Checks the annotations of a revision of class `hpa`; those of the other class are checked with its PodAutoscaler
+/// (`ValidateAnnotations` of `pkg/apis/autoscaling`).
+fn check_hpa(annotations: &Annotations<'_>) -> Result<(), Mistake> {
+    let refused = |name: &str, text: &str, expected: &str| Mistake {
+        field: "spec.template.metadata.annotations",
+        message: format!("autoscaling.knative.dev/{name}: {text:?} is not {expected}"),
+        help: "the webhook of Knative rejects the Service",
+    };
+    for (name, old) in [
+        ("min-scale", "minScale"),
+        ("max-scale", "maxScale"),
+        ("initial-scale", "initialScale"),
+        ("activation-scale", "activationScale"),
+    ] {
+        if let Some(text) = annotations.get(name, old)
+            && text.parse::<u32>().map_or(true, |count| count > i32::MAX.unsigned_abs())
+        {
+            return Err(refused(name, text, "a number of pods"));
+        }
+    }
+    let (least, most) =
+        (annotations.count("min-scale", "minScale"), annotations.count("max-scale", "maxScale"));
+    if let (Some(least), Some(most)) = (least, most.filter(|most| *most > 0))
+        && most < least
+    {
+        let text = most.to_string();
+        return Err(refused("max-scale", &text, &format!("at least min-scale={least}")));
+    }
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    if let Some(text) = annotations.get("target", "target")
+        && number(text).is_none_or(|target| target < 0.01)
+    {
+        return Err(refused("target", text, "a number of at least 0.01"));
+    }
+    let utilization = ("target-utilization-percentage", "targetUtilizationPercentage");
+    if let Some(text) = annotations.get(utilization.0, utilization.1)
+        && number(text).is_none_or(|share| !(1.0..=100.0).contains(&share))
+    {
+        return Err(refused(utilization.0, text, "a number from 1 to 100"));
+    }
+    if let Some(text) = annotations.get("window", "window") {
+        let seconds = parse_duration(text).ok().map(|window| window.as_secs_f64());
+        if seconds.is_none_or(|one| !(6.0..=3600.0).contains(&one) || one.fract() != 0.0) {
+            return Err(refused("window", text, "a duration from 6s to 1h in whole seconds"));
+        }
+    }
+    Ok(())
 }
 
 /// The template of a revision's pods: its own, with `queue-proxy`.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Expansion, ExpansionInput, Mistake, add_term, labels, marked};
-use cluster::starts_after::{STARTS_AFTER, STARTS_WITH, awaited};
+use cluster::starts_after::{RECREATES_GROUP, STARTS_AFTER, STARTS_WITH, awaited};
 
 const NAME: &str = "leaderworkerset.sigs.k8s.io/name";
 const WORKER_INDEX: &str = "leaderworkerset.sigs.k8s.io/worker-index";
@@ -30,11 +30,15 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
     let name = given.name();
     let waits = given.text("/spec/startupPolicy") == Some("LeaderReady");
     let topology = given.annotation(EXCLUSIVE);
+    let policy = given.text("/spec/leaderWorkerTemplate/restartPolicy");
+    let recreates = policy.unwrap_or("RecreateGroupOnPodRestart") == "RecreateGroupOnPodRestart";
+    let restarts = labels([(RECREATES_GROUP, "")]);
+    let of_pods = if recreates && size > 1 { restarts } else { Map::new() };
 
     let selector = json!({ NAME: name });
     let mut made = vec![given.service(name, &selector, &Value::Null, true)];
     let of_leaders = labels([(NAME, name), (WORKER_INDEX, "0")]);
-    let mut leaders = marked(leader, &of_leaders, &Map::new());
+    let mut leaders = marked(leader, &of_leaders, &of_pods);
     if let Some(topology) = topology {
         // Leaders exclude each other, across all sets.
         let all = json!([
@@ -48,7 +52,7 @@ pub(super) fn make(given: &ExpansionInput<'_>) -> Expansion {
         let leader_name = format!("{name}-{group}");
         let index = group.to_string();
         let of_group = labels([(NAME, name), (GROUP_INDEX, &index), (GROUP_KEY, &leader_name)]);
-        let mut workers = marked(worker, &of_group, &Map::new());
+        let mut workers = marked(worker, &of_group, &of_pods);
         if let Some(topology) = topology {
             let leader = json!([{"key": POD_NAME, "operator": "In", "values": [leader_name]}]);
             add_term(&mut workers, "podAffinity", topology, &leader);

@@ -43,16 +43,16 @@ static RULES: [Rule; 8] = [
         kind: "JobSet",
         controller: "JobSet",
         make: job_set::make,
-        simplified: "a failed Job does not restart the others, so a set with failures ends sooner and costs less \
-                     than in a cluster",
+        simplified: "single Jobs are not restarted (`RestartJob`), rules by message apply to none, and volume \
+                     claims and coordinator do nothing",
     },
     Rule {
         group: "leaderworkerset.x-k8s.io",
         kind: "LeaderWorkerSet",
         controller: "LWS",
         make: leader_worker_set::make,
-        simplified: "groups are not scaled and do not restart as a whole when a pod fails, so availability with \
-                     failures is too high; a group responds like its leader",
+        simplified: "the number of groups is constant, and a new template replaces all groups at once; a group \
+                     responds like its leader",
     },
     Rule {
         group: "ray.io",

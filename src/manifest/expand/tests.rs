@@ -309,6 +309,34 @@ spec:
 }
 
 #[test]
+fn annotations_of_class_hpa_that_knatives_webhook_rejects_are_errors() {
+    let service = |annotation: &str| {
+        format!(
+            "{{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {{name: hello}}, spec: {{template: {{metadata: \
+             {{annotations: {{autoscaling.knative.dev/class: hpa.autoscaling.knative.dev, {annotation}}}}}, spec: \
+             {{containers: [{{image: 'hello:1'}}]}}}}}}}}"
+        )
+    };
+    for (name, bad, good) in [
+        ("min-scale", "-1", "1"),
+        ("max-scale", "many", "7"),
+        ("minScale", "1.5", "0"),
+        ("target", "0", "0.01"),
+        ("target-utilization-percentage", "101", "100"),
+        ("window", "5s", "6s"),
+        ("window", "61m", "1h"),
+        ("window", "6500ms", "7s"),
+    ] {
+        let (_, problems) = made(&service(&format!("autoscaling.knative.dev/{name}: '{bad}'")));
+        assert!(problems.contains(bad) && problems.contains("is not"), "{name}: {problems}");
+        let (_, problems) = made(&service(&format!("autoscaling.knative.dev/{name}: '{good}'")));
+        assert!(!problems.contains("is not"), "{name}: {problems}");
+    }
+    let crossed = "autoscaling.knative.dev/min-scale: '3', autoscaling.knative.dev/max-scale: '2'";
+    assert!(made(&service(crossed)).1.contains("is not at least min-scale=3"));
+}
+
+#[test]
 fn settings_of_knatives_autoscaler_reach_each_revision() {
     let text = "
 apiVersion: serving.knative.dev/v1

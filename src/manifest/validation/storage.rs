@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1 as core;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 
 use super::super::field::{FieldErrors, FieldPath};
 use super::super::names::check_key;
@@ -198,6 +198,31 @@ pub(super) fn csi_driver_name(name: &str, path: &FieldPath<'_>, errors: &mut Fie
         errors.push(path, "Too long: may not be more than 63 bytes");
     }
     subdomain(&name.to_lowercase(), path, errors);
+}
+
+/// `ValidateCSINode`.
+impl Validate for CSINode {
+    fn validate(&self, errors: &mut FieldErrors) {
+        let root = FieldPath::ROOT;
+        let at = root.field("spec");
+        let at = at.field("drivers");
+        let mut names = BTreeSet::new();
+        for (index, driver) in self.spec.drivers.iter().enumerate() {
+            let at = at.item(index);
+            csi_driver_name(&driver.name, &at.field("name"), errors);
+            if !names.insert(&driver.name) {
+                errors.push(&at.field("name"), format!("Duplicate value: \"{}\"", driver.name));
+            }
+            if driver.node_id.is_empty() {
+                errors.required(&at.field("nodeID"), "");
+            }
+            let count = driver.allocatable.as_ref().and_then(|all| all.count);
+            if count.is_some_and(|count| count < 0) {
+                let at = at.field("allocatable");
+                errors.invalid(&at.field("count"), "", "must be greater than or equal to 0");
+            }
+        }
+    }
 }
 
 impl Validate for StorageClass {

@@ -180,7 +180,12 @@ pub(crate) fn user_uptime(uptime: &UserUptimeReport) -> String {
 }
 
 /// The load-balancing rule, and whether it is assumed.
-fn balancing(Balancing { via, rule, is_stated, kept_connections }: Balancing) -> String {
+fn balancing(
+    Balancing { via, rule, is_stated, kept_connections, is_work_queue }: Balancing,
+) -> String {
+    if is_work_queue {
+        return "no: workers take their requests from a queue".to_owned();
+    }
     let each = match kept_connections {
         Some(count) => format!(" for each of {count} persistent connections"),
         None => String::new(),

@@ -52,6 +52,7 @@ impl Checker<'_> {
             | A::NodeNotReady(node)
             | A::Cordon(node)
             | A::Uncordon(node)
+            | A::OutOfService(node)
             | A::ScrapesFail(node)
             | A::ScrapesRecover(node) => self.node_exists(path, node),
             A::Drain(node) => {

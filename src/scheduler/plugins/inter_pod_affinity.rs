@@ -105,7 +105,8 @@ impl FilterPlugin for InterPodAffinity {
             }
             ClusterEvent::NodeRemoved(_)
             | ClusterEvent::NominationGone(_)
-            | ClusterEvent::ClaimAdded => false,
+            | ClusterEvent::ClaimAdded
+            | ClusterEvent::AttachmentsChanged => false,
         }
     }
 }

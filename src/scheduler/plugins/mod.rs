@@ -13,6 +13,7 @@ pub mod node_affinity;
 pub mod node_name;
 pub mod node_ports;
 pub mod node_unschedulable;
+pub mod node_volume_limits;
 pub mod resource_allocation;
 pub mod resources_fit;
 pub mod taint_toleration;
@@ -152,7 +153,10 @@ pub const ALL: &[Plugin] = &[
         filter: Some(|_| Arc::new(volumes::VolumeRestrictions)),
         ..plugin("VolumeRestrictions", &[PreFilter, Filter])
     },
-    plugin("NodeVolumeLimits", &[PreFilter, Filter]),
+    Plugin {
+        filter: Some(|_| Arc::new(node_volume_limits::NodeVolumeLimits)),
+        ..plugin("NodeVolumeLimits", &[PreFilter, Filter])
+    },
     Plugin {
         filter: Some(|_| Arc::new(volumes::VolumeBinding)),
         ..plugin("VolumeBinding", &[PreFilter, Filter, PreScore, Score, Reserve, PreBind])

@@ -58,7 +58,9 @@ impl FilterPlugin for TopologySpread {
         let has_keys = |node: &NodeInfo| has_all_keys(&constraints, node);
         match event {
             // Only pods that are on a node are counted.
-            ClusterEvent::NominationGone(_) | ClusterEvent::ClaimAdded => false,
+            ClusterEvent::NominationGone(_)
+            | ClusterEvent::ClaimAdded
+            | ClusterEvent::AttachmentsChanged => false,
             ClusterEvent::PodPlaced(pod) | ClusterEvent::PodGone(pod) => counts(pod),
             ClusterEvent::PodRelabelled { before, after } => {
                 after.namespace == class.namespace

@@ -1,7 +1,6 @@
 //! VolumeRestrictions and VolumeBinding: a pod whose claim is missing or terminating is rejected; a ReadWriteOncePod
 //! claim admits one pod; a bound volume keeps its pods where its node affinity allows; an unbound claim needs a
-//! PersistentVolume reachable from the node, or one provisioned there. NodeVolumeLimits rejects nothing: nodes hold any
-//! number of volumes.
+//! PersistentVolume reachable from the node, or one provisioned there.
 
 use super::super::framework::{
     ClusterEvent, CycleContext, FilterPlugin, NodeFilter, PreFilter, Refusal,
@@ -23,7 +22,7 @@ pub struct VolumeRestrictions;
 pub struct VolumeBinding;
 
 /// The claims of a pod that exist.
-fn claims_by_key<'c>(
+pub(super) fn claims_by_key<'c>(
     cycle: &CycleContext<'c>,
 ) -> impl Iterator<Item = (ClaimId, &'c Claim)> + use<'c> {
     let (class, store) = (cycle.pod.class, cycle.view.store());

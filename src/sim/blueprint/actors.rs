@@ -75,7 +75,9 @@ fn requests(action: &TimelineAction) -> Vec<(ObjectReference, Request)> {
     let changed = |object: &ObjectReference| vec![on(object, "get"), on(object, "patch")];
     let pods = |namespace: &str, verb: &str, part: &str| of_kind(Kind::Pod, namespace, verb, part);
     let (object, requests) = match action {
-        TimelineAction::Cordon(name) | TimelineAction::Uncordon(name) => {
+        TimelineAction::Cordon(name)
+        | TimelineAction::Uncordon(name)
+        | TimelineAction::OutOfService(name) => {
             let node = node(name);
             (node.clone(), changed(&node))
         }

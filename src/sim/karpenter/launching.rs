@@ -209,6 +209,7 @@ fn node(made: &NewClaim, one: &InstanceType, branch: &Offering, own: &Labels) ->
             price: Some(HourlyPrice::from_usd(branch.price)),
             launched: None,
             serverless: None,
+            attach_limit: scenario::cluster::attach_limit_of(&one.name),
         },
     }
 }

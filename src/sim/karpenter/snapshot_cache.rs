@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use cluster::attachment::Driver;
 use cluster::deployment::IntOrPercent;
 use cluster::node::{ConditionStatus, Node, NodeId};
 use cluster::pod::{Owner, Pod as StorePod, PodId};
@@ -91,8 +92,8 @@ impl SnapshotCache {
     fn node(&mut self, view: ClusterView<'_>, id: NodeId, node: &Node) -> NodeWithPods {
         let version = node.meta.resource_version;
         let known = self.nodes.get(&id).filter(|(known, _)| *known == version);
-        let object =
-            known.map_or_else(|| Arc::new(node_of(node)), |(_, object)| Arc::clone(object));
+        let object = known
+            .map_or_else(|| Arc::new(node_of(view, id, node)), |(_, object)| Arc::clone(object));
         self.nodes.insert(id, (version, Arc::clone(&object)));
         if let Some(pods) = self.on_node.get(&id) {
             return (object, pods.clone());
@@ -118,7 +119,7 @@ impl SnapshotCache {
     }
 }
 
-fn node_of(node: &Node) -> NodeObject {
+fn node_of(view: ClusterView<'_>, id: NodeId, node: &Node) -> NodeObject {
     let has = |label: &str| node.meta.labels.get(label).is_some_and(|one| **one == *"true");
     NodeObject {
         name: node.meta.name().clone(),
@@ -127,6 +128,7 @@ fn node_of(node: &Node) -> NodeObject {
         taints: node.taints.clone(),
         capacity: Amounts::of(&node.capacity),
         allocatable: Amounts::of(&node.allocatable),
+        attach_limit: view.store().attach_limit(id, &Driver::Cloud),
         is_ready: node.ready.status == ConditionStatus::True,
         is_registered: has(REGISTERED),
         is_initialized: has(INITIALIZED),
@@ -152,6 +154,10 @@ fn pod_of(view: ClusterView<'_>, pod: &StorePod, common: &Pod) -> Pod {
     made.is_terminating = pod.is_terminating();
     made.ready = pod.ready.map(cluster::pod::PodCondition::is_true);
     made.is_preempting = pod.nominated_node.is_some();
+    let store = view.store();
+    let disks = store.claims_of(pod).map(|(_, claim)| claim);
+    let disks = disks.filter(|claim| store.limited_by(claim) == Some(Driver::Cloud));
+    made.volumes = disks.map(|claim| claim.meta.id.clone()).collect();
     made
 }
 

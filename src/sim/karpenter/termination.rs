@@ -7,6 +7,7 @@ use super::{ACTOR, Karpenter};
 use crate::cloud::Cloud;
 use crate::environment::Environment;
 use cluster::action::PodDeletion;
+use cluster::claim::ClaimId;
 use cluster::node::NodeId;
 use cluster::pod::PodId;
 use cluster::{Action, Kind, Name, ObjectReference};
@@ -82,6 +83,8 @@ impl Karpenter {
             let node = env.store().node_named(&name);
             let is_past = drain.deadline.is_some_and(|deadline| env.now >= deadline);
             let is_drained = node.is_none_or(|node| self.evict_next(env, node, drain.deadline));
+            // It waits for its volumes to be detached (`awaitVolumeDetachment`).
+            let is_drained = is_drained && node.is_none_or(|node| has_no_volumes(env, node));
             if is_drained || is_past {
                 self.drains.remove(&name);
                 cloud.delete_instance(&name, env.now);
@@ -145,6 +148,16 @@ fn is_drained(pod: &Pod) -> bool {
     let taint = disrupted_taint();
     let tolerates = pod.template.spec.tolerations.iter().any(|one| one.tolerates(&taint));
     !tolerates && pod.owner != PodOwner::Node
+}
+
+/// True if no volume is attached to a node, apart from those of pods that stay on it.
+fn has_no_volumes(env: &Environment, node: NodeId) -> bool {
+    let store = env.store();
+    let stays = |claim: ClaimId| {
+        let mut pods = store.pods_on(node);
+        pods.any(|(_, pod)| store.claims_of(pod).any(|(own, _)| own == claim))
+    };
+    store.attached_to(node).all(stays)
 }
 
 /// The eviction group of a pod, lowest first (`groupPodsByPriority`).

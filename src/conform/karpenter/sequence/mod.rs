@@ -337,6 +337,7 @@ impl Timeline<'_> {
         taints.push(not_ready());
         taints.extend(claim.startup_taints.iter().cloned());
         let node = NodeObject {
+            attach_limit: None,
             name: name.clone(),
             labels: claim.labels.clone(),
             annotations: claim.annotations.clone(),

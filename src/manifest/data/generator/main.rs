@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 
@@ -41,7 +41,7 @@ fn definitions() -> Map<String, Value> {
     define![core::PersistentVolumeClaim, core::PersistentVolume, StorageClass, PriorityClass];
     define![Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, CronJob, PodDisruptionBudget];
     define![v1::HorizontalPodAutoscaler, v2::HorizontalPodAutoscaler, Ingress, IngressClass];
-    define![NetworkPolicy];
+    define![NetworkPolicy, CSINode];
     generator.take_definitions(true)
 }
 
