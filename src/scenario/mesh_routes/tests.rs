@@ -11,7 +11,9 @@ fn read(text: &str) -> (MeshRouting, String) {
     assert!(!unread.has_errors(), "{unread}");
     let (routing, problems) = MeshRouting::of(&manifests);
     let mut said = Diagnostics::default();
-    problems.into_iter().for_each(|problem| said.push(problem));
+    for problem in problems {
+        said.push(problem);
+    }
     (routing, said.to_string())
 }
 
@@ -61,14 +63,14 @@ fn destinations_have_weights_and_subsets() {
 
 #[test]
 fn retries_name_their_failures() {
+    use FailureCause::{
+        ApplicationError, Blocked, Dependency, Killed, QueueFull, Refused, Shed, Timeout,
+        Unreachable,
+    };
     let causes = |retry_on: &str| -> Vec<FailureCause> {
         let route = route(&format!("{{retries: {{attempts: 3, retryOn: {retry_on:?}}}}}"));
         let retries = route.retries.and_then(|retries| retries.retries).expect("retries");
         FailureCause::ALL.into_iter().filter(|cause| retries.causes.contains(*cause)).collect()
-    };
-    use FailureCause::{
-        ApplicationError, Blocked, Dependency, Killed, QueueFull, Refused, Shed, Timeout,
-        Unreachable,
     };
     let connect = vec![Refused, Unreachable, Blocked];
     assert_eq!(causes("connect-failure,refused-stream"), connect);
@@ -148,7 +150,7 @@ fn a_subset_has_its_own_policy_and_else_that_of_its_service() {
     assert!((outliers.max_ejected_share - 0.5).abs() < 1e-12);
     assert_eq!(one.connect_timeout, Some(SimDuration::from_millis(30)));
     let labels = routing.labels(&target("v2")).expect("a subset");
-    assert_eq!(labels.get("version").map(|value| value.to_string()), Some("v2".to_owned()));
+    assert_eq!(labels.get("version").map(ToString::to_string), Some("v2".to_owned()));
     assert_eq!(routing.labels(&target("v3")), None);
     assert!(
         said.contains(

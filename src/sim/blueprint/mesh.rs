@@ -11,7 +11,9 @@ use manifest::{Diagnostic, Diagnostics, NO_MESH, read_manifests};
 use scenario::mesh::InstalledMesh;
 use scenario::mesh_routes::{MeshRouting, Target, default_retries};
 use scenario::resolved::ResolvedScenario;
-use traffic::{Balancer, MeshDestination, MeshRoute, ServicePolicy, ServiceTraffic, Via};
+use traffic::{
+    Balancer, MeshDestination, MeshRoute, RequestModelSpec, ServicePolicy, ServiceTraffic, Via,
+};
 
 /// Kinds that configure the proxies of Istio.
 const KINDS: [Kind; 2] = [Kind::VirtualService, Kind::DestinationRule];
@@ -53,7 +55,9 @@ impl Blueprint<'_> {
             return;
         }
         let (routing, said) = MeshRouting::of(self.documents.beside(&[]));
-        said.into_iter().for_each(|problem| problems.push(problem));
+        for problem in said {
+            problems.push(problem);
+        }
         self.mesh_routing = routing;
     }
 
@@ -105,7 +109,7 @@ impl Blueprint<'_> {
         let mut routed: BTreeSet<NamespacedName> = BTreeSet::new();
         for workload in &self.resolved.scenario().workloads {
             let has_proxy = self.has_proxy(&workload.workload);
-            for call in workload.models().flat_map(|model| model.all_calls()) {
+            for call in workload.models().flat_map(RequestModelSpec::all_calls) {
                 let all = callers.entry(call.service.0.clone()).or_insert(true);
                 *all &= has_proxy;
                 if has_proxy {
@@ -188,24 +192,20 @@ impl Subsets<'_, '_> {
         let is_itself = |one: &Target| one == target;
         if !written.destinations.iter().all(|(one, _)| is_itself(one)) {
             let all = written.destinations.iter();
-            route.destinations =
-                all.filter_map(|(one, weight)| self.destination(one, *weight)).collect();
+            route.destinations = all.map(|(one, weight)| self.destination(one, *weight)).collect();
         }
         let mirror = written.mirror.as_ref();
-        route.mirror = mirror.and_then(|(one, share)| self.destination(one, *share));
+        route.mirror = mirror.map(|(one, share)| self.destination(one, *share));
         route
     }
 
     /// A destination, with a row of the traffic for its subset.
-    fn destination(&mut self, target: &Target, weight: f64) -> Option<MeshDestination> {
+    fn destination(&mut self, target: &Target, weight: f64) -> MeshDestination {
         let service = &target.service;
         let routing = &self.blueprint.mesh_routing;
         if target.subset.is_none() {
-            return Some(MeshDestination {
-                pods: service.to_string(),
-                service: service.to_string(),
-                weight,
-            });
+            let name = service.to_string();
+            return MeshDestination { pods: name.clone(), service: name, weight };
         }
         let subset = target.subset.as_deref().unwrap_or_default();
         let name = NamespacedName::new(
@@ -226,6 +226,6 @@ impl Subsets<'_, '_> {
             });
             self.traffic.push((name.clone(), row));
         }
-        Some(MeshDestination { pods: name.to_string(), service: service.to_string(), weight })
+        MeshDestination { pods: name.to_string(), service: service.to_string(), weight }
     }
 }
