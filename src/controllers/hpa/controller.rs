@@ -221,17 +221,16 @@ impl HpaState {
         settings: &HpaSettings,
         now: SimTime,
     ) -> Option<SimTime> {
-        let turn = match self.turn {
-            Some(turn) => turn,
-            None => {
-                let requests = requests_of(&hpa.spec);
-                reads.replace(std::mem::replace(&mut self.requests, requests), requests);
-                let is_first = self.last.is_none();
-                if !is_first && !reads.exceed(settings.reads, settings.sync_period) {
-                    return None;
-                }
-                reads.take(settings.reads, requests, now)
+        let turn = if let Some(turn) = self.turn {
+            turn
+        } else {
+            let requests = requests_of(&hpa.spec);
+            reads.replace(std::mem::replace(&mut self.requests, requests), requests);
+            let is_first = self.last.is_none();
+            if !is_first && !reads.exceed(settings.reads, settings.sync_period) {
+                return None;
             }
+            reads.take(settings.reads, requests, now)
         };
         self.turn = (turn > now).then_some(turn);
         self.turn

@@ -137,10 +137,9 @@ fn taints(inventory: &Inventory, workloads: &[ObjectReference]) -> Vec<Taint> {
             TolerationOperator::Exists => Name::default(),
         };
         let taint = Taint { key, value, effect: TaintEffect::NoSchedule, time_added: None };
-        let tolerate =
-            |shape: &&PodShape| shape.tolerations.iter().any(|one| one.tolerates(&taint));
+        let tolerate = |shape: &PodShape| shape.tolerations.iter().any(|one| one.tolerates(&taint));
         let is_known = taints.iter().any(|known| known.key == taint.key);
-        if !is_condition && !is_known && shapes.iter().all(|shape| tolerate(&shape)) {
+        if !is_condition && !is_known && shapes.iter().all(|shape| tolerate(shape)) {
             taints.push(taint);
         }
     }
