@@ -312,7 +312,7 @@ impl Controller for AttachDetachController {
 mod tests {
     use super::*;
     use cluster::node::{Lease, Machine, NodeHealth, NodeReady, Taint};
-    use cluster::pod_template::TaintEffect;
+    use cluster::pod_template::{ResourceList, TaintEffect};
     use cluster::{Name, ObjectMeta};
 
     const AT: fn(i64) -> SimTime = SimTime::from_secs;
@@ -324,8 +324,8 @@ mod tests {
             Lease { started: Some(AT(0)), phase: Some(AT(3)), silent_since: silent_since.map(AT) };
         Node {
             meta: ObjectMeta::new("", "n"),
-            capacity: Default::default(),
-            allocatable: Default::default(),
+            capacity: ResourceList::default(),
+            allocatable: ResourceList::default(),
             unschedulable: false,
             taints: Vec::new(),
             ready: NodeReady { status: ConditionStatus::from(is_ready), since: AT(0) },

@@ -340,7 +340,10 @@ mod tests {
         ]});
         let of = |jobs: &[FailedJob<'_>]| outcome(Some(&policy), jobs, 1);
         let worker = failed("w", "workers", "PodFailurePolicy", 1);
-        assert!(matches!(of(&[worker.clone()]), Outcome::Fails("ReachedMaxRestarts", _)));
+        assert!(matches!(
+            of(std::slice::from_ref(&worker)),
+            Outcome::Fails("ReachedMaxRestarts", _)
+        ));
         let leader = failed("l", "leader", "PodFailurePolicy", 2);
         let Outcome::Fails(reason, message) = of(&[worker, leader]) else { panic!("it fails") };
         assert_eq!(reason, "FailJobSetFailurePolicyAction");

@@ -370,7 +370,8 @@ mod tests {
             };
             let all = Disturbance::of(&entry).into_iter().collect();
             let (counts, minutes) = failing(bad);
-            Disturbances { all, is_scaled: true }.cause(&counts, &minutes, 0.05)
+            Disturbances { all, is_scaled: true, ..Disturbances::default() }
+                .cause(&counts, &minutes, 0.05)
         };
         let lag = rescaled(&[20, 20, 20, 0, 0, 0, 0, 0, 0]);
         assert_eq!(lag.as_deref(), Some("the autoscaler lagged behind the load"));

@@ -164,7 +164,7 @@ fn queue(preemption: &str) -> String {
 
 /// The JobSets of which all Jobs run, and the number of Jobs that run of each other set.
 fn running_sets(run: &Run) -> Vec<(String, usize)> {
-    let mut sets: std::collections::BTreeMap<String, usize> = Default::default();
+    let mut sets = std::collections::BTreeMap::<String, usize>::new();
     for job in jobs(run).iter().filter(|job| !job.spec.suspend) {
         let set = job.meta.labels.get(JOB_SET_LABEL).expect("of a set").to_string();
         *sets.entry(set).or_default() += 1;

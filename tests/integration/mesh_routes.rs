@@ -200,7 +200,10 @@ fn proxies_balance_the_calls_of_injected_pods() {
     };
     assert_eq!(policy(&system(&[]), &[]), (Via::Mesh, Balancer::LeastRequest));
     let rule = subsets("loadBalancer: {simple: ROUND_ROBIN}");
-    assert_eq!(policy(&system(&[rule.clone()]), &[]), (Via::Mesh, Balancer::RoundRobin));
+    assert_eq!(
+        policy(&system(std::slice::from_ref(&rule)), &[]),
+        (Via::Mesh, Balancer::RoundRobin)
+    );
     let without = policy(&system(&[rule]), &["mesh.kind=none"]);
     assert_eq!(without, (Via::KubeProxy, Balancer::Random));
 }

@@ -226,13 +226,14 @@ fn retried(text: &str, at: &FieldPath<'_>, findings: &mut Findings) -> Causes {
             | "retriable-headers"
             | "envoy-ratelimited"
             | "http3-post-connect-failure" => Causes::default(),
-            other => match other.parse::<i64>() {
-                Ok(code) => Causes::of(statuses(code..code + 1)),
-                Err(_) => {
+            other => {
+                if let Ok(code) = other.parse::<i64>() {
+                    Causes::of(statuses(code..code + 1))
+                } else {
                     findings.warn(at, format!("{other:?} is no condition of Envoy's retries"));
                     Causes::default()
                 }
-            },
+            }
         };
         causes = causes.and(more);
     }
