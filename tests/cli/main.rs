@@ -14,6 +14,7 @@ mod figures;
 mod forbidden;
 mod import;
 mod init;
+mod init_guesses;
 mod interrupted;
 mod kubectl;
 mod node_pools;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use super::Models;
 use super::traced::Traced;
 use crate::inventory::Inventory;
 use cluster::{NamespacedName, ObjectReference};
@@ -61,8 +62,19 @@ impl<'a> Calls<'a> {
         self.by_caller.get(caller).into_iter().flat_map(BTreeMap::keys)
     }
 
+    /// True if a request to this workload waits for the answer of a language model: its own, or that of one that it calls,
+    /// directly or not.
+    pub(super) fn wait_for_models(&self, first: &'a ObjectReference, models: &Models<'_>) -> bool {
+        self.visits(first).keys().any(|workload| models.contains_key(*workload))
+    }
+
     /// Writes the guessed calls of a request to a workload.
-    pub(super) fn write(&self, out: &mut String, caller: &ObjectReference) -> fmt::Result {
+    pub(super) fn write(
+        &self,
+        out: &mut String,
+        caller: &ObjectReference,
+        models: &Models<'_>,
+    ) -> fmt::Result {
         let mut called = self.from(caller).peekable();
         if called.peek().is_none() {
             return Ok(());
@@ -73,7 +85,10 @@ impl<'a> Calls<'a> {
         )?;
         writeln!(out, "      calls:")?;
         for service in called {
-            writeln!(out, "        - {{service: {service}, timeout: 5s}}")?;
+            let callee = self.answers.get(service);
+            let waits = callee.is_some_and(|callee| self.wait_for_models(callee, models));
+            let timeout = if waits { "2m" } else { "5s" };
+            writeln!(out, "        - {{service: {service}, timeout: {timeout}}}")?;
         }
         Ok(())
     }
