@@ -15,6 +15,7 @@ mod forbidden;
 mod import;
 mod init;
 mod init_guesses;
+mod init_manifests;
 mod interrupted;
 mod kubectl;
 mod node_pools;
