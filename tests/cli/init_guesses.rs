@@ -171,3 +171,22 @@ fn the_guesses_of_pods_with_low_cpu_limits_meet_their_objectives() {
         assert_eq!(ran.code, 0, "{limit}: {}\n{text}", ran.out);
     }
 }
+
+#[test]
+fn clients_of_several_services_share_what_these_call() {
+    let pod = |calls: &str| {
+        let env = format!("env: [{{name: DB_URL, value: '{calls}'}}]");
+        format!(
+            "{{containers: [{{name: a, image: a, {env}, resources: {{requests: {{cpu: 500m}}, limits: {{cpu: 500m}}}}}}]}}"
+        )
+    };
+    let db = served("Deployment", "db", &pod(""));
+    let caller = |name: &str| served("Deployment", name, &pod("http://db"));
+    let rps = |manifests: &str| -> f64 {
+        let (_, _, text) = init(manifests);
+        let rps = text.split("rps: ").nth(1).expect("it has clients");
+        rps.split('}').next().expect("a number").parse().expect("a number")
+    };
+    let (one, two) = (rps(&(db.clone() + &caller("a"))), rps(&(db + &caller("a") + &caller("b"))));
+    assert!((one / two - 2.0).abs() < 0.1, "{one} {two}");
+}

@@ -15,6 +15,8 @@ pub(super) struct Calls<'a> {
     by_caller: BTreeMap<&'a ObjectReference, BTreeMap<NamespacedName, f64>>,
     /// The workload behind each called Service.
     answers: BTreeMap<NamespacedName, &'a ObjectReference>,
+    /// Number of workloads with clients from which each workload is reached.
+    entries: BTreeMap<&'a ObjectReference, u32>,
 }
 
 impl<'a> Calls<'a> {
@@ -55,6 +57,20 @@ impl<'a> Calls<'a> {
             let of_caller = self.by_caller.entry(caller).or_default();
             *of_caller.entry(service.clone()).or_default() += times;
         }
+    }
+
+    /// Counts these workloads, which have clients, as entries to all that they reach.
+    pub(super) fn enter(&mut self, entries: impl Iterator<Item = &'a ObjectReference>) {
+        for entry in entries.collect::<BTreeSet<_>>() {
+            for reached in self.visits(entry).into_keys() {
+                *self.entries.entry(reached).or_default() += 1;
+            }
+        }
+    }
+
+    /// Number of entries from which a workload is reached; at least 1.
+    pub(super) fn entries_to(&self, workload: &ObjectReference) -> f64 {
+        f64::from(self.entries.get(workload).copied().unwrap_or(1).max(1))
     }
 
     /// The Services that a workload calls.

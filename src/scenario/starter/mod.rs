@@ -110,7 +110,7 @@ impl Starter<'_> {
         let models = self.models(&sized);
         let serving: Vec<&ObjectReference> =
             services.iter().map(|(_, workload)| *workload).collect();
-        let calls = Calls::of(self.inventory, &serving, self.traced);
+        let mut calls = Calls::of(self.inventory, &serving, self.traced);
         let routed: BTreeSet<&NamespacedName> = ingress_routes
             .iter()
             .flat_map(|ingress_route| ingress_route.services.iter().copied())
@@ -131,6 +131,7 @@ impl Starter<'_> {
         let backing = if backing.len() < asked.len() { backing } else { Vec::new() };
         asked.retain(|(service, _)| !backing.contains(service));
         asked.sort_by_key(|(service, _)| !is_entered(service));
+        calls.enter(asked.iter().map(|(_, workload)| *workload));
         let entered = asked.iter().filter(|(service, _)| is_entered(service)).count();
         // Objectives are set for the entry points if they are known, else for every Service with traffic.
         let promised = if entered > 0 { &asked[..entered] } else { &asked[..] };
@@ -194,8 +195,10 @@ impl Starter<'_> {
         calls: &Calls<'a>,
     ) -> f64 {
         let visits = calls.visits(first);
-        let bearable =
-            visits.iter().map(|(workload, times)| self.guessed_rps(workload, models) / times);
+        // Others that reach the same workload get as much of it.
+        let bearable = visits.iter().map(|(workload, times)| {
+            self.guessed_rps(workload, models) / times / calls.entries_to(workload)
+        });
         let least = bearable.fold(f64::INFINITY, f64::min);
         let unit = if least >= 10.0 { 1.0 } else { 10.0 };
         (libm::floor(least * unit) / unit).max(0.1)
