@@ -1,5 +1,6 @@
 //! `wavetank init`: writes a commented starter scenario from manifests, and from traces if there are any.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Component, Path};
@@ -9,10 +10,12 @@ use super::init_choice::{Choice, choose};
 use super::init_refusals::{refusals, refused};
 use super::init_traces::{TraceArguments, traced};
 use super::output::print_warning;
-use cluster::{NamespacedName, ObjectReference};
+use cluster::kind::CUSTOM_RESOURCES;
+use cluster::{Kind, NamespacedName, ObjectReference};
 use files::{HelmCharts, SCHEMA_FILE, STANDARD_INPUT, create_folder_of, is_chart, write_file};
 use manifest::{
-    Diagnostic, Diagnostics, Manifest, Source, read_manifests as read_objects, without,
+    Diagnostic, Diagnostics, GENERATED_NAME, Manifest, Source, meaning_of_unknown,
+    read_manifests as read_objects, without,
 };
 use scenario::inventory::Inventory;
 use scenario::schema::json_schema;
@@ -57,6 +60,15 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
         let message = "a scenario refers to its manifests by path; save them to a file first";
         return Err(Failure::Input(message.to_owned()));
     }
+    if Path::new(&arguments.output).is_dir() || arguments.output.ends_with('/') {
+        let file = Path::new(&arguments.output).join("scenario.yaml");
+        let message = format!(
+            "{} is a folder, but a scenario is a file: write `-o {}`",
+            arguments.output,
+            file.display()
+        );
+        return Err(Failure::Input(message));
+    }
     if arguments.output != STANDARD_INPUT {
         // Paths in the scenario begin at its folder.
         create_folder_of(Path::new(&arguments.output)).map_err(Failure::Input)?;
@@ -68,8 +80,8 @@ pub fn run(arguments: &Arguments, out: &mut impl Write) -> Result<Exit, Failure>
     for OmittedObject { object, why } in &started.left_out {
         print_warning(&format!("left out, because a run refuses it: {object}: {why}"));
     }
-    for backend in &started.missing_backends {
-        print_warning(backend);
+    for problem in &started.problems {
+        print_warning(problem);
     }
     let text = started.text;
     if arguments.output == STANDARD_INPUT {
@@ -100,8 +112,9 @@ struct Started {
     text: String,
     choice: Choice,
     left_out: Vec<OmittedObject>,
-    /// Warnings about route backends without a Service or without its port.
-    missing_backends: Vec<String>,
+    /// Warnings about route backends without a Service or without its port, pods without a machine, and objects without a
+    /// name.
+    problems: Vec<String>,
 }
 
 /// Writes the scenario, leaving out rejected objects until a run would accept it.
@@ -113,18 +126,40 @@ fn started(arguments: &Arguments) -> Result<Started, Failure> {
     let mut first: Option<Diagnostics> = None;
     loop {
         let choice = choose(&arguments.manifests, &with_values, &excluded)?;
-        let objects = objects(&choice.sources, &left_out);
+        for one in &choice.unreadable {
+            if left_out.iter().all(|known| known.object != one.object) {
+                left_out.push(one.clone());
+            }
+        }
+        let mut said = Diagnostics::default();
+        let objects = objects(&choice.sources, &left_out, &mut said);
         let mut inventory = Inventory::default();
         inventory.add(&objects);
         if inventory.workloads.is_empty() {
-            return Err(nothing_runs(arguments, &choice, first));
+            return Err(nothing_runs(arguments, &choice, &objects, first));
         }
-        let text = text(arguments, &inventory, &choice, &left_out, &charts)?;
-        let Some(problems) = refused(&arguments.output, &text) else {
-            let missing_backends = missing_backends(&inventory, &objects);
-            return Ok(Started { text, choice, left_out, missing_backends });
+        let (text, doubts) = text(arguments, &inventory, &choice, &left_out, &charts)?;
+        let Some(refused) = refused(&arguments.output, &text) else {
+            let mut problems = missing_backends(&inventory, &objects);
+            problems.extend(doubts);
+            problems.extend(generated_names(&said));
+            return Ok(Started { text, choice, left_out, problems });
         };
-        let refusals = refusals(&problems, &choice.sources);
+        let mut refusals = refusals(&refused, &choice.sources);
+        // The API server may accept another variant of a workload that it refuses.
+        let (others, objects): (Vec<_>, Vec<_>) = refusals.objects.into_iter().partition(|one| {
+            let file = refusals.places.get(&one.object);
+            choice.other_variants.contains(&one.object)
+                && file.is_some_and(|file| !arguments.manifests.contains(file))
+        });
+        refusals.objects = objects;
+        for OmittedObject { object, why } in others {
+            if let Some(file) = refusals.places.get(&object) {
+                let why = format!("a run refuses {object}: {why}");
+                refusals.files.entry(file.clone()).or_insert(why);
+            }
+        }
+        let problems = refused;
         let first = first.get_or_insert(problems);
         let is_known =
             |one: &OmittedObject| left_out.iter().any(|known| known.object == one.object);
@@ -144,13 +179,14 @@ fn started(arguments: &Arguments) -> Result<Started, Failure> {
     }
 }
 
+/// The scenario, and the reasons why some pods in it stay pending.
 fn text(
     arguments: &Arguments,
     inventory: &Inventory,
     choice: &Choice,
     left_out: &[OmittedObject],
     charts: &[HelmChart],
-) -> Result<String, Failure> {
+) -> Result<(String, Vec<String>), Failure> {
     let here = |path: &str| seen_from(&arguments.output, path);
     let manifests: Vec<String> = choice.paths.iter().map(|path| here(path)).collect();
     let not_taken: Vec<(String, String)> =
@@ -176,7 +212,7 @@ fn text(
         traced: &traced,
         node_groups: &arguments.node_group,
     };
-    Ok(starter.text())
+    Ok((starter.text(), starter.doubts()))
 }
 
 /// The charts among the given paths, with their values files.
@@ -198,16 +234,25 @@ fn charts(arguments: &Arguments) -> Result<Vec<HelmChart>, Failure> {
 }
 
 /// The objects in these sources, except those left out. Documents that are not objects, such as tool settings, are skipped.
-fn objects(sources: &[Source], left_out: &[OmittedObject]) -> Vec<Manifest> {
+fn objects(
+    sources: &[Source],
+    left_out: &[OmittedObject],
+    said: &mut Diagnostics,
+) -> Vec<Manifest> {
     let omitted: Vec<String> = left_out.iter().map(|one| one.object.clone()).collect();
     let mut met = BTreeSet::new();
     let sources: Vec<Source> =
         sources.iter().map(|source| without(source, &omitted, &mut met)).collect();
-    read_objects(&sources, &mut Diagnostics::default())
+    read_objects(&sources, said)
 }
 
-/// The reason why there is nothing to simulate: rejected objects, else skipped files.
-fn nothing_runs(arguments: &Arguments, choice: &Choice, refused: Option<Diagnostics>) -> Failure {
+/// The reason why there is nothing to simulate: rejected objects, else the objects that were found, and skipped files.
+fn nothing_runs(
+    arguments: &Arguments,
+    choice: &Choice,
+    objects: &[Manifest],
+    refused: Option<Diagnostics>,
+) -> Failure {
     if let Some(problems) = refused {
         print_warning(
             "no scenario written: a run would reject these manifests, as a cluster would",
@@ -218,8 +263,50 @@ fn nothing_runs(arguments: &Arguments, choice: &Choice, refused: Option<Diagnost
     let message = format!(
         "{what}: no object here runs pods; name the manifests of a Deployment, StatefulSet or similar"
     );
+    let message =
+        found_kinds(objects).into_iter().fold(message, |message, found| message + "\n  " + &found);
     let not_taken = choice.left.iter().map(|(path, why)| format!("\n  skipped: {path}: {why}"));
     Failure::Input(not_taken.fold(message, |message, line| message + &line))
+}
+
+/// Maximum number of kinds that are named.
+const FOUND_KINDS: usize = 8;
+
+/// The most frequent kinds of these objects with their meaning for a simulation: first those whose controllers apply
+/// manifests, last those that are simulated.
+fn found_kinds(objects: &[Manifest]) -> Vec<String> {
+    let mut kinds: BTreeMap<(bool, &str, &str), usize> = BTreeMap::new();
+    for one in objects {
+        let is_known = one.reference.kind != Kind::CustomResource;
+        *kinds.entry((is_known, &one.kind, &one.api_version)).or_default() += 1;
+    }
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_by_key(|((is_known, kind, api_version), count)| {
+        let is_plain = meaning_of_unknown(api_version, kind) == CUSTOM_RESOURCES;
+        (*is_known, is_plain, Reverse(*count))
+    });
+    let more = kinds.len().saturating_sub(FOUND_KINDS);
+    let lines = kinds.into_iter().take(FOUND_KINDS);
+    let lines = lines.map(|((is_known, kind, api_version), count)| {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let of_group = if is_known { String::new() } else { format!("{group} ") };
+        let meaning = match meaning_of_unknown(api_version, kind) {
+            _ if is_known => String::new(),
+            meaning => format!(", not simulated: {meaning}"),
+        };
+        format!("found: {count} {of_group}{kind}{meaning}")
+    });
+    lines.chain((more > 0).then(|| format!("and {more} more kinds"))).collect()
+}
+
+/// Warnings about objects with `generateName`, which a scenario needs a name for.
+fn generated_names(said: &Diagnostics) -> Vec<String> {
+    let generated = said.iter().filter(|one| one.code == GENERATED_NAME);
+    let line = |one: &Diagnostic| {
+        let (object, help) = (one.object.clone().unwrap_or_default(), one.help.clone());
+        format!("{object}: {}; {}", one.message, help.unwrap_or_default())
+    };
+    generated.map(line).collect()
 }
 
 fn missing_backends(inventory: &Inventory, objects: &[Manifest]) -> Vec<String> {
@@ -228,7 +315,8 @@ fn missing_backends(inventory: &Inventory, objects: &[Manifest]) -> Vec<String> 
     let missing = missing_services(&inventory.routing, is_there, manifest).into_iter();
     let missing = missing.chain(missing_ports(&inventory.routing, manifest));
     let lines = missing.map(|Diagnostic { object, field, message, .. }| {
-        format!("left out: {}: {field}: {message}", object.unwrap_or_default())
+        let object = object.unwrap_or_default();
+        format!("no traffic is written for this route: {object}: {field}: {message}")
     });
     lines.collect()
 }

@@ -9,7 +9,9 @@ use cluster::{ObjectReference, Verbs};
 use files::{HelmCharts, Unit, read_manifests_with, units};
 use manifest::{
     Diagnostic, Diagnostics, Manifest, Severity, Source, objects_of, read_manifest_documents,
+    unreadable, without,
 };
+use scenario::starter::OmittedObject;
 use serde_json::Value;
 
 /// Minimum number of files in a folder that are named by one pattern.
@@ -24,6 +26,10 @@ pub(super) struct Choice {
     pub(super) sources: Vec<Source>,
     /// Skipped files and folders, each with the reason.
     pub(super) left: Vec<(String, String)>,
+    /// Objects in documents that are not valid YAML; the other documents of their files are taken.
+    pub(super) unreadable: Vec<OmittedObject>,
+    /// The workloads that skipped files and folders define in another variant, as in `leaveOut`.
+    pub(super) other_variants: BTreeSet<String>,
 }
 
 /// Selects everything at the paths if it forms one system, else one variant of it. Unusable files, including those in
@@ -37,11 +43,19 @@ pub(super) fn choose(
     let mut problems = Diagnostics::default();
     for path in paths {
         let read = read_manifests_with(path, charts);
-        let whole = read.as_ref().ok().filter(|sources| is_one_system(sources, excluded));
-        match (whole, Path::new(path).is_dir()) {
+        let is_folder = Path::new(path).is_dir();
+        // In a file given by its own path, what cannot be read is an error.
+        let (readable, unreadable) = match &read {
+            Ok(sources) if is_folder => split_off_unreadable(sources),
+            Ok(sources) => (sources.clone(), Vec::new()),
+            Err(_) => (Vec::new(), Vec::new()),
+        };
+        let whole = read.as_ref().ok().filter(|_| is_one_system(&readable, excluded));
+        match (whole, is_folder) {
             (Some(sources), _) => {
                 choice.paths.push(path.clone());
                 choice.sources.extend(sources.iter().cloned());
+                choice.unreadable.extend(unreadable);
             }
             (None, true) => match units(path, charts).map_err(Failure::Input)? {
                 // A chart or a kustomization is taken as a whole.
@@ -95,10 +109,44 @@ impl Choice {
             }
         }
         let (taken, variants) = pick(parts);
-        self.left.extend(variants);
+        for Variant { path, why, workload } in variants {
+            self.left.push((path, why));
+            self.other_variants.extend(workload.map(|one| one.to_string()));
+        }
         self.paths.extend(named(&taken, &self.left));
-        self.sources.extend(taken.into_iter().flat_map(|part| part.sources));
+        for part in taken {
+            self.sources.extend(part.sources);
+            self.unreadable.extend(part.unreadable);
+        }
     }
+}
+
+/// The sources without the documents that are not valid YAML, and the objects in those.
+fn split_off_unreadable(sources: &[Source]) -> (Vec<Source>, Vec<OmittedObject>) {
+    let mut omitted = Vec::new();
+    let mut readable = Vec::new();
+    for source in sources {
+        let found = unreadable(source);
+        let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
+        readable.push(without(source, &names, &mut BTreeSet::new()));
+        omitted.extend(found.into_iter().map(|(object, problem)| {
+            let why = located(&problem);
+            OmittedObject { object, why }
+        }));
+    }
+    (readable, omitted)
+}
+
+/// A problem in a file, with its line and the correction.
+fn located(problem: &Diagnostic) -> String {
+    let line = problem.place.as_ref().map(|place| place.line).filter(|line| *line > 0);
+    let line = line.map_or(String::new(), |line| format!("line {line}: "));
+    let field = match problem.field.as_str() {
+        "" => String::new(),
+        field => format!("{field}: "),
+    };
+    let help = problem.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
+    format!("{line}{field}{}{help}", problem.message)
 }
 
 /// True if all sources parse and no two different workloads share a name.
@@ -147,6 +195,16 @@ struct Part {
     made_of: Vec<String>,
     workloads: Workloads,
     sources: Vec<Source>,
+    unreadable: Vec<OmittedObject>,
+}
+
+/// A part that was not chosen.
+#[derive(Clone, Debug)]
+struct Variant {
+    path: String,
+    why: String,
+    /// The workload that a chosen part defines otherwise.
+    workload: Option<ObjectReference>,
 }
 
 impl Part {
@@ -167,27 +225,28 @@ impl Part {
             return Ok(None);
         }
         let mut problems = Diagnostics::default();
+        let (readable, unreadable) = split_off_unreadable(&sources);
         let documents =
-            sources.iter().flat_map(|source| read_manifest_documents(source, &mut problems));
+            readable.iter().flat_map(|source| read_manifest_documents(source, &mut problems));
         let documents: Vec<_> = documents.collect();
         if documents.is_empty() && problems.is_empty() {
             return Ok(None);
         }
         let objects = objects_of(documents, &mut problems);
         if let Some(error) = problems.iter().find(|one| one.severity == Severity::Error) {
-            return Err((path, error.message.clone()));
+            return Err((path, located(error)));
         }
         let folder = Path::new(&path).parent().map(|folder| folder.display().to_string());
         let folder = folder.filter(|_| is_file).unwrap_or_else(|| path.clone());
         let workloads = workloads(&objects);
-        Ok(Some(Self { path, folder, is_file, made_of, workloads, sources }))
+        Ok(Some(Self { path, folder, is_file, made_of, workloads, sources, unreadable }))
     }
 }
 
 /// Splits parts into one consistent system and the variants it excludes. Folders with the most workloads win, then those
 /// nearest to the root; within a folder, files with the most workloads, then the shortest name (`app.yaml` before
 /// `app-canary.yaml`).
-fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
+fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<Variant>) {
     let mut of_folder: BTreeMap<&str, BTreeSet<&ObjectReference>> = BTreeMap::new();
     for part in &parts {
         of_folder.entry(&part.folder).or_default().extend(part.workloads.keys());
@@ -204,7 +263,7 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
     let mut made_of: BTreeSet<&str> = BTreeSet::new();
     let mut with_workloads: BTreeSet<&str> = BTreeSet::new();
     let mut taken: BTreeSet<usize> = BTreeSet::new();
-    let mut left: BTreeMap<usize, String> = BTreeMap::new();
+    let mut left: BTreeMap<usize, (String, Option<ObjectReference>)> = BTreeMap::new();
     for at in order {
         let part = &parts[at];
         let shared = part.made_of.iter().find(|one| made_of.contains(one.as_str()));
@@ -217,7 +276,7 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
             (None, None) => None,
         };
         if let Some(why) = why {
-            left.insert(at, why);
+            left.insert(at, (why, again.cloned()));
             continue;
         }
         seen.extend(part.workloads.clone());
@@ -233,7 +292,7 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
         let folder = parts[*at].folder.as_str();
         let belongs = with_workloads.contains(folder) || !of_variants.contains(folder);
         if !belongs {
-            left.insert(*at, "belongs to a variant that was not chosen".to_owned());
+            left.insert(*at, ("belongs to a variant that was not chosen".to_owned(), None));
         }
         belongs
     });
@@ -241,7 +300,7 @@ fn pick(parts: Vec<Part>) -> (Vec<Part>, Vec<(String, String)>) {
     let mut variants = Vec::new();
     for (at, part) in parts.into_iter().enumerate() {
         match left.remove(&at) {
-            Some(why) => variants.push((part.path, why)),
+            Some((why, workload)) => variants.push(Variant { path: part.path, why, workload }),
             None => chosen.push(part),
         }
     }
@@ -297,6 +356,7 @@ mod tests {
                 .map(|(name, form)| (reference(name), Value::from(*form)))
                 .collect(),
             sources: Vec::new(),
+            unreadable: Vec::new(),
         }
     }
 
@@ -326,7 +386,8 @@ mod tests {
         ];
         assert_eq!(picked(&parts), ["combined/one.yaml", "more/d.yaml"]);
         let (_, left) = pick(parts.to_vec());
-        let reasons: Vec<String> = left.iter().map(|(path, why)| format!("{path} {why}")).collect();
+        let reasons: Vec<String> =
+            left.iter().map(|one| format!("{} {}", one.path, one.why)).collect();
         assert_eq!(
             reasons,
             [

@@ -15,6 +15,8 @@ use sim::Blueprint;
 pub(super) struct Refusals {
     /// Rejected objects, each with the first reason.
     pub(super) objects: Vec<OmittedObject>,
+    /// The files of these objects.
+    pub(super) places: BTreeMap<String, String>,
     /// Files with an error outside of any named object, with the reason.
     pub(super) files: BTreeMap<String, String>,
 }
@@ -56,6 +58,7 @@ pub(super) fn refusals(problems: &Diagnostics, sources: &[Source]) -> Refusals {
         match object_at(problem, source).filter(|_| problem.code != "duplicate-object") {
             Some(object) => {
                 if refusals.objects.iter().all(|one| one.object != object) {
+                    refusals.places.insert(object.clone(), source.name.to_string());
                     refusals.objects.push(OmittedObject { object, why });
                 }
             }

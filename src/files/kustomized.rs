@@ -42,8 +42,15 @@ impl Kustomizations {
         self.0.iter().map(|(folder, _)| folder).filter(move |one| !is_included(one))
     }
 
+    /// A folder and everything that it includes, transitively, except components.
+    pub(super) fn bases(&self, root: &str) -> Vec<String> {
+        let mut parts = self.parts(root);
+        parts.retain(|part| part == root || !kustomize::is_component(part, &OnDisk));
+        parts
+    }
+
     /// A folder and everything it includes, transitively.
-    pub(super) fn parts(&self, root: &str) -> Vec<String> {
+    fn parts(&self, root: &str) -> Vec<String> {
         let mut parts = vec![root.to_owned()];
         let mut at = 0;
         while at < parts.len() {
@@ -60,9 +67,9 @@ impl Kustomizations {
     pub(super) fn check_variants(&self) -> Result<(), String> {
         let roots: Vec<&String> = self.roots().collect();
         for (index, root) in roots.iter().enumerate() {
-            let own = self.parts(root);
+            let own = self.bases(root);
             let is_variant =
-                |other: &&&String| self.parts(other).iter().any(|part| own.contains(part));
+                |other: &&&String| self.bases(other).iter().any(|part| own.contains(part));
             let mut alike: Vec<&str> = vec![root.as_str()];
             let others = roots[index + 1..].iter().filter(is_variant);
             alike.extend(others.map(|one| one.as_str()));

@@ -167,7 +167,7 @@ pub struct Unit {
     pub path: String,
     /// True for a single file.
     pub is_file: bool,
-    /// All kustomization folders that it includes.
+    /// All kustomization folders that it includes, except components.
     pub made_of: Vec<String>,
     /// Its contents, or why they cannot be had.
     pub sources: Result<Vec<Source>, String>,
@@ -188,7 +188,7 @@ pub fn units(path: &str, charts: &HelmCharts) -> Result<Vec<Unit>, String> {
     }
     for root in kustomizations.roots() {
         let sources = rendered(root).map(|source| vec![source]);
-        let made_of = kustomizations.parts(root);
+        let made_of = kustomizations.bases(root);
         units.push(Unit { path: root.clone(), is_file: false, made_of, sources });
     }
     Ok(units)

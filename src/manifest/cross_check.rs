@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::hpa_check::Existence;
 use super::load::{ControlPlane, Object};
 use super::object::Manifest;
 use super::relations::{ByLabel, Relations};
@@ -56,9 +57,9 @@ pub(super) fn cross_check(
                 let id = NamespacedName::new(namespace.clone(), target.name.clone());
                 let found = relations.named(&target.kind, &id);
                 let template = found.and_then(|found| found.spec.pod_template());
-                let exists = known.has(&target.kind, namespace, &target.name);
+                let existence = known.existence(&target.kind, &id);
                 let tolerance = control_plane.hpa_tolerance;
-                diagnostics.append(hpa_check::check(object, spec, exists, template, tolerance));
+                diagnostics.append(hpa_check::check(object, spec, existence, template, tolerance));
                 diagnostics.append(autoscaler_check::rivals(object, target, &relations));
             }
             AnySpec::Rollout(spec) => {
@@ -108,6 +109,8 @@ pub(super) fn pod_path(kind: Kind, field: &str) -> String {
 struct ExistingObjects<'a> {
     /// Kind, namespace and name of every object.
     objects: BTreeSet<(&'a str, &'a NamespacedName)>,
+    /// Those in whose place are the objects that their controllers make.
+    replaced: BTreeSet<(&'a str, &'a NamespacedName)>,
     /// All objects that create pods, with the labels of these pods.
     pods: Vec<Pods<'a>>,
     /// Their positions by label.
@@ -126,17 +129,29 @@ impl<'a> ExistingObjects<'a> {
         let identity = |manifest: &'a Manifest| (&*manifest.kind, &manifest.reference.id);
         let pods = |owner: &'a Manifest| Some(Pods { owner, labels: pod_labels(owner)? });
         let objects: BTreeSet<(&str, &NamespacedName)> = manifests.clone().map(identity).collect();
+        let owner = |one: &'a Manifest| one.made_from.as_ref().map(|(kind, id)| (&**kind, id));
+        let replaced = manifests.clone().filter_map(owner).collect();
         let has_cluster_queues = objects.iter().any(|(kind, _)| *kind == "ClusterQueue");
         let pods: Vec<Pods<'a>> = manifests.filter_map(pods).collect();
         let mut by_label = ByLabel::default();
         for (at, pods) in pods.iter().enumerate() {
             by_label.add(&pods.labels, at);
         }
-        Self { objects, pods, by_label, has_cluster_queues }
+        Self { objects, replaced, pods, by_label, has_cluster_queues }
     }
 
     fn has(&self, kind: &str, namespace: &str, name: &str) -> bool {
         self.objects.contains(&(kind, &NamespacedName::new(namespace, name)))
+    }
+
+    fn existence(&self, kind: &str, id: &NamespacedName) -> Existence {
+        if self.objects.contains(&(kind, id)) {
+            Existence::AsWritten
+        } else if self.replaced.contains(&(kind, id)) {
+            Existence::Replaced
+        } else {
+            Existence::Missing
+        }
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn add_derived(manifests: &mut Vec<Manifest>, diagnostics: &mut Diagn
             kind: "Secret".into(),
             reference: ObjectReference::new(Kind::Secret, namespace, name),
             has_generated_name: false,
+            made_from: None,
             value,
             origin: manifest.origin.clone(),
         });

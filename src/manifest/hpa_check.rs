@@ -9,24 +9,44 @@ use cluster::hpa::{HpaSpec, MetricSource, MetricTarget};
 use cluster::pod_template::{Container, PodSpec, PodTemplate, ResourceList};
 use units::Quantity;
 
-/// Warns of reasons why an HPA can never scale: its target does not exist (`exists`), or the target's template
+/// Whether the target of an HPA is among the objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existence {
+    AsWritten,
+    /// In its place are the objects that its controller makes.
+    Replaced,
+    Missing,
+}
+
+/// Warns of reasons why an HPA can never scale: its target does not exist, is not simulated as written, or its template
 /// does not fit. `tolerance` is that of the controller.
 pub(super) fn check(
     hpa: &Object,
     spec: &HpaSpec,
-    exists: bool,
+    existence: Existence,
     template: Option<&PodTemplate>,
     tolerance: f64,
 ) -> Diagnostics {
     let mut problems = Diagnostics::default();
     let target = &spec.scale_target;
     let named = format!("{} {}/{}", target.kind, hpa.meta.namespace(), target.name);
-    if !exists {
-        let message = format!("{named} is not in the manifests: the HPA will scale nothing");
-        let field = "spec.scaleTargetRef.name".to_owned();
-        let help = "add it, or correct the reference";
-        problems.push(warning("missing-reference", message, hpa, field).help(help));
-        return problems;
+    let field = || "spec.scaleTargetRef.name".to_owned();
+    match existence {
+        Existence::AsWritten => {}
+        Existence::Replaced => {
+            let message = format!(
+                "{named} is simulated as the objects that its controller creates: this HPA does not scale them"
+            );
+            let help = "the number of its pods is constant here; in a cluster it follows the HPA";
+            problems.push(warning("unscaled-target", message, hpa, field()).help(help));
+            return problems;
+        }
+        Existence::Missing => {
+            let message = format!("{named} is not in the manifests: the HPA will scale nothing");
+            let help = "add it, or correct the reference";
+            problems.push(warning("missing-reference", message, hpa, field()).help(help));
+            return problems;
+        }
     }
     let own = spec.behavior.as_ref().and_then(|behavior| behavior.scale_up.tolerance);
     let tolerance = own.unwrap_or(tolerance);

@@ -102,6 +102,52 @@ const INGRESS_DROPPED: &str = "1.22";
 /// API groups whose kinds are all in the table of kinds.
 const KNOWN_GROUPS: [&str; 4] = ["v1", "apps/v1", "batch/v1", "policy/v1"];
 
+/// Kinds of other projects whose controllers apply further manifests, by group, with the way to simulate those.
+const APPLIERS: [(&str, &str, &str); 4] = [
+    (
+        "helm.toolkit.fluxcd.io",
+        "HelmRelease",
+        "Flux installs its chart; use the output of `helm template` with its values",
+    ),
+    (
+        "kustomize.toolkit.fluxcd.io",
+        "Kustomization",
+        "Flux applies the folder in its `spec.path`; name that folder among the manifests",
+    ),
+    (
+        "argoproj.io",
+        "Application",
+        "Argo CD applies the manifests or the chart of its `spec.source`; name those among the manifests",
+    ),
+    (
+        "argoproj.io",
+        "ApplicationSet",
+        "Argo CD applies the manifests or charts of its applications; name those among the manifests",
+    ),
+];
+
+/// True for the objects of Flux, one of whose kinds has the name of kustomize's own files.
+fn is_of_flux(api_version: &str) -> bool {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    group.ends_with(".toolkit.fluxcd.io")
+}
+
+/// The kind of a manifest; `CustomResource` if unknown.
+pub(super) fn kind_of(api_version: &str, kind: &str) -> Kind {
+    match Kind::of_manifest(api_version, kind) {
+        _ if is_of_flux(api_version) => Kind::CustomResource,
+        kind => kind,
+    }
+}
+
+/// What it means that an object of an unknown kind is skipped.
+pub fn meaning_of_unknown(api_version: &str, kind: &str) -> &'static str {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let applier =
+        APPLIERS.iter().find(|(of_group, of_kind, _)| (*of_group, *of_kind) == (group, kind));
+    applier.map_or(CUSTOM_RESOURCES, |(_, _, meaning)| meaning)
+}
+
 /// The treatment of an object, by apiVersion and kind.
 pub(super) enum Treatment {
     /// It is parsed.
@@ -131,6 +177,7 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
         return Treatment::Unknown { help };
     }
     let known = Kind::spelled(kind).map_or(Kind::CustomResource, |kind| kind);
+    let known = if is_of_flux(api_version) { Kind::CustomResource } else { known };
     if matches!(known, Kind::Ingress | Kind::IngressClass | Kind::NetworkPolicy)
         && ["extensions/v1beta1", "networking.k8s.io/v1beta1"].contains(&api_version)
     {
@@ -152,7 +199,7 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
         };
         return Treatment::Unknown { help };
     }
-    Treatment::LeftAside { meaning: CUSTOM_RESOURCES }
+    Treatment::LeftAside { meaning: meaning_of_unknown(api_version, kind) }
 }
 
 /// True if objects of a kind are parsed.
@@ -197,6 +244,14 @@ mod tests {
         for (api_version, kind, means, warns) in [
             ("networking.k8s.io/v1", "Ingress", "requests enter at the Service", false),
             ("v1", "ReplicationController", "its pods are not created", true),
+            (
+                "kustomize.config.k8s.io/v1beta1",
+                "Kustomization",
+                "a configuration of kustomize",
+                false,
+            ),
+            ("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "Flux applies the folder", false),
+            ("helm.toolkit.fluxcd.io/v2", "HelmRelease", "Flux installs its chart", false),
             ("example.com/v1", "Widget", "custom resources and the effects", false),
         ] {
             let Treatment::LeftAside { meaning } = treatment(api_version, kind) else {

@@ -70,10 +70,11 @@ pub mod yaml;
 
 pub use decode::{decode, decode_without_diagnostics};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use kinds::meaning_of_unknown;
 pub use load::{ControlPlane, Loaded, Object, admit, admit_with, admit_written, load, stored};
 pub use modelled::NO_MESH;
-pub use object::{Manifest, Origin, objects_of, read_manifests, read_value};
-pub use omit::{omission, without};
+pub use object::{GENERATED_NAME, Manifest, Origin, objects_of, read_manifests, read_value};
+pub use omit::{omission, unreadable, without};
 pub use path::FieldPath;
 pub use written::{amounts, written, written_metric};
 pub use yaml::{Document, Positions, Source, read_documents, read_manifest_documents};

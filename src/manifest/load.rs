@@ -305,7 +305,8 @@ fn follows(path: &str, problem: &str, others: &[Mistake]) -> bool {
 /// Ignored parts of the input, reported once per kind and field.
 #[derive(Default)]
 struct IgnoredParts {
-    kinds: BTreeMap<String, IgnoredPart>,
+    /// By kind, and by group unless the kind is known.
+    kinds: BTreeMap<(String, Option<String>), IgnoredPart>,
     fields: BTreeMap<(String, &'static str, &'static str), IgnoredPart>,
 }
 
@@ -326,7 +327,10 @@ impl IgnoredPart {
 impl IgnoredParts {
     fn leave(&mut self, manifest: &Manifest, meaning: &'static str) {
         let first = || IgnoredPart::new(manifest.origin.place(), String::new(), meaning);
-        let kind = manifest.kind.to_string();
+        // A kind of another project may have the name of a known one.
+        let group = manifest.api_version.split_once('/').map(|(group, _)| group);
+        let group = group.filter(|_| manifest.reference.kind == Kind::CustomResource);
+        let kind = (manifest.kind.to_string(), group.map(str::to_owned));
         self.kinds.entry(kind).or_insert_with(first).count += 1;
     }
 
@@ -343,10 +347,14 @@ impl IgnoredParts {
     }
 
     fn report(self, diagnostics: &mut Diagnostics) {
-        for (kind, IgnoredPart { place, count, meaning, .. }) in self.kinds {
+        for ((kind, group), IgnoredPart { place, count, meaning, .. }) in self.kinds {
             let objects = if count == 1 { "object" } else { "objects" };
-            let message = format!("not simulated: {count} {objects} of kind {kind}: {meaning}");
-            let diagnostic = Diagnostic::new(severity(&kind), "not-simulated", message);
+            let of_group = group.as_ref().map_or(String::new(), |group| format!(" of {group}"));
+            let message =
+                format!("not simulated: {count} {objects} of kind {kind}{of_group}: {meaning}");
+            // The severity is that of a known kind.
+            let severity = if group.is_some() { Severity::Note } else { severity(&kind) };
+            let diagnostic = Diagnostic::new(severity, "not-simulated", message);
             diagnostics.push(diagnostic.at(place));
         }
         for ((kind, _, name), IgnoredPart { place, field, count, meaning }) in self.fields {

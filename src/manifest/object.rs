@@ -9,12 +9,14 @@ use serde_json::Value;
 use super::derived::add_derived;
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::expand::expand;
-use super::kinds::is_read;
-use super::kinds::{Treatment, treatment};
+use super::kinds::{Treatment, is_read, kind_of, treatment};
 use super::path::FieldPath;
 use super::schema::QUOTES_HELP;
 use super::yaml::{Document, Positions, Source, read_manifest_documents};
-use cluster::{Kind, Name, ObjectReference, Verbs};
+use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
+
+/// The rule about objects with `generateName`.
+pub const GENERATED_NAME: &str = "generated-name";
 
 /// An object as written by the user.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct Manifest {
     pub reference: ObjectReference,
     /// True if the API server generates its name.
     pub has_generated_name: bool,
+    /// Kind and name of the object that a controller made it from, if it is not as written.
+    pub made_from: Option<(Name, NamespacedName)>,
     /// Its content, without defaults.
     pub value: Value,
     /// Its position in the input.
@@ -80,6 +84,10 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
             diagnostics.push(note.help("a manifest needs apiVersion, kind and metadata"));
             continue;
         }
+        // Its objects were left out on purpose.
+        if source.is_emptied && source.text.trim_matches(['-', '\n', '\r', ' ']).is_empty() {
+            continue;
+        }
         let problems_before = diagnostics.len();
         let documents = read_manifest_documents(source, diagnostics);
         if documents.is_empty() && diagnostics.len() == problems_before {
@@ -93,9 +101,39 @@ pub fn read_manifests(sources: &[Source], diagnostics: &mut Diagnostics) -> Vec<
     }
     leave_out_copies(&mut manifests, diagnostics);
     settle_duplicates(&mut manifests, diagnostics);
+    name_generated(&mut manifests, diagnostics);
     let mut manifests = expand(manifests, diagnostics);
     add_derived(&mut manifests, diagnostics);
     manifests
+}
+
+/// Completes generated names, so that reports can tell the objects apart and scenarios can refer to them. Pods get theirs
+/// when they are created.
+fn name_generated(manifests: &mut [Manifest], diagnostics: &mut Diagnostics) {
+    let mut counts: BTreeMap<(Name, ObjectReference), usize> = BTreeMap::new();
+    for manifest in manifests {
+        if !manifest.has_generated_name || manifest.reference.kind == Kind::Pod {
+            continue;
+        }
+        let count = counts.entry((manifest.kind.clone(), manifest.reference.clone())).or_default();
+        // The API server generates five random characters; these are also from its alphabet.
+        let drawn: String = format!("{count:05}").chars().map(letter).collect();
+        *count += 1;
+        let name = format!("{}{drawn}", manifest.reference.id.name);
+        let message = format!("`kubectl apply` refuses a generated name; here it is {name}");
+        let problem = Diagnostic::warning(GENERATED_NAME, message)
+            .at(manifest.origin.place_of("metadata.generateName"))
+            .of(manifest.label())
+            .help("write `metadata.name`, or create it with `kubectl create`");
+        diagnostics.push(Diagnostic { field: "metadata.generateName".to_owned(), ..problem });
+        manifest.reference.id.name = name.into();
+    }
+}
+
+/// Maps a digit to a letter.
+fn letter(digit: char) -> char {
+    const LETTERS: [char; 10] = ['b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm'];
+    digit.to_digit(10).and_then(|digit| LETTERS.get(digit as usize)).copied().unwrap_or('x')
 }
 
 /// Removes identical copies of an object, which are one object to `kubectl apply`.
@@ -210,12 +248,13 @@ fn identified(value: Value, origin: Origin) -> Result<Manifest, Box<Diagnostic>>
     };
     let namespace = value.pointer("/metadata/namespace").and_then(Value::as_str);
     let namespace = namespace.filter(|namespace| !namespace.is_empty()).unwrap_or("default");
-    let known = Kind::of_manifest(&api_version, &kind);
+    let known = kind_of(&api_version, &kind);
     Ok(Manifest {
         reference: ObjectReference::new(known, namespace, name),
         api_version: api_version.into(),
         kind: kind.into(),
         has_generated_name: generated.is_some(),
+        made_from: None,
         value,
         origin,
     })
@@ -328,11 +367,16 @@ items:
     }
 
     #[test]
-    fn cluster_scoped_kinds_have_no_namespace_and_generated_names_keep_their_prefix() {
+    fn cluster_scoped_kinds_have_no_namespace_and_generated_names_are_completed() {
         let text = "{apiVersion: v1, kind: Node, metadata: {name: a, namespace: x}}\n---\n\
                     {apiVersion: batch/v1, kind: Job, metadata: {generateName: load-}}\n---\n\
                     {apiVersion: batch/v1, kind: Job, metadata: {generateName: load-}}\n";
-        assert_eq!(labels(text), ["Node a", "Job default/load-", "Job default/load-"]);
+        let (manifests, problems) = read(text);
+        let labels: Vec<String> = manifests.iter().map(Manifest::label).collect();
+        assert_eq!(labels, ["Node a", "Job default/load-bbbbb", "Job default/load-bbbbc"]);
+        let told = "warning: test.yaml:5: Job default/load-: metadata.generateName: `kubectl apply` refuses a generated name; \
+                    here it is load-bbbbc\n  help: write `metadata.name`, or create it with `kubectl create`\n";
+        assert!(problems.ends_with(told), "{problems}");
     }
 
     #[test]

@@ -32,17 +32,21 @@ pub struct Source {
     pub text: String,
     /// True if it was found in a folder instead of being given by its own path: it may not be a manifest at all.
     pub is_found: bool,
+    /// True if objects of it were left out, so that it may be empty.
+    pub is_emptied: bool,
 }
 
 impl Source {
     /// A named text.
     pub fn new(name: &str, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into(), is_found: false }
+        Self { name: name.into(), text: text.into(), is_found: false, is_emptied: false }
     }
 
     /// True for a found file that is not a manifest (settings, dashboards, test data): it has no `apiVersion` or no `kind`.
     pub fn is_skipped(&self) -> bool {
-        self.is_found && !(self.text.contains("apiVersion") && self.text.contains("kind"))
+        self.is_found
+            && !self.is_emptied
+            && !(self.text.contains("apiVersion") && self.text.contains("kind"))
     }
 }
 

@@ -7,22 +7,22 @@ use k8s_openapi::api::core::v1 as core;
 use serde_json::Value;
 
 use super::addresses::{Variable, variables};
+use super::cloud_hints;
 use super::inference::{InferenceServer, inference_server};
 use super::routing::Routing;
-use cluster::node::{HOSTNAME_LABEL, ZONE_LABEL};
+use capacity::reserved::Provider;
+use cluster::node::ZONE_LABEL;
 use cluster::pod_resources::pod_requests;
-use cluster::pod_template::{
-    PodAffinityTerm, PodSpec, PodTemplate, Reference, ResourceList, Toleration,
-};
+use cluster::pod_template::{PodAffinityTerm, PodSpec, Reference, ResourceList, Toleration};
 use cluster::scaled_job::SCALED_JOB_LABEL;
-use cluster::{Kind, Name, NamespacedName, ObjectReference, Verbs};
+use cluster::{Kind, Labels, Name, NamespacedName, ObjectReference, Verbs};
 use karpenter::labels::{CAPACITY_TYPE, SPOT};
 use karpenter::requirement::NodeOperator;
 use manifest::field::{FieldErrors, FieldPath};
 use manifest::karpenter::NodePool;
 use manifest::pod::pod_template;
 use manifest::{Diagnostics, Manifest, Source, decode_without_diagnostics, read_manifests};
-use units::MilliCpu;
+use units::{MilliCpu, Quantity};
 
 /// The objects of a set of manifests.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +33,14 @@ pub struct Inventory {
     pub services: BTreeMap<NamespacedName, BTreeMap<String, String>>,
     /// Services of the types NodePort and LoadBalancer.
     pub exposed: BTreeSet<NamespacedName>,
+    /// Number of Services of the type LoadBalancer.
+    pub load_balancers: usize,
+    /// The classes of the Ingresses, by Ingress; empty if it names none.
+    pub ingress_classes: BTreeMap<NamespacedName, String>,
+    /// Bytes that claims request, those of StatefulSets' pods included.
+    pub claimed_bytes: i128,
+    /// Number of objects that name each cloud.
+    pub clouds: BTreeMap<Provider, usize>,
     /// Services with `sessionAffinity: ClientIP`.
     pub client_affinity: BTreeSet<NamespacedName>,
     /// Workloads with the properties of their pods.
@@ -99,8 +107,10 @@ pub struct PodShape {
     pub tolerations: Vec<Toleration>,
     /// True if each pod uses a host port.
     pub takes_node_port: bool,
-    /// True if anti-affinity keeps any two of the pods off the same node.
-    pub keeps_apart: bool,
+    /// The terms of the required anti-affinity.
+    pub anti_affinity: Vec<PodAffinityTerm>,
+    /// The node labels of the required pod affinity: nodes without them take none of the pods.
+    pub domain_labels: BTreeSet<Name>,
     /// Number of pods; 1 if the manifest does not say.
     pub replicas: i64,
     /// The ConfigMaps, Secrets and claims that the pods need to start.
@@ -124,14 +134,16 @@ impl Inventory {
         inventory
     }
 
-    /// Adds objects, except those without a name, which a scenario cannot refer to.
+    /// Adds objects, except those without a name or with one that is generated later, which a scenario cannot refer to.
     pub fn add(&mut self, manifests: &[Manifest]) {
-        let is_named =
-            |one: &&Manifest| !one.has_generated_name && !one.reference.id.name.is_empty();
-        manifests
-            .iter()
-            .filter(is_named)
-            .for_each(|one| self.add_object(&one.reference, &one.value));
+        for manifest in manifests {
+            cloud_hints::count(&manifest.value, &mut self.clouds);
+            let is_later_named =
+                manifest.has_generated_name && manifest.reference.kind == Kind::Pod;
+            if !is_later_named && !manifest.reference.id.name.is_empty() {
+                self.add_object(&manifest.reference, &manifest.value);
+            }
+        }
     }
 
     /// The workloads whose pods a service selects.
@@ -158,10 +170,21 @@ impl Inventory {
             if matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer")) {
                 self.exposed.insert(object.id.clone());
             }
+            self.load_balancers += usize::from(spec.type_.as_deref() == Some("LoadBalancer"));
             self.services.insert(object.id.clone(), spec.selector.unwrap_or_default());
             if spec.session_affinity.as_deref() == Some("ClientIP") {
                 self.client_affinity.insert(object.id.clone());
             }
+        }
+        if kind == Kind::Ingress {
+            let class = value.pointer("/spec/ingressClassName");
+            let class =
+                class.or(value.pointer("/metadata/annotations/kubernetes.io~1ingress.class"));
+            let class = class.and_then(Value::as_str).unwrap_or_default();
+            self.ingress_classes.insert(object.id.clone(), class.to_owned());
+        }
+        if kind == Kind::PersistentVolumeClaim {
+            self.claimed_bytes += claimed_bytes(value);
         }
         if kind == Kind::ConfigMap {
             self.config.insert(object.id.clone(), texts(value.get("data")));
@@ -192,6 +215,9 @@ impl Inventory {
                 let label = (SCALED_JOB_LABEL.to_owned(), object.id.name.to_string());
                 shape.labels.extend([label]);
             }
+            let templates = value.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
+            let per_pod: i128 = templates.into_iter().flatten().map(claimed_bytes).sum();
+            self.claimed_bytes += per_pod * i128::from(shape.replicas.max(0));
             self.workloads.insert(object.clone(), shape);
         }
         self.objects.insert(object.clone());
@@ -235,9 +261,11 @@ fn pod_shape(kind: Kind, value: &Value) -> PodShape {
     let template =
         pod_template(metadata.as_ref(), &spec, &FieldPath::ROOT, &mut FieldErrors::default());
     let labels = metadata.and_then(|metadata| metadata.labels).unwrap_or_default();
+    let affinity = &template.spec.affinity;
     PodShape {
         takes_node_port: takes_node_port(&template.spec),
-        keeps_apart: keeps_apart(&template),
+        domain_labels: affinity.required_pod.iter().map(|one| one.topology_key.clone()).collect(),
+        anti_affinity: affinity.required_anti.clone(),
         labels,
         containers: containers.collect(),
         regular_containers,
@@ -260,13 +288,32 @@ fn takes_node_port(spec: &PodSpec) -> bool {
     ports.any(|port| port.host_port > 0 || spec.host_network)
 }
 
-/// True if pods of this template exclude each other from a node.
-fn keeps_apart(template: &PodTemplate) -> bool {
-    let is_against_itself = |term: &PodAffinityTerm| {
-        *term.topology_key == *HOSTNAME_LABEL
-            && term.selector.as_ref().is_some_and(|selector| selector.matches(&template.labels))
-    };
-    template.spec.affinity.required_anti.iter().any(is_against_itself)
+impl PodShape {
+    /// True if the anti-affinity of these pods, in the namespace `own`, keeps those of another workload (or of the same) out
+    /// of their domain, whose label is `key`. The scheduler then keeps either from joining the other.
+    pub fn excludes(&self, own: &Name, key: &str, other: (&Name, &Self)) -> bool {
+        let (namespace, shape) = other;
+        if !self.anti_affinity.iter().any(|term| *term.topology_key == *key) {
+            return false;
+        }
+        let pairs = shape.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let labels: Labels = pairs.collect();
+        self.anti_affinity.iter().any(|term| {
+            let is_own = term.namespaces.is_empty() && own == namespace;
+            let is_here =
+                is_own || term.namespace_selector.is_some() || term.namespaces.contains(namespace);
+            *term.topology_key == *key
+                && is_here
+                && term.selector.as_ref().is_some_and(|selector| selector.matches(&labels))
+        })
+    }
+}
+
+/// Bytes that a claim, or a template of one, requests.
+fn claimed_bytes(claim: &Value) -> i128 {
+    let asked = claim.pointer("/spec/resources/requests/storage").and_then(Value::as_str);
+    let size = asked.and_then(|text| text.parse::<Quantity>().ok());
+    size.map_or(0, |size| i128::from(size.value().max(0)))
 }
 
 /// The scale target of an HPA or a ScaledObject.
@@ -378,7 +425,11 @@ metadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}
             let shapes = Inventory::of(&[Source::new("a.yaml", text)]).workloads;
             shapes
                 .values()
-                .map(|shape| (shape.keeps_apart, shape.takes_node_port))
+                .map(|shape| {
+                    let own = Name::from("default");
+                    let apart = shape.excludes(&own, "kubernetes.io/hostname", (&own, shape));
+                    (apart, shape.takes_node_port)
+                })
                 .collect::<Vec<_>>()
         };
         let of = |topology: &str, app: &str| {

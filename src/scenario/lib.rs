@@ -5,6 +5,7 @@ mod assumed;
 pub mod bill;
 mod bounds;
 mod check;
+mod cloud_hints;
 pub mod cluster;
 pub mod document;
 pub mod gpus;

@@ -287,7 +287,7 @@ fn the_guessed_cpu_time_of_a_request_is_one_that_the_cpu_limit_lets_through() {
         serving("web", &format!("{{containers: [{{name: a, image: a, resources: {resources}}}]}}"))
     };
     for (limit, cpu_time, rps) in
-        [("2m", "1ms", "1"), ("50m", "5ms", "1"), ("200m", "20ms", "1"), ("4", "20ms", "1")]
+        [("2m", "1ms", "1"), ("50m", "1.25ms", "1"), ("200m", "5ms", "1"), ("4", "20ms", "1")]
     {
         let text = started(&limited(limit));
         assert!(

@@ -14,6 +14,8 @@ mod figures;
 mod forbidden;
 mod import;
 mod init;
+mod init_guesses;
+mod init_manifests;
 mod interrupted;
 mod kubectl;
 mod node_pools;

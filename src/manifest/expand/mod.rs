@@ -233,19 +233,11 @@ pub(super) fn expand(mut manifests: Vec<Manifest>, diagnostics: &mut Diagnostics
     }
     let mut simplifications: BTreeMap<usize, (Location, usize)> = BTreeMap::new();
     let mut expanded: Vec<Manifest> = Vec::with_capacity(manifests.len());
-    for (place, manifest) in manifests.iter().enumerate() {
+    for manifest in &manifests {
         let Some(index) = rule_of(manifest) else {
             expanded.push(manifest.clone());
             continue;
         };
-        let mut manifest = manifest.clone();
-        if manifest.has_generated_name {
-            // The API server generates five random characters; these are also from its alphabet.
-            let drawn: String = format!("{place:05}").chars().map(letter).collect();
-            let name = format!("{}{drawn}", manifest.reference.id.name);
-            manifest.reference.id.name = name.into();
-        }
-        let manifest = &manifest;
         let given = ExpansionInput { manifest, others: &manifests };
         match (RULES[index].make)(&given) {
             Ok(made) => {
@@ -272,12 +264,6 @@ pub(super) fn expand(mut manifests: Vec<Manifest>, diagnostics: &mut Diagnostics
     expanded
 }
 
-/// Maps a digit to a letter.
-fn letter(digit: char) -> char {
-    const LETTERS: [char; 10] = ['b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'l', 'm'];
-    digit.to_digit(10).and_then(|digit| LETTERS.get(digit as usize)).copied().unwrap_or('x')
-}
-
 fn rule_of(manifest: &Manifest) -> Option<usize> {
     let group = manifest.api_version.split_once('/')?.0;
     let is_named = !manifest.reference.id.name.is_empty();
@@ -295,6 +281,7 @@ fn made_of(value: Value, owner: &Manifest) -> Manifest {
         api_version: api_version.into(),
         kind: kind.into(),
         has_generated_name: false,
+        made_from: Some((owner.kind.clone(), owner.reference.id.clone())),
         value,
         origin: owner.origin.clone(),
     }

@@ -19,6 +19,7 @@ use configurations::{Configurations, NameReference};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::yaml::{Source, read_documents};
+use cluster::Kind;
 
 /// File names of a kustomization within a folder.
 pub const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -98,6 +99,13 @@ pub fn included_folders(folder: &str, files: &dyn Files) -> Vec<String> {
     let lists = ["resources", "bases", "components"].map(|field| texts(&settings, field));
     let paths = lists.into_iter().flatten().map(|path| join(folder, &path));
     paths.filter(|path| files.is_folder(path)).collect()
+}
+
+/// True if the folder has a Component, which any number of kustomizations may include without being variants of each other.
+pub fn is_component(folder: &str, files: &dyn Files) -> bool {
+    let settings = settings(folder, files).ok();
+    let kind = settings.as_ref().and_then(|(_, settings)| settings.get("kind"));
+    kind.and_then(Value::as_str) == Some(Kind::Component.name())
 }
 
 fn problem(file: &str, message: impl Into<String>) -> Box<Diagnostic> {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
+use super::Models;
 use super::traced::Traced;
 use crate::inventory::Inventory;
 use cluster::{NamespacedName, ObjectReference};
@@ -14,6 +15,8 @@ pub(super) struct Calls<'a> {
     by_caller: BTreeMap<&'a ObjectReference, BTreeMap<NamespacedName, f64>>,
     /// The workload behind each called Service.
     answers: BTreeMap<NamespacedName, &'a ObjectReference>,
+    /// Number of workloads with clients from which each workload is reached.
+    entries: BTreeMap<&'a ObjectReference, u32>,
 }
 
 impl<'a> Calls<'a> {
@@ -56,13 +59,38 @@ impl<'a> Calls<'a> {
         }
     }
 
+    /// Counts these workloads, which have clients, as entries to all that they reach.
+    pub(super) fn enter(&mut self, entries: impl Iterator<Item = &'a ObjectReference>) {
+        for entry in entries.collect::<BTreeSet<_>>() {
+            for reached in self.visits(entry).into_keys() {
+                *self.entries.entry(reached).or_default() += 1;
+            }
+        }
+    }
+
+    /// Number of entries from which a workload is reached; at least 1.
+    pub(super) fn entries_to(&self, workload: &ObjectReference) -> f64 {
+        f64::from(self.entries.get(workload).copied().unwrap_or(1).max(1))
+    }
+
     /// The Services that a workload calls.
     pub(super) fn from(&self, caller: &ObjectReference) -> impl Iterator<Item = &NamespacedName> {
         self.by_caller.get(caller).into_iter().flat_map(BTreeMap::keys)
     }
 
+    /// True if a request to this workload waits for the answer of a language model: its own, or that of one that it calls,
+    /// directly or not.
+    pub(super) fn wait_for_models(&self, first: &'a ObjectReference, models: &Models<'_>) -> bool {
+        self.visits(first).keys().any(|workload| models.contains_key(*workload))
+    }
+
     /// Writes the guessed calls of a request to a workload.
-    pub(super) fn write(&self, out: &mut String, caller: &ObjectReference) -> fmt::Result {
+    pub(super) fn write(
+        &self,
+        out: &mut String,
+        caller: &ObjectReference,
+        models: &Models<'_>,
+    ) -> fmt::Result {
         let mut called = self.from(caller).peekable();
         if called.peek().is_none() {
             return Ok(());
@@ -73,7 +101,10 @@ impl<'a> Calls<'a> {
         )?;
         writeln!(out, "      calls:")?;
         for service in called {
-            writeln!(out, "        - {{service: {service}, timeout: 5s}}")?;
+            let callee = self.answers.get(service);
+            let waits = callee.is_some_and(|callee| self.wait_for_models(callee, models));
+            let timeout = if waits { "2m" } else { "5s" };
+            writeln!(out, "        - {{service: {service}, timeout: {timeout}}}")?;
         }
         Ok(())
     }

@@ -20,6 +20,10 @@ const TOKENS: (f64, f64) = (1024.0, 128.0);
 const BATCH: f64 = 16.0;
 /// The guessed traffic as a share of a server's capacity. Even a batch of few sequences keeps its GPU busy.
 const SHARE_OF_CAPACITY: f64 = 0.5;
+/// Guessed bandwidth of loading weights, and time to pull an image and to start the server [s].
+pub(super) const LOAD_GIGABYTES_PER_SECOND: f64 = 1.0;
+pub(super) const IMAGE_PULL_SECONDS: f64 = 90.0;
+pub(super) const START_SECONDS: f64 = 2.0;
 /// Models with the architecture of one of another name.
 const ALIKE: [(&str, &str); 5] = [
     ("llama-3-8b", "Llama-3.1-8B"),
@@ -118,7 +122,7 @@ impl<'a> Served<'a> {
         }
         writeln!(
             out,
-            "    app: {{imagePull: 90s, start: 2s}}     # GUESS: images of model servers have some ten gigabytes"
+            "    app: {{imagePull: {IMAGE_PULL_SECONDS}s, start: {START_SECONDS}s}}     # GUESS: images of model servers have some ten gigabytes"
         )?;
         writeln!(out, "    requests:\n      llm:")?;
         let why = match (&self.doubt, &server.model) {
@@ -163,7 +167,7 @@ impl<'a> Served<'a> {
         writeln!(out, "        outputTokens: {{mean: {output}, cv: 0.8}}")?;
         writeln!(
             out,
-            "        load: {{gigabytesPerSecond: 1}}     # GUESS: reading weights from a cloud disk"
+            "        load: {{gigabytesPerSecond: {LOAD_GIGABYTES_PER_SECOND}}}     # GUESS: reading weights from a cloud disk"
         )
     }
 }

@@ -1,15 +1,19 @@
 //! A starter scenario for a person to read and change: guesses from the manifests, each
 //! with a comment on its meaning and on measuring the right value.
 
+mod apart;
 mod backing;
 mod calls;
 mod guesses;
 mod llm;
+mod machines;
 mod metrics;
+mod month;
 mod nodes;
 mod objectives;
 mod sizing;
 mod traced;
+mod warm_up;
 mod workloads;
 mod yaml;
 
@@ -27,10 +31,11 @@ use metrics::write_metrics;
 pub use nodes::NodeGroup;
 use nodes::write_cluster;
 use objectives::write_objectives;
-use sizing::{Pool, pools, warm_up_minutes};
+use sizing::{Pool, pools};
 pub use traced::{Traced, TracedService};
 use traffic::llm::catalog::{Gpu, gpus};
 use units::MilliCpu;
+use warm_up::{duration_hours, warm_up_minutes};
 use workloads::guessed_cpu_time;
 use yaml::{comment, joined, scalar};
 
@@ -83,6 +88,21 @@ impl Starter<'_> {
         text
     }
 
+    /// Reasons why some pods of the scenario will stay pending.
+    pub fn doubts(&self) -> Vec<String> {
+        if self.has_pools() {
+            pools(self.inventory).into_iter().flat_map(|pool| pool.unfit).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether the scenario has node pools sized for all pods.
+    fn has_pools(&self) -> bool {
+        let Inventory { nodes, node_pools, .. } = self.inventory;
+        self.node_groups.is_empty() && nodes.is_empty() && node_pools.is_empty()
+    }
+
     fn write(&self, out: &mut String) -> fmt::Result {
         let services = self.services();
         let ingress_routes = self.ingress_routes();
@@ -90,7 +110,7 @@ impl Starter<'_> {
         let models = self.models(&sized);
         let serving: Vec<&ObjectReference> =
             services.iter().map(|(_, workload)| *workload).collect();
-        let calls = Calls::of(self.inventory, &serving, self.traced);
+        let mut calls = Calls::of(self.inventory, &serving, self.traced);
         let routed: BTreeSet<&NamespacedName> = ingress_routes
             .iter()
             .flat_map(|ingress_route| ingress_route.services.iter().copied())
@@ -111,13 +131,14 @@ impl Starter<'_> {
         let backing = if backing.len() < asked.len() { backing } else { Vec::new() };
         asked.retain(|(service, _)| !backing.contains(service));
         asked.sort_by_key(|(service, _)| !is_entered(service));
+        calls.enter(asked.iter().map(|(_, workload)| *workload));
         let entered = asked.iter().filter(|(service, _)| is_entered(service)).count();
         // Objectives are set for the entry points if they are known, else for every Service with traffic.
         let promised = if entered > 0 { &asked[..entered] } else { &asked[..] };
         let is_grouped = !self.node_groups.is_empty();
         let pools: Vec<Pool> = if is_grouped {
             self.node_groups.iter().map(NodeGroup::pool).collect()
-        } else if self.inventory.nodes.is_empty() && self.inventory.node_pools.is_empty() {
+        } else if self.has_pools() {
             sized
         } else {
             Vec::new()
@@ -130,7 +151,7 @@ impl Starter<'_> {
         write_backing(out, &backing)?;
         self.write_traffic(out, &asked, &ingress_routes, &models, &calls)?;
         write_timeline(out, &pools, self.inventory)?;
-        write_objectives(out, promised, &pools, &models, &calls)?;
+        write_objectives(out, promised, self.inventory, &pools, &models, &calls)?;
         let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
         // A model that no Service leads to has no token lengths.
         let guesses = Guesses {
@@ -174,8 +195,10 @@ impl Starter<'_> {
         calls: &Calls<'a>,
     ) -> f64 {
         let visits = calls.visits(first);
-        let bearable =
-            visits.iter().map(|(workload, times)| self.guessed_rps(workload, models) / times);
+        // Others that reach the same workload get as much of it.
+        let bearable = visits.iter().map(|(workload, times)| {
+            self.guessed_rps(workload, models) / times / calls.entries_to(workload)
+        });
         let least = bearable.fold(f64::INFINITY, f64::min);
         let unit = if least >= 10.0 { 1.0 } else { 10.0 };
         (libm::floor(least * unit) / unit).max(0.1)
@@ -235,8 +258,9 @@ impl Starter<'_> {
     }
 
     fn write_head(&self, out: &mut String, models: &Models<'_>, pools: &[Pool]) -> fmt::Result {
-        let least = if models.is_empty() { 5 } else { 10 };
-        let warm_up = format!("{}m", warm_up_minutes(self.inventory, pools, least));
+        let warm_up = warm_up_minutes(self.inventory, pools, models);
+        let hours = duration_hours(warm_up);
+        let warm_up = format!("{warm_up}m");
         write!(
             out,
             "\
@@ -249,7 +273,7 @@ kind: Scenario
 name: {name}
 description: What latency, cost and availability does this system have under this traffic?
 seed: 1            # the same seed reproduces the run to the last byte
-duration: 1h
+duration: {hours}h
 warmUp: {warm_up:<11}# pods start; these requests do not count
 
 manifests:
@@ -343,7 +367,8 @@ ingress:
             let guesses: Vec<(&ObjectReference, f64)> =
                 services.iter().filter_map(behind).collect();
             let sum = guesses.iter().map(|(_, rps)| rps).sum::<f64>();
-            let has_model = guesses.iter().any(|(workload, _)| models.contains_key(*workload));
+            let has_model =
+                guesses.iter().any(|(workload, _)| calls.wait_for_models(workload, models));
             let rps = if has_model {
                 (libm::round(sum * 10.0) / 10.0).max(0.1)
             } else {
@@ -397,7 +422,8 @@ ingress:
         out.write_str("traffic:\n")?;
         for (service, workload) in services {
             let rps = self.rps_of_entry(workload, models, calls);
-            let patience = if models.contains_key(*workload) { "2m" } else { "10s" };
+            let waits = calls.wait_for_models(workload, models);
+            let patience = if waits { "2m" } else { "10s" };
             let load = guessed_load(rps, self.inventory.max_replicas.contains_key(*workload));
             writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: {patience}")?;
         }

@@ -66,9 +66,13 @@ impl NodeGroup {
             node_type: self.node_type.clone(),
             count: self.max.into(),
             bounds: Some((self.min, self.max)),
+            disk_gib: None,
             labels: std::collections::BTreeMap::new(),
+            domain_label: None,
+            least_zones: 1,
             taints: Vec::new(),
             workloads: Vec::new(),
+            unfit: Vec::new(),
             gpu: None,
         }
     }
@@ -168,6 +172,9 @@ fn write_pools(out: &mut String, pools: &[Pool]) -> fmt::Result {
         if !named.is_empty() {
             writeln!(out, "    # for {}{more}", comment(&joined(named, ", ")))?;
         }
+        for why in &pool.unfit {
+            writeln!(out, "    # {}", comment(why))?;
+        }
         writeln!(out, "    - name: {}", pool.name)?;
         writeln!(out, "      instanceType: {}     # {}", pool.node_type, pool.machine())?;
         match pool.bounds {
@@ -175,11 +182,25 @@ fn write_pools(out: &mut String, pools: &[Pool]) -> fmt::Result {
             Some((min, max)) => writeln!(out, "      count: {{min: {min}, max: {max}}}")?,
         }
         writeln!(out, "      zones: [{}]", pool.zones().join(", "))?;
+        if let Some(gib) = pool.disk_gib {
+            writeln!(
+                out,
+                "      # GUESS: room on each node's disk for the ephemeral storage that pods request; `bill.rootDisk` sets its price\n\
+                 \x20     capacity: {{ephemeral-storage: {gib}Gi}}\n\
+                 \x20     allocatable: {{ephemeral-storage: {gib}Gi}}"
+            )?;
+        }
         if !pool.labels.is_empty() {
             writeln!(out, "      labels:")?;
         }
         for (key, value) in &pool.labels {
-            writeln!(out, "        {}: {}", scalar(key), scalar(value))?;
+            let is_domain = pool.domain_label.as_ref().is_some_and(|label| **label == **key);
+            let why = if is_domain {
+                "     # GUESS: a domain that pods may have exclusively"
+            } else {
+                ""
+            };
+            writeln!(out, "        {}: {}{why}", scalar(key), scalar(value))?;
         }
         if !pool.taints.is_empty() {
             writeln!(out, "      taints:     # GUESS: its pods tolerate them, others do not")?;

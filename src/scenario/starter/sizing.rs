@@ -4,40 +4,21 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::llm::{Served, gpu_of, hinted_gpu};
+use super::apart::{domains, is_apart_from_itself};
+use super::llm::{Served, gpu_of};
+use super::machines::{DevicePods, Machines, device_type, general_type, lacking, only};
 use crate::inventory::{Inventory, PodShape};
-use capacity::catalog::{self, Filter};
+use capacity::catalog;
 use capacity::node_type::NodeType;
 use capacity::reserved::Provider;
-use cluster::node::Taint;
+use cluster::node::{HOSTNAME_LABEL, REGION_LABEL, Taint, ZONE_LABEL};
 use cluster::pod_template::{ResourceList, TaintEffect, TolerationOperator};
 use cluster::{Name, ObjectReference};
 use traffic::llm::catalog::Gpu;
 use units::{Bytes, MilliCpu};
 
-/// General-purpose types, from small to large.
-const GENERAL: [&str; 8] = [
-    "aws/m5.large",
-    "aws/m5.xlarge",
-    "aws/m5.2xlarge",
-    "aws/m5.4xlarge",
-    "aws/m5.8xlarge",
-    "aws/m5.12xlarge",
-    "aws/m5.16xlarge",
-    "aws/m5.24xlarge",
-];
-/// Number of nodes above which a larger type is chosen.
-const MANY_NODES: i64 = 12;
-/// Capacity as a multiple of the requests, for system pods and rolling updates: numerator, denominator.
-const SLACK: (i128, i128) = (5, 4);
-#[cfg(test)]
-const GPU: &str = "nvidia.com/gpu";
-/// Guessed time to pull an image [s].
-const IMAGE_PULL_SECONDS: i64 = 10;
-/// Half of a scenario's duration.
-const WARM_UP_MINUTES_MAX: i64 = 30;
-/// Label with which pods select an instance type.
-const INSTANCE_TYPE_LABEL: &str = "node.kubernetes.io/instance-type";
+/// Maximum number of pools for domains that pods have exclusively.
+const DOMAINS_MAX: i64 = 32;
 
 /// A pool for some workloads.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,86 +29,203 @@ pub(super) struct Pool {
     pub(super) count: i64,
     /// Minimum and maximum number of nodes, if an autoscaler chooses it.
     pub(super) bounds: Option<(u32, u32)>,
+    /// Room for pods on each node's disk, if the cloud's usual disks are too small.
+    pub(super) disk_gib: Option<i64>,
     /// Node labels that its pods select.
     pub(super) labels: BTreeMap<String, String>,
+    /// The label of the domain that the pool is, if its pods may have one exclusively.
+    pub(super) domain_label: Option<Name>,
+    /// Number of zones that its pods need.
+    pub(super) least_zones: usize,
     /// Taints that all of its pods tolerate.
     pub(super) taints: Vec<Taint>,
     /// The workloads that it was sized for.
     pub(super) workloads: Vec<ObjectReference>,
+    /// Workloads that will stay pending, with the reason.
+    pub(super) unfit: Vec<String>,
     /// Its GPU model, if it is in the catalog.
     pub(super) gpu: Option<&'static Gpu>,
 }
 
-/// Pods that can share nodes.
-#[derive(Default)]
-struct Group<'a> {
-    workloads: Vec<ObjectReference>,
-    /// Requests of one pod, and number of such pods.
-    pods: Vec<(ResourceList, i64)>,
-    /// The language models among them.
-    served: Vec<Served<'a>>,
-    /// Union of their node selectors.
-    selector: BTreeMap<String, String>,
-    /// Maximum number of pods of which no two may share a node.
-    apart: i64,
+/// A workload with the maximum number of its pods.
+pub(super) struct Member<'a> {
+    pub(super) workload: &'a ObjectReference,
+    pub(super) shape: &'a PodShape,
+    pub(super) most: i64,
 }
 
-/// A pool for each set of node labels that pods select; pods with devices get pools of their own.
+/// Pods that can share nodes: those with the same device, the same selected labels, and the same label of a domain that
+/// they may have exclusively.
+type Group = (Option<Name>, BTreeMap<String, String>, Option<Name>);
+
+/// The pools, all of one cloud if one has what the pods need: the one that most objects name, or AWS if none is named; else the
+/// one that has the devices.
 pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
-    let mut groups: BTreeMap<(Option<Name>, BTreeMap<String, String>), Group> = BTreeMap::new();
+    let votes = inventory.clouds.iter();
+    let named = votes.max_by_key(|(cloud, count)| (**count, Reverse(**cloud)));
+    let cloud = named.map_or(Provider::Aws, |(cloud, _)| *cloud);
+    let is_of = |pool: &Pool, cloud| pool.node_type.machine.provider == cloud;
+    let pools = pools_of(inventory, cloud);
+    let Some(other) = pools.iter().find(|pool| !is_of(pool, cloud)) else { return pools };
+    let other = other.node_type.machine.provider;
+    let of_other = pools_of(inventory, other);
+    if of_other.iter().all(|pool| is_of(pool, other)) { of_other } else { pools }
+}
+
+/// A pool for each set of node labels that pods select; pods with devices get pools of their own, and so do pods that
+/// have a domain exclusively.
+fn pools_of(inventory: &Inventory, cloud: Provider) -> Vec<Pool> {
+    let mut groups: BTreeMap<Group, Vec<Member<'_>>> = BTreeMap::new();
     let devices = devices();
+    // Domains of the cloud's own labels are there without pools of their own.
+    let is_own = |key: &&Name| ![HOSTNAME_LABEL, ZONE_LABEL, REGION_LABEL].contains(&&***key);
+    let shapes = inventory.workloads.values();
+    let own_domains: BTreeSet<&Name> =
+        shapes.flat_map(|shape| &shape.domain_labels).filter(is_own).collect();
     for (workload, shape) in &inventory.workloads {
         let device = devices.iter().find(|device| shape.requests.get(device).is_some());
-        let labels = asked_labels(shape);
-        let group = groups.entry((device.cloned(), labels)).or_default();
-        group.workloads.push(workload.clone());
+        let of_anti = shape.anti_affinity.iter().map(|term| &term.topology_key);
+        let domain =
+            shape.domain_labels.iter().chain(of_anti).find(|key| own_domains.contains(key));
         let most = most_replicas(inventory, workload, shape);
-        group.pods.push((shape.requests.clone(), most));
-        if shape.takes_node_port {
-            group.apart += most;
-        } else if shape.keeps_apart {
-            group.apart = group.apart.max(most);
-        }
-        group.served.extend(shape.server.as_ref().map(Served::of));
-        group.selector.extend(shape.node_selector.clone());
+        let group = (device.cloned(), asked_labels(shape), domain.cloned());
+        groups.entry(group).or_default().push(Member { workload, shape, most });
     }
     let mut pools: Vec<Pool> = Vec::new();
-    for ((device, labels), mut group) in groups {
-        let least = group.apart;
-        let of_device = device.as_ref().and_then(|device| {
-            let known = |name: &Name| !name.contains('/') || name == device;
-            let pods = group.pods.iter().map(|(requests, count)| (only(requests, known), *count));
-            group.pods = pods.collect();
-            device_type(&group, device)
-        });
-        let is_gpu = of_device.is_some();
-        let sized = of_device.or_else(|| general_type(&group.pods, least.max(2)));
-        let Some((node_type, count)) = sized else { continue };
-        let count = count.max(least);
-        let kind = if is_gpu { "gpu" } else { "general" };
-        let number = 1 + pools.iter().filter(|pool| pool.name.starts_with(kind)).count();
-        let name = if number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
-        let gpu = gpu_of(&node_type);
-        let is_special = device.is_some() || !labels.is_empty();
-        let taints = if is_special { taints(inventory, &group.workloads) } else { Vec::new() };
-        pools.push(Pool {
-            name,
-            node_type,
-            count,
-            bounds: None,
-            labels,
-            taints,
-            workloads: group.workloads,
-            gpu,
-        });
+    for (group, members) in groups {
+        add_pools(group, &members, cloud, &mut pools);
     }
     pools
 }
 
+/// Adds the pool for pods that can share nodes, or one for each domain that they have exclusively.
+fn add_pools(
+    (device, labels, domain): Group,
+    members: &[Member<'_>],
+    cloud: Provider,
+    pools: &mut Vec<Pool>,
+) {
+    let ports = members.iter().filter(|one| one.shape.takes_node_port).map(|one| one.most).sum();
+    let apart = domains(members, HOSTNAME_LABEL).max(ports);
+    let all: Vec<_> = members.iter().map(|one| (one.shape.requests.clone(), one.most)).collect();
+    // Pods that share a pool of usual machines shall survive the loss of one.
+    let least_general = if domain.is_some() { 1 } else { 2 };
+    let size = |pods, least| sized(device.as_ref(), members, pods, cloud, (least, least_general));
+    let mut needed = 1;
+    let mut least_zones = 1;
+    let found = if let Some(key) = &domain {
+        needed = domains(members, key);
+        // A domain has its share of the pods that exclude each other from a node.
+        size(of_one_domain(members, key), (apart + needed - 1) / needed)
+    } else {
+        size(all, apart)
+    };
+    let Some((mut machines, is_gpu)) = found else { return };
+    let zones = domains(members, ZONE_LABEL);
+    if domain.is_none() && zones > 1 && members.iter().any(is_bound_to_zone) {
+        let of_zone = size(of_one_domain(members, ZONE_LABEL), 1);
+        // The nodes are spread over at least three zones.
+        least_zones = zones.max(3);
+        let per_zone = of_zone.map_or(1, |(one, _)| one.count);
+        machines.count = machines.count.max(per_zone.saturating_mul(least_zones));
+    }
+    let is_special = device.is_some() || !labels.is_empty();
+    let taints = if is_special { taints(members) } else { Vec::new() };
+    let mut unfit = unfit(&machines, members);
+    let count = needed.min(DOMAINS_MAX);
+    if count < needed {
+        unfit.push(format!("pods need {needed} domains of their own, but here are {count}"));
+    }
+    for _ in 0..count {
+        let kind = if is_gpu { "gpu" } else { "general" };
+        let number = 1 + pools.iter().filter(|pool| pool.name.starts_with(kind)).count();
+        let name = if number == 1 { kind.to_owned() } else { format!("{kind}-{number}") };
+        let mut labels = labels.clone();
+        labels.extend(domain.iter().map(|key| (key.to_string(), name.clone())));
+        pools.push(Pool {
+            name,
+            node_type: machines.node_type.clone(),
+            count: machines.count,
+            bounds: None,
+            disk_gib: machines.disk_gib,
+            labels,
+            domain_label: domain.clone(),
+            least_zones: usize::try_from(least_zones).unwrap_or(1),
+            taints: taints.clone(),
+            workloads: members.iter().map(|one| one.workload.clone()).collect(),
+            unfit: std::mem::take(&mut unfit),
+            gpu: gpu_of(&machines.node_type),
+        });
+    }
+}
+
+/// True if the pods' affinity keeps them in one zone.
+fn is_bound_to_zone(member: &Member<'_>) -> bool {
+    member.shape.domain_labels.contains(ZONE_LABEL)
+}
+
+/// The machines for pods with this device, and whether they have it.
+fn sized(
+    device: Option<&Name>,
+    members: &[Member<'_>],
+    pods: Vec<(ResourceList, i64)>,
+    cloud: Provider,
+    (least, least_general): (i64, i64),
+) -> Option<(Machines, bool)> {
+    let general = |pods: &[(ResourceList, i64)]| {
+        Some((general_type(cloud, pods, least.max(least_general))?, false))
+    };
+    let Some(device) = device else {
+        return general(&pods);
+    };
+    // Other devices are ignored, such as network interfaces of the same machine.
+    let known = |name: &Name| !name.contains('/') || name == device;
+    let pods: Vec<_> =
+        pods.iter().map(|(requests, count)| (only(requests, known), *count)).collect();
+    let mut group = DevicePods { pods, ..DevicePods::default() };
+    for one in members {
+        group.served.extend(one.shape.server.as_ref().map(Served::of));
+        group.selector.extend(one.shape.node_selector.clone());
+    }
+    match device_type(&group, device, cloud) {
+        Some(found) => Some((Machines { count: found.count.max(least), ..found }, true)),
+        None => general(&group.pods),
+    }
+}
+
+/// The pods in one of several domains: one of a workload whose pods each have a domain of their own, and the largest of the
+/// other workloads.
+fn of_one_domain(members: &[Member<'_>], key: &str) -> Vec<(ResourceList, i64)> {
+    let (single, rest): (Vec<&Member<'_>>, Vec<&Member<'_>>) =
+        members.iter().partition(|one| is_apart_from_itself(one, key));
+    let cpu = |one: &&&Member<'_>| {
+        let each = one.shape.requests.get("cpu").map_or(1, |amount| amount.nanos().max(1));
+        each.saturating_mul(i128::from(one.most))
+    };
+    let largest_single = single.iter().max_by_key(cpu);
+    let largest = rest.iter().max_by_key(cpu);
+    let of_single = largest_single.map(|one| (one.shape.requests.clone(), 1));
+    of_single.into_iter().chain(largest.map(|one| (one.shape.requests.clone(), one.most))).collect()
+}
+
+/// The workloads whose pods such nodes have no room for.
+fn unfit(machines: &Machines, members: &[Member<'_>]) -> Vec<String> {
+    let of = |one: &Member<'_>| {
+        let lacks = lacking(machines, &one.shape.requests);
+        let has_pods = !lacks.is_empty() && one.most > 0;
+        has_pods.then(|| {
+            let (workload, lacks) = (one.workload, lacks.join(", "));
+            format!(
+                "no instance type of the catalog has room for the pods of {workload} ({lacks}): they stay pending"
+            )
+        })
+    };
+    members.iter().filter_map(of).collect()
+}
+
 /// Taints against pods of other workloads: those that all of these tolerate by name.
-fn taints(inventory: &Inventory, workloads: &[ObjectReference]) -> Vec<Taint> {
-    let shapes: Vec<&PodShape> =
-        workloads.iter().filter_map(|workload| inventory.workloads.get(workload)).collect();
+fn taints(members: &[Member<'_>]) -> Vec<Taint> {
+    let shapes: Vec<&PodShape> = members.iter().map(|one| one.shape).collect();
     let mut taints: Vec<Taint> = Vec::new();
     for toleration in shapes.first().into_iter().flat_map(|first| &first.tolerations) {
         let key = toleration.key.clone();
@@ -146,16 +244,6 @@ fn taints(inventory: &Inventory, workloads: &[ObjectReference]) -> Vec<Taint> {
     taints
 }
 
-/// A generous estimate of the minutes until all pods are up: a node pulls images one after another, and nodes get
-/// unequal numbers of pods.
-pub(super) fn warm_up_minutes(inventory: &Inventory, pools: &[Pool], least: i64) -> i64 {
-    let pods: i128 = inventory.workloads.values().map(|one| i128::from(one.replicas.max(0))).sum();
-    let of_pools: i64 = pools.iter().map(|pool| pool.count).sum();
-    let nodes = of_pools.max(i64::try_from(inventory.nodes.len()).unwrap_or(i64::MAX)).max(1);
-    let images = i64::try_from(pods).unwrap_or(i64::MAX) / nodes;
-    (images.saturating_mul(IMAGE_PULL_SECONDS * 3 / 2) / 60 + 2).clamp(least, WARM_UP_MINUTES_MAX)
-}
-
 /// The device resources that machines of the catalog offer.
 fn devices() -> BTreeSet<Name> {
     let of_type = |node_type: &NodeType| {
@@ -164,12 +252,6 @@ fn devices() -> BTreeSet<Name> {
         names.into_iter().filter(|name| name.contains('/'))
     };
     catalog::node_types().iter().flat_map(of_type).collect()
-}
-
-/// The requests for some resources.
-fn only(requests: &ResourceList, takes: impl Fn(&Name) -> bool) -> ResourceList {
-    let taken = requests.iter().filter(|(name, _)| takes(name));
-    taken.map(|(name, amount)| (name.clone(), amount)).collect()
 }
 
 /// Selected node labels that a pool must define; clouds set the others.
@@ -194,156 +276,17 @@ fn most_replicas(inventory: &Inventory, workload: &ObjectReference, shape: &PodS
     most.clamp(0, 1_000_000)
 }
 
-/// The first type of which no more than [`MANY_NODES`] are needed, else the last that fits the pods; with the number of
-/// nodes.
-fn counted(
-    candidates: &[NodeType],
-    pods: &[(ResourceList, i64)],
-    least: i64,
-) -> Option<(NodeType, i64)> {
-    let mut last = None;
-    for node_type in candidates {
-        let Some(count) = count_of(&node_type.allocatable(), pods) else { continue };
-        let count = count.max(least);
-        last = Some((node_type.clone(), count));
-        if count <= MANY_NODES {
-            break;
-        }
-    }
-    last
-}
-
-/// The general-purpose type for these pods, and the number of nodes. Resources that no machine has (a device added to
-/// nodes by hand) and pods too large for any type are ignored: such pods stay pending, and the run reports the reason.
-fn general_type(pods: &[(ResourceList, i64)], least: i64) -> Option<(NodeType, i64)> {
-    let types = general_types();
-    if let Some(found) = counted(&types, pods, least) {
-        return Some(found);
-    }
-    let largest = types.last()?.allocatable();
-    let fits = |requests: &ResourceList| {
-        requests.iter().all(|(name, amount)| {
-            largest.get(name).is_none_or(|most| amount.nanos() <= most.nanos())
-        })
-    };
-    let rest: Vec<(ResourceList, i64)> = pods
-        .iter()
-        .filter(|(requests, _)| fits(requests))
-        .map(|(requests, count)| (only(requests, |name| largest.get(name).is_some()), *count))
-        .collect();
-    counted(&types, &rest, least)
-}
-
-fn general_types() -> Vec<NodeType> {
-    GENERAL.iter().filter_map(|name| catalog::find(name).ok()).collect()
-}
-
-/// The cheapest type with the devices that the pods select by label; else with GPUs into which their language
-/// models fit; else with enough of any. Preferably of the cloud that their labels name, or of AWS.
-fn device_type(group: &Group<'_>, device: &str) -> Option<(NodeType, i64)> {
-    if let Some(name) = group.selector.get(INSTANCE_TYPE_LABEL)
-        && let Ok(named) = catalog::find(name)
-        && let Some(found) = counted(&[named], &group.pods, 1)
-    {
-        return Some(found);
-    }
-    let hint = hinted_gpu(&group.selector);
-    let is_hinted = |one: &NodeType| hint.is_none_or(|hint| gpu_of(one) == Some(hint));
-    let fits = |one: &NodeType| {
-        let gpu = gpu_of(one);
-        group.served.iter().all(|served| gpu.is_some_and(|gpu| served.fits(gpu)))
-    };
-    let cloud = cloud_of(&group.selector);
-    let [of_cloud, of_any] =
-        [Some(cloud), None].map(|cloud| types_with(device, cloud, &group.pods));
-    let stages: [Stage<'_>; 6] = [
-        (&of_cloud, &|one| is_hinted(one) && fits(one)),
-        (&of_any, &|one| is_hinted(one) && fits(one)),
-        (&of_cloud, &|one| hint.is_some() && is_hinted(one)),
-        (&of_any, &|one| hint.is_some() && is_hinted(one)),
-        (&of_cloud, &|one| group.served.is_empty() || gpu_of(one).is_some()),
-        (&of_cloud, &|_| true),
-    ];
-    stages.iter().find_map(|(types, takes)| {
-        let types: Vec<NodeType> = types.iter().filter(|one| takes(one)).cloned().collect();
-        counted(&types, &group.pods, 1)
-    })
-}
-
-/// Candidate types and the condition on them.
-type Stage<'a> = (&'a [NodeType], &'a dyn Fn(&NodeType) -> bool);
-
-/// The cloud whose labels are selected.
-fn cloud_of(selector: &BTreeMap<String, String>) -> Provider {
-    let has = |part: &str| selector.keys().any(|key| key.contains(part));
-    match () {
-        () if has("cloud.google.com/") => Provider::Gcp,
-        () if has("kubernetes.azure.com/") => Provider::Azure,
-        () => Provider::Aws,
-    }
-}
-
-/// Types with enough of a device for the largest pod, cheapest first.
-fn types_with(
-    device: &str,
-    provider: Option<Provider>,
-    pods: &[(ResourceList, i64)],
-) -> Vec<NodeType> {
-    let most = pods.iter().filter_map(|(requests, _)| requests.get(device)).max();
-    let filter = Filter { provider, ..Filter::default() };
-    let has_enough = |node_type: &&NodeType| {
-        let has = node_type.capacity().get(device);
-        has.is_some_and(|has| most.is_none_or(|most| most <= has))
-    };
-    let accepted = catalog::node_types().iter().filter(|node_type| filter.accepts(node_type));
-    let mut types: Vec<NodeType> = accepted.filter(has_enough).cloned().collect();
-    types.sort_by_key(|node_type| (node_type.on_demand, Reverse(node_type.machine.cpu)));
-    types
-}
-
-/// Number of nodes that hold all pods, by the scarcest resource; `None` if a pod fits on none.
-fn count_of(allocatable: &ResourceList, pods: &[(ResourceList, i64)]) -> Option<i64> {
-    let mut total: BTreeMap<&str, i128> = BTreeMap::new();
-    for (requests, count) in pods {
-        *total.entry("pods").or_default() += i128::from(*count) * 1_000_000_000;
-        for (resource, amount) in requests.iter() {
-            if amount.nanos() > allocatable.get(resource)?.nanos() {
-                return None;
-            }
-            *total.entry(resource).or_default() += amount.nanos() * i128::from(*count);
-        }
-    }
-    // A node holds one or two large pods, and the rest of it stays unused.
-    let large: i128 =
-        pods.iter().filter_map(|(requests, count)| large(allocatable, requests, *count)).sum();
-    let counts = total.into_iter().map(|(resource, amount)| {
-        let per_node = allocatable.get(resource).map_or(1, |amount| amount.nanos().max(1));
-        let (wanted, given) = (amount * SLACK.0, per_node * SLACK.1);
-        (wanted + given - 1) / given
-    });
-    i64::try_from(counts.max().unwrap_or(1).max(large)).ok()
-}
-
-/// Number of nodes for these pods, if a node holds no more than two of them.
-fn large(allocatable: &ResourceList, requests: &ResourceList, count: i64) -> Option<i128> {
-    let most = requests
-        .iter()
-        .filter(|(_, amount)| amount.nanos() > 0)
-        .filter_map(|(name, amount)| Some(allocatable.get(name)?.nanos() / amount.nanos()));
-    let per_node = most.min().filter(|most| (1..=2).contains(most))?;
-    Some((i128::from(count) + per_node - 1) / per_node)
-}
-
 impl Pool {
-    /// Three zones of the region whose prices are known.
-    pub(super) fn zones(&self) -> [String; 3] {
+    /// Zones of the region whose prices are known: three, or more if pods need more and the region has them.
+    pub(super) fn zones(&self) -> Vec<String> {
         let region = self.node_type.region();
-        let ends = match self.node_type.machine.provider {
-            Provider::Aws => ["a", "b", "c"],
-            Provider::Azure => ["-1", "-2", "-3"],
-            Provider::Gcp => ["-a", "-b", "-c"],
+        let ends: &[&str] = match self.node_type.machine.provider {
+            Provider::Aws => &["a", "b", "c", "d", "e", "f"],
+            Provider::Azure => &["-1", "-2", "-3"],
+            Provider::Gcp => &["-a", "-b", "-c", "-f"],
         };
-        ends.map(|end| format!("{region}{end}"))
+        let count = self.least_zones.clamp(3, ends.len());
+        ends[..count].iter().map(|end| format!("{region}{end}")).collect()
     }
 
     /// Description of its machine: `2 CPU, 8 GiB, 0.0960 USD an hour`.
@@ -361,22 +304,7 @@ mod tests {
     use super::*;
     use cluster::pod_template::Toleration;
 
-    fn list(amounts: &[(&'static str, &str)]) -> ResourceList {
-        amounts.iter().map(|(name, text)| (*name, text.parse().expect("a quantity"))).collect()
-    }
-
-    #[test]
-    fn nodes_are_counted_by_the_scarcest_resource_with_room_to_spare() {
-        let node = list(&[("cpu", "2"), ("memory", "8Gi"), ("pods", "29")]);
-        // 10 CPU plus a quarter: 12.5 CPU on nodes of 2.
-        assert_eq!(count_of(&node, &[(list(&[("cpu", "1"), ("memory", "1Gi")]), 10)]), Some(7));
-        assert_eq!(count_of(&node, &[(list(&[("cpu", "1m")]), 100)]), Some(5));
-        // No two fit on a node: almost half of each node stays free.
-        assert_eq!(count_of(&node, &[(list(&[("cpu", "1.1")]), 4)]), Some(4));
-        assert_eq!(count_of(&node, &[(list(&[("cpu", "700m")]), 20)]), Some(10), "two of each");
-        assert_eq!(count_of(&node, &[(list(&[("cpu", "3")]), 1)]), None);
-        assert_eq!(count_of(&node, &[(list(&[(GPU, "1")]), 1)]), None);
-    }
+    const GPU: &str = "nvidia.com/gpu";
 
     #[test]
     fn a_pool_is_tainted_if_all_of_its_pods_tolerate_it() {
@@ -403,53 +331,15 @@ mod tests {
             ..Inventory::default()
         };
         let keys = |workloads: &[&str]| -> Vec<String> {
-            let workloads: Vec<_> = workloads.iter().map(|name| id(name)).collect();
-            taints(&inventory, &workloads).iter().map(|taint| taint.key.to_string()).collect()
+            let is_asked =
+                |workload: &ObjectReference| workloads.iter().any(|name| id(name) == *workload);
+            let all = inventory.workloads.iter().filter(|(workload, _)| is_asked(workload));
+            let members: Vec<Member<'_>> =
+                all.map(|(workload, shape)| Member { workload, shape, most: 1 }).collect();
+            taints(&members).iter().map(|taint| taint.key.to_string()).collect()
         };
         assert_eq!(keys(&["Deployment/a"]), [GPU, "team"]);
         assert_eq!(keys(&["Deployment/a", "Deployment/b"]), [GPU]);
         assert!(keys(&[]).is_empty());
-    }
-
-    #[test]
-    fn the_warm_up_is_as_long_as_nodes_pull_images() {
-        let workload = |replicas| PodShape { replicas, ..PodShape::default() };
-        let minutes = |replicas: i64| {
-            let id: ObjectReference = "Deployment/web".parse().expect("a reference");
-            let workloads = BTreeMap::from([(id, workload(replicas))]);
-            warm_up_minutes(&Inventory { workloads, ..Inventory::default() }, &[], 5)
-        };
-        // On one node: 24 images of 10 s take 4 minutes, half as long again 6.
-        assert_eq!([1, 24, 10_000].map(minutes), [5, 8, 30]);
-    }
-
-    #[test]
-    fn larger_nodes_are_taken_where_there_would_be_many_small_ones() {
-        let of = |count| {
-            counted(&general_types(), &[(list(&[("cpu", "500m"), ("memory", "1Gi")]), count)], 2)
-        };
-        let (small, count) = of(3).expect("it fits");
-        assert_eq!((small.to_string().as_str(), count), ("aws/m5.large", 2));
-        let (large, count) = of(200).expect("it fits");
-        assert_eq!((large.to_string().as_str(), count), ("aws/m5.4xlarge", 8));
-    }
-
-    #[test]
-    fn a_device_that_no_machine_has_does_not_keep_a_pod_from_a_node() {
-        let pods = vec![
-            (list(&[("cpu", "1"), ("example.com/dongle", "2")]), 1),
-            (list(&[("cpu", "500")]), 1),
-        ];
-        assert_eq!(general_type(&pods, 2).map(|(_, count)| count), Some(2));
-        assert!(devices().contains("aws.amazon.com/neuron"));
-    }
-
-    #[test]
-    fn pods_with_gpus_get_machines_with_gpus() {
-        let pods = vec![(list(&[("cpu", "4"), (GPU, "4")]), 2)];
-        let (node_type, count) =
-            device_type(&Group { pods, ..Group::default() }, GPU).expect("it fits");
-        assert!(node_type.gpus.is_some_and(|gpus| gpus.count >= 4));
-        assert!(count >= 2);
     }
 }

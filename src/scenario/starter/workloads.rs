@@ -11,6 +11,10 @@ use engine::{SimDuration, format_duration};
 
 /// Guessed CPU time of a request.
 const CPU_TIME: SimDuration = SimDuration::from_millis(20);
+/// Minimum of that guess.
+const CPU_TIME_MIN: SimDuration = SimDuration::from_millis(1);
+/// A request takes at most this part of the quota of a period.
+const QUOTA_SHARE: i64 = 4;
 /// Period of CFS quotas.
 const QUOTA_PERIOD: SimDuration = SimDuration::from_millis(100);
 
@@ -45,7 +49,7 @@ impl Starter<'_> {
             served.write(out, workload, gpu)?;
         }
         for (position, workload) in serving.into_iter().enumerate() {
-            self.write_workload(out, workload, position == 0, calls)?;
+            self.write_workload(out, workload, position == 0, models, calls)?;
         }
         write_batch(out, &batch, self.inventory)
     }
@@ -56,6 +60,7 @@ impl Starter<'_> {
         out: &mut String,
         workload: &ObjectReference,
         is_first: bool,
+        models: &Models<'_>,
         calls: &Calls<'_>,
     ) -> fmt::Result {
         let shape = self.inventory.workloads.get(workload);
@@ -111,7 +116,7 @@ impl Starter<'_> {
             )?;
         }
         writeln!(out, "      waitTime: {{distribution: exponential, mean: 30ms}}")?;
-        calls.write(out, workload)
+        calls.write(out, workload, models)
     }
 }
 
@@ -135,10 +140,11 @@ fn write_batch(out: &mut String, batch: &[&ObjectReference], inventory: &Invento
     Ok(())
 }
 
-/// Guessed CPU time of a request: [`CPU_TIME`], limited to a CPU limit's quota in one CFS period. A lower limit would
-/// throttle every request, which its author would have noticed.
+/// Guessed CPU time of a request: [`CPU_TIME`], limited to a quarter of a CPU limit's quota in one CFS period. With more, the
+/// pods would be throttled at the guessed traffic all the time, which their author would have noticed.
 pub(super) fn guessed_cpu_time(shape: Option<&PodShape>) -> SimDuration {
     let limit = shape.and_then(|shape| shape.cpu_limit);
     let quota = limit.map(|limit| QUOTA_PERIOD / 1000 * limit.0);
-    quota.map_or(CPU_TIME, |quota| quota.min(CPU_TIME))
+    let most = quota.map(|quota| (quota / QUOTA_SHARE).max(CPU_TIME_MIN));
+    most.map_or(CPU_TIME, |most| most.min(CPU_TIME))
 }
