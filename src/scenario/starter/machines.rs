@@ -161,10 +161,10 @@ fn with_disks(pods: &Pods, choose: impl Fn(&Pods) -> Option<(NodeType, i64)>) ->
         .map(|(requests, count)| (only(requests, |name| **name != *DISK), *count))
         .collect();
     let (node_type, count) = choose(&rest)?;
-    let asked = |requests: &ResourceList| requests.get(DISK).map_or(0, |amount| amount.nanos());
+    let asked = |requests: &ResourceList| requests.get(DISK).map_or(0, Quantity::nanos);
     let largest = pods.iter().map(|(requests, _)| asked(requests)).max().unwrap_or_default();
     let total: i128 = pods.iter().map(|(requests, each)| asked(requests) * i128::from(*each)).sum();
-    let usual = node_type.allocatable().get(DISK).map_or(0, |amount| amount.nanos());
+    let usual = node_type.allocatable().get(DISK).map_or(0, Quantity::nanos);
     let per_node = total * SLACK.0 / SLACK.1 / i128::from(count.max(1));
     let needed = largest.max(per_node);
     let steps = (needed + DISK_STEP_GIB * GIB_NANOS - 1) / (DISK_STEP_GIB * GIB_NANOS);

@@ -110,20 +110,21 @@ fn add_pools(
     let all: Vec<_> = members.iter().map(|one| (one.shape.requests.clone(), one.most)).collect();
     // Pods that share a pool of usual machines shall survive the loss of one.
     let least_general = if domain.is_some() { 1 } else { 2 };
-    let size = |pods, least| sized(device.as_ref(), members, pods, cloud, (least, least_general));
+    let size =
+        |pods: &[_], least| sized(device.as_ref(), members, pods, cloud, (least, least_general));
     let mut needed = 1;
     let mut least_zones = 1;
     let found = if let Some(key) = &domain {
         needed = domains(members, key);
         // A domain has its share of the pods that exclude each other from a node.
-        size(of_one_domain(members, key), (apart + needed - 1) / needed)
+        size(&of_one_domain(members, key), (apart + needed - 1) / needed)
     } else {
-        size(all, apart)
+        size(&all, apart)
     };
     let Some((mut machines, is_gpu)) = found else { return };
     let zones = domains(members, ZONE_LABEL);
     if domain.is_none() && zones > 1 && members.iter().any(is_bound_to_zone) {
-        let of_zone = size(of_one_domain(members, ZONE_LABEL), 1);
+        let of_zone = size(&of_one_domain(members, ZONE_LABEL), 1);
         // The nodes are spread over at least three zones.
         least_zones = zones.max(3);
         let per_zone = of_zone.map_or(1, |(one, _)| one.count);
@@ -168,7 +169,7 @@ fn is_bound_to_zone(member: &Member<'_>) -> bool {
 fn sized(
     device: Option<&Name>,
     members: &[Member<'_>],
-    pods: Vec<(ResourceList, i64)>,
+    pods: &[(ResourceList, i64)],
     cloud: Provider,
     (least, least_general): (i64, i64),
 ) -> Option<(Machines, bool)> {
@@ -176,7 +177,7 @@ fn sized(
         Some((general_type(cloud, pods, least.max(least_general))?, false))
     };
     let Some(device) = device else {
-        return general(&pods);
+        return general(pods);
     };
     // Other devices are ignored, such as network interfaces of the same machine.
     let known = |name: &Name| !name.contains('/') || name == device;
