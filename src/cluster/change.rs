@@ -126,7 +126,7 @@ impl PodChanges {
     pub const GATES: Self = Self(1 << 10);
     /// The requested, allocated or actual resources of its containers changed.
     pub const RESIZED: Self = Self(1 << 11);
-    /// It got its address, or its sandbox ended.
+    /// It got its address.
     pub const ADDRESS: Self = Self(1 << 12);
 
     /// The union of both sets.

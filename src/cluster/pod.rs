@@ -202,11 +202,11 @@ impl Pod {
         self.ready.is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
-    /// Whether it has an address (`status.podIP`): its kubelet reported the sandbox. Without reports of conditions, from
-    /// its start.
+    /// Whether it has an address (`status.podIP`): its kubelet reported the sandbox. It keeps the address when the sandbox
+    /// has ended (`getPodIPs` of the kubelet's `pleg`). Without reports of conditions it has one from its start.
     pub fn has_address(&self) -> bool {
         match self.conditions.ready_to_start_containers {
-            Some(condition) => condition.is_true(),
+            Some(condition) => condition.is_true() || self.phase != PodPhase::Pending,
             None => self.start_time.is_some(),
         }
     }

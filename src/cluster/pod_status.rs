@@ -35,7 +35,7 @@ pub(super) fn report_pod(
     }
     let ready = report.ready;
     let gets = report.ready_to_start_containers == ConditionStatus::True;
-    let of_containers = if had_address == gets {
+    let of_containers = if had_address || !gets {
         PodChanges::CONTAINERS
     } else {
         PodChanges::CONTAINERS.and(PodChanges::ADDRESS)

@@ -205,7 +205,7 @@ fn what_is_new_is_written_in_one_go_and_what_is_not_is_not_written() {
     let expected = [
         PodChanges::PHASE,
         containers,
-        containers.and(PodChanges::PHASE),
+        containers.and(PodChanges::PHASE).and(PodChanges::ADDRESS),
         containers.and(PodChanges::READY),
     ];
     assert_eq!(one.writes, expected.map(update), "taken, waiting, running, ready");
