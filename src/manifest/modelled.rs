@@ -215,7 +215,7 @@ const NEUTRAL: [(&str, &str, &str); 38] = [
 ];
 
 /// Consequences of fields that are not simulated, by type and fields.
-const MEANINGS: [(&str, &str, &str); 36] = [
+const MEANINGS: [(&str, &str, &str); 35] = [
     ("ResourceFlavorSpec", "topologyName", "Jobs are admitted regardless of topology"),
     (
         "ClusterQueueSpec",
@@ -227,11 +227,6 @@ const MEANINGS: [(&str, &str, &str); 36] = [
         "FlavorFungibility",
         "preference",
         "flavors that need preemption come after those that borrow",
-    ),
-    (
-        "ClusterQueuePreemption",
-        "borrowWithinCohort",
-        "no Job is preempted so that another may borrow",
     ),
     (
         "CanaryStrategy",

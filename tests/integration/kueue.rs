@@ -202,3 +202,22 @@ fn the_explanation_of_a_queue_has_its_quota_and_why_jobs_wait() {
     assert!(text.contains("flavor big: cpu 3 used of 4, 2 available"), "{text}");
     assert!(text.contains("pending: Job/default/b: couldn't assign flavors: insufficient unused quota for cpu in flavor big"), "{text}");
 }
+
+#[test]
+fn a_queue_that_may_borrow_within_its_cohort_preempts_lower_priorities_of_others_for_that() {
+    let jobs = [("lower", "blue", 4, ""), ("five", "red", 5, URGENT)];
+    let open = "patch: {workload: ClusterQueue/red, patch: {spec: {stopPolicy: None}}}";
+    let after = |borrow: &str| {
+        let red = format!("stopPolicy: Hold, preemption: {{reclaimWithinCohort: Any{borrow}}}");
+        let mut run = run(&red, "queueingStrategy: BestEffortFIFO", &jobs, Some(("20s", open)));
+        run.until(10);
+        assert_eq!(started(&run), ["lower"]);
+        run.until(55);
+        started(&run)
+    };
+    // Five are more than the quota of the queue itself.
+    assert_eq!(after(""), ["lower"]);
+    assert_eq!(after(", borrowWithinCohort: {policy: LowerPriority}"), ["five"]);
+    let below = after(", borrowWithinCohort: {policy: LowerPriority, maxPriorityThreshold: -1}");
+    assert_eq!(below, ["lower"]);
+}

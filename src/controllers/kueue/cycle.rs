@@ -6,34 +6,35 @@ use std::collections::{BTreeMap, VecDeque};
 use super::flavors::{Assignment, Mode, assign};
 use super::preemption::{self, Preemption};
 use super::quota::{Quotas, Usage};
+use super::workload::{PodSet, WorkloadId};
 use cluster::Name;
-use cluster::job::JobId;
 use cluster::kueue::{ClusterQueueSpec, QueuePreemption, ResourceFlavorSpec};
-use cluster::pod_template::PodSpec;
 use engine::SimTime;
 
-/// A Job that waits for its admission.
+/// A workload that waits for its admission.
 #[derive(Clone, Debug)]
 pub struct Pending<'a> {
-    /// The Job.
-    pub job: JobId,
+    /// The workload.
+    pub id: WorkloadId,
     /// Its ClusterQueue.
     pub queue: Name,
     /// Its priority there.
     pub priority: i32,
-    /// When it was created, with a number that orders Jobs of one instant.
+    /// When it was created, with a number that orders workloads of one instant.
     pub created: (SimTime, u64),
     /// Its pods.
-    pub pod: &'a PodSpec,
-    /// What they request together, thousandths of a unit.
-    pub requests: BTreeMap<Name, i64>,
+    pub pod_sets: Vec<PodSet<'a>>,
+    /// Whether its queue has a quota of pods.
+    pub counts_pods: bool,
+    /// The least number of pods with which it may be admitted, if fewer than all will do.
+    pub least: Option<i64>,
 }
 
-/// A Job with a reservation of quota.
+/// A workload with a reservation of quota.
 #[derive(Clone, Debug)]
 pub struct Admitted {
-    /// The Job.
-    pub job: JobId,
+    /// The workload.
+    pub id: WorkloadId,
     /// Its ClusterQueue.
     pub queue: Name,
     /// Its priority there.
@@ -60,12 +61,12 @@ pub struct Setup<'a> {
 /// The decisions of one pass.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
-    /// Jobs to admit, with their flavors.
-    pub admitted: Vec<(JobId, Name, Assignment)>,
-    /// Jobs to evict.
+    /// Workloads to admit, with their flavors.
+    pub admitted: Vec<(WorkloadId, Name, Assignment)>,
+    /// Workloads to evict.
     pub preempted: Vec<Preemption>,
     /// Why the others wait.
-    pub waits: BTreeMap<JobId, String>,
+    pub waits: BTreeMap<WorkloadId, String>,
 }
 
 /// Runs scheduling cycles until no waiting Job can be admitted.
@@ -87,8 +88,7 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
         let mut entries: Vec<(Pending<'_>, Assignment)> = heads
             .filter_map(|head| {
                 let spec = setup.queues.get(&head.queue)?;
-                let queue = (&head.queue, *spec);
-                let assignment = assign(&quotas, queue, &setup.flavors, head.pod, &head.requests);
+                let assignment = best(setup, &quotas, (&head.queue, *spec), admitted, &head);
                 Some((head, assignment))
             })
             .collect();
@@ -107,7 +107,7 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
             }
             if assignment.mode == Mode::Fit {
                 quotas.add(&queue, &assignment.usage);
-                decisions.admitted.push((head.job, queue, assignment));
+                decisions.admitted.push((head.id, queue, assignment));
                 continue;
             }
             let victims = match assignment.mode {
@@ -119,7 +119,7 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
             let is_strict = setup.queues.get(&queue).is_some_and(|spec| spec.is_strict);
             if is_strict || !victims.is_empty() {
                 // Those behind it wait until it is admitted.
-                block(&mut queues, &queue, &mut decisions.waits, head.job);
+                block(&mut queues, &queue, &mut decisions.waits, head.id);
             }
             if is_strict && assignment.mode == Mode::Preempt && victims.is_empty() {
                 reserve(setup, &mut quotas, &queue, &assignment);
@@ -129,7 +129,7 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
                 format!("couldn't assign flavors: {reasons}")
             } else {
                 for victim in &victims {
-                    if let Some(one) = admitted.iter().find(|one| one.job == victim.victim) {
+                    if let Some(one) = admitted.iter().find(|one| one.id == victim.victim) {
                         quotas.remove(&one.queue, &one.usage);
                     }
                 }
@@ -137,10 +137,55 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
                 quotas.add(&queue, &assignment.usage);
                 format!("waits for {} preempted Jobs to end: {reasons}", victims.len())
             };
-            decisions.waits.insert(head.job, wait);
+            decisions.waits.insert(head.id, wait);
             decisions.preempted.extend(victims);
         }
     }
+}
+
+/// The flavors for a workload: with all its pods, or, if those neither fit nor can make room, with the most with which it
+/// fits or can (`getInitialAssignments`, `PodSetReducer`).
+fn best(
+    setup: &Setup<'_>,
+    quotas: &Quotas,
+    queue: (&Name, &ClusterQueueSpec),
+    admitted: &[Admitted],
+    head: &Pending<'_>,
+) -> Assignment {
+    let with = |count: Option<i64>| {
+        let of_set = |set: &PodSet<'_>| {
+            super::workload::requests(set.pod, count.unwrap_or(set.count), head.counts_pods)
+        };
+        let sets: Vec<_> = head.pod_sets.iter().map(|set| (set, of_set(set))).collect();
+        Assignment { count, ..assign(quotas, queue, &setup.flavors, &sets) }
+    };
+    let helps = |assignment: &Assignment| match assignment.mode {
+        Mode::Fit => true,
+        Mode::Preempt => {
+            !preemption::victims(setup, quotas, admitted, head, &assignment.usage).is_empty()
+        }
+        Mode::NoFit => false,
+    };
+    let full = with(None);
+    let all = head.pod_sets.first().map_or(0, |set| set.count);
+    let Some(least) = head.least.filter(|least| *least < all) else { return full };
+    if helps(&full) {
+        return full;
+    }
+    // The fewer pods, the better it fits.
+    let (mut fits, mut fails) = (None, all);
+    let mut low = least;
+    while low < fails {
+        let middle = low + (fails - 1 - low + 1) / 2;
+        let tried = with(Some(middle));
+        if helps(&tried) {
+            fits = Some(tried);
+            low = middle + 1;
+        } else {
+            fails = middle;
+        }
+    }
+    fits.unwrap_or(full)
 }
 
 /// Keeps free quota for the first Job of a queue that waits in order: it is considered again in each cycle, and where
@@ -176,10 +221,10 @@ fn in_order(mut pending: Vec<Pending<'_>>) -> BTreeMap<Name, VecDeque<Pending<'_
 fn block(
     queues: &mut BTreeMap<Name, VecDeque<Pending<'_>>>,
     queue: &Name,
-    waits: &mut BTreeMap<JobId, String>,
-    head: JobId,
+    waits: &mut BTreeMap<WorkloadId, String>,
+    head: WorkloadId,
 ) {
-    for behind in queues.remove(queue).into_iter().flatten().filter(|one| one.job != head) {
-        waits.insert(behind.job, "waits behind the first Job of its queue".to_owned());
+    for behind in queues.remove(queue).into_iter().flatten().filter(|one| one.id != head) {
+        waits.insert(behind.id, "waits behind the first Job of its queue".to_owned());
     }
 }

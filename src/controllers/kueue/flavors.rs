@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::quota::{Quotas, Usage};
+use super::workload::PodSet;
 use cluster::Name;
-use cluster::kueue::{ClusterQueueSpec, FlavorQuotas, ResourceFlavorSpec, ResourceGroup};
+use cluster::kueue::{
+    ClusterQueueSpec, FlavorQuotas, QueuePreemption, ResourceFlavorSpec, ResourceGroup,
+};
 use cluster::pod_template::{PodSpec, TaintEffect};
 
 /// What a Job needs to be admitted, in order of preference.
@@ -25,29 +28,47 @@ pub struct Assignment {
     pub mode: Mode,
     /// Whether it needs more than the nominal quota of its queue.
     pub borrows: bool,
-    /// Flavor by resource.
-    pub flavors: BTreeMap<Name, Name>,
+    /// Flavor by resource, of each set of pods.
+    pub flavors: BTreeMap<Name, BTreeMap<Name, Name>>,
+    /// Number of pods, if it is not all of them.
+    pub count: Option<i64>,
     /// Amounts by flavor and resource.
     pub usage: Usage,
     /// Why it does not fit.
     pub reasons: Vec<String>,
 }
 
-/// The flavors for pods of this spec, which request these amounts together, in thousandths of a unit.
+/// The flavors for these sets of pods, each of which requests these amounts together, in thousandths of a unit.
 pub fn assign(
     quotas: &Quotas,
-    (queue, spec): (&Name, &ClusterQueueSpec),
+    queue: (&Name, &ClusterQueueSpec),
     flavors: &BTreeMap<Name, &ResourceFlavorSpec>,
-    pod: &PodSpec,
-    requests: &BTreeMap<Name, i64>,
+    sets: &[(&PodSet<'_>, BTreeMap<Name, i64>)],
 ) -> Assignment {
     let mut assignment = Assignment {
         mode: Mode::Fit,
         borrows: false,
         flavors: BTreeMap::new(),
+        count: None,
         usage: Usage::new(),
         reasons: Vec::new(),
     };
+    for (set, requests) in sets {
+        assign_set(quotas, queue, flavors, (set, requests), &mut assignment);
+    }
+    assignment
+}
+
+/// The flavors for one set, beside what the sets before it use.
+fn assign_set(
+    quotas: &Quotas,
+    (queue, spec): (&Name, &ClusterQueueSpec),
+    flavors: &BTreeMap<Name, &ResourceFlavorSpec>,
+    (set, requests): (&PodSet<'_>, &BTreeMap<Name, i64>),
+    assignment: &mut Assignment,
+) {
+    let pod = set.pod;
+    let before = assignment.usage.clone();
     let is_covered =
         |resource: &Name| spec.groups.iter().any(|group| group.resources.contains(resource));
     for resource in requests.keys().filter(|resource| !is_covered(resource)) {
@@ -66,8 +87,8 @@ pub fn assign(
                 assignment.reasons.push(why);
                 continue;
             }
-            let (mode, borrows) =
-                mode_of(quotas, queue, &flavor.flavor, &wanted, &mut assignment.reasons);
+            let place = (queue, spec, &flavor.flavor);
+            let (mode, borrows) = mode_of(quotas, place, &wanted, &before, &mut assignment.reasons);
             // Without borrowing before with, where the queue says so.
             let rank = |mode: Mode, borrows: bool| (mode, !(borrows && spec.avoids_borrowing));
             if best.is_none_or(|(known, borrowed, _)| rank(mode, borrows) > rank(known, borrowed)) {
@@ -89,12 +110,12 @@ pub fn assign(
         assignment.mode = assignment.mode.min(mode);
         assignment.borrows |= borrows;
         for (resource, amount) in wanted {
-            assignment.flavors.insert(resource.clone(), flavor.flavor.clone());
+            let own = assignment.flavors.entry(set.name.clone()).or_default();
+            own.insert(resource.clone(), flavor.flavor.clone());
             let key = (flavor.flavor.clone(), resource.clone());
             *assignment.usage.entry(key).or_default() += amount;
         }
     }
-    assignment
 }
 
 /// Whether pods of this spec can run on the nodes of a flavor, by taints and node selector.
@@ -124,12 +145,12 @@ fn accepts(
     }
 }
 
-/// What these amounts need in a flavor, and whether they borrow.
+/// What these amounts need in a flavor beside those `before` them, and whether they borrow.
 fn mode_of(
     quotas: &Quotas,
-    queue: &Name,
-    flavor: &Name,
+    (queue, spec, flavor): (&Name, &ClusterQueueSpec, &Name),
     wanted: &[(&Name, i64)],
+    before: &Usage,
     reasons: &mut Vec<String>,
 ) -> (Mode, bool) {
     let mut mode = Mode::Fit;
@@ -137,12 +158,20 @@ fn mode_of(
     for (resource, amount) in wanted {
         let key = (flavor.clone(), (*resource).clone());
         let available = quotas.available(queue, &key);
-        borrows |= quotas.borrows(queue, &key, *amount);
-        if *amount <= available {
+        let amount = amount + before.get(&key).copied().unwrap_or_default();
+        borrows |= quotas.borrows(queue, &key, amount);
+        if amount <= available {
             continue;
         }
-        let nominal = quotas.of(queue, &key).0.nominal_milli;
-        if *amount > nominal {
+        let (quota, _) = quotas.of(queue, &key);
+        // Who may preempt while borrowing gets along with what the cohort has, too (`canPreemptWhileBorrowing`).
+        let most = match spec.borrow_within_cohort {
+            Some(_) if spec.within_cohort != QueuePreemption::Never => {
+                quotas.potential(queue, &key)
+            }
+            _ => quota.nominal_milli,
+        };
+        if amount > most {
             mode = Mode::NoFit;
             reasons.push(format!("insufficient quota for {resource} in flavor {flavor}"));
         } else {

@@ -101,6 +101,13 @@ impl Quotas {
         local + lent
     }
 
+    /// Amount that a queue could use at most if no other used anything (`potentialAvailable`).
+    pub fn potential(&self, name: &Name, resource: &FlavorResource) -> i64 {
+        let mut empty = self.clone();
+        empty.queues.values_mut().for_each(|queue| queue.usage.clear());
+        empty.available(name, resource)
+    }
+
     /// Whether a queue uses, or with this amount would use, more than its nominal quota.
     pub fn borrows(&self, queue: &Name, resource: &FlavorResource, more: i64) -> bool {
         let (quota, used) = self.of(queue, resource);
