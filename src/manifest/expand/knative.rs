@@ -138,7 +138,7 @@ fn check_hpa(annotations: &Annotations<'_>) -> Result<(), Mistake> {
         return Err(refused(utilization.0, text, "a number from 1 to 100"));
     }
     if let Some(text) = annotations.get("window", "window") {
-        let seconds = parse_duration(text).ok().map(|window| window.as_secs_f64());
+        let seconds = parse_duration(text).ok().map(engine::SimDuration::as_secs_f64);
         if seconds.is_none_or(|one| !(6.0..=3600.0).contains(&one) || one.fract() != 0.0) {
             return Err(refused("window", text, "a duration from 6s to 1h in whole seconds"));
         }
