@@ -14,7 +14,7 @@ use super::node::{ConditionStatus, Node, NodeId, Taint};
 use super::objects::{AnySpec, AnyStatus, ObjectId};
 use super::pod::{Owner, PodId, PodPhase, RestartCounts};
 use super::pod_autoscaler::{PodAutoscalerId, RevisionReport};
-use super::pod_template::{PodTemplate, ResourceList, TemplateId};
+use super::pod_template::{PodTemplate, ResourceList, TemplateId, Toleration};
 use super::replica_set::{ReplicaSetId, ReplicaSetUpdate};
 use super::resize::{ContainerResize, ResizeStep};
 use super::scale::ScaleTarget;
@@ -95,6 +95,8 @@ pub enum Action {
     SetPodUid(PodId, u64),
     /// Removes all `spec.schedulingGates` of a pod.
     UngatePod(PodId),
+    /// Removes Kueue's gate of a pod, and adds these labels to its node selector and these tolerations.
+    AdmitPod(PodId, Box<(Labels, Vec<Toleration>)>),
     /// The `resize` sub-resource of a pod: new CPU and memory amounts for its containers.
     ResizePod(PodId, Vec<ContainerResize>),
     /// Records the kubelet's progress with a pod's resize.
@@ -177,6 +179,7 @@ impl Action {
             Self::SetPodReady(..) => "SetPodReady",
             Self::SetPodUid(..) => "SetPodUid",
             Self::UngatePod(..) => "UngatePod",
+            Self::AdmitPod(..) => "AdmitPod",
             Self::ResizePod(..) => "ResizePod",
             Self::StepResize(..) => "StepResize",
             Self::SetPodRestarts(..) => "SetPodRestarts",

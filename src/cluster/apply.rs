@@ -5,6 +5,7 @@ use super::change::{Change, PodChanges, Write};
 use super::controller_revision::Revision;
 use super::daemon_set::DaemonSet;
 use super::deployment::Deployment;
+use super::kueue_pods;
 use super::limit_range;
 use super::meta::ObjectMeta;
 use super::node::ConditionStatus;
@@ -160,6 +161,7 @@ fn carry_out(
             Ok(())
         }
         Action::UngatePod(pod) => resize::ungate_pod(store, pod, changes),
+        Action::AdmitPod(pod, place) => kueue_pods::admit_pod(store, pod, *place, changes),
         Action::ResizePod(pod, resizes) => resize::resize_pod(store, pod, &resizes, changes),
         Action::StepResize(pod, step) => resize::step_resize(store, now, pod, *step, changes),
         Action::SetPodRestarts(pod, restarts) => {

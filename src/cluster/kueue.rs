@@ -104,8 +104,18 @@ pub struct ClusterQueueSpec {
     pub within_queue: QueuePreemption,
     /// `preemption.reclaimWithinCohort`.
     pub within_cohort: QueuePreemption,
+    /// `preemption.borrowWithinCohort` with the policy LowerPriority: Jobs of other queues may be preempted even if the
+    /// queue then borrows.
+    pub borrow_within_cohort: Option<BorrowWithinCohort>,
     /// `stopPolicy` other than None: nothing is admitted.
     pub is_stopped: bool,
+}
+
+/// `preemption.borrowWithinCohort` of a ClusterQueue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BorrowWithinCohort {
+    /// `maxPriorityThreshold`: the highest priority of a Job that may be preempted; absent = below that of the other.
+    pub max_priority: Option<i32>,
 }
 
 /// Jobs that a pending one may preempt.

@@ -30,6 +30,7 @@ mod job_update;
 pub mod karpenter;
 pub mod kind;
 pub mod kueue;
+mod kueue_pods;
 pub mod limit_range;
 pub mod meta;
 pub mod metrics;

@@ -10,7 +10,7 @@ use super::quota;
 use super::service_account::ServiceAccount;
 use super::store::Store;
 
-/// The template after admission: `LimitRanger`, the webhooks of a mesh and of the VPA, then validating plugins.
+/// The template after admission: `LimitRanger`, the webhooks of a mesh, of the VPA and of Kueue, then validating plugins.
 pub(super) fn admit(
     store: &mut Store,
     pod: &NamespacedName,
@@ -20,6 +20,7 @@ pub(super) fn admit(
     let template = store.default_by_limit_ranges(&pod.namespace, template);
     let template = store.inject_proxy(&pod.namespace, template);
     let template = store.admit_by_vpa(owner, template);
+    let template = store.admit_by_kueue(owner, template);
     let spec = &store.templates[template].spec;
     has_service_account(store, pod, &spec.service_account_name)?;
     limit_range::admit_pod(store, &pod.namespace, &pod.name, spec)?;

@@ -261,7 +261,7 @@ fn raise(template: &mut PodTemplate, to: &PodTemplate) {
 }
 
 /// Switches a pod to another template with the same labels; returns whether it differs.
-fn move_to(store: &mut Store, id: PodId, template: TemplateId) -> bool {
+pub(super) fn move_to(store: &mut Store, id: PodId, template: TemplateId) -> bool {
     let before = std::mem::replace(&mut store.pods[id].template, template);
     store.index.pods_by_template[before.index()].remove(&id);
     store.list_by_template(template, id);

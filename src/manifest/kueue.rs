@@ -143,8 +143,15 @@ struct FlavorFungibility {
 #[serde(rename_all = "camelCase", default)]
 struct ClusterQueuePreemption {
     reclaim_within_cohort: Option<String>,
-    borrow_within_cohort: Opaque,
+    borrow_within_cohort: Option<BorrowWithinCohort>,
     within_cluster_queue: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+struct BorrowWithinCohort {
+    policy: Option<String>,
+    max_priority_threshold: Option<i32>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -218,6 +225,14 @@ pub(super) fn cluster_queue(object: &ClusterQueue, errors: &mut FieldErrors) -> 
         &reclaim,
         &at.field("reclaimWithinCohort"),
     );
+    let borrow = preemption.borrow_within_cohort.unwrap_or_default();
+    let at_borrow = at.field("borrowWithinCohort");
+    let policies = [("Never", false), ("LowerPriority", true)];
+    let borrows = errors.choose(borrow.policy.as_deref(), &policies, &at_borrow.field("policy"));
+    if borrows && within_cohort == QueuePreemption::Never {
+        // A rule of the CustomResourceDefinition.
+        errors.push(&at, "reclaimWithinCohort=Never and borrowWithinCohort.Policy!=Never");
+    }
     let selector = spec.namespace_selector.as_ref();
     ClusterQueueSpec {
         cohort: name(spec.cohort_name.as_ref().or(spec.cohort.as_ref())),
@@ -229,6 +244,9 @@ pub(super) fn cluster_queue(object: &ClusterQueue, errors: &mut FieldErrors) -> 
         stops_at_preemption,
         within_queue,
         within_cohort,
+        borrow_within_cohort: borrows.then_some(cluster::kueue::BorrowWithinCohort {
+            max_priority: borrow.max_priority_threshold,
+        }),
         is_stopped: is_stopped(spec.stop_policy.as_deref(), errors),
     }
 }

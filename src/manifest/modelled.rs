@@ -96,8 +96,8 @@ const MODELLED: [(&str, &str); 59] = [
     ("NetworkPolicySpec NetworkPolicyIngressRule NetworkPolicyEgressRule", "*"),
     ("NetworkPolicyPeer NetworkPolicyPort IPBlock", "*"),
     ("LimitRangeSpec LimitRangeItem Taint ContainerImage", "*"),
-    ("TopologySelectorTerm TopologySelectorLabelRequirement CSINodeSpec", "*"),
-    ("CSINodeDriver VolumeNodeResources", "name allocatable count"),
+    ("TopologySelectorTerm TopologySelectorLabelRequirement CSINodeSpec VolumeNodeResources", "*"),
+    ("CSINodeDriver", "name allocatable"),
     ("NodeSpec", "taints unschedulable"),
     ("NodeStatus", "allocatable capacity conditions images"),
     ("NodeCondition", "type status"),
@@ -215,7 +215,7 @@ const NEUTRAL: [(&str, &str, &str); 38] = [
 ];
 
 /// Consequences of fields that are not simulated, by type and fields.
-const MEANINGS: [(&str, &str, &str); 36] = [
+const MEANINGS: [(&str, &str, &str); 35] = [
     ("ResourceFlavorSpec", "topologyName", "Jobs are admitted regardless of topology"),
     (
         "ClusterQueueSpec",
@@ -227,11 +227,6 @@ const MEANINGS: [(&str, &str, &str); 36] = [
         "FlavorFungibility",
         "preference",
         "flavors that need preemption come after those that borrow",
-    ),
-    (
-        "ClusterQueuePreemption",
-        "borrowWithinCohort",
-        "no Job is preempted so that another may borrow",
     ),
     (
         "CanaryStrategy",

@@ -258,6 +258,10 @@ fn pods_with_a_queue_are_gated_until_their_group_has_quota() {
     assert_eq!(placed(&run), ["g1", "g2", "g3", "late"]);
     let explained = run.explain("ClusterQueue/all");
     assert!(explained.contains("admitted: pod group default/g"), "{explained}");
+    let waits = "pending: pod group default/h: waits for 2 more pods of its group";
+    assert!(explained.contains(waits), "{explained}");
+    let queues = run.0.view().store().cluster_queues();
+    assert_eq!(queues.values().next().expect("one").status.pending, 0, "no workload yet");
 }
 
 #[test]
@@ -314,6 +318,43 @@ fn a_job_that_may_run_with_fewer_pods_gets_as_many_as_there_is_quota_for() {
     let mut run = self::run(&(queue("") + &job("many", 9, &too_many)), "", "");
     run.until(60);
     assert!(jobs(&run)[0].spec.suspend);
+}
+
+#[test]
+fn a_preempted_job_that_ran_with_fewer_pods_gets_all_of_them_once_there_is_quota() {
+    let job = |name: &str, pods: u32, queue: &str, annotations: &str| {
+        format!(
+            "---\n{{apiVersion: batch/v1, kind: Job, metadata: {{name: {name}, annotations: {{{annotations}}}, labels: \
+             {{kueue.x-k8s.io/queue-name: {queue}}}}}, spec: {{completionMode: Indexed, parallelism: {pods}, completions: {pods}, template: \
+             {{spec: {POD}}}}}}}\n"
+        )
+    };
+    let late = "---\n{apiVersion: kueue.x-k8s.io/v1beta2, kind: LocalQueue, metadata: {name: late}, spec: {clusterQueue: \
+                all, stopPolicy: Hold}}\n";
+    let fewer = "kueue.x-k8s.io/job-min-parallelism: '2', \
+                 kueue.x-k8s.io/job-completions-equal-parallelism: 'true'";
+    let manifests = [
+        queue("preemption: {withinClusterQueue: LowerPriority},"),
+        late.to_owned(),
+        job("few", 1, "q", ""),
+        job("many", 4, "q", fewer),
+        job("urgent", 3, &format!("late{URGENT}"), ""),
+    ];
+    let apps = [app("few", "runsFor: 100s"), app("many", RUNS), app("urgent", RUNS)];
+    let open = "{at: 50s, patch: {workload: LocalQueue/default/late, patch: {spec: {stopPolicy: None}}}}, {at: 200s, delete: \
+                Job/default/urgent}";
+    let mut run = run(&manifests.concat(), &apps.concat(), open);
+    let many = |run: &Run| {
+        let job =
+            jobs(run).into_iter().find(|job| **job.meta.name() == *"many").expect("it is there");
+        (job.spec.parallelism, job.spec.completions, job.spec.suspend)
+    };
+    run.until(40);
+    assert_eq!(many(&run), (3, Some(3), false));
+    run.until(190);
+    assert_eq!(many(&run), (4, Some(4), true));
+    run.until(300);
+    assert_eq!(many(&run), (4, Some(4), false));
 }
 
 #[test]

@@ -389,3 +389,22 @@ fn an_admitted_job_that_a_user_suspends_starts_again() {
     assert_eq!(completed(&run), 1);
     assert_eq!(run.events("Started").len(), 2);
 }
+
+#[test]
+fn a_queue_that_may_borrow_within_its_cohort_preempts_lower_priorities_of_others_for_that() {
+    let jobs = [("lower", "blue", 4, ""), ("five", "red", 5, URGENT)];
+    let open = "patch: {workload: ClusterQueue/red, patch: {spec: {stopPolicy: None}}}";
+    let after = |borrow: &str| {
+        let red = format!("stopPolicy: Hold, preemption: {{reclaimWithinCohort: Any{borrow}}}");
+        let mut run = run(&red, "queueingStrategy: BestEffortFIFO", &jobs, Some(("20s", open)));
+        run.until(10);
+        assert_eq!(started(&run), ["lower"]);
+        run.until(55);
+        started(&run)
+    };
+    // Five are more than the quota of the queue itself.
+    assert_eq!(after(""), ["lower"]);
+    assert_eq!(after(", borrowWithinCohort: {policy: LowerPriority}"), ["five"]);
+    let below = after(", borrowWithinCohort: {policy: LowerPriority, maxPriorityThreshold: -1}");
+    assert_eq!(below, ["lower"]);
+}

@@ -1,39 +1,40 @@
-//! Admits waiting Jobs, and decides which running ones make room (`pkg/scheduler/scheduler.go`).
+//! Admits waiting workloads, and decides which running ones make room (`pkg/scheduler/scheduler.go`).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 
-use super::flavors::{Assignment, Mode, assign};
+use super::flavors::{Assignment, Mode, Search, assign};
 use super::preemption::{self, Preemption};
 use super::quota::{FlavorResource, Quotas, Usage};
+use super::workload::{PodSet, WorkloadId};
 use cluster::Name;
-use cluster::job::JobId;
 use cluster::kueue::{ClusterQueueSpec, QueuePreemption, ResourceFlavorSpec};
-use cluster::pod_template::PodSpec;
 use engine::SimTime;
 
-/// A Job that waits for its admission.
+/// A workload that waits for its admission.
 #[derive(Clone, Debug)]
 pub struct Pending<'a> {
-    /// The Job.
-    pub job: JobId,
+    /// The workload.
+    pub id: WorkloadId,
     /// Its ClusterQueue.
     pub queue: Name,
     /// Its priority there.
     pub priority: i32,
-    /// When it was created, with a number that orders Jobs of one instant.
+    /// When it was created, with a number that orders workloads of one instant.
     pub created: (SimTime, u64),
     /// Its pods.
-    pub pod: &'a PodSpec,
-    /// What they request together, thousandths of a unit.
-    pub requests: BTreeMap<Name, i64>,
+    pub pod_sets: Vec<PodSet<'a>>,
+    /// Whether its queue has a quota of pods.
+    pub counts_pods: bool,
+    /// The least number of pods with which it may be admitted, if fewer than all will do.
+    pub least: Option<i64>,
 }
 
-/// A Job with a reservation of quota.
+/// A workload with a reservation of quota.
 #[derive(Clone, Debug)]
 pub struct Admitted {
-    /// The Job.
-    pub job: JobId,
+    /// The workload.
+    pub id: WorkloadId,
     /// Its ClusterQueue.
     pub queue: Name,
     /// Its priority there.
@@ -80,25 +81,25 @@ impl Setup<'_> {
 /// The decisions of one pass.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
-    /// Jobs to admit, with their flavors.
-    pub admitted: Vec<(JobId, Name, Assignment)>,
-    /// Jobs to evict.
+    /// Workloads to admit, with their flavors.
+    pub admitted: Vec<(WorkloadId, Name, Assignment)>,
+    /// Workloads to evict.
     pub preempted: Vec<Preemption>,
     /// Why the others wait.
-    pub waits: BTreeMap<JobId, String>,
+    pub waits: BTreeMap<WorkloadId, String>,
 }
 
-/// The first Job of a queue with the flavors that it would get.
+/// The first workload of a queue with the flavors that it would get.
 struct Entry<'a> {
     head: Pending<'a>,
     assignment: Assignment,
-    /// The Jobs to preempt for it.
+    /// The workloads to preempt for it.
     victims: Vec<Preemption>,
 }
 
 /// Runs scheduling cycles until one changes nothing.
 ///
-/// A cycle takes the first Job of each ClusterQueue. Those that need no borrowing come first, then those of higher
+/// A cycle takes the first workload of each ClusterQueue. Those that need no borrowing come first, then those of higher
 /// priority, then older ones.
 pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) -> Decisions {
     let mut quotas = Quotas::default();
@@ -125,10 +126,7 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
         let mut changes = false;
         for Entry { head, assignment, victims } in entries {
             let queue = head.queue.clone();
-            let mut reasons = assignment.reasons.clone();
-            reasons.sort_unstable();
-            let reasons = reasons.join(", ");
-            let why = format!("couldn't assign flavors to pod set main: {reasons}");
+            let why = assignment.message();
             let (why, stays_first) = if assignment.mode != Mode::Fit && victims.is_empty() {
                 if assignment.mode == Mode::Preempt {
                     reserve(setup, &mut cycle.quotas, &queue, &assignment);
@@ -139,14 +137,14 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
                 (why.to_owned(), true)
             } else if assignment.mode == Mode::Fit {
                 quotas.add(&queue, &assignment.usage);
-                decisions.waits.remove(&head.job);
-                decisions.admitted.push((head.job, queue, assignment));
+                decisions.waits.remove(&head.id);
+                decisions.admitted.push((head.id, queue, assignment));
                 changes = true;
                 continue;
             } else {
                 let why = format!("{why}. Pending the preemption of {} workload(s)", victims.len());
                 for victim in victims {
-                    let one = admitted.iter_mut().find(|one| one.job == victim.victim);
+                    let one = admitted.iter_mut().find(|one| one.id == victim.victim);
                     if one.is_some_and(|one| !std::mem::replace(&mut one.is_evicted, true)) {
                         decisions.preempted.push(victim);
                         changes = true;
@@ -154,7 +152,7 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
                 }
                 (why, true)
             };
-            decisions.waits.insert(head.job, why);
+            decisions.waits.insert(head.id, why);
             if stays_first {
                 queues.entry(queue).or_default().push_front(head);
             } else {
@@ -164,13 +162,15 @@ pub fn run(setup: &Setup<'_>, admitted: &[Admitted], pending: Vec<Pending<'_>>) 
         if !changes {
             for behind in queues.into_values().flatten() {
                 let why = "waits behind the first Job of its queue".to_owned();
-                decisions.waits.entry(behind.job).or_insert(why);
+                decisions.waits.entry(behind.id).or_insert(why);
             }
             return decisions;
         }
     }
 }
 
+/// The flavors for a workload: with all its pods, or, if those neither fit nor can make room, with the most with which it
+/// fits or can (`getInitialAssignments`, `PodSetReducer`).
 fn nominate<'a>(
     setup: &Setup<'_>,
     quotas: &Quotas,
@@ -182,24 +182,63 @@ fn nominate<'a>(
         preemption::simulate(setup, quotas, admitted, &head, (resource, amount))
     };
     let queue = (&head.queue, *spec);
-    let assignment = assign(quotas, queue, &setup.flavors, head.pod, &head.requests, &simulate);
-    let victims = match assignment.mode {
-        Mode::Preempt => preemption::victims(setup, quotas, admitted, &head, &assignment.usage),
-        Mode::Fit | Mode::NoFit => Vec::new(),
+    let search = Search { quotas, queue, flavors: &setup.flavors, simulate: &simulate };
+    let with = |count: Option<i64>| {
+        let of_set = |set: &PodSet<'_>| set.requests(count.unwrap_or(set.count), head.counts_pods);
+        let sets: Vec<_> = head.pod_sets.iter().map(|set| (set, of_set(set))).collect();
+        let assignment = Assignment { count, ..assign(search, &sets) };
+        let victims = match assignment.mode {
+            Mode::Preempt => preemption::victims(setup, quotas, admitted, &head, &assignment.usage),
+            Mode::Fit | Mode::NoFit => Vec::new(),
+        };
+        (assignment, victims)
     };
+    let full = with(None);
+    let all = head.pod_sets.first().map_or(0, |set| set.count);
+    let fewer = match head.least {
+        Some(least) if !helps(&full) => most_that_helps(least, all, with),
+        _ => None,
+    };
+    let (assignment, victims) = fewer.unwrap_or(full);
     Some(Entry { head, assignment, victims })
 }
 
-/// What the Jobs of one cycle take. Preempted ones keep their quota until they have ended: the next cycle counts it as
+/// Whether a workload fits, or can make room.
+fn helps((assignment, victims): &(Assignment, Vec<Preemption>)) -> bool {
+    assignment.mode == Mode::Fit || !victims.is_empty()
+}
+
+/// Searches the most pods below all of them that help: the fewer pods, the better they fit.
+fn most_that_helps(
+    least: i64,
+    all: i64,
+    with: impl Fn(Option<i64>) -> (Assignment, Vec<Preemption>),
+) -> Option<(Assignment, Vec<Preemption>)> {
+    let mut found = None;
+    let (mut low, mut fails) = (least, all);
+    while low < fails {
+        let middle = low + (fails - low) / 2;
+        let tried = with(Some(middle));
+        if helps(&tried) {
+            found = Some(tried);
+            low = middle + 1;
+        } else {
+            fails = middle;
+        }
+    }
+    found
+}
+
+/// What the workloads of one cycle take. Preempted ones keep their quota until they have ended: the next cycle counts it as
 /// used again.
 struct Cycle {
     quotas: Quotas,
-    /// The preempted Jobs.
-    going: Vec<JobId>,
+    /// The preempted workloads.
+    going: Vec<WorkloadId>,
 }
 
 impl Cycle {
-    /// Takes quota, a part of which preempted Jobs free; or says why it is gone (`fits`).
+    /// Takes quota, a part of which preempted workloads free; or says why it is gone (`fits`).
     fn take(
         &mut self,
         admitted: &[Admitted],
@@ -213,7 +252,7 @@ impl Cycle {
         let before = self.going.len();
         self.going.extend(victims.iter().map(|one| one.victim));
         let mut left = self.quotas.clone();
-        for one in admitted.iter().filter(|one| self.going.contains(&one.job)) {
+        for one in admitted.iter().filter(|one| self.going.contains(&one.id)) {
             left.remove(&one.queue, &one.usage);
         }
         if !left.fits(queue, usage) {
@@ -225,7 +264,7 @@ impl Cycle {
     }
 }
 
-/// Keeps free quota for the first Job of a queue that waits in order: it is considered again in each cycle, and where
+/// Keeps free quota for the first workload of a queue that waits in order: it is considered again in each cycle, and where
 /// its queue cannot always reclaim its own, those of other queues must not borrow it meanwhile (`resourcesToReserve`).
 fn reserve(setup: &Setup<'_>, quotas: &mut Quotas, queue: &Name, assignment: &Assignment) {
     let reclaims = setup.queues.get(queue).map(|spec| spec.within_cohort);
@@ -245,7 +284,7 @@ fn reserve(setup: &Setup<'_>, quotas: &mut Quotas, queue: &Name, assignment: &As
     quotas.add(queue, &kept);
 }
 
-/// The waiting Jobs by queue, those of higher priority first, then older ones.
+/// The waiting workloads by queue, those of higher priority first, then older ones.
 fn in_order(mut pending: Vec<Pending<'_>>) -> BTreeMap<Name, VecDeque<Pending<'_>>> {
     pending.sort_by_key(|one| (Reverse(one.priority), one.created));
     let mut queues: BTreeMap<Name, VecDeque<Pending<'_>>> = BTreeMap::new();

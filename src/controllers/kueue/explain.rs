@@ -1,11 +1,12 @@
 //! The last decisions about a ClusterQueue in words.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::KueueController;
-use super::cycle::{Decisions, Setup};
+use super::cycle::{Admitted, Decisions, Setup};
 use super::quota::Quotas;
-use cluster::job::JobId;
+use super::workload::{Workload, WorkloadId};
 use cluster::kueue::ClusterQueueSpec;
 use cluster::{ClusterView, Name};
 use units::Quantity;
@@ -16,14 +17,15 @@ impl KueueController {
         &mut self,
         view: ClusterView<'_>,
         setup: &Setup<'_>,
-        waiting: &[(JobId, Name)],
+        (by_id, admitted): (&BTreeMap<WorkloadId, &Workload<'_>>, &[Admitted]),
+        waiting: &[(WorkloadId, Name)],
         decisions: &Decisions,
     ) {
         let mut quotas = Quotas::default();
         for (name, spec) in &setup.queues {
             quotas.add_queue(name.clone(), spec);
         }
-        for one in self.admitted(view, setup) {
+        for one in admitted {
             quotas.add(&one.queue, &one.usage);
         }
         let queues = view.store().cluster_queues();
@@ -32,12 +34,11 @@ impl KueueController {
             let name = queue.meta.name();
             let mut text = format!("at {}: {}\n", view.now, title(name, &queue.spec));
             of_quotas(&mut text, name, &queue.spec, &quotas);
-            let label = |job: JobId| {
-                let job = view.store().jobs().get(job);
-                job.map_or_else(String::new, |job| format!("Job/{}", job.meta.id))
-            };
+            let label = |id: WorkloadId| by_id.get(&id).map_or("", |one| &*one.label);
             for (job, one) in self.admissions.iter().filter(|(_, one)| one.queue == *name) {
-                let mut flavors: Vec<&str> = one.flavors.values().map(AsRef::as_ref).collect();
+                let flavors = one.flavors.values().flat_map(BTreeMap::values);
+                let mut flavors: Vec<&str> = flavors.map(AsRef::as_ref).collect();
+                flavors.sort_unstable();
                 flavors.dedup();
                 let course = if one.is_evicted { "preempted, ends" } else { "admitted" };
                 let (job, flavors) = (label(*job), flavors.join(", "));

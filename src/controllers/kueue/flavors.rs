@@ -1,15 +1,18 @@
-//! Assigns a flavor to each resource that a Job requests (`pkg/scheduler/flavorassigner`).
+//! Assigns a flavor to each resource that a workload requests (`pkg/scheduler/flavorassigner`).
 
 use std::collections::BTreeMap;
 
 use super::quota::{FlavorResource, Quotas, Usage};
+use super::workload::PodSet;
 use cluster::Name;
-use cluster::kueue::{ClusterQueueSpec, FlavorQuotas, ResourceFlavorSpec, ResourceGroup};
+use cluster::kueue::{
+    ClusterQueueSpec, FlavorQuotas, QueuePreemption, ResourceFlavorSpec, ResourceGroup,
+};
 use cluster::pod_template::{PodSpec, TaintEffect};
 use units::Quantity;
 use units::quantity::Format;
 
-/// What a Job needs to be admitted, in order of preference.
+/// What a workload needs to be admitted, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// More than there ever is.
@@ -27,7 +30,7 @@ pub enum Need {
     NoFit,
     /// That others end: none may be preempted.
     Patience,
-    /// That Jobs of the same queue are preempted.
+    /// That workloads of the same queue are preempted.
     Preemption,
     /// That queues which borrowed give back.
     Reclamation,
@@ -49,42 +52,83 @@ impl Need {
 /// (`SimulatePreemption`).
 pub type Simulate<'a> = &'a dyn Fn(&FlavorResource, i64) -> (Need, bool);
 
-/// Flavors for a Job.
+/// Flavors for a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// What it needs.
     pub mode: Mode,
     /// Whether it needs more than the nominal quota of its queue.
     pub borrows: bool,
-    /// Flavor by resource.
-    pub flavors: BTreeMap<Name, Name>,
+    /// Flavor by resource, of each set of pods.
+    pub flavors: BTreeMap<Name, BTreeMap<Name, Name>>,
+    /// Number of pods, if it is not all of them.
+    pub count: Option<i64>,
     /// Amounts by flavor and resource.
     pub usage: Usage,
-    /// Why it does not fit.
-    pub reasons: Vec<String>,
+    /// Why sets of pods do not fit.
+    pub reasons: Vec<(Name, Vec<String>)>,
 }
 
-/// The flavors for pods of this spec, which request these amounts together, in thousandths of a unit.
-pub fn assign(
-    quotas: &Quotas,
-    (queue, spec): (&Name, &ClusterQueueSpec),
-    flavors: &BTreeMap<Name, &ResourceFlavorSpec>,
-    pod: &PodSpec,
-    requests: &BTreeMap<Name, i64>,
-    simulate: Simulate<'_>,
-) -> Assignment {
+impl Assignment {
+    /// Why it does not fit, as Kueue says it (`Message`).
+    pub fn message(&self) -> String {
+        let of_set = |(set, reasons): &(Name, Vec<String>)| {
+            let mut reasons = reasons.clone();
+            reasons.sort_unstable();
+            format!("couldn't assign flavors to pod set {set}: {}", reasons.join(", "))
+        };
+        self.reasons.iter().map(of_set).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Where flavors are looked for.
+#[derive(Clone, Copy)]
+pub struct Search<'a> {
+    /// Quota, and its use.
+    pub quotas: &'a Quotas,
+    /// The ClusterQueue.
+    pub queue: (&'a Name, &'a ClusterQueueSpec),
+    /// The ResourceFlavors.
+    pub flavors: &'a BTreeMap<Name, &'a ResourceFlavorSpec>,
+    /// What preemption would give.
+    pub simulate: Simulate<'a>,
+}
+
+/// The flavors for these sets of pods, each of which requests these amounts together, in thousandths of a unit.
+pub fn assign(search: Search<'_>, sets: &[(&PodSet<'_>, BTreeMap<Name, i64>)]) -> Assignment {
     let mut assignment = Assignment {
         mode: Mode::Fit,
         borrows: false,
         flavors: BTreeMap::new(),
+        count: None,
         usage: Usage::new(),
         reasons: Vec::new(),
     };
+    for (set, requests) in sets {
+        let reasons = assign_set(search, (set, requests), &mut assignment);
+        if !reasons.is_empty() {
+            assignment.reasons.push((set.name.clone(), reasons));
+        }
+        if assignment.mode == Mode::NoFit {
+            break;
+        }
+    }
+    assignment
+}
+
+/// Adds the flavors for one set, beside what the sets before it use, and returns why it does not fit.
+fn assign_set(
+    search: Search<'_>,
+    (set, requests): (&PodSet<'_>, &BTreeMap<Name, i64>),
+    assignment: &mut Assignment,
+) -> Vec<String> {
+    let Search { queue: (_, spec), flavors, .. } = search;
+    let mut all_reasons = Vec::new();
     let is_covered =
         |resource: &Name| spec.groups.iter().any(|group| group.resources.contains(resource));
     for resource in requests.keys().filter(|resource| !is_covered(resource)) {
         assignment.mode = Mode::NoFit;
-        assignment.reasons.push(format!("resource {resource} unavailable in ClusterQueue"));
+        all_reasons.push(format!("resource {resource} unavailable in ClusterQueue"));
     }
     for group in &spec.groups {
         let wanted = requests.iter().filter(|(name, _)| group.resources.contains(name));
@@ -95,12 +139,12 @@ pub fn assign(
         let mut reasons: Vec<String> = Vec::new();
         let mut best: Option<(Need, bool, &FlavorQuotas)> = None;
         for flavor in &group.flavors {
-            if let Err(why) = accepts(flavors, group, &flavor.flavor, pod) {
+            if let Err(why) = accepts(flavors, group, &flavor.flavor, set.pod) {
                 reasons.push(why);
                 continue;
             }
-            let of_flavor = (queue, &flavor.flavor);
-            let (need, borrows) = need_of(quotas, of_flavor, &wanted, simulate, &mut reasons);
+            let wanted = (&*wanted, &assignment.usage);
+            let (need, borrows) = need_of(search, &flavor.flavor, wanted, &mut reasons);
             let is_last = !tries_next(spec, need, borrows);
             let is_better =
                 best.is_none_or(|(known, borrowed, _)| (need, !borrows) > (known, !borrowed));
@@ -112,7 +156,7 @@ pub fn assign(
             }
         }
         if best.is_none_or(|(need, ..)| need != Need::Nothing) {
-            assignment.reasons.append(&mut reasons);
+            all_reasons.append(&mut reasons);
         }
         let Some((need, borrows, flavor)) = best else {
             assignment.mode = Mode::NoFit;
@@ -121,12 +165,13 @@ pub fn assign(
         assignment.mode = assignment.mode.min(need.mode());
         assignment.borrows |= borrows;
         for (resource, amount) in wanted {
-            assignment.flavors.insert(resource.clone(), flavor.flavor.clone());
+            let own = assignment.flavors.entry(set.name.clone()).or_default();
+            own.insert(resource.clone(), flavor.flavor.clone());
             let key = (flavor.flavor.clone(), resource.clone());
             *assignment.usage.entry(key).or_default() += amount;
         }
     }
-    assignment
+    all_reasons
 }
 
 /// Whether flavors after one with this need are looked at (`shouldTryNextFlavor`).
@@ -165,47 +210,56 @@ fn accepts(
     }
 }
 
-/// What these amounts need in a flavor, and whether they borrow: the worst of them (`fitsResourceQuota`).
+/// What these amounts need in a flavor beside those before them, and whether they borrow: the worst of them
+/// (`fitsResourceQuota`).
 fn need_of(
-    quotas: &Quotas,
-    (queue, flavor): (&Name, &Name),
-    wanted: &[(&Name, i64)],
-    simulate: Simulate<'_>,
+    Search { quotas, queue: (queue, spec), simulate, .. }: Search<'_>,
+    flavor: &Name,
+    (wanted, before): (&[(&Name, i64)], &Usage),
     reasons: &mut Vec<String>,
 ) -> (Need, bool) {
     let mut worst = (Need::Nothing, false);
     for (resource, amount) in wanted {
         let key = (flavor.clone(), (*resource).clone());
+        let before = before.get(&key).copied().unwrap_or_default();
+        let together = before + amount;
         let printed = |milli: i64| quantity(resource, milli);
         let most = quotas.potential(queue, &key);
-        if *amount > most {
+        if together > most {
             reasons.push(format!(
-                "insufficient quota for {resource} in flavor {flavor}, previously considered podsets requests (0) + \
+                "insufficient quota for {resource} in flavor {flavor}, previously considered podsets requests ({}) + \
                  current podset request ({}) > maximum capacity ({})",
+                printed(before),
                 printed(*amount),
                 printed(most)
             ));
             return (Need::NoFit, false);
         }
         let available = quotas.available(queue, &key);
-        let (need, borrows) = if *amount <= available {
-            (Need::Nothing, quotas.borrows_from_cohort(queue, &key, *amount))
+        let (need, borrows) = if together <= available {
+            (Need::Nothing, quotas.borrows_from_cohort(queue, &key, together))
         } else {
             reasons.push(format!(
                 "insufficient unused quota for {resource} in flavor {flavor}, {} more needed",
-                printed(amount - available)
+                printed(together - available)
             ));
-            // Only its own quota can be taken back.
-            if *amount > quotas.of(queue, &key).0.nominal_milli {
+            // Only its own quota can be taken back, unless it may preempt for what it borrows.
+            let nominal = quotas.of(queue, &key).0.nominal_milli;
+            if together > nominal && !preempts_while_borrowing(spec) {
                 return (Need::NoFit, false);
             }
-            simulate(&key, *amount)
+            simulate(&key, together)
         };
         if (need, !borrows) < (worst.0, !worst.1) {
             worst = (need, borrows);
         }
     }
     worst
+}
+
+/// Whether others make room for what a queue borrows (`canPreemptWhileBorrowing`).
+fn preempts_while_borrowing(spec: &ClusterQueueSpec) -> bool {
+    spec.borrow_within_cohort.is_some() && spec.within_cohort != QueuePreemption::Never
 }
 
 /// An amount as Kueue prints it (`ResourceQuantityString`).

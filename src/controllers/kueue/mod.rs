@@ -1,7 +1,8 @@
-//! Kueue, 0.14: Jobs with a queue stay suspended until their ClusterQueue has quota for them.
+//! Kueue, 0.14: Jobs with a queue stay suspended, and pods gated, until their ClusterQueue has quota for them.
 //!
-//! `quota` is what is left, `flavors` assigns flavors to a Job, `cycle` admits, `preemption` makes room. The Workload
-//! objects of Kueue are a part of this controller: what they hold is derived from the Jobs.
+//! `workload` is what is admitted as a whole, `quota` what is left, `flavors` assigns flavors, `cycle` admits,
+//! `preemption` makes room. The Workload objects of Kueue are a part of this controller: what they hold is derived from
+//! Jobs and pods.
 
 pub mod cycle;
 mod explain;
@@ -11,33 +12,49 @@ pub mod quota;
 mod sync;
 #[cfg(test)]
 mod tests;
+pub mod workload;
+mod writes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Actions, Controller, Explain, Key, Requeue, Watches};
 use cluster::job::JobId;
-use cluster::kueue::ClusterQueueId;
+use cluster::kueue::{ADMISSION_GATE, ClusterQueueId};
+use cluster::pod::PodId;
 use cluster::pod_template::Toleration;
-use cluster::{Change, ClusterView, Labels, Name, ObjectId};
+use cluster::{Change, ClusterView, Labels, Name, ObjectId, PodChanges};
 use engine::SimTime;
+use workload::{Groups, WorkloadId};
 
 /// Kueue.
 #[derive(Clone, Debug, Default)]
 pub struct KueueController {
-    /// Jobs with a reservation of quota.
-    admissions: BTreeMap<JobId, Admission>,
-    /// Node selector and tolerations of the Jobs as they were written.
-    written: BTreeMap<JobId, (Labels, Vec<Toleration>)>,
+    /// Workloads with a reservation of quota.
+    admissions: BTreeMap<WorkloadId, Admission>,
+    /// Jobs as they were written, as far as an admission changes them.
+    written: BTreeMap<JobId, Written>,
+    /// The existing pods that came with its gate.
+    pods: BTreeSet<PodId>,
+    groups: Groups,
     /// The last decisions, by ClusterQueue.
     last: BTreeMap<ClusterQueueId, String>,
 }
 
-/// The reservation of a Job.
+/// The fields of a Job that its admission changes.
+#[derive(Clone, Debug)]
+struct Written {
+    selector: Labels,
+    tolerations: Vec<Toleration>,
+    parallelism: i32,
+    completions: Option<i32>,
+}
+
+/// The reservation of a workload.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     queue: Name,
-    /// Flavor by resource.
-    flavors: BTreeMap<Name, Name>,
+    /// Flavor by resource, of each set of pods.
+    flavors: BTreeMap<Name, BTreeMap<Name, Name>>,
     since: SimTime,
     is_evicted: bool,
 }
@@ -48,11 +65,22 @@ impl Controller for KueueController {
     }
 
     fn watches(&self) -> Watches {
-        Watches::JOBS.and(Watches::QUEUES)
+        Watches::JOBS.and(Watches::QUEUES).and(Watches::PODS).and(Watches::STATEFUL_SETS)
     }
 
     fn wakes_on(&mut self, view: ClusterView<'_>, change: &Change, wake: &mut Vec<Key>) {
         let concerns = match *change {
+            Change::PodAdded(id) => {
+                let pod = view.pods().get(id);
+                let is_gated = pod.is_some_and(|pod| {
+                    let gates = &view.template_of(pod).spec.scheduling_gates;
+                    gates.iter().any(|gate| **gate == *ADMISSION_GATE)
+                });
+                is_gated && self.pods.insert(id)
+            }
+            Change::PodUpdated(id, what) => what.has(PodChanges::PHASE) && self.pods.contains(&id),
+            Change::PodRemoved { pod, .. } => self.pods.remove(&pod),
+            Change::Spec(ObjectId::StatefulSet(_), _) => !self.pods.is_empty(),
             Change::Spec(ObjectId::Job(_), _)
             | Change::Status(ObjectId::Job(_))
             | Change::Removed { object: ObjectId::Job(_), .. } => {

@@ -1,25 +1,25 @@
-//! Chooses the Jobs that make room for a waiting one (`pkg/scheduler/preemption`, classical).
+//! Chooses the workloads that make room for a waiting one (`pkg/scheduler/preemption`, classical).
 
 use std::cmp::Reverse;
 
 use super::cycle::{Admitted, Pending, Setup};
 use super::flavors::Need;
 use super::quota::{FlavorResource, Quotas, Usage};
-use cluster::job::JobId;
+use super::workload::WorkloadId;
 use cluster::kueue::QueuePreemption;
 
-/// A Job that makes room.
+/// A workload that makes room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preemption {
-    /// The Job that is evicted.
-    pub victim: JobId,
-    /// The Job for which it is.
-    pub preemptor: JobId,
+    /// The workload that is evicted.
+    pub victim: WorkloadId,
+    /// The workload for which it is.
+    pub preemptor: WorkloadId,
     /// Whether it belongs to another ClusterQueue, which borrowed.
     pub is_reclaim: bool,
 }
 
-/// The Jobs to evict so that a waiting one fits; empty if that does not help.
+/// The workloads to evict so that a waiting one fits; empty if that does not help (`classicalPreemptions`).
 pub fn victims(
     setup: &Setup<'_>,
     quotas: &Quotas,
@@ -35,26 +35,46 @@ pub fn victims(
     let mut candidates: Vec<&Admitted> =
         admitted.iter().filter(|one| is_candidate(setup, quotas, head, &scarce, one)).collect();
     candidates.sort_by_key(|one| {
-        (!one.is_evicted, one.queue == head.queue, one.priority, Reverse(one.since), one.job)
+        (!one.is_evicted, one.queue == head.queue, one.priority, Reverse(one.since), one.id)
     });
-    if candidates.is_empty() {
-        return Vec::new();
-    }
-    let own: Vec<&Admitted> =
-        candidates.iter().filter(|one| one.queue == head.queue).copied().collect();
-    // A queue that uses its nominal quota already reclaims nothing (`queueUnderNominalInResourcesNeedingPreemption`).
-    if scarce.iter().any(|resource| quotas.borrows(&head.queue, resource, 1)) {
-        candidates.clone_from(&own);
-    }
-    let may_borrow = own.len() == candidates.len();
-    let mut found = minimal(quotas, head, wanted, &scarce, &candidates, may_borrow);
-    if found.is_empty() && !may_borrow {
-        // Without reclaiming, the queue may borrow.
-        found = minimal(quotas, head, wanted, &scarce, &own, true);
-    }
+    let nominal_and_used = |resource: &FlavorResource| {
+        let (quota, used) = quotas.of(&head.queue, resource);
+        (quota.nominal_milli, used)
+    };
+    // What fits into its own quota it takes back from whom it may reclaim, whatever their priority.
+    let is_own = wanted.iter().all(|(resource, amount)| {
+        let (nominal, used) = nominal_and_used(resource);
+        used + amount <= nominal
+    });
+    let is_under = scarce.iter().all(|resource| {
+        let (nominal, used) = nominal_and_used(resource);
+        used < nominal
+    });
+    let policy = setup.queues.get(&head.queue).and_then(|spec| spec.borrow_within_cohort);
+    let has_others = candidates.iter().any(|one| one.queue != head.queue);
+    let attempts: &[bool] = match policy {
+        _ if !has_others => &[true],
+        None if !is_under => &[true],
+        None if !is_own => &[false, true],
+        _ => &[true, false],
+    };
+    // While it borrows, it preempts of others only those that its policy allows for that.
+    let allows = |one: &Admitted, may_borrow: bool| {
+        let is_below = policy.is_some_and(|policy| {
+            one.priority < head.priority
+                && policy.max_priority.is_none_or(|most| one.priority <= most)
+        });
+        one.queue == head.queue || is_own || !may_borrow || is_below
+    };
+    let found = attempts.iter().map(|may_borrow| {
+        let allowed: Vec<&Admitted> =
+            candidates.iter().filter(|one| allows(one, *may_borrow)).copied().collect();
+        minimal(quotas, head, wanted, &scarce, &allowed, *may_borrow)
+    });
+    let found = found.into_iter().find(|found| !found.is_empty()).unwrap_or_default();
     let preemption = |one: &Admitted| Preemption {
-        victim: one.job,
-        preemptor: head.job,
+        victim: one.id,
+        preemptor: head.id,
         is_reclaim: one.queue != head.queue,
     };
     found.into_iter().map(preemption).collect()
@@ -73,7 +93,7 @@ pub fn simulate(
     if victims.is_empty() {
         return (Need::Patience, quotas.borrows_from_cohort(&head.queue, resource, amount));
     }
-    let is_victim = |one: &&Admitted| victims.iter().any(|victim| victim.victim == one.job);
+    let is_victim = |one: &&Admitted| victims.iter().any(|victim| victim.victim == one.id);
     let mut left = quotas.clone();
     for one in admitted.iter().filter(is_victim) {
         left.remove(&one.queue, &one.usage);
@@ -114,7 +134,7 @@ fn is_candidate(
     is_allowed && (is_own || reclaimable(quotas, head, scarce, one))
 }
 
-/// Whether a Job belongs to a queue of the same cohort that borrows one of the scarce resources.
+/// Whether a workload belongs to a queue of the same cohort that borrows one of the scarce resources.
 fn reclaimable(
     quotas: &Quotas,
     head: &Pending<'_>,
@@ -125,7 +145,7 @@ fn reclaimable(
         && scarce.iter().any(|resource| quotas.borrows(&one.queue, resource, 0))
 }
 
-/// Takes candidates in order until the waiting Job fits, then gives back those that are not needed.
+/// Takes candidates in order until the waiting workload fits, then gives back those that are not needed.
 fn minimal<'a>(
     quotas: &Quotas,
     head: &Pending<'_>,

@@ -1,116 +1,138 @@
-//! One look at all Jobs with a queue: releases, admissions, evictions.
+//! One look at all workloads with a queue: releases, admissions, evictions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use serde_json::{Value, json};
 
 use super::cycle::{Admitted, Decisions, Pending, Setup, run};
+use super::flavors::Assignment;
 use super::preemption::Preemption;
 use super::quota::Usage;
-use super::{Admission, KueueController};
+use super::workload::{PODS, Workload, WorkloadId, completions_follow, workloads};
+use super::writes::{event, place, started, suspended};
+use super::{Admission, KueueController, Written};
 use crate::Actions;
-use cluster::action::Event;
+use cluster::action::PodDeletion;
 use cluster::job::{Job, JobId, JobSpec};
-use cluster::kueue::{
-    ClusterQueue, LocalQueue, PRIORITY_LABEL, QUEUE_LABEL, QueueStatus, ResourceFlavorSpec,
-    WorkloadPriorityClass,
-};
-use cluster::pod_resources::pod_requests;
-use cluster::pod_template::{Toleration, TolerationOperator};
+use cluster::kueue::{ADMISSION_GATE, ClusterQueue, LocalQueue, QueueStatus, ResourceFlavorSpec};
+use cluster::pod::Pod;
 use cluster::starts_after::STARTS_AFTER;
-use cluster::{
-    Action, AnySpec, ClusterView, Kind, Labels, Name, NamespacedName, ObjectId, ObjectMeta,
-};
-
-/// The resource that counts pods, where a ClusterQueue covers it.
-const PODS: &str = "pods";
+use cluster::{Action, ClusterView, Labels, Name, NamespacedName};
 
 impl KueueController {
-    /// Brings Jobs and queues to the state that follows from all Jobs.
+    /// Brings Jobs, pods and queues to the state that follows from all of them.
     pub(super) fn sync(&mut self, view: ClusterView<'_>, actions: &mut Actions) {
         let store = view.store();
         if store.cluster_queues().is_empty() {
             return;
         }
-        let jobs: Vec<(JobId, &Job)> = store
-            .jobs()
-            .iter()
-            .filter(|(_, job)| {
-                job.meta.labels.contains_key(QUEUE_LABEL) && job.status.finished().is_none()
-            })
-            .collect();
-        let known: BTreeSet<JobId> = jobs.iter().map(|(id, _)| *id).collect();
-        self.admissions.retain(|id, _| known.contains(id));
-        self.written.retain(|id, _| known.contains(id));
-        // An evicted Job gives its quota back once its pods have ended.
-        self.admissions.retain(|id, one| {
-            let job = &store.jobs()[*id];
-            !(one.is_evicted && job.spec.suspend && job.status.active == 0)
+        let all = workloads(view, &mut self.groups, self.pods.iter().copied());
+        let by_id: BTreeMap<WorkloadId, &Workload<'_>> =
+            all.iter().map(|one| (one.id, one)).collect();
+        self.admissions.retain(|id, _| by_id.contains_key(id));
+        self.written.retain(|id, _| {
+            store.jobs().get(*id).is_some_and(|job| job.status.finished().is_none())
         });
+        // An evicted workload gives its quota back once its pods have ended.
+        self.admissions.retain(|id, one| !(one.is_evicted && has_ended(view, by_id[id])));
         let setup = setup(view);
         let mut waits = BTreeMap::new();
         let mut pending = Vec::new();
-        for (id, job) in &jobs {
-            if let Some(admission) = self.admissions.get(id) {
-                if job.spec.suspend && !admission.is_evicted {
-                    // A user suspended it; as long as it is admitted, Kueue starts it.
-                    actions.push(suspended(view, *id, job, false, |_| {}));
-                    actions.push(started(job, &admission.queue));
+        for one in &all {
+            if let Some(admission) = self.admissions.get(&one.id) {
+                if !admission.is_evicted {
+                    // Pods that a StatefulSet or a group creates later come with the admission.
+                    admit_pods(view, &setup, one, &admission.flavors, actions);
+                    start_again(view, one, &admission.queue, actions);
                 }
                 continue;
             }
-            if job.meta.annotations.contains_key(STARTS_AFTER) {
-                continue;
-            }
-            if !job.spec.suspend {
-                // Nobody but Kueue starts it.
+            // Nobody but Kueue starts a Job.
+            let running = one.jobs.iter().filter(|(_, job)| !job.spec.suspend);
+            let running: Vec<&(JobId, &Job)> = running.collect();
+            for (id, job) in &running {
                 actions.push(suspended(view, *id, job, true, |_| {}));
+            }
+            if !running.is_empty() {
                 continue;
             }
-            let pods = &job.spec.template.spec;
-            if let Some((selector, tolerations)) = self.written.remove(id)
-                && (pods.node_selector != selector || pods.tolerations != tolerations)
-            {
-                // Its next flavor may be another: the template gets back what was written (`RestorePodSetsInfo`), and
-                // the Job waits in its queue after that.
-                let restore = |spec: &mut JobSpec| place(spec, (&selector, &tolerations), &[]);
-                actions.push(suspended(view, *id, job, true, restore));
-                waits.insert(*id, "Preempted, its pod template is restored".to_owned());
+            if self.restores(view, one, actions) {
+                waits.insert(one.id, "Preempted, its pod template is restored".to_owned());
                 continue;
             }
-            match pending_job(view, &setup, *id, job) {
+            match pending_of(view, &setup, one) {
                 Ok(one) => pending.push(one),
-                Err(why) => _ = waits.insert(*id, why),
+                Err(why) => _ = waits.insert(one.id, why),
             }
         }
-        let admitted = self.admitted(view, &setup);
-        let mut waiting: Vec<(JobId, Name)> =
-            pending.iter().map(|one| (one.job, one.queue.clone())).collect();
-        // Jobs that their queue does not take wait in it all the same.
-        waiting.extend(waits.keys().filter_map(|id| Some((*id, queue_of(view, *id)?))));
+        let admitted = self.admitted(view, &setup, &by_id);
+        let mut waiting: Vec<(WorkloadId, Name)> =
+            pending.iter().map(|one| (one.id, one.queue.clone())).collect();
+        // Those that their queue does not take wait in it all the same.
+        waiting.extend(waits.keys().filter_map(|id| Some((*id, queue_of(view, by_id[id])?))));
         let mut decisions = run(&setup, &admitted, pending);
         decisions.waits.append(&mut waits);
-        self.carry_out(view, &setup, &decisions, actions);
-        self.count(view, &waiting, &decisions, actions);
-        self.remember(view, &setup, &waiting, &decisions);
+        self.carry_out(view, &setup, &by_id, &decisions, actions);
+        self.count(view, &by_id, &waiting, &decisions, actions);
+        let admitted = self.admitted(view, &setup, &by_id);
+        self.remember(view, &setup, (&by_id, &admitted), &waiting, &decisions);
     }
 
-    /// The Jobs that hold quota.
-    pub(super) fn admitted(&self, view: ClusterView<'_>, setup: &Setup<'_>) -> Vec<Admitted> {
-        let admitted = |(id, one): (&JobId, &Admission)| {
-            let job = view.store().jobs().get(*id)?;
-            let usage =
-                requests(view, setup, &one.queue, job).into_iter().filter_map(|(name, amount)| {
-                    Some(((one.flavors.get(&name)?.clone(), name), amount))
-                });
+    /// Gives the Jobs of a preempted workload back what was written, as its next flavors and number of pods may be others
+    /// (`RestorePodSetsInfo`). It waits in its queue after that.
+    fn restores(
+        &mut self,
+        view: ClusterView<'_>,
+        one: &Workload<'_>,
+        actions: &mut Actions,
+    ) -> bool {
+        let mut restores = false;
+        for (id, job) in &one.jobs {
+            let Some(written) = self.written.remove(id) else { continue };
+            let pods = &job.spec.template.spec;
+            let has_fewer = one.least.is_some() && job.spec.parallelism != written.parallelism;
+            if pods.node_selector == written.selector
+                && pods.tolerations == written.tolerations
+                && !has_fewer
+            {
+                continue;
+            }
+            let restore = |spec: &mut JobSpec| {
+                place(spec, (&written.selector, &written.tolerations), &[]);
+                if has_fewer {
+                    set_pods(spec, job, (written.parallelism, written.completions));
+                }
+            };
+            actions.push(suspended(view, *id, job, true, restore));
+            restores = true;
+        }
+        restores
+    }
+
+    /// The workloads that hold quota.
+    fn admitted(
+        &self,
+        view: ClusterView<'_>,
+        setup: &Setup<'_>,
+        by_id: &BTreeMap<WorkloadId, &Workload<'_>>,
+    ) -> Vec<Admitted> {
+        let admitted = |(id, one): (&WorkloadId, &Admission)| {
+            let workload = by_id.get(id)?;
+            let mut usage = Usage::new();
+            for set in &workload.pod_sets {
+                let Some(flavors) = one.flavors.get(&set.name) else { continue };
+                let wanted = set.requests(set.count, counts_pods(setup, &one.queue));
+                for (name, amount) in wanted {
+                    if let Some(flavor) = flavors.get(&name) {
+                        *usage.entry((flavor.clone(), name)).or_default() += amount;
+                    }
+                }
+            }
             Some(Admitted {
-                job: *id,
+                id: *id,
                 queue: one.queue.clone(),
-                priority: priority(view, job),
-                created: created(job),
+                priority: workload.priority(view),
+                created: workload.created,
                 since: one.since,
-                usage: usage.collect::<Usage>(),
+                usage,
                 is_evicted: one.is_evicted,
             })
         };
@@ -121,22 +143,17 @@ impl KueueController {
         &mut self,
         view: ClusterView<'_>,
         setup: &Setup<'_>,
+        by_id: &BTreeMap<WorkloadId, &Workload<'_>>,
         decisions: &Decisions,
         actions: &mut Actions,
     ) {
         for (id, queue, assignment) in &decisions.admitted {
-            let Some(job) = view.store().jobs().get(*id) else { continue };
-            let pods = &job.spec.template.spec;
-            let (selector, tolerations) = self
-                .written
-                .entry(*id)
-                .or_insert_with(|| (pods.node_selector.clone(), pods.tolerations.clone()));
-            let flavors: BTreeSet<&Name> = assignment.flavors.values().collect();
-            let flavors = flavors.into_iter().filter_map(|name| setup.flavors.get(name));
-            let flavors: Vec<&ResourceFlavorSpec> = flavors.copied().collect();
-            let start = |spec: &mut JobSpec| place(spec, (selector, tolerations), &flavors);
-            actions.push(suspended(view, *id, job, false, start));
-            actions.push(started(job, queue));
+            let Some(workload) = by_id.get(id) else { continue };
+            for (job_id, job) in &workload.jobs {
+                self.start(view, setup, (*job_id, job), assignment, actions);
+            }
+            admit_pods(view, setup, workload, &assignment.flavors, actions);
+            actions.push(started(&workload.object, queue));
             let admission = Admission {
                 queue: queue.clone(),
                 flavors: assignment.flavors.clone(),
@@ -146,8 +163,9 @@ impl KueueController {
             self.admissions.insert(*id, admission);
         }
         for Preemption { victim, preemptor, is_reclaim } in &decisions.preempted {
-            let jobs = view.store().jobs();
-            let (Some(job), Some(by)) = (jobs.get(*victim), jobs.get(*preemptor)) else { continue };
+            let (Some(workload), Some(by)) = (by_id.get(victim), by_id.get(preemptor)) else {
+                continue;
+            };
             let Some(admission) = self.admissions.get_mut(victim) else { continue };
             if std::mem::replace(&mut admission.is_evicted, true) {
                 continue;
@@ -157,25 +175,65 @@ impl KueueController {
             } else {
                 "prioritization in the ClusterQueue"
             };
-            actions.push(suspended(view, *victim, job, true, |_| {}));
-            let name = by.meta.name();
-            let message =
-                format!("Preempted to accommodate a workload (Job {name}) due to {reason}");
-            actions.push(event(job, "Stopped", message));
+            for (id, job) in &workload.jobs {
+                actions.push(suspended(view, *id, job, true, |_| {}));
+            }
+            for (id, pod) in workload.pods.iter().filter(|(_, pod)| !pod.is_terminating()) {
+                if !is_gated(view, pod) {
+                    actions.push(Action::DeletePod(*id, PodDeletion::default()));
+                }
+            }
+            let by = &by.title;
+            let message = format!("Preempted to accommodate a workload ({by}) due to {reason}");
+            actions.push(event(&workload.object, "Stopped", message));
         }
     }
 
-    /// Writes how many Jobs wait in each queue, and how many are admitted.
+    /// Starts a Job of an admitted workload, on the nodes of its flavors.
+    fn start(
+        &mut self,
+        view: ClusterView<'_>,
+        setup: &Setup<'_>,
+        (id, job): (JobId, &Job),
+        assignment: &Assignment,
+        actions: &mut Actions,
+    ) {
+        let pods = &job.spec.template.spec;
+        let written = self.written.entry(id).or_insert_with(|| Written {
+            selector: pods.node_selector.clone(),
+            tolerations: pods.tolerations.clone(),
+            parallelism: job.spec.parallelism,
+            completions: job.spec.completions,
+        });
+        let set = job.meta.labels.get(cluster::kueue::REPLICATED_JOB_LABEL);
+        let flavors = set.and_then(|set| assignment.flavors.get(set));
+        let flavors = flavors.or_else(|| assignment.flavors.values().next());
+        let flavors = chosen(setup, flavors);
+        let start = |spec: &mut JobSpec| {
+            place(spec, (&written.selector, &written.tolerations), &flavors);
+            if let Some(count) = assignment.count.and_then(|count| i32::try_from(count).ok()) {
+                set_pods(spec, job, (count, Some(count)));
+            }
+        };
+        actions.push(suspended(view, id, job, false, start));
+    }
+
+    /// Writes how many workloads wait in each queue, and how many are admitted.
     fn count(
         &self,
         view: ClusterView<'_>,
-        waiting: &[(JobId, Name)],
+        by_id: &BTreeMap<WorkloadId, &Workload<'_>>,
+        waiting: &[(WorkloadId, Name)],
         decisions: &Decisions,
         actions: &mut Actions,
     ) {
         let store = view.store();
-        let is_waiting = |id: &JobId| decisions.admitted.iter().all(|(one, ..)| one != id);
-        let waiting: Vec<&(JobId, Name)> =
+        // A group that lacks pods is no workload yet.
+        let is_waiting = |id: &WorkloadId| {
+            by_id.get(id).is_some_and(|one| one.missing == 0)
+                && decisions.admitted.iter().all(|(one, ..)| one != id)
+        };
+        let waiting: Vec<&(WorkloadId, Name)> =
             waiting.iter().filter(|(id, _)| is_waiting(id)).collect();
         let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
         for (id, queue) in store.cluster_queues().iter() {
@@ -189,20 +247,75 @@ impl KueueController {
             }
         }
         for (id, queue) in store.local_queues().iter() {
-            let is_in = |job: &JobId| {
-                store.jobs().get(*job).is_some_and(|job| {
-                    job.meta.namespace() == queue.meta.namespace()
-                        && job.meta.labels.get(QUEUE_LABEL) == Some(queue.meta.name())
+            let is_in = |id: &WorkloadId| {
+                by_id.get(id).is_some_and(|one| {
+                    one.namespace() == queue.meta.namespace() && one.queue == *queue.meta.name()
                 })
             };
             let status = QueueStatus {
-                pending: number(waiting.iter().filter(|(job, _)| is_in(job)).count()),
-                admitted: number(self.admissions.keys().filter(|job| is_in(job)).count()),
+                pending: number(waiting.iter().filter(|(one, _)| is_in(one)).count()),
+                admitted: number(self.admissions.keys().filter(|one| is_in(one)).count()),
             };
             if status != queue.status {
                 actions.push(Action::status::<LocalQueue, _>(id, status));
             }
         }
+    }
+}
+
+/// Starts an admitted Job again that a user suspended. Those of a JobSet and those after others start in their order.
+fn start_again(view: ClusterView<'_>, one: &Workload<'_>, queue: &Name, actions: &mut Actions) {
+    let WorkloadId::Job(id) = one.id else { return };
+    for (_, job) in &one.jobs {
+        let waits_for_others = job.meta.annotations.contains_key(STARTS_AFTER);
+        if job.spec.suspend && !waits_for_others {
+            actions.push(suspended(view, id, job, false, |_| {}));
+            actions.push(started(&one.object, queue));
+        }
+    }
+}
+
+/// Sets the number of pods of a Job, and its completions if they follow it.
+fn set_pods(spec: &mut JobSpec, job: &Job, (parallelism, completions): (i32, Option<i32>)) {
+    spec.parallelism = parallelism;
+    if completions_follow(job) {
+        spec.completions = completions;
+    }
+}
+
+/// Whether an evicted workload has stopped.
+fn has_ended(view: ClusterView<'_>, one: &Workload<'_>) -> bool {
+    one.jobs.iter().all(|(_, job)| job.spec.suspend && job.status.active == 0)
+        && one.pods.iter().all(|(_, pod)| is_gated(view, pod))
+}
+
+fn is_gated(view: ClusterView<'_>, pod: &Pod) -> bool {
+    view.template_of(pod).spec.scheduling_gates.iter().any(|gate| **gate == *ADMISSION_GATE)
+}
+
+/// The flavors of a set of pods, each once.
+fn chosen<'a>(
+    setup: &Setup<'a>,
+    flavors: Option<&BTreeMap<Name, Name>>,
+) -> Vec<&'a ResourceFlavorSpec> {
+    let names: BTreeSet<&Name> = flavors.into_iter().flat_map(BTreeMap::values).collect();
+    names.into_iter().filter_map(|name| setup.flavors.get(name)).copied().collect()
+}
+
+/// Takes the gates off the pods of an admitted workload.
+fn admit_pods(
+    view: ClusterView<'_>,
+    setup: &Setup<'_>,
+    one: &Workload<'_>,
+    flavors: &BTreeMap<Name, BTreeMap<Name, Name>>,
+    actions: &mut Actions,
+) {
+    let flavors = chosen(setup, flavors.values().next());
+    for (id, _) in one.pods.iter().filter(|(_, pod)| is_gated(view, pod)) {
+        let labels = flavors.iter().flat_map(|flavor| flavor.node_labels.iter());
+        let labels: Labels = labels.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let tolerations = flavors.iter().flat_map(|flavor| flavor.tolerations.clone()).collect();
+        actions.push(Action::AdmitPod(*id, Box::new((labels, tolerations))));
     }
 }
 
@@ -216,15 +329,14 @@ fn setup(view: ClusterView<'_>) -> Setup<'_> {
     }
 }
 
-/// A waiting Job, or why its queue does not take it.
-fn pending_job<'a>(
+/// A waiting workload, or why its queue does not take it.
+fn pending_of<'a>(
     view: ClusterView<'a>,
     setup: &Setup<'_>,
-    id: JobId,
-    job: &'a Job,
+    one: &Workload<'a>,
 ) -> Result<Pending<'a>, String> {
-    let namespace = job.meta.namespace();
-    let named = job.meta.labels.get(QUEUE_LABEL).cloned().unwrap_or_default();
+    let namespace = one.namespace();
+    let named = &one.queue;
     let local = NamespacedName::new(namespace.clone(), named.clone());
     let Some(local) = view.store().find::<LocalQueue>(&local) else {
         return Err(format!("LocalQueue {named} doesn't exist"));
@@ -246,167 +358,29 @@ fn pending_job<'a>(
     if !spec.namespaces.as_ref().is_some_and(|selector| selector.matches(&labels)) {
         return Err(format!("Workload namespace doesn't match ClusterQueue {queue} selector"));
     }
+    if one.missing > 0 {
+        return Err(format!("waits for {} more pods of its group", one.missing));
+    }
     Ok(Pending {
-        job: id,
-        priority: priority(view, job),
-        created: created(job),
-        pod: &job.spec.template.spec,
-        requests: requests(view, setup, &queue, job),
+        id: one.id,
+        priority: one.priority(view),
+        created: one.created,
+        pod_sets: one.pod_sets.clone(),
+        counts_pods: counts_pods(setup, &queue),
+        least: one.least,
         queue,
     })
 }
 
-/// The ClusterQueue of a Job, if its LocalQueue exists.
-fn queue_of(view: ClusterView<'_>, id: JobId) -> Option<Name> {
-    let job = view.store().jobs().get(id)?;
-    let named = job.meta.labels.get(QUEUE_LABEL)?.clone();
-    let local = NamespacedName::new(job.meta.namespace().clone(), named);
+/// The ClusterQueue of a workload, if its LocalQueue exists.
+fn queue_of(view: ClusterView<'_>, one: &Workload<'_>) -> Option<Name> {
+    let local = NamespacedName::new(one.namespace().clone(), one.queue.clone());
     Some(view.store().find::<LocalQueue>(&local)?.spec.cluster_queue.clone())
 }
 
-const fn created(job: &Job) -> (engine::SimTime, u64) {
-    (job.meta.created, job.meta.sequence)
-}
-
-/// The priority of its WorkloadPriorityClass, or else of its pods.
-fn priority(view: ClusterView<'_>, job: &Job) -> i32 {
-    let class = job.meta.labels.get(PRIORITY_LABEL).and_then(|name| {
-        let id = NamespacedName::new("", name.clone());
-        Some(view.store().find::<WorkloadPriorityClass>(&id)?.spec.value)
-    });
-    class.unwrap_or_else(|| job.spec.template.spec.priority.unwrap_or_default())
-}
-
-/// What the pods of a Job that are still to come request together, thousandths of a unit, with the defaults that their
-/// namespace gives them (`AdjustResources`).
-fn requests(
-    view: ClusterView<'_>,
-    setup: &Setup<'_>,
-    queue: &Name,
-    job: &Job,
-) -> BTreeMap<Name, i64> {
-    let spec = &job.spec;
-    // Without completions the first that succeeds ends the Job: no more pods follow (`ReclaimablePods`).
-    let completions = spec.completions.unwrap_or(spec.parallelism);
-    let to_come = spec.parallelism.min(completions.saturating_sub(job.status.succeeded));
-    let pods = i64::from(to_come.max(0));
-    let mut requests = BTreeMap::new();
-    let pod = &spec.template.spec;
-    let defaulted = view.store().defaulted_by_limit_ranges(job.meta.namespace(), pod);
-    for (resource, amount) in pod_requests(defaulted.as_ref().unwrap_or(pod)).iter() {
-        let together = amount.milli_value().saturating_mul(pods);
-        if together > 0 {
-            requests.insert(resource.clone(), together);
-        }
-    }
-    let counts_pods = setup.queues.get(queue).is_some_and(|spec| {
+/// Whether a queue has a quota of pods.
+fn counts_pods(setup: &Setup<'_>, queue: &Name) -> bool {
+    setup.queues.get(queue).is_some_and(|spec| {
         spec.groups.iter().any(|group| group.resources.iter().any(|one| **one == *PODS))
-    });
-    if counts_pods {
-        requests.insert(PODS.into(), pods.saturating_mul(1_000));
-    }
-    requests
-}
-
-/// Lets the pods run on the nodes of these flavors.
-fn place(
-    spec: &mut JobSpec,
-    (selector, tolerations): (&Labels, &[Toleration]),
-    flavors: &[&ResourceFlavorSpec],
-) {
-    let pods = &mut spec.template.spec;
-    let labels = flavors.iter().flat_map(|flavor| flavor.node_labels.iter());
-    let own = selector.iter();
-    pods.node_selector =
-        own.chain(labels).map(|(key, value)| (key.clone(), value.clone())).collect();
-    let further = flavors.iter().flat_map(|flavor| &flavor.tolerations);
-    pods.tolerations = tolerations.iter().chain(further).cloned().collect();
-}
-
-/// The update that suspends or starts a Job.
-fn suspended(
-    view: ClusterView<'_>,
-    id: JobId,
-    job: &Job,
-    is_suspended: bool,
-    change: impl FnOnce(&mut JobSpec),
-) -> Action {
-    let written = view.store().written(ObjectId::Job(id));
-    let (mut meta, mut spec) = written
-        .unwrap_or_else(|| (job.meta.clone(), AnySpec::Job(Box::new(job.spec.clone().into()))));
-    if let AnySpec::Job(draft) = &mut spec {
-        draft.spec.suspend = is_suspended;
-        change(&mut draft.spec);
-        document(&mut meta, &mut draft.spec);
-    }
-    Action::Apply(Box::new(meta), spec)
-}
-
-/// Brings the written form of a Job to the fields that Kueue changes.
-fn document(meta: &mut ObjectMeta, spec: &mut JobSpec) {
-    let pods = &spec.template.spec;
-    let selector: Value = pods
-        .node_selector
-        .iter()
-        .map(|(key, value)| (key.to_string(), json!(&**value)))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
-    let tolerations: Value = pods.tolerations.iter().map(toleration).collect();
-    let in_pods = |pods: &mut Value| {
-        let Some(pods) = pods.as_object_mut() else { return };
-        for (field, value) in [("nodeSelector", &selector), ("tolerations", &tolerations)] {
-            let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty)
-                || value.as_array().is_some_and(Vec::is_empty);
-            if is_empty {
-                pods.shift_remove(field);
-            } else {
-                pods.insert(field.to_owned(), value.clone());
-            }
-        }
-    };
-    if let Some(document) = &mut meta.document {
-        let document = Arc::make_mut(document);
-        document.object["spec"]["suspend"] = spec.suspend.into();
-        in_pods(&mut document.object["spec"]["template"]["spec"]);
-    }
-    if let Some(mut written) = spec.template.document.get().cloned() {
-        in_pods(&mut written["spec"]);
-        spec.template.document = written.into();
-    }
-}
-
-fn toleration(one: &Toleration) -> Value {
-    let mut written = serde_json::Map::new();
-    let mut set = |field: &str, value: Value| _ = written.insert(field.to_owned(), value);
-    if !one.key.is_empty() {
-        set("key", json!(&*one.key));
-    }
-    match one.operator {
-        TolerationOperator::Exists => set("operator", json!("Exists")),
-        TolerationOperator::Equal => {
-            set("operator", json!("Equal"));
-            set("value", json!(&*one.value));
-        }
-    }
-    if let Some(effect) = one.effect {
-        set("effect", json!(format!("{effect:?}")));
-    }
-    if let Some(seconds) = one.toleration_seconds {
-        set("tolerationSeconds", json!(seconds));
-    }
-    written.into()
-}
-
-fn started(job: &Job, queue: &Name) -> Action {
-    event(job, "Started", format!("Admitted by clusterQueue {queue}"))
-}
-
-fn event(job: &Job, reason: &'static str, message: String) -> Action {
-    Action::Event(Box::new(Event {
-        kind: Kind::Job,
-        object: job.meta.id.clone(),
-        is_warning: false,
-        reason,
-        message,
-    }))
+    })
 }

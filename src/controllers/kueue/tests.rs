@@ -1,11 +1,13 @@
-//! Which Jobs one pass admits, and which it preempts.
+//! Which workloads one pass admits, and which it preempts.
 
 use std::collections::BTreeMap;
 
 use super::cycle::{Admitted, Decisions, Pending, Setup, run};
+use super::workload::{PodSet, WorkloadId};
 use cluster::job::JobId;
 use cluster::kueue::{
-    ClusterQueueSpec, FlavorQuota, FlavorQuotas, QueuePreemption, ResourceFlavorSpec, ResourceGroup,
+    BorrowWithinCohort, ClusterQueueSpec, FlavorQuota, FlavorQuotas, QueuePreemption,
+    ResourceFlavorSpec, ResourceGroup,
 };
 use cluster::pod_template::PodSpec;
 use cluster::{Labels, Name};
@@ -47,7 +49,7 @@ impl World {
     fn runs(&mut self, job: u64, queue: &str, priority: i32, at: i64, flavor: &str, cpu: i64) {
         let at = SimTime::from_secs(at);
         self.admitted.push(Admitted {
-            job: JobId::from_bits(job),
+            id: id(job),
             queue: queue.into(),
             priority,
             created: (at, job),
@@ -62,26 +64,64 @@ impl World {
         let queues = self.queues.iter().map(|(name, spec)| (name.clone(), spec)).collect();
         let flavors = self.flavors.iter().map(|(name, spec)| (name.clone(), spec)).collect();
         let pending = |(job, queue, priority, cpu): &(u64, &str, i32, i64)| Pending {
-            job: JobId::from_bits(*job),
+            id: id(*job),
             queue: (*queue).into(),
             priority: *priority,
             created: (SimTime::from_secs(i64::try_from(*job).unwrap_or(0)), *job),
-            pod: &self.pod,
-            requests: [("cpu".into(), *cpu)].into_iter().collect(),
+            pod_sets: self.pod_sets(&[("main", *cpu)]),
+            counts_pods: false,
+            least: None,
         };
         let pending = waiting.iter().map(pending).collect();
         run(&Setup { queues, flavors }, &self.admitted, pending)
+    }
+
+    /// Sets of pods, each with this CPU as single pods of one.
+    fn pod_sets(&self, sets: &[(&str, i64)]) -> Vec<PodSet<'_>> {
+        let set = |(name, count): &(&str, i64)| PodSet {
+            name: (*name).into(),
+            pod: &self.pod,
+            each: [("cpu".into(), 1)].into_iter().collect(),
+            count: *count,
+        };
+        sets.iter().map(set).collect()
+    }
+
+    /// The decisions about a workload of queue `a` with these sets of pods, and the least number of pods.
+    fn decides_on(&self, sets: &[(&str, i64)], least: Option<i64>) -> Decisions {
+        let queues = self.queues.iter().map(|(name, spec)| (name.clone(), spec)).collect();
+        let flavors = self.flavors.iter().map(|(name, spec)| (name.clone(), spec)).collect();
+        let pending = Pending {
+            id: id(9),
+            queue: "a".into(),
+            priority: 5,
+            created: (SimTime::from_secs(9), 9),
+            pod_sets: self.pod_sets(sets),
+            counts_pods: false,
+            least,
+        };
+        run(&Setup { queues, flavors }, &self.admitted, vec![pending])
     }
 
     /// The admitted Jobs with their flavor, and the preempted ones.
     fn outcome(&self, waiting: &[(u64, &str, i32, i64)]) -> (Vec<(u64, String)>, Vec<u64>) {
         let Decisions { admitted, preempted, .. } = self.decides(waiting);
         let admitted = admitted.iter().map(|(job, _, assignment)| {
-            (job.to_bits(), assignment.flavors[&Name::from("cpu")].to_string())
+            let flavors = &assignment.flavors[&Name::from("main")];
+            (number(*job), flavors[&Name::from("cpu")].to_string())
         });
-        let preempted = preempted.iter().map(|one| one.victim.to_bits());
+        let preempted = preempted.iter().map(|one| number(one.victim));
         (admitted.collect(), preempted.collect())
     }
+}
+
+const fn id(job: u64) -> WorkloadId {
+    WorkloadId::Job(JobId::from_bits(job))
+}
+
+fn number(id: WorkloadId) -> u64 {
+    let WorkloadId::Job(job) = id else { panic!("{id:?} is no Job") };
+    job.to_bits()
 }
 
 fn flavor(job: u64, flavor: &str) -> (Vec<(u64, String)>, Vec<u64>) {
@@ -147,7 +187,7 @@ fn the_quota_of_a_preempted_job_goes_to_no_third_one_before_it_has_ended() {
     assert_eq!(world.outcome(&others), preempts(vec![1]));
     // Until then the preemptor stays first.
     let waits = world.decides(&[(7, "a", 0, 1), (8, "a", 5, 2)]).waits;
-    let why = |job| &*waits[&JobId::from_bits(job)];
+    let why = |job| &*waits[&id(job)];
     assert_eq!(
         why(8),
         "couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor big, 2m more needed. \
@@ -227,4 +267,75 @@ fn a_job_gets_the_flavor_of_its_node_selector() {
     world.queue("a", &[("big", 4), ("small", 4)]);
     world.pod.node_selector = [("kind", "small")].into_iter().collect();
     assert_eq!(world.outcome(&[(9, "a", 5, 2)]), flavor(9, "small"));
+}
+
+#[test]
+fn the_sets_of_pods_before_one_count_for_it() {
+    let mut world = World::default();
+    world.queue("a", &[("big", 4), ("small", 4)]);
+    let of_sets = |sets: &[(&str, i64)]| {
+        let Decisions { mut admitted, mut waits, .. } = world.decides_on(sets, None);
+        let flavors = admitted.pop().map(|(_, _, assignment)| assignment.flavors);
+        let flavors = flavors.into_iter().flatten().map(|(_, own)| own["cpu"].to_string());
+        (flavors.collect::<Vec<_>>(), waits.remove(&id(9)).unwrap_or_default())
+    };
+    assert_eq!(of_sets(&[("one", 2), ("two", 2)]).0, ["big", "big"]);
+    assert_eq!(of_sets(&[("one", 3), ("two", 2)]).0, ["big", "small"]);
+    assert_eq!(
+        of_sets(&[("one", 4), ("three", 4), ("two", 1)]).1,
+        "couldn't assign flavors to pod set two: insufficient quota for cpu in flavor big, previously considered \
+         podsets requests (4m) + current podset request (1m) > maximum capacity (4m), insufficient quota for cpu in \
+         flavor small, previously considered podsets requests (4m) + current podset request (1m) > maximum capacity (4m)"
+    );
+}
+
+#[test]
+fn each_set_of_pods_says_why_it_waits_until_one_never_fits() {
+    let mut world = World::default();
+    world.queue("a", &[("big", 4)]);
+    world.runs(1, "a", 5, 0, "big", 3);
+    let why = |sets: &[(&str, i64)]| world.decides_on(sets, None).waits.remove(&id(9));
+    let lacks = |set, more| {
+        format!(
+            "couldn't assign flavors to pod set {set}: insufficient unused quota for cpu in flavor big, {more}m more needed"
+        )
+    };
+    let both = format!("{}; {}", lacks("one", 1), lacks("two", 3));
+    assert_eq!(why(&[("one", 2), ("two", 2)]), Some(both));
+    let never = why(&[("one", 5), ("two", 1)]).expect("it waits");
+    assert!(never.contains("pod set one") && !never.contains("pod set two"), "{never}");
+}
+
+#[test]
+fn fewer_pods_do_where_a_job_lets_them_and_all_neither_fit_nor_make_room() {
+    let mut world = World::default();
+    world.queue("a", &[("big", 8)]);
+    world.runs(1, "a", 0, 0, "big", 3);
+    let counts = |world: &World, least| {
+        let Decisions { admitted, preempted, .. } = world.decides_on(&[("main", 7)], least);
+        (admitted.first().map(|(_, _, assignment)| assignment.count), preempted.len())
+    };
+    assert_eq!(counts(&world, None), (None, 0));
+    assert_eq!(counts(&world, Some(2)), (Some(Some(5)), 0));
+    assert_eq!(counts(&world, Some(5)), (Some(Some(5)), 0));
+    assert_eq!(counts(&world, Some(6)), (None, 0));
+    // All of them, if others make room.
+    let queue = world.queues.get_mut("a").expect("it is there");
+    queue.within_queue = QueuePreemption::LowerPriority;
+    assert_eq!(counts(&world, Some(2)), (None, 1));
+}
+
+#[test]
+fn only_who_may_preempt_while_borrowing_gets_more_than_its_quota_by_that() {
+    let mut world = World::default();
+    world.queue("a", &[("big", 4)]).within_cohort = QueuePreemption::Any;
+    world.queue("b", &[("big", 4)]);
+    world.runs(1, "b", 0, 0, "big", 6);
+    assert_eq!(world.outcome(&[(9, "a", 5, 5)]), preempts(Vec::new()));
+    let queue = world.queues.get_mut("a").expect("it is there");
+    queue.borrow_within_cohort = Some(BorrowWithinCohort::default());
+    assert_eq!(world.outcome(&[(9, "a", 5, 5)]), preempts(vec![1]));
+    // Without reclaiming there is nothing to borrow that others use.
+    queue_without_reclaim(&mut world);
+    assert_eq!(world.outcome(&[(9, "a", 5, 5)]), preempts(Vec::new()));
 }

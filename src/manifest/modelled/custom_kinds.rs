@@ -10,7 +10,7 @@ pub(super) const MODELLED_OF_CUSTOM_KINDS: [(&str, &str); 23] = [
     ("LocalQueueSpec", "clusterQueue stopPolicy"),
     ("ResourceGroup FlavorQuotas FlavorResourceQuota", "*"),
     ("FlavorFungibility", "whenCanBorrow whenCanPreempt"),
-    ("ClusterQueuePreemption", "reclaimWithinCohort withinClusterQueue"),
+    ("ClusterQueuePreemption BorrowWithinCohort", "*"),
     (
         "ScaledJobSpec",
         "jobTargetRef pollingInterval successfulJobsHistoryLimit failedJobsHistoryLimit rolloutStrategy rollout \
