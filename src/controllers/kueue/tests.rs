@@ -311,10 +311,12 @@ fn fewer_pods_do_where_a_job_lets_them_and_all_neither_fit_nor_make_room() {
     let mut world = World::default();
     world.queue("a", &[("big", 8)]);
     world.runs(1, "a", 0, 0, "big", 3);
-    let counts = |world: &World, least| {
-        let Decisions { admitted, preempted, .. } = world.decides_on(&[("main", 7)], least);
+    let counts_of = |world: &World, pods, least| {
+        let Decisions { admitted, preempted, .. } = world.decides_on(&[("main", pods)], least);
         (admitted.first().map(|(_, _, assignment)| assignment.count), preempted.len())
     };
+    let counts = |world: &World, least| counts_of(world, 7, least);
+    assert_eq!(counts_of(&world, 5, Some(2)), (Some(None), 0));
     assert_eq!(counts(&world, None), (None, 0));
     assert_eq!(counts(&world, Some(2)), (Some(Some(5)), 0));
     assert_eq!(counts(&world, Some(5)), (Some(Some(5)), 0));
