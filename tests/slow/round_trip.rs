@@ -88,7 +88,7 @@ const ONE_OF_EACH: &str = "
 ---
 {apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: fast}, provisioner: example.com/disk}
 ---
-{apiVersion: storage.k8s.io/v1, kind: CSINode, metadata: {name: a}, spec: {drivers: [{name: example.com/disk, nodeID: a, allocatable: {count: 20}}]}}
+{apiVersion: storage.k8s.io/v1, kind: CSINode, metadata: {name: a}, spec: {drivers: [{name: disk.example.com, nodeID: a, allocatable: {count: 20}}]}}
 ---
 {apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: nginx}, spec: {controller: k8s.io/ingress-nginx}}
 ---
