@@ -3,12 +3,12 @@
 
 use std::fs;
 
-/// Memory that this process takes now [bytes].
+/// Memory that this process takes now, in bytes.
 pub fn memory_in_use() -> Option<u64> {
     kibibytes("/proc/self/status", "VmRSS:")
 }
 
-/// Memory that this process may take at most [bytes]: the machine's, or the least that a control group allows.
+/// Memory that this process may take at most, in bytes: the machine's, or the least that a control group allows.
 pub fn memory_of_machine() -> Option<u64> {
     let machine = kibibytes("/proc/meminfo", "MemTotal:");
     let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];

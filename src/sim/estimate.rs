@@ -30,7 +30,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Memory that the pods take at least [bytes]. Requests that wait are not known beforehand.
+    /// Memory that the pods take at least, in bytes. Requests that wait are not known beforehand.
     pub const fn memory(&self) -> u64 {
         MEMORY_AT_LEAST.saturating_add(self.pods.saturating_mul(MEMORY_PER_POD))
     }

@@ -29,7 +29,7 @@ impl Confirmation {
 
 impl SweepTable {
     /// Position of the selected row, as far as known: among the cheapest that meet the objectives, the one that changes
-    /// the fewest settings of those that leave [`ROOM`] to each limit, or as much as any; of equal ones the one with the
+    /// the fewest settings of those that leave `ROOM` to each limit, or as much as any; of equal ones the one with the
     /// most headroom. A row that failed with fresh seeds is excluded.
     pub fn choice(&self) -> Option<usize> {
         let rows = || self.rows.iter().enumerate().filter(|(_, row)| row.will_do());
