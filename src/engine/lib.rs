@@ -10,6 +10,7 @@ mod queue;
 pub mod random;
 mod table;
 mod time;
+mod token_bucket;
 
 pub use digest::{Digest, mix};
 pub use duration::{DurationError, format_duration, parse_duration};
@@ -19,3 +20,4 @@ pub use queue::{EventQueue, Lane};
 pub use random::{Stream, Streams};
 pub use table::{Id, Table};
 pub use time::{SimDuration, SimTime};
+pub use token_bucket::take_token;

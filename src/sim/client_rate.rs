@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use cluster::{Kind, NamespacedName};
-use engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime, take_token};
 use rustc_hash::FxHashMap;
 use scenario::ClientRate;
 
@@ -36,20 +36,12 @@ impl TokenBucket {
             return now;
         }
         let token = SimDuration::from_nanos(1_000_000_000 / i64::from(qps));
-        take(&mut self.full_at, (token, burst), now)
+        take_token(&mut self.full_at, (token, burst), now)
     }
 
     const fn is_unlimited(&self) -> bool {
         self.rate.qps == 0
     }
-}
-
-/// Takes a token of a bucket that is full again at `full_at`; returns when there is one.
-fn take(full_at: &mut SimTime, (token, burst): (SimDuration, u32), now: SimTime) -> SimTime {
-    let others = token * i64::from(burst.saturating_sub(1));
-    let at = now.max(*full_at - others);
-    *full_at = (*full_at).max(at) + token;
-    at
 }
 
 /// The API client of a controller, with which it also sends the Events that it records: one after the other, beside its
@@ -82,7 +74,7 @@ impl ControllerClient {
         }
         let full_at = self.of_objects.entry((kind, object.clone())).or_insert(SimTime::ZERO);
         let mut after = *full_at;
-        if take(&mut after, (SPAM_INTERVAL, SPAM_BURST), now) <= now {
+        if take_token(&mut after, (SPAM_INTERVAL, SPAM_BURST), now) <= now {
             *full_at = after;
             self.events.push_back(now);
         }

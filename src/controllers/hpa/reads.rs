@@ -6,7 +6,7 @@
 //! (`--concurrent-horizontal-pod-autoscaler-syncs`) limits nothing here, as reads take no time.
 
 use cluster::hpa::{HpaSpec, MetricSource};
-use engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime, take_token};
 
 /// Rate limit of each of the clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,13 +68,10 @@ impl Reads {
             return now;
         }
         let token = SimDuration::from_nanos(1_000_000_000 / i64::from(rate.qps));
-        let others = token * i64::from(rate.burst.saturating_sub(1));
         let mut at = now;
         for (full_at, requests) in self.full_at.iter_mut().zip(requests) {
             for _ in 0..requests {
-                let full = full_at.unwrap_or(at);
-                at = at.max(full - others);
-                *full_at = Some(full.max(at) + token);
+                at = take_token(full_at.get_or_insert(at), (token, rate.burst), at);
             }
         }
         at
