@@ -31,7 +31,7 @@
 //!
 //! # Add a controller
 //!
-//! A [`controllers::Controller`] reads the cluster and requests [`cluster::Action`]s; it runs alongside the fifteen in
+//! A [`controllers::Controller`] reads the cluster and requests [`cluster::Action`]s; it runs alongside those in
 //! [`controllers::all`], with the same work queues, delays and back-offs. This one scales on a schedule for the peak
 //! load of `scenarios/no-autoscaling`, in which every fifth request fails:
 //!
@@ -90,6 +90,7 @@
 //!
 //! [`Run::step`] processes one event and all its consequences at the same instant; between steps, the whole cluster
 //! can be read. A clone is a snapshot: it continues independently, with the same requests and random numbers.
+//! [`Run::report_so_far`] is the report at that instant.
 //!
 //! ```
 //! use wavetank::Scenario;
@@ -120,7 +121,8 @@
 //! # A cluster from manifests alone
 //!
 //! A [`sim::World`] needs no scenario file: it can be built from nodes, objects and a timeline, with the defaults of
-//! Kubernetes for everything else.
+//! Kubernetes for everything else. [`sim::World::with_app`] sets how the pods of a workload start and serve,
+//! [`sim::World::with_traffic`] the requests to a Service, and [`sim::World::with_objects`] adds objects made in code.
 //!
 //! ```
 //! use wavetank::engine::{SimDuration, SimTime};

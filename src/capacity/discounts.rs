@@ -9,7 +9,6 @@ mod commitment;
 mod sustained;
 
 pub use commitment::{Reservation, SavingsPlan};
-pub use sustained::sustained_use_family;
 
 use cluster::Name;
 use engine::{SimDuration, SimTime};

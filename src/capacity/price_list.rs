@@ -12,7 +12,7 @@ use units::Money;
 const TEXT: &str = include_str!("data/bill.csv");
 
 /// A billing month.
-pub const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
+pub(crate) const MONTH: SimDuration = SimDuration::from_secs(730 * 3_600);
 
 const HOUR_NANOS: i128 = 3_600 * 1_000_000_000;
 const GIB: i128 = 1 << 30;

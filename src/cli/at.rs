@@ -187,7 +187,7 @@ impl TimeOfRun {
 }
 
 /// Refuses a time after the end of the run.
-pub fn within_run(
+pub(crate) fn within_run(
     option: &str,
     asked: Option<SimDuration>,
     end: SimDuration,
@@ -249,7 +249,7 @@ pub struct Matches {
 }
 
 /// Prints the messages about missing objects; the exit code is kubectl's.
-pub fn print_missing(missing: &[String]) -> Exit {
+pub(crate) fn print_missing(missing: &[String]) -> Exit {
     for message in missing {
         output::print_message(message);
     }
@@ -257,7 +257,7 @@ pub fn print_missing(missing: &[String]) -> Exit {
 }
 
 /// Prints kubectl's message for an empty list.
-pub fn print_no_resources(namespace: Option<&str>) {
+pub(crate) fn print_no_resources(namespace: Option<&str>) {
     output::print_message(&match namespace {
         Some(namespace) => format!("No resources found in {namespace} namespace."),
         None => "No resources found".to_owned(),

@@ -47,7 +47,7 @@ fn of_price(provider: Provider, price: &Price) -> impl Iterator<Item = Row> {
 }
 
 /// Writes the prices as a table.
-pub fn write_table(rows: &[Row], out: &mut impl Write) -> Result<(), Failure> {
+pub(crate) fn write_table(rows: &[Row], out: &mut impl Write) -> Result<(), Failure> {
     if rows.is_empty() {
         writeln!(out, "No such item.")?;
         return Ok(());

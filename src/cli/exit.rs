@@ -22,7 +22,7 @@ pub enum Exit {
 }
 
 /// The exit codes for the help text.
-pub const EXIT_CODES: &str = "\
+pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done; `check`: all objectives met
   1  `check`: an objective missed; `size`: no setting holds the objectives; `compare`: it failed; `conform`: a decision not reproduced;
@@ -87,7 +87,7 @@ pub fn guard(command: impl FnOnce() -> Exit) -> Exit {
 }
 
 /// Makes a panic print a request to report it after the usual message.
-pub fn install_panic_hook() {
+pub(crate) fn install_panic_hook() {
     let usual = take_hook();
     set_hook(Box::new(move |panic| {
         usual(panic);

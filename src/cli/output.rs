@@ -40,7 +40,7 @@ impl OutputOptions {
     }
 
     /// A progress bar on standard error with `length` steps; hidden if progress is off.
-    pub fn progress_bar(&self, length: u64, what: &'static str) -> ProgressBar {
+    pub(crate) fn progress_bar(&self, length: u64, what: &'static str) -> ProgressBar {
         if !self.progress {
             return ProgressBar::hidden();
         }
@@ -65,17 +65,17 @@ impl OutputOptions {
 }
 
 /// Prints a message that states its own severity to standard error. Write errors are ignored.
-pub fn print_message(message: &str) {
+pub(crate) fn print_message(message: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", message.trim_end());
 }
 
 /// Prints an error message to standard error. Write errors are ignored.
-pub fn print_error(message: &str) {
+pub(crate) fn print_error(message: &str) {
     let _ = writeln!(io::stderr().lock(), "error: {message}");
 }
 
 /// Prints a warning to standard error. Write errors are ignored.
-pub fn print_warning(message: &str) {
+pub(crate) fn print_warning(message: &str) {
     let _ = writeln!(io::stderr().lock(), "warning: {message}");
 }
 

@@ -38,10 +38,10 @@ impl Settings {
 }
 
 /// Scenario file used if none is named.
-pub const DEFAULT_SCENARIO: &str = "scenario.yaml";
+pub(crate) const DEFAULT_SCENARIO: &str = "scenario.yaml";
 
 /// The object and the scenario file among two arguments, in either order.
-pub fn object_and_scenario<'a>(
+pub(crate) fn object_and_scenario<'a>(
     mut object: &'a str,
     mut scenario: Option<&'a str>,
 ) -> Result<(ObjectReference, &'a str), Failure> {

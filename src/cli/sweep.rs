@@ -262,7 +262,7 @@ pub fn run(
 }
 
 /// Writes the table of a sweep.
-pub fn write_table(
+pub(crate) fn write_table(
     sweep: &SweepTable,
     outputs: &Outputs,
     options: OutputOptions,

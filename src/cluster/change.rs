@@ -115,13 +115,13 @@ impl PodChanges {
     /// Its labels or annotations changed.
     pub const LABELS: Self = Self(1 << 5);
     /// Its DisruptionTarget condition was set.
-    pub const DISRUPTED: Self = Self(1 << 6);
+    pub(crate) const DISRUPTED: Self = Self(1 << 6);
     /// A container restarted.
     pub const RESTARTED: Self = Self(1 << 7);
     /// The state of a container, or a condition other than Ready, changed.
     pub const CONTAINERS: Self = Self(1 << 8);
     /// Its finalizer was removed.
-    pub const FINALIZER: Self = Self(1 << 9);
+    pub(crate) const FINALIZER: Self = Self(1 << 9);
     /// Its scheduling gates were removed.
     pub const GATES: Self = Self(1 << 10);
     /// The requested, allocated or actual resources of its containers changed.

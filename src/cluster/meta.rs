@@ -96,7 +96,7 @@ impl Labels {
     }
 
     /// True if these labels equal `other`, ignoring one key.
-    pub fn equal_ignoring(&self, other: &Self, key: &str) -> bool {
+    pub(crate) fn equal_ignoring(&self, other: &Self, key: &str) -> bool {
         let is_other = |pair: &&(Name, Name)| pair.0.as_ref() != key;
         self.0.iter().filter(is_other).eq(other.0.iter().filter(is_other))
     }

@@ -243,9 +243,9 @@ pub const UNREACHABLE_TAINT: &str = "node.kubernetes.io/unreachable";
 /// Set by the node lifecycle controller under disk pressure.
 pub const DISK_PRESSURE_TAINT: &str = "node.kubernetes.io/disk-pressure";
 /// Set by the node lifecycle controller under memory pressure.
-pub const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
+pub(crate) const MEMORY_PRESSURE_TAINT: &str = "node.kubernetes.io/memory-pressure";
 /// Set by the node lifecycle controller under PID pressure.
-pub const PID_PRESSURE_TAINT: &str = "node.kubernetes.io/pid-pressure";
+pub(crate) const PID_PRESSURE_TAINT: &str = "node.kubernetes.io/pid-pressure";
 /// Set by the node lifecycle controller while the node's network is not set up.
 pub const NETWORK_UNAVAILABLE_TAINT: &str = "node.kubernetes.io/network-unavailable";
 /// Set manually on nodes that are shut down: pod GC then removes their terminating pods.

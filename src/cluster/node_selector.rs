@@ -6,7 +6,7 @@ use super::pod_template::{NodeSelectorTerm, PodSpec};
 use super::selector::{Operator, Requirement};
 
 /// The only field of a node that can be selected on.
-pub const NODE_NAME_FIELD: &str = "metadata.name";
+pub(crate) const NODE_NAME_FIELD: &str = "metadata.name";
 
 impl NodeSelectorTerm {
     /// Whether a node of this name with these labels meets all requirements. A term without any

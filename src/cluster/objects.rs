@@ -356,7 +356,7 @@ impl Store {
     }
 
     /// The objects of a namespace without an owner, owner kinds before the kinds they own.
-    pub fn objects_in(&self, namespace: &str) -> Vec<ObjectId> {
+    pub(crate) fn objects_in(&self, namespace: &str) -> Vec<ObjectId> {
         let kinds = Kind::all().map(|row| row.kind).filter(|kind| kind.is_namespaced());
         let all = kinds.flat_map(|kind| self.objects_of(kind));
         let own = all

@@ -15,7 +15,7 @@ use engine::Id;
 use units::Quantity;
 
 /// Provisioner of classes without dynamic provisioning.
-pub const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 /// Former zone label.
 const OLD_ZONE_LABEL: &str = "failure-domain.beta.kubernetes.io/zone";
 /// Separator of several zones in a zone label (`LabelMultiZoneDelimiter`).
@@ -210,7 +210,7 @@ impl Store {
 
     /// The best free volume for a claim, reachable from `node` if given, excluding `taken`: fewest access modes, then
     /// smallest capacity, then first by name (`FindMatchingVolume`, `allPossibleMatchingAccessModes`).
-    pub fn best_volume(
+    fn best_volume(
         &self,
         claim: &Claim,
         node: Option<(&Labels, &Name)>,

@@ -15,7 +15,7 @@ use engine::{Id, SimDuration};
 use units::{MilliCpu, Quantity};
 
 /// The least CPU limit that a kubelet enforces (`MinMilliCPULimit` of `pkg/kubelet/cm/helpers_linux.go`).
-pub const CPU_LIMIT_MIN: MilliCpu = MilliCpu(10);
+const CPU_LIMIT_MIN: MilliCpu = MilliCpu(10);
 
 /// Key of an interned [`PodTemplate`] in the store.
 pub type TemplateId = Id<PodTemplate>;

@@ -67,8 +67,8 @@ pub struct PodDisruptionBudgetStatus {
 }
 
 /// The condition reporting whether a budget would allow an eviction.
-pub const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
-/// Reason of [`DISRUPTION_ALLOWED`] if the controller cannot determine the expected number of pods.
+const DISRUPTION_ALLOWED: &str = "DisruptionAllowed";
+/// Reason of `DISRUPTION_ALLOWED` if the controller cannot determine the expected number of pods.
 pub const SYNC_FAILED: &str = "SyncFailed";
 
 /// A pod whose eviction was granted.

@@ -18,7 +18,7 @@ use engine::{Id, SimTime};
 pub type StatefulSetId = Id<StatefulSet>;
 
 /// Label with a pod's ordinal.
-pub const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
+const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
 /// Label with a pod's own name.
 const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 

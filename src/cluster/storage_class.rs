@@ -97,7 +97,7 @@ impl Object for StorageClass {
 impl Store {
     /// The class for claims without one: the newest of those marked as default, then the first by name
     /// (`GetDefaultClass` of `pkg/volume/util`, 1.36, used by the admission plugin DefaultStorageClass).
-    pub fn default_storage_class(&self) -> Option<&StorageClass> {
+    pub(crate) fn default_storage_class(&self) -> Option<&StorageClass> {
         let is_default = |one: &&StorageClass| {
             one.meta.annotations.get(IS_DEFAULT).is_some_and(|mark| **mark == *"true")
         };

@@ -241,7 +241,7 @@ impl VpaObject {
 impl Store {
     /// The VerticalPodAutoscaler that admits the pods of a workload: the strongest that is not Off
     /// (`GetMatchingVPA`).
-    pub fn admitting_vpa_of(&self, target: ScaleTarget) -> Option<VpaId> {
+    fn admitting_vpa_of(&self, target: ScaleTarget) -> Option<VpaId> {
         let is_it = |vpa: &VpaObject| {
             let reference = &vpa.spec.target;
             let id = NamespacedName::new(vpa.meta.namespace().clone(), reference.name.clone());
@@ -284,7 +284,7 @@ impl Store {
 
 /// A template with the recommended requests, and limits scaled in proportion; `actual` has the amounts in force.
 /// `None` if the webhook fails on the pod.
-pub fn with_recommendation(
+fn with_recommendation(
     template: &PodTemplate,
     actual: &PodTemplate,
     vpa: &VpaObject,

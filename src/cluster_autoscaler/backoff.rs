@@ -28,7 +28,7 @@ pub struct Backoffs(BTreeMap<Name, Backoff>);
 /// an expired one, and at most the maximum.
 ///
 /// 5, 10, 20, 30, 30 minutes for failures that each come after the previous back-off.
-pub fn next_duration(known: Option<&Backoff>, options: &Options, now: SimTime) -> SimDuration {
+fn next_duration(known: Option<&Backoff>, options: &Options, now: SimTime) -> SimDuration {
     match known {
         None => options.initial_node_group_backoff_duration,
         Some(known) if known.until < now => {

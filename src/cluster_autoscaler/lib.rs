@@ -8,7 +8,7 @@
 pub mod autoscaler;
 pub mod backoff;
 mod equivalence;
-pub mod estimator;
+mod estimator;
 pub mod expander;
 mod gpu;
 mod hinting;
@@ -36,7 +36,7 @@ pub mod trigger;
 mod utilization;
 
 pub use autoscaler::{ClusterAutoscaler, Deleting};
-pub use natural::natural_cmp;
+pub(crate) use natural::natural_cmp;
 pub use options::{GroupOptions, OptionError, Options};
 pub use provider::{CloudError, CloudProvider, InstanceError, InstanceState, NodeGroup};
 pub use report::{LoopReport, Request};

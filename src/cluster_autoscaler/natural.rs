@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// Compares two names; runs of digits compare as numbers, everything else byte by byte. So `a-9` comes before
 /// `a-10`. This order replaces the iteration order of the autoscaler's hash maps.
-pub fn natural_cmp(one: &str, other: &str) -> Ordering {
+pub(crate) fn natural_cmp(one: &str, other: &str) -> Ordering {
     let (mut one, mut other) = (one.as_bytes(), other.as_bytes());
     loop {
         let (Some(left), Some(right)) = (one.first(), other.first()) else {

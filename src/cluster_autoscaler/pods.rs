@@ -99,18 +99,18 @@ pub struct PodInfo {
 
 impl PodInfo {
     /// True if it belongs to a DaemonSet (`IsDaemonSetPod`).
-    pub fn is_daemon_set_pod(&self) -> bool {
+    pub(crate) fn is_daemon_set_pod(&self) -> bool {
         self.controller.as_ref().is_some_and(|one| *one.kind == *"DaemonSet")
             || self.has_annotation(DAEMON_SET_POD_ANNOTATION, "true")
     }
 
     /// True if it is the mirror of a static pod (`IsMirrorPod`).
-    pub fn is_mirror(&self) -> bool {
+    pub(crate) fn is_mirror(&self) -> bool {
         self.annotations.contains_key(MIRROR_ANNOTATION)
     }
 
     /// True if a controller recreates it elsewhere after an eviction (`FilterRecreatablePods`).
-    pub fn is_recreatable(&self) -> bool {
+    pub(crate) fn is_recreatable(&self) -> bool {
         let is_static =
             self.annotations.get(SOURCE_ANNOTATION).is_some_and(|from| **from != *"api");
         !(is_static || self.is_mirror() || self.is_daemon_set_pod())
@@ -123,12 +123,12 @@ impl PodInfo {
 
     /// True if its priority is below the cutoff, so that it neither triggers scale-ups nor prevents removals
     /// (`IsExpendablePod`).
-    pub fn is_expendable(&self, cutoff: i64) -> bool {
+    pub(crate) fn is_expendable(&self, cutoff: i64) -> bool {
         self.priority().is_some_and(|priority| i64::from(priority) < cutoff)
     }
 
     /// Whether an annotation has this value.
-    pub fn has_annotation(&self, key: &str, value: &str) -> bool {
+    pub(crate) fn has_annotation(&self, key: &str, value: &str) -> bool {
         self.annotations.get(key).is_some_and(|own| **own == *value)
     }
 
@@ -143,7 +143,7 @@ impl PodInfo {
     }
 
     /// True if it should have terminated long ago (`IsPodLongTerminating`).
-    pub fn is_long_terminating(&self, now: SimTime) -> bool {
+    pub(crate) fn is_long_terminating(&self, now: SimTime) -> bool {
         let grace = self.facts.template.spec.termination_grace_period;
         self.deletion.is_some_and(|deadline| deadline + grace + LONG_TERMINATING < now)
     }
@@ -170,7 +170,7 @@ impl PodInfo {
     }
 
     /// True if the scheduler treats both the same: equal labels and spec (`PodSpecSemanticallyEqual`).
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.labels == other.labels
             && (self.class == other.class
                 || self.facts.template.spec == other.facts.template.spec

@@ -4,7 +4,7 @@ use super::options::Options;
 use engine::{SimDuration, SimTime};
 
 /// Maximum age of a pod's unschedulable condition to trigger a loop (`maxPodChangeAge`).
-pub const MAX_POD_CHANGE_AGE: SimDuration = SimDuration::from_secs(10);
+const MAX_POD_CHANGE_AGE: SimDuration = SimDuration::from_secs(10);
 
 /// When the loop after one that started at `last` begins, assuming that one ended at once: `None` = at once;
 /// otherwise at this instant, or earlier when a pod becomes unschedulable.

@@ -20,7 +20,7 @@ pub struct LeaderWorkerSetController {
 }
 
 /// Whether the group of a pod restarts: the pod is being deleted, or a container of it has restarted.
-pub fn ends_group(pod: &Pod) -> bool {
+fn ends_group(pod: &Pod) -> bool {
     pod.is_terminating() || (!pod.phase.is_terminal() && pod.restarts.containers_max > 0)
 }
 

@@ -7,7 +7,7 @@ use cluster::pod::Owner;
 use cluster::{Action, Change, ClusterView, NamespacedName, Refused, Store};
 
 /// The owner of the pod that a change is about; `None` for other changes, and pods without an owner.
-pub fn owner_of_changed_pod(view: ClusterView<'_>, change: &Change) -> Option<Owner> {
+pub(crate) fn owner_of_changed_pod(view: ClusterView<'_>, change: &Change) -> Option<Owner> {
     match *change {
         Change::PodAdded(pod) | Change::PodUpdated(pod, _) => view.pods().get(pod)?.owner,
         Change::PodRemoved { owner, .. } => owner,

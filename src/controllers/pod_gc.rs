@@ -39,7 +39,7 @@ pub struct PodGcController {
 
 /// The finished pods above the threshold: evicted ones first, then by creation time (`gcTerminated`,
 /// `byEvictionAndCreationTimestamp`).
-pub fn surplus_terminated<'a>(
+fn surplus_terminated<'a>(
     pods: impl Iterator<Item = (PodId, &'a Pod)>,
     threshold: usize,
 ) -> Vec<PodId> {
@@ -58,7 +58,7 @@ fn is_evicted(pod: &Pod) -> bool {
 }
 
 /// Whether terminating pods of a node are removed without its kubelet (`gcTerminating`).
-pub fn is_out_of_service(node: &Node) -> bool {
+fn is_out_of_service(node: &Node) -> bool {
     node.ready.status != ConditionStatus::True
         && node.taints.iter().any(|taint| taint.key.as_ref() == OUT_OF_SERVICE_TAINT)
 }

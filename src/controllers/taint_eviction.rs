@@ -12,7 +12,7 @@ use cluster::{Action, Change, ClusterView, Kind, ObjectId, PodChanges};
 use engine::{SimDuration, SimTime};
 
 /// Reason of the DisruptionTarget condition of the pods that it deletes.
-pub const DISRUPTION_REASON: &str = "DeletionByTaintManager";
+pub(crate) const DISRUPTION_REASON: &str = "DeletionByTaintManager";
 
 /// Default toleration that admission adds for unreachable and not-ready nodes, in seconds
 /// (`DefaultTolerationSeconds`).
@@ -48,7 +48,7 @@ pub enum TolerationTime {
 
 /// The time that tolerations allow: each taint must be tolerated, and the shortest time of the first matching
 /// tolerations counts (`GetMatchingTolerations`, `getMinTolerationTime`).
-pub fn toleration_time(taints: &[Taint], tolerations: &[Toleration]) -> TolerationTime {
+fn toleration_time(taints: &[Taint], tolerations: &[Toleration]) -> TolerationTime {
     let mut shortest = TolerationTime::Forever;
     for taint in taints {
         let Some(used) = tolerations.iter().find(|toleration| toleration.tolerates(taint)) else {
@@ -65,7 +65,7 @@ pub fn toleration_time(taints: &[Taint], tolerations: &[Toleration]) -> Tolerati
 }
 
 /// A pod's tolerations including those added by admission (`plugin/pkg/admission/defaulttolerationseconds`).
-pub fn admitted_tolerations(own: &[Toleration]) -> Vec<Toleration> {
+fn admitted_tolerations(own: &[Toleration]) -> Vec<Toleration> {
     let mut tolerations = own.to_vec();
     for key in [NOT_READY_TAINT, UNREACHABLE_TAINT] {
         let is_covered = own.iter().any(|toleration| {

@@ -11,7 +11,7 @@ use traffic::Spool;
 struct TemporaryFile(Mutex<File>);
 
 /// A spool in the folder for temporary files (`TMPDIR`).
-pub fn temporary_spool() -> io::Result<Box<dyn Spool>> {
+pub(crate) fn temporary_spool() -> io::Result<Box<dyn Spool>> {
     let file = tempfile::tempfile().map_err(|error| in_folder(&error))?;
     Ok(Box::new(TemporaryFile(Mutex::new(file))))
 }

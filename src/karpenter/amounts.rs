@@ -38,7 +38,7 @@ impl Amounts {
     }
 
     /// Adds one node.
-    pub fn with_a_node(mut self) -> Self {
+    pub(crate) fn with_a_node(mut self) -> Self {
         self.set(&Name::from("nodes"), NANO);
         self
     }

@@ -10,7 +10,7 @@ const SHORTEST_NINTHER: usize = 50;
 const MAX_SWAPS: usize = 12;
 
 /// Sorts as `sort.Slice` does.
-pub fn sort_slice<T>(items: &mut [T], less: impl Fn(&T, &T) -> bool) {
+pub(crate) fn sort_slice<T>(items: &mut [T], less: impl Fn(&T, &T) -> bool) {
     let length = items.len();
     let limit = usize::BITS - length.leading_zeros();
     Sorter { items, less: &less }.quick(0, length, limit);

@@ -64,7 +64,7 @@ impl InstanceType {
 
     /// The highest price of a node with these requirements: that of the capacity type that would be chosen
     /// (`WorstLaunchPrice`).
-    pub fn worst_launch_price(&self, requirements: &Requirements) -> f64 {
+    pub(crate) fn worst_launch_price(&self, requirements: &Requirements) -> f64 {
         let of = |capacity_type: &str| {
             let offerings = self.launchable(requirements);
             let own = offerings.filter(|one| one.capacity_type.as_ref() == capacity_type);
@@ -81,7 +81,7 @@ impl InstanceType {
 }
 
 /// Orders types by their lowest available price (`OrderByPrice`).
-pub fn order_by_price(types: &mut Vec<Arc<InstanceType>>, requirements: &Requirements) {
+pub(crate) fn order_by_price(types: &mut Vec<Arc<InstanceType>>, requirements: &Requirements) {
     let price = |one: &Arc<InstanceType>| one.cheapest(requirements).unwrap_or(f64::MAX);
     let mut priced: Vec<_> = types.drain(..).map(|one| (price(&one), one)).collect();
     sort_slice(&mut priced, |one, other| one.0 < other.0);
@@ -90,7 +90,7 @@ pub fn order_by_price(types: &mut Vec<Arc<InstanceType>>, requirements: &Require
 
 /// The length of the shortest prefix of the types that has enough distinct values for the `minValues` of all keys,
 /// or the keys for which all types together have too few (`SatisfiesMinValues`).
-pub fn satisfies_min_values(
+pub(crate) fn satisfies_min_values(
     types: &[Arc<InstanceType>],
     requirements: &Requirements,
 ) -> Result<usize, Unsatisfied> {

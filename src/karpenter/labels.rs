@@ -15,17 +15,17 @@ pub const NODE_POOL: &str = "karpenter.sh/nodepool";
 /// Hostname of a node.
 pub const HOSTNAME: &str = "kubernetes.io/hostname";
 /// Annotation that protects a node or a pod from disruption.
-pub const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
+pub(crate) const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 /// Spot capacity, which can be reclaimed at any time.
 pub const SPOT: &str = "spot";
 /// On-demand capacity, at the list price.
 pub const ON_DEMAND: &str = "on-demand";
 /// Reserved capacity, which is paid for in advance.
-pub const RESERVED: &str = "reserved";
+pub(crate) const RESERVED: &str = "reserved";
 /// Taint of nodes that are about to be removed.
-pub const DISRUPTED_TAINT: &str = "karpenter.sh/disrupted";
+pub(crate) const DISRUPTED_TAINT: &str = "karpenter.sh/disrupted";
 /// Taint of nodes that have not registered yet.
-pub const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
+pub(crate) const UNREGISTERED_TAINT: &str = "karpenter.sh/unregistered";
 
 /// Deprecated keys with their replacements (`NormalizedLabels`).
 const NORMALIZED: [(&str, &str); 5] = [

@@ -29,7 +29,7 @@ impl NodePods {
     }
 
     /// Total requests of the DaemonSet pods that have not finished.
-    pub fn daemon_requests(&self) -> &Amounts {
+    pub(crate) fn daemon_requests(&self) -> &Amounts {
         &self.0.daemon_requests
     }
 
@@ -39,17 +39,17 @@ impl NodePods {
     }
 
     /// True if any pod has the annotation `karpenter.sh/do-not-disrupt`, active or not.
-    pub fn has_do_not_disrupt(&self) -> bool {
+    pub(crate) fn has_do_not_disrupt(&self) -> bool {
         self.0.has_do_not_disrupt
     }
 
     /// The pods that have to be rescheduled if the node is removed.
-    pub fn reschedulable(&self) -> &Arc<[Arc<Pod>]> {
+    pub(crate) fn reschedulable(&self) -> &Arc<[Arc<Pod>]> {
         &self.0.reschedulable
     }
 
     /// Total eviction cost of all pods, including DaemonSet pods and finished ones.
-    pub fn eviction_cost(&self) -> f64 {
+    pub(crate) fn eviction_cost(&self) -> f64 {
         self.0.eviction_cost
     }
 

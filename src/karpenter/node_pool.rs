@@ -165,7 +165,7 @@ impl NodePool {
     }
 
     /// Requirements on its nodes, without the labels that name pool and class.
-    pub fn own_requirements(&self) -> Requirements {
+    pub(crate) fn own_requirements(&self) -> Requirements {
         let mut made = Requirements::of_written(&self.template.requirements);
         made.add_all(&Requirements::of_labels(&self.template.labels));
         made
@@ -191,7 +191,7 @@ impl NodePool {
 }
 
 /// Orders pools as they are tried: by descending weight, then by descending name (`OrderByWeight`).
-pub fn order_by_weight<T: AsRef<NodePool>>(pools: &mut [T]) {
+pub(crate) fn order_by_weight<T: AsRef<NodePool>>(pools: &mut [T]) {
     pools.sort_by(|one, other| {
         let (one, other) = (one.as_ref(), other.as_ref());
         other.weight.cmp(&one.weight).then_with(|| other.name.cmp(&one.name))

@@ -26,12 +26,16 @@ pub struct Budgets(pub Vec<PodBudget>);
 
 impl Budgets {
     /// Why one of the pods cannot be evicted now; `None` if all can (`CanEvictPods`).
-    pub fn blocker<'a>(&self, pods: impl Iterator<Item = &'a Pod>, now: SimTime) -> Option<String> {
+    pub(crate) fn blocker<'a>(
+        &self,
+        pods: impl Iterator<Item = &'a Pod>,
+        now: SimTime,
+    ) -> Option<String> {
         pods.into_iter().find_map(|pod| self.refusal(pod, now, |one| one.disruptions_allowed == 0))
     }
 
     /// True if a pod can never be evicted (`isFullyBlocked`).
-    pub fn fully_block(&self, pod: &Pod, now: SimTime) -> bool {
+    pub(crate) fn fully_block(&self, pod: &Pod, now: SimTime) -> bool {
         self.refusal(pod, now, |one| one.is_fully_blocking).is_some()
     }
 

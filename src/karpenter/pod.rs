@@ -106,7 +106,7 @@ impl Pod {
     }
 
     /// True if it, or its successor, has to be rescheduled if its node is removed (`IsReschedulable`).
-    pub fn is_reschedulable(&self) -> bool {
+    pub(crate) fn is_reschedulable(&self) -> bool {
         let goes_on =
             self.is_active() || self.owner == PodOwner::StatefulSet && self.is_terminating;
         goes_on && !matches!(self.owner, PodOwner::DaemonSet | PodOwner::Node)
@@ -127,7 +127,7 @@ impl Pod {
 
     /// True if `karpenter.sh/do-not-disrupt` is active: always if it is `true`, or for a duration from the start of
     /// the pod (`IsDoNotDisruptActive`).
-    pub fn blocks_disruption(&self, now: SimTime) -> bool {
+    fn blocks_disruption(&self, now: SimTime) -> bool {
         match self.annotations.get(DO_NOT_DISRUPT).map(AsRef::as_ref) {
             None => false,
             Some("true") => true,
@@ -141,7 +141,7 @@ impl Pod {
     }
 
     /// Cost of evicting it (`EvictionCost`).
-    pub fn eviction_cost(&self) -> f64 {
+    pub(crate) fn eviction_cost(&self) -> f64 {
         let deletion: Option<f64> =
             self.annotations.get(DELETION_COST).and_then(|text| text.parse().ok());
         let priority = self.template.spec.priority.map_or(0.0, f64::from);

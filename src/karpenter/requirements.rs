@@ -34,7 +34,7 @@ impl Requirements {
     }
 
     /// Requirements of a term of a pod's node affinity.
-    pub fn of_expressions(expressions: &[LabelRequirement]) -> Self {
+    pub(crate) fn of_expressions(expressions: &[LabelRequirement]) -> Self {
         let mut made = Self::default();
         for one in expressions {
             let values = one.values.iter().cloned();
@@ -99,7 +99,7 @@ impl Requirements {
     }
 
     /// The requirement on a key, or one that allows any value.
-    pub fn get_or_any(&self, key: &Name) -> Arc<Requirement> {
+    pub(crate) fn get_or_any(&self, key: &Name) -> Arc<Requirement> {
         self.get(key).cloned().unwrap_or_else(|| Arc::new(Requirement::any(key)))
     }
 
@@ -119,7 +119,7 @@ impl Requirements {
     }
 
     /// True if any key has `minValues`.
-    pub fn has_min_values(&self) -> bool {
+    pub(crate) fn has_min_values(&self) -> bool {
         self.0.iter().any(|one| one.min_values.is_some())
     }
 

@@ -185,7 +185,7 @@ pub struct StateNode {
 
 impl StateNode {
     /// True if Karpenter created it.
-    pub const fn is_managed(&self) -> bool {
+    pub(crate) const fn is_managed(&self) -> bool {
         self.claim.is_some()
     }
 
@@ -295,17 +295,17 @@ impl StateNode {
     }
 
     /// True if it is to be removed (`MarkedForDeletion`).
-    pub fn is_going(&self) -> bool {
+    pub(crate) fn is_going(&self) -> bool {
         self.is_marked || self.claim.as_ref().is_some_and(|claim| claim.is_terminating)
     }
 
     /// True if it is nominated for a pending pod.
-    pub fn is_nominated(&self, now: SimTime) -> bool {
+    pub(crate) fn is_nominated(&self, now: SimTime) -> bool {
         self.nominated_until > now
     }
 
     /// Why it cannot be disrupted, regardless of its pods (`ValidateNodeDisruptable`); `None` if it can.
-    pub fn blocker(&self, now: SimTime) -> Option<Cow<'static, str>> {
+    pub(crate) fn blocker(&self, now: SimTime) -> Option<Cow<'static, str>> {
         let reason = if self.claim.is_none() {
             "node isn't managed by karpenter".into()
         } else if self.node.is_none() {
@@ -405,7 +405,7 @@ impl Snapshot {
     }
 
     /// Total resources of a pool's nodes, except those to be removed (`NodePoolResourcesFor`).
-    pub fn pool_usage(&self, pool: &str) -> Amounts {
+    pub(crate) fn pool_usage(&self, pool: &str) -> Amounts {
         let mut sum = Amounts::default();
         for node in self.nodes.iter().filter(|node| !node.is_going()) {
             if node.pool().is_some_and(|name| name.as_ref() == pool) {
@@ -417,14 +417,14 @@ impl Snapshot {
 
     /// The pods of nodes to be removed that have to be rescheduled and may be evicted
     /// (`CurrentlyReschedulablePods`).
-    pub fn pods_of_going_nodes(&self) -> Vec<Arc<Pod>> {
+    pub(crate) fn pods_of_going_nodes(&self) -> Vec<Arc<Pod>> {
         let going = self.nodes.iter().filter(|node| node.is_going() && node.node.is_some());
         let pods = going.flat_map(|node| &node.pods);
         pods.filter(|pod| self.is_reschedulable_now(pod)).cloned().collect()
     }
 
     /// True if a pod has to be rescheduled and may be evicted now (`IsCurrentlyReschedulable`).
-    pub fn is_reschedulable_now(&self, pod: &Pod) -> bool {
+    pub(crate) fn is_reschedulable_now(&self, pod: &Pod) -> bool {
         pod.is_reschedulable()
             && pod.is_disruptable(self.now)
             && !self.budgets.fully_block(pod, self.now)

@@ -18,7 +18,7 @@ impl Ties {
     }
 
     /// Puts items in the order of a random map walk.
-    pub fn shuffle<T>(&self, items: &mut [T], name: impl Fn(&T) -> &str) {
+    pub(crate) fn shuffle<T>(&self, items: &mut [T], name: impl Fn(&T) -> &str) {
         items.sort_by(|one, other| name(one).cmp(name(other)));
         if self.seed != 0 {
             self.choices.set(self.choices.get() + 1);

@@ -26,7 +26,11 @@ impl BackOff {
 
     /// Whether a container may start now, given that the kubelet knows it last ended at `ended` (absent if it
     /// never did). On success the next wait doubles; otherwise returns the earliest allowed start.
-    pub fn try_start(&mut self, now: SimTime, ended: Option<SimTime>) -> Result<(), SimTime> {
+    pub(crate) fn try_start(
+        &mut self,
+        now: SimTime,
+        ended: Option<SimTime>,
+    ) -> Result<(), SimTime> {
         let Some(ended) = ended else { return Ok(()) };
         let entry = self.entry.filter(|(_, grown)| ended - *grown <= RESET);
         if let Some((wait, _)) = entry

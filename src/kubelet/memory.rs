@@ -24,7 +24,7 @@ pub struct MemoryClaim {
 /// `oom_score_adj` of a container (`GetContainerOOMScoreAdjust` in `pkg/kubelet/qos/policy.go`, 1.36):
 /// -997 for Guaranteed, 1000 for `BestEffort`, between 3 and 999 for the others, decreasing with the
 /// requested share of the node's memory.
-pub fn oom_score_adj(qos: QosClass, request: i64, node_memory: i64) -> i64 {
+fn oom_score_adj(qos: QosClass, request: i64, node_memory: i64) -> i64 {
     match qos {
         QosClass::Guaranteed => -997,
         QosClass::BestEffort => 1000,

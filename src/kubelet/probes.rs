@@ -102,7 +102,7 @@ impl Prober {
     }
 
     /// Counts all probes before `until` as having this result, which must not change the verdict.
-    pub fn count_until(&mut self, until: SimTime, probe: &Probe, result: bool) {
+    pub(crate) fn count_until(&mut self, until: SimTime, probe: &Probe, result: bool) {
         let nanos = (until - self.next).as_nanos();
         if nanos <= 0 {
             return;
@@ -132,7 +132,7 @@ impl Prober {
     }
 
     /// Brings forward the answer to the probe in flight.
-    pub fn answers_at(&mut self, at: SimTime, result: bool) {
+    pub(crate) fn answers_at(&mut self, at: SimTime, result: bool) {
         if let Some(answer) = &mut self.answer {
             *answer = (at, result);
         }

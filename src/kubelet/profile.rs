@@ -107,7 +107,7 @@ impl AppProfile {
     }
 
     /// The exit code of a container that completes when its work is done, rather than after a time.
-    pub fn exit_code_of(&self, start: Start) -> i32 {
+    pub(crate) fn exit_code_of(&self, start: Start) -> i32 {
         self.completion(SimDuration::ZERO, start).1
     }
 

@@ -13,7 +13,7 @@ use cluster::{Name, ObjectMeta};
 const DEFAULT_TOLERATION_SECONDS: i64 = 300;
 
 /// Tolerates a failed node for five minutes by default (`DefaultTolerationSeconds`).
-pub fn add_default_tolerations(spec: &mut PodSpec) {
+pub(crate) fn add_default_tolerations(spec: &mut PodSpec) {
     for taint in [NOT_READY_TAINT, UNREACHABLE_TAINT] {
         let tolerates = |toleration: &Toleration| {
             let is_of_key = &*toleration.key == taint || toleration.key.is_empty();
@@ -33,7 +33,7 @@ pub fn add_default_tolerations(spec: &mut PodSpec) {
 }
 
 /// The built-in priority classes of every cluster.
-pub fn system_priority_classes() -> [PriorityClass; 2] {
+pub(crate) fn system_priority_classes() -> [PriorityClass; 2] {
     [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)].map(
         |(name, value)| PriorityClass {
             meta: ObjectMeta::new("", name),
@@ -44,7 +44,7 @@ pub fn system_priority_classes() -> [PriorityClass; 2] {
 
 /// Sets a pod's priority from its class, or from the default class (`Priority`). `Err` is the API
 /// server's reason to reject the pod.
-pub fn resolve_priority(
+pub(crate) fn resolve_priority(
     spec: &mut PodSpec,
     classes: &BTreeMap<Name, PriorityClass>,
 ) -> Result<(), String> {

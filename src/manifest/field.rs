@@ -38,7 +38,7 @@ impl FieldErrors {
     }
 
     /// Adds errors as violations of rules that are only enforced on writes.
-    pub fn append_rules(&mut self, rules: Self) {
+    pub(crate) fn append_rules(&mut self, rules: Self) {
         self.0.extend(rules.0.into_iter().map(|error| FieldError { is_rule: true, ..error }));
     }
 
@@ -64,7 +64,7 @@ impl FieldErrors {
     }
 
     /// `Unsupported value: ...`, with the supported ones.
-    pub fn not_supported(&mut self, path: &FieldPath<'_>, value: &str, choices: &[&str]) {
+    pub(crate) fn not_supported(&mut self, path: &FieldPath<'_>, value: &str, choices: &[&str]) {
         let choices: Vec<String> = choices.iter().map(|choice| format!("{choice:?}")).collect();
         let choices = choices.join(", ");
         self.push(path, format!("Unsupported value: {value:?}: supported values: {choices}"));
@@ -78,7 +78,7 @@ impl FieldErrors {
     }
 
     /// True if the object can be read, whatever write-only rules it violates.
-    pub fn can_be_read(&self) -> bool {
+    pub(crate) fn can_be_read(&self) -> bool {
         self.0.iter().all(|error| error.is_rule)
     }
 

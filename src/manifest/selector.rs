@@ -30,7 +30,7 @@ pub fn label_selector(
 }
 
 /// One term of a node selector or of a preferred node affinity.
-pub fn node_selector_term(
+pub(crate) fn node_selector_term(
     term: &core::NodeSelectorTerm,
     path: &FieldPath<'_>,
     errors: &mut FieldErrors,

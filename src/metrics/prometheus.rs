@@ -92,7 +92,7 @@ pub const LATENCY_BOUNDS_SECONDS: [f64; 11] =
 
 /// `histogram_quantile`: the quantile of observations counted per bucket, linear within a bucket; the last
 /// bound for observations beyond it. `None` without observations.
-pub fn histogram_quantile(quantile: f64, cells: &[f64]) -> Option<f64> {
+pub(crate) fn histogram_quantile(quantile: f64, cells: &[f64]) -> Option<f64> {
     let total: f64 = cells.iter().sum();
     if total <= 0.0 {
         return None;

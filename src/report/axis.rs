@@ -27,7 +27,7 @@ const TIME_STEPS_SECONDS: [f64; 22] = [
 ];
 
 /// The step of a time axis with at most `limit` ticks, and its ticks from 0 to the end.
-pub fn time_ticks(duration_seconds: f64, limit: usize) -> (f64, Vec<f64>) {
+pub(crate) fn time_ticks(duration_seconds: f64, limit: usize) -> (f64, Vec<f64>) {
     let steps = |step: f64| libm::floor(duration_seconds / step);
     let longest = TIME_STEPS_SECONDS[TIME_STEPS_SECONDS.len() - 1];
     let fits = |step: &f64| steps(*step) < limit as f64;
@@ -43,7 +43,7 @@ pub fn time_ticks(duration_seconds: f64, limit: usize) -> (f64, Vec<f64>) {
 
 /// The label of a tick in hours and minutes; seconds or days are added only if the step requires
 /// them.
-pub fn clock_label(seconds: f64, step_seconds: f64) -> String {
+pub(crate) fn clock_label(seconds: f64, step_seconds: f64) -> String {
     let clock = super::figures::clock(seconds);
     let (days, time) = clock.split_once(' ').unwrap_or(("", &clock));
     let time = if step_seconds < 60.0 { time } else { time.get(..5).unwrap_or(time) };
@@ -56,7 +56,7 @@ pub fn clock_label(seconds: f64, step_seconds: f64) -> String {
 }
 
 /// The unit of [`clock_label`].
-pub fn clock_unit(step_seconds: f64) -> &'static str {
+pub(crate) fn clock_unit(step_seconds: f64) -> &'static str {
     match step_seconds {
         step if step >= 86_400.0 => "days",
         step if step < 60.0 => "h:min:s",

@@ -12,7 +12,7 @@ pub fn latencies(service: &ServiceReport) -> [String; 9] {
 }
 
 /// The same for a request class.
-pub fn latencies_of_class(class: &ClassReport) -> [String; 9] {
+pub(crate) fn latencies_of_class(class: &ClassReport) -> [String; 9] {
     latency_row(format!("  {}", class.class), class.arrived, class.latency)
 }
 

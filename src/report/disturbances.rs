@@ -75,7 +75,7 @@ impl Disturbances {
     /// The bad requests of each minute with their attributed cause. `counts` has the bad and the total requests of each
     /// minute; `share` of them may be bad. An excess that begins with a disturbance is attributed to it for as long as
     /// it continues without a pause.
-    pub fn blamed(
+    pub(crate) fn blamed(
         &self,
         counts: &[(u64, u64)],
         minutes: &[MinuteFigures],

@@ -13,7 +13,7 @@ use traffic::MinuteFigures;
 
 /// Multi-window, multi-burn-rate alerts (Site Reliability Workbook, chapter 5): the burn rate relative to that which
 /// uses up a 30-day budget in 30 days, the long window, and the short window that ends with it, both in minutes.
-pub const ALERTS: [(f64, usize, usize); 2] = [(14.4, 60, 5), (6.0, 360, 30)];
+pub(crate) const ALERTS: [(f64, usize, usize); 2] = [(14.4, 60, 5), (6.0, 360, 30)];
 
 /// The budgets of all objectives that require a share of good requests.
 pub(super) fn of(facts: ReportInput<'_>, report: &Report) -> Vec<ErrorBudget> {

@@ -47,7 +47,7 @@ pub fn causes(service: &ServiceReport) -> String {
 }
 
 /// Formats causes with their counts.
-pub fn causes_of(failed_by_cause: &[(String, u64)]) -> String {
+pub(crate) fn causes_of(failed_by_cause: &[(String, u64)]) -> String {
     let causes =
         failed_by_cause.iter().map(|(cause, requests)| format!("{} {cause}", count(*requests)));
     causes.collect::<Vec<String>>().join(", ")

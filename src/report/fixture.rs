@@ -73,7 +73,7 @@ pub fn empty() -> Report {
 }
 
 /// The same report with `text` in place of every name and sentence from user input.
-pub fn with_texts(mut report: Report, text: &str) -> Report {
+pub(crate) fn with_texts(mut report: Report, text: &str) -> Report {
     let put = |field: &mut String| text.clone_into(field);
     put(&mut report.run.scenario);
     put(&mut report.run.description);

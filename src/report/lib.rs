@@ -32,7 +32,7 @@ pub mod text;
 pub use bill::BillFacts;
 pub use build::{ClassFacts, ReportInput, ServiceFacts, build};
 pub use build_objectives::{limits_of, user_cutoff_of};
-pub use error_budget::ALERTS;
+pub(crate) use error_budget::ALERTS;
 pub use llm::LlmReport;
 pub use model::*;
 pub use network::{MeshReport, NetworkReport};

@@ -75,7 +75,7 @@ impl Milestone {
 }
 
 /// The most important episodes of a log, at most `limit`, in order of time; and the number left out.
-pub fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
+pub(crate) fn episodes(log: &[LogEntry], limit: usize) -> (Vec<Episode<'_>>, usize) {
     let mut episodes: Vec<Episode<'_>> = Vec::new();
     let mut evicted_at: BTreeMap<&str, f64> = BTreeMap::new();
     for entry in log {

@@ -12,7 +12,7 @@ use units::{Money, ResourceTime};
 use super::ledger::{Ledger, LedgerWorkload};
 
 /// OpenCost's name for idle cost.
-pub const IDLE: &str = "__idle__";
+pub(crate) const IDLE: &str = "__idle__";
 /// OpenCost's name for the cost of workloads without the label that is aggregated by.
 const UNALLOCATED: &str = "__unallocated__";
 

@@ -220,7 +220,7 @@ impl NodePool {
     }
 
     /// The names of its nodes at the start: `general-1`, `general-2`, ...
-    pub fn node_names(&self) -> impl Iterator<Item = String> + '_ {
+    pub(crate) fn node_names(&self) -> impl Iterator<Item = String> + '_ {
         (1..=self.count.at_start()).map(|number| format!("{}-{number}", self.name))
     }
 }
@@ -252,7 +252,7 @@ impl ResolvedPool<'_> {
     }
 
     /// True if spot pricing was requested but neither the catalog nor the pool has a spot price.
-    pub fn lacks_spot_price(&self) -> bool {
+    pub(crate) fn lacks_spot_price(&self) -> bool {
         let in_catalog = self.node_type.as_ref().and_then(|node_type| node_type.spot);
         self.pool.spot && self.pool.price_per_hour.or(in_catalog).is_none()
     }

@@ -66,7 +66,7 @@ const NOT_MODELLED: [&str; 9] = [
 ];
 
 /// The inference server that a pod template runs on GPUs, if it is of a known kind.
-pub fn inference_server(template: &Value) -> Option<InferenceServer> {
+pub(crate) fn inference_server(template: &Value) -> Option<InferenceServer> {
     let containers = template.pointer("/spec/containers")?.as_array()?;
     containers.iter().enumerate().find_map(|(index, container)| {
         let gpus = gpus(container).filter(|gpus| *gpus > 0)?;

@@ -117,7 +117,7 @@ impl Preset {
 
     /// Cluster Autoscaler flags that differ from the defaults: on AKS its default profile, on GKE its location
     /// policy.
-    pub const fn cluster_autoscaler_flags(self) -> &'static [(&'static str, &'static str)] {
+    pub(crate) const fn cluster_autoscaler_flags(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Aks => &[
                 ("expander", "random"),

@@ -56,7 +56,7 @@ impl Workload {
     }
 
     /// True if its pods serve a language model, with any image.
-    pub fn serves_language_model(&self) -> bool {
+    pub(crate) fn serves_language_model(&self) -> bool {
         self.models().any(|model| model.llm.is_some())
     }
 }

@@ -125,7 +125,7 @@ impl Cache {
     }
 
     /// Grows with every change of that order.
-    pub const fn order_version(&self) -> u64 {
+    pub(crate) const fn order_version(&self) -> u64 {
         self.order_version
     }
 
@@ -135,7 +135,7 @@ impl Cache {
     }
 
     /// The place of a node's name among the names of all nodes.
-    pub fn name_rank(&self, slot: usize) -> u32 {
+    pub(crate) fn name_rank(&self, slot: usize) -> u32 {
         let ranks = self.name_ranks.get_or_init(|| {
             let mut by_name = self.order().to_vec();
             by_name.sort_unstable_by_key(|slot| &self.node(*slot).name);
@@ -154,7 +154,7 @@ impl Cache {
     }
 
     /// The slots of existing nodes that changed after a generation, each once.
-    pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
+    pub(crate) fn changed_since(&self, generation: u64) -> impl Iterator<Item = usize> {
         let known = self.generation - self.changes.len() as u64;
         // If the change log no longer reaches back far enough, each node's own generation is checked.
         let all = if generation < known { self.order() } else { &[] };
@@ -171,7 +171,7 @@ impl Cache {
     }
 
     /// Whether any node has a taint that repels pods.
-    pub const fn has_hard_taints(&self) -> bool {
+    pub(crate) const fn has_hard_taints(&self) -> bool {
         self.hard_tainted > 0
     }
 
@@ -181,13 +181,13 @@ impl Cache {
     }
 
     /// The classes with pods on nodes.
-    pub fn placed_classes(&self) -> impl Iterator<Item = ClassId> {
+    pub(crate) fn placed_classes(&self) -> impl Iterator<Item = ClassId> {
         let placed = (0u32..).zip(&self.placed).filter(|(_, pods)| **pods > 0);
         placed.map(|(class, _)| ClassId(class))
     }
 
     /// Whether any node has a `PreferNoSchedule` taint.
-    pub const fn has_soft_taints(&self) -> bool {
+    pub(crate) const fn has_soft_taints(&self) -> bool {
         self.softly_tainted > 0
     }
 
@@ -232,12 +232,12 @@ impl Cache {
     }
 
     /// Number of pod classes: the length of a side table indexed by [`ClassId`].
-    pub fn class_count(&self) -> usize {
+    pub(crate) fn class_count(&self) -> usize {
         self.classes.len()
     }
 
     /// The classes of pods on nodes that have any term of pod affinity or anti-affinity.
-    pub fn placed_with_affinity(&self) -> impl Iterator<Item = ClassId> {
+    pub(crate) fn placed_with_affinity(&self) -> impl Iterator<Item = ClassId> {
         self.with_affinity.iter().copied().filter(|class| self.placed[class.index()] > 0)
     }
 
@@ -247,12 +247,12 @@ impl Cache {
     }
 
     /// The least priority of a pod on a node.
-    pub fn least_priority(&self) -> Option<i32> {
+    pub(crate) fn least_priority(&self) -> Option<i32> {
         self.on_nodes_of_priority.first_key_value().map(|(priority, _)| *priority)
     }
 
     /// The classes of a namespace that a selector matches and of which pods are on nodes.
-    pub fn placed_matching(
+    pub(crate) fn placed_matching(
         &self,
         namespace: &Name,
         selector: &Selector,
@@ -272,12 +272,12 @@ impl Cache {
     }
 
     /// Whether pods are counted by node.
-    pub const fn counts_by_node(&self) -> bool {
+    pub(crate) const fn counts_by_node(&self) -> bool {
         self.index.counts_by_node()
     }
 
     /// Starts counting pods by node, as needed by [`Self::pods_by_node`].
-    pub fn count_by_node(&mut self) {
+    pub(crate) fn count_by_node(&mut self) {
         if !self.index.counts_by_node() {
             self.index.count_by_node(self.nodes.iter().flatten());
         }
@@ -351,7 +351,7 @@ impl Cache {
     }
 
     /// Registers a topology key, which all nodes resolve from then on.
-    pub fn register_topology(&mut self, key: &Name) -> TopologyKey {
+    fn register_topology(&mut self, key: &Name) -> TopologyKey {
         let (number, is_new) = self.topology.register(key);
         if is_new {
             for node in self.nodes.iter_mut().flatten() {

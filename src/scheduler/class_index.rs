@@ -52,12 +52,12 @@ impl ClassIndex {
     }
 
     /// Whether pods are counted by node.
-    pub const fn counts_by_node(&self) -> bool {
+    pub(crate) const fn counts_by_node(&self) -> bool {
         self.counts_by_node
     }
 
     /// Starts counting pods by node, including those on the given nodes.
-    pub fn count_by_node<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeInfo>) {
+    pub(crate) fn count_by_node<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeInfo>) {
         self.counts_by_node = true;
         for node in nodes {
             for count in &node.classes {

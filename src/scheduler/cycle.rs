@@ -69,7 +69,7 @@ pub struct Diagnosis {
 
 impl Diagnosis {
     /// The plugins that rejected any node, each once.
-    pub fn rejecting_plugins(&self) -> Vec<PluginName> {
+    pub(crate) fn rejecting_plugins(&self) -> Vec<PluginName> {
         let mut plugins: Vec<PluginName> = self.rejected.iter().map(|one| one.plugin).collect();
         plugins.extend(&self.narrowed_by);
         plugins.extend(self.pre_filter.iter().map(|refused| refused.plugin));
@@ -102,7 +102,7 @@ impl Diagnosis {
     }
 
     /// Whether preemption cannot help on a node.
-    pub fn is_unresolvable(&self, node: usize) -> bool {
+    pub(crate) fn is_unresolvable(&self, node: usize) -> bool {
         match self.rejected.iter().find(|one| one.node == node) {
             Some(rejection) => rejection.refusal.code == Code::UnschedulableAndUnresolvable,
             None => true,
@@ -198,7 +198,7 @@ fn run_filters(
 
 /// Finds feasible nodes, starting at position `start` of the order. Stops at the number of nodes to score; a feasible
 /// nominated node is taken alone.
-pub fn find_feasible(
+pub(crate) fn find_feasible(
     profile: &Profile,
     cycle: &CycleContext<'_>,
     prepared: &Prepared<'_>,

@@ -65,7 +65,7 @@ impl Refusal {
     }
 
     /// A rejection that preemption cannot resolve.
-    pub fn unresolvable(reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn unresolvable(reason: impl Into<Cow<'static, str>>) -> Self {
         let reasons = vec![Reason::Text(reason.into())];
         Self { code: Code::UnschedulableAndUnresolvable, reasons }
     }
@@ -283,7 +283,7 @@ pub trait ScorePlugin: fmt::Debug + Send + Sync {
 pub type PreScore<'c> = Option<Box<dyn NodeScore + 'c>>;
 
 /// Scores nodes individually, without normalization.
-pub fn score_by<'c>(score: impl Fn(&NodeInfo) -> i64 + 'c) -> PreScore<'c> {
+pub(crate) fn score_by<'c>(score: impl Fn(&NodeInfo) -> i64 + 'c) -> PreScore<'c> {
     Some(Box::new(score))
 }
 
@@ -312,7 +312,7 @@ impl<F: Fn(&NodeInfo) -> i64> NodeScore for F {
 
 /// Scales scores so that the largest becomes [`MAX_NODE_SCORE`], and inverts them if `reverse` is set
 /// (`helper.DefaultNormalizeScore`).
-pub fn default_normalize(scores: &mut [i64], reverse: bool) {
+pub(crate) fn default_normalize(scores: &mut [i64], reverse: bool) {
     let largest = scores.iter().copied().max().unwrap_or(0).max(0);
     for score in scores {
         let scaled = if largest == 0 { 0 } else { MAX_NODE_SCORE * *score / largest };

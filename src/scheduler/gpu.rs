@@ -14,7 +14,7 @@ use units::Quantity;
 /// A whole GPU, in the unit used for sharing.
 pub const WHOLE_GPU_MILLI: i64 = 1000;
 /// Annotation of a pod: the share of each of its GPUs, in thousandths.
-pub const GPU_MILLI: &str = "alibabacloud.com/gpu-milli";
+const GPU_MILLI: &str = "alibabacloud.com/gpu-milli";
 /// Annotation of a pod: the number of GPUs it uses; resource of a node: the number it has.
 pub const GPU_COUNT: &str = "alibabacloud.com/gpu-count";
 /// Annotation of a pod: acceptable models, joined by `|`; label of a node: its model.
@@ -163,14 +163,14 @@ impl GpuDevices {
 
     /// The devices with the least sufficient free capacity; the first on a tie. For whole GPUs these are the first
     /// idle ones.
-    pub fn tightest(&self, request: &GpuRequest) -> DeviceSet {
+    pub(crate) fn tightest(&self, request: &GpuRequest) -> DeviceSet {
         let mut fitting: Vec<usize> = self.fitting(request).collect();
         fitting.sort_by_key(|index| self.free[*index]);
         DeviceSet::of(fitting.into_iter().take(request.count))
     }
 
     /// Number of different kinds of pods present, and whether this one is among them.
-    pub fn kinds_with(&self, kind: usize) -> (usize, bool) {
+    pub(crate) fn kinds_with(&self, kind: usize) -> (usize, bool) {
         let present = self.kinds.iter().filter(|pods| **pods > 0).count();
         (present, self.kinds.get(kind).is_some_and(|pods| *pods > 0))
     }
@@ -195,7 +195,7 @@ impl GpuDevices {
 
     /// The devices as they would be without any pod.
     #[must_use]
-    pub fn all_idle(&self) -> Self {
+    pub(crate) fn all_idle(&self) -> Self {
         let free = vec![WHOLE_GPU_MILLI; self.free.len()];
         Self { model: self.model.clone(), free, kinds: Vec::new() }
     }

@@ -2,7 +2,7 @@
 //! writes, holds no clock, and draws only from the random stream passed to it.
 
 pub mod cache;
-pub mod class_index;
+mod class_index;
 pub mod cohorts;
 pub mod cycle;
 pub mod decision;
@@ -20,7 +20,7 @@ pub mod pod_class;
 pub mod preemption;
 pub mod profile;
 pub mod queue;
-pub mod reason_sets;
+mod reason_sets;
 pub mod refusals;
 mod reject_alike;
 pub mod resources;
@@ -28,7 +28,7 @@ pub mod sampling;
 pub mod schedule_one;
 mod score_blocks;
 pub mod tally;
-pub mod tie_break;
+mod tie_break;
 pub mod topology;
 
 pub use decision::Attempt;

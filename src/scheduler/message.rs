@@ -7,7 +7,7 @@ use super::framework::{Reason, Refusal};
 use cluster::NamespacedName;
 
 /// Message if there are no nodes.
-pub const NO_NODES: &str = "no nodes available to schedule pods";
+const NO_NODES: &str = "no nodes available to schedule pods";
 /// Length in bytes to which events truncate their messages (`message.NoteLengthLimit`).
 const NOTE_LENGTH_LIMIT: usize = 1024;
 
@@ -18,7 +18,7 @@ pub fn assigned(pod: &NamespacedName, node: &str) -> String {
 }
 
 /// `0/N nodes are available:`, followed by the number of nodes per reason and the message of PostFilter.
-pub fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {
+pub(crate) fn fit_error(diagnosis: &Diagnosis, post_filter: &str) -> String {
     if diagnosis.node_count == 0 {
         return NO_NODES.to_owned();
     }
@@ -43,7 +43,7 @@ pub fn histogram<'a>(
 }
 
 /// The same of refusals of which each comes so often.
-pub fn histogram_of_counts<'a>(
+pub(crate) fn histogram_of_counts<'a>(
     node_count: usize,
     refusals: impl Iterator<Item = (&'a Refusal, usize)>,
     absent: Option<&Refusal>,

@@ -147,7 +147,7 @@ impl NodeInfo {
 
     /// The node as it would be without any pod.
     #[must_use]
-    pub fn without_pods(&self) -> Self {
+    pub(crate) fn without_pods(&self) -> Self {
         Self {
             requested: Resources::default(),
             non_zero: (0, 0),
@@ -160,12 +160,12 @@ impl NodeInfo {
     }
 
     /// Whether it has a `PreferNoSchedule` taint.
-    pub fn has_soft_taint(&self) -> bool {
+    pub(crate) fn has_soft_taint(&self) -> bool {
         self.taints.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule)
     }
 
     /// Whether it has a taint that repels pods.
-    pub fn has_hard_taint(&self) -> bool {
+    pub(crate) fn has_hard_taint(&self) -> bool {
         self.taints.iter().any(|taint| taint.effect != TaintEffect::PreferNoSchedule)
     }
 
@@ -229,7 +229,7 @@ impl NodeInfo {
     }
 
     /// Marks a pod as terminating, and returns its class if it was not so before.
-    pub fn set_terminating(&mut self, id: PodId) -> Option<ClassId> {
+    pub(crate) fn set_terminating(&mut self, id: PodId) -> Option<ClassId> {
         let pod = self.pods.iter_mut().find(|pod| pod.id == Some(id))?;
         if std::mem::replace(&mut pod.is_terminating, true) {
             return None;

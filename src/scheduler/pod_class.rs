@@ -15,10 +15,10 @@ use cluster::{Labels, Name, Store};
 use units::Quantity;
 
 /// CPU that a container without a CPU request counts for in scores (`DefaultMilliCPURequest`).
-pub const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
+const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
 /// Memory that a container without a memory request counts for in scores, in bytes
 /// (`DefaultMemoryRequest`).
-pub const DEFAULT_MEMORY_REQUEST: i64 = 200 * 1024 * 1024;
+const DEFAULT_MEMORY_REQUEST: i64 = 200 * 1024 * 1024;
 
 /// A class of pods that the scheduler cannot distinguish.
 #[derive(Clone, Debug, Default)]
@@ -163,7 +163,7 @@ impl AffinityTerm {
     }
 
     /// Whether a term of an existing pod selects the incoming pod, whose namespace has these labels.
-    pub fn selects_incoming(&self, pod: &PodClass, namespace_labels: &Labels) -> bool {
+    pub(crate) fn selects_incoming(&self, pod: &PodClass, namespace_labels: &Labels) -> bool {
         self.matches(pod, |selector| selector.matches(namespace_labels))
     }
 
@@ -277,7 +277,7 @@ impl PodClass {
 
 impl PodClass {
     /// The data read by node-scoped plugins.
-    pub fn node_demand(&self) -> NodeDemand {
+    pub(crate) fn node_demand(&self) -> NodeDemand {
         NodeDemand {
             scheduler_name: self.scheduler_name.clone(),
             node_name: self.node_name.clone(),

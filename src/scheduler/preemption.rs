@@ -43,7 +43,7 @@ impl Default for PreemptionArguments {
 
 impl PreemptionArguments {
     /// Number of candidates to find among this number of nodes (`calculateNumCandidates`).
-    pub fn candidates_wanted(self, nodes: usize) -> usize {
+    fn candidates_wanted(self, nodes: usize) -> usize {
         let part = nodes * self.min_candidate_nodes_percentage / 100;
         part.max(self.min_candidate_nodes_absolute).min(nodes)
     }
@@ -257,7 +257,7 @@ impl DryRun<'_, '_> {
 }
 
 /// The smallest set of least important pods whose removal makes the pod fit the node (`SelectVictimsOnNode`).
-pub fn select_victims(
+fn select_victims(
     cycle: &CycleContext<'_>,
     prepared: &Prepared<'_>,
     nominations: &Nominations,

@@ -82,7 +82,7 @@ impl Resources {
 }
 
 /// Whether the scheduler counts the resource under its name (`schedutil.IsScalarResourceName`).
-pub fn is_scalar_resource(resource: &str) -> bool {
+pub(crate) fn is_scalar_resource(resource: &str) -> bool {
     is_extended_resource(resource)
         || resource.starts_with("hugepages-")
         || resource.starts_with("attachable-volumes-")
@@ -90,7 +90,7 @@ pub fn is_scalar_resource(resource: &str) -> bool {
 }
 
 /// Whether the resource is one outside Kubernetes' own domain (`v1helper.IsExtendedResourceName`).
-pub fn is_extended_resource(resource: &str) -> bool {
+pub(crate) fn is_extended_resource(resource: &str) -> bool {
     resource.contains('/')
         && !resource.contains("kubernetes.io/")
         && !resource.starts_with("requests.")

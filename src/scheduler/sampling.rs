@@ -7,7 +7,7 @@ const MIN_PERCENTAGE: usize = 5;
 
 /// Number of feasible nodes to find among `nodes` (`numFeasibleNodesToFind`). A percentage of 0 means
 /// 50 % less 1 % for each 125 nodes, but at least 5 %.
-pub fn nodes_to_find(percentage_of_nodes_to_score: i64, nodes: usize) -> usize {
+pub(crate) fn nodes_to_find(percentage_of_nodes_to_score: i64, nodes: usize) -> usize {
     if nodes < MIN_FEASIBLE_NODES {
         return nodes;
     }

@@ -25,7 +25,7 @@ struct Block {
 }
 
 /// Score of an infeasible node.
-pub const INFEASIBLE: i16 = -1;
+pub(crate) const INFEASIBLE: i16 = -1;
 
 /// The best score in a range of positions, and its count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,13 +108,18 @@ impl ScoreBlocks {
     }
 
     /// The position of the feasible entry number `rank` (from 0) in a range; `Err` with their number if there are fewer.
-    pub fn nth_feasible(&self, range: Range<usize>, rank: usize) -> Result<usize, usize> {
+    pub(crate) fn nth_feasible(&self, range: Range<usize>, rank: usize) -> Result<usize, usize> {
         self.nth(range, rank, |block| usize::from(block.feasible), |score| score >= 0)
     }
 
     /// The position of number `rank` (from 0) among the entries with this score in a range, in which it must be the
     /// best; `Err` with their number if there are fewer.
-    pub fn nth_best(&self, range: Range<usize>, score: i16, rank: usize) -> Result<usize, usize> {
+    pub(crate) fn nth_best(
+        &self,
+        range: Range<usize>,
+        score: i16,
+        rank: usize,
+    ) -> Result<usize, usize> {
         let in_block = |block: &Block| if block.best == score { block.with_best.into() } else { 0 };
         self.nth(range, rank, in_block, |one| one == score)
     }
@@ -138,7 +143,7 @@ impl ScoreBlocks {
     }
 
     /// The positions with this score in a range, which must be the best there.
-    pub fn each_best(&self, range: Range<usize>, score: i16) -> impl Iterator<Item = usize> {
+    pub(crate) fn each_best(&self, range: Range<usize>, score: i16) -> impl Iterator<Item = usize> {
         let positions = move |part: Part| match part {
             Part::Whole(number) if self.blocks[number].best != score => 0..0,
             Part::Whole(number) => number * BLOCK..(number + 1) * BLOCK,

@@ -60,7 +60,7 @@ impl Tallies {
     }
 
     /// Counts the pods of a node in, by all keys.
-    pub fn enter_all(&mut self, node: &NodeInfo) {
+    pub(crate) fn enter_all(&mut self, node: &NodeInfo) {
         for index in 0..self.is_counted.len() {
             if self.is_counted[index] {
                 self.enter(node, TopologyKey::of_index(index));
@@ -69,7 +69,7 @@ impl Tallies {
     }
 
     /// Counts the pods of a node out, by all keys.
-    pub fn leave_all(&mut self, node: &NodeInfo) {
+    pub(crate) fn leave_all(&mut self, node: &NodeInfo) {
         for count in &node.classes {
             self.change(node, count.class, |tally| {
                 tally.pods -= count.pods;

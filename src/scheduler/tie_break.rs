@@ -32,7 +32,7 @@ impl TieBreaker {
     }
 
     /// Like [`Self::pick`] for a list of this length, of which `nth` returns number 0, 1, ... and `all` every one.
-    pub fn pick_from(
+    pub(crate) fn pick_from(
         &mut self,
         cache: &Cache,
         count: usize,
@@ -50,7 +50,7 @@ impl TieBreaker {
     }
 
     /// Chooses a feasible node by score; `top` are those with the best score.
-    pub fn pick_scored(
+    pub(crate) fn pick_scored(
         &mut self,
         cache: &Cache,
         feasible: &[usize],

@@ -74,7 +74,7 @@ impl Topology {
     }
 
     /// The domain of a value of a key, if any node has it.
-    pub fn domain_of(&self, key: TopologyKey, value: &str) -> Option<Domain> {
+    pub(crate) fn domain_of(&self, key: TopologyKey, value: &str) -> Option<Domain> {
         self.keys[key.index()].by_value.get(value).copied()
     }
 
@@ -84,22 +84,22 @@ impl Topology {
     }
 
     /// Number of nodes in each domain of a key.
-    pub fn nodes_by_domain(&self, key: TopologyKey) -> &[u32] {
+    pub(crate) fn nodes_by_domain(&self, key: TopologyKey) -> &[u32] {
         &self.keys[key.index()].nodes
     }
 
     /// Number of nodes with a key.
-    pub fn nodes_with(&self, key: TopologyKey) -> usize {
+    pub(crate) fn nodes_with(&self, key: TopologyKey) -> usize {
         self.keys[key.index()].members
     }
 
     /// The domains of all nodes by their slots; nodes beyond the end have none.
-    pub fn by_slot(&self, key: TopologyKey) -> &[Option<Domain>] {
+    pub(crate) fn by_slot(&self, key: TopologyKey) -> &[Option<Domain>] {
         &self.keys[key.index()].by_slot
     }
 
     /// The domain of the node in a slot.
-    pub fn domain_at(&self, key: TopologyKey, slot: usize) -> Option<Domain> {
+    pub(crate) fn domain_at(&self, key: TopologyKey, slot: usize) -> Option<Domain> {
         self.by_slot(key).get(slot).copied().flatten()
     }
 

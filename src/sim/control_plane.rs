@@ -175,7 +175,7 @@ impl ControlPlane {
 
     /// Runs all controller work due at or before `now`, first in, first out, including work that becomes due at
     /// `now` on the way.
-    pub fn run_due(&mut self, now: SimTime, observer: &mut dyn Observer) {
+    pub(crate) fn run_due(&mut self, now: SimTime, observer: &mut dyn Observer) {
         while self.run_next(now, observer) {}
     }
 

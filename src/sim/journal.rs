@@ -65,7 +65,7 @@ impl Journal {
     }
 
     /// Moves everything into these lists, which must be empty; the watch stays.
-    pub fn take_into(&mut self, changes: &mut Vec<Change>, log: &mut Vec<LogEntry>) {
+    pub(crate) fn take_into(&mut self, changes: &mut Vec<Change>, log: &mut Vec<LogEntry>) {
         debug_assert!(changes.is_empty() && log.is_empty(), "nothing is lost");
         std::mem::swap(&mut self.changes, changes);
         std::mem::swap(&mut self.log, log);

@@ -331,7 +331,7 @@ impl From<App> for AppPlan {
 
 impl AppPlan {
     /// The application of a pod with these images: the first image that is named decides.
-    pub fn for_images<'a>(&self, mut images: impl Iterator<Item = &'a Name>) -> Arc<App> {
+    pub(crate) fn for_images<'a>(&self, mut images: impl Iterator<Item = &'a Name>) -> Arc<App> {
         Arc::clone(images.find_map(|image| self.images.get(image)).unwrap_or(&self.default))
     }
 }

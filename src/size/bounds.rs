@@ -111,7 +111,7 @@ impl Bounds {
     }
 
     /// The allocatable cores of a point if requests need more.
-    pub fn too_few_cores(&self, knobs: &[SizeKnob], point: &Point) -> Option<f64> {
+    pub(crate) fn too_few_cores(&self, knobs: &[SizeKnob], point: &Point) -> Option<f64> {
         match self.nodes(knobs, point) {
             Nodes::Fixed { cores, .. } if self.floor(knobs, point).is_infinite() => Some(cores),
             Nodes::Fixed { .. } | Nodes::Unknown => None,
@@ -130,12 +130,12 @@ impl Bounds {
 }
 
 /// Whether an object is a node, or has Karpenter create some.
-pub fn brings_nodes(object: &Manifest) -> bool {
+pub(crate) fn brings_nodes(object: &Manifest) -> bool {
     matches!(object.reference.kind, Kind::Node | Kind::NodePool)
 }
 
 /// Whether a cluster has the nodes that its pools say, and no autoscaler that adds or removes any.
-pub fn is_fixed(cluster: &Cluster) -> bool {
+pub(crate) fn is_fixed(cluster: &Cluster) -> bool {
     let is_number = |pool: &NodePool| matches!(pool.count, PoolSize::Fixed(_));
     cluster.autoscaler.is_none()
         && !cluster.node_pools.is_empty()

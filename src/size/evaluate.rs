@@ -57,7 +57,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// How far all limits that are missed are missed, in sum.
-    pub fn shortfall(&self) -> f64 {
+    pub(crate) fn shortfall(&self) -> f64 {
         -self.headrooms.iter().map(|one| one.room.min(0.0)).sum::<f64>()
     }
 
@@ -242,7 +242,7 @@ fn with_objectives(report: &Report) -> impl Iterator<Item = &report::ServiceRepo
 }
 
 /// The room of all limits in a report.
-pub fn headrooms(report: &Report, case: &str) -> Vec<Headroom> {
+pub(crate) fn headrooms(report: &Report, case: &str) -> Vec<Headroom> {
     let suffix = if case.is_empty() { String::new() } else { format!(", {case}") };
     let mut headrooms: Vec<Headroom> = report
         .objectives

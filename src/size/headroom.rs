@@ -7,7 +7,7 @@ use scenario::resolved::ResolvedScenario;
 
 /// Settings that multiply all loads of a scenario. Rates and traces follow the factor exactly, numbers of users to the
 /// next whole one.
-pub fn more_traffic(resolved: &ResolvedScenario, factor: f64) -> Vec<Override> {
+pub(crate) fn more_traffic(resolved: &ResolvedScenario, factor: f64) -> Vec<Override> {
     let scenario = serde_json::to_value(resolved.scenario()).unwrap_or_default();
     let mut settings = Vec::new();
     for list in ["traffic", "ingress"] {

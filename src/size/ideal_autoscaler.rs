@@ -9,7 +9,7 @@ const MONTH_HOURS: f64 = 730.0;
 
 /// The least cost of a month in US dollars, by the CPU time that workloads used in intervals with these ends
 /// (seconds), on nodes with these cores at this price for an hour; nothing without a price or without a run.
-pub fn least_cost_usd(
+pub(crate) fn least_cost_usd(
     ends: &[f64],
     workloads: &[WorkloadReport],
     node_cores: f64,

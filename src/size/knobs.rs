@@ -39,7 +39,7 @@ pub struct SizeKnob {
 }
 
 /// The knobs that `tuned` names.
-pub fn knobs(resolved: &ResolvedScenario, tuned: &[Tune]) -> Vec<SizeKnob> {
+pub(crate) fn knobs(resolved: &ResolvedScenario, tuned: &[Tune]) -> Vec<SizeKnob> {
     let current = Current::new(resolved);
     let is_fixed =
         is_fixed(&resolved.scenario().cluster) && !current.manifests.iter().any(brings_nodes);

@@ -71,7 +71,7 @@ impl Unit {
     }
 
     /// A value in words, or the mark of an absent one.
-    pub fn words_or_absent(self, value: Option<f64>) -> String {
+    pub(crate) fn words_or_absent(self, value: Option<f64>) -> String {
         value.map_or_else(|| ABSENT.to_owned(), |value| self.words(value))
     }
 
@@ -166,7 +166,7 @@ fn llm_figures(llm: &LlmReport) -> [(&'static str, Unit, Better, Option<f64>); 1
 }
 
 /// The primary figure of inference servers.
-pub const TTFT_P95: &str = "TTFT p95";
+pub(crate) const TTFT_P95: &str = "TTFT p95";
 
 /// The figure that must be equal on both sides for a comparison to be valid.
 pub const REQUESTS: &str = "requests";

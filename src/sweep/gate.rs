@@ -7,7 +7,7 @@
 use super::figures::{Better, FigureName};
 
 /// Upper bound of the probability that a comparison of equal sides finds any figure worse or better.
-pub const FALSE_ALARMS: f64 = 0.01;
+pub(crate) const FALSE_ALARMS: f64 = 0.01;
 
 /// The user's selection of figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

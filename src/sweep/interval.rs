@@ -18,7 +18,7 @@ pub fn interval(samples: &[f64]) -> Option<[f64; 2]> {
 
 /// Probability of a mean at least as far beyond `negligible`, up or down, if the true mean is no further from
 /// zero than that: the two-sided p-value of Student's t-test. `None` for a single sample.
-pub fn p_value(samples: &[f64], negligible: f64) -> Option<f64> {
+pub(crate) fn p_value(samples: &[f64], negligible: f64) -> Option<f64> {
     let beyond = mean(samples)?.abs() - negligible;
     let error = standard_error(samples)?;
     Some(match beyond {

@@ -4,7 +4,7 @@
 pub mod check;
 pub mod compare;
 pub mod compare_text;
-pub mod compared_objectives;
+mod compared_objectives;
 pub mod confirm;
 pub mod current;
 pub mod export;

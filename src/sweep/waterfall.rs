@@ -44,7 +44,7 @@ pub struct Step {
 const MONTH_HOURS: f64 = 730.0;
 
 /// The lines of the bill of runs that differ in the seed alone.
-pub fn bill_lines(reports: &[Report]) -> Vec<BillLine> {
+pub(crate) fn bill_lines(reports: &[Report]) -> Vec<BillLine> {
     let mut sums: BTreeMap<String, (Option<f64>, Money)> = BTreeMap::new();
     for report in reports {
         for (what, hours, usd) in lines_of(report) {

@@ -44,7 +44,7 @@ pub enum Balancer {
 
 impl Balancer {
     /// Whether the choice depends on the number of requests in flight.
-    pub const fn depends_on_load(self) -> bool {
+    pub(crate) const fn depends_on_load(self) -> bool {
         match self {
             Self::Random | Self::RoundRobin | Self::RingHash => false,
             Self::LeastConnections
@@ -217,19 +217,19 @@ impl ServiceBalancer {
     }
 
     /// An endpoint has stopped answering.
-    pub fn endpoint_lost(&mut self) {
+    pub(crate) fn endpoint_lost(&mut self) {
         self.ports_count = self.ports.is_some();
         self.look_at_itself();
     }
 
     /// Pins connections or clients to endpoints from now on, as the policy says.
-    pub fn set_policy(&mut self, policy: &ServicePolicy) {
+    pub(crate) fn set_policy(&mut self, policy: &ServicePolicy) {
         self.pins = Pins::new(policy);
         self.look_at_itself();
     }
 
     /// Keeps requests in their zone from now on, and on their node if nodes count. Must precede any endpoint.
-    pub fn prefer_close(&mut self, nodes_count: bool) {
+    pub(crate) fn prefer_close(&mut self, nodes_count: bool) {
         self.close = Some(TopologyHints {
             by_node: nodes_count.then(BTreeMap::new),
             ..TopologyHints::default()
@@ -244,7 +244,7 @@ impl ServiceBalancer {
     }
 
     /// Whether the choice depends on the number of requests in flight.
-    pub const fn depends_on_load(&self) -> bool {
+    pub(crate) const fn depends_on_load(&self) -> bool {
         self.rule.depends_on_load()
     }
 
@@ -255,12 +255,12 @@ impl ServiceBalancer {
     }
 
     /// Whether the choice depends on the location of the caller.
-    pub const fn depends_on_caller(&self) -> bool {
+    pub(crate) const fn depends_on_caller(&self) -> bool {
         self.close.is_some() || self.local.is_some()
     }
 
     /// Sets the endpoints from now on.
-    pub fn endpoints_changed(
+    pub(crate) fn endpoints_changed(
         &mut self,
         endpoints: &[BackendId],
         backends: &Table<Backend>,
@@ -289,7 +289,7 @@ impl ServiceBalancer {
 
     /// Chooses the endpoints for the next `count` requests if every endpoint may serve every caller; otherwise for
     /// none of them.
-    pub fn choose_unaware(
+    pub(crate) fn choose_unaware(
         &mut self,
         endpoints: &[BackendId],
         count: usize,

@@ -125,7 +125,7 @@ impl Fifo {
     }
 
     /// Removes the remaining work of all requests, those in service first.
-    pub fn take_jobs(&mut self, now: SimTime, records: &mut Records) -> Vec<Job> {
+    pub(crate) fn take_jobs(&mut self, now: SimTime, records: &mut Records) -> Vec<Job> {
         self.sweep(now, records);
         let used = self.cpu_used(now);
         let jobs = self.in_flight.iter().map(|request| self.job(request, now)).collect();
@@ -157,7 +157,7 @@ impl Fifo {
     }
 
     /// Wait for a slot of a request arriving at `now`; absent = the queue is full.
-    pub fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
+    pub(crate) fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
         if self.free_at.len() < self.concurrency {
             return Some(SimDuration::ZERO);
         }

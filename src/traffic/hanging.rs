@@ -41,7 +41,10 @@ impl Hanging {
 
     /// Takes the requests that wait for a connection, earliest first, as one is free: a client that keeps connections
     /// uses whichever is ready first (`queueForIdleConn` of Go's `http.Transport`, and other pools likewise).
-    pub fn take_waiting(&mut self, backends: &mut Table<Backend>) -> Vec<(SimTime, RequestSize)> {
+    pub(crate) fn take_waiting(
+        &mut self,
+        backends: &mut Table<Backend>,
+    ) -> Vec<(SimTime, RequestSize)> {
         let mut taken = Vec::new();
         if std::mem::take(&mut self.waiting) > 0 {
             self.requests.retain(|one| {

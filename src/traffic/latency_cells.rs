@@ -96,7 +96,7 @@ impl LatencyHistogram {
     }
 
     /// Sum of all latencies [ns], and the largest.
-    pub fn sum_and_max(&self) -> (u128, SimDuration) {
+    pub(crate) fn sum_and_max(&self) -> (u128, SimDuration) {
         let settled = self.settled();
         (settled.sum_nanos, settled.max)
     }
@@ -108,7 +108,11 @@ impl LatencyHistogram {
         clippy::cast_sign_loss,
         reason = "a share of a count is one"
     )]
-    pub fn values_at_quantiles<const N: usize>(&self, shares: [f64; N], all: u64) -> [u64; N] {
+    pub(crate) fn values_at_quantiles<const N: usize>(
+        &self,
+        shares: [f64; N],
+        all: u64,
+    ) -> [u64; N] {
         let settled = self.settled();
         let (mut passed, mut next) = (0, 0u32);
         shares.map(|share| {
@@ -124,7 +128,7 @@ impl LatencyHistogram {
     }
 
     /// Number of latencies up to this limit, to three significant digits.
-    pub fn count_within(&self, limit: SimDuration) -> u64 {
+    pub(crate) fn count_within(&self, limit: SimDuration) -> u64 {
         if limit < SimDuration::ZERO {
             return 0;
         }
@@ -145,7 +149,7 @@ impl LatencyHistogram {
     }
 
     /// Number of latencies below a microsecond.
-    pub fn at_zero(&self) -> u64 {
+    pub(crate) fn at_zero(&self) -> u64 {
         self.settled().cells.first().copied().unwrap_or_default()
     }
 

@@ -48,7 +48,7 @@ pub mod spans;
 mod tagged;
 mod time_distribution;
 pub mod trace;
-pub mod trace_rows;
+mod trace_rows;
 mod user_uptime;
 
 pub use arrivals::{ArrivalProcess, Arrivals, BranchId, Load};

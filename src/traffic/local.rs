@@ -19,7 +19,7 @@ pub(super) struct Local {
 
 impl Local {
     /// Sets the endpoints from now on.
-    pub fn endpoints_changed(&mut self, endpoints: &[BackendId], backends: &Table<Backend>) {
+    pub(crate) fn endpoints_changed(&mut self, endpoints: &[BackendId], backends: &Table<Backend>) {
         self.by_node.clear();
         for endpoint in endpoints {
             let Some(node) = backends.get(*endpoint).and_then(|one| one.node) else { continue };

@@ -417,7 +417,7 @@ impl Service {
     }
 
     /// Pins clients to their endpoint until `timeout` after their last request.
-    pub fn keep_clients(&mut self, timeout: SimDuration) {
+    pub(crate) fn keep_clients(&mut self, timeout: SimDuration) {
         self.policy.client_affinity = Some(timeout);
         self.balancer.set_policy(&self.policy);
     }

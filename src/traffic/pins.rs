@@ -40,7 +40,7 @@ impl Pins {
     }
 
     /// Whether these are connections, rather than clients.
-    pub const fn keeps_connections(&self) -> bool {
+    pub(crate) const fn keeps_connections(&self) -> bool {
         matches!(self.kind, Kind::Connection { .. })
     }
 
@@ -80,7 +80,13 @@ impl Pins {
     }
 
     /// Pins a pod: for a connection if it is established, for a client in any case.
-    pub fn pin(&mut self, key: usize, now: SimTime, pod: BackendId, backends: &Table<Backend>) {
+    pub(crate) fn pin(
+        &mut self,
+        key: usize,
+        now: SimTime,
+        pod: BackendId,
+        backends: &Table<Backend>,
+    ) {
         let state = backends.get(pod).map(|pod| pod.state);
         let is_client = matches!(self.kind, Kind::Client { .. });
         if is_client || state == Some(BackendState::Serving) {
@@ -89,7 +95,7 @@ impl Pins {
     }
 
     /// Sets the endpoints from now on.
-    pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
+    pub(crate) fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
         if matches!(self.kind, Kind::Client { .. }) {
             for pin in &mut self.pods {
                 *pin = pin.filter(|pin| endpoints.contains(&pin.pod));

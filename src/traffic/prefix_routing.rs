@@ -25,7 +25,7 @@ pub(super) struct PrefixIndex {
 
 impl PrefixIndex {
     /// Drops pods that are no longer endpoints.
-    pub fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
+    pub(crate) fn endpoints_changed(&mut self, endpoints: &[BackendId]) {
         for pods in self.pods.iter_mut().flat_map(FxHashMap::values_mut) {
             pods.retain(|pod| endpoints.contains(pod));
         }

@@ -30,12 +30,12 @@ impl Quota {
 
     /// Whether the quota is used up until the end of the period.
     #[inline]
-    pub fn is_used_up(&self) -> bool {
+    pub(crate) fn is_used_up(&self) -> bool {
         self.left <= ROUNDING
     }
 
     /// Time at which throttled threads resume: the end of the period, or never if the quota is zero.
-    pub fn replenished_at(&self) -> SimTime {
+    pub(crate) fn replenished_at(&self) -> SimTime {
         if self.per_period > ROUNDING { self.period_end } else { SimTime::MAX }
     }
 
@@ -47,7 +47,7 @@ impl Quota {
     /// Consumes the quota from `from` to `to` at a rate of `cores`. It must not have been used up in
     /// between.
     #[inline]
-    pub fn consume(&mut self, from: SimTime, to: SimTime, cores: f64) {
+    pub(crate) fn consume(&mut self, from: SimTime, to: SimTime, cores: f64) {
         if to < self.period_end {
             self.left -= cores * (to - from).as_nanos() as f64;
             return;
@@ -60,7 +60,7 @@ impl Quota {
 
     /// Time at which the quota is next used up, at a rate of `cores` from `at` on.
     #[inline]
-    pub fn used_up_at(&self, at: SimTime, cores: f64) -> SimTime {
+    pub(crate) fn used_up_at(&self, at: SimTime, cores: f64) -> SimTime {
         if cores <= 0.0 {
             return SimTime::MAX;
         }

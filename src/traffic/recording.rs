@@ -230,14 +230,14 @@ impl ServiceRecord {
     }
 
     /// Counts arrivals, in order of time.
-    pub fn arrived_all(&mut self, arrivals: &[Arrival]) {
+    pub(crate) fn arrived_all(&mut self, arrivals: &[Arrival]) {
         let early = arrivals.partition_point(|arrival| !self.counts(arrival.at));
         self.early.outcomes.arrived += early as u64;
         self.interval.outcomes.arrived += (arrivals.len() - early) as u64;
     }
 
     /// Requests so far, including those before the end of the warm-up.
-    pub fn arrived_in_all(&self) -> u64 {
+    pub(crate) fn arrived_in_all(&self) -> u64 {
         let ended: u64 = self.intervals.iter().map(|one| one.outcomes.arrived).sum();
         ended + self.interval.outcomes.arrived + self.early.outcomes.arrived
     }
@@ -248,12 +248,12 @@ impl ServiceRecord {
     }
 
     /// Counts a request that another service made at `at`.
-    pub fn arrived_call(&mut self, at: SimTime) {
+    pub(crate) fn arrived_call(&mut self, at: SimTime) {
         self.tally_of(at).outcomes.arrived_calls += 1;
     }
 
     /// Counts an answer to a request that another service made.
-    pub fn answered_call(&mut self, arrived: SimTime) {
+    pub(crate) fn answered_call(&mut self, arrived: SimTime) {
         self.tally_of(arrived).outcomes.answered_calls += 1;
     }
 
@@ -303,19 +303,19 @@ impl ServiceRecord {
     }
 
     /// Begins to keep the users' requests apart.
-    pub fn count_users(&mut self) {
+    pub(crate) fn count_users(&mut self) {
         self.users = Some(Box::new(UserRecord::new(self.counts_from)));
     }
 
     /// A user's request arrived.
-    pub fn user_arrived(&mut self, user: Option<UserKey>, at: SimTime) {
+    pub(crate) fn user_arrived(&mut self, user: Option<UserKey>, at: SimTime) {
         if let (Some(users), Some(user)) = (&mut self.users, user) {
             users.arrived(user, at);
         }
     }
 
     /// A user's request, sent at `made`, has its outcome.
-    pub fn user_ended(&mut self, user: Option<UserKey>, made: SimTime, answered: bool) {
+    pub(crate) fn user_ended(&mut self, user: Option<UserKey>, made: SimTime, answered: bool) {
         if let (Some(users), Some(user)) = (&mut self.users, user) {
             users.ended(user, made, answered);
         }
@@ -358,7 +358,7 @@ impl ServiceRecord {
     }
 
     /// Closes a minute.
-    pub fn end_minute(&mut self) {
+    pub(crate) fn end_minute(&mut self) {
         let counted = self.counted();
         self.minutes.end(counted);
     }
@@ -414,7 +414,7 @@ impl Records {
     }
 
     /// The records of all services and of all classes.
-    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut ServiceRecord> {
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut ServiceRecord> {
         self.services.iter_mut().chain(self.classes.iter_mut().flatten())
     }
 
@@ -431,7 +431,7 @@ impl Records {
 
     /// The same for a server that reports when the request got its slot.
     #[inline]
-    pub fn finish_after(
+    pub(crate) fn finish_after(
         &mut self,
         client: Client,
         started: SimTime,
@@ -450,7 +450,7 @@ impl Records {
     }
 
     /// The server drops a request at `at`, when it gets its slot; `swept` as above.
-    pub fn shed(&mut self, client: Client, at: SimTime, swept: SimTime) {
+    pub(crate) fn shed(&mut self, client: Client, at: SimTime, swept: SimTime) {
         if client.attempt != NO_ATTEMPT {
             self.left.push(DepartedAttempt { attempt: client.attempt, is_done: false });
             return;

@@ -167,7 +167,7 @@ impl Classes {
     }
 
     /// A model's identification in the names of random streams, with the number of a stream.
-    pub fn model_in_words(&self, model: u64) -> (String, u64) {
+    pub(crate) fn model_in_words(&self, model: u64) -> (String, u64) {
         let added = model.checked_sub(self.models.len() as u64).filter(|_| !self.added.is_empty());
         match added.and_then(|added| self.added.get(usize::try_from(added).ok()?)) {
             Some((base, class)) => (format!("class {class} of model"), *base),
@@ -183,7 +183,7 @@ impl Classes {
     }
 
     /// Numbers the recorded names of the arrivals at all services.
-    pub fn number_arrivals(&mut self, services: &mut [ServiceTraffic]) {
+    pub(crate) fn number_arrivals(&mut self, services: &mut [ServiceTraffic]) {
         if self.names.is_empty() {
             return;
         }

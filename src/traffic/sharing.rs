@@ -169,7 +169,7 @@ impl Sharing {
     }
 
     /// Clears the held slots, whose requests are gone.
-    pub const fn forget_held(&mut self) {
+    pub(crate) const fn forget_held(&mut self) {
         self.held = 0;
     }
 
@@ -183,7 +183,7 @@ impl Sharing {
     }
 
     /// Removes the remaining work of all requests, those in service first.
-    pub fn take_jobs(&mut self, now: SimTime, records: &mut Records) -> Vec<Job> {
+    pub(crate) fn take_jobs(&mut self, now: SimTime, records: &mut Records) -> Vec<Job> {
         self.sweep(now, records);
         let used = self.cpu_used(now);
         let progress = self.progress_by(now);
@@ -222,7 +222,7 @@ impl Sharing {
     }
 
     /// Sets the slowdown for requests that start from now on.
-    pub const fn set_warm_up(&mut self, youth: Option<WarmUpSlowdown>) {
+    pub(crate) const fn set_warm_up(&mut self, youth: Option<WarmUpSlowdown>) {
         self.capacity.youth = youth;
     }
 
@@ -238,7 +238,7 @@ impl Sharing {
 
     /// Whether a request arriving now would not wait.
     #[inline]
-    pub fn has_free_slot(&self) -> bool {
+    pub(crate) fn has_free_slot(&self) -> bool {
         self.in_service() < self.capacity.concurrency
     }
 
@@ -259,7 +259,7 @@ impl Sharing {
 
     /// Cores that the running requests could use at this instant: none while the quota is used up.
     #[inline]
-    pub fn cores_wanted(&self) -> f64 {
+    pub(crate) fn cores_wanted(&self) -> f64 {
         if self.is_throttled() { 0.0 } else { self.running.len() as f64 }
     }
 
@@ -283,7 +283,7 @@ impl Sharing {
 
     /// Wait for a slot of a request arriving at `now`, estimated from the time needed for all present requests;
     /// absent = the queue is full.
-    pub fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
+    pub(crate) fn wait_for_slot(&self, now: SimTime) -> Option<SimDuration> {
         if self.has_free_slot() {
             return Some(SimDuration::ZERO);
         }

@@ -53,7 +53,7 @@ impl SourcePorts {
     }
 
     /// Whether any connection may still match an entry.
-    pub fn has_entries(&self, now: SimTime) -> bool {
+    pub(crate) fn has_entries(&self, now: SimTime) -> bool {
         self.clients.iter().any(|client| client.old.back().is_some_and(|last| last.until > now))
     }
 

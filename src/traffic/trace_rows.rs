@@ -9,7 +9,7 @@ use super::trace::Tokens;
 use engine::SimTime;
 
 /// Maximum number of rows held in memory: 8 MB, 20 MB with tokens.
-pub const HELD_ROWS: usize = 1 << 20;
+pub(crate) const HELD_ROWS: usize = 1 << 20;
 
 /// Number of rows read from or written to a spool at a time.
 const BLOCK_ROWS: usize = 1 << 12;
@@ -175,7 +175,7 @@ impl TraceRows {
     }
 
     /// Whether any of them has a session.
-    pub const fn has_sessions(&self) -> bool {
+    pub(crate) const fn has_sessions(&self) -> bool {
         self.has_sessions
     }
 

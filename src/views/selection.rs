@@ -145,7 +145,7 @@ fn pointer(kind: Kind, field: &str) -> Option<String> {
 
 impl Selection {
     /// True if all objects are listed in the usual order.
-    pub fn is_all(&self) -> bool {
+    pub(crate) fn is_all(&self) -> bool {
         self.fields.terms.is_empty() && self.sort_by.is_none()
     }
 

@@ -1,7 +1,9 @@
 //! Rules about the source itself that no lint holds: who may import whom, how long a file may be, and a
-//! few calls that would cost us equal results on all machines. Code in test modules is free.
+//! few calls that would cost us equal results on all machines. Code in test modules is free. Also: what is public,
+//! and that ARCHITECTURE.md names only files that exist.
 #![expect(clippy::disallowed_methods, reason = "this test reads the source")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +49,15 @@ const FORBIDDEN: [(&str, &str, &str); 12] = [
     (".powi(", "platforms differ in it: use libm", ""),
     (".sin()", "platforms differ in it: use libm", ""),
     (".cos()", "platforms differ in it: use libm", ""),
+];
+
+/// Public functions and constants without a use in this repository outside of their crate: files and names (none = all
+/// of the file). They complete types that users of the library work with.
+const FOR_LIBRARY_USERS: [(&str, &[&str]); 4] = [
+    ("controllers/actions.rs", &["extend_with"]),
+    ("controllers/watches.rs", &[]),
+    ("pack/report.rs", &["SCHEMA_VERSION"]),
+    ("report/ledger.rs", &["nodes_cost", "workloads_cost"]),
 ];
 
 #[test]
@@ -101,6 +112,80 @@ fn nothing_forbidden_is_written() {
 }
 
 #[test]
+fn a_function_is_public_only_if_another_crate_or_a_library_user_needs_it() {
+    let sources = sources();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let outside = ["tests", "benches"].map(|folder| sources_in(&root.join(folder)));
+    // The root is the library's face.
+    let declared =
+        sources.iter().filter(|(path, _)| path.contains('/')).flat_map(|(path, text)| {
+            let names = text.lines().enumerate();
+            names.filter_map(move |(line, text)| Some((path, line + 1, public_function(text)?)))
+        });
+    let declared: Vec<(&String, usize, &str)> = declared.collect();
+    // The crates in which each name occurs; tests, benches and the root are one more each.
+    let mut used: BTreeMap<&str, BTreeSet<&str>> =
+        declared.iter().map(|(_, _, name)| (*name, BTreeSet::new())).collect();
+    for (path, text) in sources.iter().chain(outside.iter().flatten()) {
+        let part = path.split_once('/').map_or("root", |(part, _)| part);
+        for word in text.split(|letter: char| !letter.is_alphanumeric() && letter != '_') {
+            if let Some(parts) = used.get_mut(word) {
+                parts.insert(part);
+            }
+        }
+    }
+    let mut wrong = Vec::new();
+    for (path, line, name) in declared {
+        let kept = FOR_LIBRARY_USERS.iter().find(|(file, _)| file == path);
+        let is_kept = kept.is_some_and(|(_, names)| names.is_empty() || names.contains(&name));
+        if used[name].len() == 1 && !is_kept {
+            wrong.push(format!("src/{path}:{line}: {name}"));
+        }
+    }
+    let list = wrong.join("\n");
+    assert!(wrong.is_empty(), "only their own crate names these: make them pub(crate)\n{list}");
+}
+
+/// The name of the public function or constant that a line declares.
+fn public_function(line: &str) -> Option<&str> {
+    let mut words = line.trim_start().strip_prefix("pub ")?.split(' ');
+    let name = match words.next()? {
+        "fn" => words.next()?,
+        "const" => match words.next()? {
+            "fn" => words.next()?,
+            name => name,
+        },
+        _ => return None,
+    };
+    name.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next()
+}
+
+#[test]
+fn the_files_that_architecture_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the page");
+    let source_paths: Vec<String> =
+        sources().into_iter().map(|(path, _)| format!("/{path}")).collect();
+    let exists = |name: &str| {
+        let module = format!("/{}.rs", name.trim_end_matches(".rs"));
+        root.join(name).exists()
+            || root.join("src").join(name).exists()
+            || source_paths.iter().any(|path| path.ends_with(&module))
+            || name.ends_with('/')
+                && source_paths.iter().any(|path| path.contains(&format!("/{name}")))
+    };
+    let names = text.split('`').skip(1).step_by(2);
+    let is_file = |name: &&str| {
+        (name.contains('/') || name.ends_with(".rs"))
+            && name.chars().all(|one| one.is_ascii_alphanumeric() || "_-./".contains(one))
+    };
+    let names: Vec<&str> = names.filter(is_file).collect();
+    assert!(names.len() > 100, "the page names {} files", names.len());
+    let missing: Vec<&str> = names.into_iter().filter(|name| !exists(name)).collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names files that do not exist: {missing:?}");
+}
+
+#[test]
 fn every_file_of_tests_belongs_to_a_program() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     for program in ["integration", "slow", "cli"] {
@@ -120,8 +205,17 @@ fn every_file_of_tests_belongs_to_a_program() {
 
 /// All files under `src/`: path from there, and text.
 fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources_in(&root);
+    assert!(files.len() > 50, "the walk finds the source");
+    let below_root = |path: &str| path.strip_prefix("src/").expect("found below it").to_owned();
+    files.into_iter().map(|(path, text)| (below_root(&path), text)).collect()
+}
+
+/// All source files under a folder of the repository: path from the repository, and text.
+fn sources_in(folder: &Path) -> Vec<(String, String)> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("a folder under src/") {
+        for entry in fs::read_dir(folder).expect("a folder of source") {
             let path = entry.expect("an entry of it").path();
             if path.is_dir() {
                 collect(&path, files);
@@ -130,19 +224,16 @@ fn sources() -> Vec<(String, String)> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    collect(&root, &mut files);
+    collect(folder, &mut files);
     files.sort();
-    assert!(files.len() > 50, "the walk finds the source");
-    files
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).expect("a source file");
-            let below_root = path.strip_prefix(&root).expect("found below it");
-            (below_root.to_string_lossy().replace('\\', "/"), text)
-        })
-        .collect()
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a source file");
+        let below_root = path.strip_prefix(root).expect("found below it");
+        (below_root.to_string_lossy().replace('\\', "/"), text)
+    };
+    files.into_iter().map(read).collect()
 }
 
 /// The folders of `src/`, each a crate, with its `Cargo.toml`.

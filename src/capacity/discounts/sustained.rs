@@ -22,7 +22,7 @@ const TWENTY: Quarters = [10_000, 8_678, 7_330, 6_000];
 const WHOLE: i128 = 10_000;
 
 /// The family of a Google machine type that has sustained use discounts: `n1` of `n1-standard-4`.
-pub fn sustained_use_family(kind: &str) -> Option<&str> {
+fn sustained_use_family(kind: &str) -> Option<&str> {
     let family = kind.split('-').next().unwrap_or_default();
     quarters(family).map(|_| family)
 }

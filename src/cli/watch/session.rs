@@ -159,7 +159,7 @@ impl Session {
     }
 
     /// True if the help is shown.
-    pub const fn shows_help(&self) -> bool {
+    pub(crate) const fn shows_help(&self) -> bool {
         self.shows_help
     }
 
@@ -178,19 +178,19 @@ impl Session {
     }
 
     /// Sets the speed, clamped to the valid range.
-    pub fn set_speed(&mut self, speed: u32) {
+    pub(crate) fn set_speed(&mut self, speed: u32) {
         self.speed = speed.clamp(1, SPEED_MAX);
     }
 
     /// Simulates up to a time and pauses there.
-    pub fn begin_at(&mut self, at: SimTime) {
+    pub(crate) fn begin_at(&mut self, at: SimTime) {
         self.simulation.run_until(at.min(self.end));
         self.target = self.simulation.now();
         self.is_paused = true;
     }
 
     /// The progress of simulated time.
-    pub fn pace(&self) -> Pace {
+    pub(crate) fn pace(&self) -> Pace {
         if self.simulation.now() >= self.end {
             Pace::Over
         } else if self.is_paused {
@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// Processes one event before a time; false once the time is reached.
-    pub fn step_towards(&mut self, target: SimTime) -> bool {
+    pub(crate) fn step_towards(&mut self, target: SimTime) -> bool {
         match self.simulation.next_time() {
             Some(at) if at <= target => self.simulation.step(),
             _ => {
@@ -219,7 +219,7 @@ impl Session {
     }
 
     /// Drops the simulated time that there was no real time for.
-    pub fn fall_behind(&mut self) {
+    pub(crate) fn fall_behind(&mut self) {
         self.is_behind = true;
         self.target = self.simulation.now();
     }
@@ -366,7 +366,7 @@ impl Session {
 
     /// The user's interventions as a timeline that reproduces the run with the same seed; empty if there
     /// were none.
-    pub fn interventions_as_timeline(&self) -> String {
+    pub(crate) fn interventions_as_timeline(&self) -> String {
         let mut text = String::new();
         if !self.done.is_empty() {
             let seed = self.simulation.seed();

@@ -91,7 +91,7 @@ impl ExpanderKind {
     }
 
     /// Parses a comma-separated chain as in the flag: each expander at most once, and none after `random`.
-    pub fn read_chain(text: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn read_chain(text: &str) -> Result<Vec<Self>, String> {
         let mut chain: Vec<Self> = Vec::new();
         for name in text.split(',') {
             let found = Self::ALL.into_iter().find(|one| one.name() == name);

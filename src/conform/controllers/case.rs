@@ -120,7 +120,7 @@ impl Case {
     }
 
     /// Rejects a case that is too large to be replayed.
-    pub fn check_size(&self) -> Result<(), String> {
+    pub(crate) fn check_size(&self) -> Result<(), String> {
         let nodes = match &self.nodes {
             Nodes::Count(count) => *count,
             Nodes::List(entries) => entries.len(),

@@ -162,7 +162,7 @@ impl CaseFiles {
     }
 
     /// Parses `load.csv`: the breakpoints of each Service in order.
-    pub fn load_points(&self) -> Result<BTreeMap<String, Vec<LoadPoint>>, String> {
+    pub(crate) fn load_points(&self) -> Result<BTreeMap<String, Vec<LoadPoint>>, String> {
         let mut points: BTreeMap<String, Vec<LoadPoint>> = BTreeMap::new();
         for row in csv::Reader::from_reader(self.load.as_bytes()).deserialize() {
             let point: LoadPoint = row.map_err(|error| format!("load.csv: {error}"))?;

@@ -31,7 +31,10 @@ pub struct Compared {
 }
 
 /// The first difference between a base run and its recording, if any.
-pub fn first_difference(shown: &RunResults, expected: &Expected) -> (Compared, Option<Difference>) {
+pub(crate) fn first_difference(
+    shown: &RunResults,
+    expected: &Expected,
+) -> (Compared, Option<Difference>) {
     let compared = Compared {
         samples: expected.samples.len(),
         events: expected.events.len(),

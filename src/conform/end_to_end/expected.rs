@@ -69,14 +69,14 @@ pub struct Band {
 
 impl Section {
     /// True if the section is reproducible at this time, so that it can be compared.
-    pub fn is_certain_at(&self, t: f64) -> bool {
+    pub(crate) fn is_certain_at(&self, t: f64) -> bool {
         self.identical || self.first_t.is_some_and(|first| t < first)
     }
 }
 
 impl Band {
     /// The values of a figure in the runs at an offset, if recorded per run.
-    pub fn of_offset(&self, path: &str, offset: usize) -> Vec<f64> {
+    pub(crate) fn of_offset(&self, path: &str, offset: usize) -> Vec<f64> {
         let Some(values) = self.summary_per_run.get(path) else { return Vec::new() };
         let runs = self.runs.values().zip(values).filter(|(position, _)| **position == offset);
         runs.filter_map(|(_, value)| *value).collect()

@@ -34,10 +34,7 @@ pub fn replay(input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
 }
 
 /// Replays every case of a recording with a different catalog of instance types.
-pub fn replay_with(
-    catalog: &Catalog,
-    input: impl BufRead,
-) -> Result<Vec<CaseOutcome>, RecordingError> {
+fn replay_with(catalog: &Catalog, input: impl BufRead) -> Result<Vec<CaseOutcome>, RecordingError> {
     replay_lines(input, |line| replay_line(catalog, line))
 }
 

@@ -21,7 +21,7 @@ pub struct MostRecent {
 
 /// Finds the last scheduled time after `earliest` and not after `now`. The number of missed times is estimated from
 /// the distance of the first two, as in the real controller; `Err` for a schedule that never fires.
-pub fn most_recent(
+pub(crate) fn most_recent(
     schedule: &Schedule,
     zone: &TimeZone,
     earliest: Timestamp,

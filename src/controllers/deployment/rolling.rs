@@ -24,7 +24,7 @@ pub struct SetSize {
 /// The limits of a strategy: surge rounds up, unavailable rounds down and is at most the wanted
 /// number; where both come out as 0, one pod may be unavailable, or nothing could move
 /// (`ResolveFenceposts`). Recreate has neither.
-pub fn fenceposts(strategy: DeploymentStrategy, wanted: i32) -> Fenceposts {
+pub(crate) fn fenceposts(strategy: DeploymentStrategy, wanted: i32) -> Fenceposts {
     let DeploymentStrategy::RollingUpdate { max_surge, max_unavailable } = strategy else {
         return Fenceposts::default();
     };
@@ -45,7 +45,12 @@ pub fn fenceposts(strategy: DeploymentStrategy, wanted: i32) -> Fenceposts {
 /// // 4 wanted, 3 old and 1 new: 5 - 4 = 1 more.
 /// assert_eq!(new_set_replicas(4, fenceposts, 4, 1), 2);
 /// ```
-pub fn new_set_replicas(wanted: i32, fenceposts: Fenceposts, total: i32, new_set: i32) -> i32 {
+pub(crate) fn new_set_replicas(
+    wanted: i32,
+    fenceposts: Fenceposts,
+    total: i32,
+    new_set: i32,
+) -> i32 {
     let room = wanted + fenceposts.surge - total;
     if new_set >= wanted {
         wanted
@@ -59,7 +64,7 @@ pub fn new_set_replicas(wanted: i32, fenceposts: Fenceposts, total: i32, new_set
 /// New sizes of the old sets, given oldest first (`reconcileOldReplicaSets`), as pairs of position and size in the
 /// order of scaling: unavailable replicas are removed first, since they would block the rollout; then healthy ones as
 /// long as enough remain available.
-pub fn old_set_replicas(
+pub(crate) fn old_set_replicas(
     wanted: i32,
     fenceposts: Fenceposts,
     old: &[SetSize],

@@ -9,15 +9,15 @@ use engine::{SimDuration, SimTime};
 /// Condition type: enough pods are available.
 pub const AVAILABLE: &str = "Available";
 /// Condition type: the rollout is progressing.
-pub const PROGRESSING: &str = "Progressing";
+pub(crate) const PROGRESSING: &str = "Progressing";
 /// The rollout is complete.
-pub const NEW_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
+pub(crate) const NEW_SET_AVAILABLE: &str = "NewReplicaSetAvailable";
 /// No progress for longer than the deadline.
-pub const TIMED_OUT: &str = "ProgressDeadlineExceeded";
+pub(crate) const TIMED_OUT: &str = "ProgressDeadlineExceeded";
 /// The Deployment is paused.
 pub const PAUSED: &str = "DeploymentPaused";
 /// The Deployment was resumed after a pause.
-pub const RESUMED: &str = "DeploymentResumed";
+const RESUMED: &str = "DeploymentResumed";
 
 /// Sums over the ReplicaSets of a Deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Totals {
 }
 
 /// Whether there is a deadline: the API's largest number means none.
-pub const fn has_progress_deadline(deployment: &Deployment) -> bool {
+pub(crate) const fn has_progress_deadline(deployment: &Deployment) -> bool {
     deployment.spec.progress_deadline_seconds != i32::MAX
 }
 
@@ -85,7 +85,7 @@ pub const fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> 
 }
 
 /// Whether the new status shows progress over the old one (`DeploymentProgressing`).
-pub const fn is_further(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
+pub(crate) const fn is_further(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
     new.updated_replicas > old.updated_replicas
         || new.replicas - new.updated_replicas < old.replicas - old.updated_replicas
         || new.ready_replicas > old.ready_replicas
@@ -93,7 +93,11 @@ pub const fn is_further(old: &DeploymentStatus, new: &DeploymentStatus) -> bool 
 }
 
 /// Whether the deadline has passed since the last progress (`DeploymentTimedOut`).
-pub fn has_timed_out(deadline: SimDuration, progressing: &WorkloadCondition, now: SimTime) -> bool {
+pub(crate) fn has_timed_out(
+    deadline: SimDuration,
+    progressing: &WorkloadCondition,
+    now: SimTime,
+) -> bool {
     match progressing.reason {
         NEW_SET_AVAILABLE => false,
         TIMED_OUT => true,
@@ -104,7 +108,7 @@ pub fn has_timed_out(deadline: SimDuration, progressing: &WorkloadCondition, now
 /// Evaluates the progress of a rollout since the Deployment's status was last written, and sets the Progressing
 /// condition of `status`. `conditions` are the previous ones with this sync's changes; `name` is that of the new set,
 /// or of the Deployment (`syncRolloutStatus`).
-pub fn judge_progress(
+pub(crate) fn judge_progress(
     deployment: &Deployment,
     conditions: &[WorkloadCondition],
     status: &mut DeploymentStatus,
@@ -148,7 +152,7 @@ pub fn judge_progress(
 }
 
 /// The Progressing condition set by a pause or its end, if any (`checkPausedConditions`).
-pub fn pause_condition(
+pub(crate) fn pause_condition(
     is_paused: bool,
     progressing: Option<&WorkloadCondition>,
     now: SimTime,
@@ -179,7 +183,7 @@ pub fn condition(
 }
 
 /// The condition of a kind.
-pub fn find_condition<'a>(
+pub(crate) fn find_condition<'a>(
     conditions: &'a [WorkloadCondition],
     kind: &str,
 ) -> Option<&'a WorkloadCondition> {
@@ -201,7 +205,7 @@ pub fn set_condition(conditions: &mut Vec<WorkloadCondition>, mut condition: Wor
 }
 
 /// Removes a condition.
-pub fn remove_condition(conditions: &mut Vec<WorkloadCondition>, kind: &str) {
+pub(crate) fn remove_condition(conditions: &mut Vec<WorkloadCondition>, kind: &str) {
     conditions.retain(|condition| condition.kind != kind);
 }
 

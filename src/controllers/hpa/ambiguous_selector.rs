@@ -18,7 +18,7 @@ pub struct SelectorConflicts<'a> {
 
 impl SelectorConflicts<'_> {
     /// True if its pods belong to its target alone, and no other HPA scales that target.
-    pub fn are_none(self, view: ClusterView<'_>, hpa: &HpaObject, pods: &Pods<'_>) -> bool {
+    pub(crate) fn are_none(self, view: ClusterView<'_>, hpa: &HpaObject, pods: &Pods<'_>) -> bool {
         let (store, target) = (view.store(), &hpa.spec.scale_target);
         let mut all = view.hpas_of(hpa.meta.namespace(), &target.kind, &target.name);
         let is_shared = |pod| store.counted_by_other_targets(pod).next().is_some();
@@ -27,7 +27,7 @@ impl SelectorConflicts<'_> {
     }
 
     /// The controller's message if other HPAs select the same pods, named in no particular order.
-    pub fn ambiguity(
+    pub(crate) fn ambiguity(
         self,
         view: ClusterView<'_>,
         scaled: ScaleTarget,

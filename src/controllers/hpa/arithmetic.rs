@@ -2,20 +2,20 @@
 //! numbers.
 
 /// `int32(math.Ceil(value))`: the smallest `int32` where the result does not fit.
-pub fn ceil_to_i32(value: f64) -> i32 {
+pub(crate) fn ceil_to_i32(value: f64) -> i32 {
     truncate_to_i32(libm::ceil(value))
 }
 
 /// `int32(value)`: cut towards zero, the smallest `int32` where the result does not fit.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked, cutting is meant")]
-pub fn truncate_to_i32(value: f64) -> i32 {
+pub(crate) fn truncate_to_i32(value: f64) -> i32 {
     let cut = libm::trunc(value);
     if (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&cut) { cut as i32 } else { i32::MIN }
 }
 
 /// `int64(math.Ceil(value))`: the smallest `int64` where the result does not fit.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked, whole by then")]
-pub fn ceil_to_i64(value: f64) -> i64 {
+pub(crate) fn ceil_to_i64(value: f64) -> i64 {
     let whole = libm::ceil(value);
     // i64::MAX as a float is 2^63, one too many.
     if (i64::MIN as f64..i64::MAX as f64).contains(&whole) { whole as i64 } else { i64::MIN }

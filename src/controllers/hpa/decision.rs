@@ -151,7 +151,7 @@ impl Decision {
     }
 
     /// Whether it listed the pods of its target's selector.
-    pub fn listed_pods(&self) -> bool {
+    pub(crate) fn listed_pods(&self) -> bool {
         let Self { course, error, .. } = self;
         let ambiguous = SyncError::SelectorUnusable(SelectorProblem::Ambiguous);
         match course {

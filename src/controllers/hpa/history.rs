@@ -41,14 +41,18 @@ pub struct ScaleEvent {
 impl HpaHistory {
     /// Starts the list with the current count if nothing is known yet, so that a restarted
     /// controller does not scale before a whole window has passed (`recordInitialRecommendation`).
-    pub fn record_initial_recommendation(&mut self, current_replicas: i32, now: SimTime) {
+    pub(crate) fn record_initial_recommendation(&mut self, current_replicas: i32, now: SimTime) {
         self.recommendations.get_or_insert_with(|| {
             vec![Recommendation { replicas: current_replicas, timestamp: now }]
         });
     }
 
     /// Puts a recommendation in the place of an expired one, or at the end.
-    pub fn record_recommendation(&mut self, recommendation: Recommendation, place: Option<usize>) {
+    pub(crate) fn record_recommendation(
+        &mut self,
+        recommendation: Recommendation,
+        place: Option<usize>,
+    ) {
         let recommendations = self.recommendations.get_or_insert_default();
         match place {
             Some(place) => recommendations[place] = recommendation,
@@ -84,7 +88,7 @@ impl HpaHistory {
     }
 
     /// Whether a policy of the behavior still counts a recent scale event, or will count it less as time passes.
-    pub fn limits_scaling(&self, behavior: Option<&Behavior>, now: SimTime) -> bool {
+    pub(crate) fn limits_scaling(&self, behavior: Option<&Behavior>, now: SimTime) -> bool {
         let Some(behavior) = behavior else { return false };
         let rules = [&behavior.scale_up, &behavior.scale_down];
         let longest = rules.map(longest_policy_period).into_iter().max().unwrap_or_default();

@@ -69,18 +69,18 @@ pub struct MetricsEvaluation {
 
 impl MetricsEvaluation {
     /// The error of the first metric that failed.
-    pub fn first_error(&self) -> Option<&MetricError> {
+    pub(crate) fn first_error(&self) -> Option<&MetricError> {
         self.metrics[self.first_failed?].outcome.as_ref().err()
     }
 
     /// The controller's name for the deciding metric; empty if there is none.
-    pub fn winner_description(&self) -> Name {
+    pub(crate) fn winner_description(&self) -> Name {
         self.winner.map_or_else(|| "".into(), |index| self.metrics[index].spec.description.clone())
     }
 }
 
 /// Evaluates all metrics. The selector of the scale has been found to be fine.
-pub fn evaluate_metrics(
+pub(crate) fn evaluate_metrics(
     inputs: &HpaInputs<'_>,
     scale: ObservedScale<'_>,
     now: SimTime,

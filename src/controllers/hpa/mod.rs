@@ -52,9 +52,7 @@ pub use pods::{ObservedPod, PodClass, PodMetric, class_holds_until, classify_pod
 pub use reads::ReadRate;
 pub use replicas::{
     AssumedUsage, AverageValueCalculation, Calculation, CorrectedRatio, PerPodCalculation,
-    PerPodTarget, Proposal, Tolerances, ValueCalculation, Verdict, average_value_replicas,
-    external_total_milli, external_value_milli, object_average_value_replicas, per_pod_replicas,
-    value_replicas,
+    PerPodTarget, Proposal, Tolerances, ValueCalculation, Verdict, per_pod_replicas,
 };
 pub use requests::{RequestProblem, pod_request_milli};
 pub use samples::{cpu_milli, memory_milli, pod_usage_milli};

@@ -80,7 +80,7 @@ pub fn classify_pod(
 
 /// Time until which [`classify_pod`] returns the same for a pod with unchanged state and usage as newer samples
 /// arrive; `now` if the next sample may change it.
-pub fn class_holds_until(
+pub(crate) fn class_holds_until(
     pod: &ObservedPod,
     metric: Option<&PodMetric>,
     is_cpu: bool,

@@ -143,7 +143,7 @@ pub enum PerPodTarget {
 
 impl PerPodTarget {
     /// Usage assumed for a pod without a sample in a scale-down.
-    pub fn assumed_usage_milli(self, request_milli: i64) -> i64 {
+    pub(crate) fn assumed_usage_milli(self, request_milli: i64) -> i64 {
         match self {
             Self::Utilization(percent) => {
                 request_milli.wrapping_mul(i64::from(percent.max(100))) / 100
@@ -283,7 +283,7 @@ fn corrected_replicas(
 /// The proposal of an Object or External metric with a `Value` target (`getUsageRatioReplicaCount`). `ready_pods`
 /// counts Running pods whose Ready condition is True, including terminating ones; `None` = there are no pods, which
 /// is an error if their number is needed, and the result is then `None` as well.
-pub fn value_replicas(
+pub(crate) fn value_replicas(
     value_milli: i64,
     target_milli: i64,
     current_replicas: i32,
@@ -307,7 +307,7 @@ pub fn value_replicas(
 
 /// The proposal of an External metric with an `AverageValue` target, which never reads pods
 /// (`GetExternalPerPodMetricReplicas`).
-pub fn average_value_replicas(
+pub(crate) fn average_value_replicas(
     total_milli: i64,
     target_milli: i64,
     status_replicas: i32,
@@ -326,7 +326,7 @@ pub fn average_value_replicas(
 
 /// The proposal of an Object metric with an `AverageValue` target: nothing is capped
 /// (`GetObjectPerPodMetricReplicas`).
-pub fn object_average_value_replicas(
+pub(crate) fn object_average_value_replicas(
     total_milli: i64,
     target_milli: i64,
     status_replicas: i32,
@@ -363,7 +363,7 @@ fn saturating_replicas(replicas: f64) -> i32 {
 
 /// The sum over all series of an external metric with a `Value` target, capped where it would
 /// overflow.
-pub fn external_value_milli(values: &[i64]) -> i64 {
+pub(crate) fn external_value_milli(values: &[i64]) -> i64 {
     let mut sum = 0_i64;
     for value in values {
         if *value > 0 && sum > i64::MAX - value {
@@ -376,7 +376,7 @@ pub fn external_value_milli(values: &[i64]) -> i64 {
 
 /// The sum over all series of an external metric with an `AverageValue` target: any negative sum
 /// counts as an overflow.
-pub fn external_total_milli(values: &[i64]) -> i64 {
+pub(crate) fn external_total_milli(values: &[i64]) -> i64 {
     let mut sum = 0_i64;
     for value in values {
         sum = sum.wrapping_add(*value);

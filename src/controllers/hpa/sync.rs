@@ -216,7 +216,7 @@ impl Plan {
 
     /// The rest of the sync, once the write of the scale is answered (which counts for nothing if
     /// none was planned).
-    pub fn conclude(
+    pub(crate) fn conclude(
         self,
         hpa: HpaView<'_>,
         scale_write: Result<(), &Name>,
@@ -272,7 +272,7 @@ impl Decision {
     }
 
     /// Records the recommendation again, as [`Self::repeat`] also does.
-    pub fn recommend_again(&self, history: &mut HpaHistory, now: SimTime) {
+    pub(crate) fn recommend_again(&self, history: &mut HpaHistory, now: SimTime) {
         if let Derivation::Metrics(course) = &self.course {
             course.stabilization.remember(history, now);
         }

@@ -1,5 +1,8 @@
 //! Whole syncs of small worlds. Bulk and corners are in `tests/slow/conform_hpa.rs`.
 
+use super::replicas::{
+    average_value_replicas, external_total_milli, object_average_value_replicas,
+};
 use super::*;
 use cluster::hpa::{
     Behavior, HpaSpec, MetricIdentifier, MetricSource, MetricSpec, MetricTarget, ObjectReference,

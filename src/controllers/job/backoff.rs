@@ -49,7 +49,7 @@ pub fn delay(failures: i32) -> SimDuration {
 
 /// Finish time of a pod with this spec (`getFinishedTime`): from its containers, or else from Ready=False; for a
 /// deleted pod that has not finished, the time of the deletion request.
-pub fn finished_at(pod: &Pod, spec: &PodSpec) -> SimTime {
+pub(crate) fn finished_at(pod: &Pod, spec: &PodSpec) -> SimTime {
     if let Some(last) = last_end(&pod.containers, spec) {
         return last;
     }

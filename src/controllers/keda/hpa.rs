@@ -10,13 +10,13 @@ use cluster::{Name, ObjectMeta};
 use engine::SimDuration;
 
 /// Label by which KEDA's metrics server identifies the ScaledObject of a metric.
-pub const SCALED_OBJECT_LABEL: &str = "scaledobject.keda.sh/name";
+pub(crate) const SCALED_OBJECT_LABEL: &str = "scaledobject.keda.sh/name";
 
 /// Name of the metric that replaces all triggers of an object with `scalingModifiers`.
 pub const COMPOSITE_METRIC: &str = "composite-metric";
 
 /// Name and spec of the HPA. It is inactive at zero replicas and never scales below one.
-pub fn hpa_of(object: &ScaledObject) -> (ObjectMeta, HpaSpec) {
+pub(crate) fn hpa_of(object: &ScaledObject) -> (ObjectMeta, HpaSpec) {
     let spec = &object.spec;
     let meta = ObjectMeta::new(object.meta.namespace().clone(), spec.hpa_name.clone());
     let is_composed = spec.modifiers.is_some();

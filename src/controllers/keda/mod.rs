@@ -25,12 +25,14 @@ use cluster::{Action, Change, ClusterView, Kind, Name, NamespacedName, ObjectId}
 use engine::SimTime;
 use executor::{ActivationDecision, Triggers, decide};
 
-pub use hpa::{COMPOSITE_METRIC, SCALED_OBJECT_LABEL, hpa_of};
+pub use hpa::COMPOSITE_METRIC;
+pub(crate) use hpa::{SCALED_OBJECT_LABEL, hpa_of};
 pub use job_controller::ScaledJobController;
-pub use triggers::{Activity, Reading, cron_reading, external_value, health_changes, rule_of};
+pub use triggers::{Activity, Reading, cron_reading, rule_of};
+pub(crate) use triggers::{external_value, health_changes};
 
 /// The ScaledObject to which a metric of an HPA belongs.
-pub fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
+pub(crate) fn scaled_object_of(metric: &MetricIdentifier) -> Option<&Name> {
     let selector = metric.selector.as_ref()?;
     let label = selector.requirements.iter().find(|one| *one.key == *SCALED_OBJECT_LABEL)?;
     label.values.first()

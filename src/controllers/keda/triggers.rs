@@ -203,7 +203,7 @@ fn states(view: ClusterView<'_>, triggers: &[Trigger]) -> Vec<TriggerState> {
 ///
 /// Once a trigger has failed more often than its object's `failureThreshold`, the fallback is served instead
 /// (`pkg/fallback/fallback.go`).
-pub fn external_value(
+pub(crate) fn external_value(
     view: ClusterView<'_>,
     namespace: &str,
     scaled_object: &str,
@@ -224,7 +224,7 @@ pub fn external_value(
 
 /// Status updates with the consecutive failures of each metric after the HPA's queries, for the ScaledObjects whose
 /// status changes. Kept only with a fallback.
-pub fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
+pub(crate) fn health_changes(view: ClusterView<'_>, hpa: &HpaObject) -> Vec<Action> {
     let namespace = hpa.meta.namespace();
     let mut written: BTreeMap<ScaledObjectId, ScaledObjectStatus> = BTreeMap::new();
     for metric in &hpa.spec.metrics {

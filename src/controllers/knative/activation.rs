@@ -130,7 +130,7 @@ pub const fn mode(want: i32, excess_burst_capacity: i32) -> ServerlessMode {
 }
 
 /// The status after a reconcile (`computeStatus`, `computeActiveCondition`); times have whole seconds, as in the API.
-pub fn status_after(
+pub(crate) fn status_after(
     spec: &PodAutoscalerSpec,
     before: &PodAutoscalerStatus,
     (want, mode): (i32, ServerlessMode),

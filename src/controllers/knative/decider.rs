@@ -5,7 +5,7 @@ use cluster::pod_autoscaler::PodAutoscalerSpec;
 use engine::{SimDuration, SimTime};
 
 /// Time between two decisions.
-pub const TICK: SimDuration = SimDuration::from_secs(2);
+pub(crate) const TICK: SimDuration = SimDuration::from_secs(2);
 
 /// The observations behind a decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,7 +113,7 @@ fn excess(spec: &PodAutoscalerSpec, observed: Observation) -> i32 {
 }
 
 /// The same before the first decision, of a revision at its initial scale (`createScaler`).
-pub fn excess_at_first(spec: &PodAutoscalerSpec) -> i32 {
+pub(crate) fn excess_at_first(spec: &PodAutoscalerSpec) -> i32 {
     let burst = spec.target_burst_capacity;
     if burst <= 0.0 {
         whole(burst)

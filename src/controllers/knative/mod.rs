@@ -3,7 +3,7 @@
 
 pub mod activation;
 mod buckets;
-pub mod decider;
+mod decider;
 mod explain;
 #[cfg(test)]
 mod tests;

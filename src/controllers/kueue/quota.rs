@@ -47,7 +47,7 @@ impl QueueQuotas {
 
 impl Quotas {
     /// Adds a ClusterQueue that uses nothing.
-    pub fn add_queue(&mut self, name: Name, spec: &ClusterQueueSpec) {
+    pub(crate) fn add_queue(&mut self, name: Name, spec: &ClusterQueueSpec) {
         let flavors = spec.groups.iter().flat_map(|group| &group.flavors);
         let quotas = flavors.flat_map(|flavor| {
             let of = |(resource, quota): &(Name, FlavorQuota)| {
@@ -121,7 +121,12 @@ impl Quotas {
     }
 
     /// Whether a queue with this amount would use quota of its cohort.
-    pub fn borrows_from_cohort(&self, name: &Name, resource: &FlavorResource, more: i64) -> bool {
+    pub(crate) fn borrows_from_cohort(
+        &self,
+        name: &Name,
+        resource: &FlavorResource,
+        more: i64,
+    ) -> bool {
         self.queues.get(name).is_some_and(|queue| queue.cohort.is_some())
             && self.borrows(name, resource, more)
     }
@@ -132,7 +137,7 @@ impl Quotas {
     }
 
     /// Whether two queues belong to one cohort.
-    pub fn are_together(&self, one: &Name, other: &Name) -> bool {
+    pub(crate) fn are_together(&self, one: &Name, other: &Name) -> bool {
         let cohort = |name| self.queues.get(name).and_then(|queue| queue.cohort.as_ref());
         cohort(one).is_some() && cohort(one) == cohort(other)
     }

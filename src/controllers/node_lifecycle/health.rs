@@ -31,7 +31,7 @@ pub struct LoopTimer {
 
 impl LoopTimer {
     /// The first pass at or after an instant.
-    pub fn at_or_after(self, time: SimTime) -> SimTime {
+    pub(crate) fn at_or_after(self, time: SimTime) -> SimTime {
         let elapsed = (time - self.start).as_nanos().max(0);
         let step = self.step.as_nanos();
         self.start + SimDuration::from_nanos((elapsed + step - 1) / step * step)
@@ -84,7 +84,7 @@ pub fn no_execute_taint(ready: ConditionStatus) -> Option<&'static str> {
 }
 
 /// A node's taints with one NoExecute taint of the controller's two, or with none of them.
-pub fn with_no_execute(taints: &[Taint], key: Option<&str>, now: SimTime) -> Vec<Taint> {
+pub(crate) fn with_no_execute(taints: &[Taint], key: Option<&str>, now: SimTime) -> Vec<Taint> {
     let is_own = |taint: &Taint| {
         taint.effect == TaintEffect::NoExecute
             && [NOT_READY_TAINT, UNREACHABLE_TAINT].contains(&taint.key.as_ref())
@@ -94,7 +94,7 @@ pub fn with_no_execute(taints: &[Taint], key: Option<&str>, now: SimTime) -> Vec
 
 /// A node's taints with the NoSchedule taints that its conditions and its cordon require
 /// (`doNoScheduleTaintingPass`).
-pub fn with_no_schedule(node: &Node, now: SimTime) -> Vec<Taint> {
+pub(crate) fn with_no_schedule(node: &Node, now: SimTime) -> Vec<Taint> {
     let ready = match node.ready.status {
         _ if !node.health.has_ready_condition => None,
         status => no_execute_taint(status),

@@ -2,7 +2,7 @@
 //! reduced rate if many are lost at once. Evictions are up to `taint_eviction`.
 
 pub mod health;
-pub mod taint_queue;
+mod taint_queue;
 pub mod zones;
 
 use std::collections::BTreeMap;
@@ -81,13 +81,6 @@ pub struct NodeLifecycleController {
     started: Option<SimTime>,
     records: BTreeMap<NodeId, NodeRecord>,
     zones: BTreeMap<ZoneKey, Zone>,
-}
-
-impl NodeLifecycleController {
-    /// A controller with these options.
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
-    }
 }
 
 impl Controller for NodeLifecycleController {

@@ -22,7 +22,7 @@ impl TokenBucket {
     }
 
     /// Takes a token if available.
-    pub fn try_take(&mut self, now: SimTime) -> bool {
+    fn try_take(&mut self, now: SimTime) -> bool {
         if self.rate_per_second <= 0.0 {
             return false;
         }
@@ -37,7 +37,7 @@ impl TokenBucket {
     }
 
     /// Time at which the next token is available, if ever.
-    pub fn next_token(&self, now: SimTime) -> Option<SimTime> {
+    fn next_token(&self, now: SimTime) -> Option<SimTime> {
         (self.rate_per_second > 0.0).then(|| {
             let missing_seconds = (1.0 - self.tokens) / self.rate_per_second;
             now.max(self.updated + SimDuration::from_secs_f64(missing_seconds))
@@ -45,7 +45,7 @@ impl TokenBucket {
     }
 
     /// Changes the rate. Waiting nodes keep waiting: the new bucket is empty if the old one was (`SwapLimiter`).
-    pub fn set_rate(&mut self, rate_per_second: f64, now: SimTime) {
+    pub(crate) fn set_rate(&mut self, rate_per_second: f64, now: SimTime) {
         if (rate_per_second - self.rate_per_second).abs() > 0.0 {
             let had_token = self.try_take(now);
             *self = Self::new(rate_per_second, now);

@@ -49,7 +49,7 @@ impl ZoneCount {
 
 /// Taints per second in a zone with this state and size: in a partly disrupted zone the rate is reduced if it is
 /// large, and zero if it is small; a fully disrupted zone keeps the normal rate, since the fault is likely its own.
-pub fn rate_per_second(state: ZoneState, nodes: usize, settings: &Settings) -> f64 {
+pub(crate) fn rate_per_second(state: ZoneState, nodes: usize, settings: &Settings) -> f64 {
     match state {
         ZoneState::Initial | ZoneState::Normal | ZoneState::Full => settings.eviction_rate,
         ZoneState::Partial if nodes > settings.large_cluster_size => {

@@ -47,7 +47,7 @@ pub fn difference(active: i32, wanted: i32) -> Difference {
 
 /// Sizes of the batches in which `count` pods are created: each is twice the one before, and starts only if the
 /// previous one succeeded (`slowStartBatch`).
-pub fn slow_start_batches(count: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn slow_start_batches(count: usize) -> impl Iterator<Item = usize> {
     let mut remaining = count;
     let mut size = SLOW_START_INITIAL_BATCH;
     std::iter::from_fn(move || {

@@ -8,7 +8,7 @@ use cluster::siblings::SiblingCounts;
 use engine::{SimDuration, SimTime};
 
 /// Condition kind: creating or deleting pods failed.
-pub const REPLICA_FAILURE: &str = "ReplicaFailure";
+pub(crate) const REPLICA_FAILURE: &str = "ReplicaFailure";
 
 /// Counts of a set's pods at an instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn int32(count: usize) -> i32 {
 
 /// Time at which a ready pod becomes available: `minReadySeconds` after its last transition, which the API server
 /// truncated to whole seconds.
-pub fn available_at(pod: &Pod, min_ready: SimDuration) -> Option<SimTime> {
+pub(crate) fn available_at(pod: &Pod, min_ready: SimDuration) -> Option<SimTime> {
     let ready = pod.ready.filter(|ready| ready.status == ConditionStatus::True)?;
     Some(ready.since + min_ready)
 }

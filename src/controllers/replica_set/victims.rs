@@ -7,7 +7,7 @@ use cluster::pod::{PodPhase, RestartCounts};
 use engine::{SimDuration, SimTime};
 
 /// Annotation with the deletion cost of a pod.
-pub const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
+pub(crate) const DELETION_COST_ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// The properties of an active pod used in the ranking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

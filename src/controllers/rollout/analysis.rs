@@ -20,7 +20,10 @@ const RESULT: &str = "result";
 const SAMPLES: &str = "samples";
 
 /// A metric with its arguments filled in and its numbers read (`ResolveMetricArgs`); an error says which is wrong.
-pub fn metric_run(template: &MetricTemplate, args: &[(Name, Name)]) -> Result<MetricRun, String> {
+pub(crate) fn metric_run(
+    template: &MetricTemplate,
+    args: &[(Name, Name)],
+) -> Result<MetricRun, String> {
     let fill = |text: &Name| filled(text, args);
     let fill_some = |text: &Option<Name>| text.as_ref().map(fill).transpose();
     let metric = MetricTemplate {
@@ -80,7 +83,7 @@ pub fn metric_run(template: &MetricTemplate, args: &[(Name, Name)]) -> Result<Me
 
 /// Marks the metrics whose results do not count: those whose names a rule matches, anywhere unless it is anchored. An error
 /// tells of a rule without such a metric (`GetDryRunMetrics`).
-pub fn mark_dry(runs: &mut [MetricRun], rules: &[&Name]) -> Result<(), String> {
+pub(crate) fn mark_dry(runs: &mut [MetricRun], rules: &[&Name]) -> Result<(), String> {
     for (index, rule) in rules.iter().enumerate() {
         // An expression that cannot be read matches nothing.
         let pattern = Regex::new(rule).ok();
@@ -99,7 +102,7 @@ pub fn mark_dry(runs: &mut [MetricRun], rules: &[&Name]) -> Result<(), String> {
 }
 
 /// When a metric is measured next; `None` if it has ended (`generateMetricTasks`, `calculateNextReconcileTime`).
-pub fn next_measurement(run: &MetricRun, started: SimTime) -> Option<SimTime> {
+pub(crate) fn next_measurement(run: &MetricRun, started: SimTime) -> Option<SimTime> {
     if run.phase.is_completed() {
         return None;
     }
@@ -161,7 +164,7 @@ pub fn add(run: &mut MetricRun, measurement: Measurement) {
 }
 
 /// The phase of a metric (`assessMetricStatus`); `is_ending` = the run is being ended, or another metric has failed.
-pub fn assess(run: &MetricRun, is_ending: bool) -> AnalysisPhase {
+fn assess(run: &MetricRun, is_ending: bool) -> AnalysisPhase {
     if run.phase.is_completed() {
         return run.phase;
     }
@@ -204,7 +207,7 @@ fn excess(run: &MetricRun) -> Option<(AnalysisPhase, String)> {
 
 /// Updates the phases of a run's metrics and its own: once all have ended, the worst; as soon as one has failed, all end
 /// (`assessRunStatus`, `IsTerminating`).
-pub fn assess_run(run: &mut AnalysisRun, is_ended: bool) {
+pub(crate) fn assess_run(run: &mut AnalysisRun, is_ended: bool) {
     let is_bad = |metric: &MetricRun| {
         let phase = assess(metric, false);
         !metric.is_dry && phase.is_completed() && phase != AnalysisPhase::Successful

@@ -56,7 +56,7 @@ const DEFAULT_BOUND: IntOrPercent = IntOrPercent::Percent(25);
 
 /// The bounds of a canary: surge rounds up, unavailable down; if both come out as 0, one pod may be missing
 /// (`MaxSurge`, `MaxUnavailable`).
-pub fn fenceposts(canary: &CanaryStrategy, wanted: i32) -> Fenceposts {
+pub(crate) fn fenceposts(canary: &CanaryStrategy, wanted: i32) -> Fenceposts {
     let surge = canary.max_surge.unwrap_or(DEFAULT_BOUND).scaled(wanted, true);
     let unavailable = canary.max_unavailable.unwrap_or(DEFAULT_BOUND).scaled(wanted, false);
     let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
@@ -252,7 +252,7 @@ pub fn routed(canary: &RoutedCanary<'_>) -> Counts {
 
 /// Pods for a weight, rounded up (`trafficWeightToReplicas`).
 #[expect(clippy::cast_possible_truncation, reason = "whole numbers in the range of pods")]
-pub fn pods_of_weight(wanted: i32, weight: i32, max_weight: i32) -> i32 {
+pub(crate) fn pods_of_weight(wanted: i32, weight: i32, max_weight: i32) -> i32 {
     libm::ceil(f64::from(weight) * f64::from(wanted) / f64::from(max_weight)) as i32
 }
 
@@ -263,7 +263,11 @@ pub fn proportion(count: i32, part: i32, whole: i32) -> i32 {
 }
 
 /// Whether enough pods of a version are available for a step to be complete (`ReplicaProgressThresholdMet`).
-pub fn has_progressed(threshold: Option<IntOrPercent>, set: Option<SetSize>, wanted: i32) -> bool {
+pub(crate) fn has_progressed(
+    threshold: Option<IntOrPercent>,
+    set: Option<SetSize>,
+    wanted: i32,
+) -> bool {
     let Some(set) = set else { return false };
     match threshold {
         None => wanted == set.replicas && wanted == set.available,

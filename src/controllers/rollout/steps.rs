@@ -29,7 +29,7 @@ pub fn set_weight(rollout: &Rollout) -> i32 {
 }
 
 /// The weight that the last `setWeight` of the first steps sets.
-pub fn weight_before(steps: &[CanaryStep], end: usize) -> i32 {
+pub(crate) fn weight_before(steps: &[CanaryStep], end: usize) -> i32 {
     let first = &steps[..end.min(steps.len())];
     first.iter().rev().find_map(CanaryStep::weight).unwrap_or_default()
 }
@@ -47,7 +47,7 @@ fn canary_scale(rollout: &Rollout) -> Option<CanaryScale> {
 }
 
 /// The pods that a step asks for, or else the weight (`GetCanaryReplicasOrWeight`).
-pub fn replicas_or_weight(
+pub(crate) fn replicas_or_weight(
     rollout: &Rollout,
     new: Option<SetSize>,
     stable: Option<SetSize>,
@@ -65,7 +65,11 @@ pub fn replicas_or_weight(
 
 /// The weight of the new version (`GetDesiredCanaryWeight`). An aborted update with `dynamicStableScale` goes back through
 /// the weights of its steps, as far as the stable version has grown.
-pub fn desired_weight(rollout: &Rollout, new: Option<SetSize>, stable: Option<SetSize>) -> i32 {
+pub(crate) fn desired_weight(
+    rollout: &Rollout,
+    new: Option<SetSize>,
+    stable: Option<SetSize>,
+) -> i32 {
     let is_dynamic = rollout.spec.canary().is_some_and(|canary| canary.dynamic_stable_scale);
     let (true, Some(new), Some(stable)) = (rollout.status.is_aborted() && is_dynamic, new, stable)
     else {

@@ -6,7 +6,7 @@ use cluster::stateful_set::{StatefulSetSpec, StatefulSetUpdate};
 use engine::{SimDuration, SimTime};
 
 /// Whether a pod runs and is ready (`isRunningAndReady`).
-pub fn is_running_and_ready(pod: &Pod) -> bool {
+pub(crate) fn is_running_and_ready(pod: &Pod) -> bool {
     pod.phase == PodPhase::Running && pod.is_ready()
 }
 
@@ -17,13 +17,13 @@ pub fn is_available(pod: &Pod, min_ready_seconds: i32, now: SimTime) -> bool {
 }
 
 /// Whether other pods must wait for this one: it is unavailable, or terminating (`isUnavailable`).
-pub fn is_unavailable(pod: &Pod, min_ready_seconds: i32, now: SimTime) -> bool {
+pub(crate) fn is_unavailable(pod: &Pod, min_ready_seconds: i32, now: SimTime) -> bool {
     pod.is_terminating() || !is_available(pod, min_ready_seconds, now)
 }
 
 /// Whether a new pod with this ordinal is made from the current revision instead of the update
 /// revision (`newVersionedStatefulSetPod`).
-pub const fn takes_current_revision(spec: &StatefulSetSpec, ordinal: i32) -> bool {
+pub(crate) const fn takes_current_revision(spec: &StatefulSetSpec, ordinal: i32) -> bool {
     match spec.update {
         StatefulSetUpdate::OnDelete => false,
         StatefulSetUpdate::RollingUpdate { partition } => ordinal < spec.start_ordinal + partition,

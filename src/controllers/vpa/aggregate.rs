@@ -66,7 +66,7 @@ impl AggregateState {
 
     /// Whether its last CPU sample is out of date, or it never had one
     /// (`isExpired`).
-    pub fn is_expired(&self, settings: &VpaSettings, now: SimTime) -> bool {
+    pub(crate) fn is_expired(&self, settings: &VpaSettings, now: SimTime) -> bool {
         let since = match self.span {
             Some((_, last)) if !self.is_empty() => last,
             _ => self.created,
@@ -133,7 +133,7 @@ impl ContainerWindow {
     }
 
     /// A CPU sample; only one later than the last counts (`addCPUSample`).
-    pub fn add_cpu(&mut self, state: &mut AggregateState, usage: MilliCpu, at: SimTime) {
+    pub(crate) fn add_cpu(&mut self, state: &mut AggregateState, usage: MilliCpu, at: SimTime) {
         if usage.0 >= 0 && self.last_cpu_sample.is_none_or(|last| at > last) {
             state.add_cpu(usage, at);
             self.last_cpu_sample = Some(at);
@@ -141,7 +141,7 @@ impl ContainerWindow {
     }
 
     /// A memory sample; only the peak of each window counts (`addMemorySample`).
-    pub fn add_memory(
+    pub(crate) fn add_memory(
         &mut self,
         state: &mut AggregateState,
         usage: Bytes,
@@ -207,7 +207,7 @@ impl ContainerWindow {
     }
 
     /// Removes the peak of an unfinished window from the state to be stored (`subtractCurrentContainerMemoryPeak`).
-    pub fn leave_out_current_peak(self, state: &mut AggregateState, now: SimTime) {
+    pub(crate) fn leave_out_current_peak(self, state: &mut AggregateState, now: SimTime) {
         if let Some(end) = self.window_end.filter(|end| now < *end) {
             state.memory.subtract(self.peak() as f64, 1.0, end);
         }

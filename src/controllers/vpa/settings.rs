@@ -105,7 +105,7 @@ const fn on() -> bool {
 
 impl VpaSettings {
     /// Time after its last sample for which a container's aggregate is kept.
-    pub fn memory_aggregation_window(&self) -> SimDuration {
+    pub(crate) fn memory_aggregation_window(&self) -> SimDuration {
         self.memory_aggregation_interval * self.memory_aggregation_interval_count
     }
 }

@@ -82,7 +82,7 @@ impl<P> UpdaterPod<'_, P> {
     }
 
     /// Whether a container that the VPA looks after ran out of memory soon after its start, in its last run.
-    pub fn has_quick_oom(&self, spec: &VpaSpec, settings: &VpaSettings) -> bool {
+    pub(crate) fn has_quick_oom(&self, spec: &VpaSpec, settings: &VpaSettings) -> bool {
         let own = spec.evict_after_oom.filter(|_| settings.has_per_vpa_config);
         let threshold = own.unwrap_or(settings.evict_after_oom_threshold);
         let is_off = |name: &Name| spec.policy_of(name).is_some_and(|policy| policy.is_off);
@@ -131,7 +131,7 @@ pub fn priority<P>(
 /// Whether the requirements allow a pod to be disturbed: one of the containers that are recommended anything
 /// has to meet all of them (`scalingDirectionPodEvictionAdmission`). A requirement is met where one of its
 /// resources changes in its direction.
-pub fn is_admitted<P>(
+pub(crate) fn is_admitted<P>(
     pod: &UpdaterPod<'_, P>,
     recommendation: &[ContainerRecommendation],
     requirements: Option<&[EvictionRequirement]>,
@@ -161,7 +161,7 @@ pub fn is_admitted<P>(
 
 /// Whether a pod should be updated for its distance from the recommendation. A pod OOM-killed soon after its start
 /// need not be old, nor far from its target; but something must change (`AddPod`).
-pub fn is_to_be_updated(
+pub(crate) fn is_to_be_updated(
     priority: UpdatePriority,
     has_quick_oom: bool,
     start_time: Option<SimTime>,
@@ -226,7 +226,7 @@ impl Group {
 
 /// Whether some target is lower than the one that was tried
 /// (`hasLowerResourceRecommendation`).
-pub fn has_lower_target(
+pub(crate) fn has_lower_target(
     tried: &[ContainerRecommendation],
     now: &[ContainerRecommendation],
 ) -> bool {

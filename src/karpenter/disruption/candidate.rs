@@ -45,7 +45,7 @@ pub struct Candidate {
 
 impl Candidate {
     /// True if its labels allow this capacity type.
-    pub fn has_capacity_type(&self, capacity_type: &str) -> bool {
+    pub(crate) fn has_capacity_type(&self, capacity_type: &str) -> bool {
         let labels = self.requirements();
         let own = labels.get(CAPACITY_TYPE).and_then(|one| one.only_value());
         own.is_some_and(|own| own.as_ref() == capacity_type)
@@ -57,7 +57,7 @@ impl Candidate {
     }
 
     /// True if it has the labels that its price depends on.
-    pub fn has_priced_labels(&self) -> bool {
+    pub(crate) fn has_priced_labels(&self) -> bool {
         let has_both = |has: &dyn Fn(&str) -> bool| has(CAPACITY_TYPE) && has(ZONE);
         has_both(&|key| self.labels.contains_key(key)) || {
             // The labels may have their former names.

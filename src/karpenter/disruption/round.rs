@@ -22,7 +22,7 @@ impl<'a> Round<'a> {
     }
 
     /// The nodes that may be disrupted.
-    pub fn survey(&self) -> &Survey {
+    pub(crate) fn survey(&self) -> &Survey {
         self.survey.get_or_init(|| Survey::new(self.snapshot, self.is_queued))
     }
 

@@ -51,7 +51,7 @@ impl Claims {
     }
 
     /// True if every claim has its instance (`Cluster.Synced`), which any decision requires.
-    pub fn are_launched(&self) -> bool {
+    pub(crate) fn are_launched(&self) -> bool {
         self.0.values().all(|one| one.claim.provider_id.is_some())
     }
 

@@ -21,5 +21,5 @@ mod topology_group;
 pub use outline::{Outline, Outlines};
 pub use pass_context::PassContext;
 pub use preferences::Relaxation;
-pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results, cheapest_launch};
+pub use result::{ExistingPlacement, Launch, NewClaim, PodFailure, Results};
 pub use scheduler::{PassScope, solve};

@@ -129,12 +129,12 @@ impl<'a> PassContext<'a> {
     }
 
     /// Whether some pool wants several values of a key.
-    pub fn wants_values(&self) -> bool {
+    pub(crate) fn wants_values(&self) -> bool {
         self.templates.iter().any(|one| one.requirements.has_min_values())
     }
 
     /// True if a node is to be removed.
-    pub fn is_going(&self, name: &Name) -> bool {
+    pub(crate) fn is_going(&self, name: &Name) -> bool {
         self.going.contains(name)
     }
 }

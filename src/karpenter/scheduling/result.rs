@@ -116,7 +116,7 @@ impl Results {
     }
 
     /// True if all pods other than pending ones are scheduled (`AllNonPendingPodsScheduled`).
-    pub fn all_non_pending_scheduled(&self) -> bool {
+    pub(crate) fn all_non_pending_scheduled(&self) -> bool {
         self.errors.values().all(|failure| failure.is_pending)
     }
 }
@@ -161,7 +161,7 @@ impl NewClaim {
 }
 
 /// The cheapest offering that meets the requirements; of equally priced types the first by name.
-pub fn cheapest_launch(types: &[Arc<InstanceType>], requirements: &Requirements) -> Option<Launch> {
+fn cheapest_launch(types: &[Arc<InstanceType>], requirements: &Requirements) -> Option<Launch> {
     let mut types: Vec<&Arc<InstanceType>> = types.iter().collect();
     types.sort_by(|one, other| one.name.cmp(&other.name));
     let mut best: Option<Launch> = None;

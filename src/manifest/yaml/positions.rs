@@ -102,7 +102,7 @@ impl Positions {
     }
 
     /// The positions at a path, or at the nearest thing around it that does exist.
-    pub fn locate(&self, path: &FieldPath) -> &Self {
+    pub(crate) fn locate(&self, path: &FieldPath) -> &Self {
         self.find(path).unwrap_or_else(|nearest| nearest)
     }
 

@@ -67,7 +67,7 @@ pub fn png(scene: &Scene) -> Vec<u8> {
 }
 
 /// Draws a text on a background, so that lines behind it do not cross it.
-pub fn text_on_paper(scene: &mut Scene, text: Text) {
+pub(crate) fn text_on_paper(scene: &mut Scene, text: Text) {
     let width = font::width(&text.content, text.size, text.is_bold);
     let left = match text.anchor {
         Anchor::Start => text.at.0,

@@ -8,7 +8,7 @@ use crate::milestone::Milestone;
 use crate::model::LogEntry;
 
 /// Height of a row of labels, pixels.
-pub const ROW_HEIGHT: f64 = 28.0;
+pub(crate) const ROW_HEIGHT: f64 = 28.0;
 
 const ROWS: usize = 4;
 const SIZE: f64 = 20.0;

@@ -11,11 +11,11 @@ pub const LEFT: f64 = 130.0;
 /// Right end of every time axis, pixels.
 pub const RIGHT: f64 = WIDTH - MARGIN;
 /// Margin to the right of the panels for the names of levels, pixels.
-pub const MARGIN: f64 = 150.0;
+pub(crate) const MARGIN: f64 = 150.0;
 /// Height of a panel's title row, pixels.
-pub const TITLE_HEIGHT: f64 = 52.0;
+pub(crate) const TITLE_HEIGHT: f64 = 52.0;
 /// Height of the row of clock labels under the last panel, pixels.
-pub const CLOCK_HEIGHT: f64 = 84.0;
+pub(crate) const CLOCK_HEIGHT: f64 = 84.0;
 
 const LABEL_SIZE: f64 = 22.0;
 const TITLE_SIZE: f64 = 24.0;
@@ -113,12 +113,12 @@ impl Series {
     }
 
     /// Steps at their instants.
-    pub fn with_steps(self, steps: &[(f64, f64)]) -> Self {
+    pub(crate) fn with_steps(self, steps: &[(f64, f64)]) -> Self {
         Self { steps: steps.to_vec(), ..self }
     }
 
     /// Removes zeros, which would draw a line over the axis; `None` if nothing remains.
-    pub fn above_zero(mut self) -> Option<Self> {
+    pub(crate) fn above_zero(mut self) -> Option<Self> {
         for value in &mut self.values {
             *value = value.filter(|&value| value > 0.0);
         }
@@ -145,7 +145,7 @@ impl TimeAxis<'_> {
     }
 
     /// Draws the clock labels below the last panel.
-    pub fn draw_clock(&self, scene: &mut Scene, top: f64) {
+    pub(crate) fn draw_clock(&self, scene: &mut Scene, top: f64) {
         let (step, ticks) = time_ticks(self.duration_seconds, AXIS_TICKS);
         for tick in ticks {
             let (x, label) = (self.x(tick), clock_label(tick, step));
@@ -179,7 +179,7 @@ impl Panel<'_> {
     }
 
     /// Draws the background: the grid and its labels.
-    pub fn draw_grid(&self, scene: &mut Scene) {
+    pub(crate) fn draw_grid(&self, scene: &mut Scene) {
         let scale = self.scale();
         if self.time.warm_up_seconds > 0.0 {
             let warm = self.time.x(self.time.warm_up_seconds);
@@ -200,7 +200,7 @@ impl Panel<'_> {
     }
 
     /// Labels the shaded warm-up, if there is room.
-    pub fn name_warm_up(&self, scene: &mut Scene) {
+    pub(crate) fn name_warm_up(&self, scene: &mut Scene) {
         const SIZE: f64 = 18.0;
         let room = self.time.x(self.time.warm_up_seconds) - LEFT;
         if font::width("warm-up", SIZE, false) + 16.0 <= room {

@@ -75,7 +75,7 @@ impl Scale {
     }
 
     /// True for a logarithmic scale.
-    pub fn is_logarithmic(&self) -> bool {
+    pub(crate) fn is_logarithmic(&self) -> bool {
         self.is_logarithmic
     }
 

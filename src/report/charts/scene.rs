@@ -13,11 +13,11 @@ pub struct Color(pub u8, pub u8, pub u8);
 /// The palette of Okabe and Ito, which people with any colour vision can tell apart, and greys.
 impl Color {
     /// Background.
-    pub const PAPER: Self = Self(0xff, 0xff, 0xff);
+    pub(crate) const PAPER: Self = Self(0xff, 0xff, 0xff);
     /// Primary text and lines.
     pub const INK: Self = Self(0x1a, 0x1a, 0x1a);
     /// Secondary text.
-    pub const MUTED: Self = Self(0x5f, 0x63, 0x68);
+    pub(crate) const MUTED: Self = Self(0x5f, 0x63, 0x68);
     /// Grid lines.
     pub const GRID: Self = Self(0xe2, 0xe4, 0xe7);
     /// Blue.
@@ -149,7 +149,13 @@ impl Scene {
     }
 
     /// Fills the rectangle given by two corners.
-    pub fn rectangle(&mut self, one: (f64, f64), other: (f64, f64), color: Color, opacity: f64) {
+    pub(crate) fn rectangle(
+        &mut self,
+        one: (f64, f64),
+        other: (f64, f64),
+        color: Color,
+        opacity: f64,
+    ) {
         let points = vec![one, (other.0, one.1), other, (one.0, other.1)];
         self.area(points, color, opacity);
     }

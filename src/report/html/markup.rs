@@ -40,7 +40,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// JSON for a `script` element, which ends at the first `</script`.
-pub fn json_in_script(value: &impl serde::Serialize) -> String {
+pub(crate) fn json_in_script(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value)
         .expect("reports hold strings, numbers and lists, which JSON can always express")
         .replace('<', "\\u003c")

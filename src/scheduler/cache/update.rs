@@ -110,7 +110,7 @@ impl Cache {
     }
 
     /// Marks a pod on a node as terminating.
-    pub fn set_terminating(&mut self, node: NodeId, pod: PodId) {
+    pub(crate) fn set_terminating(&mut self, node: NodeId, pod: PodId) {
         let generation = self.next_generation(node);
         if let Some(info) = node_mut(&mut self.nodes, node) {
             if let Some(class) = info.set_terminating(pod) {

@@ -19,7 +19,7 @@ impl Default for BalancedAllocation {
 }
 
 /// Score of a node: 75 if the pod leaves the balance unchanged, up to 100 if it improves it.
-pub fn balance_score(
+fn balance_score(
     before: impl Iterator<Item = Allocation>,
     after: impl Iterator<Item = Allocation>,
 ) -> i64 {

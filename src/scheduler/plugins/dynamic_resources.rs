@@ -8,9 +8,9 @@ use super::super::framework::{CycleContext, PreScore, ScorePlugin, score_by};
 pub struct DynamicResources;
 
 /// Its PostFilter message for a pod without claims.
-pub const NOTHING_TO_DEALLOCATE: &str = "no new claims to deallocate";
+pub(crate) const NOTHING_TO_DEALLOCATE: &str = "no new claims to deallocate";
 /// Its PostFilter message if PreFilter ended before reaching it, so that its cycle state is missing.
-pub const NO_CYCLE_STATE: &str = "not found";
+pub(crate) const NO_CYCLE_STATE: &str = "not found";
 
 impl ScorePlugin for DynamicResources {
     fn is_uniform(&self, _: &CycleContext<'_>) -> bool {

@@ -139,7 +139,7 @@ impl Fragmentation {
 
     /// The device on which a pod that shares one fragments the node least, the first of equal ones, with
     /// the node's score then. `None` if none has room.
-    pub fn best_device(
+    pub(crate) fn best_device(
         &self,
         class: &PodClass,
         request: &GpuRequest,

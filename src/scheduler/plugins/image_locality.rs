@@ -16,7 +16,7 @@ const MIN_THRESHOLD: i64 = 23 * MEBIBYTE;
 const MAX_CONTAINER_THRESHOLD: i64 = 1000 * MEBIBYTE;
 
 /// Score (0 to 100) of a node holding images of `sum` weighted bytes, for this number of containers.
-pub fn image_score(sum: i64, containers: usize) -> i64 {
+fn image_score(sum: i64, containers: usize) -> i64 {
     let containers = i64::try_from(containers).unwrap_or(i64::MAX);
     let most = MAX_CONTAINER_THRESHOLD.saturating_mul(containers);
     // Written out because `clamp` panics for a pod without containers.

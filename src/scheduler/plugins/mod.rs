@@ -2,11 +2,11 @@
 
 pub mod balanced_allocation;
 mod class_memo;
-pub mod dynamic_resources;
+pub(crate) mod dynamic_resources;
 pub mod gpu_fragmentation;
-pub mod gpu_scores;
+mod gpu_scores;
 pub mod gpu_share;
-pub mod image_locality;
+mod image_locality;
 pub mod inter_pod_affinity;
 mod inter_pod_affinity_score;
 pub mod node_affinity;
@@ -109,11 +109,11 @@ pub fn find(name: &str) -> Option<&'static Plugin> {
 }
 
 /// Name of the plugin that holds back pods with gates.
-pub const SCHEDULING_GATES: PluginName = "SchedulingGates";
+pub(crate) const SCHEDULING_GATES: PluginName = "SchedulingGates";
 /// Name of the plugin for resource claims.
-pub const DYNAMIC_RESOURCES: PluginName = "DynamicResources";
+pub(crate) const DYNAMIC_RESOURCES: PluginName = "DynamicResources";
 /// Name of the preemption plugin.
-pub const DEFAULT_PREEMPTION: PluginName = "DefaultPreemption";
+pub(crate) const DEFAULT_PREEMPTION: PluginName = "DefaultPreemption";
 
 use ExtensionPoint::{
     Bind, Filter, PostFilter, PreBind, PreEnqueue, PreFilter, PreScore, QueueSort, Reserve, Score,

@@ -11,7 +11,7 @@ use super::super::pod_class::HostPort;
 pub struct NodePorts;
 
 /// Whether the wanted ports are free on the node.
-pub fn ports_are_free(wanted: &[HostPort], node: &NodeInfo) -> bool {
+fn ports_are_free(wanted: &[HostPort], node: &NodeInfo) -> bool {
     !wanted.iter().any(|port| node.ports.iter().any(|taken| port.conflicts(taken)))
 }
 

@@ -17,7 +17,7 @@ pub struct ResourceWeight {
 
 impl ResourceWeight {
     /// CPU and memory, equally.
-    pub fn cpu_and_memory() -> Vec<Self> {
+    pub(crate) fn cpu_and_memory() -> Vec<Self> {
         ["cpu", "memory"].map(|name| Self { name: name.into(), weight: 1 }).into()
     }
 }
@@ -181,7 +181,7 @@ impl<'c> ResourceAllocation<'c> {
     }
 
     /// True if the incoming pod requests none of them.
-    pub fn requests_none(&self) -> bool {
+    pub(crate) fn requests_none(&self) -> bool {
         self.resources.iter().all(|one| one.request == 0)
     }
 

@@ -196,7 +196,7 @@ pub(super) fn counts_by_node(cycle: &CycleContext<'_>, constraint: &SpreadConstr
 
 /// True if a pod may be scored by the number of pods of its kind on each node, so that keeping these counts up to
 /// date pays off ([`super::super::cache::Cache::count_by_node`]).
-pub fn may_count_by_node(cycle: &CycleContext<'_>) -> bool {
+pub(crate) fn may_count_by_node(cycle: &CycleContext<'_>) -> bool {
     let class = cycle.pod.class;
     if has_own_constraints(class) {
         return class.soft_spread.iter().any(|constraint| constraint.is_hostname);

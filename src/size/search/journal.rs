@@ -31,7 +31,7 @@ impl Sample {
 
     /// How far all limits that are missed are missed, in sum: what helps one of several shows here, though another is
     /// still missed by more.
-    pub fn shortfall(&self) -> f64 {
+    pub(crate) fn shortfall(&self) -> f64 {
         -self.headrooms.iter().filter(|room| **room < 0.0).sum::<f64>()
     }
 }
@@ -69,7 +69,7 @@ impl Journal {
     }
 
     /// Number of replications with which a point must hold.
-    pub const fn screening(&self) -> u32 {
+    pub(crate) const fn screening(&self) -> u32 {
         self.screening
     }
 
@@ -178,7 +178,7 @@ impl Journal {
 impl Verdict {
     /// Whether it is the better one: it holds and the other does not; of two that hold it is cheaper, or has more room; of
     /// two that do not it misses less.
-    pub fn is_better_than(&self, other: &Self) -> bool {
+    pub(crate) fn is_better_than(&self, other: &Self) -> bool {
         match (self.holds, other.holds) {
             (true, false) => true,
             (false, true) => false,
@@ -191,6 +191,6 @@ impl Verdict {
 }
 
 /// Whether a cost is lower by more than rounding.
-pub fn is_cheaper(one: f64, other: f64) -> bool {
+pub(crate) fn is_cheaper(one: f64, other: f64) -> bool {
     one < other && (other.is_infinite() || one < other - 1e-9 * other.abs())
 }

@@ -296,7 +296,7 @@ impl<Error, Run: FnMut(&[Unit]) -> Result<Vec<Sample>, Error>> Search<'_, Run> {
 }
 
 /// Point number `number` of a sequence that fills the space evenly.
-pub fn spread_point(space: &Space, number: u32) -> Point {
+fn spread_point(space: &Space, number: u32) -> Point {
     let levels: Vec<usize> = space.knobs.iter().map(|knob| knob.levels).collect();
     sobol_point(&levels, number)
 }

@@ -10,7 +10,7 @@ pub const ERROR: f64 = 0.05;
 
 /// Which points are left, of those whose costs these are: as many for each, by the same replications. `first` of them
 /// make the first stage, from which the variances are known; `zone` is the difference that nobody minds.
-pub fn survivors(costs: &[Vec<f64>], first: usize, zone: f64) -> Vec<bool> {
+pub(crate) fn survivors(costs: &[Vec<f64>], first: usize, zone: f64) -> Vec<bool> {
     let count = costs.len();
     if count < 2 || first < 2 {
         return vec![true; count];

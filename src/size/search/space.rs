@@ -37,7 +37,7 @@ impl Space {
     }
 
     /// The most generous level of all knobs, and of choices the one that `point` has.
-    pub fn most_generous(&self, point: &[usize]) -> Point {
+    pub(crate) fn most_generous(&self, point: &[usize]) -> Point {
         let top = |(knob, level): (&Knob, &usize)| match knob.kind {
             KnobKind::Choice => *level,
             KnobKind::Priced | KnobKind::Free => knob.levels - 1,

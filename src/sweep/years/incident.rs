@@ -78,7 +78,7 @@ impl Failures<'_> {
     }
 
     /// Draws an incident, as they come.
-    pub fn incident(&self, stream: &mut Stream) -> Incident {
+    pub(crate) fn incident(&self, stream: &mut Stream) -> Incident {
         let mut incident = Incident { strikes: Vec::new(), span: SimDuration::ZERO };
         let mut after = SimDuration::ZERO;
         loop {
@@ -98,13 +98,17 @@ impl Failures<'_> {
     }
 
     /// Draws an incident of this kind; absent if it is too rare to be met.
-    pub fn incident_of(&self, kind: usize, stream: &mut Stream) -> Option<Incident> {
+    pub(crate) fn incident_of(&self, kind: usize, stream: &mut Stream) -> Option<Incident> {
         let mut incidents = (0..DRAWS).map(|_| self.incident(stream));
         incidents.find(|incident| self.kind(incident) == kind)
     }
 
     /// Draws an incident that begins with this kind of failure; absent if it is too rare to be met.
-    pub fn incident_beginning_with(&self, process: usize, stream: &mut Stream) -> Option<Incident> {
+    pub(crate) fn incident_beginning_with(
+        &self,
+        process: usize,
+        stream: &mut Stream,
+    ) -> Option<Incident> {
         let mut incidents = (0..DRAWS).map(|_| self.incident(stream));
         let begins = |incident: &Incident| incident.strikes.first().map(|one| one.process);
         incidents.find(|incident| begins(incident) == Some(process))

@@ -23,13 +23,13 @@ impl BufferedArrivals {
     }
 
     /// See [`Arrivals::take_users`].
-    pub fn take_users(&mut self) -> Vec<Users> {
+    pub(crate) fn take_users(&mut self) -> Vec<Users> {
         self.arrivals.take_users()
     }
 
     /// Time of the next request, if it can be known by `until`; it may be later.
     #[inline]
-    pub fn next_known(&mut self, until: SimTime) -> Option<SimTime> {
+    pub(crate) fn next_known(&mut self, until: SimTime) -> Option<SimTime> {
         self.first(until).map(|arrival| arrival.at)
     }
 
@@ -63,12 +63,17 @@ impl BufferedArrivals {
     }
 
     /// Whether part of the arrivals take this route.
-    pub fn has_branch(&self, branch: BranchId) -> bool {
+    pub(crate) fn has_branch(&self, branch: BranchId) -> bool {
         self.arrivals.has_branch(branch)
     }
 
     /// See [`Arrivals::split_branch`].
-    pub fn split_branch(&self, beside: BranchId, branch: BranchId, now: SimTime) -> Option<Self> {
+    pub(crate) fn split_branch(
+        &self,
+        beside: BranchId,
+        branch: BranchId,
+        now: SimTime,
+    ) -> Option<Self> {
         self.arrivals.split_branch(beside, branch, now).map(Self::new)
     }
 

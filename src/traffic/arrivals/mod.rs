@@ -402,7 +402,7 @@ impl Arrivals {
     /// The next arrival if it can be known without looking past `until`; it may itself be later. The sequence does not
     /// depend on the steps in which it is queried.
     #[inline]
-    pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
+    fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         match &mut self.source {
             Source::Pattern(arrivals) => arrivals.next_known_by(until).map(Arrival::plain),
             Source::Rates(arrivals) => arrivals.next_known_by(until).map(Arrival::plain),

@@ -152,7 +152,7 @@ pub struct Phase {
 
 impl Pattern {
     /// The linear segment that contains `at`, which must not be before the start of the run.
-    pub fn segment_at(&self, at: SimTime) -> Segment {
+    pub(crate) fn segment_at(&self, at: SimTime) -> Segment {
         let point = |at, rps| RatePoint { at, rps };
         match self {
             Self::Constant { rps } => Segment::forever(SimTime::ZERO, *rps),

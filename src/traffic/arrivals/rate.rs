@@ -29,7 +29,7 @@ impl Segment {
 
     /// The rate at an instant of the segment, or towards its end [requests/s].
     #[expect(clippy::float_cmp, reason = "only an exact level has the same rate at both ends")]
-    pub fn rate_at(&self, at: SimTime) -> f64 {
+    pub(crate) fn rate_at(&self, at: SimTime) -> f64 {
         if self.start_rps == self.end_rps {
             return self.start_rps;
         }
@@ -53,7 +53,7 @@ impl Segment {
     }
 
     /// Change of the rate [requests/s per s].
-    pub fn slope(&self) -> f64 {
+    pub(crate) fn slope(&self) -> f64 {
         (self.end_rps - self.start_rps) / self.seconds()
     }
 }

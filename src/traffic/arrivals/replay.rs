@@ -126,7 +126,7 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Whether its requests have sessions.
-    pub fn has_sessions(&self) -> bool {
+    pub(crate) fn has_sessions(&self) -> bool {
         self.trace.rows.has_sessions()
     }
 }
@@ -310,7 +310,7 @@ impl Replay {
     }
 
     /// Assigns the run's numbers to the trace's classes.
-    pub fn number_classes(&mut self, number: &mut dyn FnMut(&str) -> u16) {
+    pub(crate) fn number_classes(&mut self, number: &mut dyn FnMut(&str) -> u16) {
         self.classes = self.trace.classes.iter().map(|name| number(name)).collect();
     }
 

@@ -38,7 +38,7 @@ pub(super) struct Merged {
 
 impl Routed {
     /// See [`Arrivals::next_known_by`].
-    pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
+    pub(crate) fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         if !self.again && self.last.is_some_and(|(arrival, _)| arrival.at > until) {
             // At most one arrival may be drawn ahead: routing may change.
             return None;
@@ -138,17 +138,17 @@ impl Merged {
         Self { origins: origins.into_iter().map(|origin| (origin, None)).collect() }
     }
 
-    pub fn origins(&self) -> impl Iterator<Item = &Arrivals> {
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &Arrivals> {
         self.origins.iter().map(|(origin, _)| origin)
     }
 
-    pub fn origins_mut(&mut self) -> impl Iterator<Item = &mut Arrivals> {
+    pub(crate) fn origins_mut(&mut self) -> impl Iterator<Item = &mut Arrivals> {
         self.origins.iter_mut().map(|(origin, _)| origin)
     }
 
     /// See [`Arrivals::next_known_by`]; never later than `until`, as another origin may have an earlier one that is
     /// not known yet.
-    pub fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
+    pub(crate) fn next_known_by(&mut self, until: SimTime) -> Option<Arrival> {
         for (origin, next) in &mut self.origins {
             if next.is_none() {
                 *next = origin.next_known_by(until);

@@ -45,7 +45,7 @@ impl Instant {
     /// From a number: seconds from the start, or a time since 1970 in the unit implied by its
     /// magnitude.
     #[expect(clippy::cast_possible_truncation, reason = "below 10^20, as the table says")]
-    pub fn from_number(number: f64) -> Option<Self> {
+    pub(crate) fn from_number(number: f64) -> Option<Self> {
         if !number.is_finite() || number < 0.0 {
             return None;
         }
@@ -72,7 +72,7 @@ impl Instant {
     }
 
     /// From a date in access-log format: `10/Oct/2000:13:55:36 -0700`.
-    pub fn parse_log_date(text: &str) -> Option<Self> {
+    pub(crate) fn parse_log_date(text: &str) -> Option<Self> {
         let timestamp = strtime::parse("%d/%b/%Y:%H:%M:%S %z", text).ok()?.to_timestamp().ok()?;
         Some(Self::at(timestamp))
     }

@@ -104,7 +104,7 @@ pub fn gpu_named(name: &str) -> Result<&'static Gpu, String> {
 }
 
 /// The model of this name.
-pub fn language_model_named(name: &str) -> Result<&'static LanguageModel, String> {
+pub(crate) fn language_model_named(name: &str) -> Result<&'static LanguageModel, String> {
     let names = MODELS.iter().map(|model| model.name.as_str());
     MODELS.iter().find(|model| model.name == name).ok_or_else(|| unknown("model", name, names))
 }
@@ -134,7 +134,7 @@ impl LanguageModel {
     }
 
     /// KV cache bytes per token.
-    pub fn kv_bytes_per_token(&self) -> f64 {
+    fn kv_bytes_per_token(&self) -> f64 {
         2.0 * self.layers * self.kv_heads * self.head_size * FLOAT_BYTES
     }
 

@@ -113,7 +113,7 @@ impl LlmEngine {
     }
 
     /// Drops all work at `now`, where the engine must be; no request is answered.
-    pub fn take_clients(&mut self, now: SimTime) -> Vec<Client> {
+    pub(crate) fn take_clients(&mut self, now: SimTime) -> Vec<Client> {
         let clients = self.clients().collect();
         let idle = Self::new(Arc::clone(&self.model), SimTime::ZERO);
         let counters = LlmCounters { busy: self.busy(now), ..self.counters };

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 /// Tokens of a block: vLLM's default `--block-size` on CUDA.
-pub const BLOCK_TOKENS: u32 = 16;
+pub(crate) const BLOCK_TOKENS: u32 = 16;
 
 /// The blocks of one server.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +86,7 @@ impl KvCache {
     }
 
     /// Number of blocks for `tokens` tokens, the last possibly partial.
-    pub const fn blocks_of(tokens: u64) -> u64 {
+    pub(crate) const fn blocks_of(tokens: u64) -> u64 {
         tokens.div_ceil(BLOCK_TOKENS as u64)
     }
 

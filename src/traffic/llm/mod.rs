@@ -24,7 +24,6 @@ mod token_distribution;
 pub use cost_spec::CostSpec;
 pub use histogram::{TokenHistogram, TokenHistograms};
 pub use iteration_cost::{CostSeconds, IterationWork};
-pub use kv_cache::BLOCK_TOKENS;
 pub use model::{LlmModel, ServerLimits};
 pub(crate) use record::LlmRecord;
 pub use record::{LlmFigures, LlmStatus};

@@ -84,18 +84,18 @@ impl Request {
     }
 
     /// Whether its client has given up before `start`.
-    pub fn has_abandoned(&self, start: Ticks) -> bool {
+    pub(crate) fn has_abandoned(&self, start: Ticks) -> bool {
         self.abandons_at() < start
     }
 
     /// Time at which its client gives up.
-    pub fn abandons_at(&self) -> Ticks {
+    pub(crate) fn abandons_at(&self) -> Ticks {
         from_nanos(self.deadline.as_nanos())
     }
 
     /// Tokens whose keys and values must be cached before the next token: after a preemption, including
     /// those of the answer so far.
-    pub const fn to_compute(self) -> u32 {
+    pub(crate) const fn to_compute(self) -> u32 {
         self.prompt + self.generated
     }
 
@@ -123,7 +123,7 @@ impl Decoding {
     }
 
     /// Remainder of the steps at which it starts a block, because its last block is full.
-    pub fn block_step(&self) -> usize {
+    pub(crate) fn block_step(&self) -> usize {
         let cycle = u64::from(BLOCK_TOKENS);
         let missing = cycle - u64::from(self.computed_before) % cycle;
         usize::try_from((self.from_step + missing) % cycle).unwrap_or_default()

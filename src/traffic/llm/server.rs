@@ -108,7 +108,7 @@ impl LlmServer {
     }
 
     /// Drops all work and returns the waiting clients.
-    pub fn take_clients(&mut self, now: SimTime, records: &mut Records) -> Vec<Client> {
+    pub(crate) fn take_clients(&mut self, now: SimTime, records: &mut Records) -> Vec<Client> {
         self.sweep(now, records);
         self.engine.take_clients(now)
     }
@@ -129,7 +129,7 @@ impl LlmServer {
     }
 
     /// Whether an iteration is in progress.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.engine.next_event().is_some()
     }
 
@@ -159,7 +159,7 @@ impl LlmServer {
     }
 
     /// Cores that it could use at this instant.
-    pub fn cores_wanted(&self) -> f64 {
+    pub(crate) fn cores_wanted(&self) -> f64 {
         if self.is_busy() { self.requests.cpu_cores } else { 0.0 }
     }
 
@@ -173,17 +173,17 @@ impl LlmServer {
     }
 
     /// Share of the KV cache in use, 0..1.
-    pub fn kv_usage(&self) -> f64 {
+    fn kv_usage(&self) -> f64 {
         self.engine.kv.used() as f64 / self.engine.kv.total().max(1) as f64
     }
 
     /// Share of the KV cache in use, in millionths.
-    pub fn kv_usage_ppm(&self) -> u64 {
+    pub(crate) fn kv_usage_ppm(&self) -> u64 {
         self.engine.kv.used().saturating_mul(1_000_000) / self.engine.kv.total().max(1)
     }
 
     /// The session of a request; 0 for none.
-    pub fn session_of(&self, size: &RequestSize) -> u32 {
+    pub(crate) fn session_of(&self, size: &RequestSize) -> u32 {
         self.requests.session(size.tokens, size.quantiles())
     }
 

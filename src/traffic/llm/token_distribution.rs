@@ -67,7 +67,7 @@ impl TokenDistribution {
     }
 
     /// The file required by the distribution.
-    pub fn histogram_file(&self) -> Option<&str> {
+    pub(crate) fn histogram_file(&self) -> Option<&str> {
         match self {
             Self::Lognormal { .. } => None,
             Self::Histogram { histogram } => Some(histogram),

@@ -165,7 +165,7 @@ impl Traffic {
     }
 
     /// Whether an activator is before the service, which answers for it while it has no pods.
-    pub fn has_activator(&self, service: ServiceId) -> bool {
+    pub(crate) fn has_activator(&self, service: ServiceId) -> bool {
         self.network.services[service.0 as usize].activator.is_some()
     }
 

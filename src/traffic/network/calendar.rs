@@ -40,7 +40,7 @@ impl Calendar {
 
     /// The pod with that event; ties go to the first in the table.
     #[inline]
-    pub const fn first_pod(&self) -> usize {
+    pub(crate) const fn first_pod(&self) -> usize {
         self.first_pod as usize
     }
 

@@ -110,7 +110,7 @@ impl Edge {
     }
 
     /// A call in a request model.
-    pub fn of_model(spec: &CallSpec, service: u32, stream: Stream) -> Self {
+    pub(crate) fn of_model(spec: &CallSpec, service: u32, stream: Stream) -> Self {
         Self {
             times: spec.times,
             cache_hit_rate: spec.cache_hit_rate,
