@@ -20,4 +20,4 @@ pub use queue::{EventQueue, Lane};
 pub use random::{Stream, Streams};
 pub use table::{Id, Table};
 pub use time::{SimDuration, SimTime};
-pub use token_bucket::take_token;
+pub use token_bucket::{ClientRate, take_token};

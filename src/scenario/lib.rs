@@ -41,7 +41,7 @@ pub mod workloads;
 pub use document::Scenario;
 pub use helm_chart::HelmChart;
 pub use overrides::Override;
-pub use rates::{ClientRate, RuleSync};
+pub use rates::RuleSync;
 pub use read::ScenarioText;
 pub use resolved::ResolvedScenario;
 pub use routing::{Routing, missing_ports, missing_services, route_problems, target_problems};

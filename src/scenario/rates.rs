@@ -1,30 +1,9 @@
-//! Rate limits of API server clients, and the time that data planes take to apply changes.
+//! The time that data planes take to apply changes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use engine::SimDuration;
-
-/// Rate limit of an API server client: a token bucket with one token per request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClientRate {
-    /// Sustained requests per second; 0 means no limit.
-    pub qps: u32,
-    /// Burst: requests at once after a pause.
-    pub burst: u32,
-}
-
-impl ClientRate {
-    /// No limit.
-    pub const UNLIMITED: Self = Self { qps: 0, burst: 0 };
-}
-
-impl Default for ClientRate {
-    fn default() -> Self {
-        Self::UNLIMITED
-    }
-}
 
 /// Rate at which a data plane (kube-proxy, ingress controller, gateway) applies changes of endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rates::{ClientRate, RuleSync};
-use engine::SimDuration;
+use super::rates::RuleSync;
+use engine::{ClientRate, SimDuration};
 use kubelet::timing::{KubeletTiming, KubeletTimingText};
 
 /// Delays between the components of a cluster.

@@ -4,9 +4,8 @@
 use std::collections::VecDeque;
 
 use cluster::{Kind, NamespacedName};
-use engine::{SimDuration, SimTime, take_token};
+use engine::{ClientRate, SimDuration, SimTime, take_token};
 use rustc_hash::FxHashMap;
-use scenario::ClientRate;
 
 /// Events about one object that are sent at once, and the time for one more (`defaultSpamBurst` and `defaultSpamQPS` of
 /// client-go's `tools/record`). Others are dropped.
@@ -31,12 +30,7 @@ impl TokenBucket {
     /// Takes a token for a request made at `now` and returns when the request may be sent. Waiting requests are
     /// sent first come, first served.
     pub(super) fn take(&mut self, now: SimTime) -> SimTime {
-        let ClientRate { qps, burst } = self.rate;
-        if qps == 0 {
-            return now;
-        }
-        let token = SimDuration::from_nanos(1_000_000_000 / i64::from(qps));
-        take_token(&mut self.full_at, (token, burst), now)
+        self.rate.take(&mut self.full_at, now)
     }
 
     const fn is_unlimited(&self) -> bool {

@@ -8,9 +8,8 @@ pub use super::journal::{Journal, LogEntry, Logged, Observer};
 use super::work_queue::{WorkItem, WorkQueue};
 use cluster::{Action, Change, ClusterView, Refused, Store, apply};
 use controllers::{Actions, Controller, Explain, Key, Memoize, QueueSettings, Requeue, Watches};
-use engine::{SimDuration, SimTime};
+use engine::{ClientRate, SimDuration, SimTime};
 use rustc_hash::FxHashMap;
-use scenario::ClientRate;
 
 /// The store and the controllers over it.
 #[derive(Debug)]

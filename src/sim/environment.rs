@@ -10,11 +10,9 @@ use cluster::action::Event as KubernetesEvent;
 use cluster::node::NodeId;
 use cluster::{Action, ClusterView, Kind, NamespacedName, ObjectReference, Refused, Store};
 use controllers::attach_detach::AttachDetachSettings;
-use controllers::hpa::ReadRate;
 use controllers::{Controller, ControllerSettings};
 use engine::{EventQueue, SimDuration, SimTime, Streams};
 use record::Recorder;
-use scenario::ClientRate;
 
 /// The clock of a simulation, its control plane, its event queue and its observers.
 #[derive(Clone, Debug)]
@@ -39,8 +37,7 @@ impl Environment {
             },
             ..world.controllers.clone()
         };
-        let ClientRate { qps, burst } = world.timing.controller_client;
-        settings.hpa.reads = ReadRate { qps, burst };
+        settings.hpa.reads = world.timing.controller_client;
         let mut controllers = controllers::all(&settings, world.timing.watch);
         controllers.extend(further);
         let plane = ControlPlane::new(

@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 
 use super::client_rate::TokenBucket;
 use cluster::Action;
-use engine::SimTime;
-use scenario::ClientRate;
+use engine::{ClientRate, SimTime};
 
 /// The client, with the requests that wait for it.
 #[derive(Clone, Debug)]

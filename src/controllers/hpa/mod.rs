@@ -48,8 +48,8 @@ pub use limits::{
 };
 pub use metric_error::{MetricError, MetricProblem};
 pub use metrics::{Calculator, MetricEvaluation, MetricsEvaluation};
-pub use pods::{ObservedPod, PodClass, PodMetric, class_holds_until, classify_pod};
-pub use reads::ReadRate;
+pub(crate) use pods::class_holds_until;
+pub use pods::{ObservedPod, PodClass, PodMetric, classify_pod};
 pub use replicas::{
     AssumedUsage, AverageValueCalculation, Calculation, CorrectedRatio, PerPodCalculation,
     PerPodTarget, Proposal, Tolerances, ValueCalculation, Verdict, per_pod_replicas,

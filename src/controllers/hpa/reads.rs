@@ -6,16 +6,7 @@
 //! (`--concurrent-horizontal-pod-autoscaler-syncs`) limits nothing here, as reads take no time.
 
 use cluster::hpa::{HpaSpec, MetricSource};
-use engine::{SimDuration, SimTime, take_token};
-
-/// Rate limit of each of the clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadRate {
-    /// Sustained requests per second; 0 means no limit.
-    pub qps: u32,
-    /// Requests at once after a pause.
-    pub burst: u32,
-}
+use engine::{ClientRate, SimDuration, SimTime};
 
 /// Number of clients: for scales, resource metrics, custom metrics, and external metrics.
 const CLIENTS: usize = 4;
@@ -57,21 +48,17 @@ impl Reads {
 
     /// Whether the HPAs make more requests in a period than the clients may send: then every sync waits for its turn.
     /// Otherwise only the first one of an HPA does, which spreads those that came together.
-    pub fn exceed(&self, rate: ReadRate, period: SimDuration) -> bool {
+    pub fn exceed(&self, rate: ClientRate, period: SimDuration) -> bool {
         let most = self.per_period.into_iter().max().unwrap_or_default();
         rate.qps > 0 && SimDuration::from_secs(i64::from(most)) > period * i64::from(rate.qps)
     }
 
     /// Takes the tokens for a sync that begins at `now`, one client after the other; returns when it has the last one.
-    pub fn take(&mut self, rate: ReadRate, requests: Requests, now: SimTime) -> SimTime {
-        if rate.qps == 0 {
-            return now;
-        }
-        let token = SimDuration::from_nanos(1_000_000_000 / i64::from(rate.qps));
+    pub fn take(&mut self, rate: ClientRate, requests: Requests, now: SimTime) -> SimTime {
         let mut at = now;
         for (full_at, requests) in self.full_at.iter_mut().zip(requests) {
             for _ in 0..requests {
-                at = take_token(full_at.get_or_insert(at), (token, rate.burst), at);
+                at = rate.take(full_at.get_or_insert(at), at);
             }
         }
         at
@@ -82,7 +69,7 @@ impl Reads {
 mod tests {
     use super::*;
 
-    const RATE: ReadRate = ReadRate { qps: 20, burst: 30 };
+    const RATE: ClientRate = ClientRate { qps: 20, burst: 30 };
 
     #[test]
     fn thirty_begin_at_once_and_twenty_a_second_after_that() {
@@ -97,7 +84,7 @@ mod tests {
         let mut take = |requests| (reads.take(RATE, requests, now) - now).as_secs_f64();
         let after: Vec<f64> = (0..17).map(|_| take([1, 2, 0, 0])).collect();
         assert_eq!(after[14..], [0.0, 0.1, 0.2]);
-        assert_eq!(Reads::default().take(ReadRate::default(), [9; 4], now), now, "no limit");
+        assert_eq!(Reads::default().take(ClientRate::default(), [9; 4], now), now, "no limit");
     }
 
     #[test]
@@ -108,6 +95,6 @@ mod tests {
         assert!(!reads.exceed(RATE, period));
         reads.replace([1, 1, 0, 0], [1, 2, 0, 0]);
         assert!(reads.exceed(RATE, period));
-        assert!(!reads.exceed(ReadRate::default(), period));
+        assert!(!reads.exceed(ClientRate::default(), period));
     }
 }

@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::reads::ReadRate;
 use super::replicas::Tolerances;
 use cluster::hpa::Behavior;
-use engine::SimDuration;
+use engine::{ClientRate, SimDuration};
 use units::LoopPhase;
 
 /// `--horizontal-pod-autoscaler-*` flags of kube-controller-manager
@@ -37,7 +36,7 @@ pub struct HpaSettings {
     pub legacy_scale_up_limit_factor: f64,
     /// Rate limit of the controller's reads. Not a flag of the HPA: it follows from the controller manager's client.
     #[serde(skip)]
-    pub reads: ReadRate,
+    pub reads: ClientRate,
     /// Whether a sync on the very inputs of the last one, which did nothing, takes that decision over. Not
     /// a flag, and no decision depends on it: it saves time.
     #[serde(skip, default = "repeats_quiet_syncs")]
@@ -78,7 +77,7 @@ impl Default for HpaSettings {
             initial_readiness_delay: SimDuration::from_secs(30),
             feature_gates: HpaFeatureGates::default(),
             legacy_scale_up_limit_factor: legacy_scale_up_limit_factor(),
-            reads: ReadRate::default(),
+            reads: ClientRate::default(),
             repeats_quiet_syncs: repeats_quiet_syncs(),
         }
     }
