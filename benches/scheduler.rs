@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
-use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady, ZONE_LABEL,
-};
+use wavetank::cluster::node::{HOSTNAME_LABEL, Node, ZONE_LABEL};
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
     Affinity, Container, NodeInclusionPolicy, PodAffinityTerm, PodSpec, PodTemplate, ResourceList,
@@ -47,21 +45,9 @@ fn node(number: usize, cores: i64) -> Node {
     .into_iter()
     .collect();
     let labels = [(HOSTNAME_LABEL, name.as_str()), (ZONE_LABEL, zone.as_str())];
-    Node {
-        meta: ObjectMeta {
-            labels: labels.into_iter().collect(),
-            ..ObjectMeta::new("", name.as_str())
-        },
-        capacity: allocatable.clone(),
-        allocatable,
-        unschedulable: false,
-        taints: Vec::new(),
-        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-        health: NodeHealth::default(),
-        images: Vec::new(),
-        pool: Name::default(),
-        machine: Machine::default(),
-    }
+    let meta =
+        ObjectMeta { labels: labels.into_iter().collect(), ..ObjectMeta::new("", name.as_str()) };
+    Node::new(meta, allocatable)
 }
 
 fn template(milli_cpu: i64, memory: i64) -> PodTemplate {

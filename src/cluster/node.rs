@@ -105,6 +105,22 @@ pub struct NodeReady {
 }
 
 impl Node {
+    /// A node that has been ready from the start, without taints, images or a price; its capacity is all allocatable.
+    pub fn new(meta: ObjectMeta, allocatable: ResourceList) -> Self {
+        Self {
+            meta,
+            capacity: allocatable.clone(),
+            allocatable,
+            unschedulable: false,
+            taints: Vec::new(),
+            ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
+            health: NodeHealth::default(),
+            images: Vec::new(),
+            pool: Name::default(),
+            machine: Machine::default(),
+        }
+    }
+
     /// Reason of the Ready condition; absent until the condition is first written.
     pub const fn ready_reason(&self) -> Option<&'static str> {
         match (self.ready.status, self.health.posted) {

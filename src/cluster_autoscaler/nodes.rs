@@ -156,7 +156,6 @@ pub(crate) fn is_scale_down_disabled(node: &Node) -> bool {
 pub(crate) mod tests {
     use super::*;
     use cluster::ObjectMeta;
-    use cluster::node::{Machine, NodeHealth, NodeReady};
     use cluster::pod_template::ResourceList;
     use units::Quantity;
 
@@ -169,18 +168,7 @@ pub(crate) mod tests {
         ]
         .into_iter()
         .collect();
-        Node {
-            meta: ObjectMeta::new("", name),
-            capacity: list.clone(),
-            allocatable: list,
-            unschedulable: false,
-            taints: Vec::new(),
-            ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-            health: NodeHealth::default(),
-            images: Vec::new(),
-            pool: "".into(),
-            machine: Machine::default(),
-        }
+        Node::new(ObjectMeta::new("", name), list)
     }
 
     #[test]

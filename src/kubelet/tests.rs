@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
-use cluster::node::{ConditionStatus, Machine, Node, NodeHealth, NodeReady};
+use cluster::node::Node;
 use cluster::pod::{Pod, PodPhase};
 use cluster::pod_template::{Container, PodSpec, PodTemplate, Probe, ResourceList, RestartPolicy};
 use cluster::printed_status::printed_status;
@@ -137,18 +137,7 @@ impl OnePod {
 }
 
 fn node() -> Node {
-    Node {
-        meta: ObjectMeta::new("", "n1"),
-        capacity: ResourceList::default(),
-        allocatable: ResourceList::default(),
-        unschedulable: false,
-        taints: Vec::new(),
-        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-        health: NodeHealth::default(),
-        images: Vec::new(),
-        pool: Name::default(),
-        machine: Machine::default(),
-    }
+    Node::new(ObjectMeta::new("", "n1"), ResourceList::default())
 }
 
 pub(super) fn seconds(seconds: i64) -> SimDuration {

@@ -1,10 +1,9 @@
 //! Nodes from a CSV text, a row each.
 
 use super::list::{ListError, Row, csv_error, number_in};
-use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady};
+use cluster::node::{HOSTNAME_LABEL, Node};
 use cluster::pod_template::ResourceList;
-use cluster::{Labels, Name, ObjectMeta};
-use engine::SimTime;
+use cluster::{Labels, ObjectMeta};
 use scheduler::gpu::{GPU_COUNT, GPU_MODEL};
 use units::Quantity;
 
@@ -49,18 +48,7 @@ pub fn nodes_from_csv(bytes: &[u8]) -> Result<Vec<Node>, ListError> {
 fn node(name: &str, allocatable: ResourceList, model: Option<&str>) -> Node {
     let labels: Labels =
         [(HOSTNAME_LABEL, name)].into_iter().chain(model.map(|model| (GPU_MODEL, model))).collect();
-    Node {
-        meta: ObjectMeta { labels, ..ObjectMeta::new("", name) },
-        capacity: allocatable.clone(),
-        allocatable,
-        unschedulable: false,
-        taints: Vec::new(),
-        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-        health: NodeHealth::default(),
-        images: Vec::new(),
-        pool: Name::default(),
-        machine: Machine::default(),
-    }
+    Node::new(ObjectMeta { labels, ..ObjectMeta::new("", name) }, allocatable)
 }
 
 #[cfg(test)]

@@ -17,12 +17,11 @@ use capacity::node_type::{
     ARCHITECTURE_LABEL, Gpus, INSTANCE_TYPE_LABEL, NodeType, OPERATING_SYSTEM_LABEL,
 };
 use cluster::node::{
-    CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
-    REGION_LABEL, Serverless, Taint as NodeTaint, ZONE_LABEL,
+    CapacityType, HOSTNAME_LABEL, Machine, Node, REGION_LABEL, Serverless, Taint as NodeTaint,
+    ZONE_LABEL,
 };
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
-use engine::SimTime;
 use manifest::Source;
 use units::{HourlyPrice, Quantity};
 
@@ -346,16 +345,12 @@ impl ResolvedPool<'_> {
         let given = labels.iter().map(|(key, value)| (key.clone(), value.clone()));
         let labels = old.chain(given).collect();
         Node {
-            meta: ObjectMeta { labels, ..ObjectMeta::new("", name) },
             capacity: self.capacity(),
-            allocatable: self.allocatable(),
-            unschedulable: false,
             taints: self.pool.taints.iter().map(Taint::on_node).collect(),
-            ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-            health: NodeHealth::default(),
             images: self.preset.map_or_else(Vec::new, Preset::images),
             pool: self.pool.name.clone(),
             machine: self.machine_under(),
+            ..Node::new(ObjectMeta { labels, ..ObjectMeta::new("", name) }, self.allocatable())
         }
     }
 

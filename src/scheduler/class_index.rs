@@ -102,13 +102,10 @@ mod tests {
     use super::super::gpu::DeviceSet;
     use super::super::node_info::PlacedPod;
     use super::*;
-    use cluster::node::{
-        ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
-    };
+    use cluster::node::{HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
     use cluster::pod::PodId;
     use cluster::pod_template::{PodTemplate, ResourceList, TemplateId};
     use cluster::{Labels, ObjectMeta};
-    use engine::SimTime;
 
     fn node(number: usize, zone: usize) -> Node {
         let name = format!("node-{number}");
@@ -116,18 +113,8 @@ mod tests {
         if zone > 0 {
             labels.push((ZONE_LABEL.into(), format!("zone-{zone}").into()));
         }
-        Node {
-            meta: ObjectMeta { labels: labels.into_iter().collect(), ..ObjectMeta::new("", name) },
-            capacity: ResourceList::default(),
-            allocatable: ResourceList::default(),
-            unschedulable: false,
-            taints: Vec::new(),
-            ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-            health: NodeHealth::default(),
-            images: Vec::new(),
-            pool: Name::default(),
-            machine: Machine::default(),
-        }
+        let labels = labels.into_iter().collect();
+        Node::new(ObjectMeta { labels, ..ObjectMeta::new("", name) }, ResourceList::default())
     }
 
     /// Six classes in two namespaces, with one or two labels.

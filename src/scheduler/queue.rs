@@ -210,7 +210,12 @@ impl SchedulingQueue {
 
     /// Takes back a pod for which no node was found. It waits for an event or, if no plugin rejected it (there
     /// are no nodes at all), until its back-off is over (`AddUnschedulablePodIfNotPresent`).
-    pub fn add_unschedulable(&mut self, mut queued: QueuedPod, rejection: Rejection, now: SimTime) {
+    pub(crate) fn add_unschedulable(
+        &mut self,
+        mut queued: QueuedPod,
+        rejection: Rejection,
+        now: SimTime,
+    ) {
         let Rejection { alike, by, reason_sets } = rejection;
         let is_error = by.is_empty();
         if is_error {
@@ -377,7 +382,7 @@ impl SchedulingQueue {
     }
 
     /// Number of pods waiting for an event.
-    pub fn unschedulable_len(&self) -> usize {
+    pub(crate) fn unschedulable_len(&self) -> usize {
         self.cohorts.waiting_len()
     }
 

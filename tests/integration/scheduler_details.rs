@@ -4,9 +4,7 @@ use wavetank::cluster::Kind;
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
 use wavetank::cluster::claim::{AccessMode, ClaimContent, ClaimSpec};
 use wavetank::cluster::deployment::IntOrPercent;
-use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
-};
+use wavetank::cluster::node::{HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
     Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, PodTemplate,
@@ -64,21 +62,11 @@ impl Cluster {
             [("cpu", Quantity::from_milli(milli_cpu)), ("pods", Quantity::from_units(110))]
                 .into_iter()
                 .collect();
-        self.act(Action::add_node(Node {
-            meta: ObjectMeta {
-                labels: host.into_iter().chain(labels.iter().copied()).collect(),
-                ..ObjectMeta::new("", name)
-            },
-            capacity: allocatable.clone(),
-            allocatable,
-            unschedulable: false,
-            taints: Vec::new(),
-            ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-            health: NodeHealth::default(),
-            images: Vec::new(),
-            pool: "".into(),
-            machine: Machine::default(),
-        }));
+        let meta = ObjectMeta {
+            labels: host.into_iter().chain(labels.iter().copied()).collect(),
+            ..ObjectMeta::new("", name)
+        };
+        self.act(Action::add_node(Node::new(meta, allocatable)));
         self.store.node_named(name).expect("it was added")
     }
 

@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use wavetank::cluster::action::{PodDeletion, PodDraft, PodName, PodSource};
-use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, Taint,
-    ZONE_LABEL,
-};
+use wavetank::cluster::node::{HOSTNAME_LABEL, Node, NodeId, Taint, ZONE_LABEL};
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_resources::pod_requests;
 use wavetank::cluster::pod_template::{
@@ -68,18 +65,8 @@ fn node(draw: &mut Draw, number: usize) -> Node {
     ]
     .into_iter()
     .collect();
-    Node {
-        meta: ObjectMeta { labels: labels.into_iter().collect(), ..ObjectMeta::new("", name) },
-        capacity: allocatable.clone(),
-        allocatable,
-        unschedulable: draw.one_in(20),
-        taints,
-        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-        health: NodeHealth::default(),
-        images: Vec::new(),
-        pool: Name::default(),
-        machine: Machine::default(),
-    }
+    let meta = ObjectMeta { labels: labels.into_iter().collect(), ..ObjectMeta::new("", name) };
+    Node { unschedulable: draw.one_in(20), taints, ..Node::new(meta, allocatable) }
 }
 
 fn selector(app: &str) -> Selector {

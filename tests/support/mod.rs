@@ -1,9 +1,7 @@
 //! Small worlds for tests, built without files.
 
 use wavetank::cluster::deployment::{DeploymentSpec, DeploymentStrategy, IntOrPercent};
-use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
-};
+use wavetank::cluster::node::{HOSTNAME_LABEL, Node};
 use wavetank::cluster::pod_template::{Container, PodSpec, PodTemplate, Probe, ResourceList};
 use wavetank::cluster::selector::Selector;
 use wavetank::cluster::service::ServiceSpec;
@@ -85,18 +83,8 @@ fn node(number: u32) -> Node {
     .into_iter()
     .collect();
     let labels = [(HOSTNAME_LABEL, name.as_str())].into_iter().collect();
-    Node {
-        meta: ObjectMeta { labels, ..ObjectMeta::new("", name.as_str()) },
-        capacity: amounts.clone(),
-        allocatable: amounts,
-        unschedulable: false,
-        taints: Vec::new(),
-        health: NodeHealth::default(),
-        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-        images: Vec::new(),
-        pool: "pool".into(),
-        machine: Machine::default(),
-    }
+    let meta = ObjectMeta { labels, ..ObjectMeta::new("", name.as_str()) };
+    Node { pool: "pool".into(), ..Node::new(meta, amounts) }
 }
 
 #[expect(clippy::too_many_lines, reason = "one plain list of objects, from top to bottom")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::case::{Case, Group, Mode, TaintOrToleration};
-use cluster::node::{ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady, Taint};
+use cluster::node::{HOSTNAME_LABEL, Node, Taint};
 use cluster::pod_template::{ResourceList, TaintEffect};
 use cluster::{Labels, Name, ObjectMeta};
 use cluster_autoscaler::{
@@ -295,16 +295,10 @@ fn template(group: &Group, place: &str) -> Result<Node, String> {
     let capacity =
         (given.cap_cpu_m.unwrap_or(given.cpu_m), given.cap_mem_mi.unwrap_or(given.mem_mi));
     Ok(Node {
-        meta,
         capacity: resources(capacity.0, capacity.1),
-        allocatable: resources(given.cpu_m, given.mem_mi),
-        unschedulable: false,
         taints: taints?,
-        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-        health: NodeHealth::default(),
-        images: Vec::new(),
         pool: group.id.as_str().into(),
-        machine: Machine::default(),
+        ..Node::new(meta, resources(given.cpu_m, given.mem_mi))
     })
 }
 

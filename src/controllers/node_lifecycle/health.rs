@@ -75,7 +75,7 @@ pub fn is_lost(node: &Node, record: NodeRecord, settings: &Settings, now: SimTim
 }
 
 /// The taint that pods must leave a node for, if its Ready condition is not True.
-pub fn no_execute_taint(ready: ConditionStatus) -> Option<&'static str> {
+pub(crate) fn no_execute_taint(ready: ConditionStatus) -> Option<&'static str> {
     match ready {
         ConditionStatus::True => None,
         ConditionStatus::False => Some(NOT_READY_TAINT),

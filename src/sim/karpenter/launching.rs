@@ -8,9 +8,7 @@ use super::snapshot_cache::{INITIALIZED, REGISTERED};
 use super::{ACTOR, Karpenter, OfferingKey};
 use crate::cloud::{Cloud, InstanceEvent};
 use crate::environment::{Environment, node_reference};
-use cluster::node::{
-    CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeReady,
-};
+use cluster::node::{CapacityType, ConditionStatus, HOSTNAME_LABEL, Machine, Node};
 use cluster::pod_template::ResourceList;
 use cluster::{Action, Labels, Name, ObjectMeta};
 use engine::{SimDuration, SimTime};
@@ -189,19 +187,14 @@ fn node(made: &NewClaim, one: &InstanceType, branch: &Offering, own: &Labels) ->
     let template = &made.pool.template;
     let taints = template.taints.iter().chain(&template.startup_taints).cloned().collect();
     let is_spot = branch.capacity_type.as_ref() == SPOT;
+    let meta = ObjectMeta {
+        labels,
+        annotations: template.annotations.clone(),
+        ..ObjectMeta::new("", &*made.pool.name)
+    };
     Node {
-        meta: ObjectMeta {
-            labels,
-            annotations: template.annotations.clone(),
-            ..ObjectMeta::new("", &*made.pool.name)
-        },
         capacity: list(&one.capacity),
-        allocatable: list(&one.allocatable),
-        unschedulable: false,
         taints,
-        ready: NodeReady { status: ConditionStatus::True, since: SimTime::ZERO },
-        health: NodeHealth::default(),
-        images: Vec::new(),
         pool: made.pool.name.clone(),
         machine: Machine {
             instance_type: one.name.clone(),
@@ -211,6 +204,7 @@ fn node(made: &NewClaim, one: &InstanceType, branch: &Offering, own: &Labels) ->
             serverless: None,
             attach_limit: scenario::cluster::attach_limit_of(&one.name),
         },
+        ..Node::new(meta, list(&one.allocatable))
     }
 }
 
