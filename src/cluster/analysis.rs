@@ -45,7 +45,7 @@ pub struct MetricTemplate {
     pub consecutive_success_limit: Option<Name>,
     /// Kind of the source, such as prometheus.
     pub provider: Name,
-    /// What it is asked.
+    /// The query.
     pub query: Name,
 }
 
@@ -224,7 +224,7 @@ pub struct AnalysisRun {
     pub name: Name,
     /// Its metrics, with their results so far.
     pub metrics: Vec<MetricRun>,
-    /// What they come to.
+    /// Their combined phase.
     pub phase: AnalysisPhase,
     /// Why.
     pub message: Name,
@@ -278,9 +278,9 @@ pub struct Measurement {
     pub at: SimTime,
     /// The value; absent = there was none.
     pub value: Option<f64>,
-    /// What it means.
+    /// Its judgement.
     pub phase: AnalysisPhase,
-    /// What went wrong.
+    /// The error, if any.
     pub message: Name,
 }
 

@@ -107,7 +107,8 @@ impl PodSpec {
     }
 
     /// The CPU that the running containers and sidecars may use together; absent if one of them has
-    /// no limit. The proxy of a mesh does not count: the application cannot use its share. A limit at pod level replaces the sum. A lower limit than [`CPU_LIMIT_MIN`] is raised to it.
+    /// no limit. The proxy of a mesh does not count: the application cannot use its share. A limit at pod level
+    /// replaces the sum. Limits below 10m count as 10m.
     pub fn cpu_limit(&self) -> Option<MilliCpu> {
         let limited = |limits: &ResourceList| {
             limits.get("cpu").map(MilliCpu::from).filter(|limit| limit.0 > 0)

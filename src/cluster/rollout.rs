@@ -94,7 +94,7 @@ pub struct CanaryStrategy {
     pub canary_service: Option<Name>,
     /// The Service of the old version.
     pub stable_service: Option<Name>,
-    /// Who divides the requests by weight; absent = the number of pods does.
+    /// The router that divides requests by weight; absent = the numbers of pods divide them.
     pub routing: Option<TrafficRouting>,
     /// Whether the old version shrinks as its share of requests does.
     pub dynamic_stable_scale: bool,
@@ -119,7 +119,7 @@ pub struct CanaryStrategy {
 pub struct TrafficRouting {
     /// The weight of all requests.
     pub max_weight: i32,
-    /// What carries the weights.
+    /// The objects that hold the weights.
     pub routers: Vec<TrafficRouter>,
 }
 
@@ -143,13 +143,13 @@ pub enum TrafficRouter {
 /// One step of a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanaryStep {
-    /// What it does.
+    /// Its action.
     pub action: StepAction,
     /// `setCanaryScale`, by itself or beside another action: the pods of the new version, apart from its weight.
     pub scale: Option<CanaryScale>,
 }
 
-/// What a step of a canary does.
+/// Action of a step of a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepAction {
     /// `setWeight`: the share of the new version, of all requests or of the pods.
@@ -292,7 +292,7 @@ pub struct RolloutStatus {
     pub runs: AnalysisRuns,
     /// Its conditions, in the order in which they were last set.
     pub conditions: Vec<WorkloadCondition>,
-    /// What it comes to.
+    /// Its phase, as `kubectl argo rollouts` shows it.
     pub phase: RolloutPhase,
     /// Why it is in that phase.
     pub message: Name,

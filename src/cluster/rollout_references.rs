@@ -34,7 +34,7 @@ pub struct InvalidField {
     pub field: String,
     /// Its value, as the controller quotes it.
     pub value: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
 }
 
@@ -103,7 +103,7 @@ impl RolloutSpec {
         })
     }
 
-    /// What is wrong with the objects that it names, in the controller's order: first those that do not exist, then
+    /// Problems of the objects that it names, in the controller's order: first those that do not exist, then
     /// those that do not fit. `name` is the Rollout's.
     pub fn invalid_references<'a>(
         &'a self,

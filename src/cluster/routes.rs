@@ -18,7 +18,7 @@ written_object!(HTTPRoute, HTTPRouteSpec);
 pub struct Ingress {
     /// Its metadata, with its document.
     pub meta: ObjectMeta,
-    /// What its document does not tell.
+    /// Facts that its document does not contain.
     pub spec: IngressSpec,
 }
 

@@ -25,7 +25,7 @@ pub struct PodTally {
     pub containers_ready: usize,
 }
 
-/// What a pod adds to the tally of its template.
+/// Contribution of a pod to the tally of its template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Standing {
     template: TemplateId,

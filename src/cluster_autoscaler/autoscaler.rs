@@ -431,7 +431,7 @@ impl ClusterAutoscaler {
         self.planner.assessments().list()
     }
 
-    /// What the last loop found out about a candidate.
+    /// The last loop's assessment of a candidate.
     pub fn assessment(&self, name: &Name) -> Option<&Assessment> {
         self.planner.assessments().get(self.snapshot.slot(name), name)
     }

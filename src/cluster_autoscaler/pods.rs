@@ -116,7 +116,7 @@ impl PodInfo {
         !(is_static || self.is_mirror() || self.is_daemon_set_pod())
     }
 
-    /// `spec.priority`; absent counts as 0, except by [`Self::is_expendable`].
+    /// `spec.priority`; absent counts as 0, except by `is_expendable`.
     pub fn priority(&self) -> Option<i32> {
         self.facts.template.spec.priority
     }

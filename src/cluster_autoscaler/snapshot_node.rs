@@ -17,7 +17,7 @@ pub(crate) struct SnapshotNode {
     own: usize,
     /// Position of its group.
     pub(crate) group: Option<usize>,
-    /// What scale-down found out about it, while neither it nor its pods change.
+    /// Scale-down's finding about it, valid while neither it nor its pods change.
     examination: OnceLock<Examination>,
     /// Whether it has no pods to move, likewise.
     moves_nothing: OnceLock<Option<bool>>,
@@ -61,7 +61,7 @@ impl SnapshotNode {
         self.pods.iter().all(|pod| pod.deletion.is_none())
     }
 
-    /// What an examination says of it, the same one each time.
+    /// Result of its examination, computed once.
     pub(crate) fn examined(&self, examine: impl FnOnce() -> Examination) -> Examination {
         if let Some(known) = self.examination.get() {
             return known.clone();
@@ -74,7 +74,7 @@ impl SnapshotNode {
         found
     }
 
-    /// What the rule says of its pods, the same one each time: whether the removal of a node without pods to move waits
+    /// Result of the rule for its pods, computed once: whether the removal of a node without pods to move waits
     /// for pods to complete.
     pub(crate) fn moves_nothing(
         &self,

@@ -58,7 +58,7 @@ pub struct AttachDetachController {
     reported: BTreeSet<(ClaimId, NodeId)>,
 }
 
-/// What keeps a volume that nobody needs attached to a node.
+/// Reason why a volume that no pod needs stays attached to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hold {
     /// Nothing: it can be detached.

@@ -155,7 +155,7 @@ fn services_of(view: ClusterView<'_>, id: PodId, what: PodChanges) -> Vec<Servic
     services
 }
 
-/// What a Service's endpoints lack if all of its pods are looked at.
+/// Updates that a Service's endpoints need, from all of its pods.
 fn all_updates(view: ClusterView<'_>, (id, service): (ServiceId, &Service)) -> Vec<EndpointUpdate> {
     let selected = view.store().selected_by(Selecting::Service(id)).map(|(pod, _)| pod);
     let mut pods: Vec<PodId> = selected.collect();
@@ -165,7 +165,7 @@ fn all_updates(view: ClusterView<'_>, (id, service): (ServiceId, &Service)) -> V
     updates_of(view, (id, service), pods)
 }
 
-/// What a Service's endpoints lack if these pods are looked at.
+/// Updates that a Service's endpoints need, from these pods.
 fn updates_of(
     view: ClusterView<'_>,
     (id, service): (ServiceId, &Service),

@@ -50,7 +50,7 @@ pub struct FailedJob<'a> {
     pub at: SimTime,
 }
 
-/// What happens to a set of which a Job has failed.
+/// Consequence of a failed Job for its set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It fails, with this reason and message.
@@ -59,7 +59,7 @@ pub enum Outcome {
     Restarts(&'static str, String, bool),
 }
 
-/// What a failure policy makes of failed Jobs, of which there is one at least, after so many counted restarts
+/// Outcome of a failure policy for failed Jobs, at least one, after `counted` restarts
 /// (`executeFailurePolicy`). Rules with `onJobFailureMessagePatterns` apply to no Job.
 pub fn outcome(policy: Option<&Value>, failed: &[FailedJob<'_>], counted: u32) -> Outcome {
     let first = |jobs: &mut dyn Iterator<Item = &FailedJob<'_>>| {

@@ -46,7 +46,7 @@ pub struct Pod {
     pub created: SimTime,
     /// `status.startTime`.
     pub started: Option<SimTime>,
-    /// Who owns it.
+    /// Its controller.
     pub owner: PodOwner,
     /// Its node, if bound.
     pub node: Option<Name>,

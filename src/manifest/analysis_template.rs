@@ -98,7 +98,7 @@ pub(super) fn analysis_template(
         check(one, &at, errors);
         metrics.push(metric(one));
     }
-    // What comes from a Secret is known to nobody here.
+    // Values from Secrets are unknown here.
     let value = |arg: &AnalysisArgument| {
         let secret = arg.value_from.as_ref().map(|_| Name::from("secret"));
         arg.value.as_deref().map(Name::from).or(secret)

@@ -140,7 +140,7 @@ pub(super) fn kind_of(api_version: &str, kind: &str) -> Kind {
     }
 }
 
-/// What it means that an object of an unknown kind is skipped.
+/// Consequence of skipping an object of an unknown kind.
 pub fn meaning_of_unknown(api_version: &str, kind: &str) -> &'static str {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let applier =

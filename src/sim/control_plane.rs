@@ -150,7 +150,7 @@ impl ControlPlane {
     }
 
     /// Carries out one action of a client other than the controllers: a user, the scheduler, a kubelet, a fault.
-    /// Affected controllers enqueue keys; [`Self::run_due`] processes these.
+    /// Affected controllers enqueue keys; `run_due` processes these.
     pub fn act(
         &mut self,
         now: SimTime,

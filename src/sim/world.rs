@@ -62,7 +62,7 @@ pub struct World {
     pub mesh: Option<(Injector, TimeDistribution)>,
     /// Services with traffic, by their position in it.
     pub traffic: Vec<(NamespacedName, ServiceTraffic)>,
-    /// What VirtualServices and DestinationRules say of calls to a Service.
+    /// Settings of VirtualServices and DestinationRules for calls to a Service.
     pub mesh_rules: BTreeMap<NamespacedName, Vec<String>>,
     /// The last rows of `traffic` that are no Services, but subsets of their pods.
     pub subsets: Vec<ServiceSubset>,

@@ -25,7 +25,7 @@ const MONTH_HOURS: f64 = 730.0;
 /// Actions of a timeline that change how many nodes there are, and are billed.
 const CHANGES_NODES: [&str; 3] = ["delete", "reclaimSpot", "maintain"];
 
-/// What is known without a run.
+/// Bounds that are known without a run.
 #[derive(Debug)]
 pub struct Bounds {
     /// The scenario's `cluster`, alone in a document, so that settings can be made in it.

@@ -22,7 +22,7 @@ const REFUSED: f64 = -1000.0;
 pub struct Case {
     /// In words: `as it is`, `without a node`.
     pub name: String,
-    /// What makes the case of the scenario.
+    /// Settings that turn the scenario into the case.
     pub settings: Vec<Override>,
 }
 
@@ -40,7 +40,7 @@ pub struct Headroom {
     pub because: String,
 }
 
-/// What a unit showed.
+/// Result of a unit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Cost of a month, US dollars, without any fault.
@@ -70,7 +70,7 @@ impl Evaluation {
     }
 }
 
-/// What a month costs by a report, US dollars. The one place that says so.
+/// Monthly cost by a report, US dollars. Defined here only.
 pub fn cost_per_month_usd(report: &Report) -> f64 {
     report.cost.month_usd.as_usd()
 }
@@ -92,7 +92,7 @@ pub struct Evaluator<'a> {
     pub first_seed: u64,
     /// Hears of each run of a case, with the number of cases.
     pub finished: &'a (dyn Fn(usize) + Sync),
-    /// What was run.
+    /// Runs so far.
     pub known: BTreeMap<Unit, Evaluation>,
 }
 

@@ -34,7 +34,7 @@ pub struct SizeKnob {
     pub now: usize,
     /// Whether it has this value now; a user may name only others.
     pub is_current: bool,
-    /// What the values have to do with each other.
+    /// Relation of the values to each other.
     pub kind: KnobKind,
 }
 

@@ -43,7 +43,7 @@ fn patch(manifest: &Manifest, settings: &[Override]) -> Option<Patch> {
     Some(Patch { file: format!("{}.yaml", parts.join("-")), value })
 }
 
-/// What a strategic merge makes `after` of `before` with. Lists whose elements have names merge by these; others are
+/// The strategic merge patch that turns `before` into `after`. Lists whose elements have names merge by these; others are
 /// replaced.
 fn difference(before: &Value, after: &Value) -> Option<Value> {
     match (before, after) {

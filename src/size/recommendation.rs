@@ -36,14 +36,14 @@ const HEADROOM_SEEDS: u32 = 3;
 /// Chance that the share of runs that hold is less than stated, whichever setting is confirmed.
 const DOUBT: f64 = 0.05;
 
-/// What is asked.
+/// The question that a search answers.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// Settings of all runs.
     pub settings: Vec<Override>,
-    /// What may be changed.
+    /// Settings that may be changed.
     pub tuned: Vec<Tune>,
-    /// What must be survived.
+    /// Failures that must be survived.
     pub survive: Vec<Survive>,
     /// Whether to look how much more traffic the answer bears.
     pub headroom: bool,
@@ -78,13 +78,13 @@ pub struct Recommendation {
     pub scenario_hash: String,
     /// Whether a setting was found that holds every objective, with fresh seeds too.
     pub found: bool,
-    /// What was tuned: how it is now, and how it is to be.
+    /// Tuned settings: their present and recommended values.
     pub changes: Vec<Change>,
     /// As it is now.
     pub before: Figures,
     /// As it is recommended; absent if nothing was found.
     pub after: Option<Figures>,
-    /// What keeps it from being cheaper.
+    /// Objectives that a cheaper setting would miss.
     pub binding: Vec<Binding>,
     /// Why nothing was found; absent if something was, or if the search was cut short at a setting that holds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +138,7 @@ pub struct Fewest {
     pub path: String,
     /// The smallest value.
     pub value: String,
-    /// What the next smaller value misses; absent if there is none.
+    /// Objective that the next smaller value misses; absent if there is no smaller value.
     pub below: Option<Binding>,
 }
 

@@ -28,7 +28,7 @@ fn each_knob_starts_where_the_scenario_has_it() {
     assert_eq!(at("HorizontalPodAutoscaler/shop/web.spec.minReplicas"), "2");
     assert_eq!(at("averageUtilization"), "65");
     assert_eq!(at("maxReplicas"), "6");
-    // What an autoscaler scales has no replicas of its own to set.
+    // Replicas of a workload with an autoscaler cannot be set.
     assert_eq!(at("Deployment/shop/api.spec.replicas"), "2");
     assert!(all.iter().all(|knob| !knob.path.contains("Deployment/shop/web.spec.replicas")));
     assert_eq!(at("cluster.nodePools[general].count"), "3");

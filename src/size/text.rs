@@ -300,7 +300,7 @@ fn fewest(one: &Fewest) -> String {
     }
 }
 
-/// What was not searched, where that is so.
+/// The part of the space that was not searched, if any.
 fn searched(answer: &Recommendation) -> Option<String> {
     let effort = &answer.effort;
     let local = (!effort.untried.is_empty()).then(|| {

@@ -43,7 +43,7 @@ pub(super) const NAMES: [(&str, Tune); 9] = [
     ("node-types", Tune::NodeTypes),
 ];
 
-/// What may be changed unless something else is said.
+/// Settings that may be changed by default.
 pub const DEFAULT: [Tune; 4] = [Tune::Hpa, Tune::Replicas, Tune::Nodes, Tune::NodeTypes];
 
 /// The mistake in an option `--tune`.

@@ -66,7 +66,7 @@ pub struct Nearest {
 /// A change of the nearest setting, and what it comes to with the seed that misses most.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trial {
-    /// What was changed: `limits`, for `--tune limits`, or the path of a setting beyond its values.
+    /// The changed setting: `limits`, for `--tune limits`, or the path of a setting beyond its values.
     pub change: String,
     /// The change, as `--set` takes it.
     pub set: Vec<String>,
@@ -74,7 +74,7 @@ pub struct Trial {
     pub misses: Option<Headroom>,
 }
 
-/// What a search that found nothing has run, by setting: each with its worst run.
+/// Runs of an unsuccessful search, by setting: each with its worst run.
 struct Tried<'a> {
     point: &'a Point,
     worst: &'a Unit,

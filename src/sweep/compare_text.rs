@@ -48,7 +48,7 @@ pub fn render(comparison: &Comparison, all: bool, style: Style) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What changes the bill, step by step; nothing where it stays the same.
+/// Changes of the bill, step by step; empty if there is none.
 fn waterfall(comparison: &Comparison, style: Style) -> Vec<String> {
     let Some(fall) = comparison.waterfall.as_ref().filter(|fall| !fall.steps.is_empty()) else {
         return Vec::new();

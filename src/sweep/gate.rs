@@ -1,7 +1,7 @@
 //! Selection of the figures that gate a comparison, and control of its false alarms.
 //!
 //! Any single figure can be significant by chance. Holm's procedure bounds the probability that any is, within
-//! one comparison, by [`FALSE_ALARMS`], whatever their number and correlation (Holm, Scandinavian Journal of
+//! one comparison, by `FALSE_ALARMS`, whatever their number and correlation (Holm, Scandinavian Journal of
 //! Statistics 6, 1979).
 
 use super::figures::{Better, FigureName};

@@ -18,7 +18,7 @@ const LEAST_COST_USD: f64 = 0.01;
 /// A heat map's colours span at least so many orders of magnitude: dark is a difference of a quarter or more.
 const LEAST_SPAN: f64 = 0.1;
 
-/// What a heat map shows of a row: the text of its cell, and an order of magnitude that is higher where it is worse.
+/// Cell of a row in a heat map: its text, and an order of magnitude that is higher where it is worse.
 type Shown<'a> = dyn Fn(&SweepRow) -> (String, Option<f64>) + 'a;
 
 /// All pictures of a sweep.

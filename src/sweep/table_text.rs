@@ -84,7 +84,7 @@ pub fn render(sweep: &SweepTable, style: Style) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What rows missed, each with the rows that missed just that.
+/// Missed objectives, each set with the rows that missed exactly these.
 fn misses(sweep: &SweepTable, rows: &[&SweepRow]) -> Vec<(String, Vec<String>)> {
     let mut misses: Vec<(String, Vec<String>)> = Vec::new();
     for row in rows.iter().filter(|row| !row.missed.is_empty()) {
@@ -233,7 +233,7 @@ pub(crate) fn verdict(row: &SweepRow) -> String {
     }
 }
 
-/// What each objective costs, the dearest first.
+/// Cost of each objective, most expensive first.
 fn prices(sweep: &SweepTable) -> Vec<String> {
     let mut prices: Vec<&ObjectivePrice> = sweep.prices.iter().collect();
     prices.sort_by(|one, other| other.month_usd.total_cmp(&one.month_usd));
@@ -277,7 +277,7 @@ pub(crate) fn conclusion(sweep: &SweepTable) -> String {
             let others = match sweep.rows.iter().filter(alike).count() {
                 0 | 1 => String::new(),
                 all => format!(
-                    "; {} that will do cost the same, as the nodes are what is paid for; {}",
+                    "; {} that hold all objectives cost the same, as only nodes are billed; {}",
                     counted(all as u64 - 1, "other setting"),
                     distinction(sweep, row)
                 ),

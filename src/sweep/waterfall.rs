@@ -11,7 +11,7 @@ use units::Money;
 /// A line of the bill of a month, as a measurement keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BillLine {
-    /// What is paid for.
+    /// The item paid for.
     pub what: String,
     /// For machines: hours for which they were paid in a month, mean over the seeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub struct BillLine {
 pub struct Waterfall {
     /// A month of the first side, US dollars.
     pub from_usd: Money,
-    /// What changes it, largest first; what is the same on both sides is none.
+    /// Changes of the bill, largest first; items with equal cost on both sides are omitted.
     pub steps: Vec<Step>,
     /// A month of the second side.
     pub to_usd: Money,
@@ -34,7 +34,7 @@ pub struct Waterfall {
 /// A change of the bill.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Step {
-    /// What changes it.
+    /// The changed item.
     pub what: String,
     /// By how much a month, US dollars.
     pub usd: Money,

@@ -128,7 +128,7 @@ pub struct FullYears {
     pub down_minutes: Spread,
 }
 
-/// What a year costs, whatever the service.
+/// Cost of a year, independent of the service.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct YearlyCost {
     /// US dollars of a composed year.

@@ -105,7 +105,7 @@ pub struct ServicePolicy {
     pub outlier_detection: Option<OutlierDetection>,
     /// Knative's activator before it.
     pub activator: Option<ActivatorPolicy>,
-    /// What the proxies of its callers do with calls from pods.
+    /// Effect of its callers' proxies on calls from pods.
     pub mesh: Option<Box<MeshRoute>>,
 }
 

@@ -54,7 +54,7 @@ impl DaemonSetController {
 }
 
 impl DaemonSetController {
-    /// What a sync does that looks at every node.
+    /// Outcome of a sync that examines every node.
     fn afresh(&self, view: ClusterView<'_>, id: DaemonSetId) -> String {
         let (mut backoff, mut rosters) = (self.backoff.clone(), BTreeMap::new());
         let mut actions = Actions::default();

@@ -2,7 +2,7 @@
 //! [`HpaInputs`], [`HpaHistory`] and the time, with the arithmetic of Kubernetes 1.36.
 //!
 //! [`reconcile`] is the whole sync. Where the write of the scale is answered later, [`decide`] gives
-//! the plan, and [`Plan::conclude`] the decision once the answer is known. Not responsible for
+//! the plan, and `Plan::conclude` the decision once the answer is known. Not responsible for
 //! gathering inputs from a store, nor for when a sync happens.
 //!
 //! Semantics: `reconcileAutoscaler` in `pkg/controller/podautoscaler/horizontal.go`.

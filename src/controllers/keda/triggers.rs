@@ -28,7 +28,7 @@ pub struct Activity {
     only_resources: bool,
     /// The formula over the other triggers, which replaces them.
     composed: Option<(Name, TriggerState)>,
-    /// What a target of type `AverageValue` counts.
+    /// Quantity that a target of type `AverageValue` counts.
     counted: &'static str,
 }
 

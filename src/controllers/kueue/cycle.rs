@@ -43,7 +43,7 @@ pub struct Admitted {
     pub created: (SimTime, u64),
     /// When it was admitted.
     pub since: SimTime,
-    /// What it uses.
+    /// Quota in use.
     pub usage: Usage,
     /// Whether it has been asked to make room.
     pub is_evicted: bool,
@@ -229,7 +229,7 @@ fn most_that_helps(
     found
 }
 
-/// What the workloads of one cycle take. Preempted ones keep their quota until they have ended: the next cycle counts it as
+/// Quota taken by the workloads of one cycle. Preempted ones keep their quota until they have ended: the next cycle counts it as
 /// used again.
 struct Cycle {
     quotas: Quotas,

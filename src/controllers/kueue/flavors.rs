@@ -12,7 +12,7 @@ use cluster::pod_template::{PodSpec, TaintEffect};
 use units::Quantity;
 use units::quantity::Format;
 
-/// What a workload needs to be admitted, in order of preference.
+/// Step that a workload needs before it can be admitted, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// More than there ever is.
@@ -23,7 +23,7 @@ pub enum Mode {
     Fit,
 }
 
-/// What a flavor needs, from the worst to the best (`preemptionMode`).
+/// Step that a flavor needs, from the worst to the best (`preemptionMode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// More than there ever is.
@@ -55,7 +55,7 @@ pub type Simulate<'a> = &'a dyn Fn(&FlavorResource, i64) -> (Need, bool);
 /// Flavors for a workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
-    /// What it needs.
+    /// The step that it needs.
     pub mode: Mode,
     /// Whether it needs more than the nominal quota of its queue.
     pub borrows: bool,
@@ -90,7 +90,7 @@ pub struct Search<'a> {
     pub queue: (&'a Name, &'a ClusterQueueSpec),
     /// The ResourceFlavors.
     pub flavors: &'a BTreeMap<Name, &'a ResourceFlavorSpec>,
-    /// What preemption would give.
+    /// Simulation of preemption.
     pub simulate: Simulate<'a>,
 }
 
@@ -210,7 +210,7 @@ fn accepts(
     }
 }
 
-/// What these amounts need in a flavor beside those before them, and whether they borrow: the worst of them
+/// Step that these amounts need in a flavor beside those before them, and whether they borrow: the worst of them
 /// (`fitsResourceQuota`).
 fn need_of(
     Search { quotas, queue: (queue, spec), simulate, .. }: Search<'_>,

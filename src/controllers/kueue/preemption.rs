@@ -41,7 +41,7 @@ pub fn victims(
         let (quota, used) = quotas.of(&head.queue, resource);
         (quota.nominal_milli, used)
     };
-    // What fits into its own quota it takes back from whom it may reclaim, whatever their priority.
+    // Within its own quota it reclaims from any workload that it may preempt, regardless of priority.
     let is_own = wanted.iter().all(|(resource, amount)| {
         let (nominal, used) = nominal_and_used(resource);
         used + amount <= nominal
@@ -80,7 +80,7 @@ pub fn victims(
     found.into_iter().map(preemption).collect()
 }
 
-/// What an amount needs that is not free, and whether it borrows once that has been done (`SimulatePreemption`).
+/// Preemption mode for an amount that is not free, and whether it would borrow after the preemptions (`SimulatePreemption`).
 pub fn simulate(
     setup: &Setup<'_>,
     quotas: &Quotas,

@@ -33,13 +33,13 @@ impl QueueQuotas {
         self.usage.get(resource).copied().unwrap_or_default()
     }
 
-    /// What it never lends (`localQuota`).
+    /// Quota that it never lends (`localQuota`).
     fn guaranteed(&self, resource: &FlavorResource) -> i64 {
         let FlavorQuota { nominal_milli, lending_limit_milli, .. } = self.quota(resource);
         lending_limit_milli.map_or(0, |limit| (nominal_milli - limit).max(0))
     }
 
-    /// What it uses of the cohort's quota.
+    /// Its usage of the cohort's quota.
     fn used_of_cohort(&self, resource: &FlavorResource) -> i64 {
         (self.used(resource) - self.guaranteed(resource)).max(0)
     }

@@ -57,7 +57,7 @@ pub struct PodSet<'a> {
     pub name: Name,
     /// Spec of its pods.
     pub pod: &'a PodSpec,
-    /// What one of them requests, thousandths of a unit, with the defaults that their namespace gives them
+    /// Requests of one pod, thousandths of a unit, with the defaults that their namespace gives them
     /// (`AdjustResources`).
     pub each: BTreeMap<Name, i64>,
     /// Number of pods still to come or running.
@@ -65,7 +65,7 @@ pub struct PodSet<'a> {
 }
 
 impl PodSet<'_> {
-    /// What a number of these pods request together, thousandths of a unit.
+    /// Requests of a number of these pods together, thousandths of a unit.
     pub fn requests(&self, count: i64, counts_pods: bool) -> BTreeMap<Name, i64> {
         let together = |(resource, each): (&Name, &i64)| {
             let together = each.saturating_mul(count);
@@ -236,7 +236,7 @@ pub(super) fn completions_follow(job: &Job) -> bool {
     job.meta.annotations.get(EQUAL_COMPLETIONS).is_some_and(|text| **text == *"true")
 }
 
-/// What a pod of this spec requests, thousandths of a unit.
+/// Requests of a pod of this spec, thousandths of a unit.
 fn requests_of(view: ClusterView<'_>, namespace: &Name, pod: &PodSpec) -> BTreeMap<Name, i64> {
     let defaulted = view.store().defaulted_by_limit_ranges(namespace, pod);
     let requests = pod_requests(defaulted.as_ref().unwrap_or(pod));

@@ -39,7 +39,7 @@ pub struct BasicCanary {
     pub weight: i32,
     /// All of them.
     pub max_weight: i32,
-    /// What it may have more or less.
+    /// Limits of `maxSurge` and `maxUnavailable` in pods.
     pub fenceposts: Fenceposts,
     /// The new version; absent until its ReplicaSet exists.
     pub new: Option<SetSize>,

@@ -32,7 +32,7 @@ pub(super) struct LastSync {
     status: RolloutStatus,
     /// The versions that have pods or a name.
     versions: Vec<Version>,
-    /// What the versions should have; only with a canary.
+    /// Desired replicas of the versions; only with a canary.
     goal: Option<super::canary::Counts>,
     set_weight: i32,
 }
@@ -141,7 +141,7 @@ impl LastSync {
         }
     }
 
-    /// What it waits for.
+    /// The condition it waits for.
     fn next(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = &self.status;
         if let Some(since) = status.aborted_at {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Likeness {
     pass: Outline,
-    /// What the pool's limits get back.
+    /// Capacity released from the pool's limits.
     capacity: Amounts,
     pool: Name,
     /// The price follows from these.
@@ -44,7 +44,7 @@ impl<'r, 'a> Refusals<'r, 'a> {
         }
     }
 
-    /// What candidates that are refused alike have in common; `None` if the candidate has to be tried by itself.
+    /// Common traits of candidates that are refused alike; `None` if the candidate has to be tried by itself.
     pub(super) fn likeness(&mut self, round: &Round<'_>, one: &Candidate) -> Option<Likeness> {
         let outlines = self.outlines.as_mut()?;
         let moved: Vec<&Arc<Pod>> =

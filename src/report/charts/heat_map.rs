@@ -8,9 +8,9 @@ use super::scene::{Anchor, Color, Scene, Text, WIDTH};
 pub struct HeatMap {
     /// Title.
     pub title: String,
-    /// What the columns are.
+    /// Title of the columns.
     pub across: String,
-    /// What the rows are.
+    /// Title of the rows.
     pub down: String,
     /// Values of the columns.
     pub columns: Vec<String>,
@@ -21,7 +21,7 @@ pub struct HeatMap {
 /// A cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeatCell {
-    /// What is written in it; empty if there is no run.
+    /// Its text; empty if there is no run.
     pub text: String,
     /// Its place between the best (0) and the worst (1); absent without a figure.
     pub share: Option<f64>,

@@ -10,7 +10,7 @@ use super::scene::{Anchor, Color, Scene, Text};
 pub struct Scatter {
     /// Title.
     pub title: String,
-    /// What the vertical axis is: a latency.
+    /// Title of the vertical axis: a latency.
     pub up: String,
     /// The points.
     pub points: Vec<ScatterPoint>,

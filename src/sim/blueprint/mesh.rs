@@ -87,7 +87,7 @@ impl Blueprint<'_> {
         })
     }
 
-    /// What the mesh's objects say of calls to the Services of the traffic, in words.
+    /// Settings of the mesh's objects for calls to the Services of the traffic, as text.
     pub(super) fn mesh_rules(
         &self,
         traffic: &[(NamespacedName, ServiceTraffic)],
@@ -173,7 +173,7 @@ struct Subsets<'b, 't> {
 }
 
 impl Subsets<'_, '_> {
-    /// What proxies do with the calls to a Service.
+    /// Effect of proxies on the calls to a Service.
     fn route(&mut self, target: &Target) -> MeshRoute {
         let routing = &self.blueprint.mesh_routing;
         let connect_timeout = routing.policy(target).connect_timeout.unwrap_or(CONNECT_TIMEOUT);

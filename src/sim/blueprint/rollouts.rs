@@ -58,7 +58,7 @@ pub(super) fn unmeasured(objects: &[Action], rules: &[metrics::MetricRule]) -> V
                     "AnalysisTemplate {template}: no rule defines what its metric {name} measures: it always succeeds"
                 );
                 let help = format!(
-                    "say in the scenario what it is: metrics.custom: [{{name: {name}, measure: successRate, service: ...}}]"
+                    "define it in the scenario: metrics.custom: [{{name: {name}, measure: successRate, service: ...}}]"
                 );
                 warnings.push(Diagnostic::warning("unserved-metric", message).help(help));
             } else if let Some(problem) = [&metric.success_condition, &metric.failure_condition]

@@ -35,7 +35,7 @@ pub struct CallExplanation {
     dns: Option<Verdict>,
     /// By port of the called pod.
     ports: Vec<(u16, Verdict)>,
-    /// What the proxies of a mesh do with it.
+    /// Effect of the mesh's proxies on it.
     mesh: Vec<String>,
 }
 
@@ -173,7 +173,7 @@ impl Simulation {
         })
     }
 
-    /// What the proxies of a mesh do with a call: those that it passes, and the rules for it.
+    /// Effect of the proxies of a mesh on a call: the proxies that it passes, and their rules.
     fn mesh_rules(&self, from: &CallEnd, to: &CallEnd) -> Vec<String> {
         let view = self.view();
         let has_proxy = |end: &CallEnd| {

@@ -17,11 +17,11 @@ pub const MANY: usize = 7;
 /// Knobs whose next lower level is traded for something else: those that save most by it.
 const TRADED: usize = 4;
 
-/// What a descent knows besides the samples.
+/// Inputs of a descent besides the samples.
 pub struct DescentContext<'a> {
     /// The knobs.
     pub space: &'a Space,
-    /// What is known.
+    /// The known results.
     pub journal: &'a Journal,
     /// A cost below which a point cannot be, known without a run; zero if nothing is.
     pub floor: &'a dyn Fn(&Point) -> f64,

@@ -14,10 +14,10 @@ pub struct Unit {
     pub replication: u32,
 }
 
-/// What a unit showed.
+/// Result of a unit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// What it costs, in any unit.
+    /// Its cost, in any unit.
     pub cost: f64,
     /// The room to each limit, as a share of it; negative where it is missed.
     pub headrooms: Vec<f64>,
@@ -36,7 +36,7 @@ impl Sample {
     }
 }
 
-/// What several replications say of a point.
+/// Result of several replications of a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Verdict {
     /// Whether every limit holds with each of them.

@@ -52,7 +52,7 @@ const FRESH_BATCH: usize = 10;
 /// Combinations of choices that are looked at, those with the lowest possible cost first.
 const CHOICES: usize = 64;
 
-/// What a search found.
+/// Result of a search.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The cheapest point that holds with every replication, the fresh ones included.

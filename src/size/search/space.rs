@@ -5,11 +5,11 @@
 pub struct Knob {
     /// How many levels it has, at least one. Those of a ladder go from the leanest to the most generous.
     pub levels: usize,
-    /// What the levels have to do with each other, and with the cost.
+    /// Relation of the levels to each other and to the cost.
     pub kind: KnobKind,
 }
 
-/// What a knob's levels have to do with each other.
+/// Relation of a knob's levels to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnobKind {
     /// Fewer cost less, such as nodes.

@@ -15,13 +15,13 @@ use report::Report;
 /// Seconds of a month of 730 hours, as the report has it.
 const MONTH_SECONDS: f64 = 730.0 * 3_600.0;
 
-/// What the incidents of one year did: to each service the requests that failed and the seconds down; to the bill.
+/// Effects of the incidents of one year: failed requests and seconds down of each service, and the change of the bill.
 struct Year {
     services: Vec<(f64, f64)>,
     usd: f64,
 }
 
-/// What each kind of incident did, in the mean of the composed years.
+/// Effects of each kind of incident, mean over the composed years.
 struct Drawn {
     /// Incidents in a year.
     per_year: Vec<f64>,
@@ -151,7 +151,7 @@ impl Kinds<'_> {
         libm::sqrt(squares.sum())
     }
 
-    /// What the kinds of failure do to a service: the one without which most requests would be answered first.
+    /// Effects of the kinds of failure on a service, ordered by the requests that would succeed without them, most first.
     fn told(&self, failures: Failures<'_>, service: usize) -> Vec<FailureReport> {
         let processes = failures.processes.iter();
         let named = processes.map(|process| (named(&process.fault), process.source.clone()));
@@ -197,8 +197,8 @@ impl Kinds<'_> {
         (sum.0 / count, sum.1 / count)
     }
 
-    /// What would not go wrong in a year without a kind of failure: what it does by itself, and what it does beyond the
-    /// others when they meet. Nothing for the failures that meet, which nobody can remove as such.
+    /// Failed requests and seconds down that a year would not have without a kind of failure: its effect by itself, and
+    /// its additional effect when it meets others. Nothing for the failures that meet, which nobody can remove as such.
     fn avoided(&self, kind: usize, service: usize) -> (f64, f64) {
         let Some((meeting, single)) = self.probes.split_last() else { return (0.0, 0.0) };
         if kind >= single.len() {

@@ -22,7 +22,7 @@ const STEPS_MAX: usize = 8;
 /// fresh cluster, but spends little time in it. The frequent kinds, of which a few suffice, must not crowd out the others.
 const AGEING_MAX: usize = 4;
 
-/// What an incident did.
+/// Effects of an incident.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     /// Its kind.

@@ -2,7 +2,7 @@
 
 use report::{Report, ServiceReport};
 
-/// What an incident did beyond what goes wrong anyway.
+/// Effects of an incident in addition to failures that occur anyway.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Effects {
     /// To each service that clients ask, in the order of their names: requests that failed, seconds down.
@@ -11,7 +11,7 @@ pub(super) struct Effects {
     pub usd: f64,
 }
 
-/// What a run had go wrong beyond another.
+/// Effects present in one run and absent in another.
 pub(super) fn effect(with: &Report, without: &Report) -> Effects {
     let without_it = clients(without);
     let services = clients(with).into_iter().zip(without_it).map(|(with, without)| {

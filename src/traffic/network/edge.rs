@@ -15,7 +15,7 @@ pub(crate) struct Edge {
     pub service: u32,
     /// The service whose endpoints get them: the same, or a subset of its pods.
     pub pods: u32,
-    /// What the proxies of a mesh do besides timeouts and retries; absent without.
+    /// Effect of the proxies of a mesh besides timeouts and retries; absent without a mesh.
     pub mesh: Option<Box<MeshEdge>>,
     /// Timeouts of calls, including retries.
     pub(super) deadlines: Deadlines<Call>,
@@ -40,7 +40,7 @@ pub(crate) struct Edge {
     pub retrying: u64,
 }
 
-/// What the proxies of a mesh do with the calls on an edge.
+/// Effect of the proxies of a mesh on the calls of an edge.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MeshEdge {
     /// Alternative edges with the sum of the weights up to each; empty without a choice.

@@ -58,7 +58,7 @@ impl Traffic {
         id: NodeCpuId,
         claims: &[CpuClaim],
     ) -> Option<(Held, SimTime)> {
-        // What is granted of a pod's own demand is told as a mean over time.
+        // CPU granted to a pod's own demand is reported as a mean over time.
         if claims.iter().any(|claim| claim.own > 0.0) {
             return None;
         }
