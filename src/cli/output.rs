@@ -40,7 +40,7 @@ impl OutputOptions {
     }
 
     /// A progress bar on standard error with `length` steps; hidden if progress is off.
-    pub(crate) fn progress_bar(&self, length: u64, what: &'static str) -> ProgressBar {
+    pub(crate) fn progress_bar(self, length: u64, what: &'static str) -> ProgressBar {
         if !self.progress {
             return ProgressBar::hidden();
         }

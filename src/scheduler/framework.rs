@@ -283,6 +283,7 @@ pub trait ScorePlugin: fmt::Debug + Send + Sync {
 pub type PreScore<'c> = Option<Box<dyn NodeScore + 'c>>;
 
 /// Scores nodes individually, without normalization.
+#[expect(clippy::unnecessary_wraps, reason = "plugins return it as the result of their PreScore")]
 pub(crate) fn score_by<'c>(score: impl Fn(&NodeInfo) -> i64 + 'c) -> PreScore<'c> {
     Some(Box::new(score))
 }
