@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::build::{ReportInput, ServiceFacts};
-use super::figures::clock;
+use super::figures::{clock, count};
 use super::model::{LogEntry, Report};
 use cluster::Kind;
 use traffic::{FailureCause, MinuteFigures};
@@ -13,6 +13,9 @@ const AFTERMATH: f64 = 300.0;
 
 /// Disturbances no more than this many seconds apart are named together.
 const SAME_TIME: f64 = 60.0;
+
+/// Minimum share of the bad requests for which a second disturbance is named.
+const NAMED: f64 = 0.02;
 
 const AUTOSCALER: &str = "the autoscaler's lag";
 const CRASH: &str = "a crash";
@@ -106,8 +109,8 @@ impl Disturbances {
         blamed
     }
 
-    /// Description of the cause of most bad requests; `None` if it is overload or a lack of workers alone, or stated by the failures
-    /// themselves.
+    /// Description of the causes of most bad requests, with the number of each if there are several; `None` if it is
+    /// overload or a lack of workers alone, or stated by the failures themselves.
     pub fn cause(
         &self,
         counts: &[(u64, u64)],
@@ -125,16 +128,35 @@ impl Disturbances {
             *weight += bad;
             *first = (*first).or(blame.position);
         }
-        let (what, (_, position)) = weights.into_iter().max_by_key(|(_, (weight, _))| *weight)?;
-        match position.and_then(|position| self.all.get(position)) {
+        let bad: u64 = weights.values().map(|(weight, _)| weight).sum();
+        let (what, (most, position)) = weights.iter().max_by_key(|(_, (weight, _))| *weight)?;
+        let disturbance = |position: &Option<usize>| self.all.get((*position)?);
+        match disturbance(position) {
             Some(cause) => {
-                let beside = self.beside(cause).map_or_else(String::new, |one| {
-                    format!(", and {} at {}", one.description, clock(one.at))
+                let said = format!("{} at {}", cause.description, clock(cause.at));
+                let next = weights.iter().filter(|(other, (weight, position))| {
+                    *other != what && *weight as f64 >= NAMED * bad as f64 && position.is_some()
                 });
-                Some(format!("{} at {}{beside}", cause.description, clock(cause.at)))
+                let next = next.max_by_key(|(_, (weight, _))| *weight);
+                let next =
+                    next.and_then(|(_, (weight, position))| Some((weight, disturbance(position)?)));
+                Some(match (self.beside(cause), next) {
+                    (Some(beside), _) => {
+                        format!("{said}, and {} at {}", beside.description, clock(beside.at))
+                    }
+                    (None, Some((weight, next))) => format!(
+                        "{said} ({} of {} bad requests), and {} at {} ({})",
+                        count(*most),
+                        count(bad),
+                        next.description,
+                        clock(next.at),
+                        count(*weight)
+                    ),
+                    (None, None) => said,
+                })
             }
-            None if what == AUTOSCALER => Some("the autoscaler lagged behind the load".to_owned()),
-            None if what == NOT_LISTENING => {
+            None if *what == AUTOSCALER => Some("the autoscaler lagged behind the load".to_owned()),
+            None if *what == NOT_LISTENING => {
                 Some("pods were Ready before listening, or gone before clients noticed".to_owned())
             }
             None => None,

@@ -2,11 +2,14 @@
 
 use super::figures::{DEPENDENCY, causes, counted, number, percent, span};
 use super::model::{ObjectiveResult, Report, ServiceReport, WorkloadReport};
+use traffic::FailureCause;
 
 /// Minimum number of retries per request that is mentioned.
 const RETRIED: f64 = 0.5;
 /// Minimum share of throttled time that is mentioned.
 const THROTTLED: f64 = 0.005;
+/// Minimum share of the failed requests that a lack of capacity can fail, for which such a lack is mentioned.
+const FAILED_BY_LACK: f64 = 0.1;
 /// Minimum share of requests that waited in an activator that is mentioned.
 const HELD: f64 = 0.005;
 /// Minimum total time that pods waited for nodes that is mentioned, seconds.
@@ -32,13 +35,14 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
     let is_unexplained = disturbance.is_none();
     let mut reasons = Vec::from_iter(disturbance);
     let is_latency = ["latency", "TTFT", "TPOT"].iter().any(|one| missed.figure.starts_with(one));
+    // Failures of a class are described in the same words as those of a service.
+    let of_class = class.map(|class| ServiceReport {
+        failed_by_cause: class.failed_by_cause.clone(),
+        ..service.clone()
+    });
+    let judged = of_class.as_ref().unwrap_or(service);
     if !is_latency || missed.value_number.is_none() {
-        // Failures of a class are described in the same words as those of a service.
-        let of_class = class.map(|class| ServiceReport {
-            failed_by_cause: class.failed_by_cause.clone(),
-            ..service.clone()
-        });
-        reasons.extend(failures(report, of_class.as_ref().unwrap_or(service)));
+        reasons.extend(failures(report, judged));
     }
     if is_latency {
         reasons.extend(held(service));
@@ -59,7 +63,8 @@ pub(super) fn of(report: &Report, missed: &ObjectiveResult, disturbance: Option<
             }),
         );
     }
-    reasons.extend(behind.iter().flat_map(|workload| troubles(workload)));
+    let was_short = is_latency || failed_by_lack(judged) >= FAILED_BY_LACK;
+    reasons.extend(behind.iter().flat_map(|workload| troubles(workload, was_short)));
     if reasons.is_empty() {
         reasons.extend(busiest(&behind));
     }
@@ -144,6 +149,23 @@ fn failures(report: &Report, service: &ServiceReport) -> Option<String> {
     })
 }
 
+/// Share of the failed requests whose cause can be a lack of capacity; 1 without failed requests, because then the
+/// objective was missed by slow ones. A CPU limit refuses no connection and makes no node die.
+fn failed_by_lack(service: &ServiceReport) -> f64 {
+    const BY_LACK: [FailureCause; 5] = [
+        FailureCause::QueueFull,
+        FailureCause::Timeout,
+        FailureCause::Shed,
+        FailureCause::CircuitOpen,
+        FailureCause::Dependency,
+    ];
+    let failed: u64 = service.failed_by_cause.iter().map(|(_, count)| count).sum();
+    let is_by_lack = |label: &str| BY_LACK.iter().any(|one| one.label() == label);
+    let by_lack = service.failed_by_cause.iter().filter(|(label, _)| is_by_lack(label));
+    let by_lack: u64 = by_lack.map(|(_, count)| count).sum();
+    if failed == 0 { 1.0 } else { by_lack as f64 / failed as f64 }
+}
+
 /// The load added by retries, if significant.
 fn retries(service: &ServiceReport) -> Option<String> {
     let each = service.retries? as f64 / service.arrived.max(1) as f64;
@@ -201,11 +223,11 @@ fn busiest(workloads: &[&WorkloadReport]) -> Option<String> {
     })
 }
 
-/// Problems of a workload that make its service slow or unavailable.
-fn troubles(workload: &WorkloadReport) -> Vec<String> {
+/// Problems of a workload that make its service slow or unavailable; `was_short` if a lack of capacity may be one.
+fn troubles(workload: &WorkloadReport, was_short: bool) -> Vec<String> {
     let name = &workload.workload;
     let mut troubles = Vec::new();
-    if workload.hpa_at_maximum_seconds > 0.0 {
+    if was_short && workload.hpa_at_maximum_seconds > 0.0 {
         troubles.push(at_maximum(workload));
     }
     if workload.pending_pod_seconds >= PENDING {
@@ -215,7 +237,8 @@ fn troubles(workload: &WorkloadReport) -> Vec<String> {
     if workload.restarts > 0 {
         troubles.push(format!("{} of containers of {name}", counted(workload.restarts, "restart")));
     }
-    if let Some(throttled) = workload.cpu_throttled.filter(|share| *share >= THROTTLED) {
+    let throttled = workload.cpu_throttled.filter(|share| was_short && *share >= THROTTLED);
+    if let Some(throttled) = throttled {
         troubles
             .push(format!("the CPU limit throttled {name} for {} of the time", percent(throttled)));
     }
