@@ -201,7 +201,25 @@ fn because(baseline: &Measurement, candidate: &Measurement, name: &FigureName) -
     let is_it = |one: &&Missed| (&one.subject, &one.figure) == (&name.subject, &name.figure);
     let missed = candidate.missed.iter().find(is_it);
     let missed = missed.filter(|_| !baseline.missed.iter().any(|one| is_it(&one)));
-    missed.map(|one| one.because.clone()).unwrap_or_default()
+    let Some(missed) = missed else { return String::new() };
+    let of = baseline.seeds.len();
+    let with = match missed.seeds.len() {
+        all if all == of => String::new(),
+        some => format!("with {some} of {of} seeds: "),
+    };
+    format!("{with}{}", only_here(&missed.because, &baseline.missed))
+}
+
+/// Those of the reasons that the other side does not have, as these cannot make a difference; all of them if it has
+/// each.
+fn only_here(because: &str, others: &[Missed]) -> String {
+    // The number of requests in brackets may differ.
+    let cause = |reason: &str| reason.split(" (").next().unwrap_or_default().to_owned();
+    let is_elsewhere = |reason: &&str| {
+        others.iter().flat_map(|one| one.because.split("; ")).any(|one| cause(one) == cause(reason))
+    };
+    let only: Vec<&str> = because.split("; ").filter(|one| !is_elsewhere(one)).collect();
+    if only.is_empty() { because.to_owned() } else { only.join("; ") }
 }
 
 fn compared(one: &Measured, other: &Measured, tolerance: f64, is_gated: bool) -> ComparedFigure {
@@ -323,13 +341,27 @@ pub(super) mod tests {
             Comparison::new(one, other, 0.0, &Filter::default())
         };
         let of_figure = |one, other| compare(one, other).figures[0].because.clone();
-        assert_eq!(of_figure(&met, &late), "Node a was lost");
+        assert_eq!(of_figure(&met, &late), "with 1 of 2 seeds: Node a was lost");
         assert_eq!(of_figure(&late, &met), "");
         assert_eq!(of_figure(&late, &late), "");
         // What was missed for another figure is no reason of this one.
         let other =
             Measurement { missed: vec![missed("availability", "Node b was lost")], ..met.clone() };
         assert_eq!(of_figure(&met, &other), "");
+        // What happened on both sides makes no difference between them.
+        let because = "Node b was lost (9 of 10 bad requests); the CPU limit throttled web";
+        let throttled = Measurement { missed: vec![missed("latency p95", because)], ..met.clone() };
+        assert_eq!(of_figure(&other, &throttled), "with 1 of 2 seeds: the CPU limit throttled web");
+        assert_eq!(
+            of_figure(
+                &other,
+                &Measurement {
+                    missed: vec![missed("latency p95", "Node b was lost")],
+                    ..met.clone()
+                }
+            ),
+            "with 1 of 2 seeds: Node b was lost"
+        );
 
         let by = |because: &str| Some(MissedBy { seeds: vec![2], because: because.into() });
         let told = |one: &Measurement, other: &Measurement| {

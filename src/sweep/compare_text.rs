@@ -90,7 +90,8 @@ fn summary(comparison: &Comparison, style: Style) -> Vec<String> {
             );
             // On one line, however long, so that a search for the failure also finds its cause.
             let because = if verdict == Verdict::Worse && !figure.because.is_empty() {
-                format!("; objective missed: {}", figure.because)
+                let separator = if figure.because.starts_with("with ") { " " } else { ": " };
+                format!("; objective missed{separator}{}", figure.because)
             } else {
                 String::new()
             };
@@ -159,15 +160,21 @@ fn objectives(comparison: &Comparison, style: Style) -> Vec<String> {
 /// How a side missed an objective, in words. `told` are the reasons of the one above.
 fn how(missed: Option<&MissedBy>, seeds: usize, told: &str) -> String {
     let Some(MissedBy { seeds: with, because }) = missed else { return "not missed".to_owned() };
-    let with = if with.len() == seeds {
-        "missed".to_owned()
-    } else {
-        format!("missed with {} of {seeds} seeds", with.len())
+    // The reasons are those of the first of these seeds.
+    let (with, first) = match &with[..] {
+        [seed] if seeds > 1 => {
+            (format!("missed with 1 of {seeds} seeds (seed {seed})"), String::new())
+        }
+        [first, ..] if seeds > 1 => {
+            let number = with.len();
+            (format!("missed with {number} of {seeds} seeds"), format!("; with seed {first}"))
+        }
+        _ => ("missed".to_owned(), String::new()),
     };
     match &**because {
         "" => with,
         again if again == told => format!("{with} for the same reasons"),
-        because => format!("{with} because {because}"),
+        because => format!("{with}{first} because {because}"),
     }
 }
 
