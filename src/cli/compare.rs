@@ -14,6 +14,7 @@ use files::Loader;
 use files::{read_bytes, write_file};
 use report::charts;
 use report::text::Style;
+use scenario::Override;
 use scenario::resolved::ResolvedScenario;
 use sweep::compare::{Comparison, Verdict};
 use sweep::gate::{Filter, service_of};
@@ -104,6 +105,13 @@ pub fn run(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let kept = arguments.baseline.as_deref().map(read_baseline).transpose()?;
+    if arguments.settings.settings.iter().any(Override::is_seed) {
+        return Err(Failure::Input(
+            "--set seed=... would change nothing: both sides run with the same seeds; write --seed for the first of \
+             them, --seeds for their number"
+                .to_owned(),
+        ));
+    }
     let sides = sides(arguments)?;
     if sides.len() + usize::from(kept.is_some()) < 2 && arguments.save.is_none() {
         return Err(Failure::Input(

@@ -140,6 +140,13 @@ impl Grid {
             let bytes = read_bytes(file).map_err(Failure::Input)?;
             return table(&bytes).map_err(|error| Failure::Input(format!("{file}: {error}")));
         }
+        if self.vary.iter().any(|one| one.path == "seed") {
+            return Err(Failure::Input(
+                "--vary seed=... would make equal rows: all settings run with the same seeds; write --seeds for their \
+                 number"
+                    .to_owned(),
+            ));
+        }
         let varied = self.vary.iter().map(|one| one.path.clone()).collect();
         if let Some(sample) = self.sample {
             return Ok((varied, sample.of(&self.vary)));

@@ -87,6 +87,11 @@ impl Override {
         Self { text, target: Target::Scenario, steps, value }
     }
 
+    /// True for the scenario's `seed`, which is without effect where a command chooses the seeds.
+    pub fn is_seed(&self) -> bool {
+        self.target == Target::Scenario && self.steps == ["seed"]
+    }
+
     /// The manifest object to be changed; `None` for an override in the scenario.
     pub fn object(&self) -> Option<&ObjectReference> {
         match &self.target {
