@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use capacity::failures::{FailureRate, Of, rate_of};
 use engine::SimDuration;
 use faults::{FaultKind, RandomFault};
-use report::Report;
+use report::{Report, WorkloadReport};
 use scenario::cluster::NodePool;
 use scenario::resolved::ResolvedScenario;
 
@@ -50,7 +50,7 @@ fn population(resolved: &ResolvedScenario, base: &Report, fault: &RandomFault) -
         let name = fault.workload.as_ref().map(ToString::to_string);
         let is_meant = |workload: &str| name.as_ref().is_none_or(|own| *own == workload);
         let meant = base.workloads.iter().filter(|one| is_meant(&one.workload));
-        return meant.map(|one| one.ready.mean).sum();
+        return meant.map(|one| ready_after_warm_up(base, one)).sum();
     }
     if fault.fault == FaultKind::KillZone {
         let zones = pools.iter().filter(|pool| is_meant(&pool.name)).flat_map(|pool| &pool.zones);
@@ -58,6 +58,16 @@ fn population(resolved: &ResolvedScenario, base: &Report, fault: &RandomFault) -
     }
     let meant = base.cluster.pools.iter().filter(|pool| is_meant(&pool.pool));
     meant.map(|pool| pool.nodes.mean).sum()
+}
+
+/// The mean number of ready pods without the warm-up, which comes once in a run and not once in every hour of a year.
+fn ready_after_warm_up(base: &Report, workload: &WorkloadReport) -> f64 {
+    let warm_up_seconds = base.run.warm_up_ms as f64 / 1000.0;
+    let ends = base.interval_ends_seconds.iter().zip(&workload.series.ready);
+    let counted = ends.filter(|(end, _)| **end > warm_up_seconds).map(|(_, ready)| *ready);
+    let (intervals, sum) =
+        counted.fold((0.0, 0.0), |(count, sum), ready| (count + 1.0, sum + ready));
+    if intervals > 0.0 { sum / intervals } else { workload.ready.mean }
 }
 
 /// The failures of which the scenario does not say how often they come, with the sources of their rates.
