@@ -4,6 +4,7 @@ use wavetank::cluster::Kind;
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
 use wavetank::cluster::claim::{AccessMode, ClaimContent, ClaimSpec};
 use wavetank::cluster::deployment::IntOrPercent;
+use wavetank::cluster::namespace::NamespaceSpec;
 use wavetank::cluster::node::{
     ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
 };
@@ -219,6 +220,45 @@ fn what_a_filter_said_of_the_nominated_node_is_told_though_pre_filter_names_othe
         ),
         "{message}"
     );
+}
+
+#[test]
+fn a_namespace_selector_that_no_labels_satisfy_as_well_selects_pods_of_every_namespace() {
+    let requirement = |operator, values: &[&str]| Requirement {
+        key: "env".into(),
+        operator,
+        values: values.iter().map(|value| (*value).into()).collect(),
+    };
+    let of = |requirement| Some(Selector { requirements: vec![requirement] });
+    for (namespace_selector, selects) in [
+        (of(requirement(Operator::NotIn, &["test"])), true),
+        (of(requirement(Operator::DoesNotExist, &[])), true),
+        (of(requirement(Operator::In, &["prod"])), false),
+        (of(requirement(Operator::Exists, &[])), true),
+        (None, false),
+    ] {
+        let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+        let node = cluster.add_node("a", 4000, &[]);
+        let labels = [("env", "test")].into_iter().collect();
+        cluster.act(Action::create(
+            ObjectMeta { labels, ..ObjectMeta::new("", "default") },
+            NamespaceSpec,
+        ));
+        cluster.create_on("other", template(100, 0), node);
+        let mut shy = template(100, 0);
+        shy.spec.affinity.required_anti.push(PodAffinityTerm {
+            selector: Some(Selector::default()),
+            match_label_keys: Vec::new(),
+            mismatch_label_keys: Vec::new(),
+            namespaces: vec!["elsewhere".into()],
+            namespace_selector: namespace_selector.clone(),
+            topology_key: HOSTNAME_LABEL.into(),
+        });
+        cluster.create("shy", shy);
+        let verdict = cluster.next().unwrap().decision.verdict;
+        let waits = matches!(verdict, Verdict::Waits { .. });
+        assert_eq!(waits, selects, "{namespace_selector:?}");
+    }
 }
 
 #[test]
