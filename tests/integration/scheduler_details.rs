@@ -223,6 +223,31 @@ fn what_a_filter_said_of_the_nominated_node_is_told_though_pre_filter_names_othe
 }
 
 #[test]
+fn the_plugin_that_rejected_the_nominated_node_is_named_among_those_that_narrowed_the_nodes() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    for (name, milli_cpu) in [("a", 1000), ("b", 4000), ("c", 4000)] {
+        cluster.add_node(name, milli_cpu, &[]);
+    }
+    let mut wants_a = template(2000, 0);
+    wants_a.spec.affinity.required_node = Some(vec![NodeSelectorTerm {
+        match_expressions: Vec::new(),
+        match_fields: vec![Requirement {
+            key: "metadata.name".into(),
+            operator: Operator::In,
+            values: vec!["a".into()],
+        }],
+    }]);
+    let pod = cluster.create("pod", wants_a);
+    cluster.act(Action::NominatePod(pod, cluster.store.node_named("a")));
+    let Verdict::Waits { message, .. } = cluster.next().unwrap().decision.verdict else {
+        panic!("it fits nowhere")
+    };
+    let says = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) \
+                [NodeAffinity NodeResourcesFit].";
+    assert!(message.starts_with(says), "{message}");
+}
+
+#[test]
 fn a_namespace_selector_that_no_labels_satisfy_as_well_selects_pods_of_every_namespace() {
     let requirement = |operator, values: &[&str]| Requirement {
         key: "env".into(),
