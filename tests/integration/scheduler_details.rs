@@ -165,6 +165,28 @@ fn a_profile_without_post_filter_plugins_says_no_more_than_why_no_node_does() {
 }
 
 #[test]
+fn a_pod_that_finds_no_node_loses_its_nomination_if_nothing_runs_at_post_filter() {
+    let mut configuration = SchedulerConfiguration::default();
+    let none = PluginSet { enabled: Vec::new(), disabled: vec!["*".into()] };
+    for (set, loses) in [(PluginSet::default(), false), (none, true)] {
+        configuration.profiles[0].points = vec![(ExtensionPoint::PostFilter, set)];
+        let mut cluster = Cluster::new(&configuration);
+        let node = cluster.add_node("a", 1000, &[]);
+        // Without preemption the default plugins keep the nomination as well.
+        let mut big = template(2000, 0);
+        big.spec.preemption_policy = PreemptionPolicy::Never;
+        let pod = cluster.create("big", big);
+        cluster.act(Action::NominatePod(pod, Some(node)));
+        let mut actions = Vec::new();
+        let view = ClusterView::new(&cluster.store, cluster.now);
+        cluster.scheduler.next(view, &mut actions).expect("it is tried");
+        let lost =
+            |action: &Action| matches!(action, Action::NominatePod(one, None) if *one == pod);
+        assert_eq!(actions.iter().any(lost), loses);
+    }
+}
+
+#[test]
 fn gates_hold_no_pod_back_whose_profile_does_without_the_plugin() {
     let mut configuration = SchedulerConfiguration::default();
     let none = PluginSet { enabled: Vec::new(), disabled: vec!["SchedulingGates".into()] };
