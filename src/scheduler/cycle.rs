@@ -63,7 +63,8 @@ pub struct Diagnosis {
     pub rejected: Vec<Rejection>,
     /// Rejection of all nodes by PreFilter.
     pub pre_filter: Option<PreFilterRefusal>,
-    /// Plugins that narrowed the candidate nodes in PreFilter.
+    /// If plugins narrowed the candidate nodes in PreFilter, their names, sorted, with that of the plugin that rejected
+    /// the nominated node; else empty.
     pub narrowed_by: Vec<PluginName>,
 }
 
@@ -231,7 +232,13 @@ pub(crate) fn find_feasible(
     let nodes: &[usize] = match &prepared.only {
         None => cache.order(),
         Some((only, narrowed_by)) => {
-            found.diagnosis.narrowed_by.clone_from(narrowed_by);
+            // The real scheduler adds the plugin that rejected the nominated node to the set of those that narrowed
+            // the nodes, and names the whole set as the reason for all others.
+            let mut narrowed_by = narrowed_by.clone();
+            narrowed_by.extend(nominated.iter().map(|rejection| rejection.plugin));
+            narrowed_by.sort_unstable();
+            narrowed_by.dedup();
+            found.diagnosis.narrowed_by = narrowed_by;
             only
         }
     };

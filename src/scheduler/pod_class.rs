@@ -150,11 +150,13 @@ impl AffinityTerm {
             .map(|selector| (self.namespaces.as_slice(), selector))
     }
 
-    /// Whether a term of the incoming pod selects an existing pod. Namespaces selected by label must exist; an empty
-    /// selector takes all, existing or not.
+    /// Whether a term of the incoming pod selects an existing pod. The namespace must exist with labels that match; but
+    /// a selector that no labels at all satisfy as well (an empty one, or one of only NotIn and DoesNotExist) takes all
+    /// namespaces, whatever their labels: the InterPodAffinity plugin of 1.36 adds the selected namespaces to those
+    /// listed, keeps the selector, and matches it against no labels for each existing pod.
     pub fn selects(&self, pod: &PodClass, store: &Store) -> bool {
         let by_label = |selector: &Selector| {
-            selector.is_empty()
+            selector.matches(&Labels::default())
                 || store
                     .namespace(&pod.namespace)
                     .is_some_and(|one| selector.matches(&one.meta.labels))

@@ -240,9 +240,7 @@ impl Scheduler {
             Verdict::Waits { post_filter, chosen, message } => {
                 if let Some(candidate) = chosen {
                     self.preempt(view, &queued, candidate, actions);
-                } else if let Some(PostFilter::Failed { clears_nomination: true, .. }) = post_filter
-                    && pod.nominated_node.is_some()
-                {
+                } else if clears_nomination(post_filter.as_ref()) && pod.nominated_node.is_some() {
                     self.nominations.remove(queued.pod);
                     actions.push(Action::NominatePod(queued.pod, None));
                 }
@@ -372,6 +370,16 @@ impl Scheduler {
             self.tracked.resize(slot + 1, None);
         }
         self.tracked[slot] = Some(tracked);
+    }
+}
+
+/// Whether a pod that found no node loses its nomination: always where PostFilter did not run, and else if preemption was
+/// tried in vain (`schedulingAlgorithm` in `pkg/scheduler/schedule_one.go`, 1.36).
+fn clears_nomination(post_filter: Option<&PostFilter>) -> bool {
+    match post_filter {
+        None => true,
+        Some(PostFilter::Failed { clears_nomination, .. }) => *clears_nomination,
+        Some(PostFilter::Candidates(_)) => false,
     }
 }
 

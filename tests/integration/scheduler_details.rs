@@ -4,7 +4,14 @@ use wavetank::cluster::Kind;
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
 use wavetank::cluster::claim::{AccessMode, ClaimContent, ClaimSpec};
 use wavetank::cluster::deployment::IntOrPercent;
+<<<<<<< HEAD
 use wavetank::cluster::node::{HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
+=======
+use wavetank::cluster::namespace::NamespaceSpec;
+use wavetank::cluster::node::{
+    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
+};
+>>>>>>> 63b888f6c6f40c2f96513e820c1c5852e4ef38c6
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
     Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, PodTemplate,
@@ -152,6 +159,28 @@ fn a_profile_without_post_filter_plugins_says_no_more_than_why_no_node_does() {
 }
 
 #[test]
+fn a_pod_that_finds_no_node_loses_its_nomination_if_nothing_runs_at_post_filter() {
+    let mut configuration = SchedulerConfiguration::default();
+    let none = PluginSet { enabled: Vec::new(), disabled: vec!["*".into()] };
+    for (set, loses) in [(PluginSet::default(), false), (none, true)] {
+        configuration.profiles[0].points = vec![(ExtensionPoint::PostFilter, set)];
+        let mut cluster = Cluster::new(&configuration);
+        let node = cluster.add_node("a", 1000, &[]);
+        // Without preemption the default plugins keep the nomination as well.
+        let mut big = template(2000, 0);
+        big.spec.preemption_policy = PreemptionPolicy::Never;
+        let pod = cluster.create("big", big);
+        cluster.act(Action::NominatePod(pod, Some(node)));
+        let mut actions = Vec::new();
+        let view = ClusterView::new(&cluster.store, cluster.now);
+        cluster.scheduler.next(view, &mut actions).expect("it is tried");
+        let lost =
+            |action: &Action| matches!(action, Action::NominatePod(one, None) if *one == pod);
+        assert_eq!(actions.iter().any(lost), loses);
+    }
+}
+
+#[test]
 fn gates_hold_no_pod_back_whose_profile_does_without_the_plugin() {
     let mut configuration = SchedulerConfiguration::default();
     let none = PluginSet { enabled: Vec::new(), disabled: vec!["SchedulingGates".into()] };
@@ -207,6 +236,70 @@ fn what_a_filter_said_of_the_nominated_node_is_told_though_pre_filter_names_othe
         ),
         "{message}"
     );
+}
+
+#[test]
+fn the_plugin_that_rejected_the_nominated_node_is_named_among_those_that_narrowed_the_nodes() {
+    let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+    for (name, milli_cpu) in [("a", 1000), ("b", 4000), ("c", 4000)] {
+        cluster.add_node(name, milli_cpu, &[]);
+    }
+    let mut wants_a = template(2000, 0);
+    wants_a.spec.affinity.required_node = Some(vec![NodeSelectorTerm {
+        match_expressions: Vec::new(),
+        match_fields: vec![Requirement {
+            key: "metadata.name".into(),
+            operator: Operator::In,
+            values: vec!["a".into()],
+        }],
+    }]);
+    let pod = cluster.create("pod", wants_a);
+    cluster.act(Action::NominatePod(pod, cluster.store.node_named("a")));
+    let Verdict::Waits { message, .. } = cluster.next().unwrap().decision.verdict else {
+        panic!("it fits nowhere")
+    };
+    let says = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) \
+                [NodeAffinity NodeResourcesFit].";
+    assert!(message.starts_with(says), "{message}");
+}
+
+#[test]
+fn a_namespace_selector_that_no_labels_satisfy_as_well_selects_pods_of_every_namespace() {
+    let requirement = |operator, values: &[&str]| Requirement {
+        key: "env".into(),
+        operator,
+        values: values.iter().map(|value| (*value).into()).collect(),
+    };
+    let of = |requirement| Some(Selector { requirements: vec![requirement] });
+    for (namespace_selector, selects) in [
+        (of(requirement(Operator::NotIn, &["test"])), true),
+        (of(requirement(Operator::DoesNotExist, &[])), true),
+        (of(requirement(Operator::In, &["prod"])), false),
+        (of(requirement(Operator::Exists, &[])), true),
+        (None, false),
+    ] {
+        let mut cluster = Cluster::new(&SchedulerConfiguration::default());
+        let node = cluster.add_node("a", 4000, &[]);
+        let labels = [("env", "test")].into_iter().collect();
+        cluster.act(Action::create(
+            ObjectMeta { labels, ..ObjectMeta::new("", "default") },
+            NamespaceSpec,
+        ));
+        cluster.create_on("other", template(100, 0), node);
+        let mut shy = template(100, 0);
+        shy.spec.affinity.required_anti.push(PodAffinityTerm {
+            selector: Some(Selector::default()),
+            match_label_keys: Vec::new(),
+            mismatch_label_keys: Vec::new(),
+            namespaces: vec!["elsewhere".into()],
+            namespace_selector: namespace_selector.clone(),
+            topology_key: HOSTNAME_LABEL.into(),
+        });
+        cluster.create("shy", shy);
+        let verdict = cluster.next().unwrap().decision.verdict;
+        let waits = matches!(verdict, Verdict::Waits { .. });
+        assert_eq!(waits, selects, "{namespace_selector:?}");
+    }
 }
 
 #[test]

@@ -52,14 +52,26 @@ fn differs(
     None
 }
 
-/// Groups of rejected nodes are sets: neither their order nor that of their nodes matters.
+/// Groups of rejected nodes, preemption candidates, and cleared nominations are sets: their order does not matter.
 fn normalized(field: &str, value: Option<&Value>) -> Value {
-    let value = value.cloned().unwrap_or(Value::Null);
-    match (field, value) {
-        ("rejected", Value::Array(mut groups)) => {
-            groups.sort_by_key(|group| group["nodes"][0].as_u64());
-            groups.into()
+    let mut value = value.cloned().unwrap_or(Value::Null);
+    match field {
+        "rejected" => sort(&mut value, |group| group["nodes"][0].to_string()),
+        "postFilter" => {
+            for (set, name) in [("candidates", "/node"), ("clearedNominations", "")] {
+                let name = |one: &Value| one.pointer(name).map(Value::to_string);
+                if let Some(set) = value.get_mut(set) {
+                    sort(set, name);
+                }
+            }
         }
-        (_, value) => value,
+        _ => {}
+    }
+    value
+}
+
+fn sort<K: Ord>(list: &mut Value, key: impl Fn(&Value) -> K) {
+    if let Value::Array(list) = list {
+        list.sort_by_key(key);
     }
 }
