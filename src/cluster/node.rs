@@ -142,11 +142,6 @@ impl Node {
         let over = (since - phase.unwrap_or(SimTime::ZERO)).as_nanos();
         since + (period - SimDuration::from_nanos(over.rem_euclid(period.as_nanos())))
     }
-
-    /// The kubelet's last heartbeat before `now`: its lease or its status.
-    pub fn heartbeat(&self, now: SimTime) -> Option<SimTime> {
-        self.health.lease.renew_time(now).max(self.health.posted)
-    }
 }
 
 /// Other conditions of a node and its kubelet's heartbeats.

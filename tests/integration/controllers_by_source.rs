@@ -208,3 +208,86 @@ fn a_job_that_is_suspended_forgets_when_it_started_and_what_ran_is_not_counted()
         }),
     );
 }
+
+/// The nodes of one zone, all Ready at first.
+fn zone(nodes: usize, until: i64, actions: Value, timeline: Value) {
+    let node = |number: usize| json!({"name": format!("n{number:02}"), "labels": {"topology.kubernetes.io/zone": "a"}});
+    replays(
+        "node",
+        json!({
+            "until": until,
+            "t0": "2000-01-01T00:00:10Z",
+            "controllers": ["nodelifecycle"],
+            "leaseOffset": 1.3,
+            "nodes": (1..=nodes).map(node).collect::<Vec<_>>(),
+            "actions": actions,
+            "expect": {"timeline": timeline},
+        }),
+    );
+}
+
+/// `tryUpdateNodeHealth`: the record made for a new status has no lease, so that the next pass takes the renewal at
+/// 61.3 for a new one.
+#[test]
+fn a_node_that_dies_right_after_it_posted_a_status_is_lost_one_pass_later() {
+    zone(
+        3,
+        200,
+        json!([
+            {"t": 66, "do": "nodeNotReady", "nodes": ["n01"]},
+            {"t": 66.5, "do": "nodeDown", "nodes": ["n01"]},
+        ]),
+        json!([
+            {"t": -10, "nodes": {"True|": 3}},
+            {"t": 66, "nodes": {"True|": 2, "False|not-ready:NoSchedule": 1}},
+            {"t": 70.1, "nodes": {"True|": 2, "False|not-ready:NoExecute,not-ready:NoSchedule": 1}},
+            {"t": 125, "nodes": {"True|": 2, "Unknown|unreachable:NoExecute,unreachable:NoSchedule": 1}},
+        ]),
+    );
+}
+
+/// `handleDisruption`: the pass that finds every zone disrupted looks at the nodes as they were at its start
+/// (`RemoveTaintOffNode`), and so leaves a taint that it has just exchanged for the other.
+#[test]
+fn a_taint_that_is_exchanged_as_the_last_zone_fails_stays() {
+    zone(
+        2,
+        300,
+        json!([
+            {"t": 62, "do": "nodeNotReady", "nodes": ["n02"]},
+            {"t": 194, "do": "nodeDown", "nodes": ["n01", "n02"]},
+        ]),
+        json!([
+            {"t": -10, "nodes": {"True|": 2}},
+            {"t": 62, "nodes": {"True|": 1, "False|not-ready:NoSchedule": 1}},
+            {"t": 65.1, "nodes": {"True|": 1, "False|not-ready:NoExecute,not-ready:NoSchedule": 1}},
+            {"t": 245, "nodes": {"Unknown|unreachable:NoSchedule": 1, "Unknown|unreachable:NoExecute,unreachable:NoSchedule": 1}},
+        ]),
+    );
+}
+
+/// `SetDefaults_Job`: a Job with neither number is a single pod, and stays one when it gets a parallelism later.
+#[test]
+fn a_job_without_numbers_keeps_its_single_completion_when_its_parallelism_changes() {
+    let at = |t: i64, given: Value| json!({"t": t, "job": {"work": status(given)}});
+    let complete = json!([
+        ["Complete", "True", "CompletionsReached"],
+        ["SuccessCriteriaMet", "True", "CompletionsReached"]
+    ]);
+    replays(
+        "job",
+        json!({
+            "until": 60,
+            "objects": [job(json!({"template": {}}))],
+            "actions": [patch(5, "Job", "work", json!({"parallelism": 4}))],
+            "expect": {
+                "timeline": [
+                    at(0, json!({"active": 1, "startTime": 0})),
+                    at(2, json!({"active": 1, "ready": 1, "startTime": 0})),
+                    at(12, json!({"succeeded": 1, "startTime": 0, "completionTime": 12, "cond": complete})),
+                ],
+                "pods": [created(0.0, "Job/work", 1, None)],
+            },
+        }),
+    );
+}

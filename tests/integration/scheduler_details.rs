@@ -4,14 +4,8 @@ use wavetank::cluster::Kind;
 use wavetank::cluster::action::{PodDraft, PodName, PodSource};
 use wavetank::cluster::claim::{AccessMode, ClaimContent, ClaimSpec};
 use wavetank::cluster::deployment::IntOrPercent;
-<<<<<<< HEAD
-use wavetank::cluster::node::{HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
-=======
 use wavetank::cluster::namespace::NamespaceSpec;
-use wavetank::cluster::node::{
-    ConditionStatus, HOSTNAME_LABEL, Machine, Node, NodeHealth, NodeId, NodeReady, ZONE_LABEL,
-};
->>>>>>> 63b888f6c6f40c2f96513e820c1c5852e4ef38c6
+use wavetank::cluster::node::{HOSTNAME_LABEL, Node, NodeId, ZONE_LABEL};
 use wavetank::cluster::pod::PodId;
 use wavetank::cluster::pod_template::{
     Container, ContainerPort, NodeSelectorTerm, PodAffinityTerm, PodSpec, PodTemplate,

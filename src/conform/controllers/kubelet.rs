@@ -90,7 +90,8 @@ impl World<'_> {
 
     pub(super) fn start(&mut self, pod: PodId) {
         let Some(object) = self.plane.store().pods().get(pod) else { return };
-        if object.is_terminating() || self.is_out_of_reach(pod) {
+        let is_over = object.is_terminating() || object.phase.is_terminal();
+        if is_over || self.is_out_of_reach(pod) {
             return;
         }
         self.try_act(Action::StartPod(pod));

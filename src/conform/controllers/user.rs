@@ -14,8 +14,20 @@ pub(super) fn create(world: &mut World<'_>, document: &Value) -> Result<(), Stri
     let action = object(document, "object")?.into_action();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let identity = (text(&document["kind"]), text(&document["metadata"]["name"]));
-    world.documents.insert(identity, document.clone());
+    world.documents.insert(identity, stored(document));
     world.act(action).map_err(|refused| refused.to_string())
+}
+
+/// A document as the API server keeps it: later changes apply to the defaults that depend on each other, too.
+fn stored(document: &Value) -> Value {
+    let mut stored = document.clone();
+    let spec = &document["spec"];
+    let is_single =
+        document["kind"] == "Job" && spec["completions"].is_null() && spec["parallelism"].is_null();
+    if is_single {
+        merge(&mut stored, &json!({ "spec": { "completions": 1, "parallelism": 1 } }));
+    }
+    stored
 }
 
 /// Carries out one entry of `actions`.

@@ -3,21 +3,24 @@
 
 use super::Settings;
 use cluster::node::{
-    ConditionStatus, NODE_CONDITIONS, NOT_READY_TAINT, Node, NodeId, Taint, UNREACHABLE_TAINT,
+    ConditionStatus, NODE_CONDITIONS, NOT_READY_TAINT, Node, NodeHealth, Taint, UNREACHABLE_TAINT,
     UNSCHEDULABLE_TAINT,
 };
 use cluster::pod_template::TaintEffect;
 use engine::{SimDuration, SimTime};
 
-/// State kept by the controller for a node.
+/// State kept by the controller for a node (`nodeHealthData`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeRecord {
-    /// The node.
-    pub node: NodeId,
-    /// The last sign of life that a pass saw.
-    pub heartbeat: Option<SimTime>,
-    /// When a pass saw it.
+    /// When the last status was posted that a pass saw.
+    pub posted: Option<SimTime>,
+    /// The last renewal of the lease that a pass saw; absent right after a new status, which makes the controller
+    /// forget it.
+    pub renewed: Option<SimTime>,
+    /// The pass at which the last sign of life was seen.
     pub probed: SimTime,
+    /// The last pass over the node.
+    pub passed: SimTime,
 }
 
 /// Instants of a loop that starts again some time after it ended: it drifts by as long as it takes.
@@ -30,6 +33,11 @@ pub struct LoopTimer {
 }
 
 impl LoopTimer {
+    /// The first pass after an instant.
+    pub fn after(self, time: SimTime) -> SimTime {
+        self.at_or_after(time + SimDuration::from_nanos(1))
+    }
+
     /// The first pass at or after an instant.
     pub(crate) fn at_or_after(self, time: SimTime) -> SimTime {
         let elapsed = (time - self.start).as_nanos().max(0);
@@ -38,30 +46,39 @@ impl LoopTimer {
     }
 }
 
-/// Brings the memory of a node up to the pass at `now`.
+/// Brings the memory of a node created at `created` up to the pass at `now`.
 ///
 /// A sign of life counts from the first pass that saw it; where no pass was made because all was
-/// well, that instant is computed.
+/// well, that instant is computed. A pass that sees a new status forgets the lease, so that the next one takes even an
+/// old renewal for a new one.
 pub fn observe(
-    node: &Node,
-    id: NodeId,
+    health: &NodeHealth,
+    created: SimTime,
     record: Option<NodeRecord>,
     passes: LoopTimer,
     now: SimTime,
 ) -> NodeRecord {
-    let heartbeat = node.heartbeat(now);
-    match record {
-        Some(known) if known.heartbeat == heartbeat => known,
-        Some(_) => {
-            let seen = heartbeat.map_or(now, |heartbeat| passes.at_or_after(heartbeat));
-            NodeRecord { node: id, heartbeat, probed: seen.min(now) }
-        }
+    let posted = health.posted;
+    let renewed = health.lease.renew_time(now);
+    let Some(known) = record else {
         // A kubelet that never posted anything is given the start-up grace from its creation on.
-        None if !node.health.has_ready_condition && heartbeat.is_none() => {
-            NodeRecord { node: id, heartbeat, probed: node.meta.created }
+        let is_silent = !health.has_ready_condition && posted.max(renewed).is_none();
+        let probed = if is_silent { created } else { now };
+        return NodeRecord { posted, renewed, probed, passed: now };
+    };
+    let seen = |sign: SimTime| passes.at_or_after(sign).max(passes.after(known.passed)).min(now);
+    let renewal = renewed.filter(|_| renewed > known.renewed).map(seen);
+    let mut next = NodeRecord { posted, renewed, passed: now, ..known };
+    match posted.filter(|_| posted != known.posted).map(seen) {
+        None => next.probed = renewal.unwrap_or(known.probed),
+        // The pass that sees the status still knows which renewal is old.
+        Some(status) if renewal >= Some(status) => next.probed = renewal.unwrap_or(status),
+        Some(status) if renewed.is_some() && passes.after(status) <= now => {
+            next.probed = passes.after(status);
         }
-        None => NodeRecord { node: id, heartbeat, probed: now },
+        Some(status) => (next.renewed, next.probed) = (None, status),
     }
+    next
 }
 
 /// Whether the node has been silent for longer than the grace.
@@ -141,6 +158,7 @@ fn replace_own(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cluster::node::Lease;
 
     #[test]
     fn passes_drift_by_the_time_that_they_take() {
@@ -150,6 +168,41 @@ mod tests {
         assert_eq!(passes.at_or_after(at(-10)), at(-10));
         assert_eq!(passes.at_or_after(at(-9)), at(-5) + SimDuration::from_millis(1));
         assert_eq!(passes.at_or_after(at(-5)), at(-5) + SimDuration::from_millis(1));
+    }
+
+    #[test]
+    fn a_new_status_makes_the_next_pass_take_an_old_lease_for_a_new_one() {
+        let at = SimTime::from_secs;
+        let step = SimDuration::from_secs(5) + SimDuration::from_millis(1);
+        let passes = LoopTimer { start: at(-10), step };
+        let pass = |number: i64| passes.start + step * number;
+        let lease = |started, silent| Lease {
+            started: Some(at(started)),
+            phase: Some(at(1)),
+            silent_since: Some(at(silent)),
+        };
+        let observe =
+            |health: &NodeHealth, record, now| super::observe(health, at(-10), record, passes, now);
+        let mut health = NodeHealth { posted: Some(at(-10)), ..NodeHealth::default() };
+        health.lease = lease(-10, 25);
+        let seen = observe(&health, None, pass(8));
+        let seen = observe(&health, Some(seen), pass(9));
+        assert_eq!((seen.renewed, seen.probed), (Some(at(21)), pass(8)));
+
+        health.posted = Some(at(36));
+        let status = observe(&health, Some(seen), pass(10));
+        assert_eq!((status.renewed, status.probed), (None, pass(10)));
+        let taken = observe(&health, Some(status), pass(11));
+        assert_eq!((taken.renewed, taken.probed), (Some(at(21)), pass(11)));
+        assert_eq!(observe(&health, Some(taken), pass(12)).probed, pass(11));
+        // The same if no pass was made in between.
+        assert_eq!(observe(&health, Some(seen), pass(12)).probed, pass(11));
+
+        // A renewal seen together with the status is remembered.
+        health.lease = lease(36, 37);
+        let both = observe(&health, Some(seen), pass(10));
+        assert_eq!((both.renewed, both.probed), (Some(at(36)), pass(10)));
+        assert_eq!(observe(&health, Some(both), pass(12)).probed, pass(10));
     }
 
     #[test]

@@ -5,7 +5,7 @@ pub mod health;
 mod taint_queue;
 pub mod zones;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::health::{LoopTimer, NodeRecord};
 use self::taint_queue::TaintQueue;
@@ -139,6 +139,7 @@ impl NodeLifecycleController {
         self.forget_removed(view);
         let mut counts: BTreeMap<ZoneKey, ZoneCount> = BTreeMap::new();
         let mut is_calm = true;
+        let mut swapped = BTreeSet::new();
         for (id, node) in view.nodes().iter() {
             let zone = zone_key(node);
             self.zones.entry(zone.clone()).or_insert_with(|| Zone {
@@ -148,15 +149,17 @@ impl NodeLifecycleController {
             let ready = self.check_health(view, id, node, passes, actions);
             let is_well = ready == Some(ConditionStatus::True);
             is_calm &= is_well && node.health.lease.silent_since.is_none();
-            if let Some(ready) = ready {
-                self.follow_readiness(view.now, id, node, ready, actions);
+            if let Some(ready) = ready
+                && self.follow_readiness(view.now, id, node, ready, actions)
+            {
+                swapped.insert(id);
             }
             if !node.meta.labels.contains_key(EXCLUDE_DISRUPTION_LABEL) {
                 let count = counts.entry(zone).or_default();
                 *(if is_well { &mut count.ready } else { &mut count.not_ready }) += 1;
             }
         }
-        self.handle_disruption(view, &counts, actions);
+        self.handle_disruption(view, &counts, &swapped, actions);
         self.requeue_tainting(view.now, actions);
         is_calm &= self.zones.values().all(|zone| zone.state == ZoneState::Normal);
         let next = passes.at_or_after(view.now + SimDuration::from_nanos(1));
@@ -191,7 +194,7 @@ impl NodeLifecycleController {
                 actions,
             );
         }
-        let record = health::observe(node, id, known, passes, view.now);
+        let record = health::observe(&node.health, node.meta.created, known, passes, view.now);
         self.records.insert(id, record);
         let current = node.health.has_ready_condition.then_some(node.ready.status);
         if !health::is_lost(node, record, &self.settings, view.now)
@@ -214,6 +217,7 @@ impl NodeLifecycleController {
     }
 
     /// Queues a node for the taint matching its Ready condition, or removes both taints (`processTaintBaseEviction`).
+    /// True if it has exchanged one for the other.
     fn follow_readiness(
         &mut self,
         now: SimTime,
@@ -221,8 +225,8 @@ impl NodeLifecycleController {
         node: &Node,
         ready: ConditionStatus,
         actions: &mut Actions,
-    ) {
-        let Some(zone) = self.zones.get_mut(&zone_key(node)) else { return };
+    ) -> bool {
+        let Some(zone) = self.zones.get_mut(&zone_key(node)) else { return false };
         let has = |key: &str| {
             let is_it = |t: &Taint| t.effect == TaintEffect::NoExecute && t.key.as_ref() == key;
             node.taints.iter().any(is_it)
@@ -231,6 +235,7 @@ impl NodeLifecycleController {
             (Some(wanted), Some(other)) if has(other) => {
                 let taints = health::with_no_execute(&node.taints, Some(wanted), now);
                 set_taints(id, &node.taints, taints, actions);
+                return true;
             }
             (Some(wanted), _) if !has(wanted) => zone.queue.add(id),
             (Some(_), _) => {}
@@ -239,6 +244,7 @@ impl NodeLifecycleController {
                 free(id, node, now, actions);
             }
         }
+        false
     }
 
     /// Judges the zones and sets their rates (`handleDisruption`).
@@ -246,6 +252,7 @@ impl NodeLifecycleController {
         &mut self,
         view: ClusterView<'_>,
         counts: &BTreeMap<ZoneKey, ZoneCount>,
+        swapped: &BTreeSet<NodeId>,
         actions: &mut Actions,
     ) {
         self.zones.retain(|key, _| counts.contains_key(key));
@@ -258,7 +265,9 @@ impl NodeLifecycleController {
         }
         if all_are_full {
             // The fault is more likely local than in every node, so nothing is evicted.
-            for (id, node) in view.nodes().iter() {
+            // The controller looks at the nodes as they were at the start of the pass, so it misses a taint that it has
+            // just exchanged for the other.
+            for (id, node) in view.nodes().iter().filter(|(id, _)| !swapped.contains(id)) {
                 free(id, node, view.now, actions);
             }
             for zone in self.zones.values_mut() {
