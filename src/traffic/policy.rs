@@ -141,7 +141,8 @@ pub struct OutlierDetection {
     pub max_ejected_share: f64,
 }
 
-const COUNT_MAX: u32 = 1_000_000;
+/// Largest number of connections or clients.
+pub(super) const COUNT_MAX: u32 = 1_000_000;
 
 impl ServiceSpec {
     /// All problems of the settings on their own; `path` is their location.

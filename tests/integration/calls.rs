@@ -50,7 +50,8 @@ impl Service {
             spec["service"] = json!(format!("s/{}", self.name));
             let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
             let arrivals = spec.arrivals("", None, streams.stream(&name, 0)).expect("right");
-            let policies = policies.iter().map(|(since, policy)| (at(*since), *policy)).collect();
+            let policies =
+                policies.iter().map(|(since, policy)| (at(*since), policy.clone())).collect();
             RouteTraffic {
                 name,
                 arrivals,
@@ -627,6 +628,7 @@ fn any_route_policy() -> impl Strategy<Value = RoutePolicy> {
             try_timeout,
             connect_timeout,
             retries,
+            client_limits: None,
         },
     )
 }
@@ -677,7 +679,7 @@ fn graph(settings: &[(u32, bool, bool, bool)], policies: &[(f64, RoutePolicy)]) 
         Service::new("c", model(c, json!([])))
             .pods(3)
             .policy(policy(c))
-            .route(ten_a_second(), policies.iter().take(1).copied().collect()),
+            .route(ten_a_second(), policies.iter().take(1).cloned().collect()),
         Service::new("d", model(d, json!([]))).pods(3).policy(policy(d)).clients(of_d),
     ])
 }
@@ -793,7 +795,7 @@ fn users_who_are_refused_at_once_ask_again_after_thinking() {
 
 fn route(timeout: Option<i64>, try_timeout: Option<i64>, retries: Option<Retries>) -> RoutePolicy {
     let [timeout, try_timeout] = [timeout, try_timeout].map(|ms| ms.map(SimDuration::from_millis));
-    RoutePolicy { timeout, try_timeout, connect_timeout: None, retries }
+    RoutePolicy { timeout, try_timeout, retries, ..RoutePolicy::default() }
 }
 
 fn at_once(attempts: u32, causes: &[FailureCause]) -> Retries {
@@ -865,7 +867,8 @@ fn the_time_of_the_request_ends_its_tries_and_waits() {
 fn a_route_tries_again_after_its_own_causes_and_no_others() {
     let policy = route(Some(1_000), None, Some(at_once(3, &[FailureCause::Killed])));
     let service = || {
-        Service::new("a", json!({"waitTime": "40ms"})).route(ten_a_second(), vec![(0.0, policy)])
+        let policies = vec![(0.0, policy.clone())];
+        Service::new("a", json!({"waitTime": "40ms"})).route(ten_a_second(), policies)
     };
     let mut world = World::new(&[service()]);
     let pod = world.pods[0][0];

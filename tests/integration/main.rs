@@ -55,6 +55,7 @@ mod request_classes;
 mod request_path;
 mod rollouts;
 mod routes;
+mod route_limits;
 mod routes_at_run_time;
 mod scaled_jobs;
 mod scheduler_details;

@@ -21,10 +21,11 @@ mod pods;
 mod work_queue;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
+use std::collections::{BTreeMap, BinaryHeap};
 
+use std::sync::Arc;
 use activator::Activator;
 pub use activator::{Activity, HeldRequests, Notices};
 pub(super) use edge::{Edge, MeshEdge};
@@ -33,6 +34,7 @@ pub(super) use graph::graph;
 use super::arrivals::{Arrival, BufferedArrivals, Users};
 use super::backend::BackendId;
 use super::path::{ServiceId, Traffic};
+use super::client_limits::Zone;
 use super::policy::ServicePolicy;
 use super::request_class::Mix;
 use super::trace::Tokens;
@@ -76,6 +78,8 @@ pub(super) struct Network {
     has_limited_pods: bool,
     /// Absent if requests take no network time.
     journeys: Option<Box<Journeys>>,
+    /// Clients whose requests a gateway limits, by the object that sets the limits.
+    zones: BTreeMap<Arc<str>, Zone>,
 }
 
 /// Draws which answers of an application are errors.
