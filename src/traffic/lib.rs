@@ -68,8 +68,8 @@ pub use network_time::{NetworkBasis, NetworkPreset, NetworkSpec, NetworkTimes};
 pub use node_cpu::{CpuClaim, CpuShares, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
 pub use policy::{
-    ActivatorPolicy, Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec,
-    Via,
+    ActivatorPolicy, ConnectionPool, Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy,
+    ServiceSpec, Via,
 };
 pub use problem::Problem;
 pub use recording::{

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::connection_pools::PooledConnection;
 use super::mesh::Fault;
 use super::{DEPTH_MAX, NetworkEvent};
 use crate::backend::BackendId;
-use crate::path::Traffic;
 use crate::client_limits::{Address, ClientLimits, Zone};
+use crate::path::Traffic;
 use crate::recording::FailureCause;
 use crate::request_model::RequestSize;
 use crate::trace::Tokens;
@@ -32,9 +33,9 @@ pub(crate) struct Call {
     pub way_back: SimDuration,
     /// Its outcome, if the gateway's answer is on its way.
     pub outcome: Option<Result<(), FailureCause>>,
-}
     /// Its client, where a gateway counts the calls of each.
     pub address: Option<Address>,
+}
 
 impl Call {
     /// Number of its class; 0 if requests are not classified.
@@ -83,6 +84,8 @@ pub(crate) struct Attempt {
     pub next: u32,
     /// Time that the answer takes to the caller.
     pub way_back: SimDuration,
+    /// Its connection, where those of the caller are limited.
+    pub connection: Option<PooledConnection>,
 }
 
 /// The place of an attempt.
@@ -152,10 +155,10 @@ impl Traffic {
             attempt: None,
             way_back: client_trip - there,
             outcome: None,
+            address: admitted.ok().flatten(),
         };
         let id = network.calls.insert(call);
         // A calling request has its own timeout, and a route has one besides the class's.
-            address: admitted.ok().flatten(),
         let patience = patience.filter(|_| !matches!(caller, Caller::Request(_)));
         let is_of_route = edge as usize >= network.services.len();
         if (patience.is_none() || is_of_route)
@@ -186,9 +189,6 @@ impl Traffic {
         }
     }
 
-    /// The next attempt at a failed call: the same request, with service times drawn anew.
-    pub(super) fn retry(&mut self, now: SimTime, id: Id<Call>) {
-        let network = &mut self.network;
     /// Whether the limits of a gateway admit a new call on this edge, and the client for which it counts if there are any.
     #[inline]
     fn admitted(
@@ -209,6 +209,9 @@ impl Traffic {
         address.map(Some).ok_or(FailureCause::RateLimited)
     }
 
+    /// The next attempt at a failed call: the same request, with service times drawn anew.
+    pub(super) fn retry(&mut self, now: SimTime, id: Id<Call>) {
+        let network = &mut self.network;
         if let Some(call) = network.calls.get_mut(id) {
             let stream = &mut network.edges[call.edge as usize].stream;
             call.size = RequestSize::draw(call.size.tokens, stream);
@@ -277,14 +280,14 @@ impl Traffic {
         let network = &mut self.network;
         let Some(call) = network.calls.remove(id) else { return };
         let edge = &mut network.edges[call.edge as usize];
-        edge.active -= 1;
-        edge.retrying -= u64::from(call.is_retrying);
-        let is_optional = edge.optional;
         if let (Some(address), Some(limits)) = (call.address, &edge.client_limits)
             && let Some(zone) = network.zones.get_mut(&limits.zone)
         {
             zone.leave(address);
         }
+        edge.active -= 1;
+        edge.retrying -= u64::from(call.is_retrying);
+        let is_optional = edge.optional;
         let mix = &network.services[edge.service as usize].mix;
         let position = mix.as_ref().and_then(|mix| mix.position(call.class()));
         let is_of_service = matches!(call.caller, Caller::Request(_));

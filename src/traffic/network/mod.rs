@@ -11,6 +11,7 @@ mod activator;
 mod attempts;
 mod calendar;
 mod calls;
+mod connection_pools;
 mod deadlines;
 mod edge;
 mod graph;
@@ -22,10 +23,10 @@ mod work_queue;
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
-use std::ops::Range;
 use std::collections::{BTreeMap, BinaryHeap};
-
+use std::ops::Range;
 use std::sync::Arc;
+
 use activator::Activator;
 pub use activator::{Activity, HeldRequests, Notices};
 pub(super) use edge::{Edge, MeshEdge};
@@ -33,14 +34,15 @@ pub(super) use graph::graph;
 
 use super::arrivals::{Arrival, BufferedArrivals, Users};
 use super::backend::BackendId;
-use super::path::{ServiceId, Traffic};
 use super::client_limits::Zone;
+use super::path::{ServiceId, Traffic};
 use super::policy::ServicePolicy;
 use super::request_class::Mix;
 use super::trace::Tokens;
 use calendar::Calendar;
 use calls::Attempt;
 pub(super) use calls::{AttemptState, Call, Caller};
+use connection_pools::Pools;
 use engine::random::happens;
 use engine::{Id, SimTime, Stream, Table};
 use journeys::Journeys;
@@ -76,10 +78,10 @@ pub(super) struct Network {
     done: Vec<BackendId>,
     /// Whether any pod has had a limit of requests.
     has_limited_pods: bool,
-    /// Absent if requests take no network time.
-    journeys: Option<Box<Journeys>>,
     /// Clients whose requests a gateway limits, by the object that sets the limits.
     zones: BTreeMap<Arc<str>, Zone>,
+    /// Absent if requests take no network time.
+    journeys: Option<Box<Journeys>>,
 }
 
 /// Draws which answers of an application are errors.
@@ -125,6 +127,8 @@ struct NetworkService {
     unconnected: Vec<Id<Attempt>>,
     /// Its request classes; absent if there are none.
     mix: Option<Mix>,
+    /// The connections of callers' proxies, where they are limited.
+    pools: BTreeMap<BackendId, Pools>,
 }
 
 /// A scheduled event.
