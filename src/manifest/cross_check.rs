@@ -183,9 +183,8 @@ fn queue_exists(
     let Some(queue) = queue.filter(|queue| !known.has("LocalQueue", namespace, queue)) else {
         return;
     };
-    let message = format!(
-        "no LocalQueue {queue} in the namespace {namespace}: its pods wait forever"
-    );
+    let message =
+        format!("no LocalQueue {queue} in the namespace {namespace}: its pods wait forever");
     let problem = warning("missing-queue", message, object, field.to_owned());
     diagnostics
         .push(problem.help("add the LocalQueue, or correct the label kueue.x-k8s.io/queue-name"));
