@@ -171,7 +171,7 @@ fn pod_labels(manifest: &Manifest) -> Option<Labels> {
     Some(labels.chain(by_keda).collect())
 }
 
-/// Warns of Jobs in a queue of Kueue that is missing.
+/// Warns of Jobs and pods in a queue of Kueue that is missing.
 fn queue_exists(
     object: &Object,
     queue: Option<&Name>,
@@ -183,9 +183,8 @@ fn queue_exists(
     let Some(queue) = queue.filter(|queue| !known.has("LocalQueue", namespace, queue)) else {
         return;
     };
-    let message = format!(
-        "no LocalQueue {queue} in the namespace {namespace}: its pods stay suspended forever"
-    );
+    let message =
+        format!("no LocalQueue {queue} in the namespace {namespace}: its pods wait forever");
     let problem = warning("missing-queue", message, object, field.to_owned());
     diagnostics
         .push(problem.help("add the LocalQueue, or correct the label kueue.x-k8s.io/queue-name"));
@@ -221,8 +220,14 @@ fn is_queued(object: &Object, known: &ExistingObjects<'_>, diagnostics: &mut Dia
     }
     let message = match kind {
         Kind::Job if known.has_cluster_queues => return,
-        Kind::Job => "no ClusterQueue is among the manifests: it starts without waiting in a queue",
-        _ => "only Jobs wait in queues: its pods start at once",
+        Kind::Pod | Kind::Deployment | Kind::StatefulSet if known.has_cluster_queues => {
+            let queue = object.meta.labels.get(QUEUE_LABEL);
+            return queue_exists(object, queue, "metadata.labels", known, diagnostics);
+        }
+        Kind::Job | Kind::Pod | Kind::Deployment | Kind::StatefulSet => {
+            "no ClusterQueue is among the manifests: it starts without waiting in a queue"
+        }
+        _ => "only Jobs, pods, Deployments and StatefulSets wait in queues: its pods start at once",
     };
     let field = format!("metadata.labels[{QUEUE_LABEL}]");
     let manifest = &object.manifest;

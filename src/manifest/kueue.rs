@@ -1,6 +1,6 @@
 //! The kinds of Kueue (`kueue.x-k8s.io`, v1beta1 and v1beta2): their fields, and the simulated ones among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WrittenQuantity;
@@ -14,6 +14,7 @@ use super::definitions::{
     LabelSelectorFields, ObjectMetaFields, QuantityFields, TaintFields, TolerationFields,
 };
 use super::field::{FieldErrors, FieldPath};
+use super::names::{NameRule, check_labels, check_name};
 use super::node::taints;
 use super::pod::pairs;
 use super::selector::label_selector;
@@ -172,6 +173,7 @@ pub(super) fn resource_flavor(
 ) -> ResourceFlavorSpec {
     let spec = &object.spec;
     let node_taints = spec.node_taints.as_deref().unwrap_or_default();
+    check_labels(spec.node_labels.as_ref(), &SPEC.field("nodeLabels"), errors);
     let at = SPEC.field("tolerations");
     let tolerations = spec.tolerations.iter().flatten().enumerate();
     ResourceFlavorSpec {
@@ -187,6 +189,7 @@ pub(super) fn resource_flavor(
 pub(super) fn cluster_queue(object: &ClusterQueue, errors: &mut FieldErrors) -> ClusterQueueSpec {
     let spec = &object.spec;
     let at_groups = SPEC.field("resourceGroups");
+    validate_groups(spec, &at_groups, errors);
     let groups = spec.resource_groups.iter().flatten().enumerate();
     let groups = groups.map(|(index, one)| group(one, &at_groups.item(index), errors)).collect();
     let strategies = [("BestEffortFIFO", false), ("StrictFIFO", true)];
@@ -251,6 +254,69 @@ pub(super) fn cluster_queue(object: &ClusterQueue, errors: &mut FieldErrors) -> 
     }
 }
 
+/// The rules of Kueue's webhook over all resource groups (`validateResourceGroups`, 0.14).
+fn validate_groups(spec: &WrittenQueue, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    let has_cohort = name(spec.cohort_name.as_ref().or(spec.cohort.as_ref())).is_some();
+    let (mut resources, mut flavors) = (BTreeSet::new(), BTreeSet::new());
+    for (index, group) in spec.resource_groups.iter().flatten().enumerate() {
+        let at = path.item(index);
+        let at_resources = at.field("coveredResources");
+        for (index, resource) in group.covered_resources.iter().enumerate() {
+            if !resources.insert(resource) {
+                errors.duplicate(&at_resources.item(index), resource);
+            }
+        }
+        let at_flavors = at.field("flavors");
+        if group.flavors.is_empty() {
+            errors.invalid(&at_flavors, 0, "should have at least 1 items");
+        }
+        for (index, flavor) in group.flavors.iter().enumerate() {
+            let at = at_flavors.item(index);
+            if !flavors.insert(&flavor.name) {
+                errors.duplicate(&at.field("name"), &flavor.name);
+            }
+            let at = at.field("resources");
+            for (index, quota) in flavor.resources.iter().enumerate() {
+                validate_quota(quota, has_cohort, &at.item(index), errors);
+            }
+        }
+    }
+}
+
+fn validate_quota(
+    quota: &WrittenQuota,
+    has_cohort: bool,
+    path: &FieldPath<'_>,
+    errors: &mut FieldErrors,
+) {
+    // Lowering reports what is no quantity.
+    let read = |written: &WrittenQuantity| written.0.parse::<Quantity>().ok();
+    let nominal = read(&quota.nominal_quota);
+    let limits =
+        [("borrowingLimit", &quota.borrowing_limit), ("lendingLimit", &quota.lending_limit)];
+    let mut not_negative = |field: &str, quantity: Option<Quantity>| {
+        if quantity.is_some_and(|quantity| quantity.milli_value() < 0) {
+            let rule = "must be greater than or equal to 0";
+            errors.invalid(&path.field(field), quantity.unwrap_or_default().to_string(), rule);
+        }
+    };
+    not_negative("nominalQuota", nominal);
+    for (field, limit) in limits {
+        not_negative(field, limit.as_ref().and_then(read));
+    }
+    for (field, limit) in limits {
+        let Some(limit) = limit.as_ref().filter(|_| !has_cohort) else { continue };
+        errors.invalid(&path.field(field), &limit.0, "must be nil when cohort is empty");
+    }
+    let lent = quota.lending_limit.as_ref().and_then(read);
+    if let (Some(lent), Some(nominal)) = (lent, nominal)
+        && lent > nominal
+    {
+        let rule = "must be less than or equal to the nominalQuota";
+        errors.invalid(&path.field("lendingLimit"), lent.to_string(), rule);
+    }
+}
+
 fn name(written: Option<&String>) -> Option<Name> {
     written.filter(|name| !name.is_empty()).map(|name| name.as_str().into())
 }
@@ -306,8 +372,11 @@ fn quota(written: &WrittenQuota, path: &FieldPath<'_>, errors: &mut FieldErrors)
 /// `spec` of a LocalQueue.
 pub(super) fn local_queue(object: &LocalQueue, errors: &mut FieldErrors) -> LocalQueueSpec {
     let spec = &object.spec;
+    let at = SPEC.field("clusterQueue");
     if spec.cluster_queue.is_empty() {
-        errors.required(&SPEC.field("clusterQueue"), "the ClusterQueue that has the quotas");
+        errors.required(&at, "the ClusterQueue that has the quotas");
+    } else {
+        check_name(&spec.cluster_queue, false, NameRule::Subdomain, &at, errors);
     }
     LocalQueueSpec {
         cluster_queue: spec.cluster_queue.as_str().into(),

@@ -7,6 +7,7 @@ use k8s_openapi::api::batch::v1 as batch;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget as PdbObject;
+use k8s_openapi::api::rbac::v1 as rbac;
 use k8s_openapi::api::scheduling::v1 as scheduling;
 use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
@@ -39,7 +40,8 @@ use super::scaled_object::scaled_object_spec;
 use super::service::service_spec;
 use super::stateful_set::{daemon_set_spec, stateful_set_spec};
 use super::validation::{
-    Validate, validate_http_route, validate_ingress, validate_ingress_class, validate_metadata,
+    Validate, path_segment, validate_http_route, validate_ingress, validate_ingress_class,
+    validate_metadata,
 };
 use super::vpa::vpa_spec;
 use cluster::analysis::ClusterAnalysisTemplateSpec;
@@ -140,6 +142,10 @@ pub(super) fn check_unread(
             validate_http_route(&route, &mut rules);
             mistakes
         }
+        Kind::Role => validated::<rbac::Role>(value, &mut rules),
+        Kind::ClusterRole => validated::<rbac::ClusterRole>(value, &mut rules),
+        Kind::RoleBinding => validated::<rbac::RoleBinding>(value, &mut rules),
+        Kind::ClusterRoleBinding => validated::<rbac::ClusterRoleBinding>(value, &mut rules),
         Kind::NodePool => decode::<NodePool>(value).1,
         Kind::EC2NodeClass => decode::<Ec2NodeClass>(value).1,
         Kind::KWOKNodeClass => decode::<KwokNodeClass>(value).1,
@@ -150,6 +156,20 @@ pub(super) fn check_unread(
     validate_metadata(&metadata, &mut rules);
     errors.append_rules(rules);
     Some(mistakes)
+}
+
+/// Validates an object whose type the API knows better than the tables of fields; the mistake if it cannot be read.
+fn validated<K: Validate + serde::de::DeserializeOwned>(
+    value: &Value,
+    rules: &mut FieldErrors,
+) -> Vec<Diagnostic> {
+    match serde_json::from_value::<K>(value.clone()) {
+        Ok(object) => {
+            object.validate(rules);
+            Vec::new()
+        }
+        Err(error) => vec![Diagnostic::error("invalid-value", format!("cannot be read: {error}"))],
+    }
 }
 
 /// An object that the store holds as written.
@@ -238,7 +258,11 @@ fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut
     let path = FieldPath::ROOT.field("metadata");
     let field = if manifest.has_generated_name { "generateName" } else { "name" };
     let name = &manifest.reference.id.name;
-    check_name(name, manifest.has_generated_name, rule, &path.field(field), errors);
+    if is_of_rbac(manifest.reference.kind) {
+        path_segment(name, &path.field(field), errors);
+    } else {
+        check_name(name, manifest.has_generated_name, rule, &path.field(field), errors);
+    }
     if let Some(namespace) = metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty())
     {
         check_name(namespace, false, NameRule::Label, &path.field("namespace"), errors);
@@ -247,6 +271,10 @@ fn check_metadata(manifest: &Manifest, metadata: &meta::ObjectMeta, errors: &mut
     for key in metadata.annotations.iter().flatten().map(|(key, _)| key) {
         check_key(key, &path.field("annotations"), errors);
     }
+}
+
+const fn is_of_rbac(kind: Kind) -> bool {
+    matches!(kind, Kind::Role | Kind::ClusterRole | Kind::RoleBinding | Kind::ClusterRoleBinding)
 }
 
 /// The lowered spec of a simulated object and its complete document, both defaulted.

@@ -13,6 +13,7 @@ use super::resources::resource_list;
 use cluster::hpa::ObjectReference;
 use cluster::vpa::{ContainerPolicy, EvictionRequirement, UpdateMode, VpaSpec};
 use engine::SimDuration;
+use units::Quantity;
 
 /// The object as written.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -37,7 +38,6 @@ struct WrittenSpec {
     target_ref: TargetRef,
     update_policy: Option<PodUpdatePolicy>,
     resource_policy: Option<PodResourcePolicy>,
-    #[expect(dead_code, reason = "there is one recommender; here for the schema")]
     recommenders: Option<Vec<BTreeMap<String, String>>>,
 }
 
@@ -90,6 +90,9 @@ struct ContainerResourcePolicy {
 pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors) -> VpaSpec {
     let spec = &object.spec;
     let path = FieldPath::ROOT.field("spec");
+    let mut rules = FieldErrors::default();
+    validate(spec, &path, &mut rules);
+    errors.append_rules(rules);
     let policy = spec.update_policy.as_ref();
     let modes = [
         ("Off", UpdateMode::Off),
@@ -128,6 +131,66 @@ pub(super) fn vpa_spec(object: &VerticalPodAutoscaler, errors: &mut FieldErrors)
         evict_after_oom: policy
             .and_then(|policy| policy.evict_after_oom_seconds)
             .map(|seconds| SimDuration::from_secs(seconds.into())),
+    }
+}
+
+/// The rules of the admission controller (`ValidateVPA` in `pkg/admission-controller/resource/vpa/handler.go`, 1.6), with the
+/// fields that its messages mean.
+fn validate(spec: &WrittenSpec, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    if let Some(policy) = &spec.update_policy {
+        let at = path.field("updatePolicy");
+        if policy.update_mode.is_none() {
+            errors.required(
+                &at.field("updateMode"),
+                "updateMode is required if UpdatePolicy is used",
+            );
+        }
+        if let Some(replicas) = policy.min_replicas.filter(|replicas| *replicas <= 0) {
+            errors.invalid(&at.field("minReplicas"), replicas, "minReplicas has to be positive");
+        }
+    }
+    let at = path.field("resourcePolicy");
+    let list = at.field("containerPolicies");
+    let policies = spec.resource_policy.as_ref().and_then(|one| one.container_policies.as_ref());
+    for (index, policy) in policies.into_iter().flatten().enumerate() {
+        let at = list.item(index);
+        if policy.container_name.as_deref().is_none_or(str::is_empty) {
+            errors.required(&at.field("containerName"), "");
+        }
+        let amounts = |list: &Option<BTreeMap<String, ApiQuantity>>| -> Vec<(String, Quantity)> {
+            // What is no quantity is reported elsewhere.
+            let read =
+                |(name, text): (&String, &ApiQuantity)| Some((name.clone(), text.0.parse().ok()?));
+            list.iter().flatten().filter_map(read).collect()
+        };
+        let (least, most) = (amounts(&policy.min_allowed), amounts(&policy.max_allowed));
+        for (field, list) in [("minAllowed", &least), ("maxAllowed", &most)] {
+            for (name, amount) in list {
+                let (nanos, rule) = match name.as_str() {
+                    "cpu" => (1_000_000, "must be a whole number of milli CPUs"),
+                    "memory" => (1_000_000_000, "must be a whole number of bytes"),
+                    _ => continue,
+                };
+                if amount.nanos() % nanos != 0 {
+                    errors.invalid(&at.field(field).key(name), amount.to_string(), rule);
+                }
+            }
+        }
+        for (name, least) in &least {
+            if most.iter().any(|(other, most)| other == name && most < least) {
+                let rule = format!("max resource for {name} is lower than min");
+                errors.invalid(&at.field("maxAllowed").key(name), least.to_string(), rule);
+            }
+        }
+        let is_off = policy.mode.as_deref() == Some("Off");
+        if is_off && policy.controlled_values.as_deref() == Some("RequestsAndLimits") {
+            let rule = "controlledValues shouldn't be specified if container scaling mode is off";
+            errors.invalid(&at.field("controlledValues"), "RequestsAndLimits", rule);
+        }
+    }
+    if spec.recommenders.as_ref().is_some_and(|all| all.len() > 1) {
+        let rule = "the current version of VPA object shouldn't specify more than one recommenders";
+        errors.invalid(&path.field("recommenders"), "", rule);
     }
 }
 

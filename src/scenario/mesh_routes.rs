@@ -11,14 +11,14 @@ mod virtual_service;
 
 pub use virtual_service::default_retries;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use cluster::{Kind, Labels, NamespacedName, ObjectReference};
 use engine::{SimDuration, parse_duration};
 use manifest::{Diagnostic, FieldPath, Manifest};
-use traffic::{Balancer, OutlierDetection, Retries};
+use traffic::{Balancer, ConnectionPool, OutlierDetection, Retries};
 
 /// The settings of the mesh for calls to Services.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,6 +86,8 @@ pub struct Policy {
     pub outlier_detection: Option<OutlierDetection>,
     /// `connectionPool.tcp.connectTimeout`.
     pub connect_timeout: Option<SimDuration>,
+    /// The limits of `connectionPool`.
+    pub pool: Option<ConnectionPool>,
 }
 
 impl Policy {
@@ -96,8 +98,34 @@ impl Policy {
             balancer: self.balancer.or(service.balancer),
             outlier_detection: self.outlier_detection.or(service.outlier_detection),
             connect_timeout: self.connect_timeout.or(service.connect_timeout),
+            pool: self.pool.or(service.pool),
         }
     }
+}
+
+impl Policies {
+    /// Of HTTP/2 one connection to each pod carries all calls, so that only the number of calls is limited.
+    fn share_connections(&mut self) {
+        let subsets = self.subsets.values_mut().map(|(_, policy)| policy);
+        for policy in subsets.chain([&mut self.policy]) {
+            let requests = policy.pool.and_then(|pool| pool.max_requests);
+            policy.pool = requests.map(|most| ConnectionPool {
+                max_requests: Some(most),
+                ..ConnectionPool::default()
+            });
+        }
+    }
+}
+
+/// Whether all ports of a Service are of HTTP/2, by the rules of Istio's protocol selection.
+fn speaks_http2(spec: &Value) -> bool {
+    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_http2 = |port: &Value| {
+        let of_name = || port["name"].as_str().and_then(|name| name.split('-').next());
+        let protocol = port["appProtocol"].as_str().or_else(of_name).unwrap_or_default();
+        ["http2", "grpc", "kubernetes.io/h2c"].contains(&protocol)
+    };
+    !ports.is_empty() && ports.iter().all(is_http2)
 }
 
 impl MeshRouting {
@@ -105,9 +133,14 @@ impl MeshRouting {
     pub fn of<'m>(manifests: impl IntoIterator<Item = &'m Manifest>) -> (Self, Vec<Diagnostic>) {
         let mut routing = Self::default();
         let mut problems = Vec::new();
+        let mut multiplexed = BTreeSet::new();
         for manifest in manifests {
             let mut findings = Findings::default();
             match manifest.reference.kind {
+                Kind::Service if speaks_http2(&manifest.value["spec"]) => {
+                    multiplexed.insert(manifest.reference.id.clone());
+                    continue;
+                }
                 Kind::VirtualService => {
                     for (host, route) in virtual_service::read(manifest, &mut findings) {
                         routing.routes.entry(host).or_insert(route);
@@ -125,6 +158,11 @@ impl MeshRouting {
                 let place = manifest.origin.place_of(&problem.field);
                 problem.at(place).of(manifest.label())
             }));
+        }
+        for (service, policies) in &mut routing.policies {
+            if multiplexed.contains(service) {
+                policies.share_connections();
+            }
         }
         (routing, problems)
     }

@@ -12,6 +12,7 @@ mod http_route;
 mod ingress;
 mod limits;
 mod nginx;
+mod nginx_annotations;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -207,10 +208,15 @@ impl Routing {
         mains.flat_map(|(_, rule)| std::iter::once(rule).chain(self.canaries_of(rule))).collect()
     }
 
-    /// Time limits and retries of the requests of a rule.
+    /// Time limits, retries and limits per client of the requests of a rule.
     pub fn limits(&self, rule: &Rule) -> RouteLimits {
         let counts = rule.class == Class::Gateway || self.is_of_nginx(rule);
-        if counts { rule.limits } else { RouteLimits::default() }
+        if counts { rule.limits.clone() } else { RouteLimits::default() }
+    }
+
+    /// Whether the requests of a rule are limited by client address.
+    pub fn limits_clients(&self, rule: &Rule) -> bool {
+        self.limits(rule).of_clients.is_some()
     }
 
     /// A host and a path for each rule that gets any requests; placeholders are used where any name matches.

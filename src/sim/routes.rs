@@ -107,8 +107,10 @@ impl IngressRoute {
     ) {
         let rule = routing.find(&self.spec.host, &self.spec.path);
         let parts = parts_of(routing, &self.spec).unwrap_or_default();
-        let policy = rule.map_or(self.policy, |rule| routing.limits(rule).policy(&self.spec));
-        let is_same = (&parts, rule.is_some(), policy) == (&self.parts, self.has_rule, self.policy);
+        let policy = rule
+            .map_or_else(|| self.policy.clone(), |rule| routing.limits(rule).policy(&self.spec));
+        let is_same =
+            (&parts, rule.is_some(), &policy) == (&self.parts, self.has_rule, &self.policy);
         if is_same || self.branches.is_empty() {
             return;
         }
@@ -164,7 +166,7 @@ impl IngressRoute {
     ) -> BranchId {
         let is_it = |(_, to): &&(BranchId, BranchTarget)| match to {
             BranchTarget::Service(own, fixed) => {
-                own == destination && fixed.is_none_or(|fixed| fixed == self.policy)
+                own == destination && fixed.as_ref().is_none_or(|fixed| *fixed == self.policy)
             }
             BranchTarget::Error(_) => false,
         };
@@ -185,7 +187,7 @@ impl IngressRoute {
         let route = RouteTraffic {
             name: self.spec.url(),
             arrivals: Arrivals::none(),
-            policies: vec![(env.now, self.policy)],
+            policies: vec![(env.now, self.policy.clone())],
             has_port: destination.has_port,
             canary_of: destination.canary_of.as_ref().map(ToString::to_string),
             mirrors: self.mirrors.clone(),

@@ -10,6 +10,7 @@ use super::arrivals::{
 };
 use super::balancer::Balancer;
 use super::call_spec::RetrySpec;
+use super::policy::COUNT_MAX;
 use super::problem::{Checks, Problem};
 use super::trace::Trace;
 use cluster::ServiceReference;
@@ -191,6 +192,11 @@ pub struct IngressRouteSpec {
     /// pod. Default true.
     #[serde(default = "default_idempotent", skip_serializing_if = "is_true")]
     pub idempotent: bool,
+    /// Number of distinct client addresses, for limits per client of an Ingress of ingress-nginx (`limit-rps` and the
+    /// like): each sends the same share of the requests. Behind a load balancer that hides the clients' addresses it is
+    /// the number of its own, or of the nodes. If a trace has users, each user is a client instead. Default 1000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub clients: Option<u32>,
 }
 
 impl IngressRouteSpec {
@@ -203,6 +209,11 @@ impl IngressRouteSpec {
         }
         if let Some(retries) = &self.retries {
             retries.check(&mut checks.inside("retries"));
+        }
+        if let Some(clients) = self.clients {
+            checks.require((1..=COUNT_MAX).contains(&clients), "clients", || {
+                format!("{clients} must be from 1 to {COUNT_MAX}")
+            });
         }
         checks.require(self.arrivals != Some(ArrivalProcess::Fluid), "arrivals", || {
             "fluid traffic has no individual requests to route; remove this".into()

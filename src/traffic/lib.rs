@@ -9,6 +9,7 @@ mod balancer;
 mod barriers;
 pub mod calibrate;
 mod call_spec;
+mod client_limits;
 mod config;
 mod control;
 mod exported_histogram;
@@ -56,6 +57,7 @@ pub use backend::{Backend, BackendId, BackendState};
 pub use balancer::Balancer;
 pub use barriers::{Barriers, PeerGroupId};
 pub use call_spec::{CallSpec, RetrySpec};
+pub use client_limits::{ClientLimits, RateLimit};
 pub use config::{DEFAULT_TIMEOUT, IngressRouteSpec, TrafficSpec};
 pub use figures::{ClassId, FlowAmounts, PodLoad, ServiceFigures, ServiceLoad};
 pub use llm::{LlmFigures, LlmSpec, LlmStatus};
@@ -66,8 +68,8 @@ pub use network_time::{NetworkBasis, NetworkPreset, NetworkSpec, NetworkTimes};
 pub use node_cpu::{CpuClaim, CpuShares, NodeCpuId};
 pub use path::{Recording, ServiceId, ServiceTraffic, Traffic};
 pub use policy::{
-    ActivatorPolicy, Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy, ServiceSpec,
-    Via,
+    ActivatorPolicy, ConnectionPool, Connections, DEFAULT_CLIENTS, OutlierDetection, ServicePolicy,
+    ServiceSpec, Via,
 };
 pub use problem::Problem;
 pub use recording::{

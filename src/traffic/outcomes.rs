@@ -35,11 +35,13 @@ pub enum FailureCause {
     ApplicationError,
     /// The proxy of a mesh answered with an error that it was told to inject.
     Injected,
+    /// A gateway rejected it because its client exceeded a limit.
+    RateLimited,
 }
 
 impl FailureCause {
     /// All causes, in the order of their positions in [`Outcomes::failed`].
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoEndpoint,
         Self::Refused,
         Self::QueueFull,
@@ -54,6 +56,7 @@ impl FailureCause {
         Self::NoRoute,
         Self::ApplicationError,
         Self::Injected,
+        Self::RateLimited,
     ];
 
     /// Description of the cause, for reports.
@@ -73,6 +76,7 @@ impl FailureCause {
             Self::NoRoute => "no route",
             Self::ApplicationError => "application error",
             Self::Injected => "fault injected",
+            Self::RateLimited => "rate limited",
         }
     }
 }

@@ -107,6 +107,21 @@ pub struct ServicePolicy {
     pub activator: Option<ActivatorPolicy>,
     /// Effect of its callers' proxies on calls from pods.
     pub mesh: Option<Box<MeshRoute>>,
+    /// Limits of each of these proxies.
+    pub pool: Option<ConnectionPool>,
+}
+
+/// Limits of a calling pod's proxy on its calls to a service, by HTTP/1.1: Envoy's circuit breakers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionPool {
+    /// Most connections over all pods, though one to each pod is always allowed. Absent = no limit.
+    pub max_connections: Option<u32>,
+    /// Most calls that wait for a connection. Absent = no limit.
+    pub max_pending: Option<u32>,
+    /// Most calls in progress. Absent = no limit.
+    pub max_requests: Option<u32>,
+    /// Calls after which a connection is closed. Absent = no limit.
+    pub max_requests_per_connection: Option<u32>,
 }
 
 /// Knative's activator before a service.
@@ -141,7 +156,8 @@ pub struct OutlierDetection {
     pub max_ejected_share: f64,
 }
 
-const COUNT_MAX: u32 = 1_000_000;
+/// Largest number of connections or clients.
+pub(super) const COUNT_MAX: u32 = 1_000_000;
 
 impl ServiceSpec {
     /// All problems of the settings on their own; `path` is their location.
@@ -194,6 +210,7 @@ impl ServiceSpec {
             outlier_detection: self.outlier_detection,
             activator: None,
             mesh: None,
+            pool: None,
         }
     }
 }
@@ -213,6 +230,7 @@ impl ServicePolicy {
             outlier_detection: None,
             activator: None,
             mesh: None,
+            pool: None,
         }
     }
 

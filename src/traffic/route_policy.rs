@@ -1,7 +1,10 @@
-//! A gateway's treatment of the requests of a route: timeouts and retries.
+//! A gateway's treatment of the requests of a route: timeouts, retries and limits per client.
+
+use std::sync::Arc;
 
 use super::arrivals::Arrivals;
 use super::call_spec::RetrySpec;
+use super::client_limits::ClientLimits;
 use super::recording::FailureCause;
 use engine::{SimDuration, SimTime};
 
@@ -23,8 +26,8 @@ pub struct RouteTraffic {
     pub mirrors: Vec<(String, f64)>,
 }
 
-/// Timeouts and retries of a gateway.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Timeouts, retries and limits of a gateway.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoutePolicy {
     /// Timeout of a request, including retries and back-off. Absent = no limit.
     pub timeout: Option<SimDuration>,
@@ -34,6 +37,8 @@ pub struct RoutePolicy {
     pub connect_timeout: Option<SimDuration>,
     /// Retries, if any.
     pub retries: Option<Retries>,
+    /// Limits on the requests of each client; a rejected one is not retried.
+    pub client_limits: Option<Arc<ClientLimits>>,
 }
 
 /// Failures that a gateway retries, and the number and timing of its retries.
@@ -83,8 +88,8 @@ impl Causes {
 impl RoutePolicy {
     /// The client timeout, if the policy amounts to just that; absent if tries matter.
     pub fn patience(&self) -> Option<SimDuration> {
-        let Self { timeout, try_timeout, connect_timeout, retries } = self;
-        if retries.is_some() || connect_timeout.is_some() {
+        let Self { timeout, try_timeout, connect_timeout, retries, client_limits } = self;
+        if retries.is_some() || connect_timeout.is_some() || client_limits.is_some() {
             return None;
         }
         // With a single try the shorter timeout ends the request.

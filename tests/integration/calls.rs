@@ -55,7 +55,8 @@ impl Service {
             spec["service"] = json!(format!("s/{}", self.name));
             let spec: TrafficSpec = serde_json::from_value(spec).expect("settings");
             let arrivals = spec.arrivals("", None, streams.stream(&name, 0)).expect("right");
-            let policies = policies.iter().map(|(since, policy)| (at(*since), *policy)).collect();
+            let policies =
+                policies.iter().map(|(since, policy)| (at(*since), policy.clone())).collect();
             RouteTraffic {
                 name,
                 arrivals,

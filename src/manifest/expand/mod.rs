@@ -6,6 +6,7 @@ mod job_set;
 mod knative;
 mod leader_worker_set;
 mod ray;
+mod schema;
 mod workload_ref;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
+use super::field::FieldError;
 use super::object::Manifest;
 use cluster::{Kind, ObjectReference};
 
@@ -238,6 +240,16 @@ pub(super) fn expand(mut manifests: Vec<Manifest>, diagnostics: &mut Diagnostics
             expanded.push(manifest.clone());
             continue;
         };
+        let errors = schema::validate(manifest).into_vec();
+        if !errors.is_empty() {
+            for FieldError { path, problem, .. } in errors {
+                let place = manifest.origin.place_of(&path);
+                let problem = Diagnostic::error("invalid-value", problem);
+                let problem = problem.at(place).of(manifest.label());
+                diagnostics.push(Diagnostic { field: path, ..problem });
+            }
+            continue;
+        }
         let given = ExpansionInput { manifest, others: &manifests };
         match (RULES[index].make)(&given) {
             Ok(made) => {

@@ -252,3 +252,39 @@ proptest! {
         loaded(&broken.join("\n"));
     }
 }
+
+#[test]
+fn a_queue_of_kueue_that_is_missing_is_told_of_everything_that_waits_in_queues() {
+    let pods = "{containers: [{name: a, image: a}]}";
+    let template = format!("{{metadata: {{labels: {{a: b}}}}, spec: {pods}}}");
+    let owner = format!("{{selector: {{matchLabels: {{a: b}}}}, template: {template}}}");
+    let job = "{template: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}";
+    let said = |of: (&str, &str, &str), queue: &str| {
+        let (version, kind, spec) = of;
+        let labels = "{kueue.x-k8s.io/queue-name: user}";
+        let text = format!(
+            "{{apiVersion: {version}, kind: {kind}, metadata: {{name: web, labels: {labels}}}, spec: {spec}}}\n{queue}"
+        );
+        load(&[Source::new("queue.yaml", &text)]).diagnostics.to_string()
+    };
+    let cluster_queue = "---\n{apiVersion: kueue.x-k8s.io/v1beta1, kind: ClusterQueue, metadata: {name: q}, spec: \
+                         {namespaceSelector: {}}}\n";
+    let local_queue = "---\n{apiVersion: kueue.x-k8s.io/v1beta1, kind: LocalQueue, metadata: {name: user, namespace: \
+                       default}, spec: {clusterQueue: q}}\n";
+    for of in [
+        ("batch/v1", "Job", job),
+        ("apps/v1", "Deployment", &*owner),
+        ("apps/v1", "StatefulSet", &*owner),
+        ("v1", "Pod", pods),
+    ] {
+        let missing = said(of, cluster_queue);
+        let expected = "no LocalQueue user in the namespace default: its pods wait forever";
+        assert!(missing.contains(expected) && !missing.contains("start at once"), "{missing}");
+        let both = said(of, &format!("{cluster_queue}{local_queue}"));
+        assert!(!both.contains("LocalQueue") && !both.contains("start at once"), "{both}");
+        let without = said(of, "");
+        assert!(without.contains("it starts without waiting in a queue"), "{without}");
+    }
+    let set = said(("apps/v1", "DaemonSet", &*owner), cluster_queue);
+    assert!(set.contains("its pods start at once"), "{set}");
+}

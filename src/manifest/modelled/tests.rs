@@ -130,3 +130,25 @@ fn what_routes_say_beside_host_and_path_is_told_by_name() {
         "{diagnostics_text}"
     );
 }
+
+/// A field that a new version of Kubernetes adds to one of these types counts as simulated until somebody has judged it:
+/// it changes this list.
+#[test]
+fn types_that_are_simulated_as_a_whole_have_these_fields() {
+    let mut lines = Vec::new();
+    for (types, fields) in MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS) {
+        for of in types.split_ascii_whitespace().filter(|_| *fields == "*") {
+            let is_it = |name: &str| name.rsplit('.').next() == Some(of);
+            let found = DEFINITIONS.iter().filter(|(name, _)| is_it(name));
+            let fields = found.flat_map(|(_, schema)| schema["properties"].as_object()).flatten();
+            let fields: BTreeSet<&str> = fields
+                .map(|(field, _)| field.as_str())
+                .filter(|field| part(of, field) == Part::Modelled)
+                .collect();
+            assert!(!fields.is_empty(), "{of}");
+            lines.push(format!("{of}: {}", fields.into_iter().collect::<Vec<_>>().join(" ")));
+        }
+    }
+    lines.sort();
+    insta::assert_snapshot!(lines.join("\n"));
+}

@@ -1,6 +1,8 @@
 //! HTTPRoutes: the schema of Gateway API and its rules (`apis/v1/httproute_types.go`, 1.4), in the wording of the API
 //! server where it has any.
 
+use serde_json::Value;
+
 use super::super::field::{FieldErrors, FieldPath};
 use super::super::http_route::{Fields, HttpBackendRef, HttpRoute, HttpRouteMatch, HttpRouteRule};
 use super::handlers::port_number;
@@ -18,6 +20,8 @@ const FILTERS: [&str; 7] = [
     "CORS",
 ];
 const MOST_WEIGHT: i64 = 1_000_000;
+/// Statuses of redirects.
+const REDIRECTS: [i64; 5] = [301, 302, 303, 307, 308];
 
 /// Checks an HTTPRoute.
 pub(crate) fn validate_http_route(route: &HttpRoute, errors: &mut FieldErrors) {
@@ -204,6 +208,51 @@ fn validate_filters(filters: &[Fields], path: &FieldPath<'_>, errors: &mut Field
             let rule = format!("filter.{field} must be specified for {name} filter.type");
             errors.invalid(&at, "object", rule);
         }
+        match (name, filter.get(&field)) {
+            ("RequestMirror", Some(mirror)) => {
+                validate_mirror(mirror, &at.field("requestMirror"), errors);
+            }
+            ("RequestRedirect", Some(redirect)) => {
+                let at = at.field("requestRedirect");
+                let schemes = ["http", "https"];
+                supported(redirect["scheme"].as_str(), &schemes, &at.field("scheme"), errors);
+                let code = redirect["statusCode"].as_i64();
+                if let Some(code) = code.filter(|code| !REDIRECTS.contains(code)) {
+                    let codes = REDIRECTS.map(|code| code.to_string());
+                    let codes = codes.each_ref().map(String::as_str);
+                    errors.not_supported(&at.field("statusCode"), &code.to_string(), &codes);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The share of mirrored requests: a percentage, or a fraction.
+fn validate_mirror(mirror: &Value, path: &FieldPath<'_>, errors: &mut FieldErrors) {
+    let (percent, fraction) = (&mirror["percent"], &mirror["fraction"]);
+    if !percent.is_null() && !fraction.is_null() {
+        let rule = "Only one of percent or fraction may be specified in HTTPRequestMirrorFilter";
+        errors.invalid(path, "object", rule);
+    }
+    if let Some(percent) = percent.as_i64().filter(|one| !(0..=100).contains(one)) {
+        errors.invalid(&path.field("percent"), percent, "must be from 0 to 100");
+    }
+    if !fraction.is_object() {
+        return;
+    }
+    let at = path.field("fraction");
+    let (above, below) = (fraction["numerator"].as_i64(), fraction["denominator"].as_i64());
+    match above {
+        None => errors.required(&at.field("numerator"), ""),
+        Some(above) if above < 0 => errors.not_negative(&at.field("numerator"), above),
+        Some(above) if above > below.unwrap_or(100) => {
+            errors.invalid(&at, "object", "numerator must be less than or equal to denominator");
+        }
+        Some(_) => {}
+    }
+    if let Some(below) = below.filter(|below| *below < 1) {
+        errors.invalid(&at.field("denominator"), below, "must be greater than or equal to 1");
     }
 }
 

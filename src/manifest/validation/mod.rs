@@ -13,6 +13,7 @@ mod network;
 mod placement;
 mod pod_spec;
 mod quota;
+mod rbac;
 mod resources;
 mod security;
 mod service;
@@ -24,6 +25,7 @@ pub(super) use http_route::validate_http_route;
 pub(super) use metadata::{pod_annotations, validate_metadata};
 pub(super) use network::{validate_ingress, validate_ingress_class};
 pub(super) use pod_spec::{Owner, validate_pod_spec};
+pub(super) use rbac::path_segment;
 
 use super::field::{FieldErrors, FieldPath};
 use super::names::{NameRule, check_name};

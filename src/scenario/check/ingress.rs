@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::{Checker, listed};
 use crate::missing_services;
 use crate::resolved::ScenarioFiles;
+use crate::routing::Rule;
 use cluster::{NamespacedName, ObjectReference, ServiceReference};
 use manifest::FieldPath;
-use traffic::ArrivalProcess;
+use traffic::{ArrivalProcess, DEFAULT_CLIENTS, IngressRouteSpec};
 
 impl Checker<'_> {
     /// Checks `ingress`.
@@ -32,6 +33,7 @@ impl Checker<'_> {
                 let message = "closed-loop users need a single Service";
                 self.error(&path.field("load"), message, "put them under `traffic`");
             }
+            self.client_addresses(&path, ingress_route, &rule);
             if rule.backends.iter().all(|backend| backend.weight == 0) {
                 let message = format!("{} sends {} nowhere", rule.object, ingress_route.url());
                 self.error(&path.field("host"), message, "give a backend a weight above 0");
@@ -45,6 +47,32 @@ impl Checker<'_> {
                 self.check_accepts_requests(&path.field("host"), service);
                 self.does_not_flow(&path.field("host"), service);
             }
+        }
+    }
+
+    /// Limits per client address need the number of addresses, and nothing else does.
+    fn client_addresses(
+        &mut self,
+        path: &FieldPath<'_>,
+        ingress_route: &IngressRouteSpec,
+        rule: &Rule,
+    ) {
+        let path = path.field("clients");
+        match (ingress_route.clients, self.at_start.routing.limits_clients(rule)) {
+            (None, true) => self.note(
+                &path,
+                format!(
+                    "{} limits the requests of each client address, and {DEFAULT_CLIENTS} addresses are assumed",
+                    rule.object
+                ),
+                "set `clients` to the number of addresses that ingress-nginx sees",
+            ),
+            (Some(_), false) => self.warn(
+                &path,
+                "the rule limits no clients, so their number changes nothing",
+                "remove `clients`",
+            ),
+            _ => {}
         }
     }
 

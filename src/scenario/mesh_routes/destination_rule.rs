@@ -9,7 +9,7 @@ use super::{Findings, Policies, Policy, duration, service_of};
 use cluster::{Labels, NamespacedName};
 use engine::SimDuration;
 use manifest::{FieldPath, Manifest};
-use traffic::{Balancer, OutlierDetection};
+use traffic::{Balancer, ConnectionPool, OutlierDetection};
 
 /// The policies for the pods of a Service.
 pub(super) fn read(
@@ -93,5 +93,17 @@ fn policy(value: &Value, at: &FieldPath<'_>, findings: &mut Findings) -> Policy 
             max_ejected_share: (percent / 100.0).clamp(0.0, 1.0),
         })
     });
-    Policy { balancer, outlier_detection: outlier_detection.flatten(), connect_timeout }
+    let limit = |part: &str, name: &str| {
+        // Istio passes on positive numbers alone.
+        let number = value["connectionPool"][part][name].as_u64().filter(|number| *number > 0)?;
+        Some(u32::try_from(number).unwrap_or(u32::MAX))
+    };
+    let pool = ConnectionPool {
+        max_connections: limit("tcp", "maxConnections"),
+        max_pending: limit("http", "http1MaxPendingRequests"),
+        max_requests: limit("http", "http2MaxRequests"),
+        max_requests_per_connection: limit("http", "maxRequestsPerConnection"),
+    };
+    let pool = (pool != ConnectionPool::default()).then_some(pool);
+    Policy { balancer, outlier_detection: outlier_detection.flatten(), connect_timeout, pool }
 }

@@ -22,7 +22,7 @@ pub(super) const IGNORED_OF_HTTP: [(&str, &str); 6] = [
 ];
 
 /// Under a `trafficPolicy`.
-pub(super) const IGNORED_OF_POLICY: [(&str, &str); 22] = [
+pub(super) const IGNORED_OF_POLICY: [(&str, &str); 18] = [
     ("loadBalancer.consistentHash", "calls have no headers or cookies, so any pod gets them"),
     (
         "loadBalancer.localityLbSetting",
@@ -30,25 +30,12 @@ pub(super) const IGNORED_OF_POLICY: [(&str, &str); 22] = [
     ),
     ("loadBalancer.warmup", "a new pod gets its full share at once"),
     ("loadBalancer.warmupDurationSecs", "a new pod gets its full share at once"),
-    (
-        "connectionPool.tcp.maxConnections",
-        "connections are not limited; set `maxRequests` under `services`",
-    ),
     ("connectionPool.tcp.maxConnectionDuration", "connections are not closed"),
     ("connectionPool.tcp.idleTimeout", "connections are not closed"),
-    (
-        "connectionPool.http.http1MaxPendingRequests",
-        "calls are not limited; set `maxRequests` under `services`",
-    ),
-    (
-        "connectionPool.http.http2MaxRequests",
-        "calls are not limited; set `maxRequests` under `services`",
-    ),
     (
         "connectionPool.http.maxRetries",
         "retries at once are not limited; set `budget` of `retries`",
     ),
-    ("connectionPool.http.maxRequestsPerConnection", "connections are not closed"),
     ("connectionPool.http.maxConcurrentStreams", "connections carry any number of calls"),
     ("connectionPool.http.idleTimeout", "connections are not closed"),
     ("outlierDetection.interval", "a pod is ejected at once, and returns when its ejection ends"),

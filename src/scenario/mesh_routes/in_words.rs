@@ -86,6 +86,16 @@ impl Policy {
                 round(100.0 * outliers.max_ejected_share),
             ));
         }
+        if let Some(pool) = self.pool {
+            for (limit, name) in [
+                (pool.max_connections, "connections"),
+                (pool.max_pending, "calls that wait for one"),
+                (pool.max_requests, "calls in progress"),
+                (pool.max_requests_per_connection, "calls on a connection"),
+            ] {
+                parts.extend(limit.map(|most| format!("at most {most} {name} of each caller")));
+            }
+        }
         parts.join(", ")
     }
 }

@@ -152,13 +152,42 @@ fn a_subset_has_its_own_policy_and_else_that_of_its_service() {
     let labels = routing.labels(&target("v2")).expect("a subset");
     assert_eq!(labels.get("version").map(ToString::to_string), Some("v2".to_owned()));
     assert_eq!(routing.labels(&target("v3")), None);
-    assert!(
-        said.contains(
-            "spec.trafficPolicy.connectionPool.tcp.maxConnections: `maxConnections` is ignored: connections are not \
-             limited"
-        ),
-        "{said}"
-    );
+    let limited =
+        |most| ConnectionPool { max_connections: Some(most), ..ConnectionPool::default() };
+    assert_eq!((one.pool, two.pool), (Some(limited(5)), Some(limited(5))));
+    assert!(!said.contains("connectionPool"), "{said}");
+}
+
+#[test]
+fn limits_of_a_connection_pool_are_those_that_envoy_gets() {
+    let pool = |port: &str, pool: &str| {
+        let (routing, said) = read(&format!(
+            "{{apiVersion: v1, kind: Service, metadata: {{name: db, namespace: shop}}, spec: {{ports: [{{port: 80{port}}}]}}}}\n\
+             ---\n{{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {{name: d, namespace: shop}}, spec: \
+             {{host: db, trafficPolicy: {{connectionPool: {{{pool}}}}}}}}}\n"
+        ));
+        assert!(!said.contains("is ignored"), "{said}");
+        routing.policy(&Target { service: service("db"), subset: None }).pool
+    };
+    let all = "tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 2, http2MaxRequests: 3, \
+               maxRequestsPerConnection: 4}";
+    let [one, two, three, four] = [1, 2, 3, 4].map(Some);
+    let expected = ConnectionPool {
+        max_connections: one,
+        max_pending: two,
+        max_requests: three,
+        max_requests_per_connection: four,
+    };
+    for port in ["", ", name: http", ", name: tcp-grpc"] {
+        assert_eq!(pool(port, all), Some(expected), "{port}");
+    }
+    // Of HTTP/2 the number of calls alone is limited.
+    let of_calls = ConnectionPool { max_requests: three, ..ConnectionPool::default() };
+    for port in [", name: grpc-api", ", name: http2", ", name: tcp, appProtocol: kubernetes.io/h2c"]
+    {
+        assert_eq!(pool(port, all), Some(of_calls), "{port}");
+    }
+    assert_eq!(pool("", "tcp: {maxConnections: 0}, http: {http1MaxPendingRequests: 0}"), None);
 }
 
 #[test]

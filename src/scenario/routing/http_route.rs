@@ -70,7 +70,7 @@ pub(super) fn rules(
             path_type: String::new(),
             field: at.to_string(),
             canary: None,
-            limits,
+            limits: limits.clone(),
             mirrors: mirrors.clone(),
             class: Class::Gateway,
         }));
@@ -257,7 +257,8 @@ fn retry(
 }
 
 /// The status with which a gateway answers a request that failed in or on its way to a pod; `None` for requests that
-/// were never sent because of a circuit breaker or a lack of endpoints, which are not retried.
+/// were never sent because of a circuit breaker, a limit or a lack of endpoints, which are not
+/// retried.
 pub(crate) const fn status(cause: FailureCause) -> Option<i64> {
     match cause {
         FailureCause::TooLong => Some(400),
@@ -270,7 +271,8 @@ pub(crate) const fn status(cause: FailureCause) -> Option<i64> {
         | FailureCause::NoEndpoint
         | FailureCause::CircuitOpen
         | FailureCause::NoRoute
-        | FailureCause::Injected => None,
+        | FailureCause::Injected
+        | FailureCause::RateLimited => None,
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn rules(
 ) -> Vec<Rule> {
     let annotations = ingress.metadata.annotations.unwrap_or_default();
     let spec = ingress.spec.unwrap_or_default();
-    let nginx = Annotations::read(&annotations, findings);
+    let nginx = Annotations::read(object, &annotations, findings);
     // By `ingressClassName`, or by the annotation that came before it.
     let class = spec.ingress_class_name.as_ref();
     let class = class.or_else(|| annotations.get("kubernetes.io/ingress.class"));
@@ -33,7 +33,7 @@ pub(super) fn rules(
             path_type: path_type.to_owned(),
             field: field.to_string(),
             canary: nginx.canary,
-            limits: nginx.limits,
+            limits: nginx.limits.clone(),
             mirrors: nginx.mirrors.clone(),
             class: class.clone(),
         };

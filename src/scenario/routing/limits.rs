@@ -1,13 +1,18 @@
-//! Timeouts and retries of a route's requests, and their combination with the scenario's own settings.
+//! Timeouts, retries and limits of a route's requests, and their combination with the scenario's own settings.
+
+use std::sync::Arc;
 
 use engine::SimDuration;
-use traffic::{Causes, DEFAULT_TIMEOUT, IngressRouteSpec, Retries, RetrySpec, RoutePolicy};
+use traffic::{
+    Causes, ClientLimits, DEFAULT_CLIENTS, DEFAULT_TIMEOUT, IngressRouteSpec, Retries, RetrySpec,
+    RoutePolicy,
+};
 
 /// Envoy's longest back-off as a multiple of its base interval.
 const ENVOY_MAX_BACKOFF_FACTOR: i64 = 10;
 
-/// Timeouts and retries of requests, as a route sets them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Timeouts, retries and limits of requests, as a route sets them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RouteLimits {
     /// Timeout of a request with all its tries: zero = no limit; absent = not set by the route.
     pub(super) request: Option<SimDuration>,
@@ -16,6 +21,8 @@ pub struct RouteLimits {
     /// Timeout of a try whose pod's node does not respond.
     pub(super) connect: Option<SimDuration>,
     pub(super) retry: Option<RouteRetry>,
+    /// Limits per client address, with the usual number of addresses.
+    pub(super) of_clients: Option<ClientLimits>,
 }
 
 /// The retries of a route.
@@ -37,7 +44,12 @@ impl RouteLimits {
         let of_clients =
             ingress_route.timeout.or(self.request.is_none().then_some(DEFAULT_TIMEOUT));
         let retries = self.retry.map(|retry| retry.retries(ingress_route.idempotent));
+        let client_limits = self.of_clients.clone().map(|limits| {
+            let clients = ingress_route.clients.unwrap_or(DEFAULT_CLIENTS);
+            Arc::new(ClientLimits { clients, ..limits })
+        });
         RoutePolicy {
+            client_limits,
             timeout: [of_route, of_clients].into_iter().flatten().min(),
             try_timeout: ingress_route.retries.and_then(|own| own.per_try_timeout).or(self.one_try),
             connect_timeout: self.connect,

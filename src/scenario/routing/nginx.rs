@@ -1,49 +1,25 @@
-//! The annotations of ingress-nginx, as read by its `internal/ingress/annotations/proxy/main.go` and `canary/main.go`,
-//! with the defaults of its ConfigMap, and nginx's `proxy_next_upstream`.
+//! The annotations of ingress-nginx, as read by its `internal/ingress/annotations/proxy/main.go`, `canary/main.go` and
+//! `ratelimit/main.go`, with the defaults of its ConfigMap, and nginx's `proxy_next_upstream`.
 
 use std::collections::BTreeMap;
 
 use super::RouteFindings;
 use super::canary::CanaryWeight;
 use super::limits::{RouteLimits, RouteRetry};
-use cluster::NamespacedName;
+use super::nginx_annotations::{ANNOTATIONS, Role};
+use cluster::{NamespacedName, ObjectReference};
 use engine::SimDuration;
 use manifest::FieldPath;
-use traffic::{Causes, FailureCause};
+use traffic::{Causes, ClientLimits, DEFAULT_CLIENTS, FailureCause, RateLimit};
 
 /// Prefix of the annotations.
 pub(super) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 /// `spec.controller` of ingress-nginx's IngressClass.
 pub(super) const CONTROLLER: &str = "k8s.io/ingress-nginx";
+/// Multiple of a limit on the rate that a client may send at once, where the Ingress does not say.
+const BURST_MULTIPLIER: u32 = 5;
 /// Default name of its IngressClass.
 pub(super) const CLASS: &str = "nginx";
-
-/// Ignored annotations that would change the routing or acceptance of requests, with the behaviour simulated instead.
-const IGNORED: [(&str, &str); 23] = [
-    ("auth-type", "all requests are accepted"),
-    ("auth-url", "requests are accepted without a call to it, so its time and load are missing"),
-    ("configuration-snippet", "nginx has no further directives"),
-    ("denylist-source-range", "requests of all clients are accepted"),
-    ("enable-modsecurity", "requests take no time in a firewall"),
-    ("limit-burst-multiplier", "the request rate is unlimited"),
-    ("limit-rate", "answers take no time to send"),
-    ("limit-whitelist", "the request rate is unlimited"),
-    ("mirror-host", "requests are mirrored by `mirror-target` alone"),
-    ("proxy-body-size", "requests have no bodies, so none is too large"),
-    ("server-snippet", "nginx has no further directives"),
-    ("whitelist-source-range", "requests of all clients are accepted"),
-    ("affinity", "`sessionAffinity` of the Service applies"),
-    ("custom-http-errors", "responses are passed on unchanged"),
-    ("limit-connections", "the number of connections is unlimited"),
-    ("limit-rpm", "the request rate is unlimited"),
-    ("limit-rps", "the request rate is unlimited"),
-    ("load-balance", "`balancer` of the service in the scenario applies"),
-    ("permanent-redirect", "requests go to the Service"),
-    ("proxy-send-timeout", "sending a request takes no time"),
-    ("temporal-redirect", "requests go to the Service"),
-    ("upstream-hash-by", "`balancer` of the service in the scenario applies"),
-    ("use-regex", "paths are matched as prefixes"),
-];
 
 /// Annotations that select a canary's requests.
 const CANARY_RULES: [&str; 6] = [
@@ -83,11 +59,21 @@ pub(super) struct Annotations {
 
 impl Annotations {
     /// Reads the annotations of an Ingress. Warns of values that ingress-nginx rejects and of ignored annotations.
-    pub fn read(given: &BTreeMap<String, String>, findings: &mut RouteFindings) -> Self {
+    pub fn read(
+        object: &ObjectReference,
+        given: &BTreeMap<String, String>,
+        findings: &mut RouteFindings,
+    ) -> Self {
         let mut reader = Reader { given, findings };
-        for (name, instead) in IGNORED {
-            if reader.text(name).is_some() {
+        for (name, role) in ANNOTATIONS {
+            if let (Role::Ignored(instead), Some(_)) = (role, reader.text(name)) {
                 reader.warn(name, &format!("ignored: {instead}"));
+            }
+        }
+        for name in given.keys().filter_map(|key| key.strip_prefix(PREFIX)) {
+            if !ANNOTATIONS.iter().any(|(known, _)| *known == name) {
+                reader
+                    .warn(name, "ingress-nginx 1.15 has no annotation of this name and ignores it");
             }
         }
         let mut seconds = |name, default| {
@@ -100,6 +86,7 @@ impl Annotations {
             one_try: Some(read),
             connect: Some(connect),
             retry: reader.retry(),
+            of_clients: reader.client_limits(object),
         };
         Self { canary: reader.canary(), limits, mirrors: reader.mirror().into_iter().collect() }
     }
@@ -144,6 +131,26 @@ impl<'a> Reader<'a> {
             return None;
         };
         Some((NamespacedName::new(namespace, name), 1.0))
+    }
+
+    /// The annotations `limit-*`; `None` without a limit.
+    fn client_limits(&mut self, object: &ObjectReference) -> Option<ClientLimits> {
+        let mut limit = |name| self.number(name, 0).filter(|limit| *limit > 0);
+        let [connections, second, minute] =
+            ["limit-connections", "limit-rps", "limit-rpm"].map(&mut limit);
+        let multiplier = self.number("limit-burst-multiplier", 0).unwrap_or(BURST_MULTIPLIER);
+        let rate = |limit: u32, seconds: u64| RateLimit {
+            // nginx counts in whole thousandths of a request per second.
+            milli_per_second: u64::from(limit) * 1000 / seconds,
+            burst: limit.saturating_mul(multiplier),
+        };
+        let rates = [second.map(|limit| rate(limit, 1)), minute.map(|limit| rate(limit, 60))];
+        (connections.is_some() || rates.iter().any(Option::is_some)).then(|| ClientLimits {
+            zone: object.id.to_string().into(),
+            clients: DEFAULT_CLIENTS,
+            rates,
+            connections,
+        })
     }
 
     /// The annotations `proxy-next-upstream*`; `None` if no request is retried on a further pod.

@@ -8,7 +8,8 @@ use super::*;
 use engine::SimDuration;
 use http_route::gateway_duration;
 use nginx::PREFIX;
-use traffic::{Causes, FailureCause, IngressRouteSpec, RoutePolicy};
+use nginx_annotations::Role;
+use traffic::{Causes, FailureCause, IngressRouteSpec, RateLimit, RoutePolicy};
 
 type Object = (ObjectReference, Value);
 
@@ -422,4 +423,46 @@ fn a_canary_without_its_port_or_whose_main_lacks_its_own_takes_nothing() {
     assert_eq!(shares(&objects([81, 80]), "a", "/"), all("old"));
     let without = routing(&objects([81, 80]));
     assert!(!without.destinations(without.find("a", "/").expect("a rule"))[0].0.has_port);
+}
+
+#[test]
+fn limits_per_client_have_the_burst_and_the_units_of_nginx() {
+    let limits = |annotations: &[(&str, &str)]| {
+        of_ingress(annotations, json!({})).client_limits.map(|limits| (*limits).clone())
+    };
+    let rate = |milli_per_second, burst| Some(RateLimit { milli_per_second, burst });
+    assert_eq!(limits(&[("limit-burst-multiplier", "3")]), None);
+    assert_eq!(limits(&[("limit-rps", "0"), ("limit-rpm", "0")]), None);
+    let own = limits(&[("limit-rps", "2"), ("limit-rpm", "100")]).expect("limits");
+    assert_eq!((&*own.zone, own.clients, own.connections), ("shop/web", 1000, None));
+    // 100 a minute are 1.666 a second in nginx.
+    assert_eq!(own.rates, [rate(2_000, 10), rate(1_666, 500)]);
+    let own =
+        limits(&[("limit-rpm", "60"), ("limit-burst-multiplier", "1"), ("limit-connections", "7")]);
+    let own = own.expect("limits");
+    assert_eq!((own.rates, own.connections), ([None, rate(1_000, 60)], Some(7)));
+    let of_clients = of_ingress(&[("limit-rps", "2")], json!({"clients": 5}));
+    assert_eq!(of_clients.client_limits.expect("limits").clients, 5);
+    // The clients' patience is not the only limit.
+    assert_eq!(of_clients.retries.map(|_| ()), of_ingress(&[], json!({})).retries.map(|_| ()));
+}
+
+#[test]
+fn every_annotation_is_read_or_neutral_or_told_with_its_consequence() {
+    for (name, role) in nginx_annotations::ANNOTATIONS {
+        let mut findings = RouteFindings::default();
+        let value = if name == "mirror-target" { "http://shadow.shop.svc" } else { "1" };
+        let given = [(format!("{PREFIX}{name}"), value.to_owned())].into_iter().collect();
+        let object = "Ingress/default/web".parse().expect("a reference");
+        nginx::Annotations::read(&object, &given, &mut findings);
+        let told = findings.0.iter().any(|one| one.message.contains("ignored: "));
+        match role {
+            // Without `canary` those of a canary are in vain, and say so.
+            Role::Read => assert!(!told || name.starts_with("canary-"), "{name}"),
+            Role::Neutral(reason) => assert!(findings.0.is_empty() && !reason.is_empty(), "{name}"),
+            Role::Ignored(_) => assert!(told, "{name}"),
+        }
+    }
+    let names = nginx_annotations::ANNOTATIONS.map(|(name, _)| name);
+    assert!(names.is_sorted(), "each once");
 }

@@ -90,8 +90,8 @@ impl Blueprint<'_> {
             }
             let mirrors: Vec<(String, f64)> =
                 mirrors.iter().map(|(name, share)| (name.to_string(), *share)).collect();
-            let Some(first) = policies.first().copied() else { continue };
-            let ingress_route = IngressRoute::new(spec.clone(), parts, first);
+            let Some(first) = policies.first().cloned() else { continue };
+            let ingress_route = IngressRoute::new(spec.clone(), parts, first.clone());
             let mut ingress_route = ingress_route.mirrored(mirrors.clone());
             for destination in self.destinations(spec) {
                 let service = ServiceReference(destination.service.clone());
@@ -115,7 +115,7 @@ impl Blueprint<'_> {
                             branch,
                             (&policies, via),
                         );
-                        ingress_route.add_branch(id, destination, patience.map(|_| first));
+                        ingress_route.add_branch(id, destination, patience.map(|_| first.clone()));
                     }
                 }
             }
@@ -161,7 +161,7 @@ impl Blueprint<'_> {
                     arrivals,
                     policies: policies
                         .first()
-                        .map(|first| (SimTime::ZERO, *first))
+                        .map(|first| (SimTime::ZERO, first.clone()))
                         .into_iter()
                         .collect(),
                     has_port: *has_port,

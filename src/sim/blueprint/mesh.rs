@@ -143,6 +143,9 @@ impl Blueprint<'_> {
             };
             if all_have_proxies && !row.has_clients() && row.policy.via == Via::KubeProxy {
                 take_policy(&mut row.policy, own);
+            } else if !row.policy.work_queue && row.policy.activator.is_none() {
+                // It limits the callers with a proxy alone.
+                row.policy.pool = own.pool;
             }
             if !route.is_plain() {
                 row.policy.mesh = Some(Box::new(route));
@@ -158,6 +161,7 @@ fn take_policy(policy: &mut ServicePolicy, own: scenario::mesh_routes::Policy) {
         return;
     }
     policy.via = Via::Mesh;
+    policy.pool = own.pool;
     if !policy.is_stated {
         policy.balancer = own.balancer.unwrap_or(Via::Mesh.usual());
         policy.is_stated = own.balancer.is_some();

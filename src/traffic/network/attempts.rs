@@ -1,6 +1,7 @@
 //! Attempts: their routing to a pod, and their outcome.
 
 use super::calls::{self, Attempt, AttemptState, Call};
+use super::connection_pools::{Pooled, ends_connection};
 use super::{Edge, NetworkEvent, NetworkService};
 use crate::backend::{Backend, BackendId, BackendState};
 use crate::balancer::{Caller, Connection};
@@ -34,6 +35,16 @@ impl Traffic {
             self.network.attempts.insert(Attempt::new(id, call, service))
         } else {
             let endpoint = self.choose_endpoint(now, service, call)?;
+            let connection = match self.pooled(service, call, endpoint)? {
+                Pooled::Unlimited => None,
+                Pooled::Connected(connection) => Some(connection),
+                Pooled::Waits(caller) => {
+                    let attempt = self.network.attempts.insert(Attempt::new(id, call, service));
+                    self.wait_for_connection(service, caller, endpoint, attempt);
+                    self.attempt_begins(now, id, call, (service, attempt), false);
+                    return Ok(());
+                }
+            };
             let attempt = self.network.attempts.next_id();
             let place = if self.is_blocked(named, call, endpoint) {
                 let (place, model) = self.block(endpoint);
@@ -41,8 +52,12 @@ impl Traffic {
             } else {
                 self.dispatch(now, attempt, service, call, endpoint)
             };
-            let (place, model, way_back) =
-                place.inspect_err(|cause| self.judge(now, service, endpoint, Err(*cause)))?;
+            let (place, model, way_back) = place.inspect_err(|cause| {
+                self.judge(now, service, endpoint, Err(*cause));
+                if let Some(connection) = connection {
+                    self.disconnect(now, service, connection, ends_connection(*cause));
+                }
+            })?;
             hangs = matches!(place, AttemptState::Hanging(_) | AttemptState::Blocked(_));
             // Connections of pods and gateways are not kept track of one by one.
             if (call.edge as usize) < self.network.services.len() {
@@ -57,9 +72,30 @@ impl Traffic {
                     _ => {}
                 }
             }
-            let row = Attempt { place, model, way_back, ..Attempt::new(id, call, service) };
+            let row =
+                Attempt { place, model, way_back, connection, ..Attempt::new(id, call, service) };
             self.network.attempts.insert(row)
         };
+        self.attempt_begins(now, id, call, (service, attempt), hangs);
+        if waits_in_queue {
+            self.put_in_work_queue(now, service, attempt);
+        }
+        if let Some(pod) = connected_to {
+            self.send_unconnected(now, service, pod);
+        }
+        Ok(())
+    }
+
+    /// Counts a new attempt, and sets its deadlines; `hangs` if its pod does not answer.
+    #[inline]
+    fn attempt_begins(
+        &mut self,
+        now: SimTime,
+        id: Id<Call>,
+        call: &Call,
+        (service, attempt): (u32, Id<Attempt>),
+        hangs: bool,
+    ) {
         let network = &mut self.network;
         network.services[service as usize].attempt_begins(now);
         if let Some(call) = network.calls.get_mut(id) {
@@ -74,13 +110,6 @@ impl Traffic {
         if let Some(at) = connect_by.flatten() {
             network.enter(at, NetworkEvent::ConnectDeadline(call.edge));
         }
-        if waits_in_queue {
-            self.put_in_work_queue(now, service, attempt);
-        }
-        if let Some(pod) = connected_to {
-            self.send_unconnected(now, service, pod);
-        }
-        Ok(())
     }
 
     /// A kept connection to `pod` works: requests of clients that wait for one use it.
@@ -183,6 +212,10 @@ impl Traffic {
             return;
         }
         let Some(attempt) = self.network.attempts.remove(id) else { return };
+        if let Some(connection) = attempt.connection {
+            let closes = result.is_err_and(ends_connection);
+            self.disconnect(now, attempt.service, connection, closes);
+        }
         match attempt.place {
             AttemptState::Calling(pod) => self.release(now, pod),
             AttemptState::UnderWay(pod) | AttemptState::Returning(pod, _) => {
@@ -223,6 +256,10 @@ impl Traffic {
         let Some(attempt) = self.network.attempts.get_mut(id) else { return FailureCause::Timeout };
         attempt.call = None;
         let (service, place) = (attempt.service, attempt.place);
+        // HTTP/1.1 can abandon a request only with its connection.
+        if let Some(connection) = attempt.connection.take() {
+            self.disconnect(now, service, connection, true);
+        }
         self.network.services[service as usize].attempt_ends(now);
         let cause = match place {
             AttemptState::Hanging(_) => FailureCause::Unreachable,
@@ -345,6 +382,7 @@ impl Attempt {
             pending: 0,
             next: 0,
             way_back: SimDuration::ZERO,
+            connection: None,
         }
     }
 }

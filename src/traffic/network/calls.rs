@@ -1,10 +1,13 @@
 //! The life of a call: start, retries, answer or failure, and the caller's reaction.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::connection_pools::PooledConnection;
 use super::mesh::Fault;
 use super::{DEPTH_MAX, NetworkEvent};
 use crate::backend::BackendId;
+use crate::client_limits::{Address, ClientLimits, Zone};
 use crate::path::Traffic;
 use crate::recording::FailureCause;
 use crate::request_model::RequestSize;
@@ -30,6 +33,8 @@ pub(crate) struct Call {
     pub way_back: SimDuration,
     /// Its outcome, if the gateway's answer is on its way.
     pub outcome: Option<Result<(), FailureCause>>,
+    /// Its client, where a gateway counts the calls of each.
+    pub address: Option<Address>,
 }
 
 impl Call {
@@ -79,6 +84,8 @@ pub(crate) struct Attempt {
     pub next: u32,
     /// Time that the answer takes to the caller.
     pub way_back: SimDuration,
+    /// Its connection, where those of the caller are limited.
+    pub connection: Option<PooledConnection>,
 }
 
 /// The place of an attempt.
@@ -110,7 +117,8 @@ impl Traffic {
         caller: Caller,
         depth: u8,
     ) {
-        let edge = self.choice_of(now, edge, tokens, depth);
+        let admitted = self.admitted(now, edge, tokens);
+        let edge = if admitted.is_ok() { self.choice_of(now, edge, tokens, depth) } else { edge };
         let service = self.network.edges[edge as usize].service as usize;
         let client_trip = self.client_trip(service, caller);
         let there = SimDuration::from_nanos(client_trip.as_nanos() / 2);
@@ -147,6 +155,7 @@ impl Traffic {
             attempt: None,
             way_back: client_trip - there,
             outcome: None,
+            address: admitted.ok().flatten(),
         };
         let id = network.calls.insert(call);
         // A calling request has its own timeout, and a route has one besides the class's.
@@ -160,7 +169,10 @@ impl Traffic {
         if let Some(patience) = patience {
             network.enter(now + patience, NetworkEvent::ClassDeadline(id));
         }
-        if depth > DEPTH_MAX {
+        if let Err(cause) = admitted {
+            // The answer begins its way back once the request has reached the gateway.
+            self.end_call(now + there, id, Err(cause));
+        } else if depth > DEPTH_MAX {
             self.end_call(now, id, Err(FailureCause::Dependency));
         } else if let Some(fault) = self.draw_fault(edge) {
             match fault {
@@ -175,6 +187,26 @@ impl Traffic {
         } else {
             self.try_call(now, id, &call);
         }
+    }
+
+    /// Whether the limits of a gateway admit a new call on this edge, and the client for which it counts if there are any.
+    #[inline]
+    fn admitted(
+        &mut self,
+        now: SimTime,
+        edge: u32,
+        tokens: Tokens,
+    ) -> Result<Option<Address>, FailureCause> {
+        let Some(limits) = &self.network.edges[edge as usize].client_limits else {
+            return Ok(None);
+        };
+        let limits: Arc<ClientLimits> = Arc::clone(limits);
+        let zone = self.network.zones.entry(Arc::clone(&limits.zone)).or_insert_with(|| {
+            let name = format!("addresses of the clients of {}", limits.zone);
+            Zone::new(self.streams.stream(&name, 0))
+        });
+        let address = zone.admit(&limits, now, tokens.session);
+        address.map(Some).ok_or(FailureCause::RateLimited)
     }
 
     /// The next attempt at a failed call: the same request, with service times drawn anew.
@@ -248,6 +280,11 @@ impl Traffic {
         let network = &mut self.network;
         let Some(call) = network.calls.remove(id) else { return };
         let edge = &mut network.edges[call.edge as usize];
+        if let (Some(address), Some(limits)) = (call.address, &edge.client_limits)
+            && let Some(zone) = network.zones.get_mut(&limits.zone)
+        {
+            zone.leave(address);
+        }
         edge.active -= 1;
         edge.retrying -= u64::from(call.is_retrying);
         let is_optional = edge.optional;

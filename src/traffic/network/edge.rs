@@ -1,10 +1,13 @@
 //! Edges of the call graph, with their timeouts and retries: the clients of a service, or one call in a request
 //! model.
 
+use std::sync::Arc;
+
 use super::NetworkEvent;
 use super::calls::{Attempt, Call};
 use super::deadlines::Deadlines;
 use crate::call_spec::{CallSpec, RetrySpec};
+use crate::client_limits::ClientLimits;
 use crate::route_policy::{Retries, RoutePolicy};
 use engine::{SimDuration, Stream};
 
@@ -17,6 +20,8 @@ pub(crate) struct Edge {
     pub pods: u32,
     /// Effect of the proxies of a mesh besides timeouts and retries; absent without a mesh.
     pub mesh: Option<Box<MeshEdge>>,
+    /// Limits of a gateway on the calls of each client.
+    pub client_limits: Option<Arc<ClientLimits>>,
     /// Timeouts of calls, including retries.
     pub(super) deadlines: Deadlines<Call>,
     /// Timeouts of single attempts.
@@ -74,6 +79,7 @@ impl Edge {
             service,
             pods: service,
             mesh: None,
+            client_limits: None,
             deadlines: Deadlines::new(Some(timeout)),
             try_deadlines: Deadlines::new(retries.and_then(|retries| retries.per_try_timeout)),
             connect_deadlines: Deadlines::new(None),
@@ -105,6 +111,7 @@ impl Edge {
             try_deadlines: Deadlines::new(policy.try_timeout),
             connect_deadlines: Deadlines::new(policy.connect_timeout),
             retries: policy.retries,
+            client_limits: policy.client_limits.clone(),
             ..Self::of_clients(service, SimDuration::MAX, None, stream)
         }
     }

@@ -11,6 +11,7 @@ mod activator;
 mod attempts;
 mod calendar;
 mod calls;
+mod connection_pools;
 mod deadlines;
 mod edge;
 mod graph;
@@ -21,9 +22,10 @@ mod pods;
 mod work_queue;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Range;
+use std::sync::Arc;
 
 use activator::Activator;
 pub use activator::{Activity, HeldRequests, Notices};
@@ -32,6 +34,7 @@ pub(super) use graph::graph;
 
 use super::arrivals::{Arrival, BufferedArrivals, Users};
 use super::backend::BackendId;
+use super::client_limits::Zone;
 use super::path::{ServiceId, Traffic};
 use super::policy::ServicePolicy;
 use super::request_class::Mix;
@@ -39,6 +42,7 @@ use super::trace::Tokens;
 use calendar::Calendar;
 use calls::Attempt;
 pub(super) use calls::{AttemptState, Call, Caller};
+use connection_pools::Pools;
 use engine::random::happens;
 use engine::{Id, SimTime, Stream, Table};
 use journeys::Journeys;
@@ -74,6 +78,8 @@ pub(super) struct Network {
     done: Vec<BackendId>,
     /// Whether any pod has had a limit of requests.
     has_limited_pods: bool,
+    /// Clients whose requests a gateway limits, by the object that sets the limits.
+    zones: BTreeMap<Arc<str>, Zone>,
     /// Absent if requests take no network time.
     journeys: Option<Box<Journeys>>,
 }
@@ -121,6 +127,8 @@ struct NetworkService {
     unconnected: Vec<Id<Attempt>>,
     /// Its request classes; absent if there are none.
     mix: Option<Mix>,
+    /// The connections of callers' proxies, where they are limited.
+    pools: BTreeMap<BackendId, Pools>,
 }
 
 /// A scheduled event.

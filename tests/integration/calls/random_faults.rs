@@ -57,6 +57,7 @@ fn any_route_policy() -> impl Strategy<Value = RoutePolicy> {
             try_timeout,
             connect_timeout,
             retries,
+            client_limits: None,
         },
     )
 }
@@ -107,7 +108,7 @@ fn graph(settings: &[(u32, bool, bool, bool)], policies: &[(f64, RoutePolicy)]) 
         Service::new("c", model(c, json!([])))
             .pods(3)
             .policy(policy(c))
-            .route(ten_a_second(), policies.iter().take(1).copied().collect()),
+            .route(ten_a_second(), policies.iter().take(1).cloned().collect()),
         Service::new("d", model(d, json!([]))).pods(3).policy(policy(d)).clients(of_d),
     ])
 }

@@ -10,7 +10,7 @@ use super::{Service, World, at, ten_a_second};
 
 fn route(timeout: Option<i64>, try_timeout: Option<i64>, retries: Option<Retries>) -> RoutePolicy {
     let [timeout, try_timeout] = [timeout, try_timeout].map(|ms| ms.map(SimDuration::from_millis));
-    RoutePolicy { timeout, try_timeout, connect_timeout: None, retries }
+    RoutePolicy { timeout, try_timeout, retries, ..RoutePolicy::default() }
 }
 
 fn at_once(attempts: u32, causes: &[FailureCause]) -> Retries {
@@ -82,7 +82,8 @@ fn the_time_of_the_request_ends_its_tries_and_waits() {
 fn a_route_tries_again_after_its_own_causes_and_no_others() {
     let policy = route(Some(1_000), None, Some(at_once(3, &[FailureCause::Killed])));
     let service = || {
-        Service::new("a", json!({"waitTime": "40ms"})).route(ten_a_second(), vec![(0.0, policy)])
+        let policies = vec![(0.0, policy.clone())];
+        Service::new("a", json!({"waitTime": "40ms"})).route(ten_a_second(), policies)
     };
     let mut world = World::new(&[service()]);
     let pod = world.pods[0][0];

@@ -192,7 +192,7 @@ metadata:
     nginx.ingress.kubernetes.io/proxy-read-timeout: 30s
     nginx.ingress.kubernetes.io/proxy-connect-timeout: \"3\"
     nginx.ingress.kubernetes.io/proxy-next-upstream: error, timeout
-    nginx.ingress.kubernetes.io/limit-rps: \"5\"
+    nginx.ingress.kubernetes.io/limit-rps: 5r/s
     nginx.ingress.kubernetes.io/proxy-next-upstream-tries: 2
     nginx.ingress.kubernetes.io/rewrite-target: /
 spec: {defaultBackend: {service: {name: web}}}
@@ -202,7 +202,7 @@ spec: {defaultBackend: {service: {name: web}}}
     for (one, (line, rest)) in said.iter().zip([
         ("warning: routes.yaml:6: ", "\"30s\" must be a whole number of at least 1"),
         ("warning: routes.yaml:8: ", "is not a list of nginx conditions; `error timeout` applies"),
-        ("warning: routes.yaml:9: ", "ignored: the request rate is unlimited"),
+        ("warning: routes.yaml:9: ", "\"5r/s\" must be a whole number of at least 0"),
         ("error: routes.yaml:10: ", "upstream-tries]: Invalid value: 2: must be text"),
     ]) {
         assert!(one.starts_with(line) && one.contains(rest), "{one}");
