@@ -148,8 +148,17 @@ impl Kubelet {
                 let spec = &view.template_of(pod).spec;
                 let (settings, timing) = (&self.settings, &self.timing);
                 let shared_work = &mut self.shared_work;
-                let mut ctx =
-                    Context { view, pod, spec, agent, settings, timing, shared_work, out };
+                let mut ctx = Context {
+                    view,
+                    pod,
+                    spec,
+                    agent,
+                    settings,
+                    timing,
+                    shared_work,
+                    out,
+                    requested_before: 0,
+                };
                 worker.actuate(in_use, &mut ctx);
                 ctx.schedule_next_work();
             }

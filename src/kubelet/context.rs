@@ -10,7 +10,7 @@ use cluster::action::Event;
 use cluster::pod::{Pod, PodId};
 use cluster::pod_template::PodSpec;
 use cluster::{Action, ClusterView, Kind};
-use engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime, take_token};
 
 /// The inputs and outputs of one step of a worker.
 pub(super) struct Context<'a> {
@@ -23,6 +23,8 @@ pub(super) struct Context<'a> {
     pub(super) timing: &'a KubeletTiming,
     pub(super) shared_work: &'a mut Work,
     pub(super) out: &'a mut Effects,
+    /// Number of requests in `out` that precede this step.
+    pub(super) requested_before: usize,
 }
 
 impl Context<'_> {
@@ -45,6 +47,19 @@ impl Context<'_> {
         let work = self.work();
         work.set_cores(cores, per_pod);
         work.begin(now, cpu, (pod, task));
+    }
+
+    /// Takes tokens of the kubelet's API client (`kubeAPIQPS`), and returns when the last one is there. The client that
+    /// records Events has a limit of its own, and so has the one that renews leases.
+    pub(super) fn take_tokens(&mut self, requests: u32) -> SimTime {
+        let now = self.now();
+        let (qps, burst) = (self.timing.kube_api_qps, self.timing.kube_api_burst);
+        if qps == 0 {
+            return now;
+        }
+        let token = SimDuration::from_nanos(1_000_000_000 / i64::from(qps));
+        let full_at = &mut self.agent.client_full_at;
+        (0..requests).fold(now, |_, _| take_token(full_at, (token, burst), now))
     }
 
     /// Cancels a pod's unfinished work.

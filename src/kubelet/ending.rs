@@ -6,6 +6,7 @@ use super::making::Sandbox;
 use super::node_agent::Reach;
 use super::probes::ProbeKind;
 use super::profile::OnSigterm;
+use super::status::END_REQUESTS;
 use super::unit::{AppFaults, Run, State, Stopping, Unit};
 use super::work::Task;
 use super::worker::{Exit, KILLED, Stage, TERMINATED, Worker, containers};
@@ -38,6 +39,8 @@ pub(super) struct Ending {
     pub(super) is_closing: bool,
     /// The time at which the removal of the pod object is requested.
     pub(super) gone_at: Option<SimTime>,
+    /// The kubelet's API client has the tokens for that.
+    pub(super) has_tokens: bool,
 }
 
 impl Worker {
@@ -288,6 +291,10 @@ impl Worker {
         }
         if self.is_taken_down && ending.gone_at.is_none() {
             ending.gone_at = Some(ctx.relist_after(ctx.now() + ctx.timing.stop_sandbox));
+        }
+        if !ending.has_tokens && ending.gone_at.is_some_and(|at| at <= ctx.now()) {
+            ending.has_tokens = true;
+            ending.gone_at = Some(ctx.take_tokens(END_REQUESTS));
         }
         self.stage = Stage::Ending(ending);
         ending.gone_at.is_none_or(|at| at > ctx.now())

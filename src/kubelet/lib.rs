@@ -417,8 +417,18 @@ impl Kubelet {
         if agent.reach == Reach::Up {
             let (spec, settings) = (&view.template_of(object).spec, &self.settings);
             let (timing, shared_work) = (&self.timing, &mut self.shared_work);
-            let mut ctx =
-                Context { view, pod: object, spec, agent, settings, timing, shared_work, out };
+            let requested_before = out.actions.len();
+            let mut ctx = Context {
+                view,
+                pod: object,
+                spec,
+                agent,
+                settings,
+                timing,
+                shared_work,
+                out,
+                requested_before,
+            };
             step(worker, &mut ctx);
             ctx.schedule_next_work();
         }

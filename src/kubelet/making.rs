@@ -22,6 +22,8 @@ const SYNCED_TWICE: f64 = 0.25;
 /// Share of pods that are still not ready at their second relist and are synced once more at the third; measured.
 const SYNCED_AGAIN: f64 = 0.2;
 
+/// Requests for the service account token of a pod.
+const TOKEN_REQUESTS: u32 = 1;
 /// Longest wait of a sync for the volumes of its pod (`podAttachAndMountTimeout`).
 const ATTACH_AND_MOUNT_TIMEOUT: SimDuration = SimDuration::from_secs(123);
 
@@ -136,7 +138,9 @@ impl Worker {
             return true;
         }
         let is_mounted = self.begin_work(Task::Mount, ctx.timing.mount_cpu, ctx).is_some();
-        self.sandbox = Sandbox::Mounting { look_at: ctx.now() + wait, is_mounted };
+        let late = (ctx.take_tokens(TOKEN_REQUESTS) - ctx.now()).as_nanos();
+        let looks = (late - 1).div_euclid(wait.as_nanos()) + 1;
+        self.sandbox = Sandbox::Mounting { look_at: ctx.now() + wait * looks.max(1), is_mounted };
         true
     }
 

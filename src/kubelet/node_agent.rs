@@ -4,6 +4,7 @@ use super::images::Images;
 use super::work::Work;
 use cluster::Name;
 use cluster::node::NodeId;
+use engine::SimTime;
 
 /// One node's kubelet.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub(super) struct NodeAgent {
     pub(super) work: Work,
     /// Phase of its relists as a fraction of their period, 0 to 1.
     pub(super) phase: f64,
+    /// When the token bucket of its API client is full again.
+    pub(super) client_full_at: SimTime,
 }
 
 /// Whether a kubelet is running and reachable.

@@ -13,31 +13,47 @@ use cluster::pod_template::PodSpec;
 use cluster::restart::{Restart, restart};
 use engine::SimTime;
 
+/// Requests of a status update: it reads the pod and patches it (`syncPod` of `pkg/kubelet/status`, 1.36).
+const STATUS_REQUESTS: u32 = 2;
+/// Requests at the end of a pod: its last status, and the removal of its object.
+pub(super) const END_REQUESTS: u32 = STATUS_REQUESTS + 1;
+
 impl Worker {
     /// Reports a changed status to the API server.
-    pub(super) fn report(&self, ctx: &mut Context<'_>) {
+    pub(super) fn report(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now();
+        let has_tokens = self.status_sent_at.take_if(|at| *at <= now).is_some();
         let phase = match self.stage {
+            _ if self.status_sent_at.is_some() => return,
             Stage::Bound | Stage::Gone => return,
             Stage::Active if self.holds_status || self.runs_hook() => return,
             Stage::Ended if self.failed_for.is_some() => PodPhase::Failed,
             Stage::Active | Stage::Ending(_) | Stage::Ended => self.phase(ctx.spec),
         };
-        self.write(phase, ctx);
+        let Some(report) = self.changed_report(phase, ctx) else { return };
+        let sent_at = if has_tokens { now } else { ctx.take_tokens(STATUS_REQUESTS) };
+        if sent_at <= now {
+            ctx.out.actions.push(report);
+        } else {
+            // The status as it is then.
+            self.status_sent_at = Some(sent_at);
+        }
     }
 
     /// Reports the final status of a pod whose object is about to be removed.
     pub(super) fn report_end(&self, ctx: &mut Context<'_>) {
         let ended_well = self.units[ctx.spec.init_containers.len()..].iter().all(Unit::is_done);
         let phase = if ended_well { PodPhase::Succeeded } else { PodPhase::Failed };
-        self.write(phase, ctx);
+        ctx.out.actions.extend(self.changed_report(phase, ctx));
     }
 
-    fn write(&self, phase: PodPhase, ctx: &mut Context<'_>) {
+    /// The report of a status that the API server does not have yet.
+    fn changed_report(&self, phase: PodPhase, ctx: &Context<'_>) -> Option<Action> {
         let report = self.pod_report(ctx.now(), ctx.pod, ctx.spec, phase);
-        // The view does not yet show the actions that this step has emitted.
-        if !ctx.out.actions.is_empty() || !is_reported(ctx.pod, &report) {
-            ctx.out.actions.push(Action::ReportPod(self.pod, Box::new(report)));
-        }
+        // The view does not yet show the requests of this step.
+        let has_requested = ctx.out.actions.len() > ctx.requested_before;
+        let is_new = has_requested || !is_reported(ctx.pod, &report);
+        is_new.then(|| Action::ReportPod(self.pod, Box::new(report)))
     }
 
     /// Whether all containers that count towards readiness are ready.

@@ -98,6 +98,14 @@ timings! {
         /// Time from the sync that terminates a pod to the SIGTERM of its containers. Default 25ms, measured: 15 to 40
         /// ms.
         stop_container: SimDuration = ZERO, millis(25);
+        /// Requests per second of a kubelet to the API server (`kubeAPIQPS`), for the statuses of its pods (two requests
+        /// each), their tokens (one), and the removal of those that have ended (one). Default 50; 0 means no limit.
+        #[serde(rename = "kubeAPIQPS")]
+        kube_api_qps: u32 = 0, 50;
+        /// Burst of these requests (`kubeAPIBurst`). Default 100, so that on a node fourteen pods start before the first
+        /// one waits.
+        #[serde(rename = "kubeAPIBurst")]
+        kube_api_burst: u32 = 0, 100;
         /// Time from the start of a container to the status update that triggers its readiness probe. Default 20ms,
         /// measured.
         readiness_trigger: SimDuration = ZERO, millis(20);

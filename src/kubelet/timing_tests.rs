@@ -217,3 +217,24 @@ fn a_pod_is_gone_a_relist_after_its_exit() {
         assert!(one.get().is_none());
     }
 }
+
+#[test]
+fn statuses_and_removals_wait_for_the_tokens_of_the_kubelets_client() {
+    let timing = KubeletTiming { kube_api_qps: 1, kube_api_burst: 2, ..KubeletTiming::IDEAL };
+    let mut one = OnePod::timed(pod(vec![container("web")]), &profile(quick()), timing, 1);
+    // The burst went into the first status; of the two tokens for the next one the second is there at 2 s.
+    assert_eq!(one.at(1.9), "0/1 ContainerCreating 0");
+    assert_eq!(one.at(2.0), "1/1 Running 0");
+    one.run_until(10.0);
+    one.delete();
+    // A status and the removal take three.
+    assert_ne!(one.at(10.9), "gone");
+    assert_eq!(one.at(11.0), "gone");
+}
+
+#[test]
+fn the_first_hundred_requests_of_a_kubelet_wait_for_nothing() {
+    let limited = KubeletTiming { kube_api_qps: 50, kube_api_burst: 100, ..KubeletTiming::IDEAL };
+    let mut one = OnePod::timed(pod(vec![container("web")]), &profile(quick()), limited, 1);
+    assert_eq!(one.at(1.0), "1/1 Running 0");
+}

@@ -51,6 +51,8 @@ pub(super) struct Worker {
     pub(super) last_sync: SimTime,
     /// A status change is held back.
     pub(super) holds_status: bool,
+    /// When a changed status is sent that waits for the kubelet's API client.
+    pub(super) status_sent_at: Option<SimTime>,
     /// The pod's sandbox has been torn down after its end.
     pub(super) is_taken_down: bool,
     /// Number of random numbers drawn.
@@ -116,6 +118,7 @@ impl Worker {
             probed_from: SimTime::ZERO,
             last_sync: SimTime::ZERO,
             holds_status: false,
+            status_sent_at: None,
             is_taken_down: false,
             drawn: 0,
             trouble: AppFaults::default(),
@@ -230,6 +233,8 @@ impl Worker {
     fn arm(&mut self, ctx: &mut Context<'_>) {
         self.version += 1;
         if matches!(self.stage, Stage::Bound | Stage::Ended | Stage::Gone) {
+            let last = self.status_sent_at.filter(|_| self.stage == Stage::Ended);
+            ctx.out.timers.extend(last.map(|at| (at, self.pod, self.version)));
             return;
         }
         let units = containers(ctx.spec).enumerate();
@@ -241,7 +246,8 @@ impl Worker {
         let of_pod = of_pod.into_iter().chain(self.sandbox_next());
         let trouble = self.trouble.next_end(ctx.now());
         let gates = self.gates_open_at.filter(|at| *at > ctx.now());
-        if let Some(at) = next.chain(of_pod).chain(trouble).chain(gates).min() {
+        let status = self.status_sent_at;
+        if let Some(at) = next.chain(of_pod).chain(trouble).chain(gates).chain(status).min() {
             ctx.out.timers.push((at, self.pod, self.version));
         }
     }

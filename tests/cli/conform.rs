@@ -65,6 +65,23 @@ fn what_a_real_cluster_was_measured_at_agrees_and_without_any_table_there_is_not
 }
 
 #[test]
+fn cases_of_a_measured_cluster_may_have_any_name_and_any_image() {
+    let measured = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/real-cluster");
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["cases.json", "image-requests.csv", "image-events.csv"] {
+        let text = std::fs::read_to_string(format!("{measured}/{file}")).expect("is there");
+        let text = text.replace("img-", "absent-").replace("\"img\"", "\"absent\"");
+        let text = text.replace("10.200.0.1:5000/nowhere:1", "registry.example/web:7");
+        std::fs::write(folder.path().join(file), text).expect("written");
+    }
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    command.args(["conform", "real-cluster", &folder.path().to_string_lossy()]);
+    let output = command.assert().success().get_output().stdout.clone();
+    let text = String::from_utf8_lossy(&output).into_owned();
+    assert!(text.starts_with("agreed     images absent: pull 1 to pull 2"), "{text}");
+}
+
+#[test]
 fn a_disagreement_ends_with_1_and_shows_the_first_difference() {
     let row = WRONG_ROW.replace('\n', "");
     let output = conform(&["-"]).write_stdin(row).assert().code(1).get_output().clone();

@@ -20,6 +20,9 @@ pub struct Quantile {
 
 impl fmt::Display for Quantile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.value.is_nan() {
+            return f.write_str("none");
+        }
         write!(f, "{:.2} ({:.2} to {:.2})", self.value, self.least, self.greatest)
     }
 }
@@ -59,12 +62,14 @@ impl Sample {
 
 /// Probability that at most 0, 1, ... of `n` values are below the quantile `p`.
 fn cumulative(n: usize, p: f64) -> Vec<f64> {
-    let (mut chance, mut sum) = (libm::pow(1.0 - p, n as f64), 0.0);
+    // By logarithms: the first chances of a large sample are too small for a float.
+    let (mut log_chance, mut sum) = (n as f64 * libm::log(1.0 - p), 0.0);
+    let odds = libm::log(p / (1.0 - p));
     let mut below = Vec::with_capacity(n);
     for count in 0..n {
-        sum += chance;
+        sum += libm::exp(log_chance);
         below.push(sum);
-        chance *= (n - count) as f64 / (count + 1) as f64 * p / (1.0 - p);
+        log_chance += libm::log((n - count) as f64 / (count + 1) as f64) + odds;
     }
     below
 }
@@ -86,6 +91,16 @@ mod tests {
     fn few_values_bound_a_quantile_by_their_ends() {
         let p90 = Sample::new(vec![1.0, 3.0, 2.0]).quantile(0.9);
         assert_eq!((p90.least, p90.greatest), (1.0, 3.0));
-        assert!(Sample::new(Vec::new()).quantile(0.5).value.is_nan());
+        let none = Sample::new(Vec::new()).quantile(0.5);
+        assert!(none.value.is_nan());
+        assert_eq!(none.to_string(), "none");
+    }
+
+    #[test]
+    fn many_values_leave_a_quantile_little_room() {
+        let p90 = Sample::new((0..10_000).map(f64::from).collect()).quantile(0.9);
+        // 1.96 times the square root of 10,000 x 0.9 x 0.1, each way.
+        assert!((8_939.0..8_943.0).contains(&p90.least), "{p90:?}");
+        assert!((9_057.0..9_061.0).contains(&p90.greatest), "{p90:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! The tables of a recording, and the objects of its cases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use serde_json::Value;
@@ -52,10 +52,21 @@ impl Recording {
         self.tables.get(table).map_or(&[], Vec::as_slice)
     }
 
-    /// The objects of a case of a group.
+    /// The cases of a table, sorted.
+    pub(super) fn cases_of(&self, table: &str) -> BTreeSet<&str> {
+        self.rows(table).iter().map(|row| row.text("case")).collect()
+    }
+
+    /// The rows of a case.
+    pub(super) fn rows_of(&self, table: &str, case: &str) -> Vec<&Row> {
+        self.rows(table).iter().filter(|row| row.text("case") == case).collect()
+    }
+
+    /// The objects of a case of a group, or of another group that has it.
     pub(super) fn case(&self, group: &str, case: &str) -> Result<&Value, String> {
-        let found = self.cases.get(group).and_then(|group| group.get(case));
-        found.ok_or_else(|| format!("cases.json: has no {group}.{case}"))
+        let of_group = self.cases.get(group).and_then(|group| group.get(case));
+        let others = || self.cases.as_object()?.values().find_map(|group| group.get(case));
+        of_group.or_else(others).ok_or_else(|| format!("cases.json: has no {group}.{case}"))
     }
 }
 
@@ -67,7 +78,7 @@ impl Row {
 
     /// A number; absent if the cell does not contain one.
     pub(super) fn number(&self, column: &str) -> Option<f64> {
-        self.text(column).parse().ok()
+        self.text(column).parse().ok().filter(|number: &f64| number.is_finite())
     }
 
     /// Time between two columns with microseconds, in seconds; absent if either was not observed.

@@ -21,14 +21,18 @@ use sim::watch::{PodEvent, Watched, WatchedChange};
 const RUNS: u64 = 24;
 /// Request rate per second, on new and on kept connections each.
 const RPS: f64 = 50.0;
-/// Delay from the creation of the Deployment to the change of its image.
+/// Delay from the creation of the Deployment to the change of its image; longer if the slowest recorded rollout took
+/// longer.
 const CHANGED_AFTER: SimDuration = SimDuration::from_secs(25);
 /// Name of the Deployment that is rolled out at the same time as a case, as in a second measurement.
 const BESIDE: &str = "beside";
 /// Pause from the end of a recorded rollout to the next one of its measurement (s).
 const PAUSE: f64 = 8.0;
-/// Time after that by which everything is finished, and clients have timed out.
+/// Time after that by which everything is finished, and clients have timed out, at least.
 const OVER_AFTER: SimDuration = SimDuration::from_secs(60);
+/// Longest recorded rollout (s), and how many times as long as the slowest one a rollout may take.
+const SLOWEST: f64 = 3_600.0;
+const TIMES_AS_LONG: f64 = 2.0;
 
 /// Steps of the new pods: columns of the recording, and events of a simulation.
 const MEASURES: [(&str, [&str; 2], [TimelineEvent; 2]); 4] = [
@@ -66,13 +70,13 @@ struct RunResults {
 
 pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     let rows = recording.rows("rollouts");
-    let cases: BTreeSet<&str> = rows.iter().map(|row| row.text("case")).collect();
     let mut steps = Vec::new();
-    for case in cases {
+    for case in recording.cases_of("rollouts") {
         let object = deployment(case, &recording.case("rollouts", case)?["deployment"]);
         let load = json!({ "pattern": "constant", "rps": RPS });
-        let length = APPLIED_AT + CHANGED_AFTER + OVER_AFTER;
-        let of_case: Vec<&Row> = rows.iter().filter(|row| row.text("case") == case).collect();
+        let of_case = recording.rows_of("rollouts", case);
+        let times = Times::of(&of_case);
+        let length = APPLIED_AT + times.changed_after + times.over_after;
         let company = Company::of(&of_case, rows);
         let mut others = services(&object);
         if let Some(company) = &company {
@@ -90,7 +94,7 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
             let company = company.as_ref().filter(|company| lot < company.share);
             let beside = company.map(|company| (part, company.period));
             number += 1;
-            run(simulation, case, phase, beside)
+            run(simulation, (case, &times), phase, beside)
         })?;
         let recorded =
             |column: &str| of_case.iter().filter_map(|row| row.number(column)).collect::<Vec<_>>();
@@ -124,6 +128,23 @@ pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
         }
     }
     Ok(steps)
+}
+
+/// When the image changes after the creation of the Deployment, and when everything is over after that.
+struct Times {
+    changed_after: SimDuration,
+    over_after: SimDuration,
+}
+
+impl Times {
+    fn of(repetitions: &[&Row]) -> Self {
+        let all = repetitions.iter().filter_map(|row| row.number("rollout_s"));
+        let slowest = all.fold(0.0, f64::max).min(SLOWEST);
+        Self {
+            changed_after: CHANGED_AFTER.max(SimDuration::from_secs_f64(slowest)),
+            over_after: OVER_AFTER.max(SimDuration::from_secs_f64(slowest * TIMES_AS_LONG)),
+        }
+    }
 }
 
 /// The case that was measured at the same time as another one.
@@ -188,12 +209,12 @@ fn set_image(simulation: &mut Simulation, name: &str, image: &str) -> Result<(),
 /// `beside` has the phase (in periods) and the period (s) of another Deployment's rollouts, if any.
 fn run(
     mut simulation: Simulation,
-    case: &str,
+    (case, times): (&str, &Times),
     phase: SimDuration,
     beside: Option<(f64, f64)>,
 ) -> Result<RunResults, String> {
-    let changed = SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + phase;
-    let over = SimTime::ZERO + APPLIED_AT + CHANGED_AFTER + OVER_AFTER;
+    let changed = SimTime::ZERO + APPLIED_AT + times.changed_after + phase;
+    let over = SimTime::ZERO + APPLIED_AT + times.changed_after + times.over_after;
     let failed = |simulation: &mut Simulation| {
         SERVICES.map(|service| outcomes(simulation, service).failed_in_all() as f64)
     };

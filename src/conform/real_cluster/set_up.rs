@@ -23,6 +23,8 @@ const THREADS: u32 = 2;
 /// Server overhead of a request in addition to the CPU that it burns, at a few requests a second, by `cpu.csv`
 /// (us).
 const OWN_CPU_US: f64 = 1330.0;
+/// Name of the images that are in no registry.
+const MISSING: &str = "nowhere";
 /// Where a Deployment has the spec of its pods.
 const POD_SPEC: &str = "/spec/template/spec";
 /// Cores of the machine that hosts all nodes.
@@ -113,6 +115,15 @@ pub(super) fn pod(name: &str, spec: &Value) -> Value {
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name }, "spec": spec })
 }
 
+/// A Pod of the recording whose first container has an image that is not there.
+pub(super) fn never_pulled(name: &str, spec: &Value) -> Value {
+    let mut pod = pod(name, spec);
+    if let Some(image) = pod.pointer_mut("/spec/containers/0/image") {
+        *image = json!(format!("{MISSING}:1"));
+    }
+    pod
+}
+
 /// Lets the user delete an object of the case, such as `Pod/default/sidecar`.
 pub(super) fn delete(simulation: &mut Simulation, object: &str) -> Result<(), String> {
     let object = object.parse().map_err(|problem| format!("{object}: {problem}"))?;
@@ -166,7 +177,7 @@ fn requests(container: &Value) -> Option<Value> {
 }
 
 /// The value of a container's switch.
-fn switch<'c>(container: &'c Value, name: &str) -> Option<&'c str> {
+pub(super) fn switch<'c>(container: &'c Value, name: &str) -> Option<&'c str> {
     let variables = container["env"].as_array().into_iter().flatten();
     variables.filter(|one| one["name"] == name).find_map(|one| one["value"].as_str())
 }
@@ -196,7 +207,6 @@ fn behavior(container: &Value) -> Value {
         Some(mode) => json!(mode),
         None => json!("exit"),
     };
-    app["pullFails"] =
-        json!(container["image"].as_str().is_some_and(|one| one.contains("nowhere")));
+    app["pullFails"] = json!(container["image"].as_str().is_some_and(|one| one.contains(MISSING)));
     app
 }

@@ -1,4 +1,4 @@
-//! Deployments of 1 to 40 pods that start at once and are deleted when they are up.
+//! Deployments of some number of pods that start at once and are deleted when they are up.
 
 use super::pod_timeline::{PodTimeline, PodTimelines, TimelineEvent};
 use super::recorded::{Recording, Row};
@@ -8,12 +8,17 @@ use engine::{SimDuration, SimTime};
 use kubelet::PodStep;
 use sim::Simulation;
 
-/// The cases, and the number of simulations of each.
-const CASES: [(&str, u64); 7] =
-    [("n1", 100), ("n1q", 100), ("n1p", 100), ("n1pq", 100), ("n4", 25), ("n16", 10), ("n40", 5)];
-/// Time after which pods are deleted even if they are not up.
+/// Number of simulated pods of a case, and the bounds of the number of simulations that have them.
+const PODS: u64 = 160;
+const RUNS: [u64; 2] = [5, 100];
+/// Most simulated pods of a case.
+const PODS_MAX: u64 = 440;
+/// Time after which pods are deleted even if they are not up, and again so much for each pod.
 const UP_BY: SimDuration = SimDuration::from_secs(60);
-/// Maximum time for the termination of a pod.
+const UP_BY_PER_POD: SimDuration = SimDuration::from_secs(1);
+/// Longest time for which the pods are up (s).
+const UP_FOR_MAX: f64 = 60.0;
+/// Maximum time for the termination of a pod, and again so much for each.
 const DOWN_BY: SimDuration = SimDuration::from_secs(60);
 
 /// A step in the recording's columns, and in a simulation.
@@ -72,16 +77,17 @@ const MEASURES: [Measure; 8] = [
 
 pub(super) fn steps(recording: &Recording) -> Result<Vec<Step>, String> {
     let mut steps = Vec::new();
-    for (case, times) in CASES {
-        let rows: Vec<&Row> =
-            recording.rows("start-stop").iter().filter(|row| row.text("case") == case).collect();
-        if rows.is_empty() {
-            continue;
-        }
+    for case in recording.cases_of("start-stop") {
+        let rows = recording.rows_of("start-stop", case);
         let spec = &recording.case("start-stop", case)?["deployment"];
-        let set_up = PreparedCase::new(&deployment(case, spec), APPLIED_AT + UP_BY + DOWN_BY * 2)?;
+        let pods = spec["replicas"].as_u64().unwrap_or(1).clamp(1, PODS_MAX);
+        let times = (PODS / pods).clamp(RUNS[0], RUNS[1]);
+        let more = UP_BY_PER_POD * i64::try_from(pods).unwrap_or(0);
+        let (up_by, down_by) = (UP_BY + more, DOWN_BY + more);
+        let length = APPLIED_AT + up_by + down_by * 2;
+        let set_up = PreparedCase::new(&deployment(case, spec), length)?;
         let up_for = up_for(&rows);
-        let stories = set_up.runs(times, |simulation| lives(simulation, case, &up_for))?;
+        let stories = set_up.runs(times, |one| lives(one, case, &up_for, (up_by, down_by)))?;
         let stories: Vec<&PodTimeline> = stories.iter().flat_map(PodTimelines::iter).collect();
         steps.extend(MEASURES.iter().map(|measure| {
             let (from, to) = measure.columns;
@@ -113,6 +119,7 @@ fn lives(
     mut simulation: Simulation,
     case: &str,
     up_for: &[(f64, f64)],
+    (up_by, down_by): (SimDuration, SimDuration),
 ) -> Result<PodTimelines, String> {
     let mut stories = PodTimelines::default();
     let applied = SimTime::ZERO + APPLIED_AT;
@@ -130,17 +137,18 @@ fn lives(
             let after = Sample::new(after.collect()).quantile(0.5).value;
             break (Sample::new(ready.into_iter().flatten().collect()).quantile(0.5).value, after);
         }
-        if now > applied + UP_BY {
+        if now > applied + up_by {
             break (now.as_secs_f64(), f64::MAX);
         }
         now += tick;
     };
     let far = |(recorded, _): &&(f64, f64)| (recorded - ready_after).abs();
     let nearest = up_for.iter().min_by(|one, other| far(one).total_cmp(&far(other)));
-    let up_for = SimDuration::from_secs_f64(nearest.map_or(1.0, |(_, up_for)| *up_for));
+    let up_for = nearest.map_or(1.0, |(_, up_for)| up_for.min(UP_FOR_MAX));
+    let up_for = SimDuration::from_secs_f64(up_for);
     simulation.run_until(now.max(SimTime::from_secs_f64(ready_at) + up_for));
     delete(&mut simulation, &format!("Deployment/default/{case}"))?;
-    simulation.run_until(simulation.now() + DOWN_BY);
+    simulation.run_until(simulation.now() + down_by);
     stories.take(&mut simulation);
     Ok(stories)
 }

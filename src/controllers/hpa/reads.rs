@@ -3,7 +3,8 @@
 //! A sync reads the scale of the target and asks for each metric. The clients for scales, resource metrics, custom and
 //! external metrics are made from one configuration (`--kube-api-qps`, `--kube-api-burst`), each with a bucket of its own
 //! (`startHPAControllerWithMetricsClient` of `cmd/kube-controller-manager`, Kubernetes 1.36). That there are five workers
-//! (`--concurrent-horizontal-pod-autoscaler-syncs`) limits nothing here, as reads take no time.
+//! (`--concurrent-horizontal-pod-autoscaler-syncs`) limits nothing here, as reads take no time; with the rate limit of the
+//! clients it would limit something only if the reads of a sync took longer than 250 ms.
 
 use cluster::hpa::{HpaSpec, MetricSource};
 use engine::{ClientRate, SimDuration, SimTime};
