@@ -88,10 +88,46 @@ pub struct Target {
     pub names: Vec<String>,
 }
 
+/// The targets of a command.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    /// Those that a simulation holds.
+    pub held: Vec<Target>,
+    /// Messages about kinds of the API that it does not hold.
+    pub not_held: Vec<String>,
+}
+
+impl Targets {
+    /// Adds objects of a kind.
+    fn add(
+        &mut self,
+        word: &str,
+        namespace: Option<String>,
+        names: &[String],
+    ) -> Result<(), String> {
+        let listed = match listed(word)? {
+            Ok(listed) => listed,
+            Err(why) => {
+                self.not_held.push(why);
+                return Ok(());
+            }
+        };
+        self.held.push(Target { listed, namespace, names: names.to_vec() });
+        Ok(())
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        match &self.not_held[..] {
+            [first, ..] if self.held.is_empty() => Err(first.clone()),
+            _ => Ok(self),
+        }
+    }
+}
+
 /// Parses `pods`, `deploy web`, `svc/web`, `deploy/shop/web`, `pods,deploy`, `all`. Errors are worded as by
-/// kubectl.
-pub fn targets(words: &[&str]) -> Result<Vec<Target>, String> {
-    let mut targets: Vec<Target> = Vec::new();
+/// kubectl. A kind that a simulation does not hold is an error if there is no other.
+pub fn targets(words: &[&str]) -> Result<Targets, String> {
+    let mut targets = Targets::default();
     if words.iter().any(|word| word.contains('/')) {
         for word in words {
             let parts: Vec<&str> = word.split('/').collect();
@@ -105,35 +141,43 @@ pub fn targets(words: &[&str]) -> Result<Vec<Target>, String> {
                         .to_owned());
                 }
             };
-            let names = vec![name.to_owned()];
-            targets.push(Target { listed: listed(kind)?, namespace, names });
+            targets.add(kind, namespace, &[name.to_owned()])?;
         }
-        return Ok(targets);
+        return targets.checked();
     }
     let [kinds, names @ ..] = words else {
         return Err("You must specify the type of resource to get.".to_owned());
     };
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     for word in kinds.split(',') {
-        let all = match word.to_ascii_lowercase().as_str() {
-            "all" => OF_ALL.map(Listed::Kind).to_vec(),
-            _ => vec![listed(word)?],
-        };
-        for listed in all {
-            if !targets.iter().any(|target| target.listed == listed) {
-                targets.push(Target { listed, namespace: None, names: names.clone() });
+        match word.to_ascii_lowercase().as_str() {
+            "all" => {
+                let of_kind = |kind| Target {
+                    listed: Listed::Kind(kind),
+                    namespace: None,
+                    names: names.clone(),
+                };
+                targets.held.extend(OF_ALL.map(of_kind));
             }
+            _ => targets.add(word, None, &names)?,
         }
     }
-    Ok(targets)
+    let mut seen: Vec<Listed> = Vec::new();
+    targets.held.retain(|target| {
+        let is_new = !seen.contains(&target.listed);
+        seen.push(target.listed);
+        is_new
+    });
+    targets.checked()
 }
 
-fn listed(word: &str) -> Result<Listed, String> {
+/// The kind of a listing, or the reason why a simulation has none of it.
+fn listed(word: &str) -> Result<Result<Listed, String>, String> {
     match word.to_ascii_lowercase().as_str() {
-        "events" | "event" | "ev" => Ok(Listed::Events),
+        "events" | "event" | "ev" => Ok(Ok(Listed::Events)),
         _ => match Kind::named(word) {
-            Some(kind) if kind.can(Verbs::GET) => Ok(Listed::Kind(kind)),
-            Some(kind) => Err(not_held(kind)),
+            Some(kind) if kind.can(Verbs::GET) => Ok(Ok(Listed::Kind(kind))),
+            Some(kind) => Ok(Err(not_held(kind))),
             None => Err(format!("the server doesn't have a resource type {word:?}")),
         },
     }
@@ -143,7 +187,7 @@ fn listed(word: &str) -> Result<Listed, String> {
 fn not_held(kind: Kind) -> String {
     let resource = kind.resource();
     match kind.info().role {
-        Role::LeftAside(why) | Role::PodsMissing(why) => {
+        Role::LeftAside(why) => {
             format!("a simulation has no {resource}: {why}")
         }
         Role::Simulated => format!("a simulation keeps no {resource}"),
@@ -152,7 +196,7 @@ fn not_held(kind: Kind) -> String {
 
 /// Parses exactly one workload, for commands that concern a single one.
 pub fn single(words: &[&str]) -> Result<Target, String> {
-    match targets(words)?.as_slice() {
+    match &targets(words)?.held[..] {
         [target] if target.names.len() == 1 => Ok(target.clone()),
         _ => Err("name one object, as KIND/NAME, KIND NAME or KIND/NAMESPACE/NAME".to_owned()),
     }

@@ -7,8 +7,8 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Value, json};
 
 use super::at::{
-    Choice, Listed, Matches, PositionalArguments, StoppedRun, Target, TimeOfRun, print_missing,
-    print_no_resources, refuse, targets,
+    Choice, Listed, Matches, PositionalArguments, StoppedRun, Target, Targets, TimeOfRun,
+    print_missing, print_no_resources, refuse, targets,
 };
 use super::exit::{Exit, Failure};
 use super::output::{OutputOptions, print_message};
@@ -150,7 +150,7 @@ pub fn get(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let words = PositionalArguments::new(&arguments.words);
-    let targets = match targets(&words.others) {
+    let Targets { held: targets, not_held } = match targets(&words.others) {
         Ok(targets) => targets,
         Err(message) => return Ok(refuse(&message)),
     };
@@ -160,7 +160,7 @@ pub fn get(
         only_names: arguments.output == GetForm::Name,
         shows_labels: arguments.show_labels,
         label_columns: arguments.label_columns.clone(),
-        shows_kind: targets.len() > 1,
+        shows_kind: targets.len() + not_held.len() > 1,
     };
     let selection = match arguments.selection() {
         Ok(selection) => selection,
@@ -174,7 +174,8 @@ pub fn get(
             return Ok(Exit::Missed);
         }
     };
-    let Listing { mut tables, items, missing } = found;
+    let Listing { mut tables, items, mut missing } = found;
+    missing.extend(not_held.iter().map(|why| format!("error: {why}")));
     // A single named object is printed without a List.
     let is_one = items.len() == 1 && targets.iter().all(|target| target.names.len() == 1);
     match &arguments.output {
@@ -323,7 +324,7 @@ pub fn describe(
     out: &mut impl Write,
 ) -> Result<Exit, Failure> {
     let words = PositionalArguments::new(&arguments.words);
-    let targets = match targets(&words.others) {
+    let Targets { held: targets, not_held } = match targets(&words.others) {
         Ok(targets) => targets,
         Err(message) => return Ok(refuse(&message)),
     };
@@ -362,6 +363,7 @@ pub fn describe(
     if pages.is_empty() && missing.is_empty() {
         print_no_resources(scope.namespace.as_deref());
     }
+    missing.extend(not_held.iter().map(|why| format!("error: {why}")));
     Ok(print_missing(&missing))
 }
 

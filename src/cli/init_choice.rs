@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::exit::Failure;
-use cluster::{ObjectReference, Verbs};
+use cluster::{Kind, ObjectReference, Verbs};
 use files::{HelmCharts, Unit, read_manifests_with, units};
 use manifest::{
     Diagnostic, Diagnostics, Manifest, Severity, Source, objects_of, read_manifest_documents,
@@ -169,18 +169,31 @@ fn is_one_system(sources: &[Source], excluded: &BTreeMap<String, String>) -> boo
 type Workloads = BTreeMap<ObjectReference, Value>;
 
 fn workloads(objects: &[Manifest]) -> Workloads {
-    let named = objects.iter().filter(|one| {
-        !one.has_generated_name
-            && one.reference.kind.can(Verbs::RUN_PODS)
-            && !one.reference.id.name.is_empty()
+    let named =
+        objects.iter().filter(|one| !one.has_generated_name && !one.reference.id.name.is_empty());
+    // A ReplicationController is simulated as a ReplicaSet.
+    let runs_pods = named.filter_map(|one| match one.reference.kind {
+        Kind::ReplicationController => {
+            let id = one.reference.id.clone();
+            Some((ObjectReference { kind: Kind::ReplicaSet, id }, one.value.clone()))
+        }
+        kind => kind.can(Verbs::RUN_PODS).then(|| (one.reference.clone(), one.value.clone())),
     });
-    named.map(|one| (one.reference.clone(), one.value.clone())).collect()
+    runs_pods.collect()
 }
 
-/// A workload that both define differently.
+/// A workload that both define differently. A Deployment and a ReplicaSet of the same name are one workload in two forms.
 fn conflict<'a>(some: &'a Workloads, others: &Workloads) -> Option<&'a ObjectReference> {
     let differs = |(name, value): &(&ObjectReference, &Value)| {
-        others.get(*name).is_some_and(|other| other != *value)
+        let other_form = match name.kind {
+            Kind::Deployment => Some(Kind::ReplicaSet),
+            Kind::ReplicaSet => Some(Kind::Deployment),
+            _ => None,
+        };
+        let in_other_form = other_form.is_some_and(|kind| {
+            others.contains_key(&ObjectReference { kind, id: name.id.clone() })
+        });
+        in_other_form || others.get(*name).is_some_and(|other| other != *value)
     };
     some.iter().find(differs).map(|(name, _)| name)
 }
@@ -396,6 +409,21 @@ mod tests {
                 "each/service.yaml belongs to a variant that was not chosen",
             ]
         );
+    }
+
+    #[test]
+    fn a_workload_in_an_older_form_is_a_variant() {
+        let old = |text: &str| {
+            let source = Source::new("legacy/web.yaml", text);
+            let mut problems = Diagnostics::default();
+            workloads(&objects_of(read_manifest_documents(&source, &mut problems), &mut problems))
+        };
+        let controller =
+            old("{apiVersion: v1, kind: ReplicationController, metadata: {name: web}}");
+        let legacy = Part { workloads: controller, ..part("legacy/web.yaml", &[]) };
+        let new = part("web.yaml", &[("web", 1)]);
+        assert_eq!(picked(&[legacy.clone(), new]), ["web.yaml"]);
+        assert_eq!(picked(&[legacy, part("app.yaml", &[("app", 1)])]).len(), 2);
     }
 
     #[test]

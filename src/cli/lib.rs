@@ -189,7 +189,9 @@ fn execute(cli: &Cli) -> Exit {
     let _ = out.into_parts();
     result.unwrap_or_else(|failure| {
         match &failure {
-            Failure::Problems(problems) => output::print_message(&problems.to_string()),
+            Failure::Problems(problems) => {
+                output::print_message(&problems.without_notes().to_string());
+            }
             _ if failure.exit() == Exit::Fine => {}
             _ => output::print_error(&failure.to_string()),
         }

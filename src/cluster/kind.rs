@@ -20,8 +20,6 @@ pub enum Role {
     Simulated,
     /// Ignored, with the given consequence for the result.
     LeftAside(&'static str),
-    /// Ignored; pods they would have created are missing.
-    PodsMissing(&'static str),
 }
 
 impl Role {
@@ -139,7 +137,7 @@ macro_rules! kinds {
     };
 }
 
-use Role::{LeftAside, PodsMissing, Simulated};
+use Role::{LeftAside, Simulated};
 
 const RIGHTS: &str = "permissions are not enforced, except for timeline entries with `as`; `wavetank auth can-i` evaluates them";
 const STANDARDS: &str = "pods are checked only against the Pod Security labels of their namespace";
@@ -163,7 +161,7 @@ const NO_OBJECT: &str = "it is not an API object";
 /// The consequence of ignoring a kind that is not in the table.
 pub const CUSTOM_RESOURCES: &str =
     "custom resources and the effects of their controllers are not simulated";
-const WRITE_DEPLOYMENT: &str = "its pods are not created; write a Deployment instead";
+const AS_REPLICA_SET: &str = "each is simulated as a ReplicaSet of the same name, which `rs` lists";
 
 kinds! {
     "" "v1" Pod "pods" ["po"] Namespaced BARE, Simulated;
@@ -210,7 +208,7 @@ kinds! {
     "networking.k8s.io" "v1" NetworkPolicy "networkpolicies" ["netpol"] Namespaced HELD, Simulated;
     "" "v1" Endpoints "endpoints" ["ep"] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
     "discovery.k8s.io" "v1" EndpointSlice "endpointslices" [] Namespaced Verbs::GET, LeftAside(BY_SELECTOR);
-    "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, PodsMissing(WRITE_DEPLOYMENT);
+    "" "v1" ReplicationController "replicationcontrollers" ["rc"] Namespaced Verbs::NONE, LeftAside(AS_REPLICA_SET);
     "kueue.x-k8s.io" "v1beta2" Cohort "cohorts" [] Cluster Verbs::NONE, LeftAside("cohorts have one level and no quotas of their own");
     "kueue.x-k8s.io" "v1beta2" AdmissionCheck "admissionchecks" [] Cluster Verbs::NONE, LeftAside("Jobs are admitted without checks");
     "" "v1" PodTemplate "podtemplates" [] Namespaced Verbs::NONE, LeftAside("no controller uses it");

@@ -20,7 +20,7 @@ use super::{
 use cluster::kueue::{ClusterQueueSpec, FlavorQuotas, QUEUE_LABEL};
 use cluster::pod_template::{PodTemplate, Reference};
 use cluster::scaled_job::SCALED_JOB_LABEL;
-use cluster::selector::{Requirement, Selector};
+use cluster::selector::{Operator, Requirement, Selector};
 use cluster::service::ServiceSpec;
 use cluster::{AnySpec, Kind, Labels, Name, NamespacedName, Verbs};
 
@@ -115,6 +115,8 @@ struct ExistingObjects<'a> {
     pods: Vec<Pods<'a>>,
     /// Their positions by label.
     by_label: ByLabel<usize>,
+    /// Custom resources whose operators, which are not simulated, make pods.
+    operated: Vec<&'a Manifest>,
     /// Whether Kueue is there.
     has_cluster_queues: bool,
 }
@@ -132,12 +134,13 @@ impl<'a> ExistingObjects<'a> {
         let owner = |one: &'a Manifest| one.made_from.as_ref().map(|(kind, id)| (&**kind, id));
         let replaced = manifests.clone().filter_map(owner).collect();
         let has_cluster_queues = objects.iter().any(|(kind, _)| *kind == "ClusterQueue");
+        let operated = manifests.clone().filter(|one| makes_unknown_pods(one)).collect();
         let pods: Vec<Pods<'a>> = manifests.filter_map(pods).collect();
         let mut by_label = ByLabel::default();
         for (at, pods) in pods.iter().enumerate() {
             by_label.add(&pods.labels, at);
         }
-        Self { objects, replaced, pods, by_label, has_cluster_queues }
+        Self { objects, replaced, pods, by_label, operated, has_cluster_queues }
     }
 
     fn has(&self, kind: &str, namespace: &str, name: &str) -> bool {
@@ -265,6 +268,17 @@ fn selects_pods(
     if matching().any(|pods| pods.owner.reference.id.namespace == *namespace) {
         return true;
     }
+    if let Some(owner) = operator_of(selector, namespace, &known.operated) {
+        let message = format!(
+            "not judged: its pods are those of {}, whose operator is not simulated",
+            owner.label()
+        );
+        let note =
+            Diagnostic::note("not-judged", message).at(object.manifest.origin.place_of(field));
+        let note = note.of(object.manifest.label()).related(owner.origin.place(), "here");
+        diagnostics.push(Diagnostic { field: field.to_owned(), ..note });
+        return false;
+    }
     let message = format!("selects no pods: {consequence}");
     let diagnostic = warning("selects-nothing", message, object, field.to_owned());
     diagnostics.push(match matching().next() {
@@ -282,6 +296,47 @@ fn selects_pods(
         },
     });
     false
+}
+
+/// Fields of the spec of a custom resource, or of a part of it, by which its operator makes pods.
+const OF_PODS: [&str; 8] = [
+    "containers",
+    "image",
+    "instances",
+    "numberOfInstances",
+    "podTemplate",
+    "replicas",
+    "size",
+    "template",
+];
+
+/// True if a custom resource is probably one whose operator makes pods of it.
+fn makes_unknown_pods(manifest: &Manifest) -> bool {
+    let has = |value: &Value| {
+        value
+            .as_object()
+            .is_some_and(|fields| OF_PODS.iter().any(|name| fields.contains_key(*name)))
+    };
+    let parts = |spec: &Value| spec.as_object().is_some_and(|fields| fields.values().any(has));
+    let spec = manifest.value.get("spec");
+    manifest.reference.kind == Kind::CustomResource
+        && manifest.made_from.is_none()
+        && spec.is_some_and(|spec| has(spec) || parts(spec))
+}
+
+/// The custom resource whose pods a selector is for: one of the namespace that a selected label names, as operators label
+/// their pods.
+fn operator_of<'a>(
+    selector: &Selector,
+    namespace: &str,
+    operated: &[&'a Manifest],
+) -> Option<&'a Manifest> {
+    let names = |one: &Requirement, manifest: &Manifest| {
+        one.operator == Operator::In
+            && one.values.iter().any(|value| **value == *manifest.reference.id.name)
+    };
+    let mut near = operated.iter().filter(|one| *one.reference.id.namespace == *namespace);
+    near.find(|manifest| selector.requirements.iter().any(|one| names(one, manifest))).copied()
 }
 
 /// Pods that have some of the requested labels, or similarly spelled ones, with their actual values.

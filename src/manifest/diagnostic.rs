@@ -221,6 +221,12 @@ impl Diagnostics {
         self.list.retain(|problem| seen.insert(problem.to_string()));
     }
 
+    /// The errors and warnings.
+    pub fn without_notes(&self) -> Self {
+        let list = self.list.iter().filter(|one| one.severity != Severity::Note).cloned();
+        Self { list: list.collect() }
+    }
+
     /// True if any of them is an error.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0

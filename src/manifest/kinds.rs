@@ -1,6 +1,5 @@
 //! The kinds that are read, those that are skipped, and the consequences for the results.
 
-use super::diagnostic::Severity;
 use super::spelling::nearest;
 use cluster::Kind;
 use cluster::kind::{CUSTOM_RESOURCES, Role};
@@ -185,9 +184,7 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
         let help = format!("removed in Kubernetes {INGRESS_DROPPED}; write apiVersion: {current}");
         return Treatment::Unknown { help };
     }
-    if let (Role::LeftAside(meaning) | Role::PodsMissing(meaning), true) =
-        (known.info().role, known != Kind::CustomResource)
-    {
+    if let (Role::LeftAside(meaning), true) = (known.info().role, known != Kind::CustomResource) {
         return Treatment::LeftAside { meaning };
     }
     if KNOWN_GROUPS.contains(&api_version) {
@@ -205,12 +202,6 @@ pub(super) fn treatment(api_version: &str, kind: &str) -> Treatment {
 /// True if objects of a kind are parsed.
 pub(super) fn is_read(api_version: &str, kind: &str) -> bool {
     matches!(treatment(api_version, kind), Treatment::Read(_))
-}
-
-/// Severity of skipping objects: missing pods affect every figure.
-pub(super) fn severity(kind: &str) -> Severity {
-    let role = Kind::spelled(kind).map(|kind| kind.info().role);
-    if matches!(role, Some(Role::PodsMissing(_))) { Severity::Warning } else { Severity::Note }
 }
 
 #[cfg(test)]
@@ -241,24 +232,18 @@ mod tests {
 
     #[test]
     fn what_is_left_aside_says_what_that_means() {
-        for (api_version, kind, means, warns) in [
-            ("networking.k8s.io/v1", "Ingress", "requests enter at the Service", false),
-            ("v1", "ReplicationController", "its pods are not created", true),
-            (
-                "kustomize.config.k8s.io/v1beta1",
-                "Kustomization",
-                "a configuration of kustomize",
-                false,
-            ),
-            ("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "Flux applies the folder", false),
-            ("helm.toolkit.fluxcd.io/v2", "HelmRelease", "Flux installs its chart", false),
-            ("example.com/v1", "Widget", "custom resources and the effects", false),
+        for (api_version, kind, means) in [
+            ("networking.k8s.io/v1", "Ingress", "requests enter at the Service"),
+            ("v1", "ReplicationController", "each is simulated as a ReplicaSet"),
+            ("kustomize.config.k8s.io/v1beta1", "Kustomization", "a configuration of kustomize"),
+            ("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "Flux applies the folder"),
+            ("helm.toolkit.fluxcd.io/v2", "HelmRelease", "Flux installs its chart"),
+            ("example.com/v1", "Widget", "custom resources and the effects"),
         ] {
             let Treatment::LeftAside { meaning } = treatment(api_version, kind) else {
                 panic!("{kind} is read");
             };
             assert!(meaning.starts_with(means), "{meaning}");
-            assert_eq!(severity(kind) == Severity::Warning, warns);
         }
     }
 

@@ -70,6 +70,7 @@ pub mod yaml;
 
 pub use decode::{decode, decode_without_diagnostics};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use expand::{ENDPOINT_PICKER, pool_service};
 pub use kinds::meaning_of_unknown;
 pub use load::{ControlPlane, Loaded, Object, admit, admit_with, admit_written, load, stored};
 pub use modelled::NO_MESH;

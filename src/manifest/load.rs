@@ -9,7 +9,7 @@ use super::cross_check::{cross_check, pod_path};
 use super::diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 use super::field::{FieldError, FieldErrors};
 use super::hpa::to_v2;
-use super::kinds::{ReadKind, Treatment, severity, treatment};
+use super::kinds::{ReadKind, Treatment, treatment};
 use super::lower::{Lowered, check_unread, lower, unread};
 use super::modelled;
 use super::object::{Manifest, read_manifests};
@@ -352,9 +352,7 @@ impl IgnoredParts {
             let of_group = group.as_ref().map_or(String::new(), |group| format!(" of {group}"));
             let message =
                 format!("not simulated: {count} {objects} of kind {kind}{of_group}: {meaning}");
-            // The severity is that of a known kind.
-            let severity = if group.is_some() { Severity::Note } else { severity(&kind) };
-            let diagnostic = Diagnostic::new(severity, "not-simulated", message);
+            let diagnostic = Diagnostic::note("not-simulated", message);
             diagnostics.push(diagnostic.at(place));
         }
         for ((kind, _, name), IgnoredPart { place, field, count, meaning }) in self.fields {

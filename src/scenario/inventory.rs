@@ -21,7 +21,9 @@ use karpenter::requirement::NodeOperator;
 use manifest::field::{FieldErrors, FieldPath};
 use manifest::karpenter::NodePool;
 use manifest::pod::pod_template;
-use manifest::{Diagnostics, Manifest, Source, decode_without_diagnostics, read_manifests};
+use manifest::{
+    Diagnostics, ENDPOINT_PICKER, Manifest, Source, decode_without_diagnostics, read_manifests,
+};
 use units::{MilliCpu, Quantity};
 
 /// The objects of a set of manifests.
@@ -31,6 +33,8 @@ pub struct Inventory {
     pub objects: BTreeSet<ObjectReference>,
     /// Services with their selectors; empty for Services without one.
     pub services: BTreeMap<NamespacedName, BTreeMap<String, String>>,
+    /// Services of InferencePools, each with the Service of its endpoint picker, if it has one.
+    pub pools: BTreeMap<NamespacedName, Option<NamespacedName>>,
     /// Services of the types NodePort and LoadBalancer.
     pub exposed: BTreeSet<NamespacedName>,
     /// Number of Services of the type LoadBalancer.
@@ -49,6 +53,8 @@ pub struct Inventory {
     pub nodes: BTreeMap<Name, Option<Name>>,
     /// Karpenter's NodePools.
     pub node_pools: Vec<NodePoolShape>,
+    /// Node labels of Kueue's ResourceFlavors.
+    pub flavor_labels: BTreeMap<Name, BTreeMap<String, String>>,
     /// Data of the ConfigMaps.
     pub config: BTreeMap<NamespacedName, BTreeMap<String, String>>,
     /// Routing of requests to hosts and paths.
@@ -143,6 +149,13 @@ impl Inventory {
             if !is_later_named && !manifest.reference.id.name.is_empty() {
                 self.add_object(&manifest.reference, &manifest.value);
             }
+            if manifest.made_from.as_ref().is_some_and(|(kind, _)| &**kind == "InferencePool") {
+                let id = &manifest.reference.id;
+                let annotations = manifest.value.pointer("/metadata/annotations");
+                let picker = annotations.and_then(|all| all.get(ENDPOINT_PICKER)?.as_str());
+                let picker = picker.map(|name| NamespacedName::new(id.namespace.clone(), name));
+                self.pools.insert(id.clone(), picker);
+            }
         }
     }
 
@@ -188,6 +201,10 @@ impl Inventory {
         }
         if kind == Kind::ConfigMap {
             self.config.insert(object.id.clone(), texts(value.get("data")));
+        }
+        if kind == Kind::ResourceFlavor {
+            let labels = texts(value.pointer("/spec/nodeLabels"));
+            self.flavor_labels.insert(object.id.name.clone(), labels);
         }
         if kind == Kind::Node {
             let labels =

@@ -38,6 +38,7 @@ mod timing;
 mod typing;
 pub mod workloads;
 
+pub use check::AssumedRequests;
 pub use document::Scenario;
 pub use helm_chart::HelmChart;
 pub use overrides::Override;

@@ -71,6 +71,8 @@ pub struct Rule {
 pub struct Backend {
     /// The Service.
     pub service: NamespacedName,
+    /// The kind of an object that is not simulated, in place of the Service.
+    foreign_kind: Option<String>,
     /// Its share of the requests, relative to the sum over all backends of the rule.
     pub weight: u64,
     /// The requested port, if the rule names one.
@@ -253,6 +255,9 @@ impl Routing {
     /// endpoints and answers 503 (`serviceEndpoints` in `internal/ingress/controller/controller.go`), and a gateway
     /// answers that backend's share with 500 (`ResolvedRefs` of Gateway API).
     fn has_port(&self, rule: &Rule, backend: &Backend) -> bool {
+        if backend.foreign_kind.is_some() {
+            return false;
+        }
         let (Some(asked), Some(known)) = (&backend.port, self.ports.get(&backend.service)) else {
             return true;
         };

@@ -33,7 +33,8 @@ pub struct Workload {
     pub memory_per_request: Option<Quantity>,
     /// Additional memory per hour since the container started: a memory leak. Default: none.
     pub memory_leak_per_hour: Option<Quantity>,
-    /// The cost of a request. Default: the workload accepts no requests.
+    /// The cost of a request. Default: that of another workload behind the same Service, or none: the workload
+    /// accepts no requests.
     pub requests: Option<RequestModelSpec>,
     /// CPU used by all serving pods together, from given times on, in addition to that of requests. It is spread
     /// evenly over the pods, and each uses at most its limit. Default: none.

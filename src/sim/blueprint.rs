@@ -77,7 +77,7 @@ pub struct Blueprint<'a> {
 impl<'a> Blueprint<'a> {
     /// Reads, lowers and checks everything a scenario refers to. Reports all mistakes at once.
     pub fn new(resolved: &'a ResolvedScenario) -> Result<Self, Diagnostics> {
-        let mut problems = resolved.check();
+        let (mut problems, assumed_requests) = resolved.check_and_assume();
         let scenario = resolved.scenario();
         let hpa = &scenario.controller_manager.horizontal_pod_autoscaler;
         let mut blueprint = Self {
@@ -113,6 +113,9 @@ impl<'a> Blueprint<'a> {
         blueprint.check_ingress_routes(&mut problems);
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
+        }
+        for assumed in &assumed_requests {
+            blueprint.assume_requests(assumed);
         }
         blueprint.add_timeline(&mut problems);
         blueprint.accelerators(&mut problems);

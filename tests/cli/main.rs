@@ -14,6 +14,7 @@ mod figures;
 mod forbidden;
 mod import;
 mod init;
+mod init_endpoints;
 mod init_guesses;
 mod init_manifests;
 mod interrupted;

@@ -38,6 +38,16 @@ fn a_kind_that_is_not_simulated_is_refused_with_the_reason_and_one_that_is_has_i
 }
 
 #[test]
+fn other_kinds_are_listed_beside_one_that_is_not_simulated() {
+    let shop = Shop::new();
+    let listed = shop.run(&["get", "deploy,rc", "scenario.yaml", "--at", "90s", "-n", "shop"]);
+    assert_eq!(listed.code, 1);
+    assert!(listed.out.contains("deployment.apps/web "), "{}", listed.out);
+    let why = "error: a simulation has no replicationcontrollers: each is simulated as a ReplicaSet of the same name";
+    assert!(listed.err.contains(why), "{}", listed.err);
+}
+
+#[test]
 fn deployments_and_nodes_are_listed_as_kubectl_lists_them() {
     let deployments = shown(&["get", "deploy", "scenario.yaml", "--at", "90s", "-n", "shop"]);
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Converts objects of other projects that run pods to the objects that their controllers create: a row per kind,
 //! with the limitations of the conversion.
 
+mod inference_pool;
 mod inference_service;
 mod job_set;
 mod knative;
@@ -8,6 +9,8 @@ mod leader_worker_set;
 mod ray;
 mod schema;
 mod workload_ref;
+
+pub use inference_pool::{ENDPOINT_PICKER, pool_service};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +42,7 @@ struct Rule {
     simplified: &'static str,
 }
 
-static RULES: [Rule; 8] = [
+static RULES: [Rule; 10] = [
     Rule {
         group: "jobset.x-k8s.io",
         kind: "JobSet",
@@ -94,6 +97,20 @@ static RULES: [Rule; 8] = [
                      Gateway's scheduler, so latency is too high; prefill pods get no requests",
     },
     Rule {
+        group: "inference.networking.k8s.io",
+        kind: "InferencePool",
+        controller: "the gateway",
+        make: inference_pool::make,
+        simplified: POOL,
+    },
+    Rule {
+        group: "inference.networking.x-k8s.io",
+        kind: "InferencePool",
+        controller: "the gateway",
+        make: inference_pool::make,
+        simplified: POOL,
+    },
+    Rule {
         group: "serving.knative.dev",
         kind: "Service",
         controller: "Knative",
@@ -103,6 +120,8 @@ static RULES: [Rule; 8] = [
     },
 ];
 
+const POOL: &str = "the endpoint picker adds no latency, and requests are balanced as `services` of the scenario says, by \
+                    default with equal probability; `balancer: leastKvCache` or `prefixCache` is closer to a picker";
 const RAY: &str = "the number of workers is constant, without the Ray autoscaler, so cost does not follow load; a \
                    request is processed by the worker that receives it; workers do not wait for the head";
 

@@ -410,6 +410,25 @@ fn what_a_controller_could_not_make_pods_of_is_an_error_at_its_field() {
 }
 
 #[test]
+fn a_pool_without_labels_of_its_pods_is_refused_and_its_ports_are_those_of_its_service() {
+    let pool = |spec: &str| {
+        made(&format!(
+            "{{apiVersion: inference.networking.k8s.io/v1, kind: InferencePool, metadata: {{name: a}}, spec: {spec}}}"
+        ))
+    };
+    for spec in ["{}", "{selector: {}}", "{selector: {matchLabels: {}}}", "{selector: 5}"] {
+        let (_, said) = pool(spec);
+        assert!(said.contains("spec.selector: Required value"), "{spec}: {said}");
+    }
+    let (manifests, said) = pool(
+        "{selector: {matchLabels: {app: vllm}}, targetPorts: [{number: 8000}, {number: 8001}]}",
+    );
+    assert!(said.contains("balanced as `services` of the scenario says"), "{said}");
+    assert_eq!(at(&manifests, "Service default/a-ip", "/spec/ports/1/port"), 8001);
+    assert_eq!(at(&manifests, "Service default/a-ip", "/spec/selector/app"), "vllm");
+}
+
+#[test]
 fn a_written_object_stays_where_a_controller_would_make_one_of_its_name() {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: iris-predictor}, spec: {ports: [{port: 1}]}}";
     let (manifests, _) = made(&format!("{INFERENCE}---\n{service}\n"));

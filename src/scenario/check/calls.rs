@@ -102,7 +102,7 @@ impl Checker<'_> {
     }
 
     /// True if requests to the pods of a workload lead, through calls, to another workload.
-    fn leads_to(
+    pub(super) fn leads_to(
         &self,
         from: &ObjectReference,
         to: &ObjectReference,
@@ -114,6 +114,8 @@ impl Checker<'_> {
         if !seen.insert(from.clone()) {
             return false;
         }
+        let assumed = self.assumed_requests.iter().find(|assumed| assumed.workload == *from);
+        let from = assumed.map_or(from, |assumed| &assumed.like);
         let described = self.text.scenario.workloads.iter().filter(|row| row.workload == *from);
         let called = described
             .flat_map(Workload::models)

@@ -7,6 +7,7 @@ mod bytes;
 mod calls;
 mod cluster;
 mod discounts;
+mod endpoints;
 mod faults;
 mod ingress;
 pub(crate) mod karpenter;
@@ -22,6 +23,7 @@ mod timeline;
 mod traffic;
 mod workloads;
 
+pub use endpoints::AssumedRequests;
 pub(crate) use regions::region_of;
 
 use std::collections::BTreeSet;
@@ -42,6 +44,11 @@ use manifest::{
 impl ResolvedScenario {
     /// All errors and warnings about the scenario, except those in the manifests themselves.
     pub fn check(&self) -> Diagnostics {
+        self.check_and_assume().0
+    }
+
+    /// The same, with the requests that are assumed because the scenario does not describe them.
+    pub fn check_and_assume(&self) -> (Diagnostics, Vec<AssumedRequests>) {
         let mut checker = Checker::new(&self.text, &self.files);
         checker.run();
         checker.assumed();
@@ -52,6 +59,7 @@ impl ResolvedScenario {
         checker.workloads(&self.files);
         checker.calls();
         checker.traffic(&self.files);
+        checker.endpoints();
         checker.metrics();
         checker.many_hpas();
         checker.ingress(&self.files);
@@ -66,7 +74,7 @@ impl ResolvedScenario {
         checker.bill();
         checker.discounts();
         checker.bytes();
-        checker.problems
+        (checker.problems, checker.assumed_requests)
     }
 }
 
@@ -125,6 +133,7 @@ struct Checker<'a> {
     ever: Inventory,
     /// True if all manifests could be read; otherwise a missing object proves nothing.
     is_complete: bool,
+    assumed_requests: Vec<AssumedRequests>,
     problems: Diagnostics,
 }
 
@@ -141,7 +150,15 @@ impl<'a> Checker<'a> {
         let is_lost =
             |one: &Diagnostic| one.severity == Severity::Error && one.code != "duplicate-object";
         let is_complete = !unread.iter().any(is_lost);
-        Self { text, manifests, at_start, ever, is_complete, problems: Diagnostics::default() }
+        Self {
+            text,
+            manifests,
+            at_start,
+            ever,
+            is_complete,
+            assumed_requests: Vec::new(),
+            problems: Diagnostics::default(),
+        }
     }
 
     /// Checks name, duration and manifests.

@@ -29,7 +29,9 @@ impl Checker<'_> {
         let latency = path.field("latency");
         let time_out = self.longest_time_out();
         for (figure, limit) in objective.latency.limits() {
-            if let Some(time_out) = time_out.filter(|time_out| limit >= *time_out) {
+            if let Some(time_out) =
+                time_out.filter(|time_out| *time_out > SimDuration::ZERO && limit >= *time_out)
+            {
                 let message = format!(
                     "{} s is always met by answered requests, because clients give up after {} s",
                     limit.as_secs_f64(),

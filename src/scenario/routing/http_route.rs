@@ -11,10 +11,10 @@ use super::limits::{RouteLimits, RouteRetry};
 use super::{Backend, Class, Path, RouteFindings, Rule};
 use cluster::{NamespacedName, ObjectReference};
 use engine::SimDuration;
-use manifest::FieldPath;
 use manifest::http_route::{
     Fields, HttpBackendRef, HttpRoute, HttpRouteMatch, HttpRouteRetry, HttpRouteTimeouts,
 };
+use manifest::{FieldPath, pool_service};
 use traffic::{Causes, FailureCause, RetrySpec};
 
 /// Maximum of `HTTPBackendRef.weight`.
@@ -119,12 +119,9 @@ fn backend(
             format!("Invalid value: {given}: must be a whole number from 0 to {WEIGHT_MAX}");
         findings.error(&at.field("weight"), message);
     }
-    if given.kind.as_deref().is_some_and(|kind| kind != "Service") {
-        findings.warn(
-            &at.field("kind"),
-            "backends other than Services are not simulated and get no requests",
-        );
-    }
+    let kind = given.kind.as_deref().unwrap_or("Service");
+    let is_pool = kind == "InferencePool";
+    let foreign_kind = (kind != "Service" && !is_pool).then(|| kind.to_owned());
     for (service, _) in filters(object, given.filters.as_deref(), &at.field("filters"), findings) {
         let message = format!(
             "RequestMirror is ignored: {service} gets no requests by it; write it as a filter of the rule"
@@ -136,10 +133,13 @@ fn backend(
         findings.error(&at.field("name"), "Required value");
     }
     let namespace = given.namespace.as_deref().unwrap_or(&object.id.namespace);
+    let service = if is_pool { pool_service(name?) } else { name?.to_owned() };
     Some(Backend {
-        service: NamespacedName::new(namespace, name?),
+        service: NamespacedName::new(namespace, service),
+        foreign_kind,
         weight: weight.unwrap_or(1),
-        port: given.port.map(IntOrString::Int),
+        // A pool has its own ports.
+        port: given.port.filter(|_| !is_pool).map(IntOrString::Int),
         holder: at.to_string(),
         port_field: "port",
     })

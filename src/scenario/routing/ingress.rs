@@ -99,6 +99,7 @@ fn backend(
     let port = number.map(IntOrString::Int).or_else(|| name().map(IntOrString::String));
     Some(Backend {
         service: NamespacedName::new(&*object.id.namespace, &*service.name),
+        foreign_kind: None,
         weight: 1,
         holder: at.to_string(),
         port_field: if number.is_some() { "port.number" } else { "port.name" },

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::canary::CanaryOutcome;
 use super::{Backend, Class, Routing, Rule, shown};
 use cluster::{NamespacedName, ObjectReference};
-use manifest::{Diagnostic, Manifest, Severity};
+use manifest::{Diagnostic, Manifest, Severity, pool_service};
 use traffic::IngressRouteSpec;
 
 /// Maximum number of hosts and paths named in a message.
@@ -25,7 +25,7 @@ pub fn target_problems<'m>(
     let reached = ingress_routes.iter().filter_map(|one| routing.find(&one.host, &one.path));
     let reached: Vec<&Rule> = reached.collect();
     let findings = routing.rules.iter().flat_map(|rule| {
-        let lacking = rule.backends.iter().filter(|one| !routing.has_port(rule, one));
+        let lacking = rule.backends.iter().filter(|one| routing.lacks_port(rule, one));
         let lacking = lacking.map(|one| routing.without_port(rule, one, &reached));
         let is_canary = routing.is_canary(rule);
         let other = if is_canary { routing.idle(rule) } else { routing.hidden(rule) };
@@ -42,11 +42,27 @@ pub fn missing_services<'m>(
 ) -> Vec<Diagnostic> {
     let backends =
         routing.rules.iter().flat_map(|rule| rule.backends.iter().map(move |one| (rule, one)));
-    let missing = backends.filter(|(_, backend)| !is_there(&backend.service));
-    let findings = missing.map(|(rule, Backend { service, holder, .. })| {
+    let missing = backends
+        .filter(|(_, backend)| backend.foreign_kind.is_some() || !is_there(&backend.service));
+    let findings = missing.map(|(rule, Backend { service, holder, foreign_kind, .. })| {
+        if let Some(kind) = foreign_kind {
+            let message = format!(
+                "a backend of kind {kind} is not simulated: its share of the requests fails"
+            );
+            let help = "to simulate it, name a Service with pods in its place".to_owned();
+            let field = format!("{holder}.kind");
+            return (rule, (Severity::Warning, "foreign-backend", field, message, help));
+        }
         let consequence = routing.without_endpoint(rule);
+        let pool =
+            service.name.strip_suffix(&*pool_service("")).filter(|_| rule.class == Class::Gateway);
         let message = format!("the Service {service} does not exist, {consequence}");
-        let help = "add the Service, or name an existing one".to_owned();
+        let help = match pool {
+            Some(pool) => {
+                format!("add the Service or the InferencePool {pool}, or name an existing one")
+            }
+            None => "add the Service, or name an existing one".to_owned(),
+        };
         let field = format!("{holder}.name");
         (rule, (Severity::Warning, "missing-reference", field, message, help))
     });
@@ -59,7 +75,7 @@ pub fn missing_ports<'m>(
     manifest: impl Fn(&ObjectReference) -> Option<&'m Manifest>,
 ) -> Vec<Diagnostic> {
     let findings = routing.rules.iter().flat_map(|rule| {
-        let lacking = rule.backends.iter().filter(|one| !routing.has_port(rule, one));
+        let lacking = rule.backends.iter().filter(|one| routing.lacks_port(rule, one));
         lacking.map(move |one| (rule, routing.without_port(rule, one, &[])))
     });
     diagnostics(findings, manifest)
@@ -101,9 +117,14 @@ impl Routing {
         }
     }
 
+    /// True if the backend is a Service without the port.
+    fn lacks_port(&self, rule: &Rule, backend: &Backend) -> bool {
+        backend.foreign_kind.is_none() && !self.has_port(rule, backend)
+    }
+
     /// A backend whose Service lacks the port.
     fn without_port(&self, rule: &Rule, backend: &Backend, reached: &[&Rule]) -> Finding {
-        let Backend { service, weight, port, holder, port_field } = backend;
+        let Backend { service, weight, port, holder, port_field, .. } = backend;
         let known = self.ports.get(service).into_iter().flatten();
         let known: Vec<String> = known
             .map(|port| match port.name.as_deref() {

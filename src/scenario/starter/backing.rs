@@ -65,6 +65,26 @@ pub(super) fn is_backing(shape: &PodShape) -> bool {
     shape.containers.first().is_some_and(|(_, image)| IMAGES.contains(&name_of(image)))
 }
 
+/// Endings of the names of images that export metrics or operate a cluster, and the names of others.
+const OPERATIONAL: [&str; 10] = [
+    "-exporter",
+    "_exporter",
+    "-operator",
+    "kube-state-metrics",
+    "metrics-server",
+    "prometheus-adapter",
+    "prometheus-config-reloader",
+    "kube-rbac-proxy",
+    "k8s-device-plugin",
+    "cluster-autoscaler",
+];
+
+/// True if the first container of these pods exports metrics or operates a cluster: nobody waits for its answers.
+pub(super) fn is_operational(shape: &PodShape) -> bool {
+    let image = shape.containers.first().map(|(_, image)| name_of(image));
+    image.is_some_and(|image| OPERATIONAL.iter().any(|end| image.ends_with(end)))
+}
+
 /// Lists the backing services, which get no clients, in a comment.
 pub(super) fn write_backing(out: &mut String, services: &[&NamespacedName]) -> fmt::Result {
     if services.is_empty() {
@@ -91,6 +111,25 @@ fn name_of(image: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exporters_and_operators_are_recognized_and_applications_are_not() {
+        let runs = |image: &str| {
+            let containers = vec![("app".to_owned(), image.to_owned())];
+            is_operational(&PodShape { containers, ..PodShape::default() })
+        };
+        for image in [
+            "quay.io/prometheus/node-exporter:v1.9.1",
+            "oliver006/redis_exporter",
+            "quay.io/prometheus-operator/prometheus-operator:v0.85.0",
+            "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.17.0",
+        ] {
+            assert!(runs(image), "{image}");
+        }
+        for image in ["grafana/grafana:12", "acme/exporter-ui", "shop/operators"] {
+            assert!(!runs(image), "{image}");
+        }
+    }
 
     #[test]
     fn images_are_recognized_whatever_their_registry_and_version() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::Models;
+use super::endpoints::{ServiceEndpoints, by_workload, shares};
 use super::traced::Traced;
 use crate::inventory::Inventory;
 use cluster::{NamespacedName, ObjectReference};
@@ -13,8 +14,8 @@ use cluster::{NamespacedName, ObjectReference};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls<'a> {
     by_caller: BTreeMap<&'a ObjectReference, BTreeMap<NamespacedName, f64>>,
-    /// The workload behind each called Service.
-    answers: BTreeMap<NamespacedName, &'a ObjectReference>,
+    /// The workloads behind each called Service, with their shares of the calls.
+    answers: BTreeMap<NamespacedName, Vec<(&'a ObjectReference, f64)>>,
     /// Number of workloads with clients from which each workload is reached.
     entries: BTreeMap<&'a ObjectReference, u32>,
 }
@@ -23,7 +24,7 @@ impl<'a> Calls<'a> {
     /// The calls among workloads that serve requests.
     pub(super) fn of(
         inventory: &'a Inventory,
-        serving: &[&'a ObjectReference],
+        serving: &BTreeSet<&'a ObjectReference>,
         traced: &Traced,
     ) -> Self {
         let mut calls = Self::default();
@@ -45,24 +46,29 @@ impl<'a> Calls<'a> {
     fn add(
         &mut self,
         inventory: &'a Inventory,
-        serving: &[&'a ObjectReference],
+        serving: &BTreeSet<&'a ObjectReference>,
         caller: &'a ObjectReference,
         service: &NamespacedName,
         times: f64,
     ) {
-        let callee = inventory.workloads_behind(service).find(|one| serving.contains(one));
-        let Some(callee) = callee else { return };
-        if !self.visits(callee).contains_key(caller) {
-            self.answers.insert(service.clone(), callee);
+        let callees = shares(inventory, service);
+        if callees.is_empty() || !callees.iter().all(|(callee, _)| serving.contains(callee)) {
+            return;
+        }
+        if !self.visits(&callees).contains_key(caller) {
+            self.answers.insert(service.clone(), callees);
             let of_caller = self.by_caller.entry(caller).or_default();
             *of_caller.entry(service.clone()).or_default() += times;
         }
     }
 
-    /// Counts these workloads, which have clients, as entries to all that they reach.
-    pub(super) fn enter(&mut self, entries: impl Iterator<Item = &'a ObjectReference>) {
-        for entry in entries.collect::<BTreeSet<_>>() {
-            for reached in self.visits(entry).into_keys() {
+    /// Counts these Services, which have clients, as entries to all that their requests reach.
+    pub(super) fn enter<'s>(&mut self, entries: impl Iterator<Item = &'s ServiceEndpoints<'a>>)
+    where
+        'a: 's,
+    {
+        for entry in entries {
+            for reached in self.visits(&entry.shares).into_keys() {
                 *self.entries.entry(reached).or_default() += 1;
             }
         }
@@ -78,10 +84,17 @@ impl<'a> Calls<'a> {
         self.by_caller.get(caller).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// True if a request to this workload waits for the answer of a language model: its own, or that of one that it calls,
-    /// directly or not.
-    pub(super) fn wait_for_models(&self, first: &'a ObjectReference, models: &Models<'_>) -> bool {
-        self.visits(first).keys().any(|workload| models.contains_key(*workload))
+    /// True if a request to these workloads waits for the answer of a language model: of one of them, or of one that they
+    /// call, directly or not.
+    pub(super) fn wait_for_models<'w>(
+        &self,
+        firsts: &[(&'w ObjectReference, f64)],
+        models: &Models<'_>,
+    ) -> bool
+    where
+        'a: 'w,
+    {
+        self.visits(firsts).keys().any(|workload| models.contains_key(*workload))
     }
 
     /// Writes the guessed calls of a request to a workload.
@@ -102,7 +115,7 @@ impl<'a> Calls<'a> {
         writeln!(out, "      calls:")?;
         for service in called {
             let callee = self.answers.get(service);
-            let waits = callee.is_some_and(|callee| self.wait_for_models(callee, models));
+            let waits = callee.is_some_and(|callees| self.wait_for_models(callees, models));
             let timeout = if waits { "2m" } else { "5s" };
             writeln!(out, "        - {{service: {service}, timeout: {timeout}}}")?;
         }
@@ -111,20 +124,29 @@ impl<'a> Calls<'a> {
 
     /// Whether other workloads call this one.
     pub(super) fn reaches(&self, workload: &ObjectReference) -> bool {
-        self.answers.values().any(|one| *one == workload)
+        self.answers.values().flatten().any(|(one, _)| *one == workload)
     }
 
-    /// Requests to each workload per request to `first`.
-    pub(super) fn visits(&self, first: &'a ObjectReference) -> BTreeMap<&'a ObjectReference, f64> {
+    /// Requests to each workload per request to the workloads `firsts`, which get these shares of it.
+    pub(super) fn visits<'w>(
+        &self,
+        firsts: &[(&'w ObjectReference, f64)],
+    ) -> BTreeMap<&'w ObjectReference, f64>
+    where
+        'a: 'w,
+    {
         let mut callers_first = Vec::new();
-        self.visit(first, &mut BTreeSet::new(), &mut callers_first);
+        let mut seen = BTreeSet::new();
+        for (first, _) in firsts {
+            self.visit(first, &mut seen, &mut callers_first);
+        }
         callers_first.reverse();
-        let mut visits = BTreeMap::from([(first, 1.0)]);
+        let mut visits = by_workload(firsts.iter().copied());
         for caller in callers_first {
             let times = visits.get(caller).copied().unwrap_or_default();
             for (service, calls) in self.by_caller.get(caller).into_iter().flatten() {
-                if let Some(callee) = self.answers.get(service) {
-                    *visits.entry(callee).or_insert(0.0) += times * calls;
+                for (callee, share) in self.answers.get(service).into_iter().flatten() {
+                    *visits.entry(*callee).or_insert(0.0) += times * calls * share;
                 }
             }
         }
@@ -132,14 +154,17 @@ impl<'a> Calls<'a> {
     }
 
     /// Adds a workload and those that it calls, directly or not, to `order`: callees before callers.
-    fn visit(
+    fn visit<'w>(
         &self,
-        workload: &'a ObjectReference,
-        seen: &mut BTreeSet<&'a ObjectReference>,
-        order: &mut Vec<&'a ObjectReference>,
-    ) {
+        workload: &'w ObjectReference,
+        seen: &mut BTreeSet<&'w ObjectReference>,
+        order: &mut Vec<&'w ObjectReference>,
+    ) where
+        'a: 'w,
+    {
         if seen.insert(workload) {
-            for callee in self.from(workload).filter_map(|service| self.answers.get(service)) {
+            let answers = self.from(workload).filter_map(|service| self.answers.get(service));
+            for (callee, _) in answers.flatten() {
                 self.visit(callee, seen, order);
             }
             order.push(workload);
@@ -175,7 +200,7 @@ mod tests {
             deployment("disk", &[]),
         ];
         let inventory = Inventory::of(&[Source::new("all.yaml", texts.concat())]);
-        let serving: Vec<_> = inventory.workloads.keys().collect();
+        let serving: BTreeSet<_> = inventory.workloads.keys().collect();
         let calls = Calls::of(&inventory, &serving, &Traced::default());
         let by_name = |name: &str| {
             let of_name = serving.iter().find(|one| *one.id.name == *name);
@@ -189,7 +214,7 @@ mod tests {
         assert_eq!(called("front"), ["pay"]);
         assert_eq!(called("pay"), ["db"]);
         assert!(!calls.reaches(by_name("cart")) && calls.reaches(by_name("front")));
-        let visits = calls.visits(by_name("cart"));
+        let visits = calls.visits(&[(by_name("cart"), 1.0)]);
         assert!((visits[by_name("db")] - 2.0).abs() < 1e-9);
         assert!((visits[by_name("pay")] - 1.0).abs() < 1e-9);
         assert!((visits[by_name("disk")] - 2.0).abs() < 1e-9, "as often as db");

@@ -4,6 +4,7 @@
 mod apart;
 mod backing;
 mod calls;
+mod endpoints;
 mod guesses;
 mod llm;
 mod machines;
@@ -13,6 +14,7 @@ mod nodes;
 mod objectives;
 mod sizing;
 mod traced;
+mod traffic;
 mod warm_up;
 mod workloads;
 mod yaml;
@@ -21,10 +23,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::helm_chart::HelmChart;
-use super::inventory::{Inventory, PodShape};
+use super::inventory::Inventory;
+use ::traffic::llm::catalog::{Gpu, gpus};
 use backing::{is_backing, write_backing};
 use calls::Calls;
 use cluster::{Kind, NamespacedName, ObjectReference};
+use endpoints::{ServiceEndpoints, write_pools};
 use guesses::Guesses;
 use llm::{Served, hinted_gpu};
 use metrics::write_metrics;
@@ -33,20 +37,13 @@ use nodes::write_cluster;
 use objectives::write_objectives;
 use sizing::{Pool, pools};
 pub use traced::{Traced, TracedService};
-use traffic::llm::catalog::{Gpu, gpus};
-use units::MilliCpu;
 use warm_up::{duration_hours, warm_up_minutes};
-use workloads::guessed_cpu_time;
 use yaml::{comment, joined, scalar};
 
 /// Maximum number of skipped files listed in a scenario.
 const MOST_NOT_TAKEN: usize = 12;
 /// Maximum length of a reason in a scenario [characters]; `init` prints it in full.
 const LONGEST_REASON: usize = 140;
-/// Guessed CPU of a pod that requests none.
-const UNSTATED_CPU: MilliCpu = MilliCpu(250);
-/// Share of the requested CPU that the guessed traffic keeps busy.
-const BUSY: f64 = 0.5;
 
 /// An object that the API server would reject.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,35 +101,39 @@ impl Starter<'_> {
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
-        let services = self.services();
-        let ingress_routes = self.ingress_routes();
         let sized = pools(self.inventory);
         let models = self.models(&sized);
-        let serving: Vec<&ObjectReference> =
-            services.iter().map(|(_, workload)| *workload).collect();
+        let unplaced = self.unplaced(&sized);
+        let (services, unvisited) = self.services(&unplaced);
+        let ingress_routes = self.ingress_routes(&services);
+        let serving: BTreeSet<&ObjectReference> =
+            services.iter().flat_map(ServiceEndpoints::workloads).collect();
         let mut calls = Calls::of(self.inventory, &serving, self.traced);
         let routed: BTreeSet<&NamespacedName> = ingress_routes
             .iter()
             .flat_map(|ingress_route| ingress_route.services.iter().copied())
             .collect();
-        let is_entered = |service: &NamespacedName| {
-            routed.contains(service) || self.inventory.exposed.contains(service)
+        let is_entered = |one: &ServiceEndpoints<'_>| {
+            routed.contains(one.service) || self.inventory.exposed.contains(one.service)
         };
-        let mut asked: Vec<(&NamespacedName, &ObjectReference)> = services
+        let mut asked: Vec<&ServiceEndpoints<'_>> = services
             .iter()
-            .filter(|(service, workload)| is_entered(service) || !calls.reaches(workload))
-            .copied()
+            .filter(|one| {
+                is_entered(one) || !one.workloads().all(|workload| calls.reaches(workload))
+            })
             .collect();
-        let called_only = |(service, workload): &(&NamespacedName, &ObjectReference)| {
-            !is_entered(service) && self.inventory.workloads.get(*workload).is_some_and(is_backing)
+        let is_backing = |workload: &ObjectReference| {
+            self.inventory.workloads.get(workload).is_some_and(is_backing)
         };
+        let called_only =
+            |one: &&&ServiceEndpoints<'_>| !is_entered(one) && one.workloads().all(is_backing);
         let backing: Vec<&NamespacedName> =
-            asked.iter().filter(|one| called_only(one)).map(|(service, _)| *service).collect();
+            asked.iter().filter(called_only).map(|one| one.service).collect();
         let backing = if backing.len() < asked.len() { backing } else { Vec::new() };
-        asked.retain(|(service, _)| !backing.contains(service));
-        asked.sort_by_key(|(service, _)| !is_entered(service));
-        calls.enter(asked.iter().map(|(_, workload)| *workload));
-        let entered = asked.iter().filter(|(service, _)| is_entered(service)).count();
+        asked.retain(|one| !backing.contains(&one.service));
+        asked.sort_by_key(|one| !is_entered(one));
+        calls.enter(asked.iter().copied());
+        let entered = asked.iter().filter(|one| is_entered(one)).count();
         // Objectives are set for the entry points if they are known, else for every Service with traffic.
         let promised = if entered > 0 { &asked[..entered] } else { &asked[..] };
         let is_grouped = !self.node_groups.is_empty();
@@ -146,13 +147,15 @@ impl Starter<'_> {
         self.write_head(out, &models, &pools)?;
         write_cluster(out, &pools, self.inventory)?;
         write_metrics(out, self.inventory)?;
-        self.write_workloads(out, &services, &models, &calls)?;
+        self.write_workloads(out, &serving, &models, &calls)?;
         self.write_ingress_routes(out, &ingress_routes, &models, &calls)?;
         write_backing(out, &backing)?;
+        unvisited.write(out)?;
+        write_pools(out, self.inventory)?;
         self.write_traffic(out, &asked, &ingress_routes, &models, &calls)?;
         write_timeline(out, &pools, self.inventory)?;
         write_objectives(out, promised, self.inventory, &pools, &models, &calls)?;
-        let is_plain = |(_, workload): &&(_, &ObjectReference)| !models.contains_key(*workload);
+        let is_plain = |workload: &&&ObjectReference| !models.contains_key(**workload);
         // A model that no Service leads to has no token lengths.
         let guesses = Guesses {
             has_pools: !pools.is_empty() && !is_grouped,
@@ -160,10 +163,11 @@ impl Starter<'_> {
             has_gates: out.contains("readinessGates: "),
             has_metrics: out.contains("\nmetrics:\n"),
             has_spot_share: out.contains("\n      spotShare: "),
-            has_applications: services.iter().any(|service| is_plain(&service)),
-            has_untraced: services
+            has_applications: serving.iter().any(|workload| is_plain(&workload)),
+            has_untraced: serving
                 .iter()
-                .any(|service| is_plain(&service) && self.traced.of(service.1).is_none()),
+                .filter(is_plain)
+                .any(|workload| self.traced.of(workload).is_none()),
             has_models: out.contains("promptTokens:"),
             has_batch: self.inventory.workloads.keys().any(|workload| workload.kind.is_batch()),
             has_ingress: !ingress_routes.is_empty(),
@@ -185,76 +189,6 @@ impl Starter<'_> {
             Some((workload, (served, gpu.or(gpus().first())?)))
         });
         served.collect()
-    }
-
-    /// Rate of requests to a workload, per second, at which neither it nor any workload that it calls is more than half busy.
-    fn rps_of_entry<'a>(
-        &self,
-        first: &'a ObjectReference,
-        models: &Models<'_>,
-        calls: &Calls<'a>,
-    ) -> f64 {
-        let visits = calls.visits(first);
-        // Others that reach the same workload get as much of it.
-        let bearable = visits.iter().map(|(workload, times)| {
-            self.guessed_rps(workload, models) / times / calls.entries_to(workload)
-        });
-        let least = bearable.fold(f64::INFINITY, f64::min);
-        let unit = if least >= 10.0 { 1.0 } else { 10.0 };
-        (libm::floor(least * unit) / unit).max(0.1)
-    }
-
-    /// Rate of requests, per second, of about half the capacity of a workload's pods.
-    fn guessed_rps(&self, workload: &ObjectReference, models: &Models<'_>) -> f64 {
-        let shape = self.inventory.workloads.get(workload);
-        if let (Some((served, gpu)), Some(shape)) = (models.get(workload), shape) {
-            return served.guessed_rps(gpu, shape.replicas);
-        }
-        let traced = self.traced.of(workload);
-        let guess = || guessed_cpu_time(shape).as_secs_f64();
-        guessed_rps(shape, traced.map_or_else(guess, TracedService::cpu_seconds))
-    }
-
-    /// Services with their first workload. Of several Services of the same workload only one is listed, preferably one
-    /// that a route leads to: traffic to each would be several times the guess.
-    fn services(&self) -> Vec<(&NamespacedName, &ObjectReference)> {
-        let mut served = BTreeSet::new();
-        let routed: BTreeSet<&NamespacedName> = self
-            .ingress_routes()
-            .into_iter()
-            .flat_map(|ingress_route| ingress_route.services)
-            .collect();
-        let mut names: Vec<&NamespacedName> = self.inventory.services.keys().collect();
-        names.sort_by_key(|service| !routed.contains(service));
-        let mut services: Vec<_> = names
-            .into_iter()
-            .filter_map(|service| {
-                // Pods of Jobs answer no requests; they are described as batch workloads.
-                let mut behind = self.inventory.workloads_behind(service);
-                Some((service, behind.find(|workload| !workload.kind.is_batch())?))
-            })
-            .filter(|(_, workload)| served.insert(*workload))
-            .collect();
-        services.sort_unstable();
-        services
-    }
-
-    /// Hosts and paths that Ingresses and HTTPRoutes route to Services with workloads and with the ports that they name.
-    fn ingress_routes(&self) -> Vec<IngressRoute<'_>> {
-        let has_workload = |service: &NamespacedName| {
-            self.inventory.workloads_behind(service).any(|workload| !workload.kind.is_batch())
-        };
-        let routes = self.inventory.routing.ingress_routes().filter_map(|(host, path, rule)| {
-            let rules = self.inventory.routing.candidates(&host, path).into_iter();
-            let weighted = rules.flat_map(|rule| &rule.backends).filter(|one| one.weight > 0);
-            let services: Vec<&NamespacedName> = weighted.map(|one| &one.service).collect();
-            let mut parts = self.inventory.routing.destinations(rule).into_iter();
-            let is_answered = !services.is_empty()
-                && services.iter().all(|service| has_workload(service))
-                && parts.all(|(part, weight)| part.has_port || weight == 0);
-            is_answered.then_some(IngressRoute { host, path, object: &rule.object, services })
-        });
-        routes.collect()
     }
 
     fn write_head(&self, out: &mut String, models: &Models<'_>, pools: &[Pool]) -> fmt::Result {
@@ -333,116 +267,10 @@ leaveOut:
         }
         Ok(())
     }
-
-    /// Writes requests by ingress routes: in total as many as their Services would get without routes.
-    fn write_ingress_routes(
-        &self,
-        out: &mut String,
-        ingress_routes: &[IngressRoute<'_>],
-        models: &Models<'_>,
-        calls: &Calls<'_>,
-    ) -> fmt::Result {
-        if ingress_routes.is_empty() {
-            return Ok(());
-        }
-        out.write_str(
-            "
-# GUESS: requests per second to the hosts and paths of Ingresses and HTTPRoutes, which route them to Services by
-# weight, with their timeouts and retries. In total they keep about half of the requested CPU busy, or language
-# model servers at about half of their capacity. Better, replay a recorded trace: `load: {trace: requests.csv}`, a
-# CSV file with a row for each request (column t_s) or for each interval (columns t_s, requests).
-ingress:
-",
-        )?;
-        for IngressRoute { host, path, object, services } in ingress_routes {
-            let route_count = |service: &&NamespacedName| {
-                let leads =
-                    |ingress_route: &&IngressRoute<'_>| ingress_route.services.contains(service);
-                ingress_routes.iter().filter(leads).count().max(1) as f64
-            };
-            let behind = |service: &&NamespacedName| {
-                let workload = self.inventory.workloads_behind(service).next()?;
-                Some((workload, self.rps_of_entry(workload, models, calls) / route_count(service)))
-            };
-            let guesses: Vec<(&ObjectReference, f64)> =
-                services.iter().filter_map(behind).collect();
-            let sum = guesses.iter().map(|(_, rps)| rps).sum::<f64>();
-            let has_model =
-                guesses.iter().any(|(workload, _)| calls.wait_for_models(workload, models));
-            let rps = if has_model {
-                (libm::round(sum * 10.0) / 10.0).max(0.1)
-            } else {
-                libm::round(sum).max(1.0)
-            };
-            let has_waves = guesses
-                .iter()
-                .any(|(workload, _)| self.inventory.max_replicas.contains_key(*workload));
-            let object = comment(&object.to_string());
-            writeln!(out, "  - host: {}     # {object}", scalar(host))?;
-            if *path != "/" {
-                writeln!(out, "    path: {}", scalar(path))?;
-            }
-            writeln!(out, "    load: {}", guessed_load(rps, has_waves))?;
-            if has_model {
-                writeln!(out, "    timeout: 2m")?;
-            }
-        }
-        Ok(())
-    }
-
-    fn write_traffic(
-        &self,
-        out: &mut String,
-        services: &[(&NamespacedName, &ObjectReference)],
-        ingress_routes: &[IngressRoute<'_>],
-        models: &Models<'_>,
-        calls: &Calls<'_>,
-    ) -> fmt::Result {
-        let is_routed = |service: &NamespacedName| {
-            ingress_routes.iter().any(|ingress_route| ingress_route.services.contains(&service))
-        };
-        let services: Vec<_> = services.iter().filter(|(service, _)| !is_routed(service)).collect();
-        if services.is_empty() {
-            return writeln!(out, "\ntraffic: []");
-        }
-        out.write_str(
-            "
-# GUESS: requests per second that keep about half of the requested CPU busy, or language model servers at about half
-# of their capacity. Better, replay a recorded trace: `load: {trace: requests.csv}`, a CSV file with a row for each
-# request (column t_s) or for each interval (columns t_s, requests).
-",
-        )?;
-        if services.len() > 1 {
-            out.write_str(
-                "# GUESS: each of these Services has clients of its own, because the manifests name no callers. If only other services
-# call one, add `calls` to them and remove it here; `wavetank init --traces FILE` learns both from recorded traces.
-",
-            )?;
-        }
-        out.write_str("traffic:\n")?;
-        for (service, workload) in services {
-            let rps = self.rps_of_entry(workload, models, calls);
-            let waits = calls.wait_for_models(workload, models);
-            let patience = if waits { "2m" } else { "10s" };
-            let load = guessed_load(rps, self.inventory.max_replicas.contains_key(*workload));
-            writeln!(out, "  - service: {service}\n    load: {load}\n    timeout: {patience}")?;
-        }
-        Ok(())
-    }
 }
 
 /// The workloads that serve language models, each with the GPU of its nodes.
 type Models<'a> = BTreeMap<&'a ObjectReference, (Served<'a>, &'static Gpu)>;
-
-/// A host and path with the Services that their requests go to.
-struct IngressRoute<'a> {
-    host: String,
-    path: &'a str,
-    /// The Ingress or HTTPRoute.
-    object: &'a ObjectReference,
-    /// The Services with a weight above zero.
-    services: Vec<&'a NamespacedName>,
-}
 
 /// A reason as a one-line comment of limited length.
 fn shortened(why: &str) -> String {
@@ -451,26 +279,6 @@ fn shortened(why: &str) -> String {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }
-}
-
-/// A load of this mean rate; a wave makes autoscalers act.
-fn guessed_load(rps: f64, has_waves: bool) -> String {
-    if !has_waves {
-        return format!("{{pattern: constant, rps: {rps}}}");
-    }
-    let unit = if rps < 10.0 { 10.0 } else { 1.0 };
-    let amplitude = libm::floor(rps * 0.8 * unit) / unit;
-    format!("{{pattern: sine, meanRps: {rps}, amplitudeRps: {amplitude}, period: 30m}}")
-}
-
-/// Requests per second that keep the share [`BUSY`] of the requested CPU, or of a lower CPU limit, busy.
-fn guessed_rps(shape: Option<&PodShape>, cpu_seconds: f64) -> f64 {
-    let Some(shape) = shape else { return 1.0 };
-    let requested = shape.requests.get("cpu").map(MilliCpu::from).filter(|cpu| cpu.0 > 0);
-    let cpu = requested.unwrap_or(UNSTATED_CPU);
-    let cpu = shape.cpu_limit.map_or(cpu, |limit| cpu.min(limit));
-    let cores = cpu.as_cores() * shape.replicas.max(1) as f64;
-    libm::round(cores * BUSY / cpu_seconds).max(1.0)
 }
 
 fn write_timeline(out: &mut String, pools: &[Pool], inventory: &Inventory) -> fmt::Result {

@@ -68,11 +68,13 @@ impl NodeGroup {
             bounds: Some((self.min, self.max)),
             disk_gib: None,
             labels: std::collections::BTreeMap::new(),
+            flavor_labels: std::collections::BTreeMap::new(),
             domain_label: None,
             least_zones: 1,
             taints: Vec::new(),
             workloads: Vec::new(),
             unfit: Vec::new(),
+            unplaced: Vec::new(),
             gpu: None,
         }
     }
@@ -190,7 +192,7 @@ fn write_pools(out: &mut String, pools: &[Pool]) -> fmt::Result {
                  \x20     allocatable: {{ephemeral-storage: {gib}Gi}}"
             )?;
         }
-        if !pool.labels.is_empty() {
+        if !pool.labels.is_empty() || !pool.flavor_labels.is_empty() {
             writeln!(out, "      labels:")?;
         }
         for (key, value) in &pool.labels {
@@ -200,6 +202,10 @@ fn write_pools(out: &mut String, pools: &[Pool]) -> fmt::Result {
             } else {
                 ""
             };
+            writeln!(out, "        {}: {}{why}", scalar(key), scalar(value))?;
+        }
+        for (key, value) in &pool.flavor_labels {
+            let why = "     # GUESS: a ResourceFlavor selects it";
             writeln!(out, "        {}: {}{why}", scalar(key), scalar(value))?;
         }
         if !pool.taints.is_empty() {

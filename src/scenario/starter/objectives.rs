@@ -4,16 +4,16 @@ use std::fmt::{self, Write as _};
 
 use super::Models;
 use super::calls::Calls;
+use super::endpoints::ServiceEndpoints;
 use super::month;
 use super::sizing::Pool;
 use crate::inventory::Inventory;
-use cluster::{NamespacedName, ObjectReference};
 use engine::{SimDuration, format_duration};
 
 /// Writes objectives for latency and availability of these Services, and for the invoice of the pools.
 pub(super) fn write_objectives(
     out: &mut String,
-    services: &[(&NamespacedName, &ObjectReference)],
+    services: &[&ServiceEndpoints<'_>],
     inventory: &Inventory,
     pools: &[Pool],
     models: &Models<'_>,
@@ -27,14 +27,15 @@ pub(super) fn write_objectives(
         return writeln!(out, " []");
     }
     writeln!(out)?;
-    for (service, workload) in services {
+    for ServiceEndpoints { service, shares } in services {
         writeln!(out, "  - service: {service}")?;
-        if calls.wait_for_models(workload, models) {
-            let of = if models.contains_key(*workload) { "the" } else { "the model's" };
+        if calls.wait_for_models(shares, models) {
+            let is_model = shares.iter().any(|(workload, _)| models.contains_key(*workload));
+            let of = if is_model { "the" } else { "the model's" };
             writeln!(out, "    latency: {{p95: 30s}}           # of {of} whole answer")?;
         } else {
             // A request takes as long as all the calls behind it.
-            let visits = calls.visits(workload).values().sum::<f64>();
+            let visits = calls.visits(shares).values().sum::<f64>();
             let limit = |each: f64, least: f64| {
                 format_duration(SimDuration::from_secs_f64(rounded_up(each * visits).max(least)))
             };

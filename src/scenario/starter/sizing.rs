@@ -33,6 +33,8 @@ pub(super) struct Pool {
     pub(super) disk_gib: Option<i64>,
     /// Node labels that its pods select.
     pub(super) labels: BTreeMap<String, String>,
+    /// Labels of Kueue's ResourceFlavors.
+    pub(super) flavor_labels: BTreeMap<String, String>,
     /// The label of the domain that the pool is, if its pods may have one exclusively.
     pub(super) domain_label: Option<Name>,
     /// Number of zones that its pods need.
@@ -43,6 +45,8 @@ pub(super) struct Pool {
     pub(super) workloads: Vec<ObjectReference>,
     /// Workloads that will stay pending, with the reason.
     pub(super) unfit: Vec<String>,
+    /// The workloads whose pods its nodes have no room for.
+    pub(super) unplaced: Vec<ObjectReference>,
     /// Its GPU model, if it is in the catalog.
     pub(super) gpu: Option<&'static Gpu>,
 }
@@ -65,11 +69,45 @@ pub(super) fn pools(inventory: &Inventory) -> Vec<Pool> {
     let named = votes.max_by_key(|(cloud, count)| (**count, Reverse(**cloud)));
     let cloud = named.map_or(Provider::Aws, |(cloud, _)| *cloud);
     let is_of = |pool: &Pool, cloud| pool.node_type.machine.provider == cloud;
-    let pools = pools_of(inventory, cloud);
-    let Some(other) = pools.iter().find(|pool| !is_of(pool, cloud)) else { return pools };
-    let other = other.node_type.machine.provider;
-    let of_other = pools_of(inventory, other);
-    if of_other.iter().all(|pool| is_of(pool, other)) { of_other } else { pools }
+    let mut pools = pools_of(inventory, cloud);
+    if let Some(other) = pools.iter().find(|pool| !is_of(pool, cloud)) {
+        let other = other.node_type.machine.provider;
+        let of_other = pools_of(inventory, other);
+        if of_other.iter().all(|pool| is_of(pool, other)) {
+            pools = of_other;
+        }
+    }
+    add_flavor_labels(inventory, &mut pools);
+    pools
+}
+
+/// Adds the node labels of Kueue's ResourceFlavors, which Kueue adds to the node selectors of the pods that it admits. A
+/// flavor of which no pool can have all labels is told.
+fn add_flavor_labels(inventory: &Inventory, pools: &mut [Pool]) {
+    for (flavor, labels) in &inventory.flavor_labels {
+        let mut is_met = pools.is_empty();
+        for pool in &mut *pools {
+            let has = |key: &String, value: &String| {
+                pool.labels.get(key).or(pool.flavor_labels.get(key)).is_none_or(|own| own == value)
+            };
+            if !labels.iter().all(|(key, value)| !is_own_label(key) || has(key, value)) {
+                continue;
+            }
+            is_met = true;
+            let own = labels
+                .iter()
+                .filter(|(key, _)| is_own_label(key) && !pool.labels.contains_key(*key));
+            pool.flavor_labels.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        if let (false, Some(first)) = (is_met, pools.first_mut()) {
+            let labels: Vec<String> =
+                labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            first.unfit.push(format!(
+                "no pool has the labels of ResourceFlavor {flavor} ({}): pods admitted with it stay pending",
+                labels.join(", ")
+            ));
+        }
+    }
 }
 
 /// A pool for each set of node labels that pods select; pods with devices get pools of their own, and so do pods that
@@ -132,7 +170,7 @@ fn add_pools(
     }
     let is_special = device.is_some() || !labels.is_empty();
     let taints = if is_special { taints(members) } else { Vec::new() };
-    let mut unfit = unfit(&machines, members);
+    let (unplaced, mut unfit): (Vec<_>, Vec<_>) = unfit(&machines, members).into_iter().unzip();
     let count = needed.min(DOMAINS_MAX);
     if count < needed {
         unfit.push(format!("pods need {needed} domains of their own, but here are {count}"));
@@ -150,11 +188,13 @@ fn add_pools(
             bounds: None,
             disk_gib: machines.disk_gib,
             labels,
+            flavor_labels: BTreeMap::new(),
             domain_label: domain.clone(),
             least_zones: usize::try_from(least_zones).unwrap_or(1),
             taints: taints.clone(),
             workloads: members.iter().map(|one| one.workload.clone()).collect(),
             unfit: std::mem::take(&mut unfit),
+            unplaced: unplaced.clone(),
             gpu: gpu_of(&machines.node_type),
         });
     }
@@ -209,16 +249,17 @@ fn of_one_domain(members: &[Member<'_>], key: &str) -> Vec<(ResourceList, i64)> 
     of_single.into_iter().chain(largest.map(|one| (one.shape.requests.clone(), one.most))).collect()
 }
 
-/// The workloads whose pods such nodes have no room for.
-fn unfit(machines: &Machines, members: &[Member<'_>]) -> Vec<String> {
+/// The workloads whose pods such nodes have no room for, with the reason.
+fn unfit(machines: &Machines, members: &[Member<'_>]) -> Vec<(ObjectReference, String)> {
     let of = |one: &Member<'_>| {
         let lacks = lacking(machines, &one.shape.requests);
         let has_pods = !lacks.is_empty() && one.most > 0;
         has_pods.then(|| {
             let (workload, lacks) = (one.workload, lacks.join(", "));
-            format!(
+            let why = format!(
                 "no instance type of the catalog has room for the pods of {workload} ({lacks}): they stay pending"
-            )
+            );
+            (workload.clone(), why)
         })
     };
     members.iter().filter_map(of).collect()
@@ -255,18 +296,20 @@ fn devices() -> BTreeSet<Name> {
     catalog::node_types().iter().flat_map(of_type).collect()
 }
 
+/// True for node labels that clouds do not set.
+fn is_own_label(key: &str) -> bool {
+    !key.starts_with("kubernetes.io/")
+        && !key.starts_with("beta.kubernetes.io/")
+        && !key.starts_with("topology.kubernetes.io/")
+        && !key.starts_with("node.kubernetes.io/")
+}
+
 /// Selected node labels that a pool must define; clouds set the others.
 fn asked_labels(shape: &PodShape) -> BTreeMap<String, String> {
-    let is_own = |key: &str| {
-        !key.starts_with("kubernetes.io/")
-            && !key.starts_with("beta.kubernetes.io/")
-            && !key.starts_with("topology.kubernetes.io/")
-            && !key.starts_with("node.kubernetes.io/")
-    };
     shape
         .node_selector
         .iter()
-        .filter(|(key, _)| is_own(key))
+        .filter(|(key, _)| is_own_label(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }

@@ -127,8 +127,22 @@ impl Traced {
         for (workload, silent) in silent {
             traced.by_workload.entry(workload).or_insert_with(|| silent.service(cpu_share));
         }
+        traced.extend_to_peers(inventory);
         traced.drop_unknown_classes(inventory);
         traced
+    }
+
+    /// Applies measurements of a Service's first workload to the others behind it, which answer the same requests.
+    fn extend_to_peers(&mut self, inventory: &Inventory) {
+        for service in inventory.services.keys() {
+            let mut behind =
+                inventory.workloads_behind(service).filter(|workload| !workload.kind.is_batch());
+            let measured = behind.next().and_then(|first| self.by_workload.get(first)).cloned();
+            for (peer, measured) in behind.zip(std::iter::repeat(measured)) {
+                let Some(measured) = measured else { break };
+                self.by_workload.entry(peer.clone()).or_insert(measured);
+            }
+        }
     }
 
     /// Removes classes from calls whose callee does not have them.
@@ -161,7 +175,7 @@ impl Traced {
     }
 
     /// Paths of the measured settings of these workloads.
-    pub(super) fn settings(&self, serving: &[&ObjectReference]) -> Vec<String> {
+    pub(super) fn settings(&self, serving: &BTreeSet<&ObjectReference>) -> Vec<String> {
         let found = serving.iter().filter_map(|one| Some((*one, self.of(one)?)));
         found
             .flat_map(|(workload, traced)| {

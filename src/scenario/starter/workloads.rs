@@ -1,12 +1,13 @@
 //! The section `workloads` of a starter scenario.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use super::calls::Calls;
 use super::yaml::scalar;
 use super::{Models, Starter};
 use crate::inventory::{Inventory, PodShape};
-use cluster::{NamespacedName, ObjectReference};
+use cluster::ObjectReference;
 use engine::{SimDuration, format_duration};
 
 /// Guessed CPU time of a request.
@@ -23,23 +24,17 @@ impl Starter<'_> {
     pub(super) fn write_workloads(
         &self,
         out: &mut String,
-        services: &[(&NamespacedName, &ObjectReference)],
+        serving: &BTreeSet<&ObjectReference>,
         models: &Models<'_>,
         calls: &Calls<'_>,
     ) -> fmt::Result {
         out.write_str(
             "\n# Behaviour of the applications, which manifests do not contain.\nworkloads:",
         )?;
-        let serving: Vec<&ObjectReference> = self
-            .inventory
-            .workloads
-            .keys()
-            .filter(|workload| services.iter().any(|(_, behind)| behind == workload))
-            .collect();
         let is_batch = |workload: &&ObjectReference| workload.kind.is_batch();
         let batch: Vec<_> = self.inventory.workloads.keys().filter(is_batch).collect();
         let (with_models, serving): (Vec<_>, Vec<_>) =
-            serving.into_iter().partition(|workload| models.contains_key(*workload));
+            serving.iter().copied().partition(|workload| models.contains_key(*workload));
         if with_models.is_empty() && serving.is_empty() && batch.is_empty() {
             return writeln!(out, " []      # no Service has pods behind it");
         }

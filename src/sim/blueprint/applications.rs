@@ -9,6 +9,7 @@ use cluster::{Name, NamespacedName, ObjectReference};
 use engine::{SimDuration, SimTime};
 use kubelet::AppProfile;
 use manifest::{Diagnostics, read_manifests};
+use scenario::AssumedRequests;
 use scenario::inventory::Inventory;
 use scenario::workloads::{ImageBehavior, Workload};
 use traffic::{RequestModel, RequestModelId, RequestModelSpec, ServiceTraffic};
@@ -71,6 +72,19 @@ impl Blueprint<'_> {
         let plan = AppPlan { default, images, container: workload.container.clone(), containers };
         let plan = self.with_usage(plan, workload);
         self.apps.insert(workload.workload.clone(), plan);
+    }
+
+    /// Gives the pods of a workload the request model of another.
+    pub(super) fn assume_requests(&mut self, assumed: &AssumedRequests) {
+        let like = self.apps.get(&assumed.like);
+        let requests = like.and_then(|plan| {
+            let apps = std::iter::once(&plan.default).chain(plan.images.values());
+            apps.filter_map(|app| app.requests).next()
+        });
+        let plan = self.apps.entry(assumed.workload.clone()).or_default();
+        for app in plan.images.values_mut().chain([&mut plan.default]) {
+            Arc::make_mut(app).requests = requests;
+        }
     }
 
     /// Adds the settings of a workload that do not depend on the image: CPU load, memory and sidecars.
