@@ -6,8 +6,8 @@ with 20 fresh seeds until one holds; the setting that `size` takes is looked up 
 neither has used. What is done is kept in the folder OUT and not done again.
 
 Rows with the same nodes make a part of the grid, and no row of a part costs less than the one with the leanest of all
-other settings (of nodes that an autoscaler adds that is assumed, and `--whole` tells). The parts are run from the cheapest on, until that row of the next one costs more than a row that was
-confirmed: what is left cannot be the cheapest. `--whole` runs all rows instead.
+other settings; of nodes that an autoscaler adds that is assumed. The parts are run from the cheapest on, until that
+row of the next one costs more than a confirmed one: what is left cannot be the cheapest. `--whole` runs all rows.
 
     benches/size_against_grid.py target/release/wavetank OUT [SCENARIO...] [--steps grid,size,check] [--whole]
 """

@@ -131,7 +131,8 @@ fn only_an_event_that_takes_nodes_off_the_bill_leaves_no_floor() {
         let all = knobs(&resolved, &DEFAULT);
         Bounds::new(&resolved, &report).floor(&all, &now(&all))
     };
-    for stays in ["delete: Deployment/shop/api", "maintain: {pool: general}", "killNode: general-1"] {
+    for stays in ["delete: Deployment/shop/api", "maintain: {pool: general}", "killNode: general-1"]
+    {
         assert!(floor(&format!("timeline=[{{at: 1m, {stays}}}]")) > 3.0 * 0.096 * 730.0, "{stays}");
     }
     for goes in ["delete: Node/general-1", "reclaimSpot: {pool: general}"] {
