@@ -1,19 +1,26 @@
 #!/usr/bin/env python3
 """Holds `wavetank size` against an exhaustive grid, scenario by scenario, and prints the table of docs/size.md.
 
-Both may set the same values of the same settings. The grid runs all of them with one seed and confirms its cheapest
-rows with 20 fresh ones until one holds; the setting that `size` takes is looked up in it, and then run with 100 seeds
-that neither has used. What is done is kept in the folder OUT and not done again.
+Both may set the same values of the same settings. The grid runs its rows with one seed and confirms the cheapest ones
+with 20 fresh seeds until one holds; the setting that `size` takes is looked up in it, and then run with 100 seeds that
+neither has used. What is done is kept in the folder OUT and not done again.
 
-    benches/size_against_grid.py target/release/wavetank OUT [SCENARIO...] [--steps grid,size,check]
+Rows with the same nodes make a part of the grid, and no row of a part costs less than the one with the leanest of all
+other settings; of nodes that an autoscaler adds that is assumed. The parts are run from the cheapest on, until that
+row of the next one costs more than a confirmed one: what is left cannot be the cheapest. `--whole` runs all rows.
+
+    benches/size_against_grid.py target/release/wavetank OUT [SCENARIO...] [--steps grid,size,check] [--whole]
 """
 
 import argparse
+import csv
 import itertools
 import json
+import math
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 SCENARIOS = pathlib.Path(__file__).resolve().parent.parent / "scenarios"
 FRESH_SEEDS = 20
@@ -40,7 +47,6 @@ def hpa(name, least, targets):
     spec = f"manifests.HorizontalPodAutoscaler/{name}.spec"
     target = f"{spec}.metrics[0].resource.target.averageUtilization"
     return [(f"{spec}.minReplicas", least), (target, targets)]
-
 
 
 def autoscaled(least_nodes, least_pods):
@@ -118,21 +124,57 @@ def values(knobs):
     return [f"{path}={','.join(map(str, levels))}" for path, levels in knobs]
 
 
-def grid(wavetank, file, knobs):
-    vary = itertools.chain.from_iterable(["--vary", one] for one in values(knobs))
-    table = run(wavetank, ["sweep", file, *vary, "--confirm", str(FRESH_SEEDS), "-o", "json"])
+def sweep(wavetank, file, knobs, rows, confirm):
+    """The rows of a sweep over these values of the settings, and the number of its runs."""
+    with tempfile.NamedTemporaryFile("w", suffix=".csv", newline="") as table:
+        csv.writer(table).writerows([[path for path, _ in knobs], *rows])
+        table.flush()
+        done = run(wavetank, ["sweep", file, "--table", table.name, "--confirm", str(confirm), "-o", "json"])
+    confirmed = sum("confirmation" in row for row in done["rows"])
     rows = [
         {"values": row["values"], "cost": row["cost_per_month_usd"], "is_cheapest": row["is_cheapest"]}
-        for row in table["rows"]
+        for row in done["rows"]
     ]
-    confirmed = sum("confirmation" in row for row in table["rows"])
-    return {"rows": rows, "runs": len(rows) + confirmed * FRESH_SEEDS}
+    return rows, len(rows) + confirmed * confirm
+
+
+def parts(knobs, rows):
+    """Rows with the same nodes, the leanest of all other settings first."""
+    of_nodes = [place for place, (path, _) in enumerate(knobs) if path.startswith("cluster.")]
+    found = {}
+    for row in rows:
+        found.setdefault(tuple(row[place] for place in of_nodes), []).append(row)
+    return list(found.values())
+
+
+def grid(wavetank, file, knobs, whole):
+    rows = [list(map(str, row)) for row in itertools.product(*(levels for _, levels in knobs))]
+    size = len(rows)
+    if whole:
+        rows, runs = sweep(wavetank, file, knobs, rows, FRESH_SEEDS)
+        return {"size": size, "rows": rows, "runs": runs}
+    all_parts = parts(knobs, rows)
+    leanest, runs = sweep(wavetank, file, knobs, [part[0] for part in all_parts], 0)
+    # What the scenario cannot have is left out of a sweep.
+    costs = {tuple(row["values"]): row["cost"] for row in leanest}
+    least = lambda part: costs.get(tuple(part[0]), 0.0)
+    done, best = [], float("inf")
+    for part in sorted(all_parts, key=least):
+        if least(part) > best:
+            break
+        found, more = sweep(wavetank, file, knobs, part, FRESH_SEEDS)
+        if min(one["cost"] for one in found) < least(part):
+            raise Failed(f"{file}: a row costs less than the leanest one of its nodes, {part[0]}; run the grid --whole")
+        done, runs = done + found, runs + more
+        best = min([best, *(one["cost"] for one in found if one["is_cheapest"])])
+    return {"size": size, "rows": done, "runs": runs}
 
 
 def size(wavetank, file, knobs):
     tune = itertools.chain.from_iterable(["--tune", one] for one in values(knobs))
     answer = run(wavetank, ["size", file, *tune, "-o", "json"])
-    return {key: answer[key] for key in ("found", "changes", "effort", "confidence")}
+    kept = {key: answer[key] for key in ("found", "changes", "effort", "confidence")}
+    return {**kept, "cost": (answer["after"] or {}).get("cost_per_month_usd")}
 
 
 def settings(changes):
@@ -155,6 +197,7 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("scenarios", nargs="*")
     parser.add_argument("--steps", default="grid,size,check")
+    parser.add_argument("--whole", action="store_true")
     arguments = parser.parse_args()
     wavetank, steps = str(arguments.wavetank.resolve()), arguments.steps.split(",")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -165,28 +208,37 @@ def main():
         at = lambda step: arguments.out / f"{name}.{step}.json"
         try:
             if "grid" in steps:
-                kept(at("grid"), lambda: grid(wavetank, file, knobs))
+                kept(at("grid"), lambda: grid(wavetank, file, knobs, arguments.whole))
             if "size" in steps:
                 kept(at("size"), lambda: size(wavetank, file, knobs))
         except Failed as failed:
             print(failed, file=sys.stderr)
             continue
-        if not (at("grid").exists() and at("size").exists()):
-            continue
-        whole, found = kept(at("grid"), dict), kept(at("size"), dict)
-        best = next((row["cost"] for row in whole["rows"] if row["is_cheapest"]), None)
-        share = found["effort"]["runs"] / whole["runs"]
-        line = [file, str(len(whole["rows"])), f"${best:.2f}" if best else "none holds"]
-        if found["found"]:
-            own = [one["to"] for one in found["changes"]]
-            cost = next(row["cost"] for row in whole["rows"] if row["values"] == own)
-            line.append(f"${cost:.2f}" + (f" ({(cost / best - 1) * 100:+.1f} %)" if best else ""))
-        else:
-            line.append("none holds")
-        line += [str(found["effort"]["runs"]), f"{share * 100:.0f} %"]
-        if found["found"] and "check" in steps:
-            line.append(str(held(kept(at("check"), lambda: check(wavetank, file, found["changes"])))))
-        print("| " + " | ".join(line) + " |", flush=True)
+        if at("size").exists():
+            print("| " + " | ".join(line(wavetank, file, knobs, at, "check" in steps)) + " |", flush=True)
+
+
+def line(wavetank, file, knobs, at, is_checked):
+    """A line of the table."""
+    found = kept(at("size"), dict)
+    size = math.prod(len(levels) for _, levels in knobs)
+    best, rows_run, rows = None, "none", []
+    if at("grid").exists():
+        whole = kept(at("grid"), dict)
+        rows, rows_run = whole["rows"], str(len(whole["rows"]))
+        best = min((row["cost"] for row in rows if row["is_cheapest"]), default=None)
+    cells = [file, str(size), rows_run, f"${best:.2f}" if best else "none holds" if rows else ""]
+    cost = found.get("cost")
+    if found["found"]:
+        cells.append(f"${cost:.2f}" + (f" ({(cost / best - 1) * 100:+.1f} %)" if best else ""))
+    else:
+        cells.append("none holds")
+    effort = found["effort"]
+    # All runs of a scenario take the same simulated time, so that this is the share of it, too.
+    cells += [str(effort["runs"]), f"{effort['runs'] / size * 100:.1f} %"]
+    is_checked = is_checked and found["found"]
+    cells.append(str(held(kept(at("check"), lambda: check(wavetank, file, found["changes"])))) if is_checked else "")
+    return cells
 
 
 if __name__ == "__main__":

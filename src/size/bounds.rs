@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use super::knobs::SizeKnob;
 use super::search::space::Point;
 use cluster::Kind;
-use manifest::Manifest;
+use faults::TimelineAction;
+use manifest::{Diagnostics, Manifest, read_manifests};
 use report::Report;
 use scenario::cluster::{Cluster, NodePool};
 use scenario::objectives::Objective;
@@ -22,10 +23,7 @@ use sweep::current::objects;
 /// Hours of a month, as bills have them.
 const MONTH_HOURS: f64 = 730.0;
 
-/// Actions of a timeline that change how many nodes there are, and are billed.
-const CHANGES_NODES: [&str; 3] = ["delete", "reclaimSpot", "maintain"];
-
-/// Bounds that are known without a run.
+/// What is known without a run.
 #[derive(Debug)]
 pub struct Bounds {
     /// The scenario's `cluster`, alone in a document, so that settings can be made in it.
@@ -36,6 +34,8 @@ pub struct Bounds {
     is_of_pools: bool,
     /// Whether the timeline or faults take nodes away.
     is_disturbed: bool,
+    /// What a month of the control plane costs, US dollars.
+    control_plane_usd: f64,
     /// Cores that requests need on average, at least.
     pub offered_cores: f64,
     /// Nodes by what a point sets in the cluster: a search asks for those of each many times.
@@ -56,15 +56,18 @@ impl Bounds {
     pub fn new(resolved: &ResolvedScenario, report: &Report) -> Self {
         let scenario = resolved.scenario();
         let value = serde_json::to_value(scenario).unwrap_or_default();
-        let mut timeline = scenario.timeline.iter();
-        let is_timed = timeline.any(|entry| CHANGES_NODES.contains(&entry.action.key()));
+        let is_timed = scenario.timeline.iter().any(|entry| takes_nodes(&entry.action));
+        let applied = resolved.files.applies.values().flatten().cloned().collect::<Vec<_>>();
+        let applied = read_manifests(&applied, &mut Diagnostics::default());
+        let planes = report.cost.charges.iter().filter(|line| line.item == "control-plane");
         let is_list_price =
             !scenario.bill.changes_machine_prices() && report.cost.discounts.is_empty();
         Self {
             document: json!({"cluster": &value["cluster"]}),
             is_list_price,
-            is_of_pools: !objects(resolved).iter().any(brings_nodes),
+            is_of_pools: !objects(resolved).iter().chain(&applied).any(brings_nodes),
             is_disturbed: is_timed || !scenario.faults.is_empty(),
+            control_plane_usd: planes.map(|line| line.month_usd.as_usd()).sum(),
             offered_cores: offered_cores(resolved, &value, report),
             known: RefCell::default(),
         }
@@ -105,9 +108,19 @@ impl Bounds {
         }
         match self.nodes(knobs, point) {
             Nodes::Fixed { cores, .. } if cores < self.offered_cores => f64::INFINITY,
-            Nodes::Fixed { usd_per_hour, .. } if self.is_list_price => usd_per_hour * MONTH_HOURS,
+            Nodes::Fixed { usd_per_hour, .. } if self.is_list_price => {
+                usd_per_hour * MONTH_HOURS + self.control_plane_usd(knobs)
+            }
             Nodes::Fixed { .. } | Nodes::Unknown => 0.0,
         }
+    }
+
+    /// What the control plane costs a month at all points; zero if a setting may change it.
+    fn control_plane_usd(&self, knobs: &[SizeKnob]) -> f64 {
+        let leaves_it = |knob: &SizeKnob| {
+            knob.path.starts_with("cluster.nodePools[") || knob.path.starts_with("manifests.")
+        };
+        if knobs.iter().all(leaves_it) { self.control_plane_usd } else { 0.0 }
     }
 
     /// The allocatable cores of a point if requests need more.
@@ -132,6 +145,17 @@ impl Bounds {
 /// Whether an object is a node, or has Karpenter create some.
 pub(crate) fn brings_nodes(object: &Manifest) -> bool {
     matches!(object.reference.kind, Kind::Node | Kind::NodePool)
+}
+
+/// Whether an action removes nodes from the cluster, and so from the bill. A drained node, or one that fails, stays.
+fn takes_nodes(action: &TimelineAction) -> bool {
+    match action {
+        TimelineAction::Delete(reference) => {
+            matches!(reference.kind, Kind::Node | Kind::NodeClaim | Kind::NodePool)
+        }
+        TimelineAction::ReclaimSpot(_) => true,
+        _ => false,
+    }
 }
 
 /// Whether a cluster has the nodes that its pools say, and no autoscaler that adds or removes any.

@@ -210,7 +210,11 @@ pub fn recommend(
     };
     let floor = |point: &Point| bounds.floor(&knobs, point);
     let outcome = search(&space, &start, &question.search, &floor, |units| evaluator.run(units))?;
-    let screening = question.search.screening;
+    // Both sides of the answer are of the same seeds.
+    let screening = match &outcome.winner {
+        Some(_) => question.search.racing.max(question.search.screening),
+        None => question.search.screening,
+    };
     let before = if knobs.iter().all(|knob| knob.is_current) {
         let mut missing = units(&start, screening);
         missing.retain(|unit| !evaluator.known.contains_key(unit));

@@ -87,8 +87,8 @@ fn nodes_cost_what_they_cost_and_too_few_are_never_run() {
     let bounds = Bounds::new(&resolved, &report);
     let all = knobs(&resolved, &[Tune::Nodes]);
     let mut point = now(&all);
-    // Three m5.large at $0.096 an hour.
-    assert!((bounds.floor(&all, &point) - 3.0 * 0.096 * 730.0).abs() < 0.01);
+    // Three m5.large at $0.096 an hour, and the control plane at $0.10.
+    assert!((bounds.floor(&all, &point) - (3.0 * 0.096 + 0.1) * 730.0).abs() < 0.01);
     // 100 requests a second of 20 ms, 99 % of them, less a tenth: 1.78 cores; one node leaves 1.93.
     assert!((bounds.offered_cores - 1.78).abs() < 0.05, "{}", bounds.offered_cores);
     point[0] = 0;
@@ -110,14 +110,34 @@ fn a_floor_follows_every_setting_of_the_nodes() {
         bounds.floor(&all, &vec![0; all.len()])
     };
     let month = |usd_per_hour: f64, usd: f64| (usd - usd_per_hour * 730.0).abs() < 0.01;
-    assert!(month(2.0 * 0.096, floor(&["cluster.nodePools[0].count=2,3"])));
+    assert!(month(2.0 * 0.096 + 0.1, floor(&["cluster.nodePools[0].count=2,3"])));
     let xlarge = "cluster.nodePools[0].instanceType=aws/m5.xlarge,aws/m5.large";
-    assert!(month(2.0 * 0.192, floor(&["cluster.nodePools[0].count=2,3", xlarge])));
-    assert!(month(3.0 * 0.01, floor(&["cluster.nodePools[general].pricePerHour=0.01,0.02"])));
+    assert!(month(2.0 * 0.192 + 0.1, floor(&["cluster.nodePools[0].count=2,3", xlarge])));
+    assert!(month(3.0 * 0.01 + 0.1, floor(&["cluster.nodePools[general].pricePerHour=0.01,0.02"])));
     // The rest of the scenario may change what requests need, and what is billed.
     assert!(floor(&["traffic[0].load.rps=1,2"]).abs() < f64::EPSILON);
+    // A setting of the cluster as a whole may change what the control plane costs.
+    let preset = "cluster.preset=eks";
+    assert!(month(2.0 * 0.096, floor(&["cluster.nodePools[0].count=2,3", preset])));
     // An autoscaler decides how many there are.
     assert!(floor(&["cluster.nodePools[0].count={min: 1, max: 2},3"]).abs() < f64::EPSILON);
+}
+
+#[test]
+fn only_an_event_that_takes_nodes_off_the_bill_leaves_no_floor() {
+    let floor = |timeline: &str| {
+        let resolved = shop(&[timeline]);
+        let report = sweep::run(&shop(&[]), 1, |_| {}).expect("it runs");
+        let all = knobs(&resolved, &DEFAULT);
+        Bounds::new(&resolved, &report).floor(&all, &now(&all))
+    };
+    for stays in ["delete: Deployment/shop/api", "maintain: {pool: general}", "killNode: general-1"]
+    {
+        assert!(floor(&format!("timeline=[{{at: 1m, {stays}}}]")) > 3.0 * 0.096 * 730.0, "{stays}");
+    }
+    for goes in ["delete: Node/general-1", "reclaimSpot: {pool: general}"] {
+        assert!(floor(&format!("timeline=[{{at: 1m, {goes}}}]")).abs() < f64::EPSILON, "{goes}");
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn render(answer: &Recommendation, command: &str, style: Style) -> String {
     lines.extend(changes(&answer.changes, style));
     lines.push(String::new());
     for one in &answer.binding {
-        let text = format!("{} would miss {} ({})", one.setting, one.misses, one.value);
+        let text = format!("{} would miss {} ({})", short(&one.setting), one.misses, one.value);
         lines.extend(paragraph("  limit       ", &text));
     }
     lines.extend(paragraph("  confidence  ", &sure(answer)));
@@ -100,8 +100,8 @@ fn causes(unmet: &Unmet, changes: &[Change]) -> Vec<String> {
         let differs = |(setting, change): &(&String, &Change)| {
             **setting != format!("{}={}", change.path, change.from)
         };
-        let differing: Vec<&str> =
-            set.iter().zip(changes).filter(differs).map(|(setting, _)| setting.as_str()).collect();
+        let differing: Vec<String> =
+            set.iter().zip(changes).filter(differs).map(|(setting, _)| short(setting)).collect();
         match &differing[..] {
             [] => "the current settings".to_owned(),
             settings => settings.join(", "),
@@ -171,7 +171,7 @@ fn causes(unmet: &Unmet, changes: &[Change]) -> Vec<String> {
 }
 
 fn remedy(trial: &Trial) -> String {
-    let set = trial.set.join(", ");
+    let set = trial.set.iter().map(|one| short(one)).collect::<Vec<_>>().join(", ");
     let name = if NAMES.iter().any(|(name, _)| *name == trial.change) {
         format!("--tune {}", trial.change)
     } else {
@@ -207,13 +207,35 @@ fn figures(before: &Figures, after: &Figures) -> Vec<String> {
         available(after),
         String::new(),
     ));
+    let mut lines = table.lines();
+    let mut limits = Table::new(&[Align::Left, Align::Left, Align::Left]);
     for room in &after.headrooms {
         let was = before.headrooms.iter().find(|one| one.limit == room.limit);
         let was = was.map_or_else(|| ABSENT.to_owned(), |one| one.value.clone());
-        let note = format!("room {:.0} %", room.room * 100.0);
-        table.row(row(&room.limit, was, room.value.clone(), note));
+        let is = format!("→  {}", room.value);
+        limits.row([format!("      {was}"), is, format!("room {:.0} %", room.room * 100.0)]);
     }
-    table.lines()
+    // A limit is often too long to stand beside its values.
+    for (room, line) in after.headrooms.iter().zip(limits.lines()) {
+        lines.extend(paragraph("    ", &room.limit));
+        lines.push(line);
+    }
+    lines.extend(paragraph("    ", &seeds(before, after)));
+    lines
+}
+
+/// What the figures of both sides are, so that they can be compared.
+fn seeds(before: &Figures, after: &Figures) -> String {
+    let of = |runs: usize| counted(runs as u64, "seed");
+    let runs = if before.runs == after.runs {
+        of(after.runs)
+    } else {
+        format!("{} now, {} as recommended", of(before.runs), of(after.runs))
+    };
+    format!(
+        "the cost is the mean and all else the worst of {runs}; room is the distance to the limit, as a share of the \
+         limit, or, of a percentage, of what it leaves to 100 %"
+    )
 }
 
 /// The tuned settings, by object: each with its value now and the recommended one. Of many only those that change.
@@ -255,6 +277,16 @@ fn object_and_field(path: &str) -> (&str, &str) {
     }
 }
 
+/// A setting in a sentence: `HorizontalPodAutoscaler/shop/web minReplicas=2`, which fits a line where the path does not.
+fn short(setting: &str) -> String {
+    let (object, field) = object_and_field(setting);
+    match field {
+        _ if !setting.starts_with("manifests.") => setting.to_owned(),
+        "" => object.to_owned(),
+        field => format!("{object} {field}"),
+    }
+}
+
 fn sure(answer: &Recommendation) -> String {
     let sure = &answer.confidence;
     let fresh = match &sure.confirmed_with[..] {
@@ -268,10 +300,14 @@ fn sure(answer: &Recommendation) -> String {
         count => format!("; {count} cheaper settings failed on them"),
     };
     format!(
-        "chosen on {}; on {} fresh ones ({fresh}) every objective held too, so with 95 % confidence at least {:.1} % of \
+        "chosen on {}; on {} ({fresh}) every objective held too, so with 95 % confidence at least {:.1} % of \
          further runs do{refuted}",
         counted(u64::from(sure.chosen_with), "seed"),
-        sure.confirmed_with.len(),
+        if let [_] = sure.confirmed_with[..] {
+            "a fresh one".to_owned()
+        } else {
+            format!("{} fresh ones", sure.confirmed_with.len())
+        },
         f64::from(sure.holds_per_mille) / 10.0
     )
 }

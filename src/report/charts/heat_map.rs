@@ -61,7 +61,7 @@ pub fn heat_map(map: &HeatMap) -> Scene {
         }
     }
     let bottom = TOP + 12.0 + map.rows.len() as f64 * ROW_HEIGHT + 40.0;
-    let note = "light is good, dark is bad; crossed out: an objective is missed, or pods never ran; framed: recommended";
+    let note = "light is good, dark is bad; crossed out: an objective is missed, or pods are missing at the end; framed: recommended";
     scene.text(Text::new((left(0), bottom), 20.0, note));
     scene.height = bottom + 30.0;
     scene

@@ -118,7 +118,7 @@ fn legend(scene: &mut Scene) {
         scene.text(Text::new((x + 18.0, y), SIZE, name));
         x += 18.0 + font::width(name, SIZE, false) + 40.0;
     }
-    let note = "cross: an objective is missed, or pods never ran; ring: recommended";
+    let note = "cross: an objective is missed, or pods are missing at the end; ring: recommended";
     scene.text(Text::new((50.0, y + 36.0), SIZE, note));
 }
 

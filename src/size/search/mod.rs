@@ -87,7 +87,13 @@ pub fn search<Error>(
     for _ in 0..ATTEMPTS {
         let Some(leader) = search.race()? else { break };
         let settled = search.settle(&leader, start)?;
-        let candidates = if settled == leader { vec![leader] } else { vec![settled, leader] };
+        let race: Vec<u32> = (0..settings.racing.max(search.journal.screening())).collect();
+        // It was not in the race, and must hold with the same replications.
+        let candidates = if settled != leader && search.holds_with(&settled, &race)? {
+            vec![settled, leader]
+        } else {
+            vec![leader]
+        };
         for candidate in &candidates {
             let fresh: Vec<u32> = (first..first + settings.fresh).collect();
             first += settings.fresh;
