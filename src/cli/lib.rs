@@ -37,8 +37,10 @@ pub mod sweep;
 mod sweep_shards;
 pub mod validate;
 pub mod watch;
+mod wrong_usage;
 pub mod years;
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
@@ -153,7 +155,7 @@ impl Command {
 /// The entry point: parses the command line, runs the command, and returns the exit code.
 pub fn main() -> ExitCode {
     exit::install_panic_hook();
-    exit::guard(|| match Cli::try_parse() {
+    exit::guard(|| match parsed(std::env::args_os()) {
         Ok(cli) => execute(&cli),
         Err(error) => {
             // Help and version arrive here too. A failed write has nowhere to be reported.
@@ -170,14 +172,19 @@ pub fn attempt<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
     out: &mut impl Write,
 ) -> Result<Exit, String> {
-    let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
+    let cli = parsed(arguments).map_err(|error| error.to_string())?;
     let options = OutputOptions { color: false, progress: false };
     cli.command.run(options, out).map_err(|failure| failure.to_string())
 }
 
 /// Whether a command line, the program's name first, is well-formed; if not, the message that it gets.
 pub fn reads<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
-    Cli::try_parse_from(arguments).map(drop).map_err(|error| error.to_string())
+    parsed(arguments).map(drop).map_err(|error| error.to_string())
+}
+
+fn parsed(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Cli, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    Cli::try_parse_from(&arguments).map_err(|error| wrong_usage::advised(error, &arguments))
 }
 
 fn execute(cli: &Cli) -> Exit {

@@ -76,11 +76,21 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let read = serde_path_to_error::deserialize(&mut *json).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner();
+        if problem.is_syntax() || problem.is_eof() {
+            return not_json(&problem);
+        }
         // At the top level the path is empty or a dot.
         if path.len() > 1 { format!("{path}: {problem}") } else { problem.to_string() }
     })?;
-    json.end().map_err(|error| error.to_string())?;
+    json.end().map_err(|error| not_json(&error))?;
     Ok(read)
+}
+
+/// A recording has one JSON object per line.
+fn not_json(error: &serde_json::Error) -> String {
+    let (problem, column) = (error.to_string(), error.column());
+    let problem = problem.split(" at line ").next().unwrap_or(&problem);
+    format!("not JSON: {problem} at column {column}; write one JSON object per line")
 }
 
 /// A value that must be written as an object, not as a list of its fields, which would be accepted as well.

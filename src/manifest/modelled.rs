@@ -4,10 +4,12 @@
 //! every simulated kind.
 
 mod custom_kinds;
+mod treatment;
 
 use serde_json::Value;
 
 use custom_kinds::MODELLED_OF_CUSTOM_KINDS;
+pub(super) use treatment::part;
 
 use super::schema::{Findings, UnmodelledField};
 use cluster::Kind;
@@ -402,23 +404,6 @@ pub(super) enum Part {
     Listed,
 }
 
-/// The treatment of a field.
-pub(super) fn part(type_name: &str, field: &str) -> Part {
-    let in_neutral = NEUTRAL
-        .iter()
-        .any(|(of, fields, _)| *of == type_name && (fields.is_empty() || lists(fields, field)));
-    if in_neutral {
-        return Part::Neutral;
-    }
-    let is_listed = MEANINGS.iter().any(|(of, fields, _)| *of == type_name && lists(fields, field));
-    match fields(type_name) {
-        _ if is_listed => Part::Listed,
-        None => Part::Modelled,
-        Some(modelled) if modelled == "*" || lists(modelled, field) => Part::Modelled,
-        Some(_) => Part::Listed,
-    }
-}
-
 /// The consequence of a field that is not simulated.
 pub(super) fn meaning(type_name: &str, field: &str) -> &'static str {
     if let Some((_, meaning)) = MARKS.iter().find(|(key, _)| type_name == MARK && *key == field) {
@@ -473,11 +458,9 @@ pub(super) fn mark(key: &str) -> Option<&'static str> {
     MARKS.iter().map(|(row, _)| *row).find(|row| is_meant(row) && !is_queue)
 }
 
-/// The simulated fields of a type.
-fn fields(type_name: &str) -> Option<&'static str> {
-    let tables =
-        MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..OBJECTS.len() - 1]);
-    tables.into_iter().find(|(of, _)| lists(of, type_name)).map(|(_, fields)| *fields)
+/// The simulated fields of types; of a type that is named twice, the first row counts.
+fn simulated() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    MODELLED.iter().chain(&MODELLED_OF_CUSTOM_KINDS).chain(&OBJECTS[..OBJECTS.len() - 1])
 }
 
 fn lists(fields: &str, field: &str) -> bool {

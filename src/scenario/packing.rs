@@ -9,7 +9,7 @@ use super::document::ApiVersion;
 use super::typing::UntypedValue;
 use cluster::Name;
 use manifest::yaml::{Document, Source, read_documents};
-use manifest::{Diagnostic, Diagnostics, Location};
+use manifest::{Diagnostic, Diagnostics, FieldPath, Location};
 
 /// A capacity question: do these pods fit on these nodes, and with which policy best?
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -145,6 +145,17 @@ impl PackingText {
             }
             return Err(problems);
         };
+        let kind = document.value.get("kind").and_then(Value::as_str);
+        if let Some(kind) = kind.filter(|kind| !kind.eq_ignore_ascii_case("Packing")) {
+            let help = match kind {
+                "Scenario" => "`wavetank run` runs it",
+                _ => "docs/pack.md describes packings",
+            };
+            let message = format!("this is a {kind}, not a packing");
+            let problem = Diagnostic::error("no-packing", message);
+            problems.push(problem.at(document.place(&FieldPath::ROOT)).help(help));
+            return Err(problems);
+        }
         let written = document.value.clone();
         let draft = UntypedValue {
             document: &document,

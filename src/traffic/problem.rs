@@ -46,7 +46,7 @@ impl<'a> Checks<'a> {
     /// The number must be finite and not negative.
     pub(super) fn not_negative(&mut self, field: &str, value: f64) {
         self.require(value.is_finite() && value >= 0.0, field, || {
-            format!("{value} must be a number of at least 0")
+            format!("{} must be a number of at least 0", shown(value))
         });
     }
 
@@ -54,6 +54,7 @@ impl<'a> Checks<'a> {
     pub(super) fn rate(&mut self, field: &str, rps: f64) {
         self.not_negative(field, rps);
         self.require(rps.is_nan() || rps <= RPS_MAX, field, || {
+            let rps = shown(rps);
             format!("{rps} requests/s are more than one per nanosecond; write at most {RPS_MAX:e}")
         });
     }
@@ -61,14 +62,14 @@ impl<'a> Checks<'a> {
     /// The number must be finite and above zero.
     pub(super) fn positive(&mut self, field: &str, value: f64) {
         self.require(value.is_finite() && value > 0.0, field, || {
-            format!("{value} must be a number above 0")
+            format!("{} must be a number above 0", shown(value))
         });
     }
 
     /// The number must be from 0 to 1.
     pub(super) fn share(&mut self, field: &str, value: f64) {
         self.require((0.0..=1.0).contains(&value), field, || {
-            format!("{value} must be a share from 0 to 1")
+            format!("{} must be a share from 0 to 1", shown(value))
         });
     }
 
@@ -84,6 +85,11 @@ impl<'a> Checks<'a> {
             _ => format!("{}.{field}", self.path),
         }
     }
+}
+
+/// A number as people write it: with an exponent instead of up to 300 zeros.
+fn shown(value: f64) -> String {
+    if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") }
 }
 
 impl fmt::Display for Problem {

@@ -259,6 +259,15 @@ fn mistakes_inside_of_a_load_are_told_at_their_own_fields() {
     let nested = load("{add: [{pattern: constant, rps: 1}, {users: many, thinkTime: 1s}]}");
     let says = "scenario.yaml:15: traffic[0].load.add[1].users: found the text \"many\"";
     refused(&nested, MANIFESTS, &[says]);
+    for (wrong, says) in [
+        ("sine, meanRps: 9, amplitudeRps: 5, period: 0s", "period: 0s is below 1ms"),
+        ("sine, meanRps: 9, amplitudeRps: 5, period: 5ns", "period: 5ns is below 1ms"),
+        ("weekly, meanRps: 5, hours: []", "hours: 0 numbers instead of 24"),
+        ("phases, phases: [{for: 0s, load: {pattern: constant, rps: 1}}]", "for: 0s is below"),
+        ("constant, rps: 1e308", "rps: 1e308 requests/s are more than one per nanosecond"),
+    ] {
+        refused(&load(&format!("{{pattern: {wrong}}}")), MANIFESTS, &[says]);
+    }
     let misspelt = load("{trace: a.csv, sped: 2}");
     refused(&misspelt, MANIFESTS, &["traffic[0].load.sped: unknown field `sped`"]);
 }

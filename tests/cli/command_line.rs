@@ -55,6 +55,30 @@ fn wrong_usage_ends_with_2_and_says_so_on_standard_error() {
 }
 
 #[test]
+fn wrong_usage_says_what_would_be_right() {
+    for (arguments, says) in [
+        (&["get", "pods", "--at", "-5m"][..], "invalid value '-5m' for '--at': it must not be neg"),
+        (&["watch", "--speed", "-1", "a.yaml"], "invalid value '-1' for '--speed': it must not be"),
+        (
+            &["years", "a.yaml", "--years", "1e9"],
+            "invalid value '1e9' for '--years <COUNT>': write a whole number, such as 10\n",
+        ),
+        (&["run", "a.yaml", "--seed", "x"], "'--seed <SEED>': write a whole number, such as 10\n"),
+        (
+            &["rollout", "undo"],
+            "unrecognized command 'undo'; the commands of `rollout` are status, history\n",
+        ),
+        (&["conform", "xyz"], "the commands of `conform` are "),
+        (&["xyz"], "unrecognized command 'xyz'; the commands are auth, calibrate, "),
+        (&["swep"], "a similar subcommand exists: 'sweep'"),
+    ] {
+        let output = wavetank(arguments).assert().code(2).get_output().clone();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(message.contains(says), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
 fn an_unknown_type_is_answered_with_the_nearest_names() {
     let output = wavetank(&["catalog", "m5.lagre"]).assert().code(2).get_output().clone();
     insta::assert_snapshot!(String::from_utf8_lossy(&output.stderr));

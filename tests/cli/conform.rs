@@ -24,6 +24,17 @@ fn agreement_ends_with_0_and_a_line_per_case() {
     assert_eq!(text.lines().last(), Some("169 cases: 169 agreed, 0 disagreed"));
 }
 
+#[test]
+fn what_is_no_recording_is_refused_with_its_form() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("scenario.yaml");
+    std::fs::write(&file, "kind: Scenario\n").expect("writable");
+    let output = conform(&[&file.to_string_lossy()]).assert().code(2).get_output().clone();
+    let message = String::from_utf8_lossy(&output.stderr);
+    let says = "line 1: not JSON: expected value at column 1; write one JSON object per line";
+    assert!(message.contains(says), "{message}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_stands_for_all_recordings_in_it() {
@@ -115,7 +126,10 @@ fn what_is_no_recording_ends_with_2_and_names_file_and_line() {
             "\n{\"id\": \"x\", \"table\": \"chairs\"}",
             "line 2: case x: there is no table \"chairs\"",
         ),
-        ("not json", "line 1: expected"),
+        (
+            "not json",
+            "line 1: not JSON: expected ident at column 2; write one JSON object per line",
+        ),
     ] {
         let output = conform(&["-"]).write_stdin(input).assert().code(2).get_output().clone();
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -118,6 +118,17 @@ fn of_every_kind_of_workload_the_pods_are_packed_and_daemons_follow_the_nodes() 
 }
 
 #[test]
+fn a_scenario_is_no_packing() {
+    let folder = folder("apiVersion: wavetank/v1\nkind: Scenario\nname: x\nduration: 1h\n");
+    let mut command = Command::cargo_bin("wavetank").expect("the binary of this crate");
+    let command = command.arg("pack").arg(folder.path().join("pack.yaml"));
+    let output = command.assert().code(2).get_output().clone();
+    let message = String::from_utf8_lossy(&output.stderr);
+    let says = ":1: this is a Scenario, not a packing\n  help: `wavetank run` runs it\n";
+    assert!(message.ends_with(says), "{message}");
+}
+
+#[test]
 fn a_packing_is_validated_with_the_files_that_it_names() {
     let validate = |packing: &str, manifests: &str| {
         let folder = folder(packing);

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use flate2::read::MultiGzDecoder;
+use serde_json::Value;
 use wavetank::files::Loader;
+use wavetank::manifest::{self, Diagnostics, Source};
 use wavetank::scenario::resolved::ResolvedScenario;
 
 /// Longer ones take the time of many short ones.
@@ -22,6 +24,43 @@ pub struct Seed {
     pub name: String,
     pub folder: PathBuf,
     pub bytes: Vec<u8>,
+    documents: OnceLock<Vec<Document>>,
+}
+
+/// A document of a seed.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub value: Value,
+    /// The value as JSON.
+    pub json: String,
+}
+
+impl Seed {
+    fn new(name: &str, folder: &Path, bytes: Vec<u8>) -> Self {
+        let documents = OnceLock::new();
+        Self { name: name.to_owned(), folder: folder.to_owned(), bytes, documents }
+    }
+
+    /// The same file with other bytes.
+    fn with(&self, bytes: Vec<u8>) -> Self {
+        Self::new(&self.name, &self.folder, bytes)
+    }
+
+    /// Its JSON or YAML documents, read once: most inputs take less time than this.
+    pub fn documents(&self) -> &[Document] {
+        self.documents.get_or_init(|| {
+            let values = serde_json::from_slice(&self.bytes).map_or_else(
+                |_| {
+                    let source = Source::new("seed.yaml", String::from_utf8_lossy(&self.bytes));
+                    let documents = manifest::read_documents(&source, &mut Diagnostics::default());
+                    documents.into_iter().map(|document| document.value).collect()
+                },
+                |value: Value| vec![value],
+            );
+            let document = |value: Value| Document { json: value.to_string(), value };
+            values.into_iter().map(document).collect()
+        })
+    }
 }
 
 fn root() -> &'static Path {
@@ -44,8 +83,8 @@ fn read(path: &Path) -> Seed {
         bytes = packed;
     }
     let name = path.file_name().expect("a file").to_string_lossy();
-    let name = name.strip_suffix(".gz").unwrap_or(&name).to_owned();
-    Seed { name, folder: path.parent().expect("a folder").to_owned(), bytes }
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    Seed::new(name, path.parent().expect("a folder"), bytes)
 }
 
 /// The shortest cases of each golden recording, and some of those between.
@@ -56,9 +95,7 @@ pub fn lines(folder: &str) -> Vec<Seed> {
         lines.retain(|line| line.len() > 2 && line.len() < LONGEST_LINE);
         lines.sort_by_key(|line| line.len());
         let step = (lines.len() / LINES_OF_FILE).max(1);
-        seeds.extend(
-            lines.iter().step_by(step).map(|line| Seed { bytes: line.to_vec(), ..file.clone() }),
-        );
+        seeds.extend(lines.iter().step_by(step).map(|line| file.with(line.to_vec())));
     }
     seeds
 }
@@ -81,7 +118,7 @@ pub fn scenario_manifests() -> Vec<Seed> {
     let with_manifests = |seed: Seed| {
         let texts: Vec<String> =
             resolved(&seed).files.manifests.iter().map(|source| source.text.clone()).collect();
-        Seed { bytes: texts.join("\n---\n").into_bytes(), ..seed }
+        seed.with(texts.join("\n---\n").into_bytes())
     };
     scenarios().into_iter().map(with_manifests).collect()
 }
@@ -111,6 +148,13 @@ pub fn real_cluster() -> Vec<Seed> {
 
 /// The files of a seed's recording that it cannot do without.
 pub fn files_beside(seed: &Seed) -> Vec<(String, Vec<u8>)> {
+    type Files = Vec<(String, Vec<u8>)>;
+    static READ: Mutex<BTreeMap<PathBuf, Files>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    read.entry(seed.folder.join(&seed.name)).or_insert_with(|| read_beside(seed)).clone()
+}
+
+fn read_beside(seed: &Seed) -> Vec<(String, Vec<u8>)> {
     let group = |name: &str| name.split(['-', '.']).next().unwrap_or_default().to_owned();
     let pattern = seed.folder.strip_prefix(root()).expect("of the repository").to_string_lossy();
     let files = matching(&format!("{pattern}/**/*.*"));
@@ -159,7 +203,7 @@ pub fn pods_beside(_: &Seed) -> Vec<u8> {
 pub fn pod_lists() -> Vec<Seed> {
     let heads = |seed: Seed| {
         let lines: Vec<&[u8]> = seed.bytes.split(|byte| *byte == b'\n').take(40).collect();
-        Seed { bytes: lines.join(&b'\n'), ..seed }
+        seed.with(lines.join(&b'\n'))
     };
     let mut seeds = matching("scenarios/openb-gpu-sharing/data/*");
     seeds.retain(|seed| seed.name.contains(".csv"));
@@ -171,7 +215,7 @@ pub fn scheduler_configurations() -> Vec<Seed> {
 }
 
 fn text(name: &str, text: &str) -> Seed {
-    Seed { name: name.to_owned(), folder: root().to_owned(), bytes: text.as_bytes().to_vec() }
+    Seed::new(name, root(), text.as_bytes().to_vec())
 }
 
 pub fn traces() -> Vec<Seed> {
@@ -221,7 +265,7 @@ pub fn settings() -> Vec<Seed> {
         "[a][b.c].d[0]=~",
     ]
     .into_iter()
-    .map(|lines| Seed { bytes: lines.as_bytes().to_vec(), ..first.clone() })
+    .map(|lines| first.with(lines.as_bytes().to_vec()))
     .collect()
 }
 

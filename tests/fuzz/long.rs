@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::path::PathBuf;
 use std::process::abort;
@@ -17,6 +17,9 @@ use super::targets::{ALL, Target};
 const HANGS_AFTER: Duration = Duration::from_secs(20);
 /// One that takes longer by the clock on the wall waits for something that never comes.
 const WAITS_AFTER: Duration = Duration::from_hours(1);
+
+/// Time between two notes of how far the run is: a note takes longer than many an input.
+const NOTED_EVERY: Duration = Duration::from_millis(100);
 
 /// The place of the last panic.
 static PLACE: Mutex<String> = Mutex::new(String::new());
@@ -46,16 +49,20 @@ fn long_run(target: &Target, folder: &std::path::Path, seconds: Duration) {
     let state = folder.join(format!("{}.next", target.name));
     let first: u64 =
         fs::read_to_string(&state).ok().and_then(|it| it.trim().parse().ok()).unwrap_or(0);
-    let mut state =
-        File::options().create(true).write(true).truncate(false).open(state).expect("writable");
+    // After a process that ended, to find which of its last inputs was the reason.
+    let is_single = env::var_os("FUZZ_SINGLE").is_some();
     let now = Arc::new(AtomicU64::new(first));
     watch(target.name, Arc::clone(&now));
     let begin = Instant::now();
+    let mut note_at = Duration::ZERO;
     let mut number = first;
     while begin.elapsed() < seconds {
-        // If this one ends the process, the next begins behind it.
-        state.seek(SeekFrom::Start(0)).expect("seekable");
-        writeln!(state, "{:020}", number + 1).expect("writable");
+        if is_single || begin.elapsed() >= note_at {
+            // An input that is tried singly is not tried again.
+            let next = number + u64::from(is_single);
+            fs::write(&state, next.to_string()).expect("writable");
+            note_at = begin.elapsed() + NOTED_EVERY;
+        }
         now.store(number, Ordering::Relaxed);
         let (seed, bytes) = target.input(&seeds, number);
         if catch_unwind(AssertUnwindSafe(|| (target.run)(seed, &bytes))).is_err() {
@@ -64,6 +71,7 @@ fn long_run(target: &Target, folder: &std::path::Path, seconds: Duration) {
         }
         number += 1;
     }
+    fs::write(&state, number.to_string()).expect("writable");
     let took = begin.elapsed().as_secs();
     note(folder, &format!("{} ran {} inputs in {took} s", target.name, number - first));
     now.store(u64::MAX, Ordering::Relaxed);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use wavetank::conform::{self, RecordingError};
 use wavetank::manifest::{self, Diagnostics, Source};
 use wavetank::pack::{Plan, PodList, Policy, node_list, policy};
@@ -177,25 +176,29 @@ impl Target {
             _ if random.one_in(10) => text::mutate(&mut bytes, &mut random),
             Form::Text => text::mutate(&mut bytes, &mut random),
             Form::Json => {
-                let mut document = serde_json::from_slice(&bytes).unwrap_or_default();
+                let mut document = seed.documents()[0].value.clone();
                 tree::mutate(&mut document, &mut random);
                 bytes = document.to_string().into_bytes();
             }
-            Form::Yaml => bytes = changed_yaml(&bytes, &mut random).into_bytes(),
+            Form::Yaml => bytes = changed_yaml(seed, &mut random).into_bytes(),
         }
         (seed, bytes)
     }
 }
 
-/// YAML of which the documents are changed; JSON is YAML.
-fn changed_yaml(bytes: &[u8], random: &mut Random) -> String {
-    let documents = manifest::read_documents(&source(bytes), &mut Diagnostics::default());
-    let mut values: Vec<Value> = documents.into_iter().map(|document| document.value).collect();
-    if let [_, ..] = values[..] {
-        let place = random.below(values.len());
-        tree::mutate(&mut values[place], random);
+/// YAML of which one document is changed; JSON is YAML.
+fn changed_yaml(seed: &Seed, random: &mut Random) -> String {
+    let documents = seed.documents();
+    let mut texts: Vec<&str> = documents.iter().map(|one| one.json.as_str()).collect();
+    if documents.is_empty() {
+        return String::new();
     }
-    values.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
+    let place = random.below(documents.len());
+    let mut value = documents[place].value.clone();
+    tree::mutate(&mut value, random);
+    let changed = value.to_string();
+    texts[place] = &changed;
+    texts.join("\n---\n")
 }
 
 fn source(bytes: &[u8]) -> Source {

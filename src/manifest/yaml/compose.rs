@@ -146,7 +146,7 @@ fn syntax_problem(text: &str, error: &ScanError) -> Box<Problem> {
     let help = match error.kind() {
         ErrorKind::RecursionLimitExceeded => return Problem::too_deep(&at),
         _ if line.contains("{{") => TEMPLATE_HELP,
-        _ if line.starts_with('\t') => TAB_HELP,
+        _ if line.starts_with('\t') || error.info().contains("found a tab") => TAB_HELP,
         ErrorKind::TabInIndentation => TAB_HELP,
         ErrorKind::InvalidQuotedScalarIndent | ErrorKind::UnclosedQuotedScalar => {
             "close the quotes, or indent the quoted text deeper than its key"
@@ -405,12 +405,20 @@ impl OpenMap {
     }
 }
 
+/// The tag of text in base64, which nothing here decodes.
+const BINARY: &str = "tag:yaml.org,2002:binary";
+
 fn scalar_value(
     text: &str,
     is_plain: bool,
     tag: Option<&Tag>,
     at: &Positions,
 ) -> Result<Value, Box<Problem>> {
+    if tag.is_some_and(|tag| format!("{}{}", tag.handle(), tag.suffix()) == BINARY) {
+        let help =
+            "write the text itself; a Secret's `data` and a ConfigMap's `binaryData` need no tag";
+        return Err(Problem::new("binary", "`!!binary` is not supported", at, help));
+    }
     let is_resolved = tag.map_or(is_plain, |tag| {
         matches!(tag.core_suffix(), Some("int" | "float" | "bool" | "null"))
     });

@@ -146,6 +146,10 @@ fn what_is_no_yaml_is_an_error_with_line_and_help() {
     );
     assert!(problem("a:\n\tb: 1\n").contains("test.yaml:2: not valid YAML: tabs"));
     assert!(problem("a:\n\tb: 1\n").contains("help: indent with spaces"));
+    assert!(problem("a: b\n\tc: 1\n").contains("help: indent with spaces"));
+    assert!(
+        problem("a: !!binary aGk=\n").contains("1: `!!binary` is not supported\n  help: write")
+    );
     assert!(problem("a: {{ .Values.x }}\n").contains("helm template"));
     assert!(problem("{{- if .x }}\na: 1\n").contains("test.yaml:1: not valid YAML"));
     assert!(problem("{{- if .x }}\na: 1\n").contains("helm template"));

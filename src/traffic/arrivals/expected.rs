@@ -3,6 +3,7 @@
 use super::process::Curve;
 use super::replay::TraceCurve;
 use super::{Added, FindTrace, Load, Splice};
+use crate::problem::Checks;
 use crate::trace::Trace;
 use engine::{SimDuration, SimTime};
 
@@ -10,9 +11,15 @@ use engine::{SimDuration, SimTime};
 const STRETCHES: usize = 50_000;
 
 impl Load {
-    /// Expected number of requests within `lasting` of the start; 0 for a missing trace. Users are
-    /// assumed to be answered at once, which gives an upper bound.
+    /// Expected number of requests within `lasting` of the start; 0 for a load with problems or a missing
+    /// trace. Users are assumed to be answered at once, which gives an upper bound.
     pub fn expected_requests(&self, lasting: SimDuration, traces: FindTrace<'_, '_>) -> f64 {
+        let mut problems = Vec::new();
+        self.check(&mut Checks::at("", &mut problems));
+        if problems.is_empty() { self.expected_of_valid(lasting, traces) } else { 0.0 }
+    }
+
+    fn expected_of_valid(&self, lasting: SimDuration, traces: FindTrace<'_, '_>) -> f64 {
         match self {
             Self::Pattern(pattern) => area(lasting, |at| pattern.segment_at(at)),
             Self::Trace(load) => match traces(&load.trace) {
@@ -32,14 +39,14 @@ impl Load {
                 f64::from(load.users) * lasting.as_secs_f64() / pause
             }
             Self::Add(Added { add }) => {
-                add.iter().map(|part| part.expected_requests(lasting, traces)).sum()
+                add.iter().map(|part| part.expected_of_valid(lasting, traces)).sum()
             }
             Self::Splice(Splice { splice }) => {
                 let mut left = lasting;
                 let mut sum = 0.0;
                 for piece in splice {
                     let own = piece.lasting.unwrap_or(left).min(left);
-                    sum += piece.load.expected_requests(own, traces);
+                    sum += piece.load.expected_of_valid(own, traces);
                     left = left - own;
                 }
                 sum
@@ -100,6 +107,26 @@ mod tests {
             {"load": {"pattern": "constant", "rps": 1}},
         ]});
         assert_eq!(expected(spliced, 15), 510_000);
+    }
+
+    #[test]
+    fn a_load_with_problems_expects_nothing() {
+        let hours = |count| vec![1; count];
+        let broken = [
+            json!({"pattern": "sine", "meanRps": 5, "amplitudeRps": 1, "period": "0s"}),
+            json!({"pattern": "spike", "baseRps": 1, "peakRps": 5, "at": "1m", "rise": "0s",
+                "hold": "0s", "fall": "0s", "every": "0s"}),
+            json!({"pattern": "weekly", "meanRps": 5, "hours": hours(0)}),
+            json!({"pattern": "weekly", "meanRps": 5, "hours": hours(24), "days": []}),
+            json!({"pattern": "phases", "repeat": true, "phases":
+                [{"for": "0s", "load": {"pattern": "constant", "rps": 3}}]}),
+            json!({"pattern": "constant", "rps": 1e308}),
+        ];
+        for load in broken {
+            assert_eq!(expected(load.clone(), 60), 0, "{load}");
+            let part = json!({"add": [load, {"pattern": "constant", "rps": 1}]});
+            assert_eq!(expected(part, 60), 0, "as a part");
+        }
     }
 
     #[test]

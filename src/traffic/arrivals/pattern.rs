@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rate::Segment;
 use super::shapes;
 use crate::problem::Checks;
-use engine::{SimDuration, SimTime};
+use engine::{SimDuration, SimTime, format_duration};
 
 /// A request rate over the time of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -270,7 +270,9 @@ impl Pattern {
 const SHORTEST_PERIOD: SimDuration = SimDuration::from_millis(1);
 
 fn check_period(checks: &mut Checks<'_>, field: &str, period: SimDuration) {
-    checks.require(period >= SHORTEST_PERIOD, field, || format!("{period} is below 1ms"));
+    checks.require(period >= SHORTEST_PERIOD, field, || {
+        format!("{} is below 1ms", format_duration(period))
+    });
 }
 
 fn check_weights(checks: &mut Checks<'_>, field: &str, weights: &[f64], count: usize) {

@@ -1,7 +1,7 @@
 //! Random worlds with random changes and faults: what must hold holds after every event, everything settles, and a
 //! snapshot goes on as the run that it was taken of.
 //!
-//! `STORMS=100000 cargo test --release --test slow storms` tries as many; a world in which something does not hold is
+//! `STORMS=100000 cargo test --profile fuzz --test slow storms` tries as many; a world in which something does not hold is
 //! made as small as can be, and its files are left in `target/tmp/storm`, to be run and kept.
 #![expect(
     clippy::disallowed_methods,
