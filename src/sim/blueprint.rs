@@ -114,7 +114,7 @@ impl<'a> Blueprint<'a> {
         for workload in &scenario.workloads {
             blueprint.add_workload(workload, &mut problems);
         }
-        assumed_requests.iter().for_each(|one| blueprint.assume_requests(one));
+        blueprint.assume_requests(&assumed_requests);
         blueprint.add_timeline(&mut problems);
         blueprint.accelerators(&mut problems);
         blueprint.check_activators(&mut problems);

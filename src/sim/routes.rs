@@ -30,7 +30,7 @@ pub struct IngressRoute {
 #[derive(Clone, Debug, PartialEq)]
 enum BranchTarget {
     /// A Service; with a policy if the branch keeps the same one throughout the run.
-    Service(Destination, Option<RoutePolicy>),
+    Service(Destination, Option<Box<RoutePolicy>>),
     /// An error of the gateway itself.
     Error(FailureCause),
 }
@@ -88,7 +88,7 @@ impl IngressRoute {
         destination: Destination,
         fixed: Option<RoutePolicy>,
     ) {
-        self.branches.push((id, BranchTarget::Service(destination, fixed)));
+        self.branches.push((id, BranchTarget::Service(destination, fixed.map(Box::new))));
     }
 
     /// The intervals of a destination.
@@ -166,7 +166,7 @@ impl IngressRoute {
     ) -> BranchId {
         let is_it = |(_, to): &&(BranchId, BranchTarget)| match to {
             BranchTarget::Service(own, fixed) => {
-                own == destination && fixed.as_ref().is_none_or(|fixed| *fixed == self.policy)
+                own == destination && fixed.as_ref().is_none_or(|fixed| **fixed == self.policy)
             }
             BranchTarget::Error(_) => false,
         };

@@ -1,4 +1,5 @@
 //! `wavetank conform` as a person or a pipeline meets it.
+#![expect(clippy::disallowed_methods, reason = "tests read and write files")]
 
 use assert_cmd::Command;
 use serde_json::Value;

@@ -46,11 +46,12 @@ fn mirroring(filter: &str) -> String {
 
 /// Ten minutes, the first of which does not count, with requests that wait as long as `wait` says.
 fn scenario(wait: &str, entries: &[&str]) -> String {
-    let entries: String =
-        entries.iter().map(|one| format!("- {{host: shop.example, {one}}}\n")).collect();
+    let entries: Vec<String> =
+        entries.iter().map(|one| format!("- {{host: shop.example, {one}}}")).collect();
+    let entries = entries.join("\n");
     format!(
         "duration: 10m\nwarmUp: 1m\n{NODES}workloads:\n- {{workload: Deployment/web, requests: {{concurrency: 1000, \
-         waitTime: {wait}}}}}\ningress:\n{entries}"
+         waitTime: {wait}}}}}\ningress:\n{entries}\n"
     )
 }
 

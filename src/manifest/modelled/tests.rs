@@ -140,7 +140,7 @@ fn types_that_are_simulated_as_a_whole_have_these_fields() {
         for of in types.split_ascii_whitespace().filter(|_| *fields == "*") {
             let is_it = |name: &str| name.rsplit('.').next() == Some(of);
             let found = DEFINITIONS.iter().filter(|(name, _)| is_it(name));
-            let fields = found.flat_map(|(_, schema)| schema["properties"].as_object()).flatten();
+            let fields = found.filter_map(|(_, schema)| schema["properties"].as_object()).flatten();
             let fields: BTreeSet<&str> = fields
                 .map(|(field, _)| field.as_str())
                 .filter(|field| part(of, field) == Part::Modelled)

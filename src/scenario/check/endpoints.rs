@@ -1,6 +1,8 @@
 //! Pods that are endpoints of a Service with requests, although the scenario does not say what a request costs them. In a
 //! cluster they get their share of the requests.
 
+use std::collections::BTreeSet;
+
 use super::Checker;
 use crate::workloads::Workload;
 use cluster::{NamespacedName, ObjectReference, ServiceReference};
@@ -46,7 +48,7 @@ impl Checker<'_> {
                 "the pods of {workload} are endpoints of the Service {service}, but the scenario does not say what a request costs them"
             );
             let path = FieldPath::ROOT.field("workloads");
-            let leads_back = self.leads_to(like, &workload, &mut Default::default());
+            let leads_back = self.leads_to(like, &workload, &mut BTreeSet::default());
             let (consequence, help) = if is_model || leads_back {
                 let help = "describe its `requests` there, or change the selector of the Service";
                 ("they get none, and the other pods get their share".to_owned(), help)

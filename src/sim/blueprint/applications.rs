@@ -74,16 +74,17 @@ impl Blueprint<'_> {
         self.apps.insert(workload.workload.clone(), plan);
     }
 
-    /// Gives the pods of a workload the request model of another.
-    pub(super) fn assume_requests(&mut self, assumed: &AssumedRequests) {
-        let like = self.apps.get(&assumed.like);
-        let requests = like.and_then(|plan| {
-            let apps = std::iter::once(&plan.default).chain(plan.images.values());
-            apps.filter_map(|app| app.requests).next()
-        });
-        let plan = self.apps.entry(assumed.workload.clone()).or_default();
-        for app in plan.images.values_mut().chain([&mut plan.default]) {
-            Arc::make_mut(app).requests = requests;
+    /// Gives the pods of workloads the request models of others.
+    pub(super) fn assume_requests(&mut self, assumed: &[AssumedRequests]) {
+        for AssumedRequests { workload, like } in assumed {
+            let requests = self.apps.get(like).and_then(|plan| {
+                let mut apps = std::iter::once(&plan.default).chain(plan.images.values());
+                apps.find_map(|app| app.requests)
+            });
+            let plan = self.apps.entry(workload.clone()).or_default();
+            for app in plan.images.values_mut().chain([&mut plan.default]) {
+                Arc::make_mut(app).requests = requests;
+            }
         }
     }
 
