@@ -421,7 +421,9 @@ mod tests {
         assert_eq!(cause.as_deref(), Some(told));
         let later = [(360.0, "Deployment a/b", "Restarted"), (421.0, "Node n", "Maintenance")];
         let cause = disturbances(&later).cause(&counts, &minutes, 0.05);
-        assert_eq!(cause.as_deref(), Some("Node n was drained at 00:07:01"));
+        let told = "Node n was drained at 00:07:01 (100 of 130 bad requests), and Deployment a/b was restarted at \
+                    00:06:00 (30)";
+        assert_eq!(cause.as_deref(), Some(told));
         let of_dependency = |minute: MinuteFigures| MinuteFigures {
             cause: Some(FailureCause::Dependency),
             ..minute
