@@ -217,7 +217,7 @@ impl Routing {
     }
 
     /// Whether the requests of a rule are limited by client address.
-    pub fn limits_clients(&self, rule: &Rule) -> bool {
+    pub(crate) fn limits_clients(&self, rule: &Rule) -> bool {
         self.limits(rule).of_clients.is_some()
     }
 
