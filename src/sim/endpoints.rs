@@ -344,6 +344,8 @@ fn why_down(
         "the Service's targetPort names no port of its pods"
     } else if has_endpoints {
         "its pods are ready but not listening"
+    } else if view.services().get(service).is_some_and(|service| service.spec.is_headless) {
+        "clients still have the DNS's answer from before"
     } else {
         "the nodes have not applied the endpoints yet"
     }

@@ -185,11 +185,16 @@ fn the_clients_of_a_headless_service_choose_by_the_dns() {
     let more = "
 workloads: [{workload: Deployment/shop/web, requests: {cpuTime: 5ms}}]";
     let of = |manifests: &str| {
-        let report = run(manifests, &format!("{NODES}{more}"));
-        report.services[0].balancing.via.label()
+        let service = run(manifests, &format!("{NODES}{more}")).services.remove(0);
+        let causes: Vec<String> = service.downtimes.into_iter().map(|down| down.cause).collect();
+        (service.balancing.via.label(), causes.join(", "))
     };
-    assert_eq!(of(&headless), "the client, from the addresses in the DNS");
-    assert_eq!(of(MANIFESTS), "kube-proxy");
+    let (via, causes) = of(&headless);
+    assert_eq!(via, "the client, from the addresses in the DNS");
+    assert!(causes.contains("clients still have the DNS's answer from before"), "{causes}");
+    let (via, causes) = of(MANIFESTS);
+    assert_eq!(via, "kube-proxy");
+    assert!(!causes.contains("DNS"), "{causes}");
 }
 
 #[test]
